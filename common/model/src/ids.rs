@@ -1,0 +1,296 @@
+//! Names and identifiers as validated newtypes: a node's name can't be passed where a cluster's is meant,
+//! and what reached a type has passed the rules of the tool that will read it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is no valid name: fit for "invalid node name `x`: …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid {what} `{text}`: {reason}")]
+pub struct InvalidName {
+    /// What it was meant to be, such as "node name".
+    pub what: &'static str,
+    /// The offending text.
+    pub text: String,
+    /// The rule it breaks.
+    pub reason: &'static str,
+}
+
+/// PVE's rule for node names (pve-common JSONSchema `pve-node`, a DNS label): letters, digits, inner hyphens.
+/// Quorate also wants lower case, because corosync compares names as they are and DNS does not.
+fn dns_label(text: &str, longest: usize) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > longest {
+        return Err(if longest == 15 { "it is longer than 15 characters" } else { "it is longer than 63 characters" });
+    }
+    if text.chars().any(|c| c.is_ascii_uppercase()) {
+        return Err("it has upper-case letters; use lower case");
+    }
+    if !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        return Err("only letters, digits and hyphens are allowed");
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return Err("it begins or ends with a hyphen");
+    }
+    Ok(())
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $longest:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the rules and takes the text as a name.
+            ///
+            /// # Errors
+            /// [`InvalidName`] says which rule it breaks.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
+                let text = text.into();
+                match dns_label(&text, $longest) {
+                    Ok(()) => Ok(Self(text)),
+                    Err(reason) => Err(InvalidName { what: $what, text, reason }),
+                }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+    };
+}
+
+name_type!(
+    /// A PVE server's short host name (uname's nodename cut at the first dot), also its name in corosync.
+    NodeName, "node name", 63
+);
+name_type!(
+    /// A cluster's name as corosync knows it: `pvecm create` allows 15 characters and it can't be changed later.
+    ClusterName, "cluster name", 15
+);
+name_type!(
+    /// The name of a fleet: all clusters under one CA. It stands in every certificate.
+    FleetName, "fleet name", 63
+);
+name_type!(
+    /// An operator's or viewer's name, as in their certificate.
+    OperatorName, "operator name", 63
+);
+
+/// A node in the fleet: `CLUSTER/NODE`. A node belongs to its cluster's entry from its invitation on,
+/// before any corosync cluster exists.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeRef {
+    /// The cluster it belongs to, or is meant for.
+    pub cluster: ClusterName,
+    /// The node itself.
+    pub node: NodeName,
+}
+
+impl NodeRef {
+    /// Puts the two names together.
+    #[must_use]
+    pub fn new(cluster: ClusterName, node: NodeName) -> Self {
+        Self { cluster, node }
+    }
+}
+
+impl fmt::Display for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}/{}", self.cluster, self.node))
+    }
+}
+
+impl FromStr for NodeRef {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let Some((cluster, node)) = text.split_once('/') else {
+            return Err(InvalidName {
+                what: "node",
+                text: text.to_owned(),
+                reason: "write it as CLUSTER/NODE, for example hk1/prox1",
+            });
+        };
+        Ok(Self { cluster: cluster.parse()?, node: node.parse()? })
+    }
+}
+
+impl TryFrom<String> for NodeRef {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<NodeRef> for String {
+    fn from(node: NodeRef) -> String {
+        node.to_string()
+    }
+}
+
+macro_rules! token_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes a text of 1 to 128 characters out of `a-z A-Z 0-9 . _ - / :`: safe as a file name part
+            /// once `/` and `:` are replaced, and as a field of a log line.
+            ///
+            /// # Errors
+            /// [`InvalidName`] says what is wrong with it.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
+                let text = text.into();
+                let reason = if text.is_empty() {
+                    "it is empty"
+                } else if text.len() > 128 {
+                    "it is longer than 128 characters"
+                } else if !text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c)) || text.contains("..") {
+                    "it has characters that are not allowed"
+                } else {
+                    return Ok(Self(text));
+                };
+                Err(InvalidName { what: $what, text, reason })
+            }
+
+            /// The identifier as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    };
+}
+
+token_type!(
+    /// One execution of a plan.
+    RolloutId, "rollout id"
+);
+token_type!(
+    /// A step of a plan: stable across re-plans, such as `cluster.join/prox2`.
+    StepId, "step id"
+);
+token_type!(
+    /// What an agent executes, once: the same id again attaches to the running or finished one.
+    /// It has no `/`: agents name a folder by it.
+    OperationId, "operation id"
+);
+token_type!(
+    /// One run of a coordinator process.
+    InstanceId, "instance id"
+);
+
+/// Who drives: each start of a coordinator takes a higher one, agents refuse a lower one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The driver that a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Driver {
+    /// Which start of a coordinator.
+    pub generation: Generation,
+    /// Which process: two coordinators restored from one backup may hold equal generations.
+    pub instance: InstanceId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_pve_rules() {
+        assert!(NodeName::new("prox1").is_ok());
+        assert!(NodeName::new("a-b-1").is_ok());
+        for bad in ["", "-a", "a-", "a_b", "a.b", "Prox1", "a b", &"x".repeat(64)] {
+            assert!(NodeName::new(bad).is_err(), "{bad}");
+        }
+        assert!(ClusterName::new("x".repeat(15)).is_ok());
+        assert_eq!(
+            ClusterName::new("x".repeat(16)).unwrap_err().to_string(),
+            format!("invalid cluster name `{}`: it is longer than 15 characters", "x".repeat(16))
+        );
+    }
+
+    #[test]
+    fn a_node_is_written_with_its_cluster() {
+        let node: NodeRef = "hk1/prox1".parse().unwrap();
+        assert_eq!(node.to_string(), "hk1/prox1");
+        assert!("prox1".parse::<NodeRef>().unwrap_err().to_string().contains("CLUSTER/NODE"));
+    }
+
+    #[test]
+    fn serde_checks_names_too() {
+        assert!(serde_json::from_str::<NodeName>("\"a b\"").is_err());
+        assert!(serde_json::from_str::<OperationId>("\"../../etc\"").is_err());
+    }
+}

@@ -1,0 +1,29 @@
+//! What Quorate talks about: the words of the field as types, and nothing that touches a disk, a socket or a clock.
+//!
+//! Data flows one way through these modules:
+//! [`spec`] (what the operator wants) and [`observation`] (what the servers said) → [`plan`] → [`rollout`] →
+//! [`operation`] (what an agent executes) → observation again. [`finding`] is what is said to the operator on the way.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+pub mod event;
+pub mod facet;
+pub mod failure;
+pub mod finding;
+pub mod ids;
+pub mod observation;
+pub mod operation;
+pub mod plan;
+pub mod rollout;
+pub mod size;
+pub mod spec;
+pub mod time;
+pub mod view;
+
+pub use facet::{Facet, Unknown, UnknownKind};
+pub use finding::{Code, Finding, Severity};
+pub use ids::{ClusterName, FleetName, Generation, InstanceId, NodeName, NodeRef, OperationId, OperatorName, RolloutId, StepId};
+pub use observation::Observation;
+pub use size::ByteSize;
+pub use time::Timestamp;
+pub use view::View;

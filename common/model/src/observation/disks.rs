@@ -1,0 +1,215 @@
+//! Disks as the kernel and `lsblk` show them, and what holds each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facet::Facet;
+use crate::observation::eligibility::Verdict;
+use crate::size::ByteSize;
+
+/// All block devices of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Disks {
+    /// Whole disks, sorted by kernel name.
+    pub disks: Vec<Disk>,
+}
+
+/// A whole disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Kernel path, such as `/dev/sda`: it moves between boots; never name a disk by it. Source: lsblk PATH.
+    pub path: String,
+    /// Links below /dev/disk/by-id, sorted; empty for disks without an identity (some virtual ones).
+    pub by_id: Vec<String>,
+    /// World-wide name. Source: lsblk WWN.
+    pub wwn: Option<String>,
+    /// Serial number; may be empty or shared by several disks. Source: lsblk SERIAL.
+    pub serial: Option<String>,
+    /// Source: lsblk MODEL.
+    pub model: Option<String>,
+    /// Source: lsblk VENDOR, without the padding.
+    pub vendor: Option<String>,
+    /// Source: lsblk SIZE.
+    pub size: ByteSize,
+    /// Does it spin, as the kernel believes? RAID controllers and hypervisors often lie. Source: lsblk ROTA.
+    pub rotational: bool,
+    /// nvme, sata, sas, usb, …; often missing behind controllers. Source: lsblk TRAN.
+    pub transport: Option<String>,
+    /// Host:channel:target:lun of SCSI disks. Source: lsblk HCTL.
+    pub hctl: Option<String>,
+    /// Source: lsblk RO.
+    pub read_only: bool,
+    /// Source: lsblk RM.
+    pub removable: bool,
+    /// Kind of partition table. Source: lsblk PTTYPE.
+    pub partition_table: Option<String>,
+    /// Signature found on the whole disk. Source: lsblk FSTYPE.
+    pub fstype: Option<String>,
+    /// The PCI function that it hangs on. Source: /sys/block.
+    pub controller: Option<Controller>,
+    /// RAID level that the kernel shows for a volume of a RAID controller. Source: /sys/block/X/device/raid_level.
+    pub raid_level: Option<String>,
+    /// Partitions, in lsblk's order.
+    pub partitions: Vec<Partition>,
+    /// Everything that holds it, or has left its mark on it.
+    pub holders: Vec<Holder>,
+    /// Health, where smartctl is installed.
+    pub smart: Facet<Smart>,
+    /// May it be used, and for what: one verdict a role.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Disk {
+    /// A name that stays: by-id link, else WWN, else serial; `None` if it has no identity at all.
+    #[must_use]
+    pub fn stable_name(&self) -> Option<&str> {
+        // ata-/nvme-/scsi- links carry model and serial and read better than wwn- ones.
+        self.by_id
+            .iter()
+            .find(|link| !link.starts_with("wwn-") && !link.starts_with("nvme-eui.") && !link.starts_with("nvme-nvme."))
+            .or_else(|| self.by_id.first())
+            .map(String::as_str)
+            .or(self.wwn.as_deref())
+            .or(self.serial.as_deref())
+    }
+
+    /// Kind of medium, as far as can be told.
+    #[must_use]
+    pub fn kind(&self) -> DiskKind {
+        let nvme = self.transport.as_deref() == Some("nvme") || self.path.starts_with("/dev/nvme");
+        match (nvme, self.rotational) {
+            (true, _) => DiskKind::Nvme,
+            (false, true) => DiskKind::Hdd,
+            (false, false) => DiskKind::Ssd,
+        }
+    }
+}
+
+/// Kind of medium.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskKind {
+    /// Spinning, or said to be.
+    Hdd,
+    /// Flash behind SATA, SAS or virtio.
+    Ssd,
+    /// NVMe.
+    Nvme,
+}
+
+impl DiskKind {
+    /// As shown in tables and written in cluster files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hdd => "hdd",
+            Self::Ssd => "ssd",
+            Self::Nvme => "nvme",
+        }
+    }
+}
+
+/// The PCI function that a disk hangs on. Source: the `device` link of /sys/block/X, followed upwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Controller {
+    /// Such as `0000:03:00.0`.
+    pub pci_address: String,
+    /// The kernel's driver, such as `ahci`, `nvme`, `megaraid_sas`.
+    pub driver: Option<String>,
+    /// PCI class, such as `0x010400` (RAID).
+    pub class: Option<String>,
+}
+
+/// A partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Kernel path.
+    pub path: String,
+    /// Source: lsblk SIZE.
+    pub size: ByteSize,
+    /// GPT type or MBR id. Source: lsblk PARTTYPE.
+    pub parttype: Option<String>,
+    /// Source: lsblk FSTYPE.
+    pub fstype: Option<String>,
+    /// Where it is mounted. Source: lsblk MOUNTPOINTS.
+    pub mountpoints: Vec<String>,
+}
+
+/// What holds a disk, or has left its mark on it; `device` is the part of the disk that carries it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Holder {
+    /// The disk's own path or one of its partitions'.
+    pub device: String,
+    /// By what.
+    pub kind: HolderKind,
+    /// Whose: a pool, a volume group, a mount point, an md device; empty where it can't be told.
+    pub name: String,
+}
+
+/// By what a disk is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolderKind {
+    /// A partition table with or without partitions; name: gpt, dos.
+    PartitionTable,
+    /// A file system's signature; name: its type.
+    FileSystem,
+    /// Mounted; name: the mount point.
+    Mounted,
+    /// An LVM physical volume; name: the volume group where known.
+    Lvm,
+    /// A member of an md array; name: the array where running.
+    Md,
+    /// A ZFS label; name: the pool where imported.
+    Zfs,
+    /// A Ceph OSD; name: its number where known.
+    CephOsd,
+    /// Swap space; name: where active.
+    Swap,
+    /// LUKS.
+    Luks,
+    /// A path of a multipath device.
+    Multipath,
+    /// bcache.
+    Bcache,
+    /// Any other device-mapper device, or a holder in /sys that is none of the above.
+    DeviceMapper,
+    /// Another signature; name: lsblk's word for it.
+    OtherSignature,
+}
+
+impl HolderKind {
+    /// As shown in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PartitionTable => "partition table",
+            Self::FileSystem => "file system",
+            Self::Mounted => "mounted",
+            Self::Lvm => "LVM",
+            Self::Md => "md",
+            Self::Zfs => "ZFS",
+            Self::CephOsd => "Ceph OSD",
+            Self::Swap => "swap",
+            Self::Luks => "LUKS",
+            Self::Multipath => "multipath",
+            Self::Bcache => "bcache",
+            Self::DeviceMapper => "device mapper",
+            Self::OtherSignature => "signature",
+        }
+    }
+}
+
+/// Health by SMART. Source: `smartctl -j`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Smart {
+    /// The drive's own overall verdict; `None` where it gives none (virtual disks, some RAID volumes).
+    pub passed: Option<bool>,
+    /// Percent of rated life used; may exceed 100. NVMe `percentage_used`, ATA wear attributes, SCSI endurance indicator.
+    pub wear_percent: Option<u32>,
+    /// Degrees Celsius.
+    pub temperature: Option<i32>,
+    /// Hours powered on.
+    pub power_on_hours: Option<u64>,
+    /// Sectors reallocated or, for NVMe, media errors.
+    pub bad_sectors: Option<u64>,
+}

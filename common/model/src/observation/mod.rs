@@ -1,0 +1,109 @@
+//! What a node's agent saw, part by part.
+
+pub mod cluster;
+pub mod disks;
+pub mod eligibility;
+pub mod guests;
+pub mod network;
+pub mod system;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facet::Facet;
+use crate::time::Timestamp;
+
+pub use cluster::{Cluster, Membership};
+pub use disks::{Disk, Disks};
+pub use guests::{Guest, GuestKind};
+pub use network::Network;
+pub use system::System;
+
+/// The parts that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FacetName {
+    /// Versions, CPU, memory, load, clock.
+    System,
+    /// Whole disks, partitions, holders, SMART.
+    Disks,
+    /// Interfaces, addresses, speeds, own name.
+    Network,
+    /// Membership, votes, quorum, links.
+    Cluster,
+    /// The list of guests.
+    Guests,
+}
+
+impl FacetName {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [FacetName; 5] = [Self::System, Self::Disks, Self::Network, Self::Cluster, Self::Guests];
+
+    /// As typed on a command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Disks => "disks",
+            Self::Network => "network",
+            Self::Cluster => "cluster",
+            Self::Guests => "guests",
+        }
+    }
+}
+
+/// What one agent saw. A part that nobody asked for is unknown like any other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// The node's own short host name, as its kernel has it; not necessarily the name it was enrolled under.
+    pub hostname: String,
+    /// When the agent finished, on the node's clock.
+    pub observed_at: Timestamp,
+    /// Versions, CPU, memory, load, clock.
+    #[serde(default)]
+    pub system: Facet<System>,
+    /// Disks.
+    #[serde(default)]
+    pub disks: Facet<Disks>,
+    /// Network.
+    #[serde(default)]
+    pub network: Facet<Network>,
+    /// Cluster.
+    #[serde(default)]
+    pub cluster: Facet<Cluster>,
+    /// Guests.
+    #[serde(default)]
+    pub guests: Facet<Vec<Guest>>,
+}
+
+impl Observation {
+    /// An observation in which nothing was asked for yet.
+    #[must_use]
+    pub fn empty(hostname: impl Into<String>, observed_at: Timestamp) -> Self {
+        Self {
+            hostname: hostname.into(),
+            observed_at,
+            system: Facet::not_asked(),
+            disks: Facet::not_asked(),
+            network: Facet::not_asked(),
+            cluster: Facet::not_asked(),
+            guests: Facet::not_asked(),
+        }
+    }
+
+    /// Takes over every part of `newer` that was asked for, and keeps the others.
+    pub fn update(&mut self, newer: Observation) {
+        fn take<T>(old: &mut Facet<T>, new: Facet<T>) {
+            let asked = !matches!(&new, Facet::Unknown(u) if u.kind == crate::facet::UnknownKind::NotAsked);
+            if asked {
+                *old = new;
+            }
+        }
+        self.hostname = newer.hostname;
+        self.observed_at = newer.observed_at;
+        take(&mut self.system, newer.system);
+        take(&mut self.disks, newer.disks);
+        take(&mut self.network, newer.network);
+        take(&mut self.cluster, newer.cluster);
+        take(&mut self.guests, newer.guests);
+    }
+}

@@ -1,0 +1,106 @@
+//! The server itself: versions, CPU, memory, load, clock.
+
+use serde::{Deserialize, Serialize};
+
+use crate::facet::Facet;
+use crate::size::ByteSize;
+use crate::time::Timestamp;
+
+/// The server itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct System {
+    /// PVE's version; `None`: known not to be a PVE server. Source: `pveversion`.
+    pub pve: Facet<Option<PveVersion>>,
+    /// The distribution. Source: `PRETTY_NAME` of /etc/os-release.
+    pub os: String,
+    /// The running kernel's release. Source: /proc/sys/kernel/osrelease.
+    pub kernel: String,
+    /// Changes with every boot. Source: /proc/sys/kernel/random/boot_id.
+    pub boot_id: String,
+    /// Seconds since boot. Source: /proc/uptime.
+    pub uptime_seconds: u64,
+    /// Processors.
+    pub cpu: Cpu,
+    /// Memory.
+    pub memory: Memory,
+    /// The clock.
+    pub clock: ClockState,
+    /// Why a reboot is needed: a newer kernel is installed, or /run/reboot-required exists; `None`: it isn't.
+    pub reboot_needed: Option<String>,
+    /// What the agent itself costs.
+    pub agent: AgentState,
+}
+
+/// The agent's own version and cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentState {
+    /// The agent's version.
+    pub version: String,
+    /// Its resident memory; zero where it could not be read.
+    pub memory: ByteSize,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+}
+
+/// PVE's version, as `pveversion` prints it: `pve-manager/8.4.21/2606ac85… (running kernel: 6.8.12-4-pve)`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PveVersion {
+    /// pve-manager's version, such as `8.4.21`.
+    pub manager: String,
+    /// The repository id behind it.
+    pub repoid: String,
+    /// The kernel that `pveversion` says is running.
+    pub running_kernel: String,
+}
+
+impl PveVersion {
+    /// The PVE release: the part before the first dot, or `None` if it isn't a number.
+    #[must_use]
+    pub fn major(&self) -> Option<u32> {
+        self.manager.split('.').next()?.parse().ok()
+    }
+}
+
+/// Processors and their load.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cpu {
+    /// Model name of the first. Source: /proc/cpuinfo.
+    pub model: String,
+    /// Hardware threads.
+    pub threads: u32,
+    /// Load averages over 1, 5 and 15 minutes. Source: /proc/loadavg.
+    pub load: [f64; 3],
+}
+
+/// Memory. Source: /proc/meminfo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// All of it.
+    pub total: ByteSize,
+    /// What could be given to programs without swapping.
+    pub available: ByteSize,
+    /// Swap, all of it.
+    pub swap_total: ByteSize,
+    /// Swap not in use.
+    pub swap_free: ByteSize,
+}
+
+/// The clock: how far it is off can only be said by comparing, which the coordinator does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClockState {
+    /// The node's wall time when the facet was made.
+    pub now: Timestamp,
+    /// Whether a time service says that it is synchronised. Source: `timedatectl`, `chronyc`.
+    pub synchronised: Facet<ClockSync>,
+}
+
+/// What the time service says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClockSync {
+    /// Synchronised according to systemd (`NTPSynchronized`).
+    pub synchronised: bool,
+    /// Which service said so.
+    pub source: String,
+    /// Offset to its sources in seconds, positive if this clock is ahead; where chrony runs.
+    pub offset_seconds: Option<f64>,
+}

@@ -1,0 +1,200 @@
+//! Reading TOML by hand rather than by serde, since all problems are to be told at once, each with its place.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::finding::{Code, Finding, Place};
+use crate::spec::Located;
+
+/// The text being read, and every problem found so far.
+pub(super) struct Reader<'t> {
+    file: &'t str,
+    text: &'t str,
+    problems: Vec<Finding>,
+}
+
+/// A table being read: which keys exist, and which of them were asked for.
+pub(super) struct Table<'t, 'v> {
+    /// Its name as written in messages, such as `[nodes.prox1]`; empty: the top.
+    pub(super) name: String,
+    pub(super) place: Place,
+    entries: &'v DeTable<'t>,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+        Self { file, text, problems: Vec::new() }
+    }
+
+    /// All problems, in the order of their places.
+    pub(super) fn into_problems(mut self) -> Vec<Finding> {
+        self.problems.sort_by_key(|p| p.place.as_ref().map(|p| (p.offset, p.length)));
+        self.problems.dedup();
+        self.problems
+    }
+
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
+    /// Reads the text as TOML, and tells all syntax errors.
+    pub(super) fn document(&mut self) -> Option<Spanned<DeTable<'t>>> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            let place = self.place(error.span().unwrap_or(0..0));
+            self.problem(Code::SpecSyntax, place, first_line(error.message()), "mend the TOML there");
+        }
+        errors.is_empty().then_some(table)
+    }
+
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        let start = span.start.min(self.text.len());
+        let before = self.text.get(..start).unwrap_or("");
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Place {
+            file: self.file.to_owned(),
+            line: number(before.matches('\n').count() + 1),
+            column: number(before.get(line_start..).map_or(0, |l| l.chars().count()) + 1),
+            offset: number(start),
+            length: number(span.end.min(self.text.len()).saturating_sub(start).max(1)),
+        }
+    }
+
+    pub(super) fn problem(&mut self, code: Code, place: Place, message: impl Into<String>, next: impl Into<String>) {
+        self.problems.push(Finding::new(code, "", message, next).at(Some(place)));
+    }
+
+    /// Takes a value as a table; tells if it is none.
+    pub(super) fn table<'v>(&mut self, name: &str, value: &'v Spanned<DeValue<'t>>) -> Option<Table<'t, 'v>> {
+        let place = self.place(value.span());
+        match value.get_ref() {
+            DeValue::Table(entries) => Some(Table { name: name.to_owned(), place, entries }),
+            other => {
+                self.wrong_type(place, name, "a table", other);
+                None
+            }
+        }
+    }
+
+    pub(super) fn top<'v>(&self, document: &'v Spanned<DeTable<'t>>) -> Table<'t, 'v> {
+        Table { name: String::new(), place: self.place(0..0), entries: document.get_ref() }
+    }
+
+    fn wrong_type(&mut self, place: Place, what: &str, wanted: &str, got: &DeValue<'_>) {
+        let message = format!("{what} must be {wanted}, not {}", type_of(got));
+        self.problem(Code::SpecWrongType, place, message, format!("write {wanted}"));
+    }
+
+    /// Tells every key that is not in `known`, with the likeliest meant. Keys in `later` are known words of other versions.
+    pub(super) fn check_keys(&mut self, table: &Table<'t, '_>, known: &[&str], later: &[&str]) {
+        for (key, _) in table.entries {
+            let word: &str = key.get_ref();
+            if known.contains(&word) {
+                continue;
+            }
+            let place = self.place(key.span());
+            if later.contains(&word) {
+                let message = format!("`{word}`{} is not supported by this version of Quorate", table.inside());
+                self.problem(Code::SpecNotSupported, place, message, "take it out of the file, or use a version that has it");
+                continue;
+            }
+            let next = closest(word, known).map_or_else(
+                || format!("take it out; what is known there: {}", known.join(", ")),
+                |meant| format!("did you mean `{meant}`?"),
+            );
+            let message = format!("unknown key `{word}`{}", table.inside());
+            self.problem(Code::SpecUnknownKey, place, message, next);
+        }
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<'v>(&mut self, table: &Table<'t, 'v>, key: &str, example: &str) -> Option<&'v Spanned<DeValue<'t>>> {
+        let value = table.get(key);
+        if value.is_none() {
+            let message = format!("`{key}`{} is missing", table.inside());
+            self.problem(Code::SpecMissingKey, table.place.clone(), message, format!("add it, for example: {example}"));
+        }
+        value
+    }
+
+    /// A text that parses as `T`.
+    pub(super) fn parsed<T: FromStr>(
+        &mut self,
+        what: &str,
+        value: &Spanned<DeValue<'t>>,
+        code: Code,
+        describe: impl FnOnce(T::Err) -> (String, String),
+    ) -> Option<Located<T>> {
+        let place = self.place(value.span());
+        match value.get_ref() {
+            DeValue::String(text) => match text.parse() {
+                Ok(value) => Some(Located { value, place }),
+                Err(error) => {
+                    let (message, next) = describe(error);
+                    self.problem(code, place, message, next);
+                    None
+                }
+            },
+            other => {
+                self.wrong_type(place, what, "a text in quotes", other);
+                None
+            }
+        }
+    }
+
+    /// The elements of an array.
+    pub(super) fn array<'v>(&mut self, what: &str, value: &'v Spanned<DeValue<'t>>) -> &'v [Spanned<DeValue<'t>>] {
+        match value.get_ref() {
+            DeValue::Array(items) => items,
+            other => {
+                let place = self.place(value.span());
+                self.wrong_type(place, what, "a list in square brackets", other);
+                &[]
+            }
+        }
+    }
+}
+
+impl<'t, 'v> Table<'t, 'v> {
+    pub(super) fn get(&self, key: &str) -> Option<&'v Spanned<DeValue<'t>>> {
+        self.entries.iter().find(|(k, _)| k.get_ref() == key).map(|(_, v)| v)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Spanned<DeValue<'t>>)> + use<'t, 'v> {
+        self.entries.iter().map(|(k, v)| (k.get_ref().as_ref(), k.span(), v))
+    }
+
+    fn inside(&self) -> String {
+        if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) }
+    }
+}
+
+/// The known word that was most likely meant.
+fn closest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let seen = BTreeSet::from_iter(known.iter().copied());
+    seen.into_iter()
+        .map(|k| (strsim::jaro_winkler(word, k), k))
+        .filter(|(score, _)| *score > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, k)| k)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("not valid TOML").to_owned()
+}
+
+fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,127 @@
+//! Steering a running lab from outside: cuts, scripts, questions.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixStream;
+
+use crate::description::{DiskSpec, GuestSpec, OwnName};
+use crate::wire::{self, Frame, Hello};
+pub use crate::world::script::{Misbehaviour, ToolScript};
+
+/// What the world can be asked to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Is the world there?
+    Ping,
+    /// Cut a server off.
+    Cut {
+        /// The server.
+        node: String,
+        /// Only the network of this link (0: cluster network, 1: public network).
+        link: Option<u8>,
+        /// Pull the cable (the port loses its carrier), instead of dropping packets on the way.
+        unplug: bool,
+    },
+    /// Undo cuts.
+    Heal {
+        /// The server.
+        node: String,
+        /// Only the network of this link.
+        link: Option<u8>,
+    },
+    /// Misbehave.
+    Script {
+        /// The server.
+        node: String,
+        /// How.
+        script: Script,
+    },
+    /// What each server is and does.
+    Status,
+    /// End the world.
+    Stop,
+}
+
+/// Misbehaviour of one server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Script {
+    /// A host tool misbehaves.
+    Tool(Misbehaviour),
+    /// No tool misbehaves any more.
+    ClearTools,
+    /// A disk vanishes.
+    RemoveDisk(String),
+    /// A disk appears.
+    AddDisk(Box<DiskSpec>),
+    /// The server's own name resolves otherwise (pmxcfs keeps what it found when it started).
+    OwnName(OwnName),
+    /// A guest appears.
+    AddGuest(GuestSpec),
+    /// A guest vanishes.
+    RemoveGuest(u32),
+    /// The server becomes the only member of a cluster of this name.
+    MemberOf(String),
+    /// pveproxy answers or not.
+    PveproxyDown(bool),
+    /// Corosync's packets are dropped, all else passes.
+    UdpBlocked(bool),
+    /// The clock runs ahead by so many milliseconds; the agent's configuration changes too, for its next start.
+    ClockOffset(i64),
+    /// Corosync and pmxcfs restart.
+    RestartCluster,
+    /// Corosync stops in an orderly way.
+    StopCorosync,
+}
+
+/// What the world answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Done.
+    Done,
+    /// Refused, with the reason.
+    Refused(String),
+    /// The servers.
+    Status(Vec<ServerStatus>),
+}
+
+/// One server at a glance, as it really is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where its agent is reached.
+    pub address: String,
+    /// The cluster it is configured for.
+    pub cluster: Option<String>,
+    /// Corosync's members by name; none when corosync does not run.
+    pub members: Vec<String>,
+    /// Corosync is quorate.
+    pub quorate: bool,
+    /// `/etc/pve` is mounted.
+    pub mounted: bool,
+    /// `/etc/pve` may be written.
+    pub writable: bool,
+    /// Cut networks, by port.
+    pub cut: Vec<String>,
+    /// Tools that misbehave.
+    pub misbehaviour: Vec<String>,
+}
+
+/// Asks the world behind `socket`.
+///
+/// # Errors
+/// When the world is not there or answers nothing sensible.
+pub async fn ask(socket: &Path, request: Request) -> io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket).await?;
+    let hello = serde_json::to_vec(&Hello::Control(request))?;
+    wire::send(&mut stream, &Frame::Hello(hello)).await?;
+    match wire::receive(&mut stream).await? {
+        Some(Frame::Answer(bytes)) => Ok(serde_json::from_slice(&bytes)?),
+        _ => Err(io::Error::other("the world gave no answer")),
+    }
+}

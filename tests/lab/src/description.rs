@@ -1,0 +1,266 @@
+//! What a lab consists of: plain data, so that a test or a later act can describe any server.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole lab.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabSpec {
+    /// Divides the durations of tools and timers, never time stamps.
+    pub speed: f64,
+    /// The servers, in the order of their addresses.
+    pub servers: Vec<ServerSpec>,
+}
+
+/// One simulated PVE server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSpec {
+    /// Host name, without domain.
+    pub name: String,
+    /// PVE's version, for example `8.4.21` or `9.1.1`.
+    pub pve_version: String,
+    /// How far the server's clock runs ahead of the true time, in milliseconds (negative: behind).
+    #[serde(default)]
+    pub clock_offset_ms: i64,
+    /// The password of `root@pam`.
+    #[serde(default = "default_password")]
+    pub root_password: String,
+    /// How the server's own name resolves.
+    #[serde(default)]
+    pub own_name: OwnName,
+    /// Guests that lie on it before anything happens.
+    #[serde(default)]
+    pub guests: Vec<GuestSpec>,
+    /// The server starts as the only member of a cluster of this name.
+    #[serde(default)]
+    pub member_of: Option<String>,
+    /// Tools that are not installed.
+    #[serde(default)]
+    pub missing_tools: Vec<String>,
+    /// Its disks.
+    pub disks: Vec<DiskSpec>,
+}
+
+fn default_password() -> String {
+    "labpass".to_owned()
+}
+
+impl ServerSpec {
+    /// The usual server number `index` (from 0): `prox1` is 0.
+    #[must_use]
+    pub fn standard(index: usize) -> Self {
+        Self {
+            name: format!("prox{}", index + 1),
+            pve_version: "8.4.21".to_owned(),
+            clock_offset_ms: 0,
+            root_password: default_password(),
+            own_name: OwnName::Address,
+            guests: Vec::new(),
+            member_of: None,
+            missing_tools: Vec::new(),
+            disks: crate::roots::disks::standard(index),
+        }
+    }
+
+    pub(crate) fn public_address(index: usize) -> Ipv4Addr {
+        Ipv4Addr::new(192, 168, 1, octet(index, 11))
+    }
+
+    pub(crate) fn cluster_address(index: usize) -> Ipv4Addr {
+        Ipv4Addr::new(10, 10, 10, octet(index, 1))
+    }
+
+    /// PVE's major version.
+    pub(crate) fn major(&self) -> u32 {
+        self.pve_version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(8)
+    }
+}
+
+fn octet(index: usize, first: u8) -> u8 {
+    first.saturating_add(u8::try_from(index).unwrap_or(u8::MAX))
+}
+
+/// What `/etc/hosts` says about the server's own name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnName {
+    /// Its public address, as PVE's installer writes it.
+    #[default]
+    Address,
+    /// Only `127.0.1.1`, as Debian's installer writes it.
+    Loopback,
+    /// Nothing.
+    Missing,
+}
+
+/// A guest's configuration file, nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuestSpec {
+    /// The guest's number.
+    pub vmid: u32,
+    /// Its name.
+    pub name: String,
+    /// `qemu` or `lxc`.
+    #[serde(default)]
+    pub kind: GuestKind,
+}
+
+/// What a guest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GuestKind {
+    /// A virtual machine.
+    #[default]
+    Qemu,
+    /// A container.
+    Lxc,
+}
+
+impl GuestKind {
+    /// PVE's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Lxc => "lxc",
+        }
+    }
+}
+
+/// One whole disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiskSpec {
+    /// Kernel name, for example `sda`.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// As the drive reports it.
+    pub model: Option<String>,
+    /// As the kernel shows it, padded to eight characters for SCSI.
+    pub vendor: Option<String>,
+    /// As udev shows it.
+    pub serial: Option<String>,
+    /// `0x…` or `eui.…`, as `lsblk` shows it.
+    pub wwn: Option<String>,
+    /// Firmware revision.
+    pub rev: Option<String>,
+    /// Spins.
+    pub rotational: bool,
+    /// `sata`, `sas`, `nvme`, or nothing behind a RAID controller.
+    pub transport: Option<String>,
+    /// PCI address and driver of its controller.
+    pub controller: ControllerSpec,
+    /// `host:channel:target:lun`; nothing for NVMe.
+    pub hctl: Option<String>,
+    /// What the controller's driver tells of the volume's RAID level in `device/raid_level`, if it tells.
+    pub raid_level: Option<String>,
+    /// Bytes of a physical sector.
+    pub physical_sector: u32,
+    /// File system or member type straight on the disk.
+    pub fstype: Option<String>,
+    /// `gpt`, `dos` or nothing.
+    pub pttype: Option<String>,
+    /// Partitions.
+    pub partitions: Vec<PartitionSpec>,
+    /// What `smartctl` says.
+    pub smart: SmartSpec,
+}
+
+impl Default for DiskSpec {
+    fn default() -> Self {
+        Self {
+            name: "sda".to_owned(),
+            size: 960_197_124_096,
+            model: None,
+            vendor: Some("ATA     ".to_owned()),
+            serial: None,
+            wwn: None,
+            rev: None,
+            rotational: false,
+            transport: Some("sata".to_owned()),
+            controller: ControllerSpec { address: "0000:00:17.0".to_owned(), driver: "ahci".to_owned() },
+            hctl: Some("0:0:0:0".to_owned()),
+            raid_level: None,
+            physical_sector: 4096,
+            fstype: None,
+            pttype: None,
+            partitions: Vec::new(),
+            smart: SmartSpec::default(),
+        }
+    }
+}
+
+/// The PCI device that a disk hangs on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerSpec {
+    /// For example `0000:00:17.0`.
+    pub address: String,
+    /// Kernel driver, for example `ahci`, `nvme`, `megaraid_sas`.
+    pub driver: String,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PartitionSpec {
+    /// From 1.
+    pub number: u32,
+    /// Bytes.
+    pub size: u64,
+    /// File system or member type.
+    pub fstype: Option<String>,
+    /// GPT type identifier.
+    pub parttype: Option<String>,
+    /// The identifier's name.
+    pub parttypename: Option<String>,
+    /// File system's or member's identifier.
+    pub uuid: Option<String>,
+    /// File system's label.
+    pub label: Option<String>,
+    /// Where it is mounted.
+    pub mountpoint: Option<String>,
+    /// Device-mapper volumes on it.
+    pub volumes: Vec<VolumeSpec>,
+}
+
+/// One LVM logical volume.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeSpec {
+    /// Volume group.
+    pub group: String,
+    /// Volume.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// File system or `swap`.
+    pub fstype: Option<String>,
+    /// Where it is mounted, or `[SWAP]`.
+    pub mountpoint: Option<String>,
+}
+
+/// What SMART knows of a disk.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum SmartSpec {
+    /// The device does not answer (a RAID volume).
+    #[default]
+    Silent,
+    /// It answers.
+    Answers {
+        /// The drive's own verdict.
+        passed: bool,
+        /// Worn, in percent.
+        used_percent: u8,
+        /// Hours in use.
+        hours: u32,
+        /// Degrees Celsius.
+        temperature: u8,
+    },
+}

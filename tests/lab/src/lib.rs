@@ -1,0 +1,26 @@
+//! Simulated PVE servers to try Quorate on, and to test it against.
+//!
+//! One *world* process models the servers: their clocks, networks, disks, corosync membership and pmxcfs. A multi-call
+//! program, linked into each server's `bin` folder under the names of the host tools, asks the world and prints what the
+//! real tool would print. The product's own programs run unmodified, one agent per simulated server. The lab shares no
+//! code with them: what it knows of the tools comes from their recorded output.
+
+pub mod binaries;
+pub mod cli;
+pub mod control;
+pub mod demo;
+pub mod description;
+pub mod lab;
+pub mod labtool;
+pub mod layout;
+pub mod process;
+mod roots;
+mod tools;
+mod wire;
+pub mod world;
+
+pub use control::Script;
+pub use description::{DiskSpec, GuestSpec, LabSpec, ServerSpec};
+pub use lab::{Builder, Lab, LabError, Node};
+pub use process::Output;
+pub use world::oplog::{Entry, What};

@@ -1,0 +1,93 @@
+//! A server's running corosync: what it was configured with, whom it sees, and whether that is enough.
+
+pub(crate) mod conf;
+pub(crate) mod membership;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::conf::Conf;
+use super::clock::SimTime;
+
+/// One running corosync.
+#[derive(Debug, Clone)]
+pub(crate) struct Corosync {
+    pub(crate) pid: u32,
+    pub(crate) node_id: u32,
+    /// The configuration it runs with, which may lag behind the file.
+    pub(crate) conf: Conf,
+    /// Only holders of the same key hear one another.
+    pub(crate) key: u64,
+    /// Node ids of the present membership, this one included.
+    pub(crate) members: BTreeSet<u32>,
+    /// Counts up by four with each membership.
+    pub(crate) ring: u64,
+    pub(crate) expected_votes: u32,
+    pub(crate) quorate: bool,
+    /// How often each node joined since this corosync started; a node that left stays listed.
+    pub(crate) join_counts: BTreeMap<u32, u32>,
+    /// What knet thinks of each peer's links.
+    pub(crate) links: BTreeMap<(u32, u8), Link>,
+}
+
+/// One knet link to one peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) connected: bool,
+    /// Since when reality differs from `connected`.
+    pub(crate) differs_since: Option<SimTime>,
+    pub(crate) down_count: u32,
+    pub(crate) up_count: u32,
+}
+
+impl Link {
+    /// A first connection already counts one loss.
+    pub(crate) fn new() -> Self {
+        Self { connected: false, differs_since: None, down_count: 1, up_count: 0 }
+    }
+}
+
+impl Corosync {
+    pub(crate) fn new(pid: u32, node_id: u32, conf: Conf, key: u64) -> Self {
+        let expected_votes = conf.total_votes();
+        let mut corosync = Self {
+            pid,
+            node_id,
+            conf,
+            key,
+            members: BTreeSet::from([node_id]),
+            ring: 5,
+            expected_votes,
+            quorate: false,
+            join_counts: BTreeMap::from([(node_id, 1)]),
+            links: BTreeMap::new(),
+        };
+        corosync.quorate = corosync.total_votes() >= corosync.quorum();
+        corosync
+    }
+
+    pub(crate) fn total_votes(&self) -> u32 {
+        self.members.iter().filter_map(|id| self.conf.node(*id)).map(|node| node.votes).sum()
+    }
+
+    /// Votes needed: more than half of those expected.
+    pub(crate) fn quorum(&self) -> u32 {
+        self.expected_votes / 2 + 1
+    }
+
+    /// `representative.sequence`, the second in hexadecimal, as corosync prints ring ids.
+    pub(crate) fn ring_id(&self) -> String {
+        format!("{}.{:x}", self.members.first().copied().unwrap_or(self.node_id), self.ring)
+    }
+
+    pub(crate) fn name_of(&self, id: u32) -> String {
+        self.conf.node(id).map_or_else(|| format!("Node{id}"), |node| node.name.clone())
+    }
+
+    pub(crate) fn address_of(&self, id: u32, link: u8) -> Option<&str> {
+        self.conf.node(id)?.rings.get(&link).map(String::as_str)
+    }
+
+    pub(crate) fn first_address_of(&self, id: u32) -> String {
+        self.conf.node(id).and_then(|node| node.rings.values().next().cloned()).unwrap_or_default()
+    }
+}

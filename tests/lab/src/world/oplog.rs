@@ -1,0 +1,126 @@
+//! The operation log: what really happened in the world, as JSON lines. Tests judge the product by it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// True wall time, RFC 3339.
+    pub at: String,
+    /// Simulated milliseconds since the world began: differences are durations as on real servers, whatever the speed.
+    pub ms: u64,
+    /// The server it happened on; nothing for the lab as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What happened.
+    pub what: What,
+    /// What else there is to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The tool and its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// The tool's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+}
+
+/// The kinds of things that happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// The world serves.
+    WorldStarted,
+    /// A host tool began on a server.
+    ToolCalled,
+    /// It ended with a code.
+    ToolEnded,
+    /// It ended by a signal, or its caller vanished.
+    ToolDied,
+    /// The world does not know this use of a tool: a hole in the lab or a mistake in the product.
+    #[serde(rename = "UNKNOWN INVOCATION")]
+    UnknownInvocation,
+    /// A PVE task began.
+    TaskStarted,
+    /// A PVE task ended, with its status.
+    TaskEnded,
+    /// `pvecm create` wrote the first corosync.conf.
+    ClusterCreated,
+    /// A member wrote the joining node into corosync.conf.
+    AddnodeCommitted,
+    /// A member removed a node from corosync.conf.
+    NodeRemoved,
+    /// Corosync runs.
+    CorosyncStarted,
+    /// Corosync was stopped.
+    CorosyncStopped,
+    /// Corosync ended by itself.
+    CorosyncExited,
+    /// Corosync took over a changed configuration.
+    ConfigReloaded,
+    /// Corosync could not take over a changed configuration.
+    ReloadFailed,
+    /// Corosync formed another membership.
+    MembershipChanged,
+    /// The server's corosync became quorate.
+    QuorumGained,
+    /// The server's corosync lost quorum.
+    QuorumLost,
+    /// `/etc/pve` became writable.
+    PmxcfsWritable,
+    /// `/etc/pve` became read-only.
+    PmxcfsReadOnly,
+    /// `/etc/pve` was mounted.
+    PmxcfsMounted,
+    /// `/etc/pve` was unmounted.
+    PmxcfsUnmounted,
+    /// A node was fully joined.
+    JoinCompleted,
+    /// A ticket for root@pam was made.
+    TicketMade,
+    /// A ticket or a password was accepted.
+    LoginAccepted,
+    /// A ticket or a password was refused.
+    LoginRefused,
+    /// Making a ticket replaced the cluster's ticket key.
+    AuthkeyRotated,
+    /// `pvecm expected` changed the expected votes.
+    ExpectedSet,
+    /// A network was cut.
+    Cut,
+    /// A network was healed.
+    Healed,
+    /// Misbehaviour was scripted.
+    Scripted,
+}
+
+/// The log's file.
+#[derive(Debug)]
+pub(crate) struct OpLog(File);
+
+impl OpLog {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(OpenOptions::new().create(true).append(true).open(path)?))
+    }
+
+    /// Each entry is one write, so that a reader sees whole lines only.
+    pub(crate) fn append(&mut self, entry: &Entry) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        self.0.write_all(&line)
+    }
+}
+
+/// The entries so far. A last line without an end is still being written and left for the next call.
+///
+/// # Errors
+/// When the log can't be read, or holds something that is no entry.
+pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let text = std::fs::read_to_string(path)?;
+    let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+    whole.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
+}

@@ -1,0 +1,216 @@
+//! pmxcfs: what lies in `/etc/pve`, when it may be written, and how it follows corosync.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::clock::SimTime;
+use super::corosync::conf::Conf;
+use super::identity::{AuthKeys, Certificate};
+use crate::description::GuestKind;
+
+/// pmxcfs tries again this often to reach corosync: the reason why it lags behind at create and join.
+pub(crate) const RETRY: Duration = Duration::from_secs(6);
+
+/// One server's pmxcfs.
+#[derive(Debug)]
+pub(crate) struct Pmxcfs {
+    pub(crate) running: bool,
+    pub(crate) pid: u32,
+    /// What it holds: its own copy of the cluster's files.
+    pub(crate) replica: Replica,
+    /// The address its name resolved to when it started.
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// Began in cluster mode: corosync.conf was there. Local mode is always writable.
+    pub(crate) clustered: bool,
+    /// What corosync told it; nothing until it reached corosync.
+    pub(crate) view: Option<View>,
+    /// Changes of cluster information so far: `.members`' version.
+    pub(crate) clinfo: u32,
+    pub(crate) next_attempt: SimTime,
+}
+
+/// The cluster as pmxcfs last saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) cluster_name: String,
+    /// The version corosync runs with.
+    pub(crate) version: u64,
+    pub(crate) quorate: bool,
+    pub(crate) nodes: Vec<ViewNode>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ViewNode {
+    pub(crate) name: String,
+    pub(crate) id: u32,
+    pub(crate) online: bool,
+}
+
+/// The replicated content.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Replica {
+    /// Counts writes: the copy with more of them is newer.
+    pub(crate) sequence: u64,
+    pub(crate) conf: Option<Conf>,
+    pub(crate) keys: AuthKeys,
+    pub(crate) certificates: BTreeMap<String, Certificate>,
+    pub(crate) guests: BTreeMap<u32, Guest>,
+    /// Node folders without a certificate yet.
+    pub(crate) nodes: Vec<String>,
+    /// Addresses the nodes reported.
+    pub(crate) ips: BTreeMap<String, Ipv4Addr>,
+    /// `file-corosync_conf`: held until then at the longest.
+    pub(crate) lock_until: Option<SimTime>,
+    pub(crate) cluster_name: String,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    pub(crate) node: String,
+    pub(crate) kind: GuestKind,
+    pub(crate) name: String,
+    pub(crate) version: u32,
+}
+
+impl Pmxcfs {
+    /// May `/etc/pve` be written?
+    pub(crate) fn writable(&self) -> bool {
+        self.running && (!self.clustered || self.view.as_ref().is_some_and(|view| view.quorate))
+    }
+
+    /// `.members`.
+    pub(crate) fn members(&self, nodename: &str) -> String {
+        let mut text = format!("{{\n\"nodename\": \"{nodename}\",\n\"version\": {}", self.clinfo);
+        let Some(view) = self.view.as_ref().filter(|_| self.clustered) else {
+            text.push_str("\n}\n");
+            return text;
+        };
+        let _ = write!(
+            text,
+            ",\n\"cluster\": {{ \"name\": \"{}\", \"version\": {}, \"nodes\": {}, \"quorate\": {} }},\n\"nodelist\": {{\n",
+            view.cluster_name,
+            view.version,
+            view.nodes.len(),
+            u8::from(view.quorate)
+        );
+        for (index, node) in view.nodes.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ",\n" };
+            let _ =
+                write!(text, "{comma}  \"{}\": {{ \"id\": {}, \"online\": {}", node.name, node.id, u8::from(node.online));
+            match self.replica.ips.get(&node.name) {
+                Some(ip) => {
+                    let _ = write!(text, ", \"ip\": \"{ip}\"}}");
+                }
+                None => text.push('}'),
+            }
+        }
+        text.push_str("\n  }\n}\n");
+        text
+    }
+
+    /// `.vmlist`.
+    pub(crate) fn vmlist(&self) -> String {
+        let newest = self.replica.guests.values().map(|guest| guest.version).max().unwrap_or(0);
+        let mut text = format!("{{\n\"version\": {newest}");
+        if self.replica.guests.is_empty() {
+            text.push('\n');
+        } else {
+            text.push_str(",\n\"ids\": {\n");
+            let lines: Vec<String> = self
+                .replica
+                .guests
+                .iter()
+                .map(|(vmid, guest)| {
+                    format!(
+                        "\"{vmid}\": {{ \"node\": \"{}\", \"type\": \"{}\", \"version\": {} }}",
+                        guest.node,
+                        guest.kind.word(),
+                        guest.version
+                    )
+                })
+                .collect();
+            text.push_str(&lines.join(",\n"));
+            text.push_str("}\n");
+        }
+        text.push_str("\n}\n");
+        text
+    }
+
+    /// `.version`, shortened to what has a meaning in the lab.
+    pub(crate) fn version(&self, nodename: &str, started: i64) -> String {
+        let newest = self.replica.guests.values().map(|guest| guest.version).max().unwrap_or(0);
+        let conf = self.replica.conf.as_ref().map_or(1, |conf| conf.version + 1);
+        let mut text = format!(
+            "{{\n\"starttime\": {started},\n\"clinfo\": {},\n\"vmlist\": {newest},\n\"corosync.conf\": {conf},\n\
+             \"corosync.conf.new\": {conf},\n\"storage.cfg\": 1,\n\"user.cfg\": 1,\n\"datacenter.cfg\": 1,\n\
+             \"replication.cfg\": 1,\n\"ceph.conf\": 1,\n\"kvstore\": {{\n",
+            self.clinfo
+        );
+        let mut names: Vec<&str> = self.replica.ips.keys().map(String::as_str).collect();
+        if names.is_empty() {
+            names.push(nodename);
+        }
+        let entries: Vec<String> = names.iter().map(|name| format!("\"{name}\": {{\n}}\n")).collect();
+        text.push_str(&entries.join(","));
+        text.push_str("}\n}\n");
+        text
+    }
+}
+
+/// A file of `/etc/pve` and whether only root may read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PveFile {
+    pub(crate) text: String,
+    pub(crate) private: bool,
+}
+
+/// Everything that lies in `/etc/pve`, by path below it. Folders end in `/`, links hold their target.
+pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<String, PveFile> {
+    let mut files = BTreeMap::new();
+    let mut put = |path: &str, text: String| {
+        let private = path.starts_with("priv/") || path.contains("/priv/") || path == "priv";
+        files.insert(path.to_owned(), PveFile { text, private });
+    };
+    let replica = &pmxcfs.replica;
+    put(".members", pmxcfs.members(nodename));
+    put(".vmlist", pmxcfs.vmlist());
+    put(".version", pmxcfs.version(nodename, started));
+    for dir in ["priv/", "priv/lock/", "ha/", "firewall/", "mapping/", "nodes/"] {
+        put(dir, String::new());
+    }
+    put("storage.cfg", STORAGE.to_owned());
+    put("datacenter.cfg", "keyboard: en-us\n".to_owned());
+    put("user.cfg", "user:root@pam:1:0:::root@lab.example::\n".to_owned());
+    put("authkey.pub", replica.keys.public_text());
+    put("priv/authkey.key", replica.keys.private_text());
+    put("pve-root-ca.pem", replica.certificates.values().next().map(|cert| cert.pem.clone()).unwrap_or_default());
+    if let Some(conf) = &replica.conf {
+        put("corosync.conf", conf.render());
+    }
+    if replica.lock_until.is_some() {
+        put("priv/lock/file-corosync_conf/", String::new());
+    }
+    let names = replica.certificates.keys().chain(replica.nodes.iter());
+    for name in names {
+        for sub in ["", "lxc/", "openvz/", "priv/", "qemu-server/"] {
+            put(&format!("nodes/{name}/{sub}"), String::new());
+        }
+    }
+    for (name, certificate) in &replica.certificates {
+        put(&format!("nodes/{name}/pve-ssl.pem"), certificate.pem.clone());
+        put(&format!("nodes/{name}/pve-ssl.key"), "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n".to_owned());
+    }
+    for (vmid, guest) in &replica.guests {
+        let (folder, key) = match guest.kind {
+            GuestKind::Qemu => ("qemu-server", "name"),
+            GuestKind::Lxc => ("lxc", "hostname"),
+        };
+        put(&format!("nodes/{}/{folder}/{vmid}.conf", guest.node), format!("{key}: {}\nmemory: 512\n", guest.name));
+    }
+    files
+}
+
+const STORAGE: &str = "dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,backup\n\n\
+                       lvmthin: local-lvm\n\tthinpool data\n\tvgname pve\n\tcontent rootdir,images\n";

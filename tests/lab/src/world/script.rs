@@ -1,0 +1,72 @@
+//! Scripted misbehaviour of host tools.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a tool does instead of its work, or in the middle of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "does")]
+pub enum ToolScript {
+    /// Does nothing for a simulated time (or for ever), then its usual work.
+    Hang {
+        /// Simulated milliseconds; for ever without.
+        ms: Option<u64>,
+    },
+    /// Prints this on stdout and ends with 0.
+    Garbage {
+        /// The text.
+        text: String,
+    },
+    /// Ends by a signal after so many lines of output.
+    Die {
+        /// Lines of stdout that still come out.
+        after_lines: u32,
+        /// For example 9.
+        signal: i32,
+    },
+    /// Prints this on stderr only and ends with a code.
+    Fail {
+        /// The exit code.
+        code: i32,
+        /// The text, with its own line ends.
+        stderr: String,
+    },
+}
+
+/// One scripted misbehaviour: for which calls, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misbehaviour {
+    /// The tool's name.
+    pub tool: String,
+    /// Only calls whose arguments, joined by blanks, hold this.
+    #[serde(default)]
+    pub matching: Option<String>,
+    /// Only so many calls; all without.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// What happens.
+    pub script: ToolScript,
+}
+
+/// The script for a call, if there is one; counts it.
+pub(crate) fn take(list: &mut Vec<Misbehaviour>, tool: &str, argv: &[String]) -> Option<ToolScript> {
+    let line = argv.join(" ");
+    let index = list
+        .iter()
+        .position(|entry| entry.tool == tool && entry.matching.as_ref().is_none_or(|text| line.contains(text)))?;
+    let entry = list.get_mut(index)?;
+    let script = entry.script.clone();
+    if let Some(times) = &mut entry.times {
+        *times = times.saturating_sub(1);
+        if *times == 0 {
+            list.remove(index);
+        }
+    }
+    Some(script)
+}
+
+/// How long a hang lasts, in simulated time.
+pub(crate) fn hang(ms: Option<u64>) -> Option<Duration> {
+    ms.map(Duration::from_millis)
+}

@@ -1,0 +1,167 @@
+//! One simulated server: what it is, what runs on it, what was done to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::clock;
+use super::corosync::Corosync;
+use super::corosync::conf::Conf;
+use super::identity::Certificate;
+use super::mount::Mount;
+use super::pmxcfs::Pmxcfs;
+use super::script::Misbehaviour;
+use super::tasks::Tasks;
+use crate::description::{DiskSpec, ServerSpec};
+
+/// The lab's two networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Network {
+    /// 192.168.1.0/24: `vmbr0` on `eno1`; management, PVE's API, our agents.
+    Public,
+    /// 10.10.10.0/24: `eno2`, 10 Gbit/s.
+    Cluster,
+}
+
+impl Network {
+    pub(crate) const ALL: [Self; 2] = [Self::Public, Self::Cluster];
+
+    /// The lab's numbering for `cut --link N`: 0 is the cluster network, as in the demo's cluster file.
+    pub(crate) fn from_link(link: u8) -> Option<Self> {
+        match link {
+            0 => Some(Self::Cluster),
+            1 => Some(Self::Public),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn port(self) -> &'static str {
+        match self {
+            Self::Public => "eno1",
+            Self::Cluster => "eno2",
+        }
+    }
+
+    pub(crate) fn of(address: Ipv4Addr) -> Option<Self> {
+        match address.octets() {
+            [192, 168, 1, _] => Some(Self::Public),
+            [10, 10, 10, _] => Some(Self::Cluster),
+            _ => None,
+        }
+    }
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) spec: ServerSpec,
+    pub(crate) index: usize,
+    pub(crate) root: PathBuf,
+    pub(crate) booted: Timestamp,
+    pub(crate) clock_offset_ms: i64,
+    pub(crate) clock_synchronised: bool,
+    pub(crate) disks: Vec<DiskSpec>,
+    /// Dropped on the way: the port stays up.
+    pub(crate) dropped: BTreeSet<Network>,
+    /// The cable is out: no carrier.
+    pub(crate) unplugged: BTreeSet<Network>,
+    /// Corosync's packets are filtered away, all else passes.
+    pub(crate) udp_blocked: bool,
+    pub(crate) pveproxy_down: bool,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) pmxcfs: Pmxcfs,
+    pub(crate) mount: Mount,
+    /// `/etc/corosync/corosync.conf`.
+    pub(crate) etc_conf: Option<Conf>,
+    /// `/etc/corosync/authkey`, as the cluster's number.
+    pub(crate) authkey: Option<u64>,
+    pub(crate) corosync: Option<Corosync>,
+    pub(crate) tasks: Tasks,
+    pub(crate) journal: Vec<JournalLine>,
+    pub(crate) misbehaviour: Vec<Misbehaviour>,
+    pub(crate) next_pid: u32,
+    /// A `pvecm create`, `add` or `addnode` runs here.
+    pub(crate) pvecm_locked: bool,
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone)]
+pub(crate) struct JournalLine {
+    pub(crate) at: Timestamp,
+    pub(crate) unit: &'static str,
+    pub(crate) pid: u32,
+    pub(crate) text: String,
+}
+
+impl Server {
+    pub(crate) fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub(crate) fn public(&self) -> Ipv4Addr {
+        ServerSpec::public_address(self.index)
+    }
+
+    pub(crate) fn cluster(&self) -> Ipv4Addr {
+        ServerSpec::cluster_address(self.index)
+    }
+
+    pub(crate) fn has_address(&self, address: IpAddr) -> bool {
+        address == IpAddr::V4(self.public()) || address == IpAddr::V4(self.cluster())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        clock::wall(self.clock_offset_ms)
+    }
+
+    pub(crate) fn carries(&self, network: Network) -> bool {
+        !self.dropped.contains(&network) && !self.unplugged.contains(&network)
+    }
+
+    pub(crate) fn pid(&mut self) -> u32 {
+        self.next_pid += 3;
+        self.next_pid
+    }
+
+    pub(crate) fn log(&mut self, unit: &'static str, pid: u32, text: impl Into<String>) {
+        let at = self.now();
+        self.journal.push(JournalLine { at, unit, pid, text: text.into() });
+    }
+
+    /// `name → addresses` of `/etc/hosts`, as it lies there now: a test may have changed it.
+    pub(crate) fn hosts(&self) -> Vec<(IpAddr, Vec<String>)> {
+        let text = std::fs::read_to_string(self.root.join("etc/hosts")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| {
+                let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+                let address = words.next()?.parse().ok()?;
+                Some((address, words.map(str::to_owned).collect()))
+            })
+            .collect()
+    }
+
+    /// All addresses of a name, in the order of `/etc/hosts`.
+    pub(crate) fn resolve(&self, name: &str) -> Vec<IpAddr> {
+        if let Ok(address) = name.parse() {
+            return vec![address];
+        }
+        self.hosts().into_iter().filter(|(_, names)| names.iter().any(|n| n == name)).map(|(ip, _)| ip).collect()
+    }
+
+    /// The first address of the own name that is not a loopback one: what PVE takes for the node's address.
+    pub(crate) fn own_address(&self) -> Option<Ipv4Addr> {
+        self.resolve(self.name()).into_iter().find_map(|ip| match ip {
+            IpAddr::V4(ip) if !ip.is_loopback() => Some(ip),
+            _ => None,
+        })
+    }
+
+    /// Carrier, speed in Mbit/s by interface; `lo` is left out.
+    pub(crate) fn interfaces(&self) -> BTreeMap<&'static str, (bool, u32)> {
+        let public = !self.unplugged.contains(&Network::Public);
+        let cluster = !self.unplugged.contains(&Network::Cluster);
+        BTreeMap::from([("eno1", (public, 1000)), ("eno2", (cluster, 10_000)), ("vmbr0", (public, 1000))])
+    }
+}
