@@ -1,1 +1,37 @@
-//! Placeholder.
+//! One file per host tool: how to call it (a typed argument vector) and how to read it (text → model).
+//!
+//! Nothing here touches a process, a file or a clock. A tool's module has functions that return an
+//! [`Invocation`](quorate_exec::Invocation), and functions that take what was printed. What cannot be understood is a
+//! [`ParseError`] with the offending line, never something skipped: a disk that was not understood must not become a
+//! disk that is not there. Unknown JSON fields are ignored, numbers are taken as numbers, numeric strings or booleans,
+//! because Perl and older versions print them so.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+mod error;
+mod json;
+mod lenient;
+
+pub mod chronyc;
+pub mod corosync_cfgtool;
+pub mod corosync_cmapctl;
+pub mod corosync_conf;
+pub mod corosync_quorumtool;
+pub mod getent;
+pub mod ip;
+pub mod lsblk;
+pub mod lvs;
+pub mod os_release;
+pub mod perl;
+pub mod pmxcfs;
+pub mod proc;
+pub mod pvecm;
+pub mod pvesh;
+pub mod pveversion;
+pub mod pvs;
+pub mod smartctl;
+pub mod systemctl;
+pub mod timedatectl;
+pub mod zpool;
+
+pub use error::{CallError, ParseError};

@@ -90,6 +90,14 @@ async fn a_supervised_tool_that_is_no_longer_watched_runs_on() {
 }
 
 #[tokio::test]
+async fn a_tool_that_has_ended_is_not_alive_even_before_anybody_took_note() {
+    let tool = supervise(&sh("exit 0", &[]), Stdin::Null, Sink::Null, Sink::Null).unwrap();
+    let identity = tool.identity();
+    until("the tool ends", || (!identity.is_alive().unwrap()).then_some(()));
+    assert_eq!(ProcessIdentity::of(identity.pid).unwrap(), Some(identity));
+}
+
+#[tokio::test]
 async fn programs_that_cannot_be_started_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let plain = dir.path().join("plain");

@@ -76,14 +76,18 @@ impl From<ProfileError> for CaError {
     fn from(error: ProfileError) -> Self {
         match error {
             ProfileError::Key(error) => Self::Key(error),
-            ProfileError::Encoding(error) => Self::Encoding { reason: error.to_string() },
+            ProfileError::Encoding(error) => Self::Encoding {
+                reason: error.to_string(),
+            },
         }
     }
 }
 
 impl From<rcgen::Error> for CaError {
     fn from(error: rcgen::Error) -> Self {
-        Self::Encoding { reason: error.to_string() }
+        Self::Encoding {
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -101,7 +105,11 @@ impl RootCa {
     pub fn create(fleet: &Name, now: UnixSeconds) -> Result<Self, CaError> {
         let key = PrivateKey::generate()?;
         let certificate = issue::root(fleet, now)?.self_signed(&key.pair()?)?;
-        Ok(Self { fleet: fleet.clone(), certificate: Certificate::from_der(certificate.der())?, key })
+        Ok(Self {
+            fleet: fleet.clone(),
+            certificate: Certificate::from_der(certificate.der())?,
+            key,
+        })
     }
 
     /// Takes a root that was kept in files.
@@ -114,7 +122,11 @@ impl RootCa {
             .filter(|_| certificate.signed_by(&certificate))
             .ok_or(CaError::WrongCertificate { wanted: "root" })?;
         check_pair(&certificate, &key)?;
-        Ok(Self { fleet, certificate, key })
+        Ok(Self {
+            fleet,
+            certificate,
+            key,
+        })
     }
 
     /// Makes an issuing CA below this root, valid as long as the root.
@@ -127,7 +139,11 @@ impl RootCa {
         let params = issue::issuing(&self.fleet, now, self.certificate.not_after())?;
         let issuer = Issuer::from_ca_cert_der(&self.certificate.to_tls(), self.key.pair()?)?;
         let certificate = params.signed_by(&key.public_key()?.0, &issuer)?;
-        Ok(IssuingCa { fleet: self.fleet.clone(), certificate: Certificate::from_der(certificate.der())?, key })
+        Ok(IssuingCa {
+            fleet: self.fleet.clone(),
+            certificate: Certificate::from_der(certificate.der())?,
+            key,
+        })
     }
 
     /// Signs a key for the coordinator, an operator or a viewer.
@@ -135,7 +151,13 @@ impl RootCa {
     /// # Errors
     /// The role is a node's, the root expired, or the certificate could not be written.
     pub fn sign(&self, role: &Role, key: &PublicKey, now: UnixSeconds) -> Result<Certificate, CaError> {
-        sign(IssuedBy::Root, (&self.fleet, &self.certificate, &self.key), role, key, now)
+        sign(
+            IssuedBy::Root,
+            (&self.fleet, &self.certificate, &self.key),
+            role,
+            key,
+            now,
+        )
     }
 
     /// Makes a key and signs it: for the coordinator itself, and for bundles that are handed to operators.
@@ -171,9 +193,15 @@ impl IssuingCa {
     /// # Errors
     /// The certificate is no issuing CA's, or the key is another one's.
     pub fn from_parts(certificate: Certificate, key: PrivateKey) -> Result<Self, CaError> {
-        let fleet = certificate.ca_of(&Holder::Issuing).ok_or(CaError::WrongCertificate { wanted: "issuing" })?;
+        let fleet = certificate
+            .ca_of(&Holder::Issuing)
+            .ok_or(CaError::WrongCertificate { wanted: "issuing" })?;
         check_pair(&certificate, &key)?;
-        Ok(Self { fleet, certificate, key })
+        Ok(Self {
+            fleet,
+            certificate,
+            key,
+        })
     }
 
     /// Signs a node's key for 90 days. Returns what the node presents: its certificate, then this CA's.
@@ -181,7 +209,13 @@ impl IssuingCa {
     /// # Errors
     /// The role is not a node's, this CA expired, or the certificate could not be written.
     pub fn sign(&self, role: &Role, key: &PublicKey, now: UnixSeconds) -> Result<Vec<Certificate>, CaError> {
-        let leaf = sign(IssuedBy::Issuing, (&self.fleet, &self.certificate, &self.key), role, key, now)?;
+        let leaf = sign(
+            IssuedBy::Issuing,
+            (&self.fleet, &self.certificate, &self.key),
+            role,
+            key,
+            now,
+        )?;
         Ok(vec![leaf, self.certificate.clone()])
     }
 
@@ -226,7 +260,11 @@ fn check_valid(ca: IssuedBy, certificate: &Certificate, now: UnixSeconds) -> Res
 }
 
 fn check_pair(certificate: &Certificate, key: &PrivateKey) -> Result<(), CaError> {
-    if key.belongs_to(certificate)? { Ok(()) } else { Err(CaError::KeyMismatch) }
+    if key.belongs_to(certificate)? {
+        Ok(())
+    } else {
+        Err(CaError::KeyMismatch)
+    }
 }
 
 #[cfg(test)]
@@ -243,7 +281,10 @@ mod tests {
     }
 
     fn node() -> Role {
-        Role::Node { cluster: name("hk1"), node: name("prox1") }
+        Role::Node {
+            cluster: name("hk1"),
+            node: name("prox1"),
+        }
     }
 
     #[test]
@@ -254,9 +295,12 @@ mod tests {
         let key = public_key_of(&csr).unwrap();
         let node = issuing.sign(&node(), &key, NOW).unwrap().remove(0);
         let coordinator = root.sign(&Role::Coordinator, &key, NOW).unwrap();
-        for (certificate, days) in
-            [(root.certificate(), 3653), (issuing.certificate(), 3653), (&node, 90), (&coordinator, 365)]
-        {
+        for (certificate, days) in [
+            (root.certificate(), 3653),
+            (issuing.certificate(), 3653),
+            (&node, 90),
+            (&coordinator, 365),
+        ] {
             assert_eq!(certificate.not_before(), NOW - 300, "{certificate:?}");
             assert_eq!(certificate.not_after(), NOW + days * DAY, "{certificate:?}");
         }
@@ -271,10 +315,47 @@ mod tests {
         let issuing = root.create_issuing(NOW).unwrap();
         let key = PrivateKey::generate().unwrap().public_key().unwrap();
         assert!(matches!(root.sign(&node(), &key, NOW), Err(CaError::NotItsRole { .. })));
-        for role in [Role::Coordinator, Role::Operator { name: name("anna") }, Role::Viewer { name: name("tv") }] {
+        for role in [
+            Role::Coordinator,
+            Role::Operator { name: name("anna") },
+            Role::Viewer { name: name("tv") },
+        ] {
             let refused = issuing.sign(&role, &key, NOW).unwrap_err();
-            assert_eq!(refused.to_string(), format!("the issuing CA does not sign certificates for the role \"{role}\""));
+            assert_eq!(
+                refused.to_string(),
+                format!("the issuing CA does not sign certificates for the role \"{role}\"")
+            );
         }
+    }
+
+    #[test]
+    fn the_signer_copies_nothing_from_a_request_but_the_key() {
+        let root = RootCa::create(&name("home"), NOW).unwrap();
+        let issuing = root.create_issuing(NOW).unwrap();
+        let greedy = PrivateKey::generate().unwrap();
+        let mut request = rcgen::CertificateParams::new(vec!["evil.example.org".to_owned()]).unwrap();
+        let wish = "quorate://home/operator/eve".try_into().unwrap();
+        request.subject_alt_names.push(rcgen::SanType::URI(wish));
+        request
+            .extended_key_usages
+            .push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
+        request.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let csr = request.serialize_request(&greedy.pair().unwrap()).unwrap();
+
+        let signed = issuing
+            .sign(&node(), &public_key_of(csr.der()).unwrap(), NOW)
+            .unwrap()
+            .remove(0);
+        let der = signed.der().to_vec();
+        let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
+        assert!(!parsed.is_ca());
+        let names = &parsed.subject_alternative_name().unwrap().unwrap().value.general_names;
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names.iter().all(|name| name.contains("prox1")), "{names:?}");
+        let purposes = parsed.extended_key_usage().unwrap().unwrap().value;
+        assert!(purposes.server_auth && !purposes.client_auth);
+        assert!(greedy.belongs_to(&signed).unwrap());
     }
 
     #[test]
@@ -286,15 +367,19 @@ mod tests {
         let late = issuing.sign(&node(), &key, end - DAY).unwrap();
         assert_eq!(late[0].not_after(), end);
         let refused = issuing.sign(&node(), &key, end + 7200).unwrap_err();
-        assert_eq!(refused.to_string(), "the issuing CA expired 2 h ago; if that can't be, look at this host's clock");
+        assert_eq!(
+            refused.to_string(),
+            "the issuing CA expired 2 h ago; if that can't be, look at this host's clock"
+        );
     }
 
     #[test]
     fn serials_are_sixteen_random_bytes() {
         let root = RootCa::create(&name("home"), NOW).unwrap();
         let key = PrivateKey::generate().unwrap().public_key().unwrap();
-        let serials: BTreeSet<_> =
-            (0..50).map(|_| root.sign(&Role::Coordinator, &key, NOW).unwrap().serial().clone()).collect();
+        let serials: BTreeSet<_> = (0..50)
+            .map(|_| root.sign(&Role::Coordinator, &key, NOW).unwrap().serial().clone())
+            .collect();
         assert_eq!(serials.len(), 50);
         assert!(serials.iter().all(|serial| serial.as_bytes().len() == 16));
     }

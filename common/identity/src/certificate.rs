@@ -39,7 +39,9 @@ pub enum CertificateError {
 }
 
 fn malformed(reason: impl fmt::Display) -> CertificateError {
-    CertificateError::Malformed { reason: reason.to_string() }
+    CertificateError::Malformed {
+        reason: reason.to_string(),
+    }
 }
 
 impl Certificate {
@@ -81,7 +83,11 @@ impl Certificate {
         let all = CertificateDer::pem_slice_iter(text.as_bytes())
             .map(|section| Self::from_der(&section.map_err(malformed)?))
             .collect::<Result<Vec<_>, _>>()?;
-        if all.is_empty() { Err(CertificateError::NoPem) } else { Ok(all) }
+        if all.is_empty() {
+            Err(CertificateError::NoPem)
+        } else {
+            Ok(all)
+        }
     }
 
     /// The certificate as a PEM text.
@@ -133,31 +139,36 @@ impl Certificate {
         now >= self.renewal_due_at()
     }
 
-    pub(crate) fn is_ca(&self) -> bool {
-        self.is_ca
-    }
-
     pub(crate) fn to_tls(&self) -> CertificateDer<'static> {
         self.der.clone()
     }
 
     /// Its URI names of our scheme.
     pub(crate) fn quorate_uris(&self) -> impl Iterator<Item = &str> {
-        self.uris.iter().map(String::as_str).filter(|uri| role::is_quorate_uri(uri))
+        self.uris
+            .iter()
+            .map(String::as_str)
+            .filter(|uri| role::is_quorate_uri(uri))
     }
 
     /// Is it a CA of ours of the given kind? Only what it says of itself: the signature is another question.
     pub(crate) fn ca_of(&self, kind: &Holder) -> Option<crate::names::Name> {
         let mut uris = self.quorate_uris();
-        let (Some(uri), None, true) = (uris.next(), uris.next(), self.is_ca) else { return None };
-        role::parse_uri(uri).ok().filter(|(_, holder)| holder == kind).map(|(fleet, _)| fleet)
+        let (Some(uri), None, true) = (uris.next(), uris.next(), self.is_ca) else {
+            return None;
+        };
+        role::parse_uri(uri)
+            .ok()
+            .filter(|(_, holder)| holder == kind)
+            .map(|(fleet, _)| fleet)
     }
 
     /// Was it signed with the key of `issuer`?
     pub(crate) fn signed_by(&self, issuer: &Self) -> bool {
-        let (Ok((_, this)), Ok((_, issuer))) =
-            (X509Certificate::from_der(&self.der), X509Certificate::from_der(&issuer.der))
-        else {
+        let (Ok((_, this)), Ok((_, issuer))) = (
+            X509Certificate::from_der(&self.der),
+            X509Certificate::from_der(&issuer.der),
+        ) else {
             return false;
         };
         this.verify_signature(Some(issuer.public_key())).is_ok()

@@ -93,7 +93,9 @@ impl Roots {
             let of = certificate
                 .ca_of(&Holder::Root)
                 .filter(|_| certificate.signed_by(certificate))
-                .ok_or(RootsError::NotARoot { fingerprint: certificate.fingerprint() })?;
+                .ok_or(RootsError::NotARoot {
+                    fingerprint: certificate.fingerprint(),
+                })?;
             match fleet {
                 Some(one) if one != of => return Err(RootsError::TwoFleets { one, other: of }),
                 _ => fleet = Some(of),
@@ -101,7 +103,9 @@ impl Roots {
         }
         match fleet {
             Some(fleet) if certificates.len() <= 2 => Ok(Self { fleet, certificates }),
-            _ => Err(RootsError::Count { count: certificates.len() }),
+            _ => Err(RootsError::Count {
+                count: certificates.len(),
+            }),
         }
     }
 
@@ -178,7 +182,13 @@ impl Identity {
         if !key.belongs_to(&leaf)? {
             return Err(IdentityError::KeyMismatch);
         }
-        Ok(Self { fleet, role, leaf, issuers: chain.collect(), key })
+        Ok(Self {
+            fleet,
+            role,
+            leaf,
+            issuers: chain.collect(),
+            key,
+        })
     }
 
     /// Reads it from a PEM text for the chain and one for the key.
@@ -227,7 +237,9 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("certificate", &self.leaf).finish_non_exhaustive()
+        f.debug_struct("Identity")
+            .field("certificate", &self.leaf)
+            .finish_non_exhaustive()
     }
 }
 
@@ -259,7 +271,11 @@ fn role_of(leaf: &Certificate) -> Result<(Name, Role), LeafError> {
     let uri = match *uris.as_slice() {
         [] => return Err(LeafError::NoRole),
         [uri] => uri,
-        _ => return Err(LeafError::SeveralRoles { uris: uris.into_iter().map(str::to_owned).collect() }),
+        _ => {
+            return Err(LeafError::SeveralRoles {
+                uris: uris.into_iter().map(str::to_owned).collect(),
+            });
+        }
     };
     match parse_uri(uri)? {
         (fleet, Holder::Leaf(role)) => Ok((fleet, role)),
@@ -275,21 +291,27 @@ pub(crate) fn examine(
     roots: &Roots,
     revocations: &RevocationList,
 ) -> Result<Peer, Refusal> {
-    let chain =
-        chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>().map_err(|error| {
-            Refusal::BadCertificate { reason: error.to_string() }
+    let chain = chain
+        .iter()
+        .map(|der| Certificate::from_der(der))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Refusal::BadCertificate {
+            reason: error.to_string(),
         })?;
     let (leaf, others) = chain.split_first().ok_or(Refusal::NoCertificate)?;
     let (fleet, role) = role_of(leaf)?;
     if fleet != roots.fleet {
-        return Err(Refusal::WrongFleet { expected: roots.fleet.clone(), found: fleet });
+        return Err(Refusal::WrongFleet {
+            expected: roots.fleet.clone(),
+            found: fleet,
+        });
     }
 
     // Not "which chain did TLS build" but "which key made this signature": a chain can be presented in several ways, a
     // signature has one maker.
-    let issuing = others.iter().find(|ca| {
-        ca.ca_of(&Holder::Issuing).as_ref() == Some(&roots.fleet) && roots.signed(ca) && leaf.signed_by(ca)
-    });
+    let issuing = others
+        .iter()
+        .find(|ca| ca.ca_of(&Holder::Issuing).as_ref() == Some(&roots.fleet) && roots.signed(ca) && leaf.signed_by(ca));
     let issued_by = match issuing {
         _ if roots.signed(leaf) => IssuedBy::Root,
         Some(_) => IssuedBy::Issuing,
@@ -301,7 +323,10 @@ pub(crate) fn examine(
 
     for certificate in std::iter::once(leaf).chain(issuing) {
         if let Some(revocation) = revocations.find(certificate.serial(), certificate.fingerprint()) {
-            return Err(Refusal::Revoked { role, since: revocation.revoked_at });
+            return Err(Refusal::Revoked {
+                role,
+                since: revocation.revoked_at,
+            });
         }
     }
     Ok(Peer {

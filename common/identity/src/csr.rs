@@ -49,7 +49,9 @@ pub fn make_key_and_csr() -> Result<(PrivateKey, Vec<u8>), CsrError> {
     request.distinguished_name = DistinguishedName::new();
     let csr = request
         .serialize_request(&key.pair()?)
-        .map_err(|error| CsrError::Malformed { reason: error.to_string() })?;
+        .map_err(|error| CsrError::Malformed {
+            reason: error.to_string(),
+        })?;
     Ok((key, csr.der().to_vec()))
 }
 
@@ -82,8 +84,12 @@ impl PrivateKey {
     /// # Errors
     /// The key is damaged.
     pub fn public_key(&self) -> Result<PublicKey, KeyError> {
-        let bad = |error: rcgen::Error| KeyError::NotP256 { reason: error.to_string() };
-        SubjectPublicKeyInfo::from_der(&self.pair()?.subject_public_key_info()).map(PublicKey).map_err(bad)
+        let bad = |error: rcgen::Error| KeyError::NotP256 {
+            reason: error.to_string(),
+        };
+        SubjectPublicKeyInfo::from_der(&self.pair()?.subject_public_key_info())
+            .map(PublicKey)
+            .map_err(bad)
     }
 }
 
@@ -104,7 +110,12 @@ mod tests {
         // Same lengths in both (the names are empty), so their key can be put in the place of mine.
         let point = |csr: &[u8]| {
             let (_, parsed) = X509CertificationRequest::from_der(csr).unwrap();
-            parsed.certification_request_info.subject_pki.subject_public_key.data.to_vec()
+            parsed
+                .certification_request_info
+                .subject_pki
+                .subject_public_key
+                .data
+                .to_vec()
         };
         let (from, to) = (point(&mine), point(&theirs));
         let at = mine.windows(from.len()).position(|window| window == from).unwrap();
@@ -116,7 +127,10 @@ mod tests {
     #[test]
     fn junk_and_other_kinds_of_keys_are_refused() {
         assert!(matches!(public_key_of(b"junk"), Err(CsrError::Malformed { .. })));
-        assert!(matches!(public_key_of(&[0; MAX_CSR + 1]), Err(CsrError::TooLarge { size: 4097 })));
+        assert!(matches!(
+            public_key_of(&[0; MAX_CSR + 1]),
+            Err(CsrError::TooLarge { size: 4097 })
+        ));
         let (_, mut csr) = make_key_and_csr().unwrap();
         csr.push(0);
         assert!(matches!(public_key_of(&csr), Err(CsrError::Malformed { .. })));

@@ -165,8 +165,15 @@ mod tests {
     #[test]
     fn shown_in_groups_and_read_back_however_it_is_written() {
         let shown = Fingerprint::of(b"abc").to_string();
-        assert_eq!(shown, "ba78:16bf:8f01:cfea:4141:40de:5dae:2223:b003:61a3:9617:7a9c:b410:ff61:f200:15ad");
-        for text in [shown.clone(), shown.replace(':', " "), shown.replace(':', "").to_uppercase()] {
+        assert_eq!(
+            shown,
+            "ba78:16bf:8f01:cfea:4141:40de:5dae:2223:b003:61a3:9617:7a9c:b410:ff61:f200:15ad"
+        );
+        for text in [
+            shown.clone(),
+            shown.replace(':', " "),
+            shown.replace(':', "").to_uppercase(),
+        ] {
             assert_eq!(text.parse::<Fingerprint>().unwrap(), Fingerprint::of(b"abc"), "{text}");
         }
         assert!("ba78:16bf".parse::<Fingerprint>().is_err());

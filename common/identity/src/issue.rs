@@ -27,7 +27,7 @@ pub(crate) const LEAF_LIFE: u64 = 365 * DAY;
 pub(crate) enum ProfileError {
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("the certificate could not be written: {0}")]
+    #[error("the certificate could not be written")]
     Encoding(#[from] rcgen::Error),
 }
 
@@ -62,8 +62,18 @@ pub(crate) fn leaf(
     now: UnixSeconds,
     issuer_end: UnixSeconds,
 ) -> Result<CertificateParams, ProfileError> {
-    let life = if matches!(role, Role::Node { .. }) { NODE_LIFE } else { LEAF_LIFE };
-    let mut params = base(fleet, role.short_name(), &role.uri(fleet), now, issuer_end.min(now + life))?;
+    let life = if matches!(role, Role::Node { .. }) {
+        NODE_LIFE
+    } else {
+        LEAF_LIFE
+    };
+    let mut params = base(
+        fleet,
+        role.short_name(),
+        &role.uri(fleet),
+        now,
+        issuer_end.min(now + life),
+    )?;
     if let Some(dns) = role.dns_name(fleet) {
         params.subject_alt_names.push(SanType::DnsName(dns.try_into()?));
     }

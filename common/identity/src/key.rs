@@ -68,8 +68,9 @@ impl PrivateKey {
     /// # Errors
     /// There is none, or it is no ECDSA P-256 key.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes())
-            .map_err(|_| KeyError::NoPem { label: pem::PRIVATE_KEY })?;
+        let der = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).map_err(|_| KeyError::NoPem {
+            label: pem::PRIVATE_KEY,
+        })?;
         let der = Zeroizing::new(der.secret_pkcs8_der().to_vec());
         Self::from_pkcs8(der)
     }
@@ -85,14 +86,18 @@ impl PrivateKey {
     /// # Errors
     /// There is no such section, the passphrase is wrong, or the content is no ECDSA P-256 key.
     pub fn from_encrypted_pem(text: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let start = text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----").ok_or(KeyError::NoPem { label: ENCRYPTED })?;
+        let start = text
+            .find("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+            .ok_or(KeyError::NoPem { label: ENCRYPTED })?;
         let section = text.get(start..).unwrap_or_default();
         let bad = |reason: String| KeyError::BadEncryption { reason };
         let (_, document) = SecretDocument::from_pem(section.trim_end()).map_err(|e| bad(e.to_string()))?;
         let encrypted = EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|e| bad(e.to_string()))?;
         // A wrong passphrase shows as bad padding or, by chance, as bytes that are no key: both mean the same to whoever
         // typed it.
-        let plain = encrypted.decrypt(passphrase.as_bytes()).map_err(|_| KeyError::WrongPassphrase)?;
+        let plain = encrypted
+            .decrypt(passphrase.as_bytes())
+            .map_err(|_| KeyError::WrongPassphrase)?;
         Self::from_pkcs8(Zeroizing::new(plain.as_bytes().to_vec()))
     }
 
@@ -108,9 +113,12 @@ impl PrivateKey {
         let cost = scrypt::Params::new(log_n, r, p, 32).map_err(|e| bad(e.to_string()))?;
         let scheme = pbes2::Parameters::scrypt_aes256cbc(cost, &salt, &iv).map_err(|e| bad(e.to_string()))?;
         let key = PrivateKeyInfo::try_from(self.0.as_slice()).map_err(|e| bad(e.to_string()))?;
-        let encrypted =
-            key.encrypt_with_params(scheme, passphrase.as_bytes()).map_err(|e| bad(e.to_string()))?;
-        encrypted.to_pem(ENCRYPTED, LineEnding::LF).map_err(|e| bad(e.to_string()))
+        let encrypted = key
+            .encrypt_with_params(scheme, passphrase.as_bytes())
+            .map_err(|e| bad(e.to_string()))?;
+        encrypted
+            .to_pem(ENCRYPTED, LineEnding::LF)
+            .map_err(|e| bad(e.to_string()))
     }
 
     fn from_pkcs8(der: Zeroizing<Vec<u8>>) -> Result<Self, KeyError> {
@@ -120,14 +128,19 @@ impl PrivateKey {
     }
 
     fn of(pair: rcgen::KeyPair) -> Self {
-        Self(Zeroizing::new(PrivatePkcs8KeyDer::from(pair).secret_pkcs8_der().to_vec()))
+        Self(Zeroizing::new(
+            PrivatePkcs8KeyDer::from(pair).secret_pkcs8_der().to_vec(),
+        ))
     }
 
     /// The key in the form that signs certificates and requests.
     pub(crate) fn pair(&self) -> Result<rcgen::KeyPair, KeyError> {
         let der = PrivatePkcs8KeyDer::from(self.0.as_slice());
-        rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ECDSA_P256_SHA256)
-            .map_err(|error| KeyError::NotP256 { reason: error.to_string() })
+        rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ECDSA_P256_SHA256).map_err(|error| {
+            KeyError::NotP256 {
+                reason: error.to_string(),
+            }
+        })
     }
 
     /// Is this the private half of the key in `certificate`?

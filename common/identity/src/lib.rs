@@ -30,11 +30,14 @@ mod time;
 mod tls;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub use bootstrap::{BootstrapError, EnrolmentTls, FirstContact, fetch_root};
 pub use bundle::{BundleError, OperatorBundle};
 pub use ca::{CaError, IssuingCa, RootCa};
 pub use certificate::{Certificate, CertificateError};
-pub use chain::{Identity, IdentityError, IssuedBy, Peer, Roots, RootsError};
+pub use chain::{Identity, IdentityError, IssuedBy, LeafError, Peer, Roots, RootsError};
 pub use csr::{CsrError, MAX_CSR, PublicKey, make_key_and_csr, public_key_of};
 pub use files::{FileError, create_private_dir, read_file, read_secret_file, write_file, write_secret_file};
 pub use fingerprint::{Fingerprint, FingerprintError, Serial};
@@ -45,7 +48,5 @@ pub use revocation::{Revocation, RevocationError, RevocationList};
 pub use role::{Role, RoleError};
 pub use store::{CoordinatorStore, NodeStore, StoreError};
 pub use time::{TimeSource, UnixSeconds, describe_duration};
-pub use tls::{
-    ClientStream, ClientTls, Material, MaterialError, PeerComplaint, Refusal, ServerStream, ServerTls,
-};
+pub use tls::{ClientStream, ClientTls, Material, MaterialError, PeerComplaint, Refusal, ServerStream, ServerTls};
 pub use token::{StoredToken, Token, TokenError};

@@ -57,11 +57,18 @@ impl Name {
         }
         for (index, character) in text.chars().enumerate() {
             if !matches!(character, 'a'..='z' | '0'..='9' | '-') {
-                return Err(NameError::BadCharacter { name: name(), character, position: index + 1 });
+                return Err(NameError::BadCharacter {
+                    name: name(),
+                    character,
+                    position: index + 1,
+                });
             }
         }
         if text.len() > MAX_LENGTH {
-            return Err(NameError::TooLong { name: name(), length: text.len() });
+            return Err(NameError::TooLong {
+                name: name(),
+                length: text.len(),
+            });
         }
         if text.starts_with('-') || text.ends_with('-') {
             return Err(NameError::HyphenAtEdge { name: name() });
@@ -106,12 +113,36 @@ mod tests {
             assert_eq!(Name::parse(good).unwrap().as_str(), good);
         }
         assert_eq!(Name::parse(""), Err(NameError::Empty));
-        assert!(matches!(Name::parse("Prox1"), Err(NameError::BadCharacter { character: 'P', position: 1, .. })));
-        assert!(matches!(Name::parse("a/b"), Err(NameError::BadCharacter { character: '/', position: 2, .. })));
+        assert!(matches!(
+            Name::parse("Prox1"),
+            Err(NameError::BadCharacter {
+                character: 'P',
+                position: 1,
+                ..
+            })
+        ));
+        assert!(matches!(
+            Name::parse("a/b"),
+            Err(NameError::BadCharacter {
+                character: '/',
+                position: 2,
+                ..
+            })
+        ));
         assert!(matches!(Name::parse("a.b"), Err(NameError::BadCharacter { .. })));
-        assert!(matches!(Name::parse("münchen"), Err(NameError::BadCharacter { character: 'ü', position: 2, .. })));
+        assert!(matches!(
+            Name::parse("münchen"),
+            Err(NameError::BadCharacter {
+                character: 'ü',
+                position: 2,
+                ..
+            })
+        ));
         assert!(matches!(Name::parse("-a"), Err(NameError::HyphenAtEdge { .. })));
         assert!(matches!(Name::parse("a-"), Err(NameError::HyphenAtEdge { .. })));
-        assert!(matches!(Name::parse(&"x".repeat(64)), Err(NameError::TooLong { length: 64, .. })));
+        assert!(matches!(
+            Name::parse(&"x".repeat(64)),
+            Err(NameError::TooLong { length: 64, .. })
+        ));
     }
 }

@@ -10,7 +10,9 @@ pub(crate) const PRIVATE_KEY: &str = "PRIVATE KEY";
 pub(crate) fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(BASE64.encode(der));
     // Sized beforehand: a string that grows leaves copies of a key behind.
-    let mut text = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40));
+    let mut text = Zeroizing::new(String::with_capacity(
+        body.len() + body.len() / 64 + 2 * label.len() + 40,
+    ));
     text.push_str("-----BEGIN ");
     text.push_str(label);
     text.push_str("-----\n");

@@ -71,7 +71,14 @@ impl RevocationList {
         if self.entries.contains_key(&serial) {
             return false;
         }
-        self.entries.insert(serial.clone(), Revocation { serial, fingerprint, revoked_at: now });
+        self.entries.insert(
+            serial.clone(),
+            Revocation {
+                serial,
+                fingerprint,
+                revoked_at: now,
+            },
+        );
         self.generation += 1;
         true
     }
@@ -84,7 +91,9 @@ impl RevocationList {
     /// The entry that revokes a certificate, if any. The serial number or the fingerprint is enough.
     #[must_use]
     pub fn find(&self, serial: &Serial, fingerprint: Fingerprint) -> Option<&Revocation> {
-        self.entries.get(serial).or_else(|| self.entries.values().find(|entry| entry.fingerprint == fingerprint))
+        self.entries
+            .get(serial)
+            .or_else(|| self.entries.values().find(|entry| entry.fingerprint == fingerprint))
     }
 
     /// The SHA-256 of the content, generation included: tells without sending the list whether a peer has the same.
@@ -92,7 +101,10 @@ impl RevocationList {
     pub fn digest(&self) -> Fingerprint {
         let mut text = format!("quorate revocations {}\n", self.generation);
         for entry in self.entries.values() {
-            text.push_str(&format!("{} {} {}\n", entry.serial, entry.fingerprint, entry.revoked_at));
+            text.push_str(&format!(
+                "{} {} {}\n",
+                entry.serial, entry.fingerprint, entry.revoked_at
+            ));
         }
         Fingerprint::of(text.as_bytes())
     }
@@ -103,10 +115,15 @@ impl RevocationList {
     /// It is older, or of the same generation with another content.
     pub fn check_replaces(&self, current: &Self) -> Result<(), RevocationError> {
         if self.generation < current.generation {
-            return Err(RevocationError::Older { offered: self.generation, current: current.generation });
+            return Err(RevocationError::Older {
+                offered: self.generation,
+                current: current.generation,
+            });
         }
         if self.generation == current.generation && self != current {
-            return Err(RevocationError::Conflict { generation: self.generation });
+            return Err(RevocationError::Conflict {
+                generation: self.generation,
+            });
         }
         Ok(())
     }
@@ -122,7 +139,10 @@ struct Stored {
 
 impl From<RevocationList> for Stored {
     fn from(list: RevocationList) -> Self {
-        Self { generation: list.generation, revoked: list.entries.into_values().collect() }
+        Self {
+            generation: list.generation,
+            revoked: list.entries.into_values().collect(),
+        }
     }
 }
 
@@ -137,7 +157,10 @@ impl TryFrom<Stored> for RevocationList {
                 return Err(RevocationError::Twice { serial });
             }
         }
-        Ok(Self { generation: stored.generation, entries })
+        Ok(Self {
+            generation: stored.generation,
+            entries,
+        })
     }
 }
 
@@ -172,7 +195,9 @@ mod tests {
         let back: RevocationList = serde_json::from_str(&text).unwrap();
         assert_eq!((back.digest(), &back), (list.digest(), &list));
         let doubled = text.replace("\"0b\"", "\"0a\"");
-        let error = serde_json::from_str::<RevocationList>(&doubled).unwrap_err().to_string();
+        let error = serde_json::from_str::<RevocationList>(&doubled)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("listed twice"), "{error}");
     }
 
@@ -181,8 +206,14 @@ mod tests {
         let (old, new, other) = (list(&["0a"]), list(&["0a", "0b"]), list(&["0a", "0c"]));
         assert_eq!(new.check_replaces(&old), Ok(()));
         assert_eq!(new.check_replaces(&new), Ok(()));
-        assert_eq!(old.check_replaces(&new), Err(RevocationError::Older { offered: 1, current: 2 }));
-        assert_eq!(other.check_replaces(&new), Err(RevocationError::Conflict { generation: 2 }));
+        assert_eq!(
+            old.check_replaces(&new),
+            Err(RevocationError::Older { offered: 1, current: 2 })
+        );
+        assert_eq!(
+            other.check_replaces(&new),
+            Err(RevocationError::Conflict { generation: 2 })
+        );
         assert_ne!(other.digest(), new.digest());
     }
 }

@@ -115,7 +115,8 @@ pub(crate) fn issuing_uri(fleet: &Name) -> String {
 /// Is this URI meant for us? Schemes are compared without case, so that `QUORATE://` cannot slip past the rule of one
 /// such name a certificate.
 pub(crate) fn is_quorate_uri(uri: &str) -> bool {
-    uri.get(..SCHEME.len()).is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
+    uri.get(..SCHEME.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(SCHEME))
 }
 
 /// The meaning of a `quorate://` URI.
@@ -148,7 +149,12 @@ pub enum RoleError {
 /// Reads a `quorate://` URI. Exactly the texts that [`Role::uri`], [`root_uri`] and [`issuing_uri`] write are accepted.
 pub(crate) fn parse_uri(uri: &str) -> Result<(Name, Holder), RoleError> {
     let unknown = || RoleError::Unknown { uri: uri.to_owned() };
-    let name = |text: &str| Name::parse(text).map_err(|source| RoleError::BadName { uri: uri.to_owned(), source });
+    let name = |text: &str| {
+        Name::parse(text).map_err(|source| RoleError::BadName {
+            uri: uri.to_owned(),
+            source,
+        })
+    };
 
     let parts: Vec<&str> = uri.strip_prefix(SCHEME).ok_or_else(unknown)?.split('/').collect();
     let (fleet, path) = parts.split_first().ok_or_else(unknown)?;
@@ -156,7 +162,10 @@ pub(crate) fn parse_uri(uri: &str) -> Result<(Name, Holder), RoleError> {
         ["root"] => Holder::Root,
         ["issuing"] => Holder::Issuing,
         ["coordinator"] => Holder::Leaf(Role::Coordinator),
-        ["node", cluster, node] => Holder::Leaf(Role::Node { cluster: name(cluster)?, node: name(node)? }),
+        ["node", cluster, node] => Holder::Leaf(Role::Node {
+            cluster: name(cluster)?,
+            node: name(node)?,
+        }),
         ["operator", who] => Holder::Leaf(Role::Operator { name: name(who)? }),
         ["viewer", who] => Holder::Leaf(Role::Viewer { name: name(who)? }),
         _ => return Err(unknown()),
@@ -206,12 +215,21 @@ mod tests {
     #[test]
     fn names_are_as_promised() {
         let fleet = name("home");
-        let node = Role::Node { cluster: name("hk1"), node: name("prox1") };
+        let node = Role::Node {
+            cluster: name("hk1"),
+            node: name("prox1"),
+        };
         assert_eq!(node.uri(&fleet), "quorate://home/node/hk1/prox1");
         assert_eq!(node.dns_name(&fleet).unwrap(), "prox1.hk1.node.home.quorate.internal");
         assert_eq!(Role::Coordinator.uri(&fleet), "quorate://home/coordinator");
-        assert_eq!(Role::Coordinator.dns_name(&fleet).unwrap(), "coordinator.home.quorate.internal");
-        assert_eq!(Role::Operator { name: name("anna") }.uri(&fleet), "quorate://home/operator/anna");
+        assert_eq!(
+            Role::Coordinator.dns_name(&fleet).unwrap(),
+            "coordinator.home.quorate.internal"
+        );
+        assert_eq!(
+            Role::Operator { name: name("anna") }.uri(&fleet),
+            "quorate://home/operator/anna"
+        );
         assert_eq!(Role::Viewer { name: name("tv") }.dns_name(&fleet), None);
     }
 
@@ -230,7 +248,13 @@ mod tests {
             assert!(matches!(parse_uri(odd), Err(RoleError::Unknown { .. })), "{odd}");
             assert!(is_quorate_uri(odd), "{odd} must count as one of our names");
         }
-        assert!(matches!(parse_uri("quorate://home/operator/"), Err(RoleError::BadName { .. })));
-        assert!(matches!(parse_uri("quorate://ho.me/coordinator"), Err(RoleError::BadName { .. })));
+        assert!(matches!(
+            parse_uri("quorate://home/operator/"),
+            Err(RoleError::BadName { .. })
+        ));
+        assert!(matches!(
+            parse_uri("quorate://ho.me/coordinator"),
+            Err(RoleError::BadName { .. })
+        ));
     }
 }

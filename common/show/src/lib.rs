@@ -1,1 +1,17 @@
-//! Placeholder.
+//! How the model is shown in a terminal: tables, checklists, findings. Pure: everything returns text.
+
+mod disks;
+mod findings;
+mod observation;
+mod plan;
+mod rollout;
+mod status;
+mod table;
+
+pub use disks::{DiskRow, disks};
+pub use findings::{finding_line, findings};
+pub use observation::observation;
+pub use plan::plan;
+pub use rollout::{Teller, rollout, rollouts};
+pub use status::{ClusterStatus, NodeStatus, status};
+pub use table::table;

@@ -1,1 +1,107 @@
-fn main() {}
+//! Checks and generators of the repository: `cargo xtask COMMAND`.
+
+mod bans;
+mod docs;
+mod files;
+mod graph;
+mod layers;
+mod licences;
+mod pages;
+mod policy;
+mod report;
+mod spdx;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use crate::graph::Graph;
+use crate::policy::Policy;
+use crate::report::{Report, Stop};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  check           everything below that only looks
+  layers          which crate may use which
+  licences        the licence of every dependency is one we allow
+  bans            banned crates, sources and second versions
+  files           length of files, marks, paths of somebody's machine
+  docs [--check]  write the generated documents, or compare them with what is there";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    report::finish(run(&args))
+}
+
+fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
+    let checks: &[Check] = match args {
+        ["check"] => &[layers, licences, bans, files, documents],
+        ["layers"] => &[layers],
+        ["licences"] => &[licences],
+        ["bans"] => &[bans],
+        ["files"] => &[files],
+        ["docs", "--check"] => &[documents],
+        ["docs"] => &[write_documents],
+        _ => return Err(Stop::Usage(USAGE)),
+    };
+    let repository = Repository::open()?;
+    checks.iter().map(|check| check(&repository)).collect()
+}
+
+type Check = fn(&Repository) -> Result<Report, Stop>;
+
+/// What the checks look at.
+struct Repository {
+    root: PathBuf,
+    policy: Policy,
+    graph: Graph,
+}
+
+impl Repository {
+    fn open() -> Result<Self, Stop> {
+        let root = metadata(&["--no-deps".to_owned()])?.workspace_root.into_std_path_buf();
+        let policy = Policy::read(&root.join("deny.toml"))?;
+        // Only what is built for our targets counts; the rest need not even be downloaded.
+        let targets: Vec<String> = policy
+            .targets()
+            .iter()
+            .flat_map(|target| ["--filter-platform".to_owned(), target.clone()])
+            .collect();
+        let graph = Graph::from(&metadata(&targets)?);
+        Ok(Self { root, policy, graph })
+    }
+}
+
+fn metadata(options: &[String]) -> Result<Metadata, Stop> {
+    MetadataCommand::new()
+        .other_options(options)
+        .exec()
+        .map_err(|error| Stop::Metadata(Box::new(error)))
+}
+
+fn layers(repository: &Repository) -> Result<Report, Stop> {
+    Ok(layers::check(&repository.graph, layers::LAYERS, layers::NEVER))
+}
+
+fn licences(repository: &Repository) -> Result<Report, Stop> {
+    Ok(licences::check(&repository.graph, &repository.policy))
+}
+
+fn bans(repository: &Repository) -> Result<Report, Stop> {
+    Ok(bans::check(&repository.graph, &repository.policy))
+}
+
+fn files(repository: &Repository) -> Result<Report, Stop> {
+    files::check(&repository.root, files::LONG)
+}
+
+fn documents(repository: &Repository) -> Result<Report, Stop> {
+    docs::check(&repository.root, docs::GENERATED)
+}
+
+fn write_documents(repository: &Repository) -> Result<Report, Stop> {
+    docs::write(&repository.root, docs::GENERATED)
+}

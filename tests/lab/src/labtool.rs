@@ -6,10 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use nix::sys::signal::{SigHandler, Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::getpid;
+use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::layout::Layout;
@@ -19,6 +20,8 @@ use crate::wire::{self, Frame, Hello};
 #[must_use]
 pub fn main() -> ExitCode {
     sigpipe::reset();
+    // Blocked and read as a file, not handled: so that the program can still die of them.
+    let _ = requests_to_end().thread_block();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
@@ -58,8 +61,8 @@ async fn call() -> io::Result<Ended> {
     let (mut reader, mut writer) = stream.into_split();
     wire::send(&mut writer, &Frame::Hello(hello)).await?;
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signals = SignalFd::with_flags(&requests_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    let signals = AsyncFd::new(signals)?;
     let (stdin_sender, mut stdin) = mpsc::channel(4);
     let mut stdin_sender = Some(stdin_sender);
     let (frame_sender, mut frames) = mpsc::channel(16);
@@ -85,8 +88,14 @@ async fn call() -> io::Result<Ended> {
                 None => return Ok(Ended::Signal(Signal::SIGKILL as i32)),
             },
             Some(bytes) = stdin.recv() => wire::send(&mut writer, &Frame::Stdin(bytes)).await?,
-            _ = terminate.recv() => wire::send(&mut writer, &Frame::Terminate).await?,
-            _ = interrupt.recv() => wire::send(&mut writer, &Frame::Terminate).await?,
+            ready = signals.readable() => {
+                let mut ready = ready?;
+                if signals.get_ref().read_signal()?.is_none() {
+                    ready.clear_ready();
+                    continue;
+                }
+                wire::send(&mut writer, &Frame::Terminate).await?;
+            }
         }
     }
 }
@@ -131,17 +140,16 @@ fn forward(to: &mpsc::Sender<Vec<u8>>) {
     }
 }
 
-/// Ends by a signal, as a real tool would.
-fn die(number: i32) -> ExitCode {
-    if let Ok(signal) = Signal::try_from(number) {
-        restore(signal);
-        let _ = kill(getpid(), signal);
-        // A pending signal is delivered before the call returns; the code below is for those that do not kill.
-    }
-    ExitCode::from(u8::try_from(128 + (number & 0x7f)).unwrap_or(255))
+fn requests_to_end() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT])
 }
 
-/// tokio took over SIGTERM and SIGINT; a thread that never saw it handled would just go on.
-fn restore(signal: Signal) {
-    let _ = (signal, SigHandler::SigDfl);
+/// Ends by a signal, as a real tool would.
+fn die(number: i32) -> ExitCode {
+    let _ = requests_to_end().thread_unblock();
+    if let Ok(signal) = Signal::try_from(number) {
+        let _ = kill(getpid(), signal);
+    }
+    // Only reached for signals that do not kill.
+    ExitCode::from(u8::try_from(128 + (number & 0x7f)).unwrap_or(255))
 }

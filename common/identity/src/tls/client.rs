@@ -1,7 +1,7 @@
 //! The dialling side.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -15,28 +15,18 @@ use tokio_rustls::TlsConnector;
 use crate::certificate::Certificate;
 use crate::chain::{self, Peer};
 use crate::role::Role;
-use crate::time::TimeSource;
+use crate::time::{TimeSource, UnixSeconds};
 use crate::tls::material::{Material, MaterialError, VERSIONS, provider};
-use crate::tls::{ALPN, Refusal};
+use crate::tls::shared::Shared;
+use crate::tls::{ALPN, FAREWELL, Refusal};
 
 /// An encrypted stream, seen from the client.
 pub type ClientStream<S> = tokio_rustls::client::TlsStream<S>;
 
-/// How long a refused peer is given to take note of it.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// Opens connections to servers of the fleet. Clones share the material: when it is replaced, every later handshake
 /// uses the new one, and running connections go on.
-#[derive(Clone)]
-pub struct ClientTls {
-    time: TimeSource,
-    state: Arc<RwLock<Arc<State>>>,
-}
-
-struct State {
-    material: Material,
-    config: Arc<ClientConfig>,
-}
+#[derive(Debug, Clone)]
+pub struct ClientTls(Arc<Shared<ClientConfig>>);
 
 impl ClientTls {
     /// Dials with `material`, verifying at the times that `time` tells. Without an identity, only enrolment listeners
@@ -45,8 +35,7 @@ impl ClientTls {
     /// # Errors
     /// Every peer would refuse the material's identity, or its role never dials.
     pub fn new(material: Material, time: TimeSource) -> Result<Self, MaterialError> {
-        let state = State::new(material, &time)?;
-        Ok(Self { time, state: Arc::new(RwLock::new(Arc::new(state))) })
+        Shared::new(material, time, configuration).map(Self)
     }
 
     /// Uses other material for every handshake from now on.
@@ -54,23 +43,19 @@ impl ClientTls {
     /// # Errors
     /// As [`ClientTls::new`], or its list of revocations is a step back. The old material then stays.
     pub fn replace(&self, material: Material) -> Result<(), MaterialError> {
-        let new = Arc::new(State::new(material, &self.time)?);
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        new.material.revocations.check_replaces(&state.material.revocations)?;
-        *state = new;
-        Ok(())
+        self.0.replace(material)
     }
 
     /// The material in use.
     #[must_use]
     pub fn material(&self) -> Material {
-        self.state().material.clone()
+        self.0.state().material.clone()
     }
 
     /// Is the certificate of this peer revoked by now? For connections that were opened before it was.
     #[must_use]
     pub fn is_revoked(&self, peer: &Peer) -> bool {
-        self.state().material.revocations.find(&peer.serial, peer.fingerprint).is_some()
+        self.0.is_revoked(peer)
     }
 
     /// Dials `address` and returns when `expected` has answered there *and accepted us*. All of it within `deadline`.
@@ -87,10 +72,16 @@ impl ClientTls {
         let stream = match timeout_at(end, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(Refusal::Unreachable { address, source }),
-            Err(_) => return Err(Refusal::TimedOut { what: "connection", after: deadline }),
+            Err(_) => {
+                return Err(Refusal::TimedOut {
+                    what: "connection",
+                    after: deadline,
+                });
+            }
         };
         stream.set_nodelay(true).map_err(Refusal::Broken)?;
-        self.connect_over(stream, expected, end.saturating_duration_since(Instant::now())).await
+        self.connect_over(stream, expected, end.saturating_duration_since(Instant::now()))
+            .await
     }
 
     /// The same over a connection that already exists.
@@ -111,19 +102,23 @@ impl ClientTls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let end = Instant::now() + deadline;
-        let state = self.state();
+        let state = self.0.state();
         let timed_out = |what| Refusal::TimedOut { what, after: deadline };
-        let refused = |error| Refusal::from_io(error).with_own_validity(self.own_certificate_is_valid(&state));
+        let refused = |error| Refusal::from_io(error).with_own_validity(valid_at(&state.material, self.0.time().now()));
 
         let not_a_server = || Refusal::NotAServer { role: expected.clone() };
-        let name = expected.dns_name(state.material.roots.fleet()).ok_or_else(not_a_server)?;
+        let name = expected
+            .dns_name(state.material.roots.fleet())
+            .ok_or_else(not_a_server)?;
         let name = ServerName::try_from(name).map_err(|_| not_a_server())?;
 
         let handshake = TlsConnector::from(Arc::clone(&state.config)).connect(name, stream);
-        let mut stream =
-            timeout_at(end, handshake).await.map_err(|_| timed_out("TLS handshake"))?.map_err(refused)?;
+        let mut stream = timeout_at(end, handshake)
+            .await
+            .map_err(|_| timed_out("TLS handshake"))?
+            .map_err(refused)?;
 
-        let peer = match state.peer(&stream, expected) {
+        let peer = match examine(&stream, &state.material, expected) {
             Ok(peer) => peer,
             Err(refusal) => {
                 drop(timeout(FAREWELL, stream.shutdown()).await);
@@ -131,7 +126,9 @@ impl ClientTls {
             }
         };
 
-        let first = timeout_at(end, stream.fill_buf()).await.map_err(|_| timed_out("answer after the TLS handshake"))?;
+        let first = timeout_at(end, stream.fill_buf())
+            .await
+            .map_err(|_| timed_out("answer after the TLS handshake"))?;
         match first {
             Ok([]) => Err(Refusal::ClosedAfterHandshake),
             Ok(_) => Ok((stream, peer)),
@@ -141,55 +138,48 @@ impl ClientTls {
             },
         }
     }
+}
 
-    fn own_certificate_is_valid(&self, state: &State) -> bool {
-        let now = self.time.now();
-        state.material.identity.as_ref().is_some_and(|identity| {
-            let certificate = identity.certificate();
-            (certificate.not_before()..=certificate.not_after()).contains(&now)
+fn valid_at(material: &Material, now: UnixSeconds) -> bool {
+    material.identity.as_ref().is_some_and(|identity| {
+        let certificate = identity.certificate();
+        (certificate.not_before()..=certificate.not_after()).contains(&now)
+    })
+}
+
+fn examine<S>(stream: &ClientStream<S>, material: &Material, expected: &Role) -> Result<Peer, Refusal> {
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let peer = chain::examine(chain, &material.roots, &material.revocations)?;
+    if peer.role == *expected {
+        Ok(peer)
+    } else {
+        Err(Refusal::WrongRole {
+            expected: expected.clone(),
+            found: peer.role,
         })
     }
-
-    fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
-impl std::fmt::Debug for ClientTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientTls").field("material", &self.state().material).finish_non_exhaustive()
-    }
-}
-
-impl State {
-    fn new(material: Material, time: &TimeSource) -> Result<Self, MaterialError> {
-        material.check()?;
-        let builder = ClientConfig::builder_with_details(provider(), Arc::new(time.clone()))
-            .with_protocol_versions(VERSIONS)?
-            .with_root_certificates(material.root_store()?);
-        let mut config = match &material.identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) if identity.role().connects() => builder.with_client_auth_cert(
-                identity.chain().map(Certificate::to_tls).collect(),
-                identity.key().to_tls(),
-            )?,
-            Some(identity) => {
-                return Err(MaterialError::WrongSide { role: identity.role().clone(), what: "open connections" });
-            }
-        };
-        // A resumed session would skip the check of the certificate.
-        config.resumption = Resumption::disabled();
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self { config: Arc::new(config), material })
-    }
-
-    fn peer<S>(&self, stream: &ClientStream<S>, expected: &Role) -> Result<Peer, Refusal> {
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let peer = chain::examine(chain, &self.material.roots, &self.material.revocations)?;
-        if peer.role == *expected {
-            Ok(peer)
-        } else {
-            Err(Refusal::WrongRole { expected: expected.clone(), found: peer.role })
+fn configuration(material: &Material, time: &TimeSource) -> Result<ClientConfig, MaterialError> {
+    material.check()?;
+    let builder = ClientConfig::builder_with_details(provider(), Arc::new(time.clone()))
+        .with_protocol_versions(VERSIONS)?
+        .with_root_certificates(material.root_store()?);
+    let mut config = match &material.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) if identity.role().connects() => builder.with_client_auth_cert(
+            identity.chain().map(Certificate::to_tls).collect(),
+            identity.key().to_tls(),
+        )?,
+        Some(identity) => {
+            return Err(MaterialError::WrongSide {
+                role: identity.role().clone(),
+                what: "open connections",
+            });
         }
-    }
+    };
+    // A resumed session would skip the check of the certificate.
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(config)
 }

@@ -4,13 +4,19 @@ mod client;
 mod material;
 mod refusal;
 mod server;
+mod shared;
 
 pub use client::{ClientStream, ClientTls};
 pub use material::{Material, MaterialError};
 pub use refusal::{PeerComplaint, Refusal};
 pub use server::{ServerStream, ServerTls};
 
-pub(crate) use server::{accept_anonymous, anonymous_config};
+pub(crate) use server::{anonymous, handshake};
+
+use std::time::Duration;
+
+/// How long a refused peer is given to take note of it.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// gRPC speaks HTTP/2.
 const ALPN: &[u8] = b"h2";

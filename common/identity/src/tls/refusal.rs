@@ -101,7 +101,9 @@ pub enum Refusal {
         found: Name,
     },
     /// The role may not come from the CA that signed it.
-    #[error("the peer claims to be {role}, with a certificate signed by the {issued_by} CA, which may not give that role")]
+    #[error(
+        "the peer claims to be {role}, with a certificate signed by the {issued_by} CA, which may not give that role"
+    )]
     RoleFromWrongCa {
         /// What the certificate claims.
         role: Role,
@@ -247,29 +249,33 @@ impl Refusal {
         let seconds = |time: UnixTime| time.as_secs();
         match error {
             E::UnknownIssuer | E::BadSignature => Self::UnknownIssuer,
-            E::ExpiredContext { time, not_after } => {
-                Self::Expired { not_after: seconds(not_after), now: seconds(time) }
-            }
-            E::NotValidYetContext { time, not_before } => {
-                Self::NotYetValid { not_before: seconds(not_before), now: seconds(time) }
-            }
+            E::ExpiredContext { time, not_after } => Self::Expired {
+                not_after: seconds(not_after),
+                now: seconds(time),
+            },
+            E::NotValidYetContext { time, not_before } => Self::NotYetValid {
+                not_before: seconds(not_before),
+                now: seconds(time),
+            },
             E::NotValidForNameContext { expected, presented } => Self::WrongName {
                 expected: expected.to_str().into_owned(),
-                presented: presented.iter().map(|name| plain_name(name)).collect(),
+                presented: presented.iter().filter_map(|name| dns_name(name)).collect(),
             },
             E::InvalidPurpose | E::InvalidPurposeContext { .. } => Self::WrongPurpose,
             // Expired, not yet valid and wrong name come with their context; the bare forms are only for verifiers that
             // know less.
-            other => Self::BadCertificate { reason: other.to_string() },
+            other => Self::BadCertificate {
+                reason: other.to_string(),
+            },
         }
     }
 
     /// Adds what we know of our own certificate to a peer's complaint about its dates.
     pub(crate) fn with_own_validity(self, valid: bool) -> Self {
         match self {
-            Self::ByPeer(PeerComplaint::NotValidNow { .. }) => {
-                Self::ByPeer(PeerComplaint::NotValidNow { valid_by_our_clock: valid })
-            }
+            Self::ByPeer(PeerComplaint::NotValidNow { .. }) => Self::ByPeer(PeerComplaint::NotValidNow {
+                valid_by_our_clock: valid,
+            }),
             other => other,
         }
     }
@@ -280,7 +286,9 @@ impl PeerComplaint {
         match alert {
             AlertDescription::CertificateRequired => Self::NoCertificate,
             AlertDescription::UnknownCA | AlertDescription::DecryptError => Self::UnknownCa,
-            AlertDescription::CertificateExpired => Self::NotValidNow { valid_by_our_clock: false },
+            AlertDescription::CertificateExpired => Self::NotValidNow {
+                valid_by_our_clock: false,
+            },
             AlertDescription::CertificateRevoked => Self::Revoked,
             AlertDescription::UnsupportedCertificate => Self::WrongPurpose,
             AlertDescription::ProtocolVersion => Self::TlsVersion,
@@ -291,11 +299,17 @@ impl PeerComplaint {
     fn hint(&self) -> String {
         match self {
             Self::NoCertificate => "enrol this node, or use an operator's bundle".into(),
-            Self::UnknownCa => "this host and the peer belong to different fleets, or one of them missed a change of CA".into(),
-            Self::NotValidNow { valid_by_our_clock: true } => {
+            Self::UnknownCa => {
+                "this host and the peer belong to different fleets, or one of them missed a change of CA".into()
+            }
+            Self::NotValidNow {
+                valid_by_our_clock: true,
+            } => {
                 format!("by this host's clock our certificate is valid, so the clocks differ: {CLOCKS}")
             }
-            Self::NotValidNow { valid_by_our_clock: false } => {
+            Self::NotValidNow {
+                valid_by_our_clock: false,
+            } => {
                 format!("{CLOCKS}; if both are right, our certificate has to be issued again")
             }
             Self::Revoked => "if that is wrong, this host has to be invited and enrolled again".into(),
@@ -306,7 +320,7 @@ impl PeerComplaint {
     }
 }
 
-/// rustls shows names as `DnsName("prox1.…")`.
-fn plain_name(shown: &str) -> String {
-    shown.strip_prefix("DnsName(\"").and_then(|name| name.strip_suffix("\")")).unwrap_or(shown).to_owned()
+/// rustls shows the names of a certificate as `DnsName("prox1.…")`, and other kinds alike. Only DNS names are wanted.
+fn dns_name(shown: &str) -> Option<String> {
+    Some(shown.strip_prefix("DnsName(\"")?.strip_suffix("\")")?.to_owned())
 }

@@ -25,6 +25,10 @@ impl Pace {
         self.began.elapsed().mul_f64(self.speed)
     }
 
+    pub(crate) fn speed(&self) -> f64 {
+        self.speed
+    }
+
     pub(crate) fn real(&self, simulated: Duration) -> Duration {
         simulated.div_f64(self.speed)
     }

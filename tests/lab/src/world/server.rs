@@ -84,6 +84,8 @@ pub(crate) struct Server {
     pub(crate) next_pid: u32,
     /// A `pvecm create`, `add` or `addnode` runs here.
     pub(crate) pvecm_locked: bool,
+    /// What this member answered to the nodes that it took in.
+    pub(crate) added: BTreeMap<String, Conf>,
 }
 
 /// One line of the journal.

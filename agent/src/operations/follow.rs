@@ -1,0 +1,154 @@
+//! Follows a supervised tool through the files that it and its supervisor write: the same way from the first moment,
+//! after the agent's death, and after a reboot.
+
+use std::io;
+use std::time::Duration;
+
+use quorate_exec::Exit;
+use quorate_model::operation::OperationEventKind;
+
+use super::context::Context;
+use super::folder::{Claim, FolderError, Process, Status};
+use super::redact::redact;
+use super::tail::Tail;
+
+/// How often the files are looked at: often enough for somebody who watches, and no load.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A supervisor claims its operation a few milliseconds after its start; systemd under load may need seconds.
+const SUPERVISOR_WITHIN: Duration = Duration::from_secs(30);
+
+/// How a tool ended, as far as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// It was seen to end.
+    Ended {
+        /// How.
+        exit: Exit,
+        /// All that it printed on stdout and stderr.
+        output: Output,
+    },
+    /// It was never started.
+    NotStarted {
+        /// Why.
+        reason: String,
+    },
+    /// It is gone, and nobody saw how.
+    Lost {
+        /// What is known.
+        reason: String,
+    },
+}
+
+/// What a tool printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Output {
+    /// On stdout.
+    pub(super) stdout: String,
+    /// On stderr.
+    pub(super) stderr: String,
+}
+
+/// Why a tool can't be followed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FollowError {
+    /// A file of the operation can't be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The output can't be read, or /proc.
+    #[error("the tool can't be followed")]
+    Io(#[from] io::Error),
+}
+
+/// What is on disk and in /proc says of the tool.
+enum Sight {
+    Waiting,
+    Running(Process),
+    Over(End),
+}
+
+/// Follows the tool to its end.
+pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
+    let mut stdout = Tail::new(ctx.folder.path("stdout"), ctx.log.lines(false));
+    let mut stderr = Tail::new(ctx.folder.path("stderr"), ctx.log.lines(true));
+    let mut announced = ctx.log.has(|kind| matches!(kind, OperationEventKind::ToolStarted { .. }));
+    let began = ctx.host.clock.monotonic();
+    loop {
+        // The state first, the output second: what was printed before the end is then read before the end is told.
+        let waited = ctx.host.clock.since(began) >= ctx.pace.of(SUPERVISOR_WITHIN);
+        let sight = look(ctx, waited)?;
+        let over = matches!(sight, Sight::Over(_));
+        if !announced && let Some(process) = process(ctx)? {
+            announced = true;
+            let command = ctx.folder.request()?.map_or_else(String::new, |request| request.to_string());
+            let pid = u32::try_from(process.identity.pid).unwrap_or_default();
+            ctx.log.say(OperationEventKind::ToolStarted { command, pid });
+        }
+        for (tail, stderr) in [(&mut stdout, false), (&mut stderr, true)] {
+            for line in tail.read(over)? {
+                let text = redact(&line, ctx.secret.as_ref());
+                ctx.log.say(OperationEventKind::Line { stderr, text });
+            }
+        }
+        match sight {
+            Sight::Over(end) => return Ok(end),
+            Sight::Waiting | Sight::Running(_) => {}
+        }
+        ctx.say_if_overdue().await;
+        tokio::time::sleep(ctx.interval(LOOK_EVERY)).await;
+    }
+}
+
+fn process(ctx: &Context<'_>) -> Result<Option<Process>, FolderError> {
+    Ok(match ctx.folder.status()? {
+        Some(Status::Running { process } | Status::Ended { process, .. }) => Some(process),
+        Some(Status::NotStarted { .. }) | None => None,
+    })
+}
+
+fn look(ctx: &Context<'_>, waited: bool) -> Result<Sight, FollowError> {
+    let supervisor = match ctx.folder.claimed()? {
+        Some(Claim::Abandoned { reason }) => return Ok(Sight::Over(End::NotStarted { reason })),
+        Some(Claim::Supervisor { process }) => process,
+        None if waited => {
+            let reason = "its supervisor did not start in time".to_owned();
+            // If the supervisor comes in this very moment, its claim counts, and we see it next time.
+            ctx.folder.claim(&Claim::Abandoned { reason })?;
+            return Ok(Sight::Waiting);
+        }
+        None => return Ok(Sight::Waiting),
+    };
+    // Whether it lives first, what it wrote second: the last word of a dead one is there by then.
+    let supervised = supervisor.is_alive()?;
+    Ok(match (ctx.folder.status()?, supervised) {
+        (Some(Status::NotStarted { reason }), _) => Sight::Over(End::NotStarted { reason }),
+        (Some(Status::Ended { exit, .. }), _) => Sight::Over(End::Ended { exit, output: output(ctx)? }),
+        (Some(Status::Running { process }), true) => Sight::Running(process),
+        (Some(Status::Running { process }), false) if process.is_alive()? => Sight::Running(process),
+        (Some(Status::Running { .. }), false) => {
+            lost("the tool's supervisor was killed or the server restarted, so the tool's end was not seen")
+        }
+        (None, true) => Sight::Waiting,
+        (None, false) => lost("the tool's supervisor was killed or the server restarted before it said whether the tool runs"),
+    })
+}
+
+fn lost(reason: &str) -> Sight {
+    Sight::Over(End::Lost { reason: reason.to_owned() })
+}
+
+/// What the tool printed so far, whole up to a limit that no real tool comes near.
+pub(super) fn output(ctx: &Context<'_>) -> io::Result<Output> {
+    const LIMIT: u64 = 1024 * 1024;
+    let read = |name| {
+        use std::io::Read as _;
+        let mut bytes = Vec::new();
+        match std::fs::File::open(ctx.folder.path(name)) {
+            Ok(file) => file.take(LIMIT).read_to_end(&mut bytes).map(drop)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Output { stdout: read("stdout")?, stderr: read("stderr")? })
+}

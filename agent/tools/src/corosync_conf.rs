@@ -1,0 +1,125 @@
+//! corosync.conf, by the grammar of PVE's own parser: `#` begins a comment, everything else is words parted by white
+//! space; `name {` opens a section, `}` closes it, `key: value` sets a value that has no blanks.
+
+use std::collections::BTreeMap;
+
+use quorate_model::observation::cluster::ConfiguredNode;
+
+use crate::ParseError;
+
+const NAME: &str = "corosync.conf";
+
+/// Deeper than corosync ever nests (quorum → device → net).
+const DEEPEST: usize = 8;
+
+/// What is needed of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorosyncConf {
+    /// totem.cluster_name.
+    pub cluster: String,
+    /// totem.config_version.
+    pub config_version: u64,
+    /// The nodes in the file's order.
+    pub nodes: Vec<ConfiguredNode>,
+    /// totem.interface: link numbers that are defined, in the file's order.
+    pub links: Vec<u8>,
+    /// quorum.device exists.
+    pub qdevice: bool,
+}
+
+/// A section: values by key, and sub-sections in their order.
+#[derive(Debug, Default)]
+struct Section {
+    values: BTreeMap<String, String>,
+    sections: Vec<(String, Section)>,
+}
+
+impl Section {
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Section> {
+        self.sections.iter().filter(move |(found, _)| found == name).map(|(_, section)| section)
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, ParseError> {
+        let parse = |value: &str| value.parse().map_err(|_| ParseError::at(NAME, &format!("{key}: {value}"), "expected a number"));
+        self.value(key).map(parse).transpose()
+    }
+
+    fn needed<T: std::str::FromStr>(&self, key: &str) -> Result<T, ParseError> {
+        self.number(key)?.ok_or_else(|| ParseError::missing(NAME, format!("{key} is missing")))
+    }
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// When it breaks the grammar, or has no cluster name, version or node names and ids.
+pub fn read(text: &str) -> Result<CorosyncConf, ParseError> {
+    let file = parse(text)?;
+    let one = |name| file.named(name).next().ok_or_else(|| ParseError::missing(NAME, format!("section {name} is missing")));
+    let (totem, nodelist) = (one("totem")?, one("nodelist")?);
+    let links = totem.named("interface").map(|interface| interface.needed("linknumber"));
+    Ok(CorosyncConf {
+        cluster: totem.needed("cluster_name")?,
+        config_version: totem.needed("config_version")?,
+        nodes: nodelist.named("node").map(node).collect::<Result<_, _>>()?,
+        links: links.collect::<Result<_, _>>()?,
+        qdevice: file.named("quorum").any(|quorum| quorum.named("device").next().is_some()),
+    })
+}
+
+fn node(section: &Section) -> Result<ConfiguredNode, ParseError> {
+    let mut addresses = BTreeMap::new();
+    for (key, value) in &section.values {
+        let link = key.strip_prefix("ring").and_then(|rest| rest.strip_suffix("_addr"));
+        if let Some(link) = link {
+            let number = link.parse().map_err(|_| ParseError::at(NAME, &format!("{key}: {value}"), "expected a link's number"))?;
+            addresses.insert(number, value.clone());
+        }
+    }
+    Ok(ConfiguredNode {
+        name: section.needed("name")?,
+        id: section.needed("nodeid")?,
+        // corosync's own default.
+        votes: section.number("quorum_votes")?.unwrap_or(1),
+        addresses,
+    })
+}
+
+fn parse(text: &str) -> Result<Section, ParseError> {
+    let words = text.lines().flat_map(|line| {
+        let code = line.split('#').next().unwrap_or_default();
+        code.split_whitespace().map(move |word| (word, line))
+    });
+    let mut words = words.peekable();
+    let mut open: Vec<(String, Section)> = Vec::new();
+    let mut current = Section::default();
+    while let Some((word, line)) = words.next() {
+        let bad = |what| ParseError::at(NAME, line, what);
+        if word == "}" {
+            let (name, mut parent) = open.pop().ok_or_else(|| bad("a closing brace too many"))?;
+            parent.sections.push((name, current));
+            current = parent;
+        } else if words.next_if(|(next, _)| *next == "{").is_some() {
+            if !matches!(word, "node" | "interface") && current.named(word).next().is_some() {
+                return Err(bad("this section stands twice"));
+            }
+            if open.len() == DEEPEST {
+                return Err(bad("sections are nested too deep"));
+            }
+            open.push((word.to_owned(), std::mem::take(&mut current)));
+        } else {
+            let key = word.strip_suffix(':').filter(|key| !key.is_empty()).ok_or_else(|| bad("missing `:` after the key"))?;
+            let value = words.next_if(|(next, _)| *next != "}" && *next != "{");
+            let (value, _) = value.ok_or_else(|| bad("a key without a value"))?;
+            current.values.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    match open.pop() {
+        None => Ok(current),
+        Some((name, _)) => Err(ParseError::missing(NAME, format!("section {name} is not closed"))),
+    }
+}

@@ -1,0 +1,98 @@
+//! `ip` of iproute2: interfaces and their addresses.
+
+use std::net::IpAddr;
+
+use quorate_exec::{Invocation, Tools};
+use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind};
+use serde::Deserialize;
+
+use crate::{CallError, ParseError, json, lenient};
+
+/// Its name.
+pub const NAME: &str = "ip";
+
+/// Lists all interfaces with addresses and details (`-d`: what a virtual one is).
+///
+/// # Errors
+/// When ip is not installed.
+pub fn addresses(tools: &Tools) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["-j", "-d", "address"]).build()?)
+}
+
+#[derive(Deserialize)]
+struct Link {
+    ifname: String,
+    #[serde(default)]
+    flags: Vec<String>,
+    #[serde(deserialize_with = "lenient::u32")]
+    mtu: u32,
+    #[serde(default)]
+    master: Option<String>,
+    link_type: String,
+    #[serde(default)]
+    address: Option<String>,
+    #[serde(default)]
+    linkinfo: Option<LinkInfo>,
+    #[serde(default)]
+    addr_info: Vec<Address>,
+}
+
+#[derive(Deserialize)]
+struct LinkInfo {
+    #[serde(default)]
+    info_kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    family: String,
+    local: Option<IpAddr>,
+    #[serde(default, deserialize_with = "lenient::optional_u64")]
+    prefixlen: Option<u64>,
+}
+
+/// Reads the list, without the loopback. Speed and duplex are not ip's to tell and are left open.
+///
+/// # Errors
+/// When it is no JSON list, or an interface lacks its name, MTU or type, or an address can't be read.
+pub fn read(stdout: &str) -> Result<Vec<Interface>, ParseError> {
+    let links: Vec<Option<Link>> = json::read(NAME, stdout)?;
+    // Old versions print an empty object for what a filter left out.
+    let links = links.into_iter().flatten();
+    links.filter(|link| !link.flags.iter().any(|flag| flag == "LOOPBACK")).map(interface).collect()
+}
+
+fn interface(link: Link) -> Result<Interface, ParseError> {
+    let has = |flag: &str| link.flags.iter().any(|f| f == flag);
+    let up = has("UP");
+    let carrier = up.then(|| has("LOWER_UP"));
+    let kind = link.linkinfo.as_ref().and_then(|info| info.info_kind.as_deref());
+    let kind = match kind {
+        Some("bridge") => InterfaceKind::Bridge,
+        Some("bond") => InterfaceKind::Bond,
+        Some("vlan") => InterfaceKind::Vlan,
+        Some(_) => InterfaceKind::Other,
+        None if matches!(link.link_type.as_str(), "ether" | "infiniband") => InterfaceKind::Physical,
+        None => InterfaceKind::Other,
+    };
+    let addresses = link.addr_info.into_iter().filter(|address| address.family.starts_with("inet"));
+    let addresses = addresses.map(|address| {
+        let prefix = address.prefixlen.and_then(|length| u8::try_from(length).ok());
+        match (address.local, prefix) {
+            (Some(address), Some(prefix)) => Ok(InterfaceAddress { address, prefix }),
+            _ => Err(ParseError::at(NAME, &link.ifname, "an address without address or prefix length")),
+        }
+    });
+    Ok(Interface {
+        addresses: addresses.collect::<Result<_, _>>()?,
+        name: link.ifname,
+        kind,
+        mac: link.address.unwrap_or_default(),
+        mtu: link.mtu,
+        up,
+        carrier,
+        speed_mbps: None,
+        duplex: None,
+        master: link.master,
+    })
+}

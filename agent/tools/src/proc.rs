@@ -1,0 +1,66 @@
+//! The kernel's own figures below /proc.
+
+use quorate_model::observation::system::Memory;
+use quorate_model::size::ByteSize;
+
+use crate::ParseError;
+
+/// Reads /proc/loadavg: load over 1, 5 and 15 minutes.
+///
+/// # Errors
+/// When it does not begin with three numbers.
+pub fn load_averages(text: &str) -> Result<[f64; 3], ParseError> {
+    let numbers: Vec<f64> = text.split_whitespace().take(3).map_while(|word| word.parse().ok()).collect();
+    let numbers: Result<[f64; 3], _> = numbers.try_into();
+    numbers.map_err(|_| ParseError::at("/proc/loadavg", text.lines().next().unwrap_or_default(), "expected three numbers"))
+}
+
+/// Reads /proc/uptime: whole seconds since boot.
+///
+/// # Errors
+/// When it does not begin with a number.
+pub fn uptime_seconds(text: &str) -> Result<u64, ParseError> {
+    let whole = text.split(['.', ' ']).next().and_then(|seconds| seconds.trim().parse().ok());
+    whole.ok_or_else(|| ParseError::at("/proc/uptime", text.lines().next().unwrap_or_default(), "expected a number"))
+}
+
+/// Reads /proc/meminfo.
+///
+/// # Errors
+/// When one of the four figures is missing or none.
+pub fn memory(text: &str) -> Result<Memory, ParseError> {
+    const NAME: &str = "/proc/meminfo";
+    let figure = |key: &str| {
+        let found = text.lines().find_map(|line| Some((line, line.strip_prefix(key)?.strip_prefix(':')?)));
+        let Some((line, value)) = found else {
+            return Err(ParseError::missing(NAME, format!("{key} is missing")));
+        };
+        let kilobytes = value.trim().strip_suffix("kB").and_then(|number| number.trim().parse::<u64>().ok());
+        let bytes = kilobytes.and_then(|kilobytes| kilobytes.checked_mul(1024));
+        bytes.map(ByteSize).ok_or_else(|| ParseError::at(NAME, line, "expected a number of kB"))
+    };
+    Ok(Memory {
+        total: figure("MemTotal")?,
+        available: figure("MemAvailable")?,
+        swap_total: figure("SwapTotal")?,
+        swap_free: figure("SwapFree")?,
+    })
+}
+
+/// Reads /proc/cpuinfo: model name of the first processor (empty on architectures that give none), number of threads.
+///
+/// # Errors
+/// When it names no processor.
+pub fn processors(text: &str) -> Result<(String, u32), ParseError> {
+    let values = |key: &'static str| {
+        text.lines().filter_map(move |line| {
+            let (found, value) = line.split_once(':')?;
+            (found.trim() == key).then(|| value.trim().to_owned())
+        })
+    };
+    let threads = u32::try_from(values("processor").count()).unwrap_or(u32::MAX);
+    if threads == 0 {
+        return Err(ParseError::missing("/proc/cpuinfo", "names no processor"));
+    }
+    Ok((values("model name").next().unwrap_or_default(), threads))
+}

@@ -1,0 +1,310 @@
+//! Where the coordinator and the agents keep their identities.
+
+use std::path::{Path, PathBuf};
+
+use crate::ca::{CaError, IssuingCa, RootCa};
+use crate::certificate::{Certificate, CertificateError};
+use crate::chain::{Identity, IdentityError, Roots, RootsError};
+use crate::files::{FileError, create_private_dir, read_file, read_secret_file, rename, write_file, write_secret_file};
+use crate::key::{KeyError, PrivateKey};
+use crate::passphrase::Passphrase;
+
+/// Why an identity could not be loaded or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The root key was taken away, as it may be, and is needed now.
+    #[error(
+        "the root key is not at {}; put it back for this command (owner and mode 0600 as before), then take it away again",
+        path.display()
+    )]
+    RootKeyOffline {
+        /// Where it is looked for.
+        path: PathBuf,
+    },
+    /// There is a CA already.
+    #[error("there is a fleet already: {} exists and is never overwritten", path.display())]
+    Exists {
+        /// Its root certificate.
+        path: PathBuf,
+    },
+    /// The root certificates are damaged.
+    #[error("{} holds no usable root certificates", path.display())]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: RootsError,
+    },
+    /// A certificate is damaged.
+    #[error("{} holds no usable certificate", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CertificateError,
+    },
+    /// A key is damaged, or its passphrase is wrong.
+    #[error("the key {} cannot be used", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A CA's files don't belong together.
+    #[error("the CA at {} cannot be used", path.display())]
+    Ca {
+        /// Its certificate.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CaError,
+    },
+    /// A certificate and its key don't belong together.
+    #[error("the identity at {} cannot be used", path.display())]
+    Identity {
+        /// Its certificate.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: IdentityError,
+    },
+}
+
+/// The coordinator's: `ca/{root.pem,root.key,issuing.pem,issuing.key}` and `coordinator.{pem,key}`.
+#[derive(Debug, Clone)]
+pub struct CoordinatorStore {
+    state: PathBuf,
+}
+
+impl CoordinatorStore {
+    /// In the coordinator's state directory.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self {
+            state: state.to_owned(),
+        }
+    }
+
+    /// Is there a fleet?
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.ca("root.pem").exists()
+    }
+
+    /// Keeps a new fleet. The root certificate is written last: without it there is no fleet, and an interrupted
+    /// attempt can be repeated. Takes a noticeable fraction of a second, for the passphrase.
+    ///
+    /// # Errors
+    /// There is a fleet already, or a file could not be written.
+    pub fn create(
+        &self,
+        root: &RootCa,
+        passphrase: &Passphrase,
+        issuing: &IssuingCa,
+        coordinator: &Identity,
+    ) -> Result<(), StoreError> {
+        let path = self.ca("root.pem");
+        if self.exists() {
+            return Err(StoreError::Exists { path });
+        }
+        create_private_dir(&self.state)?;
+        create_private_dir(&self.state.join("ca"))?;
+        let key_path = self.ca("root.key");
+        let key = root
+            .key()
+            .to_encrypted_pem(passphrase)
+            .map_err(|source| StoreError::Key {
+                path: key_path.clone(),
+                source,
+            })?;
+        write_secret_file(&key_path, &key)?;
+        write_secret_file(&self.ca("issuing.key"), &issuing.key().to_pem())?;
+        write_file(&self.ca("issuing.pem"), &issuing.certificate().to_pem())?;
+        self.save_coordinator(coordinator)?;
+        write_file(&path, &root.certificate().to_pem())?;
+        Ok(())
+    }
+
+    /// The fleet's root certificates; the first is the one that signs.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn roots(&self) -> Result<Roots, StoreError> {
+        load_roots(&self.ca("root.pem"))
+    }
+
+    /// The root CA, for the few commands that need it. Takes a noticeable fraction of a second, for the passphrase.
+    ///
+    /// # Errors
+    /// The key is offline, the passphrase wrong, or a file damaged.
+    pub fn root_ca(&self, passphrase: &Passphrase) -> Result<RootCa, StoreError> {
+        let (path, key_path) = (self.ca("root.pem"), self.ca("root.key"));
+        let text = match read_secret_file(&key_path) {
+            Err(FileError::Missing { path }) => return Err(StoreError::RootKeyOffline { path }),
+            other => other?,
+        };
+        let key = PrivateKey::from_encrypted_pem(&text, passphrase)
+            .map_err(|source| StoreError::Key { path: key_path, source })?;
+        RootCa::from_parts(first_certificate(&path)?, key).map_err(|source| StoreError::Ca { path, source })
+    }
+
+    /// The issuing CA.
+    ///
+    /// # Errors
+    /// A file is missing, exposed or damaged.
+    pub fn issuing_ca(&self) -> Result<IssuingCa, StoreError> {
+        let (path, key_path) = (self.ca("issuing.pem"), self.ca("issuing.key"));
+        let key = PrivateKey::from_pem(&read_secret_file(&key_path)?)
+            .map_err(|source| StoreError::Key { path: key_path, source })?;
+        IssuingCa::from_parts(first_certificate(&path)?, key).map_err(|source| StoreError::Ca { path, source })
+    }
+
+    /// The coordinator's own identity.
+    ///
+    /// # Errors
+    /// A file is missing, exposed or damaged.
+    pub fn coordinator(&self) -> Result<Identity, StoreError> {
+        self.pair().load()
+    }
+
+    /// Keeps the coordinator's identity, new or renewed.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn save_coordinator(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.pair().save(identity)
+    }
+
+    fn ca(&self, name: &str) -> PathBuf {
+        self.state.join("ca").join(name)
+    }
+
+    fn pair(&self) -> Pair<'_> {
+        Pair {
+            dir: &self.state,
+            name: "coordinator",
+        }
+    }
+}
+
+/// An agent's: `identity/{root.pem,node.pem,node.key}`.
+#[derive(Debug, Clone)]
+pub struct NodeStore {
+    dir: PathBuf,
+}
+
+impl NodeStore {
+    /// In the agent's state directory.
+    #[must_use]
+    pub fn new(state: &Path) -> Self {
+        Self {
+            dir: state.join("identity"),
+        }
+    }
+
+    /// What was kept; `None` if this node has never enrolled.
+    ///
+    /// # Errors
+    /// A file is missing, exposed or damaged.
+    pub fn load(&self) -> Result<Option<(Roots, Identity)>, StoreError> {
+        if !self.root().exists() {
+            return Ok(None);
+        }
+        Ok(Some((load_roots(&self.root())?, self.pair().load()?)))
+    }
+
+    /// Keeps the outcome of an enrolment. The root certificates are written last: without them the node has not enrolled.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn save(&self, roots: &Roots, identity: &Identity) -> Result<(), StoreError> {
+        create_private_dir(&self.dir)?;
+        self.pair().save(identity)?;
+        self.save_roots(roots)
+    }
+
+    /// Keeps a renewed identity.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn save_identity(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.pair().save(identity)
+    }
+
+    /// Keeps other root certificates, while the CA is being replaced.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn save_roots(&self, roots: &Roots) -> Result<(), StoreError> {
+        Ok(write_file(&self.root(), &roots.to_pem())?)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.join("root.pem")
+    }
+
+    fn pair(&self) -> Pair<'_> {
+        Pair {
+            dir: &self.dir,
+            name: "node",
+        }
+    }
+}
+
+/// A certificate and its key, in two files that must change together.
+///
+/// The new ones are written beside the old (`NAME.next.key`, then `NAME.next.pem`) and renamed in the same order. A new
+/// certificate file beside the old one therefore means: both new files were complete, finish the renaming.
+struct Pair<'a> {
+    dir: &'a Path,
+    name: &'a str,
+}
+
+impl Pair<'_> {
+    fn path(&self, end: &str) -> PathBuf {
+        self.dir.join(format!("{}.{end}", self.name))
+    }
+
+    fn save(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.finish()?;
+        write_secret_file(&self.path("next.key"), &identity.key().to_pem())?;
+        write_file(&self.path("next.pem"), &identity.chain_pem())?;
+        self.finish()
+    }
+
+    fn finish(&self) -> Result<(), StoreError> {
+        if !self.path("next.pem").exists() {
+            return Ok(());
+        }
+        if self.path("next.key").exists() {
+            rename(&self.path("next.key"), &self.path("key"))?;
+        }
+        rename(&self.path("next.pem"), &self.path("pem"))?;
+        Ok(())
+    }
+
+    fn load(&self) -> Result<Identity, StoreError> {
+        self.finish()?;
+        let path = self.path("pem");
+        let key = read_secret_file(&self.path("key"))?;
+        Identity::from_pem(&read_file(&path)?, &key).map_err(|source| StoreError::Identity { path, source })
+    }
+}
+
+fn load_roots(path: &Path) -> Result<Roots, StoreError> {
+    Roots::from_pem(&read_file(path)?).map_err(|source| StoreError::Roots {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn first_certificate(path: &Path) -> Result<Certificate, StoreError> {
+    let bad = |source| StoreError::Certificate {
+        path: path.to_owned(),
+        source,
+    };
+    let all = Certificate::all_from_pem(&read_file(path)?).map_err(bad)?;
+    all.into_iter().next().ok_or(CertificateError::NoPem).map_err(bad)
+}

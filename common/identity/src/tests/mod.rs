@@ -1,0 +1,11 @@
+//! Whole handshakes, bootstraps and stores, as a peer or an administrator meets them.
+
+mod authority;
+mod bootstrap;
+mod clocks;
+mod exchange;
+mod http2;
+mod lab;
+mod store;
+mod strangers;
+mod zz;

@@ -1,0 +1,166 @@
+//! One node's observation, facet by facet, as `quorate-agent observe` prints it.
+
+use quorate_model::Facet;
+use quorate_model::observation::cluster::{Member, Pmxcfs};
+use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation, System};
+use quorate_model::facet::UnknownKind;
+use quorate_model::time::spoken;
+use std::time::Duration;
+
+use crate::disks::{DiskRow, disks, summary};
+use crate::table::{count, indent, or_dash, table};
+
+/// Every facet that was asked for.
+#[must_use]
+pub fn observation(seen: &Observation) -> String {
+    let mut text = format!("{} at {}\n", seen.hostname, seen.observed_at);
+    section(&mut text, "System", &seen.system, system);
+    section(&mut text, "Disks", &seen.disks, |known| {
+        let row = DiskRow { node: String::new(), disks: &seen.disks };
+        format!("{}\n{}", summary(known), disks(&[row]))
+    });
+    section(&mut text, "Network", &seen.network, network);
+    section(&mut text, "Cluster", &seen.cluster, cluster);
+    section(&mut text, "Guests", &seen.guests, |known| guests(known));
+    text
+}
+
+fn section<T>(text: &mut String, title: &str, facet: &Facet<T>, show: impl FnOnce(&T) -> String) {
+    match facet.get() {
+        Err(unknown) if unknown.kind == UnknownKind::NotAsked => {}
+        Err(unknown) => text.push_str(&format!("\n{title}\n  {unknown}\n")),
+        Ok(known) => text.push_str(&format!("\n{title}\n{}", indent(&show(known), 2))),
+    }
+}
+
+fn system(system: &System) -> String {
+    let pve = match system.pve.get() {
+        Ok(Some(pve)) => format!("PVE {}", pve.manager),
+        Ok(None) => "no PVE".to_owned(),
+        Err(unknown) => format!("PVE {unknown}"),
+    };
+    let clock = match system.clock.synchronised.get() {
+        Ok(sync) if sync.synchronised => format!("synchronised ({})", sync.source),
+        Ok(sync) => format!("NOT synchronised ({})", sync.source),
+        Err(unknown) => unknown.to_string(),
+    };
+    let [one, five, fifteen] = system.cpu.load;
+    let memory = &system.memory;
+    let mut text = format!(
+        "{pve}, {}, kernel {}\n{}, {}, load {one:.2} {five:.2} {fifteen:.2}\nmemory {} of {} available, up {}\nclock {}, {clock}\n",
+        system.os,
+        system.kernel,
+        system.cpu.model,
+        count(usize::try_from(system.cpu.threads).unwrap_or(0), "thread"),
+        memory.available.binary(),
+        memory.total.binary(),
+        spoken(Duration::from_secs(system.uptime_seconds)),
+        system.clock.now,
+    );
+    if let Some(why) = &system.reboot_needed {
+        text.push_str(&format!("reboot needed: {why}\n"));
+    }
+    text
+}
+
+fn network(network: &Network) -> String {
+    let rows: Vec<Vec<String>> = network
+        .interfaces
+        .iter()
+        .map(|i| {
+            let state = match (i.up, i.carrier) {
+                (false, _) => "down",
+                (true, Some(false)) => "no link",
+                (true, _) => "up",
+            };
+            let addresses: Vec<_> = i.addresses.iter().map(|a| format!("{}/{}", a.address, a.prefix)).collect();
+            vec![
+                i.name.clone(),
+                i.kind.as_str().to_owned(),
+                state.to_owned(),
+                i.speed_mbps.map_or_else(|| "-".to_owned(), speed),
+                i.mtu.to_string(),
+                or_dash(i.master.as_deref()),
+                or_dash(Some(&addresses.join(", "))),
+            ]
+        })
+        .collect();
+    let name = match network.own_name.get() {
+        Ok(name) => match name.usable() {
+            Some(address) => format!("{} resolves to {address}\n", name.name),
+            None if name.addresses.is_empty() => format!("{} does not resolve\n", name.name),
+            None => format!("{} resolves to loopback addresses only\n", name.name),
+        },
+        Err(unknown) => format!("own name {unknown}\n"),
+    };
+    table(&["INTERFACE", "KIND", "STATE", "SPEED", "MTU", "PART OF", "ADDRESSES"], &rows) + &name
+}
+
+/// `10 Gbit/s`, `100 Mbit/s`.
+fn speed(mbps: u32) -> String {
+    if mbps >= 1000 && mbps % 1000 == 0 { format!("{} Gbit/s", mbps / 1000) } else { format!("{mbps} Mbit/s") }
+}
+
+fn cluster(cluster: &Cluster) -> String {
+    let pmxcfs = match cluster.pmxcfs {
+        Pmxcfs::Writable => "/etc/pve is writable",
+        Pmxcfs::ReadOnly => "/etc/pve is read-only",
+        Pmxcfs::NotMounted => "/etc/pve is not mounted",
+    };
+    let mut text = cluster.member().map_or_else(|| "in no cluster\n".to_owned(), member);
+    text.push_str(pmxcfs);
+    text.push('\n');
+    if cluster.member().is_none() && (cluster.authkey_present || cluster.local_config_present) {
+        text.push_str("files of an earlier cluster lie in /etc/corosync\n");
+    }
+    text
+}
+
+fn member(member: &Member) -> String {
+    let quorum = if member.quorate { "quorate" } else { "NOT quorate" };
+    let votes = match member.votes.get() {
+        Ok(votes) => format!("{} of {} votes, {} needed", votes.total, votes.expected, votes.quorum),
+        Err(unknown) => format!("votes {unknown}"),
+    };
+    let rows: Vec<Vec<String>> = member
+        .nodes
+        .iter()
+        .map(|n| {
+            let address = n.address.map(|a| a.to_string());
+            vec![n.id.to_string(), n.name.clone(), if n.online { "online" } else { "OFFLINE" }.to_owned(), or_dash(address.as_deref())]
+        })
+        .collect();
+    let links = match member.links.get() {
+        Ok(links) => links
+            .iter()
+            .map(|l| {
+                let state = if l.connected { "connected" } else { "NOT connected" };
+                format!("link {} to node {}: {} -> {} {state}\n", l.number, l.peer, l.local, l.remote)
+            })
+            .collect(),
+        Err(unknown) => format!("links {unknown}\n"),
+    };
+    let versions = if member.running_version == member.file_version {
+        format!("config version {}", member.running_version)
+    } else {
+        format!("config version {} runs, the file has {}", member.running_version, member.file_version)
+    };
+    format!("cluster {}, {quorum}, {votes}, {versions}\n{}{links}", member.cluster, table(&["ID", "NODE", "STATE", "ADDRESS"], &rows))
+}
+
+fn guests(guests: &[Guest]) -> String {
+    if guests.is_empty() {
+        return "none\n".to_owned();
+    }
+    let rows: Vec<Vec<String>> = guests
+        .iter()
+        .map(|g| {
+            let kind = match g.kind {
+                GuestKind::Vm => "VM",
+                GuestKind::Container => "container",
+            };
+            vec![g.vmid.to_string(), kind.to_owned(), g.node.clone()]
+        })
+        .collect();
+    table(&["ID", "KIND", "NODE"], &rows)
+}

@@ -1,0 +1,69 @@
+//! A plan as a colleague's careful checklist.
+
+use std::time::Duration;
+
+use quorate_model::plan::{Plan, Step};
+use quorate_model::time::spoken;
+
+use crate::findings::findings;
+use crate::table::count;
+
+/// The whole plan: findings first if it is refused, the steps, what is destroyed, what remains to be said.
+#[must_use]
+pub fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let told = findings(&plan.findings);
+    if plan.refused() {
+        text.push_str(&told);
+        if !plan.steps.is_empty() {
+            text.push_str("\nThis is what would be done if nothing spoke against it.\n");
+        }
+    }
+    if plan.steps.is_empty() {
+        if !plan.refused() {
+            text.push_str(&format!("Cluster {} is as the file wants it. Nothing to do.\n", plan.cluster));
+        }
+    } else {
+        let total: Duration = plan.steps.iter().map(|s| s.estimate).sum();
+        let heading = format!("Plan for cluster {}: {}, about {}", plan.cluster, count(plan.steps.len(), "step"), about(total));
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!("{heading}\n\n"));
+        for (index, one) in plan.steps.iter().enumerate() {
+            text.push_str(&step(index + 1, one));
+        }
+        let destroyed: Vec<_> = plan.steps.iter().flat_map(|s| s.destroys.iter().map(move |d| (s, d))).collect();
+        if destroyed.is_empty() {
+            text.push_str("Nothing is destroyed.\n");
+        } else {
+            text.push_str("DESTROYED, for good:\n");
+            for (step, what) in destroyed {
+                text.push_str(&format!("  {}: {what}  ({})\n", step.node, step.id));
+            }
+        }
+    }
+    if !plan.refused() && !told.is_empty() {
+        text.push_str(&format!("\n{told}"));
+    }
+    text
+}
+
+fn step(number: usize, step: &Step) -> String {
+    let mut text = format!("  {number}. {}  (about {})\n", step.title, about(step.estimate));
+    for why in &step.why {
+        text.push_str(&format!("       {why}\n"));
+    }
+    let gate: Vec<_> = step.gate.iter().map(ToString::to_string).collect();
+    if !gate.is_empty() {
+        text.push_str(&format!("       starts when   {}\n", gate.join("; ")));
+    }
+    text.push_str(&format!("       done when     {}\n", step.done_when));
+    text.push_str(&format!("       undone        {}\n", step.undo));
+    text.push_str(&format!("       step id       {}\n\n", step.id));
+    text
+}
+
+fn about(duration: Duration) -> String {
+    if duration < Duration::from_secs(10) { format!("{} s", duration.as_secs()) } else { spoken(duration) }
+}

@@ -1,0 +1,256 @@
+//! Who is in the cluster, by whose word, and who is not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_model::facet::Unknown;
+use quorate_model::finding::{Code, Finding};
+use quorate_model::ids::NodeName;
+use quorate_model::observation::cluster::{Cluster, Member};
+use quorate_model::observation::{FacetName, Membership};
+use quorate_model::spec::ClusterFile;
+use quorate_model::view::View;
+
+use crate::report::{Report, Weight, facet_unknown, in_a_row};
+
+/// Where every server stands.
+#[derive(Debug, Default)]
+pub(super) struct Standing<'v> {
+    /// Servers of the file that are in no cluster: they are to become members.
+    pub(super) bare: BTreeMap<&'v NodeName, &'v Cluster>,
+    /// Enrolled servers that are in this cluster by their own word, in the file or not.
+    pub(super) inside: BTreeMap<&'v NodeName, &'v Member>,
+    /// Every name that any of those counts among the members, running or configured.
+    pub(super) roster: BTreeSet<&'v str>,
+    /// No contradiction and nothing unseen: the steps can be told.
+    pub(super) clear: bool,
+}
+
+impl<'v> Standing<'v> {
+    /// Is there a cluster already, by anybody's word?
+    pub(super) fn founded(&self) -> bool {
+        !self.inside.is_empty()
+    }
+
+    /// The members whose word the rest is read from: the first of them, once they agree.
+    pub(super) fn any_member(&self) -> Option<&'v Member> {
+        self.inside.values().next().copied()
+    }
+
+    /// Servers whose clocks and versions matter: those of the file, and members that it does not name.
+    pub(super) fn concerned<'a>(&self, file: &'a ClusterFile) -> BTreeSet<&'a NodeName>
+    where
+        'v: 'a,
+    {
+        file.nodes.keys().chain(self.inside.keys().copied()).collect()
+    }
+}
+
+pub(super) fn standing<'v>(file: &'v ClusterFile, view: &'v View, report: &mut Report) -> Standing<'v> {
+    let mut standing = Standing { clear: true, ..Standing::default() };
+    for (node, spec) in &file.nodes {
+        let Some(seen) = view.nodes.get(node) else {
+            standing.clear = false;
+            report.tell(not_enrolled(file, node, &spec.address.value.to_string()).at(Some(spec.place.clone())));
+            continue;
+        };
+        let observation = match &seen.observation {
+            Ok(observation) => observation,
+            Err(unknown) => {
+                standing.clear = false;
+                report.tell(unreachable(file, node, unknown));
+                continue;
+            }
+        };
+        if observation.hostname != node.as_str() {
+            standing.clear = false;
+            report.tell(other_host_name(file, node, &observation.hostname));
+        }
+        match observation.cluster.get() {
+            Err(unknown) => {
+                standing.clear = false;
+                report.tell(facet_unknown(node, FacetName::Cluster, "membership", unknown));
+            }
+            Ok(cluster) => standing.place(file, node, cluster, report),
+        }
+    }
+    let unseen = standing.others(file, view, report);
+    for member in standing.inside.values() {
+        standing.roster.extend(member.nodes.iter().map(|n| n.name.as_str()));
+        standing.roster.extend(member.configured.iter().map(|n| n.name.as_str()));
+    }
+    standing.tell_unseen(file, unseen, report);
+    standing.agree(file, report);
+    standing.strangers(file, view, report);
+    standing
+}
+
+impl<'v> Standing<'v> {
+    fn place(&mut self, file: &ClusterFile, node: &'v NodeName, cluster: &'v Cluster, report: &mut Report) {
+        let wanted = &file.cluster.name.value;
+        match &cluster.membership {
+            Membership::Standalone => {
+                self.bare.insert(node, cluster);
+            }
+            Membership::Member(member) if member.cluster == wanted.as_str() => {
+                self.inside.insert(node, member);
+            }
+            Membership::Member(member) => {
+                self.clear = false;
+                let others = in_a_row(member.nodes.iter().map(|n| n.name.as_str()));
+                report.tell(Finding::new(
+                    Code::NodeInOtherCluster,
+                    node.as_str(),
+                    format!("{node} is a member of cluster {} (with {others}), not of {wanted}", member.cluster),
+                    format!(
+                        "take {node} out of the cluster file, or out of {} (PVE's manual, \"Remove a Cluster Node\"); if {} is the cluster you mean, \
+                         write its name into the file",
+                        member.cluster, member.cluster
+                    ),
+                ));
+            }
+        }
+    }
+
+    /// Takes in what enrolled servers that the file does not name say of themselves; returns those that say nothing.
+    fn others(&mut self, file: &ClusterFile, view: &'v View, report: &mut Report) -> Vec<(&'v NodeName, &'v Unknown, bool)> {
+        let mut unseen = Vec::new();
+        for (node, seen) in view.nodes.iter().filter(|(node, _)| !file.nodes.contains_key(*node)) {
+            report.tell(Finding::new(
+                Code::NodeNotInFile,
+                node.as_str(),
+                format!("{node} is enrolled, but the cluster file does not name it; it is left alone"),
+                format!("add [nodes.{node}] to the cluster file if Quorate is to manage it"),
+            ));
+            match &seen.observation {
+                Err(unknown) => unseen.push((node, unknown, false)),
+                Ok(observation) => match observation.cluster.get() {
+                    Err(unknown) => unseen.push((node, unknown, true)),
+                    Ok(Cluster { membership: Membership::Member(member), .. })
+                        if member.cluster == file.cluster.name.value.as_str() =>
+                    {
+                        self.inside.insert(node, member);
+                    }
+                    Ok(_) => {}
+                },
+            }
+        }
+        unseen
+    }
+
+    /// An enrolled server outside the file that can't be seen matters where it may be a member: as long as nobody is seen in the
+    /// cluster, it may *be* the cluster, and creating another of that name would split them for ever.
+    fn tell_unseen(&mut self, file: &ClusterFile, unseen: Vec<(&NodeName, &Unknown, bool)>, report: &mut Report) {
+        for (node, unknown, answers) in unseen {
+            let matters = !self.founded() || self.roster.contains(node.as_str());
+            let weight = Weight::needed_if(matters && !self.bare.is_empty());
+            self.clear &= weight == Weight::Told;
+            let finding =
+                if answers { facet_unknown(node, FacetName::Cluster, "membership", unknown) } else { unreachable(file, node, unknown) };
+            report.weigh(weight, finding);
+        }
+    }
+
+    /// Do all members see the same members, and do those that are seen as members know of it?
+    fn agree(&mut self, file: &ClusterFile, report: &mut Report) {
+        let cluster = &file.cluster.name.value;
+        let mut camps: BTreeMap<BTreeSet<&str>, Vec<&NodeName>> = BTreeMap::new();
+        for (node, member) in &self.inside {
+            camps.entry(member.nodes.iter().map(|n| n.name.as_str()).collect()).or_default().push(node);
+        }
+        let strange = camps.iter().any(|(seen, by)| by.iter().any(|node| !seen.contains(node.as_str())));
+        if camps.len() > 1 || strange {
+            self.clear = false;
+            let mut told: Vec<String> = camps
+                .iter()
+                .map(|(seen, by)| format!("{} as {}", in_a_row(by.iter()), in_a_row(seen.iter())))
+                .collect();
+            told.sort();
+            report.tell(Finding::new(
+                Code::SplitMembership,
+                cluster.as_str(),
+                format!("the servers do not agree on who is in {cluster}; it is seen by {}", told.join("; by ")),
+                "compare `pvecm status` on each; if they are separate clusters of one name, only one of them can be in the file",
+            ));
+        }
+        for node in self.bare.keys().filter(|node| self.roster.contains(node.as_str())) {
+            self.clear = false;
+            report.tell(Finding::new(
+                Code::NodeHasLeftovers,
+                node.as_str(),
+                format!(
+                    "{cluster} counts {node} among its members, but {node} is in no cluster: a join that was not finished, or a member \
+                     that was installed anew"
+                ),
+                format!("on a member, if {node} shall join afresh: pvecm delnode {node}"),
+            ));
+        }
+    }
+
+    /// Members that the file does not name: left alone, but their word is needed before others join them.
+    fn strangers(&mut self, file: &ClusterFile, view: &View, report: &mut Report) {
+        let cluster = &file.cluster.name.value;
+        let named = |name: &str| file.nodes.keys().any(|n| n.as_str() == name);
+        let strangers: Vec<&str> = self.roster.iter().copied().filter(|name| !named(name)).collect();
+        for name in strangers {
+            report.tell(Finding::new(
+                Code::NodeUnmanaged,
+                name,
+                format!("{name} is a member of {cluster}, but the cluster file does not name it; it is left alone"),
+                format!("add [nodes.{name}] to the cluster file if Quorate is to manage it"),
+            ));
+            let enrolled = view.nodes.keys().any(|n| n.as_str() == name);
+            let inside = self.inside.keys().any(|n| n.as_str() == name);
+            if inside || self.bare.is_empty() {
+                continue;
+            }
+            self.clear = false;
+            if !enrolled {
+                report.tell(Finding::new(
+                    Code::NodeNotEnrolled,
+                    name,
+                    format!("{name} is a member of {cluster} and not enrolled: whether it agrees to a join can't be seen"),
+                    NodeName::new(name).map_or_else(
+                        |error| format!("{error}; joins into this cluster have to be made by hand"),
+                        |name| format!("quorate node invite {cluster}/{name} --address ADDRESS"),
+                    ),
+                ));
+            } else if view.nodes.iter().any(|(n, v)| n.as_str() == name && v.observation.as_ref().is_ok_and(|o| o.cluster.is_known())) {
+                report.tell(Finding::new(
+                    Code::SplitMembership,
+                    name,
+                    format!("{cluster} counts {name} among its members, but {name} is not in it by its own word"),
+                    format!("on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"),
+                ));
+            }
+        }
+    }
+}
+
+fn not_enrolled(file: &ClusterFile, node: &NodeName, address: &str) -> Finding {
+    let cluster = &file.cluster.name.value;
+    Finding::new(
+        Code::NodeNotEnrolled,
+        node.as_str(),
+        format!("{node} is not enrolled in {cluster}"),
+        format!("quorate node invite {cluster}/{node} --address {address}"),
+    )
+}
+
+fn unreachable(file: &ClusterFile, node: &NodeName, unknown: &Unknown) -> Finding {
+    Finding::new(
+        Code::NodeUnreachable,
+        node.as_str(),
+        format!("nothing is known of {node}: {}", unknown.reason),
+        format!("on {node}: systemctl status quorate-agent; then: quorate node show {}/{node}", file.cluster.name.value),
+    )
+}
+
+fn other_host_name(file: &ClusterFile, node: &NodeName, hostname: &str) -> Finding {
+    let cluster = &file.cluster.name.value;
+    Finding::new(
+        Code::HostNameDiffers,
+        node.as_str(),
+        format!("the server that is enrolled as {node} calls itself {hostname}; that is the name it would have in the cluster"),
+        format!("enrol it as {cluster}/{hostname} and write [nodes.{hostname}], or rename the server before it joins"),
+    )
+}

@@ -1,0 +1,158 @@
+//! The command line: one file a command. Each asks the daemon through its API and shows the answer; nothing is decided here.
+
+mod apply;
+mod ask;
+mod cluster_file;
+mod disks;
+mod explain;
+mod init;
+mod node;
+mod operator;
+mod output;
+mod passphrase;
+mod plan;
+mod rollout;
+mod serve;
+mod status;
+mod wire;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use quorate_model::failure::{ExitCode, Failure};
+
+use crate::config::Config;
+
+/// Turns bare Proxmox VE servers into a cluster that is known to survive the loss of a server.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, about, after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
+pub struct Cli {
+    /// The coordinator's configuration
+    #[arg(long, global = true, env = "QUORATE_CONFIG", value_name = "FILE", default_value = "/etc/quorate/coordinator.toml")]
+    config: PathBuf,
+
+    /// How to print: for people, or for programs
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done and seen to be done; 1 internal error; 2 wrong command line; 3 refused by findings, nothing was changed; \
+4 a change failed or its outcome can't be told; 5 coordinator or node can't be reached; 6 not allowed; 7 not found; 8 cancelled; \
+9 status: something is wrong or unknown.";
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// For programs: one JSON document (watching: one a line)
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the fleet's CA and this coordinator's identity
+    Init(init::Args),
+    /// Run the coordinator daemon
+    Serve(serve::Args),
+    /// Invite, list, show and remove nodes
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Let somebody drive the fleet, or look at it, from another host
+    #[command(subcommand)]
+    Operator(operator::Command),
+    /// Show every node's disks: what holds each, and for what it may be used
+    Disks(disks::Args),
+    /// Show quorum, members, links, versions, load
+    Status(status::Args),
+    /// Show what would be done to make a cluster as its file wants it
+    Plan(plan::Args),
+    /// Do what `quorate plan` shows
+    Apply(apply::Args),
+    /// List, show, watch and cancel rollouts
+    #[command(subcommand)]
+    Rollout(rollout::Command),
+    /// Explain a finding's code
+    Explain(explain::Args),
+}
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) format: Format,
+}
+
+type Answer = Result<ExitCode, Failure>;
+
+/// Reads the command line, does what it says, and ends the process with the documented exit code.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            // Nothing can be done about a closed terminal.
+            drop(error.print());
+            return std::process::ExitCode::from(code as u8);
+        }
+    };
+    let format = cli.output;
+    let code = run(cli).unwrap_or_else(|failure| {
+        output::failure(&failure, format);
+        failure.exit
+    });
+    std::process::ExitCode::from(code as u8)
+}
+
+fn run(cli: Cli) -> Answer {
+    if let Command::Explain(args) = &cli.command {
+        return explain::run(args, cli.output);
+    }
+    let context = Context { config: Config::load(&cli.config)?, format: cli.output };
+    match cli.command {
+        Command::Init(args) => init::run(&context, &args),
+        Command::Serve(args) => serve::run(context.config, &args),
+        Command::Operator(command) => operator::run(&context, &command),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|e| Failure::new(ExitCode::Internal, "can't start the runtime").because(&e))?;
+            runtime.block_on(ask(&context, command))
+        }
+    }
+}
+
+async fn ask(context: &Context, command: Command) -> Answer {
+    match command {
+        Command::Node(command) => node::run(context, command).await,
+        Command::Disks(args) => disks::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Plan(args) => plan::run(context, args).await,
+        Command::Apply(args) => apply::run(context, args).await,
+        Command::Rollout(command) => rollout::run(context, command).await,
+        Command::Init(_) | Command::Serve(_) | Command::Operator(_) | Command::Explain(_) => Ok(ExitCode::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exit_codes_in_the_help_are_all_of_them() {
+        for (code, _) in ExitCode::ALL {
+            assert!(EXIT_CODES.contains(&format!("{} ", code as u8)), "{code:?}");
+        }
+    }
+}

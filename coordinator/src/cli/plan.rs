@@ -1,0 +1,66 @@
+//! `quorate plan FILE`: the checklist.
+
+use std::path::PathBuf;
+
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::finding::Code;
+use quorate_model::plan::Plan;
+use quorate_proto::v1;
+
+use super::cluster_file::{self, Source};
+use super::wire::{self, Client};
+use super::{Answer, Context, output};
+
+/// Options of `quorate plan`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The cluster file
+    file: PathBuf,
+    #[command(flatten)]
+    accept: Accept,
+}
+
+/// Findings that the operator takes upon them.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Accept {
+    /// Go on in spite of this finding; only for codes that allow it, and recorded
+    #[arg(long = "accept", value_name = "CODE")]
+    pub(crate) codes: Vec<Code>,
+}
+
+impl Accept {
+    pub(crate) fn to_wire(&self) -> Vec<String> {
+        self.codes.iter().map(|c| c.as_str().to_owned()).collect()
+    }
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Answer {
+    let source = cluster_file::read(&args.file)?;
+    let mut client = wire::connect(context).await?;
+    let plan = ask(&mut client, &source, &args.accept).await?;
+    output::either(context.format, &plan, || show(&source, &plan));
+    Ok(if plan.refused() { ExitCode::Refused } else { ExitCode::Done })
+}
+
+/// Asks the daemon for a plan. A file that can't be read as a cluster file is a failure, shown with the lines at fault.
+pub(crate) async fn ask(client: &mut Client, source: &Source, accept: &Accept) -> Result<Plan, Failure> {
+    let request = v1::PlanRequest { file_name: source.name.clone(), text: source.text.clone(), accept: accept.to_wire() };
+    let reply = client.plan(request).await.map_err(|status| unreadable_file(source, wire::refused(status)))?;
+    let plan = reply.into_inner().plan.ok_or_else(|| Failure::new(ExitCode::Internal, "the coordinator answered without a plan"))?;
+    plan.try_into().map_err(wire::unreadable)
+}
+
+fn unreadable_file(source: &Source, mut failure: Failure) -> Failure {
+    if failure.findings.iter().any(|f| f.place.is_some()) && output::interactive() {
+        output::aside(&cluster_file::show(source, &failure.findings));
+        failure.findings.retain(|f| f.place.is_none());
+    }
+    failure
+}
+
+/// The checklist, with findings about the file shown where they stand.
+pub(crate) fn show(source: &Source, plan: &Plan) -> String {
+    let in_file = cluster_file::show(source, &plan.findings);
+    let text = quorate_show::plan(plan);
+    if in_file.is_empty() { text } else { format!("{text}\nIn the cluster file\n{in_file}") }
+}

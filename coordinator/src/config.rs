@@ -1,0 +1,184 @@
+//! `coordinator.toml`: where the coordinator keeps its state and where it listens.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use quorate_clock::Clock;
+use quorate_model::failure::{ExitCode, Failure};
+use serde::Deserialize;
+
+/// Where the configuration is looked for if nobody says otherwise; it may be missing.
+pub const DEFAULT_PATH: &str = "/etc/quorate/coordinator.toml";
+
+/// The longest path of a Unix socket (`sun_path` with its closing zero).
+const MAX_SOCKET_PATH: usize = 107;
+
+/// The configuration of daemon and command line. Unknown keys are errors.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The daemon's state: CA, fleet, journal. Mode 0700, owned by the daemon's user.
+    pub state_dir: PathBuf,
+    /// The daemon's Unix socket, for the command line on the same host.
+    pub socket: PathBuf,
+    /// Where operators with a certificate are answered.
+    pub api_listen: SocketAddr,
+    /// Where nodes enrol, while an invitation is pending.
+    pub enrol_listen: SocketAddr,
+    /// For the command line: a coordinator on another host, instead of the socket.
+    pub remote: Option<Remote>,
+    /// Only in a lab.
+    pub lab: Option<Lab>,
+}
+
+/// A coordinator on another host.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// `HOST:PORT` of its API.
+    pub address: String,
+    /// The operator's bundle.
+    pub bundle: PathBuf,
+}
+
+/// What only a lab may change.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lab {
+    /// The lab's folder: state and socket must lie inside.
+    pub root: PathBuf,
+    /// Added to the wall clock, in milliseconds.
+    #[serde(default)]
+    pub clock_offset_ms: i64,
+    /// Divides deadlines and waits; at least 1.
+    #[serde(default = "one")]
+    pub speed: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let everywhere = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+        Self {
+            state_dir: "/var/lib/quorate".into(),
+            socket: "/run/quorate/quorate.sock".into(),
+            api_listen: everywhere(7440),
+            enrol_listen: everywhere(7441),
+            remote: None,
+            lab: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the configuration file. Only the default one may be missing.
+    ///
+    /// # Errors
+    /// The file can't be read, or something in it is wrong; with the place.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if path == Path::new(DEFAULT_PATH) && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            Err(error) => {
+                Err(Failure::new(ExitCode::Usage, format!("can't read the configuration {}", path.display()))
+                    .because(&error))
+            }
+        }
+    }
+
+    /// Reads a configuration's text; `path` is for messages.
+    ///
+    /// # Errors
+    /// Something in it is wrong; with the place.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+        let bad = |reason: String| {
+            let mut failure = Failure::new(ExitCode::Usage, format!("the configuration {} is wrong", path.display()));
+            failure.causes.push(reason);
+            failure
+        };
+        let config: Self = toml::from_str(text).map_err(|error| bad(error.to_string().trim_end().to_owned()))?;
+        config.check().map_err(bad)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (key, path) in [("state_dir", &self.state_dir), ("socket", &self.socket)] {
+            if !path.is_absolute() {
+                return Err(format!("{key} must be an absolute path, not {}", path.display()));
+            }
+            if let Some(lab) = &self.lab
+                && !path.starts_with(&lab.root)
+            {
+                return Err(format!("with a lab, {key} must lie in its folder {}", lab.root.display()));
+            }
+        }
+        if self.socket.as_os_str().len() > MAX_SOCKET_PATH {
+            return Err(format!("socket is longer than {MAX_SOCKET_PATH} bytes, which the system does not allow"));
+        }
+        match &self.lab {
+            Some(lab) if !lab.root.is_absolute() => Err("lab.root must be an absolute path".to_owned()),
+            Some(lab) if !(lab.speed.is_finite() && lab.speed >= 1.0) => {
+                Err("lab.speed must be at least 1".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The clock that the whole process goes by.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        match &self.lab {
+            None => Clock::system(),
+            Some(lab) => Clock::for_lab(lab.clock_offset_ms.saturating_mul(1000)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("c.toml"), text).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_means_the_documented_defaults() {
+        let config = parse("").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!((config.api_listen.port(), config.enrol_listen.port()), (7440, 7441));
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_their_place() {
+        let error = parse("state_dir = \"/x\"\nsockett = \"/y\"\n").unwrap_err();
+        assert!(error.contains("sockett") && error.contains("line 2"), "{error}");
+        assert!(parse("[lab]\nroot = \"/x\"\nfast = 2\n").unwrap_err().contains("fast"));
+    }
+
+    #[test]
+    fn a_lab_keeps_state_and_socket_inside() {
+        let lab = "[lab]\nroot = \"/tmp/lab\"\nspeed = 20\n";
+        assert!(parse(lab).unwrap_err().contains("/tmp/lab"));
+        let inside = format!("state_dir = \"/tmp/lab/s\"\nsocket = \"/tmp/lab/q.sock\"\n{lab}");
+        assert_eq!(parse(&inside).unwrap().lab.unwrap().speed, 20.0);
+        assert!(parse(&inside.replace("20", "0.5")).unwrap_err().contains("speed"));
+    }
+
+    #[test]
+    fn only_the_default_file_may_be_missing() {
+        let failure = Config::load(Path::new("/nonexistent/quorate.toml")).unwrap_err();
+        assert!(failure.message.contains("/nonexistent/quorate.toml"), "{failure}");
+    }
+
+    #[test]
+    fn a_socket_path_that_the_system_refuses_is_refused_here() {
+        let error = parse(&format!("socket = \"/{}\"", "x".repeat(120))).unwrap_err();
+        assert!(error.contains("107"), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The state directory: whose it must be, who holds it, and what lies where in it.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use quorate_identity::CoordinatorStore;
+use quorate_model::failure::{ExitCode, Failure};
+
+/// A state directory that was found to be ours alone.
+#[derive(Debug, Clone)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+}
+
+/// Held as long as the daemon lives: two daemons on one state would each be the other's second driver.
+#[derive(Debug)]
+pub(crate) struct StateLock {
+    _file: Flock<fs::File>,
+}
+
+impl StateDir {
+    /// Makes the directory if there is none; one that exists must be as if we had made it.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+            Failure::new(ExitCode::Failed, format!("can't make the state directory {}", path.display())).because(&error)
+        })?;
+        Self::open(path)
+    }
+
+    /// Takes an existing directory, if owner and mode keep everybody else out.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let refused = |message: String| Failure::new(ExitCode::Refused, message);
+        let meta = fs::symlink_metadata(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::new(ExitCode::NotFound, format!("there is no fleet at {shown}"))
+                .hint("make one: quorate init --advertise ADDRESS"),
+            _ => Failure::new(ExitCode::Failed, format!("can't look at the state directory {shown}")).because(&error),
+        })?;
+        if !meta.is_dir() {
+            return Err(refused(format!("the state directory {shown} is no directory")));
+        }
+        let ours = nix::unistd::geteuid().as_raw();
+        if meta.uid() != ours {
+            return Err(refused(format!(
+                "the state directory {shown} belongs to user id {}, but this program runs as user id {ours}",
+                meta.uid()
+            ))
+            .hint("run it as that user; or, if the directory is really ours, correct the owner with chown"));
+        }
+        let mode = meta.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(refused(format!(
+                "the state directory {shown} holds the fleet's keys, but its mode {mode:04o} lets others in"
+            ))
+            .hint(format!("find out who has been there; then: chmod 0700 {shown}")));
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Takes the directory for this process.
+    pub(crate) fn lock(&self) -> Result<StateLock, Failure> {
+        let path = self.path.join("lock");
+        let unusable = || Failure::new(ExitCode::Failed, format!("can't lock the state directory {}", self.path.display()));
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| unusable().because(&error))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(file) => Ok(StateLock { _file: file }),
+            Err((_, Errno::EWOULDBLOCK)) => Err(Failure::new(
+                ExitCode::Refused,
+                format!("another coordinator runs on {}", self.path.display()),
+            )
+            .hint("look at it: systemctl status quorate")),
+            Err((_, errno)) => Err(unusable().because(&errno)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// CA and the coordinator's own identity.
+    pub(crate) fn identity(&self) -> CoordinatorStore {
+        CoordinatorStore::new(&self.path)
+    }
+
+    /// The fleet's name and where it is reached.
+    pub(crate) fn fleet(&self) -> PathBuf {
+        self.path.join("fleet.json")
+    }
+
+    /// The nodes with their invitations and certificates.
+    pub(crate) fn nodes(&self) -> PathBuf {
+        self.path.join("nodes.json")
+    }
+
+    /// Generation, and whether another coordinator has taken over.
+    pub(crate) fn driver(&self) -> PathBuf {
+        self.path.join("driver.json")
+    }
+
+    /// Revoked certificates.
+    pub(crate) fn revocations(&self) -> PathBuf {
+        self.path.join("revocations.json")
+    }
+
+    /// The cluster files as they were last applied, one each cluster.
+    pub(crate) fn specs(&self) -> PathBuf {
+        self.path.join("specs")
+    }
+
+    /// The rollout journal.
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.path.join("journal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_can_enter_is_refused_with_the_remedy() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state");
+        let state = StateDir::create(&path).unwrap();
+        assert_eq!(fs::metadata(state.path()).unwrap().mode() & 0o777, 0o700);
+        for mode in [0o750, 0o701, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let failure = StateDir::open(&path).unwrap_err();
+            assert_eq!(failure.exit, ExitCode::Refused);
+            assert!(failure.message.contains(&format!("{mode:04o}")), "{failure}");
+            assert!(failure.hints.iter().any(|hint| hint.contains("chmod 0700")), "{:?}", failure.hints);
+        }
+    }
+
+    #[test]
+    fn a_missing_one_says_how_to_begin_and_a_file_or_link_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let failure = StateDir::open(&home.path().join("none")).unwrap_err();
+        assert_eq!(failure.exit, ExitCode::NotFound);
+        assert!(failure.hints[0].contains("quorate init"));
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).unwrap();
+        assert!(StateDir::open(&link).unwrap_err().message.contains("no directory"));
+    }
+
+    #[test]
+    fn only_one_process_holds_it() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateDir::create(&home.path().join("state")).unwrap();
+        let held = state.lock().unwrap();
+        assert!(state.lock().unwrap_err().message.contains("another coordinator"));
+        drop(held);
+        state.lock().unwrap();
+    }
+}

@@ -1,0 +1,190 @@
+//! The journal in a sled store: appends that are durable when they return, and an opening that notices every loss.
+
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use quorate_engine::ports::JournalError;
+use quorate_model::rollout::{Entry, Record};
+use quorate_model::{RolloutId, Timestamp};
+
+use super::frame::{Frame, GENESIS, Link};
+use super::head::Head;
+
+/// What sled may keep in memory, in bytes. A journal is read from end to end once, at start.
+const CACHE: u64 = 4 * 1024 * 1024;
+
+/// The open journal. One thread owns it.
+#[derive(Debug)]
+pub(super) struct SledJournal {
+    db: sled::Db,
+    /// sled's `flush` hands pages to the kernel and no further: this is synced after it.
+    file: File,
+    head_path: PathBuf,
+    head: Head,
+    /// Where each rollout's entries lie; rollouts in the order of their first entries.
+    rollouts: Vec<RolloutId>,
+    positions: BTreeMap<RolloutId, Vec<u64>>,
+    /// After a failed append nobody knows what is on disk: nothing more is written until it was opened anew.
+    failed: bool,
+}
+
+impl SledJournal {
+    /// Opens the journal in `dir`, or makes one if there never was one. `expected`: there was one; its absence is damage.
+    pub(super) fn open(dir: &Path, expected: bool) -> Result<Self, JournalError> {
+        let (head_path, store) = (dir.join("head.json"), dir.join("store"));
+        if !dir.exists() {
+            if expected {
+                return Err(JournalError::Damaged(format!("{} is gone", dir.display())));
+            }
+            DirBuilder::new().mode(0o700).create(dir).map_err(|error| JournalError::Write(error.to_string()))?;
+        }
+        let head = match Head::load(&head_path)? {
+            Some(head) => head,
+            None if store.exists() => return Err(JournalError::Damaged("its head file is missing".to_owned())),
+            None => {
+                // Before the store: from here on, a store without a head file is damage.
+                Head::EMPTY.save(&head_path)?;
+                Head::EMPTY
+            }
+        };
+        if head.count > 0 && !store.join("db").exists() {
+            return Err(JournalError::Damaged(format!("{} is gone", store.join("db").display())));
+        }
+        // sled checks some of its own format with assertions.
+        catch_unwind(AssertUnwindSafe(|| Self::open_store(&store, head_path, head)))
+            .unwrap_or_else(|_| Err(JournalError::Damaged("the store's own checks failed".to_owned())))
+    }
+
+    fn open_store(store: &Path, head_path: PathBuf, head: Head) -> Result<Self, JournalError> {
+        let db = sled::Config::new()
+            .path(store)
+            .cache_capacity(CACHE)
+            .flush_every_ms(None)
+            .open()
+            .map_err(|error| damage_or_read(&error))?;
+        let file = File::open(store.join("db")).map_err(|error| JournalError::Read(error.to_string()))?;
+        let mut journal = Self {
+            db,
+            file,
+            head_path,
+            head: Head::EMPTY,
+            rollouts: Vec::new(),
+            positions: BTreeMap::new(),
+            failed: false,
+        };
+        journal.verify(head)?;
+        Ok(journal)
+    }
+
+    /// Walks the whole chain and compares its end with the head file.
+    fn verify(&mut self, head: Head) -> Result<(), JournalError> {
+        let damaged = |position: u64, what: &str| JournalError::Damaged(format!("record {position}: {what}"));
+        let mut head_seen = (head.count == 0).then_some(GENESIS);
+        for item in self.db.iter() {
+            let (key, bytes) = item.map_err(|error| damage_or_read(&error))?;
+            let (position, previous) = (self.head.count, self.head.last);
+            let (frame, link) = Frame::decode(&bytes).map_err(|what| damaged(position, &what))?;
+            if key.as_ref() != position.to_be_bytes() || frame.position != position {
+                return Err(damaged(position, "it is missing"));
+            }
+            if frame.previous != previous {
+                return Err(damaged(position, "it does not follow the one before it"));
+            }
+            let of_rollout = self.positions.entry(frame.rollout.clone()).or_default();
+            if frame.entry.sequence != of_rollout.len() as u64 {
+                return Err(damaged(position, "entries of its rollout are missing before it"));
+            }
+            if of_rollout.is_empty() {
+                self.rollouts.push(frame.rollout);
+            }
+            of_rollout.push(position);
+            self.head = Head { count: position + 1, last: link };
+            if self.head.count == head.count {
+                head_seen = Some(link);
+            }
+        }
+        if self.head.count < head.count || head_seen != Some(head.last) {
+            let message = format!("{} of {} records are there, or the last is not the one it was", self.head.count, head.count);
+            return Err(JournalError::Damaged(message));
+        }
+        // One more is an append that was durable when the process died, before it could say so.
+        match self.head.count - head.count {
+            0 => Ok(()),
+            1 => self.head.save(&self.head_path),
+            _ => Err(JournalError::Damaged(format!("there are more records than the {} that were written", head.count))),
+        }
+    }
+
+    /// Appends an entry to a rollout. When this returns, it is on disk.
+    pub(super) fn append(&mut self, rollout: &RolloutId, at: Timestamp, record: Record) -> Result<Entry, JournalError> {
+        if self.failed {
+            let message = "an earlier write failed; the coordinator has to be started again";
+            return Err(JournalError::Write(message.to_owned()));
+        }
+        let sequence = self.positions.get(rollout).map_or(0, |positions| positions.len() as u64);
+        let frame = Frame {
+            position: self.head.count,
+            previous: self.head.last,
+            rollout: rollout.clone(),
+            entry: Entry { sequence, at, record },
+        };
+        let (bytes, link) = frame.encode().map_err(JournalError::Write)?;
+        self.failed = true;
+        self.write(frame.position, bytes, link)?;
+        self.failed = false;
+        let positions = self.positions.entry(rollout.clone()).or_default();
+        if positions.is_empty() {
+            self.rollouts.push(rollout.clone());
+        }
+        positions.push(frame.position);
+        Ok(frame.entry)
+    }
+
+    fn write(&mut self, position: u64, bytes: Vec<u8>, link: Link) -> Result<(), JournalError> {
+        let write = |error: String| JournalError::Write(error);
+        self.db.insert(position.to_be_bytes(), bytes).map_err(|error| write(error.to_string()))?;
+        self.db.flush().map_err(|error| write(error.to_string()))?;
+        self.file.sync_all().map_err(|error| write(error.to_string()))?;
+        let head = Head { count: position + 1, last: link };
+        head.save(&self.head_path)?;
+        self.head = head;
+        Ok(())
+    }
+
+    /// A rollout's entries, in order; of an unknown one, none.
+    pub(super) fn load(&self, rollout: &RolloutId) -> Result<Vec<Entry>, JournalError> {
+        let positions = self.positions.get(rollout).map_or(&[][..], Vec::as_slice);
+        positions.iter().map(|position| self.entry(*position)).collect()
+    }
+
+    fn entry(&self, position: u64) -> Result<Entry, JournalError> {
+        let damaged = |what: &str| JournalError::Damaged(format!("record {position}: {what}"));
+        let bytes = self.db.get(position.to_be_bytes()).map_err(|error| damage_or_read(&error))?;
+        let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
+        Frame::decode(&bytes).map(|(frame, _)| frame.entry).map_err(|what| damaged(&what))
+    }
+
+    /// All rollouts, oldest first.
+    pub(super) fn rollouts(&self) -> &[RolloutId] {
+        &self.rollouts
+    }
+}
+
+/// A full disk or a wrong owner is no damage, and nothing is moved aside for it.
+fn damage_or_read(error: &sled::Error) -> JournalError {
+    match error {
+        sled::Error::Io(io)
+            if matches!(
+                io.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem | ErrorKind::WouldBlock
+            ) =>
+        {
+            JournalError::Read(error.to_string())
+        }
+        _ => JournalError::Damaged(error.to_string()),
+    }
+}

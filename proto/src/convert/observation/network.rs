@@ -1,0 +1,14 @@
+//! Interfaces, addresses, and the node's own name.
+
+use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution, Network};
+
+use super::{ConvertError, Wire, field};
+use crate::v1;
+
+facet!(Network = v1::NetworkFacet: v1::network_facet::State);
+message!(Network = v1::Network { interfaces, own_name });
+choice!(InterfaceKind = v1::interface::Kind { Physical, Bridge, Bond, Vlan, Other });
+message!(Interface = v1::Interface { name, kind, mac, mtu, up, carrier, speed_mbps, duplex, master, addresses });
+message!(InterfaceAddress = v1::InterfaceAddress { address, prefix });
+facet!(NameResolution = v1::NameResolutionFacet: v1::name_resolution_facet::State);
+message!(NameResolution = v1::NameResolution { name, addresses });

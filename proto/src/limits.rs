@@ -1,0 +1,79 @@
+//! Sizes and times that both ends of a connection must agree on, each with its reason.
+
+use std::time::Duration;
+
+/// The largest message that is taken or sent, in bytes: tonic's `max_decoding_message_size` and `max_encoding_message_size`.
+/// An observation of a server with 100 disks is about 100 kB and a plan for 16 nodes less; no answer comes near,
+/// and a peer gone mad can't make us hold more for one message.
+pub const MAX_MESSAGE: usize = 4 << 20;
+
+/// The largest cluster file, in bytes. One with every table for 32 nodes has about 20 kB.
+pub const MAX_CLUSTER_FILE: usize = 256 << 10;
+
+/// All headers of a request or answer together, in bytes, as HTTP/2 counts them. It is hyper's own default on both
+/// ends, written down because a refusal travels in them: see [`MAX_STATUS_DETAILS`].
+pub const MAX_HEADERS: u32 = 16 << 10;
+
+/// The findings of a refused call, in bytes. They travel base64-encoded (a third more) in the headers, beside the
+/// message: a status above [`MAX_HEADERS`] would reach the caller as a broken connection without a reason.
+pub const MAX_STATUS_DETAILS: usize = 8 << 10;
+
+/// The message of a refused call, in bytes: in headers each may take three. The whole text is in the details.
+pub const MAX_STATUS_MESSAGE: usize = 512;
+
+/// Calls at one time on one connection. A coordinator has a health stream, an operation and a few questions open.
+pub const MAX_STREAMS: u32 = 32;
+
+/// From dialling to an open TCP connection. A server in the same rack answers in a millisecond, one that is down never.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From an open TCP connection to a finished TLS handshake; on the server, too, so that nobody holds a place by silence.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An HTTP/2 ping is sent after this long, on both ends, also while nothing is asked.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long its answer may take. With the interval: a peer that vanished is noticed within 10 s, well before
+/// corosync's and the watchdog's 60 s, and not by one lost packet.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A call that only asks for what is at hand: lists, ledgers, the driver's record, certificates.
+pub const QUICK_CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An observation, every facet. The slowest reads have 10 s themselves (`lsblk` beside a dying disk) and run side by
+/// side; what is too slow is reported as unknown by the agent, so this passes only if the agent itself hangs.
+pub const OBSERVE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A join ticket: one `perl` with PVE's libraries and one `pvesh`, on a busy server some seconds each.
+pub const JOIN_TICKET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Planning observes every node first.
+pub const PLAN_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Between two messages of a health stream, if the caller names no other interval.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest interval that an agent gives: ten a second.
+pub const HEALTH_INTERVAL_SHORTEST: Duration = Duration::from_millis(100);
+
+/// The longest interval that an agent gives: [`HEALTH_SILENCE`] must stay beyond it.
+pub const HEALTH_INTERVAL_LONGEST: Duration = Duration::from_secs(10);
+
+/// A health stream that says nothing for this long is given up, and what it said is stale. The keepalive finds dead
+/// peers sooner; this finds a living one whose agent hangs.
+pub const HEALTH_SILENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_agree_with_one_another() {
+        let status = MAX_STATUS_DETAILS.div_ceil(3) * 4 + MAX_STATUS_MESSAGE * 3;
+        assert!(status + 1024 < MAX_HEADERS as usize, "a full status and the usual headers fit");
+        assert!(MAX_CLUSTER_FILE * 4 < MAX_MESSAGE, "a file and its plan fit");
+        assert!(HEALTH_INTERVAL_LONGEST < HEALTH_SILENCE && HEALTH_INTERVAL_SHORTEST < HEALTH_INTERVAL);
+        assert!(KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT < HEALTH_SILENCE);
+        assert!(OBSERVE_TIMEOUT < PLAN_TIMEOUT);
+    }
+}

@@ -1,0 +1,60 @@
+//! `Debug` of the messages that carry a secret: a log line about them says everything but that.
+
+use std::fmt;
+
+use crate::v1;
+
+const REDACTED: &str = "[redacted]";
+
+impl fmt::Debug for v1::JoinSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSecret").field("password", &REDACTED).field("fingerprint", &self.fingerprint).finish()
+    }
+}
+
+impl fmt::Debug for v1::EnrolRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnrolRequest")
+            .field("secret", &REDACTED)
+            .field("csr_der", &format_args!("{} bytes", self.csr_der.len()))
+            .field("hostname", &self.hostname)
+            .field("agent_version", &self.agent_version)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::InviteNodeReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InviteNodeReply")
+            .field("token", &REDACTED)
+            .field("root_fingerprint", &self.root_fingerprint)
+            .field("enrol_at", &self.enrol_at)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_in_the_debug_text_of_what_carries_it() {
+        let join = v1::JoinSecret { password: "PVE:root@pam:6A21".to_owned(), fingerprint: "AB:CD".to_owned() };
+        let texts = [
+            format!("{:?}", v1::EnrolRequest { secret: "PVE:root@pam:6A21".to_owned(), ..Default::default() }),
+            format!("{:?}", v1::InviteNodeReply { token: "PVE:root@pam:6A21".to_owned(), ..Default::default() }),
+            format!("{:?}", v1::JoinTicketReply { secret: Some(join.clone()), ..Default::default() }),
+            format!(
+                "{:#?}",
+                v1::ExecuteRequest {
+                    secret: Some(v1::Secret { secret: Some(v1::secret::Secret::Join(join)) }),
+                    ..Default::default()
+                }
+            ),
+        ];
+        for text in texts {
+            assert!(!text.contains("6A21") && text.contains(REDACTED), "{text}");
+        }
+    }
+}

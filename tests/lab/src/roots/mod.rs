@@ -1,0 +1,192 @@
+//! Builds each server's folder: its root file system as far as anybody looks at it, and its host tools.
+
+pub(crate) mod disks;
+pub(crate) mod etc;
+pub(crate) mod proc;
+pub(crate) mod sys;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::description::{LabSpec, ServerSpec};
+use crate::layout::Layout;
+use crate::tools;
+use crate::world::clock;
+use crate::world::identity::{AuthKeys, Certificate};
+use crate::world::mount::Mount;
+use crate::world::pmxcfs::{Guest, Pmxcfs, Replica};
+use crate::world::proxy;
+use crate::world::random;
+use crate::world::server::Server;
+use crate::world::tasks::Tasks;
+
+/// Writes the whole lab's folders and returns the servers that live in them.
+pub(crate) fn build(layout: &Layout, spec: &LabSpec, network: Ipv4Addr) -> io::Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for (index, server) in spec.servers.iter().enumerate() {
+        let server = server_of(layout, server, index)?;
+        write_root(&server)?;
+        write_tools(layout, &server)?;
+        write_agent_config(layout, &server, network, spec.speed)?;
+        servers.push(server);
+    }
+    write_coordinator(layout, network, spec.speed)?;
+    Ok(servers)
+}
+
+fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Server> {
+    let root = layout.root(&spec.name);
+    for folder in ["etc/pve", "etc/corosync"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fs::create_dir_all(layout.unmounted(&spec.name))?;
+    let now = clock::wall(spec.clock_offset_ms);
+    // Servers boot one after another, hours before anybody looks.
+    let uptime = 3 * 3600 + 137 * i64::try_from(index).unwrap_or(0);
+    let booted = now.checked_sub(SignedDuration::from_secs(uptime)).unwrap_or(now);
+    let certificate = Certificate::generate(&spec.name).map_err(io::Error::other)?;
+    Ok(Server {
+        index,
+        pmxcfs: pmxcfs_of(spec, &certificate, booted),
+        mount: Mount::new(root.join("etc/pve"), layout.unmounted(&spec.name), root.join("etc/corosync")),
+        tasks: Tasks::new(root.join("var/log/pve/tasks")),
+        booted,
+        clock_offset_ms: spec.clock_offset_ms,
+        clock_synchronised: spec.clock_offset_ms == 0,
+        disks: spec.disks.clone(),
+        dropped: BTreeSet::new(),
+        unplugged: BTreeSet::new(),
+        udp_blocked: false,
+        pveproxy_down: false,
+        certificate: Some(certificate),
+        etc_conf: None,
+        authkey: None,
+        corosync: None,
+        journal: Vec::new(),
+        misbehaviour: Vec::new(),
+        next_pid: 900 + 7 * u32::try_from(index).unwrap_or(0),
+        pvecm_locked: false,
+        added: std::collections::BTreeMap::new(),
+        spec: spec.clone(),
+        root,
+    })
+}
+
+fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) -> Pmxcfs {
+    let mut replica = Replica {
+        sequence: 1,
+        keys: AuthKeys::new(random(), booted.as_second()),
+        ..Replica::default()
+    };
+    replica.certificates.insert(spec.name.clone(), certificate.clone());
+    for (number, guest) in spec.guests.iter().enumerate() {
+        replica.guests.insert(
+            guest.vmid,
+            Guest {
+                node: spec.name.clone(),
+                kind: guest.kind,
+                name: guest.name.clone(),
+                version: u32::try_from(number).unwrap_or(0) + 1,
+            },
+        );
+    }
+    Pmxcfs {
+        running: false,
+        pid: 0,
+        replica,
+        ip: None,
+        clustered: false,
+        view: None,
+        clinfo: 0,
+        next_attempt: std::time::Duration::ZERO,
+    }
+}
+
+fn write_root(server: &Server) -> io::Result<()> {
+    let root = &server.root;
+    for folder in ["run", "tmp", "root", "var/lib", "var/lib/pve-cluster/backup", "var/log/pve/tasks", "dev/disk/by-id"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    etc::write(server)?;
+    proc::write(server)?;
+    sys::write_network(server)?;
+    for disk in &server.disks {
+        disks::add(root, disk)?;
+    }
+    Ok(())
+}
+
+fn write_tools(layout: &Layout, server: &Server) -> io::Result<()> {
+    let bin = layout.bin(server.name());
+    fs::create_dir_all(&bin)?;
+    let program = labtool()?;
+    for tool in tools::NAMES {
+        if !server.spec.missing_tools.iter().any(|missing| missing == tool) {
+            symlink(&program, bin.join(tool))?;
+        }
+    }
+    Ok(())
+}
+
+/// The multi-call program lies beside the world's own.
+fn labtool() -> io::Result<std::path::PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().ok_or_else(|| io::Error::other("this program lies nowhere"))?;
+    [folder.join("quorate-labtool"), folder.join("../quorate-labtool")]
+        .into_iter()
+        .find(|candidate| candidate.is_file())
+        .ok_or_else(|| io::Error::other(format!("no quorate-labtool beside {}", own.display())))
+}
+
+/// The agent's configuration; written again when the clock's offset changes.
+pub(crate) fn write_agent_config(layout: &Layout, server: &Server, network: Ipv4Addr, speed: f64) -> io::Result<()> {
+    let root = layout.root(server.name());
+    let text = format!(
+        "listen = \"{}:{}\"\nstate_dir = {:?}\n\n[policy]\nallow_destroy = true\n\n[lab]\nroot = {root:?}\ntools = {:?}\n\
+         clock_offset_ms = {}\nspeed = {speed:?}\n",
+        proxy::behind(network, server.index),
+        proxy::AGENT_PORT,
+        root.join("var/lib/quorate-agent"),
+        layout.bin(server.name()),
+        server.clock_offset_ms,
+    );
+    put(&layout.agent_config(server.name()), &text)
+}
+
+fn write_coordinator(layout: &Layout, network: Ipv4Addr, speed: f64) -> io::Result<()> {
+    let folder = layout.coordinator();
+    fs::create_dir_all(folder.join("state"))?;
+    let own = proxy::coordinator(network);
+    let text = format!(
+        "state_dir = {:?}\nsocket = {:?}\napi_listen = \"{own}:{}\"\nenrol_listen = \"{own}:{}\"\n\n[lab]\nroot = {folder:?}\n\
+         clock_offset_ms = 0\nspeed = {speed:?}\n",
+        folder.join("state"),
+        folder.join("quorate.sock"),
+        proxy::API_PORT,
+        proxy::ENROL_PORT,
+    );
+    put(&layout.coordinator_config(), &text)
+}
+
+/// Brings what can be seen in `/sys` up to date after a cable was pulled or put back.
+pub(crate) fn refresh(server: Option<&Server>) {
+    if let Some(server) = server
+        && let Err(error) = sys::write_network(server)
+    {
+        crate::world::complain(&format!("{}: {error}", server.name()));
+    }
+}
+
+/// Writes a file and the folders above it.
+pub(crate) fn put(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, text)
+}

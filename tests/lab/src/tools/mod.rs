@@ -1,0 +1,217 @@
+//! Stand-ins for the host tools, one file each: what they print, where, how they end, and how long they take.
+//!
+//! They know of the real tools what was recorded or read in their source, and share no code with the product's readers.
+
+mod chronyc;
+mod corosync_cfgtool;
+mod corosync_cmapctl;
+mod corosync_quorumtool;
+mod getent;
+mod guests;
+mod hostname;
+mod io;
+mod ip;
+mod journalctl;
+mod lsblk;
+mod lvm;
+mod options;
+mod perl;
+mod pvecm;
+mod pvesh;
+mod pveversion;
+mod smartctl;
+mod systemctl;
+mod timedatectl;
+mod worker;
+mod zpool;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+
+use self::io::{Io, Stop};
+use crate::world::World;
+use crate::world::oplog::What;
+use crate::world::script::{self, ToolScript};
+use crate::world::server::Server;
+use crate::world::state::State;
+
+/// The tools that are installed on every server.
+pub(crate) const NAMES: &[&str] = &[
+    "chronyc",
+    "corosync-cfgtool",
+    "corosync-cmapctl",
+    "corosync-quorumtool",
+    "getent",
+    "hostname",
+    "ip",
+    "journalctl",
+    "lsblk",
+    "lvs",
+    "pct",
+    "perl",
+    "pvecm",
+    "pvesh",
+    "pveversion",
+    "pvs",
+    "qm",
+    "smartctl",
+    "systemctl",
+    "timedatectl",
+    "vgs",
+    "zfs",
+    "zpool",
+];
+
+/// The exit code of a call that the world does not know.
+pub(crate) const UNKNOWN: i32 = 90;
+
+/// One call of a tool.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) world: Arc<World>,
+    /// The server's index.
+    pub(crate) node: usize,
+    pub(crate) tool: String,
+    pub(crate) argv: Vec<String>,
+    pub(crate) cwd: String,
+    pub(crate) io: Io,
+}
+
+impl Call {
+    pub(crate) fn args(&self) -> Vec<&str> {
+        self.argv.iter().map(String::as_str).collect()
+    }
+
+    /// Looks at the calling server.
+    pub(crate) fn server<T>(&self, look: impl FnOnce(&Server, &State) -> T) -> Option<T> {
+        self.world.with(|state| state.get(self.node).map(|server| look(server, state)))
+    }
+
+    /// Prints a reply after the time that it costs.
+    pub(crate) async fn reply(&self, cost_ms: u64, reply: Reply) -> Result<i32, Stop> {
+        self.io.pause(Duration::from_millis(cost_ms)).await?;
+        self.io.out(&reply.stdout).await?;
+        self.io.err(&reply.stderr).await?;
+        Ok(reply.code)
+    }
+}
+
+/// All that a simple tool says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Reply {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: i32,
+}
+
+impl Reply {
+    pub(crate) fn ok(stdout: impl Into<String>) -> Self {
+        Self { stdout: stdout.into(), ..Self::default() }
+    }
+
+    pub(crate) fn fail(code: i32, stderr: impl Into<String>) -> Self {
+        Self { stderr: stderr.into(), code, ..Self::default() }
+    }
+}
+
+/// Runs one call to its end.
+pub(crate) async fn run(world: &Arc<World>, stream: UnixStream, node: String, tool: String, argv: Vec<String>, cwd: String) {
+    let io = Io::open(stream, world.pace);
+    let mut words = vec![tool.clone()];
+    words.extend(argv.iter().cloned());
+    let found = world.with(|state| {
+        let index = state.find(&node)?;
+        state.note_tool(index, What::ToolCalled, words.clone(), None, "");
+        Some((index, state.servers.get_mut(index).and_then(|s| script::take(&mut s.misbehaviour, &tool, &argv))))
+    });
+    let Some((index, script)) = found else {
+        let _ = io.err(&format!("quorate-lab: there is no server {node}\n")).await;
+        io.exit(UNKNOWN).await;
+        return;
+    };
+    let call = Call { world: Arc::clone(world), node: index, tool, argv, cwd, io };
+    let ended = match script {
+        Some(script) => misbehave(&call, script).await,
+        None => dispatch(&call).await,
+    };
+    let (what, code, detail) = match &ended {
+        Ok(code) => (What::ToolEnded, Some(*code), String::new()),
+        Err(stop) => (What::ToolDied, None, stop.to_string()),
+    };
+    world.with(|state| state.note_tool(index, what, words, code, &detail));
+    match ended {
+        Ok(code) => call.io.exit(code).await,
+        Err(Stop::Gone) => {}
+        Err(Stop::Terminated) => call.io.die(15).await,
+        Err(Stop::Killed(signal)) => call.io.die(signal).await,
+    }
+}
+
+async fn misbehave(call: &Call, script: ToolScript) -> Result<i32, Stop> {
+    match script {
+        ToolScript::Hang { ms } => {
+            match script::hang(ms) {
+                Some(time) => call.io.pause(time).await?,
+                None => call.io.end().await?,
+            }
+            dispatch(call).await
+        }
+        ToolScript::Garbage { text } => {
+            call.io.out(&text).await?;
+            Ok(0)
+        }
+        ToolScript::Die { after_lines, signal } => {
+            call.io.die_after(after_lines, signal);
+            dispatch(call).await
+        }
+        ToolScript::Fail { code, stderr } => {
+            call.io.err(&stderr).await?;
+            Ok(code)
+        }
+    }
+}
+
+async fn dispatch(call: &Call) -> Result<i32, Stop> {
+    match call.tool.as_str() {
+        "pvecm" => return pvecm::run(call).await,
+        "pvesh" => return pvesh::run(call).await,
+        "perl" => return perl::run(call).await,
+        _ => {}
+    }
+    let args = call.args();
+    let reply = call.server(|server, state| match call.tool.as_str() {
+        "chronyc" => chronyc::reply(server, &args),
+        "corosync-cfgtool" => corosync_cfgtool::reply(server, &args),
+        "corosync-cmapctl" => corosync_cmapctl::reply(server, &args),
+        "corosync-quorumtool" => corosync_quorumtool::reply(server, &args),
+        "getent" => getent::reply(server, &args),
+        "hostname" => hostname::reply(server, &args),
+        "ip" => ip::reply(server, &args),
+        "journalctl" => journalctl::reply(server, &args),
+        "lsblk" => lsblk::reply(server, &args),
+        "lvs" | "pvs" | "vgs" => lvm::reply(server, &call.tool, &args),
+        "pct" | "qm" => guests::reply(server, &call.tool, &args),
+        "pveversion" => pveversion::reply(server, &args),
+        "smartctl" => smartctl::reply(server, &args),
+        "systemctl" => systemctl::reply(server, state, &args),
+        "timedatectl" => timedatectl::reply(server, &args),
+        "zfs" | "zpool" => zpool::reply(&call.tool, &args),
+        _ => None,
+    });
+    match reply.flatten() {
+        Some((cost, reply)) => call.reply(cost, reply).await,
+        None => unknown(call).await,
+    }
+}
+
+/// Fails loudly: either the lab lacks something, or the product called a tool in a way that nobody recorded.
+pub(crate) async fn unknown(call: &Call) -> Result<i32, Stop> {
+    let mut words = vec![call.tool.clone()];
+    words.extend(call.argv.iter().cloned());
+    let line = words.join(" ");
+    call.world.with(|state| state.note_tool(call.node, What::UnknownInvocation, words, Some(UNKNOWN), ""));
+    call.io.err(&format!("quorate-lab: the world does not know this invocation: {line}\n")).await?;
+    Ok(UNKNOWN)
+}

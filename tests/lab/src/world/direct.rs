@@ -1,0 +1,156 @@
+//! Obeys control requests.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::oplog::What;
+use super::pmxcfs::Guest;
+use super::server::{Network, Server};
+use super::state::State;
+use super::{World, random};
+use crate::control::{Answer, Request, Script, ServerStatus};
+use crate::roots;
+
+pub(crate) fn obey(world: &World, request: Request) -> Answer {
+    let result = match request {
+        Request::Ping => Ok(()),
+        Request::Status => return Answer::Status(world.with(|state| status(world, state))),
+        Request::Stop => {
+            world.stop.send_replace(true);
+            Ok(())
+        }
+        Request::Cut { node, link, unplug } => {
+            on(world, &node, |state, index| {
+                for network in networks(link)? {
+                    let Some(server) = state.servers.get_mut(index) else { continue };
+                    if unplug {
+                        server.unplugged.insert(network);
+                    } else {
+                        server.dropped.insert(network);
+                    }
+                    state.note(Some(index), What::Cut, network.port());
+                }
+                Ok(())
+            })
+        }
+        Request::Heal { node, link } => on(world, &node, |state, index| {
+            for network in networks(link)? {
+                let Some(server) = state.servers.get_mut(index) else { continue };
+                let cut = server.unplugged.remove(&network) | server.dropped.remove(&network);
+                if cut {
+                    state.note(Some(index), What::Healed, network.port());
+                }
+            }
+            Ok(())
+        }),
+        Request::Script { node, script } => on(world, &node, |state, index| {
+            let detail = serde_json::to_string(&script).unwrap_or_default();
+            play(world, state, index, script)?;
+            state.note(Some(index), What::Scripted, detail);
+            Ok(())
+        }),
+    };
+    result.map_or_else(Answer::Refused, |()| Answer::Done)
+}
+
+fn on(world: &World, node: &str, act: impl FnOnce(&mut State, usize) -> Result<(), String>) -> Result<(), String> {
+    let result = world.with(|state| {
+        let index = state.find(node).ok_or_else(|| format!("no server is called {node}"))?;
+        let result = act(state, index);
+        roots::refresh(state.servers.get(index));
+        result
+    });
+    // A second look, so that what follows at once is on the disk when the caller gets its answer.
+    world.with(|_| ());
+    result
+}
+
+fn networks(link: Option<u8>) -> Result<Vec<Network>, String> {
+    match link {
+        None => Ok(Network::ALL.to_vec()),
+        Some(link) => Network::from_link(link)
+            .map(|network| vec![network])
+            .ok_or_else(|| format!("there is no link {link}: 0 is the cluster network, 1 the public one")),
+    }
+}
+
+fn play(world: &World, state: &mut State, index: usize, script: Script) -> Result<(), String> {
+    let Some(server) = state.servers.get_mut(index) else { return Err("no such server".to_owned()) };
+    match script {
+        Script::Tool(misbehaviour) => server.misbehaviour.push(misbehaviour),
+        Script::ClearTools => server.misbehaviour.clear(),
+        Script::RemoveDisk(name) => {
+            let disk = server.disks.iter().position(|disk| disk.name == name).ok_or("there is no such disk")?;
+            let disk = server.disks.remove(disk);
+            roots::disks::remove(&server.root, &disk).map_err(|error| error.to_string())?;
+        }
+        Script::AddDisk(disk) => {
+            if server.disks.iter().any(|present| present.name == disk.name) {
+                return Err(format!("{} is there already", disk.name));
+            }
+            roots::disks::add(&server.root, &disk).map_err(|error| error.to_string())?;
+            server.disks.push(*disk);
+        }
+        Script::OwnName(own_name) => {
+            server.spec.own_name = own_name;
+            fs::write(server.root.join("etc/hosts"), roots::etc::hosts(server.name(), server.index, own_name))
+                .map_err(|error| error.to_string())?;
+        }
+        Script::AddGuest(guest) => {
+            let node = server.spec.name.clone();
+            state
+                .write(index, |replica| {
+                    let version = replica.guests.values().map(|guest| guest.version).max().unwrap_or(0) + 1;
+                    let fresh = Guest { node: node.clone(), kind: guest.kind, name: guest.name.clone(), version };
+                    replica.guests.insert(guest.vmid, fresh);
+                })
+                .map_err(|_| "/etc/pve is read-only there".to_owned())?;
+        }
+        Script::RemoveGuest(vmid) => {
+            state
+                .write(index, |replica| {
+                    replica.guests.remove(&vmid);
+                })
+                .map_err(|_| "/etc/pve is read-only there".to_owned())?;
+        }
+        Script::MemberOf(cluster) => state.make_lone_cluster(index, &cluster, random())?,
+        Script::PveproxyDown(down) => server.pveproxy_down = down,
+        Script::UdpBlocked(blocked) => server.udp_blocked = blocked,
+        Script::ClockOffset(offset) => {
+            server.clock_offset_ms = offset;
+            server.spec.clock_offset_ms = offset;
+            server.clock_synchronised = offset == 0;
+            roots::write_agent_config(&world.layout, server, world.network, world.pace.speed())
+                .map_err(|error| error.to_string())?;
+        }
+        Script::RestartCluster => {
+            state.stop_corosync(index, What::CorosyncStopped, "restarted");
+            state.stop_pmxcfs(index);
+            state.start_pmxcfs(index)?;
+            state.start_corosync(index)?;
+        }
+        Script::StopCorosync => state.stop_corosync(index, What::CorosyncStopped, "scripted"),
+    }
+    Ok(())
+}
+
+fn status(world: &World, state: &State) -> Vec<ServerStatus> {
+    state.servers.iter().map(|server| one_status(world, server)).collect()
+}
+
+fn one_status(world: &World, server: &Server) -> ServerStatus {
+    let corosync = server.corosync.as_ref();
+    let cut: BTreeSet<&str> =
+        server.dropped.iter().chain(&server.unplugged).map(|network| network.port()).collect();
+    ServerStatus {
+        name: server.spec.name.clone(),
+        address: super::proxy::address(world.network, server.index).to_string(),
+        cluster: server.etc_conf.as_ref().map(|conf| conf.cluster_name.clone()),
+        members: corosync.map(|c| c.members.iter().map(|id| c.name_of(*id)).collect()).unwrap_or_default(),
+        quorate: corosync.is_some_and(|c| c.quorate),
+        mounted: server.pmxcfs.running,
+        writable: server.pmxcfs.writable(),
+        cut: cut.into_iter().map(str::to_owned).collect(),
+        misbehaviour: server.misbehaviour.iter().map(|entry| format!("{} {:?}", entry.tool, entry.script)).collect(),
+    }
+}

@@ -1,0 +1,130 @@
+//! The lab's loopback network: every connection between an agent and the coordinator passes through the world, so that
+//! cutting a server off cuts its agent off too.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+
+use super::World;
+
+/// Where agents are reached.
+pub(crate) const AGENT_PORT: u16 = 7443;
+/// The coordinator's own ports.
+pub(crate) const API_PORT: u16 = 7440;
+/// Where enrolment is offered.
+pub(crate) const ENROL_PORT: u16 = 7441;
+
+/// A /24 of 127.0.0.0/8 that no other lab uses while this is held.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) network: Ipv4Addr,
+    _held: TcpListener,
+}
+
+pub(crate) async fn claim_network() -> io::Result<Claim> {
+    let mut last = None;
+    for _ in 0..64 {
+        let [.., a, b] = super::random().to_be_bytes();
+        let network = Ipv4Addr::new(127, 16 + a % 224, b.max(1), 0);
+        match TcpListener::bind(SocketAddrV4::new(host(network, 254), API_PORT)).await {
+            Ok(held) => return Ok(Claim { network, _held: held }),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("no free loopback network")))
+}
+
+fn host(network: Ipv4Addr, last: u8) -> Ipv4Addr {
+    let [a, b, c, _] = network.octets();
+    Ipv4Addr::new(a, b, c, last)
+}
+
+fn numbered(network: Ipv4Addr, first: u8, index: usize) -> Ipv4Addr {
+    host(network, first.saturating_add(u8::try_from(index).unwrap_or(100)))
+}
+
+/// The address that stands for a server's public one.
+pub(crate) fn address(network: Ipv4Addr, index: usize) -> Ipv4Addr {
+    numbered(network, 10, index)
+}
+
+/// Where the server's agent really listens.
+pub(crate) fn behind(network: Ipv4Addr, index: usize) -> Ipv4Addr {
+    numbered(network, 110, index)
+}
+
+/// The coordinator's host.
+pub(crate) fn coordinator(network: Ipv4Addr) -> Ipv4Addr {
+    host(network, 1)
+}
+
+/// Opens every server's two doors.
+pub(crate) async fn open(world: &Arc<World>) -> io::Result<()> {
+    for (index, passes) in world.public.iter().enumerate() {
+        let own = address(world.network, index);
+        let agent = SocketAddrV4::new(behind(world.network, index), AGENT_PORT);
+        let enrolment = SocketAddrV4::new(coordinator(world.network), ENROL_PORT);
+        let inward = TcpListener::bind(SocketAddrV4::new(own, AGENT_PORT)).await?;
+        let outward = TcpListener::bind(SocketAddrV4::new(own, ENROL_PORT)).await?;
+        tokio::spawn(forward(inward, agent, None, passes.subscribe()));
+        tokio::spawn(forward(outward, enrolment, Some(own), passes.subscribe()));
+    }
+    Ok(())
+}
+
+async fn forward(listener: TcpListener, to: SocketAddrV4, source: Option<Ipv4Addr>, passes: watch::Receiver<bool>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: wait for some to come back.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let passes = passes.clone();
+        tokio::spawn(async move {
+            // An error on either side ends both, as a closed connection does.
+            let _ = carry(stream, to, source, passes).await;
+        });
+    }
+}
+
+async fn carry(
+    near: TcpStream,
+    to: SocketAddrV4,
+    source: Option<Ipv4Addr>,
+    mut passes: watch::Receiver<bool>,
+) -> io::Result<()> {
+    open_road(&mut passes).await?;
+    let socket = TcpSocket::new_v4()?;
+    if let Some(source) = source {
+        socket.bind(SocketAddrV4::new(source, 0).into())?;
+    }
+    let far = socket.connect(to.into()).await?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    tokio::try_join!(copy(near_read, far_write, passes.clone()), copy(far_read, near_write, passes))?;
+    Ok(())
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut passes: watch::Receiver<bool>) -> io::Result<()> {
+    let mut buffer = vec![0; 32 * 1024];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        // What is under way when the cable goes is not delivered before it is back; nor is the end of a connection.
+        open_road(&mut passes).await?;
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(buffer.get(..count).unwrap_or_default()).await?;
+    }
+}
+
+async fn open_road(passes: &mut watch::Receiver<bool>) -> io::Result<()> {
+    passes.wait_for(|passes| *passes).await.map(|_| ()).map_err(io::Error::other)
+}
