@@ -1,7 +1,11 @@
 //! Compiles the protocol with a protoc written in Rust, so that building needs no installed one.
 
 /// Messages that carry a secret: `src/secrets.rs` writes their `Debug` by hand.
-const SECRET: [&str; 3] = ["quorate.v1.JoinSecret", "quorate.v1.EnrolRequest", "quorate.v1.InviteNodeReply"];
+const SECRET: [&str; 3] = [
+    "quorate.v1.JoinSecret",
+    "quorate.v1.EnrolRequest",
+    "quorate.v1.InviteNodeReply",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = ["agent", "coordinator", "enrolment"].map(|f| format!("quorate/v1/{f}.proto"));

@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The agent on every server: it observes, it acts when the coordinator asks, and it reports what it sees.
+//!
+//! A request comes in through [`server`], which knows who asks; what changes something passes the [`guard`] and the
+//! [`ledger`] before it becomes one of the [`operations`]; everything that is seen comes from [`observe`]. All of them
+//! touch the machine through one [`host`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
+
+pub mod config;
+pub mod enroll;
+pub mod guard;
+pub mod host;
+pub mod ledger;
+pub mod observe;
+pub mod operations;
+pub mod pace;
+pub mod server;
+pub mod start;

@@ -59,11 +59,19 @@ const CHANGERS: &[Caller] = &[Caller::Operator, Caller::Socket];
 const ENROLLING: &[Caller] = &[Caller::Anyone];
 
 const fn read(path: &'static str, who: &'static [Caller]) -> Rule {
-    Rule { path, who, changes: false }
+    Rule {
+        path,
+        who,
+        changes: false,
+    }
 }
 
 const fn change(path: &'static str, who: &'static [Caller]) -> Rule {
-    Rule { path, who, changes: true }
+    Rule {
+        path,
+        who,
+        changes: true,
+    }
 }
 
 /// The table.
@@ -158,27 +166,48 @@ mod tests {
     #[test]
     fn viewers_and_nodes_change_nothing() {
         for rule in METHODS.iter().filter(|rule| rule.changes) {
-            assert!(!rule.admits(Caller::Viewer) && !rule.admits(Caller::Node), "{}", rule.path);
+            assert!(
+                !rule.admits(Caller::Viewer) && !rule.admits(Caller::Node),
+                "{}",
+                rule.path
+            );
         }
-        assert!(METHODS.iter().all(|rule| !rule.admits(Caller::Node)), "nodes command nobody");
+        assert!(
+            METHODS.iter().all(|rule| !rule.admits(Caller::Node)),
+            "nodes command nobody"
+        );
     }
 
     #[test]
     fn agents_obey_their_coordinator_alone() {
-        for rule in METHODS.iter().filter(|rule| rule.path.starts_with("/quorate.v1.Agent/")) {
+        for rule in METHODS
+            .iter()
+            .filter(|rule| rule.path.starts_with("/quorate.v1.Agent/"))
+        {
             assert_eq!(rule.who, [Caller::Coordinator], "{}", rule.path);
         }
     }
 
     #[test]
     fn without_a_certificate_one_can_only_enrol() {
-        let open: Vec<_> = METHODS.iter().filter(|rule| rule.admits(Caller::Anyone)).map(|rule| rule.path).collect();
+        let open: Vec<_> = METHODS
+            .iter()
+            .filter(|rule| rule.admits(Caller::Anyone))
+            .map(|rule| rule.path)
+            .collect();
         assert_eq!(open, ["/quorate.v1.Enrolment/Enrol"]);
     }
 
     #[test]
     fn what_is_not_listed_is_denied() {
-        for path in ["", "/", "/quorate.v1.Agent/", "/quorate.v1.Agent/Run", "quorate.v1.Agent/Observe", "/quorate.v1.Agent/observe"] {
+        for path in [
+            "",
+            "/",
+            "/quorate.v1.Agent/",
+            "/quorate.v1.Agent/Run",
+            "quorate.v1.Agent/Observe",
+            "/quorate.v1.Agent/observe",
+        ] {
             assert!(rule(path).is_none(), "{path}");
             let finding = authorise(path, Caller::Coordinator, "").unwrap_err();
             assert_eq!(finding.code, Code::RoleNotAllowed);
@@ -190,7 +219,10 @@ mod tests {
     fn a_viewer_is_told_what_to_do_instead() {
         assert!(authorise("/quorate.v1.Coordinator/GetView", Caller::Viewer, "ann").is_ok());
         let finding = authorise("/quorate.v1.Coordinator/Apply", Caller::Viewer, "ann").unwrap_err();
-        assert_eq!(finding.to_string(), "[QRT-ROLE-NOT-ALLOWED] ann: a viewer may not call Apply");
+        assert_eq!(
+            finding.to_string(),
+            "[QRT-ROLE-NOT-ALLOWED] ann: a viewer may not call Apply"
+        );
         assert!(finding.next.contains("operator's certificate"));
     }
 

@@ -70,8 +70,11 @@ mod tests {
     #[test]
     fn the_limits_agree_with_one_another() {
         let status = MAX_STATUS_DETAILS.div_ceil(3) * 4 + MAX_STATUS_MESSAGE * 3;
-        assert!(status + 1024 < MAX_HEADERS as usize, "a full status and the usual headers fit");
-        assert!(MAX_CLUSTER_FILE * 4 < MAX_MESSAGE, "a file and its plan fit");
+        assert!(
+            status + 1024 < MAX_HEADERS as usize,
+            "a full status and the usual headers fit"
+        );
+        const { assert!(MAX_CLUSTER_FILE * 4 < MAX_MESSAGE, "a file and its plan fit") };
         assert!(HEALTH_INTERVAL_LONGEST < HEALTH_SILENCE && HEALTH_INTERVAL_SHORTEST < HEALTH_INTERVAL);
         assert!(KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT < HEALTH_SILENCE);
         assert!(OBSERVE_TIMEOUT < PLAN_TIMEOUT);

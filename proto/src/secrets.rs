@@ -8,7 +8,10 @@ const REDACTED: &str = "[redacted]";
 
 impl fmt::Debug for v1::JoinSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinSecret").field("password", &REDACTED).field("fingerprint", &self.fingerprint).finish()
+        f.debug_struct("JoinSecret")
+            .field("password", &REDACTED)
+            .field("fingerprint", &self.fingerprint)
+            .finish()
     }
 }
 
@@ -40,15 +43,38 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_in_the_debug_text_of_what_carries_it() {
-        let join = v1::JoinSecret { password: "PVE:root@pam:6A21".to_owned(), fingerprint: "AB:CD".to_owned() };
+        let join = v1::JoinSecret {
+            password: "PVE:root@pam:6A21".to_owned(),
+            fingerprint: "AB:CD".to_owned(),
+        };
         let texts = [
-            format!("{:?}", v1::EnrolRequest { secret: "PVE:root@pam:6A21".to_owned(), ..Default::default() }),
-            format!("{:?}", v1::InviteNodeReply { token: "PVE:root@pam:6A21".to_owned(), ..Default::default() }),
-            format!("{:?}", v1::JoinTicketReply { secret: Some(join.clone()), ..Default::default() }),
+            format!(
+                "{:?}",
+                v1::EnrolRequest {
+                    secret: "PVE:root@pam:6A21".to_owned(),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::InviteNodeReply {
+                    token: "PVE:root@pam:6A21".to_owned(),
+                    ..Default::default()
+                }
+            ),
+            format!(
+                "{:?}",
+                v1::JoinTicketReply {
+                    secret: Some(join.clone()),
+                    ..Default::default()
+                }
+            ),
             format!(
                 "{:#?}",
                 v1::ExecuteRequest {
-                    secret: Some(v1::Secret { secret: Some(v1::secret::Secret::Join(join)) }),
+                    secret: Some(v1::Secret {
+                        secret: Some(v1::secret::Secret::Join(join))
+                    }),
                     ..Default::default()
                 }
             ),

@@ -130,6 +130,13 @@ impl Request {
         let args = args.ok_or_else(|| FolderError::NotText(program.clone()))?;
         Ok(Self { program, args, secret_within_ms })
     }
+
+    /// As an administrator would type it.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let command = CommandLine::new(&self.program, self.args.iter().map(String::as_str));
+        command.map_or_else(|error| error.to_string(), |command| command.to_string())
+    }
 }
 
 impl Process {

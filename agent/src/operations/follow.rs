@@ -15,8 +15,9 @@ use super::tail::Tail;
 /// How often the files are looked at: often enough for somebody who watches, and no load.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// A supervisor claims its operation a few milliseconds after its start; systemd under load may need seconds.
-const SUPERVISOR_WITHIN: Duration = Duration::from_secs(30);
+/// A supervisor claims its operation a few milliseconds after its start; under load it may need seconds. A process does
+/// not start faster in a lab.
+const SUPERVISOR_WITHIN: Duration = Duration::from_secs(15);
 
 /// How a tool ended, as far as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +73,15 @@ pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
     let mut stdout = Tail::new(ctx.folder.path("stdout"), ctx.log.lines(false));
     let mut stderr = Tail::new(ctx.folder.path("stderr"), ctx.log.lines(true));
     let mut announced = ctx.log.has(|kind| matches!(kind, OperationEventKind::ToolStarted { .. }));
-    let began = ctx.host.clock.monotonic();
+    let began = ctx.host.clock().monotonic();
     loop {
         // The state first, the output second: what was printed before the end is then read before the end is told.
-        let waited = ctx.host.clock.since(began) >= ctx.pace.of(SUPERVISOR_WITHIN);
+        let waited = ctx.host.clock().since(began) >= SUPERVISOR_WITHIN;
         let sight = look(ctx, waited)?;
         let over = matches!(sight, Sight::Over(_));
         if !announced && let Some(process) = process(ctx)? {
             announced = true;
-            let command = ctx.folder.request()?.map_or_else(String::new, |request| request.to_string());
+            let command = ctx.folder.request()?.map_or_else(String::new, |request| request.shown());
             let pid = u32::try_from(process.identity.pid).unwrap_or_default();
             ctx.log.say(OperationEventKind::ToolStarted { command, pid });
         }

@@ -94,3 +94,9 @@ pub fn read_health(stdout: &str) -> Result<Vec<Health>, ParseError> {
         })
         .collect()
 }
+
+/// Whether zpool said that the kernel's part of ZFS is not loaded: then no pool can be imported.
+#[must_use]
+pub fn says_no_module(stderr: &str) -> bool {
+    stderr.contains("The ZFS modules are not loaded") || stderr.contains("The ZFS modules cannot be auto-loaded")
+}

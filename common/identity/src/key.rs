@@ -172,3 +172,41 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], KeyError> {
     SystemRandom::new().fill(&mut bytes).map_err(|_| KeyError::Random)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survives_its_text() {
+        let key = PrivateKey::generate().unwrap();
+        let text = key.to_pem();
+        assert!(
+            text.lines().all(|line| line.len() <= 64),
+            "{} lines",
+            text.lines().count()
+        );
+        assert_eq!(
+            PrivateKey::from_pem(&text).unwrap().public_key().unwrap(),
+            key.public_key().unwrap()
+        );
+    }
+
+    #[test]
+    fn other_kinds_of_keys_and_damaged_ones_are_refused() {
+        let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)
+            .unwrap()
+            .serialize_pem();
+        let damaged = pem::encode(pem::PRIVATE_KEY, b"no key");
+        for text in [p384.as_str(), damaged.as_str()] {
+            assert!(
+                matches!(PrivateKey::from_pem(text), Err(KeyError::NotP256 { .. })),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            PrivateKey::from_pem("hello"),
+            Err(KeyError::NoPem { label: "PRIVATE KEY" })
+        ));
+    }
+}

@@ -164,15 +164,15 @@ impl From<NodeRef> for String {
 }
 
 macro_rules! token_type {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $punctuation:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// Takes a text of 1 to 128 characters out of `a-z A-Z 0-9 . _ - / :`: safe as a file name part
-            /// once `/` and `:` are replaced, and as a field of a log line.
+            #[doc = concat!("Takes a text of 1 to 128 letters, digits and `", $punctuation, "`, without two dots in a row:")]
+            /// safe in paths and log lines.
             ///
             /// # Errors
             /// [`InvalidName`] says what is wrong with it.
@@ -182,7 +182,7 @@ macro_rules! token_type {
                     "it is empty"
                 } else if text.len() > 128 {
                     "it is longer than 128 characters"
-                } else if !text.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c)) || text.contains("..") {
+                } else if !text.chars().all(|c| c.is_ascii_alphanumeric() || $punctuation.contains(c)) || text.contains("..") || text.starts_with('.') {
                     "it has characters that are not allowed"
                 } else {
                     return Ok(Self(text));
@@ -227,20 +227,20 @@ macro_rules! token_type {
 
 token_type!(
     /// One execution of a plan.
-    RolloutId, "rollout id"
+    RolloutId, "rollout id", "._-"
 );
 token_type!(
     /// A step of a plan: stable across re-plans, such as `cluster.join/prox2`.
-    StepId, "step id"
+    StepId, "step id", "._-/:"
 );
 token_type!(
     /// What an agent executes, once: the same id again attaches to the running or finished one.
     /// It has no `/`: agents name a folder by it.
-    OperationId, "operation id"
+    OperationId, "operation id", "._-"
 );
 token_type!(
     /// One run of a coordinator process.
-    InstanceId, "instance id"
+    InstanceId, "instance id", "._-"
 );
 
 /// Who drives: each start of a coordinator takes a higher one, agents refuse a lower one.
@@ -292,5 +292,7 @@ mod tests {
     fn serde_checks_names_too() {
         assert!(serde_json::from_str::<NodeName>("\"a b\"").is_err());
         assert!(serde_json::from_str::<OperationId>("\"../../etc\"").is_err());
+        assert!(OperationId::new("a/b").is_err(), "agents name a folder by it");
+        assert!(StepId::new("cluster.join/prox2").is_ok());
     }
 }

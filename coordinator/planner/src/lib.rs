@@ -29,5 +29,10 @@ use report::Report;
 pub fn plan(file: &ClusterFile, view: &View) -> Plan {
     let mut report = Report::default();
     let steps = cluster::plan(file, view, &mut report);
-    Plan { cluster: file.cluster.name.value.clone(), spec_digest: file.digest.clone(), steps, findings: report.into_findings() }
+    Plan {
+        cluster: file.cluster.name.value.clone(),
+        spec_digest: file.digest.clone(),
+        steps,
+        findings: report.into_findings(),
+    }
 }

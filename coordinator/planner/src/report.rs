@@ -41,8 +41,10 @@ impl Report {
         self.tell(finding);
     }
 
-    pub(crate) fn has_refusals(&self) -> bool {
-        self.findings.iter().any(Finding::refuses)
+    /// Was anything not seen that a step depends on?
+    pub(crate) fn blind(&self) -> bool {
+        let unseen = [Code::NodeNotEnrolled, Code::NodeUnreachable, Code::FacetUnknown];
+        self.findings.iter().any(|f| f.refuses() && unseen.contains(&f.code))
     }
 
     /// A facet that is known, or a finding that it isn't. Of a node that can't be seen at all, that alone is told (elsewhere).
@@ -71,7 +73,10 @@ impl Report {
         let mut told: Vec<Finding> = Vec::with_capacity(findings.len());
         for finding in findings {
             let again = told.iter().any(|t| {
-                t.code == finding.code && t.subject == finding.subject && t.message == finding.message && t.place == finding.place
+                t.code == finding.code
+                    && t.subject == finding.subject
+                    && t.message == finding.message
+                    && t.place == finding.place
             });
             if !again {
                 told.push(finding);
@@ -83,7 +88,14 @@ impl Report {
 
 fn order(finding: &Finding) -> (Reverse<Severity>, &str, Code, u32, &str, &str) {
     let offset = finding.place.as_ref().map_or(0, |p: &Place| p.offset);
-    (Reverse(finding.severity), &finding.subject, finding.code, offset, &finding.message, &finding.next)
+    (
+        Reverse(finding.severity),
+        &finding.subject,
+        finding.code,
+        offset,
+        &finding.message,
+        &finding.next,
+    )
 }
 
 /// "What of which node could not be seen, and why." `what` names the facet or the part of it.
@@ -92,7 +104,10 @@ pub(crate) fn facet_unknown(node: &NodeName, facet: FacetName, what: &str, unkno
         Code::FacetUnknown,
         node.as_str(),
         format!("{what} of {node} could not be seen: {}", unknown.reason),
-        format!("on {node}, look at what `quorate-agent observe {}` says", facet.as_str()),
+        format!(
+            "on {node}, look at what `quorate-agent observe {}` says",
+            facet.as_str()
+        ),
     )
 }
 

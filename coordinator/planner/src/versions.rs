@@ -24,8 +24,14 @@ pub struct Release {
 
 /// The table. A release that isn't in it is unknown.
 pub const RELEASES: [Release; 2] = [
-    Release { major: 8, knowledge: Knowledge::Captured },
-    Release { major: 9, knowledge: Knowledge::ReadFromSource },
+    Release {
+        major: 8,
+        knowledge: Knowledge::Captured,
+    },
+    Release {
+        major: 9,
+        knowledge: Knowledge::ReadFromSource,
+    },
 ];
 
 /// How well a version is known; one whose major number can't be read is unknown.

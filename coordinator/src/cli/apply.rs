@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_proto::v1;
+use quorate_proto::{Wire, v1};
 
 use super::plan::Accept;
 use super::{Answer, Context, Format, ask, cluster_file, output, plan, rollout, wire};
@@ -25,6 +25,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let source = cluster_file::read(&args.file)?;
+    cluster_file::check(&source, context.format)?;
     let mut client = wire::connect(context).await?;
     let shown = plan::ask(&mut client, &source, &args.accept).await?;
     if context.format == Format::Table {
@@ -50,7 +51,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         file_name: source.name.clone(),
         text: source.text.clone(),
         accept: args.accept.to_wire(),
-        shown: Some((&shown).into()),
+        shown: Some(shown.into_wire()),
     };
     let started = client.apply(request).await.map_err(wire::refused)?.into_inner().rollout;
     if args.detach {

@@ -1,10 +1,13 @@
 //! Reading a cluster file for `plan` and `apply`, and showing what is wrong in it where it stands.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use quorate_model::Finding;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::spec::ClusterFile;
+
+use super::{Format, output};
 
 /// A cluster file's name and text.
 #[derive(Debug)]
@@ -25,11 +28,19 @@ pub(crate) fn read(path: &PathBuf) -> Result<Source, Failure> {
         return Err(Failure::new(ExitCode::Usage, format!("{} is too large for a cluster file", path.display())));
     }
     let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
-    Ok(Source { name: file_name(path), text })
+    Ok(Source { name: path.display().to_string(), text })
 }
 
-fn file_name(path: &Path) -> String {
-    path.display().to_string()
+/// Reads the text as a cluster file, here already: all problems can be shown in their lines, and none needs a daemon.
+pub(crate) fn check(source: &Source, format: Format) -> Result<(), Failure> {
+    let Err(findings) = ClusterFile::parse(&source.name, &source.text) else { return Ok(()) };
+    let problems = if findings.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", findings.len()) };
+    let failure = Failure::new(ExitCode::Refused, format!("{problems} in {}; nothing was changed", source.name));
+    if format == Format::Json {
+        return Err(failure.with(findings));
+    }
+    output::aside(&show(source, &findings));
+    Err(failure)
 }
 
 /// Findings that point into the file, shown with the lines that they are about.

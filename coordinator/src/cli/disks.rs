@@ -2,9 +2,8 @@
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::NodeRef;
-use quorate_model::observation::Disks;
+use quorate_model::observation::{Disks, FacetName};
 use quorate_model::Facet;
-use quorate_proto::v1;
 use quorate_show::DiskRow;
 
 use super::status::look;
@@ -27,7 +26,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         }
         Some(name) => (String::new(), name.to_owned()),
     };
-    let look = look(&mut client, &cluster, &node, &[v1::FacetName::FacetDisks], true).await?;
+    let look = look(&mut client, &cluster, &node, &[FacetName::Disks], true).await?;
     let disks: Vec<(String, Facet<Disks>)> = look
         .nodes
         .into_iter()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::Code;
 use quorate_model::plan::Plan;
-use quorate_proto::v1;
+use quorate_proto::{Wire, v1};
 
 use super::cluster_file::{self, Source};
 use super::wire::{self, Client};
@@ -36,26 +36,19 @@ impl Accept {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let source = cluster_file::read(&args.file)?;
+    cluster_file::check(&source, context.format)?;
     let mut client = wire::connect(context).await?;
     let plan = ask(&mut client, &source, &args.accept).await?;
     output::either(context.format, &plan, || show(&source, &plan));
     Ok(if plan.refused() { ExitCode::Refused } else { ExitCode::Done })
 }
 
-/// Asks the daemon for a plan. A file that can't be read as a cluster file is a failure, shown with the lines at fault.
+/// Asks the daemon for a plan.
 pub(crate) async fn ask(client: &mut Client, source: &Source, accept: &Accept) -> Result<Plan, Failure> {
     let request = v1::PlanRequest { file_name: source.name.clone(), text: source.text.clone(), accept: accept.to_wire() };
-    let reply = client.plan(request).await.map_err(|status| unreadable_file(source, wire::refused(status)))?;
+    let reply = client.plan(request).await.map_err(wire::refused)?;
     let plan = reply.into_inner().plan.ok_or_else(|| Failure::new(ExitCode::Internal, "the coordinator answered without a plan"))?;
-    plan.try_into().map_err(wire::unreadable)
-}
-
-fn unreadable_file(source: &Source, mut failure: Failure) -> Failure {
-    if failure.findings.iter().any(|f| f.place.is_some()) && output::interactive() {
-        output::aside(&cluster_file::show(source, &failure.findings));
-        failure.findings.retain(|f| f.place.is_none());
-    }
-    failure
+    Wire::from_wire(plan).map_err(wire::unreadable)
 }
 
 /// The checklist, with findings about the file shown where they stand.

@@ -2,8 +2,9 @@
 
 use quorate_model::Timestamp;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::RolloutId;
 use quorate_model::rollout::{Progress, Record, RolloutResult, Summary};
-use quorate_proto::v1;
+use quorate_proto::{Wire, v1};
 
 use super::wire::{self, Client};
 use super::{Answer, Context, Format, output};
@@ -56,7 +57,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
 
 async fn all(client: &mut Client) -> Result<Vec<Summary>, Failure> {
     let reply = client.list_rollouts(v1::ListRolloutsRequest {}).await.map_err(wire::refused)?.into_inner();
-    reply.rollouts.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(wire::unreadable)
+    Wire::from_wire(reply.rollouts).map_err(wire::unreadable)
 }
 
 /// A running rollout's age is told against the newest time that the journal knows, not this machine's clock.
@@ -90,7 +91,7 @@ pub(crate) async fn watch(context: &Context, client: &mut Client, rollout: &str)
             Ok(None) => return Err(lost("the coordinator ended the stream")),
             Err(status) => return Err(lost(status.message())),
         };
-        let progress: Progress = message.try_into().map_err(wire::unreadable)?;
+        let (_, progress): (RolloutId, Progress) = message.try_into().map_err(wire::unreadable)?;
         match context.format {
             Format::Table => output::text(&teller.tell(&progress)),
             Format::Json => output::json_line(&progress),

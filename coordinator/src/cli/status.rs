@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use quorate_model::failure::ExitCode;
-use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::facet::Unknown;
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::observation::FacetName;
+use quorate_model::view::ClockOffset;
 use quorate_model::{Finding, Observation, Severity, Timestamp};
-use quorate_proto::v1;
+use quorate_proto::{Sighting, Wire, v1};
 use quorate_show::{ClusterStatus, NodeStatus};
 use serde::Serialize;
 
@@ -22,14 +24,26 @@ pub(crate) struct Args {
     fresh: bool,
 }
 
-/// A node of the view, as read from the wire.
+/// A node of the view, as printed for programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Seen {
     pub(crate) cluster: String,
     pub(crate) node: String,
     pub(crate) observation: Result<Observation, Unknown>,
     pub(crate) received_at: Option<Timestamp>,
-    pub(crate) clock_offset_micros: Option<i64>,
+    pub(crate) clock_offset: Option<ClockOffset>,
+}
+
+impl From<Sighting> for Seen {
+    fn from(sighting: Sighting) -> Self {
+        Self {
+            cluster: sighting.node.cluster.to_string(),
+            node: sighting.node.node.to_string(),
+            observation: sighting.view.observation,
+            received_at: sighting.received_at,
+            clock_offset: sighting.view.clock_offset,
+        }
+    }
 }
 
 /// Nodes, the coordinator's time, and what it has to say.
@@ -45,38 +59,24 @@ pub(crate) async fn look(
     client: &mut Client,
     cluster: &str,
     node: &str,
-    facets: &[v1::FacetName],
+    facets: &[FacetName],
     fresh: bool,
-) -> Result<Look, quorate_model::failure::Failure> {
+) -> Result<Look, Failure> {
     let request = v1::GetViewRequest {
         cluster: cluster.to_owned(),
         node: node.to_owned(),
-        facets: facets.iter().map(|f| i32::from(*f)).collect(),
+        facets: facets.to_vec().into_wire(),
         fresh,
     };
     let reply = client.get_view(request).await.map_err(wire::refused)?.into_inner();
-    let mut nodes = Vec::new();
-    for node in reply.nodes {
-        let observation = match node.state {
-            Some(v1::node_view::State::Observation(seen)) => Ok(seen.try_into().map_err(wire::unreadable)?),
-            Some(v1::node_view::State::Unknown(unknown)) => Err(unknown.try_into().map_err(wire::unreadable)?),
-            None => Err(Unknown::new(UnknownKind::Unreachable, "nothing was heard of it yet")),
-        };
-        nodes.push(Seen {
-            cluster: node.cluster,
-            node: node.node,
-            observation,
-            received_at: wire::time(node.received_at),
-            clock_offset_micros: node.clock_offset_micros,
-        });
-    }
-    let findings = reply.findings.into_iter().map(TryInto::try_into).collect::<Result<_, _>>().map_err(wire::unreadable)?;
-    Ok(Look { now: wire::time(reply.now).unwrap_or_default(), nodes, findings })
+    let nodes: Vec<Sighting> = Wire::from_wire(reply.nodes).map_err(wire::unreadable)?;
+    let findings = Wire::from_wire(reply.findings).map_err(wire::unreadable)?;
+    Ok(Look { now: wire::time(reply.now).unwrap_or_default(), nodes: nodes.into_iter().map(Seen::from).collect(), findings })
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
-    let facets = [v1::FacetName::FacetSystem, v1::FacetName::FacetCluster];
+    let facets = [FacetName::System, FacetName::Cluster];
     let look = look(&mut client, args.cluster.as_deref().unwrap_or(""), "", &facets, args.fresh).await?;
     output::either(context.format, &look, || show(&look));
     let degraded = look.findings.iter().any(|f| f.severity > Severity::Note) || look.nodes.iter().any(|n| n.observation.is_err());
@@ -90,7 +90,7 @@ fn show(look: &Look) -> String {
             name: seen.node.clone(),
             seen: seen.observation.as_ref(),
             received_at: seen.received_at,
-            clock_offset_micros: seen.clock_offset_micros,
+            clock_offset_micros: seen.clock_offset.map(|o| o.micros),
         });
     }
     let only_one = clusters.len() <= 1;

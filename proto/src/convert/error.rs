@@ -15,7 +15,10 @@ pub struct ConvertError {
 impl ConvertError {
     /// An error about the very value that was looked at; callers put the path before it.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { path: String::new(), reason: reason.into() }
+        Self {
+            path: String::new(),
+            reason: reason.into(),
+        }
     }
 
     /// What must be there is not.
@@ -27,8 +30,15 @@ impl ConvertError {
     /// The same error, seen from the message that has it in this field.
     #[must_use]
     pub fn under(self, field: &str) -> Self {
-        let join = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        Self { path: format!("{field}{join}{}", self.path), reason: self.reason }
+        let join = if self.path.is_empty() || self.path.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        Self {
+            path: format!("{field}{join}{}", self.path),
+            reason: self.reason,
+        }
     }
 
     /// The same error, seen from the list or map that has it at this index or key.

@@ -114,17 +114,21 @@ macro_rules! facet {
                 type Message = $wire;
                 type State = $state;
                 Some(match self {
-                    Self::Known { value, collected_at } => {
-                        Message { state: Some(State::Known(value.into_wire())), collected_at: collected_at.into_wire() }
-                    }
-                    Self::Unknown(unknown) => {
-                        Message { state: Some(State::Unknown(unknown.into_wire())), collected_at: None }
-                    }
+                    Self::Known { value, collected_at } => Message {
+                        state: Some(State::Known(value.into_wire())),
+                        collected_at: collected_at.into_wire(),
+                    },
+                    Self::Unknown(unknown) => Message {
+                        state: Some(State::Unknown(unknown.into_wire())),
+                        collected_at: None,
+                    },
                 })
             }
             fn from_wire(wire: Option<$wire>) -> Result<Self, ConvertError> {
                 type State = $state;
-                let Some(wire) = wire else { return Ok(Self::not_asked()) };
+                let Some(wire) = wire else {
+                    return Ok(Self::not_asked());
+                };
                 match wire.state {
                     Some(State::Known(value)) => Ok(Self::Known {
                         value: Wire::from_wire(value)?,
@@ -144,7 +148,9 @@ macro_rules! list {
         impl Wire<$wire> for Vec<$model> {
             fn into_wire(self) -> $wire {
                 type Message = $wire;
-                Message { $field: self.into_wire() }
+                Message {
+                    $field: self.into_wire(),
+                }
             }
             fn from_wire(wire: $wire) -> Result<Self, ConvertError> {
                 field(stringify!($field), wire.$field)

@@ -27,4 +27,11 @@ oneof!(Outcome = v1::Outcome [outcome: v1::outcome::Outcome] {
     unknown: Unknown { reason } = v1::OutcomeUnknown,
 });
 
-message!(LedgerEntry = v1::LedgerEntry { operation, accepted_at, outcome, ended_at });
+message!(
+    LedgerEntry = v1::LedgerEntry {
+        operation,
+        accepted_at,
+        outcome,
+        ended_at
+    }
+);

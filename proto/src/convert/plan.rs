@@ -5,10 +5,29 @@ use quorate_model::plan::{Condition, Plan, Step, Undo};
 use super::{ConvertError, Wire, field};
 use crate::v1;
 
-message!(Plan = v1::Plan { cluster, spec_digest, steps, findings });
-message!(Step = v1::Step {
-    id, node, action, title, why, needs, gate, done_when, destroys, estimate, undo,
-});
+message!(
+    Plan = v1::Plan {
+        cluster,
+        spec_digest,
+        steps,
+        findings
+    }
+);
+message!(
+    Step = v1::Step {
+        id,
+        node,
+        action,
+        title,
+        why,
+        needs,
+        gate,
+        done_when,
+        destroys,
+        estimate,
+        undo,
+    }
+);
 oneof!(Undo = v1::Undo [undo: v1::undo::Undo] {
     operator: Operator { how } = v1::undo::Operator,
 });

@@ -18,13 +18,32 @@ oneof!(Record = v1::Record [record: v1::record::Record] {
     finished: Finished { result } = v1::Finished,
 });
 choice!(StopKind = v1::stopped::Kind { Failed, Stuck, Held });
-choice!(RolloutResult = v1::RolloutResult { Done, Failed, Cancelled });
+choice!(
+    RolloutResult = v1::RolloutResult {
+        Done,
+        Failed,
+        Cancelled
+    }
+);
 
-message!(Summary = v1::RolloutSummary { id, cluster, created_at, by, result, finished_at, steps });
+message!(
+    Summary = v1::RolloutSummary {
+        id,
+        cluster,
+        created_at,
+        by,
+        result,
+        finished_at,
+        steps
+    }
+);
 
 impl Wire<v1::StepSummary> for (StepId, StepState) {
     fn into_wire(self) -> v1::StepSummary {
-        v1::StepSummary { id: self.0.into_wire(), state: self.1.into_wire() }
+        v1::StepSummary {
+            id: self.0.into_wire(),
+            state: self.1.into_wire(),
+        }
     }
     fn from_wire(wire: v1::StepSummary) -> Result<Self, ConvertError> {
         Ok((field("id", wire.id)?, field("state", wire.state)?))
@@ -69,7 +88,10 @@ oneof!(Progress = v1::Progress [progress: v1::progress::Progress] {
 /// A watcher is told which rollout it is about: it may have asked for the newest.
 impl From<(RolloutId, Progress)> for v1::RolloutProgress {
     fn from((rollout, progress): (RolloutId, Progress)) -> Self {
-        Self { rollout: rollout.into_wire(), progress: progress.into_wire() }
+        Self {
+            rollout: rollout.into_wire(),
+            progress: progress.into_wire(),
+        }
     }
 }
 

@@ -8,25 +8,68 @@ use quorate_model::ids::Driver;
 use super::{ConvertError, Wire, field};
 use crate::v1;
 
-choice!(UnknownKind = v1::unknown::Kind {
-    NotAsked, Unreachable, TimedOut, Failed, ToolMissing, Unparsable, Stale,
-});
+choice!(
+    UnknownKind = v1::unknown::Kind {
+        NotAsked,
+        Unreachable,
+        TimedOut,
+        Failed,
+        ToolMissing,
+        Unparsable,
+        Stale,
+    }
+);
 message!(Unknown = v1::Unknown { kind, reason });
 
 message!(Driver = v1::Driver { generation, instance });
 
-choice!(Severity = v1::finding::Severity { Note, Warning, Refusal, Critical });
-message!(Place = v1::Place { file, line, column, offset, length });
-message!(Finding = v1::Finding { code, severity, subject, message, next, place });
+choice!(
+    Severity = v1::finding::Severity {
+        Note,
+        Warning,
+        Refusal,
+        Critical
+    }
+);
+message!(
+    Place = v1::Place {
+        file,
+        line,
+        column,
+        offset,
+        length
+    }
+);
+message!(
+    Finding = v1::Finding {
+        code,
+        severity,
+        subject,
+        message,
+        next,
+        place
+    }
+);
 
-message!(Failure = v1::FailureDetail { exit, message, causes, hints, findings });
+message!(
+    Failure = v1::FailureDetail {
+        exit,
+        message,
+        causes,
+        hints,
+        findings
+    }
+);
 
 impl Wire<u32> for ExitCode {
     fn into_wire(self) -> u32 {
         self as u32
     }
     fn from_wire(wire: u32) -> Result<Self, ConvertError> {
-        let known = Self::ALL.into_iter().map(|(code, _)| code).find(|code| *code as u32 == wire);
+        let known = Self::ALL
+            .into_iter()
+            .map(|(code, _)| code)
+            .find(|code| *code as u32 == wire);
         known.ok_or_else(|| ConvertError::new(format!("is {wire}, which is no exit code")))
     }
 }

@@ -1,10 +1,10 @@
 //! What the coordinator knows of its nodes.
 
+use quorate_model::Timestamp;
 use quorate_model::facet::Unknown;
 use quorate_model::ids::NodeRef;
 use quorate_model::observation::Observation;
 use quorate_model::view::{ClockOffset, NodeView};
-use quorate_model::Timestamp;
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -56,7 +56,13 @@ impl ConnectionState {
     }
 }
 
-choice!(ConnectionState = v1::connection::State { Connected, Connecting, Lost });
+choice!(
+    ConnectionState = v1::connection::State {
+        Connected,
+        Connecting,
+        Lost
+    }
+);
 message!(Connection = v1::Connection { state, since, reason });
 message!(ClockOffset = v1::ClockOffset { micros, error_micros });
 

@@ -62,7 +62,17 @@ macro_rules! text {
         }
     )*};
 }
-text!(ClusterName, Code, FleetName, InstanceId, NodeName, OperationId, OperatorName, RolloutId, StepId);
+text!(
+    ClusterName,
+    Code,
+    FleetName,
+    InstanceId,
+    NodeName,
+    OperationId,
+    OperatorName,
+    RolloutId,
+    StepId
+);
 
 /// Numbers with a meaning of their own.
 macro_rules! number {
@@ -84,7 +94,8 @@ impl Wire<u32> for u8 {
         self.into()
     }
     fn from_wire(wire: u32) -> Result<Self, ConvertError> {
-        wire.try_into().map_err(|_| ConvertError::new(format!("is {wire}, more than {}", Self::MAX)))
+        wire.try_into()
+            .map_err(|_| ConvertError::new(format!("is {wire}, more than {}", Self::MAX)))
     }
 }
 
@@ -94,7 +105,11 @@ impl Wire<f64> for f64 {
         self
     }
     fn from_wire(wire: f64) -> Result<Self, ConvertError> {
-        if wire.is_finite() { Ok(wire) } else { Err(ConvertError::new(format!("is {wire}, not a number"))) }
+        if wire.is_finite() {
+            Ok(wire)
+        } else {
+            Err(ConvertError::new(format!("is {wire}, not a number")))
+        }
     }
 }
 
@@ -113,7 +128,8 @@ impl Wire<String> for IpAddr {
         self.to_string()
     }
     fn from_wire(wire: String) -> Result<Self, ConvertError> {
-        wire.parse().map_err(|_| ConvertError::new(format!("is no IP address: `{wire}`")))
+        wire.parse()
+            .map_err(|_| ConvertError::new(format!("is no IP address: `{wire}`")))
     }
 }
 
@@ -122,7 +138,8 @@ impl Wire<Option<v1::Time>> for Timestamp {
         Some(v1::Time { unix_micros: self.0 })
     }
     fn from_wire(wire: Option<v1::Time>) -> Result<Self, ConvertError> {
-        wire.map(|time| Self(time.unix_micros)).ok_or_else(ConvertError::missing)
+        wire.map(|time| Self(time.unix_micros))
+            .ok_or_else(ConvertError::missing)
     }
 }
 
@@ -168,7 +185,9 @@ impl<T: Wire<W>, W, const N: usize> Wire<Vec<W>> for [T; N] {
     }
     fn from_wire(wire: Vec<W>) -> Result<Self, ConvertError> {
         let items: Vec<T> = Wire::from_wire(wire)?;
-        items.try_into().map_err(|items: Vec<T>| ConvertError::new(format!("has {} values, not {N}", items.len())))
+        items
+            .try_into()
+            .map_err(|items: Vec<T>| ConvertError::new(format!("has {} values, not {N}", items.len())))
     }
 }
 
@@ -190,7 +209,9 @@ impl<T: Wire<W> + Ord, W> Wire<Vec<W>> for BTreeSet<T> {
 
 impl<K: Wire<KW> + Ord, V: Wire<VW>, KW: Ord + fmt::Display + Clone, VW> Wire<BTreeMap<KW, VW>> for BTreeMap<K, V> {
     fn into_wire(self) -> BTreeMap<KW, VW> {
-        self.into_iter().map(|(key, value)| (key.into_wire(), value.into_wire())).collect()
+        self.into_iter()
+            .map(|(key, value)| (key.into_wire(), value.into_wire()))
+            .collect()
     }
     fn from_wire(wire: BTreeMap<KW, VW>) -> Result<Self, ConvertError> {
         wire.into_iter()
@@ -205,5 +226,7 @@ impl<K: Wire<KW> + Ord, V: Wire<VW>, KW: Ord + fmt::Display + Clone, VW> Wire<BT
 
 /// Reads item by item; an error bears the item's index.
 fn each<T: Wire<W>, W>(wire: Vec<W>) -> impl Iterator<Item = Result<T, ConvertError>> {
-    wire.into_iter().enumerate().map(|(index, item)| T::from_wire(item).map_err(|error| error.at(index)))
+    wire.into_iter()
+        .enumerate()
+        .map(|(index, item)| T::from_wire(item).map_err(|error| error.at(index)))
 }

@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::getpid;
-use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -20,7 +18,7 @@ use crate::wire::{self, Frame, Hello};
 #[must_use]
 pub fn main() -> ExitCode {
     sigpipe::reset();
-    // Blocked and read as a file, not handled: so that the program can still die of them.
+    // Blocked and waited for, not handled: so that the program can still die of them.
     let _ = requests_to_end().thread_block();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
@@ -61,8 +59,8 @@ async fn call() -> io::Result<Ended> {
     let (mut reader, mut writer) = stream.into_split();
     wire::send(&mut writer, &Frame::Hello(hello)).await?;
 
-    let signals = SignalFd::with_flags(&requests_to_end(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    let signals = AsyncFd::new(signals)?;
+    let (end_sender, mut end) = mpsc::channel(1);
+    std::thread::spawn(move || requests_to_end().wait().is_ok() && end_sender.blocking_send(()).is_ok());
     let (stdin_sender, mut stdin) = mpsc::channel(4);
     let mut stdin_sender = Some(stdin_sender);
     let (frame_sender, mut frames) = mpsc::channel(16);
@@ -88,14 +86,7 @@ async fn call() -> io::Result<Ended> {
                 None => return Ok(Ended::Signal(Signal::SIGKILL as i32)),
             },
             Some(bytes) = stdin.recv() => wire::send(&mut writer, &Frame::Stdin(bytes)).await?,
-            ready = signals.readable() => {
-                let mut ready = ready?;
-                if signals.get_ref().read_signal()?.is_none() {
-                    ready.clear_ready();
-                    continue;
-                }
-                wire::send(&mut writer, &Frame::Terminate).await?;
-            }
+            Some(()) = end.recv() => wire::send(&mut writer, &Frame::Terminate).await?,
         }
     }
 }

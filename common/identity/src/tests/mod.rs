@@ -8,4 +8,3 @@ mod http2;
 mod lab;
 mod store;
 mod strangers;
-mod zz;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::certificate::Certificate;
@@ -18,7 +18,7 @@ use crate::role::Role;
 use crate::time::{TimeSource, UnixSeconds};
 use crate::tls::material::{Material, MaterialError, VERSIONS, provider};
 use crate::tls::shared::Shared;
-use crate::tls::{ALPN, FAREWELL, Refusal};
+use crate::tls::{ALPN, Refusal};
 
 /// An encrypted stream, seen from the client.
 pub type ClientStream<S> = tokio_rustls::client::TlsStream<S>;
@@ -118,14 +118,7 @@ impl ClientTls {
             .map_err(|_| timed_out("TLS handshake"))?
             .map_err(refused)?;
 
-        let peer = match examine(&stream, &state.material, expected) {
-            Ok(peer) => peer,
-            Err(refusal) => {
-                drop(timeout(FAREWELL, stream.shutdown()).await);
-                return Err(refusal);
-            }
-        };
-
+        let peer = examine(&stream, &state.material, expected)?;
         let first = timeout_at(end, stream.fill_buf())
             .await
             .map_err(|_| timed_out("answer after the TLS handshake"))?;

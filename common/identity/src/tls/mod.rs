@@ -13,10 +13,5 @@ pub use server::{ServerStream, ServerTls};
 
 pub(crate) use server::{anonymous, handshake};
 
-use std::time::Duration;
-
-/// How long a refused peer is given to take note of it.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// gRPC speaks HTTP/2.
 const ALPN: &[u8] = b"h2";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -14,7 +14,7 @@ use crate::chain::{self, Identity, Peer};
 use crate::time::TimeSource;
 use crate::tls::material::{Material, MaterialError, VERSIONS, provider};
 use crate::tls::shared::Shared;
-use crate::tls::{ALPN, FAREWELL, Refusal};
+use crate::tls::{ALPN, Refusal};
 
 /// An encrypted stream, seen from the server.
 pub type ServerStream<S> = tokio_rustls::server::TlsStream<S>;
@@ -62,16 +62,10 @@ impl ServerTls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let state = self.0.state();
-        let mut stream = handshake(Arc::clone(&state.config), stream, deadline).await?;
+        let stream = handshake(Arc::clone(&state.config), stream, deadline).await?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        match chain::examine(chain, &state.material.roots, &state.material.revocations) {
-            Ok(peer) => Ok((stream, peer)),
-            Err(refusal) => {
-                // So that the client hears the end and is not left waiting for an answer.
-                drop(timeout(FAREWELL, stream.shutdown()).await);
-                Err(refusal)
-            }
-        }
+        let peer = chain::examine(chain, &state.material.roots, &state.material.revocations)?;
+        Ok((stream, peer))
     }
 }
 

@@ -24,12 +24,20 @@ const NOTABLE_MICROS: u64 = 1_000_000;
 pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Weight, report: &mut Report) {
     let mut clocks: Vec<(&NodeName, ClockOffset)> = Vec::new();
     for node in standing.concerned(file) {
-        let Some(seen) = view.nodes.get(node).filter(|v| v.observation.is_ok()) else { continue };
+        let Some(seen) = view.nodes.get(node).filter(|v| v.observation.is_ok()) else {
+            continue;
+        };
         match seen.clock_offset {
             Some(offset) => clocks.push((node, offset)),
             None => {
-                let unknown = Unknown::new(UnknownKind::Failed, "its clock could not be compared with the coordinator's");
-                report.weigh(changes, facet_unknown(node, FacetName::System, "clock offset", &unknown));
+                let unknown = Unknown::new(
+                    UnknownKind::Failed,
+                    "its clock could not be compared with the coordinator's",
+                );
+                report.weigh(
+                    changes,
+                    facet_unknown(node, FacetName::System, "clock offset", &unknown),
+                );
             }
         }
         synchronised(view, node, report);
@@ -38,11 +46,16 @@ pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, 
 }
 
 fn synchronised(view: &View, node: &NodeName, report: &mut Report) {
-    let Ok(system) = view.facet(node, |o| &o.system) else { return };
+    let Ok(system) = view.facet(node, |o| &o.system) else {
+        return;
+    };
     let message = match system.clock.synchronised.get() {
         Ok(sync) if sync.synchronised => return,
         Ok(sync) => format!("{node}'s clock is not synchronised, says {}", sync.source),
-        Err(unknown) => format!("whether {node}'s clock is synchronised can't be told: {}", unknown.reason),
+        Err(unknown) => format!(
+            "whether {node}'s clock is synchronised can't be told: {}",
+            unknown.reason
+        ),
     };
     let next = format!("on {node}: timedatectl; where no time service runs: apt install chrony");
     report.tell(Finding::new(Code::ClockNotSynchronised, node.as_str(), message, next));
@@ -53,11 +66,20 @@ fn synchronised(view: &View, node: &NodeName, report: &mut Report) {
 fn skew(clocks: &[(&NodeName, ClockOffset)], changes: Weight, report: &mut Report) {
     let mut sorted = clocks.to_vec();
     sorted.sort_by_key(|(node, offset)| (offset.micros, *node));
-    let Some((middle, reference)) = sorted.get(sorted.len().saturating_sub(1) / 2).copied() else { return };
+    let Some((middle, reference)) = sorted.get(sorted.len().saturating_sub(1) / 2).copied() else {
+        return;
+    };
 
-    let pairs = || clocks.iter().enumerate().flat_map(|(i, a)| clocks.iter().skip(i + 1).map(move |b| (a.1, b.1)));
-    let at_most = |a: ClockOffset, b: ClockOffset| gap(a, b).saturating_add(a.error_micros).saturating_add(b.error_micros);
-    let at_least = |a: ClockOffset, b: ClockOffset| gap(a, b).saturating_sub(a.error_micros).saturating_sub(b.error_micros);
+    let pairs = || {
+        clocks
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| clocks.iter().skip(i + 1).map(move |b| (a.1, b.1)))
+    };
+    let at_most =
+        |a: ClockOffset, b: ClockOffset| gap(a, b).saturating_add(a.error_micros).saturating_add(b.error_micros);
+    let at_least =
+        |a: ClockOffset, b: ClockOffset| gap(a, b).saturating_sub(a.error_micros).saturating_sub(b.error_micros);
     let widest = pairs().map(|(a, b)| at_most(a, b)).max().unwrap_or(0);
     let certain = pairs().map(|(a, b)| at_least(a, b)).max().unwrap_or(0);
 
@@ -79,11 +101,18 @@ fn skew(clocks: &[(&NodeName, ClockOffset)], changes: Weight, report: &mut Repor
             Code::ClockSkew,
             node.as_str(),
             format!(
-                "{node}'s clock is {}, {}, by {}; servers of one cluster may differ by {} at most",
+                "{node}'s clock is {} and {}, measured to ± {}; servers of one cluster may differ by {} s at most",
                 apart(*offset, reference, &format!("{middle}'s")),
-                apart(*offset, ClockOffset { micros: 0, error_micros: 0 }, "this coordinator's"),
-                give_or_take(*offset),
-                duration(LIMIT_MICROS),
+                apart(
+                    *offset,
+                    ClockOffset {
+                        micros: 0,
+                        error_micros: 0
+                    },
+                    "this coordinator's"
+                ),
+                duration(offset.error_micros),
+                LIMIT_MICROS / 1_000_000,
             ),
             format!("on {node}: systemctl restart chrony; chronyc tracking; then plan again"),
         );
@@ -103,10 +132,7 @@ fn apart(a: ClockOffset, b: ClockOffset, whose: &str) -> String {
     }
 }
 
-fn give_or_take(offset: ClockOffset) -> String {
-    format!("a comparison good to ± {}", duration(offset.error_micros))
-}
-
+/// Rounded up to a millisecond: an error of zero would promise too much.
 fn duration(micros: u64) -> String {
-    spoken(Duration::from_micros(micros))
+    spoken(Duration::from_micros(micros.max(1000)))
 }

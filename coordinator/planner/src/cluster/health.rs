@@ -26,7 +26,11 @@ pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Weight, rep
                 Finding::new(
                     Code::ClusterNotQuorate,
                     node.as_str(),
-                    format!("{node} has no quorum: it sees {} of {} members of {cluster}", member.online().count(), member.nodes.len()),
+                    format!(
+                        "{node} has no quorum: it sees {} of {} members of {cluster}",
+                        member.online().count(),
+                        member.nodes.len()
+                    ),
                     format!("on {node}: pvecm status; start the missing members, or mend the network between them"),
                 ),
             );
@@ -45,7 +49,9 @@ pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Weight, rep
                 Code::MemberOffline,
                 gone,
                 format!("{gone} is not in the membership now, says {}", in_a_row(by)),
-                format!("start {gone}, or see why corosync is not running there: systemctl status corosync pve-cluster"),
+                format!(
+                    "start {gone}, or see why corosync is not running there: systemctl status corosync pve-cluster"
+                ),
             ),
         );
     }
@@ -92,12 +98,20 @@ fn links(node: &NodeName, member: &Member, report: &mut Report) {
             return;
         }
     };
-    let numbers: BTreeSet<u8> = member.configured.iter().flat_map(|n| n.addresses.keys().copied()).collect();
+    let numbers: BTreeSet<u8> = member
+        .configured
+        .iter()
+        .flat_map(|n| n.addresses.keys().copied())
+        .collect();
     for peer in member.nodes.iter().filter(|n| n.online && n.name != node.as_str()) {
         let down: Vec<u8> = numbers
             .iter()
             .copied()
-            .filter(|number| !links.iter().any(|l| l.peer == peer.id && l.number == *number && l.enabled && l.connected))
+            .filter(|number| {
+                !links
+                    .iter()
+                    .any(|l| l.peer == peer.id && l.number == *number && l.enabled && l.connected)
+            })
             .collect();
         if !down.is_empty() {
             report.tell(Finding::new(
@@ -116,26 +130,40 @@ pub(super) fn shape(file: &ClusterFile, standing: &Standing<'_>, report: &mut Re
         return;
     }
     let cluster = &file.cluster.name;
-    let links = standing
-        .any_member()
-        .map_or(file.cluster.links.len().max(1), |m| m.configured.iter().flat_map(|n| n.addresses.keys()).collect::<BTreeSet<_>>().len());
+    let links = standing.any_member().map_or(file.cluster.links.len().max(1), |m| {
+        m.configured
+            .iter()
+            .flat_map(|n| n.addresses.keys())
+            .collect::<BTreeSet<_>>()
+            .len()
+    });
     if links == 1 {
         report.tell(
             Finding::new(
                 Code::OneLink,
                 cluster.value.as_str(),
-                format!("{} has a single corosync link: one switch or cable can cost the quorum", cluster.value),
+                format!(
+                    "{} has a single corosync link: one switch or cable can cost the quorum",
+                    cluster.value
+                ),
                 "name a second network in `links`, over other cables and another switch",
             )
             .at(file.cluster.links.first().map(|l| l.place.clone())),
         );
     }
     let votes = votes(standing);
-    if votes % 2 == 0 && !standing.any_member().is_some_and(|m| m.qdevice) {
+    if votes.is_multiple_of(2) && !standing.any_member().is_some_and(|m| m.qdevice) {
         let message = if votes == 2 {
-            format!("{} will have 2 votes: when one server fails, the other has no quorum either", cluster.value)
+            format!(
+                "{} will have 2 votes: when one server fails, the other has no quorum either",
+                cluster.value
+            )
         } else {
-            format!("{} will have {votes} votes: it survives the loss of no more servers than with {}", cluster.value, votes - 1)
+            format!(
+                "{} will have {votes} votes: it survives the loss of no more servers than with {}",
+                cluster.value,
+                votes - 1
+            )
         };
         report.tell(Finding::new(
             Code::EvenVotes,
@@ -147,6 +175,8 @@ pub(super) fn shape(file: &ClusterFile, standing: &Standing<'_>, report: &mut Re
 }
 
 fn votes(standing: &Standing<'_>) -> u32 {
-    let configured = standing.any_member().map_or(0, |m| m.configured.iter().map(|n| n.votes).sum());
+    let configured = standing
+        .any_member()
+        .map_or(0, |m| m.configured.iter().map(|n| n.votes).sum());
     configured + u32::try_from(standing.bare.len()).unwrap_or(u32::MAX)
 }

@@ -18,7 +18,12 @@ use crate::report::{Report, Weight, facet_unknown, in_a_row};
 pub(super) type Addresses<'v> = BTreeMap<&'v NodeName, BTreeMap<u8, IpAddr>>;
 
 /// Finds the addresses; `None` if any of them can't be told.
-pub(super) fn choose<'v>(file: &ClusterFile, view: &View, standing: &Standing<'v>, report: &mut Report) -> Option<Addresses<'v>> {
+pub(super) fn choose<'v>(
+    file: &ClusterFile,
+    view: &View,
+    standing: &Standing<'v>,
+    report: &mut Report,
+) -> Option<Addresses<'v>> {
     let mut found = Addresses::new();
     let mut complete = existing_fits(file, standing, report);
     for node in standing.bare.keys() {
@@ -47,7 +52,10 @@ fn count(file: &ClusterFile) -> u8 {
 /// is what is meant where it is among several.
 pub(super) fn candidates(file: &ClusterFile, node: &NodeName, network: &Network, link: u8) -> BTreeSet<IpAddr> {
     let own = file.nodes.get(node).map(|n| n.address.value);
-    let usable: BTreeSet<IpAddr> = in_link(file, network, own, link).filter(|(i, _)| works(i)).map(|(_, a)| a).collect();
+    let usable: BTreeSet<IpAddr> = in_link(file, network, own, link)
+        .filter(|(i, _)| works(i))
+        .map(|(_, a)| a)
+        .collect();
     match own {
         Some(own) if usable.contains(&own) => BTreeSet::from([own]),
         _ => usable,
@@ -73,33 +81,63 @@ fn works(interface: &Interface) -> bool {
 }
 
 fn state(interface: &Interface) -> &'static str {
-    if interface.up { "sees no link: no cable, or the other end is down" } else { "is down" }
+    if interface.up {
+        "sees no link: no cable, or the other end is down"
+    } else {
+        "is down"
+    }
 }
 
 /// The server's own address must be on it: it is what other members will call it by.
 fn own_address(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut Report) -> bool {
     let Some(spec) = file.nodes.get(node) else { return false };
     let address = spec.address.value;
-    let carriers: Vec<&Interface> = network.addresses().filter(|(_, a)| a.address == address).map(|(i, _)| i).collect();
+    let carriers: Vec<&Interface> = network
+        .addresses()
+        .filter(|(_, a)| a.address == address)
+        .map(|(i, _)| i)
+        .collect();
     if carriers.iter().any(|i| works(i)) {
         return true;
     }
     let (message, next) = match carriers.first() {
         None => {
-            let there = in_a_row(network.addresses().filter(|(i, _)| works(i)).map(|(_, a)| a.address).collect::<BTreeSet<_>>());
-            (format!("{node} has no address {address}; it has {there}"), "write the address that the server has, or give it this one".to_owned())
+            let there = in_a_row(
+                network
+                    .addresses()
+                    .filter(|(i, _)| works(i))
+                    .map(|(_, a)| a.address)
+                    .collect::<BTreeSet<_>>(),
+            );
+            (
+                format!("{node} has no address {address}; it has {there}"),
+                "write the address that the server has, or give it this one".to_owned(),
+            )
         }
-        Some(i) => (format!("{node} has {address} on {}, which {}", i.name, state(i)), format!("on {node}: ip link set {} up", i.name)),
+        Some(i) => (
+            format!("{node} has {address} on {}, which {}", i.name, state(i)),
+            format!("on {node}: ip link set {} up", i.name),
+        ),
     };
-    report.tell(Finding::new(Code::AddressNotOnNode, node.as_str(), message, next).at(Some(spec.address.place.clone())));
+    report
+        .tell(Finding::new(Code::AddressNotOnNode, node.as_str(), message, next).at(Some(spec.address.place.clone())));
     false
 }
 
-fn of_node(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut Report) -> Option<BTreeMap<u8, IpAddr>> {
+fn of_node(
+    file: &ClusterFile,
+    node: &NodeName,
+    network: &Network,
+    report: &mut Report,
+) -> Option<BTreeMap<u8, IpAddr>> {
     let mut links = BTreeMap::new();
     for number in 0..count(file) {
         let candidates: Vec<IpAddr> = candidates(file, node, network, number).into_iter().collect();
-        let place = file.cluster.links.get(usize::from(number)).map(|l| (l.value, l.place.clone()));
+        let place = file
+            .cluster
+            .links
+            .get(usize::from(number))
+            .map(|l| (l.value, l.place.clone()));
         match (candidates.as_slice(), place) {
             ([address], _) => {
                 links.insert(number, *address);
@@ -117,7 +155,11 @@ fn of_node(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut 
                         )
                     }
                     Some((i, address)) => (
-                        format!("{node} has {address} in {net} (link {number}), but {} {}", i.name, state(i)),
+                        format!(
+                            "{node} has {address} in {net} (link {number}), but {} {}",
+                            i.name,
+                            state(i)
+                        ),
                         format!("on {node}: ip link show {}", i.name),
                     ),
                 };
@@ -127,7 +169,10 @@ fn of_node(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut 
                 Finding::new(
                     Code::AmbiguousAddress,
                     node.as_str(),
-                    format!("{node} has several addresses in {net} (link {number}): {}", in_a_row(several)),
+                    format!(
+                        "{node} has several addresses in {net} (link {number}): {}",
+                        in_a_row(several)
+                    ),
                     "name a narrower network in which each server has one address, or remove the other addresses",
                 )
                 .at(Some(place)),
@@ -146,7 +191,10 @@ fn no_two_alike(file: &ClusterFile, standing: &Standing<'_>, found: &Addresses<'
             owners.entry(address).or_default().insert(name.clone());
         }
     }
-    for (node, address) in found.iter().flat_map(|(node, links)| links.values().map(move |a| (node, *a))) {
+    for (node, address) in found
+        .iter()
+        .flat_map(|(node, links)| links.values().map(move |a| (node, *a)))
+    {
         owners.entry(address).or_default().insert(node.to_string());
     }
     let mut unique = true;
@@ -165,13 +213,19 @@ fn no_two_alike(file: &ClusterFile, standing: &Standing<'_>, found: &Addresses<'
 /// A joiner must come with exactly the links that the cluster has, in the same networks; changing the links of a cluster is
 /// another matter.
 fn existing_fits(file: &ClusterFile, standing: &Standing<'_>, report: &mut Report) -> bool {
-    let Some(member) = standing.any_member() else { return true };
+    let Some(member) = standing.any_member() else {
+        return true;
+    };
     let joins = !standing.bare.is_empty();
     if file.links_by_address() && !joins {
         return true;
     }
     let cluster = &file.cluster.name;
-    let there: BTreeSet<u8> = member.configured.iter().flat_map(|n| n.addresses.keys().copied()).collect();
+    let there: BTreeSet<u8> = member
+        .configured
+        .iter()
+        .flat_map(|n| n.addresses.keys().copied())
+        .collect();
     let wanted: BTreeSet<u8> = (0..count(file)).collect();
     if there != wanted {
         let place = file.cluster.links.last().map_or(&cluster.place, |l| &l.place);
@@ -187,7 +241,11 @@ fn existing_fits(file: &ClusterFile, standing: &Standing<'_>, report: &mut Repor
         return false;
     }
     let mut fits = true;
-    for (node, number, text) in member.configured.iter().flat_map(|n| n.addresses.iter().map(move |(i, a)| (&n.name, *i, a))) {
+    for (node, number, text) in member
+        .configured
+        .iter()
+        .flat_map(|n| n.addresses.iter().map(move |(i, a)| (&n.name, *i, a)))
+    {
         fits &= fits_link(file, node, number, text, Weight::needed_if(joins), report);
     }
     fits
@@ -196,16 +254,35 @@ fn existing_fits(file: &ClusterFile, standing: &Standing<'_>, report: &mut Repor
 fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, joins: Weight, report: &mut Report) -> bool {
     let Ok(address) = text.parse::<IpAddr>() else {
         if let Ok(node) = NodeName::new(node) {
-            let unknown = Unknown::new(UnknownKind::Unparsable, format!("corosync.conf has the name `{text}` for it, not an address"));
-            report.weigh(joins, facet_unknown(&node, FacetName::Cluster, &format!("network of link {number}"), &unknown));
+            let unknown = Unknown::new(
+                UnknownKind::Unparsable,
+                format!("corosync.conf has the name `{text}` for it, not an address"),
+            );
+            report.weigh(
+                joins,
+                facet_unknown(
+                    &node,
+                    FacetName::Cluster,
+                    &format!("network of link {number}"),
+                    &unknown,
+                ),
+            );
         }
         return false;
     };
     let link = file.cluster.links.get(usize::from(number));
-    let own = file.nodes.iter().find(|(n, _)| n.as_str() == node).map(|(_, spec)| &spec.address);
+    let own = file
+        .nodes
+        .iter()
+        .find(|(n, _)| n.as_str() == node)
+        .map(|(_, spec)| &spec.address);
     let (fits, wanted, place) = match (link, own) {
         (Some(link), _) => (link.value.contains(&address), link.value.to_string(), &link.place),
-        (None, Some(own)) => (own.value == address, format!("its own address {}", own.value), &own.place),
+        (None, Some(own)) => (
+            own.value == address,
+            format!("its own address {}", own.value),
+            &own.place,
+        ),
         (None, None) => return true,
     };
     if !fits {

@@ -46,7 +46,10 @@ impl<'v> Standing<'v> {
 }
 
 pub(super) fn standing<'v>(file: &'v ClusterFile, view: &'v View, report: &mut Report) -> Standing<'v> {
-    let mut standing = Standing { clear: true, ..Standing::default() };
+    let mut standing = Standing {
+        clear: true,
+        ..Standing::default()
+    };
     for (node, spec) in &file.nodes {
         let Some(seen) = view.nodes.get(node) else {
             standing.clear = false;
@@ -73,10 +76,12 @@ pub(super) fn standing<'v>(file: &'v ClusterFile, view: &'v View, report: &mut R
             Ok(cluster) => standing.place(file, node, cluster, report),
         }
     }
-    let unseen = standing.others(file, view, report);
+    let unseen = standing.others(file, view);
     for member in standing.inside.values() {
         standing.roster.extend(member.nodes.iter().map(|n| n.name.as_str()));
-        standing.roster.extend(member.configured.iter().map(|n| n.name.as_str()));
+        standing
+            .roster
+            .extend(member.configured.iter().map(|n| n.name.as_str()));
     }
     standing.tell_unseen(file, unseen, report);
     standing.agree(file, report);
@@ -112,22 +117,17 @@ impl<'v> Standing<'v> {
     }
 
     /// Takes in what enrolled servers that the file does not name say of themselves; returns those that say nothing.
-    fn others(&mut self, file: &ClusterFile, view: &'v View, report: &mut Report) -> Vec<(&'v NodeName, &'v Unknown, bool)> {
+    fn others(&mut self, file: &ClusterFile, view: &'v View) -> Vec<(&'v NodeName, &'v Unknown, bool)> {
         let mut unseen = Vec::new();
         for (node, seen) in view.nodes.iter().filter(|(node, _)| !file.nodes.contains_key(*node)) {
-            report.tell(Finding::new(
-                Code::NodeNotInFile,
-                node.as_str(),
-                format!("{node} is enrolled, but the cluster file does not name it; it is left alone"),
-                format!("add [nodes.{node}] to the cluster file if Quorate is to manage it"),
-            ));
             match &seen.observation {
                 Err(unknown) => unseen.push((node, unknown, false)),
                 Ok(observation) => match observation.cluster.get() {
                     Err(unknown) => unseen.push((node, unknown, true)),
-                    Ok(Cluster { membership: Membership::Member(member), .. })
-                        if member.cluster == file.cluster.name.value.as_str() =>
-                    {
+                    Ok(Cluster {
+                        membership: Membership::Member(member),
+                        ..
+                    }) if member.cluster == file.cluster.name.value.as_str() => {
                         self.inside.insert(node, member);
                     }
                     Ok(_) => {}
@@ -144,8 +144,11 @@ impl<'v> Standing<'v> {
             let matters = !self.founded() || self.roster.contains(node.as_str());
             let weight = Weight::needed_if(matters && !self.bare.is_empty());
             self.clear &= weight == Weight::Told;
-            let finding =
-                if answers { facet_unknown(node, FacetName::Cluster, "membership", unknown) } else { unreachable(file, node, unknown) };
+            let finding = if answers {
+                facet_unknown(node, FacetName::Cluster, "membership", unknown)
+            } else {
+                unreachable(file, node, unknown)
+            };
             report.weigh(weight, finding);
         }
     }
@@ -155,9 +158,14 @@ impl<'v> Standing<'v> {
         let cluster = &file.cluster.name.value;
         let mut camps: BTreeMap<BTreeSet<&str>, Vec<&NodeName>> = BTreeMap::new();
         for (node, member) in &self.inside {
-            camps.entry(member.nodes.iter().map(|n| n.name.as_str()).collect()).or_default().push(node);
+            camps
+                .entry(member.nodes.iter().map(|n| n.name.as_str()).collect())
+                .or_default()
+                .push(node);
         }
-        let strange = camps.iter().any(|(seen, by)| by.iter().any(|node| !seen.contains(node.as_str())));
+        let strange = camps
+            .iter()
+            .any(|(seen, by)| by.iter().any(|node| !seen.contains(node.as_str())));
         if camps.len() > 1 || strange {
             self.clear = false;
             let mut told: Vec<String> = camps
@@ -186,9 +194,21 @@ impl<'v> Standing<'v> {
         }
     }
 
-    /// Members that the file does not name: left alone, but their word is needed before others join them.
+    /// What the file does not name is left alone; but the word of members among it is needed before others join them.
     fn strangers(&mut self, file: &ClusterFile, view: &View, report: &mut Report) {
         let cluster = &file.cluster.name.value;
+        for node in view
+            .nodes
+            .keys()
+            .filter(|n| !file.nodes.contains_key(*n) && !self.roster.contains(n.as_str()))
+        {
+            report.tell(Finding::new(
+                Code::NodeNotInFile,
+                node.as_str(),
+                format!("{node} is enrolled, but the cluster file does not name it; it is left alone"),
+                format!("add [nodes.{node}] to the cluster file if Quorate is to manage it"),
+            ));
+        }
         let named = |name: &str| file.nodes.keys().any(|n| n.as_str() == name);
         let strangers: Vec<&str> = self.roster.iter().copied().filter(|name| !named(name)).collect();
         for name in strangers {
@@ -208,18 +228,26 @@ impl<'v> Standing<'v> {
                 report.tell(Finding::new(
                     Code::NodeNotEnrolled,
                     name,
-                    format!("{name} is a member of {cluster} and not enrolled: whether it agrees to a join can't be seen"),
+                    format!(
+                        "{name} is a member of {cluster} and not enrolled: whether it agrees to a join can't be seen"
+                    ),
                     NodeName::new(name).map_or_else(
                         |error| format!("{error}; joins into this cluster have to be made by hand"),
                         |name| format!("quorate node invite {cluster}/{name} --address ADDRESS"),
                     ),
                 ));
-            } else if view.nodes.iter().any(|(n, v)| n.as_str() == name && v.observation.as_ref().is_ok_and(|o| o.cluster.is_known())) {
+            } else if view
+                .nodes
+                .iter()
+                .any(|(n, v)| n.as_str() == name && v.observation.as_ref().is_ok_and(|o| o.cluster.is_known()))
+            {
                 report.tell(Finding::new(
                     Code::SplitMembership,
                     name,
                     format!("{cluster} counts {name} among its members, but {name} is not in it by its own word"),
-                    format!("on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"),
+                    format!(
+                        "on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"
+                    ),
                 ));
             }
         }
@@ -241,7 +269,10 @@ fn unreachable(file: &ClusterFile, node: &NodeName, unknown: &Unknown) -> Findin
         Code::NodeUnreachable,
         node.as_str(),
         format!("nothing is known of {node}: {}", unknown.reason),
-        format!("on {node}: systemctl status quorate-agent; then: quorate node show {}/{node}", file.cluster.name.value),
+        format!(
+            "on {node}: systemctl status quorate-agent; then: quorate node show {}/{node}",
+            file.cluster.name.value
+        ),
     )
 }
 
@@ -250,7 +281,9 @@ fn other_host_name(file: &ClusterFile, node: &NodeName, hostname: &str) -> Findi
     Finding::new(
         Code::HostNameDiffers,
         node.as_str(),
-        format!("the server that is enrolled as {node} calls itself {hostname}; that is the name it would have in the cluster"),
+        format!(
+            "the server that is enrolled as {node} calls itself {hostname}; that is the name it would have in the cluster"
+        ),
         format!("enrol it as {cluster}/{hostname} and write [nodes.{hostname}], or rename the server before it joins"),
     )
 }

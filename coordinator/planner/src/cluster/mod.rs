@@ -27,7 +27,7 @@ pub(crate) fn plan(file: &ClusterFile, view: &View, report: &mut Report) -> Vec<
     let creator = preflight::check(file, view, &standing, report);
     health::shape(file, &standing, report);
 
-    match (standing.clear, addresses, creator) {
+    match (standing.clear && !report.blind(), addresses, creator) {
         (true, Some(addresses), Some(founder)) => steps::build(file, &standing, &addresses, founder),
         _ => Vec::new(),
     }

@@ -26,7 +26,12 @@ pub(super) enum Founder<'v> {
 }
 
 /// Checks every server that is to become a member; tells who founds the cluster, or `None` if that can't be told.
-pub(super) fn check<'v>(file: &ClusterFile, view: &View, standing: &Standing<'v>, report: &mut Report) -> Option<Founder<'v>> {
+pub(super) fn check<'v>(
+    file: &ClusterFile,
+    view: &View,
+    standing: &Standing<'v>,
+    report: &mut Report,
+) -> Option<Founder<'v>> {
     for (node, cluster) in &standing.bare {
         leftovers(node, cluster, report);
         if cluster.pmxcfs != Pmxcfs::Writable {
@@ -53,8 +58,14 @@ fn leftovers(node: &NodeName, cluster: &Cluster, report: &mut Report) {
     report.tell(Finding::new(
         Code::NodeHasLeftovers,
         node.as_str(),
-        format!("{node} is in no cluster, but has {}: the rest of an earlier cluster or of an unfinished join", in_a_row(&files)),
-        format!("if {node} was taken out of that cluster for good: on {node}, systemctl stop corosync; rm {}", files.join(" ")),
+        format!(
+            "{node} is in no cluster, but has {}: the rest of an earlier cluster or of an unfinished join",
+            in_a_row(&files)
+        ),
+        format!(
+            "if {node} was taken out of that cluster for good: on {node}, systemctl stop corosync; rm {}",
+            files.join(" ")
+        ),
     ));
 }
 
@@ -64,9 +75,18 @@ fn own_name(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut
     let wanted = spec.address.value;
     let name = match network.own_name.get() {
         Ok(name) => name,
-        Err(unknown) => return report.tell(facet_unknown(node, FacetName::Network, "what the own name resolves to", unknown)),
+        Err(unknown) => {
+            return report.tell(facet_unknown(
+                node,
+                FacetName::Network,
+                "what the own name resolves to",
+                unknown,
+            ));
+        }
     };
-    let hosts = format!("in /etc/hosts on {node}, have one line for the name: {wanted} {node}; then: systemctl restart pve-cluster");
+    let hosts = format!(
+        "in /etc/hosts on {node}, have one line for the name: {wanted} {node}; then: systemctl restart pve-cluster"
+    );
     let (message, place) = match name.usable() {
         Some(address) if address == wanted => return,
         Some(address) => (
@@ -77,9 +97,20 @@ fn own_name(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut
             Some(spec.address.place.clone()),
         ),
         None if name.addresses.is_empty() => (format!("{node} can't resolve its own name `{}`", name.name), None),
-        None => (format!("{node} resolves its own name `{}` to {} only", name.name, in_a_row(&name.addresses)), None),
+        None => (
+            format!(
+                "{node} resolves its own name `{}` to {} only",
+                name.name,
+                in_a_row(&name.addresses)
+            ),
+            None,
+        ),
     };
-    let next = if place.is_some() { format!("{hosts}; or write the address that it resolves to into the cluster file") } else { hosts };
+    let next = if place.is_some() {
+        format!("{hosts}; or write the address that it resolves to into the cluster file")
+    } else {
+        hosts
+    };
     report.tell(Finding::new(Code::NameDoesNotResolve, node.as_str(), message, next).at(place));
 }
 
@@ -97,17 +128,30 @@ fn guests<'v>(file: &ClusterFile, view: &View, standing: &Standing<'v>, report: 
     let cluster = &file.cluster.name.value;
     if standing.founded() {
         for (node, guests) in with {
-            report.tell(must_not_have_guests(node, guests, &format!("a server that joins {cluster} must have none")));
+            report.tell(must_not_have_guests(
+                node,
+                guests,
+                &format!("a server that joins {cluster} must have none"),
+            ));
         }
         return seen.then_some(Founder::Exists);
     }
     match with.as_slice() {
-        [] => standing.bare.keys().next().filter(|_| seen).map(|node| Founder::Creates { node, has_guests: false }),
+        [] => standing
+            .bare
+            .keys()
+            .next()
+            .filter(|_| seen)
+            .map(|node| Founder::Creates {
+                node,
+                has_guests: false,
+            }),
         [(node, _)] => seen.then_some(Founder::Creates { node, has_guests: true }),
         several => {
             let names = in_a_row(several.iter().map(|(node, _)| node));
             for (node, guests) in several {
-                let rule = format!("{names} have guests, and only the one server that creates {cluster} may keep its own");
+                let rule =
+                    format!("{names} have guests, and only the one server that creates {cluster} may keep its own");
                 report.tell(must_not_have_guests(node, guests, &rule));
             }
             None

@@ -20,7 +20,9 @@ const FAST_MBPS: u32 = 10_000;
 pub(super) fn of_first_link(file: &ClusterFile, view: &View, standing: &Standing<'_>, report: &mut Report) {
     for node in file.nodes.keys() {
         let weight = Weight::needed_if(standing.bare.contains_key(node));
-        let Some(network) = report.facet(view, node, FacetName::Network, weight, |o| &o.network) else { continue };
+        let Some(network) = report.facet(view, node, FacetName::Network, weight, |o| &o.network) else {
+            continue;
+        };
         let candidates = links::candidates(file, node, network, 0);
         if let [address] = candidates.into_iter().collect::<Vec<_>>().as_slice() {
             report.tell_speed(node, network, *address);
@@ -30,13 +32,27 @@ pub(super) fn of_first_link(file: &ClusterFile, view: &View, standing: &Standing
 
 impl Report {
     fn tell_speed(&mut self, node: &NodeName, network: &Network, address: IpAddr) {
-        let Some(interface) = network.interfaces.iter().find(|i| i.addresses.iter().any(|a| a.address == address)) else { return };
+        let Some(interface) = network
+            .interfaces
+            .iter()
+            .find(|i| i.addresses.iter().any(|a| a.address == address))
+        else {
+            return;
+        };
         let ports = ports(network, interface);
-        let slowest = ports.iter().filter(|p| p.carrier != Some(false)).filter_map(|p| p.speed_mbps.map(|s| (s, p))).min_by_key(|(s, _)| *s);
+        let slowest = ports
+            .iter()
+            .filter(|p| p.carrier != Some(false))
+            .filter_map(|p| p.speed_mbps.map(|s| (s, p)))
+            .min_by_key(|(s, _)| *s);
         match slowest {
             Some((speed, _)) if speed >= FAST_MBPS => {}
             Some((speed, port)) => {
-                let via = if port.name == interface.name { String::new() } else { format!(" (below {})", interface.name) };
+                let via = if port.name == interface.name {
+                    String::new()
+                } else {
+                    format!(" (below {})", interface.name)
+                };
                 self.tell(Finding::new(
                     Code::LinkSlow,
                     node.as_str(),
@@ -48,7 +64,10 @@ impl Report {
                 let mut finding = Finding::new(
                     Code::LinkSlow,
                     node.as_str(),
-                    format!("how fast link 0 of {node} is can't be told: {} shows no port with a speed", interface.name),
+                    format!(
+                        "how fast link 0 of {node} is can't be told: {} shows no port with a speed",
+                        interface.name
+                    ),
                     format!("on {node}: ethtool on the port that {} uses", interface.name),
                 );
                 finding.severity = Severity::Note;
@@ -70,7 +89,12 @@ fn ports<'n>(network: &'n Network, interface: &'n Interface) -> Vec<&'n Interfac
         match next.kind {
             InterfaceKind::Physical => ports.push(next),
             InterfaceKind::Bridge | InterfaceKind::Bond => {
-                open.extend(network.interfaces.iter().filter(|i| i.master.as_deref() == Some(&next.name)));
+                open.extend(
+                    network
+                        .interfaces
+                        .iter()
+                        .filter(|i| i.master.as_deref() == Some(&next.name)),
+                );
             }
             // The kernel's usual names of VLANs: PARENT.ID.
             InterfaceKind::Vlan => {

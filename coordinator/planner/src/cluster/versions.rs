@@ -16,7 +16,9 @@ use crate::versions::{Knowledge, knowledge};
 pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Weight, report: &mut Report) {
     let mut versions: BTreeMap<&NodeName, &PveVersion> = BTreeMap::new();
     for node in standing.concerned(file) {
-        let Some(system) = report.facet(view, node, FacetName::System, changes, |o| &o.system) else { continue };
+        let Some(system) = report.facet(view, node, FacetName::System, changes, |o| &o.system) else {
+            continue;
+        };
         match system.pve.get() {
             Err(unknown) => report.weigh(changes, facet_unknown(node, FacetName::System, "PVE version", unknown)),
             Ok(None) => report.tell(Finding::new(
@@ -37,7 +39,10 @@ pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, 
 fn majors(file: &ClusterFile, versions: &BTreeMap<&NodeName, &PveVersion>, changes: Weight, report: &mut Report) {
     let mut by_major: BTreeMap<Option<u32>, Vec<String>> = BTreeMap::new();
     for (node, version) in versions {
-        by_major.entry(version.major()).or_default().push(format!("{node} ({})", version.manager));
+        by_major
+            .entry(version.major())
+            .or_default()
+            .push(format!("{node} ({})", version.manager));
     }
     if by_major.len() < 2 {
         return;
@@ -49,7 +54,10 @@ fn majors(file: &ClusterFile, versions: &BTreeMap<&NodeName, &PveVersion>, chang
             Code::VersionsDiffer,
             file.cluster.name.value.as_str(),
             format!("the servers run different PVE releases: {}", groups.join("; ")),
-            format!("upgrade the older ones first, or accept it with --accept {}", Code::VersionsDiffer.as_str()),
+            format!(
+                "upgrade the older ones first, or accept it with --accept {}",
+                Code::VersionsDiffer.as_str()
+            ),
         ),
     );
 }
@@ -66,7 +74,10 @@ fn known(versions: &BTreeMap<&NodeName, &PveVersion>, changes: Weight, report: &
                     Code::VersionUntested,
                     node.as_str(),
                     format!("{node} runs PVE {}, of which Quorate knows nothing", version.manager),
-                    format!("if it shall be changed all the same: --accept {}", Code::VersionUntested.as_str()),
+                    format!(
+                        "if it shall be changed all the same: --accept {}",
+                        Code::VersionUntested.as_str()
+                    ),
                 ),
             ),
         }
@@ -76,7 +87,10 @@ fn known(versions: &BTreeMap<&NodeName, &PveVersion>, changes: Weight, report: &
         let mut finding = Finding::new(
             Code::VersionUntested,
             "",
-            format!("{} run PVE{release}, whose tools Quorate knows from their source only", in_a_row(nodes)),
+            format!(
+                "Quorate knows the tools of PVE{release} (on {}) from their source only",
+                in_a_row(nodes)
+            ),
             "",
         );
         finding.severity = Severity::Note;

@@ -8,25 +8,90 @@ use crate::v1;
 
 facet!(Disks = v1::DisksFacet: v1::disks_facet::State);
 message!(Disks = v1::Disks { disks });
-message!(Disk = v1::Disk {
-    path, by_id, wwn, serial, model, vendor, size, rotational, transport, hctl, read_only, removable,
-    partition_table, fstype, controller, raid_level, partitions, holders, smart, verdicts,
-});
-message!(Controller = v1::Controller { pci_address, driver, class });
-message!(Partition = v1::Partition { path, size, parttype, fstype, mountpoints });
+message!(
+    Disk = v1::Disk {
+        path,
+        by_id,
+        wwn,
+        serial,
+        model,
+        vendor,
+        size,
+        rotational,
+        transport,
+        hctl,
+        read_only,
+        removable,
+        partition_table,
+        fstype,
+        controller,
+        raid_level,
+        partitions,
+        holders,
+        smart,
+        verdicts,
+    }
+);
+message!(
+    Controller = v1::Controller {
+        pci_address,
+        driver,
+        class
+    }
+);
+message!(
+    Partition = v1::Partition {
+        path,
+        size,
+        parttype,
+        fstype,
+        mountpoints
+    }
+);
 
-choice!(HolderKind = v1::holder::Kind {
-    PartitionTable, FileSystem, Mounted, Lvm, Md, Zfs, CephOsd, Swap, Luks, Multipath, Bcache, DeviceMapper,
-    OtherSignature,
-});
+choice!(
+    HolderKind = v1::holder::Kind {
+        PartitionTable,
+        FileSystem,
+        Mounted,
+        Lvm,
+        Md,
+        Zfs,
+        CephOsd,
+        Swap,
+        Luks,
+        Multipath,
+        Bcache,
+        DeviceMapper,
+        OtherSignature,
+    }
+);
 message!(Holder = v1::Holder { device, kind, name });
 
 facet!(Smart = v1::SmartFacet: v1::smart_facet::State);
-message!(Smart = v1::Smart { passed, wear_percent, temperature, power_on_hours, bad_sectors });
+message!(
+    Smart = v1::Smart {
+        passed,
+        wear_percent,
+        temperature,
+        power_on_hours,
+        bad_sectors
+    }
+);
 
 choice!(Role = v1::role_verdict::Role { Zfs, Osd });
-choice!(ReasonKind = v1::reason::Kind {
-    InUse, Leftover, RaidVolume, MaybeRaid, Removable, ReadOnly, TooSmall, Failing, NoIdentity,
-});
+choice!(
+    ReasonKind = v1::reason::Kind {
+        InUse,
+        Leftover,
+        RaidVolume,
+        MaybeRaid,
+        Removable,
+        ReadOnly,
+        TooSmall,
+        Failing,
+        NoIdentity,
+    }
+);
 message!(Reason = v1::Reason { kind, text });
 message!(Verdict = v1::RoleVerdict { role, against, notes });

@@ -11,5 +11,23 @@ use quorate_model::observation::{FacetName, Observation};
 use super::{ConvertError, Wire, field};
 use crate::v1;
 
-choice!(FacetName = v1::FacetName { System, Disks, Network, Cluster, Guests });
-message!(Observation = v1::Observation { hostname, observed_at, system, disks, network, cluster, guests });
+choice!(
+    FacetName = v1::FacetName {
+        System,
+        Disks,
+        Network,
+        Cluster,
+        Guests
+    }
+);
+message!(
+    Observation = v1::Observation {
+        hostname,
+        observed_at,
+        system,
+        disks,
+        network,
+        cluster,
+        guests
+    }
+);

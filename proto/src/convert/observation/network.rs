@@ -7,8 +7,29 @@ use crate::v1;
 
 facet!(Network = v1::NetworkFacet: v1::network_facet::State);
 message!(Network = v1::Network { interfaces, own_name });
-choice!(InterfaceKind = v1::interface::Kind { Physical, Bridge, Bond, Vlan, Other });
-message!(Interface = v1::Interface { name, kind, mac, mtu, up, carrier, speed_mbps, duplex, master, addresses });
+choice!(
+    InterfaceKind = v1::interface::Kind {
+        Physical,
+        Bridge,
+        Bond,
+        Vlan,
+        Other
+    }
+);
+message!(
+    Interface = v1::Interface {
+        name,
+        kind,
+        mac,
+        mtu,
+        up,
+        carrier,
+        speed_mbps,
+        duplex,
+        master,
+        addresses
+    }
+);
 message!(InterfaceAddress = v1::InterfaceAddress { address, prefix });
 facet!(NameResolution = v1::NameResolutionFacet: v1::name_resolution_facet::State);
 message!(NameResolution = v1::NameResolution { name, addresses });

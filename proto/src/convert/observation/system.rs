@@ -6,18 +6,54 @@ use super::{ConvertError, Wire, field};
 use crate::v1;
 
 facet!(System = v1::SystemFacet: v1::system_facet::State);
-message!(System = v1::System {
-    pve, os, kernel, boot_id, uptime_seconds, cpu, memory, clock, reboot_needed, agent,
-});
+message!(
+    System = v1::System {
+        pve,
+        os,
+        kernel,
+        boot_id,
+        uptime_seconds,
+        cpu,
+        memory,
+        clock,
+        reboot_needed,
+        agent,
+    }
+);
 message!(Cpu = v1::Cpu { model, threads, load });
-message!(Memory = v1::Memory { total, available, swap_total, swap_free });
-message!(AgentState = v1::AgentState { version, memory, uptime_seconds });
+message!(
+    Memory = v1::Memory {
+        total,
+        available,
+        swap_total,
+        swap_free
+    }
+);
+message!(
+    AgentState = v1::AgentState {
+        version,
+        memory,
+        uptime_seconds
+    }
+);
 message!(ClockState = v1::ClockState { now, synchronised });
 facet!(ClockSync = v1::ClockSyncFacet: v1::clock_sync_facet::State);
-message!(ClockSync = v1::ClockSync { synchronised, source, offset_seconds });
+message!(
+    ClockSync = v1::ClockSync {
+        synchronised,
+        source,
+        offset_seconds
+    }
+);
 
 facet!(Option<PveVersion> = v1::PveFacet: v1::pve_facet::State);
-message!(PveVersion = v1::PveVersion { manager, repoid, running_kernel });
+message!(
+    PveVersion = v1::PveVersion {
+        manager,
+        repoid,
+        running_kernel
+    }
+);
 
 /// That a server is no PVE server is said, not left out.
 impl Wire<v1::Pve> for Option<PveVersion> {

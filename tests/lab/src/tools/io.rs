@@ -117,10 +117,11 @@ impl Io {
                 let rest: Vec<u8> = stdin.buffer.drain(..).collect();
                 return Ok((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
             }
-            let mut terminated = self.terminated.clone();
+            let (mut terminated, mut gone) = (self.terminated.clone(), self.gone.clone());
             let chunk = tokio::select! {
                 chunk = stdin.chunks.recv() => chunk,
                 _ = terminated.wait_for(|yes| *yes) => return Err(Stop::Terminated),
+                _ = gone.wait_for(|yes| *yes) => return Err(Stop::Gone),
             };
             match chunk {
                 Some(bytes) if bytes.is_empty() => stdin.ended = true,

@@ -63,7 +63,6 @@ pub(crate) struct Replica {
     pub(crate) ips: BTreeMap<String, Ipv4Addr>,
     /// `file-corosync_conf`: held until then at the longest.
     pub(crate) lock_until: Option<SimTime>,
-    pub(crate) cluster_name: String,
 }
 
 #[derive(Debug, Clone)]
@@ -180,15 +179,19 @@ pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<St
     for dir in ["priv/", "priv/lock/", "ha/", "firewall/", "mapping/", "nodes/"] {
         put(dir, String::new());
     }
+    if let Some(conf) = &replica.conf {
+        put("corosync.conf", conf.render());
+    }
+    // A database that was just made holds nothing else.
+    if replica.certificates.is_empty() {
+        return files;
+    }
     put("storage.cfg", STORAGE.to_owned());
     put("datacenter.cfg", "keyboard: en-us\n".to_owned());
     put("user.cfg", "user:root@pam:1:0:::root@lab.example::\n".to_owned());
     put("authkey.pub", replica.keys.public_text());
     put("priv/authkey.key", replica.keys.private_text());
     put("pve-root-ca.pem", replica.certificates.values().next().map(|cert| cert.pem.clone()).unwrap_or_default());
-    if let Some(conf) = &replica.conf {
-        put("corosync.conf", conf.render());
-    }
     if replica.lock_until.is_some() {
         put("priv/lock/file-corosync_conf/", String::new());
     }

@@ -1,0 +1,238 @@
+//! The host as the agent sees it: its files through one root, its tools through one runner, its time by one clock.
+//!
+//! With a lab's root nothing outside of that folder can be read, not by `..`, not by a symbolic link, and also not when
+//! the agent runs as root.
+
+mod cache;
+mod patience;
+mod root;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_clock::Clock;
+use quorate_exec::{ExecError, Finished, Invocation, OsRunner, Runner, Tools};
+use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::time::Timestamp;
+use quorate_tools::{CallError, ParseError};
+
+use cache::Cache;
+pub(crate) use cache::Circumstances;
+use patience::Patience;
+pub use root::{HostRoot, ReadError};
+
+/// Everything that observing and acting need of the machine.
+pub struct Host {
+    root: HostRoot,
+    tools: Tools,
+    runner: Arc<dyn Runner>,
+    clock: Clock,
+    started: Duration,
+    pmxcfs: Patience,
+    cache: Cache,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("root", &self.root).field("tools", &self.tools).finish_non_exhaustive()
+    }
+}
+
+/// How long a read below /etc/pve may take. Around a change of membership pmxcfs lets them wait, up to fifteen seconds;
+/// whoever waits for an observation rather hears that it is blocked.
+const PMXCFS_DEADLINE: Duration = Duration::from_secs(3);
+
+impl Host {
+    /// A host over its parts.
+    #[must_use]
+    pub fn new(root: HostRoot, tools: Tools, runner: Arc<dyn Runner>, clock: Clock) -> Self {
+        Self {
+            root,
+            tools,
+            runner,
+            started: clock.monotonic(),
+            pmxcfs: Patience::new(clock.clone(), PMXCFS_DEADLINE),
+            clock,
+            cache: Cache::default(),
+        }
+    }
+
+    /// The machine that this process runs on.
+    #[must_use]
+    pub fn real(clock: Clock) -> Self {
+        Self::new(HostRoot::real(), Tools::system(), Arc::new(OsRunner::new(clock.clone())), clock)
+    }
+
+    /// The root of all files.
+    #[must_use]
+    pub fn root(&self) -> &HostRoot {
+        &self.root
+    }
+
+    /// The host's tools.
+    #[must_use]
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// What runs the tools that read.
+    #[must_use]
+    pub fn runner(&self) -> &dyn Runner {
+        &*self.runner
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The host's wall time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.unix_micros())
+    }
+
+    /// How long this process has been at it.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.clock.since(self.started)
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Reads a text file. Files below /etc/pve are read on a thread of their own, so that a stalled pmxcfs stalls nobody
+    /// else.
+    ///
+    /// # Errors
+    /// As [`HostRoot::read_text`], and [`ReadError::Blocked`] when pmxcfs does not answer in time.
+    pub async fn read_text(&self, path: &str) -> Result<String, ReadError> {
+        let owned = path.to_owned();
+        self.on_files(path, move |root| root.read_text(&owned)).await
+    }
+
+    /// Reads a text file; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`read_text`](Self::read_text), but for a missing file.
+    pub async fn read_if_there(&self, path: &str) -> Result<Option<String>, ReadError> {
+        absent_is_none(self.read_text(path).await)
+    }
+
+    /// The permission bits of a file or folder; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`read_text`](Self::read_text), but for a missing file.
+    pub async fn mode(&self, path: &str) -> Result<Option<u32>, ReadError> {
+        let owned = path.to_owned();
+        absent_is_none(self.on_files(path, move |root| root.mode(&owned)).await)
+    }
+
+    async fn on_files<T: Send + 'static>(
+        &self,
+        path: &str,
+        read: impl FnOnce(&HostRoot) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        if !Path::new(path).starts_with("/etc/pve") {
+            return read(&self.root);
+        }
+        let root = self.root.clone();
+        let answer = self.pmxcfs.with(move || read(&root)).await;
+        answer.unwrap_or_else(|since| Err(ReadError::Blocked { path: path.to_owned(), since }))
+    }
+
+    /// Runs a tool and returns all that it left behind, whatever its exit.
+    ///
+    /// # Errors
+    /// When it is not installed, did not end in time, or could not be run.
+    pub async fn run(&self, call: Result<Invocation, CallError>) -> Result<Finished, Unknown> {
+        let invocation = call.map_err(|error| match error {
+            CallError::Missing(missing) => Unknown::new(UnknownKind::ToolMissing, missing.to_string()),
+            CallError::Invalid(invalid) => Unknown::new(UnknownKind::Failed, invalid.to_string()),
+        })?;
+        self.runner.run(&invocation).await.map_err(|error| {
+            let kind = match &error {
+                ExecError::NotFound { .. } => UnknownKind::ToolMissing,
+                ExecError::DeadlinePassed { .. } | ExecError::Abandoned { .. } => UnknownKind::TimedOut,
+                _ => UnknownKind::Failed,
+            };
+            Unknown::new(kind, with_sources(&error))
+        })
+    }
+
+    /// Runs a tool that is believed only if it says that all is well.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and when its exit or its output's encoding is not as it should be.
+    pub async fn ask(&self, call: Result<Invocation, CallError>) -> Result<String, Unknown> {
+        let name = match &call {
+            Ok(invocation) => tool_name(invocation),
+            Err(_) => String::new(),
+        };
+        let finished = self.run(call).await?;
+        if finished.exit.is_success() { text(&name, &finished) } else { Err(complaint(&name, &finished)) }
+    }
+}
+
+/// Stdout as text.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn text(tool: &str, finished: &Finished) -> Result<String, Unknown> {
+    let unparsable = |error: quorate_exec::NotUtf8| Unknown::new(UnknownKind::Unparsable, format!("{tool}: {error}"));
+    finished.stdout_text().map(str::to_owned).map_err(unparsable)
+}
+
+/// A tool's failure in its own words.
+pub(crate) fn complaint(tool: &str, finished: &Finished) -> Unknown {
+    let stderr = finished.stderr_text();
+    let words = stderr.lines().map(str::trim).find(|line| !line.is_empty());
+    let reason = match words {
+        Some(words) => format!("{tool} failed ({}): {words}", finished.exit),
+        None => format!("{tool} failed ({})", finished.exit),
+    };
+    Unknown::new(UnknownKind::Failed, reason)
+}
+
+/// The name by which an administrator knows the tool that an invocation calls.
+fn tool_name(invocation: &Invocation) -> String {
+    let name = invocation.command().program().file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// What was not understood, as the reason why nothing is known.
+pub(crate) fn unparsable(error: ParseError) -> Unknown {
+    Unknown::new(UnknownKind::Unparsable, error.to_string())
+}
+
+/// What could not be read, as the reason why nothing is known.
+pub(crate) fn unreadable(error: ReadError) -> Unknown {
+    let kind = match &error {
+        ReadError::Blocked { .. } => UnknownKind::TimedOut,
+        ReadError::NotText { .. } => UnknownKind::Unparsable,
+        _ => UnknownKind::Failed,
+    };
+    Unknown::new(kind, with_sources(&error))
+}
+
+fn absent_is_none<T>(read: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(ReadError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        next = source.source();
+    }
+    text
+}

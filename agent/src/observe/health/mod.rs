@@ -1,0 +1,151 @@
+//! Steady health: what changes from second to second is read from files at each tick; what is dearer is observed when
+//! something shows that it changed, and otherwise now and then. So a tick costs less than a millisecond of processor time,
+//! and a tool that hangs holds up no tick.
+
+mod background;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_model::facet::{Facet, Unknown};
+use quorate_model::observation::{Cluster, Disk, Disks, Guest, Network, Observation, System};
+
+use super::{cluster, disks, finished, guests, hostname, network, system};
+use crate::host::{Host, unreadable};
+use background::Background;
+
+/// How often a facet is observed though nothing seems to have changed: links may break, SMART and speeds change silently.
+const NOW_AND_THEN: Duration = Duration::from_secs(60);
+
+/// Guests come and go without a sign elsewhere, and their list is one small file.
+const GUESTS: Duration = Duration::from_secs(10);
+
+/// How soon to look again after a facet could not be observed.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How long a tick waits for the membership's details: corosync's tools answer in some twenty milliseconds, and a change
+/// is then told whole. If they hang, the tick goes on without.
+const DETAILS: Duration = Duration::from_millis(250);
+
+/// Watches one host. Each tick returns what is new; a facet that is left out ("not asked for") is unchanged.
+#[derive(Debug)]
+pub struct HealthCollector {
+    host: Arc<Host>,
+    system: Background<System>,
+    last_system: Option<System>,
+    cluster: Background<Cluster>,
+    membership: Option<MembershipSigns>,
+    disks: Background<Disks>,
+    last_disks: Vec<Disk>,
+    partitions: Option<String>,
+    network: Background<Network>,
+    guests: Background<Vec<Guest>>,
+}
+
+/// What a change of membership or quorum cannot leave as it was.
+#[derive(Debug, Clone, PartialEq)]
+struct MembershipSigns {
+    members: Option<String>,
+    mode: Option<u32>,
+}
+
+impl HealthCollector {
+    /// Begins to watch: the first tick sets off everything.
+    #[must_use]
+    pub fn new(host: Arc<Host>) -> Self {
+        Self {
+            host,
+            system: Background::every(NOW_AND_THEN),
+            last_system: None,
+            cluster: Background::every(NOW_AND_THEN),
+            membership: None,
+            disks: Background::every(NOW_AND_THEN),
+            last_disks: Vec::new(),
+            partitions: None,
+            network: Background::every(NOW_AND_THEN),
+            guests: Background::every(GUESTS),
+        }
+    }
+
+    /// Looks once. Call it at the wanted interval. Needs a Tokio runtime.
+    pub async fn tick(&mut self) -> Observation {
+        let now = self.host.clock().monotonic();
+        let mut observation = Observation::empty(hostname(&self.host), self.host.now());
+        observation.cluster = self.cluster_facet(now).await;
+        observation.system = self.system_facet(now).await;
+        observation.disks = self.disks_facet(now).await;
+        let host = Arc::clone(&self.host);
+        observation.network = self.network.look(now, || async move { observed(&host, network::observe(&host).await) }).await;
+        let host = Arc::clone(&self.host);
+        observation.guests = self.guests.look(now, || async move { observed(&host, guests::observe(&host).await) }).await;
+        observation.observed_at = self.host.now();
+        observation
+    }
+
+    async fn cluster_facet(&mut self, now: Duration) -> Facet<Cluster> {
+        let signs = match membership_signs(&self.host).await {
+            Ok(signs) => signs,
+            // Whatever was known before may be over: say so at once, and look again as soon as it can be read.
+            Err(unknown) => {
+                self.membership = None;
+                return Facet::Unknown(unknown);
+            }
+        };
+        if self.membership.as_ref() != Some(&signs) {
+            self.membership = Some(signs);
+            self.cluster.hurry();
+        }
+        let host = Arc::clone(&self.host);
+        let work = || async move { observed(&host, cluster::observe(&host).await) };
+        self.cluster.look_and_wait(now, DETAILS, work).await
+    }
+
+    /// Load, memory and clock at every tick, the rest now and then.
+    async fn system_facet(&mut self, now: Duration) -> Facet<System> {
+        let host = Arc::clone(&self.host);
+        let work = || async move { observed(&host, system::observe(&host).await) };
+        let whole = match self.last_system {
+            None => self.system.look_and_wait(now, DETAILS, work).await,
+            Some(_) => self.system.look(now, work).await,
+        };
+        match (&whole, &mut self.last_system) {
+            (Facet::Known { value, .. }, last) => *last = Some(value.clone()),
+            (Facet::Unknown(unknown), Some(last)) if background::is_no_news(unknown) => {
+                let refreshed = system::refresh(&self.host, last).map(|()| last.clone());
+                return finished(&self.host, refreshed);
+            }
+            (Facet::Unknown(_), _) => {}
+        }
+        whole
+    }
+
+    async fn disks_facet(&mut self, now: Duration) -> Facet<Disks> {
+        // Sizes and names of all disks and partitions: whatever is plugged, pulled or partitioned changes it.
+        let partitions = self.host.root().read_text("/proc/partitions").ok();
+        if self.partitions != partitions {
+            self.partitions = partitions;
+            self.disks.hurry();
+        }
+        let (host, recent) = (Arc::clone(&self.host), self.last_disks.clone());
+        let work = || async move { observed(&host, disks::observe(&host, &recent).await) };
+        let facet = self.disks.look(now, work).await;
+        if let Facet::Known { value, .. } = &facet {
+            self.last_disks.clone_from(&value.disks);
+        }
+        facet
+    }
+}
+
+fn observed<T>(host: &Host, result: Result<T, Unknown>) -> Facet<T> {
+    finished(host, result)
+}
+
+async fn membership_signs(host: &Host) -> Result<MembershipSigns, Unknown> {
+    Ok(MembershipSigns {
+        members: host.read_if_there(cluster::MEMBERS).await.map_err(unreadable)?,
+        mode: host.mode("/etc/pve").await.map_err(unreadable)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Observing: what the host's files and tools say, facet by facet. Each facet fails alone, with its reason.
+
+mod cluster;
+mod disks;
+mod guests;
+pub mod health;
+mod network;
+mod system;
+
+use quorate_model::facet::{Facet, Unknown};
+use quorate_model::observation::{FacetName, Observation};
+
+use crate::host::Host;
+
+/// Observes the facets that are asked for, all at once; the others stay "not asked for".
+pub async fn observe(host: &Host, facets: &[FacetName]) -> Observation {
+    let asked = |facet| facets.contains(&facet);
+    let (system, disks, network, cluster, guests) = tokio::join!(
+        facet(host, asked(FacetName::System), system::observe(host)),
+        facet(host, asked(FacetName::Disks), disks::observe(host, &[])),
+        facet(host, asked(FacetName::Network), network::observe(host)),
+        facet(host, asked(FacetName::Cluster), cluster::observe(host)),
+        facet(host, asked(FacetName::Guests), guests::observe(host)),
+    );
+    let mut observation = Observation::empty(hostname(host), host.now());
+    observation.system = system;
+    observation.disks = disks;
+    observation.network = network;
+    observation.cluster = cluster;
+    observation.guests = guests;
+    observation
+}
+
+/// Awaits the work of a facet if it is asked for.
+async fn facet<T>(host: &Host, asked: bool, work: impl Future<Output = Result<T, Unknown>>) -> Facet<T> {
+    if !asked {
+        return Facet::not_asked();
+    }
+    finished(host, work.await)
+}
+
+/// A result as a facet, with the time at which it was there.
+fn finished<T>(host: &Host, result: Result<T, Unknown>) -> Facet<T> {
+    match result {
+        Ok(value) => Facet::known(value, host.now()),
+        Err(unknown) => Facet::Unknown(unknown),
+    }
+}
+
+/// The short host name, which is the node's name in PVE: the kernel's, cut at the first dot. Empty if it can't be read.
+#[must_use]
+pub fn hostname(host: &Host) -> String {
+    let name = host.root().read_text("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().split('.').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,265 @@
+//! Operations: accepted once, run to their end whatever happens to us, told to whoever asks.
+
+mod actions;
+mod context;
+mod follow;
+mod join_secret;
+mod log;
+mod patience;
+mod perform;
+mod redact;
+mod run_op;
+mod secret;
+mod supervisor;
+mod tail;
+
+pub mod folder;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use quorate_model::Finding;
+use quorate_model::ids::{Driver, NodeName, OperationId};
+use quorate_model::operation::{Operation, OperationEventKind, Outcome, rules};
+use tokio::sync::Mutex;
+
+use crate::config::Policy;
+use crate::guard;
+use crate::host::Host;
+use crate::ledger::{Ledger, LedgerError};
+use crate::pace::Pace;
+use context::Context;
+use folder::{Folder, FolderError};
+use patience::Patience;
+use perform::{Start, perform};
+
+pub use join_secret::{InvalidSecret, JoinSecret};
+pub use log::{EventLog, Follower};
+pub use run_op::{RunOpError, run_op};
+pub use supervisor::{Place, StartError, Supervisor};
+
+/// Why an operation is not taken on, or not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// A rule stands against it.
+    #[error("refused: {}", .0.message)]
+    Finding(Box<Finding>),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Request(String),
+    /// Nobody has heard of it.
+    #[error("operation {0} is not known on this node")]
+    NotKnown(OperationId),
+    /// The ledger can't be written, and without it nothing is begun.
+    #[error("the ledger can't be used")]
+    Ledger(#[from] LedgerError),
+    /// The operation's folder can't be used.
+    #[error("the operation's folder can't be used")]
+    Folder(#[from] FolderError),
+}
+
+impl From<Box<Finding>> for Refused {
+    fn from(finding: Box<Finding>) -> Self {
+        Self::Finding(finding)
+    }
+}
+
+/// All operations of this node. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Operations {
+    shared: Arc<Shared>,
+}
+
+/// What operations are made with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The machine.
+    pub host: Arc<Host>,
+    /// The name under which it is enrolled.
+    pub node: NodeName,
+    /// Where the folders lie.
+    pub state_dir: PathBuf,
+    /// Where they are written down.
+    pub ledger: Ledger,
+    /// What the node allows.
+    pub policy: Policy,
+    /// How fast everything goes.
+    pub pace: Pace,
+    /// How tools are started.
+    pub supervisor: Supervisor,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    /// The logs of those that run. Held while one is accepted, so that nobody finds it in the ledger and not here.
+    live: Mutex<BTreeMap<OperationId, EventLog>>,
+}
+
+/// What the ledger says to a request.
+enum Verdict {
+    Known,
+    New { forgotten: Vec<OperationId> },
+}
+
+impl Operations {
+    /// Over the given parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { shared: Arc::new(Shared { parts, live: Mutex::default() }) }
+    }
+
+    /// Takes up what the ledger says is not over. Returns how many.
+    pub async fn resume(&self) -> usize {
+        let shared = &self.shared;
+        let content = shared.parts.ledger.content();
+        let mut live = shared.live.lock().await;
+        let mut count = 0;
+        for entry in content.running() {
+            let operation = entry.operation.clone();
+            tracing::info!(operation = %operation.id, "taking up an operation that has not ended");
+            match shared.open(&operation) {
+                Ok((folder, log)) => {
+                    live.insert(operation.id.clone(), log.clone());
+                    shared.run(operation, folder, log, Start::Again);
+                    count += 1;
+                }
+                Err(error) => {
+                    let reason = format!("its folder can't be used: {error}");
+                    shared.note_end(&operation.id, &Outcome::Unknown { reason }).await;
+                }
+            }
+        }
+        count
+    }
+
+    /// Begins an operation, or attaches to it if its id is known; follows it from its first event.
+    ///
+    /// # Errors
+    /// See [`Refused`]. Nothing was begun then.
+    pub async fn execute(
+        &self,
+        driver: Driver,
+        operation: Operation,
+        secret: Option<JoinSecret>,
+    ) -> Result<Follower, Refused> {
+        if secret.is_none() && actions::needs_secret(&operation.action) {
+            return Err(Refused::Request("this action needs a ticket or password, and none came with it".into()));
+        }
+        let shared = Arc::clone(&self.shared);
+        let id = operation.id.clone();
+        // In a task of its own: a caller that goes away can't leave an operation accepted and not begun.
+        let accepting = tokio::spawn(async move { shared.accept(driver, operation, secret).await });
+        accepting.await.map_err(|_| LedgerError::Writer)??;
+        self.attach(&id, 0).await
+    }
+
+    /// Follows a known operation from an event on.
+    ///
+    /// # Errors
+    /// It is not known, or its events can't be read.
+    pub async fn attach(&self, id: &OperationId, from: u64) -> Result<Follower, Refused> {
+        let shared = &self.shared;
+        if let Some(log) = shared.live.lock().await.get(id) {
+            return Ok(log.follow(from));
+        }
+        let content = shared.parts.ledger.content();
+        let entry = content.entry(id).ok_or_else(|| Refused::NotKnown(id.clone()))?;
+        let folder = Folder::of(&shared.parts.state_dir, id)?;
+        let log = EventLog::read_only(&folder, shared.parts.host.clock().clone())?;
+        if let Some(outcome) = entry.outcome.clone()
+            && !log.has(|kind| matches!(kind, OperationEventKind::Ended(_)))
+        {
+            log.say(OperationEventKind::Ended(outcome));
+        }
+        Ok(log.follow(from))
+    }
+}
+
+impl Shared {
+    async fn accept(self: Arc<Self>, driver: Driver, operation: Operation, secret: Option<JoinSecret>) -> Result<(), Refused> {
+        let folder = Folder::of(&self.parts.state_dir, &operation.id)?;
+        let (node, policy) = (self.parts.node.clone(), self.parts.policy.clone());
+        let (asked, now) = (operation.clone(), self.parts.host.now());
+        let mut live = self.live.lock().await;
+        let verdict = self.parts.ledger.change(move |content| {
+            guard::admit(content, &driver, node.as_str())?;
+            if let Some(entry) = content.entry(&asked.id) {
+                let same = entry.operation == asked;
+                let other = || Refused::Request(format!("operation {} is known, and is another action", asked.id));
+                return if same { Ok(Verdict::Known) } else { Err(other()) };
+            }
+            guard::check_policy(&policy, asked.action.kind(), node.as_str())?;
+            guard::check_idle(content, node.as_str())?;
+            Ok::<_, Refused>(Verdict::New { forgotten: content.accept(asked, now) })
+        });
+        let Verdict::New { forgotten } = verdict.await? else { return Ok(()) };
+        self.forget(&forgotten);
+        // What lies there under this id is from a ledger that was lost.
+        match folder.remove().and_then(|()| self.open(&operation)) {
+            Ok((folder, log)) => {
+                log.say(OperationEventKind::Accepted);
+                live.insert(operation.id.clone(), log.clone());
+                self.run(operation, folder, log, Start::Fresh(secret));
+                Ok(())
+            }
+            Err(error) => {
+                let reason = format!("its folder can't be used: {error}");
+                self.note_end(&operation.id, &Outcome::Unknown { reason }).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn open(&self, operation: &Operation) -> Result<(Folder, EventLog), FolderError> {
+        let folder = Folder::of(&self.parts.state_dir, &operation.id)?;
+        folder.create()?;
+        let log = EventLog::open(&folder, self.parts.host.clock().clone())?;
+        Ok((folder, log))
+    }
+
+    fn forget(&self, ids: &[OperationId]) {
+        for id in ids {
+            if let Err(error) = Folder::of(&self.parts.state_dir, id).and_then(|folder| folder.remove()) {
+                tracing::warn!(operation = %id, %error, "the folder of a forgotten operation stays behind");
+            }
+        }
+    }
+
+    fn run(self: &Arc<Self>, operation: Operation, folder: Folder, log: EventLog, start: Start) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let parts = &shared.parts;
+            let deadline = rules(operation.action.kind()).deadline;
+            let mut ctx = Context {
+                host: &parts.host,
+                pace: parts.pace,
+                supervisor: &parts.supervisor,
+                node: &parts.node,
+                operation: &operation,
+                folder: &folder,
+                log: &log,
+                secret: None,
+                patience: Patience::new(parts.host.clock().clone(), parts.pace, deadline),
+            };
+            let outcome = perform(&mut ctx, start).await;
+            tracing::info!(operation = %operation.id, ?outcome, "an operation has ended");
+            shared.note_end(&operation.id, &outcome).await;
+            log.say(OperationEventKind::Ended(outcome));
+            shared.live.lock().await.remove(&operation.id);
+        });
+    }
+
+    /// Writes an end down. If that fails, the operation counts as running until the next start, and is looked at again.
+    async fn note_end(&self, id: &OperationId, outcome: &Outcome) {
+        let (note, outcome, now) = (id.clone(), outcome.clone(), self.parts.host.now());
+        let noted = self.parts.ledger.change(move |content| {
+            content.end(&note, outcome, now);
+            Ok::<_, LedgerError>(())
+        });
+        if let Err(error) = noted.await {
+            tracing::error!(operation = %id, %error, "the end of an operation could not be written down");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the coordinator talks to: gRPC over mutually authenticated TLS.
+
+mod accept;
+mod authz;
+mod service;
+mod watch;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_identity::ServerTls;
+use quorate_proto::limits;
+use quorate_proto::v1::agent_server::AgentServer;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server as Grpc;
+
+use crate::host::Host;
+use crate::ledger::Ledger;
+use crate::operations::Operations;
+use crate::renewal::Renewal;
+use authz::AuthzLayer;
+use service::Service;
+
+pub use accept::Caller;
+
+/// How long calls that are being answered may take once the agent is to stop. Streams end at once.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What requests are answered with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The machine.
+    pub host: Arc<Host>,
+    /// The name under which it is enrolled.
+    pub node: quorate_model::ids::NodeName,
+    /// What is written down.
+    pub ledger: Ledger,
+    /// What can be changed.
+    pub operations: Operations,
+    /// The agent's certificate.
+    pub renewal: Arc<Renewal>,
+    /// Its TLS.
+    pub tls: ServerTls,
+}
+
+/// Why the agent can't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address can't be had.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The server broke.
+    #[error("the server broke")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A server that listens, and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// It can't be had.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
+        let failed = |source| ServeError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop`, then ends its streams, finishes what it is answering, and returns.
+    ///
+    /// # Errors
+    /// The server broke.
+    pub async fn serve(self, parts: Parts, stop: CancellationToken) -> Result<(), ServeError> {
+        let incoming = accept::incoming(self.listener, parts.tls.clone(), parts.ledger.clone(), stop.clone());
+        let authz = AuthzLayer::new(parts.ledger.clone());
+        let service = AgentServer::new(Service::new(parts, stop.clone()))
+            .max_decoding_message_size(limits::MAX_MESSAGE)
+            .max_encoding_message_size(limits::MAX_MESSAGE);
+        let serving = Grpc::builder()
+            .max_concurrent_streams(limits::MAX_STREAMS)
+            .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+            .http2_max_header_list_size(limits::MAX_HEADERS)
+            .layer(authz)
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return Ok(ended?),
+            () = stop.cancelled() => {}
+        }
+        match tokio::time::timeout(DRAIN, serving).await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => {
+                tracing::warn!("a call did not end in time and was broken off");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What a journal may say, and what it means: the state of a rollout is nothing but its records, replayed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use quorate_model::Timestamp;
+use quorate_model::ids::{Generation, OperationId, StepId};
+use quorate_model::operation::Outcome;
+use quorate_model::plan::{Plan, Step};
+use quorate_model::rollout::{Entry, Record, RolloutResult, StepState};
+
+/// A record that may not stand where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {sequence} of the rollout is not legal: {why}")]
+pub struct IllegalRecord {
+    /// Its number.
+    pub sequence: u64,
+    /// What speaks against it.
+    pub why: String,
+}
+
+/// A rollout as its journal tells it.
+#[derive(Debug, Clone, Default)]
+pub struct RolloutState {
+    created: Option<Created>,
+    steps: BTreeMap<StepId, StepLog>,
+    cancelled_by: Option<String>,
+    finished: Option<(RolloutResult, Timestamp)>,
+    next_sequence: u64,
+    operations: BTreeSet<OperationId>,
+    generation: Generation,
+}
+
+/// What the first record says.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The plan as it was shown.
+    pub plan: Arc<Plan>,
+    /// Who asked for it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What is known of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepLog {
+    /// Where it stands.
+    pub state: StepState,
+    /// Its newest attempt, once there is one.
+    pub attempt: Option<Attempt>,
+    /// How many attempts were reported to have ended other than done.
+    pub failures: u32,
+}
+
+/// One attempt at a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// The operation.
+    pub operation: OperationId,
+    /// Its end, once reported.
+    pub outcome: Option<Outcome>,
+}
+
+impl RolloutState {
+    /// Replays a journal.
+    ///
+    /// # Errors
+    /// The first record that may not stand where it stands.
+    pub fn replay(entries: &[Entry]) -> Result<Self, IllegalRecord> {
+        let mut state = Self::default();
+        for entry in entries {
+            state.apply(entry)?;
+        }
+        Ok(state)
+    }
+
+    /// Takes one more entry.
+    ///
+    /// # Errors
+    /// It may not come now; nothing has changed then.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
+        let illegal = |why: String| IllegalRecord { sequence: entry.sequence, why };
+        if entry.sequence != self.next_sequence {
+            return Err(illegal(format!("record {} is due", self.next_sequence)));
+        }
+        self.may_follow(&entry.record).map_err(illegal)?;
+        self.take(entry);
+        self.next_sequence += 1;
+        Ok(())
+    }
+
+    /// May this record come now? The one place that says what may follow what.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    pub fn may_follow(&self, record: &Record) -> Result<(), String> {
+        if self.finished.is_some() {
+            return Err("the rollout is finished".to_owned());
+        }
+        if let Record::Created { .. } = record {
+            return if self.created.is_none() { Ok(()) } else { Err("the rollout was created before".to_owned()) };
+        }
+        if self.created.is_none() {
+            return Err("the rollout was not created yet".to_owned());
+        }
+        match record {
+            Record::Created { .. } => Ok(()),
+            Record::CancelRequested { .. } if self.cancelled_by.is_some() => Err("it was cancelled before".to_owned()),
+            Record::CancelRequested { .. } => Ok(()),
+            Record::Finished { result } => self.may_finish(*result),
+            Record::Intended { step, .. }
+            | Record::Accepted { step }
+            | Record::Ended { step, .. }
+            | Record::Verified { step, .. }
+            | Record::Stopped { step, .. } => {
+                let log = self.steps.get(step).ok_or_else(|| format!("the plan has no step {step}"))?;
+                match (&log.state, record) {
+                    // Sent for the first time, or again: after a failure, or because the agent turned out not to have it.
+                    (StepState::Waiting | StepState::Intended, Record::Intended { .. }) => self.may_intend(log, record),
+                    (StepState::Ended, Record::Intended { .. }) if !log.said_done() => self.may_intend(log, record),
+                    (StepState::Intended, Record::Accepted { .. })
+                    | (StepState::Running, Record::Ended { .. })
+                    // Seen to be so already, or in spite of an answer that never came.
+                    | (StepState::Waiting | StepState::Intended | StepState::Ended, Record::Verified { .. })
+                    | (StepState::Waiting | StepState::Intended | StepState::Ended, Record::Stopped { .. }) => self.needs_are_met(step, record),
+                    (state, _) => Err(format!("step {step} is {}", name(state))),
+                }
+            }
+        }
+    }
+
+    fn may_intend(&self, log: &StepLog, record: &Record) -> Result<(), String> {
+        let Record::Intended { step, operation, attempt, generation } = record else { return Err("it is no intent".to_owned()) };
+        self.needs_are_met(step, record)?;
+        if self.cancelled_by.is_some() {
+            return Err("the rollout was cancelled".to_owned());
+        }
+        let due = log.attempt.as_ref().map_or(1, |a| a.number + 1);
+        if *attempt != due {
+            return Err(format!("attempt {due} of step {step} is due, not {attempt}"));
+        }
+        if self.operations.contains(operation) {
+            return Err(format!("operation {operation} was used before"));
+        }
+        if *generation < self.generation {
+            return Err(format!("generation {} has driven it", self.generation));
+        }
+        let node = self.step(step).map(|s| &s.node);
+        let busy = self.active().find(|other| *other != step && self.step(other).map(|s| &s.node) == node);
+        busy.map_or(Ok(()), |other| Err(format!("step {other} is under way on the same node")))
+    }
+
+    fn needs_are_met(&self, step: &StepId, record: &Record) -> Result<(), String> {
+        let needs = self.step(step).map(|s| s.needs.as_slice()).unwrap_or_default();
+        let unmet = needs.iter().find(|need| self.steps.get(need).is_none_or(|log| log.state != StepState::Verified));
+        match (unmet, record) {
+            (Some(need), _) => Err(format!("step {step} needs {need}, which is not verified")),
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn may_finish(&self, result: RolloutResult) -> Result<(), String> {
+        if let Some(step) = self.active().next() {
+            return Err(format!("step {step} is under way"));
+        }
+        if self.cancelled_by.is_none()
+            && let Some(step) = self.runnable().next()
+        {
+            return Err(format!("step {step} can still be done"));
+        }
+        let due = self.due_result();
+        if result == due { Ok(()) } else { Err(format!("it ended {due:?}, not {result:?}")) }
+    }
+
+    /// How the rollout ends if it ends now.
+    #[must_use]
+    pub fn due_result(&self) -> RolloutResult {
+        if self.steps.values().any(|s| matches!(s.state, StepState::Stopped { .. })) {
+            RolloutResult::Failed
+        } else if self.steps.values().all(|s| s.state == StepState::Verified) {
+            RolloutResult::Done
+        } else {
+            RolloutResult::Cancelled
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        match &entry.record {
+            Record::Created { plan, by } => {
+                let waiting = || StepLog { state: StepState::Waiting, attempt: None, failures: 0 };
+                self.steps = plan.steps.iter().map(|s| (s.id.clone(), waiting())).collect();
+                self.created = Some(Created { plan: Arc::new((**plan).clone()), by: by.clone(), at: entry.at });
+            }
+            Record::CancelRequested { by } => self.cancelled_by = Some(by.clone()),
+            Record::Finished { result } => self.finished = Some((*result, entry.at)),
+            Record::Intended { step, operation, attempt, generation } => {
+                self.operations.insert(operation.clone());
+                self.generation = *generation;
+                self.change(step, |log| {
+                    log.state = StepState::Intended;
+                    log.attempt = Some(Attempt { number: *attempt, operation: operation.clone(), outcome: None });
+                });
+            }
+            Record::Accepted { step } => self.change(step, |log| log.state = StepState::Running),
+            Record::Ended { step, outcome } => self.change(step, |log| {
+                log.state = StepState::Ended;
+                log.failures += u32::from(!matches!(outcome, Outcome::Done { .. }));
+                if let Some(attempt) = &mut log.attempt {
+                    attempt.outcome = Some(outcome.clone());
+                }
+            }),
+            Record::Verified { step, .. } => self.change(step, |log| log.state = StepState::Verified),
+            Record::Stopped { step, state, .. } => self.change(step, |log| log.state = StepState::Stopped { kind: *state }),
+        }
+    }
+
+    fn change(&mut self, step: &StepId, change: impl FnOnce(&mut StepLog)) {
+        if let Some(log) = self.steps.get_mut(step) {
+            change(log);
+        }
+    }
+
+    fn step(&self, id: &StepId) -> Option<&Step> {
+        self.created.as_ref().and_then(|c| c.plan.step(id))
+    }
+
+    /// What the first record says, once it is there.
+    #[must_use]
+    pub fn created(&self) -> Option<&Created> {
+        self.created.as_ref()
+    }
+
+    /// What is known of a step of the plan.
+    #[must_use]
+    pub fn log_of(&self, step: &StepId) -> Option<&StepLog> {
+        self.steps.get(step)
+    }
+
+    /// Who cancelled it, if somebody did.
+    #[must_use]
+    pub fn cancelled_by(&self) -> Option<&str> {
+        self.cancelled_by.as_deref()
+    }
+
+    /// How and when it ended, if it did.
+    #[must_use]
+    pub fn finished(&self) -> Option<(RolloutResult, Timestamp)> {
+        self.finished
+    }
+
+    /// Steps that were begun and not brought to an end.
+    pub fn active(&self) -> impl Iterator<Item = &StepId> {
+        let under_way = |s: &StepState| matches!(s, StepState::Intended | StepState::Running | StepState::Ended);
+        self.steps.iter().filter(move |(_, log)| under_way(&log.state)).map(|(id, _)| id)
+    }
+
+    /// Steps that were not begun, and all of whose needs are verified.
+    pub fn runnable(&self) -> impl Iterator<Item = &StepId> {
+        let steps = self.created.as_ref().map(|c| c.plan.steps.as_slice()).unwrap_or_default();
+        let state = |id: &StepId| self.steps.get(id).map(|log| &log.state);
+        steps
+            .iter()
+            .filter(move |s| state(&s.id) == Some(&StepState::Waiting))
+            .filter(move |s| s.needs.iter().all(|need| state(need) == Some(&StepState::Verified)))
+            .map(|s| &s.id)
+    }
+}
+
+impl StepLog {
+    /// Did the agent say of the newest attempt that it is done?
+    fn said_done(&self) -> bool {
+        matches!(self.attempt.as_ref().and_then(|a| a.outcome.as_ref()), Some(Outcome::Done { .. }))
+    }
+}
+
+fn name(state: &StepState) -> &'static str {
+    match state {
+        StepState::Waiting => "waiting",
+        StepState::Intended => "intended",
+        StepState::Running => "running",
+        StepState::Ended => "ended",
+        StepState::Verified => "verified",
+        StepState::Stopped { .. } => "stopped",
+    }
+}

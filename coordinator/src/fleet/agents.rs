@@ -1,0 +1,309 @@
+//! The agents of one cluster, as the engine drives them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quorate_engine::ports::{AgentError, Agents, Events, Recorded};
+use quorate_model::ids::Driver;
+use quorate_model::observation::FacetName;
+use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent};
+use quorate_model::time::spoken;
+use quorate_model::view::ClockOffset;
+use quorate_model::{ClusterName, Code, Finding, Generation, NodeName, NodeRef, OperationId, View};
+use quorate_proto::{Wire, limits, v1};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+use tonic::Streaming;
+
+use super::call::{CallError, within};
+use super::{Fleet, Peer};
+use crate::driver::Seat;
+use crate::trust;
+
+/// Events that may wait for the engine.
+const EVENTS: usize = 256;
+
+/// Two servers whose clocks differ by more than this get no ticket, in microseconds: tickets bear five minutes into the
+/// future, and making one on a server that is hours behind rotates the cluster's key.
+const MOST_SKEW: u64 = 60_000_000;
+
+/// The agents of one cluster, for one rollout.
+#[derive(Debug)]
+pub(crate) struct ClusterAgents {
+    fleet: Arc<Fleet>,
+    seat: Arc<Seat>,
+    cluster: ClusterName,
+    /// Every node that the rollout touches.
+    touched: BTreeSet<NodeName>,
+    /// Those of them whose agents have recorded us as the driver.
+    claimed: Mutex<BTreeSet<NodeName>>,
+}
+
+impl ClusterAgents {
+    pub(crate) fn new(
+        fleet: Arc<Fleet>,
+        seat: Arc<Seat>,
+        cluster: ClusterName,
+        touched: BTreeSet<NodeName>,
+    ) -> Self {
+        Self { fleet, seat, cluster, touched, claimed: Mutex::default() }
+    }
+
+    fn name(&self, node: &NodeName) -> NodeRef {
+        NodeRef::new(self.cluster.clone(), node.clone())
+    }
+
+    fn peer(&self, node: &NodeName) -> Result<Arc<Peer>, AgentError> {
+        let name = self.name(node);
+        self.fleet.peer(&name).ok_or_else(|| {
+            AgentError::Refused(Box::new(Finding::new(
+                Code::NodeNotEnrolled,
+                name.to_string(),
+                format!("{name} is not enrolled (any more)"),
+                format!("quorate node invite {name} --address ADDRESS"),
+            )))
+        })
+    }
+
+    /// Has every agent that the rollout touches record us as the driver, before the first of them is asked for anything.
+    async fn claim(&self, driver: &Driver) -> Result<(), AgentError> {
+        let mut claimed = self.claimed.lock().await;
+        let mut claims = JoinSet::new();
+        for node in self.touched.difference(&claimed) {
+            let (peer, driver) = (self.peer(node)?, driver.clone());
+            claims.spawn(async move {
+                let request = v1::DriveRequest { driver: Some(driver.into_wire()) };
+                let reply = within(peer.quick(), &peer.name, peer.client().drive(request)).await;
+                (peer, reply)
+            });
+        }
+        while let Some(claim) = claims.join_next().await {
+            let (peer, reply) = claim.map_err(|error| AgentError::NotReached(error.to_string()))?;
+            let node = peer.name.node.clone();
+            match reply {
+                Ok(reply) if reply.hostname == node.as_str() => drop(claimed.insert(node)),
+                Ok(reply) => {
+                    return Err(AgentError::Refused(Box::new(Finding::new(
+                        Code::HostNameDiffers,
+                        peer.name.to_string(),
+                        format!("the server that is enrolled as {} calls itself {}", peer.name, reply.hostname),
+                        format!("give it its name back, or remove it and enrol it as {}/{}", self.cluster, reply.hostname),
+                    ))));
+                }
+                // Nothing was asked for yet, so whatever happened to the claim, the operation has not left.
+                Err(error) => return Err(not_sent(self.failed(&peer, error).await, &node)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a failed call means to the engine. If another coordinator drives, we stop.
+    async fn failed(&self, peer: &Peer, error: CallError) -> AgentError {
+        let error = error.into_agent_error(&peer.name);
+        if let AgentError::Refused(finding) = &error
+            && finding.code == Code::DriverSuperseded
+        {
+            let request = v1::LedgerRequest::default();
+            let seen = within(peer.quick(), &peer.name, peer.client().ledger(request)).await.ok();
+            let seen = seen.and_then(|ledger| ledger.driver).map(|driver| Generation(driver.generation));
+            self.seat.lose(trust::now(&self.fleet.clock), &peer.name, &finding.message, seen);
+        }
+        error
+    }
+
+    /// What must be passed beside the operation. Fetched anew for every attempt, never kept.
+    async fn secret(&self, driver: &Driver, joiner: &NodeName, action: &Action) -> Result<Option<v1::Secret>, AgentError> {
+        let Action::JoinCluster { cluster, member, member_address, .. } = action else { return Ok(None) };
+        self.compare_clocks(member, joiner).await?;
+        let peer = self.peer(member)?;
+        let request = v1::JoinTicketRequest { driver: Some(driver.clone().into_wire()), joiner: joiner.to_string() };
+        let deadline = self.fleet.pace.deadline(limits::JOIN_TICKET_TIMEOUT);
+        let reply = match within(deadline, &peer.name, peer.client().join_ticket(request)).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(not_sent(self.failed(&peer, error).await, member)),
+        };
+        check_ticket(&reply, &peer.name, cluster, *member_address)?;
+        let secret = reply.secret.ok_or_else(|| AgentError::NotReached(format!("{member} gave no ticket for {joiner}")))?;
+        Ok(Some(v1::Secret { secret: Some(v1::secret::Secret::Join(secret)) }))
+    }
+
+    /// Clocks first: skew must be ruled out before a ticket is made.
+    async fn compare_clocks(&self, member: &NodeName, joiner: &NodeName) -> Result<(), AgentError> {
+        let names = [member, joiner].map(|node| self.name(node));
+        self.fleet.look(&names.iter().cloned().collect(), &[FacetName::System]).await;
+        let offset = |name| self.fleet.peer(name).and_then(|peer| peer.health().clock_offset);
+        let [Some(members), Some(joiners)] = [offset(&names[0]), offset(&names[1])] else {
+            return Err(AgentError::NotReached(format!("the clocks of {member} and {joiner} can't be compared")));
+        };
+        let skew = widest(members, joiners);
+        if skew <= MOST_SKEW {
+            return Ok(());
+        }
+        let skew = spoken(std::time::Duration::from_micros(skew));
+        Err(AgentError::Refused(Box::new(Finding::new(
+            Code::ClockSkew,
+            joiner.as_str(),
+            format!("the clocks of {member} and {joiner} differ by up to {skew}: no ticket is made under such clocks"),
+            format!("on both: chronyc tracking; then apply the cluster file again to join {joiner}"),
+        ))))
+    }
+}
+
+impl Agents for ClusterAgents {
+    async fn view(&self, nodes: &BTreeSet<NodeName>) -> View {
+        let names = nodes.iter().map(|node| self.name(node)).collect();
+        let seen = self.fleet.look(&names, &[FacetName::Cluster]).await;
+        View { nodes: seen.into_iter().map(|sighting| (sighting.node.node, sighting.view)).collect::<BTreeMap<_, _>>() }
+    }
+
+    async fn start(&self, _recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
+        let driver = self.seat.check().map_err(AgentError::Refused)?.clone();
+        self.claim(&driver).await?;
+        let secret = self.secret(&driver, node, &operation.action).await?;
+        let peer = self.peer(node)?;
+        let request = v1::ExecuteRequest {
+            driver: Some(driver.into_wire()),
+            operation: Some(operation.clone().into_wire()),
+            secret,
+        };
+        match within(peer.quick(), &peer.name, peer.client().execute(request)).await {
+            Ok(stream) => Ok(forward(stream, peer.name.clone())),
+            Err(error) => Err(self.failed(&peer, error).await),
+        }
+    }
+
+    async fn attach(&self, node: &NodeName, operation: &OperationId, from: u64) -> Result<Events, AgentError> {
+        let peer = self.peer(node)?;
+        let request = v1::AttachRequest { operation: operation.to_string(), from };
+        match within(peer.quick(), &peer.name, peer.client().attach(request)).await {
+            Ok(stream) => Ok(forward(stream, peer.name.clone())),
+            Err(error) => Err(self.failed(&peer, error).await),
+        }
+    }
+
+    async fn ledger(&self, node: &NodeName, operation: &OperationId) -> Result<Option<LedgerEntry>, AgentError> {
+        let peer = self.peer(node)?;
+        let request = v1::LedgerRequest { operation: operation.to_string() };
+        let reply = match within(peer.quick(), &peer.name, peer.client().ledger(request)).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                return match self.failed(&peer, error).await {
+                    AgentError::NotKnown => Ok(None),
+                    error => Err(error),
+                };
+            }
+        };
+        for entry in reply.entries {
+            let entry = LedgerEntry::try_from(entry)
+                .map_err(|error| AgentError::NoAnswer(format!("its ledger can't be understood: {error}")))?;
+            if entry.operation.id == *operation {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Hands events over until the operation ends or the connection breaks; the receiver sees both by the channel's end.
+fn forward(mut stream: Streaming<v1::OperationEvent>, node: NodeRef) -> Events {
+    let (events, receiver) = mpsc::channel(EVENTS);
+    tokio::spawn(async move {
+        loop {
+            let event = match stream.message().await {
+                Ok(Some(event)) => OperationEvent::try_from(event),
+                Ok(None) => return,
+                Err(status) => {
+                    tracing::warn!(%node, reason = %CallError::of(&node, &status), "an operation's events broke off");
+                    return;
+                }
+            };
+            match event {
+                Ok(event) => {
+                    if events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%node, %error, "an operation's event can't be understood");
+                    return;
+                }
+            }
+        }
+    });
+    receiver
+}
+
+/// Before the operation itself has left, "no answer" is no uncertainty about the operation.
+fn not_sent(error: AgentError, node: &NodeName) -> AgentError {
+    match error {
+        AgentError::NoAnswer(reason) => AgentError::NotReached(format!("{node}: {reason}")),
+        AgentError::NotKnown => AgentError::NotReached(format!("{node} does not know what it was asked")),
+        other => other,
+    }
+}
+
+/// By how much two clocks may differ at most.
+fn widest(one: ClockOffset, other: ClockOffset) -> u64 {
+    one.micros.abs_diff(other.micros).saturating_add(one.error_micros).saturating_add(other.error_micros)
+}
+
+/// The ticket must be of the cluster that the plan means, for the address that it will be used at.
+fn check_ticket(
+    reply: &v1::JoinTicketReply,
+    member: &NodeRef,
+    cluster: &ClusterName,
+    address: IpAddr,
+) -> Result<(), AgentError> {
+    let refused = |code, message: String| {
+        let next = "quorate status; then plan again".to_owned();
+        Err(AgentError::Refused(Box::new(Finding::new(code, member.to_string(), message, next))))
+    };
+    if reply.cluster != cluster.as_str() {
+        let message = format!("{member} is in cluster {}, not in {cluster}", reply.cluster);
+        return refused(Code::NodeInOtherCluster, message);
+    }
+    match reply.member_address.parse::<IpAddr>() {
+        Ok(own) if own == address => Ok(()),
+        _ => refused(
+            Code::PlanChanged,
+            format!("{member} answers at {}, the plan goes by {address}", reply.member_address),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(cluster: &str, address: &str) -> v1::JoinTicketReply {
+        v1::JoinTicketReply { cluster: cluster.to_owned(), member_address: address.to_owned(), ..Default::default() }
+    }
+
+    #[test]
+    fn a_ticket_of_another_cluster_or_address_is_not_used() {
+        let (member, cluster) = ("hk1/prox1".parse().unwrap(), "hk1".parse().unwrap());
+        let address = "192.0.2.1".parse().unwrap();
+        check_ticket(&reply("hk1", "192.0.2.1"), &member, &cluster, address).unwrap();
+        for (wrong, code) in
+            [(reply("hk2", "192.0.2.1"), Code::NodeInOtherCluster), (reply("hk1", "192.0.2.2"), Code::PlanChanged)]
+        {
+            match check_ticket(&wrong, &member, &cluster, address) {
+                Err(AgentError::Refused(finding)) => assert_eq!(finding.code, code),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn error_bars_count_against_a_ticket() {
+        let offset = |micros, error_micros| ClockOffset { micros, error_micros };
+        assert_eq!(widest(offset(-5, 1), offset(7, 2)), 15);
+    }
+
+    #[test]
+    fn before_the_operation_leaves_nothing_is_uncertain() {
+        let node = "prox1".parse().unwrap();
+        assert!(matches!(not_sent(AgentError::NoAnswer("x".to_owned()), &node), AgentError::NotReached(_)));
+    }
+}

@@ -1,0 +1,145 @@
+//! One enrolled node: the channel to its agent, and what is known of it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use quorate_clock::Clock;
+use quorate_identity::{ClientTls, RevocationList, Role};
+use quorate_model::observation::FacetName;
+use quorate_model::{NodeRef, Observation, Timestamp};
+use quorate_proto::v1;
+use quorate_proto::v1::agent_client::AgentClient;
+use quorate_proto::{field, limits};
+use tokio::sync::watch;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use super::call::{CallError, within};
+use super::health::{Health, clock_offset};
+use crate::pace::Pace;
+use crate::{authority, trust};
+
+/// An enrolled node.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) name: NodeRef,
+    dialling: Dialling,
+    clock: Clock,
+    pub(super) pace: Pace,
+    channel: Mutex<Channel>,
+    health: watch::Sender<Health>,
+}
+
+/// How a node is dialled.
+#[derive(Debug, Clone)]
+pub(super) struct Dialling {
+    pub(super) role: Role,
+    pub(super) address: SocketAddr,
+    pub(super) tls: ClientTls,
+}
+
+impl Peer {
+    pub(super) fn new(name: NodeRef, dialling: Dialling, clock: Clock, pace: Pace) -> Self {
+        let health = watch::Sender::new(Health::new(trust::now(&clock)));
+        let channel = Mutex::new(dialling.channel());
+        Self { name, dialling, clock, pace, channel, health }
+    }
+
+    /// What is known of it now.
+    pub(crate) fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Health, Timestamp)) {
+        self.health.send_modify(|health| change(health, trust::now(&self.clock)));
+    }
+
+    /// Calls to its agent. A call dials by itself if there is no connection.
+    pub(super) fn client(&self) -> AgentClient<Channel> {
+        AgentClient::new(self.channel().clone())
+            .max_decoding_message_size(limits::MAX_MESSAGE)
+            .max_encoding_message_size(limits::MAX_MESSAGE)
+    }
+
+    /// Leaves the present connection to whoever uses it, and dials anew from the next call on.
+    pub(super) fn dial_anew(&self) {
+        *self.channel() = self.dialling.channel();
+    }
+
+    /// Looks now. What comes back is also kept.
+    pub(super) async fn observe(&self, facets: &[FacetName]) -> Result<Observation, CallError> {
+        let request = v1::ObserveRequest { facets: facets.iter().map(|facet| wire_facet(*facet).into()).collect() };
+        let sent = trust::now(&self.clock);
+        let deadline = self.pace.deadline(limits::OBSERVE_TIMEOUT);
+        let reply = within(deadline, &self.name, self.client().observe(request)).await?;
+        let answered = trust::now(&self.clock);
+        let observation: Option<Observation> =
+            field("observation", reply.observation).map_err(|error| CallError::garbled(&error))?;
+        let observation =
+            observation.ok_or_else(|| CallError::NoAnswer("the answer holds no observation".to_owned()))?;
+        let offset = match (reply.received_at, reply.sent_at) {
+            (Some(received), Some(replied)) => Some(clock_offset(
+                sent,
+                Timestamp(received.unix_micros),
+                Timestamp(replied.unix_micros),
+                answered,
+            )),
+            _ => None,
+        };
+        self.update(|health, now| {
+            health.see(observation.clone(), now);
+            health.clock_offset = offset.or(health.clock_offset);
+        });
+        Ok(observation)
+    }
+
+    /// Tells it which certificates no longer count.
+    pub(super) async fn push_revocations(&self, list: &RevocationList) -> Result<(), CallError> {
+        let request = v1::RevokeRequest {
+            generation: list.generation(),
+            fingerprints: list.entries().map(|entry| entry.fingerprint.to_string()).collect(),
+        };
+        within(self.quick(), &self.name, self.client().revoke(request)).await.map(drop)
+    }
+
+    /// The deadline of a call that only asks for what is at hand.
+    pub(super) fn quick(&self) -> Duration {
+        self.pace.deadline(limits::QUICK_CALL_TIMEOUT)
+    }
+
+    fn channel(&self) -> MutexGuard<'_, Channel> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Dialling {
+    fn channel(&self) -> Channel {
+        let dialling = Arc::new(self.clone());
+        let connector = service_fn(move |_: http::Uri| {
+            let dialling = Arc::clone(&dialling);
+            async move {
+                let deadline = limits::CONNECT_TIMEOUT + limits::HANDSHAKE_TIMEOUT;
+                let connected = dialling.tls.connect(dialling.address, &dialling.role, deadline).await;
+                connected.map(|(stream, _)| TokioIo::new(stream))
+            }
+        });
+        Endpoint::from_static(authority::AGENT)
+            .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .http2_max_header_list_size(limits::MAX_HEADERS)
+            .connect_with_connector_lazy(connector)
+    }
+}
+
+pub(super) fn wire_facet(facet: FacetName) -> v1::FacetName {
+    match facet {
+        FacetName::System => v1::FacetName::System,
+        FacetName::Disks => v1::FacetName::Disks,
+        FacetName::Network => v1::FacetName::Network,
+        FacetName::Cluster => v1::FacetName::Cluster,
+        FacetName::Guests => v1::FacetName::Guests,
+    }
+}

@@ -1,0 +1,242 @@
+//! Observations with every facet, known and unknown.
+
+use proptest::prelude::*;
+use quorate_model::Observation;
+use quorate_model::observation::cluster::{
+    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, Votes,
+};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Partition, Smart};
+use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
+use quorate_model::observation::guests::{Guest, GuestKind};
+use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution, Network};
+use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PveVersion, System};
+
+use super::types::{address, facet, size, time};
+use super::{maybe, one_of, some, text};
+
+prop_compose! {
+    pub(crate) fn observation()(
+        hostname in text(),
+        observed_at in time(),
+        system in facet(system()),
+        disks in facet(some(disk()).prop_map(|disks| Disks { disks })),
+        network in facet(network()),
+        cluster in facet(cluster()),
+        guests in facet(some(guest())),
+    ) -> Observation {
+        Observation { hostname, observed_at, system, disks, network, cluster, guests }
+    }
+}
+
+fn finite() -> impl Strategy<Value = f64> {
+    prop::num::f64::NORMAL | prop::num::f64::ZERO
+}
+
+prop_compose! {
+    fn pve_version()(manager in text(), repoid in text(), running_kernel in text()) -> PveVersion {
+        PveVersion { manager, repoid, running_kernel }
+    }
+}
+
+prop_compose! {
+    fn clock_sync()(synchronised: bool, source in text(), offset_seconds in maybe(finite())) -> ClockSync {
+        ClockSync { synchronised, source, offset_seconds }
+    }
+}
+
+prop_compose! {
+    fn memory()(sizes in [size(), size(), size(), size()]) -> Memory {
+        let [total, available, swap_total, swap_free] = sizes;
+        Memory { total, available, swap_total, swap_free }
+    }
+}
+
+prop_compose! {
+    fn system()(
+        pve in facet(maybe(pve_version())),
+        (os, kernel, boot_id) in (text(), text(), text()),
+        uptime_seconds: u64,
+        cpu in (text(), any::<u32>(), [finite(), finite(), finite()])
+            .prop_map(|(model, threads, load)| Cpu { model, threads, load }),
+        memory in memory(),
+        clock in (time(), facet(clock_sync())).prop_map(|(now, synchronised)| ClockState { now, synchronised }),
+        reboot_needed in maybe(text()),
+        agent in (text(), size(), any::<u64>())
+            .prop_map(|(version, memory, uptime_seconds)| AgentState { version, memory, uptime_seconds }),
+    ) -> System {
+        System { pve, os, kernel, boot_id, uptime_seconds, cpu, memory, clock, reboot_needed, agent }
+    }
+}
+
+prop_compose! {
+    fn controller()(pci_address in text(), driver in maybe(text()), class in maybe(text())) -> Controller {
+        Controller { pci_address, driver, class }
+    }
+}
+
+prop_compose! {
+    fn partition()(
+        path in text(),
+        size in size(),
+        parttype in maybe(text()),
+        fstype in maybe(text()),
+        mountpoints in some(text()),
+    ) -> Partition {
+        Partition { path, size, parttype, fstype, mountpoints }
+    }
+}
+
+prop_compose! {
+    fn holder()(
+        device in text(),
+        kind in one_of([
+            HolderKind::PartitionTable, HolderKind::FileSystem, HolderKind::Mounted, HolderKind::Lvm, HolderKind::Md,
+            HolderKind::Zfs, HolderKind::CephOsd, HolderKind::Swap, HolderKind::Luks, HolderKind::Multipath,
+            HolderKind::Bcache, HolderKind::DeviceMapper, HolderKind::OtherSignature,
+        ]),
+        name in text(),
+    ) -> Holder {
+        Holder { device, kind, name }
+    }
+}
+
+prop_compose! {
+    fn smart()(
+        passed: Option<bool>,
+        wear_percent: Option<u32>,
+        temperature: Option<i32>,
+        power_on_hours: Option<u64>,
+        bad_sectors: Option<u64>,
+    ) -> Smart {
+        Smart { passed, wear_percent, temperature, power_on_hours, bad_sectors }
+    }
+}
+
+prop_compose! {
+    fn reason()(
+        kind in one_of([
+            ReasonKind::InUse, ReasonKind::Leftover, ReasonKind::RaidVolume, ReasonKind::MaybeRaid,
+            ReasonKind::Removable, ReasonKind::ReadOnly, ReasonKind::TooSmall, ReasonKind::Failing,
+            ReasonKind::NoIdentity,
+        ]),
+        text in text(),
+    ) -> Reason {
+        Reason { kind, text }
+    }
+}
+
+prop_compose! {
+    fn verdict()(role in one_of(Role::ALL), against in some(reason()), notes in some(text())) -> Verdict {
+        Verdict { role, against, notes }
+    }
+}
+
+prop_compose! {
+    fn disk()(
+        (path, by_id, size) in (text(), some(text()), size()),
+        (wwn, serial, model, vendor) in (maybe(text()), maybe(text()), maybe(text()), maybe(text())),
+        (transport, hctl, partition_table, fstype) in (maybe(text()), maybe(text()), maybe(text()), maybe(text())),
+        (rotational, read_only, removable) in any::<(bool, bool, bool)>(),
+        (controller, raid_level) in (maybe(controller()), maybe(text())),
+        (partitions, holders) in (some(partition()), some(holder())),
+        smart in facet(smart()),
+        verdicts in some(verdict()),
+    ) -> Disk {
+        Disk {
+            path, by_id, wwn, serial, model, vendor, size, rotational, transport, hctl, read_only, removable,
+            partition_table, fstype, controller, raid_level, partitions, holders, smart, verdicts,
+        }
+    }
+}
+
+prop_compose! {
+    fn interface()(
+        (name, mac) in (text(), text()),
+        kind in one_of([
+            InterfaceKind::Physical, InterfaceKind::Bridge, InterfaceKind::Bond, InterfaceKind::Vlan,
+            InterfaceKind::Other,
+        ]),
+        (mtu, up, carrier, speed_mbps) in any::<(u32, bool, Option<bool>, Option<u32>)>(),
+        (duplex, master) in (maybe(text()), maybe(text())),
+        addresses in some((address(), any::<u8>()).prop_map(|(address, prefix)| InterfaceAddress { address, prefix })),
+    ) -> Interface {
+        Interface { name, kind, mac, mtu, up, carrier, speed_mbps, duplex, master, addresses }
+    }
+}
+
+prop_compose! {
+    fn resolution()(name in text(), addresses in some(address())) -> NameResolution {
+        NameResolution { name, addresses }
+    }
+}
+
+prop_compose! {
+    fn network()(interfaces in some(interface()), own_name in facet(resolution())) -> Network {
+        Network { interfaces, own_name }
+    }
+}
+
+prop_compose! {
+    fn member_node()(name in text(), id: u32, online: bool, address in maybe(address())) -> MemberNode {
+        MemberNode { name, id, online, address }
+    }
+}
+
+prop_compose! {
+    fn configured_node()(
+        name in text(),
+        (id, votes) in any::<(u32, u32)>(),
+        addresses in prop::collection::btree_map(any::<u8>(), text(), 0..4),
+    ) -> ConfiguredNode {
+        ConfiguredNode { name, id, votes, addresses }
+    }
+}
+
+prop_compose! {
+    fn votes()(numbers in any::<[u32; 4]>(), quorate: bool, flags in some(text())) -> Votes {
+        let [expected, highest_expected, total, quorum] = numbers;
+        Votes { expected, highest_expected, total, quorum, quorate, flags }
+    }
+}
+
+prop_compose! {
+    fn link()(
+        (peer, number, enabled, connected, mtu) in any::<(u32, u8, bool, bool, Option<u32>)>(),
+        (local, remote) in (text(), text()),
+    ) -> Link {
+        Link { peer, number, local, remote, enabled, connected, mtu }
+    }
+}
+
+prop_compose! {
+    fn member()(
+        cluster in text(),
+        (running_version, file_version, quorate, qdevice) in any::<(u64, u64, bool, bool)>(),
+        nodes in some(member_node()),
+        configured in some(configured_node()),
+        votes in facet(votes()),
+        links in facet(some(link())),
+    ) -> Member {
+        Member { cluster, running_version, file_version, quorate, nodes, configured, qdevice, votes, links }
+    }
+}
+
+prop_compose! {
+    fn cluster()(
+        membership in prop_oneof![
+            1 => Just(Membership::Standalone),
+            3 => member().prop_map(|member| Membership::Member(Box::new(member))),
+        ],
+        pmxcfs in one_of([Pmxcfs::Writable, Pmxcfs::ReadOnly, Pmxcfs::NotMounted]),
+        authkey_present: bool,
+        local_config_present: bool,
+    ) -> Cluster {
+        Cluster { membership, pmxcfs, authkey_present, local_config_present }
+    }
+}
+
+prop_compose! {
+    fn guest()(vmid: u32, node in text(), kind in one_of([GuestKind::Vm, GuestKind::Container])) -> Guest {
+        Guest { vmid, node, kind }
+    }
+}

@@ -1,0 +1,146 @@
+//! `cargo lab script NODE …`.
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::control::{Misbehaviour, Script, ToolScript};
+use crate::description::{DiskSpec, GuestKind, GuestSpec, OwnName};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ScriptCommand {
+    /// A tool hangs before its usual work
+    Hang {
+        /// The tool
+        tool: String,
+        /// Simulated milliseconds; for ever without
+        #[arg(long)]
+        ms: Option<u64>,
+    },
+    /// A tool prints garbage
+    Garbage {
+        /// The tool
+        tool: String,
+        /// The garbage
+        #[arg(default_value = "\u{fffd}%$garbage\n")]
+        text: String,
+    },
+    /// A tool dies after some lines of output
+    Die {
+        /// The tool
+        tool: String,
+        /// How many lines
+        after_lines: u32,
+        /// Of which signal
+        #[arg(long, default_value_t = 9)]
+        signal: i32,
+    },
+    /// A tool fails
+    Fail {
+        /// The tool
+        tool: String,
+        /// Its exit code
+        #[arg(default_value_t = 1)]
+        code: i32,
+        /// What it prints on stderr
+        #[arg(long, default_value = "")]
+        stderr: String,
+    },
+    /// All tools work again
+    Clear,
+    /// A disk vanishes
+    RemoveDisk {
+        /// For example sda
+        name: String,
+    },
+    /// An empty SATA SSD appears
+    AddDisk {
+        /// For example sde
+        name: String,
+    },
+    /// The own name resolves otherwise
+    OwnName {
+        /// How
+        how: Resolves,
+    },
+    /// A guest appears
+    AddGuest {
+        /// Its number
+        vmid: u32,
+    },
+    /// A guest vanishes
+    RemoveGuest {
+        /// Its number
+        vmid: u32,
+    },
+    /// The server is the only member of another cluster
+    MemberOf {
+        /// The cluster
+        cluster: String,
+    },
+    /// pveproxy stops or starts
+    Pveproxy {
+        /// Which
+        state: OnOff,
+    },
+    /// Corosync's packets pass or not
+    Udp {
+        /// Which
+        state: OnOff,
+    },
+    /// The clock runs ahead (negative: behind)
+    Clock {
+        /// By milliseconds
+        #[arg(allow_negative_numbers = true)]
+        ms: i64,
+    },
+    /// Corosync stops in an orderly way
+    StopCorosync,
+    /// Corosync and pmxcfs restart
+    RestartCluster,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Resolves {
+    Address,
+    Loopback,
+    Missing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnOff {
+    On,
+    Off,
+}
+
+impl ScriptCommand {
+    pub(super) fn into_script(self) -> Script {
+        let tool = |tool, script| Script::Tool(Misbehaviour { tool, matching: None, times: None, script });
+        match self {
+            Self::Hang { tool: name, ms } => tool(name, ToolScript::Hang { ms }),
+            Self::Garbage { tool: name, text } => tool(name, ToolScript::Garbage { text }),
+            Self::Die { tool: name, after_lines, signal } => tool(name, ToolScript::Die { after_lines, signal }),
+            Self::Fail { tool: name, code, stderr } => tool(name, ToolScript::Fail { code, stderr }),
+            Self::Clear => Script::ClearTools,
+            Self::RemoveDisk { name } => Script::RemoveDisk(name),
+            Self::AddDisk { name } => {
+                let serial = Some(format!("S45NNA0NADDED{name}"));
+                let model = Some("SAMSUNG MZ7LH960HAJR-00005".to_owned());
+                Script::AddDisk(Box::new(DiskSpec { hctl: Some("5:0:0:0".to_owned()), name, serial, model, ..DiskSpec::default() }))
+            }
+            Self::OwnName { how } => Script::OwnName(match how {
+                Resolves::Address => OwnName::Address,
+                Resolves::Loopback => OwnName::Loopback,
+                Resolves::Missing => OwnName::Missing,
+            }),
+            Self::AddGuest { vmid } => {
+                Script::AddGuest(GuestSpec { vmid, name: format!("guest{vmid}"), kind: GuestKind::Qemu })
+            }
+            Self::RemoveGuest { vmid } => Script::RemoveGuest(vmid),
+            Self::MemberOf { cluster } => Script::MemberOf(cluster),
+            Self::Pveproxy { state } => Script::PveproxyDown(state == OnOff::Off),
+            Self::Udp { state } => Script::UdpBlocked(state == OnOff::Off),
+            Self::Clock { ms } => Script::ClockOffset(ms),
+            Self::StopCorosync => Script::StopCorosync,
+            Self::RestartCluster => Script::RestartCluster,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Shows what an administrator would type and see.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::Print;
+use crate::lab::{Lab, LabError};
+use crate::process::Output;
+use crate::world::oplog::What;
+
+/// Why an act failed.
+#[derive(Debug)]
+pub(super) struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<LabError> for Failed {
+    fn from(error: LabError) -> Self {
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(deeper) = source {
+            text.push_str(&format!(": {deeper}"));
+            source = deeper.source();
+        }
+        Self(text)
+    }
+}
+
+pub(super) fn failed<T>(text: impl Into<String>) -> Result<T, Failed> {
+    Err(Failed(text.into()))
+}
+
+/// Tells one act.
+pub(super) struct Narrator<'a> {
+    pub(super) lab: &'a Lab,
+    print: Print<'a>,
+}
+
+impl<'a> Narrator<'a> {
+    pub(super) fn new(lab: &'a Lab, print: Print<'a>) -> Self {
+        Self { lab, print }
+    }
+
+    pub(super) fn title(&self, name: &str, title: &str) {
+        (self.print)(&format!("── Act {name}: {title} ──"));
+    }
+
+    pub(super) fn say(&self, text: &str) {
+        (self.print)(&format!("\n{text}"));
+    }
+
+    /// What was typed on a host.
+    pub(super) fn typed(&self, host: &str, line: &str) {
+        (self.print)(&format!("\n{host}$ {line}"));
+    }
+
+    /// A line of output.
+    pub(super) fn plain(&self, line: &str) {
+        (self.print)(&format!("  {line}"));
+    }
+
+    fn show(&self, output: &Output) {
+        for line in output.stdout.lines().chain(output.stderr.lines()) {
+            self.plain(line);
+        }
+    }
+
+    /// Types a command on the coordinator's host, shows its output as it is, and wants 0.
+    pub(super) async fn quorate(&self, shown: &str, args: &[&str]) -> Result<Output, Failed> {
+        self.typed("coordinator", shown);
+        let output = self.lab.quorate(args).await?;
+        self.show(&output);
+        self.wanted(shown, output)
+    }
+
+    /// The same without showing what came out.
+    pub(super) async fn quorate_quietly(&self, shown: &str, args: &[&str]) -> Result<Output, Failed> {
+        self.typed("coordinator", shown);
+        let output = self.lab.quorate(args).await?;
+        self.wanted(shown, output)
+    }
+
+    /// Types a command on a server.
+    pub(super) async fn agent(
+        &self,
+        node: &str,
+        shown: &str,
+        args: &[&str],
+        stdin: Option<&[u8]>,
+    ) -> Result<Output, Failed> {
+        self.typed(node, shown);
+        let output = self.lab.agent_cli(node, args, stdin).await?;
+        self.show(&output);
+        self.wanted(shown, output)
+    }
+
+    fn wanted(&self, shown: &str, output: Output) -> Result<Output, Failed> {
+        if output.success() {
+            return Ok(output);
+        }
+        failed(format!("`{shown}` ended with {}: {}", output.status, output.stderr.trim()))
+    }
+
+    /// Waits until the coordinator answers on its socket.
+    pub(super) async fn coordinator_is_up(&self) -> Result<(), Failed> {
+        let socket = self.lab.layout().coordinator().join("quorate.sock");
+        let up = self
+            .lab
+            .wait_for("the coordinator's socket", Duration::from_secs(20), async || {
+                socket.exists() || self.lab.coordinator_pid().is_none()
+            })
+            .await;
+        if self.lab.coordinator_pid().is_none() {
+            let log = std::fs::read_to_string(self.lab.layout().coordinator().join("coordinator.log"));
+            return failed(format!("the coordinator ended: {}", log.unwrap_or_default().trim()));
+        }
+        Ok(up?)
+    }
+
+    /// Nothing may have been called in a way that the world does not know.
+    pub(super) fn nothing_unknown(&self) -> Result<(), Failed> {
+        let operations = self.lab.operations()?;
+        match operations.iter().find(|entry| entry.what == What::UnknownInvocation) {
+            Some(entry) => failed(format!("a tool was called in a way that the lab does not know: {}", entry.argv.join(" "))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn address(&self, node: &str) -> Result<Ipv4Addr, Failed> {
+        Ok(self.lab.node(node)?.address)
+    }
+}

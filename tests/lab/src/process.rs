@@ -1,0 +1,275 @@
+//! Starts and ends the lab's processes. The product starts its own through `common/exec`; the lab may not depend on it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the lab shares no code with the product, so it starts processes itself, here and nowhere else"
+)]
+
+use std::ffi::OsStr;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt;
+
+/// What a finished program left.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Output {
+    /// The exit code; nothing when a signal ended it.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Ended with 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.status.success()
+    }
+}
+
+/// One program to run: nothing is inherited but what stands here.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    stdin: Option<Vec<u8>>,
+    deadline: Duration,
+}
+
+impl Program {
+    /// A program by its path.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), args: Vec::new(), env: Vec::new(), stdin: None, deadline: Duration::from_secs(120) }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<str>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.to_owned(), value.as_ref().to_string_lossy().into_owned()));
+        self
+    }
+
+    /// Feeds standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// When to give up and kill it.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.args).env_clear().env("LC_ALL", "C.UTF-8").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        // Where the developer asked for more, the product may say more.
+        for name in ["RUST_LOG", "RUST_BACKTRACE", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.envs(self.env.iter().cloned()).current_dir("/").process_group(0);
+        command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// When it can't be started, or does not end in time.
+    pub async fn run(&self) -> io::Result<Output> {
+        let mut command = tokio::process::Command::from(self.command());
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| named(&self.path, &error))?;
+        let group = child.id();
+        let input = child.stdin.take().zip(self.stdin.clone());
+        let feed = async {
+            if let Some((mut pipe, bytes)) = input {
+                // A program that does not read its input is no failure of the lab.
+                let _ = pipe.write_all(&bytes).await;
+            }
+        };
+        let both = async { tokio::join!(feed, child.wait_with_output()).1 };
+        match tokio::time::timeout(self.deadline, both).await {
+            Ok(output) => {
+                let output = output?;
+                Ok(Output {
+                    status: output.status,
+                    stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+                    stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+                })
+            }
+            Err(_) => {
+                kill_group(group);
+                let text = format!("{} {} did not end in {:?}", self.path.display(), self.args.join(" "), self.deadline);
+                Err(io::Error::new(io::ErrorKind::TimedOut, text))
+            }
+        }
+    }
+
+    /// Starts it in the background, with its output in a file.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn(&self, log: &Path, owned: bool) -> io::Result<Daemon> {
+        let file = OpenOptions::new().create(true).append(true).open(log)?;
+        let mut command = self.command();
+        command.stdin(if owned { Stdio::piped() } else { Stdio::null() });
+        command.stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn().map_err(|error| named(&self.path, &error))?;
+        Ok(Daemon { child })
+    }
+
+    /// Runs it in the foreground with everything inherited, terminal and environment too; `own` variables are added.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn interact(&self) -> io::Result<ExitStatus> {
+        Command::new(&self.path)
+            .args(&self.args)
+            .envs(self.env.iter().cloned())
+            .status()
+            .map_err(|error| named(&self.path, &error))
+    }
+
+    /// Runs it with the environment inherited and stderr shown, and returns what it printed on stdout.
+    ///
+    /// # Errors
+    /// When it can't be started or fails.
+    pub fn build(&self) -> io::Result<String> {
+        let output = Command::new(&self.path)
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|error| named(&self.path, &error))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(io::Error::other(format!("{} {} ended with {}", self.path.display(), self.args.join(" "), output.status)))
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("can't start {}: {error}", path.display()))
+}
+
+fn kill_group(pid: Option<u32>) {
+    if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
+        // It may have ended meanwhile.
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// A program in the background, in its own process group.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Has it ended, and how?
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Ends it and everything it started in its group, at once.
+    pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            kill_group(Some(self.child.id()));
+        }
+        // Collects the exit status, so that no zombie stays.
+        let _ = self.child.wait();
+    }
+
+    /// Kills only the process itself, as `kill -9` would.
+    pub fn kill_alone(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end, and waits; kills it after `patience`.
+    ///
+    /// # Errors
+    /// When it had to be killed.
+    pub async fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+        let deadline = tokio::time::Instant::now() + patience;
+        while tokio::time::Instant::now() < deadline {
+            if let Some(status) = self.ended() {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.kill();
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("did not end in {patience:?} after SIGTERM")))
+    }
+}
+
+/// The programs of ours that may be left over in a lab's folder.
+const OURS: [&str; 4] = ["quorate", "quorate-agent", "quorate-lab", "quorate-labtool"];
+
+/// Kills what the lab in `dir` left behind: detached supervisors, tools, agents. They are known by the program that they
+/// run *and* by naming the lab's own folder, so nothing else can be meant.
+pub fn reap(dir: &Path) {
+    let own = std::process::id();
+    let Ok(processes) = fs::read_dir("/proc") else { return };
+    for process in processes.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if pid != own
+            && is_ours(&process.path())
+            && names(&process.path(), dir)
+            && let Ok(pid) = i32::try_from(pid)
+        {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+fn is_ours(process: &Path) -> bool {
+    let Ok(program) = fs::read_link(process.join("exe")) else { return false };
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    OURS.contains(&name.trim_end_matches(" (deleted)"))
+}
+
+fn names(process: &Path, dir: &Path) -> bool {
+    let dir = dir.as_os_str().as_bytes();
+    let Ok(line) = fs::read(process.join("cmdline")) else { return false };
+    line.windows(dir.len()).any(|window| window == dir)
+}

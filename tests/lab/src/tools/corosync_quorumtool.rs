@@ -1,0 +1,72 @@
+//! `corosync-quorumtool`.
+
+use std::fmt::Write as _;
+
+use super::Reply;
+use crate::world::clock;
+use crate::world::corosync::Corosync;
+use crate::world::server::Server;
+
+const COST: u64 = 18;
+
+pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
+    let reply = match args {
+        ["-s"] => status(server, false),
+        ["-siH"] => status(server, true),
+        ["-l"] => members(server, false),
+        _ => return None,
+    };
+    Some((COST, reply))
+}
+
+/// `-s`, or `-siH`: addresses and hexadecimal numbers. Ends with 2 without quorum.
+pub(super) fn status(server: &Server, raw: bool) -> Reply {
+    let Some(corosync) = &server.corosync else {
+        return Reply::fail(1, "Cannot initialize CMAP service\n");
+    };
+    let node = if raw { format!("0x{:08x}", corosync.node_id) } else { corosync.node_id.to_string() };
+    let yes = corosync.quorate;
+    let mut text = format!(
+        "Quorum information\n------------------\nDate:             {}\nQuorum provider:  corosync_votequorum\n\
+         Nodes:            {}\nNode ID:          {node}\nRing ID:          {}\nQuorate:          {}\n\n",
+        clock::ctime(server.now()),
+        corosync.members.len(),
+        corosync.ring_id(),
+        if yes { "Yes" } else { "No" },
+    );
+    let _ = write!(
+        text,
+        "Votequorum information\n----------------------\nExpected votes:   {}\nHighest expected: {}\n\
+         Total votes:      {}\nQuorum:           {} {}\nFlags:            {}\n\n",
+        corosync.expected_votes,
+        corosync.expected_votes,
+        corosync.total_votes(),
+        corosync.quorum(),
+        if yes { " " } else { "Activity blocked" },
+        if yes { "Quorate " } else { "" },
+    );
+    text.push_str(&membership(corosync, raw));
+    Reply { stdout: text, stderr: String::new(), code: if yes { 0 } else { 2 } }
+}
+
+/// `-l`: the members alone, after an empty line.
+pub(super) fn members(server: &Server, raw: bool) -> Reply {
+    match &server.corosync {
+        Some(corosync) => Reply::ok(format!("\n{}", membership(corosync, raw))),
+        None => Reply::fail(1, "Cannot initialize QUORUM service\n"),
+    }
+}
+
+fn membership(corosync: &Corosync, raw: bool) -> String {
+    let mut text = String::from("Membership information\n----------------------\n    Nodeid      Votes Name\n");
+    for id in &corosync.members {
+        let votes = corosync.conf.node(*id).map_or(0, |node| node.votes);
+        let local = if *id == corosync.node_id { " (local)" } else { "" };
+        let _ = if raw {
+            writeln!(text, "0x{id:08x} {votes:>10} {}{local}", corosync.first_address_of(*id))
+        } else {
+            writeln!(text, "{id:>10} {votes:>10} {}{local}", corosync.name_of(*id))
+        };
+    }
+    text
+}
