@@ -167,7 +167,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             // The text is a constant and parses; the other branch only spares an unwrap.
-            listen: DEFAULT_LISTEN.parse().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 7443))),
+            listen: DEFAULT_LISTEN
+                .parse()
+                .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 7443))),
             state_dir: PathBuf::from(DEFAULT_STATE_DIR),
             policy: Policy::default(),
             lab: None,
@@ -183,7 +185,10 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
-            _ => ConfigError::Unreadable { path: path.to_owned(), source },
+            _ => ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
         };
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let config = Self::parse(&text, path)?;
@@ -194,8 +199,10 @@ impl Config {
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let file: File = toml::from_str(text)
-            .map_err(|error| ConfigError::Invalid { path: path.to_owned(), message: error.to_string() })?;
+        let file: File = toml::from_str(text).map_err(|error| ConfigError::Invalid {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
         let default = Self::default();
         let lab = file.lab.map(Lab::check).transpose()?;
         let state_dir = match (&lab, file.state_dir) {
@@ -208,7 +215,12 @@ impl Config {
             (None, Some(dir)) => dir,
             (None, None) => default.state_dir,
         };
-        Ok(Self { listen: file.listen.unwrap_or(default.listen), state_dir, policy: file.policy, lab })
+        Ok(Self {
+            listen: file.listen.unwrap_or(default.listen),
+            state_dir,
+            policy: file.policy,
+            lab,
+        })
     }
 
     /// How fast everything goes.
@@ -221,16 +233,27 @@ impl Config {
 impl Lab {
     fn check(file: LabFile) -> Result<Self, ConfigError> {
         let real = |what, path: &Path| {
-            path.canonicalize().map_err(|source| ConfigError::LabFolder { what, path: path.to_owned(), source })
+            path.canonicalize().map_err(|source| ConfigError::LabFolder {
+                what,
+                path: path.to_owned(),
+                source,
+            })
         };
         let root = real("root", &file.root)?;
-        let Some(server) = root.parent() else { return Err(ConfigError::LabIsHost) };
+        let Some(server) = root.parent() else {
+            return Err(ConfigError::LabIsHost);
+        };
         let tools = real("tools", &file.tools)?;
         // The tools of a simulated server are no part of its file system; they lie beside it. Directly below `/` nothing
         // is beside a lab but the host itself.
         let around = if server.parent().is_some() { server } else { &root };
         inside("tools", &tools, around)?;
-        Ok(Self { tools, clock_offset_ms: file.clock_offset_ms, pace: file.speed.unwrap_or(Pace::REAL), root })
+        Ok(Self {
+            tools,
+            clock_offset_ms: file.clock_offset_ms,
+            pace: file.speed.unwrap_or(Pace::REAL),
+            root,
+        })
     }
 }
 
@@ -238,7 +261,11 @@ fn inside(what: &'static str, path: &Path, inside: &Path) -> Result<(), ConfigEr
     if path.starts_with(inside) {
         Ok(())
     } else {
-        Err(ConfigError::OutsideOfLab { what, path: path.to_owned(), inside: inside.to_owned() })
+        Err(ConfigError::OutsideOfLab {
+            what,
+            path: path.to_owned(),
+            inside: inside.to_owned(),
+        })
     }
 }
 
@@ -257,11 +284,17 @@ fn nearest_existing(path: &Path) -> PathBuf {
 fn check_owner(path: &Path, meta: &fs::Metadata) -> Result<(), ConfigError> {
     let mode = meta.mode() & 0o7777;
     if mode & 0o022 != 0 {
-        return Err(ConfigError::OthersMayWrite { path: path.to_owned(), mode });
+        return Err(ConfigError::OthersMayWrite {
+            path: path.to_owned(),
+            mode,
+        });
     }
     let owner = meta.uid();
     if owner != 0 && owner != geteuid().as_raw() {
-        return Err(ConfigError::WrongOwner { path: path.to_owned(), owner });
+        return Err(ConfigError::WrongOwner {
+            path: path.to_owned(),
+            owner,
+        });
     }
     Ok(())
 }
@@ -269,10 +302,12 @@ fn check_owner(path: &Path, meta: &fs::Metadata) -> Result<(), ConfigError> {
 /// `90s`, `10m`, `1h`: a whole number and its unit.
 fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(from)?;
-    let seconds = [("s", 1), ("m", 60), ("h", 3600)].into_iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-        number.checked_mul(seconds)
-    });
+    let seconds = [("s", 1), ("m", 60), ("h", 3600)]
+        .into_iter()
+        .find_map(|(unit, seconds)| {
+            let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            number.checked_mul(seconds)
+        });
     seconds
         .map(Duration::from_secs)
         .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no duration; write it as 90s, 10m or 1h")))
@@ -294,7 +329,9 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
-        let error = parse("listen = \"127.0.0.1:1\"\n[policy]\nallow_fault = true\n").unwrap_err().to_string();
+        let error = parse("listen = \"127.0.0.1:1\"\n[policy]\nallow_fault = true\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 3") && error.contains("allow_fault"), "{error}");
     }
 
@@ -302,7 +339,12 @@ mod tests {
     fn durations_have_a_unit() {
         let config = parse("[policy]\nmax_fault = \"4m\"").unwrap();
         assert_eq!(config.policy.max_fault, Duration::from_secs(240));
-        assert!(parse("[policy]\nmax_fault = \"4\"").unwrap_err().to_string().contains("write it as"));
+        assert!(
+            parse("[policy]\nmax_fault = \"4\"")
+                .unwrap_err()
+                .to_string()
+                .contains("write it as")
+        );
     }
 
     #[test]
@@ -313,7 +355,9 @@ mod tests {
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&bin).unwrap();
         let with = |state: &str, tools: &str| {
-            parse(&format!("{state}\n[lab]\nroot = {root:?}\ntools = {tools:?}\nspeed = 10.0\n"))
+            parse(&format!(
+                "{state}\n[lab]\nroot = {root:?}\ntools = {tools:?}\nspeed = 10.0\n"
+            ))
         };
         let tools = bin.to_str().unwrap();
 
@@ -326,11 +370,22 @@ mod tests {
             assert!(error.starts_with(&format!("in a lab, {what}")), "{error}");
         };
         outside(with("state_dir = \"/var/lib/quorate-agent\"", tools), "state_dir");
-        outside(with(&format!("state_dir = {:?}", root.join("x/../../../y")), tools), "state_dir");
+        outside(
+            with(&format!("state_dir = {:?}", root.join("x/../../../y")), tools),
+            "state_dir",
+        );
         std::os::unix::fs::symlink("/var", root.join("var")).unwrap();
-        outside(with(&format!("state_dir = {:?}", root.join("var/q")), tools), "state_dir");
+        outside(
+            with(&format!("state_dir = {:?}", root.join("var/q")), tools),
+            "state_dir",
+        );
         outside(with("", "/usr/bin"), "tools");
-        assert!(parse("[lab]\nroot = \"/\"\ntools = \"/usr/bin\"").unwrap_err().to_string().contains("not /"));
+        assert!(
+            parse("[lab]\nroot = \"/\"\ntools = \"/usr/bin\"")
+                .unwrap_err()
+                .to_string()
+                .contains("not /")
+        );
     }
 
     #[test]

@@ -15,7 +15,10 @@ use crate::ledger::Content;
 pub fn admit(content: &mut Content, asking: &Driver, node: &str) -> Result<(), Box<Finding>> {
     let why = match &content.driver {
         Some(present) if asking.generation < present.generation => {
-            format!("generation {} asks, but generation {} has taken over", asking.generation, present.generation)
+            format!(
+                "generation {} asks, but generation {} has taken over",
+                asking.generation, present.generation
+            )
         }
         Some(present) if asking.generation == present.generation && asking.instance != present.instance => format!(
             "instance {} asks, but instance {} drives under the same generation {}",
@@ -44,8 +47,13 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
         (key, false) => Err(Box::new(Finding::new(
             Code::PolicyForbids,
             node,
-            format!("its policy file says {key} = false, which forbids to {}", action.as_str()),
-            format!("if it is to be allowed, set {key} = true under [policy] in /etc/quorate/agent.toml on {node} and restart quorate-agent"),
+            format!(
+                "its policy file says {key} = false, which forbids to {}",
+                action.as_str()
+            ),
+            format!(
+                "if it is to be allowed, set {key} = true under [policy] in /etc/quorate/agent.toml on {node} and restart quorate-agent"
+            ),
         ))),
     }
 }
@@ -77,7 +85,10 @@ mod tests {
     use super::*;
 
     fn driver(generation: u64, instance: &str) -> Driver {
-        Driver { generation: Generation(generation), instance: instance.parse().unwrap() }
+        Driver {
+            generation: Generation(generation),
+            instance: instance.parse().unwrap(),
+        }
     }
 
     #[test]
@@ -97,7 +108,10 @@ mod tests {
 
     #[test]
     fn a_node_that_only_observes_refuses_every_action() {
-        let policy = Policy { allow_changes: false, ..Policy::default() };
+        let policy = Policy {
+            allow_changes: false,
+            ..Policy::default()
+        };
         for kind in ActionKind::ALL {
             let finding = check_policy(&policy, kind, "prox1").unwrap_err();
             assert_eq!(finding.code, Code::PolicyForbids);

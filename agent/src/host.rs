@@ -35,7 +35,10 @@ pub struct Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("root", &self.root).field("tools", &self.tools).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("root", &self.root)
+            .field("tools", &self.tools)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,7 +64,12 @@ impl Host {
     /// The machine that this process runs on.
     #[must_use]
     pub fn real(clock: Clock) -> Self {
-        Self::new(HostRoot::real(), Tools::system(), Arc::new(OsRunner::new(clock.clone())), clock)
+        Self::new(
+            HostRoot::real(),
+            Tools::system(),
+            Arc::new(OsRunner::new(clock.clone())),
+            clock,
+        )
     }
 
     /// The root of all files.
@@ -141,7 +149,12 @@ impl Host {
         }
         let root = self.root.clone();
         let answer = self.pmxcfs.with(move || read(&root)).await;
-        answer.unwrap_or_else(|since| Err(ReadError::Blocked { path: path.to_owned(), since }))
+        answer.unwrap_or_else(|since| {
+            Err(ReadError::Blocked {
+                path: path.to_owned(),
+                since,
+            })
+        })
     }
 
     /// Runs a tool and returns all that it left behind, whatever its exit.
@@ -173,7 +186,11 @@ impl Host {
             Err(_) => String::new(),
         };
         let finished = self.run(call).await?;
-        if finished.exit.is_success() { text(&name, &finished) } else { Err(complaint(&name, &finished)) }
+        if finished.exit.is_success() {
+            text(&name, &finished)
+        } else {
+            Err(complaint(&name, &finished))
+        }
     }
 }
 

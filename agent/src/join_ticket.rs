@@ -46,16 +46,25 @@ pub async fn join_ticket(host: &Host, node: &NodeName) -> Result<JoinTicket, Box
     let cluster = quorate_cluster(host, node).await?;
     check_clock(host, node).await?;
 
-    let answer = host.ask(pvesh::get_join(host.tools())).await.map_err(|unknown| failed(node, &unknown.reason))?;
+    let answer = host
+        .ask(pvesh::get_join(host.tools()))
+        .await
+        .map_err(|unknown| failed(node, &unknown.reason))?;
     let info = pvesh::read_join(&answer).map_err(|error| failed(node, &error))?;
     let own = info.nodes.iter().find(|member| member.name == node.as_str());
     let own = own.ok_or_else(|| failed(node, &"pvesh names every member but this one"))?;
     if info.cluster != cluster {
-        return Err(failed(node, &format!("pvesh speaks of cluster {}, pmxcfs of {cluster}", info.cluster)));
+        return Err(failed(
+            node,
+            &format!("pvesh speaks of cluster {}, pmxcfs of {cluster}", info.cluster),
+        ));
     }
 
     // Last of all: a ticket is the better the younger it is.
-    let finished = host.run(perl::assemble_ticket(host.tools())).await.map_err(|unknown| failed(node, &unknown.reason))?;
+    let finished = host
+        .run(perl::assemble_ticket(host.tools()))
+        .await
+        .map_err(|unknown| failed(node, &unknown.reason))?;
     if perl::rotated_key(&finished.stderr_text()) {
         return Err(Box::new(Finding::new(
             Code::ClockSkew,
@@ -79,14 +88,19 @@ pub async fn join_ticket(host: &Host, node: &NodeName) -> Result<JoinTicket, Box
 
 async fn quorate_cluster(host: &Host, node: &NodeName) -> Result<String, Box<Finding>> {
     let observation = observe(host, &[FacetName::Cluster]).await;
-    let cluster = observation.cluster.get().map_err(|unknown| failed(node, &unknown.reason))?;
+    let cluster = observation
+        .cluster
+        .get()
+        .map_err(|unknown| failed(node, &unknown.reason))?;
     let not_quorate = |message: &str| {
         let next = format!("look on {node}: pvecm status, systemctl status corosync pve-cluster");
         Box::new(Finding::new(Code::ClusterNotQuorate, node.as_str(), message, next))
     };
     match cluster.member() {
         None => Err(not_quorate("it is in no cluster, so nobody can join through it")),
-        Some(member) if !member.quorate => Err(not_quorate("its cluster is not quorate, so nobody can join through it")),
+        Some(member) if !member.quorate => {
+            Err(not_quorate("its cluster is not quorate, so nobody can join through it"))
+        }
         Some(_) if cluster.pmxcfs != Pmxcfs::Writable => Err(not_quorate("its /etc/pve can't be written")),
         Some(member) => Ok(member.cluster.clone()),
     }
@@ -98,7 +112,12 @@ async fn check_clock(host: &Host, node: &NodeName) -> Result<(), Box<Finding>> {
     let read = tokio::task::spawn_blocking(move || root.modified(AUTHKEY));
     let made = match tokio::time::timeout(STAT_WITHIN, read).await {
         Ok(Ok(made)) => made,
-        Ok(Err(_)) | Err(_) => return Err(failed(node, &format!("{AUTHKEY} can't be looked at: /etc/pve is blocked"))),
+        Ok(Err(_)) | Err(_) => {
+            return Err(failed(
+                node,
+                &format!("{AUTHKEY} can't be looked at: /etc/pve is blocked"),
+            ));
+        }
     };
     // Where there is no key yet, PVE makes one with the ticket.
     match made.map(|made| made - host.now().seconds()) {

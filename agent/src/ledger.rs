@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use quorate_identity::{FileError, Fingerprint, create_private_dir};
+use quorate_model::Timestamp;
 use quorate_model::ids::{Driver, OperationId};
 use quorate_model::operation::{LedgerEntry, Operation, Outcome};
-use quorate_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How many operations are remembered. A rollout over a big cluster has dozens; what is older than a thousand no
@@ -95,7 +95,11 @@ impl Ledger {
     /// The directory is exposed, or the ledger is damaged, or newer than this agent.
     pub fn open(state_dir: &Path) -> Result<Self, LedgerError> {
         create_private_dir(state_dir)?;
-        let copies::Found { content, revision, heal } = copies::read(state_dir)?;
+        let copies::Found {
+            content,
+            revision,
+            heal,
+        } = copies::read(state_dir)?;
         if heal {
             copies::write(state_dir, revision, &content)?;
         }
@@ -104,7 +108,9 @@ impl Ledger {
             content: RwLock::new(Arc::new(content)),
             revision: tokio::sync::Mutex::new(revision),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// What it holds now.
@@ -162,7 +168,12 @@ impl Content {
 
     /// Adds an operation. Returns the ended ones that are forgotten for it.
     pub fn accept(&mut self, operation: Operation, now: Timestamp) -> Vec<OperationId> {
-        self.operations.push(LedgerEntry { operation, accepted_at: now, outcome: None, ended_at: None });
+        self.operations.push(LedgerEntry {
+            operation,
+            accepted_at: now,
+            outcome: None,
+            ended_at: None,
+        });
         let surplus = self.operations.len().saturating_sub(REMEMBERED);
         let forgotten: Vec<OperationId> = self
             .operations
@@ -194,17 +205,31 @@ mod tests {
     use super::*;
 
     fn operation(id: &str) -> Operation {
-        let action = Action::CreateCluster { cluster: "hk1".parse().unwrap(), links: [].into() };
-        Operation { id: id.parse().unwrap(), action }
+        let action = Action::CreateCluster {
+            cluster: "hk1".parse().unwrap(),
+            links: [].into(),
+        };
+        Operation {
+            id: id.parse().unwrap(),
+            action,
+        }
     }
 
     async fn accept(ledger: &Ledger, id: &str) {
         let operation = operation(id);
-        ledger.change(|c| Ok::<_, LedgerError>(c.accept(operation, Timestamp(1)))).await.unwrap();
+        ledger
+            .change(|c| Ok::<_, LedgerError>(c.accept(operation, Timestamp(1))))
+            .await
+            .unwrap();
     }
 
     fn ids(ledger: &Ledger) -> Vec<String> {
-        ledger.content().operations.iter().map(|e| e.operation.id.to_string()).collect()
+        ledger
+            .content()
+            .operations
+            .iter()
+            .map(|e| e.operation.id.to_string())
+            .collect()
     }
 
     #[tokio::test]
@@ -216,12 +241,20 @@ mod tests {
                 accept(&ledger, "one").await;
                 accept(&ledger, "two").await;
                 fs::write(dir.path().join(damaged), damage).unwrap();
-                assert_eq!(ids(&Ledger::open(dir.path()).unwrap()), ["one", "two"], "{damaged} {damage:?}");
+                assert_eq!(
+                    ids(&Ledger::open(dir.path()).unwrap()),
+                    ["one", "two"],
+                    "{damaged} {damage:?}"
+                );
                 // It has been healed: now the other one may be lost.
                 for other in copies::NAMES.into_iter().filter(|name| *name != damaged) {
                     fs::remove_file(dir.path().join(other)).unwrap();
                 }
-                assert_eq!(ids(&Ledger::open(dir.path()).unwrap()), ["one", "two"], "{damaged} {damage:?}");
+                assert_eq!(
+                    ids(&Ledger::open(dir.path()).unwrap()),
+                    ["one", "two"],
+                    "{damaged} {damage:?}"
+                );
             }
         }
     }
@@ -254,7 +287,10 @@ mod tests {
 
         let text = fs::read_to_string(&first).unwrap();
         fs::write(&first, text.replacen("\"format\":1", "\"format\":9", 1)).unwrap();
-        assert!(matches!(Ledger::open(dir.path()).unwrap_err(), LedgerError::Newer { format: 9, .. }));
+        assert!(matches!(
+            Ledger::open(dir.path()).unwrap_err(),
+            LedgerError::Newer { format: 9, .. }
+        ));
     }
 
     #[tokio::test]
@@ -277,9 +313,14 @@ mod tests {
         for number in 0..REMEMBERED {
             content.accept(operation(&format!("op-{number}")), Timestamp(1));
         }
-        let done = || Outcome::Done { evidence: String::new() };
+        let done = || Outcome::Done {
+            evidence: String::new(),
+        };
         content.end(&"op-3".parse().unwrap(), done(), Timestamp(2));
-        assert_eq!(content.accept(operation("next"), Timestamp(3)), ["op-3".parse::<OperationId>().unwrap()]);
+        assert_eq!(
+            content.accept(operation("next"), Timestamp(3)),
+            ["op-3".parse::<OperationId>().unwrap()]
+        );
         assert!(content.accept(operation("one-more"), Timestamp(3)).is_empty());
         assert_eq!(content.running().count(), REMEMBERED + 1);
     }

@@ -23,7 +23,12 @@ impl Renewal {
     /// For the identity in `store`, which `tls` presents.
     #[must_use]
     pub fn new(store: NodeStore, tls: ServerTls, time: TimeSource) -> Self {
-        Self { store, tls, time, pending: Mutex::default() }
+        Self {
+            store,
+            tls,
+            time,
+            pending: Mutex::default(),
+        }
     }
 
     /// A signing request with a new key.
@@ -31,8 +36,8 @@ impl Renewal {
     /// # Errors
     /// No key could be made.
     pub fn request(&self) -> Result<Vec<u8>, Failure> {
-        let (key, csr) =
-            make_key_and_csr().map_err(|error| Failure::new(ExitCode::Failed, "no new key could be made").because(&error))?;
+        let (key, csr) = make_key_and_csr()
+            .map_err(|error| Failure::new(ExitCode::Failed, "no new key could be made").because(&error))?;
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
         Ok(csr)
     }
@@ -58,19 +63,33 @@ impl Renewal {
             Roots::new(certificates(roots_der).map_err(bad)?)
                 .map_err(|error| refused("the root certificates can't be used").because(&error))?
         };
-        if present.identity.as_ref().is_some_and(|old| old.role() != identity.role() || old.fleet() != identity.fleet()) {
+        if present
+            .identity
+            .as_ref()
+            .is_some_and(|old| old.role() != identity.role() || old.fleet() != identity.fleet())
+        {
             return Err(refused("the certificate is for another node"));
         }
 
         let not_after = identity.certificate().not_after();
-        let material = Material { roots: roots.clone(), identity: Some(identity.clone()), revocations: present.revocations };
+        let material = Material {
+            roots: roots.clone(),
+            identity: Some(identity.clone()),
+            revocations: present.revocations,
+        };
         // Tried before anything is kept: what the next start could not use must not lie on disk.
         ServerTls::new(material.clone(), self.time.clone())
             .map_err(|error| refused("the certificate can't be used").because(&error))?;
         let unwritten = |error| Failure::new(ExitCode::Failed, "the certificate can't be kept").because(&error);
-        self.store.save_roots(&roots).map_err(|error: quorate_identity::StoreError| unwritten(error))?;
-        self.store.save_identity(&identity).map_err(|error: quorate_identity::StoreError| unwritten(error))?;
-        self.tls.replace(material).map_err(|error| refused("the certificate can't be used").because(&error))?;
+        self.store
+            .save_roots(&roots)
+            .map_err(|error: quorate_identity::StoreError| unwritten(error))?;
+        self.store
+            .save_identity(&identity)
+            .map_err(|error: quorate_identity::StoreError| unwritten(error))?;
+        self.tls
+            .replace(material)
+            .map_err(|error| refused("the certificate can't be used").because(&error))?;
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = None;
         tracing::info!(not_after, "took a renewed certificate");
         Ok(Timestamp::from_seconds(i64::try_from(not_after).unwrap_or(i64::MAX)))

@@ -22,7 +22,10 @@ pub(crate) struct Circumstances {
 impl Cache {
     pub(crate) fn pve(&self, now: &Circumstances) -> Option<Option<PveVersion>> {
         let known = self.pve.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().filter(|(then, _)| then == now).map(|(_, version)| version.clone())
+        known
+            .as_ref()
+            .filter(|(then, _)| then == now)
+            .map(|(_, version)| version.clone())
     }
 
     pub(crate) fn keep_pve(&self, now: Circumstances, version: Option<PveVersion>) {

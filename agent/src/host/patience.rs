@@ -23,14 +23,22 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(clock: Clock, deadline: Duration) -> Self {
-        Self { clock, deadline, queue: Mutex::default(), busy_since: Arc::default() }
+        Self {
+            clock,
+            deadline,
+            queue: Mutex::default(),
+            busy_since: Arc::default(),
+        }
     }
 
     /// Does it on the thread.
     ///
     /// # Errors
     /// When it does not end in time: for how long the thread has been stalled.
-    pub(super) async fn with<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Duration> {
+    pub(super) async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Duration> {
         if let Some(stalled) = self.stalled().filter(|stalled| *stalled >= self.deadline) {
             return Err(stalled);
         }
@@ -66,11 +74,13 @@ impl Patience {
         };
         let Err(job) = sent else { return };
         let (sender, jobs) = channel::<Job>();
-        let thread = std::thread::Builder::new().name("pmxcfs-reader".to_owned()).spawn(move || {
-            while let Ok(job) = jobs.recv() {
-                job();
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name("pmxcfs-reader".to_owned())
+            .spawn(move || {
+                while let Ok(job) = jobs.recv() {
+                    job();
+                }
+            });
         match thread {
             // The sender lives as long as the receiver was just made: this cannot fail.
             Ok(_) => drop(sender.send(job)),

@@ -75,11 +75,17 @@ impl HostRoot {
     /// When it is no absolute path of a folder.
     pub fn lab(folder: &Path) -> io::Result<Self> {
         if !folder.is_absolute() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a lab's root must be an absolute path"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a lab's root must be an absolute path",
+            ));
         }
         let folder = fs::canonicalize(folder)?;
         if !folder.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, "a lab's root must be a folder"));
+            return Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                "a lab's root must be a folder",
+            ));
         }
         Ok(Self { lab: Some(folder) })
     }
@@ -130,7 +136,9 @@ impl HostRoot {
     pub fn read_text(&self, path: &str) -> Result<String, ReadError> {
         let file = fs::File::open(self.resolve(path)?).map_err(|error| failed(path, error))?;
         let mut bytes = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| failed(path, error))?;
+        file.take(LARGEST + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| failed(path, error))?;
         if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
             return Err(ReadError::TooLarge { path: path.to_owned() });
         }
@@ -144,7 +152,9 @@ impl HostRoot {
     pub fn read_dir(&self, path: &str) -> Result<Vec<String>, ReadError> {
         let entries = fs::read_dir(self.resolve(path)?).map_err(|error| failed(path, error))?;
         let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
-        let mut names = names.collect::<Result<Vec<_>, _>>().map_err(|error| failed(path, error))?;
+        let mut names = names
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| failed(path, error))?;
         names.sort();
         Ok(names)
     }
@@ -165,7 +175,9 @@ impl HostRoot {
         let resolved = self.resolve(path)?;
         match &self.lab {
             Some(lab) => {
-                let inside = resolved.strip_prefix(lab).map_err(|_| ReadError::Outside { path: path.to_owned() })?;
+                let inside = resolved
+                    .strip_prefix(lab)
+                    .map_err(|_| ReadError::Outside { path: path.to_owned() })?;
                 Ok(Path::new("/").join(inside))
             }
             None => Ok(resolved),
@@ -235,7 +247,10 @@ mod tests {
         assert_eq!(root.read_link("/etc/link").unwrap(), Path::new("../etc/hostname"));
         assert_eq!(root.read_dir("/etc").unwrap(), ["hostname", "link", "pve"]);
         assert!(root.exists("/etc/pve").unwrap() && !root.exists("/etc/shadow").unwrap());
-        assert!(matches!(root.read_text("/etc/nothing"), Err(ReadError::NotFound { .. })));
+        assert!(matches!(
+            root.read_text("/etc/nothing"),
+            Err(ReadError::NotFound { .. })
+        ));
     }
 
     #[test]
@@ -244,13 +259,24 @@ mod tests {
         symlink("../../secret", dir.path().join("root/etc/up")).unwrap();
         symlink("/etc/passwd", dir.path().join("root/etc/absolute")).unwrap();
         symlink("/etc", dir.path().join("root/folder")).unwrap();
-        for path in ["/../secret", "/etc/../../secret", "etc/hostname", "", "/etc/up", "/etc/absolute", "/folder/passwd"] {
+        for path in [
+            "/../secret",
+            "/etc/../../secret",
+            "etc/hostname",
+            "",
+            "/etc/up",
+            "/etc/absolute",
+            "/folder/passwd",
+        ] {
             assert!(matches!(root.read_text(path), Err(ReadError::Outside { .. })), "{path}");
             assert!(root.exists(path).is_err(), "{path}");
         }
         assert!(matches!(root.read_dir("/folder"), Err(ReadError::Outside { .. })));
         assert!(matches!(root.mode("/folder/passwd"), Err(ReadError::Outside { .. })));
-        assert!(matches!(root.read_link("/folder/passwd"), Err(ReadError::Outside { .. })));
+        assert!(matches!(
+            root.read_link("/folder/passwd"),
+            Err(ReadError::Outside { .. })
+        ));
     }
 
     #[test]
@@ -265,7 +291,10 @@ mod tests {
     #[test]
     fn too_much_and_no_text_are_errors() {
         let (dir, root) = lab();
-        fs::File::create(dir.path().join("root/huge")).unwrap().set_len(LARGEST + 1).unwrap();
+        fs::File::create(dir.path().join("root/huge"))
+            .unwrap()
+            .set_len(LARGEST + 1)
+            .unwrap();
         fs::write(dir.path().join("root/bytes"), [0xff, 0xfe]).unwrap();
         assert!(matches!(root.read_text("/huge"), Err(ReadError::TooLarge { .. })));
         assert!(matches!(root.read_text("/bytes"), Err(ReadError::NotText { .. })));

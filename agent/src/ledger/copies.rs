@@ -47,13 +47,21 @@ pub(super) fn read(dir: &Path) -> Result<Found, LedgerError> {
             Some(Copy::Whole { revision, content }) => {
                 revisions.push(revision);
                 if best.as_ref().is_none_or(|best| revision > best.revision) {
-                    best = Some(Found { content, revision, heal: false });
+                    best = Some(Found {
+                        content,
+                        revision,
+                        heal: false,
+                    });
                 }
             }
         }
     }
     let Some(mut found) = best else {
-        return if broken.is_empty() { Ok(Found::default()) } else { Err(LedgerError::Damaged(broken)) };
+        return if broken.is_empty() {
+            Ok(Found::default())
+        } else {
+            Err(LedgerError::Damaged(broken))
+        };
     };
     for why in &broken {
         tracing::warn!("a copy of the ledger is damaged and written again from the other one: {why}");
@@ -66,18 +74,34 @@ fn read_copy(path: &Path) -> Result<Option<Copy>, LedgerError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(FileError::Io { what: "read", path: path.to_owned(), source }.into()),
+        Err(source) => {
+            return Err(FileError::Io {
+                what: "read",
+                path: path.to_owned(),
+                source,
+            }
+            .into());
+        }
     };
     let broken = |why: &str| Ok(Some(Copy::Broken(format!("{} {why}", path.display()))));
     let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
     let (Some(header), Some(body)) = (lines.next(), lines.next()) else {
         return broken("is cut off");
     };
-    let Ok(Header { format, revision, sha256 }) = serde_json::from_slice(header) else {
+    let Ok(Header {
+        format,
+        revision,
+        sha256,
+    }) = serde_json::from_slice(header)
+    else {
         return broken("has no readable first line");
     };
     if format > FORMAT {
-        return Err(LedgerError::Newer { path: path.to_owned(), format, known: FORMAT });
+        return Err(LedgerError::Newer {
+            path: path.to_owned(),
+            format,
+            known: FORMAT,
+        });
     }
     if Fingerprint::of(body) != sha256 {
         return broken("does not have the content that was written");
@@ -90,7 +114,11 @@ fn read_copy(path: &Path) -> Result<Option<Copy>, LedgerError> {
 
 pub(super) fn write(dir: &Path, revision: u64, content: &Content) -> Result<(), LedgerError> {
     let body = serde_json::to_string(content)?;
-    let header = Header { format: FORMAT, revision, sha256: Fingerprint::of(body.as_bytes()) };
+    let header = Header {
+        format: FORMAT,
+        revision,
+        sha256: Fingerprint::of(body.as_bytes()),
+    };
     let text = format!("{}\n{body}", serde_json::to_string(&header)?);
     for name in NAMES {
         write_secret_file(&dir.join(name), &text)?;

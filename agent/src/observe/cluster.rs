@@ -64,18 +64,31 @@ async fn membership(
 ) -> Result<Membership, Unknown> {
     let unclear = |reason: &str| Err(Unknown::new(UnknownKind::Failed, reason));
     match (members, config) {
-        (Some(Members { cluster: Some(state), nodes, .. }), Some(config)) => {
+        (
+            Some(Members {
+                cluster: Some(state),
+                nodes,
+                ..
+            }),
+            Some(config),
+        ) => {
             let (votes, links) = tokio::join!(votes(host), links(host));
-            Ok(Membership::Member(Box::new(member(state, nodes, config, finished(host, votes), finished(host, links)))))
+            Ok(Membership::Member(Box::new(member(
+                state,
+                nodes,
+                config,
+                finished(host, votes),
+                finished(host, links),
+            ))))
         }
         (Some(Members { cluster: None, .. }), None) => Ok(Membership::Standalone),
-        (Some(Members { cluster: None, .. }), Some(_)) => {
-            unclear("/etc/pve/corosync.conf exists, but pmxcfs knows of no cluster yet: corosync does not run, or has just been started")
-        }
+        (Some(Members { cluster: None, .. }), Some(_)) => unclear(
+            "/etc/pve/corosync.conf exists, but pmxcfs knows of no cluster yet: corosync does not run, or has just been started",
+        ),
         (Some(_), None) => unclear("pmxcfs knows of a cluster, but /etc/pve/corosync.conf does not exist"),
-        (None, _) if local_config_present => {
-            unclear("/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen")
-        }
+        (None, _) if local_config_present => unclear(
+            "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen",
+        ),
         (None, _) => Ok(Membership::Standalone),
     }
 }
@@ -121,7 +134,10 @@ async fn links(host: &Host) -> Result<Vec<quorate_model::observation::cluster::L
 pub(super) fn absent_means_no_pve(host: &Host, path: &str) -> Result<(), Unknown> {
     let installed = host.root().exists(PMXCFS).map_err(unreadable)? || host.tools().find("pveversion").is_ok();
     if installed {
-        return Err(Unknown::new(UnknownKind::Failed, format!("{path} does not exist: /etc/pve is not mounted")));
+        return Err(Unknown::new(
+            UnknownKind::Failed,
+            format!("{path} does not exist: /etc/pve is not mounted"),
+        ));
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ use crate::host::{Host, complaint, text, unparsable};
 /// Observes the network.
 pub(super) async fn observe(host: &Host) -> Result<Network, Unknown> {
     let (interfaces, own_name) = tokio::join!(interfaces(host), own_name(host));
-    Ok(Network { interfaces: interfaces?, own_name: finished(host, own_name) })
+    Ok(Network {
+        interfaces: interfaces?,
+        own_name: finished(host, own_name),
+    })
 }
 
 async fn interfaces(host: &Host) -> Result<Vec<Interface>, Unknown> {
@@ -27,8 +30,14 @@ async fn interfaces(host: &Host) -> Result<Vec<Interface>, Unknown> {
 
 /// Speed and duplex, where the driver tells. Without a link reading them fails (EINVAL) or gives -1 and `unknown`.
 fn add_speed(host: &Host, interface: &mut Interface) {
-    let read = |file: &str| host.root().read_text(&format!("/sys/class/net/{}/{file}", interface.name)).ok();
-    let speed = read("speed").and_then(|speed| speed.trim().parse::<u32>().ok()).filter(|speed| *speed > 0);
+    let read = |file: &str| {
+        host.root()
+            .read_text(&format!("/sys/class/net/{}/{file}", interface.name))
+            .ok()
+    };
+    let speed = read("speed")
+        .and_then(|speed| speed.trim().parse::<u32>().ok())
+        .filter(|speed| *speed > 0);
     let duplex = read("duplex").map(|duplex| duplex.trim().to_owned());
     interface.speed_mbps = speed;
     interface.duplex = duplex.filter(|duplex| matches!(duplex.as_str(), "full" | "half"));

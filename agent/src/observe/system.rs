@@ -23,9 +23,16 @@ pub(super) async fn observe(host: &Host) -> Result<System, Unknown> {
         kernel,
         boot_id,
         uptime_seconds: proc::uptime_seconds(&read(host, "/proc/uptime")?).map_err(unparsable)?,
-        cpu: Cpu { model: processors.0, threads: processors.1, load: load(host)? },
+        cpu: Cpu {
+            model: processors.0,
+            threads: processors.1,
+            load: load(host)?,
+        },
         memory: proc::memory(&read(host, "/proc/meminfo")?).map_err(unparsable)?,
-        clock: ClockState { now: host.now(), synchronised: finished(host, synchronised) },
+        clock: ClockState {
+            now: host.now(),
+            synchronised: finished(host, synchronised),
+        },
         agent: agent_state(host),
     })
 }
@@ -64,8 +71,10 @@ fn processors(host: &Host) -> Result<(String, u32), Unknown> {
 /// PVE's version. `pveversion` costs a second of processor time, so its answer is kept until the next boot or the next
 /// installation of packages.
 async fn pve_version(host: &Host, boot_id: &str) -> Result<Option<PveVersion>, Unknown> {
-    let circumstances =
-        Circumstances { boot_id: boot_id.to_owned(), installed: host.root().modified("/var/lib/dpkg/status") };
+    let circumstances = Circumstances {
+        boot_id: boot_id.to_owned(),
+        installed: host.root().modified("/var/lib/dpkg/status"),
+    };
     let call = match pveversion::version(host.tools()) {
         Ok(call) => call,
         Err(quorate_tools::CallError::Missing(_)) => return Ok(None),
@@ -99,7 +108,10 @@ fn reboot_needed(host: &Host, running: &str) -> Option<String> {
         return None;
     }
     let installed = host.root().read_dir("/boot").unwrap_or_default();
-    let newest = installed.iter().filter_map(|name| name.strip_prefix("vmlinuz-")).filter_map(KernelRelease::of);
+    let newest = installed
+        .iter()
+        .filter_map(|name| name.strip_prefix("vmlinuz-"))
+        .filter_map(KernelRelease::of);
     let newest = newest.filter(|kernel| kernel.flavour == KernelRelease::of(running).map_or("", |r| r.flavour));
     let newest = newest.max_by(|a, b| a.numbers.cmp(&b.numbers))?;
     let newer = newest.numbers > KernelRelease::of(running)?.numbers;

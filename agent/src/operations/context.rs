@@ -47,7 +47,10 @@ impl Context<'_> {
         if self.patience.is_over() {
             let diagnosis = tokio::time::timeout(DIAGNOSIS_WITHIN, actions::diagnose(self)).await;
             let diagnosis = diagnosis.unwrap_or_else(|_| {
-                vec![format!("the diagnosis itself got no answer within {} s", DIAGNOSIS_WITHIN.as_secs())]
+                vec![format!(
+                    "the diagnosis itself got no answer within {} s",
+                    DIAGNOSIS_WITHIN.as_secs()
+                )]
             });
             self.log.say(OperationEventKind::Overdue { diagnosis });
         }
@@ -57,7 +60,9 @@ impl Context<'_> {
     pub(super) fn say_waiting_for(&self, what: &str, last: &mut String) {
         if last != what {
             what.clone_into(last);
-            self.log.say(OperationEventKind::Verifying { waiting_for: what.to_owned() });
+            self.log.say(OperationEventKind::Verifying {
+                waiting_for: what.to_owned(),
+            });
         }
     }
 }

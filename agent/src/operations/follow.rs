@@ -61,39 +61,35 @@ pub(super) enum FollowError {
     Io(#[from] io::Error),
 }
 
-/// What is on disk and in /proc says of the tool.
-enum Sight {
-    Waiting,
-    Running(Process),
-    Over(End),
-}
-
 /// Follows the tool to its end.
 pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
     let mut stdout = Tail::new(ctx.folder.path("stdout"), ctx.log.lines(false));
     let mut stderr = Tail::new(ctx.folder.path("stderr"), ctx.log.lines(true));
-    let mut announced = ctx.log.has(|kind| matches!(kind, OperationEventKind::ToolStarted { .. }));
+    let mut announced = ctx
+        .log
+        .has(|kind| matches!(kind, OperationEventKind::ToolStarted { .. }));
     let began = ctx.host.clock().monotonic();
     loop {
         // The state first, the output second: what was printed before the end is then read before the end is told.
         let waited = ctx.host.clock().since(began) >= SUPERVISOR_WITHIN;
-        let sight = look(ctx, waited)?;
-        let over = matches!(sight, Sight::Over(_));
+        let end = look(ctx, waited)?;
         if !announced && let Some(process) = process(ctx)? {
             announced = true;
-            let command = ctx.folder.request()?.map_or_else(String::new, |request| request.shown());
+            let command = ctx
+                .folder
+                .request()?
+                .map_or_else(String::new, |request| request.shown());
             let pid = u32::try_from(process.identity.pid).unwrap_or_default();
             ctx.log.say(OperationEventKind::ToolStarted { command, pid });
         }
         for (tail, stderr) in [(&mut stdout, false), (&mut stderr, true)] {
-            for line in tail.read(over)? {
+            for line in tail.read(end.is_some())? {
                 let text = redact(&line, ctx.secret.as_ref());
                 ctx.log.say(OperationEventKind::Line { stderr, text });
             }
         }
-        match sight {
-            Sight::Over(end) => return Ok(end),
-            Sight::Waiting | Sight::Running(_) => {}
+        if let Some(end) = end {
+            return Ok(end);
         }
         ctx.say_if_overdue().await;
         tokio::time::sleep(ctx.interval(LOOK_EVERY)).await;
@@ -107,35 +103,36 @@ fn process(ctx: &Context<'_>) -> Result<Option<Process>, FolderError> {
     })
 }
 
-fn look(ctx: &Context<'_>, waited: bool) -> Result<Sight, FollowError> {
+/// The tool's end, if it is over, by what is on disk and in /proc.
+fn look(ctx: &Context<'_>, waited: bool) -> Result<Option<End>, FollowError> {
     let supervisor = match ctx.folder.claimed()? {
-        Some(Claim::Abandoned { reason }) => return Ok(Sight::Over(End::NotStarted { reason })),
+        Some(Claim::Abandoned { reason }) => return Ok(Some(End::NotStarted { reason })),
         Some(Claim::Supervisor { process }) => process,
-        None if waited => {
-            let reason = "its supervisor did not start in time".to_owned();
-            // If the supervisor comes in this very moment, its claim counts, and we see it next time.
-            ctx.folder.claim(&Claim::Abandoned { reason })?;
-            return Ok(Sight::Waiting);
+        None => {
+            if waited {
+                let reason = "its supervisor did not start in time".to_owned();
+                // If the supervisor comes in this very moment, its claim counts, and we see it next time.
+                ctx.folder.claim(&Claim::Abandoned { reason })?;
+            }
+            return Ok(None);
         }
-        None => return Ok(Sight::Waiting),
     };
     // Whether it lives first, what it wrote second: the last word of a dead one is there by then.
     let supervised = supervisor.is_alive()?;
-    Ok(match (ctx.folder.status()?, supervised) {
-        (Some(Status::NotStarted { reason }), _) => Sight::Over(End::NotStarted { reason }),
-        (Some(Status::Ended { exit, .. }), _) => Sight::Over(End::Ended { exit, output: output(ctx)? }),
-        (Some(Status::Running { process }), true) => Sight::Running(process),
-        (Some(Status::Running { process }), false) if process.is_alive()? => Sight::Running(process),
-        (Some(Status::Running { .. }), false) => {
-            lost("the tool's supervisor was killed or the server restarted, so the tool's end was not seen")
-        }
-        (None, true) => Sight::Waiting,
-        (None, false) => lost("the tool's supervisor was killed or the server restarted before it said whether the tool runs"),
-    })
-}
-
-fn lost(reason: &str) -> Sight {
-    Sight::Over(End::Lost { reason: reason.to_owned() })
+    let lost = |how_far: &str| {
+        let reason = format!("the tool's supervisor was killed, or the server restarted, before {how_far}");
+        Ok(Some(End::Lost { reason }))
+    };
+    match ctx.folder.status()? {
+        Some(Status::NotStarted { reason }) => Ok(Some(End::NotStarted { reason })),
+        Some(Status::Ended { exit, .. }) => Ok(Some(End::Ended {
+            exit,
+            output: output(ctx)?,
+        })),
+        Some(Status::Running { process }) if !supervised && !process.is_alive()? => lost("the tool's end was seen"),
+        None if !supervised => lost("it said whether the tool runs"),
+        Some(Status::Running { .. }) | None => Ok(None),
+    }
 }
 
 /// What the tool printed so far, whole up to a limit that no real tool comes near.
@@ -151,5 +148,8 @@ pub(super) fn output(ctx: &Context<'_>) -> io::Result<Output> {
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    Ok(Output { stdout: read("stdout")?, stderr: read("stderr")? })
+    Ok(Output {
+        stdout: read("stdout")?,
+        stderr: read("stderr")?,
+    })
 }

@@ -51,12 +51,17 @@ impl JoinSecret {
 
 impl Default for JoinSecret {
     fn default() -> Self {
-        Self { password: SecretBytes::new(Vec::new()), fingerprint: String::new() }
+        Self {
+            password: SecretBytes::new(Vec::new()),
+            fingerprint: String::new(),
+        }
     }
 }
 
 impl fmt::Debug for JoinSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinSecret").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+        f.debug_struct("JoinSecret")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
     }
 }

@@ -60,14 +60,24 @@ impl EventLog {
 
     fn of(events: Vec<OperationEvent>, file: Option<File>, clock: Clock) -> Self {
         let count = watch::Sender::new(events.len());
-        Self { shared: Arc::new(Shared { clock, state: Mutex::new(State { events, file }), count }) }
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                state: Mutex::new(State { events, file }),
+                count,
+            }),
+        }
     }
 
     /// Adds an event.
     pub fn say(&self, kind: OperationEventKind) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = state.events.len() as u64;
-        let event = OperationEvent { sequence, at: Timestamp(self.shared.clock.unix_micros()), kind };
+        let event = OperationEvent {
+            sequence,
+            at: Timestamp(self.shared.clock.unix_micros()),
+            kind,
+        };
         if let Some(file) = &mut state.file
             && let Err(error) = append_line(file, &event)
         {
@@ -93,7 +103,8 @@ impl EventLog {
     #[must_use]
     pub fn lines(&self, of_stderr: bool) -> usize {
         let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = |e: &&OperationEvent| matches!(&e.kind, OperationEventKind::Line { stderr, .. } if *stderr == of_stderr);
+        let counts =
+            |e: &&OperationEvent| matches!(&e.kind, OperationEventKind::Line { stderr, .. } if *stderr == of_stderr);
         state.events.iter().filter(counts).count()
     }
 
@@ -107,7 +118,11 @@ impl EventLog {
     /// Whoever follows the log.
     #[must_use]
     pub fn follow(&self, from: u64) -> Follower {
-        Follower { log: self.clone(), next: from, count: self.shared.count.subscribe() }
+        Follower {
+            log: self.clone(),
+            next: from,
+            count: self.shared.count.subscribe(),
+        }
     }
 }
 
@@ -152,7 +167,9 @@ fn read(path: &Path) -> io::Result<(Vec<OperationEvent>, u64)> {
     };
     let (mut events, mut whole) = (Vec::new(), 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let parsed = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice::<OperationEvent>(line).ok());
+        let parsed = line
+            .strip_suffix(b"\n")
+            .and_then(|line| serde_json::from_slice::<OperationEvent>(line).ok());
         match parsed.filter(|event| event.sequence == events.len() as u64) {
             Some(event) => events.push(event),
             None => break,
@@ -163,7 +180,12 @@ fn read(path: &Path) -> io::Result<(Vec<OperationEvent>, u64)> {
 }
 
 fn at(what: &'static str, path: &Path, source: io::Error) -> FolderError {
-    quorate_identity::FileError::Io { what, path: path.to_owned(), source }.into()
+    quorate_identity::FileError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+    .into()
 }
 
 #[cfg(test)]
@@ -181,11 +203,16 @@ mod tests {
     }
 
     fn line(text: &str) -> OperationEventKind {
-        OperationEventKind::Line { stderr: false, text: text.into() }
+        OperationEventKind::Line {
+            stderr: false,
+            text: text.into(),
+        }
     }
 
     fn end() -> OperationEventKind {
-        OperationEventKind::Ended(Outcome::Done { evidence: "seen".into() })
+        OperationEventKind::Ended(Outcome::Done {
+            evidence: "seen".into(),
+        })
     }
 
     async fn numbers(log: &EventLog, from: u64) -> Vec<u64> {
@@ -211,7 +238,11 @@ mod tests {
         assert_eq!(early.await.unwrap(), [0, 1, 2]);
         assert_eq!(numbers(&log, 2).await, [2]);
         assert_eq!(numbers(&log, 3).await, [0; 0]);
-        assert_eq!(numbers(&log, 99).await, [2], "who counts on lost events still gets the end");
+        assert_eq!(
+            numbers(&log, 99).await,
+            [2],
+            "who counts on lost events still gets the end"
+        );
     }
 
     #[tokio::test]
@@ -222,7 +253,11 @@ mod tests {
         log.say(OperationEventKind::Accepted);
         log.say(line("a"));
         drop(log);
-        folder.append(FILE).unwrap().write_all(b"{\"sequence\":2,\"at\"").unwrap();
+        folder
+            .append(FILE)
+            .unwrap()
+            .write_all(b"{\"sequence\":2,\"at\"")
+            .unwrap();
         let log = EventLog::open(&folder, Clock::system()).unwrap();
         assert_eq!((log.since(0).len(), log.lines(false), log.lines(true)), (2, 1, 0));
         log.say(end());

@@ -107,7 +107,12 @@ impl Operations {
     /// Over the given parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { shared: Arc::new(Shared { parts, live: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                parts,
+                live: Mutex::default(),
+            }),
+        }
     }
 
     /// Takes up what the ledger says is not over. Returns how many.
@@ -145,7 +150,9 @@ impl Operations {
         secret: Option<JoinSecret>,
     ) -> Result<Follower, Refused> {
         if secret.is_none() && actions::needs_secret(&operation.action) {
-            return Err(Refused::Request("this action needs a ticket or password, and none came with it".into()));
+            return Err(Refused::Request(
+                "this action needs a ticket or password, and none came with it".into(),
+            ));
         }
         let shared = Arc::clone(&self.shared);
         let id = operation.id.clone();
@@ -178,7 +185,12 @@ impl Operations {
 }
 
 impl Shared {
-    async fn accept(self: Arc<Self>, driver: Driver, operation: Operation, secret: Option<JoinSecret>) -> Result<(), Refused> {
+    async fn accept(
+        self: Arc<Self>,
+        driver: Driver,
+        operation: Operation,
+        secret: Option<JoinSecret>,
+    ) -> Result<(), Refused> {
         let folder = Folder::of(&self.parts.state_dir, &operation.id)?;
         let (node, policy) = (self.parts.node.clone(), self.parts.policy.clone());
         let (asked, now) = (operation.clone(), self.parts.host.now());
@@ -192,9 +204,13 @@ impl Shared {
             }
             guard::check_policy(&policy, asked.action.kind(), node.as_str())?;
             guard::check_idle(content, node.as_str())?;
-            Ok::<_, Refused>(Verdict::New { forgotten: content.accept(asked, now) })
+            Ok::<_, Refused>(Verdict::New {
+                forgotten: content.accept(asked, now),
+            })
         });
-        let Verdict::New { forgotten } = verdict.await? else { return Ok(()) };
+        let Verdict::New { forgotten } = verdict.await? else {
+            return Ok(());
+        };
         self.forget(&forgotten);
         // What lies there under this id is from a ledger that was lost.
         match folder.remove().and_then(|()| self.open(&operation)) {

@@ -24,7 +24,13 @@ impl Patience {
     /// Begins now.
     pub(super) fn new(clock: Clock, pace: Pace, deadline: Duration) -> Self {
         let (began, gap) = (clock.monotonic(), pace.of(deadline));
-        Self { clock, next: gap, gap, longest: pace.of(LONGEST_GAP).max(gap), began }
+        Self {
+            clock,
+            next: gap,
+            gap,
+            longest: pace.of(LONGEST_GAP).max(gap),
+            began,
+        }
     }
 
     /// Is it time for a word? Once for each time that it is.

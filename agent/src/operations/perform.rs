@@ -41,7 +41,12 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
     if !was_requested {
         match actions::before(ctx).await {
             Before::Reached(evidence) => return Outcome::Done { evidence },
-            Before::Refused(findings) => return Outcome::Failed { findings, unchanged: true },
+            Before::Refused(findings) => {
+                return Outcome::Failed {
+                    findings,
+                    unchanged: true,
+                };
+            }
             Before::Begun => return finish_begun(ctx).await,
             Before::Ready => {}
         }
@@ -76,7 +81,9 @@ async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result
         quorate_exec::Stdin::Null | quorate_exec::Stdin::File(_) => None,
     };
     // A supervisor is a new process: its start does not get faster with the lab's pace.
-    let within_ms = stdin.as_ref().map(|_| u64::try_from(SECRET_WITHIN.as_millis()).unwrap_or(u64::MAX));
+    let within_ms = stdin
+        .as_ref()
+        .map(|_| u64::try_from(SECRET_WITHIN.as_millis()).unwrap_or(u64::MAX));
     let request = Request::of(invocation.command(), within_ms).map_err(|error| error.to_string())?;
     if stdin.is_some() {
         ctx.folder.make_fifo().map_err(|error| error.to_string())?;
@@ -84,7 +91,11 @@ async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result
     ctx.secret = secret.map(|secret| secret.password);
     ctx.folder.write_request(&request).map_err(|error| error.to_string())?;
     let id = &ctx.operation.id;
-    if let Err(error) = ctx.supervisor.start(ctx.host.runner(), ctx.host.tools(), id, ctx.folder).await {
+    if let Err(error) = ctx
+        .supervisor
+        .start(ctx.host.runner(), ctx.host.tools(), id, ctx.folder)
+        .await
+    {
         // Whether it runs all the same, its claim tells; here only what is known for certain counts.
         let reason = quorate_model::failure::Failure::new(quorate_model::failure::ExitCode::Failed, "not started")
             .because(&error)
@@ -127,14 +138,20 @@ async fn judge(ctx: &mut Context<'_>, exit: &str, said: Said) -> Outcome {
     };
     let mut findings = said.findings;
     if findings.is_empty() {
-        let message = format!("the tool ended with {exit} and without a word of success, while {}", said.stage);
+        let message = format!(
+            "the tool ended with {exit} and without a word of success, while {}",
+            said.stage
+        );
         let next = "look at its output above, and at the server's task log: pvenode task list";
         findings.push(Finding::new(Code::StepFailed, ctx.node.as_str(), message, next));
     }
     if said.changed {
         findings.push(half_done(ctx, &format!("the tool failed while {}", said.stage)));
     }
-    Outcome::Failed { findings, unchanged: !said.changed && state == State::Untouched }
+    Outcome::Failed {
+        findings,
+        unchanged: !said.changed && state == State::Untouched,
+    }
 }
 
 /// Nobody saw how the tool ended: only what the node shows can tell.
@@ -147,9 +164,14 @@ async fn judge_lost(ctx: &mut Context<'_>, reason: &str) -> Outcome {
         Err((State::Untouched, _)) if actions::stays_here(action) => {
             let message = format!("{reason}; nothing of it is to be seen on the server");
             let finding = Finding::new(Code::StepFailed, ctx.node.as_str(), message, "apply again");
-            Outcome::Failed { findings: vec![finding], unchanged: true }
+            Outcome::Failed {
+                findings: vec![finding],
+                unchanged: true,
+            }
         }
-        Err((_, missing)) => unknown(format!("{reason}; it was last seen at: {stage}; what is missing: {missing}")),
+        Err((_, missing)) => unknown(format!(
+            "{reason}; it was last seen at: {stage}; what is missing: {missing}"
+        )),
     }
 }
 
@@ -158,8 +180,14 @@ async fn finish_begun(ctx: &mut Context<'_>) -> Outcome {
     match wait_for(ctx, rules(ctx.operation.action.kind()).deadline).await {
         Ok(evidence) => Outcome::Done { evidence },
         Err((_, missing)) => {
-            let finding = half_done(ctx, &format!("an earlier try was not finished; what is missing: {missing}"));
-            Outcome::Failed { findings: vec![finding], unchanged: true }
+            let finding = half_done(
+                ctx,
+                &format!("an earlier try was not finished; what is missing: {missing}"),
+            );
+            Outcome::Failed {
+                findings: vec![finding],
+                unchanged: true,
+            }
         }
     }
 }
@@ -190,16 +218,25 @@ fn half_done(ctx: &Context<'_>, what: &str) -> Finding {
         Code::NodeHasLeftovers,
         node.as_str(),
         format!("{what}: the server may be left half-way"),
-        format!("look on {node}: pvecm status, journalctl -u corosync -u pve-cluster; then apply again, or undo it by hand"),
+        format!(
+            "look on {node}: pvecm status, journalctl -u corosync -u pve-cluster; then apply again, or undo it by hand"
+        ),
     )
 }
 
 fn not_started(ctx: &Context<'_>, reason: String) -> Outcome {
-    let finding = Finding::new(Code::StepFailed, ctx.node.as_str(), format!("nothing was done: {reason}"), "apply again");
-    Outcome::Failed { findings: vec![finding], unchanged: true }
+    let finding = Finding::new(
+        Code::StepFailed,
+        ctx.node.as_str(),
+        format!("nothing was done: {reason}"),
+        "apply again",
+    );
+    Outcome::Failed {
+        findings: vec![finding],
+        unchanged: true,
+    }
 }
 
 fn unknown(reason: String) -> Outcome {
     Outcome::Unknown { reason }
 }
-

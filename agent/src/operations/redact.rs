@@ -7,11 +7,19 @@ const HIDDEN: &str = "<redacted>";
 
 /// Beginnings of words that are secrets. Source: PVE::Ticket (`PVE:user:…`, `PVEVNC:…`), PVE's API (cookie, CSRF header,
 /// API token).
-const SHAPES: [&str; 5] = ["PVE:", "PVEVNC:", "PVEAuthCookie=", "CSRFPreventionToken:", "PVEAPIToken="];
+const SHAPES: [&str; 5] = [
+    "PVE:",
+    "PVEVNC:",
+    "PVEAuthCookie=",
+    "CSRFPreventionToken:",
+    "PVEAPIToken=",
+];
 
 /// The line without secrets.
 pub(super) fn redact(line: &str, secret: Option<&SecretBytes>) -> String {
-    let known = secret.and_then(|secret| std::str::from_utf8(secret.expose()).ok()).map(str::trim);
+    let known = secret
+        .and_then(|secret| std::str::from_utf8(secret.expose()).ok())
+        .map(str::trim);
     let line = match known {
         // A very short password is part of too many words; it is none that protects anything either.
         Some(known) if known.len() >= 4 => line.replace(known, HIDDEN),
@@ -37,7 +45,10 @@ mod tests {
     #[test]
     fn what_was_handed_over_and_what_looks_like_a_ticket_is_hidden() {
         let secret = SecretBytes::new("hunter22\n");
-        assert_eq!(redact("password 'hunter22' is wrong", Some(&secret)), "password '<redacted>' is wrong");
+        assert_eq!(
+            redact("password 'hunter22' is wrong", Some(&secret)),
+            "password '<redacted>' is wrong"
+        );
         let ticket = "got ticket 'PVE:root@pam:6A21::c2ln+/=='. ok";
         assert_eq!(redact(ticket, None), "got ticket '<redacted> ok");
         let plain = "Establishing API connection with host '10.77.0.1'";

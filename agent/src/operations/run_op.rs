@@ -47,7 +47,11 @@ pub async fn run_op(state_dir: &Path, id: &OperationId) -> Result<(), RunOpError
     let request = folder.request()?.ok_or_else(|| RunOpError::NothingToRun(id.clone()))?;
     // Whoever stops us does not stop the tool, and its end must not go unseen.
     let ignored = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    let _deaf: Vec<_> = ignored.into_iter().map(signal).collect::<Result<_, _>>().map_err(system("ignoring signals"))?;
+    let _deaf: Vec<_> = ignored
+        .into_iter()
+        .map(signal)
+        .collect::<Result<_, _>>()
+        .map_err(system("ignoring signals"))?;
 
     let process = Process::this().map_err(system("reading /proc"))?;
     if !folder.claim(&Claim::Supervisor { process })? {
@@ -60,10 +64,16 @@ pub async fn run_op(state_dir: &Path, id: &OperationId) -> Result<(), RunOpError
         Err(reason) => return Ok(folder.write_status(&Status::NotStarted { reason })?),
     };
     let process = Process::now(tool.identity()).map_err(system("reading /proc"))?;
-    folder.write_status(&Status::Running { process: process.clone() })?;
+    folder.write_status(&Status::Running {
+        process: process.clone(),
+    })?;
     let exit = tool.wait().await.map_err(system("waiting for the tool"))?;
     let milliseconds = u64::try_from(clock.since(start).as_millis()).unwrap_or(u64::MAX);
-    Ok(folder.write_status(&Status::Ended { process, exit, milliseconds })?)
+    Ok(folder.write_status(&Status::Ended {
+        process,
+        exit,
+        milliseconds,
+    })?)
 }
 
 /// Everything that can go wrong here leaves the tool not started.
@@ -100,7 +110,13 @@ mod tests {
         let folder = Folder::of(dir, &id).unwrap();
         folder.create().unwrap();
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        folder.write_request(&Request { program: program.into(), args, secret_within_ms }).unwrap();
+        folder
+            .write_request(&Request {
+                program: program.into(),
+                args,
+                secret_within_ms,
+            })
+            .unwrap();
         (folder, id)
     }
 
@@ -109,10 +125,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (folder, id) = prepared(dir.path(), "/bin/sh", &["-c", "echo out; echo err >&2; exit 3"], None);
         run_op(dir.path(), &id).await.unwrap();
-        assert!(matches!(folder.status().unwrap(), Some(Status::Ended { exit: Exit::Code(3), .. })));
+        assert!(matches!(
+            folder.status().unwrap(),
+            Some(Status::Ended {
+                exit: Exit::Code(3),
+                ..
+            })
+        ));
         assert_eq!(std::fs::read_to_string(folder.path("stdout")).unwrap(), "out\n");
         assert_eq!(std::fs::read_to_string(folder.path("stderr")).unwrap(), "err\n");
-        assert!(matches!(run_op(dir.path(), &id).await, Err(RunOpError::Decided(_))), "it never runs twice");
+        assert!(
+            matches!(run_op(dir.path(), &id).await, Err(RunOpError::Decided(_))),
+            "it never runs twice"
+        );
     }
 
     #[tokio::test]
@@ -138,7 +163,9 @@ mod tests {
         let (folder, id) = prepared(dir.path(), "/bin/true", &[], Some(20));
         folder.make_fifo().unwrap();
         run_op(dir.path(), &id).await.unwrap();
-        let Some(Status::NotStarted { reason }) = folder.status().unwrap() else { panic!("it was started") };
+        let Some(Status::NotStarted { reason }) = folder.status().unwrap() else {
+            panic!("it was started")
+        };
         assert_eq!(reason, "the secret that it needs was not delivered");
         assert!(!folder.path("stdout").exists());
     }

@@ -22,9 +22,13 @@ const RETRY: Duration = Duration::from_millis(10);
 
 /// Hands the secret over as soon as somebody reads; `false`: nobody did within the time.
 pub(super) async fn deliver(fifo: &Path, secret: &SecretBytes, within: Duration) -> io::Result<bool> {
-    let whole = |bytes: &[u8]| bytes.len() <= LONGEST && bytes.iter().position(|b| *b == b'\n') == Some(bytes.len() - 1);
+    let whole =
+        |bytes: &[u8]| bytes.len() <= LONGEST && bytes.iter().position(|b| *b == b'\n') == Some(bytes.len() - 1);
     if secret.expose().is_empty() || !whole(secret.expose()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a secret must be one line of at most 4096 bytes"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a secret must be one line of at most 4096 bytes",
+        ));
     }
     let attempt = async {
         let sender = loop {
@@ -61,7 +65,10 @@ pub(super) async fn receive(fifo: &Path, within: Duration) -> io::Result<Option<
                 return Ok(Some(SecretBytes::new(taken)));
             }
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "what was handed over is no line"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "what was handed over is no line",
+        ))
     };
     tokio::time::timeout(within, attempt).await.unwrap_or(Ok(None))
 }

@@ -53,7 +53,11 @@ impl Place {
     /// A unit where systemd runs and obeys us, else a session. A simulated server has no systemd.
     #[must_use]
     pub fn here(lab: bool) -> Self {
-        if !lab && geteuid().is_root() && Path::new("/run/systemd/system").is_dir() { Self::Unit } else { Self::Session }
+        if !lab && geteuid().is_root() && Path::new("/run/systemd/system").is_dir() {
+            Self::Unit
+        } else {
+            Self::Session
+        }
     }
 }
 
@@ -104,7 +108,11 @@ impl Supervisor {
                 if finished.exit.is_success() {
                     Ok(())
                 } else {
-                    Err(StartError::Systemd(format!("{}: {}", finished.exit, finished.stderr_text())))
+                    Err(StartError::Systemd(format!(
+                        "{}: {}",
+                        finished.exit,
+                        finished.stderr_text()
+                    )))
                 }
             }
         }
@@ -115,7 +123,12 @@ impl Supervisor {
     /// # Errors
     /// It can't be started.
     pub fn detach(&self, id: &OperationId, folder: &Folder) -> Result<(), StartError> {
-        let args = ["--config".to_owned(), self.config.display().to_string(), "run-op".to_owned(), id.to_string()];
+        let args = [
+            "--config".to_owned(),
+            self.config.display().to_string(),
+            "run-op".to_owned(),
+            id.to_string(),
+        ];
         let command = CommandLine::new(&self.program, args)?;
         let log = Sink::File(folder.append("supervisor.log")?);
         spawn_detached(&command, &Sink::Null, &log)?;
@@ -135,7 +148,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let id: OperationId = "op-1".parse().unwrap();
         let folder = Folder::of(dir.path(), &id).unwrap();
-        let supervisor = Supervisor::new("/usr/bin/quorate-agent".into(), "/etc/quorate/agent.toml".into(), Place::Unit);
+        let supervisor = Supervisor::new(
+            "/usr/bin/quorate-agent".into(),
+            "/etc/quorate/agent.toml".into(),
+            Place::Unit,
+        );
         let argv = [
             "/usr/bin/systemd-run",
             "--collect",
@@ -150,7 +167,10 @@ mod tests {
             "run-op",
             "op-1",
         ];
-        let runner = Scripted::new([Call::of(argv), Call::of(argv).exits(Exit::Code(1)).complains("no bus\n")]);
+        let runner = Scripted::new([
+            Call::of(argv),
+            Call::of(argv).exits(Exit::Code(1)).complains("no bus\n"),
+        ]);
         let tools = Tools::imagined();
         supervisor.start(&runner, &tools, &id, &folder).await.unwrap();
         let refused = supervisor.start(&runner, &tools, &id, &folder).await.unwrap_err();

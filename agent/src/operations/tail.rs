@@ -28,7 +28,13 @@ pub(super) struct Tail {
 impl Tail {
     /// Of a file that may not exist yet, of which `told` lines were told before.
     pub(super) fn new(path: PathBuf, told: usize) -> Self {
-        Self { path, file: None, begun: Vec::new(), lines: 0, skip: told }
+        Self {
+            path,
+            file: None,
+            begun: Vec::new(),
+            lines: 0,
+            skip: told,
+        }
     }
 
     /// The whole lines that have come since; with `end`, what is left without a line feed too.
@@ -87,7 +93,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stdout");
         let mut tail = Tail::new(path.clone(), 0);
-        assert!(tail.read(false).unwrap().is_empty(), "a file that is not there yet has no lines");
+        assert!(
+            tail.read(false).unwrap().is_empty(),
+            "a file that is not there yet has no lines"
+        );
         let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
         file.write_all(b"one\ntw").unwrap();
         assert_eq!(tail.read(false).unwrap(), ["one"]);
@@ -103,7 +112,11 @@ mod tests {
     fn a_flood_is_cut() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stdout");
-        std::fs::write(&path, format!("{}\n{}", "x".repeat(10 * LONGEST), "y\n".repeat(3 * MOST))).unwrap();
+        std::fs::write(
+            &path,
+            format!("{}\n{}", "x".repeat(10 * LONGEST), "y\n".repeat(3 * MOST)),
+        )
+        .unwrap();
         let lines = Tail::new(path.clone(), 0).read(true).unwrap();
         assert_eq!((lines.len(), lines[0].len()), (MOST, LONGEST));
         assert!(lines[MOST - 1].starts_with("(more lines"));

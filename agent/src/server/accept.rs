@@ -54,7 +54,10 @@ pub(super) fn incoming(
             let next = async {
                 // Never closed: an error can't come.
                 let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
-                listener.accept().await.map(|(stream, address)| (place, stream, address))
+                listener
+                    .accept()
+                    .await
+                    .map(|(stream, address)| (place, stream, address))
             };
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -99,7 +102,10 @@ async fn handshake(tls: ServerTls, ledger: Ledger, stream: TcpStream, address: S
             tracing::warn!(%address, role = %peer.role, "refused a caller whose certificate was revoked");
             None
         }
-        Ok((stream, peer)) => Some(Connection { stream, caller: Caller { peer, address } }),
+        Ok((stream, peer)) => Some(Connection {
+            stream,
+            caller: Caller { peer, address },
+        }),
         Err(refusal) => {
             let reason = quorate_model::failure::Failure::new(quorate_model::failure::ExitCode::Denied, "refused")
                 .because(&refusal)

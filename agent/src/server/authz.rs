@@ -29,7 +29,10 @@ impl<S> Layer<S> for AuthzLayer {
     type Service = Authz<S>;
 
     fn layer(&self, inner: S) -> Authz<S> {
-        Authz { inner, ledger: self.ledger.clone() }
+        Authz {
+            inner,
+            ledger: self.ledger.clone(),
+        }
     }
 }
 
@@ -48,7 +51,13 @@ impl<S> Authz<S> {
         };
         let subject = caller.peer.role.to_string();
         // Whoever was let in may have been revoked since.
-        if self.ledger.content().revoked.fingerprints.contains(&caller.peer.fingerprint) {
+        if self
+            .ledger
+            .content()
+            .revoked
+            .fingerprints
+            .contains(&caller.peer.fingerprint)
+        {
             let message = format!("the certificate {} was revoked", caller.peer.fingerprint);
             let next = "if that is wrong, have a new certificate made for it";
             return Err(Box::new(Finding::new(Code::TlsRevoked, subject, message, next)));

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use quorate_model::Finding;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, OperationId};
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Operation;
-use quorate_model::Finding;
 use quorate_proto::status::{refuse, to_status};
 use quorate_proto::v1::agent_server::Agent;
 use quorate_proto::{Wire, field, v1};
@@ -77,7 +77,9 @@ impl Service {
 
 /// The stream ends because we do; what it told of goes on.
 pub(super) fn stopping() -> Status {
-    to_status(Failure::new(ExitCode::Unreachable, "the agent is being stopped").hint("its operations go on; attach again"))
+    to_status(
+        Failure::new(ExitCode::Unreachable, "the agent is being stopped").hint("its operations go on; attach again"),
+    )
 }
 
 fn refused(refused: Refused) -> Status {
@@ -87,7 +89,11 @@ fn refused(refused: Refused) -> Status {
         Refused::NotKnown(_) => to_status(Failure::new(ExitCode::NotFound, refused.to_string())),
         Refused::Ledger(_) | Refused::Folder(_) => {
             let hint = "look at the disk that holds the agent's state directory on the node";
-            to_status(Failure::new(ExitCode::Failed, "the agent can't keep its records").because(&refused).hint(hint))
+            to_status(
+                Failure::new(ExitCode::Failed, "the agent can't keep its records")
+                    .because(&refused)
+                    .hint(hint),
+            )
         }
     }
 }
@@ -130,7 +136,10 @@ impl Agent for Service {
         let boot_id = boot_id.map_err(|error| {
             to_status(Failure::new(ExitCode::Failed, "the node's identity can't be read").because(&error))
         })?;
-        Ok(Response::new(v1::DriveReply { hostname: hostname(host), boot_id: boot_id.trim().to_owned() }))
+        Ok(Response::new(v1::DriveReply {
+            hostname: hostname(host),
+            boot_id: boot_id.trim().to_owned(),
+        }))
     }
 
     async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Result<Response<Self::ExecuteStream>, Status> {
@@ -144,7 +153,12 @@ impl Agent for Service {
                 Some(secret.map_err(|error| refused(Refused::Request(error.to_string())))?)
             }
         };
-        let follower = self.parts.operations.execute(driver, operation, secret).await.map_err(refused)?;
+        let follower = self
+            .parts
+            .operations
+            .execute(driver, operation, secret)
+            .await
+            .map_err(refused)?;
         Ok(Response::new(self.stream(follower)))
     }
 
@@ -166,7 +180,10 @@ impl Agent for Service {
         }))
     }
 
-    async fn join_ticket(&self, request: Request<v1::JoinTicketRequest>) -> Result<Response<v1::JoinTicketReply>, Status> {
+    async fn join_ticket(
+        &self,
+        request: Request<v1::JoinTicketRequest>,
+    ) -> Result<Response<v1::JoinTicketReply>, Status> {
         let request = request.into_inner();
         self.admit(field("driver", request.driver)?).await?;
         let ticket = join_ticket(&self.parts.host, &self.parts.node).await;
@@ -174,7 +191,10 @@ impl Agent for Service {
         tracing::info!(joiner = request.joiner, "made a ticket for a node that is to join");
         let password = String::from_utf8_lossy(ticket.password.expose()).into_owned();
         Ok(Response::new(v1::JoinTicketReply {
-            secret: Some(v1::JoinSecret { password, fingerprint: ticket.fingerprint }),
+            secret: Some(v1::JoinSecret {
+                password,
+                fingerprint: ticket.fingerprint,
+            }),
             member_address: ticket.address.to_string(),
             links: ticket.links.into_iter().map(u32::from).collect(),
             cluster: ticket.cluster,
@@ -195,16 +215,23 @@ impl Agent for Service {
     ) -> Result<Response<v1::InstallCertificateReply>, Status> {
         let v1::InstallCertificateRequest { chain_der, roots_der } = request.into_inner();
         let not_after = self.parts.renewal.install(&chain_der, &roots_der).map_err(to_status)?;
-        Ok(Response::new(v1::InstallCertificateReply { not_after: not_after.into_wire() }))
+        Ok(Response::new(v1::InstallCertificateReply {
+            not_after: not_after.into_wire(),
+        }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
-        let v1::RevokeRequest { generation, fingerprints } = request.into_inner();
+        let v1::RevokeRequest {
+            generation,
+            fingerprints,
+        } = request.into_inner();
         let parsed = fingerprints.iter().map(|text| text.parse()).collect::<Result<_, _>>();
-        let fingerprints = parsed.map_err(|error: quorate_identity::FingerprintError| {
-            refused(Refused::Request(error.to_string()))
-        })?;
-        let list = Revoked { generation, fingerprints };
+        let fingerprints =
+            parsed.map_err(|error: quorate_identity::FingerprintError| refused(Refused::Request(error.to_string())))?;
+        let list = Revoked {
+            generation,
+            fingerprints,
+        };
         let changed = self.parts.ledger.change(move |content| {
             let old = content.revoked.generation;
             if generation < old || (generation == old && content.revoked != list) {

@@ -16,6 +16,8 @@ pub fn tracking(tools: &Tools) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["-c", "tracking"]).build()?)
 }
 
+/// Reference ids that are no reference: none yet, and chronyd's own clock (`local` in its configuration).
+const NO_REFERENCE: [&str; 2] = ["00000000", "7F7F0101"];
 /// Position of `System time` in the report: how much chronyd still has to add to the clock, in seconds.
 const CORRECTION: usize = 4;
 /// Position of `Leap status`, the last one.
@@ -32,7 +34,7 @@ pub fn read(stdout: &str) -> Result<ClockSync, ParseError> {
         return Err(ParseError::at(NAME, line, "expected 14 comma-separated fields"));
     };
     let synchronised = match *leap {
-        "Normal" | "Insert second" | "Delete second" => true,
+        "Normal" | "Insert second" | "Delete second" => !fields.first().is_some_and(|id| NO_REFERENCE.contains(id)),
         "Not synchronised" => false,
         _ => return Err(ParseError::at(NAME, line, "an unknown leap status")),
     };
@@ -43,4 +45,33 @@ pub fn read(stdout: &str) -> Result<ClockSync, ParseError> {
     // What has to be added is what the clock lacks.
     let offset_seconds = synchronised.then_some(-correction);
     Ok(ClockSync { synchronised, source: NAME.to_owned(), offset_seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_be_added_is_what_the_clock_lacks() {
+        assert_eq!(tracking(&Tools::imagined()).unwrap().to_string(), "/usr/bin/chronyc -c tracking");
+        let sync = read(fixture!("chronyc/4.3/synchronised.out")).unwrap();
+        assert_eq!((sync.synchronised, sync.offset_seconds), (true, Some(-0.000_012_345)));
+    }
+
+    #[test]
+    fn without_a_reference_there_is_no_offset() {
+        let text = fixture!("chronyc/4.3/synchronised.out");
+        let own_clock = read(&text.replace("C0000201", "7F7F0101")).unwrap();
+        for sync in [read(fixture!("chronyc/4.3/not-synchronised.out")).unwrap(), own_clock] {
+            assert_eq!((sync.synchronised, sync.offset_seconds), (false, None));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_an_error() {
+        let text = fixture!("chronyc/4.3/synchronised.out");
+        assert!(read(fixture!("chronyc/4.3/no-daemon.out")).is_err());
+        assert!(read(&text.replace("Normal", "Odd")).is_err());
+        assert!(read(&text.replace("0.000012345", "NaN")).is_err());
+    }
 }

@@ -69,3 +69,47 @@ fn link(peer: u32, text: &str) -> Option<Link> {
         mtu,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        let show = |link: Link| {
+            let state = if link.connected { "connected" } else { "down" };
+            format!("{}/{} {}->{} {state} {:?}", link.peer, link.number, link.local, link.remote, link.mtu)
+        };
+        read(text).unwrap().into_iter().map(show).collect()
+    }
+
+    #[test]
+    fn links_to_all_peers() {
+        assert_eq!(nodes(&Tools::imagined()).unwrap().to_string(), "/usr/bin/corosync-cfgtool -n");
+        let wanted = ["2/0 10.77.0.1->10.77.0.2 connected Some(1397)", "3/0 10.77.0.1->10.77.0.3 connected Some(1397)"];
+        assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/three-nodes.out")), wanted);
+        assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/one-node.out")).len(), 0);
+        assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/isolated.out")).len(), 0);
+    }
+
+    #[test]
+    fn a_cut_link_is_enabled_but_not_connected() {
+        let wanted = [
+            "2/0 10.77.0.1->10.77.0.2 connected Some(1397)",
+            "2/1 10.78.0.1->10.78.0.2 connected Some(1397)",
+            "3/0 10.77.0.1->10.77.0.3 connected Some(1397)",
+            "3/1 10.78.0.1->10.78.0.3 down Some(1397)",
+        ];
+        assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/link1-cut.out")), wanted);
+        assert!(read(fixture!("corosync-cfgtool/3.1.7/link1-cut.out")).unwrap().iter().all(|link| link.enabled));
+    }
+
+    #[test]
+    fn lines_of_another_shape_are_errors() {
+        assert!(read("").is_err());
+        assert!(read("Could not initialize").is_err());
+        assert!(read("Local node ID 1, transport knet\nLINK: 0 udp (a->b) enabled\n").is_err());
+        let error = read("Local node ID 1, transport knet\nnodeid: 2 reachable\n   LINK: x udp (a->b)\n").unwrap_err();
+        assert_eq!(error.line.as_deref(), Some("LINK: x udp (a->b)"));
+        assert!(read("Local node ID 1, transport knet\nodd\n").is_err());
+    }
+}

@@ -53,3 +53,26 @@ pub fn read(stdout: &str) -> Result<BTreeMap<u32, RuntimeMember>, ParseError> {
     };
     found.into_iter().map(whole).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_by_id() {
+        assert_eq!(members(&Tools::imagined()).unwrap().to_string(), "/usr/bin/corosync-cmapctl -b runtime.members.");
+        let found = read(fixture!("corosync-cmapctl/3.1.7/members.out")).unwrap();
+        assert_eq!(found.len(), 3);
+        assert!(found.values().all(|member| *member == RuntimeMember { config_version: 5, joined: true }));
+        let found = read(fixture!("corosync-cmapctl/3.1.7/member-left.out")).unwrap();
+        assert_eq!(found.values().map(|member| member.joined).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn half_a_member_is_an_error() {
+        let error = read("runtime.members.7.status (str) = joined\n").unwrap_err();
+        assert_eq!(error.to_string(), "corosync-cmapctl: config_version or status of member 7 is missing");
+        assert!(read("Failed\n").is_err());
+        assert!(read("runtime.members.x.status (str) = joined\n").is_err());
+    }
+}

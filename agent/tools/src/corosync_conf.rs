@@ -123,3 +123,52 @@ fn parse(text: &str) -> Result<Section, ParseError> {
         Some((name, _)) => Err(ParseError::missing(NAME, format!("section {name} is not closed"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_nodes() {
+        let conf = read(fixture!("corosync.conf/pve-8.4/three-nodes.conf")).unwrap();
+        assert_eq!((conf.cluster.as_str(), conf.config_version, conf.links.as_slice()), ("lab1", 5, &[0][..]));
+        let nodes: Vec<_> = conf.nodes.iter().map(|node| (node.name.as_str(), node.id, node.votes)).collect();
+        assert_eq!(nodes, [("prox1", 1, 1), ("prox2", 2, 1), ("prox3", 3, 1)]);
+        assert_eq!(conf.nodes[2].addresses, BTreeMap::from([(0, "10.77.0.3".to_owned())]));
+        assert!(!conf.qdevice);
+        assert_eq!(read(fixture!("corosync.conf/pve-8.4/one-node.conf")).unwrap().nodes.len(), 1);
+    }
+
+    #[test]
+    fn two_links_and_a_qdevice() {
+        let conf = read(fixture!("corosync.conf/pve-8.4/qdevice-two-links.conf")).unwrap();
+        assert!(conf.qdevice);
+        assert_eq!(conf.links, [0, 1]);
+        assert_eq!(conf.nodes[1].addresses[&1], "10.78.0.5");
+    }
+
+    #[test]
+    fn comments_order_and_layout_do_not_matter() {
+        let conf = read(
+            "# by hand\ntotem{}",
+        );
+        assert!(conf.is_err(), "PVE's grammar wants the brace as a word of its own");
+        let text = "totem { cluster_name: a # the name\n config_version: 7 }\nnodelist {\nnode { ring0_addr: 1.2.3.4 nodeid: 9 name: n }\n}";
+        let conf = read(text).unwrap();
+        assert_eq!((conf.nodes[0].id, conf.nodes[0].votes, conf.config_version), (9, 1, 7));
+    }
+
+    #[test]
+    fn what_breaks_the_grammar_is_told_with_its_line() {
+        let text = fixture!("corosync.conf/pve-8.4/three-nodes.conf");
+        let error = |from: &str, to: &str| read(&text.replacen(from, to, 1)).unwrap_err().to_string();
+        assert_eq!(error("name: prox1", "name prox1"), "corosync.conf: missing `:` after the key: `    name prox1`");
+        assert_eq!(error("  debug: off", "  debug:"), "corosync.conf: missing `:` after the key: `  to_syslog: yes`");
+        assert_eq!(error("logging {", "} logging {"), "corosync.conf: a closing brace too many: `} logging {`");
+        assert_eq!(error("logging {", "totem {"), "corosync.conf: this section stands twice: `totem {`");
+        assert_eq!(error("config_version: 5", "config_version: five"), "corosync.conf: expected a number: `config_version: five`");
+        assert_eq!(error("nodeid: 1", "id: 1"), "corosync.conf: nodeid is missing");
+        assert_eq!(read("totem {").unwrap_err().to_string(), "corosync.conf: section totem is not closed");
+        assert!(read(&"a { ".repeat(100)).is_err());
+    }
+}

@@ -51,3 +51,50 @@ pub fn read(stdout: &str) -> Result<Votes, ParseError> {
         flags: line("Flags:")?.1.split_whitespace().map(str::to_owned).collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_nodes_with_quorum() {
+        assert_eq!(status(&Tools::imagined()).unwrap().to_string(), "/usr/bin/corosync-quorumtool -siH");
+        let votes = read(fixture!("corosync-quorumtool/3.1.7/three-nodes.out")).unwrap();
+        let wanted = Votes {
+            expected: 3,
+            highest_expected: 3,
+            total: 3,
+            quorum: 2,
+            quorate: true,
+            flags: vec!["Quorate".to_owned()],
+        };
+        assert_eq!(votes, wanted);
+        assert_eq!(read(fixture!("corosync-quorumtool/3.1.7/one-node.out")).unwrap().total, 1);
+        assert_eq!(read(fixture!("corosync-quorumtool/3.1.7/majority.out")).unwrap().total, 2);
+    }
+
+    #[test]
+    fn without_quorum_the_figure_has_words_behind_it() {
+        let votes = read(fixture!("corosync-quorumtool/3.1.7/not-quorate.out")).unwrap();
+        assert_eq!((votes.total, votes.quorum, votes.quorate, votes.flags.len()), (1, 2, false, 0));
+        assert!(reported(Exit::Code(2)) && reported(Exit::Code(0)) && !reported(Exit::Code(1)));
+    }
+
+    #[test]
+    fn a_qdevice_shows_in_the_flags() {
+        let votes = read(fixture!("corosync-quorumtool/3.1.7/qdevice.out")).unwrap();
+        assert_eq!((votes.expected, votes.total, votes.flags.join(" ")), (3, 3, "Quorate Qdevice".to_owned()));
+        assert_eq!(read(fixture!("corosync-quorumtool/3.1.7/qdevice-away.out")).unwrap().total, 2);
+    }
+
+    #[test]
+    fn a_missing_or_odd_figure_is_an_error() {
+        let text = fixture!("corosync-quorumtool/3.1.7/three-nodes.out");
+        let error = read(&text.replace("Total votes:      3", "Total votes:      ?")).unwrap_err();
+        assert_eq!(error.to_string(), "corosync-quorumtool: expected a number: `Total votes:      ?`");
+        let error = read(&text.replace("Highest expected", "Lowest")).unwrap_err();
+        assert_eq!(error.to_string(), "corosync-quorumtool: `Highest expected:` is missing");
+        assert!(read(&text.replace("Quorate:          Yes", "Quorate:          Perhaps")).is_err());
+        assert!(read("").is_err());
+    }
+}

@@ -40,3 +40,19 @@ pub fn read(stdout: &str) -> Result<Vec<IpAddr>, ParseError> {
     }
     Ok(addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_once_each_in_the_resolvers_order() {
+        assert_eq!(ahosts(&Tools::imagined(), "prox1").unwrap().to_string(), "/usr/bin/getent ahosts prox1");
+        let text = |addresses: Vec<IpAddr>| addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>();
+        assert_eq!(text(read(fixture!("getent/2.36/loopback-and-right.out")).unwrap()), ["127.0.1.1", "10.77.0.8"]);
+        assert!(!read(fixture!("getent/2.36/localhost.out")).unwrap().is_empty());
+        assert_eq!(text(read("fe80::1%eth0 STREAM x\n").unwrap()), ["fe80::1"]);
+        assert_eq!(read("hm\n").unwrap_err().to_string(), "getent: expected an address: `hm`");
+        assert!(says_not_found(Exit::Code(2)) && !says_not_found(Exit::Code(1)));
+    }
+}

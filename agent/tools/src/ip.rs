@@ -96,3 +96,45 @@ fn interface(link: Link) -> Result<Interface, ParseError> {
         master: link.master,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_interfaces() {
+        assert_eq!(addresses(&Tools::imagined()).unwrap().to_string(), "/usr/bin/ip -j -d address");
+        let found = read(fixture!("ip/6.1.0/server.json")).unwrap();
+        let kinds: Vec<_> = found.iter().map(|i| (i.name.as_str(), i.kind.as_str(), i.up, i.carrier)).collect();
+        let wanted = [
+            ("eno1", "port", true, Some(true)),
+            ("eno2", "port", true, Some(true)),
+            ("eno3", "port", true, Some(false)),
+            ("eno4", "port", false, None),
+            ("bond0", "bond", true, Some(true)),
+            ("vmbr0", "bridge", true, Some(true)),
+            ("vmbr0.50", "vlan", true, Some(true)),
+            ("tap100i0", "other", true, Some(true)),
+        ];
+        assert_eq!(kinds, wanted);
+        assert_eq!((found[0].master.as_deref(), found[1].master.as_deref()), (Some("vmbr0"), Some("bond0")));
+        let bond: Vec<_> = found[4].addresses.iter().map(|a| format!("{}/{}", a.address, a.prefix)).collect();
+        assert_eq!(bond, ["10.10.10.11/24", "fd00:10::11/64"]);
+        assert_eq!(found[4].mtu, 9000);
+    }
+
+    #[test]
+    fn this_was_printed_by_a_real_one() {
+        let found = read(fixture!("ip/6.1.0/virtual-machine.json")).unwrap();
+        let names: Vec<_> = found.iter().map(|interface| interface.name.as_str()).collect();
+        assert_eq!(names, ["ifb0", "ifb1", "eth0"]);
+        assert_eq!(found[2].kind, InterfaceKind::Physical);
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_read_is_an_error() {
+        let broken = fixture!("ip/6.1.0/server.json").replace("10.10.10.11", "10.10.10");
+        assert!(read(&broken).unwrap_err().line.unwrap().contains("10.10.10"));
+        assert!(read("").is_err());
+    }
+}

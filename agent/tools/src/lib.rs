@@ -8,6 +8,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+/// The text of a file of tests/fixtures.
+#[cfg(test)]
+macro_rules! fixture {
+    ($path:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/", $path))
+    };
+}
+
 mod error;
 mod json;
 mod lenient;
@@ -35,3 +43,6 @@ pub mod timedatectl;
 pub mod zpool;
 
 pub use error::{CallError, ParseError};
+
+#[cfg(test)]
+mod mutations;

@@ -66,3 +66,19 @@ pub fn read(stdout: &str) -> Result<Vec<LogicalVolume>, ParseError> {
     let report: Report = json::read(NAME, stdout)?;
     Ok(report.report.into_iter().flat_map(|section| section.lv).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn osds_are_found_by_their_tag() {
+        let call = list(&Tools::imagined()).unwrap().to_string();
+        assert_eq!(call, "/usr/bin/lvs --readonly --reportformat json -o lv_name,vg_name,lv_tags,devices");
+        let found = read(fixture!("lvs/2.03.16/ceph.json")).unwrap();
+        assert_eq!((found[0].osd(), found[0].devices().collect::<Vec<_>>()), (Some("3"), vec!["/dev/nvme0n1"]));
+        assert_eq!((found[1].osd(), found[1].devices().count()), (None, 0));
+        assert_eq!(found[2].devices().collect::<Vec<_>>(), ["/dev/sda3"]);
+        assert!(read("{\"report\":[{\"lv\":[{\"vg_name\":\"x\"}]}]}").is_err());
+    }
+}

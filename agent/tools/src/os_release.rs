@@ -23,3 +23,15 @@ fn unquote(value: &str) -> String {
     let inner = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
     inner.unwrap_or(value).replace('\\', "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pretty_name_counts() {
+        assert_eq!(read(fixture!("os-release/debian-12.out")).unwrap(), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(read(fixture!("os-release/plain.out")).unwrap(), "My Distro");
+        assert!(read("ID=x\n").is_err());
+    }
+}

@@ -42,3 +42,32 @@ pub fn read_ticket(stdout: &[u8]) -> Result<SecretBytes, ParseError> {
 pub fn rotated_key(stderr: &str) -> bool {
     stderr.contains("auth key pair generated in the future")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_call_names_the_user_exactly() {
+        let call = assemble_ticket(&Tools::imagined()).unwrap();
+        let arguments: Vec<_> = call.command().args().map(|arg| arg.to_str().unwrap()).collect();
+        assert_eq!(arguments[0], "-e");
+        assert_eq!(arguments[1], "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')");
+    }
+
+    #[test]
+    fn a_ticket_is_taken_and_nothing_else_is_shown() {
+        let ticket = read_ticket(b"PVE:root@pam:6B02D95A::abcDEF==\n").unwrap();
+        assert_eq!(ticket.expose(), b"PVE:root@pam:6B02D95A::abcDEF==");
+        for bad in [&b""[..], b"PVE:root@pam:", b"secret words", b"PVE:root@pam:a\nb"] {
+            let shown = read_ticket(bad).unwrap_err().to_string();
+            assert_eq!(shown, "perl (assemble_ticket): what was printed is no ticket");
+        }
+    }
+
+    #[test]
+    fn a_rotated_key_is_noticed() {
+        assert!(rotated_key(fixture!("perl/pve-8.4/key-rotated.err")));
+        assert!(!rotated_key(""));
+    }
+}

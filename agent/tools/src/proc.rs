@@ -64,3 +64,27 @@ pub fn processors(text: &str) -> Result<(String, u32), ParseError> {
     }
     Ok((values("model name").next().unwrap_or_default(), threads))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_real_kernel() {
+        assert!(load_averages(fixture!("proc/6.18/loadavg.out")).unwrap().iter().all(|load| *load >= 0.0));
+        assert!(uptime_seconds(fixture!("proc/6.18/uptime.out")).unwrap() > 0);
+        let memory = memory(fixture!("proc/6.18/meminfo.out")).unwrap();
+        assert!(memory.total > memory.available && memory.available > ByteSize(0));
+        assert_eq!(processors(fixture!("proc/6.18/cpuinfo.out")).unwrap(), ("AMD EPYC".to_owned(), 2));
+    }
+
+    #[test]
+    fn missing_or_odd_figures_are_errors() {
+        assert!(load_averages("0.1 0.2").is_err() && load_averages("a b c").is_err());
+        assert!(uptime_seconds("").is_err() && uptime_seconds("x 1").is_err());
+        let error = memory("MemTotal: 12 kB\nMemAvailable: many kB\n").unwrap_err();
+        assert_eq!(error.to_string(), "/proc/meminfo: expected a number of kB: `MemAvailable: many kB`");
+        assert_eq!(memory("MemTotal: 1 kB\n").unwrap_err().to_string(), "/proc/meminfo: MemAvailable is missing");
+        assert!(processors("").is_err());
+    }
+}

@@ -133,3 +133,35 @@ pub fn is_fingerprint(text: &str) -> bool {
 pub fn says_standalone(stderr: &str) -> bool {
     stderr.lines().any(|line| line.starts_with("424 "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn join_information_of_three_nodes() {
+        let call = get_join(&Tools::imagined()).unwrap().to_string();
+        assert_eq!(call, "/usr/bin/pvesh get /cluster/config/join --output-format json");
+        let info = read_join(fixture!("pvesh/pve-8.4/join-three-nodes.out")).unwrap();
+        assert_eq!((info.cluster.as_str(), info.config_version, info.links.as_slice()), ("lab1", 5, &[0][..]));
+        let names: Vec<_> = info.nodes.iter().map(|node| (node.name.as_str(), node.id)).collect();
+        assert_eq!(names, [("prox1", 1), ("prox2", 2), ("prox3", 3)]);
+        let asked = info.preferred().unwrap();
+        assert_eq!((asked.name.as_str(), asked.address.to_string().as_str()), ("prox1", "10.77.0.1"));
+        assert!(asked.fingerprint.starts_with("5B:0F:5B:3C") && asked.links[&0] == "10.77.0.1");
+        assert_eq!(read_join(fixture!("pvesh/pve-8.4/join-one-node.out")).unwrap().nodes.len(), 1);
+    }
+
+    #[test]
+    fn a_standalone_node_says_so() {
+        assert!(says_standalone(fixture!("pvesh/pve-8.4/join-standalone.err")));
+        assert!(!says_standalone("unknown node 'x'\n"));
+    }
+
+    #[test]
+    fn a_fingerprint_must_be_one() {
+        let text = fixture!("pvesh/pve-8.4/join-one-node.out").replace("5B:0F", "5B0F");
+        assert!(read_join(&text).unwrap_err().reason.contains("fingerprint"));
+        assert!(!is_fingerprint(&"5B:".repeat(32)) && !is_fingerprint("") && is_fingerprint(&["aF"; 32].join(":")));
+    }
+}

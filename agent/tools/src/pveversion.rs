@@ -35,3 +35,20 @@ fn parse(line: &str) -> Option<PveVersion> {
     let version = PveVersion { manager: manager.to_owned(), repoid: repoid.to_owned(), running_kernel: kernel.to_owned() };
     version.major().map(|_| version)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_two_releases() {
+        assert_eq!(version(&Tools::imagined()).unwrap().to_string(), "/usr/bin/pveversion");
+        let eight = read(fixture!("pveversion/pve-8.4/version.out")).unwrap();
+        assert_eq!((eight.manager.as_str(), eight.running_kernel.as_str(), eight.major()), ("8.4.21", "6.18.44", Some(8)));
+        let nine = read(fixture!("pveversion/pve-9/version.out")).unwrap();
+        assert_eq!((nine.repoid.as_str(), nine.major()), ("42db4a6cf33dac83", Some(9)));
+        for bad in ["", "pve-manager/8.4.21", "pve-manager/x/y (running kernel: 6)", "pve-manager/8/y (running kernel: 6"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

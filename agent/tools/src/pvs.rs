@@ -45,3 +45,19 @@ pub fn read(stdout: &str) -> Result<Vec<PhysicalVolume>, ParseError> {
     let report: Report = json::read(NAME, stdout)?;
     Ok(report.report.into_iter().flat_map(|section| section.pv).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_with_and_without_a_group() {
+        let call = list(&Tools::imagined()).unwrap().to_string();
+        assert_eq!(call, "/usr/bin/pvs --readonly --reportformat json -o pv_name,vg_name");
+        let found = read(fixture!("pvs/2.03.16/pve.json")).unwrap();
+        let found: Vec<_> = found.iter().map(|pv| (pv.device.as_str(), pv.group.as_deref())).collect();
+        assert_eq!(found, [("/dev/sda3", Some("pve")), ("/dev/nvme0n1", Some("ceph-1f2e")), ("/dev/sdq", None)]);
+        assert_eq!(read(fixture!("pvs/2.03.16/one.json")).unwrap()[0].group.as_deref(), Some("vgold"));
+        assert!(read("{}").is_err());
+    }
+}

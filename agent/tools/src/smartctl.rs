@@ -178,3 +178,65 @@ fn ata_wear(attributes: &[AtaAttribute]) -> Option<u64> {
     let left = attributes.iter().find(|a| WEAR.iter().any(|(id, name)| a.id == *id && a.name == *name))?;
     Some(100_u64.saturating_sub(left.value?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn smart(text: &str) -> Smart {
+        match read(text).unwrap() {
+            Answer::Health(smart) => smart,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        match read(text).unwrap() {
+            Answer::Refused(words) => words,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_sleeping_disk_is_left_asleep() {
+        let call = health(&Tools::imagined(), "/dev/sda").unwrap().to_string();
+        assert_eq!(call, "/usr/bin/smartctl -j -n standby -i -H -A /dev/sda");
+        assert_eq!(read(fixture!("smartctl/7.4/asleep.json")).unwrap(), Answer::Asleep);
+    }
+
+    #[test]
+    fn each_kind_of_disk_has_its_own_figures() {
+        let nvme = smart(fixture!("smartctl/7.3/nvme.json"));
+        let wanted =
+            Smart { passed: Some(true), wear_percent: Some(0), temperature: Some(50), power_on_hours: Some(0), bad_sectors: Some(0) };
+        assert_eq!(nvme, wanted);
+        let sata = smart(fixture!("smartctl/7.4/sata-ssd.json"));
+        let wanted = Smart {
+            passed: Some(true),
+            wear_percent: Some(7),
+            temperature: Some(30),
+            power_on_hours: Some(21840),
+            bad_sectors: Some(2),
+        };
+        assert_eq!(sata, wanted);
+        let sas = smart(fixture!("smartctl/7.4/sas-ssd.json"));
+        assert_eq!((sas.wear_percent, sas.bad_sectors, sas.power_on_hours), (Some(7), Some(0), Some(912)));
+        let failing = smart(fixture!("smartctl/7.4/sata-failing.json"));
+        assert_eq!((failing.passed, failing.bad_sectors, failing.wear_percent), (Some(false), Some(4088), None));
+    }
+
+    #[test]
+    fn no_verdict_is_not_the_same_as_well() {
+        assert_eq!(smart(fixture!("smartctl/7.3/no-smart.json")).passed, None);
+    }
+
+    #[test]
+    fn disks_that_cannot_be_asked_are_told_in_smartctls_words() {
+        assert!(refused(fixture!("smartctl/7.3/raid-volume.json")).contains("please try adding '-d megaraid,N'"));
+        assert_eq!(refused(fixture!("smartctl/7.3/virtio.json")), "/dev/vda: Unable to detect device type");
+        assert_eq!(refused(fixture!("smartctl/7.3/no-such-device.json")), "/dev/nope: Unable to detect device type");
+        assert!(refused(fixture!("smartctl/7.3/megaraid-member.json")).contains("megaraid_sas_ioctl_node"));
+        assert_eq!(refused(fixture!("smartctl/7.3/optical.json")), "exit status 2");
+        assert!(read("smartctl 6.6 2017-11-05 r4594").is_err());
+    }
+}

@@ -61,3 +61,20 @@ pub fn read(stdout: &str) -> Result<UnitState, ParseError> {
         result: value("Result").unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_of_units() {
+        let call = show(&Tools::imagined(), "corosync").unwrap().to_string();
+        assert_eq!(call, "/usr/bin/systemctl show -p LoadState,ActiveState,SubState,Result corosync");
+        let active = read(fixture!("systemctl/252/active.out")).unwrap();
+        assert!(active.exists() && active.is_active() && active.result == "success");
+        let missing = read(fixture!("systemctl/252/not-found.out")).unwrap();
+        assert!(!missing.exists() && !missing.is_active());
+        assert!(read("").is_err());
+        assert_eq!(read("active\n").unwrap_err().to_string(), "systemctl: expected PROPERTY=VALUE: `active`");
+    }
+}

@@ -32,3 +32,16 @@ pub fn read(stdout: &str) -> Result<ClockSync, ParseError> {
     };
     Ok(ClockSync { synchronised, source: NAME.to_owned(), offset_seconds: None })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_no_and_nothing_else() {
+        assert_eq!(synchronised(&Tools::imagined()).unwrap().to_string(), "/usr/bin/timedatectl show -p NTPSynchronized");
+        assert!(read(fixture!("timedatectl/252/yes.out")).unwrap().synchronised);
+        assert!(!read(fixture!("timedatectl/252/no.out")).unwrap().synchronised);
+        assert!(read("").is_err() && read("NTPSynchronized=maybe\n").is_err());
+    }
+}

@@ -100,3 +100,64 @@ pub fn read_health(stdout: &str) -> Result<Vec<Health>, ParseError> {
 pub fn says_no_module(stderr: &str) -> bool {
     stderr.contains("The ZFS modules are not loaded") || stderr.contains("The ZFS modules cannot be auto-loaded")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(text: &str) -> Vec<(String, String)> {
+        read_devices(text).unwrap().into_iter().map(|member| (member.pool, member.device)).collect()
+    }
+
+    #[test]
+    fn calls() {
+        let tools = Tools::imagined();
+        assert_eq!(list_devices(&tools).unwrap().to_string(), "/usr/bin/zpool list -HPLv");
+        assert_eq!(list_health(&tools).unwrap().to_string(), "/usr/bin/zpool list -Hp -o name,health");
+    }
+
+    #[test]
+    fn devices_of_a_mirror() {
+        let link = |number| format!("/dev/disk/by-id/wwn-0x5000c500a1b2c30{number}-part1");
+        let wanted = [("tank".to_owned(), link(1)), ("tank".to_owned(), link(2))];
+        assert_eq!(members(fixture!("zpool/2.1.11/devices.out")), wanted);
+        assert_eq!(members(""), []);
+    }
+
+    #[test]
+    fn headings_are_no_pools_and_faulted_pools_are_pools() {
+        let found = members(fixture!("zpool/2.2/devices-all-classes.out"));
+        let of = |pool: &str| found.iter().filter(|(p, _)| p == pool).map(|(_, d)| d.as_str()).collect::<Vec<_>>();
+        assert_eq!(of("rpool"), ["/dev/nvme0n1p3", "/dev/nvme1n1p3"]);
+        assert_eq!(of("tank"), ["/dev/sda1", "/dev/sdx1", "/dev/dm-3", "/dev/sdy", "/dev/sdz1"]);
+        assert_eq!(of("broken"), ["/dev/sdw1"]);
+        assert_eq!(found.len(), 8);
+    }
+
+    #[test]
+    fn a_pool_may_be_called_like_a_heading() {
+        let text = "cache\t1T\t0\t1T\t-\t-\t0%\t0%\t1.00x\tONLINE\t-\n\t/dev/sda\t1T\t-\t-\t-\t-\t-\t-\t-\tONLINE\n";
+        assert_eq!(members(text), [("cache".to_owned(), "/dev/sda".to_owned())]);
+    }
+
+    #[test]
+    fn a_device_without_a_pool_is_an_error() {
+        let error = read_devices("\t/dev/sda\t1T\n").unwrap_err();
+        assert_eq!(error.to_string(), "zpool: a device without a pool: `\u{fffd}/dev/sda\u{fffd}1T`");
+        assert!(read_devices("tank\t1T\tONLINE\n\n").is_err());
+    }
+
+    #[test]
+    fn health() {
+        let found = read_health(fixture!("zpool/2.1.11/health.out")).unwrap();
+        let found: Vec<_> = found.iter().map(|pool| (pool.pool.as_str(), pool.health.as_str())).collect();
+        assert_eq!(found, [("oldtank", "ONLINE"), ("susp", "ONLINE"), ("tank", "DEGRADED")]);
+        assert!(read_health("tank ONLINE\n").is_err());
+    }
+
+    #[test]
+    fn a_missing_module_is_told_from_other_failures() {
+        assert!(says_no_module(fixture!("zpool/2.1.11/no-module.err")));
+        assert!(!says_no_module(fixture!("zpool/2.1.11/usage.err")));
+    }
+}

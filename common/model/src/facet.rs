@@ -54,7 +54,10 @@ impl Unknown {
     /// Puts kind and reason together.
     #[must_use]
     pub fn new(kind: UnknownKind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into() }
+        Self {
+            kind,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -110,7 +113,10 @@ impl<T> Facet<T> {
     /// Changes the value, keeps the rest.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Facet<U> {
         match self {
-            Self::Known { value, collected_at } => Facet::Known { value: change(value), collected_at },
+            Self::Known { value, collected_at } => Facet::Known {
+                value: change(value),
+                collected_at,
+            },
             Self::Unknown(unknown) => Facet::Unknown(unknown),
         }
     }

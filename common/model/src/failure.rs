@@ -41,7 +41,10 @@ impl ExitCode {
         (Self::Usage, "the command line is wrong"),
         (Self::Refused, "refused by findings; nothing was changed"),
         (Self::Failed, "a change failed, or its outcome can't be told"),
-        (Self::Unreachable, "the coordinator or a node that is needed can't be reached"),
+        (
+            Self::Unreachable,
+            "the coordinator or a node that is needed can't be reached",
+        ),
         (Self::Denied, "the caller may not do this"),
         (Self::NotFound, "what was asked for does not exist"),
         (Self::Cancelled, "the operator said no, or cancelled"),
@@ -67,7 +70,13 @@ pub struct Failure {
 impl Failure {
     /// A failure with a message only.
     pub fn new(exit: ExitCode, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: vec![], hints: vec![], findings: vec![] }
+        Self {
+            exit,
+            message: message.into(),
+            causes: vec![],
+            hints: vec![],
+            findings: vec![],
+        }
     }
 
     /// With the chain of an error's sources as causes.

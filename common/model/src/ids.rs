@@ -25,12 +25,19 @@ fn dns_label(text: &str, longest: usize) -> Result<(), &'static str> {
         return Err("it is empty");
     }
     if text.len() > longest {
-        return Err(if longest == 15 { "it is longer than 15 characters" } else { "it is longer than 63 characters" });
+        return Err(if longest == 15 {
+            "it is longer than 15 characters"
+        } else {
+            "it is longer than 63 characters"
+        });
     }
     if text.chars().any(|c| c.is_ascii_uppercase()) {
         return Err("it has upper-case letters; use lower case");
     }
-    if !text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+    if !text
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    {
         return Err("only letters, digits and hyphens are allowed");
     }
     if text.starts_with('-') || text.ends_with('-') {
@@ -146,7 +153,10 @@ impl FromStr for NodeRef {
                 reason: "write it as CLUSTER/NODE, for example hk1/prox1",
             });
         };
-        Ok(Self { cluster: cluster.parse()?, node: node.parse()? })
+        Ok(Self {
+            cluster: cluster.parse()?,
+            node: node.parse()?,
+        })
     }
 }
 
@@ -277,7 +287,10 @@ mod tests {
         assert!(ClusterName::new("x".repeat(15)).is_ok());
         assert_eq!(
             ClusterName::new("x".repeat(16)).unwrap_err().to_string(),
-            format!("invalid cluster name `{}`: it is longer than 15 characters", "x".repeat(16))
+            format!(
+                "invalid cluster name `{}`: it is longer than 15 characters",
+                "x".repeat(16)
+            )
         );
     }
 
@@ -285,7 +298,13 @@ mod tests {
     fn a_node_is_written_with_its_cluster() {
         let node: NodeRef = "hk1/prox1".parse().unwrap();
         assert_eq!(node.to_string(), "hk1/prox1");
-        assert!("prox1".parse::<NodeRef>().unwrap_err().to_string().contains("CLUSTER/NODE"));
+        assert!(
+            "prox1"
+                .parse::<NodeRef>()
+                .unwrap_err()
+                .to_string()
+                .contains("CLUSTER/NODE")
+        );
     }
 
     #[test]

@@ -22,7 +22,9 @@ pub mod view;
 
 pub use facet::{Facet, Unknown, UnknownKind};
 pub use finding::{Code, Finding, Severity};
-pub use ids::{ClusterName, FleetName, Generation, InstanceId, NodeName, NodeRef, OperationId, OperatorName, RolloutId, StepId};
+pub use ids::{
+    ClusterName, FleetName, Generation, InstanceId, NodeName, NodeRef, OperationId, OperatorName, RolloutId, StepId,
+};
 pub use observation::Observation;
 pub use size::ByteSize;
 pub use time::Timestamp;

@@ -33,7 +33,10 @@ impl Timestamp {
     /// This instant plus a duration.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -67,17 +70,26 @@ mod tests {
 
     #[test]
     fn shown_in_utc_with_seconds() {
-        assert_eq!(Timestamp::from_seconds(1_795_345_772).to_string(), "2026-11-22T11:09:32Z");
+        assert_eq!(
+            Timestamp::from_seconds(1_795_345_772).to_string(),
+            "2026-11-22T11:09:32Z"
+        );
     }
 
     #[test]
     fn durations_as_people_say_them() {
-        let said: Vec<_> = [0.95, 3.2, 45.0, 245.0, 7380.0, 435_600.0].map(Duration::from_secs_f64).map(spoken).into();
+        let said: Vec<_> = [0.95, 3.2, 45.0, 245.0, 7380.0, 435_600.0]
+            .map(Duration::from_secs_f64)
+            .map(spoken)
+            .into();
         assert_eq!(said, ["950 ms", "3.2 s", "45 s", "4 min 5 s", "2 h 3 min", "5 d 1 h"]);
     }
 
     #[test]
     fn age_of_the_future_is_zero() {
-        assert_eq!(Timestamp::from_seconds(9).age(Timestamp::from_seconds(5)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_seconds(9).age(Timestamp::from_seconds(5)),
+            Duration::ZERO
+        );
     }
 }

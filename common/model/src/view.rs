@@ -47,9 +47,10 @@ impl View {
     /// # Errors
     /// As for [`View::cluster_of`].
     pub fn facet<T>(&self, node: &NodeName, pick: impl FnOnce(&Observation) -> &Facet<T>) -> Result<&T, Unknown> {
-        let view = self.nodes.get(node).ok_or_else(|| {
-            Unknown::new(crate::facet::UnknownKind::NotAsked, format!("{node} is not enrolled"))
-        })?;
+        let view = self
+            .nodes
+            .get(node)
+            .ok_or_else(|| Unknown::new(crate::facet::UnknownKind::NotAsked, format!("{node} is not enrolled")))?;
         match &view.observation {
             Ok(observation) => pick(observation).get().map_err(Clone::clone),
             Err(unknown) => Err(unknown.clone()),

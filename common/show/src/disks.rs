@@ -38,7 +38,17 @@ pub fn disks(nodes: &[DiskRow<'_>]) -> String {
             }
         }
     }
-    let mut headers = vec!["PATH", "STABLE NAME", "MODEL", "SERIAL", "SIZE", "KIND", "CONTROLLER", "HEALTH", "HELD BY", "USABLE FOR"];
+    let mut headers = vec![
+        "PATH",
+        "MODEL",
+        "SERIAL",
+        "SIZE",
+        "KIND",
+        "CONTROLLER",
+        "HEALTH",
+        "HELD BY",
+        "USABLE FOR",
+    ];
     if with_node {
         headers.insert(0, "NODE");
     }
@@ -58,14 +68,17 @@ pub fn disks(nodes: &[DiskRow<'_>]) -> String {
 }
 
 fn prefix(node: &str) -> String {
-    if node.is_empty() { String::new() } else { format!("{node} ") }
+    if node.is_empty() {
+        String::new()
+    } else {
+        format!("{node} ")
+    }
 }
 
 fn disk_row(disk: &Disk) -> Vec<String> {
     let controller = disk.controller.as_ref().and_then(|c| c.driver.as_deref());
     vec![
         disk.path.clone(),
-        or_dash(disk.stable_name()),
         or_dash(disk.model.as_deref()),
         or_dash(disk.serial.as_deref()),
         disk.size.to_string(),
@@ -78,15 +91,25 @@ fn disk_row(disk: &Disk) -> Vec<String> {
 }
 
 fn health(disk: &Disk) -> String {
-    let Ok(smart) = disk.smart.get() else { return "unknown".to_owned() };
+    let Ok(smart) = disk.smart.get() else {
+        return "unknown".to_owned();
+    };
     let verdict = match smart.passed {
         Some(true) => "ok",
         Some(false) => "FAILING",
         None => "no verdict",
     };
     let wear = smart.wear_percent.map(|w| format!(", {w}% worn")).unwrap_or_default();
-    let hot = smart.temperature.filter(|t| *t >= 60).map(|t| format!(", {t} °C")).unwrap_or_default();
-    let bad = smart.bad_sectors.filter(|b| *b > 0).map(|b| format!(", {b} bad sectors")).unwrap_or_default();
+    let hot = smart
+        .temperature
+        .filter(|t| *t >= 60)
+        .map(|t| format!(", {t} °C"))
+        .unwrap_or_default();
+    let bad = smart
+        .bad_sectors
+        .filter(|b| *b > 0)
+        .map(|b| format!(", {b} bad sectors"))
+        .unwrap_or_default();
     format!("{verdict}{wear}{bad}{hot}")
 }
 
@@ -106,23 +129,40 @@ fn held_by(holders: &[Holder]) -> String {
             said.push(text);
         }
     }
-    if said.is_empty() { "-".to_owned() } else { said.join(", ") }
+    if said.is_empty() {
+        "-".to_owned()
+    } else {
+        said.join(", ")
+    }
 }
 
 fn usable(verdicts: &[Verdict]) -> String {
-    let roles: Vec<_> = verdicts.iter().filter(|v| v.eligible()).map(|v| v.role.as_str().to_uppercase()).collect();
-    if roles.is_empty() { "no".to_owned() } else { roles.join(", ") }
+    let roles: Vec<_> = verdicts
+        .iter()
+        .filter(|v| v.eligible())
+        .map(|v| v.role.as_str().to_uppercase())
+        .collect();
+    if roles.is_empty() {
+        "no".to_owned()
+    } else {
+        roles.join(", ")
+    }
 }
 
 /// Reasons that are the same for every role are told once.
 fn reasons_of(node: &str, disk: &Disk) -> String {
-    let Some(first) = disk.verdicts.first() else { return String::new() };
+    let Some(first) = disk.verdicts.first() else {
+        return String::new();
+    };
     let name = format!("{node}{}", disk.path);
     let same = disk.verdicts.iter().all(|v| v.against == first.against);
     let told: Vec<(String, &Verdict)> = if same {
         vec![(name, first)]
     } else {
-        disk.verdicts.iter().map(|v| (format!("{name} for {}", v.role.as_str().to_uppercase()), v)).collect()
+        disk.verdicts
+            .iter()
+            .map(|v| (format!("{name} for {}", v.role.as_str().to_uppercase()), v))
+            .collect()
     };
     told.into_iter()
         .filter(|(_, verdict)| !verdict.eligible())
@@ -136,7 +176,16 @@ fn reasons_of(node: &str, disk: &Disk) -> String {
 /// `5 disks, 2 usable for ZFS, 2 for OSD`: for overviews.
 pub(crate) fn summary(known: &Disks) -> String {
     let usable = |index: usize| {
-        known.disks.iter().filter(|d| d.verdicts.get(index).is_some_and(Verdict::eligible)).count()
+        known
+            .disks
+            .iter()
+            .filter(|d| d.verdicts.get(index).is_some_and(Verdict::eligible))
+            .count()
     };
-    format!("{}, {} usable for ZFS, {} for OSD", count(known.disks.len(), "disk"), usable(0), usable(1))
+    format!(
+        "{}, {} usable for ZFS, {} for OSD",
+        count(known.disks.len(), "disk"),
+        usable(0),
+        usable(1)
+    )
 }

@@ -19,12 +19,22 @@ pub fn finding_line(finding: &Finding) -> String {
     text
 }
 
-/// All findings under one heading for each severity; empty text for none.
+/// All findings of a plan or of a refused command, under one heading for each severity; empty text for none.
 #[must_use]
 pub fn findings(findings: &[Finding]) -> String {
+    grouped(findings, "Refused: nothing is changed until this is mended")
+}
+
+/// The same where nothing is about to be changed: what would hold up a plan is a problem now.
+#[must_use]
+pub fn problems(findings: &[Finding]) -> String {
+    grouped(findings, "Problems")
+}
+
+fn grouped(findings: &[Finding], refusals: &str) -> String {
     let groups = [
         (Severity::Critical, "Critical"),
-        (Severity::Refusal, "Refused: nothing is changed until this is mended"),
+        (Severity::Refusal, refusals),
         (Severity::Warning, "Warnings"),
         (Severity::Note, "Notes"),
     ];
@@ -55,7 +65,12 @@ mod tests {
     fn worst_first_with_what_to_do() {
         let text = findings(&[
             Finding::new(Code::OneLink, "hk1", "one link only", "add a second network"),
-            Finding::new(Code::NodeHasGuests, "prox2", "has 2 guests (100, 101)", "move or remove them"),
+            Finding::new(
+                Code::NodeHasGuests,
+                "prox2",
+                "has 2 guests (100, 101)",
+                "move or remove them",
+            ),
         ]);
         insta::assert_snapshot!(text, @r"
         Refused: nothing is changed until this is mended

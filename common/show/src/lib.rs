@@ -8,8 +8,13 @@ mod rollout;
 mod status;
 mod table;
 
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
 pub use disks::{DiskRow, disks};
-pub use findings::{finding_line, findings};
+pub use findings::{finding_line, findings, problems};
 pub use observation::observation;
 pub use plan::plan;
 pub use rollout::{Teller, rollout, rollouts};

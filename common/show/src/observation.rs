@@ -1,9 +1,9 @@
 //! One node's observation, facet by facet, as `quorate-agent observe` prints it.
 
 use quorate_model::Facet;
+use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{Member, Pmxcfs};
 use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation, System};
-use quorate_model::facet::UnknownKind;
 use quorate_model::time::spoken;
 use std::time::Duration;
 
@@ -16,7 +16,10 @@ pub fn observation(seen: &Observation) -> String {
     let mut text = format!("{} at {}\n", seen.hostname, seen.observed_at);
     section(&mut text, "System", &seen.system, system);
     section(&mut text, "Disks", &seen.disks, |known| {
-        let row = DiskRow { node: String::new(), disks: &seen.disks };
+        let row = DiskRow {
+            node: String::new(),
+            disks: &seen.disks,
+        };
         format!("{}\n{}", summary(known), disks(&[row]))
     });
     section(&mut text, "Network", &seen.network, network);
@@ -73,7 +76,11 @@ fn network(network: &Network) -> String {
                 (true, Some(false)) => "no link",
                 (true, _) => "up",
             };
-            let addresses: Vec<_> = i.addresses.iter().map(|a| format!("{}/{}", a.address, a.prefix)).collect();
+            let addresses: Vec<_> = i
+                .addresses
+                .iter()
+                .map(|a| format!("{}/{}", a.address, a.prefix))
+                .collect();
             vec![
                 i.name.clone(),
                 i.kind.as_str().to_owned(),
@@ -93,12 +100,19 @@ fn network(network: &Network) -> String {
         },
         Err(unknown) => format!("own name {unknown}\n"),
     };
-    table(&["INTERFACE", "KIND", "STATE", "SPEED", "MTU", "PART OF", "ADDRESSES"], &rows) + &name
+    table(
+        &["INTERFACE", "KIND", "STATE", "SPEED", "MTU", "PART OF", "ADDRESSES"],
+        &rows,
+    ) + &name
 }
 
 /// `10 Gbit/s`, `100 Mbit/s`.
 fn speed(mbps: u32) -> String {
-    if mbps >= 1000 && mbps % 1000 == 0 { format!("{} Gbit/s", mbps / 1000) } else { format!("{mbps} Mbit/s") }
+    if mbps >= 1000 && mbps.is_multiple_of(1000) {
+        format!("{} Gbit/s", mbps / 1000)
+    } else {
+        format!("{mbps} Mbit/s")
+    }
 }
 
 fn cluster(cluster: &Cluster) -> String {
@@ -127,7 +141,12 @@ fn member(member: &Member) -> String {
         .iter()
         .map(|n| {
             let address = n.address.map(|a| a.to_string());
-            vec![n.id.to_string(), n.name.clone(), if n.online { "online" } else { "OFFLINE" }.to_owned(), or_dash(address.as_deref())]
+            vec![
+                n.id.to_string(),
+                n.name.clone(),
+                if n.online { "online" } else { "OFFLINE" }.to_owned(),
+                or_dash(address.as_deref()),
+            ]
         })
         .collect();
     let links = match member.links.get() {
@@ -135,7 +154,10 @@ fn member(member: &Member) -> String {
             .iter()
             .map(|l| {
                 let state = if l.connected { "connected" } else { "NOT connected" };
-                format!("link {} to node {}: {} -> {} {state}\n", l.number, l.peer, l.local, l.remote)
+                format!(
+                    "link {} to node {}: {} -> {} {state}\n",
+                    l.number, l.peer, l.local, l.remote
+                )
             })
             .collect(),
         Err(unknown) => format!("links {unknown}\n"),
@@ -143,9 +165,16 @@ fn member(member: &Member) -> String {
     let versions = if member.running_version == member.file_version {
         format!("config version {}", member.running_version)
     } else {
-        format!("config version {} runs, the file has {}", member.running_version, member.file_version)
+        format!(
+            "config version {} runs, the file has {}",
+            member.running_version, member.file_version
+        )
     };
-    format!("cluster {}, {quorum}, {votes}, {versions}\n{}{links}", member.cluster, table(&["ID", "NODE", "STATE", "ADDRESS"], &rows))
+    format!(
+        "cluster {}, {quorum}, {votes}, {versions}\n{}{links}",
+        member.cluster,
+        table(&["ID", "NODE", "STATE", "ADDRESS"], &rows)
+    )
 }
 
 fn guests(guests: &[Guest]) -> String {

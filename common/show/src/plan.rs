@@ -21,11 +21,19 @@ pub fn plan(plan: &Plan) -> String {
     }
     if plan.steps.is_empty() {
         if !plan.refused() {
-            text.push_str(&format!("Cluster {} is as the file wants it. Nothing to do.\n", plan.cluster));
+            text.push_str(&format!(
+                "Cluster {} is as the file wants it. Nothing to do.\n",
+                plan.cluster
+            ));
         }
     } else {
         let total: Duration = plan.steps.iter().map(|s| s.estimate).sum();
-        let heading = format!("Plan for cluster {}: {}, about {}", plan.cluster, count(plan.steps.len(), "step"), about(total));
+        let heading = format!(
+            "Plan for cluster {}: {}, about {}",
+            plan.cluster,
+            count(plan.steps.len(), "step"),
+            about(total)
+        );
         if !text.is_empty() {
             text.push('\n');
         }
@@ -33,7 +41,11 @@ pub fn plan(plan: &Plan) -> String {
         for (index, one) in plan.steps.iter().enumerate() {
             text.push_str(&step(index + 1, one));
         }
-        let destroyed: Vec<_> = plan.steps.iter().flat_map(|s| s.destroys.iter().map(move |d| (s, d))).collect();
+        let destroyed: Vec<_> = plan
+            .steps
+            .iter()
+            .flat_map(|s| s.destroys.iter().map(move |d| (s, d)))
+            .collect();
         if destroyed.is_empty() {
             text.push_str("Nothing is destroyed.\n");
         } else {
@@ -65,5 +77,9 @@ fn step(number: usize, step: &Step) -> String {
 }
 
 fn about(duration: Duration) -> String {
-    if duration < Duration::from_secs(10) { format!("{} s", duration.as_secs()) } else { spoken(duration) }
+    if duration < Duration::from_secs(10) {
+        format!("{} s", duration.as_secs())
+    } else {
+        spoken(duration)
+    }
 }

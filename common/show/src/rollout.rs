@@ -36,7 +36,10 @@ pub fn rollouts(all: &[Summary], now: Timestamp) -> String {
             ]
         })
         .collect();
-    table(&["ROLLOUT", "CLUSTER", "STARTED", "BY", "STATE", "STEPS", "TOOK"], &rows)
+    table(
+        &["ROLLOUT", "CLUSTER", "STARTED", "BY", "STATE", "STEPS", "TOOK"],
+        &rows,
+    )
 }
 
 fn result(result: Option<RolloutResult>) -> &'static str {
@@ -64,7 +67,11 @@ fn state(state: &StepState) -> &'static str {
 /// One rollout with its steps.
 #[must_use]
 pub fn rollout(one: &Summary) -> String {
-    let rows: Vec<Vec<String>> = one.steps.iter().map(|(id, s)| vec![id.to_string(), state(s).to_owned()]).collect();
+    let rows: Vec<Vec<String>> = one
+        .steps
+        .iter()
+        .map(|(id, s)| vec![id.to_string(), state(s).to_owned()])
+        .collect();
     let ended = one.finished_at.map(|at| format!(", ended {at}")).unwrap_or_default();
     format!(
         "Rollout {} of cluster {}, started {} by {}{ended}: {}\n\n{}",
@@ -107,7 +114,9 @@ impl Teller {
     }
 
     fn line(&self, step: &StepId, text: &str) -> String {
-        let seconds = self.started.map_or(0, |s| self.latest.0.saturating_sub(s.0) / 1_000_000);
+        let seconds = self
+            .started
+            .map_or(0, |s| self.latest.0.saturating_sub(s.0) / 1_000_000);
         let number = self.positions.get(step).copied().unwrap_or(0);
         format!("{seconds:>5} s  {number}/{}  {text}\n", self.positions.len())
     }
@@ -127,14 +136,22 @@ impl Teller {
                 String::new()
             }
             Record::Intended { step, attempt, .. } => {
-                let again = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                let again = if *attempt > 1 {
+                    format!(" (attempt {attempt})")
+                } else {
+                    String::new()
+                };
                 self.line(step, &format!("{}{again}", self.title(step)))
             }
             Record::Accepted { .. } => String::new(),
             Record::Ended { step, outcome } => match outcome {
                 Outcome::Done { .. } => String::new(),
                 Outcome::Failed { findings, unchanged } => {
-                    let left = if *unchanged { "nothing was changed" } else { "something may have been changed" };
+                    let left = if *unchanged {
+                        "nothing was changed"
+                    } else {
+                        "something may have been changed"
+                    };
                     let mut text = self.line(step, &format!("the agent reports: failed, {left}"));
                     for finding in findings {
                         text.push_str(&indent(&finding_line(finding), 14));
@@ -162,10 +179,15 @@ impl Teller {
             Record::CancelRequested { by } => format!("cancelled by {by}: no further step is started\n"),
             Record::Finished { result } => {
                 let total = self.positions.len();
-                let seconds = self.started.map_or(0, |s| self.latest.0.saturating_sub(s.0) / 1_000_000);
+                let seconds = self
+                    .started
+                    .map_or(0, |s| self.latest.0.saturating_sub(s.0) / 1_000_000);
                 match result {
                     RolloutResult::Done => format!("Done: {total} of {total} steps verified in {seconds} s.\n"),
-                    RolloutResult::Failed => format!("FAILED: {} of {total} steps verified. See above for what to do.\n", self.done),
+                    RolloutResult::Failed => format!(
+                        "FAILED: {} of {total} steps verified. See above for what to do.\n",
+                        self.done
+                    ),
                     RolloutResult::Cancelled => format!("Cancelled: {} of {total} steps verified.\n", self.done),
                 }
             }
@@ -180,11 +202,16 @@ impl Teller {
             }
             OperationEventKind::Verifying { waiting_for } => self.line(step, &format!("  waiting until {waiting_for}")),
             OperationEventKind::Overdue { diagnosis } => {
-                let mut text = self.line(step, "  takes longer than it should; it is not stopped half-way. What can be seen:");
+                let mut text = self.line(
+                    step,
+                    "  takes longer than it should; it is not stopped half-way. What can be seen:",
+                );
                 text.push_str(&indent(&diagnosis.join("\n"), 18));
                 text
             }
-            OperationEventKind::Accepted | OperationEventKind::ToolEnded { .. } | OperationEventKind::Ended(_) => String::new(),
+            OperationEventKind::Accepted | OperationEventKind::ToolEnded { .. } | OperationEventKind::Ended(_) => {
+                String::new()
+            }
         }
     }
 }

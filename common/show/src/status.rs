@@ -8,7 +8,7 @@ use quorate_model::observation::cluster::Member;
 use quorate_model::time::spoken;
 use quorate_model::{Facet, Finding, Timestamp};
 
-use crate::findings::findings;
+use crate::findings::problems;
 use crate::table::{count, table};
 
 /// A cluster as it is shown.
@@ -42,7 +42,8 @@ const STALE_AFTER: Duration = Duration::from_secs(10);
 #[must_use]
 pub fn status(clusters: &[ClusterStatus<'_>], now: Timestamp) -> String {
     if clusters.is_empty() {
-        return "No nodes are enrolled yet. Begin with: quorate node invite CLUSTER/NODE --address ADDRESS\n".to_owned();
+        return "No nodes are enrolled yet. Begin with: quorate node invite CLUSTER/NODE --address ADDRESS\n"
+            .to_owned();
     }
     let blocks: Vec<String> = clusters.iter().map(|c| block(c, now)).collect();
     blocks.join("\n")
@@ -51,8 +52,22 @@ pub fn status(clusters: &[ClusterStatus<'_>], now: Timestamp) -> String {
 fn block(cluster: &ClusterStatus<'_>, now: Timestamp) -> String {
     let mut text = format!("Cluster {}: {}\n\n", cluster.name, headline(cluster));
     let rows: Vec<Vec<String>> = cluster.nodes.iter().map(|n| row(n, cluster, now)).collect();
-    text.push_str(&table(&["NODE", "MEMBER", "LINKS", "PVE", "KERNEL", "LOAD", "MEMORY USED", "UP", "CLOCK", "SEEN"], &rows));
-    let told = findings(&cluster.findings);
+    text.push_str(&table(
+        &[
+            "NODE",
+            "MEMBER",
+            "LINKS",
+            "PVE",
+            "KERNEL",
+            "LOAD",
+            "MEMORY USED",
+            "UP",
+            "CLOCK",
+            "SEEN",
+        ],
+        &rows,
+    ));
+    let told = problems(&cluster.findings);
     if !told.is_empty() {
         text.push_str(&format!("\n{told}"));
     }
@@ -69,7 +84,9 @@ fn members<'a>(cluster: &'a ClusterStatus<'_>) -> impl Iterator<Item = (&'a str,
 /// The majority's view: of the members that are quorate, any; else any member.
 fn headline(cluster: &ClusterStatus<'_>) -> String {
     let enrolled = count(cluster.nodes.len(), "node");
-    let best = members(cluster).find(|(_, m)| m.quorate).or_else(|| members(cluster).next());
+    let best = members(cluster)
+        .find(|(_, m)| m.quorate)
+        .or_else(|| members(cluster).next());
     let Some((by, member)) = best else {
         let all_known = cluster.nodes.iter().all(|n| n.seen.is_ok_and(|o| o.cluster.is_known()));
         return if all_known {
@@ -83,7 +100,11 @@ fn headline(cluster: &ClusterStatus<'_>) -> String {
         Ok(v) => format!("{} of {} votes, {} needed", v.total, v.expected, v.quorum),
         Err(unknown) => format!("votes {unknown}"),
     };
-    format!("{quorum}, {} of {} members online, {votes}  (as {by} sees it)", member.online().count(), member.nodes.len())
+    format!(
+        "{quorum}, {} of {} members online, {votes}  (as {by} sees it)",
+        member.online().count(),
+        member.nodes.len()
+    )
 }
 
 fn row(node: &NodeStatus<'_>, cluster: &ClusterStatus<'_>, now: Timestamp) -> Vec<String> {
@@ -91,7 +112,11 @@ fn row(node: &NodeStatus<'_>, cluster: &ClusterStatus<'_>, now: Timestamp) -> Ve
         None => "never".to_owned(),
         Some(at) => {
             let age = at.age(now);
-            if age > STALE_AFTER { format!("STALE, {} ago", spoken(age)) } else { "now".to_owned() }
+            if age > STALE_AFTER {
+                format!("STALE, {} ago", spoken(age))
+            } else {
+                "now".to_owned()
+            }
         }
     };
     let mut row = vec![node.name.clone()];
@@ -125,7 +150,9 @@ fn membership(observation: &Observation, cluster: &ClusterStatus<'_>) -> String 
 
 /// `2/2`: connected links to other nodes, of all.
 fn links(observation: &Observation) -> String {
-    let Some(member) = observation.cluster.get().ok().and_then(|c| c.member()) else { return "-".to_owned() };
+    let Some(member) = observation.cluster.get().ok().and_then(|c| c.member()) else {
+        return "-".to_owned();
+    };
     match member.links.get() {
         Err(_) => "?".to_owned(),
         Ok(links) => {

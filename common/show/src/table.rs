@@ -6,7 +6,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 #[must_use]
 pub fn table(headers: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headers.to_vec());
     for row in rows {
         table.add_row(row.clone());
@@ -25,12 +27,24 @@ pub(crate) fn or_dash(text: Option<&str>) -> String {
 
 /// Each line of a text, indented.
 pub(crate) fn indent(text: &str, by: usize) -> String {
-    text.lines().map(|line| format!("{}{line}\n", " ".repeat(by))).collect()
+    text.lines()
+        .map(|line| {
+            if line.is_empty() {
+                "\n".to_owned()
+            } else {
+                format!("{}{line}\n", " ".repeat(by))
+            }
+        })
+        .collect()
 }
 
 /// `1 node`, `3 nodes`.
 pub(crate) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {one}s")
+    }
 }
 
 #[cfg(test)]
@@ -39,7 +53,10 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_nothing_trails() {
-        let text = table(&["NODE", "DISK"], &[vec!["prox1".into(), "sda".into()], vec!["p2".into(), "nvme0n1".into()]]);
+        let text = table(
+            &["NODE", "DISK"],
+            &[vec!["prox1".into(), "sda".into()], vec!["p2".into(), "nvme0n1".into()]],
+        );
         assert_eq!(text, "NODE   DISK\nprox1  sda\np2     nvme0n1\n");
     }
 }

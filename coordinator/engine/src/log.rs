@@ -7,7 +7,7 @@ use quorate_model::Timestamp;
 use quorate_model::ids::{Generation, OperationId, StepId};
 use quorate_model::operation::Outcome;
 use quorate_model::plan::{Plan, Step};
-use quorate_model::rollout::{Entry, Record, RolloutResult, StepState};
+use quorate_model::rollout::{Entry, Record, RolloutResult, StepState, StopKind};
 
 /// A record that may not stand where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,12 +120,13 @@ impl RolloutState {
                 match (&log.state, record) {
                     // Sent for the first time, or again: after a failure, or because the agent turned out not to have it.
                     (StepState::Waiting | StepState::Intended, Record::Intended { .. }) => self.may_intend(log, record),
-                    (StepState::Ended, Record::Intended { .. }) if !log.said_done() => self.may_intend(log, record),
-                    (StepState::Intended, Record::Accepted { .. })
-                    | (StepState::Running, Record::Ended { .. })
-                    // Seen to be so already, or in spite of an answer that never came.
-                    | (StepState::Waiting | StepState::Intended | StepState::Ended, Record::Verified { .. })
-                    | (StepState::Waiting | StepState::Intended | StepState::Ended, Record::Stopped { .. }) => self.needs_are_met(step, record),
+                    (StepState::Ended, Record::Intended { .. }) if log.may_be_tried_again() => self.may_intend(log, record),
+                    (StepState::Intended, Record::Accepted { .. }) | (StepState::Running, Record::Ended { .. }) => Ok(()),
+                    // Seen to be so, whether or not it was asked for and whatever the agent said.
+                    (StepState::Waiting | StepState::Intended | StepState::Ended, Record::Verified { .. })
+                    // Never begun.
+                    | (StepState::Waiting, Record::Stopped { state: StopKind::Held, .. }) => self.needs_are_met(step),
+                    (StepState::Intended | StepState::Ended, Record::Stopped { state: StopKind::Failed | StopKind::Stuck, .. }) => Ok(()),
                     (state, _) => Err(format!("step {step} is {}", name(state))),
                 }
             }
@@ -134,7 +135,7 @@ impl RolloutState {
 
     fn may_intend(&self, log: &StepLog, record: &Record) -> Result<(), String> {
         let Record::Intended { step, operation, attempt, generation } = record else { return Err("it is no intent".to_owned()) };
-        self.needs_are_met(step, record)?;
+        self.needs_are_met(step)?;
         if self.cancelled_by.is_some() {
             return Err("the rollout was cancelled".to_owned());
         }
@@ -153,13 +154,10 @@ impl RolloutState {
         busy.map_or(Ok(()), |other| Err(format!("step {other} is under way on the same node")))
     }
 
-    fn needs_are_met(&self, step: &StepId, record: &Record) -> Result<(), String> {
+    fn needs_are_met(&self, step: &StepId) -> Result<(), String> {
         let needs = self.step(step).map(|s| s.needs.as_slice()).unwrap_or_default();
         let unmet = needs.iter().find(|need| self.steps.get(need).is_none_or(|log| log.state != StepState::Verified));
-        match (unmet, record) {
-            (Some(need), _) => Err(format!("step {step} needs {need}, which is not verified")),
-            (None, _) => Ok(()),
-        }
+        unmet.map_or(Ok(()), |need| Err(format!("step {step} needs {need}, which is not verified")))
     }
 
     fn may_finish(&self, result: RolloutResult) -> Result<(), String> {
@@ -172,6 +170,9 @@ impl RolloutState {
             return Err(format!("step {step} can still be done"));
         }
         let due = self.due_result();
+        if due == RolloutResult::Cancelled && self.cancelled_by.is_none() {
+            return Err("nobody cancelled it, and its steps wait for each other".to_owned());
+        }
         if result == due { Ok(()) } else { Err(format!("it ended {due:?}, not {result:?}")) }
     }
 
@@ -239,6 +240,12 @@ impl RolloutState {
         self.steps.get(step)
     }
 
+    /// The number that the next entry must have.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Who cancelled it, if somebody did.
     #[must_use]
     pub fn cancelled_by(&self) -> Option<&str> {
@@ -270,9 +277,10 @@ impl RolloutState {
 }
 
 impl StepLog {
-    /// Did the agent say of the newest attempt that it is done?
-    fn said_done(&self) -> bool {
-        matches!(self.attempt.as_ref().and_then(|a| a.outcome.as_ref()), Some(Outcome::Done { .. }))
+    /// May another attempt follow the one that ended? Not after one that was done, or that left traces.
+    fn may_be_tried_again(&self) -> bool {
+        let outcome = self.attempt.as_ref().and_then(|a| a.outcome.as_ref());
+        matches!(outcome, Some(Outcome::Failed { unchanged: true, .. } | Outcome::Unknown { .. }))
     }
 }
 

@@ -16,9 +16,18 @@ pub(crate) struct Generated {
 
 /// All generated documents. A generator is a function in a module of its own, named here.
 pub(crate) const GENERATED: &[Generated] = &[
-    Generated { path: "docs/findings.md", text: crate::pages::findings },
-    Generated { path: "docs/exit-codes.md", text: crate::pages::exit_codes },
-    Generated { path: "docs/actions.md", text: crate::pages::actions },
+    Generated {
+        path: "docs/findings.md",
+        text: crate::pages::findings,
+    },
+    Generated {
+        path: "docs/exit-codes.md",
+        text: crate::pages::exit_codes,
+    },
+    Generated {
+        path: "docs/actions.md",
+        text: crate::pages::actions,
+    },
 ];
 
 /// Writes every document anew.

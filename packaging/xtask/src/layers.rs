@@ -78,7 +78,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     ),
     layer(
         "quorate-bench",
-        &["quorate-clock", "quorate-exec", "quorate-lab", "quorate-model"],
+        &["quorate-lab", "quorate-suites"],
         &[],
     ),
     // The generated documents come from the types and command lines that they describe.

@@ -18,7 +18,15 @@ pub(crate) fn findings() -> String {
     );
     for entry in CATALOGUE {
         let accept = if entry.overridable { "yes" } else { "no" };
-        row(&mut page, &[&format!("`{}`", entry.text), entry.severity.as_str(), accept, entry.meaning]);
+        row(
+            &mut page,
+            &[
+                &format!("`{}`", entry.text),
+                entry.severity.as_str(),
+                accept,
+                entry.meaning,
+            ],
+        );
     }
     page
 }
@@ -48,7 +56,17 @@ pub(crate) fn actions() -> String {
     for rules in ACTION_RULES {
         let again = if rules.repeatable { "if it left no trace" } else { "no" };
         let (kind, deadline) = (rules.kind.as_str(), spoken(rules.deadline));
-        row(&mut page, &[kind, &deadline, word(rules.on_deadline), word(rules.on_cancel), again, rules.why]);
+        row(
+            &mut page,
+            &[
+                kind,
+                &deadline,
+                word(rules.on_deadline),
+                word(rules.on_cancel),
+                again,
+                rules.why,
+            ],
+        );
     }
     page
 }

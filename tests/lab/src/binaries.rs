@@ -54,7 +54,10 @@ pub fn lab_only() -> io::Result<PathBuf> {
                 return Ok(own);
             }
             let found = build(&["quorate-lab"]).map_err(|error| error.to_string())?;
-            let lab = found.into_iter().find(|(name, _)| name == "quorate-lab").map(|(_, path)| path);
+            let lab = found
+                .into_iter()
+                .find(|(name, _)| name == "quorate-lab")
+                .map(|(_, path)| path);
             lab.ok_or_else(|| "cargo built no program called quorate-lab".to_owned())
         })
         .clone()

@@ -75,7 +75,11 @@ impl ServerSpec {
 
     /// PVE's major version.
     pub(crate) fn major(&self) -> u32 {
-        self.pve_version.split('.').next().and_then(|part| part.parse().ok()).unwrap_or(8)
+        self.pve_version
+            .split('.')
+            .next()
+            .and_then(|part| part.parse().ok())
+            .unwrap_or(8)
     }
 }
 
@@ -183,7 +187,10 @@ impl Default for DiskSpec {
             rev: None,
             rotational: false,
             transport: Some("sata".to_owned()),
-            controller: ControllerSpec { address: "0000:00:17.0".to_owned(), driver: "ahci".to_owned() },
+            controller: ControllerSpec {
+                address: "0000:00:17.0".to_owned(),
+                driver: "ahci".to_owned(),
+            },
             hctl: Some("0:0:0:0".to_owned()),
             raid_level: None,
             physical_sector: 4096,

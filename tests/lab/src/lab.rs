@@ -64,7 +64,14 @@ pub struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { spec: LabSpec { speed: 20.0, servers: servers(3) }, dir: None, keep: false }
+        Self {
+            spec: LabSpec {
+                speed: 20.0,
+                servers: servers(3),
+            },
+            dir: None,
+            keep: false,
+        }
     }
 }
 
@@ -141,13 +148,19 @@ impl Builder {
         if !self.keep {
             program = program.args(["--owned"]);
         }
-        let world = program.spawn(&layout.world_log(), !self.keep).map_err(io_error("starting the world"))?;
+        let world = program
+            .spawn(&layout.world_log(), !self.keep)
+            .map_err(io_error("starting the world"))?;
         // From here on, dropping cleans up.
         let mut lab = Lab {
             spec: self.spec,
             network: Ipv4Addr::LOCALHOST,
             keep: self.keep,
-            running: Mutex::new(Running { world, agents: BTreeMap::new(), coordinator: None }),
+            running: Mutex::new(Running {
+                world,
+                agents: BTreeMap::new(),
+                coordinator: None,
+            }),
             layout,
         };
         lab.network = lab.ready().await?.network;
@@ -207,7 +220,9 @@ impl Lab {
         let mut ended = None;
         let waited = self
             .wait_for("the world to be ready", deadline, async || {
-                ready = fs::read(self.layout.ready()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                ready = fs::read(self.layout.ready())
+                    .ok()
+                    .and_then(|bytes| serde_json::from_slice(&bytes).ok());
                 ended = self.running().world.ended();
                 ready.is_some() || ended.is_some()
             })
@@ -292,8 +307,12 @@ impl Lab {
     /// When it can't be started.
     pub fn start_agent(&self, name: &str) -> Result<(), LabError> {
         let config = self.layout.agent_config(name);
-        let program = self.agent_program(name)?.args(["run", "--config", &config.to_string_lossy()]);
-        let daemon = program.spawn(&self.layout.agent_log(name), false).map_err(io_error("starting an agent"))?;
+        let program = self
+            .agent_program(name)?
+            .args(["run", "--config", &config.to_string_lossy()]);
+        let daemon = program
+            .spawn(&self.layout.agent_log(name), false)
+            .map_err(io_error("starting an agent"))?;
         if let Some(mut before) = self.running().agents.insert(name.to_owned(), daemon) {
             before.kill();
         }
@@ -347,7 +366,9 @@ impl Lab {
     pub fn start_coordinator(&self, args: &[&str]) -> Result<(), LabError> {
         let program = self.coordinator_program()?.args(["serve"]).args(args);
         let log = self.layout.coordinator().join("coordinator.log");
-        let daemon = program.spawn(&log, false).map_err(io_error("starting the coordinator"))?;
+        let daemon = program
+            .spawn(&log, false)
+            .map_err(io_error("starting the coordinator"))?;
         if let Some(mut before) = self.running().coordinator.replace(daemon) {
             before.kill();
         }
@@ -368,9 +389,11 @@ impl Lab {
     pub async fn stop_coordinator(&self) -> Result<(), LabError> {
         let daemon = self.running().coordinator.take();
         match daemon {
-            Some(mut daemon) => {
-                daemon.stop(Duration::from_secs(10)).await.map(|_| ()).map_err(io_error("stopping the coordinator"))
-            }
+            Some(mut daemon) => daemon
+                .stop(Duration::from_secs(10))
+                .await
+                .map(|_| ())
+                .map_err(io_error("stopping the coordinator")),
             None => Ok(()),
         }
     }
@@ -388,7 +411,11 @@ impl Lab {
     /// # Errors
     /// When it can't be run; a failure of the command itself is in the output.
     pub async fn quorate<S: AsRef<str>>(&self, args: &[S]) -> Result<Output, LabError> {
-        self.coordinator_program()?.args(args).run().await.map_err(io_error("running quorate"))
+        self.coordinator_program()?
+            .args(args)
+            .run()
+            .await
+            .map_err(io_error("running quorate"))
     }
 
     /// Runs a server's agent program for one command; `--config` is added.
@@ -402,7 +429,10 @@ impl Lab {
         stdin: Option<&[u8]>,
     ) -> Result<Output, LabError> {
         let config = self.layout.agent_config(name);
-        let mut program = self.agent_program(name)?.args(args).args(["--config", &config.to_string_lossy()]);
+        let mut program = self
+            .agent_program(name)?
+            .args(args)
+            .args(["--config", &config.to_string_lossy()]);
         if let Some(bytes) = stdin {
             program = program.stdin(bytes);
         }
@@ -414,7 +444,9 @@ impl Lab {
     /// # Errors
     /// When it can't be run; a failure of the tool itself is in the output.
     pub async fn tool(&self, name: &str, argv: &[&str], stdin: Option<&[u8]>) -> Result<Output, LabError> {
-        let (tool, args) = argv.split_first().ok_or_else(|| LabError::Refused("no tool given".to_owned()))?;
+        let (tool, args) = argv
+            .split_first()
+            .ok_or_else(|| LabError::Refused("no tool given".to_owned()))?;
         let mut program = Program::new(self.node(name)?.bin.join(tool)).args(args);
         if let Some(bytes) = stdin {
             program = program.stdin(bytes);
@@ -426,9 +458,20 @@ impl Lab {
     ///
     /// # Errors
     /// When it can't be started.
-    pub fn tool_in_background(&self, name: &str, argv: &[&str], log: &Path) -> Result<Daemon, LabError> {
-        let (tool, args) = argv.split_first().ok_or_else(|| LabError::Refused("no tool given".to_owned()))?;
-        let program = Program::new(self.node(name)?.bin.join(tool)).args(args);
+    pub fn tool_in_background(
+        &self,
+        name: &str,
+        argv: &[&str],
+        stdin: Option<&[u8]>,
+        log: &Path,
+    ) -> Result<Daemon, LabError> {
+        let (tool, args) = argv
+            .split_first()
+            .ok_or_else(|| LabError::Refused("no tool given".to_owned()))?;
+        let mut program = Program::new(self.node(name)?.bin.join(tool)).args(args);
+        if let Some(bytes) = stdin {
+            program = program.stdin(bytes);
+        }
         program.spawn(log, false).map_err(io_error(format!("starting {tool}")))
     }
 
@@ -439,7 +482,10 @@ impl Lab {
     /// # Errors
     /// When it refuses or is not there.
     pub async fn ask(&self, request: Request) -> Result<Answer, LabError> {
-        match control::ask(&self.layout.socket(), request).await.map_err(io_error("asking the world"))? {
+        match control::ask(&self.layout.socket(), request)
+            .await
+            .map_err(io_error("asking the world"))?
+        {
             Answer::Refused(reason) => Err(LabError::Refused(reason)),
             answer => Ok(answer),
         }
@@ -450,7 +496,13 @@ impl Lab {
     /// # Errors
     /// When the world refuses.
     pub async fn cut(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Cut { node: node.to_owned(), link: None, unplug: false }).await.map(|_| ())
+        self.ask(Request::Cut {
+            node: node.to_owned(),
+            link: None,
+            unplug: false,
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Cuts a server off from one network (0: cluster network, 1: public network).
@@ -458,7 +510,13 @@ impl Lab {
     /// # Errors
     /// When the world refuses.
     pub async fn cut_link(&self, node: &str, link: u8) -> Result<(), LabError> {
-        self.ask(Request::Cut { node: node.to_owned(), link: Some(link), unplug: false }).await.map(|_| ())
+        self.ask(Request::Cut {
+            node: node.to_owned(),
+            link: Some(link),
+            unplug: false,
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Pulls the cable of one network out of a server: its port loses the carrier.
@@ -466,7 +524,13 @@ impl Lab {
     /// # Errors
     /// When the world refuses.
     pub async fn unplug(&self, node: &str, link: u8) -> Result<(), LabError> {
-        self.ask(Request::Cut { node: node.to_owned(), link: Some(link), unplug: true }).await.map(|_| ())
+        self.ask(Request::Cut {
+            node: node.to_owned(),
+            link: Some(link),
+            unplug: true,
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Undoes all cuts of a server.
@@ -474,7 +538,12 @@ impl Lab {
     /// # Errors
     /// When the world refuses.
     pub async fn heal(&self, node: &str) -> Result<(), LabError> {
-        self.ask(Request::Heal { node: node.to_owned(), link: None }).await.map(|_| ())
+        self.ask(Request::Heal {
+            node: node.to_owned(),
+            link: None,
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Makes a server misbehave.
@@ -482,7 +551,12 @@ impl Lab {
     /// # Errors
     /// When the world refuses.
     pub async fn script(&self, node: &str, script: Script) -> Result<(), LabError> {
-        self.ask(Request::Script { node: node.to_owned(), script }).await.map(|_| ())
+        self.ask(Request::Script {
+            node: node.to_owned(),
+            script,
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Makes every call of a tool misbehave on a server.
@@ -490,7 +564,12 @@ impl Lab {
     /// # Errors
     /// When the world refuses.
     pub async fn script_tool(&self, node: &str, tool: &str, script: ToolScript) -> Result<(), LabError> {
-        let misbehaviour = Misbehaviour { tool: tool.to_owned(), matching: None, times: None, script };
+        let misbehaviour = Misbehaviour {
+            tool: tool.to_owned(),
+            matching: None,
+            times: None,
+            script,
+        };
         self.script(node, Script::Tool(misbehaviour)).await
     }
 
@@ -529,7 +608,10 @@ impl Lab {
                 return Ok(());
             }
             if tokio::time::Instant::now() >= end {
-                return Err(LabError::TimedOut { what: what.to_owned(), deadline });
+                return Err(LabError::TimedOut {
+                    what: what.to_owned(),
+                    deadline,
+                });
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -560,7 +642,7 @@ pub fn remove(dir: &Path) {
     process::reap(dir);
     // Folders of a server without quorum are read-only; and a dying process may still write for a moment.
     for _ in 0..3 {
-        let _ = make_removable(dir);
+        make_removable(dir).ok();
         if fs::remove_dir_all(dir).is_ok() || !dir.exists() {
             return;
         }

@@ -19,7 +19,7 @@ use crate::wire::{self, Frame, Hello};
 pub fn main() -> ExitCode {
     sigpipe::reset();
     // Blocked and waited for, not handled: so that the program can still die of them.
-    let _ = requests_to_end().thread_block();
+    requests_to_end().thread_block().ok();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = match runtime {
         Ok(runtime) => {
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
         Ok(Ended::Exit(code)) => ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)),
         Ok(Ended::Signal(number)) => die(number),
         Err(error) => {
-            let _ = writeln!(io::stderr(), "quorate-labtool: {error}");
+            writeln!(io::stderr(), "quorate-labtool: {error}").ok();
             ExitCode::from(90)
         }
     }
@@ -49,7 +49,9 @@ async fn call() -> io::Result<Ended> {
     let mut words = env::args_os();
     let own = PathBuf::from(words.next().unwrap_or_default());
     let (node, tool, layout) = place(&own)?;
-    let argv = words.map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned()).collect();
+    let argv = words
+        .map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned())
+        .collect();
     let cwd = env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     let hello = serde_json::to_vec(&Hello::Tool { node, tool, argv, cwd })?;
 
@@ -137,9 +139,9 @@ fn requests_to_end() -> SigSet {
 
 /// Ends by a signal, as a real tool would.
 fn die(number: i32) -> ExitCode {
-    let _ = requests_to_end().thread_unblock();
+    requests_to_end().thread_unblock().ok();
     if let Ok(signal) = Signal::try_from(number) {
-        let _ = kill(getpid(), signal);
+        kill(getpid(), signal).ok();
     }
     // Only reached for signals that do not kill.
     ExitCode::from(u8::try_from(128 + (number & 0x7f)).unwrap_or(255))

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,13 @@ impl Program {
     /// A program by its path.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), args: Vec::new(), env: Vec::new(), stdin: None, deadline: Duration::from_secs(120) }
+        Self {
+            path: path.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: None,
+            deadline: Duration::from_secs(120),
+        }
     }
 
     /// Adds arguments.
@@ -69,7 +75,8 @@ impl Program {
     /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.to_owned(), value.as_ref().to_string_lossy().into_owned()));
+        self.env
+            .push((name.to_owned(), value.as_ref().to_string_lossy().into_owned()));
         self
     }
 
@@ -89,7 +96,11 @@ impl Program {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(&self.args).env_clear().env("LC_ALL", "C.UTF-8").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .args(&self.args)
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         // Where the developer asked for more, the product may say more.
         for name in ["RUST_LOG", "RUST_BACKTRACE", "TMPDIR"] {
             if let Some(value) = std::env::var_os(name) {
@@ -106,15 +117,23 @@ impl Program {
     /// When it can't be started, or does not end in time.
     pub async fn run(&self) -> io::Result<Output> {
         let mut command = tokio::process::Command::from(self.command());
-        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let stdin = if self.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| named(&self.path, &error))?;
         let group = child.id();
         let input = child.stdin.take().zip(self.stdin.clone());
         let feed = async {
             if let Some((mut pipe, bytes)) = input {
                 // A program that does not read its input is no failure of the lab.
-                let _ = pipe.write_all(&bytes).await;
+                pipe.write_all(&bytes).await.ok();
             }
         };
         let both = async { tokio::join!(feed, child.wait_with_output()).1 };
@@ -129,7 +148,12 @@ impl Program {
             }
             Err(_) => {
                 kill_group(group);
-                let text = format!("{} {} did not end in {:?}", self.path.display(), self.args.join(" "), self.deadline);
+                let text = format!(
+                    "{} {} did not end in {:?}",
+                    self.path.display(),
+                    self.args.join(" "),
+                    self.deadline
+                );
                 Err(io::Error::new(io::ErrorKind::TimedOut, text))
             }
         }
@@ -142,10 +166,42 @@ impl Program {
     pub fn spawn(&self, log: &Path, owned: bool) -> io::Result<Daemon> {
         let file = OpenOptions::new().create(true).append(true).open(log)?;
         let mut command = self.command();
-        command.stdin(if owned { Stdio::piped() } else { Stdio::null() });
+        command.stdin(if owned || self.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
         command.stdout(file.try_clone()?).stderr(file);
-        let child = command.spawn().map_err(|error| named(&self.path, &error))?;
+        let mut child = command.spawn().map_err(|error| named(&self.path, &error))?;
+        if let Some(bytes) = &self.stdin
+            && let Some(mut pipe) = child.stdin.take()
+        {
+            pipe.write_all(bytes)?;
+        }
         Ok(Daemon { child })
+    }
+
+    /// Runs it with a standard output that nobody reads any more.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn run_unread(&self) -> io::Result<ExitStatus> {
+        let (reader, writer) = io::pipe()?;
+        drop(reader);
+        let mut command = tokio::process::Command::from(self.command());
+        command
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| named(&self.path, &error))?;
+        match tokio::time::timeout(self.deadline, child.wait()).await {
+            Ok(status) => status,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "did not end though nobody reads it",
+            )),
+        }
     }
 
     /// Runs it in the foreground with everything inherited, terminal and environment too; `own` variables are added.
@@ -174,7 +230,12 @@ impl Program {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(io::Error::other(format!("{} {} ended with {}", self.path.display(), self.args.join(" "), output.status)))
+        Err(io::Error::other(format!(
+            "{} {} ended with {}",
+            self.path.display(),
+            self.args.join(" "),
+            output.status
+        )))
     }
 }
 
@@ -185,7 +246,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 fn kill_group(pid: Option<u32>) {
     if let Some(pid) = pid.and_then(|pid| i32::try_from(pid).ok()) {
         // It may have ended meanwhile.
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        killpg(Pid::from_raw(pid), Signal::SIGKILL).ok();
     }
 }
 
@@ -213,13 +274,13 @@ impl Daemon {
             kill_group(Some(self.child.id()));
         }
         // Collects the exit status, so that no zombie stays.
-        let _ = self.child.wait();
+        self.child.wait().ok();
     }
 
     /// Kills only the process itself, as `kill -9` would.
     pub fn kill_alone(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 
     /// Asks it to end, and waits; kills it after `patience`.
@@ -228,7 +289,7 @@ impl Daemon {
     /// When it had to be killed.
     pub async fn stop(&mut self, patience: Duration) -> io::Result<ExitStatus> {
         if let Ok(pid) = i32::try_from(self.child.id()) {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
         }
         let deadline = tokio::time::Instant::now() + patience;
         while tokio::time::Instant::now() < deadline {
@@ -238,7 +299,10 @@ impl Daemon {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.kill();
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("did not end in {patience:?} after SIGTERM")))
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("did not end in {patience:?} after SIGTERM"),
+        ))
     }
 }
 
@@ -251,25 +315,34 @@ pub fn reap(dir: &Path) {
     let own = std::process::id();
     let Ok(processes) = fs::read_dir("/proc") else { return };
     for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         if pid != own
             && is_ours(&process.path())
             && names(&process.path(), dir)
             && let Ok(pid) = i32::try_from(pid)
         {
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
         }
     }
 }
 
 fn is_ours(process: &Path) -> bool {
-    let Ok(program) = fs::read_link(process.join("exe")) else { return false };
-    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let Ok(program) = fs::read_link(process.join("exe")) else {
+        return false;
+    };
+    let name = program
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     OURS.contains(&name.trim_end_matches(" (deleted)"))
 }
 
 fn names(process: &Path, dir: &Path) -> bool {
     let dir = dir.as_os_str().as_bytes();
-    let Ok(line) = fs::read(process.join("cmdline")) else { return false };
+    let Ok(line) = fs::read(process.join("cmdline")) else {
+        return false;
+    };
     line.windows(dir.len()).any(|window| window == dir)
 }

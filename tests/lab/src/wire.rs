@@ -65,7 +65,10 @@ impl Frame {
 
     fn from_parts(kind: u8, bytes: Vec<u8>) -> io::Result<Self> {
         let number = |bytes: &[u8]| {
-            bytes.try_into().map(i32::from_be_bytes).map_err(|_| io::Error::other("a number of the wrong length"))
+            bytes
+                .try_into()
+                .map(i32::from_be_bytes)
+                .map_err(|_| io::Error::other("a number of the wrong length"))
         };
         Ok(match kind {
             b'H' => Self::Hello(bytes),

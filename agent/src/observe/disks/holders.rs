@@ -28,7 +28,11 @@ fn carrier(host: &Host, part: &Device, claims: &Claims, found: &mut Found) {
     let stacked = part.children.iter().filter(|child| !(is_disk && child.kind == "part"));
     for device in stacked.flat_map(Device::tree) {
         let kind = stacked_kind(device);
-        let name = if kind == HolderKind::Lvm { volume_group(&device.name) } else { device.name.clone() };
+        let name = if kind == HolderKind::Lvm {
+            volume_group(&device.name)
+        } else {
+            device.name.clone()
+        };
         found.add(&part.path, kind, &name);
         in_use(device, &part.path, found);
         claimed(device, &part.path, claims, found);
@@ -59,7 +63,11 @@ fn own_marks(device: &Device, carrier: &str, found: &mut Found) {
 
 fn in_use(device: &Device, carrier: &str, found: &mut Found) {
     for point in &device.mountpoints {
-        let kind = if point == SWAP { HolderKind::Swap } else { HolderKind::Mounted };
+        let kind = if point == SWAP {
+            HolderKind::Swap
+        } else {
+            HolderKind::Mounted
+        };
         let name = if point == SWAP { &device.path } else { point };
         found.add(carrier, kind, name);
     }
@@ -88,7 +96,11 @@ fn claimed(device: &Device, carrier: &str, claims: &Claims, found: &mut Found) {
     for volume in claims.physical_volumes.iter().filter(|volume| is_it(&volume.device)) {
         found.add(carrier, HolderKind::Lvm, volume.group.as_deref().unwrap_or_default());
     }
-    for volume in claims.logical_volumes.iter().filter(|volume| volume.devices().any(is_it)) {
+    for volume in claims
+        .logical_volumes
+        .iter()
+        .filter(|volume| volume.devices().any(is_it))
+    {
         if let Some(osd) = volume.osd() {
             found.add(carrier, HolderKind::CephOsd, osd);
         }
@@ -108,7 +120,11 @@ struct Found(BTreeSet<Holder>);
 
 impl Found {
     fn add(&mut self, carrier: &str, kind: HolderKind, name: &str) {
-        self.0.insert(Holder { device: carrier.to_owned(), kind, name: name.to_owned() });
+        self.0.insert(Holder {
+            device: carrier.to_owned(),
+            kind,
+            name: name.to_owned(),
+        });
     }
 
     /// Without those that have no name where another of the same kind on the same device has one.
@@ -117,6 +133,10 @@ impl Found {
             let is_it = |other: &&Holder| other.device == holder.device && other.kind == holder.kind;
             self.0.iter().filter(is_it).any(|other| !other.name.is_empty())
         };
-        self.0.iter().filter(|holder| !holder.name.is_empty() || !named(holder)).cloned().collect()
+        self.0
+            .iter()
+            .filter(|holder| !holder.name.is_empty() || !named(holder))
+            .cloned()
+            .collect()
     }
 }

@@ -62,9 +62,17 @@ async fn claims(host: &Host, devices: &[Device]) -> Result<Claims, Unknown> {
     let tree = || devices.iter().flat_map(Device::tree);
     let has_lvm = tree().any(|device| device.kind == "lvm" || device.fstype.as_deref() == Some(signature::LVM));
     let (pools, lvm) = tokio::join!(pools(host), async {
-        if has_lvm { tokio::join!(physical_volumes(host), logical_volumes(host)) } else { Default::default() }
+        if has_lvm {
+            tokio::join!(physical_volumes(host), logical_volumes(host))
+        } else {
+            Default::default()
+        }
     });
-    Ok(Claims { pools: pools?, physical_volumes: lvm.0, logical_volumes: lvm.1 })
+    Ok(Claims {
+        pools: pools?,
+        physical_volumes: lvm.0,
+        logical_volumes: lvm.1,
+    })
 }
 
 async fn pools(host: &Host) -> Result<Vec<Member>, Unknown> {
@@ -94,7 +102,10 @@ async fn logical_volumes(host: &Host) -> Vec<LogicalVolume> {
 
 fn named_or_not<T>(answer: Result<Vec<T>, Unknown>) -> Vec<T> {
     answer.unwrap_or_else(|unknown| {
-        tracing::warn!(reason = unknown.reason, "LVM's names are missing from what holds the disks");
+        tracing::warn!(
+            reason = unknown.reason,
+            "LVM's names are missing from what holds the disks"
+        );
         Vec::new()
     })
 }
@@ -139,8 +150,14 @@ fn partition(device: &Device) -> Partition {
 /// `sda` before `sdb` before `sdaa`, `nvme2n1` before `nvme10n1`: as the kernel counted them.
 fn natural(path: &str) -> (String, usize, Vec<u64>, String) {
     let letters: String = path.chars().take_while(|c| !c.is_ascii_digit()).collect();
-    let numbers = path.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect();
-    let stem = letters.get(..letters.len().min("/dev/sd".len())).unwrap_or(&letters).to_owned();
+    let numbers = path
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect();
+    let stem = letters
+        .get(..letters.len().min("/dev/sd".len()))
+        .unwrap_or(&letters)
+        .to_owned();
     (stem, letters.len(), numbers, path.to_owned())
 }
 

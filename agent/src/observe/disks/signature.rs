@@ -7,9 +7,9 @@ pub(super) const LVM: &str = "LVM2_member";
 
 /// libblkid's names of file systems that are met on servers' disks.
 const FILE_SYSTEMS: [&str; 29] = [
-    "ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "vfat", "exfat", "ntfs", "f2fs", "iso9660", "udf", "squashfs", "erofs",
-    "reiserfs", "reiser4", "jfs", "hfs", "hfsplus", "apfs", "nilfs2", "ocfs2", "gfs2", "minix", "ufs", "VMFS", "ReFS", "romfs",
-    "cramfs",
+    "ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "vfat", "exfat", "ntfs", "f2fs", "iso9660", "udf", "squashfs",
+    "erofs", "reiserfs", "reiser4", "jfs", "hfs", "hfsplus", "apfs", "nilfs2", "ocfs2", "gfs2", "minix", "ufs", "VMFS",
+    "ReFS", "romfs", "cramfs",
 ];
 
 /// By lsblk's FSTYPE.
@@ -50,6 +50,8 @@ const PARTITION_TYPES: [(&str, HolderKind); 12] = [
 
 /// By lsblk's PARTTYPE.
 pub(super) fn holder_of_type(parttype: &str) -> Option<HolderKind> {
-    let found = PARTITION_TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(parttype));
+    let found = PARTITION_TYPES
+        .iter()
+        .find(|(known, _)| known.eq_ignore_ascii_case(parttype));
     found.map(|(_, kind)| *kind)
 }

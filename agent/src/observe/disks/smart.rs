@@ -24,7 +24,9 @@ pub(super) async fn add(host: &Host, disks: &mut [Disk], recent: &[Disk]) {
         for disk in group {
             let earlier = recent.iter().find(|other| same(other, disk)).map(|other| &other.smart);
             match earlier {
-                Some(answer) if answer.collected_at().is_some_and(|at| at.age(now) < GOOD_FOR) => disk.smart = answer.clone(),
+                Some(answer) if answer.collected_at().is_some_and(|at| at.age(now) < GOOD_FOR) => {
+                    disk.smart = answer.clone()
+                }
                 _ => asked.push(async move { disk.smart = ask(host, disk).await }),
             }
         }
@@ -54,7 +56,10 @@ fn same(a: &Disk, b: &Disk) -> bool {
 async fn ask(host: &Host, disk: &Disk) -> Facet<Smart> {
     let name = disk.path.trim_start_matches("/dev/").replace('/', "!");
     if sysfs::is_virtual(host, &name) {
-        return Facet::unknown(UnknownKind::NotAsked, "it is a device of the kernel's own making, without hardware");
+        return Facet::unknown(
+            UnknownKind::NotAsked,
+            "it is a device of the kernel's own making, without hardware",
+        );
     }
     super::super::finished(host, answer(host, &disk.path).await)
 }

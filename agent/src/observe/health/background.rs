@@ -20,7 +20,12 @@ pub(super) struct Background<T> {
 
 impl<T: Send + 'static> Background<T> {
     pub(super) fn every(every: Duration) -> Self {
-        Self { every, due: Duration::ZERO, hurried: false, task: None }
+        Self {
+            every,
+            due: Duration::ZERO,
+            hurried: false,
+            task: None,
+        }
     }
 
     /// Makes it due.
@@ -37,7 +42,12 @@ impl<T: Send + 'static> Background<T> {
     }
 
     /// The same, but waits a little for work that runs.
-    pub(super) async fn look_and_wait<F>(&mut self, now: Duration, patience: Duration, work: impl FnOnce() -> F) -> Facet<T>
+    pub(super) async fn look_and_wait<F>(
+        &mut self,
+        now: Duration,
+        patience: Duration,
+        work: impl FnOnce() -> F,
+    ) -> Facet<T>
     where
         F: Future<Output = Facet<T>> + Send + 'static,
     {
@@ -58,9 +68,16 @@ impl<T: Send + 'static> Background<T> {
             return Facet::not_asked();
         };
         let facet = ended.unwrap_or_else(|error| {
-            Facet::unknown(UnknownKind::Failed, format!("observing it ended before its time: {error}"))
+            Facet::unknown(
+                UnknownKind::Failed,
+                format!("observing it ended before its time: {error}"),
+            )
         });
-        self.due = now.saturating_add(if facet.is_known() { self.every } else { AGAIN.min(self.every) });
+        self.due = now.saturating_add(if facet.is_known() {
+            self.every
+        } else {
+            AGAIN.min(self.every)
+        });
         facet
     }
 }

@@ -75,9 +75,15 @@ impl HealthCollector {
         observation.system = self.system_facet(now).await;
         observation.disks = self.disks_facet(now).await;
         let host = Arc::clone(&self.host);
-        observation.network = self.network.look(now, || async move { observed(&host, network::observe(&host).await) }).await;
+        observation.network = self
+            .network
+            .look(now, || async move { finished(&host, network::observe(&host).await) })
+            .await;
         let host = Arc::clone(&self.host);
-        observation.guests = self.guests.look(now, || async move { observed(&host, guests::observe(&host).await) }).await;
+        observation.guests = self
+            .guests
+            .look(now, || async move { finished(&host, guests::observe(&host).await) })
+            .await;
         observation.observed_at = self.host.now();
         observation
     }
@@ -96,14 +102,14 @@ impl HealthCollector {
             self.cluster.hurry();
         }
         let host = Arc::clone(&self.host);
-        let work = || async move { observed(&host, cluster::observe(&host).await) };
+        let work = || async move { finished(&host, cluster::observe(&host).await) };
         self.cluster.look_and_wait(now, DETAILS, work).await
     }
 
     /// Load, memory and clock at every tick, the rest now and then.
     async fn system_facet(&mut self, now: Duration) -> Facet<System> {
         let host = Arc::clone(&self.host);
-        let work = || async move { observed(&host, system::observe(&host).await) };
+        let work = || async move { finished(&host, system::observe(&host).await) };
         let whole = match self.last_system {
             None => self.system.look_and_wait(now, DETAILS, work).await,
             Some(_) => self.system.look(now, work).await,
@@ -126,18 +132,16 @@ impl HealthCollector {
             self.partitions = partitions;
             self.disks.hurry();
         }
-        let (host, recent) = (Arc::clone(&self.host), self.last_disks.clone());
-        let work = || async move { observed(&host, disks::observe(&host, &recent).await) };
+        let work = || {
+            let (host, recent) = (Arc::clone(&self.host), self.last_disks.clone());
+            async move { finished(&host, disks::observe(&host, &recent).await) }
+        };
         let facet = self.disks.look(now, work).await;
         if let Facet::Known { value, .. } = &facet {
             self.last_disks.clone_from(&value.disks);
         }
         facet
     }
-}
-
-fn observed<T>(host: &Host, result: Result<T, Unknown>) -> Facet<T> {
-    finished(host, result)
 }
 
 async fn membership_signs(host: &Host) -> Result<MembershipSigns, Unknown> {

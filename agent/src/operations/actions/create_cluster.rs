@@ -28,7 +28,10 @@ pub(super) fn state(node: &NodeName, cluster: &Cluster, name: &ClusterName) -> S
         Membership::Member(member) => member,
     };
     if !is_ours(node, member, name) {
-        return State::Between(format!("cluster {name} with no other member; it is in cluster {}", member.cluster));
+        return State::Between(format!(
+            "cluster {name} with no other member; it is in cluster {}",
+            member.cluster
+        ));
     }
     match member::missing(cluster, member) {
         Some(missing) => State::Between(missing),
@@ -42,10 +45,9 @@ pub(super) fn is_begun(node: &NodeName, cluster: &Cluster, name: &ClusterName) -
 }
 
 fn is_ours(node: &NodeName, member: &Member, name: &ClusterName) -> bool {
-    let alone = |names: &mut dyn Iterator<Item = &str>| names.all(|n| n == node.as_str());
-    member.cluster == name.as_str()
-        && alone(&mut member.nodes.iter().map(|n| n.name.as_str()))
-        && alone(&mut member.configured.iter().map(|n| n.name.as_str()))
+    let running = member.nodes.iter().map(|n| &n.name);
+    let mut everybody = running.chain(member.configured.iter().map(|n| &n.name));
+    member.cluster == name.as_str() && everybody.all(|other| other == node.as_str())
 }
 
 /// What pvecm said.
@@ -59,7 +61,11 @@ pub(super) fn read(node: &NodeName, output: &Output) -> Said {
     };
     Said {
         success: report.stage == CreateStage::Restarting && report.troubles.is_empty(),
-        findings: report.troubles.iter().map(|trouble| trouble.finding(node.as_str())).collect(),
+        findings: report
+            .troubles
+            .iter()
+            .map(|trouble| trouble.finding(node.as_str()))
+            .collect(),
         changed: report.stage > CreateStage::Begun,
         stage: stage.to_owned(),
     }

@@ -1,7 +1,7 @@
 //! What can be seen when an operation takes too long.
 
-use quorate_model::observation::cluster::{Cluster, Membership, Pmxcfs};
 use quorate_model::observation::FacetName;
+use quorate_model::observation::cluster::{Cluster, Membership, Pmxcfs};
 use quorate_tools::systemctl;
 
 use crate::host::Host;
@@ -68,9 +68,17 @@ fn describe(cluster: &Cluster) -> Vec<String> {
         Membership::Member(member) => member,
     };
     let state = |online| if online { "online" } else { "offline" };
-    let nodes: Vec<String> = member.nodes.iter().map(|n| format!("{} {}", n.name, state(n.online))).collect();
+    let nodes: Vec<String> = member
+        .nodes
+        .iter()
+        .map(|n| format!("{} {}", n.name, state(n.online)))
+        .collect();
     let quorate = if member.quorate { "quorate" } else { "not quorate" };
-    said.push(format!("membership: cluster {}, {quorate}: {}", member.cluster, nodes.join(", ")));
+    said.push(format!(
+        "membership: cluster {}, {quorate}: {}",
+        member.cluster,
+        nodes.join(", ")
+    ));
     if member.running_version != member.file_version {
         said.push(format!(
             "corosync runs with configuration version {}, the file has {}",
@@ -80,7 +88,10 @@ fn describe(cluster: &Cluster) -> Vec<String> {
     match member.links.get() {
         Ok(links) => said.extend(links.iter().map(|link| {
             let state = if link.connected { "connected" } else { "not connected" };
-            format!("link {} to node id {} ({} -> {}): {state}", link.number, link.peer, link.local, link.remote)
+            format!(
+                "link {} to node id {} ({} -> {}): {state}",
+                link.number, link.peer, link.local, link.remote
+            )
         })),
         Err(unknown) => said.push(format!("links: {unknown}")),
     }

@@ -30,7 +30,10 @@ pub(super) fn state(node: &NodeName, cluster: &Cluster, name: &ClusterName, thro
         Membership::Member(member) => member,
     };
     if member.cluster != name.as_str() {
-        return State::Between(format!("membership in cluster {name}; it is in cluster {}", member.cluster));
+        return State::Between(format!(
+            "membership in cluster {name}; it is in cluster {}",
+            member.cluster
+        ));
     }
     if let Some(missing) = member::missing(cluster, member) {
         return State::Between(missing);
@@ -46,9 +49,13 @@ pub(super) fn state(node: &NodeName, cluster: &Cluster, name: &ClusterName, thro
 /// Was it taken in before, so that only the rest is missing?
 pub(super) fn is_begun(node: &NodeName, cluster: &Cluster, name: &ClusterName, through: &NodeName) -> bool {
     let both = |member: &quorate_model::observation::cluster::Member| {
-        [node, through].into_iter().all(|needed| member.configured.iter().any(|n| n.name == needed.as_str()))
+        [node, through]
+            .into_iter()
+            .all(|needed| member.configured.iter().any(|n| n.name == needed.as_str()))
     };
-    cluster.member().is_some_and(|member| member.cluster == name.as_str() && both(member))
+    cluster
+        .member()
+        .is_some_and(|member| member.cluster == name.as_str() && both(member))
 }
 
 /// What pvecm said.
@@ -56,7 +63,11 @@ pub(super) fn read(node: &NodeName, output: &Output) -> Said {
     let report = read_join(&output.stdout, &output.stderr);
     Said {
         success: report.stage == JoinStage::Succeeded,
-        findings: report.troubles.iter().map(|trouble| trouble.finding(node.as_str())).collect(),
+        findings: report
+            .troubles
+            .iter()
+            .map(|trouble| trouble.finding(node.as_str()))
+            .collect(),
         changed: report.peer_change() != PeerChange::No,
         stage: report.stage.as_str().to_owned(),
     }

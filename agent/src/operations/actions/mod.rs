@@ -74,14 +74,23 @@ pub(super) async fn before(ctx: &Context<'_>) -> Before {
         Action::CreateCluster { links, .. } => create_cluster::precheck(ctx.node, &observation, cluster, links),
         Action::JoinCluster { links, .. } => join_cluster::precheck(ctx.node, &observation, cluster, links),
     };
-    if findings.is_empty() { Before::Ready } else { Before::Refused(findings) }
+    if findings.is_empty() {
+        Before::Ready
+    } else {
+        Before::Refused(findings)
+    }
 }
 
 /// The tool to run. The secret goes to its stdin.
 pub(super) fn invocation(tools: &Tools, action: &Action, secret: Option<&JoinSecret>) -> Result<Invocation, CallError> {
     match (action, secret) {
         (Action::CreateCluster { cluster, links }, _) => quorate_tools::pvecm::create(tools, cluster, links),
-        (Action::JoinCluster { member_address, links, .. }, secret) => {
+        (
+            Action::JoinCluster {
+                member_address, links, ..
+            },
+            secret,
+        ) => {
             // Without a secret nothing gets here; an empty one makes pvecm refuse.
             let nothing = JoinSecret::default();
             let JoinSecret { password, fingerprint } = secret.unwrap_or(&nothing);
@@ -110,14 +119,18 @@ pub(super) async fn look(ctx: &Context<'_>) -> State {
 fn state_of(ctx: &Context<'_>, cluster: &Cluster) -> State {
     match &ctx.operation.action {
         Action::CreateCluster { cluster: name, .. } => create_cluster::state(ctx.node, cluster, name),
-        Action::JoinCluster { cluster: name, member, .. } => join_cluster::state(ctx.node, cluster, name, member),
+        Action::JoinCluster {
+            cluster: name, member, ..
+        } => join_cluster::state(ctx.node, cluster, name, member),
     }
 }
 
 fn is_begun(ctx: &Context<'_>, cluster: &Cluster) -> bool {
     match &ctx.operation.action {
         Action::CreateCluster { cluster: name, .. } => create_cluster::is_begun(ctx.node, cluster, name),
-        Action::JoinCluster { cluster: name, member, .. } => join_cluster::is_begun(ctx.node, cluster, name, member),
+        Action::JoinCluster {
+            cluster: name, member, ..
+        } => join_cluster::is_begun(ctx.node, cluster, name, member),
     }
 }
 

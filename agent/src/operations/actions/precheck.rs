@@ -60,8 +60,14 @@ pub(super) fn common(
                 Ok(name) if name.usable().is_none() => findings.push(Finding::new(
                     Code::NameDoesNotResolve,
                     node.as_str(),
-                    format!("its own name {} resolves to no address that is not a loopback one", name.name),
-                    format!("give {} its address in /etc/hosts on the server, in the place of 127.0.1.1", name.name),
+                    format!(
+                        "its own name {} resolves to no address that is not a loopback one",
+                        name.name
+                    ),
+                    format!(
+                        "give {} its address in /etc/hosts on the server, in the place of 127.0.1.1",
+                        name.name
+                    ),
                 )),
                 Ok(_) => {}
             }
@@ -72,8 +78,17 @@ pub(super) fn common(
 
 fn membership(node: &NodeName, cluster: &Cluster) -> Option<Finding> {
     if let Membership::Member(member) = &cluster.membership {
-        let others: Vec<&str> = member.nodes.iter().map(|n| n.name.as_str()).filter(|n| *n != node.as_str()).collect();
-        let with = if others.is_empty() { "alone".to_owned() } else { format!("with {}", others.join(", ")) };
+        let others: Vec<&str> = member
+            .nodes
+            .iter()
+            .map(|n| n.name.as_str())
+            .filter(|n| *n != node.as_str())
+            .collect();
+        let with = if others.is_empty() {
+            "alone".to_owned()
+        } else {
+            format!("with {}", others.join(", "))
+        };
         return Some(Finding::new(
             Code::NodeInOtherCluster,
             node.as_str(),
@@ -86,7 +101,9 @@ fn membership(node: &NodeName, cluster: &Cluster) -> Option<Finding> {
             Code::NodeHasLeftovers,
             node.as_str(),
             format!("it has {files} of an earlier cluster or of a try that was not finished"),
-            format!("make sure that it belongs to no cluster any more, then remove {files} and stop corosync on {node}"),
+            format!(
+                "make sure that it belongs to no cluster any more, then remove {files} and stop corosync on {node}"
+            ),
         ));
     }
     (cluster.pmxcfs != Pmxcfs::Writable).then(|| {

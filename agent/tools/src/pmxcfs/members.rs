@@ -78,3 +78,41 @@ pub fn read(text: &str) -> Result<Members, ParseError> {
     }
     Ok(Members { nodename: file.nodename, version: file.version, cluster: file.cluster, nodes })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standalone() {
+        let members = read(fixture!("pmxcfs/pve-8.4/members-standalone.json")).unwrap();
+        assert_eq!((members.nodename.as_str(), members.cluster, members.nodes.len()), ("prox1", None, 0));
+    }
+
+    #[test]
+    fn three_nodes_with_and_without_quorum() {
+        let members = read(fixture!("pmxcfs/pve-8.4/members-three-nodes.json")).unwrap();
+        let cluster = members.cluster.unwrap();
+        assert_eq!((cluster.name.as_str(), cluster.version, cluster.nodes, cluster.quorate), ("lab1", 5, 3, true));
+        let nodes: Vec<_> = members.nodes.iter().map(|node| (node.name.as_str(), node.id, node.online)).collect();
+        assert_eq!(nodes, [("prox1", 1, true), ("prox2", 2, true), ("prox3", 3, true)]);
+        let isolated = read(fixture!("pmxcfs/pve-8.4/members-not-quorate.json")).unwrap();
+        assert!(!isolated.cluster.unwrap().quorate);
+        assert_eq!(isolated.nodes.iter().filter(|node| node.online).count(), 1);
+        assert_eq!(read(fixture!("pmxcfs/pve-8.4/members-one-node.json")).unwrap().nodes.len(), 1);
+    }
+
+    #[test]
+    fn a_node_that_has_not_published_its_address_has_none() {
+        let members = read(fixture!("pmxcfs/pve-8.4/members-joining.json")).unwrap();
+        assert_eq!(members.nodes[0].address.unwrap().to_string(), "10.77.0.1");
+        assert_eq!(members.nodes[1].address, None);
+    }
+
+    #[test]
+    fn a_list_that_was_cut_is_an_error() {
+        let text = fixture!("pmxcfs/pve-8.4/members-three-nodes.json").replace("\"nodes\": 3", "\"nodes\": 4");
+        assert_eq!(read(&text).unwrap_err().to_string(), "/etc/pve/.members: says 4 nodes and lists 3");
+        assert!(read("").is_err() && read("{").is_err());
+    }
+}

@@ -43,3 +43,19 @@ fn guest((id, entry): (String, Entry)) -> Result<Guest, ParseError> {
     };
     Ok(Guest { vmid, node: entry.node, kind })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_by_id() {
+        assert_eq!(read(fixture!("pmxcfs/pve-8.4/vmlist-empty.json")).unwrap(), []);
+        let one = read(fixture!("pmxcfs/pve-8.4/vmlist-one-guest.json")).unwrap();
+        assert_eq!(one, [Guest { vmid: 100, node: "prox3".to_owned(), kind: GuestKind::Vm }]);
+        let both = read(fixture!("pmxcfs/pve-8.4/vmlist-both-kinds.json")).unwrap();
+        assert_eq!(both.iter().map(|guest| (guest.vmid, guest.kind)).collect::<Vec<_>>(), [(100, GuestKind::Vm), (101, GuestKind::Container)]);
+        let odd = fixture!("pmxcfs/pve-8.4/vmlist-one-guest.json").replace("qemu", "jail");
+        assert_eq!(read(&odd).unwrap_err().to_string(), "/etc/pve/.vmlist: guest 100 is of an unknown kind: `jail`");
+    }
+}

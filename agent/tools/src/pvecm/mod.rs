@@ -52,3 +52,6 @@ fn with_links(mut call: InvocationBuilder, links: &BTreeMap<u8, IpAddr>) -> Invo
     }
     call
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,11 +134,15 @@ impl Code {
 impl FromStr for Code {
     type Err = InvalidName;
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        CATALOGUE.iter().find(|e| e.text.eq_ignore_ascii_case(text)).map(|e| e.code).ok_or_else(|| InvalidName {
-            what: "finding code",
-            text: text.to_owned(),
-            reason: "there is no such code; the findings page lists all",
-        })
+        CATALOGUE
+            .iter()
+            .find(|e| e.text.eq_ignore_ascii_case(text))
+            .map(|e| e.code)
+            .ok_or_else(|| InvalidName {
+                what: "finding code",
+                text: text.to_owned(),
+                reason: "there is no such code; the findings page lists all",
+            })
     }
 }
 

@@ -120,7 +120,11 @@ pub fn accept(findings: &mut [Finding], accepted: &[Code]) -> Vec<Code> {
             finding.severity = Severity::Warning;
         }
     }
-    accepted.iter().copied().filter(|code| !code.entry().overridable).collect()
+    accepted
+        .iter()
+        .copied()
+        .filter(|code| !code.entry().overridable)
+        .collect()
 }
 
 #[cfg(test)]
@@ -143,8 +147,16 @@ mod tests {
     fn codes_are_unique_and_read_back() {
         for (index, entry) in CATALOGUE.iter().enumerate() {
             assert!(entry.text.starts_with("QRT-"), "{}", entry.text);
-            assert!(!entry.meaning.is_empty() && entry.meaning.ends_with('.'), "{}", entry.text);
-            assert!(CATALOGUE[index + 1..].iter().all(|e| e.text != entry.text), "{} twice", entry.text);
+            assert!(
+                !entry.meaning.is_empty() && entry.meaning.ends_with('.'),
+                "{}",
+                entry.text
+            );
+            assert!(
+                CATALOGUE[index + 1..].iter().all(|e| e.text != entry.text),
+                "{} twice",
+                entry.text
+            );
             assert_eq!(entry.text.parse::<Code>().unwrap(), entry.code);
         }
         assert!("QRT-NO-SUCH".parse::<Code>().is_err());

@@ -94,13 +94,32 @@ pub enum ReasonKind {
 }
 
 /// Drivers of controllers that can show RAID volumes. Most of them also show plain disks (JBOD, HBA mode).
-const RAID_CAPABLE_DRIVERS: [&str; 9] =
-    ["megaraid_sas", "smartpqi", "hpsa", "aacraid", "mpt3sas", "mpi3mr", "arcmsr", "3w-sas", "cciss"];
+const RAID_CAPABLE_DRIVERS: [&str; 9] = [
+    "megaraid_sas",
+    "smartpqi",
+    "hpsa",
+    "aacraid",
+    "mpt3sas",
+    "mpi3mr",
+    "arcmsr",
+    "3w-sas",
+    "cciss",
+];
 
 /// Words in vendor and model by which RAID volumes call themselves. From the controllers' own inquiry strings.
 const RAID_VOLUME_WORDS: [&str; 12] = [
-    "PERC", "LOGICAL VOLUME", "LOGICAL_VOLUME", "MegaRAID", "MR9", "RAID", "ServeRAID", "Virtual Disk", "LSI LOGICAL",
-    "SmartArray", "Adaptec", "AVAGO",
+    "PERC",
+    "LOGICAL VOLUME",
+    "LOGICAL_VOLUME",
+    "MegaRAID",
+    "MR9",
+    "RAID",
+    "ServeRAID",
+    "Virtual Disk",
+    "LSI LOGICAL",
+    "SmartArray",
+    "Adaptec",
+    "AVAGO",
 ];
 
 /// Whether a disk is what it seems behind a RAID-capable controller.
@@ -120,25 +139,52 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
 
     for holder in &disk.holders {
         let (kind, text) = match holder.kind {
-            HolderKind::Mounted => (ReasonKind::InUse, format!("{} is mounted at {}", holder.device, holder.name)),
+            HolderKind::Mounted => (
+                ReasonKind::InUse,
+                format!("{} is mounted at {}", holder.device, holder.name),
+            ),
             HolderKind::Swap => (ReasonKind::InUse, format!("{} is swap space", holder.device)),
             HolderKind::PartitionTable => (ReasonKind::Leftover, format!("has a partition table ({})", holder.name)),
-            HolderKind::FileSystem => (ReasonKind::Leftover, format!("{} holds a {} file system", holder.device, holder.name)),
-            HolderKind::OtherSignature => {
-                (ReasonKind::Leftover, format!("{} carries a signature ({})", holder.device, holder.name))
-            }
-            HolderKind::Lvm if holder.name.is_empty() => {
-                (ReasonKind::InUse, format!("{} is an LVM physical volume", holder.device))
-            }
-            HolderKind::Lvm => (ReasonKind::InUse, format!("{} belongs to volume group {}", holder.device, holder.name)),
-            HolderKind::Zfs if holder.name.is_empty() => {
-                (ReasonKind::Leftover, format!("{} carries a ZFS label of a pool that is not imported here", holder.device))
-            }
-            HolderKind::Zfs => (ReasonKind::InUse, format!("{} belongs to pool {}", holder.device, holder.name)),
-            HolderKind::CephOsd => (ReasonKind::InUse, format!("{} holds Ceph OSD {}", holder.device, holder.name)),
-            HolderKind::Md | HolderKind::Luks | HolderKind::Multipath | HolderKind::Bcache | HolderKind::DeviceMapper => (
+            HolderKind::FileSystem => (
+                ReasonKind::Leftover,
+                format!("{} holds a {} file system", holder.device, holder.name),
+            ),
+            HolderKind::OtherSignature => (
+                ReasonKind::Leftover,
+                format!("{} carries a signature ({})", holder.device, holder.name),
+            ),
+            HolderKind::Lvm if holder.name.is_empty() => (
                 ReasonKind::InUse,
-                format!("{} is held by {} {}", holder.device, holder.kind.as_str(), holder.name).trim_end().to_owned(),
+                format!("{} is an LVM physical volume", holder.device),
+            ),
+            HolderKind::Lvm => (
+                ReasonKind::InUse,
+                format!("{} belongs to volume group {}", holder.device, holder.name),
+            ),
+            HolderKind::Zfs if holder.name.is_empty() => (
+                ReasonKind::Leftover,
+                format!(
+                    "{} carries a ZFS label of a pool that is not imported here",
+                    holder.device
+                ),
+            ),
+            HolderKind::Zfs => (
+                ReasonKind::InUse,
+                format!("{} belongs to pool {}", holder.device, holder.name),
+            ),
+            HolderKind::CephOsd => (
+                ReasonKind::InUse,
+                format!("{} holds Ceph OSD {}", holder.device, holder.name),
+            ),
+            HolderKind::Md
+            | HolderKind::Luks
+            | HolderKind::Multipath
+            | HolderKind::Bcache
+            | HolderKind::DeviceMapper => (
+                ReasonKind::InUse,
+                format!("{} is held by {} {}", holder.device, holder.kind.as_str(), holder.name)
+                    .trim_end()
+                    .to_owned(),
             ),
         };
         say(kind, text);
@@ -150,10 +196,16 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
         say(ReasonKind::Removable, "is removable".to_owned());
     }
     if disk.size < role.smallest() {
-        say(ReasonKind::TooSmall, format!("is too small ({}, at least {})", disk.size, role.smallest()));
+        say(
+            ReasonKind::TooSmall,
+            format!("is too small ({}, at least {})", disk.size, role.smallest()),
+        );
     }
     if disk.stable_name().is_none() {
-        say(ReasonKind::NoIdentity, "has neither serial, WWN nor by-id link".to_owned());
+        say(
+            ReasonKind::NoIdentity,
+            "has neither serial, WWN nor by-id link".to_owned(),
+        );
     }
     match behind(disk) {
         Behind::Plain => {}
@@ -161,7 +213,9 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
         Behind::Undecidable(why) => say(ReasonKind::MaybeRaid, why),
     }
     match disk.smart.get() {
-        Ok(smart) if smart.passed == Some(false) => say(ReasonKind::Failing, "SMART says that it is failing".to_owned()),
+        Ok(smart) if smart.passed == Some(false) => {
+            say(ReasonKind::Failing, "SMART says that it is failing".to_owned())
+        }
         Ok(_) => {}
         Err(unknown) => notes.push(format!("SMART {unknown}")),
     }
@@ -172,9 +226,18 @@ fn behind(disk: &Disk) -> Behind {
     if let Some(level) = &disk.raid_level {
         return Behind::Volume(format!("is a RAID volume ({level}) of a controller"));
     }
-    let words = format!("{} {}", disk.vendor.as_deref().unwrap_or(""), disk.model.as_deref().unwrap_or(""));
-    if let Some(word) = RAID_VOLUME_WORDS.iter().find(|w| words.to_lowercase().contains(&w.to_lowercase())) {
-        return Behind::Volume(format!("is a volume of a RAID controller (model says {word}): ZFS and Ceph must see the disks themselves"));
+    let words = format!(
+        "{} {}",
+        disk.vendor.as_deref().unwrap_or(""),
+        disk.model.as_deref().unwrap_or("")
+    );
+    if let Some(word) = RAID_VOLUME_WORDS
+        .iter()
+        .find(|w| words.to_lowercase().contains(&w.to_lowercase()))
+    {
+        return Behind::Volume(format!(
+            "is a volume of a RAID controller (model says {word}): ZFS and Ceph must see the disks themselves"
+        ));
     }
     let driver = disk.controller.as_ref().and_then(|c| c.driver.as_deref());
     let Some(driver) = driver.filter(|d| RAID_CAPABLE_DRIVERS.contains(d)) else {
@@ -186,7 +249,9 @@ fn behind(disk: &Disk) -> Behind {
     if own_identity && answers_smart {
         Behind::Plain
     } else {
-        Behind::Undecidable(format!("is behind {driver}, and whether it is a plain disk can't be told"))
+        Behind::Undecidable(format!(
+            "is behind {driver}, and whether it is a plain disk can't be told"
+        ))
     }
 }
 
@@ -218,7 +283,13 @@ mod tests {
             partitions: vec![],
             holders: vec![],
             smart: Facet::known(
-                Smart { passed: Some(true), wear_percent: Some(2), temperature: None, power_on_hours: None, bad_sectors: None },
+                Smart {
+                    passed: Some(true),
+                    wear_percent: Some(2),
+                    temperature: None,
+                    power_on_hours: None,
+                    bad_sectors: None,
+                },
                 Timestamp(0),
             ),
             verdicts: vec![],
@@ -238,20 +309,36 @@ mod tests {
     #[test]
     fn all_reasons_are_told() {
         let mut disk = blank();
-        disk.holders.push(Holder { device: "/dev/sdb".into(), kind: HolderKind::PartitionTable, name: "gpt".into() });
-        disk.holders.push(Holder { device: "/dev/sdb1".into(), kind: HolderKind::Mounted, name: "/mnt".into() });
+        disk.holders.push(Holder {
+            device: "/dev/sdb".into(),
+            kind: HolderKind::PartitionTable,
+            name: "gpt".into(),
+        });
+        disk.holders.push(Holder {
+            device: "/dev/sdb1".into(),
+            kind: HolderKind::Mounted,
+            name: "/mnt".into(),
+        });
         disk.read_only = true;
         disk.size = ByteSize(1000);
         assert_eq!(
             kinds(&disk),
-            [ReasonKind::Leftover, ReasonKind::InUse, ReasonKind::ReadOnly, ReasonKind::TooSmall]
+            [
+                ReasonKind::Leftover,
+                ReasonKind::InUse,
+                ReasonKind::ReadOnly,
+                ReasonKind::TooSmall
+            ]
         );
     }
 
     #[test]
     fn a_raid_volume_is_refused_and_a_plain_disk_behind_the_same_controller_is_not() {
-        let controller =
-            Some(Controller { pci_address: "0000:03:00.0".into(), driver: Some("megaraid_sas".into()), class: None });
+        let controller = Some(Controller {
+            pci_address: "0000:03:00.0".into(),
+            driver: Some("megaraid_sas".into()),
+            class: None,
+        });
         let mut volume = blank();
         volume.controller.clone_from(&controller);
         volume.model = Some("PERC H730 Mini".into());

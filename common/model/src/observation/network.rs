@@ -18,7 +18,9 @@ pub struct Network {
 impl Network {
     /// All addresses with the interface that carries each.
     pub fn addresses(&self) -> impl Iterator<Item = (&Interface, &InterfaceAddress)> {
-        self.interfaces.iter().flat_map(|i| i.addresses.iter().map(move |a| (i, a)))
+        self.interfaces
+            .iter()
+            .flat_map(|i| i.addresses.iter().map(move |a| (i, a)))
     }
 }
 

@@ -82,7 +82,13 @@ impl Condition {
                     }
                 }
                 not_yet.map_or_else(
-                    || Verdict::Holds(format!("{} of {} members of {cluster} online and quorate, seen by each", nodes.len(), nodes.len())),
+                    || {
+                        Verdict::Holds(format!(
+                            "{} of {} members of {cluster} online and quorate, seen by each",
+                            nodes.len(),
+                            nodes.len()
+                        ))
+                    },
                     Verdict::NotYet,
                 )
             }
@@ -120,7 +126,10 @@ fn sees_members(seen: &Cluster, cluster: &ClusterName, nodes: &BTreeSet<NodeName
         return Err(format!("does not see {missing} in the membership"));
     }
     if let Some(extra) = member.nodes.iter().find(|n| nodes.iter().all(|w| w.as_str() != n.name)) {
-        return Err(format!("sees {} in the membership, which does not belong there", extra.name));
+        return Err(format!(
+            "sees {} in the membership, which does not belong there",
+            extra.name
+        ));
     }
     if !member.quorate {
         return Err("has no quorum".to_owned());
@@ -137,7 +146,11 @@ impl fmt::Display for Condition {
             Self::Standalone { node } => write!(f, "{node} is in no cluster"),
             Self::Members { cluster, nodes } => {
                 let names: Vec<_> = nodes.iter().map(NodeName::as_str).collect();
-                write!(f, "{cluster} has exactly {}, all online and quorate, seen by each", names.join(", "))
+                write!(
+                    f,
+                    "{cluster} has exactly {}, all online and quorate, seen by each",
+                    names.join(", ")
+                )
             }
         }
     }

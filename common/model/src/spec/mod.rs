@@ -72,7 +72,10 @@ impl ClusterFile {
 /// SHA-256 of a cluster file's text, in hex.
 #[must_use]
 pub fn digest_of(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -62,12 +62,20 @@ fn links<'t>(reader: &mut Reader<'t>, value: &toml::Spanned<toml::de::DeValue<'t
         let message = format!("{} links, but corosync has at most {MOST_LINKS}", items.len());
         reader.problem(Code::SpecBadValue, place, message, "keep the best of them");
     } else if items.is_empty() {
-        reader.problem(Code::SpecBadValue, place, "`links` is empty", "name at least one network, or leave `links` out");
+        reader.problem(
+            Code::SpecBadValue,
+            place,
+            "`links` is empty",
+            "name at least one network, or leave `links` out",
+        );
     }
     let mut found: Vec<Located<IpNet>> = Vec::new();
     for item in items {
         let network = reader.parsed::<IpNet>("each link", item, Code::SpecBadAddress, |_| {
-            ("not a network".to_owned(), "write it as ADDRESS/PREFIX, such as \"10.10.10.0/24\"".to_owned())
+            (
+                "not a network".to_owned(),
+                "write it as ADDRESS/PREFIX, such as \"10.10.10.0/24\"".to_owned(),
+            )
         });
         let Some(network) = network else { continue };
         if network.value.addr() != network.value.network() {
@@ -76,9 +84,20 @@ fn links<'t>(reader: &mut Reader<'t>, value: &toml::Spanned<toml::de::DeValue<'t
             reader.problem(Code::SpecBadAddress, network.place, message, next);
             continue;
         }
-        if let Some(other) = found.iter().find(|o| o.value.contains(&network.value) || network.value.contains(&o.value)) {
-            let message = format!("{} overlaps {}: two links over one network fail together", network.value, other.value);
-            reader.problem(Code::SpecDuplicateAddress, network.place, message, "give each link a network of its own");
+        if let Some(other) = found
+            .iter()
+            .find(|o| o.value.contains(&network.value) || network.value.contains(&o.value))
+        {
+            let message = format!(
+                "{} overlaps {}: two links over one network fail together",
+                network.value, other.value
+            );
+            reader.problem(
+                Code::SpecDuplicateAddress,
+                network.place,
+                message,
+                "give each link a network of its own",
+            );
             continue;
         }
         found.push(network);
@@ -99,23 +118,42 @@ fn nodes<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> BTreeMap<NodeNam
                 None
             }
         };
-        let Some(mut table) = reader.table(&format!("[nodes.{key}]"), value) else { continue };
+        let Some(mut table) = reader.table(&format!("[nodes.{key}]"), value) else {
+            continue;
+        };
         let place = reader.place(span);
         table.place.clone_from(&place);
         reader.check_keys(&table, &["address"], &LATER_NODE_KEYS);
-        let address = reader.required(&table, "address", "address = \"192.168.1.11\"").and_then(|value| {
-            reader.parsed::<IpAddr>("`address`", value, Code::SpecBadAddress, |_| {
-                ("not an IP address".to_owned(), "write an address, not a name, such as \"192.168.1.11\"".to_owned())
-            })
-        });
-        let (Some(name), Some(address)) = (name, address) else { continue };
+        let address = reader
+            .required(&table, "address", "address = \"192.168.1.11\"")
+            .and_then(|value| {
+                reader.parsed::<IpAddr>("`address`", value, Code::SpecBadAddress, |_| {
+                    (
+                        "not an IP address".to_owned(),
+                        "write an address, not a name, such as \"192.168.1.11\"".to_owned(),
+                    )
+                })
+            });
+        let (Some(name), Some(address)) = (name, address) else {
+            continue;
+        };
         if address.value.is_loopback() || address.value.is_unspecified() || address.value.is_multicast() {
             let message = format!("{} is no address that other servers could reach", address.value);
-            reader.problem(Code::SpecBadAddress, address.place.clone(), message, "write the server's own address");
+            reader.problem(
+                Code::SpecBadAddress,
+                address.place.clone(),
+                message,
+                "write the server's own address",
+            );
         }
         if let Some(other) = addresses.get(&address.value) {
             let message = format!("{name} and {other} have the same address {}", address.value);
-            reader.problem(Code::SpecDuplicateAddress, address.place.clone(), message, "give each node its own");
+            reader.problem(
+                Code::SpecDuplicateAddress,
+                address.place.clone(),
+                message,
+                "give each node its own",
+            );
         }
         addresses.insert(address.value, name.clone());
         found.insert(name, NodeSpec { place, address });

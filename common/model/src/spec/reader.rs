@@ -27,12 +27,17 @@ pub(super) struct Table<'t, 'v> {
 
 impl<'t> Reader<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, problems: Vec::new() }
+        Self {
+            file,
+            text,
+            problems: Vec::new(),
+        }
     }
 
     /// All problems, in the order of their places.
     pub(super) fn into_problems(mut self) -> Vec<Finding> {
-        self.problems.sort_by_key(|p| p.place.as_ref().map(|p| (p.offset, p.length)));
+        self.problems
+            .sort_by_key(|p| p.place.as_ref().map(|p| (p.offset, p.length)));
         self.problems.dedup();
         self.problems
     }
@@ -46,7 +51,12 @@ impl<'t> Reader<'t> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let place = self.place(error.span().unwrap_or(0..0));
-            self.problem(Code::SpecSyntax, place, first_line(error.message()), "mend the TOML there");
+            self.problem(
+                Code::SpecSyntax,
+                place,
+                first_line(error.message()),
+                "mend the TOML there",
+            );
         }
         errors.is_empty().then_some(table)
     }
@@ -66,14 +76,19 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn problem(&mut self, code: Code, place: Place, message: impl Into<String>, next: impl Into<String>) {
-        self.problems.push(Finding::new(code, "", message, next).at(Some(place)));
+        self.problems
+            .push(Finding::new(code, "", message, next).at(Some(place)));
     }
 
     /// Takes a value as a table; tells if it is none.
     pub(super) fn table<'v>(&mut self, name: &str, value: &'v Spanned<DeValue<'t>>) -> Option<Table<'t, 'v>> {
         let place = self.place(value.span());
         match value.get_ref() {
-            DeValue::Table(entries) => Some(Table { name: name.to_owned(), place, entries }),
+            DeValue::Table(entries) => Some(Table {
+                name: name.to_owned(),
+                place,
+                entries,
+            }),
             other => {
                 self.wrong_type(place, name, "a table", other);
                 None
@@ -82,7 +97,11 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn top<'v>(&self, document: &'v Spanned<DeTable<'t>>) -> Table<'t, 'v> {
-        Table { name: String::new(), place: self.place(0..0), entries: document.get_ref() }
+        Table {
+            name: String::new(),
+            place: self.place(0..0),
+            entries: document.get_ref(),
+        }
     }
 
     fn wrong_type(&mut self, place: Place, what: &str, wanted: &str, got: &DeValue<'_>) {
@@ -100,7 +119,12 @@ impl<'t> Reader<'t> {
             let place = self.place(key.span());
             if later.contains(&word) {
                 let message = format!("`{word}`{} is not supported by this version of Quorate", table.inside());
-                self.problem(Code::SpecNotSupported, place, message, "take it out of the file, or use a version that has it");
+                self.problem(
+                    Code::SpecNotSupported,
+                    place,
+                    message,
+                    "take it out of the file, or use a version that has it",
+                );
                 continue;
             }
             let next = closest(word, known).map_or_else(
@@ -113,11 +137,21 @@ impl<'t> Reader<'t> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required<'v>(&mut self, table: &Table<'t, 'v>, key: &str, example: &str) -> Option<&'v Spanned<DeValue<'t>>> {
+    pub(super) fn required<'v>(
+        &mut self,
+        table: &Table<'t, 'v>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'v Spanned<DeValue<'t>>> {
         let value = table.get(key);
         if value.is_none() {
             let message = format!("`{key}`{} is missing", table.inside());
-            self.problem(Code::SpecMissingKey, table.place.clone(), message, format!("add it, for example: {example}"));
+            self.problem(
+                Code::SpecMissingKey,
+                table.place.clone(),
+                message,
+                format!("add it, for example: {example}"),
+            );
         }
         value
     }
@@ -165,12 +199,18 @@ impl<'t, 'v> Table<'t, 'v> {
         self.entries.iter().find(|(k, _)| k.get_ref() == key).map(|(_, v)| v)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Spanned<DeValue<'t>>)> + use<'t, 'v> {
+    pub(super) fn entries(
+        &self,
+    ) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Spanned<DeValue<'t>>)> + use<'t, 'v> {
         self.entries.iter().map(|(k, v)| (k.get_ref().as_ref(), k.span(), v))
     }
 
     fn inside(&self) -> String {
-        if self.name.is_empty() { String::new() } else { format!(" in {}", self.name) }
+        if self.name.is_empty() {
+            String::new()
+        } else {
+            format!(" in {}", self.name)
+        }
     }
 }
 

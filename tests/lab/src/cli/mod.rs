@@ -100,7 +100,11 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(reason) => return fail(&reason),
     };
@@ -135,7 +139,13 @@ async fn run(command: Command) -> Outcome {
         Command::Shell { node } => return shell(&node),
         Command::Cut { node, link, unplug } => ask(Request::Cut { node, link, unplug }).await?,
         Command::Heal { node, link } => ask(Request::Heal { node, link }).await?,
-        Command::Script { node, what } => ask(Request::Script { node, script: what.into_script() }).await?,
+        Command::Script { node, what } => {
+            ask(Request::Script {
+                node,
+                script: what.into_script(),
+            })
+            .await?
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -147,7 +157,11 @@ async fn demo(acts: &[String], keep: bool, speed: f64) -> Outcome {
         line("\nThe lab still runs: cargo lab status, cargo lab shell prox1, cargo lab down.");
     }
     line(&format!("\n{} acts passed, {} failed", played.passed, played.failed));
-    Ok(if played.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if played.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn up(nodes: usize, speed: f64) -> Result<(), Box<dyn std::error::Error>> {
@@ -170,7 +184,7 @@ async fn up(nodes: usize, speed: f64) -> Result<(), Box<dyn std::error::Error>> 
 async fn down() -> io::Result<()> {
     let dir = place::find()?;
     // A world that no longer answers is ended below.
-    let _ = control::ask(&Layout::new(&dir).socket(), Request::Stop).await;
+    control::ask(&Layout::new(&dir).socket(), Request::Stop).await.ok();
     lab::remove(&dir);
     place::release()?;
     line("the lab is gone");
@@ -203,8 +217,15 @@ async fn status() -> io::Result<()> {
             let word = if server.quorate { "quorate" } else { "NOT quorate" };
             format!("{word} with {}", server.members.join(", "))
         };
-        let cut = if server.cut.is_empty() { String::new() } else { format!(", cut: {}", server.cut.join(", ")) };
-        line(&format!("  {:8} {:15} {cluster:12} {quorum}, /etc/pve {pve}{cut}", server.name, server.address));
+        let cut = if server.cut.is_empty() {
+            String::new()
+        } else {
+            format!(", cut: {}", server.cut.join(", "))
+        };
+        line(&format!(
+            "  {:8} {:15} {cluster:12} {quorum}, /etc/pve {pve}{cut}",
+            server.name, server.address
+        ));
         for text in server.misbehaviour {
             line(&format!("           misbehaves: {text}"));
         }
@@ -220,7 +241,10 @@ fn shell(node: &str) -> Outcome {
     }
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
     let path = std::env::var("PATH").unwrap_or_default();
-    line(&format!("root of {node}: {}; leave with exit", layout.root(node).display()));
+    line(&format!(
+        "root of {node}: {}; leave with exit",
+        layout.root(node).display()
+    ));
     let status = Program::new(PathBuf::from(shell))
         .env("PATH", format!("{}:{path}", bin.display()))
         .env("PS1", format!("{node}# "))

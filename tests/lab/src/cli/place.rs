@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 
 fn base() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir()).map(PathBuf::from);
-    runtime.unwrap_or_else(std::env::temp_dir).join(format!("quorate-lab-{}", Uid::current()))
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR")
+        .filter(|dir| Path::new(dir).is_dir())
+        .map(PathBuf::from);
+    runtime
+        .unwrap_or_else(std::env::temp_dir)
+        .join(format!("quorate-lab-{}", Uid::current()))
 }
 
 /// The base folder, made if it is missing; refused when somebody else made it.
@@ -21,7 +25,10 @@ fn own_base() -> io::Result<PathBuf> {
     }
     let data = fs::symlink_metadata(&base)?;
     if !data.is_dir() || data.uid() != Uid::current().as_raw() || data.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("{} is not a private folder of yours", base.display())));
+        return Err(io::Error::other(format!(
+            "{} is not a private folder of yours",
+            base.display()
+        )));
     }
     Ok(base)
 }
@@ -29,7 +36,10 @@ fn own_base() -> io::Result<PathBuf> {
 /// A folder for a new lab; refused while one is there.
 pub(super) fn claim() -> io::Result<PathBuf> {
     if let Ok(dir) = find() {
-        return Err(io::Error::other(format!("a lab is up in {}; end it with: cargo lab down", dir.display())));
+        return Err(io::Error::other(format!(
+            "a lab is up in {}; end it with: cargo lab down",
+            dir.display()
+        )));
     }
     release()?;
     let base = own_base()?;
@@ -53,7 +63,7 @@ pub(super) fn release() -> io::Result<()> {
         _ => {}
     }
     // Not empty while something is kept in it.
-    let _ = fs::remove_dir(base());
+    fs::remove_dir(base()).ok();
     Ok(())
 }
 

@@ -113,27 +113,50 @@ pub(super) enum OnOff {
 
 impl ScriptCommand {
     pub(super) fn into_script(self) -> Script {
-        let tool = |tool, script| Script::Tool(Misbehaviour { tool, matching: None, times: None, script });
+        let tool = |tool, script| {
+            Script::Tool(Misbehaviour {
+                tool,
+                matching: None,
+                times: None,
+                script,
+            })
+        };
         match self {
             Self::Hang { tool: name, ms } => tool(name, ToolScript::Hang { ms }),
             Self::Garbage { tool: name, text } => tool(name, ToolScript::Garbage { text }),
-            Self::Die { tool: name, after_lines, signal } => tool(name, ToolScript::Die { after_lines, signal }),
-            Self::Fail { tool: name, code, stderr } => tool(name, ToolScript::Fail { code, stderr }),
+            Self::Die {
+                tool: name,
+                after_lines,
+                signal,
+            } => tool(name, ToolScript::Die { after_lines, signal }),
+            Self::Fail {
+                tool: name,
+                code,
+                stderr,
+            } => tool(name, ToolScript::Fail { code, stderr }),
             Self::Clear => Script::ClearTools,
             Self::RemoveDisk { name } => Script::RemoveDisk(name),
             Self::AddDisk { name } => {
                 let serial = Some(format!("S45NNA0NADDED{name}"));
                 let model = Some("SAMSUNG MZ7LH960HAJR-00005".to_owned());
-                Script::AddDisk(Box::new(DiskSpec { hctl: Some("5:0:0:0".to_owned()), name, serial, model, ..DiskSpec::default() }))
+                Script::AddDisk(Box::new(DiskSpec {
+                    hctl: Some("5:0:0:0".to_owned()),
+                    name,
+                    serial,
+                    model,
+                    ..DiskSpec::default()
+                }))
             }
             Self::OwnName { how } => Script::OwnName(match how {
                 Resolves::Address => OwnName::Address,
                 Resolves::Loopback => OwnName::Loopback,
                 Resolves::Missing => OwnName::Missing,
             }),
-            Self::AddGuest { vmid } => {
-                Script::AddGuest(GuestSpec { vmid, name: format!("guest{vmid}"), kind: GuestKind::Qemu })
-            }
+            Self::AddGuest { vmid } => Script::AddGuest(GuestSpec {
+                vmid,
+                name: format!("guest{vmid}"),
+                kind: GuestKind::Qemu,
+            }),
             Self::RemoveGuest { vmid } => Script::RemoveGuest(vmid),
             Self::MemberOf { cluster } => Script::MemberOf(cluster),
             Self::Pveproxy { state } => Script::PveproxyDown(state == OnOff::Off),

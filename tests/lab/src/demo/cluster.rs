@@ -18,7 +18,8 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     let file = write_file(tell, &nodes)?;
     tell.quorate("quorate plan hk1.toml", &["plan", &file]).await?;
     tell.say("The plan holds no surprise: one server creates, the others join one after the other.");
-    tell.quorate("quorate apply hk1.toml --yes", &["apply", &file, "--yes"]).await?;
+    tell.quorate("quorate apply hk1.toml --yes", &["apply", &file, "--yes"])
+        .await?;
     tell.quorate("quorate status", &["status"]).await?;
     tell.say("Asked again, the same file wants nothing more.");
     tell.quorate("quorate plan hk1.toml", &["plan", &file]).await?;
@@ -32,7 +33,15 @@ async fn start_coordinator(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.say("A fleet begins with its certificate authority; the root key rests under a passphrase.");
     tell.quorate(
         &format!("quorate init --fleet demo --advertise {advertise} --passphrase-file passphrase"),
-        &["init", "--fleet", "demo", "--advertise", &advertise, "--passphrase-file", &secret.to_string_lossy()],
+        &[
+            "init",
+            "--fleet",
+            "demo",
+            "--advertise",
+            &advertise,
+            "--passphrase-file",
+            &secret.to_string_lossy(),
+        ],
     )
     .await?;
     tell.typed("coordinator", "quorate serve &");
@@ -46,11 +55,18 @@ async fn enrol(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
         let address = tell.address(node)?.to_string();
         let name = format!("{CLUSTER}/{node}");
         let args = ["node", "invite", &name, "--address", &address, "-o", "json"];
-        let invited = tell.quorate_quietly(&format!("quorate node invite {name} --address {address}"), &args).await?;
+        let invited = tell
+            .quorate_quietly(&format!("quorate node invite {name} --address {address}"), &args)
+            .await?;
         let token = token(&invited.stdout)?;
         let host = tell.lab.enrolment(node)?.to_string();
-        tell.agent(node, &format!("quorate-agent enroll {host}"), &["enroll", &host], Some(format!("{token}\n").as_bytes()))
-            .await?;
+        tell.agent(
+            node,
+            &format!("quorate-agent enroll {host}"),
+            &["enroll", &host],
+            Some(format!("{token}\n").as_bytes()),
+        )
+        .await?;
         tell.typed(node, "systemctl start quorate-agent");
         tell.lab.start_agent(node)?;
     }
@@ -86,7 +102,10 @@ fn write_file(tell: &Narrator<'_>, nodes: &[String]) -> Result<String, Failed> {
 
 fn write(path: &std::path::Path, text: &str) -> Result<(), Failed> {
     fs::write(path, text)
-        .map_err(|source| LabError::Io { what: format!("writing {}", path.display()), source })
+        .map_err(|source| LabError::Io {
+            what: format!("writing {}", path.display()),
+            source,
+        })
         .map_err(Failed::from)
 }
 
@@ -96,11 +115,17 @@ async fn check(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
     let count = |what| operations.iter().filter(|entry| entry.what == what).count();
     let (created, joined) = (count(What::ClusterCreated), count(What::JoinCompleted));
     if (created, joined) != (1, nodes.len() - 1) {
-        return failed(format!("the world saw {created} clusters created and {joined} nodes joined"));
+        return failed(format!(
+            "the world saw {created} clusters created and {joined} nodes joined"
+        ));
     }
     for server in tell.lab.status().await? {
         if !server.quorate || !server.writable || server.members.len() != nodes.len() {
-            return failed(format!("{} is not in a quorate cluster of {}: {server:?}", server.name, nodes.len()));
+            return failed(format!(
+                "{} is not in a quorate cluster of {}: {server:?}",
+                server.name,
+                nodes.len()
+            ));
         }
     }
     tell.nothing_unknown()

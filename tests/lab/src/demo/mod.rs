@@ -14,7 +14,10 @@ use crate::lab::{Lab, LabError};
 pub type Print<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// The acts, in their order.
-const ACTS: &[Act] = &[Act { name: "cluster", title: "three bare servers become one quorate cluster" }];
+const ACTS: &[Act] = &[Act {
+    name: "cluster",
+    title: "three bare servers become one quorate cluster",
+}];
 
 struct Act {
     name: &'static str,
@@ -40,17 +43,26 @@ pub async fn play(acts: &[String], keep: bool, speed: f64, print: Print<'_>) -> 
     for act in acts {
         if !ACTS.iter().any(|known| known.name == act) {
             let known: Vec<&str> = ACTS.iter().map(|act| act.name).collect();
-            return Err(LabError::Refused(format!("no act is called {act}; there is: {}", known.join(", "))));
+            return Err(LabError::Refused(format!(
+                "no act is called {act}; there is: {}",
+                known.join(", ")
+            )));
         }
     }
-    binaries::ensure_built().map_err(|source| LabError::Io { what: "building the product".to_owned(), source })?;
+    binaries::ensure_built().map_err(|source| LabError::Io {
+        what: "building the product".to_owned(),
+        source,
+    })?;
     let mut builder = Lab::builder().nodes(3).speed(speed);
     if keep {
         builder = builder.keep();
     }
     let lab = builder.start().await?;
     let (mut passed, mut failed) = (0, 0);
-    for act in ACTS.iter().filter(|act| acts.is_empty() || acts.iter().any(|name| name == act.name)) {
+    for act in ACTS
+        .iter()
+        .filter(|act| acts.is_empty() || acts.iter().any(|name| name == act.name))
+    {
         let narrator = Narrator::new(&lab, print);
         narrator.title(act.name, act.title);
         let began = Instant::now();

@@ -103,7 +103,11 @@ impl<'a> Narrator<'a> {
         if output.success() {
             return Ok(output);
         }
-        failed(format!("`{shown}` ended with {}: {}", output.status, output.stderr.trim()))
+        failed(format!(
+            "`{shown}` ended with {}: {}",
+            output.status,
+            output.stderr.trim()
+        ))
     }
 
     /// Waits until the coordinator answers on its socket.
@@ -126,7 +130,10 @@ impl<'a> Narrator<'a> {
     pub(super) fn nothing_unknown(&self) -> Result<(), Failed> {
         let operations = self.lab.operations()?;
         match operations.iter().find(|entry| entry.what == What::UnknownInvocation) {
-            Some(entry) => failed(format!("a tool was called in a way that the lab does not know: {}", entry.argv.join(" "))),
+            Some(entry) => failed(format!(
+                "a tool was called in a way that the lab does not know: {}",
+                entry.argv.join(" ")
+            )),
             None => Ok(()),
         }
     }

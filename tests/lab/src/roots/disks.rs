@@ -49,7 +49,10 @@ fn boot(number: usize) -> DiskSpec {
     };
     let lvm = PartitionSpec {
         uuid: Some(format!("Zq3kPd-1gBv-Tz4M-kc5R-9w2Y-sLmA-pve00{number}")),
-        volumes: vec![volume("swap", 8 * GIB, "swap", "[SWAP]"), volume("root", 96 * GIB, "ext4", "/")],
+        volumes: vec![
+            volume("swap", 8 * GIB, "swap", "[SWAP]"),
+            volume("root", 96 * GIB, "ext4", "/"),
+        ],
         ..partition(3, 446 * GIB, Some("LVM2_member"), LVM, "Linux LVM")
     };
     DiskSpec {
@@ -61,12 +64,20 @@ fn boot(number: usize) -> DiskSpec {
         wwn: Some(format!("eui.01000000010000005cd2e4e1a1b0500{number}")),
         rev: Some("VDV10131".to_owned()),
         transport: Some("nvme".to_owned()),
-        controller: ControllerSpec { address: "0000:01:00.0".to_owned(), driver: "nvme".to_owned() },
+        controller: ControllerSpec {
+            address: "0000:01:00.0".to_owned(),
+            driver: "nvme".to_owned(),
+        },
         hctl: None,
         physical_sector: 512,
         pttype: Some("gpt".to_owned()),
         partitions: vec![partition(1, 1_031_168, None, BIOS, "BIOS boot"), efi, lvm],
-        smart: SmartSpec::Answers { passed: true, used_percent: 3, hours: 9120, temperature: 38 },
+        smart: SmartSpec::Answers {
+            passed: true,
+            used_percent: 3,
+            hours: 9120,
+            temperature: 38,
+        },
         ..DiskSpec::default()
     }
 }
@@ -79,7 +90,12 @@ fn ssd(name: &str, hctl: &str, number: usize, place: u8) -> DiskSpec {
         wwn: Some(format!("0x5002538e4{number:02}1a2b{place}")),
         rev: Some("HXT7404Q".to_owned()),
         hctl: Some(hctl.to_owned()),
-        smart: SmartSpec::Answers { passed: true, used_percent: 2, hours: 8211, temperature: 29 },
+        smart: SmartSpec::Answers {
+            passed: true,
+            used_percent: 2,
+            hours: 8211,
+            temperature: 29,
+        },
         ..DiskSpec::default()
     }
 }
@@ -105,7 +121,12 @@ fn old_disk(name: &str, number: usize) -> DiskSpec {
             label: Some("backup".to_owned()),
             ..PartitionSpec::default()
         }],
-        smart: SmartSpec::Answers { passed: true, used_percent: 0, hours: 31_877, temperature: 34 },
+        smart: SmartSpec::Answers {
+            passed: true,
+            used_percent: 0,
+            hours: 31_877,
+            temperature: 34,
+        },
         ..DiskSpec::default()
     }
 }
@@ -121,7 +142,10 @@ fn raid_volume(name: &str, number: usize) -> DiskSpec {
         rev: Some("4.30".to_owned()),
         rotational: true,
         transport: None,
-        controller: ControllerSpec { address: "0000:03:00.0".to_owned(), driver: "megaraid_sas".to_owned() },
+        controller: ControllerSpec {
+            address: "0000:03:00.0".to_owned(),
+            driver: "megaraid_sas".to_owned(),
+        },
         hctl: Some("10:2:0:0".to_owned()),
         physical_sector: 512,
         ..DiskSpec::default()
@@ -154,12 +178,19 @@ fn device_folder(disk: &DiskSpec) -> PathBuf {
 
 /// `nvme0` of `nvme0n1`.
 fn controller_of(name: &str) -> &str {
-    name.get(4..).and_then(|rest| rest.find('n')).and_then(|end| name.get(..4 + end)).unwrap_or(name)
+    name.get(4..)
+        .and_then(|rest| rest.find('n'))
+        .and_then(|end| name.get(..4 + end))
+        .unwrap_or(name)
 }
 
 /// The node name of a partition: `sda1`, `nvme0n1p1`.
 pub(crate) fn partition_name(disk: &DiskSpec, number: u32) -> String {
-    let separator = if disk.name.ends_with(|c: char| c.is_ascii_digit()) { "p" } else { "" };
+    let separator = if disk.name.ends_with(|c: char| c.is_ascii_digit()) {
+        "p"
+    } else {
+        ""
+    };
     format!("{}{separator}{number}", disk.name)
 }
 
@@ -167,7 +198,12 @@ pub(crate) fn partition_name(disk: &DiskSpec, number: u32) -> String {
 pub(crate) fn dm_name(disks: &[DiskSpec], disk: &str, volume: &VolumeSpec) -> String {
     let position = disks
         .iter()
-        .flat_map(|d| d.partitions.iter().flat_map(|p| &p.volumes).map(move |v| (d.name.as_str(), v)))
+        .flat_map(|d| {
+            d.partitions
+                .iter()
+                .flat_map(|p| &p.volumes)
+                .map(move |v| (d.name.as_str(), v))
+        })
         .position(|(name, v)| name == disk && v.name == volume.name && v.group == volume.group);
     format!("dm-{}", position.unwrap_or(0))
 }
@@ -198,7 +234,11 @@ pub(crate) fn identities(disk: &DiskSpec) -> Vec<String> {
 pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     let sys = root.join("sys");
     let device = device_folder(disk);
-    let block = if disk.hctl.is_some() { device.join("block").join(&disk.name) } else { device.join(&disk.name) };
+    let block = if disk.hctl.is_some() {
+        device.join("block").join(&disk.name)
+    } else {
+        device.join(&disk.name)
+    };
     let folder = sys.join(&block);
     let flag = |yes: bool| if yes { "1\n" } else { "0\n" };
     put(&folder.join("size"), &format!("{}\n", disk.size / 512))?;
@@ -206,34 +246,69 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     put(&folder.join("ro"), "0\n")?;
     put(&folder.join("queue/rotational"), flag(disk.rotational))?;
     put(&folder.join("queue/logical_block_size"), "512\n")?;
-    put(&folder.join("queue/physical_block_size"), &format!("{}\n", disk.physical_sector))?;
+    put(
+        &folder.join("queue/physical_block_size"),
+        &format!("{}\n", disk.physical_sector),
+    )?;
     fs::create_dir_all(folder.join("holders"))?;
     fs::create_dir_all(folder.join("slaves"))?;
     if let Some(wwn) = &disk.wwn {
-        let text = wwn.strip_prefix("0x").map_or_else(|| wwn.clone(), |hex| format!("naa.{hex}"));
-        let place = if disk.hctl.is_some() { sys.join(&device).join("wwid") } else { folder.join("wwid") };
+        let text = wwn
+            .strip_prefix("0x")
+            .map_or_else(|| wwn.clone(), |hex| format!("naa.{hex}"));
+        let place = if disk.hctl.is_some() {
+            sys.join(&device).join("wwid")
+        } else {
+            folder.join("wwid")
+        };
         put(&place, &format!("{text}\n"))?;
     }
     let own = sys.join(&device);
     let model = disk.model.clone().unwrap_or_default();
     if disk.hctl.is_some() {
-        put(&own.join("vendor"), &format!("{}\n", disk.vendor.clone().unwrap_or_default()))?;
+        put(
+            &own.join("vendor"),
+            &format!("{}\n", disk.vendor.clone().unwrap_or_default()),
+        )?;
         // SCSI gives sixteen characters to the model.
-        put(&own.join("model"), &format!("{:16}\n", model.get(..16).unwrap_or(&model)))?;
-        put(&own.join("rev"), &format!("{}\n", disk.rev.as_deref().and_then(|rev| rev.get(..4)).unwrap_or_default()))?;
+        put(
+            &own.join("model"),
+            &format!("{:16}\n", model.get(..16).unwrap_or(&model)),
+        )?;
+        put(
+            &own.join("rev"),
+            &format!(
+                "{}\n",
+                disk.rev.as_deref().and_then(|rev| rev.get(..4)).unwrap_or_default()
+            ),
+        )?;
         put(&own.join("type"), "0\n")?;
         put(&own.join("state"), "running\n")?;
         if let Some(level) = &disk.raid_level {
             put(&own.join("raid_level"), &format!("{level}\n"))?;
         }
-        link(Path::new("../../../").join(disk.hctl.as_deref().unwrap_or_default()).as_path(), &folder.join("device"))?;
+        link(
+            Path::new("../../../")
+                .join(disk.hctl.as_deref().unwrap_or_default())
+                .as_path(),
+            &folder.join("device"),
+        )?;
     } else {
         put(&own.join("model"), &format!("{model:40}\n"))?;
-        put(&own.join("serial"), &format!("{}\n", disk.serial.clone().unwrap_or_default()))?;
-        put(&own.join("firmware_rev"), &format!("{}\n", disk.rev.clone().unwrap_or_default()))?;
+        put(
+            &own.join("serial"),
+            &format!("{}\n", disk.serial.clone().unwrap_or_default()),
+        )?;
+        put(
+            &own.join("firmware_rev"),
+            &format!("{}\n", disk.rev.clone().unwrap_or_default()),
+        )?;
         put(&own.join("state"), "live\n")?;
         put(&own.join("transport"), "pcie\n")?;
-        link(Path::new("../../").join(controller_of(&disk.name)).as_path(), &folder.join("device"))?;
+        link(
+            Path::new("../../").join(controller_of(&disk.name)).as_path(),
+            &folder.join("device"),
+        )?;
     }
     controller(&sys, &disk.controller)?;
     link(&Path::new("..").join(&block), &sys.join("block").join(&disk.name))?;
@@ -267,7 +342,10 @@ pub(crate) fn remove(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     for partition in &disk.partitions {
         fs::remove_file(root.join("dev").join(partition_name(disk, partition.number)))?;
         for identity in identities(disk) {
-            fs::remove_file(root.join("dev/disk/by-id").join(format!("{identity}-part{}", partition.number)))?;
+            fs::remove_file(
+                root.join("dev/disk/by-id")
+                    .join(format!("{identity}-part{}", partition.number)),
+            )?;
         }
     }
     Ok(())
@@ -287,8 +365,11 @@ fn controller(sys: &Path, spec: &ControllerSpec) -> io::Result<()> {
     fs::create_dir_all(sys.join("bus/pci/drivers").join(&spec.driver))?;
     fs::create_dir_all(sys.join("bus/pci/devices"))?;
     fs::create_dir_all(sys.join("bus/scsi/drivers/sd"))?;
-    link(Path::new("../../../bus/pci/drivers").join(&spec.driver).as_path(), &folder.join("driver"))?;
-    link(Path::new("../../../bus/pci").as_ref(), &folder.join("subsystem"))?;
+    link(
+        Path::new("../../../bus/pci/drivers").join(&spec.driver).as_path(),
+        &folder.join("driver"),
+    )?;
+    link(Path::new("../../../bus/pci"), &folder.join("subsystem"))?;
     link(
         &Path::new("../../../devices").join(format!("pci{bus}/{}", spec.address)),
         &sys.join("bus/pci/devices").join(&spec.address),
@@ -301,19 +382,34 @@ fn mapped(root: &Path, below: &str, block: &Path, position: usize, volume: &Volu
     let folder = sys.join("devices/virtual/block").join(&name);
     put(&folder.join("size"), &format!("{}\n", volume.size / 512))?;
     put(&folder.join("dm/name"), &format!("{}-{}\n", volume.group, volume.name))?;
-    put(&folder.join("dm/uuid"), &format!("LVM-{}{}\n", volume.group, volume.name))?;
+    put(
+        &folder.join("dm/uuid"),
+        &format!("LVM-{}{}\n", volume.group, volume.name),
+    )?;
     put(&folder.join("queue/rotational"), "0\n")?;
     put(&folder.join("ro"), "0\n")?;
     fs::create_dir_all(folder.join("slaves"))?;
     fs::create_dir_all(folder.join("holders"))?;
-    link(&Path::new("../../../../..").join(block), &folder.join("slaves").join(below))?;
+    link(
+        &Path::new("../../../../..").join(block),
+        &folder.join("slaves").join(below),
+    )?;
     let up: PathBuf = block.components().map(|_| "..").collect();
-    link(&up.join("../devices/virtual/block").join(&name), &sys.join(block).join("holders").join(&name))?;
-    link(&Path::new("../devices/virtual/block").join(&name), &sys.join("block").join(&name))?;
+    link(
+        &up.join("../devices/virtual/block").join(&name),
+        &sys.join(block).join("holders").join(&name),
+    )?;
+    link(
+        &Path::new("../devices/virtual/block").join(&name),
+        &sys.join("block").join(&name),
+    )?;
     node(root, &name, &[format!("dm-name-{}-{}", volume.group, volume.name)], "")?;
     let mapper = root.join("dev/mapper");
     fs::create_dir_all(&mapper)?;
-    link(&Path::new("..").join(&name), &mapper.join(format!("{}-{}", volume.group, volume.name)))
+    link(
+        &Path::new("..").join(&name),
+        &mapper.join(format!("{}-{}", volume.group, volume.name)),
+    )
 }
 
 /// A placeholder in `/dev` (an ordinary user can make no device nodes), and the links to it.
@@ -322,7 +418,10 @@ fn node(root: &Path, name: &str, identities: &[String], suffix: &str) -> io::Res
     let by_id = root.join("dev/disk/by-id");
     fs::create_dir_all(&by_id)?;
     for identity in identities {
-        link(&Path::new("../..").join(name), &by_id.join(format!("{identity}{suffix}")))?;
+        link(
+            &Path::new("../..").join(name),
+            &by_id.join(format!("{identity}{suffix}")),
+        )?;
     }
     Ok(())
 }

@@ -12,9 +12,15 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
     put(&etc.join("hostname"), &format!("{name}\n"))?;
     put(&etc.join("hosts"), &hosts(name, server.index, server.spec.own_name))?;
     put(&etc.join("resolv.conf"), "search lab.example\nnameserver 192.168.1.1\n")?;
-    put(&etc.join("machine-id"), &format!("{:016x}{:016x}\n", 0x5151_0000 + server.index, server.index + 1))?;
+    put(
+        &etc.join("machine-id"),
+        &format!("{:016x}{:016x}\n", 0x5151_0000 + server.index, server.index + 1),
+    )?;
     put(&etc.join("os-release"), &os_release(server.spec.major()))?;
-    put(&etc.join("debian_version"), if server.spec.major() >= 9 { "13.1\n" } else { "12.11\n" })?;
+    put(
+        &etc.join("debian_version"),
+        if server.spec.major() >= 9 { "13.1\n" } else { "12.11\n" },
+    )?;
     put(&etc.join("network/interfaces"), &interfaces(server))
 }
 
@@ -25,7 +31,9 @@ pub(crate) fn hosts(name: &str, index: usize, own_name: OwnName) -> String {
         OwnName::Loopback => format!("127.0.1.1 {name}.lab.example {name}\n"),
         OwnName::Missing => String::new(),
     };
-    format!("127.0.0.1 localhost.localdomain localhost\n{own}\n::1     ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\n")
+    format!(
+        "127.0.0.1 localhost.localdomain localhost\n{own}\n::1     ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\n"
+    )
 }
 
 fn os_release(major: u32) -> String {

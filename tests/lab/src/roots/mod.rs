@@ -54,7 +54,11 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
     Ok(Server {
         index,
         pmxcfs: pmxcfs_of(spec, &certificate, booted),
-        mount: Mount::new(root.join("etc/pve"), layout.unmounted(&spec.name), root.join("etc/corosync")),
+        mount: Mount::new(
+            root.join("etc/pve"),
+            layout.unmounted(&spec.name),
+            root.join("etc/corosync"),
+        ),
         tasks: Tasks::new(root.join("var/log/pve/tasks")),
         booted,
         clock_offset_ms: spec.clock_offset_ms,
@@ -110,7 +114,15 @@ fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) ->
 
 fn write_root(server: &Server) -> io::Result<()> {
     let root = &server.root;
-    for folder in ["run", "tmp", "root", "var/lib", "var/lib/pve-cluster/backup", "var/log/pve/tasks", "dev/disk/by-id"] {
+    for folder in [
+        "run",
+        "tmp",
+        "root",
+        "var/lib",
+        "var/lib/pve-cluster/backup",
+        "var/log/pve/tasks",
+        "dev/disk/by-id",
+    ] {
         fs::create_dir_all(root.join(folder))?;
     }
     etc::write(server)?;
@@ -137,7 +149,9 @@ fn write_tools(layout: &Layout, server: &Server) -> io::Result<()> {
 /// The multi-call program lies beside the world's own.
 fn labtool() -> io::Result<std::path::PathBuf> {
     let own = std::env::current_exe()?;
-    let folder = own.parent().ok_or_else(|| io::Error::other("this program lies nowhere"))?;
+    let folder = own
+        .parent()
+        .ok_or_else(|| io::Error::other("this program lies nowhere"))?;
     [folder.join("quorate-labtool"), folder.join("../quorate-labtool")]
         .into_iter()
         .find(|candidate| candidate.is_file())

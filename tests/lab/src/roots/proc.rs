@@ -12,24 +12,40 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
     let proc = server.root.join("proc");
     let uptime = server.now().as_second() - server.booted.as_second();
     let kernel = kernel(server);
-    put(&proc.join("loadavg"), &format!("0.{:02} 0.09 0.05 1/412 {}\n", 8 + server.index, server.next_pid))?;
-    put(&proc.join("uptime"), &format!("{uptime}.17 {}.42\n", uptime * i64::from(CORES) - 300))?;
+    put(
+        &proc.join("loadavg"),
+        &format!("0.{:02} 0.09 0.05 1/412 {}\n", 8 + server.index, server.next_pid),
+    )?;
+    put(
+        &proc.join("uptime"),
+        &format!("{uptime}.17 {}.42\n", uptime * i64::from(CORES) - 300),
+    )?;
     put(&proc.join("meminfo"), MEMINFO)?;
     put(&proc.join("cpuinfo"), &cpuinfo())?;
     put(&proc.join("stat"), &stat(server))?;
     put(&proc.join("mounts"), &mounts())?;
-    put(&proc.join("version"), &format!("Linux version {kernel} (build@proxmox) #1 SMP PREEMPT_DYNAMIC\n"))?;
+    put(
+        &proc.join("version"),
+        &format!("Linux version {kernel} (build@proxmox) #1 SMP PREEMPT_DYNAMIC\n"),
+    )?;
     put(&proc.join("sys/kernel/hostname"), &format!("{}\n", server.name()))?;
     put(&proc.join("sys/kernel/osrelease"), &format!("{kernel}\n"))?;
     put(
         &proc.join("sys/kernel/random/boot_id"),
-        &format!("6f1d2c3b-4a59-4e68-8b70-{:012x}\n", 0x00a1_b2c3_d400_u64 + u64::try_from(server.index).unwrap_or(0)),
+        &format!(
+            "6f1d2c3b-4a59-4e68-8b70-{:012x}\n",
+            0x00a1_b2c3_d400_u64 + u64::try_from(server.index).unwrap_or(0)
+        ),
     )
 }
 
 /// The kernel that this PVE version ships.
 pub(crate) fn kernel(server: &Server) -> &'static str {
-    if server.spec.major() >= 9 { "6.14.8-2-pve" } else { "6.8.12-11-pve" }
+    if server.spec.major() >= 9 {
+        "6.14.8-2-pve"
+    } else {
+        "6.8.12-11-pve"
+    }
 }
 
 const MEMINFO: &str = "MemTotal:       65769388 kB\nMemFree:        60213144 kB\nMemAvailable:   61822020 kB\n\
@@ -39,13 +55,14 @@ const MEMINFO: &str = "MemTotal:       65769388 kB\nMemFree:        60213144 kB\
 fn cpuinfo() -> String {
     let mut text = String::new();
     for core in 0..CORES {
-        let _ = write!(
+        write!(
             text,
             "processor\t: {core}\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\n\
              model name\t: Intel(R) Xeon(R) Silver 4208 CPU @ 2.10GHz\nstepping\t: 7\ncpu MHz\t\t: 2100.000\n\
              cache size\t: 11264 KB\nphysical id\t: 0\nsiblings\t: {CORES}\ncore id\t\t: {core}\ncpu cores\t: {CORES}\n\
              flags\t\t: fpu vme de pse tsc msr pae mce cx8 apic sep mtrr vmx ssse3 sse4_1 sse4_2 aes avx2\n\n"
-        );
+        )
+        .ok();
     }
     text
 }
@@ -53,13 +70,14 @@ fn cpuinfo() -> String {
 fn stat(server: &Server) -> String {
     let mut text = String::from("cpu  81234 120 40123 8712345 1200 0 3120 0 0 0\n");
     for core in 0..CORES {
-        let _ = writeln!(text, "cpu{core} 10154 15 5015 1089043 150 0 390 0 0 0");
+        writeln!(text, "cpu{core} 10154 15 5015 1089043 150 0 390 0 0 0").ok();
     }
-    let _ = write!(
+    write!(
         text,
         "intr 0\nctxt 12345678\nbtime {}\nprocesses 45120\nprocs_running 1\nprocs_blocked 0\n",
         server.booted.as_second()
-    );
+    )
+    .ok();
     text
 }
 

@@ -12,7 +12,14 @@ pub(crate) fn write_network(server: &Server) -> io::Result<()> {
         put(&folder.join("operstate"), if carrier { "up\n" } else { "down\n" })?;
         put(&folder.join("carrier"), if carrier { "1\n" } else { "0\n" })?;
         // Without a carrier the kernel tells -1 and "unknown".
-        put(&folder.join("speed"), &if carrier { format!("{speed}\n") } else { "-1\n".to_owned() })?;
+        put(
+            &folder.join("speed"),
+            &if carrier {
+                format!("{speed}\n")
+            } else {
+                "-1\n".to_owned()
+            },
+        )?;
         put(&folder.join("duplex"), if carrier { "full\n" } else { "unknown\n" })?;
         put(&folder.join("mtu"), "1500\n")?;
         put(&folder.join("address"), &format!("{}\n", mac(server, name)))?;

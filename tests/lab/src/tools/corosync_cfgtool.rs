@@ -35,7 +35,7 @@ fn status(corosync: &Corosync) -> String {
     let mut text = head(corosync);
     for link in &corosync.conf.links {
         let own = corosync.address_of(corosync.node_id, *link).unwrap_or_default();
-        let _ = write!(text, "LINK ID {link} udp\n\taddr\t= {own}\n\tstatus:\n");
+        write!(text, "LINK ID {link} udp\n\taddr\t= {own}\n\tstatus:\n").ok();
         for id in sorted(corosync) {
             let word = if id == corosync.node_id {
                 "localhost"
@@ -44,7 +44,7 @@ fn status(corosync: &Corosync) -> String {
             } else {
                 "disconnected"
             };
-            let _ = writeln!(text, "\t\tnodeid: {id:>10}:\t{word}");
+            writeln!(text, "\t\tnodeid: {id:>10}:\t{word}").ok();
         }
     }
     text
@@ -57,12 +57,16 @@ fn nodes(corosync: &Corosync) -> String {
         if id == corosync.node_id || !corosync.conf.links.iter().any(|link| connected(corosync, id, *link)) {
             continue;
         }
-        let _ = writeln!(text, "nodeid: {id} reachable");
+        writeln!(text, "nodeid: {id} reachable").ok();
         for link in &corosync.conf.links {
             let own = corosync.address_of(corosync.node_id, *link).unwrap_or_default();
             let peer = corosync.address_of(id, *link).unwrap_or_default();
-            let word = if connected(corosync, id, *link) { " connected" } else { "" };
-            let _ = writeln!(text, "   LINK: {link} udp ({own}->{peer}) enabled{word} mtu: 1397");
+            let word = if connected(corosync, id, *link) {
+                " connected"
+            } else {
+                ""
+            };
+            writeln!(text, "   LINK: {link} udp ({own}->{peer}) enabled{word} mtu: 1397").ok();
         }
         text.push('\n');
     }

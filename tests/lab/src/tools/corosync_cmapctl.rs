@@ -16,22 +16,38 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
         _ => return None,
     };
     let Some(corosync) = &server.corosync else {
-        return Some((COST, Reply::fail(1, "Failed to initialize the cmap API. Error CS_ERR_LIBRARY\n")));
+        return Some((
+            COST,
+            Reply::fail(1, "Failed to initialize the cmap API. Error CS_ERR_LIBRARY\n"),
+        ));
     };
     let mut keys = if statistics { knet(corosync) } else { runtime(corosync) };
     keys.sort();
     let wanted = |key: &str| {
-        prefixes.is_empty() || prefixes.iter().any(|prefix| if get { key == *prefix } else { key.starts_with(prefix) })
+        prefixes.is_empty()
+            || prefixes
+                .iter()
+                .any(|prefix| if get { key == *prefix } else { key.starts_with(prefix) })
     };
-    let lines: String =
-        keys.iter().filter(|(key, _)| wanted(key)).map(|(key, value)| format!("{key} {value}\n")).collect();
+    let lines: String = keys
+        .iter()
+        .filter(|(key, _)| wanted(key))
+        .map(|(key, value)| format!("{key} {value}\n"))
+        .collect();
     // Nothing found: nothing printed, and 1.
     let code = i32::from(lines.is_empty());
     let stderr = match (get, code, prefixes.first()) {
         (true, 1, Some(key)) => format!("Can't get key {key}. Error CS_ERR_NOT_EXIST\n"),
         _ => String::new(),
     };
-    Some((COST, Reply { stdout: lines, stderr, code }))
+    Some((
+        COST,
+        Reply {
+            stdout: lines,
+            stderr,
+            code,
+        },
+    ))
 }
 
 type Keys = Vec<(String, String)>;
@@ -57,13 +73,24 @@ fn runtime(corosync: &Corosync) -> Keys {
             keys.push(text_key(format!("{at}.ring{ring}_addr"), address));
         }
     }
-    let own = corosync.conf.nodes.iter().position(|node| node.id == corosync.node_id).unwrap_or(0);
+    let own = corosync
+        .conf
+        .nodes
+        .iter()
+        .position(|node| node.id == corosync.node_id)
+        .unwrap_or(0);
     keys.push(u32_key("nodelist.local_node_pos", own));
     keys.push(text_key("quorum.provider", "corosync_votequorum"));
     keys.push(text_key("totem.cluster_name", &corosync.conf.cluster_name));
-    keys.push(("totem.config_version".to_owned(), format!("(u64) = {}", corosync.conf.version)));
+    keys.push((
+        "totem.config_version".to_owned(),
+        format!("(u64) = {}", corosync.conf.version),
+    ));
     for link in &corosync.conf.links {
-        keys.push(text_key(format!("totem.interface.{link}.linknumber"), &link.to_string()));
+        keys.push(text_key(
+            format!("totem.interface.{link}.linknumber"),
+            &link.to_string(),
+        ));
     }
     keys.push(text_key("totem.ip_version", "ipv4-6"));
     keys.push(text_key("totem.link_mode", "passive"));
@@ -72,8 +99,14 @@ fn runtime(corosync: &Corosync) -> Keys {
     let ids = || corosync.members.iter();
     keys.push(u32_key("runtime.votequorum.atb_type", 0));
     keys.push(u32_key("runtime.votequorum.ev_barrier", corosync.expected_votes));
-    keys.push(u32_key("runtime.votequorum.highest_node_id", ids().next_back().copied().unwrap_or(0)));
-    keys.push(u32_key("runtime.votequorum.lowest_node_id", ids().next().copied().unwrap_or(0)));
+    keys.push(u32_key(
+        "runtime.votequorum.highest_node_id",
+        ids().next_back().copied().unwrap_or(0),
+    ));
+    keys.push(u32_key(
+        "runtime.votequorum.lowest_node_id",
+        ids().next().copied().unwrap_or(0),
+    ));
     keys.push(u32_key("runtime.votequorum.this_node_id", corosync.node_id));
     keys.push(("runtime.votequorum.two_node".to_owned(), "(u8) = 0".to_owned()));
     keys
@@ -82,9 +115,19 @@ fn runtime(corosync: &Corosync) -> Keys {
 fn members(corosync: &Corosync, keys: &mut Keys) {
     for (id, count) in &corosync.join_counts {
         let at = format!("runtime.members.{id}");
-        let rings = corosync.conf.node(*id).map(|node| node.rings.clone()).unwrap_or_default();
-        let ip: String = rings.iter().map(|(ring, address)| format!("r({ring}) ip({address}) ")).collect();
-        keys.push((format!("{at}.config_version"), format!("(u64) = {}", corosync.conf.version)));
+        let rings = corosync
+            .conf
+            .node(*id)
+            .map(|node| node.rings.clone())
+            .unwrap_or_default();
+        let ip: String = rings
+            .iter()
+            .map(|(ring, address)| format!("r({ring}) ip({address}) "))
+            .collect();
+        keys.push((
+            format!("{at}.config_version"),
+            format!("(u64) = {}", corosync.conf.version),
+        ));
         keys.push(text_key(format!("{at}.ip"), &ip));
         keys.push(u32_key(format!("{at}.join_count"), count));
         let here = corosync.members.contains(id);

@@ -24,7 +24,11 @@ pub(super) fn status(server: &Server, raw: bool) -> Reply {
     let Some(corosync) = &server.corosync else {
         return Reply::fail(1, "Cannot initialize CMAP service\n");
     };
-    let node = if raw { format!("0x{:08x}", corosync.node_id) } else { corosync.node_id.to_string() };
+    let node = if raw {
+        format!("0x{:08x}", corosync.node_id)
+    } else {
+        corosync.node_id.to_string()
+    };
     let yes = corosync.quorate;
     let mut text = format!(
         "Quorum information\n------------------\nDate:             {}\nQuorum provider:  corosync_votequorum\n\
@@ -34,7 +38,7 @@ pub(super) fn status(server: &Server, raw: bool) -> Reply {
         corosync.ring_id(),
         if yes { "Yes" } else { "No" },
     );
-    let _ = write!(
+    write!(
         text,
         "Votequorum information\n----------------------\nExpected votes:   {}\nHighest expected: {}\n\
          Total votes:      {}\nQuorum:           {} {}\nFlags:            {}\n\n",
@@ -44,9 +48,14 @@ pub(super) fn status(server: &Server, raw: bool) -> Reply {
         corosync.quorum(),
         if yes { " " } else { "Activity blocked" },
         if yes { "Quorate " } else { "" },
-    );
+    )
+    .ok();
     text.push_str(&membership(corosync, raw));
-    Reply { stdout: text, stderr: String::new(), code: if yes { 0 } else { 2 } }
+    Reply {
+        stdout: text,
+        stderr: String::new(),
+        code: if yes { 0 } else { 2 },
+    }
 }
 
 /// `-l`: the members alone, after an empty line.
@@ -62,11 +71,12 @@ fn membership(corosync: &Corosync, raw: bool) -> String {
     for id in &corosync.members {
         let votes = corosync.conf.node(*id).map_or(0, |node| node.votes);
         let local = if *id == corosync.node_id { " (local)" } else { "" };
-        let _ = if raw {
-            writeln!(text, "0x{id:08x} {votes:>10} {}{local}", corosync.first_address_of(*id))
+        let line = if raw {
+            format!("0x{id:08x} {votes:>10} {}{local}\n", corosync.first_address_of(*id))
         } else {
-            writeln!(text, "{id:>10} {votes:>10} {}{local}", corosync.name_of(*id))
+            format!("{id:>10} {votes:>10} {}{local}\n", corosync.name_of(*id))
         };
+        text.push_str(&line);
     }
     text
 }

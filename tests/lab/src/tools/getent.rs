@@ -13,8 +13,16 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
         _ => return None,
     };
     let found: Vec<(IpAddr, Vec<String>)> = match name.parse::<IpAddr>() {
-        Ok(ip) => server.hosts().into_iter().filter(|(address, _)| *address == ip).collect(),
-        Err(_) => server.hosts().into_iter().filter(|(_, names)| names.iter().any(|n| n == name)).collect(),
+        Ok(ip) => server
+            .hosts()
+            .into_iter()
+            .filter(|(address, _)| *address == ip)
+            .collect(),
+        Err(_) => server
+            .hosts()
+            .into_iter()
+            .filter(|(_, names)| names.iter().any(|n| n == name))
+            .collect(),
     };
     if found.is_empty() {
         return Some((COST, Reply::fail(2, "")));

@@ -1,7 +1,5 @@
 //! `qm list` and `pct list`.
 
-use std::fmt::Write as _;
-
 use super::Reply;
 use crate::description::GuestKind;
 use crate::world::server::Server;
@@ -12,7 +10,9 @@ pub(super) fn reply(server: &Server, tool: &str, args: &[&str]) -> Option<(u64, 
     }
     let kind = if tool == "qm" { GuestKind::Qemu } else { GuestKind::Lxc };
     let guests = server.pmxcfs.replica.guests.iter();
-    let own: Vec<_> = guests.filter(|(_, guest)| guest.kind == kind && guest.node == server.name()).collect();
+    let own: Vec<_> = guests
+        .filter(|(_, guest)| guest.kind == kind && guest.node == server.name())
+        .collect();
     let mut text = String::new();
     if !own.is_empty() {
         text.push_str(match kind {
@@ -21,12 +21,16 @@ pub(super) fn reply(server: &Server, tool: &str, args: &[&str]) -> Option<(u64, 
         });
     }
     for (vmid, guest) in own {
-        let _ = match kind {
+        let line = match kind {
             GuestKind::Qemu => {
-                writeln!(text, "{vmid:>10} {:20} {:10} {:<10} {:>12.2} {:<10}", guest.name, "stopped", 512, 32.0, 0)
+                format!(
+                    "{vmid:>10} {:20} {:10} {:<10} {:>12.2} {:<10}\n",
+                    guest.name, "stopped", 512, 32.0, 0
+                )
             }
-            GuestKind::Lxc => writeln!(text, "{vmid:<10} {:10} {:12} {:20}", "stopped", "", guest.name),
+            GuestKind::Lxc => format!("{vmid:<10} {:10} {:12} {:20}\n", "stopped", "", guest.name),
         };
+        text.push_str(&line);
     }
     Some((440, Reply::ok(text)))
 }

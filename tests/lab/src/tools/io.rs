@@ -57,7 +57,12 @@ impl Io {
         Self {
             pace,
             writer: Mutex::new(writer),
-            stdin: Mutex::new(Stdin { chunks, wanted: false, ended: false, buffer: VecDeque::new() }),
+            stdin: Mutex::new(Stdin {
+                chunks,
+                wanted: false,
+                ended: false,
+                buffer: VecDeque::new(),
+            }),
             terminated,
             gone,
             lines_left: AtomicI64::new(-1),
@@ -78,7 +83,9 @@ impl Io {
         }
         for line in text.split_inclusive('\n') {
             if self.lines_left.fetch_sub(1, Ordering::Relaxed) <= 0 {
-                return Err(Stop::Killed(i32::try_from(self.death.load(Ordering::Relaxed)).unwrap_or(9)));
+                return Err(Stop::Killed(
+                    i32::try_from(self.death.load(Ordering::Relaxed)).unwrap_or(9),
+                ));
             }
             self.send(Frame::Stdout(line.as_bytes().to_vec()), line).await?;
         }
@@ -97,7 +104,9 @@ impl Io {
         if text.is_empty() {
             return Ok(());
         }
-        wire::send(&mut *self.writer.lock().await, &frame).await.map_err(|_| Stop::Gone)
+        wire::send(&mut *self.writer.lock().await, &frame)
+            .await
+            .map_err(|_| Stop::Gone)
     }
 
     /// One line of stdin without its end; nothing at its end.
@@ -105,7 +114,9 @@ impl Io {
         let mut stdin = self.stdin.lock().await;
         if !stdin.wanted {
             stdin.wanted = true;
-            wire::send(&mut *self.writer.lock().await, &Frame::WantStdin).await.map_err(|_| Stop::Gone)?;
+            wire::send(&mut *self.writer.lock().await, &Frame::WantStdin)
+                .await
+                .map_err(|_| Stop::Gone)?;
         }
         loop {
             if let Some(end) = stdin.buffer.iter().position(|byte| *byte == b'\n') {
@@ -152,11 +163,15 @@ impl Io {
 
     pub(crate) async fn exit(&self, code: i32) {
         // A caller that has gone needs no exit code.
-        let _ = wire::send(&mut *self.writer.lock().await, &Frame::Exit(code)).await;
+        wire::send(&mut *self.writer.lock().await, &Frame::Exit(code))
+            .await
+            .ok();
     }
 
     pub(crate) async fn die(&self, signal: i32) {
-        let _ = wire::send(&mut *self.writer.lock().await, &Frame::Signal(signal)).await;
+        wire::send(&mut *self.writer.lock().await, &Frame::Signal(signal))
+            .await
+            .ok();
     }
 }
 
@@ -170,7 +185,7 @@ async fn listen(
         match frame {
             Frame::Stdin(bytes) => {
                 // A tool that reads no further leaves the rest unread.
-                let _ = chunks.send(bytes);
+                chunks.send(bytes).ok();
             }
             Frame::Terminate => {
                 terminate.send_replace(true);

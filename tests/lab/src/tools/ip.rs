@@ -24,8 +24,10 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
         ["link" | "l"] | ["link", "show"] => false,
         _ => return None,
     };
-    let list: Vec<Value> =
-        ["lo", "eno1", "eno2", "vmbr0"].iter().map(|name| interface(server, name, addresses, details, statistics)).collect();
+    let list: Vec<Value> = ["lo", "eno1", "eno2", "vmbr0"]
+        .iter()
+        .map(|name| interface(server, name, addresses, details, statistics))
+        .collect();
     Some((COST, Reply::ok(format!("{}\n", Value::Array(list)))))
 }
 
@@ -77,7 +79,10 @@ fn interface(server: &Server, name: &str, addresses: bool, details: bool, statis
             }
             "eno1" => {
                 let data = json!({"state": "forwarding", "priority": 32, "cost": 4});
-                map.insert("linkinfo".to_owned(), json!({"info_slave_kind": "bridge", "info_slave_data": data}));
+                map.insert(
+                    "linkinfo".to_owned(),
+                    json!({"info_slave_kind": "bridge", "info_slave_data": data}),
+                );
             }
             _ => {}
         }

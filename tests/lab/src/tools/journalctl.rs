@@ -24,16 +24,36 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
         }
     }
     let asked = |unit: &str| {
-        units.is_empty() || units.iter().any(|asked| *asked == unit || (*asked == "pve-cluster" && unit == "pmxcfs"))
+        units.is_empty()
+            || units
+                .iter()
+                .any(|asked| *asked == unit || (*asked == "pve-cluster" && unit == "pmxcfs"))
     };
     let lines: Vec<String> = server
         .journal
         .iter()
         .filter(|line| asked(line.unit))
-        .map(|line| format!("{} {} {}[{}]: {}\n", clock::syslog(line.at), server.name(), line.unit, line.pid, line.text))
+        .map(|line| {
+            format!(
+                "{} {} {}[{}]: {}\n",
+                clock::syslog(line.at),
+                server.name(),
+                line.unit,
+                line.pid,
+                line.text
+            )
+        })
         .collect();
     if lines.is_empty() {
         return Some((COST, Reply::ok("-- No entries --\n")));
     }
-    Some((COST, Reply::ok(lines.get(lines.len().saturating_sub(last)..).unwrap_or_default().concat())))
+    Some((
+        COST,
+        Reply::ok(
+            lines
+                .get(lines.len().saturating_sub(last)..)
+                .unwrap_or_default()
+                .concat(),
+        ),
+    ))
 }

@@ -11,18 +11,80 @@ const COST: u64 = 5;
 
 /// Every column, in the order of `-O`.
 const COLUMNS: &[&str] = &[
-    "alignment", "disc-aln", "dax", "disc-gran", "disc-max", "disc-zero", "fsavail", "fsroots", "fssize", "fstype",
-    "fsused", "fsuse%", "fsver", "group", "hctl", "hotplug", "kname", "label", "log-sec", "maj:min", "min-io", "mode",
-    "model", "name", "opt-io", "owner", "partflags", "partlabel", "parttype", "parttypename", "partuuid", "path",
-    "phy-sec", "pkname", "pttype", "ptuuid", "ra", "rand", "rev", "rm", "ro", "rota", "rq-size", "sched", "serial",
-    "size", "start", "state", "subsystems", "mountpoint", "mountpoints", "tran", "type", "uuid", "vendor", "wsame", "wwn",
-    "zoned", "zone-sz", "zone-wgran", "zone-app", "zone-nr", "zone-omax", "zone-amax",
+    "alignment",
+    "disc-aln",
+    "dax",
+    "disc-gran",
+    "disc-max",
+    "disc-zero",
+    "fsavail",
+    "fsroots",
+    "fssize",
+    "fstype",
+    "fsused",
+    "fsuse%",
+    "fsver",
+    "group",
+    "hctl",
+    "hotplug",
+    "kname",
+    "label",
+    "log-sec",
+    "maj:min",
+    "min-io",
+    "mode",
+    "model",
+    "name",
+    "opt-io",
+    "owner",
+    "partflags",
+    "partlabel",
+    "parttype",
+    "parttypename",
+    "partuuid",
+    "path",
+    "phy-sec",
+    "pkname",
+    "pttype",
+    "ptuuid",
+    "ra",
+    "rand",
+    "rev",
+    "rm",
+    "ro",
+    "rota",
+    "rq-size",
+    "sched",
+    "serial",
+    "size",
+    "start",
+    "state",
+    "subsystems",
+    "mountpoint",
+    "mountpoints",
+    "tran",
+    "type",
+    "uuid",
+    "vendor",
+    "wsame",
+    "wwn",
+    "zoned",
+    "zone-sz",
+    "zone-wgran",
+    "zone-app",
+    "zone-nr",
+    "zone-omax",
+    "zone-amax",
 ];
 
 const DEFAULT: &[&str] = &["name", "maj:min", "rm", "size", "ro", "type", "mountpoints"];
 
 pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
-    let mut options = Options { columns: DEFAULT.to_vec(), nodeps: false, device: None };
+    let mut options = Options {
+        columns: DEFAULT.to_vec(),
+        nodeps: false,
+        device: None,
+    };
     let (mut json, mut bytes) = (false, false);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -80,8 +142,15 @@ fn print(server: &Server, options: &Options<'_>) -> Reply {
     let mut text = String::from("{\n   \"blockdevices\": [\n");
     if roots.is_empty() {
         text.push_str("\n   ]\n}\n");
-        let stderr = options.device.map(|path| format!("lsblk: {path}: not a block device\n")).unwrap_or_default();
-        return Reply { stdout: text, code: if stderr.is_empty() { 0 } else { 32 }, stderr };
+        let stderr = options
+            .device
+            .map(|path| format!("lsblk: {path}: not a block device\n"))
+            .unwrap_or_default();
+        return Reply {
+            stdout: text,
+            code: if stderr.is_empty() { 0 } else { 32 },
+            stderr,
+        };
     }
     list(&mut text, &roots, options, 6);
     text.push_str("\n   ]\n}\n");
@@ -91,7 +160,12 @@ fn print(server: &Server, options: &Options<'_>) -> Reply {
 fn list(text: &mut String, devices: &[&Device], options: &Options<'_>, indent: usize) {
     let pad = " ".repeat(indent);
     for (position, device) in devices.iter().enumerate() {
-        let _ = if position == 0 { writeln!(text, "{pad}{{") } else { writeln!(text, ",{{") };
+        let open = if position == 0 {
+            format!("{pad}{{\n")
+        } else {
+            ",{\n".to_owned()
+        };
+        text.push_str(&open);
         let lines: Vec<String> = options
             .columns
             .iter()
@@ -99,11 +173,11 @@ fn list(text: &mut String, devices: &[&Device], options: &Options<'_>, indent: u
             .collect();
         text.push_str(&lines.join(",\n"));
         if !options.nodeps && !device.children.is_empty() {
-            let _ = write!(text, ",\n{pad}   \"children\": [\n");
+            write!(text, ",\n{pad}   \"children\": [\n").ok();
             list(text, &device.children.iter().collect::<Vec<_>>(), options, indent + 6);
-            let _ = write!(text, "\n{pad}   ]");
+            write!(text, "\n{pad}   ]").ok();
         }
-        let _ = write!(text, "\n{pad}}}");
+        write!(text, "\n{pad}}}").ok();
     }
 }
 
@@ -180,7 +254,11 @@ fn whole(server: &Server, disk: &DiskSpec, major: u32, minor: u32) -> Device {
 
 fn partition(server: &Server, disk: &DiskSpec, part: &PartitionSpec, start: u64, maj_min: String) -> Device {
     let name = disks::partition_name(disk, part.number);
-    let children = part.volumes.iter().map(|volume| mapped(server, disk, &name, volume)).collect();
+    let children = part
+        .volumes
+        .iter()
+        .map(|volume| mapped(server, disk, &name, volume))
+        .collect();
     Device {
         path: format!("/dev/{name}"),
         kname: name.clone(),
@@ -227,7 +305,13 @@ fn mapped(server: &Server, disk: &DiskSpec, parent: &str, volume: &VolumeSpec) -
 }
 
 fn find<'a>(devices: &'a [Device], path: &str) -> Option<&'a Device> {
-    devices.iter().find_map(|device| if device.path == path { Some(device) } else { find(&device.children, path) })
+    devices.iter().find_map(|device| {
+        if device.path == path {
+            Some(device)
+        } else {
+            find(&device.children, path)
+        }
+    })
 }
 
 fn text(value: Option<&str>) -> String {
@@ -247,7 +331,9 @@ fn value(device: &Device, column: &str, indent: usize) -> String {
         "path" => text(Some(&device.path)),
         "type" => text(Some(device.kind)),
         "size" => device.size.to_string(),
-        "start" => device.start.map_or_else(|| "null".to_owned(), |start| start.to_string()),
+        "start" => device
+            .start
+            .map_or_else(|| "null".to_owned(), |start| start.to_string()),
         "pkname" => text(device.parent.as_deref()),
         "fstype" => text(device.fstype.as_deref()),
         "label" => text(device.label.as_deref()),

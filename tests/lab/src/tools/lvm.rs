@@ -19,7 +19,15 @@ pub(super) fn reply(server: &Server, tool: &str, args: &[&str]) -> Option<(u64, 
     };
     let defaults: Vec<&str> = match kind {
         "pv" => vec!["pv_name", "vg_name", "pv_fmt", "pv_attr", "pv_size", "pv_free"],
-        "vg" => vec!["vg_name", "pv_count", "lv_count", "snap_count", "vg_attr", "vg_size", "vg_free"],
+        "vg" => vec![
+            "vg_name",
+            "pv_count",
+            "lv_count",
+            "snap_count",
+            "vg_attr",
+            "vg_size",
+            "vg_free",
+        ],
         _ => vec!["lv_name", "vg_name", "lv_attr", "lv_size"],
     };
     let wanted = columns.unwrap_or(defaults);
@@ -32,7 +40,11 @@ pub(super) fn reply(server: &Server, tool: &str, args: &[&str]) -> Option<(u64, 
         }
         lines.push(format!("                  {{{}}}", fields.join(", ")));
     }
-    let body = if lines.is_empty() { String::new() } else { format!("{}\n", lines.join(",\n")) };
+    let body = if lines.is_empty() {
+        String::new()
+    } else {
+        format!("{}\n", lines.join(",\n"))
+    };
     let text = format!(
         "  {{\n      \"report\": [\n          {{\n              \"{kind}\": [\n{body}              ]\n          }}\n      ]\n  }}\n"
     );
@@ -48,7 +60,7 @@ fn columns<'a>(args: &[&'a str]) -> Option<Option<Vec<&'a str>>> {
             "--reportformat" | "--units" => {
                 args.next()?;
             }
-            "--reportformat=json" | "--units=b" | "--nosuffix" | "--noheadings" => {}
+            "--reportformat=json" | "--units=b" | "--nosuffix" | "--noheadings" | "--readonly" => {}
             _ => return None,
         }
     }
@@ -64,7 +76,13 @@ fn physical(server: &Server) -> Vec<Row> {
             let used: u64 = part.volumes.iter().map(|volume| volume.size).sum();
             rows.push(vec![
                 ("pv_name", format!("/dev/{}", disks::partition_name(disk, part.number))),
-                ("vg_name", part.volumes.first().map(|volume| volume.group.clone()).unwrap_or_default()),
+                (
+                    "vg_name",
+                    part.volumes
+                        .first()
+                        .map(|volume| volume.group.clone())
+                        .unwrap_or_default(),
+                ),
                 ("pv_fmt", "lvm2".to_owned()),
                 ("pv_attr", "a--".to_owned()),
                 ("pv_size", format!("{}B", part.size)),
@@ -77,12 +95,22 @@ fn physical(server: &Server) -> Vec<Row> {
 }
 
 fn groups(server: &Server) -> Vec<Row> {
-    let parts = server.disks.iter().flat_map(|disk| &disk.partitions).filter(|part| !part.volumes.is_empty());
+    let parts = server
+        .disks
+        .iter()
+        .flat_map(|disk| &disk.partitions)
+        .filter(|part| !part.volumes.is_empty());
     parts
         .map(|part| {
             let used: u64 = part.volumes.iter().map(|volume| volume.size).sum();
             vec![
-                ("vg_name", part.volumes.first().map(|volume| volume.group.clone()).unwrap_or_default()),
+                (
+                    "vg_name",
+                    part.volumes
+                        .first()
+                        .map(|volume| volume.group.clone())
+                        .unwrap_or_default(),
+                ),
                 ("pv_count", "1".to_owned()),
                 ("lv_count", part.volumes.len().to_string()),
                 ("snap_count", "0".to_owned()),
@@ -95,16 +123,24 @@ fn groups(server: &Server) -> Vec<Row> {
 }
 
 fn logical(server: &Server) -> Vec<Row> {
-    let volumes = server.disks.iter().flat_map(|disk| &disk.partitions).flat_map(|part| &part.volumes);
-    volumes
-        .map(|volume| {
-            vec![
-                ("lv_name", volume.name.clone()),
-                ("vg_name", volume.group.clone()),
-                ("lv_attr", "-wi-ao----".to_owned()),
-                ("lv_size", format!("{}B", volume.size)),
-                ("lv_path", format!("/dev/{}/{}", volume.group, volume.name)),
-            ]
-        })
-        .collect()
+    let mut rows = Vec::new();
+    for disk in &server.disks {
+        for part in &disk.partitions {
+            for volume in &part.volumes {
+                rows.push(vec![
+                    ("lv_name", volume.name.clone()),
+                    ("vg_name", volume.group.clone()),
+                    ("lv_attr", "-wi-ao----".to_owned()),
+                    ("lv_size", format!("{}B", volume.size)),
+                    ("lv_path", format!("/dev/{}/{}", volume.group, volume.name)),
+                    ("lv_tags", String::new()),
+                    (
+                        "devices",
+                        format!("/dev/{}(0)", disks::partition_name(disk, part.number)),
+                    ),
+                ]);
+            }
+        }
+    }
+    rows
 }

@@ -86,7 +86,8 @@ impl Call {
 
     /// Looks at the calling server.
     pub(crate) fn server<T>(&self, look: impl FnOnce(&Server, &State) -> T) -> Option<T> {
-        self.world.with(|state| state.get(self.node).map(|server| look(server, state)))
+        self.world
+            .with(|state| state.get(self.node).map(|server| look(server, state)))
     }
 
     /// Prints a reply after the time that it costs.
@@ -108,30 +109,57 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn ok(stdout: impl Into<String>) -> Self {
-        Self { stdout: stdout.into(), ..Self::default() }
+        Self {
+            stdout: stdout.into(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn fail(code: i32, stderr: impl Into<String>) -> Self {
-        Self { stderr: stderr.into(), code, ..Self::default() }
+        Self {
+            stderr: stderr.into(),
+            code,
+            ..Self::default()
+        }
     }
 }
 
 /// Runs one call to its end.
-pub(crate) async fn run(world: &Arc<World>, stream: UnixStream, node: String, tool: String, argv: Vec<String>, cwd: String) {
+pub(crate) async fn run(
+    world: &Arc<World>,
+    stream: UnixStream,
+    node: String,
+    tool: String,
+    argv: Vec<String>,
+    cwd: String,
+) {
     let io = Io::open(stream, world.pace);
     let mut words = vec![tool.clone()];
     words.extend(argv.iter().cloned());
     let found = world.with(|state| {
         let index = state.find(&node)?;
         state.note_tool(index, What::ToolCalled, words.clone(), None, "");
-        Some((index, state.servers.get_mut(index).and_then(|s| script::take(&mut s.misbehaviour, &tool, &argv))))
+        Some((
+            index,
+            state
+                .servers
+                .get_mut(index)
+                .and_then(|s| script::take(&mut s.misbehaviour, &tool, &argv)),
+        ))
     });
     let Some((index, script)) = found else {
-        let _ = io.err(&format!("quorate-lab: there is no server {node}\n")).await;
+        io.err(&format!("quorate-lab: there is no server {node}\n")).await.ok();
         io.exit(UNKNOWN).await;
         return;
     };
-    let call = Call { world: Arc::clone(world), node: index, tool, argv, cwd, io };
+    let call = Call {
+        world: Arc::clone(world),
+        node: index,
+        tool,
+        argv,
+        cwd,
+        io,
+    };
     let ended = match script {
         Some(script) => misbehave(&call, script).await,
         None => dispatch(&call).await,
@@ -211,7 +239,12 @@ pub(crate) async fn unknown(call: &Call) -> Result<i32, Stop> {
     let mut words = vec![call.tool.clone()];
     words.extend(call.argv.iter().cloned());
     let line = words.join(" ");
-    call.world.with(|state| state.note_tool(call.node, What::UnknownInvocation, words, Some(UNKNOWN), ""));
-    call.io.err(&format!("quorate-lab: the world does not know this invocation: {line}\n")).await?;
+    call.world
+        .with(|state| state.note_tool(call.node, What::UnknownInvocation, words, Some(UNKNOWN), ""));
+    call.io
+        .err(&format!(
+            "quorate-lab: the world does not know this invocation: {line}\n"
+        ))
+        .await?;
     Ok(UNKNOWN)
 }

@@ -14,7 +14,11 @@ pub(crate) fn parse(args: &[&str], known: &[&str]) -> Result<Parsed, String> {
     let mut parsed = Parsed::default();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
-        let Some(name) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|name| !name.is_empty()) else {
+        let Some(name) = arg
+            .strip_prefix("--")
+            .or_else(|| arg.strip_prefix('-'))
+            .filter(|name| !name.is_empty())
+        else {
             parsed.words.push((*arg).to_owned());
             continue;
         };

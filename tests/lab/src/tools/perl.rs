@@ -26,7 +26,11 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
 /// PVE replaces a key that seems to come from the future, whatever the reason.
 async fn ticket(call: &Call) -> Result<i32, Stop> {
     let Some((now, made, running)) = call.server(|server, _| {
-        (server.now().as_second(), server.pmxcfs.replica.keys.current.made, server.pmxcfs.running)
+        (
+            server.now().as_second(),
+            server.pmxcfs.replica.keys.current.made,
+            server.pmxcfs.running,
+        )
     }) else {
         return Ok(255);
     };
@@ -35,7 +39,11 @@ async fn ticket(call: &Call) -> Result<i32, Stop> {
         return Ok(111);
     }
     if made > now + 300 {
-        call.io.err(&format!("auth key pair generated in the future (key {made} > host {now}), rotating..\n")).await?;
+        call.io
+            .err(&format!(
+                "auth key pair generated in the future (key {made} > host {now}), rotating..\n"
+            ))
+            .await?;
         let secret = random();
         let rotated = call.world.with(|state| {
             let rotated = state.write(call.node, |replica| replica.keys.rotate(secret, now));
@@ -51,7 +59,9 @@ async fn ticket(call: &Call) -> Result<i32, Stop> {
     }
     let ticket = call.world.with(|state| {
         state.note(Some(call.node), What::TicketMade, "");
-        state.get(call.node).map(|server| server.pmxcfs.replica.keys.ticket(now))
+        state
+            .get(call.node)
+            .map(|server| server.pmxcfs.replica.keys.ticket(now))
     });
     call.io.out(&ticket.unwrap_or_default()).await?;
     Ok(0)

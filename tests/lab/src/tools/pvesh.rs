@@ -44,7 +44,9 @@ enum Got {
 }
 
 async fn get(call: &Call, args: &[&str]) -> Result<i32, Stop> {
-    let Some((path, rest)) = args.split_first() else { return unknown(call).await };
+    let Some((path, rest)) = args.split_first() else {
+        return unknown(call).await;
+    };
     let Ok(parsed) = options::parse(rest, &["output-format", "node", "limit", "source", "typefilter"]) else {
         return unknown(call).await;
     };
@@ -52,7 +54,10 @@ async fn get(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     if !matches!(parsed.option("output-format"), Some("json")) {
         return unknown(call).await;
     }
-    match call.server(|server, state| look(server, state, path, &parsed)).unwrap_or(Got::Unknown) {
+    match call
+        .server(|server, state| look(server, state, path, &parsed))
+        .unwrap_or(Got::Unknown)
+    {
         Got::Json(value) => call.reply(40, Reply::ok(format!("{value}\n"))).await,
         Got::Remote(value) => {
             call.io.pause(ELSEWHERE).await?;
@@ -69,10 +74,13 @@ fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) ->
         ["version"] => Got::Json(pveversion::json(server)),
         ["cluster", "status"] => Got::Json(cluster_status(server)),
         ["cluster", "config", "apiversion"] => Got::Json(json!(1)),
-        ["cluster", "config", "join"] => join_information(server, state, parsed.option("node")),
+        ["cluster", "config", "join"] => join_information(server, parsed.option("node")),
         ["cluster", "config", "nodes"] => {
             let conf = server.pmxcfs.replica.conf.as_ref();
-            Got::Json(Value::Array(conf.map(|conf| shuffled(server, conf.nodes.iter().map(config_node))).unwrap_or_default()))
+            Got::Json(Value::Array(
+                conf.map(|conf| shuffled(server, conf.nodes.iter().map(config_node)))
+                    .unwrap_or_default(),
+            ))
         }
         ["cluster", "config", "totem"] => {
             Got::Json(server.pmxcfs.replica.conf.as_ref().map_or_else(|| json!({}), totem))
@@ -87,7 +95,11 @@ fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) ->
                 Ok(None) => return Got::Unknown,
                 Err(reply) => return Got::Refused(reply),
             };
-            if other.index == server.index { Got::Json(value) } else { Got::Remote(value) }
+            if other.index == server.index {
+                Got::Json(value)
+            } else {
+                Got::Remote(value)
+            }
         }
         _ => Got::Refused(Reply::fail(2, format!("No '{}' handler defined for '{path}'\n", "get"))),
     }
@@ -122,7 +134,11 @@ fn on_node(server: &Server, rest: &[&str]) -> Result<Option<Value>, Reply> {
 }
 
 fn find_task<'a>(server: &'a Server, upid: &str) -> Result<&'a tasks::Task, Reply> {
-    let reason = if upid.split(':').count() == 9 { "no such task" } else { "unable to parse worker upid" };
+    let reason = if upid.split(':').count() == 9 {
+        "no such task"
+    } else {
+        "unable to parse worker upid"
+    };
     server
         .tasks
         .get(upid)
@@ -203,7 +219,10 @@ fn cluster_status(server: &Server) -> Value {
         "id": "cluster", "name": view.cluster_name, "nodes": view.nodes.len(), "quorate": u8::from(view.quorate),
         "type": "cluster", "version": view.version,
     })];
-    list.extend(shuffled(server, view.nodes.iter().map(|n| node(&n.name, n.id, n.online, ip(&n.name)))));
+    list.extend(shuffled(
+        server,
+        view.nodes.iter().map(|n| node(&n.name, n.id, n.online, ip(&n.name))),
+    ));
     Value::Array(list)
 }
 
@@ -228,8 +247,11 @@ fn base_node(node: &ConfNode) -> Value {
 }
 
 fn totem(conf: &Conf) -> Value {
-    let interfaces: Map<String, Value> =
-        conf.links.iter().map(|link| (link.to_string(), json!({"linknumber": link.to_string()}))).collect();
+    let interfaces: Map<String, Value> = conf
+        .links
+        .iter()
+        .map(|link| (link.to_string(), json!({"linknumber": link.to_string()})))
+        .collect();
     let mut map = json!({
         "cluster_name": conf.cluster_name, "config_version": conf.version.to_string(), "interface": interfaces,
         "ip_version": "ipv4-6", "link_mode": "passive", "secauth": "on", "version": "2",
@@ -240,7 +262,7 @@ fn totem(conf: &Conf) -> Value {
     map
 }
 
-fn join_information(server: &Server, state: &State, preferred: Option<&str>) -> Got {
+fn join_information(server: &Server, preferred: Option<&str>) -> Got {
     let Some(conf) = &server.pmxcfs.replica.conf else {
         return Got::Refused(Reply::fail(
             2,
@@ -260,15 +282,21 @@ fn join_information(server: &Server, state: &State, preferred: Option<&str>) -> 
         }
         // A node that has no certificate yet makes the whole call fail.
         let Some(certificate) = server.pmxcfs.replica.certificates.get(&node.name) else {
-            let text = format!("unable to get fingerprint of '/etc/pve/nodes/{}/pve-ssl.pem'\n", node.name);
+            let text = format!(
+                "unable to get fingerprint of '/etc/pve/nodes/{}/pve-ssl.pem'\n",
+                node.name
+            );
             return Got::Refused(Reply::fail(2, text));
         };
         map.insert("pve_fp".to_owned(), json!(certificate.fingerprint));
         list.push(value);
     }
-    let _ = state;
     // PVE prints a SHA-1; only its change means something.
-    let digest: String = Sha256::digest(conf.render()).iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = Sha256::digest(conf.render())
+        .iter()
+        .take(20)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Got::Json(json!({
         "config_digest": digest, "nodelist": shuffled(server, list.into_iter()), "preferred_node": preferred,
         "totem": totem(conf),
@@ -291,19 +319,40 @@ fn nodes(server: &Server) -> Vec<Value> {
 }
 
 async fn join(call: &Call, args: &[&str]) -> Result<i32, Stop> {
-    let mut known = vec!["hostname", "password", "fingerprint", "nodeid", "votes", "force", "output-format"];
+    let mut known = vec![
+        "hostname",
+        "password",
+        "fingerprint",
+        "nodeid",
+        "votes",
+        "force",
+        "output-format",
+    ];
     known.extend(LINKS);
-    let Ok(parsed) = options::parse(args, &known) else { return unknown(call).await };
-    let missing: Vec<&str> =
-        ["fingerprint", "hostname", "password"].into_iter().filter(|name| parsed.option(name).is_none()).collect();
+    let Ok(parsed) = options::parse(args, &known) else {
+        return unknown(call).await;
+    };
+    let missing: Vec<&str> = ["fingerprint", "hostname", "password"]
+        .into_iter()
+        .filter(|name| parsed.option(name).is_none())
+        .collect();
     if !missing.is_empty() {
-        let lines: String =
-            missing.iter().map(|name| format!("{name}: property is missing and it is not optional\n")).collect();
-        return call.reply(0, Reply::fail(2, format!("400 Parameter verification failed.\n{lines}{JOIN_USAGE}"))).await;
+        let lines: String = missing
+            .iter()
+            .map(|name| format!("{name}: property is missing and it is not optional\n"))
+            .collect();
+        return call
+            .reply(
+                0,
+                Reply::fail(2, format!("400 Parameter verification failed.\n{lines}{JOIN_USAGE}")),
+            )
+            .await;
     }
     let password = parsed.option("password").unwrap_or_default();
     if password.len() > 128 {
-        let text = format!("400 Parameter verification failed.\npassword: value may only be 128 characters long\n{JOIN_USAGE}");
+        let text = format!(
+            "400 Parameter verification failed.\npassword: value may only be 128 characters long\n{JOIN_USAGE}"
+        );
         return call.reply(0, Reply::fail(2, text)).await;
     }
     let worker = Worker::start(call, "clusterjoin", "");
@@ -318,7 +367,11 @@ async fn join(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let result = join.run(&worker, &Secret(password.to_owned())).await;
     let upid = worker.upid.clone();
     let code = worker.end(result).await?;
-    let line = if parsed.option("output-format") == Some("json") { format!("\"{upid}\"\n") } else { format!("{upid}\n") };
+    let line = if parsed.option("output-format") == Some("json") {
+        format!("\"{upid}\"\n")
+    } else {
+        format!("{upid}\n")
+    };
     call.io.out(&line).await?;
     Ok(code)
 }

@@ -12,7 +12,10 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     let version = &server.spec.pve_version;
     let kernel = proc::kernel(server);
     match args {
-        [] => Some((950, Reply::ok(format!("pve-manager/{version}/{REPOID} (running kernel: {kernel})\n")))),
+        [] => Some((
+            950,
+            Reply::ok(format!("pve-manager/{version}/{REPOID} (running kernel: {kernel})\n")),
+        )),
         ["-v" | "--verbose"] => {
             let major = server.spec.major();
             let packages = if major >= 9 { TRIXIE } else { BOOKWORM };

@@ -15,18 +15,59 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     if args.contains(&"--scan") {
         return Some((200, Reply::ok(text(scan(server, args)))));
     }
-    let known = ["-j", "--json", "--json=c", "-jc", "-a", "--all", "-x", "--xall", "-i", "-H", "-A"];
-    let device = match args.iter().filter(|arg| !known.contains(arg)).collect::<Vec<_>>().as_slice() {
+    // Told to leave sleeping disks alone: none sleeps here.
+    let args_without = without(args, "-n");
+    let known = [
+        "-j", "--json", "--json=c", "-jc", "-a", "--all", "-x", "--xall", "-i", "-H", "-A",
+    ];
+    let device = match args_without
+        .iter()
+        .filter(|arg| !known.contains(arg))
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         [device] if device.starts_with("/dev/") => **device,
         _ => return None,
     };
     let name = device.trim_start_matches("/dev/");
-    let disk = server.disks.iter().find(|disk| disk.name == name || (disk.name.starts_with(name) && name.starts_with("nvme")));
+    let disk = server
+        .disks
+        .iter()
+        .find(|disk| disk.name == name || (disk.name.starts_with(name) && name.starts_with("nvme")));
     let (value, code) = match disk {
-        None => (head(server, args, 1, Some(&format!("{device}: Unable to detect device type"))), 1),
+        None => (
+            head(
+                server,
+                args,
+                1,
+                Some(&format!("{device}: Unable to detect device type")),
+            ),
+            1,
+        ),
         Some(disk) => report(server, args, device, disk),
     };
-    Some((200, Reply { stdout: text(value), stderr: String::new(), code }))
+    Some((
+        200,
+        Reply {
+            stdout: text(value),
+            stderr: String::new(),
+            code,
+        },
+    ))
+}
+
+/// The arguments without an option and its value.
+fn without<'a>(args: &[&'a str], option: &str) -> Vec<&'a str> {
+    let mut rest = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if *arg == option {
+            args.next();
+        } else {
+            rest.push(*arg);
+        }
+    }
+    rest
 }
 
 fn text(value: Value) -> String {
@@ -53,7 +94,11 @@ fn head(server: &Server, args: &[&str], code: i32, message: Option<&str>) -> Val
 
 fn scan(server: &Server, args: &[&str]) -> Value {
     let mut value = head(server, args, 0, None);
-    let devices: Vec<Value> = server.disks.iter().map(|disk| device(&format!("/dev/{}", disk.name), disk)).collect();
+    let devices: Vec<Value> = server
+        .disks
+        .iter()
+        .map(|disk| device(&format!("/dev/{}", disk.name), disk))
+        .collect();
     if let Some(map) = value.as_object_mut() {
         map.insert("devices".to_owned(), Value::Array(devices));
     }
@@ -70,20 +115,34 @@ fn device(path: &str, disk: &DiskSpec) -> Value {
 }
 
 fn report(server: &Server, args: &[&str], path: &str, disk: &DiskSpec) -> (Value, i32) {
-    let SmartSpec::Answers { passed, used_percent, hours, temperature } = disk.smart else {
+    let SmartSpec::Answers {
+        passed,
+        used_percent,
+        hours,
+        temperature,
+    } = disk.smart
+    else {
         // A RAID volume: the controller answers, not a drive.
         let mut value = head(server, args, 4, None);
         if let Some(map) = value.as_object_mut() {
             map.insert("device".to_owned(), device(path, disk));
-            map.insert("scsi_vendor".to_owned(), json!(disk.vendor.as_deref().unwrap_or_default().trim()));
+            map.insert(
+                "scsi_vendor".to_owned(),
+                json!(disk.vendor.as_deref().unwrap_or_default().trim()),
+            );
             map.insert("scsi_product".to_owned(), json!(disk.model));
-            map.insert("user_capacity".to_owned(), json!({"blocks": disk.size / 512, "bytes": disk.size}));
+            map.insert(
+                "user_capacity".to_owned(),
+                json!({"blocks": disk.size / 512, "bytes": disk.size}),
+            );
         }
         return (value, 4);
     };
     let code = if passed { 0 } else { 8 };
     let mut value = head(server, args, code, None);
-    let Some(map) = value.as_object_mut() else { return (value, code) };
+    let Some(map) = value.as_object_mut() else {
+        return (value, code);
+    };
     let mut put = |key: &str, value: Value| {
         map.insert(key.to_owned(), value);
     };
@@ -99,7 +158,10 @@ fn report(server: &Server, args: &[&str], path: &str, disk: &DiskSpec) -> (Value
     put("power_cycle_count", json!(27));
     put("power_on_time", json!({"hours": hours}));
     if disk.transport.as_deref() == Some("nvme") {
-        put("nvme_smart_health_information_log", nvme_log(passed, used_percent, hours, temperature));
+        put(
+            "nvme_smart_health_information_log",
+            nvme_log(passed, used_percent, hours, temperature),
+        );
     } else {
         put("physical_block_size", json!(disk.physical_sector));
         put("rotation_rate", json!(if disk.rotational { 7200 } else { 0 }));
@@ -130,9 +192,19 @@ fn ata_attributes(disk: &DiskSpec, used: u8, hours: u32) -> Value {
         attribute(12, "Power_Cycle_Count", 99, 0, 27),
     ];
     if !disk.rotational {
-        table.push(attribute(177, "Wear_Leveling_Count", 100_u32.saturating_sub(u32::from(used)), 5, 41));
+        table.push(attribute(
+            177,
+            "Wear_Leveling_Count",
+            100_u32.saturating_sub(u32::from(used)),
+            5,
+            41,
+        ));
     }
-    let map: Map<String, Value> =
-        [("revision".to_owned(), json!(1)), ("table".to_owned(), Value::Array(table))].into_iter().collect();
+    let map: Map<String, Value> = [
+        ("revision".to_owned(), json!(1)),
+        ("table".to_owned(), Value::Array(table)),
+    ]
+    .into_iter()
+    .collect();
     Value::Object(map)
 }

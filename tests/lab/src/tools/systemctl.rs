@@ -1,7 +1,5 @@
 //! `systemctl`: questions about units.
 
-use std::fmt::Write as _;
-
 use super::Reply;
 use crate::world::server::Server;
 use crate::world::state::State;
@@ -13,13 +11,25 @@ pub(super) fn reply(server: &Server, _state: &State, args: &[&str]) -> Option<(u
         ["is-active", units @ ..] if plain(units) => {
             let words: Vec<&str> = units.iter().map(|unit| unit_of(server, unit).active).collect();
             let code = if words.contains(&"active") { 0 } else { 3 };
-            Reply { stdout: words.iter().map(|word| format!("{word}\n")).collect(), stderr: String::new(), code }
+            Reply {
+                stdout: words.iter().map(|word| format!("{word}\n")).collect(),
+                stderr: String::new(),
+                code,
+            }
         }
         ["is-enabled", unit] if plain(&[unit]) => match unit_of(server, unit) {
-            Unit { load: "not-found", .. } => {
-                Reply::fail(1, format!("Failed to get unit file state for {}: No such file or directory\n", full(unit)))
-            }
-            unit => Reply { stdout: format!("{}\n", unit.file), stderr: String::new(), code: i32::from(unit.file != "enabled") },
+            Unit { load: "not-found", .. } => Reply::fail(
+                1,
+                format!(
+                    "Failed to get unit file state for {}: No such file or directory\n",
+                    full(unit)
+                ),
+            ),
+            unit => Reply {
+                stdout: format!("{}\n", unit.file),
+                stderr: String::new(),
+                code: i32::from(unit.file != "enabled"),
+            },
         },
         ["show", rest @ ..] => show(server, rest)?,
         _ => return None,
@@ -32,7 +42,11 @@ fn plain(units: &[&str]) -> bool {
 }
 
 fn full(unit: &str) -> String {
-    if unit.contains('.') { unit.to_owned() } else { format!("{unit}.service") }
+    if unit.contains('.') {
+        unit.to_owned()
+    } else {
+        format!("{unit}.service")
+    }
 }
 
 fn show(server: &Server, args: &[&str]) -> Option<Reply> {
@@ -63,7 +77,12 @@ fn show(server: &Server, args: &[&str]) -> Option<Reply> {
             // Always in systemd's own order, whatever the order asked in.
             for (key, value) in unit.properties(&full(name)) {
                 if properties.contains(&key) {
-                    let _ = if value_only { writeln!(block, "{value}") } else { writeln!(block, "{key}={value}") };
+                    let line = if value_only {
+                        format!("{value}\n")
+                    } else {
+                        format!("{key}={value}\n")
+                    };
+                    block.push_str(&line);
                 }
             }
             block
@@ -84,7 +103,15 @@ struct Unit {
 impl Unit {
     fn properties(&self, id: &str) -> Vec<(&'static str, String)> {
         vec![
-            ("Result", if self.active == "failed" { "exit-code" } else { "success" }.to_owned()),
+            (
+                "Result",
+                if self.active == "failed" {
+                    "exit-code"
+                } else {
+                    "success"
+                }
+                .to_owned(),
+            ),
             ("MainPID", self.pid.to_string()),
             ("Id", id.to_owned()),
             ("LoadState", self.load.to_owned()),
@@ -96,11 +123,32 @@ impl Unit {
 }
 
 fn unit_of(server: &Server, name: &str) -> Unit {
-    let running = |pid| Unit { load: "loaded", active: "active", sub: "running", file: "enabled", pid };
-    let stopped = Unit { load: "loaded", active: "inactive", sub: "dead", file: "enabled", pid: 0 };
-    let failed = Unit { load: "loaded", active: "failed", sub: "failed", file: "enabled", pid: 0 };
+    let running = |pid| Unit {
+        load: "loaded",
+        active: "active",
+        sub: "running",
+        file: "enabled",
+        pid,
+    };
+    let stopped = Unit {
+        load: "loaded",
+        active: "inactive",
+        sub: "dead",
+        file: "enabled",
+        pid: 0,
+    };
+    let failed = Unit {
+        load: "loaded",
+        active: "failed",
+        sub: "failed",
+        file: "enabled",
+        pid: 0,
+    };
     match name.trim_end_matches(".service") {
-        "corosync" => server.corosync.as_ref().map_or(stopped, |corosync| running(corosync.pid)),
+        "corosync" => server
+            .corosync
+            .as_ref()
+            .map_or(stopped, |corosync| running(corosync.pid)),
         "pve-cluster" if server.pmxcfs.running => running(server.pmxcfs.pid),
         "pve-cluster" => failed,
         "pveproxy" if server.pveproxy_down => stopped,
@@ -116,6 +164,12 @@ fn unit_of(server: &Server, name: &str) -> Unit {
         "ssh" | "sshd" => running(650),
         "smartmontools" | "smartd" => running(560),
         "zfs-zed" => running(570),
-        _ => Unit { load: "not-found", active: "inactive", sub: "dead", file: "", pid: 0 },
+        _ => Unit {
+            load: "not-found",
+            active: "inactive",
+            sub: "dead",
+            file: "",
+            pid: 0,
+        },
     }
 }

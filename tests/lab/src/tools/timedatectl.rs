@@ -26,7 +26,13 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     let text: String = properties
         .iter()
         .filter(|(name, _)| wanted.is_empty() || wanted.contains(name))
-        .map(|(name, value)| if value_only { format!("{value}\n") } else { format!("{name}={value}\n") })
+        .map(|(name, value)| {
+            if value_only {
+                format!("{value}\n")
+            } else {
+                format!("{name}={value}\n")
+            }
+        })
         .collect();
     Some((45, Reply::ok(text)))
 }

@@ -37,12 +37,17 @@ pub(crate) struct Worker<'a> {
 impl<'a> Worker<'a> {
     pub(crate) fn start(call: &'a Call, kind: &'static str, id: &str) -> Self {
         let upid = call.world.with(|state| {
-            let Some(server) = state.servers.get_mut(call.node) else { return String::new() };
+            let Some(server) = state.servers.get_mut(call.node) else {
+                return String::new();
+            };
             let (name, now, booted, pid) = (server.spec.name.clone(), server.now(), server.booted, server.pid());
-            let upid = server.tasks.start(&name, pid, booted, now, kind, id).unwrap_or_else(|error| {
-                complain(&format!("{name}: can't write the task list: {error}"));
-                String::new()
-            });
+            let upid = server
+                .tasks
+                .start(&name, pid, booted, now, kind, id)
+                .unwrap_or_else(|error| {
+                    complain(&format!("{name}: can't write the task list: {error}"));
+                    String::new()
+                });
             server.log("pvecm", pid, format!("<root@pam> starting task {upid}"));
             state.note(Some(call.node), What::TaskStarted, upid.clone());
             upid
@@ -76,7 +81,9 @@ impl<'a> Worker<'a> {
         };
         let line = status.trim_end().replace('\n', " ");
         self.call.world.with(|state| {
-            let Some(server) = state.servers.get_mut(self.call.node) else { return };
+            let Some(server) = state.servers.get_mut(self.call.node) else {
+                return;
+            };
             if stop.is_some() {
                 server.tasks.vanish(&self.upid);
                 state.note(Some(self.call.node), What::TaskEnded, format!("{} died", self.upid));

@@ -18,7 +18,10 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn new(speed: f64) -> Self {
         let speed = if speed.is_finite() && speed > 0.0 { speed } else { 1.0 };
-        Self { began: Instant::now(), speed }
+        Self {
+            began: Instant::now(),
+            speed,
+        }
     }
 
     pub(crate) fn now(&self) -> SimTime {

@@ -19,23 +19,25 @@ pub(crate) fn obey(world: &World, request: Request) -> Answer {
             world.stop.send_replace(true);
             Ok(())
         }
-        Request::Cut { node, link, unplug } => {
-            on(world, &node, |state, index| {
-                for network in networks(link)? {
-                    let Some(server) = state.servers.get_mut(index) else { continue };
-                    if unplug {
-                        server.unplugged.insert(network);
-                    } else {
-                        server.dropped.insert(network);
-                    }
-                    state.note(Some(index), What::Cut, network.port());
+        Request::Cut { node, link, unplug } => on(world, &node, |state, index| {
+            for network in networks(link)? {
+                let Some(server) = state.servers.get_mut(index) else {
+                    continue;
+                };
+                if unplug {
+                    server.unplugged.insert(network);
+                } else {
+                    server.dropped.insert(network);
                 }
-                Ok(())
-            })
-        }
+                state.note(Some(index), What::Cut, network.port());
+            }
+            Ok(())
+        }),
         Request::Heal { node, link } => on(world, &node, |state, index| {
             for network in networks(link)? {
-                let Some(server) = state.servers.get_mut(index) else { continue };
+                let Some(server) = state.servers.get_mut(index) else {
+                    continue;
+                };
                 let cut = server.unplugged.remove(&network) | server.dropped.remove(&network);
                 if cut {
                     state.note(Some(index), What::Healed, network.port());
@@ -75,12 +77,18 @@ fn networks(link: Option<u8>) -> Result<Vec<Network>, String> {
 }
 
 fn play(world: &World, state: &mut State, index: usize, script: Script) -> Result<(), String> {
-    let Some(server) = state.servers.get_mut(index) else { return Err("no such server".to_owned()) };
+    let Some(server) = state.servers.get_mut(index) else {
+        return Err("no such server".to_owned());
+    };
     match script {
         Script::Tool(misbehaviour) => server.misbehaviour.push(misbehaviour),
         Script::ClearTools => server.misbehaviour.clear(),
         Script::RemoveDisk(name) => {
-            let disk = server.disks.iter().position(|disk| disk.name == name).ok_or("there is no such disk")?;
+            let disk = server
+                .disks
+                .iter()
+                .position(|disk| disk.name == name)
+                .ok_or("there is no such disk")?;
             let disk = server.disks.remove(disk);
             roots::disks::remove(&server.root, &disk).map_err(|error| error.to_string())?;
         }
@@ -93,15 +101,23 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
         }
         Script::OwnName(own_name) => {
             server.spec.own_name = own_name;
-            fs::write(server.root.join("etc/hosts"), roots::etc::hosts(server.name(), server.index, own_name))
-                .map_err(|error| error.to_string())?;
+            fs::write(
+                server.root.join("etc/hosts"),
+                roots::etc::hosts(server.name(), server.index, own_name),
+            )
+            .map_err(|error| error.to_string())?;
         }
         Script::AddGuest(guest) => {
             let node = server.spec.name.clone();
             state
                 .write(index, |replica| {
                     let version = replica.guests.values().map(|guest| guest.version).max().unwrap_or(0) + 1;
-                    let fresh = Guest { node: node.clone(), kind: guest.kind, name: guest.name.clone(), version };
+                    let fresh = Guest {
+                        node: node.clone(),
+                        kind: guest.kind,
+                        name: guest.name.clone(),
+                        version,
+                    };
                     replica.guests.insert(guest.vmid, fresh);
                 })
                 .map_err(|_| "/etc/pve is read-only there".to_owned())?;
@@ -140,17 +156,27 @@ fn status(world: &World, state: &State) -> Vec<ServerStatus> {
 
 fn one_status(world: &World, server: &Server) -> ServerStatus {
     let corosync = server.corosync.as_ref();
-    let cut: BTreeSet<&str> =
-        server.dropped.iter().chain(&server.unplugged).map(|network| network.port()).collect();
+    let cut: BTreeSet<&str> = server
+        .dropped
+        .iter()
+        .chain(&server.unplugged)
+        .map(|network| network.port())
+        .collect();
     ServerStatus {
         name: server.spec.name.clone(),
         address: super::proxy::address(world.network, server.index).to_string(),
         cluster: server.etc_conf.as_ref().map(|conf| conf.cluster_name.clone()),
-        members: corosync.map(|c| c.members.iter().map(|id| c.name_of(*id)).collect()).unwrap_or_default(),
+        members: corosync
+            .map(|c| c.members.iter().map(|id| c.name_of(*id)).collect())
+            .unwrap_or_default(),
         quorate: corosync.is_some_and(|c| c.quorate),
         mounted: server.pmxcfs.running,
         writable: server.pmxcfs.writable(),
         cut: cut.into_iter().map(str::to_owned).collect(),
-        misbehaviour: server.misbehaviour.iter().map(|entry| format!("{} {:?}", entry.tool, entry.script)).collect(),
+        misbehaviour: server
+            .misbehaviour
+            .iter()
+            .map(|entry| format!("{} {:?}", entry.tool, entry.script))
+            .collect(),
     }
 }

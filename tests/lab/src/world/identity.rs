@@ -16,8 +16,15 @@ impl Certificate {
     pub(crate) fn generate(node: &str) -> Result<Self, rcgen::Error> {
         let certified = rcgen::generate_simple_self_signed(vec![node.to_owned(), format!("{node}.lab.example")])?;
         let digest = Sha256::digest(certified.cert.der());
-        let fingerprint = digest.iter().map(|byte| HEXUPPER.encode(&[*byte])).collect::<Vec<_>>().join(":");
-        Ok(Self { pem: certified.cert.pem(), fingerprint })
+        let fingerprint = digest
+            .iter()
+            .map(|byte| HEXUPPER.encode(&[*byte]))
+            .collect::<Vec<_>>()
+            .join(":");
+        Ok(Self {
+            pem: certified.cert.pem(),
+            fingerprint,
+        })
     }
 }
 
@@ -42,7 +49,10 @@ pub(crate) struct Key {
 
 impl AuthKeys {
     pub(crate) fn new(secret: u64, made: i64) -> Self {
-        Self { current: Key { secret, made }, previous: None }
+        Self {
+            current: Key { secret, made },
+            previous: None,
+        }
     }
 
     pub(crate) fn rotate(&mut self, secret: u64, now: i64) {
@@ -58,8 +68,13 @@ impl AuthKeys {
 
     /// Is this a ticket, and good by a clock that shows `now`?
     pub(crate) fn accepts(&self, ticket: &str, now: i64) -> bool {
-        let Some((plain, signature)) = ticket.split_once("::") else { return false };
-        let Some(made) = plain.strip_prefix("PVE:root@pam:").and_then(|hex| i64::from_str_radix(hex, 16).ok()) else {
+        let Some((plain, signature)) = ticket.split_once("::") else {
+            return false;
+        };
+        let Some(made) = plain
+            .strip_prefix("PVE:root@pam:")
+            .and_then(|hex| i64::from_str_radix(hex, 16).ok())
+        else {
             return false;
         };
         let age = now - made;
@@ -116,9 +131,15 @@ mod tests {
     fn a_ticket_has_the_real_length_and_window() {
         let keys = AuthKeys::new(7, NOW - 86_400 / 2);
         assert_eq!(keys.ticket(NOW).len(), 367);
-        for (offset, accepted) in
-            [(-180 * 60, false), (-125 * 60, false), (-110 * 60, true), (-240, true), (0, true), (240, true), (360, false)]
-        {
+        for (offset, accepted) in [
+            (-180 * 60, false),
+            (-125 * 60, false),
+            (-110 * 60, true),
+            (-240, true),
+            (0, true),
+            (240, true),
+            (360, false),
+        ] {
             assert_eq!(keys.accepts(&keys.ticket(NOW + offset), NOW), accepted, "{offset} s");
         }
         assert!(!keys.accepts("labpass", NOW));

@@ -80,7 +80,10 @@ impl World {
 
     /// Moves on with time until the world ends.
     async fn tick(self: Arc<Self>) {
-        let real = self.pace.real(Duration::from_millis(100)).clamp(Duration::from_millis(2), Duration::from_millis(100));
+        let real = self
+            .pace
+            .real(Duration::from_millis(100))
+            .clamp(Duration::from_millis(2), Duration::from_millis(100));
         let mut interval = tokio::time::interval(real);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -97,7 +100,7 @@ pub(crate) fn random() -> u64 {
 
 /// The world has no other voice than its log file.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "world: {text}");
+    writeln!(io::stderr(), "world: {text}").ok();
 }
 
 /// Runs the world of the lab in `dir` until it is told to stop, or until its owner closes standard input (with
@@ -122,7 +125,10 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
     world.with(|state| settle(state, &spec)).map_err(io::Error::other)?;
     proxy::open(&world).await?;
     let listener = serve::bind(&world.layout)?;
-    let ready = Ready { pid: std::process::id(), network: claim.network };
+    let ready = Ready {
+        pid: std::process::id(),
+        network: claim.network,
+    };
     let temporary = world.layout.ready().with_extension("tmp");
     std::fs::write(&temporary, serde_json::to_vec(&ready)?)?;
     std::fs::rename(&temporary, world.layout.ready())?;

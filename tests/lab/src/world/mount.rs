@@ -52,7 +52,11 @@ impl Mount {
             }
             None => Ok(()),
             Some((tree, writable)) => {
-                let place = if self.mounted { self.point.clone() } else { self.aside.clone() };
+                let place = if self.mounted {
+                    self.point.clone()
+                } else {
+                    self.aside.clone()
+                };
                 self.fill(&place, tree, nodename)?;
                 if self.writable != writable || !self.mounted {
                     self.writable = writable;
@@ -72,7 +76,12 @@ impl Mount {
     }
 
     /// Brings `/etc/corosync` to the given file and key.
-    pub(crate) fn show_corosync(&mut self, conf: Option<String>, key: Option<u64>, created_here: bool) -> io::Result<()> {
+    pub(crate) fn show_corosync(
+        &mut self,
+        conf: Option<String>,
+        key: Option<u64>,
+        created_here: bool,
+    ) -> io::Result<()> {
         if self.corosync_written.0 != conf {
             replace_or_remove(&self.corosync.join("corosync.conf"), conf.as_deref(), 0o644)?;
             self.corosync_written.0 = conf;
@@ -80,24 +89,46 @@ impl Mount {
         if self.corosync_written.1 != key {
             let text = key.map(|key| format!("{key:016x}").repeat(16));
             // The creator's key is private; a joined node's is not.
-            replace_or_remove(&self.corosync.join("authkey"), text.as_deref(), if created_here { 0o400 } else { 0o644 })?;
+            replace_or_remove(
+                &self.corosync.join("authkey"),
+                text.as_deref(),
+                if created_here { 0o400 } else { 0o644 },
+            )?;
             self.corosync_written.1 = key;
         }
         Ok(())
     }
 
     fn swap(&self) -> io::Result<()> {
-        renameat2(AT_FDCWD, &self.aside, AT_FDCWD, &self.point, RenameFlags::RENAME_EXCHANGE).map_err(io::Error::from)
+        renameat2(
+            AT_FDCWD,
+            &self.aside,
+            AT_FDCWD,
+            &self.point,
+            RenameFlags::RENAME_EXCHANGE,
+        )
+        .map_err(io::Error::from)
     }
 
     fn fill(&mut self, place: &Path, tree: &BTreeMap<String, PveFile>, nodename: &str) -> io::Result<()> {
         if *tree == self.written {
             return Ok(());
         }
-        let gone: Vec<String> = self.written.keys().filter(|path| !tree.contains_key(*path)).cloned().collect();
+        let gone: Vec<String> = self
+            .written
+            .keys()
+            .filter(|path| !tree.contains_key(*path))
+            .cloned()
+            .collect();
         for path in gone.iter().rev() {
             let full = place.join(path);
-            writable_parent(&full, || if path.ends_with('/') { fs::remove_dir_all(&full) } else { fs::remove_file(&full) })?;
+            writable_parent(&full, || {
+                if path.ends_with('/') {
+                    fs::remove_dir_all(&full)
+                } else {
+                    fs::remove_file(&full)
+                }
+            })?;
         }
         for (path, file) in tree {
             if self.written.get(path) == Some(file) {
@@ -183,7 +214,11 @@ fn empty(folder: &Path) -> io::Result<()> {
     make_removable(folder)?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?
+        } else {
+            fs::remove_file(entry.path())?
+        }
     }
     Ok(())
 }

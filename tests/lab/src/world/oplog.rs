@@ -122,5 +122,8 @@ impl OpLog {
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let text = std::fs::read_to_string(path)?;
     let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
-    whole.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(io::Error::from))
+        .collect()
 }

@@ -86,21 +86,27 @@ impl Pmxcfs {
             text.push_str("\n}\n");
             return text;
         };
-        let _ = write!(
+        write!(
             text,
             ",\n\"cluster\": {{ \"name\": \"{}\", \"version\": {}, \"nodes\": {}, \"quorate\": {} }},\n\"nodelist\": {{\n",
             view.cluster_name,
             view.version,
             view.nodes.len(),
             u8::from(view.quorate)
-        );
+        ).ok();
         for (index, node) in view.nodes.iter().enumerate() {
             let comma = if index == 0 { "" } else { ",\n" };
-            let _ =
-                write!(text, "{comma}  \"{}\": {{ \"id\": {}, \"online\": {}", node.name, node.id, u8::from(node.online));
+            write!(
+                text,
+                "{comma}  \"{}\": {{ \"id\": {}, \"online\": {}",
+                node.name,
+                node.id,
+                u8::from(node.online)
+            )
+            .ok();
             match self.replica.ips.get(&node.name) {
                 Some(ip) => {
-                    let _ = write!(text, ", \"ip\": \"{ip}\"}}");
+                    write!(text, ", \"ip\": \"{ip}\"}}").ok();
                 }
                 None => text.push('}'),
             }
@@ -111,7 +117,13 @@ impl Pmxcfs {
 
     /// `.vmlist`.
     pub(crate) fn vmlist(&self) -> String {
-        let newest = self.replica.guests.values().map(|guest| guest.version).max().unwrap_or(0);
+        let newest = self
+            .replica
+            .guests
+            .values()
+            .map(|guest| guest.version)
+            .max()
+            .unwrap_or(0);
         let mut text = format!("{{\n\"version\": {newest}");
         if self.replica.guests.is_empty() {
             text.push('\n');
@@ -139,7 +151,13 @@ impl Pmxcfs {
 
     /// `.version`, shortened to what has a meaning in the lab.
     pub(crate) fn version(&self, nodename: &str, started: i64) -> String {
-        let newest = self.replica.guests.values().map(|guest| guest.version).max().unwrap_or(0);
+        let newest = self
+            .replica
+            .guests
+            .values()
+            .map(|guest| guest.version)
+            .max()
+            .unwrap_or(0);
         let conf = self.replica.conf.as_ref().map_or(1, |conf| conf.version + 1);
         let mut text = format!(
             "{{\n\"starttime\": {started},\n\"clinfo\": {},\n\"vmlist\": {newest},\n\"corosync.conf\": {conf},\n\
@@ -191,7 +209,15 @@ pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<St
     put("user.cfg", "user:root@pam:1:0:::root@lab.example::\n".to_owned());
     put("authkey.pub", replica.keys.public_text());
     put("priv/authkey.key", replica.keys.private_text());
-    put("pve-root-ca.pem", replica.certificates.values().next().map(|cert| cert.pem.clone()).unwrap_or_default());
+    put(
+        "pve-root-ca.pem",
+        replica
+            .certificates
+            .values()
+            .next()
+            .map(|cert| cert.pem.clone())
+            .unwrap_or_default(),
+    );
     if replica.lock_until.is_some() {
         put("priv/lock/file-corosync_conf/", String::new());
     }
@@ -203,14 +229,20 @@ pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<St
     }
     for (name, certificate) in &replica.certificates {
         put(&format!("nodes/{name}/pve-ssl.pem"), certificate.pem.clone());
-        put(&format!("nodes/{name}/pve-ssl.key"), "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n".to_owned());
+        put(
+            &format!("nodes/{name}/pve-ssl.key"),
+            "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n".to_owned(),
+        );
     }
     for (vmid, guest) in &replica.guests {
         let (folder, key) = match guest.kind {
             GuestKind::Qemu => ("qemu-server", "name"),
             GuestKind::Lxc => ("lxc", "hostname"),
         };
-        put(&format!("nodes/{}/{folder}/{vmid}.conf", guest.node), format!("{key}: {}\nmemory: 512\n", guest.name));
+        put(
+            &format!("nodes/{}/{folder}/{vmid}.conf", guest.node),
+            format!("{key}: {}\nmemory: 512\n", guest.name),
+        );
     }
     files
 }

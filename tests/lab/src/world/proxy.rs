@@ -87,7 +87,7 @@ async fn forward(listener: TcpListener, to: SocketAddrV4, source: Option<Ipv4Add
         let passes = passes.clone();
         tokio::spawn(async move {
             // An error on either side ends both, as a closed connection does.
-            let _ = carry(stream, to, source, passes).await;
+            carry(stream, to, source, passes).await.ok();
         });
     }
 }
@@ -108,7 +108,10 @@ async fn carry(
     far.set_nodelay(true)?;
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
-    tokio::try_join!(copy(near_read, far_write, passes.clone()), copy(far_read, near_write, passes))?;
+    tokio::try_join!(
+        copy(near_read, far_write, passes.clone()),
+        copy(far_read, near_write, passes)
+    )?;
     Ok(())
 }
 
@@ -126,5 +129,9 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut passes: watch
 }
 
 async fn open_road(passes: &mut watch::Receiver<bool>) -> io::Result<()> {
-    passes.wait_for(|passes| *passes).await.map(|_| ()).map_err(io::Error::other)
+    passes
+        .wait_for(|passes| *passes)
+        .await
+        .map(|_| ())
+        .map_err(io::Error::other)
 }

@@ -28,7 +28,9 @@ pub(crate) async fn accept(world: &Arc<World>, listener: &UnixListener) -> io::R
 }
 
 async fn converse(world: &Arc<World>, mut stream: UnixStream) -> io::Result<()> {
-    let Some(Frame::Hello(bytes)) = wire::receive(&mut stream).await? else { return Ok(()) };
+    let Some(Frame::Hello(bytes)) = wire::receive(&mut stream).await? else {
+        return Ok(());
+    };
     match serde_json::from_slice(&bytes)? {
         Hello::Control(request) => {
             let answer = direct::obey(world, request);

@@ -129,7 +129,12 @@ impl Server {
 
     pub(crate) fn log(&mut self, unit: &'static str, pid: u32, text: impl Into<String>) {
         let at = self.now();
-        self.journal.push(JournalLine { at, unit, pid, text: text.into() });
+        self.journal.push(JournalLine {
+            at,
+            unit,
+            pid,
+            text: text.into(),
+        });
     }
 
     /// `name → addresses` of `/etc/hosts`, as it lies there now: a test may have changed it.
@@ -149,7 +154,11 @@ impl Server {
         if let Ok(address) = name.parse() {
             return vec![address];
         }
-        self.hosts().into_iter().filter(|(_, names)| names.iter().any(|n| n == name)).map(|(ip, _)| ip).collect()
+        self.hosts()
+            .into_iter()
+            .filter(|(_, names)| names.iter().any(|n| n == name))
+            .map(|(ip, _)| ip)
+            .collect()
     }
 
     /// The first address of the own name that is not a loopback one: what PVE takes for the node's address.
@@ -164,6 +173,10 @@ impl Server {
     pub(crate) fn interfaces(&self) -> BTreeMap<&'static str, (bool, u32)> {
         let public = !self.unplugged.contains(&Network::Public);
         let cluster = !self.unplugged.contains(&Network::Cluster);
-        BTreeMap::from([("eno1", (public, 1000)), ("eno2", (cluster, 10_000)), ("vmbr0", (public, 1000))])
+        BTreeMap::from([
+            ("eno1", (public, 1000)),
+            ("eno2", (cluster, 10_000)),
+            ("vmbr0", (public, 1000)),
+        ])
     }
 }

@@ -29,7 +29,12 @@ pub(crate) enum WriteRefused {
 
 impl State {
     pub(crate) fn new(servers: Vec<Server>) -> Self {
-        Self { servers, now: SimTime::ZERO, pairs: Pairs::default(), events: Vec::new() }
+        Self {
+            servers,
+            now: SimTime::ZERO,
+            pairs: Pairs::default(),
+            events: Vec::new(),
+        }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
@@ -43,13 +48,19 @@ impl State {
     /// Whose address this is, and in which network.
     pub(crate) fn locate(&self, address: Ipv4Addr) -> Option<(usize, Network)> {
         let network = Network::of(address)?;
-        let index = self.servers.iter().position(|server| server.has_address(address.into()))?;
+        let index = self
+            .servers
+            .iter()
+            .position(|server| server.has_address(address.into()))?;
         Some((index, network))
     }
 
     /// Can `from` send packets to `to` in a network?
     pub(crate) fn connected(&self, from: usize, to: usize, network: Network) -> bool {
-        from == to || [from, to].iter().all(|index| self.get(*index).is_some_and(|server| server.carries(network)))
+        from == to
+            || [from, to]
+                .iter()
+                .all(|index| self.get(*index).is_some_and(|server| server.carries(network)))
     }
 
     pub(crate) fn note(&mut self, node: Option<usize>, what: What, detail: impl Into<String>) {
@@ -58,7 +69,11 @@ impl State {
     }
 
     pub(crate) fn note_tool(&mut self, node: usize, what: What, argv: Vec<String>, code: Option<i32>, detail: &str) {
-        let entry = Entry { argv, code, ..self.entry(Some(node), what, detail.to_owned()) };
+        let entry = Entry {
+            argv,
+            code,
+            ..self.entry(Some(node), what, detail.to_owned())
+        };
         self.events.push(entry);
     }
 
@@ -66,7 +81,9 @@ impl State {
         Entry {
             at: format!("{:.3}", clock::wall(0)),
             ms: u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX),
-            node: node.and_then(|index| self.get(index)).map(|server| server.name().to_owned()),
+            node: node
+                .and_then(|index| self.get(index))
+                .map(|server| server.name().to_owned()),
             what,
             detail,
             argv: Vec::new(),
@@ -95,9 +112,17 @@ impl State {
                 .pmxcfs
                 .running
                 .then(|| pmxcfs::tree(&server.pmxcfs, &name, server.booted.as_second()));
-            server.mount.show(tree.as_ref().map(|tree| (tree, server.pmxcfs.writable())), &name)?;
-            let creator = server.etc_conf.as_ref().and_then(|conf| conf.named(&name)).is_some_and(|node| node.id == 1);
-            server.mount.show_corosync(server.etc_conf.as_ref().map(Conf::render), server.authkey, creator)?;
+            server
+                .mount
+                .show(tree.as_ref().map(|tree| (tree, server.pmxcfs.writable())), &name)?;
+            let creator = server
+                .etc_conf
+                .as_ref()
+                .and_then(|conf| conf.named(&name))
+                .is_some_and(|node| node.id == 1);
+            server
+                .mount
+                .show_corosync(server.etc_conf.as_ref().map(Conf::render), server.authkey, creator)?;
         }
         Ok(())
     }
@@ -107,7 +132,9 @@ impl State {
     /// Starts pmxcfs; refuses, as the real one does, when the own name does not resolve.
     pub(crate) fn start_pmxcfs(&mut self, index: usize) -> Result<(), String> {
         let now = self.now;
-        let Some(server) = self.servers.get_mut(index) else { return Err("no such server".to_owned()) };
+        let Some(server) = self.servers.get_mut(index) else {
+            return Err("no such server".to_owned());
+        };
         let pid = server.pid();
         let Some(ip) = server.own_address() else {
             let text = format!(
@@ -121,7 +148,10 @@ impl State {
         server.log(
             "pmxcfs",
             pid,
-            format!("[main] notice: resolved node name '{}' to '{ip}' for default node IP address", server.spec.name),
+            format!(
+                "[main] notice: resolved node name '{}' to '{ip}' for default node IP address",
+                server.spec.name
+            ),
         );
         let pmxcfs = &mut server.pmxcfs;
         // Without a database it takes over what lies in /etc/corosync.
@@ -143,7 +173,9 @@ impl State {
     }
 
     pub(crate) fn stop_pmxcfs(&mut self, index: usize) {
-        let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         if !server.pmxcfs.running {
             return;
         }
@@ -151,21 +183,35 @@ impl State {
         server.pmxcfs.view = None;
         let pid = server.pmxcfs.pid;
         server.log("pmxcfs", pid, "[main] notice: teardown filesystem");
-        server.log("pmxcfs", pid, "[main] notice: exit proxmox configuration filesystem (0)");
+        server.log(
+            "pmxcfs",
+            pid,
+            "[main] notice: exit proxmox configuration filesystem (0)",
+        );
         self.note(Some(index), What::PmxcfsUnmounted, "");
     }
 
     /// Starts corosync with `/etc/corosync/corosync.conf`.
     pub(crate) fn start_corosync(&mut self, index: usize) -> Result<(), String> {
-        let Some(server) = self.servers.get_mut(index) else { return Err("no such server".to_owned()) };
+        let Some(server) = self.servers.get_mut(index) else {
+            return Err("no such server".to_owned());
+        };
         let (Some(conf), Some(key)) = (server.etc_conf.clone(), server.authkey) else {
             return Err("condition failed: /etc/corosync/corosync.conf does not exist".to_owned());
         };
         let pid = server.pid();
         server.log("corosync", pid, "  [MAIN  ] Corosync Cluster Engine 3.1.7 starting up");
         if let Some(id) = conf.duplicate_id() {
-            server.log("corosync", pid, format!("  [MAIN  ] Nodeid {id} appears twice in corosync.conf"));
-            server.log("corosync", pid, "  [MAIN  ] Corosync Cluster Engine exiting with status 8 at main.c:1445.");
+            server.log(
+                "corosync",
+                pid,
+                format!("  [MAIN  ] Nodeid {id} appears twice in corosync.conf"),
+            );
+            server.log(
+                "corosync",
+                pid,
+                "  [MAIN  ] Corosync Cluster Engine exiting with status 8 at main.c:1445.",
+            );
             self.note(Some(index), What::CorosyncExited, format!("node id {id} appears twice"));
             return Err("control process exited with error code".to_owned());
         }
@@ -177,7 +223,11 @@ impl State {
         let quorate = corosync.quorate;
         server.corosync = Some(corosync);
         self.pairs.forget(index);
-        self.note(Some(index), What::CorosyncStarted, format!("node id {id} of cluster {name}"));
+        self.note(
+            Some(index),
+            What::CorosyncStarted,
+            format!("node id {id} of cluster {name}"),
+        );
         if quorate {
             self.note(Some(index), What::QuorumGained, "alone");
         }
@@ -185,9 +235,15 @@ impl State {
     }
 
     pub(crate) fn stop_corosync(&mut self, index: usize, what: What, why: &str) {
-        let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         let Some(corosync) = server.corosync.take() else { return };
-        server.log("corosync", corosync.pid, "  [MAIN  ] Corosync Cluster Engine exiting normally");
+        server.log(
+            "corosync",
+            corosync.pid,
+            "  [MAIN  ] Corosync Cluster Engine exiting normally",
+        );
         self.note(Some(index), what, why);
         if corosync.quorate {
             self.note(Some(index), What::QuorumLost, "corosync ended");
@@ -198,11 +254,15 @@ impl State {
 
     /// The servers whose pmxcfs share one state with this one's, itself included.
     fn group(&self, index: usize) -> Vec<usize> {
-        let Some(server) = self.get(index) else { return Vec::new() };
+        let Some(server) = self.get(index) else {
+            return Vec::new();
+        };
         if !server.pmxcfs.clustered {
             return vec![index];
         }
-        let Some(corosync) = &server.corosync else { return vec![index] };
+        let Some(corosync) = &server.corosync else {
+            return vec![index];
+        };
         (0..self.servers.len())
             .filter(|other| {
                 *other == index
@@ -234,8 +294,12 @@ impl State {
 
     /// pmxcfs copies corosync.conf to `/etc/corosync`, unless what lies there is newer.
     fn copy_conf_to_etc(&mut self, index: usize) {
-        let Some(server) = self.servers.get_mut(index) else { return };
-        let Some(conf) = server.pmxcfs.replica.conf.clone() else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let Some(conf) = server.pmxcfs.replica.conf.clone() else {
+            return;
+        };
         let pid = server.pmxcfs.pid;
         match &server.etc_conf {
             Some(present) if *present == conf => {}
@@ -259,16 +323,26 @@ impl State {
             return Err("corosync is not running".to_owned());
         };
         let (key, members, node_id) = (corosync.key, corosync.members.clone(), corosync.node_id);
-        if let Some(id) = self.get(index).and_then(|server| server.etc_conf.as_ref()).and_then(Conf::duplicate_id) {
+        if let Some(id) = self
+            .get(index)
+            .and_then(|server| server.etc_conf.as_ref())
+            .and_then(Conf::duplicate_id)
+        {
             if let Some(server) = self.servers.get_mut(index) {
                 let pid = server.pmxcfs.pid;
-                server.log("pmxcfs", pid, "[dcdb] crit: corosync-cfgtool -R failed with exit code 7#010");
+                server.log(
+                    "pmxcfs",
+                    pid,
+                    "[dcdb] crit: corosync-cfgtool -R failed with exit code 7#010",
+                );
             }
             self.note(Some(index), What::ReloadFailed, format!("node id {id} appears twice"));
             return Err(format!("node id {id} appears twice"));
         }
         for member in 0..self.servers.len() {
-            let Some(server) = self.servers.get_mut(member) else { continue };
+            let Some(server) = self.servers.get_mut(member) else {
+                continue;
+            };
             let Some(conf) = server.etc_conf.clone() else { continue };
             let Some(corosync) = &mut server.corosync else { continue };
             if corosync.key != key || !members.contains(&corosync.node_id) || corosync.conf == conf {
@@ -277,7 +351,11 @@ impl State {
             corosync.expected_votes = conf.total_votes();
             corosync.conf = conf;
             let (pid, version) = (corosync.pid, corosync.conf.version);
-            server.log("corosync", pid, format!("  [CFG   ] Config reload requested by node {node_id}"));
+            server.log(
+                "corosync",
+                pid,
+                format!("  [CFG   ] Config reload requested by node {node_id}"),
+            );
             self.note(Some(member), What::ConfigReloaded, format!("version {version}"));
         }
         self.recount();
@@ -308,7 +386,9 @@ impl State {
 
     /// A cluster of one: what `pvecm create` leaves behind, and what a server "in another cluster" is.
     pub(crate) fn make_lone_cluster(&mut self, index: usize, name: &str, key: u64) -> Result<(), String> {
-        let Some(server) = self.servers.get_mut(index) else { return Err("no such server".to_owned()) };
+        let Some(server) = self.servers.get_mut(index) else {
+            return Err("no such server".to_owned());
+        };
         let node = ConfNode {
             name: server.spec.name.clone(),
             id: 1,
@@ -335,15 +415,21 @@ impl State {
 
     /// Does a cable carry this link from one corosync to another?
     fn link_carries(&self, from: usize, to: usize, link: u8) -> bool {
-        let (Some(a), Some(b)) = (self.get(from), self.get(to)) else { return false };
-        let (Some(ca), Some(cb)) = (&a.corosync, &b.corosync) else { return false };
+        let (Some(a), Some(b)) = (self.get(from), self.get(to)) else {
+            return false;
+        };
+        let (Some(ca), Some(cb)) = (&a.corosync, &b.corosync) else {
+            return false;
+        };
         if a.udp_blocked || b.udp_blocked {
             return false;
         }
         let (Some(own), Some(peer)) = (ca.address_of(ca.node_id, link), ca.address_of(cb.node_id, link)) else {
             return false;
         };
-        let (Ok(own), Ok(peer)) = (own.parse(), peer.parse()) else { return false };
+        let (Ok(own), Ok(peer)) = (own.parse(), peer.parse()) else {
+            return false;
+        };
         match (self.locate(own), self.locate(peer)) {
             (Some((own_server, _)), Some((peer_server, network))) => {
                 own_server == from && peer_server == to && self.connected(from, to, network)
@@ -354,13 +440,16 @@ impl State {
 
     /// Are these two configured to talk to one another?
     fn acquainted(&self, from: usize, to: usize) -> bool {
-        let (Some(a), Some(b)) =
-            (self.get(from).and_then(|s| s.corosync.as_ref()), self.get(to).and_then(|s| s.corosync.as_ref()))
-        else {
+        let (Some(a), Some(b)) = (
+            self.get(from).and_then(|s| s.corosync.as_ref()),
+            self.get(to).and_then(|s| s.corosync.as_ref()),
+        ) else {
             return false;
         };
         let knows = |me: &Corosync, other: &Corosync, name: Option<&str>| {
-            me.conf.node(other.node_id).is_some_and(|node| Some(node.name.as_str()) == name)
+            me.conf
+                .node(other.node_id)
+                .is_some_and(|node| Some(node.name.as_str()) == name)
         };
         let name = |index: usize| self.get(index).map(Server::name);
         a.key == b.key && knows(a, b, name(to)) && knows(b, a, name(from))
@@ -370,12 +459,20 @@ impl State {
         if !self.acquainted(a, b) {
             return Reach::Gone;
         }
-        let Some(corosync) = self.get(a).and_then(|server| server.corosync.as_ref()) else { return Reach::Gone };
-        let carries = corosync.conf.links.iter().any(|link| self.link_carries(a, b, *link) && self.link_carries(b, a, *link));
+        let Some(corosync) = self.get(a).and_then(|server| server.corosync.as_ref()) else {
+            return Reach::Gone;
+        };
+        let carries = corosync
+            .conf
+            .links
+            .iter()
+            .any(|link| self.link_carries(a, b, *link) && self.link_carries(b, a, *link));
         if carries {
             Reach::Hears
         } else {
-            Reach::Silent { patience: corosync.conf.token() + corosync.conf.consensus() }
+            Reach::Silent {
+                patience: corosync.conf.token() + corosync.conf.consensus(),
+            }
         }
     }
 
@@ -394,7 +491,9 @@ impl State {
 
     fn observe_knet(&mut self, index: usize) {
         let now = self.now;
-        let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else { return };
+        let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
+            return;
+        };
         let timeout = corosync.conf.token() / 2;
         let mut seen = Vec::new();
         for node in corosync.conf.nodes.iter().filter(|node| node.id != corosync.node_id) {
@@ -405,7 +504,9 @@ impl State {
                 seen.push(((node.id, *link), carries));
             }
         }
-        let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         let Some(corosync) = &mut server.corosync else { return };
         corosync.links.retain(|key, _| seen.iter().any(|(seen, _)| seen == key));
         let mut lines = Vec::new();
@@ -429,7 +530,10 @@ impl State {
                 link.down_count += 1;
                 lines.push(format!("  [KNET  ] link: host: {id} link: {number} is down"));
             }
-            let best = corosync.links.iter().find(|((host, _), link)| *host == id && link.connected);
+            let best = corosync
+                .links
+                .iter()
+                .find(|((host, _), link)| *host == id && link.connected);
             lines.push(match best {
                 Some(((_, best), _)) => format!("  [KNET  ] host: host: {id} (passive) best link: {best} (pri: 1)"),
                 None => format!("  [KNET  ] host: host: {id} has no active links"),
@@ -442,8 +546,9 @@ impl State {
     }
 
     fn form_memberships(&mut self) {
-        let mut running: BTreeSet<usize> =
-            (0..self.servers.len()).filter(|i| self.get(*i).is_some_and(|s| s.corosync.is_some())).collect();
+        let mut running: BTreeSet<usize> = (0..self.servers.len())
+            .filter(|i| self.get(*i).is_some_and(|s| s.corosync.is_some()))
+            .collect();
         while let Some(first) = running.first().copied() {
             let component = self.pairs.component(first, &running);
             running = running.difference(&component).copied().collect();
@@ -453,18 +558,25 @@ impl State {
     }
 
     fn form_membership(&mut self, component: &BTreeSet<usize>) {
-        let corosyncs = || component.iter().filter_map(|i| self.get(*i).and_then(|s| s.corosync.as_ref()).map(|c| (*i, c)));
+        let corosyncs = || {
+            component
+                .iter()
+                .filter_map(|i| self.get(*i).and_then(|s| s.corosync.as_ref()).map(|c| (*i, c)))
+        };
         let members: BTreeSet<u32> = corosyncs().map(|(_, c)| c.node_id).collect();
         if corosyncs().all(|(_, c)| c.members == members) {
             return;
         }
         let newest = corosyncs().map(|(_, c)| c.conf.version).max().unwrap_or(0);
-        let outdated: Vec<(usize, u64)> =
-            corosyncs().filter(|(_, c)| c.conf.version < newest).map(|(i, c)| (i, c.conf.version)).collect();
+        let outdated: Vec<(usize, u64)> = corosyncs()
+            .filter(|(_, c)| c.conf.version < newest)
+            .map(|(i, c)| (i, c.conf.version))
+            .collect();
         if !outdated.is_empty() {
             for (index, version) in outdated {
-                let text =
-                    format!("Received config version ({newest}) is different than my config version ({version})! Exiting");
+                let text = format!(
+                    "Received config version ({newest}) is different than my config version ({version})! Exiting"
+                );
                 if let Some(server) = self.servers.get_mut(index) {
                     let pid = server.corosync.as_ref().map_or(0, |c| c.pid);
                     server.log("corosync", pid, format!("  [CMAP  ] {text}"));
@@ -476,7 +588,9 @@ impl State {
         let ring = corosyncs().map(|(_, c)| c.ring).max().unwrap_or(1) + 4;
         let list = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         for index in component.iter().copied() {
-            let Some(server) = self.servers.get_mut(index) else { continue };
+            let Some(server) = self.servers.get_mut(index) else {
+                continue;
+            };
             let Some(corosync) = &mut server.corosync else { continue };
             let words = |ids: Vec<&u32>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             let joined = words(members.difference(&corosync.members).collect());
@@ -492,9 +606,21 @@ impl State {
                 .filter(|(_, ids)| !ids.is_empty())
                 .map(|(word, ids)| format!(" {word}: {ids}"))
                 .collect::<String>();
-            server.log("corosync", pid, format!("  [TOTEM ] A new membership ({id}) was formed. Members{changes}"));
-            server.log("corosync", pid, format!("  [QUORUM] Members[{}]: {list}", members.len()));
-            server.log("corosync", pid, "  [MAIN  ] Completed service synchronization, ready to provide service.");
+            server.log(
+                "corosync",
+                pid,
+                format!("  [TOTEM ] A new membership ({id}) was formed. Members{changes}"),
+            );
+            server.log(
+                "corosync",
+                pid,
+                format!("  [QUORUM] Members[{}]: {list}", members.len()),
+            );
+            server.log(
+                "corosync",
+                pid,
+                "  [MAIN  ] Completed service synchronization, ready to provide service.",
+            );
             self.note(Some(index), What::MembershipChanged, list.clone());
         }
     }
@@ -502,7 +628,9 @@ impl State {
     /// Counts votes anew on every running corosync.
     fn recount(&mut self) {
         for index in 0..self.servers.len() {
-            let Some(server) = self.servers.get_mut(index) else { continue };
+            let Some(server) = self.servers.get_mut(index) else {
+                continue;
+            };
             let Some(corosync) = &mut server.corosync else { continue };
             let total = corosync.total_votes();
             corosync.expected_votes = corosync.expected_votes.max(total);
@@ -511,10 +639,17 @@ impl State {
                 continue;
             }
             corosync.quorate = quorate;
-            let detail = format!("{total} of {} votes, {} needed", corosync.expected_votes, corosync.quorum());
+            let detail = format!(
+                "{total} of {} votes, {} needed",
+                corosync.expected_votes,
+                corosync.quorum()
+            );
             let pid = corosync.pid;
             let (what, text) = if quorate {
-                (What::QuorumGained, "  [QUORUM] This node is within the primary component and will provide service.")
+                (
+                    What::QuorumGained,
+                    "  [QUORUM] This node is within the primary component and will provide service.",
+                )
             } else {
                 (
                     What::QuorumLost,
@@ -533,7 +668,9 @@ impl State {
         for index in 0..self.servers.len() {
             let before = self.get(index).is_some_and(|server| server.pmxcfs.writable());
             self.update_view(index);
-            let Some(server) = self.servers.get_mut(index) else { continue };
+            let Some(server) = self.servers.get_mut(index) else {
+                continue;
+            };
             let (after, running) = (server.pmxcfs.writable(), server.pmxcfs.running);
             if before != after && running {
                 let pid = server.pmxcfs.pid;
@@ -554,7 +691,9 @@ impl State {
     /// pmxcfs looks for corosync when it starts, and every six seconds after a failure.
     fn connect_pmxcfs(&mut self, index: usize) {
         let now = self.now;
-        let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         let pmxcfs = &mut server.pmxcfs;
         if !pmxcfs.running || !pmxcfs.clustered {
             return;
@@ -596,7 +735,9 @@ impl State {
 
     fn update_view(&mut self, index: usize) {
         let Some(server) = self.get(index) else { return };
-        let (Some(corosync), Some(view)) = (&server.corosync, &server.pmxcfs.view) else { return };
+        let (Some(corosync), Some(view)) = (&server.corosync, &server.pmxcfs.view) else {
+            return;
+        };
         // After corosync's end it connects anew at its next attempt.
         if !server.pmxcfs.running || (!view.nodes.is_empty() && self.now < server.pmxcfs.next_attempt) {
             return;
@@ -609,7 +750,9 @@ impl State {
             .map(|node| ViewNode {
                 name: node.name.clone(),
                 id: node.id,
-                online: group.iter().any(|other| self.get(*other).is_some_and(|peer| peer.name() == node.name)),
+                online: group
+                    .iter()
+                    .any(|other| self.get(*other).is_some_and(|peer| peer.name() == node.name)),
             })
             .collect();
         let fresh = View {
@@ -626,7 +769,9 @@ impl State {
             fresh.cluster_name, fresh.version
         );
         let newer = view.nodes.is_empty() || view.version != fresh.version;
-        let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         let pid = server.pmxcfs.pid;
         if newer {
             server.log("pmxcfs", pid, text);
@@ -637,7 +782,10 @@ impl State {
 
     /// Members of one state share the newest copy, and tell one another their addresses.
     fn synchronise(&mut self, index: usize) {
-        if self.get(index).is_none_or(|server| !server.pmxcfs.clustered || server.pmxcfs.view.is_none()) {
+        if self
+            .get(index)
+            .is_none_or(|server| !server.pmxcfs.clustered || server.pmxcfs.view.is_none())
+        {
             return;
         }
         let group = self.group(index);
@@ -663,7 +811,9 @@ impl State {
             .cloned();
         let Some(newest) = newest else { return };
         for member in group {
-            let Some(server) = self.servers.get_mut(member) else { continue };
+            let Some(server) = self.servers.get_mut(member) else {
+                continue;
+            };
             if quorate && server.pmxcfs.replica.sequence < newest.sequence {
                 server.pmxcfs.replica = newest.clone();
             }

@@ -1,6 +1,5 @@
 //! PVE tasks of one server: their names, logs and lists under `/var/log/pve/tasks`.
 
-use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -39,7 +38,10 @@ pub(crate) enum State {
 
 impl Tasks {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, list: Vec::new() }
+        Self {
+            folder,
+            list: Vec::new(),
+        }
     }
 
     /// Begins a task; returns its UPID.
@@ -85,12 +87,22 @@ impl Tasks {
     /// Ends a task with `OK` or an error text.
     pub(crate) fn end(&mut self, upid: &str, now: Timestamp, status: &str) -> io::Result<()> {
         let at = now.as_second();
-        let last = if status == "OK" { "TASK OK\n".to_owned() } else { format!("\nTASK ERROR: {status}\n") };
+        let last = if status == "OK" {
+            "TASK OK\n".to_owned()
+        } else {
+            format!("\nTASK ERROR: {status}\n")
+        };
         self.say(upid, &last)?;
         if let Some(task) = self.list.iter_mut().find(|task| task.upid == upid) {
-            task.state = State::Ended { at, status: status.to_owned() };
+            task.state = State::Ended {
+                at,
+                status: status.to_owned(),
+            };
         }
-        let mut index = OpenOptions::new().create(true).append(true).open(self.folder.join("index"))?;
+        let mut index = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("index"))?;
         index.write_all(format!("{upid} {at:08X} {status}\n").as_bytes())?;
         self.write_active()
     }
@@ -106,16 +118,21 @@ impl Tasks {
         let digit = self.get(upid).map_or(0, |task| task.started.rem_euclid(16));
         let folder = self.folder.join(format!("{digit:X}"));
         fs::create_dir_all(&folder)?;
-        OpenOptions::new().create(true).append(true).open(folder.join(upid))?.write_all(text.as_bytes())
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join(upid))?
+            .write_all(text.as_bytes())
     }
 
     fn write_active(&self) -> io::Result<()> {
         let mut text = String::new();
         for task in self.list.iter().rev().take(25) {
-            let _ = match &task.state {
-                State::Running | State::Vanished => writeln!(text, "{} 0", task.upid),
-                State::Ended { at, status } => writeln!(text, "{} 1 {at:08X} {status}", task.upid),
+            let line = match &task.state {
+                State::Running | State::Vanished => format!("{} 0\n", task.upid),
+                State::Ended { at, status } => format!("{} 1 {at:08X} {status}\n", task.upid),
             };
+            text.push_str(&line);
         }
         fs::create_dir_all(&self.folder)?;
         fs::write(self.folder.join("active"), text)

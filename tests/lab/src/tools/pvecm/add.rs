@@ -18,15 +18,28 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     };
     let host = match parsed.words.as_slice() {
         [host] => host.clone(),
-        [] => return call.reply(0, Reply::fail(255, format!("400 not enough arguments\n{USAGE}\n"))).await,
-        _ => return call.reply(0, Reply::fail(255, format!("400 too many arguments\n{USAGE}\n"))).await,
+        [] => {
+            return call
+                .reply(0, Reply::fail(255, format!("400 not enough arguments\n{USAGE}\n")))
+                .await;
+        }
+        _ => {
+            return call
+                .reply(0, Reply::fail(255, format!("400 too many arguments\n{USAGE}\n")))
+                .await;
+        }
     };
     if parsed.option("use_ssh").is_some() {
         return unknown(call).await;
     }
     let fingerprint = parsed.option("fingerprint").map(str::to_owned);
     if fingerprint.as_deref().is_some_and(|text| !is_fingerprint(text)) {
-        return call.reply(0, bad_parameter("fingerprint", "value does not match the regex pattern", USAGE)).await;
+        return call
+            .reply(
+                0,
+                bad_parameter("fingerprint", "value does not match the regex pattern", USAGE),
+            )
+            .await;
     }
     let pve = call.server(|server, _| server.root.join("etc/pve")).unwrap_or_default();
     if std::path::Path::new(&call.cwd).starts_with(pve) {
@@ -40,7 +53,9 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         links: parsed.links(),
         nodeid: parsed.option("nodeid").and_then(|id| id.parse().ok()),
         votes: parsed.option("votes").and_then(|votes| votes.parse().ok()),
-        force: parsed.option("force").is_some_and(|force| ["1", "on", "yes", "true"].contains(&force)),
+        force: parsed
+            .option("force")
+            .is_some_and(|force| ["1", "on", "yes", "true"].contains(&force)),
     };
     let result = add(&worker, &join).await;
     worker.end(result).await
@@ -57,5 +72,8 @@ async fn add(worker: &Worker<'_>, join: &Join) -> Result<(), Failure> {
 /// `([A-Fa-f0-9]{2}:){31}[A-Fa-f0-9]{2}`.
 pub(super) fn is_fingerprint(text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
-    parts.len() == 32 && parts.iter().all(|part| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit()))
+    parts.len() == 32
+        && parts
+            .iter()
+            .all(|part| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit()))
 }

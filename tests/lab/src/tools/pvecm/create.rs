@@ -22,21 +22,47 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     };
     let name = match parsed.words.as_slice() {
         [name] => name.clone(),
-        [] => return call.reply(0, Reply::fail(255, format!("400 not enough arguments\n{USAGE}\n"))).await,
-        _ => return call.reply(0, Reply::fail(255, format!("400 too many arguments\n{USAGE}\n"))).await,
+        [] => {
+            return call
+                .reply(0, Reply::fail(255, format!("400 not enough arguments\n{USAGE}\n")))
+                .await;
+        }
+        _ => {
+            return call
+                .reply(0, Reply::fail(255, format!("400 too many arguments\n{USAGE}\n")))
+                .await;
+        }
     };
     if name.len() > 15 {
-        return call.reply(0, bad_parameter("clustername", "value may only be 15 characters long", USAGE)).await;
+        return call
+            .reply(
+                0,
+                bad_parameter("clustername", "value may only be 15 characters long", USAGE),
+            )
+            .await;
     }
     if !options::valid_name(&name) {
         return call.reply(0, bad_parameter("clustername", BAD_NAME, USAGE)).await;
     }
-    if call.server(|server, _| server.pmxcfs.replica.conf.is_some()).unwrap_or(false) {
-        return call.reply(0, Reply::fail(255, "cluster config '/etc/pve/corosync.conf' already exists\n")).await;
+    if call
+        .server(|server, _| server.pmxcfs.replica.conf.is_some())
+        .unwrap_or(false)
+    {
+        return call
+            .reply(
+                0,
+                Reply::fail(255, "cluster config '/etc/pve/corosync.conf' already exists\n"),
+            )
+            .await;
     }
     let worker = Worker::start(call, "clustercreate", &name);
     let number = |option: &str, default: u32| parsed.option(option).and_then(|v| v.parse().ok()).unwrap_or(default);
-    let plan = Plan { name, links: parsed.links(), id: number("nodeid", 1), votes: number("votes", 1) };
+    let plan = Plan {
+        name,
+        links: parsed.links(),
+        id: number("nodeid", 1),
+        votes: number("votes", 1),
+    };
     let result = create(&worker, &plan).await;
     worker.end(result).await
 }
@@ -62,7 +88,9 @@ async fn create(worker: &Worker<'_>, plan: &Plan) -> Result<(), Failure> {
             )
             .await?;
     }
-    worker.say("Writing corosync config to /etc/pve/corosync.conf\n").await?;
+    worker
+        .say("Writing corosync config to /etc/pve/corosync.conf\n")
+        .await?;
     let mut rings = plan.links.clone();
     if rings.is_empty() {
         rings.insert(0, fallback.map(|ip| ip.to_string()).unwrap_or_default());

@@ -59,7 +59,9 @@ impl Join {
         if errors.is_empty() {
             return Ok(());
         }
-        worker.say(&format!("detected the following error(s):\n{errors}")).await?;
+        worker
+            .say(&format!("detected the following error(s):\n{errors}"))
+            .await?;
         if self.force {
             return worker.say("\nWARNING : detected error but forced to continue!\n").await;
         }
@@ -85,7 +87,9 @@ impl Join {
             match address.parse::<IpAddr>() {
                 Ok(ip) if server.has_address(ip) => {}
                 // This message carries its own line end, and so leaves an empty line.
-                Ok(_) => add(&format!("link{number}: cannot use IP '{address}', not found on local node!\n")),
+                Ok(_) => add(&format!(
+                    "link{number}: cannot use IP '{address}', not found on local node!\n"
+                )),
                 Err(_) => add(&format!(
                     "link{number}: cannot use '{address}': hostname lookup '{address}' failed - Name or service not known"
                 )),
@@ -97,11 +101,15 @@ impl Join {
     /// Reaches the member, checks its certificate, logs in.
     async fn log_in(&self, worker: &Worker<'_>, secret: &Secret) -> Result<Peer, Failure> {
         let host = &self.host;
-        worker.say(&format!("Establishing API connection with host '{host}'\n")).await?;
+        worker
+            .say(&format!("Establishing API connection with host '{host}'\n"))
+            .await?;
         let addresses = worker.call.server(|server, _| server.resolve(host)).unwrap_or_default();
         let Some(IpAddr::V4(address)) = addresses.first().copied() else {
             worker.pause(40).await?;
-            return died(format!("500 Can't connect to {host}:8006 (Temporary failure in name resolution)"));
+            return died(format!(
+                "500 Can't connect to {host}:8006 (Temporary failure in name resolution)"
+            ));
         };
         let Some(peer) = self.peer(worker, address) else {
             worker.pause(3080).await?;
@@ -111,7 +119,9 @@ impl Join {
             let server = state.get(peer.index);
             (
                 server.is_none_or(|server| server.pveproxy_down),
-                server.and_then(|server| server.certificate.clone()).map(|certificate| certificate.fingerprint),
+                server
+                    .and_then(|server| server.certificate.clone())
+                    .map(|certificate| certificate.fingerprint),
             )
         });
         worker.pause(40).await?;
@@ -121,8 +131,15 @@ impl Join {
         self.check_fingerprint(worker, &certificate.unwrap_or_default()).await?;
         let accepted = worker.call.world.with(|state| {
             let accepted = state.get(peer.index).is_some_and(|server| accepts(server, &secret.0));
-            let what = if accepted { What::LoginAccepted } else { What::LoginRefused };
-            let from = state.get(worker.call.node).map(|server| server.name().to_owned()).unwrap_or_default();
+            let what = if accepted {
+                What::LoginAccepted
+            } else {
+                What::LoginRefused
+            };
+            let from = state
+                .get(worker.call.node)
+                .map(|server| server.name().to_owned())
+                .unwrap_or_default();
             state.note(Some(peer.index), what, format!("from {from}"));
             accepted
         });
@@ -138,7 +155,9 @@ impl Join {
     fn peer(&self, worker: &Worker<'_>, address: Ipv4Addr) -> Option<Peer> {
         worker.call.world.with(|state| {
             let (index, network) = state.locate(address)?;
-            state.connected(worker.call.node, index, network).then_some(Peer { index, network })
+            state
+                .connected(worker.call.node, index, network)
+                .then_some(Peer { index, network })
         })
     }
 
@@ -187,7 +206,10 @@ impl Join {
         let world = std::sync::Arc::clone(&worker.call.world);
         let request = tokio::spawn(async move { nodes::add(&world, peer.index, &addition).await });
         let answer = request.await.unwrap_or_else(|error| Err(error.to_string()));
-        let back = worker.call.world.with(|state| state.connected(worker.call.node, peer.index, peer.network));
+        let back = worker
+            .call
+            .world
+            .with(|state| state.connected(worker.call.node, peer.index, peer.network));
         if !back {
             worker.pause(60_000).await?;
             return died("500 read timeout");
@@ -195,7 +217,9 @@ impl Join {
         match answer {
             Ok(()) => Ok(()),
             Err(message) => {
-                worker.say(&format!("An error occurred on the cluster node: {message}\n")).await?;
+                worker
+                    .say(&format!("An error occurred on the cluster node: {message}\n"))
+                    .await?;
                 died("Cluster join aborted!")
             }
         }
@@ -208,10 +232,15 @@ impl Join {
         let epoch = call.world.with(|state| {
             // What the member sent back: its file as it was when it had written this node into it.
             let Some(member) = state.get(peer.index) else { return 0 };
-            let name = state.get(call.node).map(|server| server.name().to_owned()).unwrap_or_default();
+            let name = state
+                .get(call.node)
+                .map(|server| server.name().to_owned())
+                .unwrap_or_default();
             let conf = nodes::answer_for(member, &name).cloned();
             let key = member.authkey;
-            let Some(server) = state.servers.get_mut(call.node) else { return 0 };
+            let Some(server) = state.servers.get_mut(call.node) else {
+                return 0;
+            };
             server.authkey = key;
             server.etc_conf = conf;
             server.now().as_second()
@@ -221,11 +250,15 @@ impl Join {
         call.world.with(|state| state.stop_pmxcfs(call.node));
         worker.pause(260).await?;
         worker
-            .say(&format!("backup old database to '/var/lib/pve-cluster/backup/config-{epoch}.sql.gz'\n"))
+            .say(&format!(
+                "backup old database to '/var/lib/pve-cluster/backup/config-{epoch}.sql.gz'\n"
+            ))
             .await?;
         call.world.with(|state| {
             if let Some(server) = state.servers.get_mut(call.node) {
-                let file = server.root.join(format!("var/lib/pve-cluster/backup/config-{epoch}.sql.gz"));
+                let file = server
+                    .root
+                    .join(format!("var/lib/pve-cluster/backup/config-{epoch}.sql.gz"));
                 if let Err(error) = crate::roots::put(&file, "") {
                     crate::world::complain(&format!("{}: {error}", server.name()));
                 }
@@ -250,7 +283,12 @@ impl Join {
 
     /// Waits in steps of a second, for ever.
     async fn wait_for_quorum(&self, worker: &Worker<'_>) -> Result<(), Failure> {
-        let writable = || worker.call.server(|server, _| server.pmxcfs.writable()).unwrap_or(false);
+        let writable = || {
+            worker
+                .call
+                .server(|server, _| server.pmxcfs.writable())
+                .unwrap_or(false)
+        };
         if writable() {
             return Ok(());
         }
@@ -263,7 +301,9 @@ impl Join {
 
     async fn finish(&self, worker: &Worker<'_>) -> Result<(), Failure> {
         let call = worker.call;
-        worker.say("(re)generate node files\ngenerate new node certificate\n").await?;
+        worker
+            .say("(re)generate node files\ngenerate new node certificate\n")
+            .await?;
         worker.pause(900).await?;
         let name = call.server(|server, _| server.spec.name.clone()).unwrap_or_default();
         let certificate = match Certificate::generate(&name) {
@@ -282,14 +322,21 @@ impl Join {
             written
         });
         if written.is_err() {
-            return died(format!("unable to open file '/etc/pve/nodes/{name}/pve-ssl.pem' - Permission denied"));
+            return died(format!(
+                "unable to open file '/etc/pve/nodes/{name}/pve-ssl.pem' - Permission denied"
+            ));
         }
         worker.say("merge authorized SSH keys\n").await?;
         worker.pause(200).await?;
-        worker.say("generated new node certificate, restart pveproxy and pvedaemon services\n").await?;
+        worker
+            .say("generated new node certificate, restart pveproxy and pvedaemon services\n")
+            .await?;
         worker.pause(4060).await?;
-        worker.say(&format!("successfully added node '{name}' to cluster.\n")).await?;
-        call.world.with(|state| state.note(Some(call.node), What::JoinCompleted, self.host.clone()));
+        worker
+            .say(&format!("successfully added node '{name}' to cluster.\n"))
+            .await?;
+        call.world
+            .with(|state| state.note(Some(call.node), What::JoinCompleted, self.host.clone()));
         Ok(())
     }
 }

@@ -34,9 +34,16 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         Some((&"expected", [votes])) => expected(call, votes).await,
         Some((&"updatecerts", _)) => call.reply(0, Reply::default()).await,
         Some((&word, _)) if !["qdevice", "keygen", "mtunnel", "help"].contains(&word) => {
-            call.reply(0, Reply::fail(255, format!("ERROR: unknown command 'pvecm {word}'\n{USAGE}"))).await
+            call.reply(
+                0,
+                Reply::fail(255, format!("ERROR: unknown command 'pvecm {word}'\n{USAGE}")),
+            )
+            .await
         }
-        None => call.reply(0, Reply::fail(255, format!("ERROR: no command specified\n{USAGE}"))).await,
+        None => {
+            call.reply(0, Reply::fail(255, format!("ERROR: no command specified\n{USAGE}")))
+                .await
+        }
         _ => unknown(call).await,
     }
 }
@@ -45,8 +52,13 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
 fn refusal(server: &Server) -> Option<Reply> {
     let name = server.name();
     if !server.pmxcfs.running {
-        let lines: String = (1..4).map(|n| format!("ipcc_send_rec[{n}] failed: Connection refused\n")).collect();
-        return Some(Reply::fail(111, format!("{lines}Unable to load access control list: Connection refused\n")));
+        let lines: String = (1..4)
+            .map(|n| format!("ipcc_send_rec[{n}] failed: Connection refused\n"))
+            .collect();
+        return Some(Reply::fail(
+            111,
+            format!("{lines}Unable to load access control list: Connection refused\n"),
+        ));
     }
     if server.own_address().is_some() {
         return None;
@@ -57,31 +69,46 @@ fn refusal(server: &Server) -> Option<Reply> {
         );
         Reply::fail(255, text)
     } else {
-        Reply::fail(255, format!("address lookup for '{name}' did not find any IP address\n"))
+        Reply::fail(
+            255,
+            format!("address lookup for '{name}' did not find any IP address\n"),
+        )
     })
 }
 
 async fn simple(call: &Call, look: impl FnOnce(&Server) -> Reply) -> Result<i32, Stop> {
     let reply = call.server(|server, _| {
-        if server.pmxcfs.replica.conf.is_none() { Reply::fail(2, NOT_CLUSTERED) } else { look(server) }
+        if server.pmxcfs.replica.conf.is_none() {
+            Reply::fail(2, NOT_CLUSTERED)
+        } else {
+            look(server)
+        }
     });
     call.reply(0, reply.unwrap_or_default()).await
 }
 
 fn status(server: &Server) -> Reply {
-    let Some(conf) = &server.pmxcfs.replica.conf else { return Reply::fail(2, NOT_CLUSTERED) };
+    let Some(conf) = &server.pmxcfs.replica.conf else {
+        return Reply::fail(2, NOT_CLUSTERED);
+    };
     let head = format!(
         "Cluster information\n-------------------\nName:             {}\nConfig Version:   {}\nTransport:        knet\n\
          Secure auth:      on\n\n",
         conf.cluster_name, conf.version
     );
     let tail = corosync_quorumtool::status(server, true);
-    Reply { stdout: head + &tail.stdout, ..tail }
+    Reply {
+        stdout: head + &tail.stdout,
+        ..tail
+    }
 }
 
 async fn expected(call: &Call, votes: &str) -> Result<i32, Stop> {
     let reply = call.world.with(|state| {
-        if state.get(call.node).is_none_or(|server| server.pmxcfs.replica.conf.is_none()) {
+        if state
+            .get(call.node)
+            .is_none_or(|server| server.pmxcfs.replica.conf.is_none())
+        {
             return Reply::fail(2, NOT_CLUSTERED);
         }
         let Ok(votes) = votes.parse::<u32>() else {
@@ -103,13 +130,19 @@ async fn expected(call: &Call, votes: &str) -> Result<i32, Stop> {
 
 /// A refused parameter, as PVE's option parser prints it.
 fn bad_parameter(name: &str, reason: &str, usage: &str) -> Reply {
-    Reply::fail(255, format!("400 Parameter verification failed.\n{name}: {reason}\n{usage}\n"))
+    Reply::fail(
+        255,
+        format!("400 Parameter verification failed.\n{name}: {reason}\n{usage}\n"),
+    )
 }
 
 const BAD_NAME: &str = "invalid format - value does not look like a valid node name\n";
 
 fn bad_option(name: &str, usage: &str) -> Reply {
-    Reply::fail(255, format!("Unknown option: {name}\n400 unable to parse option\n{usage}\n"))
+    Reply::fail(
+        255,
+        format!("Unknown option: {name}\n400 unable to parse option\n{usage}\n"),
+    )
 }
 
 const USAGE: &str = "USAGE: pvecm <COMMAND> [ARGS] [OPTIONS]

@@ -65,11 +65,13 @@ async fn add_locked(world: &Arc<World>, member: usize, addition: &Addition) -> R
     if result.is_ok() {
         world.pace.sleep(Duration::from_millis(1000)).await;
         // A failed reload is only logged.
-        let _ = world.with(|state| state.reload(member));
+        world.with(|state| state.reload(member)).ok();
     }
     if many {
         // Without quorum the lock stays until it expires.
-        let _ = world.with(|state| state.write(member, |replica| replica.lock_until = None));
+        world
+            .with(|state| state.write(member, |replica| replica.lock_until = None))
+            .ok();
     }
     result
 }
@@ -89,9 +91,17 @@ fn commit(world: &Arc<World>, member: usize, addition: &Addition) -> Result<(), 
         if let Some(server) = state.servers.get_mut(member) {
             server.added.insert(addition.name.clone(), conf.clone());
             let pid = server.next_pid;
-            server.log("pvedaemon", pid, format!("<root@pam> adding node {} to cluster", addition.name));
+            server.log(
+                "pvedaemon",
+                pid,
+                format!("<root@pam> adding node {} to cluster", addition.name),
+            );
         }
-        state.note(Some(member), What::AddnodeCommitted, format!("{} in version {}", addition.name, conf.version));
+        state.note(
+            Some(member),
+            What::AddnodeCommitted,
+            format!("{} in version {}", addition.name, conf.version),
+        );
         Ok(())
     })
 }
@@ -117,11 +127,19 @@ fn extended(mut conf: Conf, addition: &Addition) -> Result<Conf, String> {
         }
     }
     let present = conf.named(&addition.name).cloned();
-    let id = addition.nodeid.or(present.as_ref().map(|node| node.id)).unwrap_or_else(|| conf.lowest_free_id());
+    let id = addition
+        .nodeid
+        .or(present.as_ref().map(|node| node.id))
+        .unwrap_or_else(|| conf.lowest_free_id());
     let votes = addition.votes.or(present.map(|node| node.votes)).unwrap_or(1);
     conf.nodes.retain(|node| node.name != addition.name);
     // A number that is taken is not noticed here, as in PVE.
-    conf.nodes.push(ConfNode { name: addition.name.clone(), id, votes, rings });
+    conf.nodes.push(ConfNode {
+        name: addition.name.clone(),
+        id,
+        votes,
+        rings,
+    });
     conf.version += 1;
     Ok(conf)
 }
@@ -133,19 +151,25 @@ fn rings(conf: &Conf, addition: &Addition) -> Result<BTreeMap<u8, String>, Strin
         };
         return match conf.links.as_slice() {
             [only] => Ok(BTreeMap::from([(*only, fallback.clone())])),
-            _ => Err("no links given but multiple links found on other nodes, fallback only supported on single-link \
+            _ => Err(
+                "no links given but multiple links found on other nodes, fallback only supported on single-link \
                       clusters"
-                .to_owned()),
+                    .to_owned(),
+            ),
         };
     }
     for link in addition.links.keys() {
         if !conf.links.contains(link) {
-            return Err(format!("corosync: link {link} specified for new node doesn't exist in cluster config"));
+            return Err(format!(
+                "corosync: link {link} specified for new node doesn't exist in cluster config"
+            ));
         }
     }
     for link in &conf.links {
         if !addition.links.contains_key(link) {
-            return Err(format!("corosync: link {link} exists in cluster config but wasn't specified for new node"));
+            return Err(format!(
+                "corosync: link {link} exists in cluster config but wasn't specified for new node"
+            ));
         }
     }
     Ok(addition.links.clone())
@@ -156,7 +180,10 @@ async fn lock_server(world: &Arc<World>, member: usize) -> Result<(), String> {
     let mut waited = Duration::ZERO;
     loop {
         let taken = world.with(|state| {
-            state.servers.get_mut(member).is_some_and(|server| !std::mem::replace(&mut server.pvecm_locked, true))
+            state
+                .servers
+                .get_mut(member)
+                .is_some_and(|server| !std::mem::replace(&mut server.pvecm_locked, true))
         });
         if taken {
             return Ok(());
@@ -174,7 +201,9 @@ async fn lock_cluster(world: &Arc<World>, member: usize) -> Result<(), String> {
     let mut waited = Duration::ZERO;
     loop {
         let taken = world.with(|state| {
-            let held = state.get(member).is_none_or(|server| server.pmxcfs.replica.lock_until.is_some());
+            let held = state
+                .get(member)
+                .is_none_or(|server| server.pmxcfs.replica.lock_until.is_some());
             let until = state.now + LOCK_LIFE;
             !held && state.write(member, |replica| replica.lock_until = Some(until)).is_ok()
         });
@@ -200,7 +229,9 @@ pub(super) async fn addnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         Err(name) => return call.reply(0, bad_option(&name, ADD_USAGE)).await,
     };
     let [name] = parsed.words.as_slice() else {
-        return call.reply(0, Reply::fail(255, format!("400 not enough arguments\n{ADD_USAGE}\n"))).await;
+        return call
+            .reply(0, Reply::fail(255, format!("400 not enough arguments\n{ADD_USAGE}\n")))
+            .await;
     };
     if !options::valid_name(name) {
         return call.reply(0, bad_parameter("node", BAD_NAME, ADD_USAGE)).await;
@@ -222,7 +253,9 @@ pub(super) async fn addnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
 /// `pvecm delnode`: kills the node's corosync by its number, then takes its entry out.
 pub(super) async fn delnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let [name] = args else {
-        return call.reply(0, Reply::fail(255, "400 not enough arguments\npvecm delnode <node>\n")).await;
+        return call
+            .reply(0, Reply::fail(255, "400 not enough arguments\npvecm delnode <node>\n"))
+            .await;
     };
     let found = call.world.with(|state| {
         let server = state.get(call.node)?;
@@ -246,7 +279,10 @@ pub(super) async fn delnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         let corosync = state.get(call.node)?.corosync.as_ref()?;
         let (key, members) = (corosync.key, corosync.members.clone());
         let victim = state.servers.iter().position(|server| {
-            server.corosync.as_ref().is_some_and(|c| c.key == key && c.node_id == id && members.contains(&id))
+            server
+                .corosync
+                .as_ref()
+                .is_some_and(|c| c.key == key && c.node_id == id && members.contains(&id))
         })?;
         state.stop_corosync(victim, What::CorosyncExited, "killed by pvecm delnode");
         Some(())
@@ -257,7 +293,9 @@ pub(super) async fn delnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         Some(()) => join::wait(call, 6600).await,
     }
     let written = call.world.with(|state| {
-        let conf = state.get(call.node).and_then(|server| server.pmxcfs.replica.conf.clone());
+        let conf = state
+            .get(call.node)
+            .and_then(|server| server.pmxcfs.replica.conf.clone());
         let written = state.write(call.node, |replica| {
             replica.conf.clone_from(&conf);
             if let Some(conf) = &mut replica.conf {
@@ -275,6 +313,6 @@ pub(super) async fn delnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         return call.reply(0, Reply::fail(13, text)).await;
     }
     join::wait(call, 1000).await;
-    let _ = call.world.with(|state| state.reload(call.node));
+    call.world.with(|state| state.reload(call.node)).ok();
     Ok(0)
 }

@@ -68,24 +68,30 @@ impl Conf {
         let mut nodes: Vec<&ConfNode> = self.nodes.iter().collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
         for node in nodes {
-            let _ = write!(
+            write!(
                 text,
                 "  node {{\n    name: {}\n    nodeid: {}\n    quorum_votes: {}\n",
                 node.name, node.id, node.votes
-            );
+            )
+            .ok();
             for (ring, address) in &node.rings {
-                let _ = writeln!(text, "    ring{ring}_addr: {address}");
+                writeln!(text, "    ring{ring}_addr: {address}").ok();
             }
             text.push_str("  }\n");
         }
         text.push_str("}\n\nquorum {\n  provider: corosync_votequorum\n}\n\ntotem {\n");
-        let _ = write!(text, "  cluster_name: {}\n  config_version: {}\n", self.cluster_name, self.version);
+        write!(
+            text,
+            "  cluster_name: {}\n  config_version: {}\n",
+            self.cluster_name, self.version
+        )
+        .ok();
         for link in &self.links {
-            let _ = write!(text, "  interface {{\n    linknumber: {link}\n  }}\n");
+            write!(text, "  interface {{\n    linknumber: {link}\n  }}\n").ok();
         }
         text.push_str("  ip_version: ipv4-6\n  link_mode: passive\n  secauth: on\n");
         if let Some(coefficient) = self.token_coefficient {
-            let _ = writeln!(text, "  token_coefficient: {coefficient}");
+            writeln!(text, "  token_coefficient: {coefficient}").ok();
         }
         text.push_str("  version: 2\n}\n\n");
         text

@@ -56,7 +56,10 @@ impl Pairs {
             Reach::Gone => LEAVE,
         };
         if now.saturating_sub(since) >= delay {
-            *pair = Pair { together: wanted, differs_since: None };
+            *pair = Pair {
+                together: wanted,
+                differs_since: None,
+            };
         }
         pair.together
     }
@@ -93,7 +96,9 @@ impl Pairs {
 mod tests {
     use super::*;
 
-    const PATIENCE: Reach = Reach::Silent { patience: Duration::from_millis(8030) };
+    const PATIENCE: Reach = Reach::Silent {
+        patience: Duration::from_millis(8030),
+    };
 
     fn at(ms: u64) -> SimTime {
         Duration::from_millis(ms)

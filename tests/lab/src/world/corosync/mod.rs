@@ -42,7 +42,12 @@ pub(crate) struct Link {
 impl Link {
     /// A first connection already counts one loss.
     pub(crate) fn new() -> Self {
-        Self { connected: false, differs_since: None, down_count: 1, up_count: 0 }
+        Self {
+            connected: false,
+            differs_since: None,
+            down_count: 1,
+            up_count: 0,
+        }
     }
 }
 
@@ -66,7 +71,11 @@ impl Corosync {
     }
 
     pub(crate) fn total_votes(&self) -> u32 {
-        self.members.iter().filter_map(|id| self.conf.node(*id)).map(|node| node.votes).sum()
+        self.members
+            .iter()
+            .filter_map(|id| self.conf.node(*id))
+            .map(|node| node.votes)
+            .sum()
     }
 
     /// Votes needed: more than half of those expected.
@@ -76,11 +85,17 @@ impl Corosync {
 
     /// `representative.sequence`, the second in hexadecimal, as corosync prints ring ids.
     pub(crate) fn ring_id(&self) -> String {
-        format!("{}.{:x}", self.members.first().copied().unwrap_or(self.node_id), self.ring)
+        format!(
+            "{}.{:x}",
+            self.members.first().copied().unwrap_or(self.node_id),
+            self.ring
+        )
     }
 
     pub(crate) fn name_of(&self, id: u32) -> String {
-        self.conf.node(id).map_or_else(|| format!("Node{id}"), |node| node.name.clone())
+        self.conf
+            .node(id)
+            .map_or_else(|| format!("Node{id}"), |node| node.name.clone())
     }
 
     pub(crate) fn address_of(&self, id: u32, link: u8) -> Option<&str> {
@@ -88,6 +103,9 @@ impl Corosync {
     }
 
     pub(crate) fn first_address_of(&self, id: u32) -> String {
-        self.conf.node(id).and_then(|node| node.rings.values().next().cloned()).unwrap_or_default()
+        self.conf
+            .node(id)
+            .and_then(|node| node.rings.values().next().cloned())
+            .unwrap_or_default()
     }
 }

@@ -1,0 +1,92 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use quorate_agent::config::DEFAULT_PATH;
+use quorate_model::ids::OperationId;
+use quorate_model::observation::FacetName;
+
+/// Quorate's agent: observes this server, and changes it when the fleet's coordinator asks and the server allows it.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Configuration file.
+    #[arg(long, default_value = DEFAULT_PATH, global = true, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the coordinator until stopped.
+    Run,
+    /// Make this server belong to a fleet. Asks for the token of its invitation, or reads it from stdin.
+    Enroll {
+        /// Where the coordinator listens for enrolment.
+        #[arg(value_name = "HOST:PORT")]
+        place: String,
+        /// Read the token from this file.
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// Leave the fleet that this server belongs to.
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Show what the agent sees on this server. Needs no fleet.
+    Observe {
+        /// What to look at: system, disks, network, cluster, guests; nothing named: everything.
+        #[arg(value_parser = facet, value_name = "FACET")]
+        facets: Vec<FacetName>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Watch over the tool of an operation.
+    #[command(hide = true)]
+    RunOp {
+        /// The operation.
+        id: OperationId,
+        /// Start another one to do so, and leave.
+        #[arg(long)]
+        detach: bool,
+    },
+}
+
+fn facet(text: &str) -> Result<FacetName, String> {
+    let known = FacetName::ALL.into_iter().find(|facet| facet.as_str() == text);
+    known.ok_or_else(|| {
+        let names: Vec<&str> = FacetName::ALL.into_iter().map(FacetName::as_str).collect();
+        format!("there is no such facet; there are {}", names.join(", "))
+    })
+}
+
+pub(crate) fn every_facet() -> Vec<FacetName> {
+    FacetName::ALL.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn facets_are_taken_by_name() {
+        let cli = Cli::try_parse_from(["quorate-agent", "observe", "disks", "cluster", "--json"]).unwrap();
+        let Command::Observe { facets, json } = cli.command else {
+            panic!("not observe")
+        };
+        assert!(json && facets == [FacetName::Disks, FacetName::Cluster]);
+        let error = Cli::try_parse_from(["quorate-agent", "observe", "disk"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("there are system, disks"), "{error}");
+    }
+}

@@ -1,0 +1,133 @@
+//! `quorate-agent`: the agent on every server.
+
+mod cli;
+mod out;
+
+use std::path::PathBuf;
+use std::process::ExitCode as ProcessExit;
+
+use clap::Parser as _;
+use quorate_agent::config::{Config, ConfigError};
+use quorate_agent::enroll::enroll;
+use quorate_agent::observe::observe;
+use quorate_agent::operations::folder::Folder;
+use quorate_agent::operations::{Place, Supervisor, run_op};
+use quorate_agent::start::{self, Agent};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::OperationId;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use cli::{Cli, Command};
+
+fn main() -> ProcessExit {
+    let cli = Cli::parse();
+    out::log();
+    let ended = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(obey(cli)),
+        Err(error) => Err(Failure::new(ExitCode::Internal, "the runtime can't be made").because(&error)),
+    };
+    match ended {
+        Ok(()) => ProcessExit::SUCCESS,
+        Err(failure) => {
+            out::failure(&failure);
+            ProcessExit::from(failure.exit as u8)
+        }
+    }
+}
+
+async fn obey(cli: Cli) -> Result<(), Failure> {
+    let config = Config::load(&cli.config);
+    match cli.command {
+        Command::Run => run(config.map_err(|error| unusable(&error))?, cli.config).await,
+        Command::Enroll {
+            place,
+            token_file,
+            replace,
+        } => {
+            let config = or_default(config)?;
+            let token = out::token(token_file.as_deref())?;
+            let enrolled = enroll(&config, &place, &token, replace).await?;
+            out::enrolled(&enrolled)
+        }
+        Command::Observe { facets, json } => {
+            let host = start::host(&or_default(config)?)?;
+            let facets = if facets.is_empty() { cli::every_facet() } else { facets };
+            out::observation(&observe(&host, &facets).await, json)
+        }
+        Command::RunOp { id, detach } => supervise(or_default(config)?, cli.config, id, detach).await,
+    }
+}
+
+/// The story of the agent: configuration, identity, ledger, operations, server, end.
+async fn run(config: Config, config_path: PathBuf) -> Result<(), Failure> {
+    let stop = stop_on_signals()?;
+    let agent = Agent::prepare(config, own_program()?, absolute(config_path)?).await?;
+    let resumed = agent.resume().await;
+    tracing::info!(node = %agent.node(), address = %agent.address(), resumed, "ready");
+    out::tell_systemd(sd_notify::NotifyState::Ready);
+    let served = agent.serve(stop).await;
+    tracing::info!("stopped");
+    served
+}
+
+/// The one who watches a tool; with `detach`, the one who starts that one and leaves.
+async fn supervise(config: Config, config_path: PathBuf, id: OperationId, detach: bool) -> Result<(), Failure> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::new(ExitCode::Failed, format!("operation {id} can't be supervised")).because(error)
+    };
+    if detach {
+        let folder = Folder::of(&config.state_dir, &id).map_err(|error| failed(&error))?;
+        let supervisor = Supervisor::new(own_program()?, config_path, Place::Session);
+        return supervisor.detach(&id, &folder).map_err(|error| failed(&error));
+    }
+    run_op(&config.state_dir, &id).await.map_err(|error| failed(&error))
+}
+
+fn stop_on_signals() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind)
+            .map_err(|error| Failure::new(ExitCode::Internal, "signals can't be received").because(&error))?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signals.recv().await;
+            out::tell_systemd(sd_notify::NotifyState::Stopping);
+            stop.cancel();
+        });
+    }
+    Ok(stop)
+}
+
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe()
+        .map_err(|error| Failure::new(ExitCode::Internal, "this program's own path can't be told").because(&error))
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    std::path::absolute(&path)
+        .map_err(|error| Failure::new(ExitCode::Usage, format!("{} is no path", path.display())).because(&error))
+}
+
+/// Observing and enrolling need no configuration; the agent itself wants its rules to be there.
+fn or_default(config: Result<Config, ConfigError>) -> Result<Config, Failure> {
+    match config {
+        Err(ConfigError::Missing(_)) => Ok(Config::default()),
+        config => config.map_err(|error| unusable(&error)),
+    }
+}
+
+fn unusable(error: &ConfigError) -> Failure {
+    let failure = Failure::new(ExitCode::Usage, "the agent's configuration can't be used").because(error);
+    match error {
+        ConfigError::Missing(path) => failure.hint(format!(
+            "an empty file will do; it is this server's own word about what the agent may do: touch {}",
+            path.display()
+        )),
+        _ => failure,
+    }
+}

@@ -1,0 +1,205 @@
+//! From a configuration file to a running agent, and to its end.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use quorate_clock::Clock;
+use quorate_exec::{OsRunner, Tools};
+use quorate_identity::{
+    Identity, Material, NodeStore, RevocationList, Role, Roots, ServerTls, TimeSource, create_private_dir,
+};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::NodeName;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::host::{Host, HostRoot};
+use crate::ledger::Ledger;
+use crate::observe::hostname;
+use crate::operations::{Operations, Parts, Place, Supervisor};
+use crate::renewal::Renewal;
+use crate::server::{self, Server};
+
+/// The machine that a configuration describes.
+///
+/// # Errors
+/// A lab's folder can't be used.
+pub fn host(config: &Config) -> Result<Host, Failure> {
+    let Some(lab) = &config.lab else {
+        return Ok(Host::real(Clock::system()));
+    };
+    let clock = Clock::for_lab(lab.clock_offset_ms.saturating_mul(1000));
+    let broken = |error: &(dyn std::error::Error + 'static)| {
+        Failure::new(ExitCode::Usage, "the lab's folder can't be used").because(error)
+    };
+    let root = HostRoot::lab(&lab.root).map_err(|error| broken(&error))?;
+    let tools = Tools::only_in(&lab.tools).map_err(|error| broken(&error))?;
+    Ok(Host::new(root, tools, Arc::new(OsRunner::new(clock.clone())), clock))
+}
+
+/// Time for certificates, from the host's clock.
+#[must_use]
+pub fn time_source(clock: &Clock) -> TimeSource {
+    let clock = clock.clone();
+    TimeSource::new(move || u64::try_from(clock.unix_micros() / 1_000_000).unwrap_or_default())
+}
+
+/// The state directory, held by one process at a time.
+#[derive(Debug)]
+pub struct StateLock(#[expect(dead_code, reason = "held until it is dropped")] Flock<File>);
+
+impl StateLock {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// The directory is exposed or can't be used, or another process holds it.
+    pub fn take(state_dir: &Path) -> Result<Self, Failure> {
+        create_private_dir(state_dir).map_err(|error| {
+            Failure::new(ExitCode::Refused, "the agent's state directory can't be used").because(&error)
+        })?;
+        let path = state_dir.join("lock");
+        let unusable = |error: std::io::Error| {
+            Failure::new(ExitCode::Failed, format!("can't lock {}", path.display())).because(&error)
+        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        match Flock::lock(file.map_err(unusable)?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Err(Failure::new(
+                ExitCode::Refused,
+                format!("another quorate-agent uses {}", state_dir.display()),
+            )
+            .hint("stop it first: systemctl stop quorate-agent")),
+            Err((_, error)) => Err(unusable(error.into())),
+        }
+    }
+}
+
+/// The name that the identity gives this node.
+///
+/// # Errors
+/// It is no node's identity.
+pub fn node_name(identity: &Identity) -> Result<NodeName, Failure> {
+    let not_a_node = || {
+        Failure::new(
+            ExitCode::Refused,
+            format!("the agent's certificate is for {}", identity.role()),
+        )
+    };
+    match identity.role() {
+        Role::Node { node, .. } => NodeName::new(node.as_str()).map_err(|error| not_a_node().because(&error)),
+        _ => Err(not_a_node()),
+    }
+}
+
+/// An agent that knows who it is and listens; nobody is answered yet.
+#[derive(Debug)]
+pub struct Agent {
+    server: Server,
+    parts: server::Parts,
+    _lock: StateLock,
+}
+
+impl Agent {
+    /// Identity, ledger, address. `program` and `config_path` are for the supervisors of its operations.
+    ///
+    /// # Errors
+    /// What is missing, exposed or damaged.
+    pub async fn prepare(config: Config, program: PathBuf, config_path: PathBuf) -> Result<Self, Failure> {
+        let host = Arc::new(host(&config)?);
+        let lock = StateLock::take(&config.state_dir)?;
+        let store = NodeStore::new(&config.state_dir);
+        let (roots, identity) = identity(&store)?;
+        let node = node_name(&identity)?;
+        if hostname(&host) != node.as_str() {
+            tracing::warn!(%node, hostname = hostname(&host), "the server calls itself by another name than it is enrolled under");
+        }
+        let ledger = Ledger::open(&config.state_dir)
+            .map_err(|error| Failure::new(ExitCode::Refused, "the agent does not start").because(&error))?;
+
+        let time = time_source(host.clock());
+        let material = Material {
+            roots,
+            identity: Some(identity),
+            revocations: RevocationList::default(),
+        };
+        let tls = ServerTls::new(material, time.clone()).map_err(|error| {
+            Failure::new(ExitCode::Refused, "the agent's identity can't be used")
+                .because(&error)
+                .hint("enrol it again: quorate-agent enroll --replace HOST:7441")
+        })?;
+        let operations = Operations::new(Parts {
+            host: Arc::clone(&host),
+            node: node.clone(),
+            ledger: ledger.clone(),
+            pace: config.pace(),
+            supervisor: Supervisor::new(program, config_path, Place::here(config.lab.is_some())),
+            state_dir: config.state_dir,
+            policy: config.policy,
+        });
+        let server = Server::bind(config.listen)
+            .await
+            .map_err(|error| Failure::new(ExitCode::Failed, "the agent does not start").because(&error))?;
+        let renewal = Arc::new(Renewal::new(store, tls.clone(), time));
+        let parts = server::Parts {
+            host,
+            node,
+            ledger,
+            operations,
+            renewal,
+            tls,
+        };
+        Ok(Self {
+            server,
+            parts,
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.server.address()
+    }
+
+    /// The name under which it is enrolled.
+    #[must_use]
+    pub fn node(&self) -> &NodeName {
+        &self.parts.node
+    }
+
+    /// Takes up the operations that have not ended. Returns how many.
+    pub async fn resume(&self) -> usize {
+        self.parts.operations.resume().await
+    }
+
+    /// Answers until `stop`. Operations go on by themselves and are taken up at the next start.
+    ///
+    /// # Errors
+    /// The server broke.
+    pub async fn serve(self, stop: CancellationToken) -> Result<(), Failure> {
+        let served = self.server.serve(self.parts, stop).await;
+        served.map_err(|error| Failure::new(ExitCode::Internal, "the agent broke").because(&error))
+    }
+}
+
+fn identity(store: &NodeStore) -> Result<(Roots, Identity), Failure> {
+    let loaded = store.load().map_err(|error| {
+        Failure::new(ExitCode::Refused, "the agent's identity can't be used")
+            .because(&error)
+            .hint("enrol it again: quorate-agent enroll --replace HOST:7441")
+    })?;
+    loaded.ok_or_else(|| {
+        Failure::new(ExitCode::Refused, "this server has not been enrolled")
+            .hint("on the coordinator, type: quorate node invite NAME --address ADDRESS")
+            .hint("then here: quorate-agent enroll HOST:7441")
+    })
+}

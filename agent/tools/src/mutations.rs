@@ -1,0 +1,92 @@
+//! Whatever a tool prints, reading it ends with a value or an error: each fixture is cut, flipped and filled with other
+//! pieces, and nothing may panic.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use crate::*;
+
+/// Reads a text with everything that reads text.
+fn read_with_all(text: &str) {
+    let _ = (lsblk::read(text), lsblk::refused_column(text), zpool::read_devices(text), zpool::read_health(text));
+    let _ = (pvs::read(text), lvs::read(text), smartctl::read(text), ip::read(text), getent::read(text));
+    let _ = (pveversion::read(text), timedatectl::read(text), chronyc::read(text), systemctl::read(text));
+    let _ = (pvecm::read_create(text, text), pvecm::read_join(text, ""), pvecm::read_join("", text).peer_change());
+    let _ = (pvesh::read_join(text), pvesh::says_standalone(text), perl::read_ticket(text.as_bytes()));
+    let _ = (corosync_quorumtool::read(text), corosync_cfgtool::read(text), corosync_cmapctl::read(text));
+    let _ = (corosync_conf::read(text), pmxcfs::members::read(text), pmxcfs::vmlist::read(text), os_release::read(text));
+    let _ = (proc::load_averages(text), proc::uptime_seconds(text), proc::memory(text), proc::processors(text));
+    if let Ok(devices) = lsblk::read(text) {
+        assert!(devices.iter().flat_map(lsblk::Device::tree).all(|device| !device.sysfs_name().contains('/')));
+    }
+}
+
+fn fixtures() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let texts: Vec<String> = files(&folder).iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert!(texts.len() > 80, "{} fixtures", texts.len());
+    texts
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// One change: at a place (in thousandths of the text), some bytes away, something else there.
+type Change = (usize, usize, Vec<u8>);
+
+fn mutated(text: &str, changes: &[Change]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (place, remove, insert) in changes {
+        let at = bytes.len() * place / 1000;
+        let end = (at + remove).min(bytes.len());
+        bytes.splice(at..end, insert.iter().copied());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Pieces that mean something to one reader or another.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let telling = prop::sample::select(vec![
+        "{", "}", "[", "]", "\"", ":", ",", "\n", "\t", " = ", "null", "-1", "1e400", "18446744073709551616", "(", "->", ")", "#", "/dev/",
+        "\\u0000", "ü", "LINK:", "nodeid:", "runtime.members.", "waiting for quorum...", "* ", "! ", "400 ",
+    ]);
+    prop_oneof![telling.prop_map(|text| text.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..6)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_output_never_panics(changes in prop::collection::vec((0..=1000_usize, 0..40_usize, piece()), 1..6)) {
+        for text in fixtures() {
+            read_with_all(&mutated(&text, &changes));
+        }
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics(text in ".{0,400}") {
+        read_with_all(&text);
+    }
+}
+
+#[test]
+fn every_fixture_is_told_of_in_the_readme() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for path in files(&folder).iter().filter(|path| !path.ends_with("README.md")) {
+        let name = path.strip_prefix(&folder).unwrap().with_extension("");
+        assert!(readme.contains(&format!("| `{}` |", name.display())), "{} has no origin", name.display());
+    }
+}

@@ -1,0 +1,93 @@
+//! What an operator reads.
+
+use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::{Code, Facet, Finding, Timestamp};
+
+use crate::samples::{NOW, disks, member, observation, plan, standalone};
+use crate::{ClusterStatus, DiskRow, NodeStatus};
+
+#[test]
+fn disks_with_every_reason() {
+    let known = disks();
+    let unknown = Facet::unknown(UnknownKind::Unparsable, "lsblk: not JSON: `segfault`");
+    let rows = [
+        DiskRow {
+            node: "prox1".into(),
+            disks: &known,
+        },
+        DiskRow {
+            node: "prox2".into(),
+            disks: &unknown,
+        },
+    ];
+    insta::assert_snapshot!(crate::disks(&rows));
+}
+
+fn node<'a>(name: &str, seen: Result<&'a quorate_model::Observation, &'a Unknown>, at: Timestamp) -> NodeStatus<'a> {
+    NodeStatus {
+        name: name.into(),
+        seen,
+        received_at: Some(at),
+        clock_offset_micros: Some(1_200_000),
+    }
+}
+
+#[test]
+fn status_of_a_cluster_with_a_member_away() {
+    let one = observation("prox1", member("prox1"));
+    let two = observation("prox2", member("prox2"));
+    let away = Unknown::new(UnknownKind::Unreachable, "connection refused");
+    let cluster = ClusterStatus {
+        name: "hk1".into(),
+        nodes: vec![
+            node("prox1", Ok(&one), NOW),
+            node("prox2", Ok(&two), Timestamp(NOW.0 - 75_000_000)),
+            node("prox3", Err(&away), Timestamp(NOW.0 - 75_000_000)),
+        ],
+        findings: vec![Finding::new(
+            Code::NodeUnreachable,
+            "hk1/prox3",
+            "the agent does not answer: connection refused",
+            "",
+        )],
+    };
+    insta::assert_snapshot!(crate::status(&[cluster], NOW));
+}
+
+#[test]
+fn status_before_there_is_a_cluster() {
+    let one = observation("prox1", standalone());
+    let cluster = ClusterStatus {
+        name: "hk1".into(),
+        nodes: vec![node("prox1", Ok(&one), NOW)],
+        findings: vec![],
+    };
+    insta::assert_snapshot!(crate::status(&[cluster], NOW));
+    assert!(crate::status(&[], NOW).contains("node invite"));
+}
+
+#[test]
+fn a_plan_is_a_checklist() {
+    insta::assert_snapshot!(crate::plan(&plan()));
+}
+
+#[test]
+fn a_refused_plan_says_so_first() {
+    let mut refused = plan();
+    refused.findings.push(Finding::new(
+        Code::NodeHasGuests,
+        "prox2",
+        "has 2 guests (100, 101)",
+        "move or remove them",
+    ));
+    let text = crate::plan(&refused);
+    assert!(text.starts_with("Refused"), "{text}");
+    assert!(text.contains("if nothing spoke against it"));
+}
+
+#[test]
+fn one_node_seen_from_itself() {
+    let mut seen = observation("prox1", member("prox1"));
+    seen.disks = disks();
+    insta::assert_snapshot!(crate::observation(&seen));
+}

@@ -1,0 +1,83 @@
+//! What to do when it isn't plain what happened: decided on a fresh view, never by trying again blindly.
+//!
+//! | what is recorded | ledger | view | what follows |
+//! |---|---|---|---|
+//! | nothing | – | gate holds | start |
+//! | nothing | – | as wanted | verified, without having been asked for |
+//! | intended | has it | – | accepted, followed |
+//! | intended | has it not | as wanted | verified |
+//! | intended | has it not | gate holds | another attempt |
+//! | intended | has it not | neither | stuck |
+//! | accepted | has it | – | followed, never sent again |
+//! | accepted | has it not | – | ended, outcome unknown |
+//! | ended: done or unknown | – | as wanted | verified |
+//! | ended: unknown | – | gate holds | another attempt |
+//! | ended: done | – | gate holds | failed |
+//! | ended: failed without a trace, for a reason that passes | – | gate holds | another attempt |
+//! | ended: failed | – | otherwise | failed |
+//! | ended: done or unknown | – | neither, or not seen | stuck |
+
+use quorate_model::View;
+use quorate_model::finding::Code;
+use quorate_model::operation::{Outcome, rules};
+use quorate_model::plan::{Step, Verdict};
+
+/// How a step's world looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sight {
+    /// What the step is to bring about is there.
+    Reached(String),
+    /// What must be before the step is there: nothing of it has happened.
+    Clean,
+    /// Neither.
+    Mixed(String),
+    /// It can't be told.
+    Unseen(String),
+}
+
+/// Judges a step's gate and outcome on a view.
+#[must_use]
+pub fn look(step: &Step, view: &View) -> Sight {
+    match step.done_when.judge(view) {
+        Verdict::Holds(evidence) => return Sight::Reached(evidence),
+        Verdict::Unknown(why) => return Sight::Unseen(why),
+        Verdict::NotYet(_) => {}
+    }
+    let mut mixed = None;
+    for condition in &step.gate {
+        match condition.judge(view) {
+            Verdict::Holds(_) => {}
+            Verdict::Unknown(why) => return Sight::Unseen(why),
+            Verdict::NotYet(why) => {
+                mixed.get_or_insert(why);
+            }
+        }
+    }
+    mixed.map_or(Sight::Clean, Sight::Mixed)
+}
+
+/// May a step whose attempt ended so be tried once more, if its gate holds again?
+#[must_use]
+pub fn may_try_again(step: &Step, outcome: &Outcome, failures: u32, attempts: u32) -> bool {
+    let worth_it = match outcome {
+        Outcome::Done { .. } => false,
+        Outcome::Unknown { .. } => true,
+        Outcome::Failed { findings, unchanged } => *unchanged && findings.iter().all(|f| passes(f.code)),
+    };
+    worth_it && failures < attempts && rules(step.action.kind()).repeatable
+}
+
+/// Is it of a kind that may be over in a moment? What is not listed lasts until somebody does something about it.
+fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::StepFailed
+            | Code::StepOverdue
+            | Code::NodeUnreachable
+            | Code::FacetUnknown
+            | Code::DataStale
+            | Code::PmxcfsNotReady
+            | Code::ClusterNotQuorate
+            | Code::MemberOffline
+    )
+}

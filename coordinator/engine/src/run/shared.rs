@@ -1,0 +1,121 @@
+//! What all steps of a running rollout share: the ports, and the state that is never ahead of the journal.
+
+use std::sync::Arc;
+
+use quorate_model::finding::Finding;
+use quorate_model::ids::{Generation, RolloutId, StepId};
+use quorate_model::operation::Outcome;
+use quorate_model::plan::{Plan, Step};
+use quorate_model::rollout::{Progress, Record, StopKind};
+use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
+
+use super::{Ports, RunError};
+use crate::log::{Attempt, IllegalRecord, RolloutState, StepLog};
+use crate::ports::{Agents, Clock, Journal, Recorded};
+
+pub(super) struct Shared<J, A, C> {
+    pub(super) ports: Ports<J, A, C>,
+    pub(super) plan: Arc<Plan>,
+    rollout: RolloutId,
+    generation: Generation,
+    state: Mutex<RolloutState>,
+    progress: broadcast::Sender<Progress>,
+    cancel: watch::Receiver<Option<String>>,
+}
+
+impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
+    pub(super) fn new(
+        ports: Ports<J, A, C>,
+        rollout: RolloutId,
+        plan: Arc<Plan>,
+        generation: Generation,
+        state: RolloutState,
+        progress: broadcast::Sender<Progress>,
+        cancel: watch::Receiver<Option<String>>,
+    ) -> Self {
+        Self { ports, plan, rollout, generation, state: Mutex::new(state), progress, cancel }
+    }
+
+    pub(super) async fn state(&self) -> MutexGuard<'_, RolloutState> {
+        self.state.lock().await
+    }
+
+    pub(super) async fn log_of(&self, step: &StepId) -> Result<StepLog, RunError> {
+        let state = self.state().await;
+        state.log_of(step).cloned().ok_or_else(|| RunError::Internal(format!("the plan has no step {step}")))
+    }
+
+    /// Writes a record, if it may come now; one at a time.
+    pub(super) async fn record(&self, record: Record) -> Result<Recorded, RunError> {
+        let mut state = self.state().await;
+        self.record_in(&mut state, record).await
+    }
+
+    async fn record_in(&self, state: &mut RolloutState, record: Record) -> Result<Recorded, RunError> {
+        state.may_follow(&record).map_err(|why| IllegalRecord { sequence: state.next_sequence(), why })?;
+        let recorded = self.ports.journal.append(&self.rollout, record).await?;
+        state.apply(&recorded.entry)?;
+        tracing::debug!(rollout = %self.rollout, sequence = recorded.entry.sequence, "recorded");
+        self.tell(Progress::Entry(Box::new(recorded.entry.clone())));
+        Ok(recorded)
+    }
+
+    /// Records the next attempt at a step; `None` if the rollout was cancelled, and nothing may begin any more.
+    pub(super) async fn intend(&self, step: &Step) -> Result<Option<(Recorded, Attempt)>, RunError> {
+        let mut state = self.state().await;
+        if state.cancelled_by().is_some() || self.cancelled() {
+            return Ok(None);
+        }
+        let number = state.log_of(&step.id).and_then(|log| log.attempt.as_ref()).map_or(1, |a| a.number + 1);
+        let operation = crate::operation_id(&self.rollout, &self.plan, step, number).map_err(RunError::Name)?;
+        let attempt = Attempt { number, operation: operation.clone(), outcome: None };
+        let record = Record::Intended { step: step.id.clone(), operation, attempt: number, generation: self.generation };
+        Ok(Some((self.record_in(&mut state, record).await?, attempt)))
+    }
+
+    pub(super) async fn accepted(&self, step: &Step) -> Result<(), RunError> {
+        self.record(Record::Accepted { step: step.id.clone() }).await.map(drop)
+    }
+
+    pub(super) async fn ended(&self, step: &Step, outcome: Outcome) -> Result<(), RunError> {
+        self.record(Record::Ended { step: step.id.clone(), outcome }).await.map(drop)
+    }
+
+    pub(super) async fn verified(&self, step: &Step, evidence: String) -> Result<(), RunError> {
+        self.record(Record::Verified { step: step.id.clone(), evidence }).await.map(drop)
+    }
+
+    pub(super) async fn stopped(&self, step: &Step, state: StopKind, findings: Vec<Finding>) -> Result<(), RunError> {
+        self.record(Record::Stopped { step: step.id.clone(), state, findings }).await.map(drop)
+    }
+
+    /// Records that somebody wants to stop, once, and only while there is something left to stop.
+    pub(super) async fn record_cancel(&self) -> Result<(), RunError> {
+        let Some(by) = self.cancel.borrow().clone() else { return Ok(()) };
+        let mut state = self.state().await;
+        let over = state.active().next().is_none() && state.runnable().next().is_none();
+        if state.cancelled_by().is_none() && !over {
+            self.record_in(&mut state, Record::CancelRequested { by }).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel(&self) -> watch::Receiver<Option<String>> {
+        self.cancel.clone()
+    }
+
+    /// Does somebody want to stop? True too where it was recorded before a crash.
+    pub(super) async fn wants_to_stop(&self) -> bool {
+        self.cancelled() || self.state().await.cancelled_by().is_some()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.borrow().is_some()
+    }
+
+    /// Tells whoever watches; nobody has to.
+    pub(super) fn tell(&self, progress: Progress) {
+        // The only error is that nobody watches.
+        drop(self.progress.send(progress));
+    }
+}

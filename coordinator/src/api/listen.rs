@@ -1,0 +1,158 @@
+//! Where the API is answered: the Unix socket for this host, mutual TLS for others.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Group, Uid, User, geteuid};
+use quorate_identity::ServerTls;
+use quorate_proto::authz::Caller;
+use quorate_proto::limits;
+use quorate_proto::v1::coordinator_server::CoordinatorServer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use super::Service;
+use crate::incoming::{Authorise, Incoming, Who};
+use crate::trust::{self, sentence};
+
+/// Members of this group are local administrators.
+const GROUP: &str = "quorate";
+
+/// Connections that may be in their handshake, or wait for their server, at once.
+const WAITING: usize = 64;
+
+/// After an accept that failed: usually too many open files, which passes.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Makes the Unix socket. Whoever holds the state directory's lock may take the place of a socket that is left over.
+pub(crate) fn bind_socket(path: &Path) -> io::Result<UnixListener> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    let group = Group::from_name(GROUP).ok().flatten();
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    if let Some(group) = group {
+        // Who may come in is decided by whom the kernel says is there; this only spares others the try.
+        if let Err(error) = chown(path, None, Some(group.gid.as_raw())) {
+            tracing::warn!(%error, "can't give the socket to the group {GROUP}");
+        }
+    }
+    Ok(listener)
+}
+
+/// Answers on the Unix socket until it is told to stop.
+pub(crate) async fn over_socket(listener: UnixListener, service: Service, stop: CancellationToken) {
+    let (admitted, connections) = mpsc::channel(WAITING);
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let who = local(&stream);
+                    if admitted.send(Incoming::new(stream, who)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't accept a connection on the socket");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = serve(connections, service, stop.clone()) => {}
+        () = accepting => {}
+    }
+}
+
+/// Answers callers with a certificate until it is told to stop.
+pub(crate) async fn over_tls(listener: TcpListener, tls: ServerTls, service: Service, stop: CancellationToken) {
+    let (admitted, connections) = mpsc::channel(WAITING);
+    let places = Arc::new(Semaphore::new(WAITING));
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => {
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                        tracing::warn!(%from, "too many connections to the API at once");
+                        continue;
+                    };
+                    let (tls, admitted) = (tls.clone(), admitted.clone());
+                    tokio::spawn(async move {
+                        match tls.accept(stream, limits::HANDSHAKE_TIMEOUT).await {
+                            // If the server has ended, so has the answer.
+                            Ok((stream, peer)) => drop(admitted.send(Incoming::new(stream, Who::of(&peer, from))).await),
+                            Err(refusal) => refused(from, &refusal),
+                        }
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't accept a connection to the API");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = serve(connections, service, stop.clone()) => {}
+        () = accepting => {}
+    }
+}
+
+fn refused(from: SocketAddr, refusal: &quorate_identity::Refusal) {
+    let code = trust::finding("", refusal).map_or("", |finding| finding.code.as_str());
+    tracing::warn!(%from, code, reason = sentence(refusal), "a caller of the API was refused");
+}
+
+async fn serve<S>(connections: mpsc::Receiver<Incoming<S>>, service: Service, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = CoordinatorServer::new(service)
+        .max_decoding_message_size(limits::MAX_MESSAGE)
+        .max_encoding_message_size(limits::MAX_MESSAGE);
+    let connections = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, io::Error>);
+    let served = Server::builder()
+        .layer(Authorise)
+        .max_concurrent_streams(Some(limits::MAX_STREAMS))
+        .http2_max_header_list_size(Some(limits::MAX_HEADERS))
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .add_service(service)
+        .serve_with_incoming_shutdown(connections, stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(error = sentence(&error), "the API's server failed");
+    }
+}
+
+/// Who is at the other end of the socket, as the kernel says.
+fn local(stream: &UnixStream) -> Who {
+    let stranger = |name: String| Who { caller: Caller::Anyone, name, from: None };
+    let Ok(credentials) = stream.peer_cred() else { return stranger("unknown".to_owned()) };
+    let user = User::from_uid(Uid::from_raw(credentials.uid())).ok().flatten();
+    let name = user.as_ref().map_or_else(|| format!("uid {}", credentials.uid()), |user| user.name.clone());
+    let admitted = credentials.uid() == 0
+        || credentials.uid() == geteuid().as_raw()
+        || Group::from_name(GROUP).ok().flatten().is_some_and(|group| {
+            credentials.gid() == group.gid.as_raw()
+                || user.is_some_and(|user| user.gid == group.gid || group.mem.contains(&user.name))
+        });
+    if admitted { Who { caller: Caller::Socket, name, from: None } } else { stranger(name) }
+}

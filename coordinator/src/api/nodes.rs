@@ -1,0 +1,204 @@
+//! The fleet's nodes: listed, invited, removed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use quorate_identity::Token;
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::{Code, Finding, NodeRef};
+use quorate_proto::{Wire, field, v1};
+
+use super::Api;
+use crate::enrol::Door;
+use crate::fleet::registry::{InviteError, Node, State};
+use crate::incoming::Who;
+use crate::trust;
+
+/// Where agents answer unless they are told otherwise.
+const AGENT_PORT: u16 = 7443;
+
+/// How long a token is good if nobody says.
+const VALID: Duration = Duration::from_secs(3600);
+
+/// How long it may be good at most: it is for somebody who sits before the server now.
+const LONGEST_VALID: Duration = Duration::from_secs(24 * 3600);
+
+/// How long the enrolment listener may take to open.
+const OPENING: Duration = Duration::from_secs(5);
+
+impl Api {
+    pub(super) fn list_nodes(&self) -> v1::ListNodesReply {
+        let nodes = self.fleet.registry.nodes();
+        v1::ListNodesReply { nodes: nodes.into_iter().map(|(name, node)| self.wire_node(&name, node)).collect() }
+    }
+
+    fn wire_node(&self, name: &NodeRef, node: Node) -> v1::Node {
+        let state = match node.state {
+            State::Invited => v1::node::State::Invited,
+            State::Enrolled => v1::node::State::Enrolled,
+            State::Frozen { .. } => v1::node::State::Frozen,
+        };
+        let expires_at = node.invitation.filter(|_| state == v1::node::State::Invited).map(|i| i.expires_at);
+        let certificate = node.certificates.last();
+        let health = self.fleet.peer(name).map(|peer| peer.health());
+        let system = health.as_ref().and_then(|health| health.observation.as_ref()?.system.get().ok());
+        v1::Node {
+            cluster: name.cluster.to_string(),
+            name: name.node.to_string(),
+            address: node.address.to_string(),
+            state: state.into(),
+            since: Some(node.since).into_wire(),
+            expires_at: expires_at.into_wire(),
+            certificate_not_after: certificate.map(|issued| trust::timestamp(issued.not_after)).into_wire(),
+            certificate_fingerprint: certificate.map(|issued| issued.fingerprint.to_string()).unwrap_or_default(),
+            agent_version: system.map(|system| system.agent.version.clone()).unwrap_or_default(),
+            connection: health.map(|health| health.connection).into_wire(),
+        }
+    }
+
+    pub(super) async fn invite_node(
+        &self,
+        request: v1::InviteNodeRequest,
+        by: &Who,
+    ) -> Result<v1::InviteNodeReply, Failure> {
+        self.may_change()?;
+        let name = node_ref(request.cluster, request.node)?;
+        let address = agent_address(&request.address)?;
+        let valid = match request.valid_seconds {
+            0 => VALID,
+            seconds => Duration::from_secs(seconds.into()),
+        };
+        if valid > LONGEST_VALID {
+            return Err(Failure::new(ExitCode::Usage, "a token may be valid for a day at most"));
+        }
+        let token = Token::generate(&self.root)
+            .map_err(|error| Failure::new(ExitCode::Internal, "can't make a token").because(&error))?;
+        let now = trust::now(&self.fleet.clock);
+        let expires_at =
+            self.fleet.registry.invite(&name, address, &token, (now, valid)).map_err(|error| not_invited(&name, &error))?;
+        let port = match self.open_door().await {
+            Ok(port) => port,
+            Err(failure) => {
+                // A token that nobody can use is not given out.
+                if let Err(error) = self.fleet.registry.remove(&name) {
+                    tracing::error!(node = %name, error = trust::sentence(&error), "can't withdraw the invitation");
+                }
+                return Err(failure);
+            }
+        };
+        tracing::info!(node = %name, %address, by = by.name, %expires_at, "invited");
+        Ok(v1::InviteNodeReply {
+            token: token.to_text().to_string(),
+            root_fingerprint: self.root.fingerprint().to_string(),
+            enrol_at: host_and_port(&self.advertise, port),
+            expires_at: Some(expires_at).into_wire(),
+        })
+    }
+
+    /// The port that the enrolment listener answers at.
+    async fn open_door(&self) -> Result<u16, Failure> {
+        let unopened = |why: &str| {
+            let mut failure = Failure::new(ExitCode::Failed, "the enrolment listener does not open; nobody was invited");
+            failure.causes.push(why.to_owned());
+            failure.hint("see which program has the port; or set another enrol_listen in the coordinator's configuration")
+        };
+        let mut door = self.door.clone();
+        let settled = tokio::time::timeout(OPENING, door.wait_for(|door| *door != Door::Closed)).await;
+        match settled {
+            Ok(Ok(door)) => match &*door {
+                Door::Open(address) => Ok(address.port()),
+                Door::Stuck(why) => Err(unopened(why)),
+                Door::Closed => Err(unopened("it is closed")),
+            },
+            Ok(Err(_)) => Err(unopened("the coordinator is stopping")),
+            Err(_) => Err(unopened("it takes too long")),
+        }
+    }
+
+    pub(super) async fn remove_node(&self, request: v1::RemoveNodeRequest, by: &Who) -> Result<v1::RemoveNodeReply, Failure> {
+        self.may_change()?;
+        let name = node_ref(request.cluster, request.node)?;
+        if let Some(holder) = self.rollouts.holding(&name.cluster).await? {
+            let finding = Finding::new(
+                Code::RolloutRunning,
+                name.cluster.as_str(),
+                format!("rollout {holder} holds cluster {}: none of its nodes is removed meanwhile", name.cluster),
+                format!("quorate rollout watch {holder}"),
+            );
+            return Err(Failure::new(ExitCode::Refused, format!("can't remove {name} now")).with(vec![finding]));
+        }
+        let removed = self.fleet.remove(&name).map_err(|error| {
+            Failure::new(ExitCode::Failed, format!("can't remove {name}")).because(&error)
+        })?;
+        if !removed {
+            return Err(Failure::new(ExitCode::NotFound, format!("there is no node {name}")).hint("quorate node list"));
+        }
+        tracing::info!(node = %name, by = by.name, "removed; its certificates are revoked");
+        Ok(v1::RemoveNodeReply {})
+    }
+
+    /// A superseded coordinator changes nothing.
+    pub(super) fn may_change(&self) -> Result<(), Failure> {
+        self.seat.check().map(drop).map_err(|finding| {
+            Failure::new(ExitCode::Refused, "another coordinator drives this fleet").with(vec![*finding])
+        })
+    }
+}
+
+pub(super) fn node_ref(cluster: String, node: String) -> Result<NodeRef, Failure> {
+    let bad = |error: quorate_proto::ConvertError| Failure::new(ExitCode::Usage, error.to_string());
+    Ok(NodeRef::new(field("cluster", cluster).map_err(bad)?, field("node", node).map_err(bad)?))
+}
+
+fn agent_address(text: &str) -> Result<SocketAddr, Failure> {
+    let alone = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, AGENT_PORT));
+    alone.or_else(|_| text.parse()).map_err(|_| {
+        Failure::new(ExitCode::Usage, format!("`{text}` is no ADDRESS or ADDRESS:PORT"))
+            .hint("write an address, not a name: tokens are bound to it; an IPv6 address with a port goes in brackets")
+    })
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
+
+fn not_invited(name: &NodeRef, error: &InviteError) -> Failure {
+    let exit = if matches!(error, InviteError::Books(_)) { ExitCode::Failed } else { ExitCode::Refused };
+    let failure = Failure::new(exit, format!("can't invite {name}")).because(error);
+    match error {
+        InviteError::Enrolled { .. } | InviteError::Frozen { .. } => {
+            failure.hint(format!("to enrol it anew: quorate node remove {name}, then invite it again"))
+        }
+        InviteError::AddressTaken { other, .. } => failure.hint(format!("quorate node show {other}")),
+        InviteError::Books(_) => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_the_agents_port_unless_they_say_another() {
+        for (text, address) in [
+            ("192.0.2.1", "192.0.2.1:7443"),
+            ("192.0.2.1:9", "192.0.2.1:9"),
+            ("2001:db8::1", "[2001:db8::1]:7443"),
+            ("[2001:db8::1]:9", "[2001:db8::1]:9"),
+        ] {
+            assert_eq!(agent_address(text).unwrap().to_string(), address);
+        }
+        for bad in ["", "prox1", "prox1:7443", "192.0.2.1:x", "192.0.2.256"] {
+            assert_eq!(agent_address(bad).unwrap_err().exit, ExitCode::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_typed_can_be_typed() {
+        assert_eq!(host_and_port("quorate.example.com", 7441), "quorate.example.com:7441");
+        assert_eq!(host_and_port("2001:db8::1", 7441), "[2001:db8::1]:7441");
+    }
+}

@@ -1,0 +1,83 @@
+//! What is known of nodes: as the health streams said it last, or freshly asked.
+
+use std::collections::BTreeSet;
+
+use quorate_model::facet::Facet;
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::observation::FacetName;
+use quorate_model::{ClusterName, NodeName, NodeRef, Observation};
+use quorate_proto::{ConvertError, Sighting, Wire, field, v1};
+
+use super::Api;
+use crate::{report, trust};
+
+impl Api {
+    pub(super) async fn get_view(&self, request: v1::GetViewRequest) -> Result<v1::GetViewReply, Failure> {
+        let facets = facets(&request.facets)?;
+        let names = self.selected(&request.cluster, &request.node)?;
+        let mut seen = if request.fresh {
+            self.fleet.look(&names, &facets).await
+        } else {
+            self.fleet.last_seen(&names)
+        };
+        let now = trust::now(&self.fleet.clock);
+        let mut findings = self.own_findings();
+        findings.extend(report::health(now, &seen));
+        for sighting in &mut seen {
+            if let Ok(observation) = &mut sighting.view.observation {
+                leave_out(observation, &facets);
+            }
+        }
+        Ok(v1::GetViewReply {
+            now: Some(now).into_wire(),
+            nodes: seen.into_iter().map(Sighting::into_wire).collect(),
+            findings: findings.into_iter().map(Wire::into_wire).collect(),
+        })
+    }
+
+    /// The enrolled nodes that are meant; naming none that exists is an error.
+    fn selected(&self, cluster: &str, node: &str) -> Result<BTreeSet<NodeRef>, Failure> {
+        let bad = |error: ConvertError| Failure::new(ExitCode::Usage, error.to_string());
+        let named = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let cluster: Option<ClusterName> = named(cluster).map(|c| field("cluster", c)).transpose().map_err(bad)?;
+        let node: Option<NodeName> = named(node).map(|n| field("node", n)).transpose().map_err(bad)?;
+        let meant = |name: &NodeRef| {
+            cluster.as_ref().is_none_or(|cluster| *cluster == name.cluster)
+                && node.as_ref().is_none_or(|node| *node == name.node)
+        };
+        let names: BTreeSet<NodeRef> = self.fleet.registry.enrolled().into_iter().filter(meant).collect();
+        match (&cluster, &node) {
+            (None, None) => Ok(names),
+            _ if !names.is_empty() => Ok(names),
+            (Some(cluster), None) => Err(none(&format!("cluster {cluster} has no enrolled node"))),
+            (Some(cluster), Some(node)) => Err(none(&format!("there is no enrolled node {cluster}/{node}"))),
+            (None, Some(node)) => Err(none(&format!("no cluster has an enrolled node {node}"))),
+        }
+    }
+}
+
+fn none(message: &str) -> Failure {
+    Failure::new(ExitCode::NotFound, message).hint("quorate node list")
+}
+
+/// What was asked for; nothing means everything.
+fn facets(wire: &[i32]) -> Result<Vec<FacetName>, Failure> {
+    if wire.is_empty() {
+        return Ok(FacetName::ALL.to_vec());
+    }
+    let read = |facet: &i32| field("facets", *facet);
+    wire.iter().map(read).collect::<Result<_, ConvertError>>().map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))
+}
+
+/// Takes out what nobody asked for.
+fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
+    for facet in FacetName::ALL.into_iter().filter(|facet| !asked.contains(facet)) {
+        match facet {
+            FacetName::System => observation.system = Facet::not_asked(),
+            FacetName::Disks => observation.disks = Facet::not_asked(),
+            FacetName::Network => observation.network = Facet::not_asked(),
+            FacetName::Cluster => observation.cluster = Facet::not_asked(),
+            FacetName::Guests => observation.guests = Facet::not_asked(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What there is to say about what is seen. Pure: findings from sightings.
+
+mod health;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::health::health;

@@ -1,0 +1,246 @@
+//! Rollouts in the daemon: begun, taken up again after a restart, watched, cancelled. One holds a cluster at a time.
+
+mod watching;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quorate_clock::Clock;
+use quorate_engine::ports::{Journal, JournalError};
+use quorate_engine::{Patience, Ports, RolloutState, RunError, run_rollout};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::operation::Action;
+use quorate_model::plan::Plan;
+use quorate_model::rollout::{Progress, Record, Summary};
+use quorate_model::{ClusterName, Code, Finding, NodeName, RolloutId, Timestamp};
+use tokio::sync::{broadcast, watch};
+
+use crate::driver::Seat;
+use crate::fleet::Fleet;
+use crate::fleet::agents::ClusterAgents;
+use crate::pace::Pace;
+use crate::store::Store;
+use crate::trust::{self, sentence};
+
+/// What watchers may fall behind; those who fall further read the journal.
+const PROGRESS: usize = 1024;
+
+/// All rollouts.
+#[derive(Debug)]
+pub(crate) struct Rollouts {
+    store: Store,
+    fleet: Arc<Fleet>,
+    seat: Arc<Seat>,
+    driven: Mutex<BTreeMap<ClusterName, Driven>>,
+    /// Why rollouts that are not finished are not driven.
+    dropped: Mutex<BTreeMap<RolloutId, String>>,
+    /// One at a time decides whether a cluster is free.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A rollout that is under way here.
+#[derive(Debug)]
+struct Driven {
+    id: RolloutId,
+    progress: broadcast::Sender<Progress>,
+    cancel: watch::Sender<Option<String>>,
+}
+
+impl Rollouts {
+    pub(crate) fn new(store: Store, fleet: Arc<Fleet>, seat: Arc<Seat>) -> Arc<Self> {
+        let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
+        Arc::new(Self { store, fleet, seat, driven, dropped, turn })
+    }
+
+    /// Begins a rollout: its first record is durable when this returns, and it goes on without whoever asked.
+    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, by: &str) -> Result<RolloutId, Failure> {
+        let _turn = self.turn.lock().await;
+        self.seat.check().map_err(|finding| refused(*finding))?;
+        if let Some(holder) = self.holding(&plan.cluster).await? {
+            return Err(refused(Finding::new(
+                Code::RolloutRunning,
+                plan.cluster.as_str(),
+                format!("rollout {holder} holds cluster {}", plan.cluster),
+                format!("watch it: quorate rollout watch {holder}; or stop it between steps: quorate rollout cancel {holder}"),
+            )));
+        }
+        let id = new_id(&plan.cluster, trust::now(&self.fleet.clock))?;
+        let record = Record::Created { plan: Box::new(plan.clone()), by: by.to_owned() };
+        self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
+        tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
+        self.drive(id.clone(), &plan);
+        Ok(id)
+    }
+
+    /// Takes up every rollout that an earlier process left unfinished.
+    pub(crate) async fn resume(self: &Arc<Self>) -> Result<(), Failure> {
+        for (id, state) in self.states().await? {
+            if let (Some(created), None) = (state.created(), state.finished()) {
+                tracing::info!(rollout = %id, "rollout taken up again");
+                let plan = Arc::clone(&created.plan);
+                self.drive(id, &plan);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rollout that holds a cluster, if any.
+    pub(crate) async fn holding(&self, cluster: &ClusterName) -> Result<Option<RolloutId>, Failure> {
+        if let Some(driven) = self.driven().get(cluster) {
+            return Ok(Some(driven.id.clone()));
+        }
+        let unfinished = |(_, state): &(RolloutId, RolloutState)| {
+            state.finished().is_none() && state.created().is_some_and(|created| created.plan.cluster == *cluster)
+        };
+        Ok(self.states().await?.into_iter().find(unfinished).map(|(id, _)| id))
+    }
+
+    /// All rollouts, oldest first.
+    pub(crate) async fn summaries(&self) -> Result<Vec<Summary>, Failure> {
+        let mut all = Vec::new();
+        for id in self.store.rollouts().await.map_err(|error| unusable(&error))? {
+            let entries = self.store.load(&id).await.map_err(|error| unusable(&error))?;
+            match quorate_engine::summary(&id, &entries) {
+                Ok(summary) => all.extend(summary),
+                Err(error) => tracing::error!(rollout = %id, error = sentence(&error), "left out of the list"),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Asks a rollout to stop between steps.
+    pub(crate) async fn cancel(&self, id: &RolloutId, by: &str) -> Result<(), Failure> {
+        self.seat.check().map_err(|finding| refused(*finding))?;
+        if let Some(driven) = self.driven().values().find(|driven| driven.id == *id) {
+            driven.cancel.send_replace(Some(by.to_owned()));
+            return Ok(());
+        }
+        let known = self.store.rollouts().await.map_err(|error| unusable(&error))?.contains(id);
+        if !known {
+            return Err(no_such(id));
+        }
+        let why = self.dropped().get(id).cloned();
+        Err(match why {
+            None => Failure::new(ExitCode::Refused, format!("rollout {id} has ended already")),
+            Some(why) => {
+                let mut failure = Failure::new(ExitCode::Failed, format!("rollout {id} is not under way"));
+                failure.causes.push(why);
+                failure.hint("restart the coordinator: it takes up what is not finished")
+            }
+        })
+    }
+
+    fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan) {
+        let (progress, (cancel, cancelled)) = (broadcast::Sender::new(PROGRESS), watch::channel(None));
+        let driven = Driven { id: id.clone(), progress: progress.clone(), cancel };
+        let cluster = plan.cluster.clone();
+        self.driven().insert(cluster.clone(), driven);
+        let agents = ClusterAgents::new(Arc::clone(&self.fleet), Arc::clone(&self.seat), cluster.clone(), touched(plan));
+        let ports = Ports {
+            journal: Arc::new(self.store.clone()),
+            agents: Arc::new(agents),
+            clock: Arc::new(EngineClock { clock: self.fleet.clock.clone(), pace: self.fleet.pace }),
+            patience: Patience::default(),
+        };
+        let (this, generation) = (Arc::clone(self), self.seat.driver().generation);
+        tokio::spawn(async move {
+            // A task of its own: should it break, the cluster is not held by a rollout that nobody drives.
+            let engine = {
+                let id = id.clone();
+                tokio::spawn(async move { run_rollout(&ports, &id, generation, progress, cancelled).await })
+            };
+            let ended = engine.await.unwrap_or_else(|error| Err(RunError::Internal(error.to_string())));
+            match ended {
+                Ok(result) => tracing::info!(rollout = %id, ?result, "rollout ended"),
+                Err(error) => {
+                    tracing::error!(rollout = %id, error = sentence(&error), "rollout is no longer driven");
+                    this.dropped().insert(id, sentence(&error));
+                }
+            }
+            this.driven().remove(&cluster);
+        });
+    }
+
+    async fn states(&self) -> Result<Vec<(RolloutId, RolloutState)>, Failure> {
+        let mut all = Vec::new();
+        for id in self.store.rollouts().await.map_err(|error| unusable(&error))? {
+            let entries = self.store.load(&id).await.map_err(|error| unusable(&error))?;
+            match RolloutState::replay(&entries) {
+                Ok(state) => all.push((id, state)),
+                // It can't be taken up, and must not hold its cluster for ever.
+                Err(error) => tracing::error!(rollout = %id, error = sentence(&error), "a journal contradicts itself"),
+            }
+        }
+        Ok(all)
+    }
+
+    fn driven(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Driven>> {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dropped(&self) -> MutexGuard<'_, BTreeMap<RolloutId, String>> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Every node that a plan does something on, or gets something from.
+fn touched(plan: &Plan) -> BTreeSet<NodeName> {
+    let member = |action: &Action| match action {
+        Action::JoinCluster { member, .. } => Some(member.clone()),
+        Action::CreateCluster { .. } => None,
+    };
+    plan.steps.iter().flat_map(|step| [Some(step.node.clone()), member(&step.action)]).flatten().collect()
+}
+
+/// Never given twice, also not after the journal was lost: agents know operations by it. For people it tells when.
+fn new_id(cluster: &ClusterName, now: Timestamp) -> Result<RolloutId, Failure> {
+    let time: String = now.to_string().chars().filter(char::is_ascii_digit).collect();
+    let (day, clock) = time.split_at_checked(8).unwrap_or((&time, ""));
+    let random = rand::random::<u16>();
+    RolloutId::new(format!("{cluster}-{day}-{clock}-{random:04x}"))
+        .map_err(|error| Failure::new(ExitCode::Internal, "can't name the rollout").because(&error))
+}
+
+fn refused(finding: Finding) -> Failure {
+    Failure::new(ExitCode::Refused, finding.message.clone()).with(vec![finding])
+}
+
+fn no_such(id: &RolloutId) -> Failure {
+    Failure::new(ExitCode::NotFound, format!("there is no rollout {id}")).hint("quorate rollout list")
+}
+
+fn unusable(error: &JournalError) -> Failure {
+    Failure::new(ExitCode::Failed, "the rollout journal can't be used").because(error)
+}
+
+/// The daemon's clock as the engine wants it.
+#[derive(Debug)]
+struct EngineClock {
+    clock: Clock,
+    pace: Pace,
+}
+
+impl quorate_engine::ports::Clock for EngineClock {
+    fn now(&self) -> Timestamp {
+        trust::now(&self.clock)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(self.pace.wait(duration)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_tell_when_and_are_never_the_same() {
+        let cluster = "hk1".parse().unwrap();
+        let at = Timestamp::from_seconds(1_795_345_772);
+        let ids: BTreeSet<_> = (0..20).map(|_| new_id(&cluster, at).unwrap()).collect();
+        assert!(ids.len() > 15);
+        assert!(ids.iter().all(|id| id.as_str().starts_with("hk1-20261122-110932-")), "{ids:?}");
+    }
+}

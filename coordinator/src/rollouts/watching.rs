@@ -1,0 +1,109 @@
+//! Watching a rollout: its journal from the beginning, then what happens, until it ends.
+
+use quorate_engine::ports::Journal;
+use quorate_model::RolloutId;
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::rollout::{Progress, Record};
+use tokio::sync::{broadcast, mpsc};
+
+use super::{Rollouts, no_such, unusable};
+
+/// What a watcher may leave unread before it is waited for.
+const UNREAD: usize = 64;
+
+/// What a watcher gets.
+pub(crate) type Watched = mpsc::Receiver<Result<Progress, Failure>>;
+
+impl Rollouts {
+    /// Watches a rollout; without an id, the newest.
+    pub(crate) async fn watch(self: &std::sync::Arc<Self>, id: Option<RolloutId>) -> Result<(RolloutId, Watched), Failure> {
+        let known = self.store.rollouts().await.map_err(|error| unusable(&error))?;
+        let id = match id {
+            Some(id) if known.contains(&id) => id,
+            Some(id) => return Err(no_such(&id)),
+            None => known.into_iter().last().ok_or_else(|| {
+                Failure::new(ExitCode::NotFound, "there is no rollout yet").hint("quorate apply FILE begins one")
+            })?,
+        };
+        let (tell, watched) = mpsc::channel(UNREAD);
+        let (this, watching) = (std::sync::Arc::clone(self), id.clone());
+        tokio::spawn(async move { this.tell(&watching, &tell).await });
+        Ok((id, watched))
+    }
+
+    /// Tells until the rollout ends, or nobody listens any more.
+    async fn tell(&self, id: &RolloutId, tell: &mpsc::Sender<Result<Progress, Failure>>) {
+        // Subscribed before the journal is read: what comes in between is seen twice, and told once.
+        let mut live = self.driven().values().find(|driven| driven.id == *id).map(|driven| driven.progress.subscribe());
+        let mut next = 0;
+        loop {
+            let entries = match self.store.load(id).await {
+                Ok(entries) => entries,
+                Err(error) => return drop(tell.send(Err(unusable(&error))).await),
+            };
+            for entry in entries {
+                if entry.sequence >= next {
+                    next = entry.sequence + 1;
+                    let last = matches!(entry.record, Record::Finished { .. });
+                    if tell.send(Ok(Progress::Entry(Box::new(entry)))).await.is_err() || last {
+                        return;
+                    }
+                }
+            }
+            let Some(events) = &mut live else {
+                return drop(tell.send(Err(self.not_driven(id))).await);
+            };
+            match follow(events, &mut next, tell).await {
+                // Whatever was missed is in the journal.
+                After::FellBehind => {}
+                After::DriverGone => live = None,
+                After::Told => return,
+            }
+        }
+    }
+
+    fn not_driven(&self, id: &RolloutId) -> Failure {
+        let mut failure = Failure::new(ExitCode::Failed, format!("rollout {id} is not finished, and not under way"))
+            .hint("restart the coordinator: it takes up what is not finished");
+        failure.causes.extend(self.dropped().get(id).cloned());
+        failure
+    }
+}
+
+enum After {
+    FellBehind,
+    DriverGone,
+    Told,
+}
+
+async fn follow(
+    events: &mut broadcast::Receiver<Progress>,
+    next: &mut u64,
+    tell: &mpsc::Sender<Result<Progress, Failure>>,
+) -> After {
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = tell.closed() => return After::Told,
+        };
+        let event = match event {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(_)) => return After::FellBehind,
+            Err(broadcast::error::RecvError::Closed) => return After::DriverGone,
+        };
+        let mut last = false;
+        if let Progress::Entry(entry) = &event {
+            if entry.sequence < *next {
+                continue;
+            }
+            if entry.sequence > *next {
+                return After::FellBehind;
+            }
+            *next += 1;
+            last = matches!(entry.record, Record::Finished { .. });
+        }
+        if tell.send(Ok(event)).await.is_err() || last {
+            return After::Told;
+        }
+    }
+}

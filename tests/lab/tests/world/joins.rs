@@ -1,0 +1,197 @@
+//! Joins beyond their texts: tickets, clocks, what the first node goes through, and what remains after failures.
+
+use quorate_lab::{Script, What};
+
+use crate::{PATIENCE, add, created, fingerprint, happened, lab, nothing_unknown, three};
+
+const TICKET: &str = "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')";
+
+#[tokio::test]
+async fn the_first_node_is_inquorate_until_the_second_is_there() {
+    let lab = lab(|builder| builder.nodes(3)).await;
+    three(&lab).await;
+    let log = lab.operations().expect("the log");
+    let at = |what: What, node: &str| {
+        let found = log
+            .iter()
+            .position(|e| e.what == what && e.node.as_deref() == Some(node));
+        found.unwrap_or_else(|| panic!("{node}: no {what:?}"))
+    };
+    let order = [
+        at(What::ClusterCreated, "prox1"),
+        at(What::AddnodeCommitted, "prox1"),
+        at(What::QuorumLost, "prox1"),
+        at(What::CorosyncStarted, "prox2"),
+        at(What::QuorumGained, "prox2"),
+        at(What::JoinCompleted, "prox2"),
+        at(What::JoinCompleted, "prox3"),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
+    // Once: the third node's join costs nobody the quorum.
+    assert_eq!(happened(&lab, What::QuorumLost).len(), 1);
+    // pmxcfs follows corosync, never the other way round.
+    assert!(at(What::QuorumGained, "prox2") < at(What::PmxcfsWritable, "prox2"));
+    nothing_unknown(&lab);
+}
+
+#[tokio::test]
+async fn a_ticket_is_as_good_as_the_password() {
+    let lab = lab(|builder| builder.nodes(2)).await;
+    created(&lab, "lab1").await;
+    let ticket = lab
+        .tool("prox1", &["perl", "-e", TICKET], None)
+        .await
+        .expect("perl runs");
+    assert_eq!((ticket.stdout.len(), ticket.code()), (367, Some(0)));
+    let output = add(&lab, "prox2", &ticket.stdout, &["--link0", "10.10.10.2"]).await;
+    assert!(
+        output.stdout.ends_with("successfully added node 'prox2' to cluster.\n"),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_hours_behind_rotates_the_ticket_key() {
+    let hours = -5 * 3_600_000;
+    let lab = lab(|builder| builder.nodes(2).clock_offset("prox2", hours)).await;
+    created(&lab, "lab1").await;
+    let output = add(&lab, "prox2", "labpass", &["--link0", "10.10.10.2"]).await;
+    assert!(
+        output.stdout.contains("successfully added"),
+        "a password knows no clocks: {output:?}"
+    );
+    assert_eq!(happened(&lab, What::AuthkeyRotated), Vec::new());
+    let ticket = lab
+        .tool("prox2", &["perl", "-e", TICKET], None)
+        .await
+        .expect("perl runs");
+    assert!(
+        ticket.stderr.starts_with("auth key pair generated in the future (key "),
+        "{ticket:?}"
+    );
+    assert_eq!(happened(&lab, What::AuthkeyRotated).len(), 1);
+}
+
+#[tokio::test]
+async fn a_ticket_from_a_clock_ten_minutes_ahead_is_refused() {
+    let lab = lab(|builder| builder.nodes(2).clock_offset("prox2", 600_000)).await;
+    created(&lab, "lab1").await;
+    // A standalone node's ticket is signed with another key, too; either way it is no good here.
+    let ticket = lab
+        .tool("prox2", &["perl", "-e", TICKET], None)
+        .await
+        .expect("perl runs");
+    let output = add(&lab, "prox2", &ticket.stdout, &["--link0", "10.10.10.2"]).await;
+    assert_eq!(
+        (output.stderr.as_str(), output.code()),
+        ("401 authentication failure\n", Some(0))
+    );
+}
+
+#[tokio::test]
+async fn two_joins_at_once_leave_one_waiting_for_ever() {
+    let lab = lab(|builder| builder.nodes(5)).await;
+    three(&lab).await;
+    let fp = fingerprint(&lab, "prox1").await;
+    let start = |node: &str, address: &str| {
+        let argv = ["pvecm", "add", "192.168.1.11", "--fingerprint", &fp, "--link0", address];
+        let log = lab.layout().dir().join(format!("{node}.out"));
+        lab.tool_in_background(node, &argv, Some(b"labpass\n"), &log)
+            .expect("pvecm starts")
+    };
+    let mut daemons = [start("prox4", "10.10.10.4"), start("prox5", "10.10.10.5")];
+    lab.wait_for("one corosync to give up", PATIENCE, async || {
+        happened(&lab, What::CorosyncExited)
+            .iter()
+            .any(|e| e.detail.contains("different than my config version"))
+    })
+    .await
+    .expect("the earlier one exits");
+    lab.wait_for("the other join", PATIENCE, async || {
+        happened(&lab, What::JoinCompleted).len() == 3
+    })
+    .await
+    .expect("the later one succeeds");
+    lab.wait_for("the winner to end", PATIENCE, async || {
+        happened(&lab, What::ToolEnded)
+            .iter()
+            .filter(|e| e.argv.get(1).is_some_and(|a| a == "add"))
+            .count()
+            == 3
+    })
+    .await
+    .expect("it ends");
+    let waiting: Vec<bool> = daemons.iter_mut().map(|daemon| daemon.ended().is_none()).collect();
+    assert_eq!(
+        waiting.iter().filter(|waits| **waits).count(),
+        1,
+        "exactly one still waits"
+    );
+    daemons.iter_mut().for_each(quorate_lab::process::Daemon::kill);
+}
+
+#[tokio::test]
+async fn a_member_without_quorum_takes_nobody_in() {
+    let lab = lab(|builder| builder.nodes(3)).await;
+    created(&lab, "lab1").await;
+    assert!(
+        add(&lab, "prox2", "labpass", &["--link0", "10.10.10.2"])
+            .await
+            .success()
+    );
+    lab.script("prox2", Script::StopCorosync).await.expect("stopped");
+    lab.wait_for("prox1 to lose quorum", PATIENCE, async || {
+        lab.status()
+            .await
+            .is_ok_and(|list| list.iter().any(|s| s.name == "prox1" && !s.quorate))
+    })
+    .await
+    .expect("lost");
+    let output = add(&lab, "prox3", "labpass", &["--link0", "10.10.10.3"]).await;
+    assert!(
+        output
+            .stdout
+            .ends_with("An error occurred on the cluster node: cluster not ready - no quorum?\n"),
+        "{output:?}"
+    );
+    assert_eq!(
+        (output.stderr.as_str(), output.code()),
+        ("Cluster join aborted!\n", Some(0))
+    );
+    let read_only = std::fs::metadata(lab.node("prox1").expect("prox1").root.join("etc/pve")).expect("there");
+    assert!(read_only.permissions().readonly());
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_stops_pvecm() {
+    use quorate_lab::description::OwnName;
+    let lab = lab(|builder| builder.nodes(2)).await;
+    lab.script("prox2", Script::OwnName(OwnName::Loopback))
+        .await
+        .expect("changed");
+    let output = lab.tool("prox2", &["pvecm", "status"], None).await.expect("pvecm runs");
+    assert_eq!(
+        output.stderr,
+        "address lookup for 'prox2' did not find any IP address\n"
+    );
+    assert_eq!(output.code(), Some(255));
+    let output = lab
+        .tool("prox2", &["getent", "ahosts", "prox2"], None)
+        .await
+        .expect("getent runs");
+    assert!(output.stdout.starts_with("127.0.1.1       STREAM"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_member_whose_proxy_is_down_refuses_the_connection() {
+    let lab = lab(|builder| builder.nodes(2)).await;
+    created(&lab, "lab1").await;
+    lab.script("prox1", Script::PveproxyDown(true)).await.expect("down");
+    let output = add(&lab, "prox2", "labpass", &["--link0", "10.10.10.2"]).await;
+    assert_eq!(output.stdout, "Establishing API connection with host '192.168.1.11'\n");
+    assert_eq!(
+        output.stderr,
+        "500 Can't connect to 192.168.1.11:8006 (Connection refused)\n"
+    );
+    assert_eq!(output.code(), Some(0));
+}

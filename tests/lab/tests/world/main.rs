@@ -1,0 +1,96 @@
+//! The lab against what real servers were seen to do.
+#![expect(clippy::expect_used, reason = "a test fails by panicking, and says why")]
+
+mod captured;
+mod disks;
+mod faults;
+mod joins;
+mod network;
+mod recorded;
+mod stops;
+
+use std::time::Duration;
+
+use quorate_lab::{Builder, Entry, Lab, Output, What};
+
+/// Fast enough for tests; the real start of a process still costs less than a second of simulated time.
+const SPEED: f64 = 50.0;
+
+/// Long in real time: nothing waits for it but a failure.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn lab(shape: impl FnOnce(Builder) -> Builder) -> Lab {
+    shape(Lab::builder().speed(SPEED))
+        .start()
+        .await
+        .expect("the lab starts")
+}
+
+/// `prox1` with a cluster of this name, writable.
+pub(crate) async fn created(lab: &Lab, name: &str) {
+    let output = lab
+        .tool("prox1", &["pvecm", "create", name, "--link0", "10.10.10.1"], None)
+        .await
+        .expect("pvecm runs");
+    assert!(output.success(), "{output:?}");
+    writable(lab, "prox1").await;
+}
+
+pub(crate) async fn writable(lab: &Lab, node: &str) {
+    let done = lab
+        .wait_for("/etc/pve to be writable", PATIENCE, async || {
+            lab.status()
+                .await
+                .is_ok_and(|list| list.iter().any(|server| server.name == node && server.writable))
+        })
+        .await;
+    done.expect("writable in time");
+}
+
+pub(crate) async fn fingerprint(lab: &Lab, node: &str) -> String {
+    let args = ["pvesh", "get", "/cluster/config/join", "--output-format", "json"];
+    let output = lab.tool(node, &args, None).await.expect("pvesh runs");
+    let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
+    let list = value.get("nodelist").and_then(|list| list.as_array()).expect("a list").clone();
+    let own = list
+        .iter()
+        .find(|entry| entry.get("name").is_some_and(|name| name == node))
+        .expect("the node itself");
+    own.get("pve_fp").and_then(|fp| fp.as_str()).expect("a fingerprint").to_owned()
+}
+
+/// `pvecm add` on a node, by password, over the public network.
+pub(crate) async fn add(lab: &Lab, node: &str, password: &str, more: &[&str]) -> Output {
+    let fp = fingerprint(lab, "prox1").await;
+    let mut argv = vec!["pvecm", "add", "192.168.1.11", "--fingerprint", &fp];
+    argv.extend(more);
+    lab.tool(node, &argv, Some(format!("{password}\n").as_bytes()))
+        .await
+        .expect("pvecm runs")
+}
+
+/// Three quorate nodes, linked over the cluster network.
+pub(crate) async fn three(lab: &Lab) {
+    created(lab, "lab1").await;
+    for (node, address) in [("prox2", "10.10.10.2"), ("prox3", "10.10.10.3")] {
+        let output = add(lab, node, "labpass", &["--link0", address]).await;
+        assert!(
+            output
+                .stdout
+                .ends_with(&format!("successfully added node '{node}' to cluster.\n")),
+            "{output:?}"
+        );
+    }
+}
+
+pub(crate) fn happened(lab: &Lab, what: What) -> Vec<Entry> {
+    lab.operations()
+        .expect("the log")
+        .into_iter()
+        .filter(|entry| entry.what == what)
+        .collect()
+}
+
+pub(crate) fn nothing_unknown(lab: &Lab) {
+    assert_eq!(happened(lab, What::UnknownInvocation), Vec::new());
+}

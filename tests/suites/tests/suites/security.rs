@@ -1,0 +1,117 @@
+//! Enrolment and driving, through the real programs. The handshakes themselves are tested where they live, in common/identity.
+
+use quorate_lab::Lab;
+use quorate_suites::{Fleet, told};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_once_for_one_name_and_not_for_ever() {
+    let fleet = Fleet::bare(Lab::builder().nodes(3)).await;
+
+    let token = fleet.invite("prox1").await;
+    let other = fleet.claim("prox2", &token).await;
+    assert_eq!(other.code(), Some(6), "{}", told(&other));
+    assert!(other.stderr.contains("QRT-TOKEN-WRONG-NAME") || other.stderr.contains("QRT-TOKEN-WRONG-ADDRESS"), "{}", told(&other));
+
+    let made_up = token.replace(&token[5..11], "aaaaaa");
+    let guessed = fleet.claim("prox1", &made_up).await;
+    assert!(guessed.stderr.contains("QRT-TOKEN-UNKNOWN"), "{}", told(&guessed));
+
+    let good = fleet.claim("prox1", &token).await;
+    assert!(good.success(), "{}", told(&good));
+    let node = fleet.json(&["node", "show", "hk1/prox1"]).await;
+    assert_eq!(node["state"], "enrolled");
+
+    // Another invitation keeps the listener open; the used token is presented again.
+    let _second = fleet.invite("prox2").await;
+    let host = fleet.lab.enrolment("prox1").unwrap().to_string();
+    let again = fleet.lab.agent_cli("prox1", &["enroll", &host, "--replace"], Some(format!("{token}\n").as_bytes())).await.unwrap();
+    assert!(again.stderr.contains("QRT-TOKEN-USED"), "{}", told(&again));
+    let node = fleet.json(&["node", "show", "hk1/prox1"]).await;
+    assert_eq!(node["state"], "FROZEN", "both claims are frozen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_enrolment_port_is_closed_while_nobody_is_invited() {
+    let fleet = Fleet::bare(Lab::builder().nodes(1)).await;
+    let address = std::net::SocketAddr::from((fleet.lab.coordinator_address(), 7441));
+    assert!(std::net::TcpStream::connect(address).is_err());
+    let token = fleet.invite("prox1").await;
+    assert!(std::net::TcpStream::connect(address).is_ok());
+    assert!(fleet.claim("prox1", &token).await.success());
+    fleet.until("it is closed again", async || std::net::TcpStream::connect(address).is_err()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_looks_and_changes_nothing() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(1)).await;
+    let bundle = fleet.lab.layout().coordinator().join("ben.pem").to_string_lossy().into_owned();
+    let passphrase = fleet.passphrase_file().to_string_lossy().into_owned();
+    fleet.ok(&["operator", "add", "ben", "--viewer", "--out", &bundle, "--passphrase-file", &passphrase]).await;
+    let remote = fleet.write_file(
+        "remote.toml",
+        &format!("[remote]\naddress = \"{}:7440\"\nbundle = \"{bundle}\"\n", fleet.lab.coordinator_address()),
+    );
+    fleet.ok(&["--config", &remote, "node", "list"]).await;
+    let refused = fleet.ends(&["--config", &remote, "node", "invite", "hk1/prox9", "--address", "127.0.0.1"], 6).await;
+    assert!(refused.stderr.contains("QRT-ROLE-NOT-ALLOWED"), "{}", told(&refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_is_no_longer_heard() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
+    fleet.ok(&["node", "remove", "hk1/prox2", "--yes"]).await;
+    let list = fleet.json(&["node", "list"]).await;
+    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list:#}");
+    let plan = fleet.plan().await;
+    assert!(quorate_suites::codes(&plan["findings"]).contains(&"QRT-NODE-NOT-ENROLLED".to_owned()), "{plan:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_coordinators_with_one_ca_only_the_newer_drives() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
+    let state = fleet.lab.layout().coordinator().join("state");
+    let copy = fleet.lab.layout().coordinator().join("copy");
+    fleet.lab.stop_coordinator().await.unwrap();
+    copy_folder(&state, &copy);
+    fleet.start_coordinator(&[]).await;
+    fleet.connected(&fleet.lab.names()).await;
+    let file = fleet.cluster_file(&fleet.lab.names());
+    fleet.ok(&["apply", &file, "--yes"]).await;
+
+    // The copy holds the older generation: what it starts as was taken by the other one already.
+    fleet.lab.stop_coordinator().await.unwrap();
+    let newer = fleet.lab.layout().coordinator().join("newer");
+    std::fs::rename(&state, &newer).unwrap();
+    std::fs::rename(&copy, &state).unwrap();
+    fleet.start_coordinator(&[]).await;
+    let info = fleet.run(&["status"]).await;
+    let superseded = |text: &str| text.contains("QRT-DRIVER-SUPERSEDED");
+    fleet
+        .until("it finds itself superseded", async || {
+            let status = fleet.run(&["status"]).await;
+            superseded(&status.stdout) || superseded(&status.stderr)
+        })
+        .await;
+    drop(info);
+    fleet.lab.stop_coordinator().await.unwrap();
+    fleet.start_coordinator(&["--take-over"]).await;
+    fleet.connected(&fleet.lab.names()).await;
+    assert_eq!(fleet.plan().await["steps"].as_array().map(Vec::len), Some(0));
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), &target).unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            std::fs::set_permissions(&target, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+}
