@@ -53,6 +53,9 @@ pub async fn join_ticket(host: &Host, node: &NodeName) -> Result<JoinTicket, Box
     let info = pvesh::read_join(&answer).map_err(|error| failed(node, &error))?;
     let own = info.nodes.iter().find(|member| member.name == node.as_str());
     let own = own.ok_or_else(|| failed(node, &"pvesh names every member but this one"))?;
+    let address = own
+        .address
+        .ok_or_else(|| failed(node, &"pvesh does not say where this node's API is called"))?;
     if info.cluster != cluster {
         return Err(failed(
             node,
@@ -80,7 +83,7 @@ pub async fn join_ticket(host: &Host, node: &NodeName) -> Result<JoinTicket, Box
     Ok(JoinTicket {
         password,
         fingerprint: own.fingerprint.clone(),
-        address: own.address,
+        address,
         links: info.links.clone(),
         cluster,
     })

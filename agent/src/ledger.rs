@@ -5,6 +5,7 @@
 //! the two at most what nobody was told yet.
 
 mod copies;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,7 @@ use serde::{Deserialize, Serialize};
 const REMEMBERED: usize = 1000;
 
 /// What the ledger holds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Content {
     /// The driver of the highest generation seen; `None` before the first.
     pub driver: Option<Driver>,

@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod enroll;
+mod errors;
 pub mod guard;
 pub mod host;
 pub mod join_ticket;

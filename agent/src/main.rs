@@ -81,7 +81,7 @@ async fn supervise(config: Config, config_path: PathBuf, id: OperationId, detach
         Failure::new(ExitCode::Failed, format!("operation {id} can't be supervised")).because(error)
     };
     if detach {
-        let folder = Folder::of(&config.state_dir, &id).map_err(|error| failed(&error))?;
+        let folder = Folder::of(&config.state_dir, &id);
         let supervisor = Supervisor::new(own_program()?, config_path, Place::Session);
         return supervisor.detach(&id, &folder).map_err(|error| failed(&error));
     }

@@ -1,12 +1,13 @@
 //! From a configuration file to a running agent, and to its end.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::geteuid;
 use quorate_clock::Clock;
 use quorate_exec::{OsRunner, Tools};
 use quorate_identity::{
@@ -61,6 +62,7 @@ impl StateLock {
         create_private_dir(state_dir).map_err(|error| {
             Failure::new(ExitCode::Refused, "the agent's state directory can't be used").because(&error)
         })?;
+        check_owner(state_dir)?;
         let path = state_dir.join("lock");
         let unusable = |error: std::io::Error| {
             Failure::new(ExitCode::Failed, format!("can't lock {}", path.display())).because(&error)
@@ -81,6 +83,28 @@ impl StateLock {
             Err((_, error)) => Err(unusable(error.into())),
         }
     }
+}
+
+/// Whoever owns the directory can put other files in the place of ours.
+fn check_owner(state_dir: &Path) -> Result<(), Failure> {
+    let unreadable = |error: std::io::Error| {
+        Failure::new(ExitCode::Refused, format!("can't look at {}", state_dir.display())).because(&error)
+    };
+    let (owner, ours) = (
+        std::fs::metadata(state_dir).map_err(unreadable)?.uid(),
+        geteuid().as_raw(),
+    );
+    if owner == ours {
+        return Ok(());
+    }
+    let message = format!(
+        "{} belongs to user id {owner}, but the agent runs as user id {ours}",
+        state_dir.display()
+    );
+    Err(Failure::new(ExitCode::Refused, message).hint(format!(
+        "if nobody has changed anything in it, type: chown -R {ours} {}",
+        state_dir.display()
+    )))
 }
 
 /// The name that the identity gives this node.

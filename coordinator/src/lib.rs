@@ -1,18 +1,29 @@
 //! The coordinator: a daemon that sees and drives a fleet's nodes, and the command line that talks to it.
 //!
-//! [`serve`] tells the story of the daemon. The command line ([`cli`]) reaches a running daemon only through
-//! [`client`], by the same gRPC API as everybody else; without one it can only [`init`] a fleet.
+//! [`serve()`] tells the story of the daemon. The command line ([`cli`]) reaches a running daemon only through
+//! [`client`], by the same gRPC API as everybody else; without one it can only [`init`](mod@init) a fleet.
 
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod init;
 
+mod api;
 mod authority;
 mod documents;
+mod driver;
+mod enrol;
+mod fleet;
+mod incoming;
 mod pace;
+mod report;
+mod rollouts;
 mod serve;
 mod state_dir;
+mod store;
 mod trust;
+
+#[cfg(test)]
+mod tests;
 
 pub use serve::serve;

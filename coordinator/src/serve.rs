@@ -1,14 +1,230 @@
-//! The story of the daemon.
+//! The story of the daemon: state, identity, generation, fleet, rollouts, listeners; then it waits to be told to stop.
 
-use quorate_model::failure::Failure;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use quorate_clock::Clock;
+use quorate_identity::{
+    ClientTls, EnrolmentTls, Identity, IssuingCa, Material, Roots, ServerTls, TimeSource, create_private_dir,
+};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::time::spoken;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{self, Api};
 use crate::config::Config;
+use crate::driver::Seat;
+use crate::enrol::{self, Desk, Door};
+use crate::fleet::registry::Registry;
+use crate::fleet::revoked::Revoked;
+use crate::fleet::{Fleet, renewal};
+use crate::init::FleetDocument;
+use crate::pace::Pace;
+use crate::rollouts::Rollouts;
+use crate::state_dir::{StateDir, StateLock};
+use crate::store::Store;
+use crate::{documents, trust};
 
-/// Runs the daemon until it is told to stop.
+/// How long calls that are under way may take to end once the daemon is told to stop. Watchers of rollouts are cut off.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Runs the daemon until it is told to stop. `take_over`: drive again although another coordinator has taken over.
 ///
 /// # Errors
-/// It can't start, or can't go on.
+/// It can't start; with what to do.
 pub async fn serve(config: Config, take_over: bool) -> Result<(), Failure> {
-    let _ = (config, take_over);
+    log_to_stderr();
+    let daemon = Daemon::start(&config, take_over).await?;
+    // systemd may not be there, or not listening; that is no reason not to run.
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    told_to_stop().await?;
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    daemon.stop().await;
     Ok(())
+}
+
+/// The running daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    pub(crate) fleet: Arc<Fleet>,
+    /// Where the API is answered over TLS.
+    pub(crate) api_address: SocketAddr,
+    _lock: StateLock,
+}
+
+/// What the daemon is by its certificates.
+struct Trust {
+    roots: Roots,
+    root: quorate_identity::Certificate,
+    issuing: Arc<IssuingCa>,
+    client: ClientTls,
+    server: ServerTls,
+    enrolment: EnrolmentTls,
+    revoked: Revoked,
+}
+
+impl Daemon {
+    /// Starts everything; when it returns, the daemon answers.
+    pub(crate) async fn start(config: &Config, take_over: bool) -> Result<Self, Failure> {
+        let started = std::time::Instant::now();
+        let (clock, pace) = (config.clock(), Pace::of(config));
+        let state = StateDir::open(&config.state_dir)?;
+        let lock = state.lock()?;
+        let document = fleet_document(&state)?;
+        let trust = Trust::load(&state, &trust::time_source(&clock))?;
+        warn_of_old_age(&trust.client, &clock);
+
+        let seat = Arc::new(Seat::take(&state.driver(), take_over)?);
+        let store = open_store(&state, !seat.first_start(), &clock)?;
+        create_private_dir(&state.specs()).map_err(|error| cannot_start(&error))?;
+        let registry = Registry::open(&state.nodes()).map_err(|error| cannot_start(&error))?;
+        let name = trust.roots.fleet().clone();
+        let fleet = Fleet::new(name, registry, trust.revoked, trust.client, (clock.clone(), pace));
+        fleet.sync();
+        let stop = CancellationToken::new();
+        let rollouts = Rollouts::new(store, Arc::clone(&fleet), Arc::clone(&seat), stop.clone());
+        rollouts.resume().await?;
+
+        let socket = api::bind_socket(&config.socket).map_err(|error| {
+            Failure::new(ExitCode::Failed, format!("can't make the socket {}", config.socket.display())).because(&error)
+        })?;
+        let remote = TcpListener::bind(config.api_listen).await.map_err(|error| cannot_listen(config.api_listen, &error))?;
+        let api_address = remote.local_addr().map_err(|error| cannot_listen(config.api_listen, &error))?;
+        let desk = Arc::new(Desk::new(Arc::clone(&fleet), Arc::clone(&trust.issuing), trust.roots.clone()));
+        let (door, door_seen) = watch::channel(Door::Closed);
+        let service = api::Service(Arc::new(Api {
+            fleet_name: document.name,
+            advertise: document.advertise,
+            root: trust.root,
+            started_at: trust::now(&clock),
+            state,
+            fleet: Arc::clone(&fleet),
+            seat: Arc::clone(&seat),
+            rollouts,
+            door: door_seen,
+        }));
+
+        let daemon = Self { stop, tasks: TaskTracker::new(), fleet: Arc::clone(&fleet), api_address, _lock: lock };
+        daemon.spawn(Arc::clone(&fleet).follow_books());
+        daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), trust.issuing));
+        daemon.spawn(enrol::keep_door(fleet, desk, trust.enrolment, config.enrol_listen, door));
+        daemon.tasks.spawn(api::over_socket(socket, service.clone(), daemon.stop.clone()));
+        daemon.tasks.spawn(api::over_tls(remote, trust.server, service, daemon.stop.clone()));
+        let driver = seat.driver();
+        tracing::info!(
+            generation = %driver.generation,
+            instance = %driver.instance,
+            socket = %config.socket.display(),
+            api = %api_address,
+            within = spoken(started.elapsed()),
+            "ready"
+        );
+        Ok(daemon)
+    }
+
+    /// Stops answering and driving. What agents execute goes on; the next start takes it up.
+    pub(crate) async fn stop(self) {
+        tracing::info!("stopping");
+        self.stop.cancel();
+        self.fleet.hang_up();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some calls were cut off");
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
+    }
+}
+
+impl Trust {
+    fn load(state: &StateDir, time: &TimeSource) -> Result<Self, Failure> {
+        let store = state.identity();
+        let roots = store.roots().map_err(|error| cannot_start(&error))?;
+        let root = roots.certificates().first().cloned();
+        let root = root.ok_or_else(|| Failure::new(ExitCode::Internal, "the fleet has no root certificate"))?;
+        let identity: Identity = store.coordinator().map_err(|error| cannot_start(&error))?;
+        let revocations = Revoked::load(&state.revocations()).map_err(|error| cannot_start(&error))?;
+        let material = Material { roots: roots.clone(), identity: Some(identity), revocations: revocations.clone() };
+        let client = ClientTls::new(material.clone(), time.clone()).map_err(|error| cannot_start(&error))?;
+        let server = ServerTls::new(material.clone(), time.clone()).map_err(|error| cannot_start(&error))?;
+        let enrolment = EnrolmentTls::new(&material, time).map_err(|error| cannot_start(&error))?;
+        let issuing = Arc::new(store.issuing_ca().map_err(|error| cannot_start(&error))?);
+        let revoked = Revoked::new(&state.revocations(), revocations, client.clone(), server.clone());
+        Ok(Self { roots, root, issuing, client, server, enrolment, revoked })
+    }
+}
+
+fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {
+    let none = || {
+        Failure::new(ExitCode::NotFound, format!("there is no fleet at {}", state.path().display()))
+            .hint("make one: quorate init --advertise ADDRESS")
+    };
+    if !state.identity().exists() {
+        return Err(none());
+    }
+    documents::load(&state.fleet()).map_err(|error| cannot_start(&error))?.ok_or_else(none)
+}
+
+fn open_store(state: &StateDir, expected: bool, clock: &Clock) -> Result<Store, Failure> {
+    let (store, damage) = Store::open(&state.journal(), expected, clock.clone()).map_err(|error| cannot_start(&error))?;
+    if let Some(damage) = damage {
+        tracing::error!(damage, "the journal of earlier rollouts is damaged; what they did is found out by observing");
+    }
+    Ok(store)
+}
+
+/// The coordinator's own certificate can't be renewed without the root key.
+fn warn_of_old_age(tls: &ClientTls, clock: &Clock) {
+    if let Some(identity) = tls.material().identity
+        && identity.certificate().renewal_due(trust::unix_seconds(clock))
+    {
+        let until = trust::timestamp(identity.certificate().not_after());
+        tracing::warn!(%until, "the coordinator's own certificate is due for renewal, which needs the root key");
+    }
+}
+
+fn cannot_start(error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::new(ExitCode::Failed, "the coordinator can't start").because(error)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::new(ExitCode::Failed, format!("can't listen on {address}"))
+        .because(error)
+        .hint("see which program has the port; or set another api_listen in the coordinator's configuration")
+}
+
+async fn told_to_stop() -> Result<(), Failure> {
+    let unusable = |error: std::io::Error| Failure::new(ExitCode::Internal, "can't listen to signals").because(&error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// `RUST_LOG` says how much; without it, what an operator wants to read.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let logging = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+    // Somebody has begun to log already: then it is logged there.
+    drop(logging);
 }

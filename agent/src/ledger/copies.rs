@@ -7,6 +7,7 @@ use std::path::Path;
 use quorate_identity::{FileError, Fingerprint, write_secret_file};
 use serde::{Deserialize, Serialize};
 
+use super::stored::Stored;
 use super::{Content, LedgerError};
 
 /// The files' names in the state directory, in the order in which they are written.
@@ -106,14 +107,17 @@ fn read_copy(path: &Path) -> Result<Option<Copy>, LedgerError> {
     if Fingerprint::of(body) != sha256 {
         return broken("does not have the content that was written");
     }
-    match serde_json::from_slice(body) {
-        Ok(content) => Ok(Some(Copy::Whole { revision, content })),
+    match serde_json::from_slice::<Stored>(body) {
+        Ok(stored) => Ok(Some(Copy::Whole {
+            revision,
+            content: stored.into(),
+        })),
         Err(error) => broken(&format!("can't be understood: {error}")),
     }
 }
 
 pub(super) fn write(dir: &Path, revision: u64, content: &Content) -> Result<(), LedgerError> {
-    let body = serde_json::to_string(content)?;
+    let body = serde_json::to_string(&Stored::from(content))?;
     let header = Header {
         format: FORMAT,
         revision,

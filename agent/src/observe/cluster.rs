@@ -1,14 +1,16 @@
 //! Membership, votes, quorum, links.
 
+use std::io;
+
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
-use quorate_model::observation::cluster::{Cluster, Member, Membership, Pmxcfs, Votes};
+use quorate_model::observation::cluster::{Cluster, Link, Member, MemberNode, Membership, Pmxcfs, Votes};
 use quorate_tools::corosync_conf::{self, CorosyncConf};
 use quorate_tools::pmxcfs::Members;
 use quorate_tools::pmxcfs::members::{self, ClusterState};
 use quorate_tools::{corosync_cfgtool, corosync_quorumtool};
 
 use super::finished;
-use crate::host::{Host, complaint, text, unparsable, unreadable};
+use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
 
 /// What pmxcfs publishes of the membership.
 pub(super) const MEMBERS: &str = "/etc/pve/.members";
@@ -23,11 +25,11 @@ const PMXCFS: &str = "/usr/bin/pmxcfs";
 pub(super) async fn observe(host: &Host) -> Result<Cluster, Unknown> {
     let authkey_present = host.root().exists(AUTHKEY).map_err(unreadable)?;
     let local_config_present = host.root().exists(LOCAL_CONFIG).map_err(unreadable)?;
-    let members = match host.read_if_there(MEMBERS).await.map_err(unreadable)? {
+    let members = match published(host, MEMBERS).await? {
         Some(text) => Some(members::read(&text).map_err(unparsable)?),
         None => None,
     };
-    let config = match host.read_if_there(CONFIG).await.map_err(unreadable)? {
+    let config = match published(host, CONFIG).await? {
         Some(text) => Some(corosync_conf::read(&text).map_err(unparsable)?),
         None => None,
     };
@@ -95,10 +97,10 @@ async fn membership(
 
 fn member(
     state: ClusterState,
-    nodes: Vec<quorate_model::observation::cluster::MemberNode>,
+    nodes: Vec<MemberNode>,
     config: CorosyncConf,
     votes: Facet<Votes>,
-    links: Facet<Vec<quorate_model::observation::cluster::Link>>,
+    links: Facet<Vec<Link>>,
 ) -> Member {
     Member {
         cluster: state.name,
@@ -122,9 +124,25 @@ async fn votes(host: &Host) -> Result<Votes, Unknown> {
     corosync_quorumtool::read(&text(NAME, &finished)?).map_err(unparsable)
 }
 
-async fn links(host: &Host) -> Result<Vec<quorate_model::observation::cluster::Link>, Unknown> {
+async fn links(host: &Host) -> Result<Vec<Link>, Unknown> {
     let stdout = host.ask(corosync_cfgtool::nodes(host.tools())).await?;
     corosync_cfgtool::read(&stdout).map_err(unparsable)
+}
+
+/// Reads a file of pmxcfs; `None` if it has none of that name, or does not run: a mount whose pmxcfs has died answers
+/// every access with an error of its own.
+pub(super) async fn published(host: &Host, path: &str) -> Result<Option<String>, Unknown> {
+    match host.read_if_there(path).await {
+        Err(ReadError::Failed { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotConnected | io::ErrorKind::ConnectionAborted
+            ) =>
+        {
+            Ok(None)
+        }
+        read => read.map_err(unreadable),
+    }
 }
 
 /// A file of pmxcfs is missing: fine where PVE is not installed.
@@ -141,3 +159,7 @@ pub(super) fn absent_means_no_pve(host: &Host, path: &str) -> Result<(), Unknown
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod tests;

@@ -53,3 +53,9 @@ pub fn hostname(host: &Host) -> String {
     let name = host.root().read_text("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().split('.').next().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod testing;
+
+#[cfg(test)]
+mod tests;

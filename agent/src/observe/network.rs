@@ -53,3 +53,7 @@ async fn own_name(host: &Host) -> Result<NameResolution, Unknown> {
     };
     Ok(NameResolution { name, addresses })
 }
+
+#[cfg(test)]
+#[path = "network_tests.rs"]
+mod tests;

@@ -152,3 +152,7 @@ fn own_memory() -> Option<u64> {
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, only_memory);
     system.process(own).map(sysinfo::Process::memory)
 }
+
+#[cfg(test)]
+#[path = "system_tests.rs"]
+mod tests;

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     fn folder(dir: &Path) -> Folder {
-        let folder = Folder::of(dir, &"op-1".parse().unwrap()).unwrap();
+        let folder = Folder::of(dir, &"op-1".parse().unwrap());
         folder.create().unwrap();
         folder
     }

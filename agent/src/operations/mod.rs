@@ -19,12 +19,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use quorate_model::Finding;
 use quorate_model::ids::{Driver, NodeName, OperationId};
 use quorate_model::operation::{Operation, OperationEventKind, Outcome, rules};
+use quorate_model::{Code, Finding};
 use tokio::sync::Mutex;
 
 use crate::config::Policy;
+use crate::errors::chain;
 use crate::guard;
 use crate::host::Host;
 use crate::ledger::{Ledger, LedgerError};
@@ -131,7 +132,7 @@ impl Operations {
                     count += 1;
                 }
                 Err(error) => {
-                    let reason = format!("its folder can't be used: {error}");
+                    let reason = format!("its folder can't be used: {}", chain(&error));
                     shared.note_end(&operation.id, &Outcome::Unknown { reason }).await;
                 }
             }
@@ -173,7 +174,7 @@ impl Operations {
         }
         let content = shared.parts.ledger.content();
         let entry = content.entry(id).ok_or_else(|| Refused::NotKnown(id.clone()))?;
-        let folder = Folder::of(&shared.parts.state_dir, id)?;
+        let folder = Folder::of(&shared.parts.state_dir, id);
         let log = EventLog::read_only(&folder, shared.parts.host.clock().clone())?;
         if let Some(outcome) = entry.outcome.clone()
             && !log.has(|kind| matches!(kind, OperationEventKind::Ended(_)))
@@ -191,7 +192,7 @@ impl Shared {
         operation: Operation,
         secret: Option<JoinSecret>,
     ) -> Result<(), Refused> {
-        let folder = Folder::of(&self.parts.state_dir, &operation.id)?;
+        let folder = Folder::of(&self.parts.state_dir, &operation.id);
         let (node, policy) = (self.parts.node.clone(), self.parts.policy.clone());
         let (asked, now) = (operation.clone(), self.parts.host.now());
         let mut live = self.live.lock().await;
@@ -221,15 +222,24 @@ impl Shared {
                 Ok(())
             }
             Err(error) => {
-                let reason = format!("its folder can't be used: {error}");
-                self.note_end(&operation.id, &Outcome::Unknown { reason }).await;
+                let message = format!("nothing was done: its folder can't be used: {}", chain(&error));
+                let next = "look at the disk that holds the agent's state directory on the node";
+                let findings = vec![Finding::new(Code::StepFailed, self.parts.node.as_str(), message, next)];
+                self.note_end(
+                    &operation.id,
+                    &Outcome::Failed {
+                        findings,
+                        unchanged: true,
+                    },
+                )
+                .await;
                 Err(error.into())
             }
         }
     }
 
     fn open(&self, operation: &Operation) -> Result<(Folder, EventLog), FolderError> {
-        let folder = Folder::of(&self.parts.state_dir, &operation.id)?;
+        let folder = Folder::of(&self.parts.state_dir, &operation.id);
         folder.create()?;
         let log = EventLog::open(&folder, self.parts.host.clock().clone())?;
         Ok((folder, log))
@@ -237,7 +247,7 @@ impl Shared {
 
     fn forget(&self, ids: &[OperationId]) {
         for id in ids {
-            if let Err(error) = Folder::of(&self.parts.state_dir, id).and_then(|folder| folder.remove()) {
+            if let Err(error) = Folder::of(&self.parts.state_dir, id).remove() {
                 tracing::warn!(operation = %id, %error, "the folder of a forgotten operation stays behind");
             }
         }

@@ -12,6 +12,7 @@ use super::folder::Request;
 use super::follow::{self, End, follow};
 use super::join_secret::JoinSecret;
 use super::secret;
+use crate::errors::chain;
 
 /// How often the node is looked at while something is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -36,7 +37,7 @@ pub(super) enum Start {
 pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
     let was_requested = match ctx.folder.request() {
         Ok(request) => request.is_some(),
-        Err(error) => return unknown(format!("its folder can't be read: {error}")),
+        Err(error) => return unknown(format!("its folder can't be read: {}", chain(&error))),
     };
     if !was_requested {
         match actions::before(ctx).await {
@@ -66,7 +67,7 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
             judge(ctx, &exit, said).await
         }
         Ok(End::Lost { reason }) => judge_lost(ctx, &reason).await,
-        Err(error) => judge_lost(ctx, &error.to_string()).await,
+        Err(error) => judge_lost(ctx, &chain(&error)).await,
     }
 }
 
@@ -75,7 +76,7 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
 /// An error means that the tool was certainly not started. What can't be told here, following finds out.
 async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result<(), String> {
     let invocation = actions::invocation(ctx.host.tools(), &ctx.operation.action, secret.as_ref());
-    let invocation = invocation.map_err(|error| error.to_string())?;
+    let invocation = invocation.map_err(|error| chain(&error))?;
     let stdin = match invocation.stdin() {
         quorate_exec::Stdin::Bytes(bytes) => Some(bytes.clone()),
         quorate_exec::Stdin::Null | quorate_exec::Stdin::File(_) => None,
@@ -84,12 +85,12 @@ async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result
     let within_ms = stdin
         .as_ref()
         .map(|_| u64::try_from(SECRET_WITHIN.as_millis()).unwrap_or(u64::MAX));
-    let request = Request::of(invocation.command(), within_ms).map_err(|error| error.to_string())?;
+    let request = Request::of(invocation.command(), within_ms).map_err(|error| chain(&error))?;
     if stdin.is_some() {
-        ctx.folder.make_fifo().map_err(|error| error.to_string())?;
+        ctx.folder.make_fifo().map_err(|error| chain(&error))?;
     }
     ctx.secret = secret.map(|secret| secret.password);
-    ctx.folder.write_request(&request).map_err(|error| error.to_string())?;
+    ctx.folder.write_request(&request).map_err(|error| chain(&error))?;
     let id = &ctx.operation.id;
     if let Err(error) = ctx
         .supervisor
@@ -97,10 +98,7 @@ async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result
         .await
     {
         // Whether it runs all the same, its claim tells; here only what is known for certain counts.
-        let reason = quorate_model::failure::Failure::new(quorate_model::failure::ExitCode::Failed, "not started")
-            .because(&error)
-            .causes
-            .join(": ");
+        let reason = chain(&error);
         tracing::warn!(operation = %id, %reason, "a supervisor may not have been started");
         let abandoned = super::folder::Claim::Abandoned { reason: reason.clone() };
         return match ctx.folder.claim(&abandoned) {

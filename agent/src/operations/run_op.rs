@@ -43,7 +43,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunOpError {
 /// # Errors
 /// Why it was not run by us, or why its end could not be written down. That it failed is no error here.
 pub async fn run_op(state_dir: &Path, id: &OperationId) -> Result<(), RunOpError> {
-    let folder = Folder::of(state_dir, id)?;
+    let folder = Folder::of(state_dir, id);
     let request = folder.request()?.ok_or_else(|| RunOpError::NothingToRun(id.clone()))?;
     // Whoever stops us does not stop the tool, and its end must not go unseen.
     let ignored = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
@@ -107,7 +107,7 @@ mod tests {
 
     fn prepared(dir: &Path, program: &str, args: &[&str], secret_within_ms: Option<u64>) -> (Folder, OperationId) {
         let id: OperationId = "op-1".parse().unwrap();
-        let folder = Folder::of(dir, &id).unwrap();
+        let folder = Folder::of(dir, &id);
         folder.create().unwrap();
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         folder

@@ -83,7 +83,7 @@ impl Supervisor {
         let run_op = |more: &[&str]| {
             let mut args = vec!["--config".to_owned(), config.clone(), "run-op".to_owned()];
             args.extend(more.iter().map(|arg| (*arg).to_owned()));
-            args.push(id.to_string());
+            args.extend(["--".to_owned(), id.to_string()]);
             args
         };
         match self.place {
@@ -96,7 +96,12 @@ impl Supervisor {
             }
             Place::Unit => {
                 let invocation = Invocation::of(tools.find("systemd-run")?)
-                    .args(["--collect", "--quiet", "--property=KillMode=process"])
+                    .args([
+                        "--collect",
+                        "--quiet",
+                        "--service-type=exec",
+                        "--property=KillMode=process",
+                    ])
                     .arg(format!("--unit=quorate-op-{id}"))
                     .arg(format!("--description=Quorate operation {id}"))
                     .arg("--")
@@ -123,10 +128,12 @@ impl Supervisor {
     /// # Errors
     /// It can't be started.
     pub fn detach(&self, id: &OperationId, folder: &Folder) -> Result<(), StartError> {
+        let config = self.config.display().to_string();
         let args = [
             "--config".to_owned(),
-            self.config.display().to_string(),
+            config,
             "run-op".to_owned(),
+            "--".to_owned(),
             id.to_string(),
         ];
         let command = CommandLine::new(&self.program, args)?;
@@ -147,7 +154,7 @@ mod tests {
     async fn under_systemd_the_supervisor_gets_a_unit_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let id: OperationId = "op-1".parse().unwrap();
-        let folder = Folder::of(dir.path(), &id).unwrap();
+        let folder = Folder::of(dir.path(), &id);
         let supervisor = Supervisor::new(
             "/usr/bin/quorate-agent".into(),
             "/etc/quorate/agent.toml".into(),
@@ -157,6 +164,7 @@ mod tests {
             "/usr/bin/systemd-run",
             "--collect",
             "--quiet",
+            "--service-type=exec",
             "--property=KillMode=process",
             "--unit=quorate-op-op-1",
             "--description=Quorate operation op-1",
@@ -165,6 +173,7 @@ mod tests {
             "--config",
             "/etc/quorate/agent.toml",
             "run-op",
+            "--",
             "op-1",
         ];
         let runner = Scripted::new([

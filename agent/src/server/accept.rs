@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
+use crate::errors::chain;
 use crate::ledger::Ledger;
 
 /// Handshakes at one time: who only connects holds a place for seconds at most, and costs little memory.
@@ -107,10 +108,7 @@ async fn handshake(tls: ServerTls, ledger: Ledger, stream: TcpStream, address: S
             caller: Caller { peer, address },
         }),
         Err(refusal) => {
-            let reason = quorate_model::failure::Failure::new(quorate_model::failure::ExitCode::Denied, "refused")
-                .because(&refusal)
-                .causes
-                .join(": ");
+            let reason = chain(&refusal);
             tracing::warn!(%address, %reason, hint = refusal.hint(), "refused a caller");
             None
         }

@@ -7,6 +7,7 @@ use quorate_identity::Role;
 use quorate_model::{Code, Finding};
 use quorate_proto::authz;
 use quorate_proto::status::refuse;
+use quorate_proto::v1::agent_server::SERVICE_NAME;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -61,6 +62,12 @@ impl<S> Authz<S> {
             let message = format!("the certificate {} was revoked", caller.peer.fingerprint);
             let next = "if that is wrong, have a new certificate made for it";
             return Err(Box::new(Finding::new(Code::TlsRevoked, subject, message, next)));
+        }
+        let of_agent = path.strip_prefix('/').and_then(|path| path.split_once('/'));
+        if of_agent.is_none_or(|(service, _)| service != SERVICE_NAME) {
+            let message = format!("an agent does not serve {path}");
+            let next = "check address and port: 7443 is an agent's, 7440 the coordinator's";
+            return Err(Box::new(Finding::new(Code::RoleNotAllowed, subject, message, next)));
         }
         authz::authorise(path, kind(&caller.peer.role), &subject).map(drop)
     }

@@ -17,19 +17,19 @@ use tonic::{Status, Streaming};
 use crate::fleet::{AMPLE, Fleet};
 use crate::server::{FINGERPRINT, TestServer, until};
 
-pub const SECRET: &str = "PVE:root@pam:6A21C0DE::c2VjcmV0LW5vYm9keS1tYXktc2Vl";
+pub(crate) const SECRET: &str = "PVE:root@pam:6A21C0DE::c2VjcmV0LW5vYm9keS1tYXktc2Vl";
 
-pub struct RunningAgent {
+pub(crate) struct RunningAgent {
     process: Supervised,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
-pub fn program() -> &'static str {
+pub(crate) fn program() -> &'static str {
     env!("CARGO_BIN_EXE_quorate-agent")
 }
 
 /// Starts the program and leaves it running; its stderr is in the server's folder.
-pub fn spawn(server: &TestServer, args: &[&str]) -> (Supervised, std::path::PathBuf) {
+pub(crate) fn spawn(server: &TestServer, args: &[&str]) -> (Supervised, std::path::PathBuf) {
     let log = server.path(&format!("stderr.{}", fs::read_dir(server.dir.path()).unwrap().count()));
     let config = server.config().display().to_string();
     let args = ["--config", &config].into_iter().chain(args.iter().copied());
@@ -39,33 +39,37 @@ pub fn spawn(server: &TestServer, args: &[&str]) -> (Supervised, std::path::Path
 }
 
 impl RunningAgent {
-    pub async fn start(server: &TestServer) -> Self {
+    pub(crate) async fn start(server: &TestServer) -> Self {
         let (process, log) = spawn(server, &["run"]);
         let ready = || {
             let text = fs::read_to_string(&log).unwrap();
             assert!(process.identity().is_alive().unwrap(), "the agent ended: {text}");
             let line = text.lines().find(|line| line.contains("ready"))?;
-            line.split_whitespace().find_map(|word| word.strip_prefix("address=")?.parse().ok())
+            line.split_whitespace()
+                .find_map(|word| word.strip_prefix("address=")?.parse().ok())
         };
         let address = until("the agent is ready", ready).await;
         Self { process, address }
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.process.identity().pid
     }
 
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         kill(Pid::from_raw(self.pid()), Signal::SIGKILL).unwrap();
         assert_eq!(self.process.wait().await.unwrap(), Exit::Signal(9));
     }
 
-    pub async fn terminate(mut self) -> Exit {
+    pub(crate) async fn terminate(mut self) -> Exit {
         self.process.terminate().unwrap();
-        tokio::time::timeout(AMPLE, self.process.wait()).await.expect("it stops").unwrap()
+        tokio::time::timeout(AMPLE, self.process.wait())
+            .await
+            .expect("it stops")
+            .unwrap()
     }
 
-    pub async fn dial(&self, fleet: &Fleet, server: &TestServer) -> Client {
+    pub(crate) async fn dial(&self, fleet: &Fleet, server: &TestServer) -> Client {
         let identity = Some(fleet.coordinator.clone());
         Client(fleet.dial(identity, self.address, server.node).await.unwrap())
     }
@@ -74,45 +78,62 @@ impl RunningAgent {
 impl Drop for RunningAgent {
     fn drop(&mut self) {
         if self.process.identity().is_alive().unwrap_or(false) {
-            drop(kill(Pid::from_raw(self.pid()), Signal::SIGKILL));
+            kill(Pid::from_raw(self.pid()), Signal::SIGKILL).unwrap_or_else(|error| eprintln!("left behind: {error}"));
         }
     }
 }
 
-pub fn driver(generation: u64, instance: &str) -> Driver {
-    Driver { generation: Generation(generation), instance: instance.parse().unwrap() }
+pub(crate) fn driver(generation: u64, instance: &str) -> Driver {
+    Driver {
+        generation: Generation(generation),
+        instance: instance.parse().unwrap(),
+    }
 }
 
-pub fn create(id: &str) -> Operation {
+pub(crate) fn create(id: &str) -> Operation {
     let links = [(0, "10.77.0.1".parse().unwrap())].into();
-    Operation { id: id.parse().unwrap(), action: Action::CreateCluster { cluster: "lab1".parse().unwrap(), links } }
+    Operation {
+        id: id.parse().unwrap(),
+        action: Action::CreateCluster {
+            cluster: "lab1".parse().unwrap(),
+            links,
+        },
+    }
 }
 
 /// prox3 joins through prox1.
-pub fn join(id: &str) -> Operation {
+pub(crate) fn join(id: &str) -> Operation {
     let action = Action::JoinCluster {
         cluster: "lab1".parse().unwrap(),
         member: "prox1".parse().unwrap(),
         member_address: "10.77.0.1".parse().unwrap(),
         links: [(0, "10.77.0.3".parse().unwrap())].into(),
     };
-    Operation { id: id.parse().unwrap(), action }
+    Operation {
+        id: id.parse().unwrap(),
+        action,
+    }
 }
 
-pub fn join_secret() -> v1::Secret {
-    let join = v1::JoinSecret { password: SECRET.to_owned(), fingerprint: FINGERPRINT.to_owned() };
-    v1::Secret { secret: Some(v1::secret::Secret::Join(join)) }
+pub(crate) fn join_secret() -> v1::Secret {
+    let join = v1::JoinSecret {
+        password: SECRET.to_owned(),
+        fingerprint: FINGERPRINT.to_owned(),
+    };
+    v1::Secret {
+        secret: Some(v1::secret::Secret::Join(join)),
+    }
 }
 
 /// A coordinator of generation 1.
-pub struct Client(pub AgentClient<Channel>);
+pub(crate) struct Client(pub(crate) AgentClient<Channel>);
 
 impl Client {
-    pub async fn execute(&mut self, operation: &Operation) -> Result<Events, Status> {
+    pub(crate) async fn execute(&mut self, operation: &Operation) -> Result<Events, Status> {
         self.execute_as(driver(1, "a"), operation).await
     }
 
-    pub async fn execute_as(&mut self, driver: Driver, operation: &Operation) -> Result<Events, Status> {
+    pub(crate) async fn execute_as(&mut self, driver: Driver, operation: &Operation) -> Result<Events, Status> {
         let secret = matches!(operation.action, Action::JoinCluster { .. }).then(join_secret);
         let request = v1::ExecuteRequest {
             driver: Some(driver.into()),
@@ -122,21 +143,26 @@ impl Client {
         Ok(Events(self.0.execute(request).await?.into_inner()))
     }
 
-    pub async fn attach(&mut self, id: &str, from: u64) -> Result<Events, Status> {
-        let request = v1::AttachRequest { operation: id.to_owned(), from };
+    pub(crate) async fn attach(&mut self, id: &str, from: u64) -> Result<Events, Status> {
+        let request = v1::AttachRequest {
+            operation: id.to_owned(),
+            from,
+        };
         Ok(Events(self.0.attach(request).await?.into_inner()))
     }
 }
 
-pub struct Events(Streaming<v1::OperationEvent>);
+pub(crate) struct Events(Streaming<v1::OperationEvent>);
 
 impl Events {
-    pub async fn next(&mut self) -> Result<Option<OperationEvent>, Status> {
-        let message = tokio::time::timeout(AMPLE, self.0.message()).await.expect("an event comes")?;
+    pub(crate) async fn next(&mut self) -> Result<Option<OperationEvent>, Status> {
+        let message = tokio::time::timeout(AMPLE, self.0.message())
+            .await
+            .expect("an event comes")?;
         Ok(message.map(|event| event.try_into().unwrap()))
     }
 
-    pub async fn until(&mut self, like: impl Fn(&OperationEventKind) -> bool) -> OperationEvent {
+    pub(crate) async fn until(&mut self, like: impl Fn(&OperationEventKind) -> bool) -> OperationEvent {
         loop {
             let event = self.next().await.unwrap().expect("the stream goes on");
             if like(&event.kind) {
@@ -145,7 +171,7 @@ impl Events {
         }
     }
 
-    pub async fn all(mut self) -> Vec<OperationEvent> {
+    pub(crate) async fn all(mut self) -> Vec<OperationEvent> {
         let mut all = Vec::new();
         while let Some(event) = self.next().await.unwrap() {
             all.push(event);
@@ -153,19 +179,19 @@ impl Events {
         all
     }
 
-    pub async fn outcome(self) -> Outcome {
+    pub(crate) async fn outcome(self) -> Outcome {
         outcome(&self.all().await)
     }
 }
 
-pub fn outcome(events: &[OperationEvent]) -> Outcome {
+pub(crate) fn outcome(events: &[OperationEvent]) -> Outcome {
     match events.last().map(|event| &event.kind) {
         Some(OperationEventKind::Ended(outcome)) => outcome.clone(),
         other => panic!("the last event is {other:?}"),
     }
 }
 
-pub fn lines(events: &[OperationEvent]) -> Vec<String> {
+pub(crate) fn lines(events: &[OperationEvent]) -> Vec<String> {
     let line = |event: &OperationEvent| match &event.kind {
         OperationEventKind::Line { text, .. } => Some(text.clone()),
         _ => None,

@@ -10,19 +10,22 @@ use quorate_model::failure::ExitCode;
 use quorate_model::operation::{Operation, OperationEventKind, Outcome};
 use quorate_proto::status::to_failure;
 
-use crate::agent::{RunningAgent, create, join, lines, outcome};
+use crate::agent::{RunningAgent, create, join, lines, outcome, spawn};
 use crate::fleet::Fleet;
 use crate::server::{TestServer, cat, until};
 
 fn folder(server: &TestServer, id: &str) -> Folder {
-    Folder::of(&server.state(), &id.parse().unwrap()).unwrap()
+    Folder::of(&server.state(), &id.parse().unwrap())
 }
 
 /// As if an agent had accepted it and died at once.
 async fn accepted(server: &TestServer, operation: &Operation) {
     let ledger = Ledger::open(&server.state()).unwrap();
     let operation = operation.clone();
-    ledger.change(|content| Ok::<_, LedgerError>(content.accept(operation, Timestamp(1)))).await.unwrap();
+    ledger
+        .change(|content| Ok::<_, LedgerError>(content.accept(operation, Timestamp(1))))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -37,9 +40,13 @@ async fn a_tool_outlives_the_agent_and_its_lines_come_once() {
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let mut events = client.execute(&join("op-1")).await.unwrap();
-    events.until(|kind| matches!(kind, OperationEventKind::Line { text, .. } if text == "first")).await;
+    events
+        .until(|kind| matches!(kind, OperationEventKind::Line { text, .. } if text == "first"))
+        .await;
     agent.kill().await;
-    assert!(events.next().await.is_err(), "the stream breaks");
+    while let Ok(event) = events.next().await {
+        assert!(event.is_some(), "the stream ends as if the operation had");
+    }
     server.touch("go");
 
     let agent = RunningAgent::start(&server).await;
@@ -48,7 +55,10 @@ async fn a_tool_outlives_the_agent_and_its_lines_come_once() {
     assert!(matches!(outcome(&all), Outcome::Done { .. }), "{all:?}");
     let count = |text: &str| lines(&all).iter().filter(|line| *line == text).count();
     assert_eq!([count("first"), count("second"), count("third")], [1, 1, 1], "{all:?}");
-    let starts = all.iter().filter(|event| matches!(event.kind, OperationEventKind::ToolStarted { .. })).count();
+    let starts = all
+        .iter()
+        .filter(|event| matches!(event.kind, OperationEventKind::ToolStarted { .. }))
+        .count();
     assert_eq!((starts, server.calls().len()), (1, 1));
     assert!(all.iter().map(|event| event.sequence).eq(0..all.len() as u64));
 
@@ -100,7 +110,9 @@ async fn killed(server: &TestServer, fleet: &Fleet, operation: &Operation) -> Ou
     let events = client.execute(operation).await.unwrap();
     until("the tool runs", || server.path("started").exists().then_some(())).await;
     let folder = folder(server, operation.id.as_str());
-    let Some(Claim::Supervisor { process: supervisor }) = folder.claimed().unwrap() else { panic!("no supervisor") };
+    let Some(Claim::Supervisor { process: supervisor }) = folder.claimed().unwrap() else {
+        panic!("no supervisor")
+    };
     let running = || match folder.status().unwrap() {
         Some(Status::Running { process }) => Some(process),
         _ => None,
@@ -121,7 +133,10 @@ async fn an_end_that_nobody_saw_is_judged_by_what_is_there() {
     let server = TestServer::new(&fleet, "prox1");
     server.pvecm(started);
     let outcome = killed(&server, &fleet, &create("op-1")).await;
-    assert!(matches!(outcome, Outcome::Failed { unchanged: true, .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, Outcome::Failed { unchanged: true, .. }),
+        "{outcome:?}"
+    );
 
     // All is there.
     let server = TestServer::new(&fleet, "prox1");
@@ -133,7 +148,9 @@ async fn an_end_that_nobody_saw_is_judged_by_what_is_there() {
     let server = TestServer::new(&fleet, "prox3");
     server.pvecm(&format!("read ticket; {started}"));
     let outcome = killed(&server, &fleet, &join("op-1")).await;
-    let Outcome::Unknown { reason } = outcome else { panic!("{outcome:?}") };
+    let Outcome::Unknown { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert!(reason.contains("before the tool's end was seen"), "{reason}");
 }
 
@@ -146,8 +163,57 @@ async fn an_operation_that_was_accepted_and_not_begun_changes_nothing() {
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let all = client.attach("op-1", 0).await.unwrap().all().await;
-    let Outcome::Failed { findings, unchanged: true } = outcome(&all) else { panic!("{all:?}") };
-    assert!(findings[0].message.contains("restarted before the tool was started"), "{findings:?}");
+    let Outcome::Failed {
+        findings,
+        unchanged: true,
+    } = outcome(&all)
+    else {
+        panic!("{all:?}")
+    };
+    assert!(
+        findings[0].message.contains("restarted before the tool was started"),
+        "{findings:?}"
+    );
+    assert!(server.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_join_whose_ticket_never_came_has_not_begun() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox3");
+    server.pvecm("echo must not run");
+    accepted(&server, &join("op-1")).await;
+    // The agent died between starting the supervisor and handing over the ticket.
+    let folder = folder(&server, "op-1");
+    folder.create().unwrap();
+    folder.make_fifo().unwrap();
+    let program = server.path("bin/pvecm");
+    folder
+        .write_request(&Request {
+            program,
+            args: vec!["add".into()],
+            secret_within_ms: Some(50),
+        })
+        .unwrap();
+    let (mut supervisor, _) = spawn(&server, &["run-op", "op-1"]);
+    assert_eq!(supervisor.wait().await.unwrap(), Exit::Code(0));
+
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let all = client.attach("op-1", 0).await.unwrap().all().await;
+    let Outcome::Failed {
+        findings,
+        unchanged: true,
+    } = outcome(&all)
+    else {
+        panic!("{all:?}")
+    };
+    assert!(
+        findings[0]
+            .message
+            .contains("the secret that it needs was not delivered"),
+        "{findings:?}"
+    );
     assert!(server.calls().is_empty());
 }
 
@@ -160,15 +226,28 @@ async fn a_server_that_was_restarted_knows_that_its_tools_are_gone() {
     accepted(&server, &create("op-1")).await;
     let folder = folder(&server, "op-1");
     folder.create().unwrap();
-    folder.write_request(&Request { program: "/bin/true".into(), args: vec![], secret_within_ms: None }).unwrap();
+    folder
+        .write_request(&Request {
+            program: "/bin/true".into(),
+            args: vec![],
+            secret_within_ms: None,
+        })
+        .unwrap();
     // Our own process stands for one that happens to have the same id after the boot.
     let mut process = quorate_agent::operations::folder::Process::this().unwrap();
     process.boot_id = "of the boot before".into();
-    folder.claim(&Claim::Supervisor { process: process.clone() }).unwrap();
+    folder
+        .claim(&Claim::Supervisor {
+            process: process.clone(),
+        })
+        .unwrap();
     folder.write_status(&Status::Running { process }).unwrap();
 
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let all = client.attach("op-1", 0).await.unwrap().all().await;
-    assert!(matches!(outcome(&all), Outcome::Failed { unchanged: true, .. }), "{all:?}");
+    assert!(
+        matches!(outcome(&all), Outcome::Failed { unchanged: true, .. }),
+        "{all:?}"
+    );
 }

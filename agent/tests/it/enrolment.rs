@@ -35,9 +35,18 @@ impl Enrolment for Desk {
         let request = request.into_inner();
         self.seen.lock().unwrap().push(request.clone());
         if self.node == "nobody" {
-            return Err(refuse(Finding::new(Code::TokenExpired, "prox1", "it expired an hour ago", "invite it again")));
+            return Err(refuse(Finding::new(
+                Code::TokenExpired,
+                "prox1",
+                "it expired an hour ago",
+                "invite it again",
+            )));
         }
-        let chain = self.fleet.issuing.sign(&node_role(self.node), &key_of(&request.csr_der), now()).unwrap();
+        let chain = self
+            .fleet
+            .issuing
+            .sign(&node_role(self.node), &key_of(&request.csr_der), now())
+            .unwrap();
         Ok(Response::new(v1::EnrolReply {
             fleet: "home".into(),
             cluster: "lab1".into(),
@@ -51,7 +60,11 @@ impl Enrolment for Desk {
 
 impl Desk {
     async fn open(fleet: &Arc<Fleet>, node: &'static str) -> (Self, SocketAddr) {
-        let desk = Self { fleet: Arc::clone(fleet), node, seen: Arc::default() };
+        let desk = Self {
+            fleet: Arc::clone(fleet),
+            node,
+            seen: Arc::default(),
+        };
         let identity = fleet.root.issue(&Role::Coordinator, now()).unwrap();
         let tls = EnrolmentTls::new(&fleet.material(Some(identity)), &time()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -113,15 +126,28 @@ impl tokio::io::AsyncWrite for Plain {
 /// `quorate-agent enroll`, with the token on stdin.
 async fn enroll(server: &TestServer, address: SocketAddr, token: &str, more: &[&str]) -> (u8, String) {
     let call = Invocation::of(program())
-        .args(["--config", &server.config().display().to_string(), "enroll", &address.to_string()])
+        .args([
+            "--config",
+            &server.config().display().to_string(),
+            "enroll",
+            &address.to_string(),
+        ])
         .args(more.iter().copied())
         .stdin(Stdin::bytes(format!("{token}\n")))
         .deadline(AMPLE)
         .build()
         .unwrap();
-    let Finished { exit, stdout, stderr, .. } = OsRunner::new(quorate_clock::Clock::system()).run(&call).await.unwrap();
-    let quorate_exec::Exit::Code(code) = exit else { panic!("{exit}") };
-    let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let Finished {
+        exit, stdout, stderr, ..
+    } = OsRunner::new(quorate_clock::Clock::system()).run(&call).await.unwrap();
+    let quorate_exec::Exit::Code(code) = exit else {
+        panic!("{exit}")
+    };
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr)
+    );
     (u8::try_from(code).unwrap(), text)
 }
 
@@ -138,10 +164,16 @@ async fn a_server_enrols_once_and_its_key_stays_here() {
     let (code, said) = enroll(&server, address, &token, &[]).await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("node lab1/prox1 of fleet home"), "{said}");
-    assert!(said.contains(&fleet.root.certificate().fingerprint().to_string()), "{said}");
+    assert!(
+        said.contains(&fleet.root.certificate().fingerprint().to_string()),
+        "{said}"
+    );
     {
         let seen = desk.seen.lock().unwrap();
-        assert_eq!((seen.len(), seen[0].hostname.as_str(), seen[0].secret.as_str()), (1, "prox1", token.as_str()));
+        assert_eq!(
+            (seen.len(), seen[0].hostname.as_str(), seen[0].secret.as_str()),
+            (1, "prox1", token.as_str())
+        );
     }
     let key = server.state().join("identity/node.key");
     assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
@@ -156,7 +188,10 @@ async fn a_server_enrols_once_and_its_key_stays_here() {
     agent.terminate().await;
     let (code, said) = again(&[]).await;
     assert_eq!(code, ExitCode::Refused as u8, "{said}");
-    assert!(said.contains("belongs to fleet home already") && said.contains("--replace"), "{said}");
+    assert!(
+        said.contains("belongs to fleet home already") && said.contains("--replace"),
+        "{said}"
+    );
     let before = fs::read_to_string(&key).unwrap();
     assert_eq!(again(&["--replace"]).await.0, 0);
     assert_ne!(fs::read_to_string(&key).unwrap(), before);
@@ -169,7 +204,10 @@ async fn a_server_of_another_name_is_not_enrolled() {
     let (_, address) = Desk::open(&fleet, "prox2").await;
     let (code, said) = enroll(&server, address, &token(&fleet), &[]).await;
     assert_eq!(code, ExitCode::Refused as u8, "{said}");
-    assert!(said.contains(Code::TokenWrongName.as_str()) && said.contains("calls itself prox1"), "{said}");
+    assert!(
+        said.contains(Code::TokenWrongName.as_str()) && said.contains("calls itself prox1"),
+        "{said}"
+    );
     assert!(NodeStore::new(&server.state()).load().unwrap().is_none());
 }
 
@@ -180,7 +218,10 @@ async fn the_coordinators_refusal_arrives_with_its_code() {
     let (_, address) = Desk::open(&fleet, "nobody").await;
     let (code, said) = enroll(&server, address, &token(&fleet), &[]).await;
     assert_eq!(code, ExitCode::Denied as u8, "{said}");
-    assert!(said.contains(Code::TokenExpired.as_str()) && said.contains("invite it again"), "{said}");
+    assert!(
+        said.contains(Code::TokenExpired.as_str()) && said.contains("invite it again"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -191,7 +232,10 @@ async fn a_token_of_another_fleet_goes_no_further_than_the_fingerprint() {
     let (code, said) = enroll(&server, address, &token(&Fleet::new()), &[]).await;
     assert_eq!(code, ExitCode::Refused as u8, "{said}");
     assert!(said.contains("not the one that the token names"), "{said}");
-    assert!(desk.seen.lock().unwrap().is_empty(), "the token was not shown to a stranger");
+    assert!(
+        desk.seen.lock().unwrap().is_empty(),
+        "the token was not shown to a stranger"
+    );
 }
 
 #[tokio::test]
@@ -219,7 +263,10 @@ async fn an_agent_without_identity_or_configuration_says_what_to_do() {
     };
     let (exit, said) = run(server.config()).await;
     assert_eq!(exit, quorate_exec::Exit::Code(ExitCode::Refused as i32), "{said}");
-    assert!(said.contains("not been enrolled") && said.contains("quorate-agent enroll"), "{said}");
+    assert!(
+        said.contains("not been enrolled") && said.contains("quorate-agent enroll"),
+        "{said}"
+    );
     let (exit, said) = run(server.path("missing.toml")).await;
     assert_eq!(exit, quorate_exec::Exit::Code(ExitCode::Usage as i32), "{said}");
     assert!(said.contains("missing.toml"), "{said}");

@@ -24,13 +24,22 @@ fn failed(outcome: Outcome) -> (Vec<Code>, bool, String) {
 async fn a_cluster_is_made_once_and_seen() {
     let fleet = Fleet::new();
     let server = TestServer::new(&fleet, "prox1");
-    server.pvecm(&format!("{}; {}", cat("pvecm/pve-8.4/create-success.out"), server.be_sole_member()));
+    server.pvecm(&format!(
+        "{}; {}",
+        cat("pvecm/pve-8.4/create-success.out"),
+        server.be_sole_member()
+    ));
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
 
     let events = client.execute(&create("op-1")).await.unwrap().all().await;
-    let Outcome::Done { evidence } = outcome(&events) else { panic!("{events:?}") };
-    assert!(evidence.starts_with("cluster lab1 with prox1 online, 1 of 1 votes, quorate"), "{evidence}");
+    let Outcome::Done { evidence } = outcome(&events) else {
+        panic!("{events:?}")
+    };
+    assert!(
+        evidence.starts_with("cluster lab1 with prox1 online, 1 of 1 votes, quorate"),
+        "{evidence}"
+    );
     assert!(events.iter().map(|event| event.sequence).eq(0..events.len() as u64));
     assert_eq!(events[0].kind, OperationEventKind::Accepted);
     let tool = |kind: &OperationEventKind| match kind {
@@ -38,8 +47,14 @@ async fn a_cluster_is_made_once_and_seen() {
         _ => None,
     };
     let command = events.iter().find_map(|event| tool(&event.kind)).unwrap();
-    assert!(command.ends_with("/bin/pvecm create lab1 --link0 10.77.0.1"), "{command}");
-    assert_eq!(lines(&events).last().unwrap(), "Restart corosync and cluster filesystem");
+    assert!(
+        command.ends_with("/bin/pvecm create lab1 --link0 10.77.0.1"),
+        "{command}"
+    );
+    assert_eq!(
+        lines(&events).last().unwrap(),
+        "Restart corosync and cluster filesystem"
+    );
 
     // The same id again attaches; another action under it is an error; a new id finds it done.
     assert_eq!(client.execute(&create("op-1")).await.unwrap().all().await, events);
@@ -47,10 +62,18 @@ async fn a_cluster_is_made_once_and_seen() {
     let other = to_failure(&client.execute(&join("op-1")).await.err().unwrap());
     assert_eq!(other.exit, ExitCode::Usage);
     let again = client.execute(&create("op-2")).await.unwrap().all().await;
-    assert!(matches!(outcome(&again), Outcome::Done { .. }) && lines(&again).is_empty(), "{again:?}");
+    assert!(
+        matches!(outcome(&again), Outcome::Done { .. }) && lines(&again).is_empty(),
+        "{again:?}"
+    );
     assert_eq!(server.calls(), ["create lab1 --link0 10.77.0.1"]);
 
-    let ledger = client.0.ledger(v1::LedgerRequest::default()).await.unwrap().into_inner();
+    let ledger = client
+        .0
+        .ledger(v1::LedgerRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(ledger.entries.len(), 2);
     let unknown = to_failure(&client.attach("op-9", 0).await.err().unwrap());
     assert_eq!(unknown.exit, ExitCode::NotFound);
@@ -60,8 +83,12 @@ async fn a_cluster_is_made_once_and_seen() {
 async fn a_join_that_fails_with_exit_code_0_has_failed() {
     let cases = [
         ("add-wrong-password", Code::StepFailed, "401 authentication failure"),
-        ("add-peer-not-quorate", Code::ClusterNotQuorate, "the member refused: cluster not ready - no quorum?"),
-        ("add-no-answer", Code::StepFailed, "500 Can't connect"),
+        (
+            "add-peer-not-quorate",
+            Code::ClusterNotQuorate,
+            "the member refused: cluster not ready - no quorum?",
+        ),
+        ("add-no-route", Code::StepFailed, "500 Can't connect to 10.77.0.99"),
     ];
     let fleet = Fleet::new();
     let server = TestServer::new(&fleet, "prox3");
@@ -71,13 +98,34 @@ async fn a_join_that_fails_with_exit_code_0_has_failed() {
         let output = fixture(&format!("pvecm/pve-8.4/{case}.out"));
         let errors = fixture(&format!("pvecm/pve-8.4/{case}.err"));
         server.pvecm(&format!("read ticket; cat {output}; cat {errors} >&2; exit 0"));
-        let outcome = client.execute(&join(&format!("op-{number}"))).await.unwrap().outcome().await;
+        let outcome = client
+            .execute(&join(&format!("op-{number}")))
+            .await
+            .unwrap()
+            .outcome()
+            .await;
         let (codes, unchanged, message) = failed(outcome);
         assert_eq!((codes, unchanged), (vec![code], true), "{case}: {message}");
         assert!(message.starts_with(text), "{case}: {message}");
     }
-    let call = format!("add 10.77.0.1 --fingerprint {} --link0 10.77.0.3", crate::server::FINGERPRINT);
-    assert_eq!(server.calls(), vec![call; 3]);
+
+    // The member was asked and did not answer: it may have taken the node in.
+    server.pvecm(&format!(
+        "read ticket; {}; {} >&2",
+        cat("pvecm/pve-8.4/add-no-answer.out"),
+        cat("pvecm/pve-8.4/add-no-answer.err")
+    ));
+    let (codes, unchanged, _) = failed(client.execute(&join("op-3")).await.unwrap().outcome().await);
+    assert_eq!(
+        (codes, unchanged),
+        (vec![Code::StepFailed, Code::NodeHasLeftovers], false)
+    );
+
+    let call = format!(
+        "add 10.77.0.1 --fingerprint {} --link0 10.77.0.3",
+        crate::server::FINGERPRINT
+    );
+    assert_eq!(server.calls(), vec![call; 4]);
 }
 
 #[tokio::test]
@@ -89,7 +137,9 @@ async fn a_join_that_says_nothing_wrong_but_changed_nothing_has_not_succeeded() 
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let outcome = client.execute(&join("op-1")).await.unwrap().outcome().await;
-    let Outcome::Unknown { reason } = outcome else { panic!("{outcome:?}") };
+    let Outcome::Unknown { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert!(reason.starts_with("the tool said that it succeeded, but"), "{reason}");
 }
 
@@ -98,7 +148,10 @@ async fn what_stands_against_it_is_found_before_the_tool_is_started() {
     let fleet = Fleet::new();
     let server = TestServer::new(&fleet, "prox3");
     server.pvecm("echo must not run");
-    server.put("etc/pve/.vmlist", &std::fs::read_to_string(fixture("pmxcfs/pve-8.4/vmlist-one-guest.json")).unwrap());
+    server.put(
+        "etc/pve/.vmlist",
+        &std::fs::read_to_string(fixture("pmxcfs/pve-8.4/vmlist-one-guest.json")).unwrap(),
+    );
     server.put("etc/corosync/authkey", "old");
     server.tool("getent", "echo '127.0.1.1 STREAM prox3'");
     server.tool("ip", "echo '[]'");
@@ -108,7 +161,12 @@ async fn what_stands_against_it_is_found_before_the_tool_is_started() {
     codes.sort();
     assert_eq!(
         codes,
-        [Code::NodeHasGuests, Code::NodeHasLeftovers, Code::NameDoesNotResolve, Code::AddressNotOnNode],
+        [
+            Code::NodeHasGuests,
+            Code::NodeHasLeftovers,
+            Code::NameDoesNotResolve,
+            Code::AddressNotOnNode
+        ],
         "all at once"
     );
     assert!(unchanged);
@@ -118,8 +176,14 @@ async fn what_stands_against_it_is_found_before_the_tool_is_started() {
     server.put("etc/pve/.vmlist", "garbage");
     let (codes, ..) = failed(client.execute(&join("op-2")).await.unwrap().outcome().await);
     assert!(codes.contains(&Code::FacetUnknown), "{codes:?}");
-    server.put("etc/pve/.members", &std::fs::read_to_string(fixture("pmxcfs/pve-8.4/members-one-node.json")).unwrap());
-    server.put("etc/pve/corosync.conf", &std::fs::read_to_string(fixture("corosync.conf/pve-8.4/one-node.conf")).unwrap());
+    server.put(
+        "etc/pve/.members",
+        &std::fs::read_to_string(fixture("pmxcfs/pve-8.4/members-one-node.json")).unwrap(),
+    );
+    server.put(
+        "etc/pve/corosync.conf",
+        &std::fs::read_to_string(fixture("corosync.conf/pve-8.4/one-node.conf")).unwrap(),
+    );
     let (codes, ..) = failed(client.execute(&join("op-3")).await.unwrap().outcome().await);
     assert!(codes.contains(&Code::NodeInOtherCluster), "{codes:?}");
     assert!(server.calls().is_empty());
@@ -134,8 +198,16 @@ async fn the_nodes_own_policy_has_the_last_word() {
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let failure = to_failure(&client.execute(&create("op-1")).await.err().unwrap());
-    assert_eq!((failure.exit, failure.findings[0].code), (ExitCode::Refused, Code::PolicyForbids));
-    let ledger = client.0.ledger(v1::LedgerRequest::default()).await.unwrap().into_inner();
+    assert_eq!(
+        (failure.exit, failure.findings[0].code),
+        (ExitCode::Refused, Code::PolicyForbids)
+    );
+    let ledger = client
+        .0
+        .ledger(v1::LedgerRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     assert!(ledger.entries.is_empty() && server.calls().is_empty());
 }
 
@@ -146,7 +218,9 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
     server.pvecm("echo must not run");
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
-    let drive = |driver: quorate_model::ids::Driver| v1::DriveRequest { driver: Some(driver.into()) };
+    let drive = |driver: quorate_model::ids::Driver| v1::DriveRequest {
+        driver: Some(driver.into()),
+    };
     let reply = client.0.drive(drive(driver(5, "new"))).await.unwrap().into_inner();
     assert_eq!(reply.hostname, "prox1");
     for old in [driver(4, "old"), driver(5, "other")] {
@@ -155,7 +229,13 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
         let failure = to_failure(&client.execute_as(old, &create("op-1")).await.err().unwrap());
         assert_eq!(failure.findings[0].code, Code::DriverSuperseded);
     }
-    client.0.observe(v1::ObserveRequest { facets: vec![v1::FacetName::Cluster.into()] }).await.unwrap();
+    client
+        .0
+        .observe(v1::ObserveRequest {
+            facets: vec![v1::FacetName::Cluster.into()],
+        })
+        .await
+        .unwrap();
     assert!(server.calls().is_empty());
 }
 
@@ -174,12 +254,19 @@ async fn one_change_at_a_time_and_a_slow_one_is_diagnosed_and_followed() {
     let mut events = client.execute(&join("op-1")).await.unwrap();
     let mut diagnosis = Vec::new();
     for _ in 0..2 {
-        let overdue = events.until(|kind| matches!(kind, OperationEventKind::Overdue { .. })).await;
-        let OperationEventKind::Overdue { diagnosis: seen } = overdue.kind else { panic!() };
+        let overdue = events
+            .until(|kind| matches!(kind, OperationEventKind::Overdue { .. }))
+            .await;
+        let OperationEventKind::Overdue { diagnosis: seen } = overdue.kind else {
+            panic!()
+        };
         diagnosis = seen;
     }
     let has = |text: &str| diagnosis.iter().any(|line| line.contains(text));
-    assert!(has("the tool is at: waiting for quorum") && has("corosync: activating (start-pre)"), "{diagnosis:?}");
+    assert!(
+        has("the tool is at: waiting for quorum") && has("corosync: activating (start-pre)"),
+        "{diagnosis:?}"
+    );
 
     let busy = to_failure(&client.execute(&join("op-2")).await.err().unwrap());
     assert_eq!(busy.exit, ExitCode::Refused);
@@ -203,8 +290,13 @@ async fn a_secret_passes_through_and_rests_nowhere() {
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let mut events = client.execute(&join("op-1")).await.unwrap();
-    let told = events.until(|kind| matches!(kind, OperationEventKind::Line { text, .. } if text.starts_with("got"))).await;
-    assert!(matches!(&told.kind, OperationEventKind::Line { text, .. } if text == "got <redacted> !"), "{told:?}");
+    let told = events
+        .until(|kind| matches!(kind, OperationEventKind::Line { text, .. } if text.starts_with("got")))
+        .await;
+    assert!(
+        matches!(&told.kind, OperationEventKind::Line { text, .. } if text == "got <redacted> !"),
+        "{told:?}"
+    );
 
     // While the tool runs: nothing in any process's arguments or environment.
     for process in std::fs::read_dir("/proc").unwrap() {
@@ -222,7 +314,12 @@ async fn a_secret_passes_through_and_rests_nowhere() {
     // And nothing of ours on disk; what the careless tool itself printed is the one exception, in its own output file.
     for file in files(server.dir.path()) {
         let careless = file.ends_with("operations/op-1/stdout");
-        assert_eq!(contains(&std::fs::read(&file).unwrap(), SECRET), careless, "{}", file.display());
+        assert_eq!(
+            contains(&std::fs::read(&file).unwrap(), SECRET),
+            careless,
+            "{}",
+            file.display()
+        );
     }
     assert!(!server.state().join("operations/op-1/secret").exists());
 }
@@ -256,12 +353,22 @@ async fn a_join_without_its_secret_is_no_request() {
         operation: Some(join("op-1").into()),
         secret,
     };
-    let two_lines = v1::JoinSecret { password: "a\nb".into(), fingerprint: crate::server::FINGERPRINT.into() };
-    let two_lines = v1::Secret { secret: Some(v1::secret::Secret::Join(two_lines)) };
+    let two_lines = v1::JoinSecret {
+        password: "a\nb".into(),
+        fingerprint: crate::server::FINGERPRINT.into(),
+    };
+    let two_lines = v1::Secret {
+        secret: Some(v1::secret::Secret::Join(two_lines)),
+    };
     for secret in [None, Some(two_lines)] {
         let failure = to_failure(&client.0.execute(request(secret)).await.unwrap_err());
         assert_eq!(failure.exit, ExitCode::Usage, "{failure:?}");
     }
-    let ledger = client.0.ledger(v1::LedgerRequest::default()).await.unwrap().into_inner();
+    let ledger = client
+        .0
+        .ledger(v1::LedgerRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     assert!(ledger.entries.is_empty());
 }

@@ -10,29 +10,34 @@ use tempfile::TempDir;
 
 use crate::fleet::{AMPLE, Fleet};
 
-pub const FINGERPRINT: &str =
+pub(crate) const FINGERPRINT: &str =
     "5B:0F:5B:3C:B9:7F:0D:7F:D3:3E:15:2C:D0:50:88:70:3E:23:DD:4B:2A:20:9A:D4:E3:82:6C:C5:4A:C6:1E:8A";
 
-pub struct TestServer {
-    pub dir: TempDir,
-    pub node: &'static str,
+pub(crate) struct TestServer {
+    pub(crate) dir: TempDir,
+    pub(crate) node: &'static str,
 }
 
 /// What the real tools print.
-pub fn fixture(path: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(path).canonicalize();
+pub(crate) fn fixture(path: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/fixtures")
+        .join(path)
+        .canonicalize();
     file.unwrap().display().to_string()
 }
 
 impl TestServer {
     /// A PVE server in no cluster, enrolled.
-    pub fn new(fleet: &Fleet, node: &'static str) -> Self {
+    pub(crate) fn new(fleet: &Fleet, node: &'static str) -> Self {
         let server = Self::unenrolled(node);
-        NodeStore::new(&server.state()).save(&fleet.roots(), &fleet.node(node)).unwrap();
+        NodeStore::new(&server.state())
+            .save(&fleet.roots(), &fleet.node(node))
+            .unwrap();
         server
     }
 
-    pub fn unenrolled(node: &'static str) -> Self {
+    pub(crate) fn unenrolled(node: &'static str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = Self { dir, node };
         for folder in ["etc/pve", "etc/corosync", "proc/sys/kernel/random", "var/lib"] {
@@ -40,8 +45,14 @@ impl TestServer {
         }
         fs::create_dir(server.path("bin")).unwrap();
         server.put("proc/sys/kernel/hostname", &format!("{node}\n"));
-        server.put("proc/sys/kernel/random/boot_id", "5d1b2f0e-0000-4000-8000-000000000001\n");
-        server.put("etc/pve/.members", &format!("{{\"nodename\": \"{node}\", \"version\": 0}}"));
+        server.put(
+            "proc/sys/kernel/random/boot_id",
+            "5d1b2f0e-0000-4000-8000-000000000001\n",
+        );
+        server.put(
+            "etc/pve/.members",
+            &format!("{{\"nodename\": \"{node}\", \"version\": 0}}"),
+        );
         server.put("etc/pve/.vmlist", "{\"version\": 1, \"ids\": {}}");
         let address = server.address();
         server.tool("getent", &format!("echo '{address} STREAM {node}'"));
@@ -55,36 +66,39 @@ impl TestServer {
         );
         server.tool("corosync-quorumtool", &cat("corosync-quorumtool/3.1.7/one-node.out"));
         server.tool("corosync-cfgtool", &cat("corosync-cfgtool/3.1.7/one-node.out"));
-        server.tool("systemctl", "echo LoadState=loaded; echo ActiveState=activating; echo SubState=start-pre");
+        server.tool(
+            "systemctl",
+            "echo LoadState=loaded; echo ActiveState=activating; echo SubState=start-pre",
+        );
         server.configure("", 20.0);
         server
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.node.replace("prox", "10.77.0.")
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.path("root")
     }
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.root().join("var/lib/quorate-agent")
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("agent.toml")
     }
 
-    pub fn configure(&self, policy: &str, speed: f64) {
+    pub(crate) fn configure(&self, policy: &str, speed: f64) {
         self.configure_clock(policy, speed, 0);
     }
 
-    pub fn configure_clock(&self, policy: &str, speed: f64, clock_offset_ms: i64) {
+    pub(crate) fn configure_clock(&self, policy: &str, speed: f64, clock_offset_ms: i64) {
         let text = format!(
             "listen = \"127.0.0.1:0\"\n[policy]\n{policy}\n[lab]\nroot = {:?}\ntools = {:?}\nspeed = {speed:?}\n\
              clock_offset_ms = {clock_offset_ms}\n",
@@ -94,14 +108,15 @@ impl TestServer {
         fs::write(self.config(), text).unwrap();
     }
 
-    pub fn put(&self, file: &str, text: &str) {
+    pub(crate) fn put(&self, file: &str, text: &str) {
         fs::write(self.root().join(file), text).unwrap();
     }
 
     /// A tool that is this script. `$D` is the server's folder; `wait_for FILE` waits until it exists there.
-    pub fn tool(&self, name: &str, script: &str) {
+    pub(crate) fn tool(&self, name: &str, script: &str) {
         let path = self.path("bin").join(name);
-        let head = "wait_for() { n=0; until [ -e \"$D/$1\" ]; do n=$((n+1)); [ $n -gt 3000 ] && exit 99; sleep 0.02; done; }";
+        let head =
+            "wait_for() { n=0; until [ -e \"$D/$1\" ]; do n=$((n+1)); [ $n -gt 3000 ] && exit 99; sleep 0.02; done; }";
         let text = format!("#!/bin/sh\nD={:?}\n{head}\n{script}\n", self.dir.path());
         // Never the file that runs: a script that is being written can't be executed.
         let draft = path.with_extension("draft");
@@ -111,12 +126,12 @@ impl TestServer {
     }
 
     /// `pvecm`, which notes how it was called and then does this.
-    pub fn pvecm(&self, script: &str) {
+    pub(crate) fn pvecm(&self, script: &str) {
         self.tool("pvecm", &format!("echo \"$@\" >> \"$D/calls\"\n{script}"));
     }
 
     /// What a script does to make this server a member of lab1.
-    pub fn become_member(&self, members: &str, config: &str) -> String {
+    pub(crate) fn become_member(&self, members: &str, config: &str) -> String {
         format!(
             "cp {} \"$D/root/etc/pve/corosync.conf\"; sed 's/\"nodename\": \"prox1\"/\"nodename\": \"{}\"/' {} > \"$D/m\"; \
              mv \"$D/m\" \"$D/root/etc/pve/.members\"",
@@ -126,32 +141,38 @@ impl TestServer {
         )
     }
 
-    pub fn be_sole_member(&self) -> String {
-        self.become_member("pmxcfs/pve-8.4/members-one-node.json", "corosync.conf/pve-8.4/one-node.conf")
+    pub(crate) fn be_sole_member(&self) -> String {
+        self.become_member(
+            "pmxcfs/pve-8.4/members-one-node.json",
+            "corosync.conf/pve-8.4/one-node.conf",
+        )
     }
 
-    pub fn be_one_of_three(&self) -> String {
-        self.become_member("pmxcfs/pve-8.4/members-three-nodes.json", "corosync.conf/pve-8.4/three-nodes.conf")
+    pub(crate) fn be_one_of_three(&self) -> String {
+        self.become_member(
+            "pmxcfs/pve-8.4/members-three-nodes.json",
+            "corosync.conf/pve-8.4/three-nodes.conf",
+        )
     }
 
     /// How pvecm was called so far.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("calls")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
-    pub fn touch(&self, name: &str) {
+    pub(crate) fn touch(&self, name: &str) {
         fs::write(self.path(name), "").unwrap();
     }
 }
 
 /// A script that prints what the real tool printed.
-pub fn cat(path: &str) -> String {
+pub(crate) fn cat(path: &str) -> String {
     format!("cat {}", fixture(path))
 }
 
 /// Waits until there is something to see.
-pub async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + AMPLE;
     loop {
         if let Some(seen) = look() {

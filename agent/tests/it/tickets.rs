@@ -10,7 +10,10 @@ use crate::fleet::Fleet;
 use crate::server::{FINGERPRINT, TestServer, cat, fixture};
 
 fn request() -> v1::JoinTicketRequest {
-    v1::JoinTicketRequest { driver: Some(driver(1, "a").into()), joiner: "prox2".into() }
+    v1::JoinTicketRequest {
+        driver: Some(driver(1, "a").into()),
+        joiner: "prox2".into(),
+    }
 }
 
 fn member(fleet: &Fleet) -> TestServer {
@@ -38,8 +41,14 @@ async fn a_member_makes_a_ticket_with_all_that_a_joiner_needs() {
     let mut client = agent.dial(&fleet, &server).await;
     let ticket = client.0.join_ticket(request()).await.unwrap().into_inner();
     let secret = ticket.secret.unwrap();
-    assert_eq!((secret.password.as_str(), secret.fingerprint.as_str()), (SECRET, FINGERPRINT));
-    assert_eq!((ticket.member_address.as_str(), ticket.cluster.as_str()), ("10.77.0.1", "lab1"));
+    assert_eq!(
+        (secret.password.as_str(), secret.fingerprint.as_str()),
+        (SECRET, FINGERPRINT)
+    );
+    assert_eq!(
+        (ticket.member_address.as_str(), ticket.cluster.as_str()),
+        ("10.77.0.1", "lab1")
+    );
     assert_eq!(ticket.links, [0]);
 
     // Only who drives gets one.
@@ -53,7 +62,11 @@ async fn a_member_makes_a_ticket_with_all_that_a_joiner_needs() {
     for entry in std::fs::read_dir(server.dir.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
-            assert!(!std::fs::read_to_string(&path).unwrap().contains(SECRET), "{}", path.display());
+            assert!(
+                !std::fs::read_to_string(&path).unwrap().contains(SECRET),
+                "{}",
+                path.display()
+            );
         }
     }
 }
@@ -80,8 +93,16 @@ async fn a_clock_that_is_behind_the_clusters_key_makes_no_ticket() {
     server.configure_clock("", 20.0, -3 * 3_600_000);
     let agent = RunningAgent::start(&server).await;
     // The coordinator's certificate starts five minutes back: to the agent it is not valid yet, which is told apart.
-    let refusal = fleet.dial(Some(fleet.coordinator.clone()), agent.address, "prox1").await.err().unwrap();
-    assert!(refusal.to_string().contains("valid") || refusal.hint().contains("clock"), "{refusal} {}", refusal.hint());
+    let refusal = fleet
+        .dial(Some(fleet.coordinator.clone()), agent.address, "prox1")
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        refusal.to_string().contains("valid") || refusal.hint().contains("clock"),
+        "{refusal} {}",
+        refusal.hint()
+    );
     drop(agent);
 
     // Within what certificates bear, the key's age still tells.
@@ -100,7 +121,10 @@ async fn garbage_is_no_ticket() {
     let mut client = agent.dial(&fleet, &server).await;
     server.tool("perl", "echo Warning: something; exit 0");
     assert_eq!(refused(&mut client).await, Code::StepFailed);
-    server.tool("perl", &format!("{} >&2; printf '%s' '{SECRET}'", cat("perl/pve-8.4/key-rotated.err")));
+    server.tool(
+        "perl",
+        &format!("{} >&2; printf '%s' '{SECRET}'", cat("perl/pve-8.4/key-rotated.err")),
+    );
     assert_eq!(refused(&mut client).await, Code::ClockSkew);
     server.tool("pvesh", "echo '{}'");
     assert_eq!(refused(&mut client).await, Code::StepFailed);

@@ -44,7 +44,11 @@ pub fn read(stdout: &str) -> Result<ClockSync, ParseError> {
     };
     // What has to be added is what the clock lacks.
     let offset_seconds = synchronised.then_some(-correction);
-    Ok(ClockSync { synchronised, source: NAME.to_owned(), offset_seconds })
+    Ok(ClockSync {
+        synchronised,
+        source: NAME.to_owned(),
+        offset_seconds,
+    })
 }
 
 #[cfg(test)]
@@ -53,7 +57,10 @@ mod tests {
 
     #[test]
     fn what_has_to_be_added_is_what_the_clock_lacks() {
-        assert_eq!(tracking(&Tools::imagined()).unwrap().to_string(), "/usr/bin/chronyc -c tracking");
+        assert_eq!(
+            tracking(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/chronyc -c tracking"
+        );
         let sync = read(fixture!("chronyc/4.3/synchronised.out")).unwrap();
         assert_eq!((sync.synchronised, sync.offset_seconds), (true, Some(-0.000_012_345)));
     }

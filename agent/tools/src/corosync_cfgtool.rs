@@ -77,15 +77,24 @@ mod tests {
     fn shown(text: &str) -> Vec<String> {
         let show = |link: Link| {
             let state = if link.connected { "connected" } else { "down" };
-            format!("{}/{} {}->{} {state} {:?}", link.peer, link.number, link.local, link.remote, link.mtu)
+            format!(
+                "{}/{} {}->{} {state} {:?}",
+                link.peer, link.number, link.local, link.remote, link.mtu
+            )
         };
         read(text).unwrap().into_iter().map(show).collect()
     }
 
     #[test]
     fn links_to_all_peers() {
-        assert_eq!(nodes(&Tools::imagined()).unwrap().to_string(), "/usr/bin/corosync-cfgtool -n");
-        let wanted = ["2/0 10.77.0.1->10.77.0.2 connected Some(1397)", "3/0 10.77.0.1->10.77.0.3 connected Some(1397)"];
+        assert_eq!(
+            nodes(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/corosync-cfgtool -n"
+        );
+        let wanted = [
+            "2/0 10.77.0.1->10.77.0.2 connected Some(1397)",
+            "3/0 10.77.0.1->10.77.0.3 connected Some(1397)",
+        ];
         assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/three-nodes.out")), wanted);
         assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/one-node.out")).len(), 0);
         assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/isolated.out")).len(), 0);
@@ -100,7 +109,12 @@ mod tests {
             "3/1 10.78.0.1->10.78.0.3 down Some(1397)",
         ];
         assert_eq!(shown(fixture!("corosync-cfgtool/3.1.7/link1-cut.out")), wanted);
-        assert!(read(fixture!("corosync-cfgtool/3.1.7/link1-cut.out")).unwrap().iter().all(|link| link.enabled));
+        assert!(
+            read(fixture!("corosync-cfgtool/3.1.7/link1-cut.out"))
+                .unwrap()
+                .iter()
+                .all(|link| link.enabled)
+        );
     }
 
     #[test]

@@ -34,9 +34,14 @@ pub fn read(stdout: &str) -> Result<BTreeMap<u32, RuntimeMember>, ParseError> {
     let mut found: BTreeMap<u32, (Option<u64>, Option<bool>)> = BTreeMap::new();
     for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
         let bad = |what| ParseError::at(NAME, line, what);
-        let (left, value) = line.split_once(" = ").ok_or_else(|| bad("expected `KEY (TYPE) = VALUE`"))?;
+        let (left, value) = line
+            .split_once(" = ")
+            .ok_or_else(|| bad("expected `KEY (TYPE) = VALUE`"))?;
         let key = left.split(" (").next().unwrap_or(left).trim();
-        let Some((id, field)) = key.strip_prefix("runtime.members.").and_then(|rest| rest.split_once('.')) else {
+        let Some((id, field)) = key
+            .strip_prefix("runtime.members.")
+            .and_then(|rest| rest.split_once('.'))
+        else {
             continue;
         };
         let id = id.parse().map_err(|_| bad("expected a node's id"))?;
@@ -49,7 +54,10 @@ pub fn read(stdout: &str) -> Result<BTreeMap<u32, RuntimeMember>, ParseError> {
     }
     let whole = |(id, (version, joined)): (u32, (Option<u64>, Option<bool>))| match (version, joined) {
         (Some(config_version), Some(joined)) => Ok((id, RuntimeMember { config_version, joined })),
-        _ => Err(ParseError::missing(NAME, format!("config_version or status of member {id} is missing"))),
+        _ => Err(ParseError::missing(
+            NAME,
+            format!("config_version or status of member {id} is missing"),
+        )),
     };
     found.into_iter().map(whole).collect()
 }
@@ -60,18 +68,31 @@ mod tests {
 
     #[test]
     fn members_by_id() {
-        assert_eq!(members(&Tools::imagined()).unwrap().to_string(), "/usr/bin/corosync-cmapctl -b runtime.members.");
+        assert_eq!(
+            members(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/corosync-cmapctl -b runtime.members."
+        );
         let found = read(fixture!("corosync-cmapctl/3.1.7/members.out")).unwrap();
         assert_eq!(found.len(), 3);
-        assert!(found.values().all(|member| *member == RuntimeMember { config_version: 5, joined: true }));
+        assert!(found.values().all(|member| *member
+            == RuntimeMember {
+                config_version: 5,
+                joined: true
+            }));
         let found = read(fixture!("corosync-cmapctl/3.1.7/member-left.out")).unwrap();
-        assert_eq!(found.values().map(|member| member.joined).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(
+            found.values().map(|member| member.joined).collect::<Vec<_>>(),
+            [true, true, false]
+        );
     }
 
     #[test]
     fn half_a_member_is_an_error() {
         let error = read("runtime.members.7.status (str) = joined\n").unwrap_err();
-        assert_eq!(error.to_string(), "corosync-cmapctl: config_version or status of member 7 is missing");
+        assert_eq!(
+            error.to_string(),
+            "corosync-cmapctl: config_version or status of member 7 is missing"
+        );
         assert!(read("Failed\n").is_err());
         assert!(read("runtime.members.x.status (str) = joined\n").is_err());
     }

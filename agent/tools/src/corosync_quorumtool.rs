@@ -28,14 +28,18 @@ pub fn reported(exit: Exit) -> bool {
 /// When one of the figures is missing or none.
 pub fn read(stdout: &str) -> Result<Votes, ParseError> {
     let line = |label: &str| {
-        let line = stdout.lines().find_map(|line| Some((line, line.trim_start().strip_prefix(label)?.trim())));
+        let line = stdout
+            .lines()
+            .find_map(|line| Some((line, line.trim_start().strip_prefix(label)?.trim())));
         line.ok_or_else(|| ParseError::missing(NAME, format!("`{label}` is missing")))
     };
     let figure = |label: &str| {
         let (line, value) = line(label)?;
         // `Quorum:           2 Activity blocked`
         let first = value.split_whitespace().next().unwrap_or_default();
-        first.parse::<u32>().map_err(|_| ParseError::at(NAME, line, "expected a number"))
+        first
+            .parse::<u32>()
+            .map_err(|_| ParseError::at(NAME, line, "expected a number"))
     };
     let quorate = match line("Quorate:")? {
         (_, "Yes") => true,
@@ -58,7 +62,10 @@ mod tests {
 
     #[test]
     fn three_nodes_with_quorum() {
-        assert_eq!(status(&Tools::imagined()).unwrap().to_string(), "/usr/bin/corosync-quorumtool -siH");
+        assert_eq!(
+            status(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/corosync-quorumtool -siH"
+        );
         let votes = read(fixture!("corosync-quorumtool/3.1.7/three-nodes.out")).unwrap();
         let wanted = Votes {
             expected: 3,
@@ -69,29 +76,49 @@ mod tests {
             flags: vec!["Quorate".to_owned()],
         };
         assert_eq!(votes, wanted);
-        assert_eq!(read(fixture!("corosync-quorumtool/3.1.7/one-node.out")).unwrap().total, 1);
-        assert_eq!(read(fixture!("corosync-quorumtool/3.1.7/majority.out")).unwrap().total, 2);
+        assert_eq!(
+            read(fixture!("corosync-quorumtool/3.1.7/one-node.out")).unwrap().total,
+            1
+        );
+        assert_eq!(
+            read(fixture!("corosync-quorumtool/3.1.7/majority.out")).unwrap().total,
+            2
+        );
     }
 
     #[test]
     fn without_quorum_the_figure_has_words_behind_it() {
         let votes = read(fixture!("corosync-quorumtool/3.1.7/not-quorate.out")).unwrap();
-        assert_eq!((votes.total, votes.quorum, votes.quorate, votes.flags.len()), (1, 2, false, 0));
+        assert_eq!(
+            (votes.total, votes.quorum, votes.quorate, votes.flags.len()),
+            (1, 2, false, 0)
+        );
         assert!(reported(Exit::Code(2)) && reported(Exit::Code(0)) && !reported(Exit::Code(1)));
     }
 
     #[test]
     fn a_qdevice_shows_in_the_flags() {
         let votes = read(fixture!("corosync-quorumtool/3.1.7/qdevice.out")).unwrap();
-        assert_eq!((votes.expected, votes.total, votes.flags.join(" ")), (3, 3, "Quorate Qdevice".to_owned()));
-        assert_eq!(read(fixture!("corosync-quorumtool/3.1.7/qdevice-away.out")).unwrap().total, 2);
+        assert_eq!(
+            (votes.expected, votes.total, votes.flags.join(" ")),
+            (3, 3, "Quorate Qdevice".to_owned())
+        );
+        assert_eq!(
+            read(fixture!("corosync-quorumtool/3.1.7/qdevice-away.out"))
+                .unwrap()
+                .total,
+            2
+        );
     }
 
     #[test]
     fn a_missing_or_odd_figure_is_an_error() {
         let text = fixture!("corosync-quorumtool/3.1.7/three-nodes.out");
         let error = read(&text.replace("Total votes:      3", "Total votes:      ?")).unwrap_err();
-        assert_eq!(error.to_string(), "corosync-quorumtool: expected a number: `Total votes:      ?`");
+        assert_eq!(
+            error.to_string(),
+            "corosync-quorumtool: expected a number: `Total votes:      ?`"
+        );
         let error = read(&text.replace("Highest expected", "Lowest")).unwrap_err();
         assert_eq!(error.to_string(), "corosync-quorumtool: `Highest expected:` is missing");
         assert!(read(&text.replace("Quorate:          Yes", "Quorate:          Perhaps")).is_err());

@@ -62,7 +62,11 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 fn shorten(line: &str) -> String {
-    let mut shown: String = line.chars().take(SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut shown: String = line
+        .chars()
+        .take(SHOWN)
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     if line.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }

@@ -33,7 +33,9 @@ pub fn read(stdout: &str) -> Result<Vec<IpAddr>, ParseError> {
     for line in stdout.lines() {
         let first = line.split_whitespace().next().unwrap_or_default();
         let bare = first.split('%').next().unwrap_or(first);
-        let address = bare.parse().map_err(|_| ParseError::at(NAME, line, "expected an address"))?;
+        let address = bare
+            .parse()
+            .map_err(|_| ParseError::at(NAME, line, "expected an address"))?;
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -47,12 +49,21 @@ mod tests {
 
     #[test]
     fn addresses_once_each_in_the_resolvers_order() {
-        assert_eq!(ahosts(&Tools::imagined(), "prox1").unwrap().to_string(), "/usr/bin/getent ahosts prox1");
+        assert_eq!(
+            ahosts(&Tools::imagined(), "prox1").unwrap().to_string(),
+            "/usr/bin/getent ahosts prox1"
+        );
         let text = |addresses: Vec<IpAddr>| addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>();
-        assert_eq!(text(read(fixture!("getent/2.36/loopback-and-right.out")).unwrap()), ["127.0.1.1", "10.77.0.8"]);
+        assert_eq!(
+            text(read(fixture!("getent/2.36/loopback-and-right.out")).unwrap()),
+            ["127.0.1.1", "10.77.0.8"]
+        );
         assert!(!read(fixture!("getent/2.36/localhost.out")).unwrap().is_empty());
         assert_eq!(text(read("fe80::1%eth0 STREAM x\n").unwrap()), ["fe80::1"]);
-        assert_eq!(read("hm\n").unwrap_err().to_string(), "getent: expected an address: `hm`");
+        assert_eq!(
+            read("hm\n").unwrap_err().to_string(),
+            "getent: expected an address: `hm`"
+        );
         assert!(says_not_found(Exit::Code(2)) && !says_not_found(Exit::Code(1)));
     }
 }

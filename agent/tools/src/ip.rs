@@ -59,7 +59,10 @@ pub fn read(stdout: &str) -> Result<Vec<Interface>, ParseError> {
     let links: Vec<Option<Link>> = json::read(NAME, stdout)?;
     // Old versions print an empty object for what a filter left out.
     let links = links.into_iter().flatten();
-    links.filter(|link| !link.flags.iter().any(|flag| flag == "LOOPBACK")).map(interface).collect()
+    links
+        .filter(|link| !link.flags.iter().any(|flag| flag == "LOOPBACK"))
+        .map(interface)
+        .collect()
 }
 
 fn interface(link: Link) -> Result<Interface, ParseError> {
@@ -75,12 +78,19 @@ fn interface(link: Link) -> Result<Interface, ParseError> {
         None if matches!(link.link_type.as_str(), "ether" | "infiniband") => InterfaceKind::Physical,
         None => InterfaceKind::Other,
     };
-    let addresses = link.addr_info.into_iter().filter(|address| address.family.starts_with("inet"));
+    let addresses = link
+        .addr_info
+        .into_iter()
+        .filter(|address| address.family.starts_with("inet"));
     let addresses = addresses.map(|address| {
         let prefix = address.prefixlen.and_then(|length| u8::try_from(length).ok());
         match (address.local, prefix) {
             (Some(address), Some(prefix)) => Ok(InterfaceAddress { address, prefix }),
-            _ => Err(ParseError::at(NAME, &link.ifname, "an address without address or prefix length")),
+            _ => Err(ParseError::at(
+                NAME,
+                &link.ifname,
+                "an address without address or prefix length",
+            )),
         }
     });
     Ok(Interface {
@@ -103,9 +113,15 @@ mod tests {
 
     #[test]
     fn a_servers_interfaces() {
-        assert_eq!(addresses(&Tools::imagined()).unwrap().to_string(), "/usr/bin/ip -j -d address");
+        assert_eq!(
+            addresses(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/ip -j -d address"
+        );
         let found = read(fixture!("ip/6.1.0/server.json")).unwrap();
-        let kinds: Vec<_> = found.iter().map(|i| (i.name.as_str(), i.kind.as_str(), i.up, i.carrier)).collect();
+        let kinds: Vec<_> = found
+            .iter()
+            .map(|i| (i.name.as_str(), i.kind.as_str(), i.up, i.carrier))
+            .collect();
         let wanted = [
             ("eno1", "port", true, Some(true)),
             ("eno2", "port", true, Some(true)),
@@ -117,8 +133,15 @@ mod tests {
             ("tap100i0", "other", true, Some(true)),
         ];
         assert_eq!(kinds, wanted);
-        assert_eq!((found[0].master.as_deref(), found[1].master.as_deref()), (Some("vmbr0"), Some("bond0")));
-        let bond: Vec<_> = found[4].addresses.iter().map(|a| format!("{}/{}", a.address, a.prefix)).collect();
+        assert_eq!(
+            (found[0].master.as_deref(), found[1].master.as_deref()),
+            (Some("vmbr0"), Some("bond0"))
+        );
+        let bond: Vec<_> = found[4]
+            .addresses
+            .iter()
+            .map(|a| format!("{}/{}", a.address, a.prefix))
+            .collect();
         assert_eq!(bond, ["10.10.10.11/24", "fd00:10::11/64"]);
         assert_eq!(found[4].mtu, 9000);
     }

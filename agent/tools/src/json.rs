@@ -35,7 +35,10 @@ fn excerpt(line: &str, column: usize) -> &str {
         }
         at
     };
-    let (start, end) = (boundary(column.saturating_sub(AROUND)), boundary(column.saturating_add(AROUND)));
+    let (start, end) = (
+        boundary(column.saturating_sub(AROUND)),
+        boundary(column.saturating_add(AROUND)),
+    );
     line.get(start..end).unwrap_or(line)
 }
 

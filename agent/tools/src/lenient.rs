@@ -79,18 +79,34 @@ mod tests {
 
     #[test]
     fn numbers_strings_and_booleans_are_taken_alike() {
-        let wanted = Sample { a: 1, b: Some(2), c: true, d: Some("x".into()) };
+        let wanted = Sample {
+            a: 1,
+            b: Some(2),
+            c: true,
+            d: Some("x".into()),
+        };
         assert_eq!(read(r#"{"a":1,"b":2,"c":true,"d":"x"}"#).unwrap(), wanted);
         assert_eq!(read(r#"{"a":"1","b":"2","c":"1","d":"x   "}"#).unwrap(), wanted);
         assert_eq!(read(r#"{"a":true,"b":" 2 ","c":1,"d":"x"}"#).unwrap(), wanted);
-        let bare = Sample { a: 0, b: None, c: false, d: None };
+        let bare = Sample {
+            a: 0,
+            b: None,
+            c: false,
+            d: None,
+        };
         assert_eq!(read(r#"{"a":0,"c":"0","d":"  "}"#).unwrap(), bare);
         assert_eq!(read(r#"{"a":0,"b":null,"c":0,"d":null}"#).unwrap(), bare);
     }
 
     #[test]
     fn what_is_no_number_is_an_error() {
-        for bad in [r#"{"a":"x","c":1}"#, r#"{"a":null,"c":1}"#, r#"{"a":-1,"c":1}"#, r#"{"a":1.5,"c":1}"#, r#"{"a":1,"c":2}"#] {
+        for bad in [
+            r#"{"a":"x","c":1}"#,
+            r#"{"a":null,"c":1}"#,
+            r#"{"a":-1,"c":1}"#,
+            r#"{"a":1.5,"c":1}"#,
+            r#"{"a":1,"c":2}"#,
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -32,7 +32,11 @@ pub fn list(tools: &Tools, mounts: MountColumn) -> Result<Invocation, CallError>
         MountColumn::One => "MOUNTPOINT",
     };
     let columns = format!("{COLUMNS},{column},{MORE_COLUMNS}");
-    Ok(tools.call(NAME)?.args(["--json", "--bytes", "--output"]).arg(columns).build()?)
+    Ok(tools
+        .call(NAME)?
+        .args(["--json", "--bytes", "--output"])
+        .arg(columns)
+        .build()?)
 }
 
 /// Whether lsblk refused a column that it does not know (`lsblk: unknown column: MOUNTPOINTS…`): then the older
@@ -173,34 +177,69 @@ mod tests {
     #[test]
     fn a_server_with_all_kinds_of_disks() {
         let devices = read(fixture!("lsblk/2.38.1/server.json")).unwrap();
-        let kinds: Vec<_> = devices.iter().map(|device| (device.name.as_str(), device.kind.as_str())).collect();
+        let kinds: Vec<_> = devices
+            .iter()
+            .map(|device| (device.name.as_str(), device.kind.as_str()))
+            .collect();
         assert_eq!(kinds.len(), 17);
         assert_eq!(kinds[12], ("sr0", "rom"));
         let perc = &devices[1];
-        assert_eq!((perc.vendor.as_deref(), perc.model.as_deref()), (Some("DELL"), Some("PERC H730 Mini")));
-        assert_eq!((perc.wwn.as_deref(), perc.size), (Some("0x61866da07a4d2b00"), 536_870_912));
+        assert_eq!(
+            (perc.vendor.as_deref(), perc.model.as_deref()),
+            (Some("DELL"), Some("PERC H730 Mini"))
+        );
+        assert_eq!(
+            (perc.wwn.as_deref(), perc.size),
+            (Some("0x61866da07a4d2b00"), 536_870_912)
+        );
         let gpt = &devices[5];
         assert_eq!((gpt.pttype.as_deref(), gpt.children.len()), (Some("gpt"), 2));
         assert_eq!(gpt.children[0].fstype.as_deref(), Some("ext4"));
-        assert_eq!(gpt.children[0].parttype.as_deref(), Some("0fc63daf-8483-4772-8e79-3d69d8477de4"));
+        assert_eq!(
+            gpt.children[0].parttype.as_deref(),
+            Some("0fc63daf-8483-4772-8e79-3d69d8477de4")
+        );
         assert!(devices[11].ro && !devices[10].ro);
         let root = devices.iter().find(|device| device.name == "nvme0n1").unwrap();
-        assert_eq!((root.mountpoints.as_slice(), root.tran.as_deref()), (&["/".to_owned()][..], Some("nvme")));
+        assert_eq!(
+            (root.mountpoints.as_slice(), root.tran.as_deref()),
+            (&["/".to_owned()][..], Some("nvme"))
+        );
         assert!(devices[0].mountpoints.is_empty());
         let virtio = devices.iter().find(|device| device.name == "vda").unwrap();
-        assert_eq!((virtio.model.as_deref(), virtio.vendor.as_deref()), (None, Some("0x1af4")));
+        assert_eq!(
+            (virtio.model.as_deref(), virtio.vendor.as_deref()),
+            (None, Some("0x1af4"))
+        );
     }
 
     #[test]
     fn stacked_devices_keep_their_order_and_names() {
         let devices = read(fixture!("lsblk/2.38.1/stacked.json")).unwrap();
         let names: Vec<_> = devices[0].tree().map(|device| device.name.as_str()).collect();
-        assert_eq!(names, ["sda", "sda1", "sda2", "sda3", "pve-swap", "pve-root", "pve-data_tdata", "pve-data"]);
+        assert_eq!(
+            names,
+            [
+                "sda",
+                "sda1",
+                "sda2",
+                "sda3",
+                "pve-swap",
+                "pve-root",
+                "pve-data_tdata",
+                "pve-data"
+            ]
+        );
         let root = devices[0].tree().find(|device| device.name == "pve-root").unwrap();
         assert_eq!(root.mountpoints, ["/", "/var/snap"]);
         assert!(devices[0].tree().any(Device::is_active_swap));
-        let shared = devices.iter().filter(|device| device.tree().any(|below| below.name == "md0"));
-        assert_eq!(shared.map(|device| device.name.as_str()).collect::<Vec<_>>(), ["sdb", "sdc"]);
+        let shared = devices
+            .iter()
+            .filter(|device| device.tree().any(|below| below.name == "md0"));
+        assert_eq!(
+            shared.map(|device| device.name.as_str()).collect::<Vec<_>>(),
+            ["sdb", "sdc"]
+        );
         let cciss = devices.iter().find(|device| device.path == "/dev/cciss/c0d0").unwrap();
         assert_eq!(cciss.sysfs_name(), "cciss!c0d0");
     }
@@ -208,7 +247,10 @@ mod tests {
     #[test]
     fn old_versions_print_strings_and_one_mount_point() {
         let devices = read(fixture!("lsblk/2.33/mountpoint.json")).unwrap();
-        assert_eq!((devices[0].size, devices[0].rota, devices[0].rm), (480_103_981_056, true, false));
+        assert_eq!(
+            (devices[0].size, devices[0].rota, devices[0].rm),
+            (480_103_981_056, true, false)
+        );
         assert_eq!(devices[0].model.as_deref(), Some("ST480"));
         assert_eq!(devices[0].children[0].mountpoints, ["/"]);
     }

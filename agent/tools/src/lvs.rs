@@ -14,7 +14,10 @@ pub const NAME: &str = "lvs";
 /// When lvs is not installed.
 pub fn list(tools: &Tools) -> Result<Invocation, CallError> {
     let columns = "lv_name,vg_name,lv_tags,devices";
-    Ok(tools.call(NAME)?.args(["--readonly", "--reportformat", "json", "-o", columns]).build()?)
+    Ok(tools
+        .call(NAME)?
+        .args(["--readonly", "--reportformat", "json", "-o", columns])
+        .build()?)
 }
 
 /// A logical volume. One that lies on several segments is listed once for each.
@@ -38,12 +41,18 @@ impl LogicalVolume {
     /// The number of the OSD that it belongs to, by the tag `ceph.osd_id`.
     #[must_use]
     pub fn osd(&self) -> Option<&str> {
-        self.tags.split(',').find_map(|tag| tag.trim().strip_prefix("ceph.osd_id=")).filter(|id| !id.is_empty())
+        self.tags
+            .split(',')
+            .find_map(|tag| tag.trim().strip_prefix("ceph.osd_id="))
+            .filter(|id| !id.is_empty())
     }
 
     /// Paths of the devices that it lies on.
     pub fn devices(&self) -> impl Iterator<Item = &str> {
-        let devices = self.devices.split(',').map(|device| device.split('(').next().unwrap_or(device).trim());
+        let devices = self
+            .devices
+            .split(',')
+            .map(|device| device.split('(').next().unwrap_or(device).trim());
         devices.filter(|device| device.starts_with('/'))
     }
 }
@@ -74,9 +83,15 @@ mod tests {
     #[test]
     fn osds_are_found_by_their_tag() {
         let call = list(&Tools::imagined()).unwrap().to_string();
-        assert_eq!(call, "/usr/bin/lvs --readonly --reportformat json -o lv_name,vg_name,lv_tags,devices");
+        assert_eq!(
+            call,
+            "/usr/bin/lvs --readonly --reportformat json -o lv_name,vg_name,lv_tags,devices"
+        );
         let found = read(fixture!("lvs/2.03.16/ceph.json")).unwrap();
-        assert_eq!((found[0].osd(), found[0].devices().collect::<Vec<_>>()), (Some("3"), vec!["/dev/nvme0n1"]));
+        assert_eq!(
+            (found[0].osd(), found[0].devices().collect::<Vec<_>>()),
+            (Some("3"), vec!["/dev/nvme0n1"])
+        );
         assert_eq!((found[1].osd(), found[1].devices().count()), (None, 0));
         assert_eq!(found[2].devices().collect::<Vec<_>>(), ["/dev/sda3"]);
         assert!(read("{\"report\":[{\"lv\":[{\"vg_name\":\"x\"}]}]}").is_err());

@@ -9,22 +9,68 @@ use crate::*;
 
 /// Reads a text with everything that reads text.
 fn read_with_all(text: &str) {
-    let _ = (lsblk::read(text), lsblk::refused_column(text), zpool::read_devices(text), zpool::read_health(text));
-    let _ = (pvs::read(text), lvs::read(text), smartctl::read(text), ip::read(text), getent::read(text));
-    let _ = (pveversion::read(text), timedatectl::read(text), chronyc::read(text), systemctl::read(text));
-    let _ = (pvecm::read_create(text, text), pvecm::read_join(text, ""), pvecm::read_join("", text).peer_change());
-    let _ = (pvesh::read_join(text), pvesh::says_standalone(text), perl::read_ticket(text.as_bytes()));
-    let _ = (corosync_quorumtool::read(text), corosync_cfgtool::read(text), corosync_cmapctl::read(text));
-    let _ = (corosync_conf::read(text), pmxcfs::members::read(text), pmxcfs::vmlist::read(text), os_release::read(text));
-    let _ = (proc::load_averages(text), proc::uptime_seconds(text), proc::memory(text), proc::processors(text));
+    drop((
+        lsblk::read(text),
+        lsblk::refused_column(text),
+        zpool::read_devices(text),
+        zpool::read_health(text),
+    ));
+    drop((
+        pvs::read(text),
+        lvs::read(text),
+        smartctl::read(text),
+        ip::read(text),
+        getent::read(text),
+    ));
+    drop((
+        pveversion::read(text),
+        timedatectl::read(text),
+        chronyc::read(text),
+        systemctl::read(text),
+    ));
+    drop((
+        pvecm::read_create(text, text),
+        pvecm::read_join(text, ""),
+        pvecm::read_join("", text).peer_change(),
+    ));
+    drop((
+        pvesh::read_join(text),
+        pvesh::says_standalone(text),
+        perl::read_ticket(text.as_bytes()),
+    ));
+    drop((
+        corosync_quorumtool::read(text),
+        corosync_cfgtool::read(text),
+        corosync_cmapctl::read(text),
+    ));
+    drop((
+        corosync_conf::read(text),
+        pmxcfs::members::read(text),
+        pmxcfs::vmlist::read(text),
+        os_release::read(text),
+    ));
+    drop((
+        proc::load_averages(text),
+        proc::uptime_seconds(text),
+        proc::memory(text),
+        proc::processors(text),
+    ));
     if let Ok(devices) = lsblk::read(text) {
-        assert!(devices.iter().flat_map(lsblk::Device::tree).all(|device| !device.sysfs_name().contains('/')));
+        assert!(
+            devices
+                .iter()
+                .flat_map(lsblk::Device::tree)
+                .all(|device| !device.sysfs_name().contains('/'))
+        );
     }
 }
 
 fn fixtures() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    let texts: Vec<String> = files(&folder).iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let texts: Vec<String> = files(&folder)
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
     assert!(texts.len() > 80, "{} fixtures", texts.len());
     texts
 }
@@ -59,10 +105,39 @@ fn mutated(text: &str, changes: &[Change]) -> String {
 /// Pieces that mean something to one reader or another.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let telling = prop::sample::select(vec![
-        "{", "}", "[", "]", "\"", ":", ",", "\n", "\t", " = ", "null", "-1", "1e400", "18446744073709551616", "(", "->", ")", "#", "/dev/",
-        "\\u0000", "ü", "LINK:", "nodeid:", "runtime.members.", "waiting for quorum...", "* ", "! ", "400 ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "\n",
+        "\t",
+        " = ",
+        "null",
+        "-1",
+        "1e400",
+        "18446744073709551616",
+        "(",
+        "->",
+        ")",
+        "#",
+        "/dev/",
+        "\\u0000",
+        "ü",
+        "LINK:",
+        "nodeid:",
+        "runtime.members.",
+        "waiting for quorum...",
+        "* ",
+        "! ",
+        "400 ",
     ]);
-    prop_oneof![telling.prop_map(|text| text.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..6)]
+    prop_oneof![
+        telling.prop_map(|text| text.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..6)
+    ]
 }
 
 proptest! {
@@ -87,6 +162,10 @@ fn every_fixture_is_told_of_in_the_readme() {
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
     for path in files(&folder).iter().filter(|path| !path.ends_with("README.md")) {
         let name = path.strip_prefix(&folder).unwrap().with_extension("");
-        assert!(readme.contains(&format!("| `{}` |", name.display())), "{} has no origin", name.display());
+        assert!(
+            readme.contains(&format!("| `{}` |", name.display())),
+            "{} has no origin",
+            name.display()
+        );
     }
 }

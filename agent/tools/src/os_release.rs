@@ -10,7 +10,9 @@ const NAME: &str = "/etc/os-release";
 /// When neither is there.
 pub fn read(text: &str) -> Result<String, ParseError> {
     let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(key)?.strip_prefix('='));
         line.map(unquote).filter(|value| !value.is_empty())
     };
     let found = value("PRETTY_NAME").or_else(|| value("NAME"));
@@ -20,7 +22,9 @@ pub fn read(text: &str) -> Result<String, ParseError> {
 /// Takes off shell quotes; of the escapes inside only the backslash itself matters here.
 fn unquote(value: &str) -> String {
     let value = value.trim();
-    let inner = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    let inner = ['"', '\'']
+        .iter()
+        .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
     inner.unwrap_or(value).replace('\\', "")
 }
 
@@ -30,7 +34,10 @@ mod tests {
 
     #[test]
     fn the_pretty_name_counts() {
-        assert_eq!(read(fixture!("os-release/debian-12.out")).unwrap(), "Debian GNU/Linux 12 (bookworm)");
+        assert_eq!(
+            read(fixture!("os-release/debian-12.out")).unwrap(),
+            "Debian GNU/Linux 12 (bookworm)"
+        );
         assert_eq!(read(fixture!("os-release/plain.out")).unwrap(), "My Distro");
         assert!(read("ID=x\n").is_err());
     }

@@ -32,7 +32,10 @@ pub fn read_ticket(stdout: &[u8]) -> Result<SecretBytes, ParseError> {
     if ticket.starts_with(PREFIX) && ticket.len() > PREFIX.len() && one_line {
         Ok(SecretBytes::new(ticket))
     } else {
-        Err(ParseError::missing("perl (assemble_ticket)", "what was printed is no ticket"))
+        Err(ParseError::missing(
+            "perl (assemble_ticket)",
+            "what was printed is no ticket",
+        ))
     }
 }
 
@@ -52,7 +55,10 @@ mod tests {
         let call = assemble_ticket(&Tools::imagined()).unwrap();
         let arguments: Vec<_> = call.command().args().map(|arg| arg.to_str().unwrap()).collect();
         assert_eq!(arguments[0], "-e");
-        assert_eq!(arguments[1], "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')");
+        assert_eq!(
+            arguments[1],
+            "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')"
+        );
     }
 
     #[test]

@@ -10,9 +10,19 @@ use crate::ParseError;
 /// # Errors
 /// When it does not begin with three numbers.
 pub fn load_averages(text: &str) -> Result<[f64; 3], ParseError> {
-    let numbers: Vec<f64> = text.split_whitespace().take(3).map_while(|word| word.parse().ok()).collect();
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .take(3)
+        .map_while(|word| word.parse().ok())
+        .collect();
     let numbers: Result<[f64; 3], _> = numbers.try_into();
-    numbers.map_err(|_| ParseError::at("/proc/loadavg", text.lines().next().unwrap_or_default(), "expected three numbers"))
+    numbers.map_err(|_| {
+        ParseError::at(
+            "/proc/loadavg",
+            text.lines().next().unwrap_or_default(),
+            "expected three numbers",
+        )
+    })
 }
 
 /// Reads /proc/uptime: whole seconds since boot.
@@ -20,8 +30,17 @@ pub fn load_averages(text: &str) -> Result<[f64; 3], ParseError> {
 /// # Errors
 /// When it does not begin with a number.
 pub fn uptime_seconds(text: &str) -> Result<u64, ParseError> {
-    let whole = text.split(['.', ' ']).next().and_then(|seconds| seconds.trim().parse().ok());
-    whole.ok_or_else(|| ParseError::at("/proc/uptime", text.lines().next().unwrap_or_default(), "expected a number"))
+    let whole = text
+        .split(['.', ' '])
+        .next()
+        .and_then(|seconds| seconds.trim().parse().ok());
+    whole.ok_or_else(|| {
+        ParseError::at(
+            "/proc/uptime",
+            text.lines().next().unwrap_or_default(),
+            "expected a number",
+        )
+    })
 }
 
 /// Reads /proc/meminfo.
@@ -31,13 +50,20 @@ pub fn uptime_seconds(text: &str) -> Result<u64, ParseError> {
 pub fn memory(text: &str) -> Result<Memory, ParseError> {
     const NAME: &str = "/proc/meminfo";
     let figure = |key: &str| {
-        let found = text.lines().find_map(|line| Some((line, line.strip_prefix(key)?.strip_prefix(':')?)));
+        let found = text
+            .lines()
+            .find_map(|line| Some((line, line.strip_prefix(key)?.strip_prefix(':')?)));
         let Some((line, value)) = found else {
             return Err(ParseError::missing(NAME, format!("{key} is missing")));
         };
-        let kilobytes = value.trim().strip_suffix("kB").and_then(|number| number.trim().parse::<u64>().ok());
+        let kilobytes = value
+            .trim()
+            .strip_suffix("kB")
+            .and_then(|number| number.trim().parse::<u64>().ok());
         let bytes = kilobytes.and_then(|kilobytes| kilobytes.checked_mul(1024));
-        bytes.map(ByteSize).ok_or_else(|| ParseError::at(NAME, line, "expected a number of kB"))
+        bytes
+            .map(ByteSize)
+            .ok_or_else(|| ParseError::at(NAME, line, "expected a number of kB"))
     };
     Ok(Memory {
         total: figure("MemTotal")?,
@@ -71,11 +97,19 @@ mod tests {
 
     #[test]
     fn figures_of_a_real_kernel() {
-        assert!(load_averages(fixture!("proc/6.18/loadavg.out")).unwrap().iter().all(|load| *load >= 0.0));
+        assert!(
+            load_averages(fixture!("proc/6.18/loadavg.out"))
+                .unwrap()
+                .iter()
+                .all(|load| *load >= 0.0)
+        );
         assert!(uptime_seconds(fixture!("proc/6.18/uptime.out")).unwrap() > 0);
         let memory = memory(fixture!("proc/6.18/meminfo.out")).unwrap();
         assert!(memory.total > memory.available && memory.available > ByteSize(0));
-        assert_eq!(processors(fixture!("proc/6.18/cpuinfo.out")).unwrap(), ("AMD EPYC".to_owned(), 2));
+        assert_eq!(
+            processors(fixture!("proc/6.18/cpuinfo.out")).unwrap(),
+            ("AMD EPYC".to_owned(), 2)
+        );
     }
 
     #[test]
@@ -83,8 +117,14 @@ mod tests {
         assert!(load_averages("0.1 0.2").is_err() && load_averages("a b c").is_err());
         assert!(uptime_seconds("").is_err() && uptime_seconds("x 1").is_err());
         let error = memory("MemTotal: 12 kB\nMemAvailable: many kB\n").unwrap_err();
-        assert_eq!(error.to_string(), "/proc/meminfo: expected a number of kB: `MemAvailable: many kB`");
-        assert_eq!(memory("MemTotal: 1 kB\n").unwrap_err().to_string(), "/proc/meminfo: MemAvailable is missing");
+        assert_eq!(
+            error.to_string(),
+            "/proc/meminfo: expected a number of kB: `MemAvailable: many kB`"
+        );
+        assert_eq!(
+            memory("MemTotal: 1 kB\n").unwrap_err().to_string(),
+            "/proc/meminfo: MemAvailable is missing"
+        );
         assert!(processors("").is_err());
     }
 }

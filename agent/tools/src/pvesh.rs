@@ -16,7 +16,10 @@ pub const NAME: &str = "pvesh";
 /// # Errors
 /// When pvesh is not installed.
 pub fn get_join(tools: &Tools) -> Result<Invocation, CallError> {
-    Ok(tools.call(NAME)?.args(["get", "/cluster/config/join", "--output-format", "json"]).build()?)
+    Ok(tools
+        .call(NAME)?
+        .args(["get", "/cluster/config/join", "--output-format", "json"])
+        .build()?)
 }
 
 /// What a joining node must know.
@@ -49,8 +52,8 @@ pub struct JoinNode {
     pub name: String,
     /// Its corosync id.
     pub id: u32,
-    /// Where its API listens (port 8006).
-    pub address: IpAddr,
+    /// Where its API listens (port 8006); missing for a member whose pmxcfs has not published it.
+    pub address: Option<IpAddr>,
     /// SHA-256 of its API certificate: 32 pairs of hexadecimal digits with colons.
     pub fingerprint: String,
     /// Link number → address as written in corosync.conf.
@@ -69,7 +72,7 @@ struct Node {
     name: String,
     #[serde(deserialize_with = "lenient::u32")]
     nodeid: u32,
-    pve_addr: IpAddr,
+    pve_addr: Option<IpAddr>,
     pve_fp: String,
     #[serde(flatten)]
     rest: BTreeMap<String, serde_json::Value>,
@@ -91,7 +94,9 @@ struct Totem {
 pub fn read_join(stdout: &str) -> Result<JoinInfo, ParseError> {
     let answer: Answer = json::read(NAME, stdout)?;
     let links = answer.totem.interface.keys().map(|number| {
-        number.parse().map_err(|_| ParseError::at(NAME, number, "expected a link's number"))
+        number
+            .parse()
+            .map_err(|_| ParseError::at(NAME, number, "expected a link's number"))
     });
     let mut nodes = answer.nodelist.into_iter().map(node).collect::<Result<Vec<_>, _>>()?;
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -143,13 +148,25 @@ mod tests {
         let call = get_join(&Tools::imagined()).unwrap().to_string();
         assert_eq!(call, "/usr/bin/pvesh get /cluster/config/join --output-format json");
         let info = read_join(fixture!("pvesh/pve-8.4/join-three-nodes.out")).unwrap();
-        assert_eq!((info.cluster.as_str(), info.config_version, info.links.as_slice()), ("lab1", 5, &[0][..]));
+        assert_eq!(
+            (info.cluster.as_str(), info.config_version, info.links.as_slice()),
+            ("lab1", 5, &[0][..])
+        );
         let names: Vec<_> = info.nodes.iter().map(|node| (node.name.as_str(), node.id)).collect();
         assert_eq!(names, [("prox1", 1), ("prox2", 2), ("prox3", 3)]);
         let asked = info.preferred().unwrap();
-        assert_eq!((asked.name.as_str(), asked.address.to_string().as_str()), ("prox1", "10.77.0.1"));
+        assert_eq!(
+            (asked.name.as_str(), asked.address.unwrap().to_string()),
+            ("prox1", "10.77.0.1".to_owned())
+        );
         assert!(asked.fingerprint.starts_with("5B:0F:5B:3C") && asked.links[&0] == "10.77.0.1");
-        assert_eq!(read_join(fixture!("pvesh/pve-8.4/join-one-node.out")).unwrap().nodes.len(), 1);
+        assert_eq!(
+            read_join(fixture!("pvesh/pve-8.4/join-one-node.out"))
+                .unwrap()
+                .nodes
+                .len(),
+            1
+        );
     }
 
     #[test]

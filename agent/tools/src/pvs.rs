@@ -13,7 +13,10 @@ pub const NAME: &str = "pvs";
 /// # Errors
 /// When pvs is not installed.
 pub fn list(tools: &Tools) -> Result<Invocation, CallError> {
-    Ok(tools.call(NAME)?.args(["--readonly", "--reportformat", "json", "-o", "pv_name,vg_name"]).build()?)
+    Ok(tools
+        .call(NAME)?
+        .args(["--readonly", "--reportformat", "json", "-o", "pv_name,vg_name"])
+        .build()?)
 }
 
 /// A physical volume.
@@ -55,9 +58,22 @@ mod tests {
         let call = list(&Tools::imagined()).unwrap().to_string();
         assert_eq!(call, "/usr/bin/pvs --readonly --reportformat json -o pv_name,vg_name");
         let found = read(fixture!("pvs/2.03.16/pve.json")).unwrap();
-        let found: Vec<_> = found.iter().map(|pv| (pv.device.as_str(), pv.group.as_deref())).collect();
-        assert_eq!(found, [("/dev/sda3", Some("pve")), ("/dev/nvme0n1", Some("ceph-1f2e")), ("/dev/sdq", None)]);
-        assert_eq!(read(fixture!("pvs/2.03.16/one.json")).unwrap()[0].group.as_deref(), Some("vgold"));
+        let found: Vec<_> = found
+            .iter()
+            .map(|pv| (pv.device.as_str(), pv.group.as_deref()))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("/dev/sda3", Some("pve")),
+                ("/dev/nvme0n1", Some("ceph-1f2e")),
+                ("/dev/sdq", None)
+            ]
+        );
+        assert_eq!(
+            read(fixture!("pvs/2.03.16/one.json")).unwrap()[0].group.as_deref(),
+            Some("vgold")
+        );
         assert!(read("{}").is_err());
     }
 }

@@ -19,7 +19,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When smartctl is not installed.
 pub fn health(tools: &Tools, device: &str) -> Result<Invocation, CallError> {
-    let call = tools.call(NAME)?.args(["-j", "-n", "standby", "-i", "-H", "-A", device]);
+    let call = tools
+        .call(NAME)?
+        .args(["-j", "-n", "standby", "-i", "-H", "-A", device]);
     Ok(call.deadline(DEADLINE).build()?)
 }
 
@@ -141,12 +143,20 @@ pub fn read(stdout: &str) -> Result<Answer, ParseError> {
     let report: Report = json::read(NAME, stdout)?;
     let meta = &report.smartctl;
     // `Device is in STANDBY mode, exit(2)`
-    if meta.messages.iter().any(|message| message.string.starts_with("Device is in ")) {
+    if meta
+        .messages
+        .iter()
+        .any(|message| message.string.starts_with("Device is in "))
+    {
         return Ok(Answer::Asleep);
     }
     if meta.exit_status & NO_REPORT != 0 {
         let words: Vec<_> = meta.messages.iter().map(|message| message.string.as_str()).collect();
-        let words = if words.is_empty() { format!("exit status {}", meta.exit_status) } else { words.join("; ") };
+        let words = if words.is_empty() {
+            format!("exit status {}", meta.exit_status)
+        } else {
+            words.join("; ")
+        };
         return Ok(Answer::Refused(words));
     }
     Ok(Answer::Health(report.into_smart()))
@@ -160,10 +170,12 @@ impl Report {
             .or_else(|| nvme.as_ref().and_then(|log| log.percentage_used))
             .or(self.scsi_percentage_used_endurance_indicator)
             .or_else(|| ata_wear(&attributes));
-        let bad = (nvme.as_ref().and_then(|log| log.media_errors)).or(self.scsi_grown_defect_list).or_else(|| {
-            let reallocated = attributes.iter().find(|attribute| attribute.id == REALLOCATED)?;
-            reallocated.raw.as_ref()?.value
-        });
+        let bad = (nvme.as_ref().and_then(|log| log.media_errors))
+            .or(self.scsi_grown_defect_list)
+            .or_else(|| {
+                let reallocated = attributes.iter().find(|attribute| attribute.id == REALLOCATED)?;
+                reallocated.raw.as_ref()?.value
+            });
         Smart {
             passed: self.smart_status.map(|status| status.passed),
             wear_percent: wear.and_then(|percent| u32::try_from(percent).ok()),
@@ -175,7 +187,9 @@ impl Report {
 }
 
 fn ata_wear(attributes: &[AtaAttribute]) -> Option<u64> {
-    let left = attributes.iter().find(|a| WEAR.iter().any(|(id, name)| a.id == *id && a.name == *name))?;
+    let left = attributes
+        .iter()
+        .find(|a| WEAR.iter().any(|(id, name)| a.id == *id && a.name == *name))?;
     Some(100_u64.saturating_sub(left.value?))
 }
 
@@ -207,8 +221,13 @@ mod tests {
     #[test]
     fn each_kind_of_disk_has_its_own_figures() {
         let nvme = smart(fixture!("smartctl/7.3/nvme.json"));
-        let wanted =
-            Smart { passed: Some(true), wear_percent: Some(0), temperature: Some(50), power_on_hours: Some(0), bad_sectors: Some(0) };
+        let wanted = Smart {
+            passed: Some(true),
+            wear_percent: Some(0),
+            temperature: Some(50),
+            power_on_hours: Some(0),
+            bad_sectors: Some(0),
+        };
         assert_eq!(nvme, wanted);
         let sata = smart(fixture!("smartctl/7.4/sata-ssd.json"));
         let wanted = Smart {
@@ -220,9 +239,15 @@ mod tests {
         };
         assert_eq!(sata, wanted);
         let sas = smart(fixture!("smartctl/7.4/sas-ssd.json"));
-        assert_eq!((sas.wear_percent, sas.bad_sectors, sas.power_on_hours), (Some(7), Some(0), Some(912)));
+        assert_eq!(
+            (sas.wear_percent, sas.bad_sectors, sas.power_on_hours),
+            (Some(7), Some(0), Some(912))
+        );
         let failing = smart(fixture!("smartctl/7.4/sata-failing.json"));
-        assert_eq!((failing.passed, failing.bad_sectors, failing.wear_percent), (Some(false), Some(4088), None));
+        assert_eq!(
+            (failing.passed, failing.bad_sectors, failing.wear_percent),
+            (Some(false), Some(4088), None)
+        );
     }
 
     #[test]
@@ -233,8 +258,14 @@ mod tests {
     #[test]
     fn disks_that_cannot_be_asked_are_told_in_smartctls_words() {
         assert!(refused(fixture!("smartctl/7.3/raid-volume.json")).contains("please try adding '-d megaraid,N'"));
-        assert_eq!(refused(fixture!("smartctl/7.3/virtio.json")), "/dev/vda: Unable to detect device type");
-        assert_eq!(refused(fixture!("smartctl/7.3/no-such-device.json")), "/dev/nope: Unable to detect device type");
+        assert_eq!(
+            refused(fixture!("smartctl/7.3/virtio.json")),
+            "/dev/vda: Unable to detect device type"
+        );
+        assert_eq!(
+            refused(fixture!("smartctl/7.3/no-such-device.json")),
+            "/dev/nope: Unable to detect device type"
+        );
         assert!(refused(fixture!("smartctl/7.3/megaraid-member.json")).contains("megaraid_sas_ioctl_node"));
         assert_eq!(refused(fixture!("smartctl/7.3/optical.json")), "exit status 2");
         assert!(read("smartctl 6.6 2017-11-05 r4594").is_err());

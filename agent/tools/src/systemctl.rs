@@ -12,7 +12,10 @@ pub const NAME: &str = "systemctl";
 /// # Errors
 /// When systemctl is not installed.
 pub fn show(tools: &Tools, unit: &str) -> Result<Invocation, CallError> {
-    Ok(tools.call(NAME)?.args(["show", "-p", "LoadState,ActiveState,SubState,Result", unit]).build()?)
+    Ok(tools
+        .call(NAME)?
+        .args(["show", "-p", "LoadState,ActiveState,SubState,Result", unit])
+        .build()?)
 }
 
 /// State of a unit.
@@ -49,10 +52,17 @@ impl UnitState {
 pub fn read(stdout: &str) -> Result<UnitState, ParseError> {
     let mut properties = Vec::new();
     for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
-        let property = line.split_once('=').ok_or_else(|| ParseError::at(NAME, line, "expected PROPERTY=VALUE"))?;
+        let property = line
+            .split_once('=')
+            .ok_or_else(|| ParseError::at(NAME, line, "expected PROPERTY=VALUE"))?;
         properties.push(property);
     }
-    let value = |name: &str| properties.iter().find(|(key, _)| *key == name).map(|(_, value)| value.trim().to_owned());
+    let value = |name: &str| {
+        properties
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.trim().to_owned())
+    };
     let needed = |name: &str| value(name).ok_or_else(|| ParseError::missing(NAME, format!("{name} is missing")));
     Ok(UnitState {
         load: needed("LoadState")?,
@@ -69,12 +79,18 @@ mod tests {
     #[test]
     fn states_of_units() {
         let call = show(&Tools::imagined(), "corosync").unwrap().to_string();
-        assert_eq!(call, "/usr/bin/systemctl show -p LoadState,ActiveState,SubState,Result corosync");
+        assert_eq!(
+            call,
+            "/usr/bin/systemctl show -p LoadState,ActiveState,SubState,Result corosync"
+        );
         let active = read(fixture!("systemctl/252/active.out")).unwrap();
         assert!(active.exists() && active.is_active() && active.result == "success");
         let missing = read(fixture!("systemctl/252/not-found.out")).unwrap();
         assert!(!missing.exists() && !missing.is_active());
         assert!(read("").is_err());
-        assert_eq!(read("active\n").unwrap_err().to_string(), "systemctl: expected PROPERTY=VALUE: `active`");
+        assert_eq!(
+            read("active\n").unwrap_err().to_string(),
+            "systemctl: expected PROPERTY=VALUE: `active`"
+        );
     }
 }

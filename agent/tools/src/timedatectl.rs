@@ -30,7 +30,11 @@ pub fn read(stdout: &str) -> Result<ClockSync, ParseError> {
         "NTPSynchronized=no" => false,
         _ => return Err(ParseError::at(NAME, line, "neither yes nor no")),
     };
-    Ok(ClockSync { synchronised, source: NAME.to_owned(), offset_seconds: None })
+    Ok(ClockSync {
+        synchronised,
+        source: NAME.to_owned(),
+        offset_seconds: None,
+    })
 }
 
 #[cfg(test)]
@@ -39,7 +43,10 @@ mod tests {
 
     #[test]
     fn yes_no_and_nothing_else() {
-        assert_eq!(synchronised(&Tools::imagined()).unwrap().to_string(), "/usr/bin/timedatectl show -p NTPSynchronized");
+        assert_eq!(
+            synchronised(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/timedatectl show -p NTPSynchronized"
+        );
         assert!(read(fixture!("timedatectl/252/yes.out")).unwrap().synchronised);
         assert!(!read(fixture!("timedatectl/252/no.out")).unwrap().synchronised);
         assert!(read("").is_err() && read("NTPSynchronized=maybe\n").is_err());

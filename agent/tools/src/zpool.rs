@@ -67,7 +67,10 @@ pub fn read_devices(stdout: &str) -> Result<Vec<Member>, ParseError> {
             return Err(ParseError::at(NAME, line, "a device without a pool"));
         };
         if name.starts_with('/') {
-            members.push(Member { pool: pool.to_owned(), device: name.to_owned() });
+            members.push(Member {
+                pool: pool.to_owned(),
+                device: name.to_owned(),
+            });
         }
     }
     Ok(members)
@@ -87,9 +90,10 @@ pub fn read_health(stdout: &str) -> Result<Vec<Health>, ParseError> {
     stdout
         .lines()
         .map(|line| match line.split('\t').collect::<Vec<_>>().as_slice() {
-            [pool, health] if !pool.is_empty() && !health.is_empty() => {
-                Ok(Health { pool: (*pool).to_owned(), health: (*health).to_owned() })
-            }
+            [pool, health] if !pool.is_empty() && !health.is_empty() => Ok(Health {
+                pool: (*pool).to_owned(),
+                health: (*health).to_owned(),
+            }),
             _ => Err(ParseError::at(NAME, line, "expected a pool's name and its health")),
         })
         .collect()
@@ -106,14 +110,21 @@ mod tests {
     use super::*;
 
     fn members(text: &str) -> Vec<(String, String)> {
-        read_devices(text).unwrap().into_iter().map(|member| (member.pool, member.device)).collect()
+        read_devices(text)
+            .unwrap()
+            .into_iter()
+            .map(|member| (member.pool, member.device))
+            .collect()
     }
 
     #[test]
     fn calls() {
         let tools = Tools::imagined();
         assert_eq!(list_devices(&tools).unwrap().to_string(), "/usr/bin/zpool list -HPLv");
-        assert_eq!(list_health(&tools).unwrap().to_string(), "/usr/bin/zpool list -Hp -o name,health");
+        assert_eq!(
+            list_health(&tools).unwrap().to_string(),
+            "/usr/bin/zpool list -Hp -o name,health"
+        );
     }
 
     #[test]
@@ -127,9 +138,18 @@ mod tests {
     #[test]
     fn headings_are_no_pools_and_faulted_pools_are_pools() {
         let found = members(fixture!("zpool/2.2/devices-all-classes.out"));
-        let of = |pool: &str| found.iter().filter(|(p, _)| p == pool).map(|(_, d)| d.as_str()).collect::<Vec<_>>();
+        let of = |pool: &str| {
+            found
+                .iter()
+                .filter(|(p, _)| p == pool)
+                .map(|(_, d)| d.as_str())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of("rpool"), ["/dev/nvme0n1p3", "/dev/nvme1n1p3"]);
-        assert_eq!(of("tank"), ["/dev/sda1", "/dev/sdx1", "/dev/dm-3", "/dev/sdy", "/dev/sdz1"]);
+        assert_eq!(
+            of("tank"),
+            ["/dev/sda1", "/dev/sdx1", "/dev/dm-3", "/dev/sdy", "/dev/sdz1"]
+        );
         assert_eq!(of("broken"), ["/dev/sdw1"]);
         assert_eq!(found.len(), 8);
     }
@@ -143,14 +163,20 @@ mod tests {
     #[test]
     fn a_device_without_a_pool_is_an_error() {
         let error = read_devices("\t/dev/sda\t1T\n").unwrap_err();
-        assert_eq!(error.to_string(), "zpool: a device without a pool: `\u{fffd}/dev/sda\u{fffd}1T`");
+        assert_eq!(
+            error.to_string(),
+            "zpool: a device without a pool: `\u{fffd}/dev/sda\u{fffd}1T`"
+        );
         assert!(read_devices("tank\t1T\tONLINE\n\n").is_err());
     }
 
     #[test]
     fn health() {
         let found = read_health(fixture!("zpool/2.1.11/health.out")).unwrap();
-        let found: Vec<_> = found.iter().map(|pool| (pool.pool.as_str(), pool.health.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|pool| (pool.pool.as_str(), pool.health.as_str()))
+            .collect();
         assert_eq!(found, [("oldtank", "ONLINE"), ("susp", "ONLINE"), ("tank", "DEGRADED")]);
         assert!(read_health("tank ONLINE\n").is_err());
     }

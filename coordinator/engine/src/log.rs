@@ -82,7 +82,10 @@ impl RolloutState {
     /// # Errors
     /// It may not come now; nothing has changed then.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalRecord> {
-        let illegal = |why: String| IllegalRecord { sequence: entry.sequence, why };
+        let illegal = |why: String| IllegalRecord {
+            sequence: entry.sequence,
+            why,
+        };
         if entry.sequence != self.next_sequence {
             return Err(illegal(format!("record {} is due", self.next_sequence)));
         }
@@ -101,7 +104,11 @@ impl RolloutState {
             return Err("the rollout is finished".to_owned());
         }
         if let Record::Created { .. } = record {
-            return if self.created.is_none() { Ok(()) } else { Err("the rollout was created before".to_owned()) };
+            return if self.created.is_none() {
+                Ok(())
+            } else {
+                Err("the rollout was created before".to_owned())
+            };
         }
         if self.created.is_none() {
             return Err("the rollout was not created yet".to_owned());
@@ -116,7 +123,10 @@ impl RolloutState {
             | Record::Ended { step, .. }
             | Record::Verified { step, .. }
             | Record::Stopped { step, .. } => {
-                let log = self.steps.get(step).ok_or_else(|| format!("the plan has no step {step}"))?;
+                let log = self
+                    .steps
+                    .get(step)
+                    .ok_or_else(|| format!("the plan has no step {step}"))?;
                 match (&log.state, record) {
                     // Sent for the first time, or again: after a failure, or because the agent turned out not to have it.
                     (StepState::Waiting | StepState::Intended, Record::Intended { .. }) => self.may_intend(log, record),
@@ -134,7 +144,15 @@ impl RolloutState {
     }
 
     fn may_intend(&self, log: &StepLog, record: &Record) -> Result<(), String> {
-        let Record::Intended { step, operation, attempt, generation } = record else { return Err("it is no intent".to_owned()) };
+        let Record::Intended {
+            step,
+            operation,
+            attempt,
+            generation,
+        } = record
+        else {
+            return Err("it is no intent".to_owned());
+        };
         self.needs_are_met(step)?;
         if self.cancelled_by.is_some() {
             return Err("the rollout was cancelled".to_owned());
@@ -150,14 +168,22 @@ impl RolloutState {
             return Err(format!("generation {} has driven it", self.generation));
         }
         let node = self.step(step).map(|s| &s.node);
-        let busy = self.active().find(|other| *other != step && self.step(other).map(|s| &s.node) == node);
-        busy.map_or(Ok(()), |other| Err(format!("step {other} is under way on the same node")))
+        let busy = self
+            .active()
+            .find(|other| *other != step && self.step(other).map(|s| &s.node) == node);
+        busy.map_or(Ok(()), |other| {
+            Err(format!("step {other} is under way on the same node"))
+        })
     }
 
     fn needs_are_met(&self, step: &StepId) -> Result<(), String> {
         let needs = self.step(step).map(|s| s.needs.as_slice()).unwrap_or_default();
-        let unmet = needs.iter().find(|need| self.steps.get(need).is_none_or(|log| log.state != StepState::Verified));
-        unmet.map_or(Ok(()), |need| Err(format!("step {step} needs {need}, which is not verified")))
+        let unmet = needs
+            .iter()
+            .find(|need| self.steps.get(need).is_none_or(|log| log.state != StepState::Verified));
+        unmet.map_or(Ok(()), |need| {
+            Err(format!("step {step} needs {need}, which is not verified"))
+        })
     }
 
     fn may_finish(&self, result: RolloutResult) -> Result<(), String> {
@@ -173,13 +199,21 @@ impl RolloutState {
         if due == RolloutResult::Cancelled && self.cancelled_by.is_none() {
             return Err("nobody cancelled it, and its steps wait for each other".to_owned());
         }
-        if result == due { Ok(()) } else { Err(format!("it ended {due:?}, not {result:?}")) }
+        if result == due {
+            Ok(())
+        } else {
+            Err(format!("it ended {due:?}, not {result:?}"))
+        }
     }
 
     /// How the rollout ends if it ends now.
     #[must_use]
     pub fn due_result(&self) -> RolloutResult {
-        if self.steps.values().any(|s| matches!(s.state, StepState::Stopped { .. })) {
+        if self
+            .steps
+            .values()
+            .any(|s| matches!(s.state, StepState::Stopped { .. }))
+        {
             RolloutResult::Failed
         } else if self.steps.values().all(|s| s.state == StepState::Verified) {
             RolloutResult::Done
@@ -191,18 +225,35 @@ impl RolloutState {
     fn take(&mut self, entry: &Entry) {
         match &entry.record {
             Record::Created { plan, by } => {
-                let waiting = || StepLog { state: StepState::Waiting, attempt: None, failures: 0 };
+                let waiting = || StepLog {
+                    state: StepState::Waiting,
+                    attempt: None,
+                    failures: 0,
+                };
                 self.steps = plan.steps.iter().map(|s| (s.id.clone(), waiting())).collect();
-                self.created = Some(Created { plan: Arc::new((**plan).clone()), by: by.clone(), at: entry.at });
+                self.created = Some(Created {
+                    plan: Arc::new((**plan).clone()),
+                    by: by.clone(),
+                    at: entry.at,
+                });
             }
             Record::CancelRequested { by } => self.cancelled_by = Some(by.clone()),
             Record::Finished { result } => self.finished = Some((*result, entry.at)),
-            Record::Intended { step, operation, attempt, generation } => {
+            Record::Intended {
+                step,
+                operation,
+                attempt,
+                generation,
+            } => {
                 self.operations.insert(operation.clone());
                 self.generation = *generation;
                 self.change(step, |log| {
                     log.state = StepState::Intended;
-                    log.attempt = Some(Attempt { number: *attempt, operation: operation.clone(), outcome: None });
+                    log.attempt = Some(Attempt {
+                        number: *attempt,
+                        operation: operation.clone(),
+                        outcome: None,
+                    });
                 });
             }
             Record::Accepted { step } => self.change(step, |log| log.state = StepState::Running),
@@ -214,7 +265,9 @@ impl RolloutState {
                 }
             }),
             Record::Verified { step, .. } => self.change(step, |log| log.state = StepState::Verified),
-            Record::Stopped { step, state, .. } => self.change(step, |log| log.state = StepState::Stopped { kind: *state }),
+            Record::Stopped { step, state, .. } => {
+                self.change(step, |log| log.state = StepState::Stopped { kind: *state })
+            }
         }
     }
 
@@ -261,12 +314,19 @@ impl RolloutState {
     /// Steps that were begun and not brought to an end.
     pub fn active(&self) -> impl Iterator<Item = &StepId> {
         let under_way = |s: &StepState| matches!(s, StepState::Intended | StepState::Running | StepState::Ended);
-        self.steps.iter().filter(move |(_, log)| under_way(&log.state)).map(|(id, _)| id)
+        self.steps
+            .iter()
+            .filter(move |(_, log)| under_way(&log.state))
+            .map(|(id, _)| id)
     }
 
     /// Steps that were not begun, and all of whose needs are verified.
     pub fn runnable(&self) -> impl Iterator<Item = &StepId> {
-        let steps = self.created.as_ref().map(|c| c.plan.steps.as_slice()).unwrap_or_default();
+        let steps = self
+            .created
+            .as_ref()
+            .map(|c| c.plan.steps.as_slice())
+            .unwrap_or_default();
         let state = |id: &StepId| self.steps.get(id).map(|log| &log.state);
         steps
             .iter()
@@ -280,7 +340,10 @@ impl StepLog {
     /// May another attempt follow the one that ended? Not after one that was done, or that left traces.
     fn may_be_tried_again(&self) -> bool {
         let outcome = self.attempt.as_ref().and_then(|a| a.outcome.as_ref());
-        matches!(outcome, Some(Outcome::Failed { unchanged: true, .. } | Outcome::Unknown { .. }))
+        matches!(
+            outcome,
+            Some(Outcome::Failed { unchanged: true, .. } | Outcome::Unknown { .. })
+        )
     }
 }
 

@@ -11,7 +11,11 @@ use quorate_model::plan::{Plan, Step};
 pub fn operation_id(rollout: &RolloutId, plan: &Plan, step: &Step, attempt: u32) -> Result<OperationId, InvalidName> {
     /// Longest operation id.
     const LONGEST: usize = 128;
-    let number = plan.steps.iter().position(|s| s.id == step.id).map_or(0, |index| index + 1);
+    let number = plan
+        .steps
+        .iter()
+        .position(|s| s.id == step.id)
+        .map_or(0, |index| index + 1);
     let head = format!("{}.{number}-", plain(rollout.as_str()));
     let tail = format!(".{attempt}");
     let room = LONGEST.saturating_sub(head.len() + tail.len());

@@ -34,7 +34,11 @@ pub enum JournalError {
 /// Where records go. Returns only when they are durable.
 pub trait Journal: Send + Sync + 'static {
     /// Appends a record to a rollout, durably.
-    fn append(&self, rollout: &RolloutId, record: Record) -> impl Future<Output = Result<Recorded, JournalError>> + Send;
+    fn append(
+        &self,
+        rollout: &RolloutId,
+        record: Record,
+    ) -> impl Future<Output = Result<Recorded, JournalError>> + Send;
     /// All entries of a rollout, in order; an unknown rollout has none.
     fn load(&self, rollout: &RolloutId) -> impl Future<Output = Result<Vec<Entry>, JournalError>> + Send;
     /// All rollouts, oldest first.
@@ -61,7 +65,8 @@ pub enum AgentError {
 /// Events of one operation. The channel ends after `Ended`; if it ends before, the connection broke.
 pub type Events = mpsc::Receiver<OperationEvent>;
 
-/// The agents of one cluster.
+/// The agents of one cluster. Every call has a deadline of its own: it ends in an error or in something unknown, never in silence.
+/// A stream of events ends when its connection is dead, which its keep-alive must find out.
 pub trait Agents: Send + Sync + 'static {
     /// Looks freshly at the cluster facet (and what conditions need) of these nodes. What can't be seen is unknown in the view.
     fn view(&self, nodes: &BTreeSet<NodeName>) -> impl Future<Output = View> + Send;
@@ -73,7 +78,12 @@ pub trait Agents: Send + Sync + 'static {
         operation: &Operation,
     ) -> impl Future<Output = Result<Events, AgentError>> + Send;
     /// The events of a known operation from a number on.
-    fn attach(&self, node: &NodeName, operation: &OperationId, from: u64) -> impl Future<Output = Result<Events, AgentError>> + Send;
+    fn attach(
+        &self,
+        node: &NodeName,
+        operation: &OperationId,
+        from: u64,
+    ) -> impl Future<Output = Result<Events, AgentError>> + Send;
     /// What the agent's ledger says of an operation; `Ok(None)`: the agent has never seen it.
     fn ledger(
         &self,

@@ -30,7 +30,12 @@ pub enum Sight {
     /// What must be before the step is there: nothing of it has happened.
     Clean,
     /// Neither.
-    Mixed(String),
+    Mixed {
+        /// Why the gate does not hold.
+        gate: String,
+        /// Why what is wanted is not there.
+        wanted: String,
+    },
     /// It can't be told.
     Unseen(String),
 }
@@ -38,11 +43,11 @@ pub enum Sight {
 /// Judges a step's gate and outcome on a view.
 #[must_use]
 pub fn look(step: &Step, view: &View) -> Sight {
-    match step.done_when.judge(view) {
+    let wanted = match step.done_when.judge(view) {
         Verdict::Holds(evidence) => return Sight::Reached(evidence),
         Verdict::Unknown(why) => return Sight::Unseen(why),
-        Verdict::NotYet(_) => {}
-    }
+        Verdict::NotYet(why) => why,
+    };
     let mut mixed = None;
     for condition in &step.gate {
         match condition.judge(view) {
@@ -53,7 +58,7 @@ pub fn look(step: &Step, view: &View) -> Sight {
             }
         }
     }
-    mixed.map_or(Sight::Clean, Sight::Mixed)
+    mixed.map_or(Sight::Clean, |gate| Sight::Mixed { gate, wanted })
 }
 
 /// May a step whose attempt ended so be tried once more, if its gate holds again?

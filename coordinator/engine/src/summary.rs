@@ -22,7 +22,14 @@ pub fn summary(id: &RolloutId, entries: &[Entry]) -> Result<Option<Summary>, Ill
             .plan
             .steps
             .iter()
-            .map(|step| (step.id.clone(), state.log_of(&step.id).map_or(StepState::Waiting, |log| log.state.clone())))
+            .map(|step| {
+                (
+                    step.id.clone(),
+                    state
+                        .log_of(&step.id)
+                        .map_or(StepState::Waiting, |log| log.state.clone()),
+                )
+            })
             .collect(),
     }))
 }

@@ -21,7 +21,6 @@ use quorate_proto::Sighting;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::health::Health;
 pub(crate) use self::peer::Peer;
 use self::peer::Dialling;
 use self::registry::{Registry, State};

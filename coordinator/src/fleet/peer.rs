@@ -11,7 +11,7 @@ use quorate_model::observation::FacetName;
 use quorate_model::{NodeRef, Observation, Timestamp};
 use quorate_proto::v1;
 use quorate_proto::v1::agent_client::AgentClient;
-use quorate_proto::{field, limits};
+use quorate_proto::{Wire, field, limits};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -70,7 +70,7 @@ impl Peer {
 
     /// Looks now. What comes back is also kept.
     pub(super) async fn observe(&self, facets: &[FacetName]) -> Result<Observation, CallError> {
-        let request = v1::ObserveRequest { facets: facets.iter().map(|facet| wire_facet(*facet).into()).collect() };
+        let request = v1::ObserveRequest { facets: facets.iter().map(|facet| facet.into_wire()).collect() };
         let sent = trust::now(&self.clock);
         let deadline = self.pace.deadline(limits::OBSERVE_TIMEOUT);
         let reply = within(deadline, &self.name, self.client().observe(request)).await?;
@@ -131,15 +131,5 @@ impl Dialling {
             .keep_alive_while_idle(true)
             .http2_max_header_list_size(limits::MAX_HEADERS)
             .connect_with_connector_lazy(connector)
-    }
-}
-
-pub(super) fn wire_facet(facet: FacetName) -> v1::FacetName {
-    match facet {
-        FacetName::System => v1::FacetName::System,
-        FacetName::Disks => v1::FacetName::Disks,
-        FacetName::Network => v1::FacetName::Network,
-        FacetName::Cluster => v1::FacetName::Cluster,
-        FacetName::Guests => v1::FacetName::Guests,
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn keep_renewed(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>) {
     }
 }
 
-pub(super) async fn renew(fleet: &Fleet, peer: &Peer, issuing: &IssuingCa) -> Result<(), String> {
+pub(crate) async fn renew(fleet: &Fleet, peer: &Peer, issuing: &IssuingCa) -> Result<(), String> {
     let request = v1::RenewalRequestRequest {};
     let reply = within(peer.quick(), &peer.name, peer.client().renewal_request(request))
         .await

@@ -15,6 +15,7 @@ use quorate_model::plan::Plan;
 use quorate_model::rollout::{Progress, Record, Summary};
 use quorate_model::{ClusterName, Code, Finding, NodeName, RolloutId, Timestamp};
 use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::driver::Seat;
 use crate::fleet::Fleet;
@@ -37,6 +38,8 @@ pub(crate) struct Rollouts {
     dropped: Mutex<BTreeMap<RolloutId, String>>,
     /// One at a time decides whether a cluster is free.
     turn: tokio::sync::Mutex<()>,
+    /// Ends all driving, as a crash would.
+    stop: CancellationToken,
 }
 
 /// A rollout that is under way here.
@@ -48,9 +51,9 @@ struct Driven {
 }
 
 impl Rollouts {
-    pub(crate) fn new(store: Store, fleet: Arc<Fleet>, seat: Arc<Seat>) -> Arc<Self> {
+    pub(crate) fn new(store: Store, fleet: Arc<Fleet>, seat: Arc<Seat>, stop: CancellationToken) -> Arc<Self> {
         let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { store, fleet, seat, driven, dropped, turn })
+        Arc::new(Self { store, fleet, seat, driven, dropped, turn, stop })
     }
 
     /// Begins a rollout: its first record is durable when this returns, and it goes on without whoever asked.
@@ -146,13 +149,14 @@ impl Rollouts {
         let (this, generation) = (Arc::clone(self), self.seat.driver().generation);
         tokio::spawn(async move {
             // A task of its own: should it break, the cluster is not held by a rollout that nobody drives.
-            let engine = {
-                let id = id.clone();
-                tokio::spawn(async move { run_rollout(&ports, &id, generation, progress, cancelled).await })
-            };
-            let ended = engine.await.unwrap_or_else(|error| Err(RunError::Internal(error.to_string())));
-            match ended {
-                Ok(result) => tracing::info!(rollout = %id, ?result, "rollout ended"),
+            let (engine_id, stop) = (id.clone(), this.stop.clone());
+            let engine = tokio::spawn(async move {
+                stop.run_until_cancelled(run_rollout(&ports, &engine_id, generation, progress, cancelled)).await
+            });
+            let ended = engine.await.unwrap_or_else(|error| Some(Err(RunError::Internal(error.to_string()))));
+            match ended.transpose() {
+                Ok(None) => return,
+                Ok(Some(result)) => tracing::info!(rollout = %id, ?result, "rollout ended"),
                 Err(error) => {
                     tracing::error!(rollout = %id, error = sentence(&error), "rollout is no longer driven");
                     this.dropped().insert(id, sentence(&error));

@@ -1,11 +1,14 @@
 //! How one journal record looks in bytes: everything that is needed to tell that it is whole, in its place, and follows
 //! the one before it.
 //!
-//! `version ‖ position ‖ sequence ‖ digest of the previous frame ‖ rollout ‖ entry as JSON ‖ digest of all that`; numbers
-//! big-endian, texts after their length. The closing digest is both checksum and link of the chain.
+//! `version ‖ position ‖ sequence ‖ digest of the previous frame ‖ rollout ‖ entry ‖ digest of all that`; numbers
+//! big-endian, rollout and entry after their length. The entry has its form of the wire: there is one conversion, and
+//! its rules for older and newer versions hold here too. The closing digest is both checksum and link of the chain.
 
+use prost::Message;
 use quorate_model::RolloutId;
 use quorate_model::rollout::Entry;
+use quorate_proto::v1;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a frame's body.
@@ -32,16 +35,16 @@ pub(super) struct Frame {
 impl Frame {
     /// Bytes and digest.
     pub(super) fn encode(&self) -> Result<(Vec<u8>, Link), String> {
-        let payload = serde_json::to_vec(&self.entry).map_err(|error| error.to_string())?;
+        let payload = v1::JournalEntry::from(self.entry.clone()).encode_to_vec();
         let rollout = self.rollout.as_str().as_bytes();
         let mut bytes = vec![VERSION];
         bytes.extend(self.position.to_be_bytes());
         bytes.extend(self.entry.sequence.to_be_bytes());
         bytes.extend(self.previous);
-        for text in [rollout, &payload] {
-            let length = u32::try_from(text.len()).map_err(|_| "the record is too large".to_owned())?;
+        for part in [rollout, &payload] {
+            let length = u32::try_from(part.len()).map_err(|_| "the record is too large".to_owned())?;
             bytes.extend(length.to_be_bytes());
-            bytes.extend(text);
+            bytes.extend(part);
         }
         let link = digest(&bytes);
         bytes.extend(link);
@@ -62,9 +65,10 @@ impl Frame {
         let position = u64::from_be_bytes(rest.take()?);
         let sequence = u64::from_be_bytes(rest.take()?);
         let previous = rest.take()?;
-        let rollout = std::str::from_utf8(rest.text()?).map_err(|error| error.to_string())?;
+        let rollout = std::str::from_utf8(rest.part()?).map_err(|error| error.to_string())?;
         let rollout = RolloutId::new(rollout).map_err(|error| error.to_string())?;
-        let entry: Entry = serde_json::from_slice(rest.text()?).map_err(|error| error.to_string())?;
+        let entry = v1::JournalEntry::decode(rest.part()?).map_err(|error| error.to_string())?;
+        let entry = Entry::try_from(entry).map_err(|error| error.to_string())?;
         if !rest.0.is_empty() {
             return Err("something follows it".to_owned());
         }
@@ -88,11 +92,11 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    fn text(&mut self) -> Result<&'a [u8], String> {
+    fn part(&mut self) -> Result<&'a [u8], String> {
         let length = usize::try_from(u32::from_be_bytes(self.take()?)).map_err(|error| error.to_string())?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or("it is cut short")?;
+        let (part, rest) = self.0.split_at_checked(length).ok_or("it is cut short")?;
         self.0 = rest;
-        Ok(text)
+        Ok(part)
     }
 }
 
@@ -116,6 +120,17 @@ mod tests {
     fn a_frame_reads_back_as_it_was_written() {
         let (bytes, link) = frame().encode().unwrap();
         assert_eq!(Frame::decode(&bytes).unwrap(), (frame(), link));
+    }
+
+    #[test]
+    fn a_whole_plan_reads_back() {
+        let file = quorate_planner::testkit::file(3, &["10.10.10.0/24"]);
+        let plan = quorate_planner::plan(&file, &quorate_planner::testkit::Servers::bare(3).view);
+        assert_eq!(plan.steps.len(), 3);
+        let record = Record::Created { plan: Box::new(plan), by: "root".to_owned() };
+        let created = Frame { entry: Entry { sequence: 0, at: Timestamp(1), record }, ..frame() };
+        let (bytes, _) = created.encode().unwrap();
+        assert_eq!(Frame::decode(&bytes).unwrap().0, created);
     }
 
     #[test]

@@ -24,7 +24,9 @@ pub(crate) async fn measure() -> Vec<Figure> {
         ready.push(until_it_listens(&fleet, node, begun).await);
     }
     fleet.connected(&fleet.lab.names()).await;
-    let Some(pid) = fleet.lab.agent_pid(node) else { return vec![] };
+    let Some(pid) = fleet.lab.agent_pid(node) else {
+        return vec![];
+    };
     // The first looks at everything are not what idling costs.
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before = cpu_ticks(pid);
@@ -32,9 +34,24 @@ pub(crate) async fn measure() -> Vec<Figure> {
     tokio::time::sleep(WATCHED).await;
     let used = (cpu_ticks(pid) - before) / 100.0 / begun.elapsed().as_secs_f64() * 100.0;
     vec![
-        Figure { name: "agent, idle, health at 1 Hz: resident memory", measured: resident_mib(pid), promised: 16.0, unit: "MiB" },
-        Figure { name: "agent, idle, health at 1 Hz: CPU, its tools included", measured: used, promised: 0.3, unit: "% core" },
-        Figure { name: "agent: ready after start, worst of 5", measured: worst(&ready), promised: 300.0, unit: "ms" },
+        Figure {
+            name: "agent, idle, health at 1 Hz: resident memory",
+            measured: resident_mib(pid),
+            promised: 16.0,
+            unit: "MiB",
+        },
+        Figure {
+            name: "agent, idle, health at 1 Hz: CPU, its tools included",
+            measured: used,
+            promised: 0.3,
+            unit: "% core",
+        },
+        Figure {
+            name: "agent: ready after start, worst of 5",
+            measured: worst(&ready),
+            promised: 300.0,
+            unit: "ms",
+        },
     ]
 }
 
@@ -45,7 +62,10 @@ fn worst(all: &[f64]) -> f64 {
 /// Milliseconds until the agent's own port takes a connection.
 async fn until_it_listens(fleet: &Fleet, node: &str, begun: Instant) -> f64 {
     let config = std::fs::read_to_string(fleet.lab.layout().agent_config(node)).unwrap_or_default();
-    let listen = config.lines().find_map(|l| l.strip_prefix("listen = ")).map(|l| l.trim_matches('"').to_owned());
+    let listen = config
+        .lines()
+        .find_map(|l| l.strip_prefix("listen = "))
+        .map(|l| l.trim_matches('"').to_owned());
     while let Some(address) = &listen {
         if tokio::net::TcpStream::connect(address).await.is_ok() || begun.elapsed() > Duration::from_secs(10) {
             break;

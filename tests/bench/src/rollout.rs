@@ -30,13 +30,17 @@ fn busy_seconds(fleet: &Fleet) -> f64 {
     let log = fleet.world();
     let mut total = 0;
     let changing = |e: &&quorate_lab::Entry| {
-        e.what == What::ToolCalled && e.argv.first().is_some_and(|t| t == "pvecm") && e.argv.iter().any(|a| a == "create" || a == "add")
+        e.what == What::ToolCalled
+            && e.argv.first().is_some_and(|t| t == "pvecm")
+            && e.argv.iter().any(|a| a == "create" || a == "add")
     };
     let starts: Vec<u64> = log.iter().filter(changing).map(|e| e.ms).collect();
     for (index, start) in starts.iter().enumerate() {
         let next = starts.get(index + 1).copied().unwrap_or(u64::MAX);
         let settled = |e: &&quorate_lab::Entry| {
-            e.ms > *start && e.ms < next && matches!(e.what, What::ToolEnded | What::PmxcfsWritable | What::JoinCompleted)
+            e.ms > *start
+                && e.ms < next
+                && matches!(e.what, What::ToolEnded | What::PmxcfsWritable | What::JoinCompleted)
                 && (e.what != What::ToolEnded || e.argv.first().is_some_and(|t| t == "pvecm"))
         };
         let end = log.iter().filter(settled).map(|e| e.ms).max().unwrap_or(*start);

@@ -16,9 +16,24 @@ pub(crate) async fn measure() -> Vec<Figure> {
         taken.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
     taken.sort_by(f64::total_cmp);
-    let at = |share: usize| taken.get((taken.len() * share / 100).min(taken.len() - 1)).copied().unwrap_or(0.0);
+    let at = |share: usize| {
+        taken
+            .get((taken.len() * share / 100).min(taken.len() - 1))
+            .copied()
+            .unwrap_or(0.0)
+    };
     vec![
-        Figure { name: "quorate status of 3 live nodes, median of 20", measured: at(50), promised: 50.0, unit: "ms" },
-        Figure { name: "quorate status of 3 live nodes, worst of 20", measured: at(100), promised: 50.0, unit: "ms" },
+        Figure {
+            name: "quorate status of 3 live nodes, median of 20",
+            measured: at(50),
+            promised: 50.0,
+            unit: "ms",
+        },
+        Figure {
+            name: "quorate status of 3 live nodes, worst of 20",
+            measured: at(100),
+            promised: 50.0,
+            unit: "ms",
+        },
     ]
 }

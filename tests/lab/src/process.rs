@@ -339,10 +339,11 @@ fn is_ours(process: &Path) -> bool {
     OURS.contains(&name.trim_end_matches(" (deleted)"))
 }
 
+/// In its arguments or in its environment: the coordinator finds its configuration by a variable.
 fn names(process: &Path, dir: &Path) -> bool {
     let dir = dir.as_os_str().as_bytes();
-    let Ok(line) = fs::read(process.join("cmdline")) else {
-        return false;
-    };
-    line.windows(dir.len()).any(|window| window == dir)
+    ["cmdline", "environ"].iter().any(|file| {
+        let bytes = fs::read(process.join(file)).unwrap_or_default();
+        bytes.windows(dir.len()).any(|window| window == dir)
+    })
 }

@@ -3,7 +3,11 @@
 //! Everything goes through the programs as an administrator would use them, and is judged by what they print, how they
 //! end, and by the lab's own log of what really happened.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that can't be set up has failed"
+)]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,12 +30,25 @@ pub struct Fleet {
 impl Fleet {
     /// Starts the lab, makes a fleet, starts the coordinator; no node is enrolled.
     pub async fn bare(builder: Builder) -> Self {
-        let fleet = Self { lab: builder.start().await.expect("the lab starts"), cluster: "hk1" };
+        let fleet = Self {
+            lab: builder.start().await.expect("the lab starts"),
+            cluster: "hk1",
+        };
         let passphrase = fleet.passphrase_file();
         std::fs::write(&passphrase, "a passphrase for tests\n").expect("the passphrase file can be written");
         let advertise = fleet.lab.coordinator_address().to_string();
         let passphrase = passphrase.to_string_lossy().into_owned();
-        fleet.ok(&["init", "--fleet", "test", "--advertise", &advertise, "--passphrase-file", &passphrase]).await;
+        fleet
+            .ok(&[
+                "init",
+                "--fleet",
+                "test",
+                "--advertise",
+                &advertise,
+                "--passphrase-file",
+                &passphrase,
+            ])
+            .await;
         fleet.start_coordinator(&[]).await;
         fleet
     }
@@ -56,7 +73,10 @@ impl Fleet {
     /// Starts the coordinator and waits until it answers.
     pub async fn start_coordinator(&self, args: &[&str]) {
         self.lab.start_coordinator(args).expect("the coordinator starts");
-        self.until("the coordinator answers", async || self.run(&["node", "list"]).await.code() == Some(0)).await;
+        self.until("the coordinator answers", async || {
+            self.run(&["node", "list"]).await.code() == Some(0)
+        })
+        .await;
     }
 
     /// Runs `quorate`.
@@ -82,7 +102,8 @@ impl Fleet {
     pub async fn json(&self, args: &[&str]) -> Value {
         let args: Vec<&str> = args.iter().copied().chain(["-o", "json"]).collect();
         let output = self.run(&args).await;
-        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("quorate {args:?} printed no JSON ({e})\n{}", told(&output)))
+        serde_json::from_str(&output.stdout)
+            .unwrap_or_else(|e| panic!("quorate {args:?} printed no JSON ({e})\n{}", told(&output)))
     }
 
     /// Invites a node and gives back the token.
@@ -96,7 +117,10 @@ impl Fleet {
     /// Gives a token to a node's `quorate-agent enroll`.
     pub async fn claim(&self, node: &str, token: &str) -> Output {
         let host = self.lab.enrolment(node).expect("the node exists").to_string();
-        self.lab.agent_cli(node, &["enroll", &host], Some(format!("{token}\n").as_bytes())).await.expect("the agent can be run")
+        self.lab
+            .agent_cli(node, &["enroll", &host], Some(format!("{token}\n").as_bytes()))
+            .await
+            .expect("the agent can be run")
     }
 
     /// Invites and enrols a node.
@@ -117,7 +141,9 @@ impl Fleet {
                 .filter(|n| n["connection"] == "connected")
                 .filter_map(|n| n["node"].as_str())
                 .collect();
-            nodes.iter().all(|n| connected.contains(&format!("{}/{n}", self.cluster).as_str()))
+            nodes
+                .iter()
+                .all(|n| connected.contains(&format!("{}/{n}", self.cluster).as_str()))
         })
         .await;
     }
@@ -169,7 +195,11 @@ impl Fleet {
     pub fn calls(&self, tool: &str, word: &str) -> Vec<Entry> {
         self.world()
             .into_iter()
-            .filter(|e| e.what == What::ToolCalled && e.argv.first().is_some_and(|t| t == tool) && e.argv.iter().any(|a| a == word))
+            .filter(|e| {
+                e.what == What::ToolCalled
+                    && e.argv.first().is_some_and(|t| t == tool)
+                    && e.argv.iter().any(|a| a == word)
+            })
             .collect()
     }
 
@@ -183,8 +213,16 @@ impl Fleet {
             }
         }
         assert_eq!(self.happened(What::ClusterCreated), 1);
-        assert_eq!(self.happened(What::AddnodeCommitted), nodes.len() - 1, "each node is added once");
-        let unknown: Vec<_> = self.world().into_iter().filter(|e| e.what == What::UnknownInvocation).collect();
+        assert_eq!(
+            self.happened(What::AddnodeCommitted),
+            nodes.len() - 1,
+            "each node is added once"
+        );
+        let unknown: Vec<_> = self
+            .world()
+            .into_iter()
+            .filter(|e| e.what == What::UnknownInvocation)
+            .collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }
 }
@@ -201,11 +239,20 @@ pub async fn until(what: &str, patience: Duration, mut condition: impl AsyncFnMu
 /// What a program printed, for a failed assertion.
 #[must_use]
 pub fn told(output: &Output) -> String {
-    format!("ended: {:?}\n--- stdout\n{}\n--- stderr\n{}", output.status, output.stdout, output.stderr)
+    format!(
+        "ended: {:?}\n--- stdout\n{}\n--- stderr\n{}",
+        output.status, output.stdout, output.stderr
+    )
 }
 
 /// The codes of findings in a JSON list, as texts.
 #[must_use]
 pub fn codes(findings: &Value) -> Vec<String> {
-    findings.as_array().into_iter().flatten().filter_map(|f| f["code"].as_str()).map(str::to_owned).collect()
+    findings
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|f| f["code"].as_str())
+        .map(str::to_owned)
+        .collect()
 }

@@ -11,7 +11,7 @@ use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::{Cluster, Disk, Disks, Guest, Network, Observation, System};
 
 use super::{cluster, disks, finished, guests, hostname, network, system};
-use crate::host::{Host, unreadable};
+use crate::host::Host;
 use background::Background;
 
 /// How often a facet is observed though nothing seems to have changed: links may break, SMART and speeds change silently.
@@ -146,8 +146,8 @@ impl HealthCollector {
 
 async fn membership_signs(host: &Host) -> Result<MembershipSigns, Unknown> {
     Ok(MembershipSigns {
-        members: host.read_if_there(cluster::MEMBERS).await.map_err(unreadable)?,
-        mode: host.mode("/etc/pve").await.map_err(unreadable)?,
+        members: cluster::published(host, cluster::MEMBERS).await?,
+        mode: host.mode("/etc/pve").await.ok().flatten(),
     })
 }
 

@@ -1,1 +1,129 @@
+use std::time::Duration;
 
+use quorate_clock::{Clock, Hands};
+use quorate_exec::Tools;
+use quorate_exec::scripted::Call;
+use quorate_model::facet::UnknownKind;
+
+use super::super::testing::{Fake, fixture, member};
+use super::*;
+
+/// A host on which no tool but corosync's is installed: what else a tick sets off ends at once, unknown.
+fn watched(fake: &Fake, rounds: usize) -> (HealthCollector, Hands) {
+    let bin = fake.place("/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    let mut calls = Vec::new();
+    for tool in ["corosync-quorumtool", "corosync-cfgtool"] {
+        let place = bin.join(tool);
+        std::fs::write(&place, "").unwrap();
+        std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = |tool: &str| bin.join(tool).to_str().unwrap().to_owned();
+    for _ in 0..rounds {
+        let (quorumtool, cfgtool) = (path("corosync-quorumtool"), path("corosync-cfgtool"));
+        calls.push(
+            Call::of([quorumtool.as_str(), "-siH"]).prints(fixture!("corosync-quorumtool/3.1.7/three-nodes.out")),
+        );
+        calls.push(Call::of([cfgtool.as_str(), "-n"]).prints(fixture!("corosync-cfgtool/3.1.7/three-nodes.out")));
+    }
+    let (clock, hands) = Clock::manual(1_000_000_000);
+    let host = fake.host_with(Tools::only_in(bin).unwrap(), calls, clock);
+    (HealthCollector::new(Arc::new(host)), hands)
+}
+
+fn quorate(observation: &Observation) -> Option<bool> {
+    observation
+        .cluster
+        .get()
+        .ok()
+        .and_then(|cluster| cluster.member().map(|member| member.quorate))
+}
+
+fn is_silent<T>(facet: &Facet<T>) -> bool {
+    matches!(facet, Facet::Unknown(unknown) if unknown.kind == UnknownKind::NotAsked)
+}
+
+#[tokio::test]
+async fn the_membership_is_told_when_it_changes_and_now_and_then() {
+    let fake = Fake::new();
+    member(&fake);
+    let (mut health, hands) = watched(&fake, 3);
+    assert_eq!(quorate(&health.tick().await), Some(true));
+    hands.advance(Duration::from_secs(1));
+    assert!(is_silent(&health.tick().await.cluster), "nothing has changed");
+    fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-not-quorate.json"));
+    hands.advance(Duration::from_secs(1));
+    assert_eq!(quorate(&health.tick().await), Some(false));
+    hands.advance(Duration::from_secs(61));
+    assert_eq!(quorate(&health.tick().await), Some(false));
+}
+
+#[tokio::test]
+async fn losing_pmxcfs_is_told_at_once() {
+    let fake = Fake::new();
+    member(&fake);
+    let (mut health, hands) = watched(&fake, 1);
+    assert_eq!(quorate(&health.tick().await), Some(true));
+    std::fs::remove_dir_all(fake.place("/etc/pve")).unwrap();
+    hands.advance(Duration::from_secs(1));
+    let lost = health.tick().await.cluster;
+    assert!(lost.get().unwrap_err().reason.starts_with("/etc/pve is not mounted"));
+}
+
+#[tokio::test]
+async fn load_and_memory_are_new_at_every_tick() {
+    let fake = Fake::new();
+    for (path, text) in [
+        ("/etc/os-release", fixture!("os-release/debian-12.out")),
+        ("/proc/sys/kernel/osrelease", "6.8.12-4-pve\n"),
+        ("/proc/sys/kernel/random/boot_id", "0b1e\n"),
+        ("/proc/uptime", "100.5 1\n"),
+        ("/proc/loadavg", "0.10 0.20 0.30 1/2 3\n"),
+        ("/proc/meminfo", fixture!("proc/6.18/meminfo.out")),
+        ("/proc/cpuinfo", fixture!("proc/6.18/cpuinfo.out")),
+    ] {
+        fake.put(path, text);
+    }
+    let (mut health, hands) = watched(&fake, 0);
+    let load = |observation: &Observation| observation.system.get().unwrap().cpu.load[0];
+    assert!((load(&health.tick().await) - 0.1).abs() < 1e-9);
+    fake.put("/proc/loadavg", "7.50 0.20 0.30 1/2 3\n");
+    hands.advance(Duration::from_secs(1));
+    assert!((load(&health.tick().await) - 7.5).abs() < 1e-9);
+    fake.put("/proc/loadavg", "high\n");
+    hands.advance(Duration::from_secs(1));
+    let unknown = health.tick().await.system;
+    assert_eq!(
+        unknown.get().unwrap_err().reason,
+        "/proc/loadavg: expected three numbers: `high`"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_list_of_partitions_has_the_disks_observed_again() {
+    let fake = Fake::new();
+    fake.put("/proc/partitions", "8 0 100 sda\n");
+    let (mut health, hands) = watched(&fake, 0);
+    let mut told = 0;
+    // The work is done beside the ticks: it takes some of them until its result is there.
+    let mut until_told = async |health: &mut HealthCollector| {
+        for _ in 0..1000 {
+            if !is_silent(&health.tick().await.disks) {
+                told += 1;
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("the disks were never told");
+    };
+    until_told(&mut health).await;
+    for _ in 0..10 {
+        assert!(is_silent(&health.tick().await.disks), "nothing has changed");
+        tokio::task::yield_now().await;
+    }
+    fake.put("/proc/partitions", "8 0 100 sda\n8 16 100 sdb\n");
+    until_told(&mut health).await;
+    hands.advance(Duration::from_secs(61));
+    until_told(&mut health).await;
+    assert_eq!(told, 3);
+}

@@ -67,7 +67,12 @@ pub fn read(text: &str) -> Result<Members, ParseError> {
     let mut nodes: Vec<MemberNode> = file
         .nodelist
         .into_iter()
-        .map(|(name, node)| MemberNode { name, id: node.id, online: node.online, address: node.ip })
+        .map(|(name, node)| MemberNode {
+            name,
+            id: node.id,
+            online: node.online,
+            address: node.ip,
+        })
         .collect();
     nodes.sort_by_key(|node| node.id);
     if let Some(cluster) = &file.cluster
@@ -76,7 +81,12 @@ pub fn read(text: &str) -> Result<Members, ParseError> {
         let reason = format!("says {} nodes and lists {}", cluster.nodes, nodes.len());
         return Err(ParseError::missing(NAME, reason));
     }
-    Ok(Members { nodename: file.nodename, version: file.version, cluster: file.cluster, nodes })
+    Ok(Members {
+        nodename: file.nodename,
+        version: file.version,
+        cluster: file.cluster,
+        nodes,
+    })
 }
 
 #[cfg(test)]
@@ -86,20 +96,36 @@ mod tests {
     #[test]
     fn standalone() {
         let members = read(fixture!("pmxcfs/pve-8.4/members-standalone.json")).unwrap();
-        assert_eq!((members.nodename.as_str(), members.cluster, members.nodes.len()), ("prox1", None, 0));
+        assert_eq!(
+            (members.nodename.as_str(), members.cluster, members.nodes.len()),
+            ("prox1", None, 0)
+        );
     }
 
     #[test]
     fn three_nodes_with_and_without_quorum() {
         let members = read(fixture!("pmxcfs/pve-8.4/members-three-nodes.json")).unwrap();
         let cluster = members.cluster.unwrap();
-        assert_eq!((cluster.name.as_str(), cluster.version, cluster.nodes, cluster.quorate), ("lab1", 5, 3, true));
-        let nodes: Vec<_> = members.nodes.iter().map(|node| (node.name.as_str(), node.id, node.online)).collect();
+        assert_eq!(
+            (cluster.name.as_str(), cluster.version, cluster.nodes, cluster.quorate),
+            ("lab1", 5, 3, true)
+        );
+        let nodes: Vec<_> = members
+            .nodes
+            .iter()
+            .map(|node| (node.name.as_str(), node.id, node.online))
+            .collect();
         assert_eq!(nodes, [("prox1", 1, true), ("prox2", 2, true), ("prox3", 3, true)]);
         let isolated = read(fixture!("pmxcfs/pve-8.4/members-not-quorate.json")).unwrap();
         assert!(!isolated.cluster.unwrap().quorate);
         assert_eq!(isolated.nodes.iter().filter(|node| node.online).count(), 1);
-        assert_eq!(read(fixture!("pmxcfs/pve-8.4/members-one-node.json")).unwrap().nodes.len(), 1);
+        assert_eq!(
+            read(fixture!("pmxcfs/pve-8.4/members-one-node.json"))
+                .unwrap()
+                .nodes
+                .len(),
+            1
+        );
     }
 
     #[test]
@@ -112,7 +138,10 @@ mod tests {
     #[test]
     fn a_list_that_was_cut_is_an_error() {
         let text = fixture!("pmxcfs/pve-8.4/members-three-nodes.json").replace("\"nodes\": 3", "\"nodes\": 4");
-        assert_eq!(read(&text).unwrap_err().to_string(), "/etc/pve/.members: says 4 nodes and lists 3");
+        assert_eq!(
+            read(&text).unwrap_err().to_string(),
+            "/etc/pve/.members: says 4 nodes and lists 3"
+        );
         assert!(read("").is_err() && read("{").is_err());
     }
 }

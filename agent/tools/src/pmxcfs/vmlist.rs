@@ -34,14 +34,20 @@ pub fn read(text: &str) -> Result<Vec<Guest>, ParseError> {
 }
 
 fn guest((id, entry): (String, Entry)) -> Result<Guest, ParseError> {
-    let vmid = id.parse().map_err(|_| ParseError::at(NAME, &id, "expected a guest's id"))?;
+    let vmid = id
+        .parse()
+        .map_err(|_| ParseError::at(NAME, &id, "expected a guest's id"))?;
     let kind = match entry.kind.as_str() {
         "qemu" => GuestKind::Vm,
         "lxc" => GuestKind::Container,
         // OpenVZ is long gone, but pmxcfs still names the word.
         other => return Err(ParseError::at(NAME, other, format!("guest {id} is of an unknown kind"))),
     };
-    Ok(Guest { vmid, node: entry.node, kind })
+    Ok(Guest {
+        vmid,
+        node: entry.node,
+        kind,
+    })
 }
 
 #[cfg(test)]
@@ -52,10 +58,23 @@ mod tests {
     fn guests_by_id() {
         assert_eq!(read(fixture!("pmxcfs/pve-8.4/vmlist-empty.json")).unwrap(), []);
         let one = read(fixture!("pmxcfs/pve-8.4/vmlist-one-guest.json")).unwrap();
-        assert_eq!(one, [Guest { vmid: 100, node: "prox3".to_owned(), kind: GuestKind::Vm }]);
+        assert_eq!(
+            one,
+            [Guest {
+                vmid: 100,
+                node: "prox3".to_owned(),
+                kind: GuestKind::Vm
+            }]
+        );
         let both = read(fixture!("pmxcfs/pve-8.4/vmlist-both-kinds.json")).unwrap();
-        assert_eq!(both.iter().map(|guest| (guest.vmid, guest.kind)).collect::<Vec<_>>(), [(100, GuestKind::Vm), (101, GuestKind::Container)]);
+        assert_eq!(
+            both.iter().map(|guest| (guest.vmid, guest.kind)).collect::<Vec<_>>(),
+            [(100, GuestKind::Vm), (101, GuestKind::Container)]
+        );
         let odd = fixture!("pmxcfs/pve-8.4/vmlist-one-guest.json").replace("qemu", "jail");
-        assert_eq!(read(&odd).unwrap_err().to_string(), "/etc/pve/.vmlist: guest 100 is of an unknown kind: `jail`");
+        assert_eq!(
+            read(&odd).unwrap_err().to_string(),
+            "/etc/pve/.vmlist: guest 100 is of an unknown kind: `jail`"
+        );
     }
 }

@@ -30,7 +30,10 @@ pub struct CreateReport {
 #[must_use]
 pub fn read_create(stdout: &str, stderr: &str) -> CreateReport {
     let stage = stdout.lines().filter_map(stage_of).max().unwrap_or(CreateStage::Begun);
-    CreateReport { stage, troubles: troubles(stdout, stderr) }
+    CreateReport {
+        stage,
+        troubles: troubles(stdout, stderr),
+    }
 }
 
 fn stage_of(line: &str) -> Option<CreateStage> {
@@ -39,5 +42,8 @@ fn stage_of(line: &str) -> Option<CreateStage> {
         ("Writing corosync config to ", CreateStage::ConfigWritten),
         ("Restart corosync and cluster filesystem", CreateStage::Restarting),
     ];
-    SAYINGS.iter().find(|(beginning, _)| line.starts_with(beginning)).map(|(_, stage)| *stage)
+    SAYINGS
+        .iter()
+        .find(|(beginning, _)| line.starts_with(beginning))
+        .map(|(_, stage)| *stage)
 }

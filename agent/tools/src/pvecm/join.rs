@@ -108,12 +108,23 @@ fn stage_of(line: &str) -> Option<JoinStage> {
     ];
     if let Some(rest) = line.strip_prefix("waiting for quorum...") {
         // The `OK` comes later, on the same line.
-        return Some(if rest.starts_with("OK") { JoinStage::Quorate } else { JoinStage::WaitingForQuorum });
+        return Some(if rest.starts_with("OK") {
+            JoinStage::Quorate
+        } else {
+            JoinStage::WaitingForQuorum
+        });
     }
-    SAYINGS.iter().find(|(beginning, _)| line.starts_with(beginning)).map(|(_, stage)| *stage)
+    SAYINGS
+        .iter()
+        .find(|(beginning, _)| line.starts_with(beginning))
+        .map(|(_, stage)| *stage)
 }
 
 /// `successfully added node 'prox2' to cluster.`
 fn added(line: &str) -> Option<String> {
-    Some(line.strip_prefix("successfully added node '")?.strip_suffix("' to cluster.")?.to_owned())
+    Some(
+        line.strip_prefix("successfully added node '")?
+            .strip_suffix("' to cluster.")?
+            .to_owned(),
+    )
 }

@@ -41,7 +41,11 @@ pub fn add(
     links: &BTreeMap<u8, IpAddr>,
     ticket: &SecretBytes,
 ) -> Result<Invocation, CallError> {
-    let call = tools.call(NAME)?.arg("add").arg(member.to_string()).args(["--fingerprint", fingerprint]);
+    let call = tools
+        .call(NAME)?
+        .arg("add")
+        .arg(member.to_string())
+        .args(["--fingerprint", fingerprint]);
     let line = [ticket.expose(), b"\n"].concat();
     Ok(with_links(call, links).stdin(Stdin::bytes(line)).build()?)
 }

@@ -1,14 +1,20 @@
 use super::*;
 
 fn links(addresses: &[(u8, &str)]) -> BTreeMap<u8, IpAddr> {
-    addresses.iter().map(|(number, address)| (*number, address.parse().unwrap())).collect()
+    addresses
+        .iter()
+        .map(|(number, address)| (*number, address.parse().unwrap()))
+        .collect()
 }
 
 #[test]
 fn a_cluster_is_made_with_its_links_in_order() {
     let cluster = ClusterName::new("hk1").unwrap();
     let call = create(&Tools::imagined(), &cluster, &links(&[(1, "fd00::1"), (0, "10.0.0.1")])).unwrap();
-    assert_eq!(call.to_string(), "/usr/bin/pvecm create hk1 --link0 10.0.0.1 --link1 fd00::1");
+    assert_eq!(
+        call.to_string(),
+        "/usr/bin/pvecm create hk1 --link0 10.0.0.1 --link1 fd00::1"
+    );
     assert_eq!(call.stdin(), &Stdin::Null);
 }
 
@@ -17,7 +23,10 @@ fn the_ticket_goes_by_stdin_and_is_shown_nowhere() {
     let ticket = SecretBytes::new(*b"PVE:root@pam:secret");
     let member = "10.0.0.1".parse().unwrap();
     let call = add(&Tools::imagined(), member, "AB:CD", &links(&[(0, "10.0.0.2")]), &ticket).unwrap();
-    assert_eq!(call.to_string(), "/usr/bin/pvecm add 10.0.0.1 --fingerprint AB:CD --link0 10.0.0.2");
+    assert_eq!(
+        call.to_string(),
+        "/usr/bin/pvecm add 10.0.0.1 --fingerprint AB:CD --link0 10.0.0.2"
+    );
     assert_eq!(call.stdin(), &Stdin::bytes(*b"PVE:root@pam:secret\n"));
     assert!(!format!("{call:?}").contains("secret"));
 }
@@ -67,7 +76,10 @@ fn refused_on_this_node_nothing_is_changed() {
     assert_eq!(join!("add-already-member"), (Begun, already, no));
     assert_eq!(join!(err "add-no-password"), (Begun, vec![Kind::NoPassword], no));
     assert_eq!(join!(err "add-in-etc-pve"), (Begun, vec![Kind::BadArguments], no));
-    assert_eq!(join!(err "add-name-unresolved"), (Begun, vec![Kind::OwnNameUnresolved], no));
+    assert_eq!(
+        join!(err "add-name-unresolved"),
+        (Begun, vec![Kind::OwnNameUnresolved], no)
+    );
     assert_eq!(join!(err "pmxcfs-down"), (Begun, vec![Kind::PmxcfsDown], no));
 }
 
@@ -76,9 +88,15 @@ fn the_member_cannot_be_reached_or_trusted() {
     let no = PeerChange::No;
     assert_eq!(join!("add-wrong-password"), (Connecting, vec![Kind::LoginRefused], no));
     assert_eq!(join!("add-stale-ticket"), (Connecting, vec![Kind::LoginRefused], no));
-    assert_eq!(join!("add-wrong-fingerprint"), (Connecting, vec![Kind::OtherFingerprint], no));
+    assert_eq!(
+        join!("add-wrong-fingerprint"),
+        (Connecting, vec![Kind::OtherFingerprint], no)
+    );
     assert_eq!(join!("add-no-route"), (Connecting, vec![Kind::PeerUnreachable], no));
-    assert_eq!(join!("add-unresolvable-member"), (Connecting, vec![Kind::PeerUnreachable], no));
+    assert_eq!(
+        join!("add-unresolvable-member"),
+        (Connecting, vec![Kind::PeerUnreachable], no)
+    );
 }
 
 #[test]
@@ -95,7 +113,10 @@ fn refused_by_the_member_nothing_is_changed() {
     }
     assert_eq!(join!("add-name-taken"), (Requested, vec![Kind::NameTaken], no));
     assert_eq!(join!("add-stale-lock"), (Requested, vec![Kind::Locked], no));
-    assert_eq!(join!("add-peer-not-quorate"), (Requested, vec![Kind::PeerNotQuorate], no));
+    assert_eq!(
+        join!("add-peer-not-quorate"),
+        (Requested, vec![Kind::PeerNotQuorate], no)
+    );
     let (stage, kinds, change) = join!("add-peer-list");
     assert_eq!((stage, kinds[0], change), (Requested, Kind::InvalidConfig, no));
 }
@@ -103,14 +124,23 @@ fn refused_by_the_member_nothing_is_changed() {
 #[test]
 fn without_an_answer_it_is_not_known_whether_the_cluster_was_changed() {
     let (stage, kinds, change) = join!("add-no-answer");
-    assert_eq!((stage, kinds, change), (Requested, vec![Kind::PeerUnreachable], PeerChange::Unknown));
+    assert_eq!(
+        (stage, kinds, change),
+        (Requested, vec![Kind::PeerUnreachable], PeerChange::Unknown)
+    );
 }
 
 #[test]
 fn past_the_point_of_no_return_the_cluster_is_changed() {
     let yes = PeerChange::Yes;
-    assert_eq!(join!("add-duplicate-nodeid"), (OldConfigSaved, vec![Kind::ServiceFailed], yes));
-    assert_eq!(join!("add-start-failed"), (OldConfigSaved, vec![Kind::ServiceFailed], yes));
+    assert_eq!(
+        join!("add-duplicate-nodeid"),
+        (OldConfigSaved, vec![Kind::ServiceFailed], yes)
+    );
+    assert_eq!(
+        join!("add-start-failed"),
+        (OldConfigSaved, vec![Kind::ServiceFailed], yes)
+    );
     assert_eq!(join!(out "add-waiting"), (WaitingForQuorum, vec![], yes));
     assert_eq!(join!(out "add-peer-warning"), (Accepted, vec![], yes));
     let report = read_join(fixture!(concat!("pvecm/pve-8.4/add-peer-warning.out")), "");
@@ -121,8 +151,17 @@ fn past_the_point_of_no_return_the_cluster_is_changed() {
 fn what_create_says() {
     let done = read_create(fixture!(concat!("pvecm/pve-8.4/create-success.out")), "");
     assert_eq!((done.stage, done.troubles.len()), (CreateStage::Restarting, 0));
-    let kinds = |stderr| read_create("", stderr).troubles.iter().map(|trouble| trouble.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(fixture!(concat!("pvecm/pve-8.4/create-exists.err"))), [Kind::ConfigExists]);
+    let kinds = |stderr| {
+        read_create("", stderr)
+            .troubles
+            .iter()
+            .map(|trouble| trouble.kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        kinds(fixture!(concat!("pvecm/pve-8.4/create-exists.err"))),
+        [Kind::ConfigExists]
+    );
     for refused in [
         fixture!(concat!("pvecm/pve-8.4/create-bad-name.err")),
         fixture!(concat!("pvecm/pve-8.4/create-long-name.err")),
@@ -140,12 +179,18 @@ fn findings_name_the_node_and_who_refused() {
         fixture!(concat!("pvecm/pve-8.4/add-name-taken.err")),
     );
     let finding = report.troubles[0].finding("prox5");
-    assert_eq!(finding.to_string(), "[QRT-NODE-HAS-LEFTOVERS] prox5: the member refused: can't add existing node 'prox2'");
+    assert_eq!(
+        finding.to_string(),
+        "[QRT-NODE-HAS-LEFTOVERS] prox5: the member refused: can't add existing node 'prox2'"
+    );
     assert!(!finding.next.is_empty());
 }
 
 #[test]
 fn what_nobody_has_seen_before_is_kept_word_by_word() {
     let report = read_join("", "the moon is too bright\n");
-    assert_eq!((report.troubles[0].kind, report.troubles[0].text.as_str()), (Kind::Other, "the moon is too bright"));
+    assert_eq!(
+        (report.troubles[0].kind, report.troubles[0].text.as_str()),
+        (Kind::Other, "the moon is too bright")
+    );
 }

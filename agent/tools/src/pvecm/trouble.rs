@@ -89,7 +89,10 @@ const SAYINGS: [(Words, TroubleKind); 41] = [
     (Contain(": cannot use '"), Kind::LinkNameUnresolved),
     (Begin("hostname lookup '"), Kind::OwnNameUnresolved),
     (Begin("address lookup for '"), Kind::OwnNameUnresolved),
-    (Begin("pve configuration filesystem (pmxcfs) not mounted"), Kind::PmxcfsDown),
+    (
+        Begin("pve configuration filesystem (pmxcfs) not mounted"),
+        Kind::PmxcfsDown,
+    ),
     (Begin("ipcc_send_rec["), Kind::PmxcfsDown),
     (Begin("Unable to load access control list"), Kind::PmxcfsDown),
     (Begin("401 "), Kind::LoginRefused),
@@ -109,7 +112,10 @@ const SAYINGS: [(Words, TroubleKind); 41] = [
     (Begin("corosync: address '"), Kind::AddressTaken),
     (Begin("can't add existing node '"), Kind::NameTaken),
     (Begin("invalid corosync.conf"), Kind::InvalidConfig),
-    (Begin("error: incompatible join API version"), Kind::VersionsIncompatible),
+    (
+        Begin("error: incompatible join API version"),
+        Kind::VersionsIncompatible,
+    ),
     (Begin("error: unsupported old API version"), Kind::VersionsIncompatible),
     (Begin("400 "), Kind::BadArguments),
     (Begin("Navigate out of /etc/pve"), Kind::BadArguments),
@@ -119,7 +125,10 @@ const SAYINGS: [(Words, TroubleKind); 41] = [
     (Begin("can't stop pve-cluster service"), Kind::ServiceFailed),
     (Contain("failed: Job for "), Kind::ServiceFailed),
     (Begin("command 'systemctl"), Kind::ServiceFailed),
-    (Begin("failed to create backup of pre-join config database"), Kind::BackupFailed),
+    (
+        Begin("failed to create backup of pre-join config database"),
+        Kind::BackupFailed,
+    ),
     (Contain("sqlite3"), Kind::BackupFailed),
     (Begin("CA expires in less than 2 weeks"), Kind::CaExpires),
 ];
@@ -156,7 +165,11 @@ pub(super) fn troubles(stdout: &str, stderr: &str) -> Vec<Trouble> {
         }
     }
     let mut arguments_refused = false;
-    for line in stderr.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with([' ', '\t'])) {
+    for line in stderr
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty() && !line.starts_with([' ', '\t']))
+    {
         arguments_refused |= line.starts_with("400 ");
         if SUMMARIES.iter().any(|summary| line.starts_with(summary)) {
             continue;
@@ -167,7 +180,9 @@ pub(super) fn troubles(stdout: &str, stderr: &str) -> Vec<Trouble> {
             trouble.kind = Kind::BadArguments;
         }
         // `ipcc_send_rec[1]`, `[2]`, `[3]` say one thing.
-        let repeats = found.iter().any(|known| known.kind == trouble.kind && trouble.kind == Kind::PmxcfsDown);
+        let repeats = found
+            .iter()
+            .any(|known| known.kind == trouble.kind && trouble.kind == Kind::PmxcfsDown);
         if !repeats {
             found.push(trouble);
         }
@@ -186,8 +201,15 @@ impl Trouble {
             Begin(beginning) => text.starts_with(beginning),
             Contain(part) => text.contains(part),
         };
-        let kind = SAYINGS.iter().find(|(words, _)| says(words)).map_or(Kind::Other, |(_, kind)| *kind);
-        Self { kind, text: text.to_owned(), by_peer }
+        let kind = SAYINGS
+            .iter()
+            .find(|(words, _)| says(words))
+            .map_or(Kind::Other, |(_, kind)| *kind);
+        Self {
+            kind,
+            text: text.to_owned(),
+            by_peer,
+        }
     }
 
     /// As a finding on `node`.
@@ -208,44 +230,83 @@ impl TroubleKind {
                 Code::NodeHasLeftovers,
                 "make sure that the server belongs to no cluster, then remove /etc/corosync/authkey on it",
             ),
-            Self::ConfigExists => (Code::NodeInOtherCluster, "look at `pvecm status` on the server: it has a cluster already"),
-            Self::HasGuests => (Code::NodeHasGuests, "move the guests away (backup, or migrate), then apply again"),
-            Self::CorosyncRuns => (Code::NodeInOtherCluster, "look at `pvecm status` on the server: it is in a cluster already"),
-            Self::AddressNotHere => (Code::AddressNotOnNode, "bring the interface up, or correct the links of the cluster file"),
-            Self::LinkNameUnresolved => (Code::SpecBadAddress, "write addresses instead of names into the cluster file"),
-            Self::OwnNameUnresolved => {
-                (Code::NameDoesNotResolve, "give the server's name its address in /etc/hosts on the server, not 127.0.1.1")
-            }
-            Self::PmxcfsDown => (Code::PmxcfsNotReady, "look at `systemctl status pve-cluster` on the server"),
+            Self::ConfigExists => (
+                Code::NodeInOtherCluster,
+                "look at `pvecm status` on the server: it has a cluster already",
+            ),
+            Self::HasGuests => (
+                Code::NodeHasGuests,
+                "move the guests away (backup, or migrate), then apply again",
+            ),
+            Self::CorosyncRuns => (
+                Code::NodeInOtherCluster,
+                "look at `pvecm status` on the server: it is in a cluster already",
+            ),
+            Self::AddressNotHere => (
+                Code::AddressNotOnNode,
+                "bring the interface up, or correct the links of the cluster file",
+            ),
+            Self::LinkNameUnresolved => (
+                Code::SpecBadAddress,
+                "write addresses instead of names into the cluster file",
+            ),
+            Self::OwnNameUnresolved => (
+                Code::NameDoesNotResolve,
+                "give the server's name its address in /etc/hosts on the server, not 127.0.1.1",
+            ),
+            Self::PmxcfsDown => (
+                Code::PmxcfsNotReady,
+                "look at `systemctl status pve-cluster` on the server",
+            ),
             Self::LoginRefused => (
                 Code::StepFailed,
                 "compare the clocks of both servers (a ticket is good for -2 h to +5 min), then apply again",
             ),
-            Self::OtherFingerprint => {
-                (Code::StepFailed, "the member's certificate has changed since it was read: apply again to read it anew")
-            }
+            Self::OtherFingerprint => (
+                Code::StepFailed,
+                "the member's certificate has changed since it was read: apply again to read it anew",
+            ),
             Self::NoPassword => (Code::StepFailed, "apply again: the ticket did not reach the tool"),
-            Self::SecondFactor => (Code::StepFailed, "root@pam has a second factor on the cluster: let it join by ticket"),
-            Self::PeerUnreachable => {
-                (Code::StepFailed, "look at pveproxy on the member, and whether port 8006 is open between the two servers")
-            }
+            Self::SecondFactor => (
+                Code::StepFailed,
+                "root@pam has a second factor on the cluster: let it join by ticket",
+            ),
+            Self::PeerUnreachable => (
+                Code::StepFailed,
+                "look at pveproxy on the member, and whether port 8006 is open between the two servers",
+            ),
             Self::PeerNotQuorate => (Code::ClusterNotQuorate, "bring the cluster's other members back first"),
             Self::Locked => (
                 Code::StepFailed,
                 "another change holds the lock, or an old lock is left: wait two minutes, then apply again",
             ),
-            Self::OtherLinks => (Code::StepFailed, "the cluster file must name exactly the links that the cluster has"),
+            Self::OtherLinks => (
+                Code::StepFailed,
+                "the cluster file must name exactly the links that the cluster has",
+            ),
             Self::AddressTaken => (Code::SpecDuplicateAddress, "give each server an address of its own"),
             Self::NameTaken => (
                 Code::NodeHasLeftovers,
                 "the cluster has a node of this name: rename the server, or remove the old entry with `pvecm delnode`",
             ),
-            Self::InvalidConfig => (Code::StepFailed, "the cluster's corosync.conf breaks PVE's rules: mend it first"),
+            Self::InvalidConfig => (
+                Code::StepFailed,
+                "the cluster's corosync.conf breaks PVE's rules: mend it first",
+            ),
             Self::VersionsIncompatible => (Code::VersionsDiffer, "bring both servers to the same PVE release"),
-            Self::ServiceFailed => (Code::StepFailed, "look at `journalctl -u corosync -u pve-cluster` on the server"),
-            Self::BackupFailed => (Code::StepFailed, "look for free space below /var/lib/pve-cluster on the server"),
+            Self::ServiceFailed => (
+                Code::StepFailed,
+                "look at `journalctl -u corosync -u pve-cluster` on the server",
+            ),
+            Self::BackupFailed => (
+                Code::StepFailed,
+                "look for free space below /var/lib/pve-cluster on the server",
+            ),
             Self::CaExpires => (Code::StepFailed, "renew the cluster's CA first"),
-            Self::BadArguments | Self::Other => (Code::StepFailed, "look at the task log on the server: `pvenode task list`"),
+            Self::BadArguments | Self::Other => (
+                Code::StepFailed,
+                "look at the task log on the server: `pvenode task list`",
+            ),
         }
     }
 }

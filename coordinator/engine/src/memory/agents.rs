@@ -63,12 +63,23 @@ impl Agents for World {
 
     async fn start(&self, recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
         tokio::task::yield_now().await;
-        let reply = self.on(node.as_str(), |s| if s.cut { None } else { Some(s.replies.pop_front().unwrap_or(Reply::Taken)) });
+        let reply = self.on(node.as_str(), |s| {
+            if s.cut {
+                None
+            } else {
+                Some(s.replies.pop_front().unwrap_or(Reply::Taken))
+            }
+        });
         match reply {
             None | Some(Reply::NotReached) => return Err(AgentError::NotReached("connection refused".to_owned())),
             Some(Reply::Lost) => return Err(AgentError::NoAnswer("timed out".to_owned())),
             Some(Reply::Refuses(code)) => {
-                return Err(AgentError::Refused(Box::new(Finding::new(code, node.as_str(), "no", "do something"))));
+                return Err(AgentError::Refused(Box::new(Finding::new(
+                    code,
+                    node.as_str(),
+                    "no",
+                    "do something",
+                ))));
             }
             Some(Reply::Taken | Reply::TakenUnanswered | Reply::TakenSilently) => {}
         }
@@ -108,14 +119,21 @@ impl Agents for World {
 impl World {
     /// Notes an operation and begins it, unless it is known already.
     fn take(&self, recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<(), AgentError> {
-        let Record::Intended { generation, operation: intended, .. } = &recorded.entry.record else {
+        let Record::Intended {
+            generation,
+            operation: intended,
+            ..
+        } = &recorded.entry.record
+        else {
             return Err(refused(node, Code::StepFailed, "no intent is recorded"));
         };
         let conduct = self.change(|inner| {
             if *intended != operation.id {
                 inner.violation(format!("{} was sent with the intent of {intended}", operation.id));
             }
-            let Some(server) = inner.servers.get_mut(node) else { return Err(refused(node, Code::NodeUnreachable, "no such server")) };
+            let Some(server) = inner.servers.get_mut(node) else {
+                return Err(refused(node, Code::NodeUnreachable, "no such server"));
+            };
             if *generation < server.generation {
                 return Err(refused(node, Code::DriverSuperseded, "another coordinator drives"));
             }
@@ -124,12 +142,22 @@ impl World {
                 return Ok(None);
             }
             if server.ledger.values().any(|noted| noted.entry.outcome.is_none()) {
-                inner.violation(format!("{} was begun while another operation runs on {node}", operation.id));
+                inner.violation(format!(
+                    "{} was begun while another operation runs on {node}",
+                    operation.id
+                ));
                 return Err(refused(node, Code::StepFailed, "busy"));
             }
             let accepted_at = Timestamp::from_seconds(1_795_345_772);
-            let entry = LedgerEntry { operation: operation.clone(), accepted_at, outcome: None, ended_at: None };
-            server.ledger.insert(operation.id.clone(), Noted { entry, events: vec![] });
+            let entry = LedgerEntry {
+                operation: operation.clone(),
+                accepted_at,
+                outcome: None,
+                ended_at: None,
+            };
+            server
+                .ledger
+                .insert(operation.id.clone(), Noted { entry, events: vec![] });
             let conduct = server.conduct.pop_front().unwrap_or(Conduct::Works);
             inner.began();
             Ok(Some(conduct))
@@ -144,34 +172,64 @@ impl World {
 
     async fn execute(&self, node: &NodeName, operation: &Operation, conduct: Conduct) {
         let command = operation.action.kind().as_str().to_owned();
-        self.say(node, &operation.id, OperationEventKind::ToolStarted { command, pid: 4711 });
+        self.say(
+            node,
+            &operation.id,
+            OperationEventKind::ToolStarted { command, pid: 4711 },
+        );
         tokio::time::sleep(HALF).await;
-        let half = !matches!(conduct, Conduct::FailsClean(_) | Conduct::VanishesUnseen | Conduct::SaysDone);
-        let whole = matches!(conduct, Conduct::Works | Conduct::WorksUnseen | Conduct::WorksButSaysFailed);
+        let half = !matches!(
+            conduct,
+            Conduct::FailsClean(_) | Conduct::VanishesUnseen | Conduct::SaysDone
+        );
+        let whole = matches!(
+            conduct,
+            Conduct::Works | Conduct::WorksUnseen | Conduct::WorksButSaysFailed
+        );
         if half {
             self.half_way(node, &operation.action);
         }
-        self.say(node, &operation.id, OperationEventKind::Line { stderr: false, text: "half-way".to_owned() });
+        self.say(
+            node,
+            &operation.id,
+            OperationEventKind::Line {
+                stderr: false,
+                text: "half-way".to_owned(),
+            },
+        );
         tokio::time::sleep(HALF).await;
         if whole {
             self.all_the_way(node, &operation.action);
         }
-        self.say(node, &operation.id, OperationEventKind::ToolEnded { exit: "exit code 0".to_owned(), milliseconds: 14_000 });
+        self.say(
+            node,
+            &operation.id,
+            OperationEventKind::ToolEnded {
+                exit: "exit code 0".to_owned(),
+                milliseconds: 14_000,
+            },
+        );
         let failed = |code, unchanged| Outcome::Failed {
             findings: vec![Finding::new(code, node.as_str(), "the tool said so", "read its output")],
             unchanged,
         };
         let outcome = match conduct {
-            Conduct::Works | Conduct::SaysDone => Outcome::Done { evidence: "seen on the node".to_owned() },
+            Conduct::Works | Conduct::SaysDone => Outcome::Done {
+                evidence: "seen on the node".to_owned(),
+            },
             Conduct::FailsClean(code) => failed(code, true),
             Conduct::FailsHalfWay | Conduct::WorksButSaysFailed => failed(Code::StepFailed, false),
-            Conduct::WorksUnseen | Conduct::VanishesUnseen | Conduct::HalfWayUnseen => {
-                Outcome::Unknown { reason: "the tool's end was not seen".to_owned() }
-            }
+            Conduct::WorksUnseen | Conduct::VanishesUnseen | Conduct::HalfWayUnseen => Outcome::Unknown {
+                reason: "the tool's end was not seen".to_owned(),
+            },
         };
         self.change(|inner| {
             inner.running -= 1;
-            if let Some(noted) = inner.servers.get_mut(node).and_then(|s| s.ledger.get_mut(&operation.id)) {
+            if let Some(noted) = inner
+                .servers
+                .get_mut(node)
+                .and_then(|s| s.ledger.get_mut(&operation.id))
+            {
                 noted.entry.outcome = Some(outcome.clone());
             }
         });
@@ -216,7 +274,11 @@ impl World {
         self.on(node.as_str(), |server| {
             if let Some(noted) = server.ledger.get_mut(operation) {
                 let sequence = u64::try_from(noted.events.len()).unwrap_or(u64::MAX);
-                noted.events.push(OperationEvent { sequence, at: Timestamp::from_seconds(1_795_345_772), kind });
+                noted.events.push(OperationEvent {
+                    sequence,
+                    at: Timestamp::from_seconds(1_795_345_772),
+                    kind,
+                });
             }
         });
     }
@@ -230,7 +292,12 @@ impl World {
             let mut next = from;
             loop {
                 let event = world.on_quietly(&node, |server| {
-                    let event = server.ledger.get(&operation)?.events.get(usize::try_from(next).ok()?)?.clone();
+                    let event = server
+                        .ledger
+                        .get(&operation)?
+                        .events
+                        .get(usize::try_from(next).ok()?)?
+                        .clone();
                     let broken = server.cut || server.breaks.remove(&next);
                     Some((event, broken))
                 });

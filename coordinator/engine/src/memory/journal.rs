@@ -23,7 +23,13 @@ impl MemJournal {
     #[must_use]
     pub fn with(rollout: &RolloutId, plan: Plan) -> Self {
         let journal = Self::default();
-        journal.write(rollout, Record::Created { plan: Box::new(plan), by: "root".to_owned() });
+        journal.write(
+            rollout,
+            Record::Created {
+                plan: Box::new(plan),
+                by: "root".to_owned(),
+            },
+        );
         journal
     }
 
@@ -37,7 +43,11 @@ impl MemJournal {
         let mut rollouts = locked(&self.rollouts);
         let entries = rollouts.entry(rollout.clone()).or_default();
         let sequence = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let entry = Entry { sequence, at: Timestamp::from_seconds(1_795_345_772), record };
+        let entry = Entry {
+            sequence,
+            at: Timestamp::from_seconds(1_795_345_772),
+            record,
+        };
         entries.push(entry.clone());
         Recorded { entry }
     }
@@ -93,7 +103,13 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// All of them.
-    pub const ALL: [CrashPoint; 5] = [Self::BeforeAppend, Self::NotDurable, Self::Durable, Self::AfterEffect, Self::Later];
+    pub const ALL: [CrashPoint; 5] = [
+        Self::BeforeAppend,
+        Self::NotDurable,
+        Self::Durable,
+        Self::AfterEffect,
+        Self::Later,
+    ];
 }
 
 /// A journal in which something goes wrong with the record of a given number, once.
@@ -109,7 +125,12 @@ impl FaultyJournal {
     /// Lets the fault happen to the record with this sequence number.
     #[must_use]
     pub fn new(journal: MemJournal, world: World, fault: Option<(u64, Fault)>) -> Self {
-        Self { journal, world, fault, crashed: watch::Sender::new(false) }
+        Self {
+            journal,
+            world,
+            fault,
+            crashed: watch::Sender::new(false),
+        }
     }
 
     /// Becomes true when the process is to die; the test then drops it.

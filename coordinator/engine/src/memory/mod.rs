@@ -26,7 +26,9 @@ pub struct TokioClock {
 
 impl Default for TokioClock {
     fn default() -> Self {
-        Self { began: tokio::time::Instant::now() }
+        Self {
+            began: tokio::time::Instant::now(),
+        }
     }
 }
 

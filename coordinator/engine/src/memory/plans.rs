@@ -11,16 +11,34 @@ use quorate_model::plan::{Condition, Plan, Step, Undo};
 /// A plan of these steps for cluster `hk1`.
 #[must_use]
 pub fn plan(steps: Vec<Step>) -> Plan {
-    Plan { cluster: cluster("hk1"), spec_digest: "0".repeat(64), steps, findings: vec![] }
+    Plan {
+        cluster: cluster("hk1"),
+        spec_digest: "0".repeat(64),
+        steps,
+        findings: vec![],
+    }
 }
 
 /// `create/CLUSTER`: this node creates it.
 #[must_use]
 pub fn create(name: &str, on: &str) -> Step {
     let (cluster, node) = (cluster(name), node(on));
-    let action = Action::CreateCluster { cluster: cluster.clone(), links: links() };
+    let action = Action::CreateCluster {
+        cluster: cluster.clone(),
+        links: links(),
+    };
     let gate = vec![Condition::Standalone { node: node.clone() }];
-    step(format!("create/{name}"), node.clone(), action, gate, Condition::Members { cluster, nodes: BTreeSet::from([node]) }, &[])
+    step(
+        format!("create/{name}"),
+        node.clone(),
+        action,
+        gate,
+        Condition::Members {
+            cluster,
+            nodes: BTreeSet::from([node]),
+        },
+        &[],
+    )
 }
 
 /// `join/NODE`: this node joins those that are in the cluster, through the first of them, after these steps.
@@ -31,16 +49,37 @@ pub fn join(name: &str, joiner: &str, inside: &[&str], needs: &[&str]) -> Step {
     let mut after = before.clone();
     after.insert(joiner.clone());
     let member = node(inside.first().copied().unwrap_or_default());
-    let action =
-        Action::JoinCluster { cluster: cluster.clone(), member, member_address: IpAddr::from([192, 0, 2, 1]), links: links() };
+    let action = Action::JoinCluster {
+        cluster: cluster.clone(),
+        member,
+        member_address: IpAddr::from([192, 0, 2, 1]),
+        links: links(),
+    };
     let gate = vec![
-        Condition::Members { cluster: cluster.clone(), nodes: before },
+        Condition::Members {
+            cluster: cluster.clone(),
+            nodes: before,
+        },
         Condition::Standalone { node: joiner.clone() },
     ];
-    step(format!("join/{joiner}"), joiner, action, gate, Condition::Members { cluster, nodes: after }, needs)
+    step(
+        format!("join/{joiner}"),
+        joiner,
+        action,
+        gate,
+        Condition::Members { cluster, nodes: after },
+        needs,
+    )
 }
 
-fn step(id: String, node: NodeName, action: Action, gate: Vec<Condition>, done_when: Condition, needs: &[&str]) -> Step {
+fn step(
+    id: String,
+    node: NodeName,
+    action: Action,
+    gate: Vec<Condition>,
+    done_when: Condition,
+    needs: &[&str],
+) -> Step {
     Step {
         title: id.replace('/', " "),
         id: step_id(&id),
@@ -52,7 +91,9 @@ fn step(id: String, node: NodeName, action: Action, gate: Vec<Condition>, done_w
         done_when,
         destroys: vec![],
         estimate: Duration::from_secs(10),
-        undo: Undo::Operator { how: "forget it".to_owned() },
+        undo: Undo::Operator {
+            how: "forget it".to_owned(),
+        },
     }
 }
 

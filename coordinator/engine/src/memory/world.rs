@@ -62,7 +62,13 @@ impl World {
     #[must_use]
     pub fn of(names: &[&str]) -> Self {
         let servers = names.iter().map(|n| (plans::node(n), Server::default())).collect();
-        Self { inner: Arc::new(Mutex::new(Inner { servers, ..Inner::default() })), changes: watch::Sender::new(0) }
+        Self {
+            inner: Arc::new(Mutex::new(Inner {
+                servers,
+                ..Inner::default()
+            })),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// Puts servers into a cluster.
@@ -125,7 +131,13 @@ impl World {
     /// Waits until an operation runs on a server.
     pub async fn busy(&self, node: &str) {
         let node = plans::node(node);
-        self.until(|inner| inner.servers.get(&node).is_some_and(|s| s.ledger.values().any(|n| n.entry.outcome.is_none()))).await;
+        self.until(|inner| {
+            inner
+                .servers
+                .get(&node)
+                .is_some_and(|s| s.ledger.values().any(|n| n.entry.outcome.is_none()))
+        })
+        .await;
     }
 
     async fn until(&self, what: impl Fn(&Inner) -> bool) {
@@ -155,7 +167,11 @@ impl World {
     /// What was really done, as `prox1: create cluster`, in order.
     #[must_use]
     pub fn effects(&self) -> Vec<String> {
-        locked(&self.inner).effects.iter().map(|(node, kind)| format!("{node}: {}", kind.as_str())).collect()
+        locked(&self.inner)
+            .effects
+            .iter()
+            .map(|(node, kind)| format!("{node}: {}", kind.as_str()))
+            .collect()
     }
 
     /// What must never happen and did.
@@ -187,8 +203,24 @@ impl World {
             Some(server) if !server.cut => Ok(inner.observation(node, server)),
             _ => Err(Unknown::new(UnknownKind::Unreachable, "no route to host")),
         };
-        let clock_offset = Some(ClockOffset { micros: 0, error_micros: 0 });
-        View { nodes: nodes.iter().map(|n| (n.clone(), NodeView { observation: observe(n), clock_offset })).collect() }
+        let clock_offset = Some(ClockOffset {
+            micros: 0,
+            error_micros: 0,
+        });
+        View {
+            nodes: nodes
+                .iter()
+                .map(|n| {
+                    (
+                        n.clone(),
+                        NodeView {
+                            observation: observe(n),
+                            clock_offset,
+                        },
+                    )
+                })
+                .collect(),
+        }
     }
 }
 
@@ -212,7 +244,10 @@ impl Inner {
     }
 
     fn online(&self, cluster: &ClusterName) -> impl Iterator<Item = &NodeName> {
-        self.servers.iter().filter(move |(_, s)| s.cluster.as_ref() == Some(cluster)).map(|(n, _)| n)
+        self.servers
+            .iter()
+            .filter(move |(_, s)| s.cluster.as_ref() == Some(cluster))
+            .map(|(n, _)| n)
     }
 
     fn observation(&self, node: &NodeName, server: &Server) -> Observation {
@@ -240,7 +275,10 @@ impl Inner {
                         running_version: 1,
                         file_version: 1,
                         quorate,
-                        nodes: (1..).zip(self.rosters.get(cluster).into_iter().flatten()).map(member).collect(),
+                        nodes: (1..)
+                            .zip(self.rosters.get(cluster).into_iter().flatten())
+                            .map(member)
+                            .collect(),
                         configured: vec![],
                         qdevice: false,
                         votes: Facet::not_asked(),

@@ -36,47 +36,51 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// Sends an operation whose intent was just recorded. The same id may be sent again: the agent takes it once.
     pub(super) async fn send(&self, recorded: &Recorded, attempt: &Attempt) -> Result<(), RunError> {
         let agents = &self.shared.ports.agents;
-        let operation = Operation { id: attempt.operation.clone(), action: self.step.action.clone() };
+        let operation = Operation {
+            id: attempt.operation.clone(),
+            action: self.step.action.clone(),
+        };
         let mut pause = self.backoff();
         loop {
-            match agents.start(recorded, &self.step.node, &operation).await {
-                Ok(events) => {
-                    if let Followed::ToTheEnd = self.follow(attempt, Some(events), false).await? {
-                        return Ok(());
-                    }
-                }
+            let why = match agents.start(recorded, &self.step.node, &operation).await {
+                Ok(events) => match self.follow(attempt, Some(events), false).await? {
+                    Followed::ToTheEnd => return Ok(()),
+                    Followed::NeverBegan => None,
+                },
                 Err(AgentError::Refused(finding)) => {
                     let finding = not_superseded(*finding)?;
                     return self.shared.stopped(&self.step, StopKind::Failed, vec![finding]).await;
                 }
-                Err(AgentError::NotReached(why)) => {
-                    if pause.waited >= self.shared.ports.patience.reach || self.shared.wants_to_stop().await {
-                        let finding = report::not_reached(&self.step, &why);
-                        return self.shared.stopped(&self.step, StopKind::Failed, vec![finding]).await;
-                    }
-                    self.say_waiting(&format!("{} is not reached: {why}", self.step.node));
-                    self.pause_unless_cancelled(pause.next()).await;
-                    // Time has passed: the gate is judged again.
-                    if self.settled_elsewise().await? {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                Err(AgentError::NoAnswer(_) | AgentError::NotKnown) => {}
+                Err(AgentError::NotReached(why)) => Some(why),
+                Err(AgentError::NoAnswer(_) | AgentError::NotKnown) => None,
+            };
+            let why = match why {
+                Some(why) => why,
+                None => match self.ask(attempt).await? {
+                    Asked::Has(outcome) => return self.take_up(outcome).await,
+                    Asked::HasNot => "it did not take the request".to_owned(),
+                    Asked::GaveUp(why) => return self.gave_up(&why).await,
+                },
+            };
+            if pause.waited >= self.shared.ports.patience.reach || self.shared.wants_to_stop().await {
+                let finding = report::not_reached(&self.step, &why);
+                return self.shared.stopped(&self.step, StopKind::Failed, vec![finding]).await;
             }
-            match self.ask(attempt).await? {
-                Asked::Has(outcome) => return self.take_up(outcome).await,
-                Asked::HasNot => {
-                    if self.settled_elsewise().await? {
-                        return Ok(());
-                    }
-                }
-                Asked::GaveUp(why) => {
-                    let finding = report::stuck(&self.step, &format!("cancelled while {} did not answer: {why}", self.step.node));
-                    return self.shared.stopped(&self.step, StopKind::Stuck, vec![finding]).await;
-                }
+            self.say_waiting(&format!("{} is not reached: {why}", self.step.node));
+            self.pause_unless_cancelled(pause.next()).await;
+            // Time has passed: the gate is judged again.
+            if self.settled_elsewise().await? {
+                return Ok(());
             }
         }
+    }
+
+    pub(super) async fn gave_up(&self, why: &str) -> Result<(), RunError> {
+        let finding = report::stuck(
+            &self.step,
+            &format!("cancelled while {} did not answer: {why}", self.step.node),
+        );
+        self.shared.stopped(&self.step, StopKind::Stuck, vec![finding]).await
     }
 
     /// The agent has not got it: unless the gate still holds, it is not sent again, and the step ends here.
@@ -84,9 +88,12 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         match self.settle(|sight| matches!(sight, Sight::Clean)).await {
             Sight::Clean => Ok(false),
             Sight::Reached(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| true),
-            Sight::Mixed(why) | Sight::Unseen(why) => {
+            Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => {
                 let finding = report::stuck(&self.step, &format!("the agent does not have the operation, and {why}"));
-                self.shared.stopped(&self.step, StopKind::Stuck, vec![finding]).await.map(|()| true)
+                self.shared
+                    .stopped(&self.step, StopKind::Stuck, vec![finding])
+                    .await
+                    .map(|()| true)
             }
         }
     }
@@ -96,7 +103,13 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         let mut pause = self.backoff();
         let mut said = Said::default();
         loop {
-            let why = match self.shared.ports.agents.ledger(&self.step.node, &attempt.operation).await {
+            let why = match self
+                .shared
+                .ports
+                .agents
+                .ledger(&self.step.node, &attempt.operation)
+                .await
+            {
                 Ok(Some(entry)) => return Ok(Asked::Has(entry.outcome)),
                 Ok(None) | Err(AgentError::NotKnown) => return Ok(Asked::HasNot),
                 Err(AgentError::Refused(finding)) => not_superseded(*finding)?.message,
@@ -106,7 +119,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 return Ok(Asked::GaveUp(why));
             }
             if said.is_news(&why) {
-                self.say_waiting(&format!("whether {} has begun it can't be asked: {why}", self.step.node));
+                self.say_waiting(&format!(
+                    "whether {} has begun it can't be asked: {why}",
+                    self.step.node
+                ));
             }
             self.shared.ports.clock.sleep(pause.next()).await;
         }
@@ -132,7 +148,12 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         self.follow(attempt, None, true).await.map(drop)
     }
 
-    async fn follow(&self, attempt: &Attempt, mut events: Option<Events>, mut accepted: bool) -> Result<Followed, RunError> {
+    async fn follow(
+        &self,
+        attempt: &Attempt,
+        mut events: Option<Events>,
+        mut accepted: bool,
+    ) -> Result<Followed, RunError> {
         let agents = &self.shared.ports.agents;
         let mut next = 0;
         let mut pause = self.backoff();
@@ -149,7 +170,11 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                         self.shared.accepted(&self.step).await?;
                         accepted = true;
                     }
-                    self.shared.tell(Progress::Agent { step: self.step.id.clone(), at: event.at, event: event.kind.clone() });
+                    self.shared.tell(Progress::Agent {
+                        step: self.step.id.clone(),
+                        at: event.at,
+                        event: event.kind.clone(),
+                    });
                     if let OperationEventKind::Ended(outcome) = event.kind {
                         return self.end(outcome).await;
                     }
@@ -185,7 +210,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 return self.end(Outcome::Unknown { reason }).await;
             }
             if said.is_news(&why) {
-                self.say_waiting(&format!("{} may still be running it, but does not answer: {why}", self.step.node));
+                self.say_waiting(&format!(
+                    "{} may still be running it, but does not answer: {why}",
+                    self.step.node
+                ));
             }
             self.shared.ports.clock.sleep(pause.next()).await;
         }
@@ -198,13 +226,21 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
 
     fn backoff(&self) -> Backoff {
         let patience = &self.shared.ports.patience;
-        Backoff { next: patience.reconnect, most: patience.reconnect_at_most, waited: Duration::ZERO }
+        Backoff {
+            next: patience.reconnect,
+            most: patience.reconnect_at_most,
+            waited: Duration::ZERO,
+        }
     }
 }
 
 /// A superseded coordinator stops at once, and leaves the step as it is.
 fn not_superseded(finding: Finding) -> Result<Finding, RunError> {
-    if finding.code == Code::DriverSuperseded { Err(RunError::Superseded(Box::new(finding))) } else { Ok(finding) }
+    if finding.code == Code::DriverSuperseded {
+        Err(RunError::Superseded(Box::new(finding)))
+    } else {
+        Ok(finding)
+    }
 }
 
 /// Pauses that double up to a limit.

@@ -97,12 +97,27 @@ pub async fn run_rollout<J: Journal, A: Agents, C: Clock>(
     if let Some((result, _)) = state.finished() {
         return Ok(result);
     }
-    let plan = state.created().map(|c| Arc::clone(&c.plan)).ok_or_else(|| RunError::NotFound(rollout.clone()))?;
+    let plan = state
+        .created()
+        .map(|c| Arc::clone(&c.plan))
+        .ok_or_else(|| RunError::NotFound(rollout.clone()))?;
     for step in &plan.steps {
         crate::operation_id(rollout, &plan, step, u32::MAX).map_err(RunError::Name)?;
     }
-    let shared = Arc::new(Shared::new(ports.clone(), rollout.clone(), plan, generation, state, progress, cancel));
-    let mut scheduler = Scheduler { shared, tasks: JoinSet::new(), nodes: BTreeMap::new() };
+    let shared = Arc::new(Shared::new(
+        ports.clone(),
+        rollout.clone(),
+        plan,
+        generation,
+        state,
+        progress,
+        cancel,
+    ));
+    let mut scheduler = Scheduler {
+        shared,
+        tasks: JoinSet::new(),
+        nodes: BTreeMap::new(),
+    };
     let result = scheduler.run().await;
     // After an error no step goes on behind the caller's back.
     scheduler.tasks.shutdown().await;
@@ -145,16 +160,25 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
         let ready: Vec<StepId> = {
             let state = self.shared.state().await;
             let begin = state.cancelled_by().is_none();
-            state.active().chain(state.runnable().filter(|_| begin)).cloned().collect()
+            state
+                .active()
+                .chain(state.runnable().filter(|_| begin))
+                .cloned()
+                .collect()
         };
         for id in ready {
-            let Some(step) = self.shared.plan.step(&id) else { continue };
+            let Some(step) = self.shared.plan.step(&id) else {
+                continue;
+            };
             let busy: BTreeSet<&NodeName> = self.nodes.values().collect();
             if self.nodes.contains_key(&id) || busy.contains(&step.node) {
                 continue;
             }
             self.nodes.insert(id.clone(), step.node.clone());
-            let driver = step::Driver { shared: Arc::clone(&self.shared), step: step.clone() };
+            let driver = step::Driver {
+                shared: Arc::clone(&self.shared),
+                step: step.clone(),
+            };
             self.tasks.spawn(async move { (id, driver.drive().await) });
         }
     }

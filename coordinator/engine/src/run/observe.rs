@@ -42,7 +42,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             let why = match self.look().await {
                 Sight::Clean => return Ok(Before::Clear),
                 Sight::Reached(evidence) => return Ok(Before::Reached(evidence)),
-                Sight::Mixed(why) | Sight::Unseen(why) => why,
+                Sight::Mixed { gate: why, .. } | Sight::Unseen(why) => why,
             };
             if left.is_zero() {
                 return Ok(Before::Held(why));
@@ -67,7 +67,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 return sight;
             }
             let why = match &sight {
-                Sight::Mixed(why) | Sight::Unseen(why) => why.as_str(),
+                Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => why.as_str(),
                 Sight::Clean | Sight::Reached(_) => "nothing of it is to be seen yet",
             };
             if said.is_news(why) {

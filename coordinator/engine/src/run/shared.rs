@@ -33,7 +33,15 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         progress: broadcast::Sender<Progress>,
         cancel: watch::Receiver<Option<String>>,
     ) -> Self {
-        Self { ports, plan, rollout, generation, state: Mutex::new(state), progress, cancel }
+        Self {
+            ports,
+            plan,
+            rollout,
+            generation,
+            state: Mutex::new(state),
+            progress,
+            cancel,
+        }
     }
 
     pub(super) async fn state(&self) -> MutexGuard<'_, RolloutState> {
@@ -42,7 +50,10 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
 
     pub(super) async fn log_of(&self, step: &StepId) -> Result<StepLog, RunError> {
         let state = self.state().await;
-        state.log_of(step).cloned().ok_or_else(|| RunError::Internal(format!("the plan has no step {step}")))
+        state
+            .log_of(step)
+            .cloned()
+            .ok_or_else(|| RunError::Internal(format!("the plan has no step {step}")))
     }
 
     /// Writes a record, if it may come now; one at a time.
@@ -52,7 +63,10 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
     }
 
     async fn record_in(&self, state: &mut RolloutState, record: Record) -> Result<Recorded, RunError> {
-        state.may_follow(&record).map_err(|why| IllegalRecord { sequence: state.next_sequence(), why })?;
+        state.may_follow(&record).map_err(|why| IllegalRecord {
+            sequence: state.next_sequence(),
+            why,
+        })?;
         let recorded = self.ports.journal.append(&self.rollout, record).await?;
         state.apply(&recorded.entry)?;
         tracing::debug!(rollout = %self.rollout, sequence = recorded.entry.sequence, "recorded");
@@ -66,10 +80,22 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         if state.cancelled_by().is_some() || self.cancelled() {
             return Ok(None);
         }
-        let number = state.log_of(&step.id).and_then(|log| log.attempt.as_ref()).map_or(1, |a| a.number + 1);
+        let number = state
+            .log_of(&step.id)
+            .and_then(|log| log.attempt.as_ref())
+            .map_or(1, |a| a.number + 1);
         let operation = crate::operation_id(&self.rollout, &self.plan, step, number).map_err(RunError::Name)?;
-        let attempt = Attempt { number, operation: operation.clone(), outcome: None };
-        let record = Record::Intended { step: step.id.clone(), operation, attempt: number, generation: self.generation };
+        let attempt = Attempt {
+            number,
+            operation: operation.clone(),
+            outcome: None,
+        };
+        let record = Record::Intended {
+            step: step.id.clone(),
+            operation,
+            attempt: number,
+            generation: self.generation,
+        };
         Ok(Some((self.record_in(&mut state, record).await?, attempt)))
     }
 
@@ -78,20 +104,38 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
     }
 
     pub(super) async fn ended(&self, step: &Step, outcome: Outcome) -> Result<(), RunError> {
-        self.record(Record::Ended { step: step.id.clone(), outcome }).await.map(drop)
+        self.record(Record::Ended {
+            step: step.id.clone(),
+            outcome,
+        })
+        .await
+        .map(drop)
     }
 
     pub(super) async fn verified(&self, step: &Step, evidence: String) -> Result<(), RunError> {
-        self.record(Record::Verified { step: step.id.clone(), evidence }).await.map(drop)
+        self.record(Record::Verified {
+            step: step.id.clone(),
+            evidence,
+        })
+        .await
+        .map(drop)
     }
 
     pub(super) async fn stopped(&self, step: &Step, state: StopKind, findings: Vec<Finding>) -> Result<(), RunError> {
-        self.record(Record::Stopped { step: step.id.clone(), state, findings }).await.map(drop)
+        self.record(Record::Stopped {
+            step: step.id.clone(),
+            state,
+            findings,
+        })
+        .await
+        .map(drop)
     }
 
     /// Records that somebody wants to stop, once, and only while there is something left to stop.
     pub(super) async fn record_cancel(&self) -> Result<(), RunError> {
-        let Some(by) = self.cancel.borrow().clone() else { return Ok(()) };
+        let Some(by) = self.cancel.borrow().clone() else {
+            return Ok(());
+        };
         let mut state = self.state().await;
         let over = state.active().next().is_none() && state.runnable().next().is_none();
         if state.cancelled_by().is_none() && !over {

@@ -71,19 +71,26 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Sight::Clean => match self.shared.intend(&self.step).await? {
                     Some((recorded, _)) => Ok(Some(recorded)),
                     None => {
-                        let finding = report::failed(&self.step, "it was cancelled before the agent had it; nothing was changed");
-                        self.shared.stopped(&self.step, StopKind::Failed, vec![finding]).await.map(|()| None)
+                        let finding = report::failed(
+                            &self.step,
+                            "it was cancelled before the agent had it; nothing was changed",
+                        );
+                        self.shared
+                            .stopped(&self.step, StopKind::Failed, vec![finding])
+                            .await
+                            .map(|()| None)
                     }
                 },
-                Sight::Mixed(why) | Sight::Unseen(why) => {
-                    let finding = report::stuck(&self.step, &format!("the agent does not know the operation, and {why}"));
-                    self.shared.stopped(&self.step, StopKind::Stuck, vec![finding]).await.map(|()| None)
+                Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => {
+                    let finding =
+                        report::stuck(&self.step, &format!("the agent does not know the operation, and {why}"));
+                    self.shared
+                        .stopped(&self.step, StopKind::Stuck, vec![finding])
+                        .await
+                        .map(|()| None)
                 }
             },
-            Asked::GaveUp(why) => {
-                let finding = report::stuck(&self.step, &format!("cancelled while {} did not answer: {why}", self.step.node));
-                self.shared.stopped(&self.step, StopKind::Stuck, vec![finding]).await.map(|()| None)
-            }
+            Asked::GaveUp(why) => self.gave_up(&why).await.map(|()| None),
         }
     }
 
@@ -110,7 +117,15 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     async fn try_again(&self, log: &StepLog, outcome: &Outcome) -> Result<Option<Recorded>, RunError> {
         let patience = &self.shared.ports.patience;
         let pause = patience.retry.saturating_mul(log.failures);
-        self.wait(pause, &format!("attempt {} of {} follows a failed one", log.failures + 1, patience.attempts)).await;
+        self.wait(
+            pause,
+            &format!(
+                "attempt {} of {} follows a failed one",
+                log.failures + 1,
+                patience.attempts
+            ),
+        )
+        .await;
         let why_not = match self.before().await? {
             Before::Reached(evidence) => {
                 self.shared.verified(&self.step, evidence).await?;
@@ -125,7 +140,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         };
         let mut findings = report::of_outcome(&self.step, outcome);
         findings.push(report::failed(&self.step, &why_not));
-        self.shared.stopped(&self.step, StopKind::Failed, findings).await.map(|()| None)
+        self.shared
+            .stopped(&self.step, StopKind::Failed, findings)
+            .await
+            .map(|()| None)
     }
 
     /// Waits, and says so.
@@ -136,6 +154,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
 
     pub(super) fn say_waiting(&self, reason: &str) {
         let step = self.step.id.clone();
-        self.shared.tell(quorate_model::rollout::Progress::Waiting { step, reason: reason.to_owned() });
+        self.shared.tell(quorate_model::rollout::Progress::Waiting {
+            step,
+            reason: reason.to_owned(),
+        });
     }
 }

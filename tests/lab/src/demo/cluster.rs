@@ -1,6 +1,8 @@
 //! The act `cluster`: enrol three servers, look at their disks, write a cluster file, plan, apply, and be quorate.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 
 use super::narrate::{Failed, Narrator, failed};
 use crate::lab::LabError;
@@ -100,8 +102,13 @@ fn write_file(tell: &Narrator<'_>, nodes: &[String]) -> Result<String, Failed> {
     Ok(path.to_string_lossy().into_owned())
 }
 
+/// For its owner alone: one of the files is a passphrase.
 fn write(path: &std::path::Path, text: &str) -> Result<(), Failed> {
-    fs::write(path, text)
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(true).write(true).mode(0o600);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|source| LabError::Io {
             what: format!("writing {}", path.display()),
             source,

@@ -175,7 +175,7 @@ pub(crate) fn write_agent_config(layout: &Layout, server: &Server, network: Ipv4
 
 fn write_coordinator(layout: &Layout, network: Ipv4Addr, speed: f64) -> io::Result<()> {
     let folder = layout.coordinator();
-    fs::create_dir_all(folder.join("state"))?;
+    fs::create_dir_all(&folder)?;
     let own = proxy::coordinator(network);
     let text = format!(
         "state_dir = {:?}\nsocket = {:?}\napi_listen = \"{own}:{}\"\nenrol_listen = \"{own}:{}\"\n\n[lab]\nroot = {folder:?}\n\

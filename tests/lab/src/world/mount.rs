@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::pmxcfs::PveFile;
+use super::corosync::conf::Conf;
+use super::pmxcfs::{PveFile, Stamp};
 
 /// What lies on the disk at present.
 #[derive(Debug)]
@@ -21,7 +22,8 @@ pub(crate) struct Mount {
     writable: bool,
     written: BTreeMap<String, PveFile>,
     corosync: PathBuf,
-    corosync_written: (Option<String>, Option<u64>),
+    corosync_written: (Option<Conf>, Option<u64>),
+    stamp: Option<Stamp>,
 }
 
 impl Mount {
@@ -34,6 +36,7 @@ impl Mount {
             written: BTreeMap::new(),
             corosync,
             corosync_written: (None, None),
+            stamp: None,
         }
     }
 
@@ -75,25 +78,31 @@ impl Mount {
         }
     }
 
+    /// Has anything changed since the last time?
+    pub(crate) fn is_new(&self, stamp: &Stamp) -> bool {
+        self.stamp.as_ref() != Some(stamp)
+    }
+
+    /// This is on the disk now.
+    pub(crate) fn shown(&mut self, stamp: Stamp) {
+        self.stamp = Some(stamp);
+    }
+
     /// Brings `/etc/corosync` to the given file and key.
-    pub(crate) fn show_corosync(
-        &mut self,
-        conf: Option<String>,
-        key: Option<u64>,
-        created_here: bool,
-    ) -> io::Result<()> {
-        if self.corosync_written.0 != conf {
-            replace_or_remove(&self.corosync.join("corosync.conf"), conf.as_deref(), 0o644)?;
-            self.corosync_written.0 = conf;
+    pub(crate) fn show_corosync(&mut self, conf: Option<&Conf>, key: Option<u64>, nodename: &str) -> io::Result<()> {
+        if self.corosync_written.0.as_ref() != conf {
+            let text = conf.map(Conf::render);
+            replace_or_remove(&self.corosync.join("corosync.conf"), text.as_deref(), 0o644)?;
+            self.corosync_written.0 = conf.cloned();
         }
         if self.corosync_written.1 != key {
             let text = key.map(|key| format!("{key:016x}").repeat(16));
             // The creator's key is private; a joined node's is not.
-            replace_or_remove(
-                &self.corosync.join("authkey"),
-                text.as_deref(),
-                if created_here { 0o400 } else { 0o644 },
-            )?;
+            let creator = conf
+                .and_then(|conf| conf.named(nodename))
+                .is_none_or(|node| node.id == 1);
+            let mode = if creator { 0o400 } else { 0o644 };
+            replace_or_remove(&self.corosync.join("authkey"), text.as_deref(), mode)?;
             self.corosync_written.1 = key;
         }
         Ok(())

@@ -73,7 +73,31 @@ pub(crate) struct Guest {
     pub(crate) version: u32,
 }
 
+/// What `/etc/pve` looks like depends on these alone: every write raises the sequence, every start changes the pid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) running: bool,
+    pub(crate) writable: bool,
+    pid: u32,
+    clinfo: u32,
+    sequence: u64,
+    ips: BTreeMap<String, Ipv4Addr>,
+    locked: bool,
+}
+
 impl Pmxcfs {
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp {
+            running: self.running,
+            writable: self.writable(),
+            pid: self.pid,
+            clinfo: self.clinfo,
+            sequence: self.replica.sequence,
+            ips: self.replica.ips.clone(),
+            locked: self.replica.lock_until.is_some(),
+        }
+    }
+
     /// May `/etc/pve` be written?
     pub(crate) fn writable(&self) -> bool {
         self.running && (!self.clustered || self.view.as_ref().is_some_and(|view| view.quorate))

@@ -51,12 +51,19 @@ pub(crate) async fn fingerprint(lab: &Lab, node: &str) -> String {
     let args = ["pvesh", "get", "/cluster/config/join", "--output-format", "json"];
     let output = lab.tool(node, &args, None).await.expect("pvesh runs");
     let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
-    let list = value.get("nodelist").and_then(|list| list.as_array()).expect("a list").clone();
+    let list = value
+        .get("nodelist")
+        .and_then(|list| list.as_array())
+        .expect("a list")
+        .clone();
     let own = list
         .iter()
         .find(|entry| entry.get("name").is_some_and(|name| name == node))
         .expect("the node itself");
-    own.get("pve_fp").and_then(|fp| fp.as_str()).expect("a fingerprint").to_owned()
+    own.get("pve_fp")
+        .and_then(|fp| fp.as_str())
+        .expect("a fingerprint")
+        .to_owned()
 }
 
 /// `pvecm add` on a node, by password, over the public network.

@@ -12,7 +12,14 @@ async fn a_wrong_cluster_file_is_shown_where_it_is_wrong() {
          [nodes.prox2]\naddress = \"192.168.1.11\"\n",
     );
     let refused = fleet.ends(&["plan", &file], 3).await;
-    for said in ["3 problems", "QRT-SPEC-BAD-NAME", "did you mean `links`?", "QRT-SPEC-DUPLICATE-ADDRESS", ":3:1", "nothing was changed"] {
+    for said in [
+        "3 problems",
+        "QRT-SPEC-BAD-NAME",
+        "did you mean `links`?",
+        "QRT-SPEC-DUPLICATE-ADDRESS",
+        ":3:1",
+        "nothing was changed",
+    ] {
         assert!(refused.stderr.contains(said), "{said}\n{}", told(&refused));
     }
     let json = fleet.json(&["plan", &file]).await;
@@ -34,7 +41,11 @@ async fn a_node_without_an_address_in_a_links_network_is_told_with_the_links_pla
         .flatten()
         .find(|f| f["code"] == "QRT-NO-ADDRESS-IN-NETWORK")
         .unwrap_or_else(|| panic!("{plan:#}"));
-    assert_eq!((&finding["place"]["line"], &finding["place"]["column"]), (&3.into(), &10.into()), "{finding:#}");
+    assert_eq!(
+        (&finding["place"]["line"], &finding["place"]["column"]),
+        (&3.into(), &10.into()),
+        "{finding:#}"
+    );
     fleet.ends(&["plan", &file], 3).await;
 }
 
@@ -54,10 +65,16 @@ async fn wrong_usage_unknown_things_and_explanations() {
     fleet.ends(&["plan", "/no/such/file.toml"], 2).await;
     fleet.ends(&["rollout", "show", "nothing"], 7).await;
     fleet.ends(&["node", "show", "hk1/prox9"], 7).await;
-    fleet.ends(&["node", "invite", "prox1", "--address", "127.0.0.1"], 2).await;
+    fleet
+        .ends(&["node", "invite", "prox1", "--address", "127.0.0.1"], 2)
+        .await;
     fleet.ends(&["--version"], 0).await;
     let explained = fleet.ok(&["explain", "QRT-NODE-HAS-GUESTS"]).await;
-    assert!(explained.stdout.contains("guest ids could clash"), "{}", told(&explained));
+    assert!(
+        explained.stdout.contains("guest ids could clash"),
+        "{}",
+        told(&explained)
+    );
     fleet.ends(&["explain", "QRT-NO-SUCH"], 7).await;
     let file = fleet.cluster_file(&fleet.lab.names());
     let asked = fleet.run(&["apply", &file]).await;
@@ -68,5 +85,18 @@ async fn wrong_usage_unknown_things_and_explanations() {
 async fn a_fleet_is_never_overwritten() {
     let fleet = Fleet::bare(Lab::builder().nodes(1)).await;
     let passphrase = fleet.passphrase_file().to_string_lossy().into_owned();
-    fleet.ends(&["init", "--fleet", "other", "--advertise", "127.0.0.1", "--passphrase-file", &passphrase], 3).await;
+    fleet
+        .ends(
+            &[
+                "init",
+                "--fleet",
+                "other",
+                "--advertise",
+                "127.0.0.1",
+                "--passphrase-file",
+                &passphrase,
+            ],
+            3,
+        )
+        .await;
 }

@@ -22,7 +22,11 @@ async fn ends_right(fleet: &Fleet, rollout: &str) {
 async fn the_coordinator_is_killed_during_a_join() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
     let rollout = begin(&fleet).await;
-    fleet.until("prox2's join is past the point of no return", async || fleet.happened(What::AddnodeCommitted) == 1).await;
+    fleet
+        .until("prox2's join is past the point of no return", async || {
+            fleet.happened(What::AddnodeCommitted) == 1
+        })
+        .await;
     fleet.lab.kill_coordinator();
     fleet.start_coordinator(&[]).await;
     ends_right(&fleet, &rollout).await;
@@ -33,7 +37,9 @@ async fn the_coordinator_is_killed_before_and_after_everything() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
     let rollout = begin(&fleet).await;
     for moment in [What::ClusterCreated, What::TicketMade, What::JoinCompleted] {
-        fleet.until("the next moment", async || fleet.happened(moment) >= 1).await;
+        fleet
+            .until("the next moment", async || fleet.happened(moment) >= 1)
+            .await;
         fleet.lab.kill_coordinator();
         fleet.start_coordinator(&[]).await;
     }
@@ -44,7 +50,11 @@ async fn the_coordinator_is_killed_before_and_after_everything() {
 async fn the_agent_is_killed_during_pvecm_add() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
     let rollout = begin(&fleet).await;
-    fleet.until("pvecm add runs on prox2", async || fleet.happened(What::AddnodeCommitted) == 1).await;
+    fleet
+        .until("pvecm add runs on prox2", async || {
+            fleet.happened(What::AddnodeCommitted) == 1
+        })
+        .await;
     fleet.lab.kill_agent("prox2");
     fleet.lab.start_agent("prox2").unwrap();
     ends_right(&fleet, &rollout).await;
@@ -54,7 +64,9 @@ async fn the_agent_is_killed_during_pvecm_add() {
 async fn agent_and_coordinator_are_both_killed_during_pvecm_create() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(5.0)).await;
     let rollout = begin(&fleet).await;
-    fleet.until("pvecm create runs", async || fleet.calls("pvecm", "create").len() == 1).await;
+    fleet
+        .until("pvecm create runs", async || fleet.calls("pvecm", "create").len() == 1)
+        .await;
     fleet.lab.kill_agent("prox1");
     fleet.lab.kill_coordinator();
     fleet.lab.start_agent("prox1").unwrap();

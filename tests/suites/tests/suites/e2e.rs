@@ -10,7 +10,12 @@ async fn three_bare_servers_become_one_quorate_cluster() {
     let file = fleet.cluster_file(&nodes);
 
     let plan = fleet.plan().await;
-    let ids: Vec<_> = plan["steps"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
+    let ids: Vec<_> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["id"].as_str().unwrap())
+        .collect();
     assert_eq!(ids, ["cluster.create", "cluster.join/prox2", "cluster.join/prox3"]);
     assert_eq!(fleet.happened(What::ClusterCreated), 0, "planning changes nothing");
 
@@ -19,13 +24,20 @@ async fn three_bare_servers_become_one_quorate_cluster() {
     fleet.is_one_quorate_cluster(&nodes).await;
 
     let status = fleet.ok(&["status"]).await;
-    assert!(status.stdout.contains("quorate, 3 of 3 members online"), "{}", told(&status));
+    assert!(
+        status.stdout.contains("quorate, 3 of 3 members online"),
+        "{}",
+        told(&status)
+    );
 
     let second = fleet.plan().await;
     assert_eq!(second["steps"].as_array().map(Vec::len), Some(0), "{second:#}");
     let again = fleet.ok(&["apply", &file, "--yes"]).await;
     assert!(again.stdout.contains("Nothing to do"), "{}", told(&again));
-    assert_eq!(fleet.calls("pvecm", "create").len() + fleet.calls("pvecm", "add").len(), 3);
+    assert_eq!(
+        fleet.calls("pvecm", "create").len() + fleet.calls("pvecm", "add").len(),
+        3
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,16 +49,33 @@ async fn a_cluster_of_two_links_joins_with_both() {
     fleet.ok(&["apply", &file, "--yes"]).await;
     fleet.is_one_quorate_cluster(&fleet.lab.names()).await;
     let add = fleet.calls("pvecm", "add");
-    assert!(add[0].argv.windows(2).any(|w| w == ["--link1", "192.168.1.12"]), "{:?}", add[0].argv);
+    assert!(
+        add[0].argv.windows(2).any(|w| w == ["--link1", "192.168.1.12"]),
+        "{:?}",
+        add[0].argv
+    );
     let plan = fleet.json(&["plan", &file]).await;
-    assert!(codes(&plan["findings"]).contains(&"QRT-EVEN-VOTES".to_owned()), "{plan:#}");
+    assert!(
+        codes(&plan["findings"]).contains(&"QRT-EVEN-VOTES".to_owned()),
+        "{plan:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_made_by_hand_is_taken_as_it_is_and_only_what_is_missing_is_joined() {
-    let fleet = Fleet::enrolled(Lab::builder().nodes(3).server("prox2", |s| s.member_of = Some("hk1".to_owned()))).await;
+    let fleet = Fleet::enrolled(
+        Lab::builder()
+            .nodes(3)
+            .server("prox2", |s| s.member_of = Some("hk1".to_owned())),
+    )
+    .await;
     let plan = fleet.plan().await;
-    let ids: Vec<_> = plan["steps"].as_array().unwrap().iter().map(|s| s["id"].as_str().unwrap()).collect();
+    let ids: Vec<_> = plan["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["id"].as_str().unwrap())
+        .collect();
     // It was made with its only link over the public network; what runs counts, not what the file would have chosen.
     assert!(!ids.contains(&"cluster.create"), "{plan:#}");
 }
@@ -71,11 +100,22 @@ async fn disks_of_all_nodes_in_one_table() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
     let disks = fleet.json(&["disks"]).await;
     for node in ["hk1/prox1", "hk1/prox2"] {
-        let known = disks[node]["value"]["disks"].as_array().unwrap_or_else(|| panic!("{disks:#}"));
-        let usable = known.iter().filter(|d| d["verdicts"][0]["against"].as_array().is_some_and(Vec::is_empty)).count();
+        let known = disks[node]["value"]["disks"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{disks:#}"));
+        let usable = known
+            .iter()
+            .filter(|d| d["verdicts"][0]["against"].as_array().is_some_and(Vec::is_empty))
+            .count();
         assert_eq!(usable, 2, "two blank SSDs on each: {known:#?}");
-        let raid = known.iter().find(|d| d["model"] == "PERC H730 Mini").expect("the RAID volume is listed");
-        assert!(raid["verdicts"][0]["against"].to_string().contains("raid_volume"), "{raid:#}");
+        let raid = known
+            .iter()
+            .find(|d| d["model"] == "PERC H730 Mini")
+            .expect("the RAID volume is listed");
+        assert!(
+            raid["verdicts"][0]["against"].to_string().contains("raid_volume"),
+            "{raid:#}"
+        );
     }
     let table = fleet.ok(&["disks"]).await;
     assert!(table.stdout.contains("Not usable, and why"), "{}", told(&table));

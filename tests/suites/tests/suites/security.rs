@@ -10,7 +10,11 @@ async fn a_token_is_good_once_for_one_name_and_not_for_ever() {
     let token = fleet.invite("prox1").await;
     let other = fleet.claim("prox2", &token).await;
     assert_eq!(other.code(), Some(6), "{}", told(&other));
-    assert!(other.stderr.contains("QRT-TOKEN-WRONG-NAME") || other.stderr.contains("QRT-TOKEN-WRONG-ADDRESS"), "{}", told(&other));
+    assert!(
+        other.stderr.contains("QRT-TOKEN-WRONG-NAME") || other.stderr.contains("QRT-TOKEN-WRONG-ADDRESS"),
+        "{}",
+        told(&other)
+    );
 
     let made_up = token.replace(&token[5..11], "aaaaaa");
     let guessed = fleet.claim("prox1", &made_up).await;
@@ -24,7 +28,15 @@ async fn a_token_is_good_once_for_one_name_and_not_for_ever() {
     // Another invitation keeps the listener open; the used token is presented again.
     let _second = fleet.invite("prox2").await;
     let host = fleet.lab.enrolment("prox1").unwrap().to_string();
-    let again = fleet.lab.agent_cli("prox1", &["enroll", &host, "--replace"], Some(format!("{token}\n").as_bytes())).await.unwrap();
+    let again = fleet
+        .lab
+        .agent_cli(
+            "prox1",
+            &["enroll", &host, "--replace"],
+            Some(format!("{token}\n").as_bytes()),
+        )
+        .await
+        .unwrap();
     assert!(again.stderr.contains("QRT-TOKEN-USED"), "{}", told(&again));
     let node = fleet.json(&["node", "show", "hk1/prox1"]).await;
     assert_eq!(node["state"], "FROZEN", "both claims are frozen");
@@ -38,21 +50,58 @@ async fn the_enrolment_port_is_closed_while_nobody_is_invited() {
     let token = fleet.invite("prox1").await;
     assert!(std::net::TcpStream::connect(address).is_ok());
     assert!(fleet.claim("prox1", &token).await.success());
-    fleet.until("it is closed again", async || std::net::TcpStream::connect(address).is_err()).await;
+    fleet
+        .until("it is closed again", async || {
+            std::net::TcpStream::connect(address).is_err()
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_looks_and_changes_nothing() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(1)).await;
-    let bundle = fleet.lab.layout().coordinator().join("ben.pem").to_string_lossy().into_owned();
+    let bundle = fleet
+        .lab
+        .layout()
+        .coordinator()
+        .join("ben.pem")
+        .to_string_lossy()
+        .into_owned();
     let passphrase = fleet.passphrase_file().to_string_lossy().into_owned();
-    fleet.ok(&["operator", "add", "ben", "--viewer", "--out", &bundle, "--passphrase-file", &passphrase]).await;
+    fleet
+        .ok(&[
+            "operator",
+            "add",
+            "ben",
+            "--viewer",
+            "--out",
+            &bundle,
+            "--passphrase-file",
+            &passphrase,
+        ])
+        .await;
     let remote = fleet.write_file(
         "remote.toml",
-        &format!("[remote]\naddress = \"{}:7440\"\nbundle = \"{bundle}\"\n", fleet.lab.coordinator_address()),
+        &format!(
+            "[remote]\naddress = \"{}:7440\"\nbundle = \"{bundle}\"\n",
+            fleet.lab.coordinator_address()
+        ),
     );
     fleet.ok(&["--config", &remote, "node", "list"]).await;
-    let refused = fleet.ends(&["--config", &remote, "node", "invite", "hk1/prox9", "--address", "127.0.0.1"], 6).await;
+    let refused = fleet
+        .ends(
+            &[
+                "--config",
+                &remote,
+                "node",
+                "invite",
+                "hk1/prox9",
+                "--address",
+                "127.0.0.1",
+            ],
+            6,
+        )
+        .await;
     assert!(refused.stderr.contains("QRT-ROLE-NOT-ALLOWED"), "{}", told(&refused));
 }
 
@@ -63,7 +112,10 @@ async fn a_removed_node_is_no_longer_heard() {
     let list = fleet.json(&["node", "list"]).await;
     assert_eq!(list.as_array().map(Vec::len), Some(1), "{list:#}");
     let plan = fleet.plan().await;
-    assert!(quorate_suites::codes(&plan["findings"]).contains(&"QRT-NODE-NOT-ENROLLED".to_owned()), "{plan:#}");
+    assert!(
+        quorate_suites::codes(&plan["findings"]).contains(&"QRT-NODE-NOT-ENROLLED".to_owned()),
+        "{plan:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

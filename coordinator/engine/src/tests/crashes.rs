@@ -1,0 +1,166 @@
+//! The coordinator dies at every point of every rollout, and is started again.
+
+use std::time::Duration;
+
+use quorate_model::rollout::RolloutResult;
+
+use super::{Case, Run, assert_right, corpus, rollout, three};
+use crate::memory::{CrashPoint, Fault};
+use crate::{RolloutState, RunError};
+
+/// How many records an undisturbed run writes, the first included.
+async fn length(case: &Case) -> u64 {
+    let run = Run::of(case);
+    assert_eq!(run.end().await, RolloutResult::Done, "{}", case.name);
+    assert_right(case, &run, "undisturbed");
+    u64::try_from(run.entries().len()).unwrap()
+}
+
+/// The next coordinator takes it up and brings it to its end.
+async fn resumed(case: &Case, crashed: Run, what: &str) -> Run {
+    let next = Run::again(crashed.journal, crashed.world, crashed.generation + 1);
+    assert_eq!(
+        next.end().await,
+        RolloutResult::Done,
+        "{}: {what}: {:#?}",
+        case.name,
+        next.told()
+    );
+    assert_right(case, &next, what);
+    RolloutState::replay(&next.entries()).unwrap();
+    next
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_record_and_point() {
+    let mut points = 0;
+    for case in corpus() {
+        let length = length(&case).await;
+        for at in 1..length {
+            for point in CrashPoint::ALL {
+                let run = Run::of(&case).with(at, Fault::Crash(point));
+                if let Some(result) = run.go().await {
+                    assert_eq!(result.unwrap(), RolloutResult::Done);
+                    let nothing_left = at + 1 == length && matches!(point, CrashPoint::AfterEffect | CrashPoint::Later);
+                    assert!(nothing_left, "{}: {at} {point:?} did not crash", case.name);
+                }
+                resumed(&case, run, &format!("{point:?} of record {at}")).await;
+                points += 1;
+            }
+        }
+    }
+    assert!(points > 300, "only {points} points were tried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_every_record_and_started_again_late() {
+    for case in corpus() {
+        for at in 1..length(&case).await {
+            let run = Run::of(&case).with(at, Fault::Crash(CrashPoint::Later));
+            run.go().await;
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            resumed(&case, run, &format!("an hour after record {at}")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn twice_in_a_row() {
+    let case = three();
+    let length = length(&case).await;
+    for first in 1..length {
+        for second in first..length {
+            for (one, two) in [
+                (CrashPoint::Durable, CrashPoint::Durable),
+                (CrashPoint::BeforeAppend, CrashPoint::Later),
+                (CrashPoint::Later, CrashPoint::BeforeAppend),
+                (CrashPoint::AfterEffect, CrashPoint::NotDurable),
+            ] {
+                let run = Run::of(&case).with(first, Fault::Crash(one));
+                run.go().await;
+                let run = Run::again(run.journal, run.world, 2).with(second, Fault::Crash(two));
+                run.go().await;
+                resumed(
+                    &case,
+                    run,
+                    &format!("{one:?} of record {first}, then {two:?} of record {second}"),
+                )
+                .await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_can_t_be_written_stops_everything() {
+    for case in corpus() {
+        for at in 1..length(&case).await {
+            for fault in [Fault::Refuse, Fault::LoseAnswer] {
+                let run = Run::of(&case).with(at, fault);
+                let result = run.go().await.expect("it does not crash");
+                assert!(
+                    matches!(result, Err(RunError::Journal(_))),
+                    "{}: {fault:?} of record {at}: {result:?}",
+                    case.name
+                );
+                // Nothing was begun of which the journal has no intent.
+                run.world.idle().await;
+                let intents = run.told().iter().filter(|t| t.contains("intended")).count();
+                assert!(
+                    run.world.effects().len() <= intents,
+                    "{}: {fault:?} of record {at}",
+                    case.name
+                );
+                resumed(&case, run, &format!("{fault:?} of record {at}")).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_disk_forgot_does_not_lead_to_a_second_change() {
+    for case in corpus() {
+        for at in 1..length(&case).await {
+            let run = Run::of(&case).with(at, Fault::Forget);
+            run.go().await;
+            resumed(&case, run, &format!("forgotten record {at}")).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_rollout_only_tells_how_it_ended() {
+    let case = three();
+    let run = Run::of(&case);
+    run.end().await;
+    let before = run.entries();
+    let again = Run::again(run.journal, run.world, 2);
+    assert_eq!(again.end().await, RolloutResult::Done);
+    assert_eq!(again.entries(), before);
+    assert_right(&case, &again, "run again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_without_records_is_not_found() {
+    let case = three();
+    let mut run = Run::of(&case);
+    run.journal = crate::memory::MemJournal::default();
+    let error = run.go().await.unwrap().unwrap_err();
+    assert_eq!(error.to_string(), format!("there is no rollout {}", rollout()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_attempt_after_a_crash_has_an_id_of_its_own() {
+    let case = three();
+    let run = Run::of(&case).with(1, Fault::Crash(CrashPoint::Durable));
+    run.go().await;
+    let run = resumed(&case, run, "the request never left").await;
+    assert_eq!(
+        run.told()[1..4],
+        [
+            "create/hk1: intended hk1-7.1-create-hk1.1",
+            "create/hk1: intended hk1-7.1-create-hk1.2",
+            "create/hk1: accepted",
+        ]
+    );
+}

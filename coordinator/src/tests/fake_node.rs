@@ -1,0 +1,330 @@
+//! A node without a server: speaks the agent's protocol with a real certificate, on a world in memory.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use quorate_identity::{
+    ClientTls, Identity, Material, PrivateKey, RevocationList, Role, Roots, ServerTls, TimeSource, Token, fetch_root,
+    make_key_and_csr,
+};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::Driver;
+use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_model::{Code, Finding, NodeName, Timestamp};
+use quorate_planner::testkit::Servers;
+use quorate_proto::v1::agent_server::{Agent, AgentServer};
+use quorate_proto::v1::enrolment_client::EnrolmentClient;
+use quorate_proto::{Wire, field, refuse, to_failure, to_status, v1};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Response, Status};
+
+use super::daemon::now;
+use crate::incoming::{Incoming, Who};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// All servers, as they really are.
+pub(super) type World = Arc<Mutex<Servers>>;
+
+/// A node's agent, and what a test may know and do.
+pub(super) struct FakeNode {
+    pub(super) name: NodeName,
+    pub(super) address: SocketAddr,
+    listener: Option<TcpListener>,
+    pub(super) state: Arc<State>,
+}
+
+pub(super) struct State {
+    name: NodeName,
+    world: World,
+    pub(super) driver: Mutex<Option<Driver>>,
+    pub(super) ledger: Mutex<BTreeMap<String, LedgerEntry>>,
+    pub(super) executed: Mutex<Vec<String>>,
+    pub(super) revoked: Mutex<Vec<String>>,
+    pub(super) installed: Mutex<Vec<Vec<u8>>>,
+    /// While false, operations do not end.
+    pub(super) go: watch::Sender<bool>,
+}
+
+impl FakeNode {
+    pub(super) async fn new(name: &str, world: &World) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name: NodeName = name.parse().unwrap();
+        let state = State {
+            name: name.clone(),
+            world: Arc::clone(world),
+            driver: Mutex::default(),
+            ledger: Mutex::default(),
+            executed: Mutex::default(),
+            revoked: Mutex::default(),
+            installed: Mutex::default(),
+            go: watch::Sender::new(true),
+        };
+        Self { name, address: listener.local_addr().unwrap(), listener: Some(listener), state: Arc::new(state) }
+    }
+
+    /// Comes to the coordinator with a token, under a name; answers from then on if it was let in.
+    pub(super) async fn enrol(&mut self, at: &str, token: &str, hostname: &str) -> Result<v1::EnrolReply, Failure> {
+        let (reply, roots, key) = enrol(at, token, hostname).await?;
+        if let Some(listener) = self.listener.take() {
+            let chain = reply.chain_der.iter().map(|der| quorate_identity::Certificate::from_der(der).unwrap()).collect();
+            let identity = Identity::new(chain, key).unwrap();
+            let material = Material { roots, identity: Some(identity), revocations: RevocationList::default() };
+            tokio::spawn(answer(listener, ServerTls::new(material, time()).unwrap(), Arc::clone(&self.state)));
+        }
+        Ok(reply)
+    }
+}
+
+fn time() -> TimeSource {
+    TimeSource::new(now)
+}
+
+/// What `quorate-agent enroll` does.
+pub(super) async fn enrol(
+    at: &str,
+    token: &str,
+    hostname: &str,
+) -> Result<(v1::EnrolReply, Roots, PrivateKey), Failure> {
+    let address: SocketAddr = at.parse().unwrap();
+    let parsed: Token = token.parse().unwrap();
+    let roots = fetch_root(address, &parsed, DEADLINE).await.unwrap();
+    let material = Material { roots: roots.clone(), identity: None, revocations: RevocationList::default() };
+    let tls = ClientTls::new(material, time()).unwrap();
+    let (stream, _) = tls.connect(address, &Role::Coordinator, DEADLINE).await.unwrap();
+    let mut stream = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let stream = stream.take();
+        async move { stream.ok_or_else(|| std::io::Error::other("one connection only")) }
+    });
+    let channel = Endpoint::from_static("http://enrolment").connect_with_connector(connector).await.unwrap();
+    let (key, csr_der) = make_key_and_csr().unwrap();
+    let request = v1::EnrolRequest {
+        secret: token.to_owned(),
+        csr_der,
+        hostname: hostname.to_owned(),
+        agent_version: "0.1.0".to_owned(),
+    };
+    let reply = EnrolmentClient::new(channel).enrol(request).await.map_err(|status| to_failure(&status))?;
+    Ok((reply.into_inner(), roots, key))
+}
+
+async fn answer(listener: TcpListener, tls: ServerTls, state: Arc<State>) {
+    let (admitted, connections) = mpsc::channel(8);
+    let server = Server::builder()
+        .add_service(AgentServer::new(Shared(state)))
+        .serve_with_incoming(ReceiverStream::new(connections).map(Ok::<_, std::io::Error>));
+    let accepting = async {
+        while let Ok((stream, from)) = listener.accept().await {
+            if let Ok((stream, peer)) = tls.accept(stream, DEADLINE).await {
+                drop(admitted.send(Incoming::new(stream, Who::of(&peer, from))).await);
+            }
+        }
+    };
+    tokio::select! {
+        served = server => served.unwrap(),
+        () = accepting => {}
+    }
+}
+
+impl State {
+    fn observation(&self) -> v1::Observation {
+        let world = self.world.lock().unwrap();
+        let mut observation = world.view.nodes[&self.name].observation.clone().unwrap();
+        observation.observed_at = clock();
+        observation.into_wire()
+    }
+
+    fn admit(&self, driver: Option<v1::Driver>) -> Result<(), Status> {
+        let asking: Option<Driver> = field("driver", driver)?;
+        let asking = asking.unwrap();
+        let mut present = self.driver.lock().unwrap();
+        match &*present {
+            Some(driver)
+                if asking.generation < driver.generation
+                    || (asking.generation == driver.generation && asking.instance != driver.instance) =>
+            {
+                let message = format!("generation {} asks, but generation {} drives", asking.generation, driver.generation);
+                Err(refuse(Finding::new(Code::DriverSuperseded, self.name.as_str(), message, "")))
+            }
+            _ => {
+                *present = Some(asking);
+                Ok(())
+            }
+        }
+    }
+
+    /// What the tool would do.
+    fn perform(&self, action: &Action) {
+        let mut world = self.world.lock().unwrap();
+        let cluster = match action {
+            Action::CreateCluster { cluster, .. } | Action::JoinCluster { cluster, .. } => cluster.to_string(),
+        };
+        let mut members: Vec<String> = world
+            .view
+            .nodes
+            .iter()
+            .filter(|(_, view)| view.observation.as_ref().unwrap().cluster.get().unwrap().member().is_some())
+            .map(|(name, _)| name.to_string())
+            .collect();
+        members.push(self.name.to_string());
+        members.sort();
+        let names: Vec<&str> = members.iter().map(String::as_str).collect();
+        *world = (*world).clone().members(&cluster, &names, &[]);
+    }
+
+    /// The events of an operation, from the first; they end when it does.
+    fn events(self: &Arc<Self>, operation: Operation) -> EventStream {
+        let (tell, events) = mpsc::channel(16);
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let event = |sequence, kind| OperationEvent { sequence, at: clock(), kind }.into_wire();
+            drop(tell.send(Ok(event(0, OperationEventKind::Accepted))).await);
+            this.go.subscribe().wait_for(|go| *go).await.unwrap();
+            let mut ledger = this.ledger.lock().unwrap().get(operation.id.as_str()).cloned().unwrap();
+            if ledger.outcome.is_none() {
+                this.perform(&operation.action);
+                ledger.outcome = Some(Outcome::Done { evidence: "seen".to_owned() });
+                ledger.ended_at = Some(clock());
+                this.ledger.lock().unwrap().insert(operation.id.to_string(), ledger);
+            }
+            let outcome = Outcome::Done { evidence: "seen".to_owned() };
+            drop(tell.send(Ok(event(1, OperationEventKind::Ended(outcome)))).await);
+        });
+        Box::pin(ReceiverStream::new(events))
+    }
+}
+
+fn clock() -> Timestamp {
+    crate::trust::now(&quorate_clock::Clock::system())
+}
+
+fn wire_clock() -> Option<v1::Time> {
+    Some(clock()).into_wire()
+}
+
+/// The service: tonic wants to own it.
+struct Shared(Arc<State>);
+
+impl std::ops::Deref for Shared {
+    type Target = Arc<State>;
+
+    fn deref(&self) -> &Arc<State> {
+        &self.0
+    }
+}
+
+type EventStream = Pin<Box<dyn Stream<Item = Result<v1::OperationEvent, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Agent for Shared {
+    type WatchHealthStream = Pin<Box<dyn Stream<Item = Result<v1::Observation, Status>> + Send>>;
+    type ExecuteStream = EventStream;
+    type AttachStream = EventStream;
+
+    async fn observe(&self, _: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
+        let received_at = wire_clock();
+        Ok(Response::new(v1::ObserveReply { observation: Some(self.observation()), received_at, sent_at: wire_clock() }))
+    }
+
+    async fn watch_health(
+        &self,
+        _: Request<v1::WatchHealthRequest>,
+    ) -> Result<Response<Self::WatchHealthStream>, Status> {
+        let (tell, told) = mpsc::channel(1);
+        let (world, name) = (Arc::clone(&self.world), self.name.clone());
+        tokio::spawn(async move {
+            loop {
+                let observation = world.lock().unwrap().view.nodes[&name].observation.clone().unwrap();
+                if tell.send(Ok(observation.into_wire())).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+    }
+
+    async fn drive(&self, request: Request<v1::DriveRequest>) -> Result<Response<v1::DriveReply>, Status> {
+        self.admit(request.into_inner().driver)?;
+        Ok(Response::new(v1::DriveReply { hostname: self.name.to_string(), boot_id: "b".to_owned() }))
+    }
+
+    async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Result<Response<EventStream>, Status> {
+        let request = request.into_inner();
+        self.admit(request.driver)?;
+        let operation: Option<Operation> = field("operation", request.operation)?;
+        let operation = operation.unwrap();
+        let joins = matches!(operation.action, Action::JoinCluster { .. });
+        assert_eq!(request.secret.is_some(), joins, "a join needs its ticket, nothing else gets one");
+        let id = operation.id.to_string();
+        let known = self.ledger.lock().unwrap().contains_key(&id);
+        if !known {
+            self.executed.lock().unwrap().push(id.clone());
+            let entry = LedgerEntry { operation: operation.clone(), accepted_at: clock(), outcome: None, ended_at: None };
+            self.ledger.lock().unwrap().insert(id, entry);
+        }
+        Ok(Response::new(self.events(operation)))
+    }
+
+    async fn attach(&self, request: Request<v1::AttachRequest>) -> Result<Response<EventStream>, Status> {
+        let request = request.into_inner();
+        let entry = self.ledger.lock().unwrap().get(&request.operation).cloned();
+        let Some(entry) = entry else {
+            return Err(to_status(Failure::new(ExitCode::NotFound, "no such operation")));
+        };
+        let from = request.from;
+        let events = self.events(entry.operation);
+        let later = events.filter(move |event| event.as_ref().is_ok_and(|event| event.sequence >= from));
+        Ok(Response::new(Box::pin(later)))
+    }
+
+    async fn ledger(&self, request: Request<v1::LedgerRequest>) -> Result<Response<v1::LedgerReply>, Status> {
+        let wanted = request.into_inner().operation;
+        let ledger = self.ledger.lock().unwrap();
+        let entries = ledger.iter().filter(|(id, _)| wanted.is_empty() || **id == wanted);
+        Ok(Response::new(v1::LedgerReply {
+            driver: self.driver.lock().unwrap().clone().into_wire(),
+            entries: entries.map(|(_, entry)| entry.clone().into_wire()).collect(),
+        }))
+    }
+
+    async fn join_ticket(&self, request: Request<v1::JoinTicketRequest>) -> Result<Response<v1::JoinTicketReply>, Status> {
+        self.admit(request.into_inner().driver)?;
+        let number: u8 = self.name.as_str().trim_start_matches("prox").parse().unwrap();
+        Ok(Response::new(v1::JoinTicketReply {
+            secret: Some(v1::JoinSecret { password: "PVE:root@pam:x".to_owned(), fingerprint: "AA:BB".to_owned() }),
+            member_address: format!("192.168.1.{}", 10 + number),
+            links: vec![0],
+            cluster: "hk1".to_owned(),
+        }))
+    }
+
+    async fn renewal_request(
+        &self,
+        _: Request<v1::RenewalRequestRequest>,
+    ) -> Result<Response<v1::RenewalRequestReply>, Status> {
+        Ok(Response::new(v1::RenewalRequestReply { csr_der: make_key_and_csr().unwrap().1 }))
+    }
+
+    async fn install_certificate(
+        &self,
+        request: Request<v1::InstallCertificateRequest>,
+    ) -> Result<Response<v1::InstallCertificateReply>, Status> {
+        *self.installed.lock().unwrap() = request.into_inner().chain_der;
+        Ok(Response::new(v1::InstallCertificateReply { not_after: wire_clock() }))
+    }
+
+    async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
+        *self.revoked.lock().unwrap() = request.into_inner().fingerprints;
+        Ok(Response::new(v1::RevokeReply {}))
+    }
+}

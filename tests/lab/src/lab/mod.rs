@@ -1,0 +1,171 @@
+//! A running lab, for tests and for the demo.
+
+mod builder;
+mod error;
+mod products;
+mod steering;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use self::builder::Builder;
+pub use self::error::LabError;
+use crate::description::{LabSpec, ServerSpec};
+use crate::layout::Layout;
+use crate::process::{self, Daemon};
+use crate::world::mount::make_removable;
+use crate::world::{Ready, proxy};
+
+#[derive(Debug)]
+struct Running {
+    world: Daemon,
+    agents: BTreeMap<String, Daemon>,
+    coordinator: Option<Daemon>,
+}
+
+/// A running lab. Dropping it ends everything and removes its folder, unless it shall be kept.
+#[derive(Debug)]
+pub struct Lab {
+    layout: Layout,
+    spec: LabSpec,
+    network: Ipv4Addr,
+    keep: bool,
+    running: Mutex<Running>,
+}
+
+/// One server, from outside.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its root file system.
+    pub root: PathBuf,
+    /// Its host tools.
+    pub bin: PathBuf,
+    /// Where the coordinator reaches its agent (port 7443), and where the server reaches the coordinator's enrolment
+    /// (port 7441): both pass through the world.
+    pub address: Ipv4Addr,
+    /// The address that the server itself believes to have.
+    pub public_address: Ipv4Addr,
+    /// Its agent's configuration.
+    pub agent_config: PathBuf,
+}
+
+impl Lab {
+    /// How a lab shall be.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ready(&self) -> Result<Ready, LabError> {
+        let deadline = Duration::from_secs(30);
+        let mut ready = None;
+        let mut ended = None;
+        let waited = self
+            .wait_for("the world to be ready", deadline, async || {
+                ready = fs::read(self.layout.ready())
+                    .ok()
+                    .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                ended = self.running().world.ended();
+                ready.is_some() || ended.is_some()
+            })
+            .await;
+        match (ready, ended) {
+            (Some(ready), _) => Ok(ready),
+            (None, Some(status)) => {
+                let log = fs::read_to_string(self.layout.world_log()).unwrap_or_default();
+                Err(LabError::WorldEnded(format!("{status}: {}", log.trim())))
+            }
+            (None, None) => Err(waited.err().unwrap_or(LabError::WorldEnded(String::new()))),
+        }
+    }
+
+    /// The lab's folder and what lies in it.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// By what durations are divided.
+    #[must_use]
+    pub fn speed(&self) -> f64 {
+        self.spec.speed
+    }
+
+    /// Names of all servers.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.spec.servers.iter().map(|server| server.name.clone()).collect()
+    }
+
+    /// The coordinator's own address.
+    #[must_use]
+    pub fn coordinator_address(&self) -> Ipv4Addr {
+        proxy::coordinator(self.network)
+    }
+
+    /// One server.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn node(&self, name: &str) -> Result<Node, LabError> {
+        let index = self.spec.servers.iter().position(|server| server.name == name);
+        let index = index.ok_or_else(|| LabError::NoSuchNode(name.to_owned()))?;
+        Ok(Node {
+            name: name.to_owned(),
+            root: self.layout.root(name),
+            bin: self.layout.bin(name),
+            address: proxy::address(self.network, index),
+            public_address: ServerSpec::public_address(index),
+            agent_config: self.layout.agent_config(name),
+        })
+    }
+
+    /// Where a server finds the coordinator's enrolment.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn enrolment(&self, name: &str) -> Result<SocketAddrV4, LabError> {
+        Ok(SocketAddrV4::new(self.node(name)?.address, proxy::ENROL_PORT))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        {
+            let mut running = self.running();
+            if let Some(coordinator) = &mut running.coordinator {
+                coordinator.kill();
+            }
+            for agent in running.agents.values_mut() {
+                agent.kill();
+            }
+            running.world.kill();
+        }
+        remove(self.layout.dir());
+    }
+}
+
+/// Ends what is left of the lab in `dir`, and removes it.
+pub fn remove(dir: &Path) {
+    process::reap(dir);
+    // Folders of a server without quorum are read-only; and a dying process may still write for a moment.
+    for _ in 0..3 {
+        make_removable(dir).ok();
+        if fs::remove_dir_all(dir).is_ok() || !dir.exists() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Which corosync hears which, and over which links.
+
+use super::State;
+use crate::world::corosync::membership::{LINK_UP, Reach};
+use crate::world::corosync::{Corosync, Link};
+use crate::world::server::Server;
+
+impl State {
+    /// Does a cable carry this link from one corosync to another?
+    pub(super) fn link_carries(&self, from: usize, to: usize, link: u8) -> bool {
+        let (Some(a), Some(b)) = (self.get(from), self.get(to)) else {
+            return false;
+        };
+        let (Some(ca), Some(cb)) = (&a.corosync, &b.corosync) else {
+            return false;
+        };
+        if a.udp_blocked || b.udp_blocked {
+            return false;
+        }
+        let (Some(own), Some(peer)) = (ca.address_of(ca.node_id, link), ca.address_of(cb.node_id, link)) else {
+            return false;
+        };
+        let (Ok(own), Ok(peer)) = (own.parse(), peer.parse()) else {
+            return false;
+        };
+        match (self.locate(own), self.locate(peer)) {
+            (Some((own_server, _)), Some((peer_server, network))) => {
+                own_server == from && peer_server == to && self.connected(from, to, network)
+            }
+            _ => false,
+        }
+    }
+
+    /// Are these two configured to talk to one another?
+    pub(super) fn acquainted(&self, from: usize, to: usize) -> bool {
+        let (Some(a), Some(b)) = (
+            self.get(from).and_then(|s| s.corosync.as_ref()),
+            self.get(to).and_then(|s| s.corosync.as_ref()),
+        ) else {
+            return false;
+        };
+        let knows = |me: &Corosync, other: &Corosync, name: Option<&str>| {
+            me.conf
+                .node(other.node_id)
+                .is_some_and(|node| Some(node.name.as_str()) == name)
+        };
+        let name = |index: usize| self.get(index).map(Server::name);
+        a.key == b.key && knows(a, b, name(to)) && knows(b, a, name(from))
+    }
+
+    pub(super) fn reach(&self, a: usize, b: usize) -> Reach {
+        if !self.acquainted(a, b) {
+            return Reach::Gone;
+        }
+        let Some(corosync) = self.get(a).and_then(|server| server.corosync.as_ref()) else {
+            return Reach::Gone;
+        };
+        let carries = corosync
+            .conf
+            .links
+            .iter()
+            .any(|link| self.link_carries(a, b, *link) && self.link_carries(b, a, *link));
+        if carries {
+            Reach::Hears
+        } else {
+            Reach::Silent {
+                patience: corosync.conf.token() + corosync.conf.consensus(),
+            }
+        }
+    }
+
+    pub(super) fn observe_links(&mut self) {
+        let count = self.servers.len();
+        for a in 0..count {
+            for b in (a + 1)..count {
+                let reach = self.reach(a, b);
+                self.pairs.observe(a, b, reach, self.now);
+            }
+        }
+        for a in 0..count {
+            self.observe_knet(a);
+        }
+    }
+
+    pub(super) fn observe_knet(&mut self, index: usize) {
+        let now = self.now;
+        let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
+            return;
+        };
+        let timeout = corosync.conf.token() / 2;
+        let mut seen = Vec::new();
+        for node in corosync.conf.nodes.iter().filter(|node| node.id != corosync.node_id) {
+            let peer = self.find(&node.name).filter(|peer| self.acquainted(index, *peer));
+            for link in &corosync.conf.links {
+                let carries = peer
+                    .is_some_and(|peer| self.link_carries(index, peer, *link) && self.link_carries(peer, index, *link));
+                seen.push(((node.id, *link), carries));
+            }
+        }
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let Some(corosync) = &mut server.corosync else { return };
+        corosync.links.retain(|key, _| seen.iter().any(|(seen, _)| seen == key));
+        let mut lines = Vec::new();
+        for ((id, number), carries) in seen {
+            let link = corosync.links.entry((id, number)).or_insert_with(Link::new);
+            if link.connected == carries {
+                link.differs_since = None;
+                continue;
+            }
+            let since = *link.differs_since.get_or_insert(now);
+            let delay = if carries { LINK_UP } else { timeout * 9 / 10 };
+            if now.saturating_sub(since) < delay {
+                continue;
+            }
+            link.connected = carries;
+            link.differs_since = None;
+            if carries {
+                link.up_count += 1;
+                lines.push(format!("  [KNET  ] rx: host: {id} link: {number} is up"));
+            } else {
+                link.down_count += 1;
+                lines.push(format!("  [KNET  ] link: host: {id} link: {number} is down"));
+            }
+            let best = corosync
+                .links
+                .iter()
+                .find(|((host, _), link)| *host == id && link.connected);
+            lines.push(match best {
+                Some(((_, best), _)) => format!("  [KNET  ] host: host: {id} (passive) best link: {best} (pri: 1)"),
+                None => format!("  [KNET  ] host: host: {id} has no active links"),
+            });
+        }
+        let pid = corosync.pid;
+        for line in lines {
+            server.log("corosync", pid, line);
+        }
+    }
+}

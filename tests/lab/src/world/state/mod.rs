@@ -1,0 +1,130 @@
+//! The whole world's state, and how it moves on with time. No I/O but the servers' files, no waiting.
+
+mod follow;
+mod links;
+mod quorum;
+mod services;
+mod writes;
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use super::clock::{self, SimTime};
+use super::corosync::membership::Pairs;
+use super::oplog::{Entry, What};
+use super::pmxcfs;
+use super::server::{Network, Server};
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) now: SimTime,
+    pairs: Pairs,
+    events: Vec<Entry>,
+}
+
+/// Why a write to `/etc/pve` failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteRefused {
+    ReadOnly,
+}
+
+impl State {
+    pub(crate) fn new(servers: Vec<Server>) -> Self {
+        Self {
+            servers,
+            now: SimTime::ZERO,
+            pairs: Pairs::default(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.servers.iter().position(|server| server.name() == name)
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Server> {
+        self.servers.get(index)
+    }
+
+    /// Whose address this is, and in which network.
+    pub(crate) fn locate(&self, address: Ipv4Addr) -> Option<(usize, Network)> {
+        let network = Network::of(address)?;
+        let index = self
+            .servers
+            .iter()
+            .position(|server| server.has_address(address.into()))?;
+        Some((index, network))
+    }
+
+    /// Can `from` send packets to `to` in a network?
+    pub(crate) fn connected(&self, from: usize, to: usize, network: Network) -> bool {
+        from == to
+            || [from, to]
+                .iter()
+                .all(|index| self.get(*index).is_some_and(|server| server.carries(network)))
+    }
+
+    pub(crate) fn note(&mut self, node: Option<usize>, what: What, detail: impl Into<String>) {
+        let entry = self.entry(node, what, detail.into());
+        self.events.push(entry);
+    }
+
+    pub(crate) fn note_tool(&mut self, node: usize, what: What, argv: Vec<String>, code: Option<i32>, detail: &str) {
+        let entry = Entry {
+            argv,
+            code,
+            ..self.entry(Some(node), what, detail.to_owned())
+        };
+        self.events.push(entry);
+    }
+
+    fn entry(&self, node: Option<usize>, what: What, detail: String) -> Entry {
+        Entry {
+            at: format!("{:.3}", clock::wall(0)),
+            ms: u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX),
+            node: node
+                .and_then(|index| self.get(index))
+                .map(|server| server.name().to_owned()),
+            what,
+            detail,
+            argv: Vec::new(),
+            code: None,
+        }
+    }
+
+    pub(crate) fn take_events(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Moves the world on to `now`.
+    pub(crate) fn advance(&mut self, now: SimTime) {
+        self.now = now;
+        self.observe_links();
+        self.form_memberships();
+        self.follow_corosync();
+        self.expire_locks();
+    }
+
+    /// Puts what changed on the disk.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        for server in &mut self.servers {
+            let stamp = server.pmxcfs.stamp();
+            if server.mount.is_new(&stamp) {
+                let name = server.spec.name.clone();
+                let tree = stamp
+                    .running
+                    .then(|| pmxcfs::tree(&server.pmxcfs, &name, server.booted.as_second()));
+                server
+                    .mount
+                    .show(tree.as_ref().map(|tree| (tree, stamp.writable)), &name)?;
+                server.mount.shown(stamp);
+            }
+            server
+                .mount
+                .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;
+        }
+        Ok(())
+    }
+}
