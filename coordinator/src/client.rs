@@ -37,11 +37,16 @@ pub async fn connect(config: &Config) -> Result<CoordinatorClient<Channel>, Fail
 
 async fn over_socket(path: &Path) -> Result<Channel, Failure> {
     // The first connection is made here, so that its failure keeps its own words.
-    let first = UnixStream::connect(path).await.map_err(|error| no_socket(path, &error))?;
+    let first = UnixStream::connect(path)
+        .await
+        .map_err(|error| no_socket(path, &error))?;
     let first = Arc::new(Mutex::new(Some(first)));
     let path: Arc<PathBuf> = Arc::new(path.to_owned());
     let connector = service_fn(move |_: http::Uri| {
-        let (ready, path) = (first.lock().unwrap_or_else(PoisonError::into_inner).take(), Arc::clone(&path));
+        let (ready, path) = (
+            first.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Arc::clone(&path),
+        );
         async move {
             match ready {
                 Some(stream) => Ok(TokioIo::new(stream)),
@@ -79,8 +84,11 @@ fn no_socket(path: &Path, error: &io::Error) -> Failure {
 async fn over_tls(remote: &Remote, config: &Config) -> Result<Channel, Failure> {
     let address = resolve(&remote.address).await?;
     let bundle = OperatorBundle::load(&remote.bundle).map_err(|error| {
-        Failure::new(ExitCode::Usage, format!("can't use the operator's bundle {}", remote.bundle.display()))
-            .because(&error)
+        Failure::new(
+            ExitCode::Usage,
+            format!("can't use the operator's bundle {}", remote.bundle.display()),
+        )
+        .because(&error)
     })?;
     let material = Material {
         roots: bundle.roots().clone(),
@@ -89,17 +97,20 @@ async fn over_tls(remote: &Remote, config: &Config) -> Result<Channel, Failure> 
     };
     let tls = ClientTls::new(material, trust::time_source(&config.clock()))
         .map_err(|error| Failure::new(ExitCode::Usage, "can't use the operator's bundle").because(&error))?;
-    let (first, _) =
-        tls.connect(address, &Role::Coordinator, CONNECT).await.map_err(|refusal| no_tls(&remote.address, &refusal))?;
+    let (first, _) = tls
+        .connect(address, &Role::Coordinator, CONNECT)
+        .await
+        .map_err(|refusal| no_tls(&remote.address, &refusal))?;
     let first = Arc::new(Mutex::new(Some(first)));
     let connector = service_fn(move |_: http::Uri| {
         let (ready, tls) = (first.lock().unwrap_or_else(PoisonError::into_inner).take(), tls.clone());
         async move {
             match ready {
                 Some(stream) => Ok(TokioIo::new(stream)),
-                None => {
-                    tls.connect(address, &Role::Coordinator, CONNECT).await.map(|(stream, _)| TokioIo::new(stream))
-                }
+                None => tls
+                    .connect(address, &Role::Coordinator, CONNECT)
+                    .await
+                    .map(|(stream, _)| TokioIo::new(stream)),
             }
         }
     });
@@ -110,7 +121,12 @@ async fn over_tls(remote: &Remote, config: &Config) -> Result<Channel, Failure> 
 }
 
 async fn resolve(address: &str) -> Result<SocketAddr, Failure> {
-    let unusable = || Failure::new(ExitCode::Unreachable, format!("can't find the coordinator's address {address}"));
+    let unusable = || {
+        Failure::new(
+            ExitCode::Unreachable,
+            format!("can't find the coordinator's address {address}"),
+        )
+    };
     lookup_host(address)
         .await
         .map_err(|error| unusable().because(&error))?

@@ -84,10 +84,11 @@ impl Config {
             Err(error) if path == Path::new(DEFAULT_PATH) && error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Self::default())
             }
-            Err(error) => {
-                Err(Failure::new(ExitCode::Usage, format!("can't read the configuration {}", path.display()))
-                    .because(&error))
-            }
+            Err(error) => Err(Failure::new(
+                ExitCode::Usage,
+                format!("can't read the configuration {}", path.display()),
+            )
+            .because(&error)),
         }
     }
 
@@ -97,7 +98,10 @@ impl Config {
     /// Something in it is wrong; with the place.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
         let bad = |reason: String| {
-            let mut failure = Failure::new(ExitCode::Usage, format!("the configuration {} is wrong", path.display()));
+            let mut failure = Failure::new(
+                ExitCode::Usage,
+                format!("the configuration {} is wrong", path.display()),
+            );
             failure.causes.push(reason);
             failure
         };
@@ -114,17 +118,20 @@ impl Config {
             if let Some(lab) = &self.lab
                 && !path.starts_with(&lab.root)
             {
-                return Err(format!("with a lab, {key} must lie in its folder {}", lab.root.display()));
+                return Err(format!(
+                    "with a lab, {key} must lie in its folder {}",
+                    lab.root.display()
+                ));
             }
         }
         if self.socket.as_os_str().len() > MAX_SOCKET_PATH {
-            return Err(format!("socket is longer than {MAX_SOCKET_PATH} bytes, which the system does not allow"));
+            return Err(format!(
+                "socket is longer than {MAX_SOCKET_PATH} bytes, which the system does not allow"
+            ));
         }
         match &self.lab {
             Some(lab) if !lab.root.is_absolute() => Err("lab.root must be an absolute path".to_owned()),
-            Some(lab) if !(lab.speed.is_finite() && lab.speed >= 1.0) => {
-                Err("lab.speed must be at least 1".to_owned())
-            }
+            Some(lab) if !(lab.speed.is_finite() && lab.speed >= 1.0) => Err("lab.speed must be at least 1".to_owned()),
             _ => Ok(()),
         }
     }

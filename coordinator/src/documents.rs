@@ -38,7 +38,10 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Docume
     match read_secret_file(path) {
         Ok(text) => serde_json::from_str(&text)
             .map(Some)
-            .map_err(|source| DocumentError::Damaged { path: path.to_owned(), source }),
+            .map_err(|source| DocumentError::Damaged {
+                path: path.to_owned(),
+                source,
+            }),
         Err(FileError::Missing { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -46,8 +49,10 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Docume
 
 /// Replaces a document. When this returns, it is on disk.
 pub(crate) fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), DocumentError> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|source| DocumentError::Encode { path: path.to_owned(), source })?;
+    let text = serde_json::to_string_pretty(value).map_err(|source| DocumentError::Encode {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(write_secret_file(path, &text)?)
 }
 

@@ -62,8 +62,16 @@ impl Seat {
         documents::save(path, &document).map_err(|error| unusable(&error))?;
         let instance = InstanceId::new(format!("{:016x}", rand::random::<u64>()))
             .map_err(|error| Failure::new(ExitCode::Internal, "can't name this process").because(&error))?;
-        let driver = Driver { generation: document.generation, instance };
-        Ok(Self { path: path.to_owned(), driver, first_start, document: Mutex::new(document) })
+        let driver = Driver {
+            generation: document.generation,
+            instance,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            driver,
+            first_start,
+            document: Mutex::new(document),
+        })
     }
 
     /// As whom agents know us.
@@ -91,11 +99,18 @@ impl Seat {
         document.highest_seen = document.highest_seen.max(seen.unwrap_or_default());
         if document.superseded.is_none() {
             tracing::error!(%node, reason, "superseded: another coordinator drives; nothing is changed from here any more");
-            document.superseded = Some(Superseded { at, node: node.clone(), reason: reason.to_owned() });
+            document.superseded = Some(Superseded {
+                at,
+                node: node.clone(),
+                reason: reason.to_owned(),
+            });
         }
         if let Err(error) = documents::save(&self.path, &*document) {
             // The agents remember; the next attempt after a restart will be refused again.
-            tracing::error!(error = sentence(&error), "can't keep that another coordinator has taken over");
+            tracing::error!(
+                error = sentence(&error),
+                "can't keep that another coordinator has taken over"
+            );
         }
     }
 
@@ -108,7 +123,10 @@ fn finding(superseded: &Superseded) -> Finding {
     Finding::new(
         Code::DriverSuperseded,
         superseded.node.to_string(),
-        format!("{} has refused this coordinator at {}: {}", superseded.node, superseded.at, superseded.reason),
+        format!(
+            "{} has refused this coordinator at {}: {}",
+            superseded.node, superseded.at, superseded.reason
+        ),
         "make sure which coordinator is to drive, stop the other one, then here: quorate serve --take-over",
     )
 }
@@ -127,7 +145,10 @@ mod tests {
         let path = dir.path().join("driver.json");
         let (first, second) = (Seat::take(&path, false).unwrap(), Seat::take(&path, false).unwrap());
         assert!(first.first_start() && !second.first_start());
-        assert_eq!((first.driver().generation, second.driver().generation), (Generation(1), Generation(2)));
+        assert_eq!(
+            (first.driver().generation, second.driver().generation),
+            (Generation(1), Generation(2))
+        );
         assert_ne!(first.driver().instance, second.driver().instance);
     }
 
@@ -137,12 +158,21 @@ mod tests {
         let path = dir.path().join("driver.json");
         let seat = Seat::take(&path, false).unwrap();
         assert!(seat.check().is_ok());
-        seat.lose(Timestamp(0), &node(), "generation 7 has taken over", Some(Generation(7)));
+        seat.lose(
+            Timestamp(0),
+            &node(),
+            "generation 7 has taken over",
+            Some(Generation(7)),
+        );
         assert_eq!(seat.check().unwrap_err().code, Code::DriverSuperseded);
 
         let refused = Seat::take(&path, false).unwrap_err();
         assert_eq!(refused.exit, ExitCode::Refused);
-        assert!(refused.findings[0].message.contains("generation 7"), "{}", refused.findings[0].message);
+        assert!(
+            refused.findings[0].message.contains("generation 7"),
+            "{}",
+            refused.findings[0].message
+        );
         assert!(Seat::take(&path, false).is_err(), "asking twice must not help");
 
         let back = Seat::take(&path, true).unwrap();

@@ -34,12 +34,20 @@ impl Who {
             Role::Operator { .. } => Caller::Operator,
             Role::Viewer { .. } => Caller::Viewer,
         };
-        Self { caller, name: peer.role.to_string(), from: Some(from) }
+        Self {
+            caller,
+            name: peer.role.to_string(),
+            from: Some(from),
+        }
     }
 
     /// Somebody without, at the enrolment listener.
     pub(crate) fn anyone(from: SocketAddr) -> Self {
-        Self { caller: Caller::Anyone, name: from.ip().to_string(), from: Some(from) }
+        Self {
+            caller: Caller::Anyone,
+            name: from.ip().to_string(),
+            from: Some(from),
+        }
     }
 }
 

@@ -53,8 +53,11 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
     let _lock = state.lock()?;
     let store = state.identity();
     if store.exists() {
-        return Err(Failure::new(ExitCode::Refused, format!("there is a fleet already at {}", state.path().display()))
-            .hint("a fleet's CA is never overwritten: choose another state_dir, or move the old one away yourself"));
+        return Err(Failure::new(
+            ExitCode::Refused,
+            format!("there is a fleet already at {}", state.path().display()),
+        )
+        .hint("a fleet's CA is never overwritten: choose another state_dir, or move the old one away yourself"));
     }
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, "can't make the fleet's CA").because(error)
@@ -66,9 +69,14 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
     let coordinator = root.issue(&Role::Coordinator, now).map_err(|error| failed(&error))?;
 
     // The name first and the CA last: an interrupted attempt leaves no CA and can be repeated.
-    let document = FleetDocument { name: new.name.clone(), advertise: new.advertise.clone() };
+    let document = FleetDocument {
+        name: new.name.clone(),
+        advertise: new.advertise.clone(),
+    };
     documents::save(&state.fleet(), &document).map_err(|error| failed(&error))?;
-    store.create(&root, passphrase, &issuing, &coordinator).map_err(|error| failed(&error))?;
+    store
+        .create(&root, passphrase, &issuing, &coordinator)
+        .map_err(|error| failed(&error))?;
 
     let root_key = state.path().join("ca").join("root.key");
     let advice = vec![
@@ -76,7 +84,10 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
             "back up {} now, to another machine: without it, losing this host means enrolling every node again",
             state.path().display()
         ),
-        format!("{} may be moved offline: only new operators' certificates need it", root_key.display()),
+        format!(
+            "{} may be moved offline: only new operators' certificates need it",
+            root_key.display()
+        ),
         "start the daemon: systemctl start quorate, or `quorate serve`".to_owned(),
         "invite the first server: quorate node invite CLUSTER/NODE --address ADDRESS".to_owned(),
     ];
@@ -106,8 +117,14 @@ pub fn operator_bundle(
     let roots = store.roots().map_err(|error| failed(&error))?;
     let root = store.root_ca(passphrase).map_err(|error| failed(&error))?;
     let name = Name::parse(name.as_str()).map_err(|error| failed(&error))?;
-    let role = if viewer { Role::Viewer { name } } else { Role::Operator { name } };
-    let identity = root.issue(&role, trust::unix_seconds(&config.clock())).map_err(|error| failed(&error))?;
+    let role = if viewer {
+        Role::Viewer { name }
+    } else {
+        Role::Operator { name }
+    };
+    let identity = root
+        .issue(&role, trust::unix_seconds(&config.clock()))
+        .map_err(|error| failed(&error))?;
     OperatorBundle::new(identity, roots).map_err(|error| failed(&error))
 }
 
@@ -124,8 +141,10 @@ fn check_advertised(host: &str) -> Result<(), Failure> {
     if host.parse::<std::net::IpAddr>().is_ok() || named {
         return Ok(());
     }
-    Err(Failure::new(ExitCode::Usage, format!("`{host}` is no host name or address"))
-        .hint("give the name or address under which the servers reach this host, without a port"))
+    Err(
+        Failure::new(ExitCode::Usage, format!("`{host}` is no host name or address"))
+            .hint("give the name or address under which the servers reach this host, without a port"),
+    )
 }
 
 #[cfg(test)]
@@ -134,7 +153,10 @@ mod tests {
 
     fn fixture() -> (tempfile::TempDir, Config) {
         let home = tempfile::tempdir().unwrap();
-        let config = Config { state_dir: home.path().join("state"), ..Config::default() };
+        let config = Config {
+            state_dir: home.path().join("state"),
+            ..Config::default()
+        };
         (home, config)
     }
 
@@ -143,7 +165,10 @@ mod tests {
     }
 
     fn make(config: &Config, advertise: &str) -> Result<Initialised, Failure> {
-        let new = NewFleet { name: "home".parse().unwrap(), advertise: advertise.to_owned() };
+        let new = NewFleet {
+            name: "home".parse().unwrap(),
+            advertise: advertise.to_owned(),
+        };
         init(config, &new, &passphrase("correct horse battery"))
     }
 
@@ -178,6 +203,11 @@ mod tests {
         let anna = "anna".parse().unwrap();
         let bundle = operator_bundle(&config, &anna, true, &passphrase("correct horse battery")).unwrap();
         assert_eq!(bundle.identity().role().to_string(), "viewer anna");
-        assert!(operator_bundle(&config, &anna, false, &passphrase("wrong wrong wrong")).unwrap_err().to_string().contains("passphrase"));
+        assert!(
+            operator_bundle(&config, &anna, false, &passphrase("wrong wrong wrong"))
+                .unwrap_err()
+                .to_string()
+                .contains("passphrase")
+        );
     }
 }

@@ -15,7 +15,9 @@ const FLOOR: Duration = Duration::from_secs(2);
 
 impl Pace {
     pub(crate) fn of(config: &Config) -> Self {
-        Self { speed: config.lab.as_ref().map_or(1.0, |lab| lab.speed) }
+        Self {
+            speed: config.lab.as_ref().map_or(1.0, |lab| lab.speed),
+        }
     }
 
     /// A wait: divided.
@@ -39,7 +41,10 @@ mod tests {
         let (real, lab) = (Pace { speed: 1.0 }, Pace { speed: 20.0 });
         let ten = Duration::from_secs(10);
         assert_eq!((real.wait(ten), real.deadline(ten)), (ten, ten));
-        assert_eq!((lab.wait(ten), lab.deadline(ten)), (Duration::from_millis(500), Duration::from_secs(2)));
+        assert_eq!(
+            (lab.wait(ten), lab.deadline(ten)),
+            (Duration::from_millis(500), Duration::from_secs(2))
+        );
         assert_eq!(lab.deadline(Duration::from_secs(1)), Duration::from_secs(1));
     }
 }

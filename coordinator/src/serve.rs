@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use quorate_clock::Clock;
@@ -57,6 +58,7 @@ pub(crate) struct Daemon {
     pub(crate) fleet: Arc<Fleet>,
     /// Where the API is answered over TLS.
     pub(crate) api_address: SocketAddr,
+    journal: JoinHandle<()>,
     _lock: StateLock,
 }
 
@@ -83,22 +85,40 @@ impl Daemon {
         warn_of_old_age(&trust.client, &clock);
 
         let seat = Arc::new(Seat::take(&state.driver(), take_over)?);
-        let store = open_store(&state, !seat.first_start(), &clock)?;
+        let (store, journal) = open_store(&state, !seat.first_start(), &clock)?;
         create_private_dir(&state.specs()).map_err(|error| cannot_start(&error))?;
         let registry = Registry::open(&state.nodes()).map_err(|error| cannot_start(&error))?;
         let name = trust.roots.fleet().clone();
         let fleet = Fleet::new(name, registry, trust.revoked, trust.client, (clock.clone(), pace));
         fleet.sync();
         let stop = CancellationToken::new();
-        let rollouts = Rollouts::new(store, Arc::clone(&fleet), Arc::clone(&seat), stop.clone());
+        let tasks = TaskTracker::new();
+        let rollouts = Rollouts::new(
+            store,
+            Arc::clone(&fleet),
+            Arc::clone(&seat),
+            (tasks.clone(), stop.clone()),
+        );
         rollouts.resume().await?;
 
         let socket = api::bind_socket(&config.socket).map_err(|error| {
-            Failure::new(ExitCode::Failed, format!("can't make the socket {}", config.socket.display())).because(&error)
+            Failure::new(
+                ExitCode::Failed,
+                format!("can't make the socket {}", config.socket.display()),
+            )
+            .because(&error)
         })?;
-        let remote = TcpListener::bind(config.api_listen).await.map_err(|error| cannot_listen(config.api_listen, &error))?;
-        let api_address = remote.local_addr().map_err(|error| cannot_listen(config.api_listen, &error))?;
-        let desk = Arc::new(Desk::new(Arc::clone(&fleet), Arc::clone(&trust.issuing), trust.roots.clone()));
+        let remote = TcpListener::bind(config.api_listen)
+            .await
+            .map_err(|error| cannot_listen(config.api_listen, &error))?;
+        let api_address = remote
+            .local_addr()
+            .map_err(|error| cannot_listen(config.api_listen, &error))?;
+        let desk = Arc::new(Desk::new(
+            Arc::clone(&fleet),
+            Arc::clone(&trust.issuing),
+            trust.roots.clone(),
+        ));
         let (door, door_seen) = watch::channel(Door::Closed);
         let service = api::Service(Arc::new(Api {
             fleet_name: document.name,
@@ -112,12 +132,29 @@ impl Daemon {
             door: door_seen,
         }));
 
-        let daemon = Self { stop, tasks: TaskTracker::new(), fleet: Arc::clone(&fleet), api_address, _lock: lock };
+        let daemon = Self {
+            stop,
+            tasks,
+            fleet: Arc::clone(&fleet),
+            api_address,
+            journal,
+            _lock: lock,
+        };
         daemon.spawn(Arc::clone(&fleet).follow_books());
         daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), trust.issuing));
-        daemon.spawn(enrol::keep_door(fleet, desk, trust.enrolment, config.enrol_listen, door));
-        daemon.tasks.spawn(api::over_socket(socket, service.clone(), daemon.stop.clone()));
-        daemon.tasks.spawn(api::over_tls(remote, trust.server, service, daemon.stop.clone()));
+        daemon.spawn(enrol::keep_door(
+            fleet,
+            desk,
+            trust.enrolment,
+            config.enrol_listen,
+            door,
+        ));
+        daemon
+            .tasks
+            .spawn(api::over_socket(socket, service.clone(), daemon.stop.clone()));
+        daemon
+            .tasks
+            .spawn(api::over_tls(remote, trust.server, service, daemon.stop.clone()));
         let driver = seat.driver();
         tracing::info!(
             generation = %driver.generation,
@@ -132,13 +169,16 @@ impl Daemon {
 
     /// Stops answering and driving. What agents execute goes on; the next start takes it up.
     pub(crate) async fn stop(self) {
-        tracing::info!("stopping");
+        tracing::info!(api = %self.api_address, "stopping");
         self.stop.cancel();
         self.fleet.hang_up();
         self.tasks.close();
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some calls were cut off");
+            return;
         }
+        // Nobody holds the journal any more: its thread closes the store.
+        drop(tokio::task::spawn_blocking(move || self.journal.join()).await);
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -155,33 +195,53 @@ impl Trust {
         let root = root.ok_or_else(|| Failure::new(ExitCode::Internal, "the fleet has no root certificate"))?;
         let identity: Identity = store.coordinator().map_err(|error| cannot_start(&error))?;
         let revocations = Revoked::load(&state.revocations()).map_err(|error| cannot_start(&error))?;
-        let material = Material { roots: roots.clone(), identity: Some(identity), revocations: revocations.clone() };
+        let material = Material {
+            roots: roots.clone(),
+            identity: Some(identity),
+            revocations: revocations.clone(),
+        };
         let client = ClientTls::new(material.clone(), time.clone()).map_err(|error| cannot_start(&error))?;
         let server = ServerTls::new(material.clone(), time.clone()).map_err(|error| cannot_start(&error))?;
         let enrolment = EnrolmentTls::new(&material, time).map_err(|error| cannot_start(&error))?;
         let issuing = Arc::new(store.issuing_ca().map_err(|error| cannot_start(&error))?);
         let revoked = Revoked::new(&state.revocations(), revocations, client.clone(), server.clone());
-        Ok(Self { roots, root, issuing, client, server, enrolment, revoked })
+        Ok(Self {
+            roots,
+            root,
+            issuing,
+            client,
+            server,
+            enrolment,
+            revoked,
+        })
     }
 }
 
 fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {
     let none = || {
-        Failure::new(ExitCode::NotFound, format!("there is no fleet at {}", state.path().display()))
-            .hint("make one: quorate init --advertise ADDRESS")
+        Failure::new(
+            ExitCode::NotFound,
+            format!("there is no fleet at {}", state.path().display()),
+        )
+        .hint("make one: quorate init --advertise ADDRESS")
     };
     if !state.identity().exists() {
         return Err(none());
     }
-    documents::load(&state.fleet()).map_err(|error| cannot_start(&error))?.ok_or_else(none)
+    documents::load(&state.fleet())
+        .map_err(|error| cannot_start(&error))?
+        .ok_or_else(none)
 }
 
-fn open_store(state: &StateDir, expected: bool, clock: &Clock) -> Result<Store, Failure> {
-    let (store, damage) = Store::open(&state.journal(), expected, clock.clone()).map_err(|error| cannot_start(&error))?;
-    if let Some(damage) = damage {
-        tracing::error!(damage, "the journal of earlier rollouts is damaged; what they did is found out by observing");
+fn open_store(state: &StateDir, expected: bool, clock: &Clock) -> Result<(Store, JoinHandle<()>), Failure> {
+    let opened = Store::open(&state.journal(), expected, clock.clone()).map_err(|error| cannot_start(&error))?;
+    if let Some(damage) = opened.damage {
+        tracing::error!(
+            damage,
+            "the journal of earlier rollouts is damaged; what they did is found out by observing"
+        );
     }
-    Ok(store)
+    Ok((opened.store, opened.thread))
 }
 
 /// The coordinator's own certificate can't be renewed without the root key.

@@ -24,9 +24,17 @@ pub(crate) struct StateLock {
 impl StateDir {
     /// Makes the directory if there is none; one that exists must be as if we had made it.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
-            Failure::new(ExitCode::Failed, format!("can't make the state directory {}", path.display())).because(&error)
-        })?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|error| {
+                Failure::new(
+                    ExitCode::Failed,
+                    format!("can't make the state directory {}", path.display()),
+                )
+                .because(&error)
+            })?;
         Self::open(path)
     }
 
@@ -63,7 +71,12 @@ impl StateDir {
     /// Takes the directory for this process.
     pub(crate) fn lock(&self) -> Result<StateLock, Failure> {
         let path = self.path.join("lock");
-        let unusable = || Failure::new(ExitCode::Failed, format!("can't lock the state directory {}", self.path.display()));
+        let unusable = || {
+            Failure::new(
+                ExitCode::Failed,
+                format!("can't lock the state directory {}", self.path.display()),
+            )
+        };
         let file = fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -138,7 +151,11 @@ mod tests {
             let failure = StateDir::open(&path).unwrap_err();
             assert_eq!(failure.exit, ExitCode::Refused);
             assert!(failure.message.contains(&format!("{mode:04o}")), "{failure}");
-            assert!(failure.hints.iter().any(|hint| hint.contains("chmod 0700")), "{:?}", failure.hints);
+            assert!(
+                failure.hints.iter().any(|hint| hint.contains("chmod 0700")),
+                "{:?}",
+                failure.hints
+            );
         }
     }
 

@@ -54,13 +54,15 @@ fn code(refusal: &Refusal) -> Option<Code> {
         Refusal::UnknownIssuer | Refusal::WrongFleet { .. } | Refusal::ByPeer(PeerComplaint::UnknownCa) => {
             Code::TlsOtherCa
         }
-        Refusal::Expired { .. } | Refusal::ByPeer(PeerComplaint::NotValidNow { valid_by_our_clock: false }) => {
-            Code::TlsExpired
-        }
+        Refusal::Expired { .. }
+        | Refusal::ByPeer(PeerComplaint::NotValidNow {
+            valid_by_our_clock: false,
+        }) => Code::TlsExpired,
         // Valid by our clock and not by theirs: whichever is wrong, it is a matter of clocks.
-        Refusal::NotYetValid { .. } | Refusal::ByPeer(PeerComplaint::NotValidNow { valid_by_our_clock: true }) => {
-            Code::TlsNotYetValid
-        }
+        Refusal::NotYetValid { .. }
+        | Refusal::ByPeer(PeerComplaint::NotValidNow {
+            valid_by_our_clock: true,
+        }) => Code::TlsNotYetValid,
         Refusal::WrongName { .. } | Refusal::WrongRole { .. } => Code::TlsWrongName,
         Refusal::Revoked { .. } | Refusal::ByPeer(PeerComplaint::Revoked) => Code::TlsRevoked,
         Refusal::RoleFromWrongCa { .. } => Code::RoleWrongCa,

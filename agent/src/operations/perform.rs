@@ -198,7 +198,7 @@ async fn wait_for(ctx: &mut Context<'_>, patience: Duration) -> Result<String, (
         let state = actions::look(ctx).await;
         let missing = match &state {
             State::Reached(evidence) => return Ok(evidence.clone()),
-            State::Untouched => "any trace of it".to_owned(),
+            State::Untouched => "a trace of it is there".to_owned(),
             State::Between(missing) => missing.clone(),
         };
         if ctx.host.clock().since(began) >= ctx.pace.of(patience) {

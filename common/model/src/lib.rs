@@ -11,6 +11,7 @@ pub mod facet;
 pub mod failure;
 pub mod finding;
 pub mod ids;
+mod keys;
 pub mod observation;
 pub mod operation;
 pub mod plan;

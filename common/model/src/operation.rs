@@ -19,6 +19,7 @@ pub enum Action {
         /// The cluster's name, for ever.
         cluster: ClusterName,
         /// Link number → this node's address on it.
+        #[serde(deserialize_with = "crate::keys::numbers")]
         links: BTreeMap<u8, IpAddr>,
     },
     /// `pvecm add`: this node joins the cluster through one of its members.
@@ -30,6 +31,7 @@ pub enum Action {
         /// The member's address for the API call (port 8006).
         member_address: IpAddr,
         /// Link number → this node's address on it.
+        #[serde(deserialize_with = "crate::keys::numbers")]
         links: BTreeMap<u8, IpAddr>,
     },
 }
@@ -225,6 +227,19 @@ pub struct LedgerEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn actions_are_read_back_from_json() {
+        let action = Action::JoinCluster {
+            cluster: "hk1".parse().unwrap(),
+            member: "prox1".parse().unwrap(),
+            member_address: "192.168.1.11".parse().unwrap(),
+            links: BTreeMap::from([(0, "10.10.10.2".parse().unwrap()), (7, "fd00::2".parse().unwrap())]),
+        };
+        let json = serde_json::to_string(&action).unwrap();
+        assert_eq!(serde_json::from_str::<Action>(&json).unwrap(), action);
+        assert!(serde_json::from_str::<Action>(&json.replace("\"7\"", "\"seven\"")).is_err());
+    }
 
     #[test]
     fn every_action_has_its_own_row() {

@@ -155,7 +155,7 @@ pub enum Progress {
     Agent {
         /// The step.
         step: StepId,
-        /// On the node's clock.
+        /// When the coordinator heard of it, on its own clock.
         at: Timestamp,
         /// What.
         event: OperationEventKind,

@@ -108,7 +108,10 @@ impl Teller {
                 self.latest = entry.at;
                 self.record(&entry.record)
             }
-            Progress::Agent { step, event, .. } => self.agent(step, event),
+            Progress::Agent { step, at, event } => {
+                self.latest = *at;
+                self.agent(step, event)
+            }
             Progress::Waiting { step, reason } => self.line(step, &format!("waiting: {reason}")),
         }
     }

@@ -32,10 +32,15 @@ impl Api {
 
     /// A critical finding for every node whose invitation was claimed twice.
     pub(super) fn frozen_findings(&self) -> Vec<Finding> {
-        let frozen = self.fleet.registry.nodes().into_iter().filter_map(|(name, node)| match node.state {
-            State::Frozen { reason } => Some((name, reason)),
-            State::Invited | State::Enrolled => None,
-        });
+        let frozen = self
+            .fleet
+            .registry
+            .nodes()
+            .into_iter()
+            .filter_map(|(name, node)| match node.state {
+                State::Frozen { reason } => Some((name, reason)),
+                State::Invited | State::Enrolled => None,
+            });
         frozen
             .map(|(name, reason)| {
                 let next = format!("find out who has the token; then: quorate node remove {name}; and invite it anew");
@@ -49,6 +54,8 @@ impl Api {
 fn resident_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")).and_then(|number| number.trim().parse::<u64>().ok());
+    let kib = line
+        .and_then(|rest| rest.trim().strip_suffix("kB"))
+        .and_then(|number| number.trim().parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

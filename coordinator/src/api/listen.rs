@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Group, Uid, User, geteuid};
+use nix::unistd::{Gid, Group, Uid, User, geteuid};
 use quorate_identity::ServerTls;
 use quorate_proto::authz::Caller;
 use quorate_proto::limits;
@@ -96,7 +96,9 @@ pub(crate) async fn over_tls(listener: TcpListener, tls: ServerTls, service: Ser
                     tokio::spawn(async move {
                         match tls.accept(stream, limits::HANDSHAKE_TIMEOUT).await {
                             // If the server has ended, so has the answer.
-                            Ok((stream, peer)) => drop(admitted.send(Incoming::new(stream, Who::of(&peer, from))).await),
+                            Ok((stream, peer)) => {
+                                drop(admitted.send(Incoming::new(stream, Who::of(&peer, from))).await)
+                            }
                             Err(refusal) => refused(from, &refusal),
                         }
                         drop(place);
@@ -144,15 +146,81 @@ where
 
 /// Who is at the other end of the socket, as the kernel says.
 fn local(stream: &UnixStream) -> Who {
-    let stranger = |name: String| Who { caller: Caller::Anyone, name, from: None };
-    let Ok(credentials) = stream.peer_cred() else { return stranger("unknown".to_owned()) };
+    let stranger = |name: String| Who {
+        caller: Caller::Anyone,
+        name,
+        from: None,
+    };
+    let Ok(credentials) = stream.peer_cred() else {
+        return stranger("unknown".to_owned());
+    };
     let user = User::from_uid(Uid::from_raw(credentials.uid())).ok().flatten();
-    let name = user.as_ref().map_or_else(|| format!("uid {}", credentials.uid()), |user| user.name.clone());
-    let admitted = credentials.uid() == 0
-        || credentials.uid() == geteuid().as_raw()
-        || Group::from_name(GROUP).ok().flatten().is_some_and(|group| {
-            credentials.gid() == group.gid.as_raw()
-                || user.is_some_and(|user| user.gid == group.gid || group.mem.contains(&user.name))
-        });
-    if admitted { Who { caller: Caller::Socket, name, from: None } } else { stranger(name) }
+    let name = user
+        .as_ref()
+        .map_or_else(|| format!("uid {}", credentials.uid()), |user| user.name.clone());
+    let group = Group::from_name(GROUP).ok().flatten();
+    let own = [Uid::from_raw(0), geteuid()].contains(&Uid::from_raw(credentials.uid()));
+    let gid = Gid::from_raw(credentials.gid());
+    if own || group.is_some_and(|group| belongs(&group, gid, user.as_ref())) {
+        Who {
+            caller: Caller::Socket,
+            name,
+            from: None,
+        }
+    } else {
+        stranger(name)
+    }
+}
+
+/// Is that process or its user in the group? The kernel tells only the process's main group.
+fn belongs(group: &Group, gid: Gid, user: Option<&User>) -> bool {
+    gid == group.gid || user.is_some_and(|user| user.gid == group.gid || group.mem.contains(&user.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_admits_its_members_however_they_are_members() {
+        let group = |mem: &[&str]| Group {
+            name: GROUP.to_owned(),
+            passwd: Default::default(),
+            gid: Gid::from_raw(900),
+            mem: mem.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let root = User::from_uid(Uid::from_raw(0)).unwrap().unwrap();
+        let anna = User {
+            name: "anna".to_owned(),
+            gid: Gid::from_raw(1000),
+            ..root.clone()
+        };
+        let other = Gid::from_raw(1000);
+        assert!(belongs(&group(&[]), Gid::from_raw(900), None));
+        assert!(belongs(&group(&["anna"]), other, Some(&anna)));
+        assert!(belongs(
+            &group(&[]),
+            other,
+            Some(&User {
+                gid: Gid::from_raw(900),
+                ..anna.clone()
+            })
+        ));
+        assert!(!belongs(&group(&["bert"]), other, Some(&anna)));
+        assert!(!belongs(&group(&["anna"]), other, None));
+    }
+
+    #[tokio::test]
+    async fn the_socket_is_closed_to_others_and_takes_the_place_of_a_leftover() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("run/q.sock");
+        for _ in 0..2 {
+            let listener = bind_socket(&path).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o007, 0);
+            let (client, server) = tokio::join!(UnixStream::connect(&path), listener.accept());
+            client.unwrap();
+            let who = local(&server.unwrap().0);
+            assert_eq!(who.caller, Caller::Socket, "{who:?}: we are ourselves");
+        }
+    }
 }

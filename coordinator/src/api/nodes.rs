@@ -29,7 +29,12 @@ const OPENING: Duration = Duration::from_secs(5);
 impl Api {
     pub(super) fn list_nodes(&self) -> v1::ListNodesReply {
         let nodes = self.fleet.registry.nodes();
-        v1::ListNodesReply { nodes: nodes.into_iter().map(|(name, node)| self.wire_node(&name, node)).collect() }
+        v1::ListNodesReply {
+            nodes: nodes
+                .into_iter()
+                .map(|(name, node)| self.wire_node(&name, node))
+                .collect(),
+        }
     }
 
     fn wire_node(&self, name: &NodeRef, node: Node) -> v1::Node {
@@ -38,10 +43,15 @@ impl Api {
             State::Enrolled => v1::node::State::Enrolled,
             State::Frozen { .. } => v1::node::State::Frozen,
         };
-        let expires_at = node.invitation.filter(|_| state == v1::node::State::Invited).map(|i| i.expires_at);
+        let expires_at = node
+            .invitation
+            .filter(|_| state == v1::node::State::Invited)
+            .map(|i| i.expires_at);
         let certificate = node.certificates.last();
         let health = self.fleet.peer(name).map(|peer| peer.health());
-        let system = health.as_ref().and_then(|health| health.observation.as_ref()?.system.get().ok());
+        let system = health
+            .as_ref()
+            .and_then(|health| health.observation.as_ref()?.system.get().ok());
         v1::Node {
             cluster: name.cluster.to_string(),
             name: name.node.to_string(),
@@ -50,7 +60,9 @@ impl Api {
             since: Some(node.since).into_wire(),
             expires_at: expires_at.into_wire(),
             certificate_not_after: certificate.map(|issued| trust::timestamp(issued.not_after)).into_wire(),
-            certificate_fingerprint: certificate.map(|issued| issued.fingerprint.to_string()).unwrap_or_default(),
+            certificate_fingerprint: certificate
+                .map(|issued| issued.fingerprint.to_string())
+                .unwrap_or_default(),
             agent_version: system.map(|system| system.agent.version.clone()).unwrap_or_default(),
             connection: health.map(|health| health.connection).into_wire(),
         }
@@ -74,8 +86,11 @@ impl Api {
         let token = Token::generate(&self.root)
             .map_err(|error| Failure::new(ExitCode::Internal, "can't make a token").because(&error))?;
         let now = trust::now(&self.fleet.clock);
-        let expires_at =
-            self.fleet.registry.invite(&name, address, &token, (now, valid)).map_err(|error| not_invited(&name, &error))?;
+        let expires_at = self
+            .fleet
+            .registry
+            .invite(&name, address, &token, (now, valid))
+            .map_err(|error| not_invited(&name, &error))?;
         let port = match self.open_door().await {
             Ok(port) => port,
             Err(failure) => {
@@ -98,9 +113,13 @@ impl Api {
     /// The port that the enrolment listener answers at.
     async fn open_door(&self) -> Result<u16, Failure> {
         let unopened = |why: &str| {
-            let mut failure = Failure::new(ExitCode::Failed, "the enrolment listener does not open; nobody was invited");
+            let mut failure = Failure::new(
+                ExitCode::Failed,
+                "the enrolment listener does not open; nobody was invited",
+            );
             failure.causes.push(why.to_owned());
-            failure.hint("see which program has the port; or set another enrol_listen in the coordinator's configuration")
+            failure
+                .hint("see which program has the port; or set another enrol_listen in the coordinator's configuration")
         };
         let mut door = self.door.clone();
         let settled = tokio::time::timeout(OPENING, door.wait_for(|door| *door != Door::Closed)).await;
@@ -115,21 +134,29 @@ impl Api {
         }
     }
 
-    pub(super) async fn remove_node(&self, request: v1::RemoveNodeRequest, by: &Who) -> Result<v1::RemoveNodeReply, Failure> {
+    pub(super) async fn remove_node(
+        &self,
+        request: v1::RemoveNodeRequest,
+        by: &Who,
+    ) -> Result<v1::RemoveNodeReply, Failure> {
         self.may_change()?;
         let name = node_ref(request.cluster, request.node)?;
         if let Some(holder) = self.rollouts.holding(&name.cluster).await? {
             let finding = Finding::new(
                 Code::RolloutRunning,
                 name.cluster.as_str(),
-                format!("rollout {holder} holds cluster {}: none of its nodes is removed meanwhile", name.cluster),
+                format!(
+                    "rollout {holder} holds cluster {}: none of its nodes is removed meanwhile",
+                    name.cluster
+                ),
                 format!("quorate rollout watch {holder}"),
             );
             return Err(Failure::new(ExitCode::Refused, format!("can't remove {name} now")).with(vec![finding]));
         }
-        let removed = self.fleet.remove(&name).map_err(|error| {
-            Failure::new(ExitCode::Failed, format!("can't remove {name}")).because(&error)
-        })?;
+        let removed = self
+            .fleet
+            .remove(&name)
+            .map_err(|error| Failure::new(ExitCode::Failed, format!("can't remove {name}")).because(&error))?;
         if !removed {
             return Err(Failure::new(ExitCode::NotFound, format!("there is no node {name}")).hint("quorate node list"));
         }
@@ -147,7 +174,10 @@ impl Api {
 
 pub(super) fn node_ref(cluster: String, node: String) -> Result<NodeRef, Failure> {
     let bad = |error: quorate_proto::ConvertError| Failure::new(ExitCode::Usage, error.to_string());
-    Ok(NodeRef::new(field("cluster", cluster).map_err(bad)?, field("node", node).map_err(bad)?))
+    Ok(NodeRef::new(
+        field("cluster", cluster).map_err(bad)?,
+        field("node", node).map_err(bad)?,
+    ))
 }
 
 fn agent_address(text: &str) -> Result<SocketAddr, Failure> {
@@ -166,12 +196,16 @@ fn host_and_port(host: &str, port: u16) -> String {
 }
 
 fn not_invited(name: &NodeRef, error: &InviteError) -> Failure {
-    let exit = if matches!(error, InviteError::Books(_)) { ExitCode::Failed } else { ExitCode::Refused };
+    let exit = if matches!(error, InviteError::Books(_)) {
+        ExitCode::Failed
+    } else {
+        ExitCode::Refused
+    };
     let failure = Failure::new(exit, format!("can't invite {name}")).because(error);
     match error {
-        InviteError::Enrolled { .. } | InviteError::Frozen { .. } => {
-            failure.hint(format!("to enrol it anew: quorate node remove {name}, then invite it again"))
-        }
+        InviteError::Enrolled { .. } | InviteError::Frozen { .. } => failure.hint(format!(
+            "to enrol it anew: quorate node remove {name}, then invite it again"
+        )),
         InviteError::AddressTaken { other, .. } => failure.hint(format!("quorate node show {other}")),
         InviteError::Books(_) => failure,
     }

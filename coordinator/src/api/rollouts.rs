@@ -15,17 +15,23 @@ use crate::incoming::Who;
 impl Api {
     pub(super) async fn list_rollouts(&self) -> Result<v1::ListRolloutsReply, Failure> {
         let summaries = self.rollouts.summaries().await?;
-        Ok(v1::ListRolloutsReply { rollouts: summaries.into_iter().map(Wire::into_wire).collect() })
+        Ok(v1::ListRolloutsReply {
+            rollouts: summaries.into_iter().map(Wire::into_wire).collect(),
+        })
     }
 
     pub(super) async fn watch_rollout(
         &self,
         request: v1::WatchRolloutRequest,
     ) -> Result<Pin<Box<dyn Stream<Item = Result<v1::RolloutProgress, Status>> + Send>>, Failure> {
-        let wanted = (!request.rollout.is_empty()).then(|| rollout_id(request.rollout)).transpose()?;
+        let wanted = (!request.rollout.is_empty())
+            .then(|| rollout_id(request.rollout))
+            .transpose()?;
         let (id, watched) = self.rollouts.watch(wanted).await?;
         let told = ReceiverStream::new(watched).map(move |progress| {
-            progress.map(|progress| (id.clone(), progress).into()).map_err(to_status)
+            progress
+                .map(|progress| (id.clone(), progress).into())
+                .map_err(to_status)
         });
         Ok(Box::pin(told))
     }

@@ -66,7 +66,10 @@ fn facets(wire: &[i32]) -> Result<Vec<FacetName>, Failure> {
         return Ok(FacetName::ALL.to_vec());
     }
     let read = |facet: &i32| field("facets", *facet);
-    wire.iter().map(read).collect::<Result<_, ConvertError>>().map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))
+    wire.iter()
+        .map(read)
+        .collect::<Result<_, ConvertError>>()
+        .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))
 }
 
 /// Takes out what nobody asked for.

@@ -29,7 +29,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
     let shown = plan::ask(&mut client, &source, &args.accept).await?;
     if context.format == Format::Table {
-        output::text(&plan::show(&source, &shown));
+        output::text(&quorate_show::plan(&shown));
     }
     if shown.refused() {
         return Err(Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(match context.format {

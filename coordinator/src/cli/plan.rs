@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     cluster_file::check(&source, context.format)?;
     let mut client = wire::connect(context).await?;
     let plan = ask(&mut client, &source, &args.accept).await?;
-    output::either(context.format, &plan, || show(&source, &plan));
+    output::either(context.format, &plan, || quorate_show::plan(&plan));
     Ok(if plan.refused() { ExitCode::Refused } else { ExitCode::Done })
 }
 
@@ -49,11 +49,4 @@ pub(crate) async fn ask(client: &mut Client, source: &Source, accept: &Accept) -
     let reply = client.plan(request).await.map_err(wire::refused)?;
     let plan = reply.into_inner().plan.ok_or_else(|| Failure::new(ExitCode::Internal, "the coordinator answered without a plan"))?;
     Wire::from_wire(plan).map_err(wire::unreadable)
-}
-
-/// The checklist, with findings about the file shown where they stand.
-pub(crate) fn show(source: &Source, plan: &Plan) -> String {
-    let in_file = cluster_file::show(source, &plan.findings);
-    let text = quorate_show::plan(plan);
-    if in_file.is_empty() { text } else { format!("{text}\nIn the cluster file\n{in_file}") }
 }

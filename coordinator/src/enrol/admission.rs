@@ -33,13 +33,19 @@ pub(super) struct Refused {
 /// Finds the node that a token invites.
 pub(super) fn admit(nodes: &BTreeMap<NodeRef, Node>, knock: &Knock<'_>) -> Result<NodeRef, Box<Refused>> {
     let refused = |code, subject: &str, message: String, next: String| {
-        Err(Box::new(Refused { finding: Finding::new(code, subject, message, next), freeze: None }))
+        Err(Box::new(Refused {
+            finding: Finding::new(code, subject, message, next),
+            freeze: None,
+        }))
     };
     let from = canonical(knock.from);
     // All are compared, and each takes its full time: where a match stands can't be told from outside.
     let found = knock.token.and_then(|token| {
         let matches = |node: &Node| node.invitation.as_ref().is_some_and(|i| i.token.matches(token));
-        nodes.iter().filter(|(_, node)| matches(node)).last()
+        nodes.iter().fold(
+            None,
+            |found, (name, node)| if matches(node) { Some((name, node)) } else { found },
+        )
     });
     let Some((name, node, invitation)) = found.and_then(|(name, node)| Some((name, node, node.invitation.as_ref()?)))
     else {
@@ -59,16 +65,28 @@ pub(super) fn admit(nodes: &BTreeMap<NodeRef, Node>, knock: &Knock<'_>) -> Resul
         );
         let next = format!("find out who has the token; then: quorate node remove {name}; and invite it anew");
         let finding = Finding::new(Code::TokenUsed, subject, message, next);
-        return Err(Box::new(Refused { finding, freeze: Some(name.clone()) }));
+        return Err(Box::new(Refused {
+            finding,
+            freeze: Some(name.clone()),
+        }));
     }
     if invitation.expires_at <= knock.at {
-        return refused(Code::TokenExpired, &subject, format!("the token of {name} expired at {}", invitation.expires_at), again);
+        return refused(
+            Code::TokenExpired,
+            &subject,
+            format!("the token of {name} expired at {}", invitation.expires_at),
+            again,
+        );
     }
     if knock.hostname != name.node.as_str() {
         return refused(
             Code::TokenWrongName,
             &subject,
-            format!("the token is for a server named {}, this one calls itself {}", name.node, shown(knock.hostname)),
+            format!(
+                "the token is for a server named {}, this one calls itself {}",
+                name.node,
+                shown(knock.hostname)
+            ),
             format!("run it on {}; or invite this one under its own name", name.node),
         );
     }
@@ -120,7 +138,11 @@ mod tests {
             address: "192.0.2.11:7443".parse().unwrap(),
             state: State::Invited,
             since: Timestamp(0),
-            invitation: Some(Invitation { token: token.stored(), expires_at: Timestamp(2_000), claim: None }),
+            invitation: Some(Invitation {
+                token: token.stored(),
+                expires_at: Timestamp(2_000),
+                claim: None,
+            }),
             certificates: Vec::new(),
         };
         let nodes = BTreeMap::from([
@@ -128,12 +150,21 @@ mod tests {
             ("hk1/prox1".parse().unwrap(), node(&mine)),
             ("hk1/prox2".parse().unwrap(), node(&token())),
         ]);
-        Case { token: mine, other, nodes }
+        Case {
+            token: mine,
+            other,
+            nodes,
+        }
     }
 
     impl Case {
         fn knock(&self, hostname: &str, from: &str, at: Timestamp) -> Result<NodeRef, Box<Refused>> {
-            let knock = Knock { token: Some(&self.token), hostname, from: from.parse().unwrap(), at };
+            let knock = Knock {
+                token: Some(&self.token),
+                hostname,
+                from: from.parse().unwrap(),
+                at,
+            };
             admit(&self.nodes, &knock)
         }
 
@@ -144,7 +175,10 @@ mod tests {
 
     #[test]
     fn the_right_token_from_the_right_place_opens() {
-        assert_eq!(case().knock("prox1", "192.0.2.11", NOW).unwrap().to_string(), "hk1/prox1");
+        assert_eq!(
+            case().knock("prox1", "192.0.2.11", NOW).unwrap().to_string(),
+            "hk1/prox1"
+        );
         assert!(case().knock("prox1", "::ffff:192.0.2.11", NOW).is_ok());
     }
 
@@ -152,11 +186,19 @@ mod tests {
     fn every_refusal_has_its_own_code() {
         let c = case();
         let code = |result: Result<NodeRef, Box<Refused>>| result.unwrap_err().finding.code;
-        assert_eq!(code(c.knock("prox1", "192.0.2.11", Timestamp(2_000))), Code::TokenExpired);
+        assert_eq!(
+            code(c.knock("prox1", "192.0.2.11", Timestamp(2_000))),
+            Code::TokenExpired
+        );
         assert_eq!(code(c.knock("prox2", "192.0.2.11", NOW)), Code::TokenWrongName);
         assert_eq!(code(c.knock("prox1", "192.0.2.12", NOW)), Code::TokenWrongAddress);
         for token in [Some(&c.other), None] {
-            let knock = Knock { token, hostname: "prox1", from: "192.0.2.11".parse().unwrap(), at: NOW };
+            let knock = Knock {
+                token,
+                hostname: "prox1",
+                from: "192.0.2.11".parse().unwrap(),
+                at: NOW,
+            };
             assert_eq!(code(admit(&c.nodes, &knock)), Code::TokenUnknown);
         }
     }
@@ -166,7 +208,10 @@ mod tests {
         let mut c = case();
         let node = c.mine();
         node.state = State::Enrolled;
-        node.invitation.as_mut().unwrap().claim = Some(Claim { at: Timestamp(5), from: "192.0.2.11".parse().unwrap() });
+        node.invitation.as_mut().unwrap().claim = Some(Claim {
+            at: Timestamp(5),
+            from: "192.0.2.11".parse().unwrap(),
+        });
         for (hostname, from, at) in [("prox1", "192.0.2.11", NOW), ("evil", "203.0.113.9", Timestamp(9_999))] {
             let refused = c.knock(hostname, from, at).unwrap_err();
             assert_eq!(refused.finding.code, Code::TokenUsed);
@@ -176,7 +221,11 @@ mod tests {
 
     #[test]
     fn a_strangers_text_can_not_write_our_log() {
-        let message = case().knock("a\nb\u{1b}[31m", "192.0.2.11", NOW).unwrap_err().finding.message;
+        let message = case()
+            .knock("a\nb\u{1b}[31m", "192.0.2.11", NOW)
+            .unwrap_err()
+            .finding
+            .message;
         assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
     }
 }

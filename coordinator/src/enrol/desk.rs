@@ -33,11 +33,22 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn new(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>, roots: Roots) -> Self {
-        Self { fleet, issuing, roots, rate: Mutex::default(), turn: Mutex::default() }
+        Self {
+            fleet,
+            issuing,
+            roots,
+            rate: Mutex::default(),
+            turn: Mutex::default(),
+        }
     }
 
     fn enrol_one(&self, request: &v1::EnrolRequest, from: IpAddr) -> Result<v1::EnrolReply, Status> {
-        if !self.rate.lock().unwrap_or_else(PoisonError::into_inner).admit(from, self.fleet.clock.monotonic()) {
+        if !self
+            .rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .admit(from, self.fleet.clock.monotonic())
+        {
             return Err(refuse(Finding::new(
                 Code::EnrolmentRateLimited,
                 from.to_string(),
@@ -48,22 +59,38 @@ impl Desk {
         if request.hostname.len() > LONGEST_NAME {
             return Err(to_status(Failure::new(ExitCode::Usage, "the host name is too long")));
         }
-        let key = public_key_of(&request.csr_der)
-            .map_err(|error| to_status(Failure::new(ExitCode::Usage, "can't use the signing request").because(&error)))?;
+        let key = public_key_of(&request.csr_der).map_err(|error| {
+            to_status(Failure::new(ExitCode::Usage, "can't use the signing request").because(&error))
+        })?;
         let token: Option<Token> = request.secret.parse().ok();
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let at = trust::now(&self.fleet.clock);
-        let knock = Knock { token: token.as_ref(), hostname: &request.hostname, from, at };
+        let knock = Knock {
+            token: token.as_ref(),
+            hostname: &request.hostname,
+            from,
+            at,
+        };
         let name = admit(&self.fleet.registry.nodes(), &knock).map_err(|refused| self.turn_away(*refused))?;
 
         let failed = |error: &(dyn std::error::Error + 'static)| {
             to_status(Failure::new(ExitCode::Failed, format!("can't enrol {name}")).because(error))
         };
-        let role = self.fleet.role(&name).map_err(|error| to_status(Failure::new(ExitCode::Internal, error)))?;
-        let chain =
-            self.issuing.sign(&role, &key, trust::unix_seconds(&self.fleet.clock)).map_err(|error| failed(&error))?;
-        let leaf = chain.first().ok_or_else(|| to_status(Failure::new(ExitCode::Internal, "nothing was signed")))?;
-        self.fleet.registry.enrol(&name, Claim { at, from }, leaf).map_err(|error| failed(&error))?;
+        let role = self
+            .fleet
+            .role(&name)
+            .map_err(|error| to_status(Failure::new(ExitCode::Internal, error)))?;
+        let chain = self
+            .issuing
+            .sign(&role, &key, trust::unix_seconds(&self.fleet.clock))
+            .map_err(|error| failed(&error))?;
+        let leaf = chain
+            .first()
+            .ok_or_else(|| to_status(Failure::new(ExitCode::Internal, "nothing was signed")))?;
+        self.fleet
+            .registry
+            .enrol(&name, Claim { at, from }, leaf)
+            .map_err(|error| failed(&error))?;
         tracing::info!(node = %name, %from, fingerprint = %leaf.fingerprint(), agent = request.agent_version, "enrolled");
         Ok(self.reply(&name, &chain, trust::timestamp(leaf.not_after())))
     }
@@ -87,7 +114,11 @@ impl Desk {
 
     fn turn_away(&self, refused: Refused) -> Status {
         let Refused { finding, freeze } = refused;
-        tracing::warn!(code = finding.code.as_str(), reason = finding.message, "enrolment refused");
+        tracing::warn!(
+            code = finding.code.as_str(),
+            reason = finding.message,
+            "enrolment refused"
+        );
         if let Some(node) = freeze {
             let at = trust::now(&self.fleet.clock);
             if let Err(error) = self.fleet.registry.freeze(&node, at, &finding.message) {
@@ -103,7 +134,8 @@ impl Desk {
 impl Enrolment for Desk {
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolReply>, Status> {
         let from = request.extensions().get::<Who>().and_then(|who| who.from);
-        let from = from.ok_or_else(|| to_status(Failure::new(ExitCode::Internal, "where the caller is can't be told")))?;
+        let from =
+            from.ok_or_else(|| to_status(Failure::new(ExitCode::Internal, "where the caller is can't be told")))?;
         self.enrol_one(request.get_ref(), from.ip()).map(Response::new)
     }
 }

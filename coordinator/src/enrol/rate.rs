@@ -38,7 +38,10 @@ impl Rate {
                 return false;
             }
         }
-        let tries = self.tries.entry(from).or_insert(Tries { left: BURST, counted_at: now });
+        let tries = self.tries.entry(from).or_insert(Tries {
+            left: BURST,
+            counted_at: now,
+        });
         tries.refill(now);
         match tries.left.checked_sub(1) {
             Some(left) => {
@@ -89,6 +92,9 @@ mod tests {
             rate.admit(address(number), Duration::from_secs(1));
         }
         assert!(rate.tries.len() <= ADDRESSES);
-        assert!(rate.admit(address(9_000_000), Duration::from_secs(600)), "the quiet ones are forgotten in time");
+        assert!(
+            rate.admit(address(9_000_000), Duration::from_secs(600)),
+            "the quiet ones are forgotten in time"
+        );
     }
 }

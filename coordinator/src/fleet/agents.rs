@@ -41,13 +41,14 @@ pub(crate) struct ClusterAgents {
 }
 
 impl ClusterAgents {
-    pub(crate) fn new(
-        fleet: Arc<Fleet>,
-        seat: Arc<Seat>,
-        cluster: ClusterName,
-        touched: BTreeSet<NodeName>,
-    ) -> Self {
-        Self { fleet, seat, cluster, touched, claimed: Mutex::default() }
+    pub(crate) fn new(fleet: Arc<Fleet>, seat: Arc<Seat>, cluster: ClusterName, touched: BTreeSet<NodeName>) -> Self {
+        Self {
+            fleet,
+            seat,
+            cluster,
+            touched,
+            claimed: Mutex::default(),
+        }
     }
 
     fn name(&self, node: &NodeName) -> NodeRef {
@@ -73,7 +74,9 @@ impl ClusterAgents {
         for node in self.touched.difference(&claimed) {
             let (peer, driver) = (self.peer(node)?, driver.clone());
             claims.spawn(async move {
-                let request = v1::DriveRequest { driver: Some(driver.into_wire()) };
+                let request = v1::DriveRequest {
+                    driver: Some(driver.into_wire()),
+                };
                 let reply = within(peer.quick(), &peer.name, peer.client().drive(request)).await;
                 (peer, reply)
             });
@@ -87,8 +90,14 @@ impl ClusterAgents {
                     return Err(AgentError::Refused(Box::new(Finding::new(
                         Code::HostNameDiffers,
                         peer.name.to_string(),
-                        format!("the server that is enrolled as {} calls itself {}", peer.name, reply.hostname),
-                        format!("give it its name back, or remove it and enrol it as {}/{}", self.cluster, reply.hostname),
+                        format!(
+                            "the server that is enrolled as {} calls itself {}",
+                            peer.name, reply.hostname
+                        ),
+                        format!(
+                            "give it its name back, or remove it and enrol it as {}/{}",
+                            self.cluster, reply.hostname
+                        ),
                     ))));
                 }
                 // Nothing was asked for yet, so whatever happened to the claim, the operation has not left.
@@ -105,36 +114,65 @@ impl ClusterAgents {
             && finding.code == Code::DriverSuperseded
         {
             let request = v1::LedgerRequest::default();
-            let seen = within(peer.quick(), &peer.name, peer.client().ledger(request)).await.ok();
-            let seen = seen.and_then(|ledger| ledger.driver).map(|driver| Generation(driver.generation));
-            self.seat.lose(trust::now(&self.fleet.clock), &peer.name, &finding.message, seen);
+            let seen = within(peer.quick(), &peer.name, peer.client().ledger(request))
+                .await
+                .ok();
+            let seen = seen
+                .and_then(|ledger| ledger.driver)
+                .map(|driver| Generation(driver.generation));
+            self.seat
+                .lose(trust::now(&self.fleet.clock), &peer.name, &finding.message, seen);
         }
         error
     }
 
     /// What must be passed beside the operation. Fetched anew for every attempt, never kept.
-    async fn secret(&self, driver: &Driver, joiner: &NodeName, action: &Action) -> Result<Option<v1::Secret>, AgentError> {
-        let Action::JoinCluster { cluster, member, member_address, .. } = action else { return Ok(None) };
+    async fn secret(
+        &self,
+        driver: &Driver,
+        joiner: &NodeName,
+        action: &Action,
+    ) -> Result<Option<v1::Secret>, AgentError> {
+        let Action::JoinCluster {
+            cluster,
+            member,
+            member_address,
+            ..
+        } = action
+        else {
+            return Ok(None);
+        };
         self.compare_clocks(member, joiner).await?;
         let peer = self.peer(member)?;
-        let request = v1::JoinTicketRequest { driver: Some(driver.clone().into_wire()), joiner: joiner.to_string() };
+        let request = v1::JoinTicketRequest {
+            driver: Some(driver.clone().into_wire()),
+            joiner: joiner.to_string(),
+        };
         let deadline = self.fleet.pace.deadline(limits::JOIN_TICKET_TIMEOUT);
         let reply = match within(deadline, &peer.name, peer.client().join_ticket(request)).await {
             Ok(reply) => reply,
             Err(error) => return Err(not_sent(self.failed(&peer, error).await, member)),
         };
         check_ticket(&reply, &peer.name, cluster, *member_address)?;
-        let secret = reply.secret.ok_or_else(|| AgentError::NotReached(format!("{member} gave no ticket for {joiner}")))?;
-        Ok(Some(v1::Secret { secret: Some(v1::secret::Secret::Join(secret)) }))
+        let secret = reply
+            .secret
+            .ok_or_else(|| AgentError::NotReached(format!("{member} gave no ticket for {joiner}")))?;
+        Ok(Some(v1::Secret {
+            secret: Some(v1::secret::Secret::Join(secret)),
+        }))
     }
 
     /// Clocks first: skew must be ruled out before a ticket is made.
     async fn compare_clocks(&self, member: &NodeName, joiner: &NodeName) -> Result<(), AgentError> {
         let names = [member, joiner].map(|node| self.name(node));
-        self.fleet.look(&names.iter().cloned().collect(), &[FacetName::System]).await;
+        self.fleet
+            .look(&names.iter().cloned().collect(), &[FacetName::System])
+            .await;
         let offset = |name| self.fleet.peer(name).and_then(|peer| peer.health().clock_offset);
         let [Some(members), Some(joiners)] = [offset(&names[0]), offset(&names[1])] else {
-            return Err(AgentError::NotReached(format!("the clocks of {member} and {joiner} can't be compared")));
+            return Err(AgentError::NotReached(format!(
+                "the clocks of {member} and {joiner} can't be compared"
+            )));
         };
         let skew = widest(members, joiners);
         if skew <= MOST_SKEW {
@@ -154,7 +192,12 @@ impl Agents for ClusterAgents {
     async fn view(&self, nodes: &BTreeSet<NodeName>) -> View {
         let names = nodes.iter().map(|node| self.name(node)).collect();
         let seen = self.fleet.look(&names, &[FacetName::Cluster]).await;
-        View { nodes: seen.into_iter().map(|sighting| (sighting.node.node, sighting.view)).collect::<BTreeMap<_, _>>() }
+        View {
+            nodes: seen
+                .into_iter()
+                .map(|sighting| (sighting.node.node, sighting.view))
+                .collect::<BTreeMap<_, _>>(),
+        }
     }
 
     async fn start(&self, _recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
@@ -175,7 +218,10 @@ impl Agents for ClusterAgents {
 
     async fn attach(&self, node: &NodeName, operation: &OperationId, from: u64) -> Result<Events, AgentError> {
         let peer = self.peer(node)?;
-        let request = v1::AttachRequest { operation: operation.to_string(), from };
+        let request = v1::AttachRequest {
+            operation: operation.to_string(),
+            from,
+        };
         match within(peer.quick(), &peer.name, peer.client().attach(request)).await {
             Ok(stream) => Ok(forward(stream, peer.name.clone())),
             Err(error) => Err(self.failed(&peer, error).await),
@@ -184,7 +230,9 @@ impl Agents for ClusterAgents {
 
     async fn ledger(&self, node: &NodeName, operation: &OperationId) -> Result<Option<LedgerEntry>, AgentError> {
         let peer = self.peer(node)?;
-        let request = v1::LedgerRequest { operation: operation.to_string() };
+        let request = v1::LedgerRequest {
+            operation: operation.to_string(),
+        };
         let reply = match within(peer.quick(), &peer.name, peer.client().ledger(request)).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -245,7 +293,10 @@ fn not_sent(error: AgentError, node: &NodeName) -> AgentError {
 
 /// By how much two clocks may differ at most.
 fn widest(one: ClockOffset, other: ClockOffset) -> u64 {
-    one.micros.abs_diff(other.micros).saturating_add(one.error_micros).saturating_add(other.error_micros)
+    one.micros
+        .abs_diff(other.micros)
+        .saturating_add(one.error_micros)
+        .saturating_add(other.error_micros)
 }
 
 /// The ticket must be of the cluster that the plan means, for the address that it will be used at.
@@ -257,7 +308,12 @@ fn check_ticket(
 ) -> Result<(), AgentError> {
     let refused = |code, message: String| {
         let next = "quorate status; then plan again".to_owned();
-        Err(AgentError::Refused(Box::new(Finding::new(code, member.to_string(), message, next))))
+        Err(AgentError::Refused(Box::new(Finding::new(
+            code,
+            member.to_string(),
+            message,
+            next,
+        ))))
     };
     if reply.cluster != cluster.as_str() {
         let message = format!("{member} is in cluster {}, not in {cluster}", reply.cluster);
@@ -267,7 +323,10 @@ fn check_ticket(
         Ok(own) if own == address => Ok(()),
         _ => refused(
             Code::PlanChanged,
-            format!("{member} answers at {}, the plan goes by {address}", reply.member_address),
+            format!(
+                "{member} answers at {}, the plan goes by {address}",
+                reply.member_address
+            ),
         ),
     }
 }
@@ -277,7 +336,11 @@ mod tests {
     use super::*;
 
     fn reply(cluster: &str, address: &str) -> v1::JoinTicketReply {
-        v1::JoinTicketReply { cluster: cluster.to_owned(), member_address: address.to_owned(), ..Default::default() }
+        v1::JoinTicketReply {
+            cluster: cluster.to_owned(),
+            member_address: address.to_owned(),
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -285,9 +348,10 @@ mod tests {
         let (member, cluster) = ("hk1/prox1".parse().unwrap(), "hk1".parse().unwrap());
         let address = "192.0.2.1".parse().unwrap();
         check_ticket(&reply("hk1", "192.0.2.1"), &member, &cluster, address).unwrap();
-        for (wrong, code) in
-            [(reply("hk2", "192.0.2.1"), Code::NodeInOtherCluster), (reply("hk1", "192.0.2.2"), Code::PlanChanged)]
-        {
+        for (wrong, code) in [
+            (reply("hk2", "192.0.2.1"), Code::NodeInOtherCluster),
+            (reply("hk1", "192.0.2.2"), Code::PlanChanged),
+        ] {
             match check_ticket(&wrong, &member, &cluster, address) {
                 Err(AgentError::Refused(finding)) => assert_eq!(finding.code, code),
                 other => panic!("{other:?}"),
@@ -304,6 +368,9 @@ mod tests {
     #[test]
     fn before_the_operation_leaves_nothing_is_uncertain() {
         let node = "prox1".parse().unwrap();
-        assert!(matches!(not_sent(AgentError::NoAnswer("x".to_owned()), &node), AgentError::NotReached(_)));
+        assert!(matches!(
+            not_sent(AgentError::NoAnswer("x".to_owned()), &node),
+            AgentError::NotReached(_)
+        ));
     }
 }

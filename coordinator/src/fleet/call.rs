@@ -51,7 +51,10 @@ impl CallError {
     pub(super) fn of(node: &NodeRef, status: &Status) -> Self {
         if let Some(refusal) = refusal_in(status) {
             let finding = trust::finding(&node.to_string(), refusal).map(Box::new);
-            return Self::NotReached { reason: trust::sentence(refusal), finding };
+            return Self::NotReached {
+                reason: trust::sentence(refusal),
+                finding,
+            };
         }
         if status.details().is_empty() {
             return Self::NoAnswer(to_failure(status).to_string());
@@ -77,7 +80,9 @@ impl CallError {
     /// For the engine.
     pub(super) fn into_agent_error(self, node: &NodeRef) -> AgentError {
         match self {
-            Self::NotReached { finding: Some(finding), .. } => AgentError::Refused(finding),
+            Self::NotReached {
+                finding: Some(finding), ..
+            } => AgentError::Refused(finding),
             Self::NotReached { reason, finding: None } => AgentError::NotReached(reason),
             Self::NoAnswer(reason) => AgentError::NoAnswer(reason),
             Self::Refused(failure) if failure.exit == ExitCode::NotFound => AgentError::NotKnown,
@@ -117,7 +122,12 @@ mod tests {
 
     #[test]
     fn an_agents_own_word_keeps_its_finding() {
-        let status = refuse(Finding::new(Code::PolicyForbids, "prox1", "its policy forbids it", "change it"));
+        let status = refuse(Finding::new(
+            Code::PolicyForbids,
+            "prox1",
+            "its policy forbids it",
+            "change it",
+        ));
         let error = CallError::of(&node(), &status);
         assert!(matches!(&error, CallError::Refused(_)), "{error:?}");
         match error.into_agent_error(&node()) {
@@ -128,7 +138,11 @@ mod tests {
 
     #[test]
     fn what_the_transport_says_proves_nothing() {
-        for status in [Status::unavailable("broken pipe"), Status::cancelled("h2 reset"), Status::unknown("x")] {
+        for status in [
+            Status::unavailable("broken pipe"),
+            Status::cancelled("h2 reset"),
+            Status::unknown("x"),
+        ] {
             let error = CallError::of(&node(), &status).into_agent_error(&node());
             assert!(matches!(error, AgentError::NoAnswer(_)), "{error:?}");
         }
@@ -137,6 +151,9 @@ mod tests {
     #[test]
     fn an_unknown_operation_is_told_apart() {
         let status = quorate_proto::to_status(Failure::new(ExitCode::NotFound, "no such operation"));
-        assert_eq!(CallError::of(&node(), &status).into_agent_error(&node()), AgentError::NotKnown);
+        assert_eq!(
+            CallError::of(&node(), &status).into_agent_error(&node()),
+            AgentError::NotKnown
+        );
     }
 }

@@ -20,8 +20,17 @@ pub(crate) struct Health {
 impl Health {
     /// Before anything was tried.
     pub(crate) fn new(now: Timestamp) -> Self {
-        let connection = Connection { state: ConnectionState::Connecting, since: now, reason: "not tried yet".to_owned() };
-        Self { connection, observation: None, received_at: None, clock_offset: None }
+        let connection = Connection {
+            state: ConnectionState::Connecting,
+            since: now,
+            reason: "not tried yet".to_owned(),
+        };
+        Self {
+            connection,
+            observation: None,
+            received_at: None,
+            clock_offset: None,
+        }
     }
 
     /// Something was seen.
@@ -37,7 +46,11 @@ impl Health {
     pub(crate) fn connected(&mut self, now: Timestamp) -> bool {
         let news = self.connection.state != ConnectionState::Connected;
         if news {
-            self.connection = Connection { state: ConnectionState::Connected, since: now, reason: String::new() };
+            self.connection = Connection {
+                state: ConnectionState::Connected,
+                since: now,
+                reason: String::new(),
+            };
         }
         news
     }
@@ -46,7 +59,11 @@ impl Health {
     pub(crate) fn disconnected(&mut self, reason: String, now: Timestamp) -> bool {
         let news = self.connection.reason != reason;
         if self.connection.state == ConnectionState::Connected {
-            self.connection = Connection { state: ConnectionState::Lost, since: now, reason };
+            self.connection = Connection {
+                state: ConnectionState::Lost,
+                since: now,
+                reason,
+            };
         } else {
             self.connection.reason = reason;
         }
@@ -55,10 +72,18 @@ impl Health {
 }
 
 /// Compares clocks as NTP does: `sent` and `answered` on our clock, `received` and `replied` on theirs.
-pub(crate) fn clock_offset(sent: Timestamp, received: Timestamp, replied: Timestamp, answered: Timestamp) -> ClockOffset {
+pub(crate) fn clock_offset(
+    sent: Timestamp,
+    received: Timestamp,
+    replied: Timestamp,
+    answered: Timestamp,
+) -> ClockOffset {
     let ahead = (received.0 - sent.0) + (replied.0 - answered.0);
     let on_the_way = (answered.0 - sent.0) - (replied.0 - received.0);
-    ClockOffset { micros: ahead / 2, error_micros: u64::try_from(on_the_way / 2).unwrap_or(0) }
+    ClockOffset {
+        micros: ahead / 2,
+        error_micros: u64::try_from(on_the_way / 2).unwrap_or(0),
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +110,10 @@ mod tests {
         assert!(health.disconnected("silent".to_owned(), Timestamp(5)));
         assert!(health.disconnected("refused".to_owned(), Timestamp(6)));
         assert!(!health.disconnected("refused".to_owned(), Timestamp(7)));
-        assert_eq!((health.connection.state, health.connection.since), (ConnectionState::Lost, Timestamp(5)));
+        assert_eq!(
+            (health.connection.state, health.connection.since),
+            (ConnectionState::Lost, Timestamp(5))
+        );
         assert_eq!(health.received_at, Some(Timestamp(4)));
         assert!(health.observation.is_some());
     }

@@ -45,7 +45,9 @@ pub(super) async fn hold(peer: Arc<Peer>, revoked: Arc<Revoked>) {
 /// Exponential, with jitter: after a switch comes back, a hundred nodes should not be dialled in one moment.
 /// `random` is anything.
 fn back_off(failures: u32, random: u16) -> Duration {
-    let whole = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_WAIT);
+    let whole = FIRST_WAIT
+        .saturating_mul(1 << failures.saturating_sub(1).min(10))
+        .min(LONGEST_WAIT);
     whole / 2 + (whole / 2).mul_f64(f64::from(random) / f64::from(u16::MAX))
 }
 

@@ -21,8 +21,8 @@ use quorate_proto::Sighting;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub(crate) use self::peer::Peer;
 use self::peer::Dialling;
+pub(crate) use self::peer::Peer;
 use self::registry::{Registry, State};
 use self::revoked::{RevokeError, Revoked};
 use crate::pace::Pace;
@@ -57,7 +57,16 @@ impl Fleet {
         (clock, pace): (Clock, Pace),
     ) -> Arc<Self> {
         let (links, tasks) = (Mutex::default(), TaskTracker::new());
-        Arc::new(Self { name, registry, revoked: Arc::new(revoked), clock, pace, tls, links, tasks })
+        Arc::new(Self {
+            name,
+            registry,
+            revoked: Arc::new(revoked),
+            clock,
+            pace,
+            tls,
+            links,
+            tasks,
+        })
     }
 
     /// Keeps links as the books say, for ever. Whoever started it cancels it.
@@ -76,7 +85,9 @@ impl Fleet {
         let nodes = self.registry.nodes();
         let mut links = self.links();
         links.retain(|name, link| {
-            nodes.get(name).is_some_and(|node| node.state == State::Enrolled && node.since == link.enrolled_at)
+            nodes
+                .get(name)
+                .is_some_and(|node| node.state == State::Enrolled && node.since == link.enrolled_at)
         });
         for (name, node) in nodes {
             if node.state != State::Enrolled || links.contains_key(&name) {
@@ -89,13 +100,24 @@ impl Fleet {
                     continue;
                 }
             };
-            let dialling = Dialling { role, address: node.address, tls: self.tls.clone() };
+            let dialling = Dialling {
+                role,
+                address: node.address,
+                tls: self.tls.clone(),
+            };
             let peer = Arc::new(Peer::new(name.clone(), dialling, self.clock.clone(), self.pace));
             let token = CancellationToken::new();
             let holding = link::hold(Arc::clone(&peer), Arc::clone(&self.revoked));
             let stop = token.clone();
             self.tasks.spawn(async move { stop.run_until_cancelled(holding).await });
-            links.insert(name, Link { peer, enrolled_at: node.since, _held: token.drop_guard() });
+            links.insert(
+                name,
+                Link {
+                    peer,
+                    enrolled_at: node.since,
+                    _held: token.drop_guard(),
+                },
+            );
         }
     }
 
@@ -135,13 +157,24 @@ impl Fleet {
             }
         }
         let mut fresh = |name| seen.remove(name).unwrap_or_else(|| Err(not_enrolled(name)));
-        names.iter().map(|name| self.sighting(name, Some(fresh(name)))).collect()
+        names
+            .iter()
+            .map(|name| self.sighting(name, Some(fresh(name))))
+            .collect()
     }
 
     fn sighting(&self, name: &NodeRef, fresh: Option<Result<quorate_model::Observation, Unknown>>) -> Sighting {
         let Some(health) = self.peer(name).map(|peer| peer.health()) else {
-            let view = NodeView { observation: Err(not_enrolled(name)), clock_offset: None };
-            return Sighting { node: name.clone(), view, received_at: None, connection: None };
+            let view = NodeView {
+                observation: Err(not_enrolled(name)),
+                clock_offset: None,
+            };
+            return Sighting {
+                node: name.clone(),
+                view,
+                received_at: None,
+                connection: None,
+            };
         };
         let observation = fresh.unwrap_or_else(|| {
             let unseen = || Unknown::new(UnknownKind::Unreachable, health.connection.reason.clone());
@@ -149,7 +182,10 @@ impl Fleet {
         });
         Sighting {
             node: name.clone(),
-            view: NodeView { observation, clock_offset: health.clock_offset },
+            view: NodeView {
+                observation,
+                clock_offset: health.clock_offset,
+            },
             received_at: health.received_at,
             connection: Some(health.connection),
         }
@@ -158,9 +194,12 @@ impl Fleet {
     /// Strikes a node off, revokes its certificates, and tells the others. Returns whether there was one.
     pub(crate) fn remove(&self, name: &NodeRef) -> Result<bool, RevokeError> {
         // Revoked first: if what follows fails, the node is still in the books and can be removed again.
-        let Some(node) = self.registry.node(name) else { return Ok(false) };
+        let Some(node) = self.registry.node(name) else {
+            return Ok(false);
+        };
         if !node.certificates.is_empty() {
-            self.revoked.revoke(&node.certificates, trust::unix_seconds(&self.clock))?;
+            self.revoked
+                .revoke(&node.certificates, trust::unix_seconds(&self.clock))?;
         }
         self.registry.remove(name)?;
         self.sync();
@@ -180,7 +219,10 @@ impl Fleet {
     /// The role that a node's certificate has.
     pub(crate) fn role(&self, name: &NodeRef) -> Result<Role, String> {
         let part = |text: &str| Name::parse(text).map_err(|error| error.to_string());
-        Ok(Role::Node { cluster: part(name.cluster.as_str())?, node: part(name.node.as_str())? })
+        Ok(Role::Node {
+            cluster: part(name.cluster.as_str())?,
+            node: part(name.node.as_str())?,
+        })
     }
 
     fn links(&self) -> MutexGuard<'_, BTreeMap<NodeRef, Link>> {

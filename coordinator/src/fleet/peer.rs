@@ -44,7 +44,14 @@ impl Peer {
     pub(super) fn new(name: NodeRef, dialling: Dialling, clock: Clock, pace: Pace) -> Self {
         let health = watch::Sender::new(Health::new(trust::now(&clock)));
         let channel = Mutex::new(dialling.channel());
-        Self { name, dialling, clock, pace, channel, health }
+        Self {
+            name,
+            dialling,
+            clock,
+            pace,
+            channel,
+            health,
+        }
     }
 
     /// What is known of it now.
@@ -53,7 +60,8 @@ impl Peer {
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Health, Timestamp)) {
-        self.health.send_modify(|health| change(health, trust::now(&self.clock)));
+        self.health
+            .send_modify(|health| change(health, trust::now(&self.clock)));
     }
 
     /// Calls to its agent. A call dials by itself if there is no connection.
@@ -70,7 +78,9 @@ impl Peer {
 
     /// Looks now. What comes back is also kept.
     pub(super) async fn observe(&self, facets: &[FacetName]) -> Result<Observation, CallError> {
-        let request = v1::ObserveRequest { facets: facets.iter().map(|facet| facet.into_wire()).collect() };
+        let request = v1::ObserveRequest {
+            facets: facets.iter().map(|facet| facet.into_wire()).collect(),
+        };
         let sent = trust::now(&self.clock);
         let deadline = self.pace.deadline(limits::OBSERVE_TIMEOUT);
         let reply = within(deadline, &self.name, self.client().observe(request)).await?;
@@ -101,7 +111,9 @@ impl Peer {
             generation: list.generation(),
             fingerprints: list.entries().map(|entry| entry.fingerprint.to_string()).collect(),
         };
-        within(self.quick(), &self.name, self.client().revoke(request)).await.map(drop)
+        within(self.quick(), &self.name, self.client().revoke(request))
+            .await
+            .map(drop)
     }
 
     /// The deadline of a call that only asks for what is at hand.

@@ -116,7 +116,11 @@ impl Registry {
     /// Opens the books, or begins them.
     pub(crate) fn open(path: &Path) -> Result<Self, DocumentError> {
         let nodes = documents::load(path)?.unwrap_or_default();
-        Ok(Self { path: path.to_owned(), nodes: Mutex::new(nodes), changes: watch::Sender::new(0) })
+        Ok(Self {
+            path: path.to_owned(),
+            nodes: Mutex::new(nodes),
+            changes: watch::Sender::new(0),
+        })
     }
 
     /// Rings whenever something changed.
@@ -136,7 +140,11 @@ impl Registry {
 
     /// The nodes that may be observed and driven.
     pub(crate) fn enrolled(&self) -> BTreeSet<NodeRef> {
-        self.lock().iter().filter(|(_, node)| node.state == State::Enrolled).map(|(name, _)| name.clone()).collect()
+        self.lock()
+            .iter()
+            .filter(|(_, node)| node.state == State::Enrolled)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Notes an invitation; an earlier one that nobody came for is withdrawn by it.
@@ -154,23 +162,34 @@ impl Registry {
                 Some(State::Frozen { .. }) => return Err(InviteError::Frozen { node: name.clone() }),
                 Some(State::Invited) | None => {}
             }
-            if let Some((other, _)) = nodes.iter().find(|(other, node)| *other != name && node.address == address) {
-                return Err(InviteError::AddressTaken { other: other.clone(), address });
+            if let Some((other, _)) = nodes
+                .iter()
+                .find(|(other, node)| *other != name && node.address == address)
+            {
+                return Err(InviteError::AddressTaken {
+                    other: other.clone(),
+                    address,
+                });
             }
-            let invitation = Some(Invitation { token: token.stored(), expires_at, claim: None });
-            let node = Node { address, state: State::Invited, since: now, invitation, certificates: Vec::new() };
+            let invitation = Some(Invitation {
+                token: token.stored(),
+                expires_at,
+                claim: None,
+            });
+            let node = Node {
+                address,
+                state: State::Invited,
+                since: now,
+                invitation,
+                certificates: Vec::new(),
+            };
             nodes.insert(name.clone(), node);
             Ok(expires_at)
         })
     }
 
     /// Notes that a node has come and which certificate it gets. Called before it gets it.
-    pub(crate) fn enrol(
-        &self,
-        name: &NodeRef,
-        claim: Claim,
-        certificate: &Certificate,
-    ) -> Result<(), DocumentError> {
+    pub(crate) fn enrol(&self, name: &NodeRef, claim: Claim, certificate: &Certificate) -> Result<(), DocumentError> {
         self.change(|nodes| {
             if let Some(node) = nodes.get_mut(name) {
                 (node.state, node.since) = (State::Enrolled, claim.at);
@@ -187,14 +206,24 @@ impl Registry {
     pub(crate) fn freeze(&self, name: &NodeRef, now: Timestamp, reason: &str) -> Result<(), DocumentError> {
         self.change(|nodes| {
             if let Some(node) = nodes.get_mut(name) {
-                (node.state, node.since) = (State::Frozen { reason: reason.to_owned() }, now);
+                (node.state, node.since) = (
+                    State::Frozen {
+                        reason: reason.to_owned(),
+                    },
+                    now,
+                );
             }
             Ok(())
         })
     }
 
     /// Notes another certificate, before the node gets it, and forgets those that have expired.
-    pub(crate) fn issued(&self, name: &NodeRef, certificate: &Certificate, now: UnixSeconds) -> Result<(), DocumentError> {
+    pub(crate) fn issued(
+        &self,
+        name: &NodeRef,
+        certificate: &Certificate,
+        now: UnixSeconds,
+    ) -> Result<(), DocumentError> {
         self.change(|nodes| {
             if let Some(node) = nodes.get_mut(name) {
                 node.certificates.retain(|issued| issued.not_after >= now);
@@ -213,7 +242,11 @@ impl Registry {
     /// a second claim must meet an answer, and be noticed, and not a closed door.
     pub(crate) fn expecting_until(&self, now: Timestamp) -> Option<Timestamp> {
         let nodes = self.lock();
-        nodes.values().filter_map(|node| Some(node.invitation.as_ref()?.expires_at)).filter(|end| *end > now).max()
+        nodes
+            .values()
+            .filter_map(|node| Some(node.invitation.as_ref()?.expires_at))
+            .filter(|end| *end > now)
+            .max()
     }
 
     /// Changes a copy, keeps it on disk, and only then believes it.

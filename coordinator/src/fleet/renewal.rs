@@ -20,7 +20,10 @@ pub(crate) async fn keep_renewed(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>) {
     loop {
         tick.tick().await;
         for peer in fleet.peers() {
-            let due = fleet.registry.node(&peer.name).and_then(|node| node.certificates.last().cloned());
+            let due = fleet
+                .registry
+                .node(&peer.name)
+                .and_then(|node| node.certificates.last().cloned());
             if due.is_some_and(|issued| trust::unix_seconds(&fleet.clock) >= issued.renewal_due_at) {
                 match renew(&fleet, &peer, &issuing).await {
                     Ok(()) => tracing::info!(node = %peer.name, "certificate renewed"),
@@ -43,7 +46,10 @@ pub(crate) async fn renew(fleet: &Fleet, peer: &Peer, issuing: &IssuingCa) -> Re
     let chain = issuing.sign(&role, &key, now).map_err(|error| sentence(&error))?;
     let leaf = chain.first().ok_or("the issuing CA gave nothing")?;
     // In the books before it leaves: what may be out there must be known, so that it can be revoked.
-    fleet.registry.issued(&peer.name, leaf, now).map_err(|error| sentence(&error))?;
+    fleet
+        .registry
+        .issued(&peer.name, leaf, now)
+        .map_err(|error| sentence(&error))?;
     let request = v1::InstallCertificateRequest {
         chain_der: chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
         roots_der: Vec::new(),

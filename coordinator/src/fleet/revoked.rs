@@ -36,7 +36,12 @@ impl Revoked {
 
     /// Takes care of the list with which `client` and `server` were made.
     pub(crate) fn new(path: &Path, list: RevocationList, client: ClientTls, server: ServerTls) -> Self {
-        Self { path: path.to_owned(), list: Mutex::new(list), client, server }
+        Self {
+            path: path.to_owned(),
+            list: Mutex::new(list),
+            client,
+            server,
+        }
     }
 
     /// The list in force.

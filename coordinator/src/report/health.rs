@@ -21,7 +21,10 @@ pub(crate) fn health(now: Timestamp, sightings: &[Sighting]) -> Vec<Finding> {
         if let (Ok(observation), true) = (&sighting.view.observation, fresh)
             && let Ok(cluster) = observation.cluster.get()
         {
-            clusters.entry(&sighting.node.cluster).or_default().push(Seen { node: &sighting.node, cluster });
+            clusters.entry(&sighting.node.cluster).or_default().push(Seen {
+                node: &sighting.node,
+                cluster,
+            });
         }
     }
     for (name, seen) in clusters {
@@ -50,7 +53,9 @@ fn node(now: Timestamp, sighting: &Sighting, findings: &mut Vec<Finding>) {
     {
         findings.push(unreachable(now, name, connection));
     }
-    let Ok(observation) = &sighting.view.observation else { return };
+    let Ok(observation) = &sighting.view.observation else {
+        return;
+    };
     if let Some(at) = sighting.received_at
         && stale(now, sighting)
     {
@@ -58,15 +63,24 @@ fn node(now: Timestamp, sighting: &Sighting, findings: &mut Vec<Finding>) {
             Code::DataStale,
             &subject,
             format!("what is shown of {name} was seen {} ago", spoken(at.age(now))),
-            format!("ask it now: quorate status --fresh; or look at its agent: systemctl status quorate-agent (on {})", name.node),
+            format!(
+                "ask it now: quorate status --fresh; or look at its agent: systemctl status quorate-agent (on {})",
+                name.node
+            ),
         ));
     }
     if observation.hostname != name.node.as_str() {
         findings.push(Finding::new(
             Code::HostNameDiffers,
             &subject,
-            format!("the server that is enrolled as {name} calls itself {}", observation.hostname),
-            format!("give it its name back, or remove it and enrol it as {}/{}", name.cluster, observation.hostname),
+            format!(
+                "the server that is enrolled as {name} calls itself {}",
+                observation.hostname
+            ),
+            format!(
+                "give it its name back, or remove it and enrol it as {}/{}",
+                name.cluster, observation.hostname
+            ),
         ));
     }
     facets(name, observation, findings);
@@ -80,8 +94,15 @@ fn unreachable(now: Timestamp, name: &NodeRef, connection: &Connection) -> Findi
     Finding::new(
         Code::NodeUnreachable,
         name.to_string(),
-        format!("the link to {name} has been {state} for {}: {}", spoken(connection.since.age(now)), connection.reason),
-        format!("on {}: systemctl status quorate-agent; from here: ping, and port 7443 through every firewall", name.node),
+        format!(
+            "the link to {name} has been {state} for {}: {}",
+            spoken(connection.since.age(now)),
+            connection.reason
+        ),
+        format!(
+            "on {}: systemctl status quorate-agent; from here: ping, and port 7443 through every firewall",
+            name.node
+        ),
     )
 }
 
@@ -94,7 +115,9 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("guests", observation.guests.get().err()),
     ];
     for (facet, unknown) in unknowns {
-        let Some(unknown) = unknown.filter(|unknown| unknown.kind != quorate_model::UnknownKind::NotAsked) else { continue };
+        let Some(unknown) = unknown.filter(|unknown| unknown.kind != quorate_model::UnknownKind::NotAsked) else {
+            continue;
+        };
         findings.push(Finding::new(
             Code::FacetUnknown,
             name.to_string(),
@@ -105,8 +128,10 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
 }
 
 fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
-    let members: Vec<(&NodeRef, &Member)> =
-        seen.iter().filter_map(|seen| Some((seen.node, seen.cluster.member()?))).collect();
+    let members: Vec<(&NodeRef, &Member)> = seen
+        .iter()
+        .filter_map(|seen| Some((seen.node, seen.cluster.member()?)))
+        .collect();
     split(name, &members, findings);
     quorum(name, &members, findings);
     offline(name, &members, findings);
@@ -129,7 +154,12 @@ fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
 fn split(name: &ClusterName, members: &[(&NodeRef, &Member)], findings: &mut Vec<Finding>) {
     let views: BTreeSet<_> = members
         .iter()
-        .map(|(_, member)| (member.cluster.as_str(), member.nodes.iter().map(|n| n.name.as_str()).collect::<BTreeSet<_>>()))
+        .map(|(_, member)| {
+            (
+                member.cluster.as_str(),
+                member.nodes.iter().map(|n| n.name.as_str()).collect::<BTreeSet<_>>(),
+            )
+        })
         .collect();
     if views.len() > 1 {
         let said: Vec<String> = members
@@ -149,13 +179,21 @@ fn split(name: &ClusterName, members: &[(&NodeRef, &Member)], findings: &mut Vec
 }
 
 fn quorum(name: &ClusterName, members: &[(&NodeRef, &Member)], findings: &mut Vec<Finding>) {
-    let without: Vec<&str> =
-        members.iter().filter(|(_, member)| !member.quorate).map(|(node, _)| node.node.as_str()).collect();
+    let without: Vec<&str> = members
+        .iter()
+        .filter(|(_, member)| !member.quorate)
+        .map(|(node, _)| node.node.as_str())
+        .collect();
     if without.is_empty() {
         return;
     }
-    let votes = members.iter().filter(|(_, member)| !member.quorate).find_map(|(_, member)| member.votes.get().ok());
-    let votes = votes.map(|v| format!(" ({} of {} votes, {} needed)", v.total, v.expected, v.quorum)).unwrap_or_default();
+    let votes = members
+        .iter()
+        .filter(|(_, member)| !member.quorate)
+        .find_map(|(_, member)| member.votes.get().ok());
+    let votes = votes
+        .map(|v| format!(" ({} of {} votes, {} needed)", v.total, v.expected, v.quorum))
+        .unwrap_or_default();
     findings.push(Finding::new(
         Code::ClusterNotQuorate,
         name.as_str(),
@@ -193,8 +231,14 @@ fn links(node: &NodeRef, member: &Member, findings: &mut Vec<Finding>) {
         findings.push(Finding::new(
             Code::LinkDown,
             node.to_string(),
-            format!("link {} from {} to {peer} ({} to {}) is not connected", link.number, node.node, link.local, link.remote),
-            format!("on {}: corosync-cfgtool -n; then cable, switch and firewall of that network", node.node),
+            format!(
+                "link {} from {} to {peer} ({} to {}) is not connected",
+                link.number, node.node, link.local, link.remote
+            ),
+            format!(
+                "on {}: corosync-cfgtool -n; then cable, switch and firewall of that network",
+                node.node
+            ),
         ));
     }
 }

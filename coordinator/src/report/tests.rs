@@ -53,14 +53,24 @@ fn sighting(node: &str, member: Member) -> Sighting {
     );
     Sighting {
         node: format!("hk1/{node}").parse().unwrap(),
-        view: NodeView { observation: Ok(observation), clock_offset: None },
+        view: NodeView {
+            observation: Ok(observation),
+            clock_offset: None,
+        },
         received_at: Some(NOW),
-        connection: Some(Connection { state: ConnectionState::Connected, since: seconds_ago(60), reason: String::new() }),
+        connection: Some(Connection {
+            state: ConnectionState::Connected,
+            since: seconds_ago(60),
+            reason: String::new(),
+        }),
     }
 }
 
 fn said(sightings: &[Sighting]) -> Vec<(Code, String)> {
-    health(NOW, sightings).into_iter().map(|f: Finding| (f.code, f.subject)).collect()
+    health(NOW, sightings)
+        .into_iter()
+        .map(|f: Finding| (f.code, f.subject))
+        .collect()
 }
 
 const ALL: &[&str] = &["prox1", "prox2", "prox3"];
@@ -84,7 +94,10 @@ fn a_member_that_is_gone_is_named_once_and_its_links_are_not() {
         mtu: None,
     };
     view.links = Facet::known(vec![down(3)], NOW);
-    let two = [sighting("prox1", view.clone()), sighting("prox2", member(&["prox1", "prox2"]))];
+    let two = [
+        sighting("prox1", view.clone()),
+        sighting("prox2", member(&["prox1", "prox2"])),
+    ];
     assert_eq!(said(&two), [(Code::MemberOffline, "hk1/prox3".to_owned())]);
     view.links = Facet::known(vec![down(2)], NOW);
     let linked = said(&[sighting("prox1", view)]);
@@ -102,12 +115,19 @@ fn lost_quorum_is_said_with_its_votes() {
 fn old_data_is_called_old_and_nothing_is_concluded_from_it() {
     let mut old = sighting("prox1", member(&["prox1"]));
     old.received_at = Some(seconds_ago(45));
-    old.connection =
-        Some(Connection { state: ConnectionState::Lost, since: seconds_ago(40), reason: "the agent fell silent".to_owned() });
+    old.connection = Some(Connection {
+        state: ConnectionState::Lost,
+        since: seconds_ago(40),
+        reason: "the agent fell silent".to_owned(),
+    });
     let findings = health(NOW, &[old]);
     let codes: Vec<_> = findings.iter().map(|f| f.code).collect();
     assert_eq!(codes, [Code::NodeUnreachable, Code::DataStale]);
-    assert!(findings[0].message.contains("lost for 40 s: the agent fell silent"), "{}", findings[0].message);
+    assert!(
+        findings[0].message.contains("lost for 40 s: the agent fell silent"),
+        "{}",
+        findings[0].message
+    );
     assert!(findings[1].message.contains("45 s ago"), "{}", findings[1].message);
 }
 
@@ -119,7 +139,10 @@ fn what_could_not_be_read_is_said_and_what_was_not_asked_for_is_not() {
     observation.hostname = "other".to_owned();
     assert_eq!(
         said(&[one]),
-        [(Code::FacetUnknown, "hk1/prox1".to_owned()), (Code::HostNameDiffers, "hk1/prox1".to_owned())]
+        [
+            (Code::FacetUnknown, "hk1/prox1".to_owned()),
+            (Code::HostNameDiffers, "hk1/prox1".to_owned())
+        ]
     );
 }
 
@@ -127,7 +150,10 @@ fn what_could_not_be_read_is_said_and_what_was_not_asked_for_is_not() {
 fn members_that_disagree_are_a_split() {
     let mut other = member(ALL);
     other.nodes.pop();
-    let codes: Vec<_> = said(&[sighting("prox1", member(ALL)), sighting("prox2", other)]).into_iter().map(|s| s.0).collect();
+    let codes: Vec<_> = said(&[sighting("prox1", member(ALL)), sighting("prox2", other)])
+        .into_iter()
+        .map(|s| s.0)
+        .collect();
     assert_eq!(codes, [Code::SplitMembership]);
 }
 
@@ -136,7 +162,10 @@ fn a_node_never_seen_is_unreachable_only() {
     let mut unseen = sighting("prox1", member(ALL));
     unseen.view.observation = Err(Unknown::new(UnknownKind::Unreachable, "refused"));
     unseen.received_at = None;
-    unseen.connection =
-        Some(Connection { state: ConnectionState::Connecting, since: seconds_ago(5), reason: "refused".to_owned() });
+    unseen.connection = Some(Connection {
+        state: ConnectionState::Connecting,
+        since: seconds_ago(5),
+        reason: "refused".to_owned(),
+    });
     assert_eq!(said(&[unseen]), [(Code::NodeUnreachable, "hk1/prox1".to_owned())]);
 }

@@ -16,6 +16,7 @@ use quorate_model::rollout::{Progress, Record, Summary};
 use quorate_model::{ClusterName, Code, Finding, NodeName, RolloutId, Timestamp};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::driver::Seat;
 use crate::fleet::Fleet;
@@ -38,7 +39,8 @@ pub(crate) struct Rollouts {
     dropped: Mutex<BTreeMap<RolloutId, String>>,
     /// One at a time decides whether a cluster is free.
     turn: tokio::sync::Mutex<()>,
-    /// Ends all driving, as a crash would.
+    tasks: TaskTracker,
+    /// Ends all driving, as a crash would, and all watching.
     stop: CancellationToken,
 }
 
@@ -51,9 +53,23 @@ struct Driven {
 }
 
 impl Rollouts {
-    pub(crate) fn new(store: Store, fleet: Arc<Fleet>, seat: Arc<Seat>, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        store: Store,
+        fleet: Arc<Fleet>,
+        seat: Arc<Seat>,
+        (tasks, stop): (TaskTracker, CancellationToken),
+    ) -> Arc<Self> {
         let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { store, fleet, seat, driven, dropped, turn, stop })
+        Arc::new(Self {
+            store,
+            fleet,
+            seat,
+            driven,
+            dropped,
+            turn,
+            tasks,
+            stop,
+        })
     }
 
     /// Begins a rollout: its first record is durable when this returns, and it goes on without whoever asked.
@@ -65,11 +81,16 @@ impl Rollouts {
                 Code::RolloutRunning,
                 plan.cluster.as_str(),
                 format!("rollout {holder} holds cluster {}", plan.cluster),
-                format!("watch it: quorate rollout watch {holder}; or stop it between steps: quorate rollout cancel {holder}"),
+                format!(
+                    "watch it: quorate rollout watch {holder}; or stop it between steps: quorate rollout cancel {holder}"
+                ),
             )));
         }
         let id = new_id(&plan.cluster, trust::now(&self.fleet.clock))?;
-        let record = Record::Created { plan: Box::new(plan.clone()), by: by.to_owned() };
+        let record = Record::Created {
+            plan: Box::new(plan.clone()),
+            by: by.to_owned(),
+        };
         self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
         tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
         self.drive(id.clone(), &plan);
@@ -119,7 +140,12 @@ impl Rollouts {
             driven.cancel.send_replace(Some(by.to_owned()));
             return Ok(());
         }
-        let known = self.store.rollouts().await.map_err(|error| unusable(&error))?.contains(id);
+        let known = self
+            .store
+            .rollouts()
+            .await
+            .map_err(|error| unusable(&error))?
+            .contains(id);
         if !known {
             return Err(no_such(id));
         }
@@ -136,24 +162,39 @@ impl Rollouts {
 
     fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan) {
         let (progress, (cancel, cancelled)) = (broadcast::Sender::new(PROGRESS), watch::channel(None));
-        let driven = Driven { id: id.clone(), progress: progress.clone(), cancel };
+        let driven = Driven {
+            id: id.clone(),
+            progress: progress.clone(),
+            cancel,
+        };
         let cluster = plan.cluster.clone();
         self.driven().insert(cluster.clone(), driven);
-        let agents = ClusterAgents::new(Arc::clone(&self.fleet), Arc::clone(&self.seat), cluster.clone(), touched(plan));
+        let agents = ClusterAgents::new(
+            Arc::clone(&self.fleet),
+            Arc::clone(&self.seat),
+            cluster.clone(),
+            touched(plan),
+        );
         let ports = Ports {
             journal: Arc::new(self.store.clone()),
             agents: Arc::new(agents),
-            clock: Arc::new(EngineClock { clock: self.fleet.clock.clone(), pace: self.fleet.pace }),
+            clock: Arc::new(EngineClock {
+                clock: self.fleet.clock.clone(),
+                pace: self.fleet.pace,
+            }),
             patience: Patience::default(),
         };
         let (this, generation) = (Arc::clone(self), self.seat.driver().generation);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             // A task of its own: should it break, the cluster is not held by a rollout that nobody drives.
             let (engine_id, stop) = (id.clone(), this.stop.clone());
             let engine = tokio::spawn(async move {
-                stop.run_until_cancelled(run_rollout(&ports, &engine_id, generation, progress, cancelled)).await
+                stop.run_until_cancelled(run_rollout(&ports, &engine_id, generation, progress, cancelled))
+                    .await
             });
-            let ended = engine.await.unwrap_or_else(|error| Some(Err(RunError::Internal(error.to_string()))));
+            let ended = engine
+                .await
+                .unwrap_or_else(|error| Some(Err(RunError::Internal(error.to_string()))));
             match ended.transpose() {
                 Ok(None) => return,
                 Ok(Some(result)) => tracing::info!(rollout = %id, ?result, "rollout ended"),
@@ -194,7 +235,11 @@ fn touched(plan: &Plan) -> BTreeSet<NodeName> {
         Action::JoinCluster { member, .. } => Some(member.clone()),
         Action::CreateCluster { .. } => None,
     };
-    plan.steps.iter().flat_map(|step| [Some(step.node.clone()), member(&step.action)]).flatten().collect()
+    plan.steps
+        .iter()
+        .flat_map(|step| [Some(step.node.clone()), member(&step.action)])
+        .flatten()
+        .collect()
 }
 
 /// Never given twice, also not after the journal was lost: agents know operations by it. For people it tells when.
@@ -245,6 +290,9 @@ mod tests {
         let at = Timestamp::from_seconds(1_795_345_772);
         let ids: BTreeSet<_> = (0..20).map(|_| new_id(&cluster, at).unwrap()).collect();
         assert!(ids.len() > 15);
-        assert!(ids.iter().all(|id| id.as_str().starts_with("hk1-20261122-110932-")), "{ids:?}");
+        assert!(
+            ids.iter().all(|id| id.as_str().starts_with("hk1-20261122-110932-")),
+            "{ids:?}"
+        );
     }
 }

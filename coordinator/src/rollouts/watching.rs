@@ -1,5 +1,7 @@
 //! Watching a rollout: its journal from the beginning, then what happens, until it ends.
 
+use std::sync::Arc;
+
 use quorate_engine::ports::Journal;
 use quorate_model::RolloutId;
 use quorate_model::failure::{ExitCode, Failure};
@@ -16,7 +18,7 @@ pub(crate) type Watched = mpsc::Receiver<Result<Progress, Failure>>;
 
 impl Rollouts {
     /// Watches a rollout; without an id, the newest.
-    pub(crate) async fn watch(self: &std::sync::Arc<Self>, id: Option<RolloutId>) -> Result<(RolloutId, Watched), Failure> {
+    pub(crate) async fn watch(self: &Arc<Self>, id: Option<RolloutId>) -> Result<(RolloutId, Watched), Failure> {
         let known = self.store.rollouts().await.map_err(|error| unusable(&error))?;
         let id = match id {
             Some(id) if known.contains(&id) => id,
@@ -26,15 +28,31 @@ impl Rollouts {
             })?,
         };
         let (tell, watched) = mpsc::channel(UNREAD);
-        let (this, watching) = (std::sync::Arc::clone(self), id.clone());
-        tokio::spawn(async move { this.tell(&watching, &tell).await });
+        let (this, watching) = (Arc::clone(self), id.clone());
+        self.tasks.spawn(async move {
+            if this
+                .stop
+                .run_until_cancelled(this.tell(&watching, &tell))
+                .await
+                .is_none()
+            {
+                let stopping = Failure::new(ExitCode::Unreachable, "the coordinator is stopping")
+                    .hint(format!("when it runs again: quorate rollout watch {watching}"));
+                // Whoever does not read any more is not waited for.
+                drop(tell.try_send(Err(stopping)));
+            }
+        });
         Ok((id, watched))
     }
 
     /// Tells until the rollout ends, or nobody listens any more.
     async fn tell(&self, id: &RolloutId, tell: &mpsc::Sender<Result<Progress, Failure>>) {
         // Subscribed before the journal is read: what comes in between is seen twice, and told once.
-        let mut live = self.driven().values().find(|driven| driven.id == *id).map(|driven| driven.progress.subscribe());
+        let mut live = self
+            .driven()
+            .values()
+            .find(|driven| driven.id == *id)
+            .map(|driven| driven.progress.subscribe());
         let mut next = 0;
         loop {
             let entries = match self.store.load(id).await {
@@ -63,8 +81,11 @@ impl Rollouts {
     }
 
     fn not_driven(&self, id: &RolloutId) -> Failure {
-        let mut failure = Failure::new(ExitCode::Failed, format!("rollout {id} is not finished, and not under way"))
-            .hint("restart the coordinator: it takes up what is not finished");
+        let mut failure = Failure::new(
+            ExitCode::Failed,
+            format!("rollout {id} is not finished, and not under way"),
+        )
+        .hint("restart the coordinator: it takes up what is not finished");
         failure.causes.extend(self.dropped().get(id).cloned());
         failure
     }

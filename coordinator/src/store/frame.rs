@@ -75,7 +75,15 @@ impl Frame {
         if entry.sequence != sequence {
             return Err("it holds another sequence number than it says".to_owned());
         }
-        Ok((Self { position, previous, rollout, entry }, *link))
+        Ok((
+            Self {
+                position,
+                previous,
+                rollout,
+                entry,
+            },
+            *link,
+        ))
     }
 }
 
@@ -112,7 +120,11 @@ mod tests {
             position: 7,
             previous: [9; 32],
             rollout: "r-1".parse().unwrap(),
-            entry: Entry { sequence: 3, at: Timestamp(5), record: Record::CancelRequested { by: "anna".to_owned() } },
+            entry: Entry {
+                sequence: 3,
+                at: Timestamp(5),
+                record: Record::CancelRequested { by: "anna".to_owned() },
+            },
         }
     }
 
@@ -127,8 +139,18 @@ mod tests {
         let file = quorate_planner::testkit::file(3, &["10.10.10.0/24"]);
         let plan = quorate_planner::plan(&file, &quorate_planner::testkit::Servers::bare(3).view);
         assert_eq!(plan.steps.len(), 3);
-        let record = Record::Created { plan: Box::new(plan), by: "root".to_owned() };
-        let created = Frame { entry: Entry { sequence: 0, at: Timestamp(1), record }, ..frame() };
+        let record = Record::Created {
+            plan: Box::new(plan),
+            by: "root".to_owned(),
+        };
+        let created = Frame {
+            entry: Entry {
+                sequence: 0,
+                at: Timestamp(1),
+                record,
+            },
+            ..frame()
+        };
         let (bytes, _) = created.encode().unwrap();
         assert_eq!(Frame::decode(&bytes).unwrap().0, created);
     }

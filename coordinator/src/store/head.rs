@@ -22,7 +22,10 @@ pub(super) struct Head {
 
 impl Head {
     /// Of an empty journal.
-    pub(super) const EMPTY: Self = Self { count: 0, last: GENESIS };
+    pub(super) const EMPTY: Self = Self {
+        count: 0,
+        last: GENESIS,
+    };
 
     /// Reads it; `None`: there is none.
     pub(super) fn load(path: &Path) -> Result<Option<Self>, JournalError> {

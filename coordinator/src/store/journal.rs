@@ -40,7 +40,10 @@ impl SledJournal {
             if expected {
                 return Err(JournalError::Damaged(format!("{} is gone", dir.display())));
             }
-            DirBuilder::new().mode(0o700).create(dir).map_err(|error| JournalError::Write(error.to_string()))?;
+            DirBuilder::new()
+                .mode(0o700)
+                .create(dir)
+                .map_err(|error| JournalError::Write(error.to_string()))?;
         }
         let head = match Head::load(&head_path)? {
             Some(head) => head,
@@ -102,20 +105,29 @@ impl SledJournal {
                 self.rollouts.push(frame.rollout);
             }
             of_rollout.push(position);
-            self.head = Head { count: position + 1, last: link };
+            self.head = Head {
+                count: position + 1,
+                last: link,
+            };
             if self.head.count == head.count {
                 head_seen = Some(link);
             }
         }
         if self.head.count < head.count || head_seen != Some(head.last) {
-            let message = format!("{} of {} records are there, or the last is not the one it was", self.head.count, head.count);
+            let message = format!(
+                "{} of {} records are there, or the last is not the one it was",
+                self.head.count, head.count
+            );
             return Err(JournalError::Damaged(message));
         }
         // One more is an append that was durable when the process died, before it could say so.
         match self.head.count - head.count {
             0 => Ok(()),
             1 => self.head.save(&self.head_path),
-            _ => Err(JournalError::Damaged(format!("there are more records than the {} that were written", head.count))),
+            _ => Err(JournalError::Damaged(format!(
+                "there are more records than the {} that were written",
+                head.count
+            ))),
         }
     }
 
@@ -125,7 +137,10 @@ impl SledJournal {
             let message = "an earlier write failed; the coordinator has to be started again";
             return Err(JournalError::Write(message.to_owned()));
         }
-        let sequence = self.positions.get(rollout).map_or(0, |positions| positions.len() as u64);
+        let sequence = self
+            .positions
+            .get(rollout)
+            .map_or(0, |positions| positions.len() as u64);
         let frame = Frame {
             position: self.head.count,
             previous: self.head.last,
@@ -146,10 +161,15 @@ impl SledJournal {
 
     fn write(&mut self, position: u64, bytes: Vec<u8>, link: Link) -> Result<(), JournalError> {
         let write = |error: String| JournalError::Write(error);
-        self.db.insert(position.to_be_bytes(), bytes).map_err(|error| write(error.to_string()))?;
+        self.db
+            .insert(position.to_be_bytes(), bytes)
+            .map_err(|error| write(error.to_string()))?;
         self.db.flush().map_err(|error| write(error.to_string()))?;
         self.file.sync_all().map_err(|error| write(error.to_string()))?;
-        let head = Head { count: position + 1, last: link };
+        let head = Head {
+            count: position + 1,
+            last: link,
+        };
         head.save(&self.head_path)?;
         self.head = head;
         Ok(())
@@ -163,9 +183,14 @@ impl SledJournal {
 
     fn entry(&self, position: u64) -> Result<Entry, JournalError> {
         let damaged = |what: &str| JournalError::Damaged(format!("record {position}: {what}"));
-        let bytes = self.db.get(position.to_be_bytes()).map_err(|error| damage_or_read(&error))?;
+        let bytes = self
+            .db
+            .get(position.to_be_bytes())
+            .map_err(|error| damage_or_read(&error))?;
         let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-        Frame::decode(&bytes).map(|(frame, _)| frame.entry).map_err(|what| damaged(&what))
+        Frame::decode(&bytes)
+            .map(|(frame, _)| frame.entry)
+            .map_err(|what| damaged(&what))
     }
 
     /// All rollouts, oldest first.
@@ -180,7 +205,10 @@ fn damage_or_read(error: &sled::Error) -> JournalError {
         sled::Error::Io(io)
             if matches!(
                 io.kind(),
-                ErrorKind::PermissionDenied | ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem | ErrorKind::WouldBlock
+                ErrorKind::PermissionDenied
+                    | ErrorKind::StorageFull
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::WouldBlock
             ) =>
         {
             JournalError::Read(error.to_string())

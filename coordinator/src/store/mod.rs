@@ -12,6 +12,7 @@ mod journal;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use quorate_clock::Clock;
 use quorate_engine::ports::{Journal, JournalError, Recorded};
@@ -33,17 +34,37 @@ pub(crate) struct Store {
     requests: mpsc::Sender<Request>,
 }
 
+/// A journal that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The journal.
+    pub(crate) store: Store,
+    /// Its thread: ends after the last clone of the store is gone.
+    pub(crate) thread: JoinHandle<()>,
+    /// How the journal that was there was damaged, if it was.
+    pub(crate) damage: Option<String>,
+}
+
 #[derive(Debug)]
 enum Request {
-    Append { rollout: RolloutId, record: Record, answer: oneshot::Sender<Result<Entry, JournalError>> },
-    Load { rollout: RolloutId, answer: oneshot::Sender<Result<Vec<Entry>, JournalError>> },
-    Rollouts { answer: oneshot::Sender<Vec<RolloutId>> },
+    Append {
+        rollout: RolloutId,
+        record: Record,
+        answer: oneshot::Sender<Result<Entry, JournalError>>,
+    },
+    Load {
+        rollout: RolloutId,
+        answer: oneshot::Sender<Result<Vec<Entry>, JournalError>>,
+    },
+    Rollouts {
+        answer: oneshot::Sender<Vec<RolloutId>>,
+    },
 }
 
 impl Store {
     /// Opens the journal in `dir` on a thread of its own. A damaged one is moved aside and an empty one takes its place;
-    /// the way it was damaged is then the second value.
-    pub(crate) fn open(dir: &Path, expected: bool, clock: Clock) -> Result<(Self, Option<String>), JournalError> {
+    /// the way it was damaged stands in the answer.
+    pub(crate) fn open(dir: &Path, expected: bool, clock: Clock) -> Result<Opened, JournalError> {
         let (journal, damage) = match SledJournal::open(dir, expected) {
             Ok(journal) => (journal, None),
             Err(JournalError::Damaged(reason)) => {
@@ -53,11 +74,15 @@ impl Store {
             Err(other) => return Err(other),
         };
         let (requests, inbox) = mpsc::channel(QUEUE);
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || serve(journal, inbox, &clock))
             .map_err(|error| JournalError::Read(format!("can't start its thread: {error}")))?;
-        Ok((Self { requests }, damage))
+        Ok(Opened {
+            store: Self { requests },
+            thread,
+            damage,
+        })
     }
 
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, JournalError> {
@@ -71,7 +96,13 @@ impl Store {
 impl Journal for Store {
     async fn append(&self, rollout: &RolloutId, record: Record) -> Result<Recorded, JournalError> {
         let rollout = rollout.clone();
-        let entry = self.ask(|answer| Request::Append { rollout, record, answer }).await??;
+        let entry = self
+            .ask(|answer| Request::Append {
+                rollout,
+                record,
+                answer,
+            })
+            .await??;
         Ok(Recorded { entry })
     }
 
@@ -89,7 +120,11 @@ fn serve(mut journal: SledJournal, mut inbox: mpsc::Receiver<Request>, clock: &C
     while let Some(request) = inbox.blocking_recv() {
         // Whoever asked may have gone away; what was asked for is done all the same.
         match request {
-            Request::Append { rollout, record, answer } => {
+            Request::Append {
+                rollout,
+                record,
+                answer,
+            } => {
                 drop(answer.send(journal.append(&rollout, Timestamp(clock.unix_micros()), record)));
             }
             Request::Load { rollout, answer } => drop(answer.send(journal.load(&rollout))),
@@ -99,7 +134,11 @@ fn serve(mut journal: SledJournal, mut inbox: mpsc::Receiver<Request>, clock: &C
 }
 
 fn move_aside(dir: &Path, clock: &Clock) -> Result<(), JournalError> {
-    let time: String = Timestamp(clock.unix_micros()).to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+    let time: String = Timestamp(clock.unix_micros())
+        .to_string()
+        .chars()
+        .filter(|c| !matches!(c, '-' | ':'))
+        .collect();
     let failed = |error: std::io::Error| JournalError::Write(format!("can't move {} aside: {error}", dir.display()));
     if !dir.exists() {
         // It is gone altogether. An empty directory under the name says so for as long as nobody clears it away.
@@ -107,7 +146,13 @@ fn move_aside(dir: &Path, clock: &Clock) -> Result<(), JournalError> {
     }
     // A name that is free: two within a second would otherwise be an error of our own.
     let aside = (0..100)
-        .map(|n| dir.with_file_name(if n == 0 { format!("{DAMAGED}{time}") } else { format!("{DAMAGED}{time}-{n}") }))
+        .map(|n| {
+            dir.with_file_name(if n == 0 {
+                format!("{DAMAGED}{time}")
+            } else {
+                format!("{DAMAGED}{time}-{n}")
+            })
+        })
         .find(|path| !path.exists())
         .ok_or_else(|| JournalError::Write("there are too many damaged journals".to_owned()))?;
     std::fs::rename(dir, &aside).map_err(failed)?;
@@ -121,7 +166,10 @@ pub(crate) fn damage_findings(state: &Path) -> Vec<Finding> {
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DAMAGED)))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(DAMAGED))
+        })
         .collect();
     aside.sort();
     aside

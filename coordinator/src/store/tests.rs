@@ -14,7 +14,10 @@ fn rollout(number: usize) -> RolloutId {
 
 fn verified(number: usize) -> Record {
     let step = format!("cluster.join/prox{number}").parse().unwrap();
-    Record::Verified { step, evidence: format!("seen {}", "x".repeat(number * 37 % 400)) }
+    Record::Verified {
+        step,
+        evidence: format!("seen {}", "x".repeat(number * 37 % 400)),
+    }
 }
 
 fn open(dir: &Path) -> Result<SledJournal, JournalError> {
@@ -25,13 +28,19 @@ fn open(dir: &Path) -> Result<SledJournal, JournalError> {
 fn written(dir: &Path, count: usize) -> Vec<(RolloutId, Vec<Entry>)> {
     let mut journal = SledJournal::open(dir, false).unwrap();
     for number in 0..count {
-        journal.append(&rollout(number % 3), Timestamp(number as i64), verified(number)).unwrap();
+        journal
+            .append(&rollout(number % 3), Timestamp(number as i64), verified(number))
+            .unwrap();
     }
     contents(&journal)
 }
 
 fn contents(journal: &SledJournal) -> Vec<(RolloutId, Vec<Entry>)> {
-    journal.rollouts().iter().map(|id| (id.clone(), journal.load(id).unwrap())).collect()
+    journal
+        .rollouts()
+        .iter()
+        .map(|id| (id.clone(), journal.load(id).unwrap()))
+        .collect()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -39,7 +48,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else { fs::copy(entry.path(), &target).map(drop).unwrap() }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            fs::copy(entry.path(), &target).map(drop).unwrap()
+        }
     }
 }
 
@@ -70,7 +83,7 @@ async fn entries_come_back_in_order_with_numbers_of_their_rollout() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("journal");
     let (clock, hands) = Clock::manual(1_000_000);
-    let (store, damage) = Store::open(&dir, false, clock.clone()).unwrap();
+    let Opened { store, damage, .. } = Store::open(&dir, false, clock.clone()).unwrap();
     assert_eq!(damage, None);
     for number in 0..4 {
         let recorded = store.append(&rollout(number % 2), verified(number)).await.unwrap();
@@ -79,7 +92,10 @@ async fn entries_come_back_in_order_with_numbers_of_their_rollout() {
     }
     assert_eq!(store.rollouts().await.unwrap(), [rollout(0), rollout(1)]);
     let entries = store.load(&rollout(1)).await.unwrap();
-    assert_eq!(entries.iter().map(|e| (e.sequence, e.at.seconds())).collect::<Vec<_>>(), [(0, 2), (1, 4)]);
+    assert_eq!(
+        entries.iter().map(|e| (e.sequence, e.at.seconds())).collect::<Vec<_>>(),
+        [(0, 2), (1, 4)]
+    );
     assert_eq!(entries[1].record, verified(3));
     assert!(store.load(&rollout(9)).await.unwrap().is_empty());
 }
@@ -91,7 +107,15 @@ fn a_journal_goes_on_where_it_ended() {
     let whole = written(&dir, 10);
     let mut journal = open(&dir).unwrap();
     assert_eq!(contents(&journal), whole);
-    let entry = journal.append(&rollout(0), Timestamp(9), Record::Finished { result: RolloutResult::Done }).unwrap();
+    let entry = journal
+        .append(
+            &rollout(0),
+            Timestamp(9),
+            Record::Finished {
+                result: RolloutResult::Done,
+            },
+        )
+        .unwrap();
     assert_eq!(entry.sequence, 4);
     drop(journal);
     assert_eq!(open(&dir).unwrap().load(&rollout(0)).unwrap().last(), Some(&entry));
@@ -109,7 +133,7 @@ fn flipped_bits_are_noticed_or_harmless() {
         let copied = home.path().join(format!("flip-{case}"));
         copy(&dir, &copied);
         let mut damaged = bytes.clone();
-        damaged[used[random as usize % used.len()]] ^= 1 << (random >> 32) % 8;
+        damaged[used[random as usize % used.len()]] ^= 1 << ((random >> 32) % 8);
         fs::write(copied.join("store/db"), damaged).unwrap();
         noticed += usize::from(check_never_shortened(&copied, &whole, &format!("flip {case}")));
         fs::remove_dir_all(copied).unwrap();
@@ -144,7 +168,8 @@ fn missing_and_older_files_are_noticed() {
     journal.append(&rollout(0), Timestamp(1), verified(1)).unwrap();
     journal.append(&rollout(0), Timestamp(2), verified(2)).unwrap();
     drop(journal);
-    let damages: [(&str, &dyn Fn(&Path)); 5] = [
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let damages: [(&str, Damage<'_>); 5] = [
         ("no head file", &|dir| fs::remove_file(dir.join("head.json")).unwrap()),
         ("no db", &|dir| fs::remove_file(dir.join("store/db")).unwrap()),
         ("no store", &|dir| fs::remove_dir_all(dir.join("store")).unwrap()),
@@ -153,7 +178,9 @@ fn missing_and_older_files_are_noticed() {
             copy(&older.join("store"), &dir.join("store"));
         }),
         ("an older head under the newer store", &|dir| {
-            fs::copy(older.join("head.json"), dir.join("head.json")).map(drop).unwrap();
+            fs::copy(older.join("head.json"), dir.join("head.json"))
+                .map(drop)
+                .unwrap();
         }),
     ];
     for (what, damage) in damages {
@@ -188,14 +215,21 @@ async fn a_damaged_journal_is_moved_aside_and_said() {
     let dir = home.path().join("journal");
     written(&dir, 5);
     fs::remove_file(dir.join("head.json")).unwrap();
-    let (store, damage) = Store::open(&dir, true, Clock::system()).unwrap();
+    let Opened { store, damage, .. } = Store::open(&dir, true, Clock::system()).unwrap();
     assert!(damage.unwrap().contains("head file"));
     assert!(store.rollouts().await.unwrap().is_empty());
     store.append(&rollout(0), verified(0)).await.unwrap();
     let findings = damage_findings(home.path());
     assert_eq!(findings.len(), 1);
-    assert!(findings[0].message.contains("journal.damaged-"), "{}", findings[0].message);
-    let aside = fs::read_dir(home.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() != "journal").count();
+    assert!(
+        findings[0].message.contains("journal.damaged-"),
+        "{}",
+        findings[0].message
+    );
+    let aside = fs::read_dir(home.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name() != "journal")
+        .count();
     assert_eq!(aside, 1, "the damaged one must still be there");
 }
 
@@ -203,7 +237,9 @@ async fn a_damaged_journal_is_moved_aside_and_said() {
 #[test]
 #[ignore = "runs only as the child of the test below"]
 fn child_that_writes_until_it_is_killed() {
-    let Some(dir) = std::env::var_os("QUORATE_TEST_JOURNAL") else { return };
+    let Some(dir) = std::env::var_os("QUORATE_TEST_JOURNAL") else {
+        return;
+    };
     let mut journal = SledJournal::open(Path::new(&dir), false).unwrap();
     for number in 0.. {
         journal.append(&rollout(0), Timestamp(0), verified(number)).unwrap();
@@ -212,24 +248,38 @@ fn child_that_writes_until_it_is_killed() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the test starts itself as the process that is killed")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test starts itself as the process that is killed"
+)]
 fn nothing_acknowledged_is_lost_by_a_kill() {
     for round in 0..5_usize {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("journal");
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--nocapture", "--exact", "store::tests::child_that_writes_until_it_is_killed"])
+            .args([
+                "--ignored",
+                "--nocapture",
+                "--exact",
+                "store::tests::child_that_writes_until_it_is_killed",
+            ])
             .env("QUORATE_TEST_JOURNAL", &dir)
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut durable = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("durable ")?.parse::<usize>().ok());
+        let mut durable = lines
+            .map_while(Result::ok)
+            .filter_map(|line| line.strip_prefix("durable ")?.parse::<usize>().ok());
         let mut last = durable.by_ref().find(|number| *number >= 7 + round * 13).unwrap();
         child.kill().unwrap();
         last = durable.last().unwrap_or(last);
         child.wait().unwrap();
         let entries = open(&dir).unwrap().load(&rollout(0)).unwrap();
-        assert!(entries.len() > last, "{} entries, {last} was acknowledged", entries.len());
+        assert!(
+            entries.len() > last,
+            "{} entries, {last} was acknowledged",
+            entries.len()
+        );
     }
 }

@@ -20,8 +20,14 @@ fn template() -> &'static Path {
     static TEMPLATE: OnceLock<TempDir> = OnceLock::new();
     let home = TEMPLATE.get_or_init(|| {
         let home = tempfile::tempdir().unwrap();
-        let config = Config { state_dir: home.path().join("state"), ..Config::default() };
-        let fleet = NewFleet { name: "home".parse().unwrap(), advertise: "127.0.0.1".to_owned() };
+        let config = Config {
+            state_dir: home.path().join("state"),
+            ..Config::default()
+        };
+        let fleet = NewFleet {
+            name: "home".parse().unwrap(),
+            advertise: "127.0.0.1".to_owned(),
+        };
         init(&config, &fleet, &passphrase()).unwrap();
         home
     });
@@ -72,11 +78,21 @@ impl Fixture {
     /// The configuration of an operator on another host.
     pub(super) fn remote(&self, daemon: &Daemon, who: &str, viewer: bool) -> Config {
         let name = Name::parse(who).unwrap();
-        let role = if viewer { Role::Viewer { name } } else { Role::Operator { name } };
+        let role = if viewer {
+            Role::Viewer { name }
+        } else {
+            Role::Operator { name }
+        };
         let (identity, roots) = self.identity(&role);
         let bundle = self.home.path().join(format!("{who}.pem"));
         OperatorBundle::new(identity, roots).unwrap().save(&bundle).unwrap();
-        Config { remote: Some(Remote { address: daemon.api_address.to_string(), bundle }), ..self.config.clone() }
+        Config {
+            remote: Some(Remote {
+                address: daemon.api_address.to_string(),
+                bundle,
+            }),
+            ..self.config.clone()
+        }
     }
 }
 

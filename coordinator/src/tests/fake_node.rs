@@ -20,6 +20,7 @@ use quorate_proto::v1::agent_server::{Agent, AgentServer};
 use quorate_proto::v1::enrolment_client::EnrolmentClient;
 use quorate_proto::{Wire, field, refuse, to_failure, to_status, v1};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
@@ -39,6 +40,9 @@ pub(super) struct FakeNode {
     pub(super) name: NodeName,
     pub(super) address: SocketAddr,
     listener: Option<TcpListener>,
+    tls: Option<ServerTls>,
+    /// Its own: when it is shut down, every connection of the node breaks, as when a process dies.
+    runtime: Option<Runtime>,
     pub(super) state: Arc<State>,
 }
 
@@ -68,19 +72,68 @@ impl FakeNode {
             installed: Mutex::default(),
             go: watch::Sender::new(true),
         };
-        Self { name, address: listener.local_addr().unwrap(), listener: Some(listener), state: Arc::new(state) }
+        Self {
+            name,
+            address: listener.local_addr().unwrap(),
+            listener: Some(listener),
+            tls: None,
+            runtime: None,
+            state: Arc::new(state),
+        }
     }
 
     /// Comes to the coordinator with a token, under a name; answers from then on if it was let in.
     pub(super) async fn enrol(&mut self, at: &str, token: &str, hostname: &str) -> Result<v1::EnrolReply, Failure> {
         let (reply, roots, key) = enrol(at, token, hostname).await?;
-        if let Some(listener) = self.listener.take() {
-            let chain = reply.chain_der.iter().map(|der| quorate_identity::Certificate::from_der(der).unwrap()).collect();
+        if self.tls.is_none() {
+            let chain = reply
+                .chain_der
+                .iter()
+                .map(|der| quorate_identity::Certificate::from_der(der).unwrap())
+                .collect();
             let identity = Identity::new(chain, key).unwrap();
-            let material = Material { roots, identity: Some(identity), revocations: RevocationList::default() };
-            tokio::spawn(answer(listener, ServerTls::new(material, time()).unwrap(), Arc::clone(&self.state)));
+            let material = Material {
+                roots,
+                identity: Some(identity),
+                revocations: RevocationList::default(),
+            };
+            self.tls = Some(ServerTls::new(material, time()).unwrap());
+            self.rise().await;
         }
         Ok(reply)
+    }
+
+    /// Answers (again).
+    pub(super) async fn rise(&mut self) {
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => TcpListener::bind(self.address).await.unwrap(),
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let (listener, tls, state) = (
+            listener.into_std().unwrap(),
+            self.tls.clone().unwrap(),
+            Arc::clone(&self.state),
+        );
+        runtime.spawn(async move { answer(TcpListener::from_std(listener).unwrap(), tls, state).await });
+        self.runtime = Some(runtime);
+    }
+
+    /// Dies, with all its connections.
+    pub(super) fn fall(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for FakeNode {
+    fn drop(&mut self) {
+        self.fall();
     }
 }
 
@@ -97,7 +150,11 @@ pub(super) async fn enrol(
     let address: SocketAddr = at.parse().unwrap();
     let parsed: Token = token.parse().unwrap();
     let roots = fetch_root(address, &parsed, DEADLINE).await.unwrap();
-    let material = Material { roots: roots.clone(), identity: None, revocations: RevocationList::default() };
+    let material = Material {
+        roots: roots.clone(),
+        identity: None,
+        revocations: RevocationList::default(),
+    };
     let tls = ClientTls::new(material, time()).unwrap();
     let (stream, _) = tls.connect(address, &Role::Coordinator, DEADLINE).await.unwrap();
     let mut stream = Some(TokioIo::new(stream));
@@ -105,7 +162,10 @@ pub(super) async fn enrol(
         let stream = stream.take();
         async move { stream.ok_or_else(|| std::io::Error::other("one connection only")) }
     });
-    let channel = Endpoint::from_static("http://enrolment").connect_with_connector(connector).await.unwrap();
+    let channel = Endpoint::from_static("http://enrolment")
+        .connect_with_connector(connector)
+        .await
+        .unwrap();
     let (key, csr_der) = make_key_and_csr().unwrap();
     let request = v1::EnrolRequest {
         secret: token.to_owned(),
@@ -113,7 +173,10 @@ pub(super) async fn enrol(
         hostname: hostname.to_owned(),
         agent_version: "0.1.0".to_owned(),
     };
-    let reply = EnrolmentClient::new(channel).enrol(request).await.map_err(|status| to_failure(&status))?;
+    let reply = EnrolmentClient::new(channel)
+        .enrol(request)
+        .await
+        .map_err(|status| to_failure(&status))?;
     Ok((reply.into_inner(), roots, key))
 }
 
@@ -152,8 +215,16 @@ impl State {
                 if asking.generation < driver.generation
                     || (asking.generation == driver.generation && asking.instance != driver.instance) =>
             {
-                let message = format!("generation {} asks, but generation {} drives", asking.generation, driver.generation);
-                Err(refuse(Finding::new(Code::DriverSuperseded, self.name.as_str(), message, "")))
+                let message = format!(
+                    "generation {} asks, but generation {} drives",
+                    asking.generation, driver.generation
+                );
+                Err(refuse(Finding::new(
+                    Code::DriverSuperseded,
+                    self.name.as_str(),
+                    message,
+                    "",
+                )))
             }
             _ => {
                 *present = Some(asking);
@@ -172,7 +243,16 @@ impl State {
             .view
             .nodes
             .iter()
-            .filter(|(_, view)| view.observation.as_ref().unwrap().cluster.get().unwrap().member().is_some())
+            .filter(|(_, view)| {
+                view.observation
+                    .as_ref()
+                    .unwrap()
+                    .cluster
+                    .get()
+                    .unwrap()
+                    .member()
+                    .is_some()
+            })
             .map(|(name, _)| name.to_string())
             .collect();
         members.push(self.name.to_string());
@@ -186,17 +266,28 @@ impl State {
         let (tell, events) = mpsc::channel(16);
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            let event = |sequence, kind| OperationEvent { sequence, at: clock(), kind }.into_wire();
+            let event = |sequence, kind| {
+                OperationEvent {
+                    sequence,
+                    at: clock(),
+                    kind,
+                }
+                .into_wire()
+            };
             drop(tell.send(Ok(event(0, OperationEventKind::Accepted))).await);
             this.go.subscribe().wait_for(|go| *go).await.unwrap();
             let mut ledger = this.ledger.lock().unwrap().get(operation.id.as_str()).cloned().unwrap();
             if ledger.outcome.is_none() {
                 this.perform(&operation.action);
-                ledger.outcome = Some(Outcome::Done { evidence: "seen".to_owned() });
+                ledger.outcome = Some(Outcome::Done {
+                    evidence: "seen".to_owned(),
+                });
                 ledger.ended_at = Some(clock());
                 this.ledger.lock().unwrap().insert(operation.id.to_string(), ledger);
             }
-            let outcome = Outcome::Done { evidence: "seen".to_owned() };
+            let outcome = Outcome::Done {
+                evidence: "seen".to_owned(),
+            };
             drop(tell.send(Ok(event(1, OperationEventKind::Ended(outcome)))).await);
         });
         Box::pin(ReceiverStream::new(events))
@@ -232,7 +323,11 @@ impl Agent for Shared {
 
     async fn observe(&self, _: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let received_at = wire_clock();
-        Ok(Response::new(v1::ObserveReply { observation: Some(self.observation()), received_at, sent_at: wire_clock() }))
+        Ok(Response::new(v1::ObserveReply {
+            observation: Some(self.observation()),
+            received_at,
+            sent_at: wire_clock(),
+        }))
     }
 
     async fn watch_health(
@@ -255,7 +350,10 @@ impl Agent for Shared {
 
     async fn drive(&self, request: Request<v1::DriveRequest>) -> Result<Response<v1::DriveReply>, Status> {
         self.admit(request.into_inner().driver)?;
-        Ok(Response::new(v1::DriveReply { hostname: self.name.to_string(), boot_id: "b".to_owned() }))
+        Ok(Response::new(v1::DriveReply {
+            hostname: self.name.to_string(),
+            boot_id: "b".to_owned(),
+        }))
     }
 
     async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Result<Response<EventStream>, Status> {
@@ -264,12 +362,21 @@ impl Agent for Shared {
         let operation: Option<Operation> = field("operation", request.operation)?;
         let operation = operation.unwrap();
         let joins = matches!(operation.action, Action::JoinCluster { .. });
-        assert_eq!(request.secret.is_some(), joins, "a join needs its ticket, nothing else gets one");
+        assert_eq!(
+            request.secret.is_some(),
+            joins,
+            "a join needs its ticket, nothing else gets one"
+        );
         let id = operation.id.to_string();
         let known = self.ledger.lock().unwrap().contains_key(&id);
         if !known {
             self.executed.lock().unwrap().push(id.clone());
-            let entry = LedgerEntry { operation: operation.clone(), accepted_at: clock(), outcome: None, ended_at: None };
+            let entry = LedgerEntry {
+                operation: operation.clone(),
+                accepted_at: clock(),
+                outcome: None,
+                ended_at: None,
+            };
             self.ledger.lock().unwrap().insert(id, entry);
         }
         Ok(Response::new(self.events(operation)))
@@ -297,11 +404,17 @@ impl Agent for Shared {
         }))
     }
 
-    async fn join_ticket(&self, request: Request<v1::JoinTicketRequest>) -> Result<Response<v1::JoinTicketReply>, Status> {
+    async fn join_ticket(
+        &self,
+        request: Request<v1::JoinTicketRequest>,
+    ) -> Result<Response<v1::JoinTicketReply>, Status> {
         self.admit(request.into_inner().driver)?;
         let number: u8 = self.name.as_str().trim_start_matches("prox").parse().unwrap();
         Ok(Response::new(v1::JoinTicketReply {
-            secret: Some(v1::JoinSecret { password: "PVE:root@pam:x".to_owned(), fingerprint: "AA:BB".to_owned() }),
+            secret: Some(v1::JoinSecret {
+                password: "PVE:root@pam:x".to_owned(),
+                fingerprint: "AA:BB".to_owned(),
+            }),
             member_address: format!("192.168.1.{}", 10 + number),
             links: vec![0],
             cluster: "hk1".to_owned(),
@@ -312,7 +425,9 @@ impl Agent for Shared {
         &self,
         _: Request<v1::RenewalRequestRequest>,
     ) -> Result<Response<v1::RenewalRequestReply>, Status> {
-        Ok(Response::new(v1::RenewalRequestReply { csr_der: make_key_and_csr().unwrap().1 }))
+        Ok(Response::new(v1::RenewalRequestReply {
+            csr_der: make_key_and_csr().unwrap().1,
+        }))
     }
 
     async fn install_certificate(
@@ -320,7 +435,9 @@ impl Agent for Shared {
         request: Request<v1::InstallCertificateRequest>,
     ) -> Result<Response<v1::InstallCertificateReply>, Status> {
         *self.installed.lock().unwrap() = request.into_inner().chain_der;
-        Ok(Response::new(v1::InstallCertificateReply { not_after: wire_clock() }))
+        Ok(Response::new(v1::InstallCertificateReply {
+            not_after: wire_clock(),
+        }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

@@ -21,8 +21,11 @@ fn cluster_file(servers: usize) -> String {
 }
 
 async fn plan(client: &mut Client, servers: usize) -> Plan {
-    let request =
-        v1::PlanRequest { file_name: "hk1.toml".to_owned(), text: cluster_file(servers), accept: vec![] };
+    let request = v1::PlanRequest {
+        file_name: "hk1.toml".to_owned(),
+        text: cluster_file(servers),
+        accept: vec![],
+    };
     let plan: Option<Plan> = field("plan", of(client.plan(request).await).unwrap().plan).unwrap();
     plan.unwrap()
 }
@@ -39,7 +42,9 @@ async fn apply(client: &mut Client, servers: usize, shown: Plan) -> Result<Strin
 
 /// Watches to the end; returns the records, in order.
 async fn watch(client: &mut Client, rollout: &str) -> Result<Vec<Record>, Failure> {
-    let request = v1::WatchRolloutRequest { rollout: rollout.to_owned() };
+    let request = v1::WatchRolloutRequest {
+        rollout: rollout.to_owned(),
+    };
     let mut stream = of(client.watch_rollout(request).await)?;
     let mut records = Vec::new();
     while let Some(progress) = stream.message().await.map_err(|status| to_failure(&status))? {
@@ -60,7 +65,10 @@ fn finished(records: &[Record]) -> RolloutResult {
 }
 
 fn executed(nodes: &[FakeNode]) -> Vec<usize> {
-    nodes.iter().map(|node| node.state.executed.lock().unwrap().len()).collect()
+    nodes
+        .iter()
+        .map(|node| node.state.executed.lock().unwrap().len())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,12 +86,18 @@ async fn three_servers_become_a_cluster_and_stay_one() {
     assert_eq!(finished(&records), RolloutResult::Done);
     assert_eq!(executed(&all), [1, 1, 1]);
     assert!(matches!(&records[0], Record::Created { by, .. } if !by.is_empty()));
-    assert_eq!(watch(&mut client, "").await.unwrap(), records, "told again from the journal alone");
+    assert_eq!(
+        watch(&mut client, "").await.unwrap(),
+        records,
+        "told again from the journal alone"
+    );
 
     let empty = plan(&mut client, 3).await;
     assert!(empty.is_empty() && !empty.refused(), "{:?}", empty.findings);
     assert_eq!(apply(&mut client, 3, empty).await.unwrap(), "");
-    let listed = of(client.list_rollouts(v1::ListRolloutsRequest {}).await).unwrap().rollouts;
+    let listed = of(client.list_rollouts(v1::ListRolloutsRequest {}).await)
+        .unwrap()
+        .rollouts;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].result(), v1::RolloutResult::Done);
     daemon.stop().await;
@@ -98,8 +112,15 @@ async fn another_plan_than_the_shown_one_is_not_started() {
     let mut shown = plan(&mut client, 2).await;
     let dropped = shown.steps.pop().unwrap();
     let refused = apply(&mut client, 2, shown).await.unwrap_err();
-    assert_eq!((refused.exit, refused.findings[0].code), (ExitCode::Refused, Code::PlanChanged));
-    assert!(refused.findings[0].message.contains(dropped.id.as_str()), "{}", refused.findings[0].message);
+    assert_eq!(
+        (refused.exit, refused.findings[0].code),
+        (ExitCode::Refused, Code::PlanChanged)
+    );
+    assert!(
+        refused.findings[0].message.contains(dropped.id.as_str()),
+        "{}",
+        refused.findings[0].message
+    );
     assert_eq!(executed(&all), [0, 0]);
     daemon.stop().await;
 }
@@ -110,10 +131,17 @@ async fn a_cluster_file_with_mistakes_is_refused_with_all_of_them() {
     let daemon = fixture.start().await;
     let mut client = fixture.client().await;
     let text = "[cluster]\nname = \"hk1\"\nlnks = []\n[nodes.prox1]\naddress = \"nonsense\"\n";
-    let request = v1::PlanRequest { file_name: "bad.toml".to_owned(), text: text.to_owned(), accept: vec![] };
+    let request = v1::PlanRequest {
+        file_name: "bad.toml".to_owned(),
+        text: text.to_owned(),
+        accept: vec![],
+    };
     let refused = of(client.plan(request).await).unwrap_err();
     let codes: Vec<_> = refused.findings.iter().map(|finding| finding.code).collect();
-    assert!(codes.contains(&Code::SpecUnknownKey) && codes.contains(&Code::SpecBadAddress), "{codes:?}");
+    assert!(
+        codes.contains(&Code::SpecUnknownKey) && codes.contains(&Code::SpecBadAddress),
+        "{codes:?}"
+    );
     assert!(refused.findings.iter().all(|finding| finding.place.is_some()));
     daemon.stop().await;
 }
@@ -153,17 +181,32 @@ async fn one_rollout_holds_its_cluster_and_can_be_cancelled_between_steps() {
     let second = apply(&mut client, 2, shown).await.unwrap_err();
     assert_eq!(second.findings[0].code, Code::RolloutRunning);
     assert!(second.findings[0].message.contains(&rollout));
-    let removal = v1::RemoveNodeRequest { cluster: "hk1".to_owned(), node: "prox2".to_owned() };
-    assert_eq!(of(client.remove_node(removal).await).unwrap_err().findings[0].code, Code::RolloutRunning);
+    let removal = v1::RemoveNodeRequest {
+        cluster: "hk1".to_owned(),
+        node: "prox2".to_owned(),
+    };
+    assert_eq!(
+        of(client.remove_node(removal).await).unwrap_err().findings[0].code,
+        Code::RolloutRunning
+    );
 
-    of(client.cancel_rollout(v1::CancelRolloutRequest { rollout: rollout.clone() }).await).unwrap();
+    of(client
+        .cancel_rollout(v1::CancelRolloutRequest {
+            rollout: rollout.clone(),
+        })
+        .await)
+    .unwrap();
     all[0].state.go.send_replace(true);
     let records = watch(&mut client, &rollout).await.unwrap();
     assert_eq!(finished(&records), RolloutResult::Cancelled);
     assert_eq!(executed(&all), [1, 0], "the running step ended, the next did not begin");
     let late = of(client.cancel_rollout(v1::CancelRolloutRequest { rollout }).await).unwrap_err();
     assert!(late.to_string().contains("ended already"), "{late}");
-    let unknown = of(client.cancel_rollout(v1::CancelRolloutRequest { rollout: "none".to_owned() }).await);
+    let unknown = of(client
+        .cancel_rollout(v1::CancelRolloutRequest {
+            rollout: "none".to_owned(),
+        })
+        .await);
     assert_eq!(unknown.unwrap_err().exit, ExitCode::NotFound);
     daemon.stop().await;
 }
@@ -174,15 +217,26 @@ async fn a_superseded_coordinator_stops_and_returns_only_by_taking_over() {
     let daemon = fixture.start().await;
     let mut client = fixture.client().await;
     let all = enrolled(&mut client, 2).await;
-    let other = Driver { generation: Generation(99), instance: "other".parse().unwrap() };
+    let other = Driver {
+        generation: Generation(99),
+        instance: "other".parse().unwrap(),
+    };
     *all[1].state.driver.lock().unwrap() = Some(other);
     let shown = plan(&mut client, 2).await;
     let rollout = apply(&mut client, 2, shown).await.unwrap();
     watch(&mut client, &rollout).await.unwrap_err();
-    assert_eq!(executed(&all), [0, 0], "nothing is asked for before every agent has agreed to the driver");
+    assert_eq!(
+        executed(&all),
+        [0, 0],
+        "nothing is asked for before every agent has agreed to the driver"
+    );
 
     let info = of(client.info(v1::InfoRequest {}).await).unwrap();
-    assert!(info.findings.iter().any(|finding| finding.code == Code::DriverSuperseded.as_str()));
+    assert!(
+        info.findings
+            .iter()
+            .any(|finding| finding.code == Code::DriverSuperseded.as_str())
+    );
     let refused = invite(&mut client, &all[0]).await.unwrap_err();
     assert_eq!(refused.findings[0].code, Code::DriverSuperseded);
     of(client.get_view(v1::GetViewRequest::default()).await).expect("looking is allowed");
@@ -193,7 +247,11 @@ async fn a_superseded_coordinator_stops_and_returns_only_by_taking_over() {
     let daemon = Daemon::start(&fixture.config, true).await.unwrap();
     let mut client = fixture.client().await;
     let records = watch(&mut client, &rollout).await.unwrap();
-    assert_eq!(finished(&records), RolloutResult::Done, "what was left unfinished is taken up");
+    assert_eq!(
+        finished(&records),
+        RolloutResult::Done,
+        "what was left unfinished is taken up"
+    );
     assert_eq!(of(client.info(v1::InfoRequest {}).await).unwrap().generation, 100);
     daemon.stop().await;
 }

@@ -29,7 +29,7 @@ pub(super) fn state(node: &NodeName, cluster: &Cluster, name: &ClusterName) -> S
     };
     if !is_ours(node, member, name) {
         return State::Between(format!(
-            "cluster {name} with no other member; it is in cluster {}",
+            "the server is alone in cluster {name}; now it is in {}",
             member.cluster
         ));
     }

@@ -40,7 +40,7 @@ pub(super) fn state(node: &NodeName, cluster: &Cluster, name: &ClusterName, thro
     }
     for needed in [node, through] {
         if !member.online().any(|online| online == needed.as_str()) {
-            return State::Between(format!("{needed} to be in the membership"));
+            return State::Between(format!("{needed} is in the membership"));
         }
     }
     State::Reached(member::evidence(member))

@@ -7,12 +7,12 @@ use super::State;
 /// What makes every membership usable, whoever else is in it.
 pub(super) fn missing(cluster: &Cluster, member: &Member) -> Option<String> {
     if !member.quorate {
-        return Some("the cluster to be quorate".to_owned());
+        return Some("the cluster is quorate".to_owned());
     }
     match cluster.pmxcfs {
         Pmxcfs::Writable => None,
-        Pmxcfs::ReadOnly => Some("/etc/pve to become writable".to_owned()),
-        Pmxcfs::NotMounted => Some("/etc/pve to be mounted".to_owned()),
+        Pmxcfs::ReadOnly => Some("/etc/pve can be written".to_owned()),
+        Pmxcfs::NotMounted => Some("/etc/pve is mounted".to_owned()),
     }
 }
 
@@ -37,8 +37,8 @@ pub(super) fn alone(cluster: &Cluster) -> State {
     debug_assert!(matches!(cluster.membership, Membership::Standalone));
     match (leftovers(cluster), cluster.pmxcfs) {
         (None, Pmxcfs::Writable) => State::Untouched,
-        (None, _) => State::Between("/etc/pve to be mounted and writable".to_owned()),
-        (Some(files), _) => State::Between(format!("/etc/pve/corosync.conf to be there; so far only {files}")),
+        (None, _) => State::Between("/etc/pve is mounted and can be written".to_owned()),
+        (Some(files), _) => State::Between(format!("the server is in a cluster; so far it only has {files}")),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) enum State {
     Reached(String),
     /// Nothing of it is there, and no trace of a try.
     Untouched,
-    /// Neither; with what is missing.
+    /// Neither; with what is missing, so that it reads on after "waiting until".
     Between(String),
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn look(ctx: &Context<'_>) -> State {
     let observation: Observation = observe(ctx.host, &[FacetName::Cluster]).await;
     match observation.cluster.get() {
         Ok(cluster) => state_of(ctx, cluster),
-        Err(unknown) => State::Between(format!("the cluster's state is {unknown}")),
+        Err(unknown) => State::Between(format!("the cluster's state can be seen ({})", unknown.reason)),
     }
 }
 

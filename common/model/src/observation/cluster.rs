@@ -88,6 +88,7 @@ pub struct ConfiguredNode {
     /// quorum_votes.
     pub votes: u32,
     /// Link number → address, as text: the file may hold host names.
+    #[serde(deserialize_with = "crate::keys::numbers")]
     pub addresses: BTreeMap<u8, String>,
 }
 

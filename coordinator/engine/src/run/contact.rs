@@ -172,7 +172,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                     }
                     self.shared.tell(Progress::Agent {
                         step: self.step.id.clone(),
-                        at: event.at,
+                        at: self.shared.ports.clock.now(),
                         event: event.kind.clone(),
                     });
                     if let OperationEventKind::Ended(outcome) = event.kind {
