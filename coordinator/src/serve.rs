@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub(crate) struct Daemon {
     pub(crate) fleet: Arc<Fleet>,
     /// Where the API is answered over TLS.
     pub(crate) api_address: SocketAddr,
+    socket: PathBuf,
     journal: JoinHandle<()>,
     _lock: StateLock,
 }
@@ -137,6 +139,7 @@ impl Daemon {
             tasks,
             fleet: Arc::clone(&fleet),
             api_address,
+            socket: config.socket.clone(),
             journal,
             _lock: lock,
         };
@@ -171,6 +174,8 @@ impl Daemon {
     pub(crate) async fn stop(self) {
         tracing::info!(api = %self.api_address, "stopping");
         self.stop.cancel();
+        // Gone before it answers nobody: a command line is then told that no coordinator runs.
+        drop(std::fs::remove_file(&self.socket));
         self.fleet.hang_up();
         self.tasks.close();
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {

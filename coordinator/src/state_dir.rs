@@ -1,7 +1,7 @@
 //! The state directory: whose it must be, who holds it, and what lies where in it.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -81,6 +81,7 @@ impl StateDir {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .map_err(|error| unusable().because(&error))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -1,6 +1,7 @@
 //! How a call to an agent fails, sorted by what may be concluded: it never left, nobody knows, or the agent said no.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use quorate_engine::ports::AgentError;
@@ -49,7 +50,7 @@ impl CallError {
     /// Sorts what tonic reports. Our own connector's refusal in the chain proves that there was no connection; details
     /// prove that an agent has spoken; anything else proves nothing.
     pub(super) fn of(node: &NodeRef, status: &Status) -> Self {
-        if let Some(refusal) = refusal_in(status) {
+        if let Some(refusal) = find::<Refusal>(status) {
             let finding = trust::finding(&node.to_string(), refusal).map(Box::new);
             return Self::NotReached {
                 reason: trust::sentence(refusal),
@@ -57,7 +58,8 @@ impl CallError {
             };
         }
         if status.details().is_empty() {
-            return Self::NoAnswer(to_failure(status).to_string());
+            let broke = find::<io::Error>(status).map(|error| format!("the connection broke ({})", error.kind()));
+            return Self::NoAnswer(broke.unwrap_or_else(|| to_failure(status).to_string()));
         }
         Self::Refused(Box::new(to_failure(status)))
     }
@@ -99,11 +101,12 @@ fn refusing_finding(failure: Failure, node: &NodeRef) -> Finding {
     named.unwrap_or_else(|| Finding::new(Code::StepFailed, node.to_string(), message, next))
 }
 
-fn refusal_in(status: &Status) -> Option<&Refusal> {
+/// The error of this type in a status's chain of causes.
+fn find<E: Error + 'static>(status: &Status) -> Option<&E> {
     let mut next: Option<&(dyn Error + 'static)> = status.source();
     while let Some(error) = next {
-        if let Some(refusal) = error.downcast_ref::<Refusal>() {
-            return Some(refusal);
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
         }
         next = error.source();
     }

@@ -1,14 +1,11 @@
 //! How one journal record looks in bytes: everything that is needed to tell that it is whole, in its place, and follows
 //! the one before it.
 //!
-//! `version ‖ position ‖ sequence ‖ digest of the previous frame ‖ rollout ‖ entry ‖ digest of all that`; numbers
-//! big-endian, rollout and entry after their length. The entry has its form of the wire: there is one conversion, and
-//! its rules for older and newer versions hold here too. The closing digest is both checksum and link of the chain.
+//! `version ‖ position ‖ sequence ‖ digest of the previous frame ‖ rollout ‖ entry as JSON ‖ digest of all that`; numbers
+//! big-endian, rollout and entry after their length. The closing digest is both checksum and link of the chain.
 
-use prost::Message;
 use quorate_model::RolloutId;
 use quorate_model::rollout::Entry;
-use quorate_proto::v1;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a frame's body.
@@ -35,7 +32,7 @@ pub(super) struct Frame {
 impl Frame {
     /// Bytes and digest.
     pub(super) fn encode(&self) -> Result<(Vec<u8>, Link), String> {
-        let payload = v1::JournalEntry::from(self.entry.clone()).encode_to_vec();
+        let payload = serde_json::to_vec(&self.entry).map_err(|error| error.to_string())?;
         let rollout = self.rollout.as_str().as_bytes();
         let mut bytes = vec![VERSION];
         bytes.extend(self.position.to_be_bytes());
@@ -67,8 +64,7 @@ impl Frame {
         let previous = rest.take()?;
         let rollout = std::str::from_utf8(rest.part()?).map_err(|error| error.to_string())?;
         let rollout = RolloutId::new(rollout).map_err(|error| error.to_string())?;
-        let entry = v1::JournalEntry::decode(rest.part()?).map_err(|error| error.to_string())?;
-        let entry = Entry::try_from(entry).map_err(|error| error.to_string())?;
+        let entry: Entry = serde_json::from_slice(rest.part()?).map_err(|error| error.to_string())?;
         if !rest.0.is_empty() {
             return Err("something follows it".to_owned());
         }

@@ -174,6 +174,27 @@ async fn a_rollout_survives_the_coordinator_and_does_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_watches_is_told_that_the_coordinator_stops() {
+    let fixture = Fixture::new();
+    let (daemon, mut client, all, rollout) = begun(&fixture).await;
+    let request = v1::WatchRolloutRequest {
+        rollout: rollout.clone(),
+    };
+    let mut stream = of(client.watch_rollout(request).await).unwrap();
+    stream.message().await.unwrap().expect("the first record is there");
+    daemon.stop().await;
+    let status = loop {
+        match stream.message().await {
+            Ok(told) => assert!(told.is_some(), "it did not simply end"),
+            Err(status) => break status,
+        }
+    };
+    let failure = to_failure(&status);
+    assert!(failure.hints.iter().any(|hint| hint.contains(&rollout)), "{failure:?}");
+    drop(all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_rollout_holds_its_cluster_and_can_be_cancelled_between_steps() {
     let fixture = Fixture::new();
     let (daemon, mut client, all, rollout) = begun(&fixture).await;

@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that can't be set up has failed"
 )]

@@ -1,5 +1,7 @@
 //! Against what is real here: this machine's own lsblk.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is the report")]
+
 use std::collections::BTreeMap;
 
 use quorate_lab::binaries;

@@ -50,8 +50,16 @@ async fn the_enrolment_port_is_closed_while_nobody_is_invited() {
     let token = fleet.invite("prox1").await;
     assert!(std::net::TcpStream::connect(address).is_ok());
     fleet.ok(&["node", "remove", "hk1/prox1", "--yes"]).await;
-    fleet.until("it is closed again", async || std::net::TcpStream::connect(address).is_err()).await;
-    assert_ne!(fleet.claim("prox1", &token).await.code(), Some(0), "the invitation was withdrawn");
+    fleet
+        .until("it is closed again", async || {
+            std::net::TcpStream::connect(address).is_err()
+        })
+        .await;
+    assert_ne!(
+        fleet.claim("prox1", &token).await.code(),
+        Some(0),
+        "the invitation was withdrawn"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
