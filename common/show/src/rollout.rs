@@ -92,6 +92,7 @@ pub struct Teller {
     titles: BTreeMap<StepId, String>,
     positions: BTreeMap<StepId, usize>,
     done: usize,
+    doing: Option<StepId>,
 }
 
 impl Teller {
@@ -114,6 +115,12 @@ impl Teller {
             }
             Progress::Waiting { step, reason } => self.line(step, &format!("waiting: {reason}")),
         }
+    }
+
+    /// What is being done now: the running step's title.
+    #[must_use]
+    pub fn doing(&self) -> Option<String> {
+        self.doing.as_ref().map(|step| self.title(step))
     }
 
     fn line(&self, step: &StepId, text: &str) -> String {
@@ -139,6 +146,7 @@ impl Teller {
                 String::new()
             }
             Record::Intended { step, attempt, .. } => {
+                self.doing = Some(step.clone());
                 let again = if *attempt > 1 {
                     format!(" (attempt {attempt})")
                 } else {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use quorate_identity::write_secret_file;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Code, Finding, accept};
-use quorate_model::observation::FacetName;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 use quorate_model::{NodeRef, View};
@@ -131,7 +130,7 @@ impl Api {
             .into_iter()
             .filter(|name| name.cluster == *cluster)
             .collect();
-        let seen = self.fleet.look(&names, &FacetName::ALL).await;
+        let seen = self.fleet.look(&names, &quorate_planner::NEEDED).await;
         View {
             nodes: seen
                 .into_iter()

@@ -1,5 +1,7 @@
 //! `quorate rollout`: what was done, what is being done.
 
+use std::time::Duration;
+
 use quorate_model::Timestamp;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::RolloutId;
@@ -78,6 +80,22 @@ pub(crate) async fn watch(context: &Context, client: &mut Client, rollout: &str)
     let request = v1::WatchRolloutRequest { rollout: rollout.to_owned() };
     let mut stream = client.watch_rollout(request).await.map_err(wire::refused)?.into_inner();
     let mut teller = quorate_show::Teller::new();
+    // Drawn on stderr, and only if that is a terminal: between two lines it shows that something is still going on.
+    let spinner = indicatif::ProgressBar::new_spinner();
+    if context.format == Format::Table {
+        spinner.enable_steady_tick(Duration::from_millis(120));
+    }
+    let answer = follow(context, &mut stream, &mut teller, &spinner).await;
+    spinner.finish_and_clear();
+    answer
+}
+
+async fn follow(
+    context: &Context,
+    stream: &mut tonic::Streaming<v1::RolloutProgress>,
+    teller: &mut quorate_show::Teller,
+    spinner: &indicatif::ProgressBar,
+) -> Answer {
     loop {
         let next = tokio::select! {
             next = stream.message() => next,
@@ -93,7 +111,13 @@ pub(crate) async fn watch(context: &Context, client: &mut Client, rollout: &str)
         };
         let (_, progress): (RolloutId, Progress) = message.try_into().map_err(wire::unreadable)?;
         match context.format {
-            Format::Table => output::text(&teller.tell(&progress)),
+            Format::Table => {
+                let line = teller.tell(&progress);
+                spinner.suspend(|| output::text(&line));
+                if let Some(doing) = teller.doing() {
+                    spinner.set_message(doing);
+                }
+            }
             Format::Json => output::json_line(&progress),
         }
         if let Progress::Entry(entry) = &progress

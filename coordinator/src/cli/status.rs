@@ -93,7 +93,10 @@ fn show(look: &Look) -> String {
             clock_offset_micros: seen.clock_offset.map(|o| o.micros),
         });
     }
-    let only_one = clusters.len() <= 1;
+    if clusters.is_empty() && !look.findings.is_empty() {
+        return quorate_show::problems(&look.findings);
+    }
+    let only_one = clusters.len() == 1;
     let shown: Vec<_> = clusters
         .into_iter()
         .map(|(name, nodes)| ClusterStatus {
