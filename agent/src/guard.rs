@@ -66,7 +66,7 @@ pub fn check_idle(content: &Content, node: &str) -> Result<(), Box<Finding>> {
     match content.running().next() {
         None => Ok(()),
         Some(entry) => Err(Box::new(Finding::new(
-            Code::RolloutRunning,
+            Code::NodeBusy,
             node,
             format!(
                 "operation {} ({}) still runs on this node; one change at a time",

@@ -139,6 +139,15 @@ impl Host {
         absent_is_none(self.on_files(path, move |root| root.mode(&owned)).await)
     }
 
+    /// When a file was last written, in seconds since 1970; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`read_text`](Self::read_text), but for a missing file.
+    pub async fn modified(&self, path: &str) -> Result<Option<i64>, ReadError> {
+        let owned = path.to_owned();
+        absent_is_none(self.on_files(path, move |root| root.modified(&owned)).await)
+    }
+
     async fn on_files<T: Send + 'static>(
         &self,
         path: &str,

@@ -75,7 +75,7 @@ pub(crate) fn enrolled(enrolled: &Enrolled) -> Result<(), Failure> {
     say(&format!(
         "This server is node {} of fleet {}.\n\
          Fleet's root: {}\n\
-         Compare it with what the coordinator shows: quorate node list\n\
+         It must be the one that quorate node invite showed on the coordinator.\n\
          The certificate is good until {} and is renewed by itself.\n\
          Next: systemctl enable --now quorate-agent\n",
         enrolled.node, enrolled.fleet, enrolled.root, enrolled.not_after

@@ -205,11 +205,13 @@ impl HostRoot {
         Ok(meta.mode() & 0o7777)
     }
 
-    /// When a file was last written, in seconds since 1970; `None` if it can't be told.
-    #[must_use]
-    pub fn modified(&self, path: &str) -> Option<i64> {
-        let meta = fs::metadata(self.resolve(path).ok()?).ok()?;
-        Some(meta.mtime())
+    /// When a file was last written, in seconds since 1970.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and when it can't be told.
+    pub fn modified(&self, path: &str) -> Result<i64, ReadError> {
+        let meta = fs::metadata(self.resolve(path)?).map_err(|error| failed(path, error))?;
+        Ok(meta.mtime())
     }
 }
 

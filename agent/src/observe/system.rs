@@ -73,7 +73,7 @@ fn processors(host: &Host) -> Result<(String, u32), Unknown> {
 async fn pve_version(host: &Host, boot_id: &str) -> Result<Option<PveVersion>, Unknown> {
     let circumstances = Circumstances {
         boot_id: boot_id.to_owned(),
-        installed: host.root().modified("/var/lib/dpkg/status"),
+        installed: host.root().modified("/var/lib/dpkg/status").ok(),
     };
     let call = match pveversion::version(host.tools()) {
         Ok(call) => call,

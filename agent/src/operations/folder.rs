@@ -162,12 +162,20 @@ impl Process {
         })
     }
 
+    /// Was it started since the machine was?
+    ///
+    /// # Errors
+    /// `/proc` can't be read: nothing is known.
+    pub fn is_of_this_boot(&self) -> io::Result<bool> {
+        Ok(boot_id()? == self.boot_id)
+    }
+
     /// Does it still run?
     ///
     /// # Errors
     /// `/proc` can't be read: nothing is known.
     pub fn is_alive(&self) -> io::Result<bool> {
-        Ok(boot_id()? == self.boot_id && self.identity.is_alive()?)
+        Ok(self.is_of_this_boot()? && self.identity.is_alive()?)
     }
 }
 
@@ -191,6 +199,12 @@ impl Folder {
     /// It can't be made, or others may write to it.
     pub fn create(&self) -> Result<(), FolderError> {
         Ok(create_private_dir(&self.dir)?)
+    }
+
+    /// Does it exist?
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.dir.is_dir()
     }
 
     /// Removes it with all that is in it.

@@ -38,6 +38,8 @@ pub(super) enum End {
     Lost {
         /// What is known.
         reason: String,
+        /// The tool itself was seen to run, and runs no more.
+        over: bool,
     },
 }
 
@@ -119,9 +121,9 @@ fn look(ctx: &Context<'_>, waited: bool) -> Result<Option<End>, FollowError> {
     };
     // Whether it lives first, what it wrote second: the last word of a dead one is there by then.
     let supervised = supervisor.is_alive()?;
-    let lost = |how_far: &str| {
+    let lost = |how_far: &str, over| {
         let reason = format!("the tool's supervisor was killed, or the server restarted, before {how_far}");
-        Ok(Some(End::Lost { reason }))
+        Ok(Some(End::Lost { reason, over }))
     };
     match ctx.folder.status()? {
         Some(Status::NotStarted { reason }) => Ok(Some(End::NotStarted { reason })),
@@ -129,8 +131,13 @@ fn look(ctx: &Context<'_>, waited: bool) -> Result<Option<End>, FollowError> {
             exit,
             output: output(ctx)?,
         })),
-        Some(Status::Running { process }) if !supervised && !process.is_alive()? => lost("the tool's end was seen"),
-        None if !supervised => lost("it said whether the tool runs"),
+        Some(Status::Running { process }) if !supervised && !process.is_alive()? => {
+            lost("the tool's end was seen", true)
+        }
+        None if !supervised => {
+            // Nothing outlives the server's own restart.
+            lost("it said whether the tool runs", !supervisor.is_of_this_boot()?)
+        }
         Some(Status::Running { .. }) | None => Ok(None),
     }
 }

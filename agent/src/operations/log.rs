@@ -121,6 +121,7 @@ impl EventLog {
         Follower {
             log: self.clone(),
             next: from,
+            ended: false,
             count: self.shared.count.subscribe(),
         }
     }
@@ -131,26 +132,33 @@ impl EventLog {
 pub struct Follower {
     log: EventLog,
     next: u64,
+    /// The end was told.
+    ended: bool,
     count: watch::Receiver<usize>,
 }
 
 impl Follower {
     /// The next events, at least one. `None` after the last event of the operation. Cancel-safe.
     ///
-    /// Who asks for numbers beyond an end gets the end again: they count on events that a power cut took away.
+    /// Who asks for numbers beyond an end gets the end again: it is what they want to know, and they may count on events
+    /// that a power cut took away.
     pub async fn next(&mut self) -> Option<Vec<OperationEvent>> {
+        let is_end = |event: &OperationEvent| matches!(event.kind, OperationEventKind::Ended(_));
+        if self.ended {
+            return None;
+        }
         loop {
             let count = *self.count.borrow_and_update();
             let events = self.log.since(self.next);
             if let Some(last) = events.last() {
                 self.next = last.sequence + 1;
+                self.ended = is_end(last);
                 return Some(events);
             }
             let end = self.log.since(count.saturating_sub(1) as u64).pop();
-            if let Some(end) = end.filter(|event| matches!(event.kind, OperationEventKind::Ended(_))) {
-                let told = self.next == end.sequence + 1;
-                self.next = end.sequence + 1;
-                return if told { None } else { Some(vec![end]) };
+            if let Some(end) = end.filter(is_end) {
+                self.ended = true;
+                return Some(vec![end]);
             }
             // An error means that nobody can add to the log any more; we hold it ourselves, so that never comes.
             self.count.changed().await.ok()?;
@@ -237,12 +245,13 @@ mod tests {
         }
         assert_eq!(early.await.unwrap(), [0, 1, 2]);
         assert_eq!(numbers(&log, 2).await, [2]);
-        assert_eq!(numbers(&log, 3).await, [0; 0]);
-        assert_eq!(
-            numbers(&log, 99).await,
-            [2],
-            "who counts on lost events still gets the end"
-        );
+        for beyond in [3, 99] {
+            assert_eq!(
+                numbers(&log, beyond).await,
+                [2],
+                "the end is told to whoever asks for it"
+            );
+        }
     }
 
     #[tokio::test]

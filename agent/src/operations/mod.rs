@@ -18,6 +18,7 @@ pub mod folder;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_model::ids::{Driver, NodeName, OperationId};
 use quorate_model::operation::{Operation, OperationEventKind, Outcome, rules};
@@ -39,6 +40,10 @@ pub use join_secret::{InvalidSecret, JoinSecret};
 pub use log::{EventLog, Follower};
 pub use run_op::{RunOpError, run_op};
 pub use supervisor::{Place, StartError, Supervisor};
+
+/// An end that could not be written down is tried again after this long, then ever more rarely.
+const NOTE_AGAIN_AFTER: Duration = Duration::from_millis(500);
+const NOTE_AGAIN_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// Why an operation is not taken on, or not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +138,7 @@ impl Operations {
                 }
                 Err(error) => {
                     let reason = format!("its folder can't be used: {}", chain(&error));
-                    shared.note_end(&operation.id, &Outcome::Unknown { reason }).await;
+                    shared.note_end_meanwhile(operation.id, Outcome::Unknown { reason });
                 }
             }
         }
@@ -176,9 +181,9 @@ impl Operations {
         let entry = content.entry(id).ok_or_else(|| Refused::NotKnown(id.clone()))?;
         let folder = Folder::of(&shared.parts.state_dir, id);
         let log = EventLog::read_only(&folder, shared.parts.host.clock().clone())?;
-        if let Some(outcome) = entry.outcome.clone()
-            && !log.has(|kind| matches!(kind, OperationEventKind::Ended(_)))
-        {
+        if !log.has(|kind| matches!(kind, OperationEventKind::Ended(_))) {
+            let reason = "its end can't be written down; see the agent's log".to_owned();
+            let outcome = entry.outcome.clone().unwrap_or(Outcome::Unknown { reason });
             log.say(OperationEventKind::Ended(outcome));
         }
         Ok(log.follow(from))
@@ -213,29 +218,37 @@ impl Shared {
             return Ok(());
         };
         self.forget(&forgotten);
-        // What lies there under this id is from a ledger that was lost.
-        match folder.remove().and_then(|()| self.open(&operation)) {
-            Ok((folder, log)) => {
+        match self.prepare(&operation, &folder) {
+            Ok((folder, log, began_before)) => {
                 log.say(OperationEventKind::Accepted);
                 live.insert(operation.id.clone(), log.clone());
-                self.run(operation, folder, log, Start::Fresh(secret));
+                let start = if began_before {
+                    Start::Again
+                } else {
+                    Start::Fresh(secret)
+                };
+                self.run(operation, folder, log, start);
                 Ok(())
             }
             Err(error) => {
                 let message = format!("nothing was done: its folder can't be used: {}", chain(&error));
                 let next = "look at the disk that holds the agent's state directory on the node";
                 let findings = vec![Finding::new(Code::StepFailed, self.parts.node.as_str(), message, next)];
-                self.note_end(
-                    &operation.id,
-                    &Outcome::Failed {
-                        findings,
-                        unchanged: true,
-                    },
-                )
-                .await;
+                let unchanged = true;
+                self.note_end_meanwhile(operation.id, Outcome::Failed { findings, unchanged });
                 Err(error.into())
             }
         }
+    }
+
+    /// Makes the folder. If there is one under this id, the ledger was lost: what was begun is followed, never run twice.
+    fn prepare(&self, operation: &Operation, folder: &Folder) -> Result<(Folder, EventLog, bool), FolderError> {
+        let began_before = folder.request()?.is_some();
+        if !began_before {
+            folder.remove()?;
+        }
+        let (folder, log) = self.open(operation)?;
+        Ok((folder, log, began_before))
     }
 
     fn open(&self, operation: &Operation) -> Result<(Folder, EventLog), FolderError> {
@@ -271,21 +284,42 @@ impl Shared {
             };
             let outcome = perform(&mut ctx, start).await;
             tracing::info!(operation = %operation.id, ?outcome, "an operation has ended");
-            shared.note_end(&operation.id, &outcome).await;
+            if !shared.note_end(&operation.id, &outcome).await {
+                log.say(OperationEventKind::Verifying {
+                    waiting_for: "its end is written down (is the disk with the agent's state directory full?)".into(),
+                });
+                shared.keep_noting(&operation.id, &outcome).await;
+            }
             log.say(OperationEventKind::Ended(outcome));
             shared.live.lock().await.remove(&operation.id);
         });
     }
 
-    /// Writes an end down. If that fails, the operation counts as running until the next start, and is looked at again.
-    async fn note_end(&self, id: &OperationId, outcome: &Outcome) {
+    /// Tries until it is written down, ever more rarely.
+    async fn keep_noting(&self, id: &OperationId, outcome: &Outcome) {
+        let mut pause = NOTE_AGAIN_AFTER;
+        while !self.note_end(id, outcome).await {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(NOTE_AGAIN_AT_LEAST_EVERY);
+        }
+    }
+
+    fn note_end_meanwhile(self: &Arc<Self>, id: OperationId, outcome: Outcome) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move { shared.keep_noting(&id, &outcome).await });
+    }
+
+    /// Writes an end down; `false`: it could not be. Until it is, the operation counts as running.
+    async fn note_end(&self, id: &OperationId, outcome: &Outcome) -> bool {
         let (note, outcome, now) = (id.clone(), outcome.clone(), self.parts.host.now());
         let noted = self.parts.ledger.change(move |content| {
             content.end(&note, outcome, now);
             Ok::<_, LedgerError>(())
         });
-        if let Err(error) = noted.await {
-            tracing::error!(operation = %id, %error, "the end of an operation could not be written down");
+        let noted = noted.await;
+        if let Err(error) = &noted {
+            tracing::error!(operation = %id, error = chain(error), "the end of an operation could not be written down");
         }
+        noted.is_ok()
     }
 }

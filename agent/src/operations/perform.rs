@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate_exec::Exit;
 use quorate_model::operation::{Outcome, rules};
 use quorate_model::time::spoken;
 use quorate_model::{Code, Finding};
@@ -11,6 +12,7 @@ use super::context::Context;
 use super::folder::Request;
 use super::follow::{self, End, follow};
 use super::join_secret::JoinSecret;
+use super::redact::redact;
 use super::secret;
 use crate::errors::chain;
 
@@ -61,13 +63,20 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
     }
     match follow(ctx).await {
         Ok(End::NotStarted { reason }) => not_started(ctx, reason),
+        Ok(End::Ended {
+            exit: Exit::Signal(_), ..
+        }) => {
+            // pvecm works in a child, whose words it passes on: the child may have gone on, and said more.
+            let reason = "the tool was killed by somebody else";
+            judge_lost(ctx, reason, false).await
+        }
         Ok(End::Ended { exit, output }) => {
             let said = actions::read(ctx, &output);
             let exit = exit.to_string();
             judge(ctx, &exit, said).await
         }
-        Ok(End::Lost { reason }) => judge_lost(ctx, &reason).await,
-        Err(error) => judge_lost(ctx, &chain(&error)).await,
+        Ok(End::Lost { reason, over }) => judge_lost(ctx, &reason, over).await,
+        Err(error) => judge_lost(ctx, &chain(&error), false).await,
     }
 }
 
@@ -130,11 +139,23 @@ async fn judge(ctx: &mut Context<'_>, exit: &str, said: Said) -> Outcome {
         };
     }
     let patience = if said.changed { SETTLING } else { Duration::ZERO };
+    let mut findings = said.findings;
+    for finding in &mut findings {
+        finding.message = redact(&finding.message, ctx.secret.as_ref());
+    }
     let state = match wait_for(ctx, patience).await {
-        Ok(evidence) => return Outcome::Done { evidence },
+        // It is there all the same; what the tool complained about is not kept back.
+        Ok(evidence) => {
+            let complaints = findings.iter().map(|finding| finding.message.as_str());
+            let complaints: Vec<&str> = complaints.collect();
+            let evidence = match complaints.as_slice() {
+                [] => format!("{evidence}; the tool did not say that it succeeded"),
+                some => format!("{evidence}; the tool complained: {}", some.join("; ")),
+            };
+            return Outcome::Done { evidence };
+        }
         Err((state, _)) => state,
     };
-    let mut findings = said.findings;
     if findings.is_empty() {
         let message = format!(
             "the tool ended with {exit} and without a word of success, while {}",
@@ -152,14 +173,14 @@ async fn judge(ctx: &mut Context<'_>, exit: &str, said: Said) -> Outcome {
     }
 }
 
-/// Nobody saw how the tool ended: only what the node shows can tell.
-async fn judge_lost(ctx: &mut Context<'_>, reason: &str) -> Outcome {
+/// Nobody saw how the tool ended: only what the node shows can tell. `over`: it certainly runs no more.
+async fn judge_lost(ctx: &mut Context<'_>, reason: &str, over: bool) -> Outcome {
     let action = &ctx.operation.action;
     let stage = follow::output(ctx).map(|output| actions::read(ctx, &output).stage);
     let stage = stage.unwrap_or_else(|_| "unknown".to_owned());
     match wait_for(ctx, rules(action.kind()).deadline).await {
         Ok(evidence) => Outcome::Done { evidence },
-        Err((State::Untouched, _)) if actions::stays_here(action) => {
+        Err((State::Untouched, _)) if over && actions::stays_here(action) => {
             let message = format!("{reason}; nothing of it is to be seen on the server");
             let finding = Finding::new(Code::StepFailed, ctx.node.as_str(), message, "apply again");
             Outcome::Failed {
@@ -182,9 +203,10 @@ async fn finish_begun(ctx: &mut Context<'_>) -> Outcome {
                 ctx,
                 &format!("an earlier try was not finished; what is missing: {missing}"),
             );
+            // We changed nothing; the earlier try did.
             Outcome::Failed {
                 findings: vec![finding],
-                unchanged: true,
+                unchanged: false,
             }
         }
     }

@@ -7,8 +7,9 @@ const HIDDEN: &str = "<redacted>";
 
 /// Beginnings of words that are secrets. Source: PVE::Ticket (`PVE:user:…`, `PVEVNC:…`), PVE's API (cookie, CSRF header,
 /// API token).
-const SHAPES: [&str; 5] = [
+const SHAPES: [&str; 6] = [
     "PVE:",
+    "PVE%3A",
     "PVEVNC:",
     "PVEAuthCookie=",
     "CSRFPreventionToken:",
@@ -28,10 +29,19 @@ pub(super) fn redact(line: &str, secret: Option<&SecretBytes>) -> String {
     if !SHAPES.iter().any(|shape| line.contains(shape)) {
         return line;
     }
+    let mut announced = false;
     let hide = |word: &str| {
+        if announced && !word.is_empty() {
+            announced = false;
+            return HIDDEN.to_owned();
+        }
         let start = SHAPES.iter().filter_map(|shape| word.find(shape)).min();
         match start.and_then(|start| word.get(..start)) {
-            Some(before) => format!("{before}{HIDDEN}"),
+            Some(before) => {
+                // `CSRFPreventionToken: …`: the secret is the next word.
+                announced = word.ends_with([':', '=']);
+                format!("{before}{HIDDEN}")
+            }
             None => word.to_owned(),
         }
     };
@@ -51,6 +61,11 @@ mod tests {
         );
         let ticket = "got ticket 'PVE:root@pam:6A21::c2ln+/=='. ok";
         assert_eq!(redact(ticket, None), "got ticket '<redacted> ok");
+        let header = "sent CSRFPreventionToken: 6A21:c2ln and Cookie: PVEAuthCookie=PVE%3Aroot@pam%3A6A21 on";
+        assert_eq!(
+            redact(header, None),
+            "sent <redacted> <redacted> and Cookie: <redacted> on"
+        );
         let plain = "Establishing API connection with host '10.77.0.1'";
         assert_eq!(redact(plain, Some(&secret)), plain);
     }

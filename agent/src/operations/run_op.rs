@@ -11,6 +11,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::folder::{Claim, Folder, FolderError, Process, Request, Status};
 use super::secret;
+use crate::errors::chain;
+
+/// The pause after which the tool's end is tried to be written down again, if the disk was full.
+const WRITE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a supervisor did nothing, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -64,16 +68,29 @@ pub async fn run_op(state_dir: &Path, id: &OperationId) -> Result<(), RunOpError
         Err(reason) => return Ok(folder.write_status(&Status::NotStarted { reason })?),
     };
     let process = Process::now(tool.identity()).map_err(system("reading /proc"))?;
-    folder.write_status(&Status::Running {
+    // From here on only we can see the tool's end: a full disk must not make us leave it alone.
+    let running = Status::Running {
         process: process.clone(),
-    })?;
+    };
+    if let Err(error) = folder.write_status(&running) {
+        tracing::warn!(operation = %id, error = chain(&error), "that the tool runs could not be written down");
+    }
     let exit = tool.wait().await.map_err(system("waiting for the tool"))?;
     let milliseconds = u64::try_from(clock.since(start).as_millis()).unwrap_or(u64::MAX);
-    Ok(folder.write_status(&Status::Ended {
+    let ended = Status::Ended {
         process,
         exit,
         milliseconds,
-    })?)
+    };
+    loop {
+        match folder.write_status(&ended) {
+            Err(error) if folder.is_there() => {
+                tracing::error!(operation = %id, error = chain(&error), "the tool's end can't be written down yet");
+                tokio::time::sleep(WRITE_AGAIN_AFTER).await;
+            }
+            written => return Ok(written?),
+        }
+    }
 }
 
 /// Everything that can go wrong here leaves the tool not started.
@@ -168,6 +185,39 @@ mod tests {
         };
         assert_eq!(reason, "the secret that it needs was not delivered");
         assert!(!folder.path("stdout").exists());
+    }
+
+    #[tokio::test]
+    async fn the_end_is_written_down_also_when_there_was_no_room_at_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "until [ -e \"$0\" ]; do sleep 0.02; done; exit 4";
+        let go = dir.path().join("go");
+        let (folder, id) = prepared(dir.path(), "/bin/sh", &["-c", script, go.to_str().unwrap()], None);
+        // Nothing can be written in the place of a folder, as on a disk without room.
+        let status = folder.path("status.json");
+        std::fs::create_dir(&status).unwrap();
+        let running = run_op(dir.path(), &id);
+        let meanwhile = async {
+            while !folder.path("stdout").exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            std::fs::write(&go, "").unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            std::fs::remove_dir(&status).unwrap();
+        };
+        let (ran, ()) = tokio::join!(running, meanwhile);
+        ran.unwrap();
+        let status = folder.status().unwrap();
+        assert!(
+            matches!(
+                status,
+                Some(Status::Ended {
+                    exit: Exit::Code(4),
+                    ..
+                })
+            ),
+            "{status:?}"
+        );
     }
 
     #[tokio::test]

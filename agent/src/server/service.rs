@@ -63,7 +63,8 @@ impl Service {
                     () = sender.closed() => return,
                     events = follower.next() => events,
                 };
-                for event in events.into_iter().flatten() {
+                let Some(events) = events else { return };
+                for event in events {
                     let over = matches!(event.kind, quorate_model::operation::OperationEventKind::Ended(_));
                     if sender.send(Ok(event.into())).await.is_err() || over {
                         return;

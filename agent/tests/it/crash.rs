@@ -251,3 +251,56 @@ async fn a_server_that_was_restarted_knows_that_its_tools_are_gone() {
         "{all:?}"
     );
 }
+
+#[tokio::test]
+async fn an_end_that_finds_no_room_in_the_ledger_is_told_once_it_does() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox1");
+    server.pvecm(&format!(
+        "{}; {}; wait_for go",
+        cat("pvecm/pve-8.4/create-success.out"),
+        server.be_sole_member()
+    ));
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let mut events = client.execute(&create("op-1")).await.unwrap();
+    events
+        .until(|kind| matches!(kind, OperationEventKind::Line { .. }))
+        .await;
+    // Nothing can be written in the place of a folder, as on a disk without room.
+    let copy = server.state().join("ledger.copy.json");
+    std::fs::remove_file(&copy).unwrap();
+    std::fs::create_dir(&copy).unwrap();
+    server.touch("go");
+    events
+        .until(|kind| {
+            matches!(kind, OperationEventKind::Verifying { waiting_for } if waiting_for.starts_with("its end is written down"))
+        })
+        .await;
+    std::fs::remove_dir(&copy).unwrap();
+    assert!(matches!(events.outcome().await, Outcome::Done { .. }));
+    let next = client.execute(&create("op-2")).await.unwrap().outcome().await;
+    assert!(
+        matches!(next, Outcome::Done { .. }),
+        "the node is not busy for ever: {next:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_lost_ledger_makes_nothing_run_twice() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox1");
+    server.pvecm("echo \"400 Parameter verification failed.\" >&2; exit 255");
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let first = client.execute(&create("op-1")).await.unwrap().outcome().await;
+    agent.kill().await;
+    for name in ["ledger.json", "ledger.copy.json"] {
+        std::fs::remove_file(server.state().join(name)).unwrap();
+    }
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let again = client.execute(&create("op-1")).await.unwrap().outcome().await;
+    assert_eq!(again, first);
+    assert_eq!(server.calls().len(), 1);
+}

@@ -59,6 +59,12 @@ async fn a_cluster_is_made_once_and_seen() {
     // The same id again attaches; another action under it is an error; a new id finds it done.
     assert_eq!(client.execute(&create("op-1")).await.unwrap().all().await, events);
     assert_eq!(client.attach("op-1", 2).await.unwrap().all().await, events[2..]);
+    // Who has heard all, and asks again, hears the end again; the stream never hangs.
+    let all = events.len() as u64;
+    for beyond in [all, all + 7] {
+        let heard = client.attach("op-1", beyond).await.unwrap().all().await;
+        assert_eq!(heard, events[events.len() - 1..], "from {beyond}");
+    }
     let other = to_failure(&client.execute(&join("op-1")).await.err().unwrap());
     assert_eq!(other.exit, ExitCode::Usage);
     let again = client.execute(&create("op-2")).await.unwrap().all().await;
@@ -82,13 +88,28 @@ async fn a_cluster_is_made_once_and_seen() {
 #[tokio::test]
 async fn a_join_that_fails_with_exit_code_0_has_failed() {
     let cases = [
-        ("add-wrong-password", Code::StepFailed, "401 authentication failure"),
+        (
+            "add-wrong-password",
+            Code::JoinLoginRefused,
+            "401 authentication failure",
+        ),
         (
             "add-peer-not-quorate",
             Code::ClusterNotQuorate,
             "the member refused: cluster not ready - no quorum?",
         ),
-        ("add-no-route", Code::StepFailed, "500 Can't connect to 10.77.0.99"),
+        ("add-wrong-fingerprint", Code::JoinOtherFingerprint, "fingerprint '"),
+        (
+            "add-missing-link1",
+            Code::LinksDiffer,
+            "the member refused: corosync: link 1",
+        ),
+        ("add-stale-lock", Code::ClusterLocked, "the member refused: cfs-lock"),
+        (
+            "add-no-route",
+            Code::JoinPeerUnreachable,
+            "500 Can't connect to 10.77.0.99",
+        ),
     ];
     let fleet = Fleet::new();
     let server = TestServer::new(&fleet, "prox3");
@@ -115,17 +136,87 @@ async fn a_join_that_fails_with_exit_code_0_has_failed() {
         cat("pvecm/pve-8.4/add-no-answer.out"),
         cat("pvecm/pve-8.4/add-no-answer.err")
     ));
-    let (codes, unchanged, _) = failed(client.execute(&join("op-3")).await.unwrap().outcome().await);
+    let (codes, unchanged, _) = failed(client.execute(&join("op-6")).await.unwrap().outcome().await);
     assert_eq!(
         (codes, unchanged),
-        (vec![Code::StepFailed, Code::NodeHasLeftovers], false)
+        (vec![Code::JoinPeerUnreachable, Code::NodeHasLeftovers], false)
     );
 
     let call = format!(
         "add 10.77.0.1 --fingerprint {} --link0 10.77.0.3",
         crate::server::FINGERPRINT
     );
-    assert_eq!(server.calls(), vec![call; 4]);
+    assert_eq!(server.calls(), vec![call; 7]);
+}
+
+#[tokio::test]
+async fn what_proves_nothing_is_not_told_as_unchanged() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox3");
+    server.configure("", 1000.0);
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let asked = "echo 'Establishing API connection with host x'; echo 'Request addition of this node'";
+    let broken_off = "echo \"An error occurred on the cluster node: 'file-corosync_conf'-locked command timed out\"";
+    for (id, script) in [
+        ("op-silent", "read ticket".to_owned()),
+        (
+            "op-new-words",
+            "read ticket; echo 'Please take me in'; echo 'no, sorry' >&2".to_owned(),
+        ),
+        ("op-broken-off", format!("read ticket; {asked}; {broken_off}")),
+    ] {
+        server.pvecm(&script);
+        let (codes, unchanged, message) = failed(client.execute(&join(id)).await.unwrap().outcome().await);
+        assert!(!unchanged && codes[0] == Code::StepFailed, "{id}: {message}");
+    }
+
+    // Somebody kills pvecm: its worker, whose words it passes on, may go on.
+    server.pvecm("read ticket; echo 'Establishing API connection with host x'; kill -KILL $$");
+    let killed = client.execute(&join("op-killed")).await.unwrap().outcome().await;
+    assert!(matches!(killed, Outcome::Unknown { .. }), "{killed:?}");
+    let server = TestServer::new(&fleet, "prox1");
+    server.configure("", 1000.0);
+    server.pvecm("kill -KILL $$");
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let killed = client.execute(&create("op-killed")).await.unwrap().outcome().await;
+    assert!(matches!(killed, Outcome::Unknown { .. }), "{killed:?}");
+}
+
+#[tokio::test]
+async fn a_name_with_the_address_of_yesterday_is_found_before() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox1");
+    server.pvecm("echo must not run");
+    server.tool("getent", "echo '192.0.2.9 STREAM prox1'");
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let (codes, unchanged, message) = failed(client.execute(&create("op-1")).await.unwrap().outcome().await);
+    assert_eq!((codes, unchanged), (vec![Code::AddressNotOnNode], true));
+    assert!(message.contains("prox1 resolves to 192.0.2.9"), "{message}");
+    assert!(server.calls().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_tool_complained_about_is_told_though_it_came_about() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox3");
+    server.pvecm(&format!(
+        "read ticket; {}; echo OK; {}; echo \"can't make a certificate with $ticket\" >&2",
+        cat("pvecm/pve-8.4/add-waiting.out"),
+        server.be_one_of_three()
+    ));
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let outcome = client.execute(&join("op-1")).await.unwrap().outcome().await;
+    let Outcome::Done { evidence } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(
+        evidence.ends_with("; the tool complained: can't make a certificate with <redacted>"),
+        "{evidence}"
+    );
 }
 
 #[tokio::test]
@@ -270,6 +361,7 @@ async fn one_change_at_a_time_and_a_slow_one_is_diagnosed_and_followed() {
 
     let busy = to_failure(&client.execute(&join("op-2")).await.err().unwrap());
     assert_eq!(busy.exit, ExitCode::Refused);
+    assert_eq!(busy.findings[0].code, Code::NodeBusy);
     assert!(busy.findings[0].message.contains("op-1"), "{busy:?}");
 
     server.touch("go");

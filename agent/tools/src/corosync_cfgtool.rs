@@ -118,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_lost_one_link_still_has_the_other() {
+        let links = read(fixture!("corosync-cfgtool/3.1.7/link0-cut-to-all.out")).unwrap();
+        let states: Vec<_> = links.iter().map(|l| (l.peer, l.number, l.connected)).collect();
+        assert_eq!(states, [(1, 0, false), (1, 1, true), (2, 0, false), (2, 1, true)]);
+    }
+
+    #[test]
     fn lines_of_another_shape_are_errors() {
         assert!(read("").is_err());
         assert!(read("Could not initialize").is_err());

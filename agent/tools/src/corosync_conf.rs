@@ -73,7 +73,7 @@ pub fn read(text: &str) -> Result<CorosyncConf, ParseError> {
             .ok_or_else(|| ParseError::missing(NAME, format!("section {name} is missing")))
     };
     let (totem, nodelist) = (one("totem")?, one("nodelist")?);
-    let links = totem.named("interface").map(|interface| interface.needed("linknumber"));
+    let links = totem.named("interface").map(link_number);
     Ok(CorosyncConf {
         cluster: totem.needed("cluster_name")?,
         config_version: totem.needed("config_version")?,
@@ -83,6 +83,12 @@ pub fn read(text: &str) -> Result<CorosyncConf, ParseError> {
             .named("quorum")
             .any(|quorum| quorum.named("device").next().is_some()),
     })
+}
+
+/// Files of corosync 2 (PVE 5) say `ringnumber`, which corosync 3 and PVE still take; without either it is 0.
+fn link_number(interface: &Section) -> Result<u8, ParseError> {
+    let number = interface.number("linknumber")?;
+    Ok(number.or(interface.number("ringnumber")?).unwrap_or(0))
 }
 
 fn node(section: &Section) -> Result<ConfiguredNode, ParseError> {
@@ -177,6 +183,19 @@ mod tests {
         assert!(conf.qdevice);
         assert_eq!(conf.links, [0, 1]);
         assert_eq!(conf.nodes[1].addresses[&1], "10.78.0.5");
+    }
+
+    #[test]
+    fn links_may_be_numbered_as_pve_5_did() {
+        let conf = read(fixture!("corosync.conf/pve-8.4/ringnumber.conf")).unwrap();
+        assert_eq!(conf.links, [0, 1]);
+    }
+
+    #[test]
+    fn a_broken_cluster_is_shown_as_it_is() {
+        let conf = read(fixture!("corosync.conf/pve-8.4/duplicate-nodeid.conf")).unwrap();
+        let nodes: Vec<_> = conf.nodes.iter().map(|node| (node.name.as_str(), node.id)).collect();
+        assert_eq!(nodes, [("prox1", 1), ("prox2", 2), ("prox3", 2)]);
     }
 
     #[test]

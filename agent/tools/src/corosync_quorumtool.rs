@@ -112,6 +112,15 @@ mod tests {
     }
 
     #[test]
+    fn a_qdevice_that_does_not_vote_for_us_is_no_quorum() {
+        let votes = read(fixture!("corosync-quorumtool/3.1.7/qdevice-not-quorate.out")).unwrap();
+        assert_eq!(
+            (votes.expected, votes.total, votes.quorate, votes.flags.join(" ")),
+            (3, 1, false, "Qdevice".to_owned())
+        );
+    }
+
+    #[test]
     fn a_missing_or_odd_figure_is_an_error() {
         let text = fixture!("corosync-quorumtool/3.1.7/three-nodes.out");
         let error = read(&text.replace("Total votes:      3", "Total votes:      ?")).unwrap_err();

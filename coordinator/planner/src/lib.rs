@@ -14,15 +14,20 @@ pub mod testkit;
 mod tests;
 pub mod versions;
 
-use quorate_model::observation::FacetName;
 use quorate_model::View;
+use quorate_model::observation::FacetName;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 
 use report::Report;
 
 /// What a plan looks at. Nothing else is asked of the nodes for it: a disk that hangs must not hold up a cluster.
-pub const NEEDED: [FacetName; 4] = [FacetName::System, FacetName::Network, FacetName::Cluster, FacetName::Guests];
+pub const NEEDED: [FacetName; 4] = [
+    FacetName::System,
+    FacetName::Network,
+    FacetName::Cluster,
+    FacetName::Guests,
+];
 
 /// Plans what makes the cluster of `view` the one of `file`, and says what stands against it.
 ///

@@ -48,6 +48,7 @@ pub struct Program {
     path: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    dir: PathBuf,
     stdin: Option<Vec<u8>>,
     deadline: Duration,
 }
@@ -60,6 +61,7 @@ impl Program {
             path: path.into(),
             args: Vec::new(),
             env: Vec::new(),
+            dir: PathBuf::from("/"),
             stdin: None,
             deadline: Duration::from_secs(120),
         }
@@ -77,6 +79,13 @@ impl Program {
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.env
             .push((name.to_owned(), value.as_ref().to_string_lossy().into_owned()));
+        self
+    }
+
+    /// Where it runs; in `/` without.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = dir.into();
         self
     }
 
@@ -107,7 +116,10 @@ impl Program {
                 command.env(name, value);
             }
         }
-        command.envs(self.env.iter().cloned()).current_dir("/").process_group(0);
+        command
+            .envs(self.env.iter().cloned())
+            .current_dir(&self.dir)
+            .process_group(0);
         command
     }
 
@@ -212,6 +224,7 @@ impl Program {
         Command::new(&self.path)
             .args(&self.args)
             .envs(self.env.iter().cloned())
+            .current_dir(&self.dir)
             .status()
             .map_err(|error| named(&self.path, &error))
     }

@@ -4,6 +4,7 @@
 //! rbd, which have no identity and are therefore eligible for nothing. Loop devices and optical drives are not listed.
 
 mod holders;
+mod sight;
 mod signature;
 mod smart;
 mod sysfs;
@@ -39,23 +40,16 @@ pub(super) async fn observe(host: &Host, recent: &[Disk]) -> Result<Disks, Unkno
     let mut disks: Vec<Disk> = roots.map(|device| disk(host, device, &claims, &by_id)).collect();
     disks.sort_by_key(|disk| natural(&disk.path));
     smart::add(host, &mut disks, recent).await;
-    let blind = sees_no_signatures(host);
+    let unseen = sight::unseen(host, &devices).await;
     for disk in &mut disks {
         disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
-        if blind {
-            let note = "file systems and labels were not looked for: without udev only root can see them".to_owned();
+        if let Some(reason) = unseen.get(&disk.path) {
             disk.verdicts
                 .iter_mut()
-                .for_each(|verdict| verdict.notes.push(note.clone()));
+                .for_each(|verdict| verdict.against.push(reason.clone()));
         }
     }
     Ok(Disks { disks })
-}
-
-/// lsblk has signatures from udev's database, or reads the disks itself, which takes root.
-fn sees_no_signatures(host: &Host) -> bool {
-    let udev = host.root().exists("/run/udev/data").unwrap_or(false);
-    !host.root().is_lab() && !udev && !nix::unistd::geteuid().is_root()
 }
 
 async fn devices(host: &Host) -> Result<Vec<Device>, Unknown> {

@@ -69,7 +69,25 @@ pub(super) fn common(
                         name.name
                     ),
                 )),
-                Ok(_) => {}
+                Ok(name) => {
+                    let is_here = |address: &IpAddr| {
+                        let mut here = network.addresses().filter(|(interface, _)| interface.up);
+                        here.any(|(_, on)| on.address == *address)
+                    };
+                    if !name.addresses.iter().any(is_here) {
+                        let usable = name.usable().map(|address| address.to_string());
+                        findings.push(Finding::new(
+                            Code::AddressNotOnNode,
+                            node.as_str(),
+                            format!(
+                                "its own name {} resolves to {}, which is on no interface of this server that is up",
+                                name.name,
+                                usable.unwrap_or_default()
+                            ),
+                            format!("give {} its present address in /etc/hosts on the server", name.name),
+                        ));
+                    }
+                }
             }
         }
     }

@@ -54,7 +54,7 @@ pub enum PeerChange {
     No,
     /// The cluster's corosync.conf names this node.
     Yes,
-    /// The request was sent, and its answer was not seen.
+    /// The request may have been sent, and what became of it was not seen.
     Unknown,
 }
 
@@ -72,14 +72,19 @@ pub struct JoinReport {
 }
 
 impl JoinReport {
-    /// Whether the cluster was changed.
+    /// Whether the cluster was changed. That it was not is only said where pvecm gave a reason that is known to come
+    /// before the change: words that are new, or missing because the disk was full, prove nothing.
     #[must_use]
     pub fn peer_change(&self) -> PeerChange {
+        let told_before = |by_peer| {
+            let before = |trouble: &Trouble| trouble.by_peer == by_peer && trouble.precedes_change();
+            self.troubles.iter().any(before)
+        };
         match self.stage {
             stage if stage >= JoinStage::Accepted => PeerChange::Yes,
-            JoinStage::Requested if self.troubles.iter().any(|trouble| trouble.by_peer) => PeerChange::No,
-            JoinStage::Requested => PeerChange::Unknown,
-            _ => PeerChange::No,
+            JoinStage::Requested if told_before(true) => PeerChange::No,
+            stage if stage < JoinStage::Requested && told_before(false) => PeerChange::No,
+            _ => PeerChange::Unknown,
         }
     }
 }

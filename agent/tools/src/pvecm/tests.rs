@@ -131,6 +131,40 @@ fn without_an_answer_it_is_not_known_whether_the_cluster_was_changed() {
 }
 
 #[test]
+fn words_that_nobody_knows_prove_nothing() {
+    let said = |stdout: &str, stderr: &str| read_join(stdout, stderr).peer_change();
+    let asked = "Establishing API connection with host '10.77.0.1'\nLogin succeeded.\nRequest addition of this node\n";
+    // The member broke off after a minute, which may have been after it wrote.
+    let broken_off =
+        "An error occurred on the cluster node: 'file-corosync_conf'-locked command timed out - aborting\n";
+    assert_eq!(
+        said(&format!("{asked}{broken_off}"), "Cluster join aborted!\n"),
+        PeerChange::Unknown
+    );
+    let half_written = "An error occurred on the cluster node: unable to open file '/etc/pve/corosync.conf.new.tmp.1' - Input/output error\n";
+    assert_eq!(said(&format!("{asked}{half_written}"), ""), PeerChange::Unknown);
+    let held = "An error occurred on the cluster node: cfs-lock 'file-corosync_conf' error: Input/output error\n";
+    assert_eq!(said(&format!("{asked}{held}"), ""), PeerChange::Unknown);
+    // What it printed may not have found room on the disk, or be in words of another version.
+    assert_eq!(said("", ""), PeerChange::Unknown);
+    assert_eq!(
+        said("Calling the member\nAsking to be taken in\n", ""),
+        PeerChange::Unknown
+    );
+    assert_eq!(
+        said(
+            "Establishing API connection with host 'x'\n",
+            "starting pve-cluster failed: 1\n"
+        ),
+        PeerChange::Unknown
+    );
+    assert_eq!(
+        said("", "something new at /usr/share/perl5/PVE/X.pm line 1.\n"),
+        PeerChange::Unknown
+    );
+}
+
+#[test]
 fn past_the_point_of_no_return_the_cluster_is_changed() {
     let yes = PeerChange::Yes;
     assert_eq!(

@@ -212,6 +212,38 @@ impl Trouble {
         }
     }
 
+    /// Is it told before pvecm, here or on the member, has changed the cluster? The member checks version, quorum, lock,
+    /// its configuration, addresses, links and name, in this order, and then writes.
+    pub(super) fn precedes_change(&self) -> bool {
+        match self.kind {
+            // While it was waited for, rather than while it was held.
+            Kind::Locked => ["got lock request timeout", "no quorum!", "can't lock file '"]
+                .iter()
+                .any(|words| self.text.contains(words)),
+            Kind::AuthkeyExists
+            | Kind::ConfigExists
+            | Kind::HasGuests
+            | Kind::CorosyncRuns
+            | Kind::AddressNotHere
+            | Kind::LinkNameUnresolved
+            | Kind::OwnNameUnresolved
+            | Kind::PmxcfsDown
+            | Kind::LoginRefused
+            | Kind::OtherFingerprint
+            | Kind::NoPassword
+            | Kind::SecondFactor
+            | Kind::PeerUnreachable
+            | Kind::PeerNotQuorate
+            | Kind::OtherLinks
+            | Kind::AddressTaken
+            | Kind::NameTaken
+            | Kind::InvalidConfig
+            | Kind::VersionsIncompatible
+            | Kind::BadArguments => true,
+            Kind::ServiceFailed | Kind::BackupFailed | Kind::CaExpires | Kind::Other => false,
+        }
+    }
+
     /// As a finding on `node`.
     #[must_use]
     pub fn finding(&self, node: &str) -> Finding {
@@ -259,11 +291,11 @@ impl TroubleKind {
                 "look at `systemctl status pve-cluster` on the server",
             ),
             Self::LoginRefused => (
-                Code::StepFailed,
+                Code::JoinLoginRefused,
                 "compare the clocks of both servers (a ticket is good for -2 h to +5 min), then apply again",
             ),
             Self::OtherFingerprint => (
-                Code::StepFailed,
+                Code::JoinOtherFingerprint,
                 "the member's certificate has changed since it was read: apply again to read it anew",
             ),
             Self::NoPassword => (Code::StepFailed, "apply again: the ticket did not reach the tool"),
@@ -272,16 +304,16 @@ impl TroubleKind {
                 "root@pam has a second factor on the cluster: let it join by ticket",
             ),
             Self::PeerUnreachable => (
-                Code::StepFailed,
+                Code::JoinPeerUnreachable,
                 "look at pveproxy on the member, and whether port 8006 is open between the two servers",
             ),
             Self::PeerNotQuorate => (Code::ClusterNotQuorate, "bring the cluster's other members back first"),
             Self::Locked => (
-                Code::StepFailed,
+                Code::ClusterLocked,
                 "another change holds the lock, or an old lock is left: wait two minutes, then apply again",
             ),
             Self::OtherLinks => (
-                Code::StepFailed,
+                Code::LinksDiffer,
                 "the cluster file must name exactly the links that the cluster has",
             ),
             Self::AddressTaken => (Code::SpecDuplicateAddress, "give each server an address of its own"),

@@ -94,9 +94,16 @@ catalogue! {
     EvenVotes "QRT-EVEN-VOTES" Warning false "The cluster has an even number of votes. Two servers do not survive the loss of one: a third vote (QDevice or witness) is needed for that.";
     ConfigNotRunning "QRT-CONFIG-NOT-RUNNING" Warning false "corosync.conf is newer than what corosync runs with: an edit was not taken over.";
 
+    LinksDiffer "QRT-LINKS-DIFFER" Refusal false "The links that a joining server was given are not the links that the cluster has. Every member needs an address on each of them, and on no other.";
+    JoinLoginRefused "QRT-JOIN-LOGIN-REFUSED" Refusal false "The member did not accept the ticket or password of the server that wanted to join. Most often the clocks differ: a ticket is good from five minutes ahead to two hours back.";
+    JoinOtherFingerprint "QRT-JOIN-OTHER-FINGERPRINT" Refusal false "The member showed the joining server another certificate than the one it was to trust. It was renewed in the meantime, or another machine answers at that address.";
+    JoinPeerUnreachable "QRT-JOIN-PEER-UNREACHABLE" Refusal false "The joining server could not call the member's API (port 8006), or got no answer. The cluster's own links may still be well.";
+    ClusterLocked "QRT-CLUSTER-LOCKED" Refusal false "Another change holds the cluster's lock on corosync.conf, or an old lock is left from a loss of quorum. PVE lets an old one expire after two minutes.";
+
     // Rollouts
     PlanChanged "QRT-PLAN-CHANGED" Refusal false "A fresh plan has other steps than the one that was shown. Nothing was started.";
     RolloutRunning "QRT-ROLLOUT-RUNNING" Refusal false "Another rollout holds this cluster. One at a time.";
+    NodeBusy "QRT-NODE-BUSY" Refusal false "Another operation still runs on this server. One change at a time on each server, whoever asks.";
     StepFailed "QRT-STEP-FAILED" Critical false "A step of a rollout failed. Its branch was stopped; what is independent of it went on.";
     StepStuck "QRT-STEP-STUCK" Critical false "The outcome of a step can't be told: neither what was wanted nor what was there before is what is seen now.";
     StepOverdue "QRT-STEP-OVERDUE" Warning false "A step takes longer than it should. Stopping it half-way would leave a half-state, so it is followed and diagnosed instead.";

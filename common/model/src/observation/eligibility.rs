@@ -91,6 +91,8 @@ pub enum ReasonKind {
     Failing,
     /// Neither serial, WWN nor by-id link: it can't be named safely.
     NoIdentity,
+    /// Whether it carries a file system or label could not be seen: nobody may take it for empty.
+    SignaturesUnseen,
 }
 
 /// Drivers of controllers that can show RAID volumes. Most of them also show plain disks (JBOD, HBA mode).

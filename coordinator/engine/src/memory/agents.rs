@@ -289,7 +289,8 @@ impl World {
         let (world, node, operation) = (self.clone(), node.clone(), operation.clone());
         tokio::spawn(async move {
             let mut changes = world.changes.subscribe();
-            let mut next = from;
+            // As an agent may: the last event that was had comes once more.
+            let mut next = from.saturating_sub(1);
             loop {
                 let event = world.on_quietly(&node, |server| {
                     let event = server

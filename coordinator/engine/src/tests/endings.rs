@@ -5,7 +5,7 @@ use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKin
 
 use super::{Run, assert_right, corpus, heard, three, two_branches};
 use crate::RolloutState;
-use crate::memory::{Conduct, World};
+use crate::memory::{Conduct, CrashPoint, Fault, World, create, plan};
 
 const STOPPED: fn(StopKind) -> StepState = |kind| StepState::Stopped { kind };
 
@@ -177,6 +177,31 @@ async fn a_half_state_is_named_and_not_touched_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_that_left_traces_is_not_tried_again_even_if_none_is_to_be_seen() {
+    let run = Run::of(&three());
+    run.world.conduct("prox1", &[Conduct::FailsHalfWay]);
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert_eq!(
+        run.told().iter().filter(|t| t.contains("intended")).count(),
+        1,
+        "{:#?}",
+        run.told()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_steps_on_one_node_go_one_after_the_other() {
+    let mut case = three();
+    case.plan = plan(vec![create("hk1", "prox1"), create("hk2", "prox1")]);
+    let run = Run::of(&case);
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert_eq!(run.world.most_at_once(), 1);
+    assert_eq!(run.world.clusters(), ["hk1: prox1"]);
+    let states: Vec<_> = run.states().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, [StepState::Verified, STOPPED(StopKind::Held)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gate_that_does_not_hold_holds_the_step_and_says_why_once() {
     let mut case = three();
     case.world = || World::of(&["prox1", "prox2", "prox3"]).with_cluster("lab7", &["prox2"]);
@@ -278,6 +303,25 @@ async fn a_cancel_before_anything_was_begun_changes_nothing() {
     run.cancel.send_replace(Some("anna".to_owned()));
     assert_eq!(run.end().await, RolloutResult::Cancelled);
     assert_eq!(run.told(), ["created", "cancelled by anna", "finished Cancelled"]);
+    assert_eq!(run.world.effects(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_meets_an_intent_that_never_left() {
+    let case = three();
+    let crashed = Run::of(&case).with(1, Fault::Crash(CrashPoint::Durable));
+    crashed.go().await;
+    let run = Run::again(crashed.journal, crashed.world, 2);
+    run.cancel.send_replace(Some("anna".to_owned()));
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert_eq!(
+        run.told()[2..],
+        [
+            "cancelled by anna",
+            "create/hk1: stopped Failed QRT-STEP-FAILED",
+            "finished Failed"
+        ]
+    );
     assert_eq!(run.world.effects(), Vec::<String>::new());
 }
 

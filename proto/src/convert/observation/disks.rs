@@ -91,6 +91,7 @@ choice!(
         TooSmall,
         Failing,
         NoIdentity,
+        SignaturesUnseen,
     }
 );
 message!(Reason = v1::Reason { kind, text });

@@ -117,7 +117,7 @@ prop_compose! {
         kind in one_of([
             ReasonKind::InUse, ReasonKind::Leftover, ReasonKind::RaidVolume, ReasonKind::MaybeRaid,
             ReasonKind::Removable, ReasonKind::ReadOnly, ReasonKind::TooSmall, ReasonKind::Failing,
-            ReasonKind::NoIdentity,
+            ReasonKind::NoIdentity, ReasonKind::SignaturesUnseen,
         ]),
         text in text(),
     ) -> Reason {

@@ -1,8 +1,11 @@
 //! `quorate-lab`, run as `cargo lab`.
 
+mod demo;
 mod output;
 mod place;
 mod script;
+mod shell;
+mod status;
 
 use std::io;
 use std::path::PathBuf;
@@ -13,10 +16,8 @@ use clap::{Parser, Subcommand};
 use self::output::{error, line};
 use self::script::ScriptCommand;
 use crate::control::{self, Answer, Request};
-use crate::demo;
 use crate::lab::{self, Lab, LabError};
 use crate::layout::Layout;
-use crate::process::Program;
 use crate::world;
 
 /// Simulated PVE servers to try Quorate on.
@@ -37,7 +38,7 @@ enum Command {
         #[arg(long)]
         keep: bool,
         /// Divide the durations of tools and timers by this
-        #[arg(long, default_value_t = 20.0)]
+        #[arg(long, default_value_t = 20.0, value_parser = speed)]
         speed: f64,
     },
     /// Start servers and leave them running
@@ -46,7 +47,7 @@ enum Command {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
         nodes: u8,
         /// Divide the durations of tools and timers by this
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
     },
     /// End the running lab and remove all of it
@@ -132,50 +133,49 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 async fn run(command: Command) -> Outcome {
     match command {
         Command::World { dir, owned } => world::run(&dir, owned).await?,
-        Command::Demo { acts, keep, speed } => return demo(&acts, keep, speed).await,
+        Command::Demo { acts, keep, speed } => return demo::run(&acts, keep, speed).await,
         Command::Up { nodes, speed } => up(usize::from(nodes), speed).await?,
         Command::Down => down().await?,
-        Command::Status => status().await?,
-        Command::Shell { node } => return shell(&node),
-        Command::Cut { node, link, unplug } => ask(Request::Cut { node, link, unplug }).await?,
-        Command::Heal { node, link } => ask(Request::Heal { node, link }).await?,
+        Command::Status => status::run().await?,
+        Command::Shell { node } => return shell::run(&node),
+        Command::Cut { node, link, unplug } => {
+            let done = format!("{node} is cut off; undo it with: cargo lab heal {node}");
+            ask(Request::Cut { node, link, unplug }).await?;
+            line(&done);
+        }
+        Command::Heal { node, link } => {
+            let done = format!("{node} is connected again");
+            ask(Request::Heal { node, link }).await?;
+            line(&done);
+        }
         Command::Script { node, what } => {
-            ask(Request::Script {
-                node,
-                script: what.into_script(),
-            })
-            .await?
+            let done = format!("{node} does as told");
+            let script = what.into_script();
+            ask(Request::Script { node, script }).await?;
+            line(&done);
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn demo(acts: &[String], keep: bool, speed: f64) -> Outcome {
-    let played = demo::play(acts, keep, speed, &line).await?;
-    if let Some(dir) = played.kept {
-        place::adopt(&dir)?;
-        line("\nThe lab still runs: cargo lab status, cargo lab shell prox1, cargo lab down.");
-    }
-    line(&format!("\n{} acts passed, {} failed", played.passed, played.failed));
-    Ok(if played.failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
 }
 
 async fn up(nodes: usize, speed: f64) -> Result<(), Box<dyn std::error::Error>> {
     let dir = place::claim()?;
     match Lab::builder().nodes(nodes).speed(speed).dir(&dir).keep().start().await {
         Ok(lab) => {
-            line(&format!("{nodes} servers are up in {}", lab.layout().dir().display()));
-            line("  cargo lab shell prox1     a shell on one of them");
+            let count = if nodes == 1 {
+                "1 server is".to_owned()
+            } else {
+                format!("{nodes} servers are")
+            };
+            line(&format!("{count} up in {}", lab.layout().dir().display()));
             line("  cargo lab status          how they are");
+            line("  cargo lab shell prox1     a shell on one of them");
             line("  cargo lab down            end and remove them");
             Ok(())
         }
         Err(reason) => {
             lab::remove(&dir);
+            place::release()?;
             Err(reason.into())
         }
     }
@@ -191,63 +191,24 @@ async fn down() -> io::Result<()> {
     Ok(())
 }
 
-async fn ask(request: Request) -> Result<(), Box<dyn std::error::Error>> {
-    match control::ask(&Layout::new(place::find()?).socket(), request).await? {
+/// Asks the world of the running lab.
+async fn ask(request: Request) -> Result<Answer, Box<dyn std::error::Error>> {
+    let layout = Layout::new(place::find()?);
+    let answer = control::ask(&layout.socket(), request).await.map_err(|reason| {
+        io::Error::other(format!(
+            "the lab in {} does not answer ({reason}); remove what is left of it with: cargo lab down",
+            layout.dir().display()
+        ))
+    })?;
+    match answer {
         Answer::Refused(reason) => Err(LabError::Refused(reason).into()),
-        _ => Ok(()),
+        answer => Ok(answer),
     }
 }
 
-async fn status() -> io::Result<()> {
-    let layout = Layout::new(place::find()?);
-    let Answer::Status(servers) = control::ask(&layout.socket(), Request::Status).await? else {
-        return Err(io::Error::other("the world gave no status"));
-    };
-    line(&format!("lab in {}", layout.dir().display()));
-    for server in servers {
-        let cluster = server.cluster.as_deref().unwrap_or("standalone");
-        let pve = match (server.mounted, server.writable) {
-            (false, _) => "not mounted",
-            (true, true) => "writable",
-            (true, false) => "read-only",
-        };
-        let quorum = if server.members.is_empty() {
-            "no corosync".to_owned()
-        } else {
-            let word = if server.quorate { "quorate" } else { "NOT quorate" };
-            format!("{word} with {}", server.members.join(", "))
-        };
-        let cut = if server.cut.is_empty() {
-            String::new()
-        } else {
-            format!(", cut: {}", server.cut.join(", "))
-        };
-        line(&format!(
-            "  {:8} {:15} {cluster:12} {quorum}, /etc/pve {pve}{cut}",
-            server.name, server.address
-        ));
-        for text in server.misbehaviour {
-            line(&format!("           misbehaves: {text}"));
-        }
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.1..=1000.0).contains(&speed) => Ok(speed),
+        _ => Err("a number from 0.1 to 1000".to_owned()),
     }
-    Ok(())
-}
-
-fn shell(node: &str) -> Outcome {
-    let layout = Layout::new(place::find()?);
-    let bin = layout.bin(node);
-    if !bin.is_dir() {
-        return Err(LabError::NoSuchNode(node.to_owned()).into());
-    }
-    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    let path = std::env::var("PATH").unwrap_or_default();
-    line(&format!(
-        "root of {node}: {}; leave with exit",
-        layout.root(node).display()
-    ));
-    let status = Program::new(PathBuf::from(shell))
-        .env("PATH", format!("{}:{path}", bin.display()))
-        .env("PS1", format!("{node}# "))
-        .interact()?;
-    Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }

@@ -66,10 +66,3 @@ pub(super) fn release() -> io::Result<()> {
     fs::remove_dir(base()).ok();
     Ok(())
 }
-
-/// Makes a lab that was started elsewhere the one that is up.
-pub(super) fn adopt(dir: &Path) -> io::Result<()> {
-    release()?;
-    let base = own_base()?;
-    symlink(dir, base.join("current"))
-}

@@ -9,97 +9,87 @@ use crate::lab::LabError;
 use crate::world::oplog::What;
 
 const CLUSTER: &str = "hk1";
+const FILE: &str = "hk1.toml";
+const PASSPHRASE: &str = "passphrase";
 
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     let nodes = tell.lab.names();
     start_coordinator(tell).await?;
     enrol(tell, &nodes).await?;
-    tell.quorate("quorate node list", &["node", "list"]).await?;
-    tell.say("What the servers have for disks: what is free for what, and why not.");
-    tell.quorate("quorate disks", &["disks"]).await?;
-    let file = write_file(tell, &nodes)?;
-    tell.quorate("quorate plan hk1.toml", &["plan", &file]).await?;
-    tell.say("The plan holds no surprise: one server creates, the others join one after the other.");
-    tell.quorate("quorate apply hk1.toml --yes", &["apply", &file, "--yes"])
-        .await?;
-    tell.quorate("quorate status", &["status"]).await?;
+    tell.all_connected().await?;
+    tell.quorate(&["node", "list"]).await?;
+    tell.say("What the servers have for disks: what each is free for, and why not.");
+    tell.quorate(&["disks"]).await?;
+    write_file(tell, &nodes)?;
+    tell.quorate(&["plan", FILE]).await?;
+    tell.say("One server creates the cluster, the others join it one after the other.");
+    tell.quorate(&["apply", FILE, "--yes"]).await?;
+    tell.quorate(&["status"]).await?;
     tell.say("Asked again, the same file wants nothing more.");
-    tell.quorate("quorate plan hk1.toml", &["plan", &file]).await?;
+    tell.quorate(&["plan", FILE]).await?;
     check(tell, &nodes).await
 }
 
 async fn start_coordinator(tell: &Narrator<'_>) -> Result<(), Failed> {
-    let secret = tell.lab.layout().coordinator().join("passphrase");
-    write(&secret, "a passphrase for the demo\n")?;
+    write(
+        &tell.lab.layout().coordinator().join(PASSPHRASE),
+        "a passphrase for the demo\n",
+    )?;
     let advertise = tell.lab.coordinator_address().to_string();
     tell.say("A fleet begins with its certificate authority; the root key rests under a passphrase.");
-    tell.quorate(
-        &format!("quorate init --fleet demo --advertise {advertise} --passphrase-file passphrase"),
-        &[
-            "init",
-            "--fleet",
-            "demo",
-            "--advertise",
-            &advertise,
-            "--passphrase-file",
-            &secret.to_string_lossy(),
-        ],
-    )
-    .await?;
+    let args = [
+        "init",
+        "--fleet",
+        "demo",
+        "--advertise",
+        &advertise,
+        "--passphrase-file",
+        PASSPHRASE,
+    ];
+    tell.quorate(&args).await?;
     tell.typed("coordinator", "quorate serve &");
     tell.lab.start_coordinator(&[])?;
     tell.coordinator_is_up().await
 }
 
 async fn enrol(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
-    tell.say("Each server is invited by name; its token is good once, and typed on that server only.");
+    tell.say("Each server is invited by name; its token is good once, and typed in on that server only.");
+    tell.say("In the lab, each of them finds the coordinator at an address of its own.");
     for node in nodes {
         let address = tell.address(node)?.to_string();
         let name = format!("{CLUSTER}/{node}");
-        let args = ["node", "invite", &name, "--address", &address, "-o", "json"];
-        let invited = tell
-            .quorate_quietly(&format!("quorate node invite {name} --address {address}"), &args)
-            .await?;
+        let invited = tell.quorate(&["node", "invite", &name, "--address", &address]).await?;
         let token = token(&invited.stdout)?;
         let host = tell.lab.enrolment(node)?.to_string();
-        tell.agent(
-            node,
-            &format!("quorate-agent enroll {host}"),
-            &["enroll", &host],
-            Some(format!("{token}\n").as_bytes()),
-        )
-        .await?;
-        tell.typed(node, "systemctl start quorate-agent");
+        tell.agent(node, &["enroll", &host], &format!("{token}\n")).await?;
+        tell.typed(node, "systemctl enable --now quorate-agent");
         tell.lab.start_agent(node)?;
     }
     Ok(())
 }
 
-fn token(json: &str) -> Result<String, Failed> {
-    let value: serde_json::Value = match serde_json::from_str(json) {
-        Ok(value) => value,
-        Err(error) => return failed(format!("the invitation is no JSON: {error}")),
-    };
-    match value.get("token").and_then(serde_json::Value::as_str) {
-        Some(token) => Ok(token.to_owned()),
-        None => failed("the invitation holds no token"),
+/// The token, from where an administrator reads it: set off below the line that speaks of it.
+fn token(invitation: &str) -> Result<&str, Failed> {
+    let mut lines = invitation.lines().skip_while(|line| !line.contains("token"));
+    match lines.find_map(|line| line.strip_prefix("    ")) {
+        Some(token) => Ok(token.trim()),
+        None => failed("the invitation shows no token"),
     }
 }
 
-fn write_file(tell: &Narrator<'_>, nodes: &[String]) -> Result<String, Failed> {
-    let mut text = format!("[cluster]\nname = \"{CLUSTER}\"\nlinks = [\"10.10.10.0/24\"]\n");
+fn write_file(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
+    let mut text = format!("[cluster]\nname = \"{CLUSTER}\"\nlinks = [\"10.10.10.0/24\", \"192.168.1.0/24\"]\n");
     for node in nodes {
         let address = tell.lab.node(node)?.public_address;
         text.push_str(&format!("\n[nodes.{node}]\naddress = \"{address}\"\n"));
     }
+    write(&tell.lab.layout().coordinator().join(FILE), &text)?;
     tell.say("What the cluster shall be stands in one file.");
-    tell.typed("coordinator", "cat hk1.toml");
+    tell.typed("coordinator", &format!("cat {FILE}"));
     for line in text.lines() {
         tell.plain(line);
     }
-    let path = tell.lab.layout().coordinator().join("hk1.toml");
-    write(&path, &text)?;
-    Ok(path.to_string_lossy().into_owned())
+    Ok(())
 }
 
 /// For its owner alone: one of the files is a passphrase.

@@ -3,7 +3,7 @@
 mod cluster;
 mod narrate;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use self::narrate::Narrator;
@@ -31,32 +31,35 @@ pub struct Played {
     pub passed: usize,
     /// Acts that failed.
     pub failed: usize,
-    /// Where the lab still runs, if it was kept.
-    pub kept: Option<PathBuf>,
 }
 
-/// Plays acts (all of them when none is named).
+/// Are there acts of these names?
 ///
 /// # Errors
-/// When an act is not known, or the lab does not come up.
-pub async fn play(acts: &[String], keep: bool, speed: f64, print: Print<'_>) -> Result<Played, LabError> {
-    for act in acts {
-        if !ACTS.iter().any(|known| known.name == act) {
-            let known: Vec<&str> = ACTS.iter().map(|act| act.name).collect();
-            return Err(LabError::Refused(format!(
-                "no act is called {act}; there is: {}",
-                known.join(", ")
-            )));
-        }
+/// When one is not known.
+pub fn check(acts: &[String]) -> Result<(), LabError> {
+    let known = || ACTS.iter().map(|act| act.name);
+    match acts.iter().find(|name| !known().any(|act| act == *name)) {
+        None => Ok(()),
+        Some(name) => Err(LabError::NoSuchAct {
+            name: name.clone(),
+            known: known().collect(),
+        }),
     }
-    binaries::ensure_built().map_err(|source| LabError::Io {
-        what: "building the product".to_owned(),
-        source,
-    })?;
+}
+
+/// Plays acts (all of them when none is named), in the folder `keep`, where the lab then runs on; or in a temporary one,
+/// of which nothing is left.
+///
+/// # Errors
+/// When an act is not known, the product can't be built, or the lab does not come up.
+pub async fn play(acts: &[String], keep: Option<&Path>, speed: f64, print: Print<'_>) -> Result<Played, LabError> {
+    check(acts)?;
     let mut builder = Lab::builder().nodes(3).speed(speed);
-    if keep {
-        builder = builder.keep();
+    if let Some(dir) = keep {
+        builder = builder.dir(dir).keep();
     }
+    build().await?;
     let lab = builder.start().await?;
     let (mut passed, mut failed) = (0, 0);
     for act in ACTS
@@ -82,6 +85,16 @@ pub async fn play(acts: &[String], keep: bool, speed: f64, print: Print<'_>) -> 
             }
         }
     }
-    let kept = keep.then(|| lab.layout().dir().to_owned());
-    Ok(Played { passed, failed, kept })
+    Ok(Played { passed, failed })
+}
+
+/// On a thread of its own: it takes minutes the first time, and the demo may be interrupted meanwhile.
+async fn build() -> Result<(), LabError> {
+    let built = tokio::task::spawn_blocking(binaries::ensure_built).await;
+    let failed = |source| LabError::Io {
+        what: "building the product".to_owned(),
+        source,
+    };
+    built.map_err(|error| failed(error.into()))?.map_err(failed)?;
+    Ok(())
 }

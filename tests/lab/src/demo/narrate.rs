@@ -1,5 +1,6 @@
 //! Shows what an administrator would type and see.
 
+use std::cell::Cell;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -39,29 +40,46 @@ pub(super) fn failed<T>(text: impl Into<String>) -> Result<T, Failed> {
 pub(super) struct Narrator<'a> {
     pub(super) lab: &'a Lab,
     print: Print<'a>,
+    /// The last line was empty: the next empty one is left out.
+    gap: Cell<bool>,
 }
 
 impl<'a> Narrator<'a> {
     pub(super) fn new(lab: &'a Lab, print: Print<'a>) -> Self {
-        Self { lab, print }
+        Self {
+            lab,
+            print,
+            gap: Cell::new(false),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let text = text.trim_end();
+        let empty = text.is_empty();
+        if !(empty && self.gap.replace(empty)) {
+            self.gap.set(empty);
+            (self.print)(text);
+        }
     }
 
     pub(super) fn title(&self, name: &str, title: &str) {
-        (self.print)(&format!("── Act {name}: {title} ──"));
+        self.line(&format!("── Act {name}: {title} ──"));
     }
 
     pub(super) fn say(&self, text: &str) {
-        (self.print)(&format!("\n{text}"));
+        self.line("");
+        self.line(text);
     }
 
     /// What was typed on a host.
     pub(super) fn typed(&self, host: &str, line: &str) {
-        (self.print)(&format!("\n{host}$ {line}"));
+        self.line("");
+        self.line(&format!("{host}# {line}"));
     }
 
     /// A line of output.
     pub(super) fn plain(&self, line: &str) {
-        (self.print)(&format!("  {line}"));
+        self.line(&format!("  {line}"));
     }
 
     fn show(&self, output: &Output) {
@@ -71,43 +89,21 @@ impl<'a> Narrator<'a> {
     }
 
     /// Types a command on the coordinator's host, shows its output as it is, and wants 0.
-    pub(super) async fn quorate(&self, shown: &str, args: &[&str]) -> Result<Output, Failed> {
-        self.typed("coordinator", shown);
+    pub(super) async fn quorate(&self, args: &[&str]) -> Result<Output, Failed> {
+        let shown = format!("quorate {}", args.join(" "));
+        self.typed("coordinator", &shown);
         let output = self.lab.quorate(args).await?;
         self.show(&output);
-        self.wanted(shown, output)
+        wanted(&shown, output)
     }
 
-    /// The same without showing what came out.
-    pub(super) async fn quorate_quietly(&self, shown: &str, args: &[&str]) -> Result<Output, Failed> {
-        self.typed("coordinator", shown);
-        let output = self.lab.quorate(args).await?;
-        self.wanted(shown, output)
-    }
-
-    /// Types a command on a server.
-    pub(super) async fn agent(
-        &self,
-        node: &str,
-        shown: &str,
-        args: &[&str],
-        stdin: Option<&[u8]>,
-    ) -> Result<Output, Failed> {
-        self.typed(node, shown);
-        let output = self.lab.agent_cli(node, args, stdin).await?;
+    /// Types a command on a server; its configuration lies where the lab put it, which is not shown.
+    pub(super) async fn agent(&self, node: &str, args: &[&str], stdin: &str) -> Result<Output, Failed> {
+        let shown = format!("quorate-agent {}", args.join(" "));
+        self.typed(node, &shown);
+        let output = self.lab.agent_cli(node, args, Some(stdin.as_bytes())).await?;
         self.show(&output);
-        self.wanted(shown, output)
-    }
-
-    fn wanted(&self, shown: &str, output: Output) -> Result<Output, Failed> {
-        if output.success() {
-            return Ok(output);
-        }
-        failed(format!(
-            "`{shown}` ended with {}: {}",
-            output.status,
-            output.stderr.trim()
-        ))
+        wanted(&shown, output)
     }
 
     /// Waits until the coordinator answers on its socket.
@@ -126,6 +122,26 @@ impl<'a> Narrator<'a> {
         Ok(up?)
     }
 
+    /// Waits until the coordinator holds a connection with every server.
+    pub(super) async fn all_connected(&self) -> Result<(), Failed> {
+        let wanted = self.lab.names().len();
+        let deadline = Duration::from_secs(30);
+        let connected = self
+            .lab
+            .wait_for("a connection with every server", deadline, async || {
+                let list = self.lab.quorate(&["node", "list", "-o", "json"]).await;
+                let nodes: Vec<serde_json::Value> = list
+                    .ok()
+                    .and_then(|output| serde_json::from_str(&output.stdout).ok())
+                    .unwrap_or_default();
+                let is_connected =
+                    |node: &serde_json::Value| node.get("connection").is_some_and(|state| state == "connected");
+                nodes.iter().filter(|node| is_connected(node)).count() == wanted
+            })
+            .await;
+        Ok(connected?)
+    }
+
     /// Nothing may have been called in a way that the world does not know.
     pub(super) fn nothing_unknown(&self) -> Result<(), Failed> {
         let operations = self.lab.operations()?;
@@ -141,4 +157,11 @@ impl<'a> Narrator<'a> {
     pub(super) fn address(&self, node: &str) -> Result<Ipv4Addr, Failed> {
         Ok(self.lab.node(node)?.address)
     }
+}
+
+fn wanted(shown: &str, output: Output) -> Result<Output, Failed> {
+    if output.success() {
+        return Ok(output);
+    }
+    failed(format!("`{shown}` ended with {}", output.status))
 }

@@ -19,8 +19,8 @@ pub enum LabError {
     /// The world ended early.
     #[error("the world ended before it was ready: {0}")]
     WorldEnded(String),
-    /// The world refused a request.
-    #[error("the world refused: {0}")]
+    /// The world refused a request, and why.
+    #[error("{0}")]
     Refused(String),
     /// Something did not come true in time.
     #[error("{what} did not come true in {deadline:?}")]
@@ -33,6 +33,14 @@ pub enum LabError {
     /// There is no such server.
     #[error("the lab has no server called {0}")]
     NoSuchNode(String),
+    /// There is no such act.
+    #[error("no act is called {name}; there is: {}", known.join(", "))]
+    NoSuchAct {
+        /// What was asked for.
+        name: String,
+        /// The acts.
+        known: Vec<&'static str>,
+    },
 }
 
 pub(crate) fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> LabError {

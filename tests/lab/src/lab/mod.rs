@@ -160,12 +160,14 @@ impl Drop for Lab {
 
 /// Ends what is left of the lab in `dir`, and removes it.
 pub fn remove(dir: &Path) {
-    process::reap(dir);
-    // Folders of a server without quorum are read-only; and a dying process may still write for a moment.
-    for _ in 0..3 {
+    // A dying process may still write for a moment.
+    for _ in 0..50 {
+        process::reap(dir);
+        // Folders of a server without quorum are read-only.
         make_removable(dir).ok();
         if fs::remove_dir_all(dir).is_ok() || !dir.exists() {
             return;
         }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -18,6 +18,7 @@ impl Lab {
     fn coordinator_program(&self) -> Result<Program, LabError> {
         let built = binaries::ensure_built().map_err(io_error("building the product"))?;
         Ok(Program::new(built.quorate)
+            .dir(self.layout.coordinator())
             .env("HOME", self.layout.coordinator())
             .env("QUORATE_CONFIG", self.layout.coordinator_config()))
     }
@@ -127,7 +128,7 @@ impl Lab {
         daemon.ended().is_none().then(|| daemon.pid())
     }
 
-    /// Runs the coordinator's command line.
+    /// Runs the coordinator's command line, in the coordinator's folder.
     ///
     /// # Errors
     /// When it can't be run; a failure of the command itself is in the output.

@@ -57,7 +57,9 @@ pub(crate) fn obey(world: &World, request: Request) -> Answer {
 
 fn on(world: &World, node: &str, act: impl FnOnce(&mut State, usize) -> Result<(), String>) -> Result<(), String> {
     let result = world.with(|state| {
-        let index = state.find(node).ok_or_else(|| format!("no server is called {node}"))?;
+        let index = state
+            .find(node)
+            .ok_or_else(|| format!("the lab has no server called {node}"))?;
         let result = act(state, index);
         roots::refresh(state.servers.get(index));
         result
@@ -176,7 +178,7 @@ fn one_status(world: &World, server: &Server) -> ServerStatus {
         misbehaviour: server
             .misbehaviour
             .iter()
-            .map(|entry| format!("{} {:?}", entry.tool, entry.script))
+            .map(|entry| format!("{} {}", entry.tool, entry.script))
             .collect(),
     }
 }

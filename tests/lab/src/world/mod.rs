@@ -103,8 +103,8 @@ pub(crate) fn complain(text: &str) {
     writeln!(io::stderr(), "world: {text}").ok();
 }
 
-/// Runs the world of the lab in `dir` until it is told to stop, or until its owner closes standard input (with
-/// `owned`).
+/// Runs the world of the lab in `dir` until it is told to stop. With `owned` it ends, too, when the other end of
+/// standard input is closed: then its owner was killed, and what is left of the lab is removed here.
 ///
 /// # Errors
 /// When the lab can't be set up.
@@ -134,14 +134,19 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
     std::fs::rename(&temporary, world.layout.ready())?;
     world.with(|state| state.note(None, What::WorldStarted, format!("{} servers", spec.servers.len())));
 
+    let mut abandoned = false;
     let mut stop = world.stop.subscribe();
     tokio::select! {
         () = Arc::clone(&world).tick() => {}
         result = serve::accept(&world, &listener) => result?,
         _ = stop.wait_for(|stop| *stop) => {}
-        () = serve::owner_gone(), if owned => {}
+        () = serve::owner_gone(), if owned => abandoned = true,
     }
     drop(claim);
+    if abandoned {
+        // An owner that ends as it should kills the world first, and clears up itself.
+        crate::lab::remove(dir);
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Scripted misbehaviour of host tools.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,19 @@ pub enum ToolScript {
         /// The text, with its own line ends.
         stderr: String,
     },
+}
+
+/// As it is told of in the status.
+impl fmt::Display for ToolScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hang { ms: Some(ms) } => write!(f, "hangs for {ms} ms"),
+            Self::Hang { ms: None } => f.write_str("hangs for ever"),
+            Self::Garbage { .. } => f.write_str("prints garbage"),
+            Self::Die { after_lines, signal } => write!(f, "dies of signal {signal} after {after_lines} lines"),
+            Self::Fail { code, .. } => write!(f, "fails with {code}"),
+        }
+    }
 }
 
 /// One scripted misbehaviour: for which calls, and how often.

@@ -1,62 +1,49 @@
-//! Reads recorded entries and makes lab and record comparable.
+//! Reads recorded output from `tests/fixtures`, and makes lab and record comparable.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// One recorded call.
+/// What a real tool left.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
-    pub(crate) node: String,
-    pub(crate) line: String,
+pub(crate) struct Recorded {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) code: i32,
 }
 
-pub(crate) fn read(file: &str) -> Vec<Call> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captured").join(file);
-    let text = std::fs::read_to_string(path).expect("the recorded file");
-    let mut calls = Vec::new();
-    let mut part = 0;
-    for line in text.lines() {
-        let head = line.strip_prefix('[').and_then(|rest| rest.split_once("]# "));
-        if let Some((node, command)) = head {
-            calls.push(Call {
-                node: node.to_owned(),
-                line: command.to_owned(),
-                stdout: String::new(),
-                stderr: String::new(),
-                code: 0,
-            });
-            part = 0;
-        }
-        let Some(call) = calls.last_mut() else { continue };
-        match line {
-            "--- stdout:" => part = 1,
-            "--- stderr:" => part = 2,
-            _ if line.starts_with("--- exit code: ") => {
-                let code = line
-                    .trim_start_matches("--- exit code: ")
-                    .split(' ')
-                    .next()
-                    .expect("a number");
-                call.code = code.parse().expect("a number");
-                part = 0;
-            }
-            _ if part == 1 => call.stdout.push_str(&format!("{line}\n")),
-            _ if part == 2 => call.stderr.push_str(&format!("{line}\n")),
-            _ => {}
-        }
-    }
-    assert!(!calls.is_empty());
-    calls
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
-/// Text with what may differ between two runs taken out: dates, versions, ring numbers, times, and the addresses of the
-/// hosts, which differ in their networks only.
+/// One fixture by its name in the README, which also tells its exit code. An empty stream has no file.
+pub(crate) fn read(name: &str) -> Recorded {
+    let text = |ending: &str| std::fs::read_to_string(folder().join(format!("{name}.{ending}"))).ok();
+    let stdout = ["out", "json", "conf"].into_iter().find_map(text);
+    let stderr = text("err");
+    assert!(stdout.is_some() || stderr.is_some(), "no fixture is called {name}");
+    Recorded {
+        stdout: stdout.unwrap_or_default(),
+        stderr: stderr.unwrap_or_default(),
+        code: code(name),
+    }
+}
+
+fn code(name: &str) -> i32 {
+    let readme = std::fs::read_to_string(folder().join("README.md")).expect("the fixtures' README");
+    let row = readme
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("| `{name}` | ")))
+        .expect(name);
+    // The command may hold an escaped bar; the row's last two columns do not.
+    let column = row.rsplit(" | ").nth(1).expect("a column for the exit code");
+    column.trim().parse().expect(name)
+}
+
+/// Text with what may differ between two runs taken out: dates, versions, ring numbers, times, fingerprints, and the
+/// addresses of the hosts, which differ in their networks only.
 pub(crate) fn comparable(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
-        let line = line
+        let line = without_fingerprint(line)
             .replace("10.77.0.", "A.")
             .replace("10.10.10.", "A.")
             .replace("192.168.1.1", "A.");
@@ -69,19 +56,30 @@ pub(crate) fn comparable(text: &str) -> String {
         ];
         match label.iter().find(|label| line.trim_start().starts_with(**label)) {
             Some(label) => out.push_str(&format!("{label} …")),
-            None => out.push_str(&cluster_version(&line)),
+            None => out.push_str(&without_number(
+                &without_number(&line, "\"version\": "),
+                "/backup/config-",
+            )),
         }
         out.push('\n');
     }
     out
 }
 
-/// `"cluster": { "name": "lab1", "version": 5, …`: the version alone.
-fn cluster_version(line: &str) -> String {
-    let mark = "\"version\": ";
+/// The number after a mark taken out: `"version": 5,`, `config-1795345812.sql.gz`.
+fn without_number(line: &str, mark: &str) -> String {
     let Some((before, after)) = line.split_once(mark) else {
         return line.to_owned();
     };
     let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
     format!("{before}{mark}…{rest}")
+}
+
+/// `fingerprint '5B:0F:…' not verified`
+fn without_fingerprint(line: &str) -> String {
+    let parts = line.split('\'').map(|part| {
+        let is_one = part.len() == 95 && part.chars().all(|c| c.is_ascii_hexdigit() || c == ':');
+        if is_one { "FP" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("'")
 }

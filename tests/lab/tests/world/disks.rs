@@ -4,7 +4,7 @@ use std::path::Path;
 
 use quorate_lab::{DiskSpec, Script};
 
-use crate::{lab, nothing_unknown};
+use crate::{captured, lab, nothing_unknown};
 
 #[tokio::test]
 async fn lsblk_and_sysfs_agree() {
@@ -74,12 +74,10 @@ async fn an_unknown_column_is_refused_as_recorded() {
         .tool("prox1", &["lsblk", "--json", "-o", "NAME,FROB"], None)
         .await
         .expect("lsblk runs");
-    let recorded =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captured/lsblk-badcol.txt"));
-    assert!(recorded.expect("the record").contains(&output.stderr));
+    let recorded = captured::read("lsblk/2.38.1/bad-column");
     assert_eq!(
-        (output.stderr.as_str(), output.code()),
-        ("lsblk: unknown column: FROB\n", Some(1))
+        (output.code(), output.stdout, output.stderr),
+        (Some(recorded.code), recorded.stdout, recorded.stderr)
     );
 }
 

@@ -8,6 +8,7 @@ mod joins;
 mod network;
 mod recorded;
 mod stops;
+mod waiting;
 
 use std::time::Duration;
 

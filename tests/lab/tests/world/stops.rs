@@ -7,6 +7,7 @@ use quorate_lab::control::ToolScript;
 use quorate_lab::process::Program;
 use quorate_lab::{Script, What};
 
+use crate::waiting::waits_for_quorum;
 use crate::{PATIENCE, created, fingerprint, happened, lab};
 
 const SIGKILL: i32 = 9;
@@ -106,14 +107,6 @@ async fn a_killed_join_is_left_half_done() {
         output.stdout.contains("\"exitstatus\":\"unexpected status\""),
         "{output:?}"
     );
-}
-
-async fn waits_for_quorum(lab: &quorate_lab::Lab, log: &std::path::Path) {
-    lab.wait_for("the join to wait for quorum", PATIENCE, async || {
-        std::fs::read_to_string(log).is_ok_and(|text| text.ends_with("waiting for quorum..."))
-    })
-    .await
-    .expect("it waits");
 }
 
 #[tokio::test]

@@ -1,0 +1,84 @@
+//! `quorate-lab demo`: what it shows, and what is left when it ends or is ended.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::{Place, wait};
+
+#[tokio::test]
+async fn the_demo_reads_as_an_administrator_would_see_it() {
+    let place = Place::new();
+    let output = place.run(&["demo", "cluster"]).await;
+    assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
+    let text = &output.stdout;
+    assert!(text.ends_with("\n\n1 acts passed, 0 failed\n"), "{text}");
+    assert!(!text.contains("\n\n\n"), "no doubled blank lines");
+    assert!(text.lines().all(|line| line == line.trim_end()), "no trailing blanks");
+    for typed in [
+        "coordinator# quorate node invite hk1/prox3 --address ",
+        "coordinator# quorate plan hk1.toml\n",
+        "coordinator# quorate apply hk1.toml --yes\n",
+        "prox3# quorate-agent enroll ",
+    ] {
+        assert!(text.contains(typed), "{typed} was not typed:\n{text}");
+    }
+    // Seen, too: a token, all servers connected, three members, no warning.
+    assert!(text.contains("      qrt1."), "{text}");
+    assert!(!text.contains("  connecting  "), "{text}");
+    assert!(text.contains("quorate, 3 of 3 members online"), "{text}");
+    assert!(!text.contains("Warnings"), "{text}");
+    place.assert_empty();
+}
+
+/// In the middle of a join, when most is running.
+async fn interrupted_by(signal: Signal) {
+    let place = Place::new();
+    let mut demo = place
+        .start(&["demo", "cluster"], "coordinator# quorate apply hk1.toml")
+        .await;
+    assert!(!place.is_empty(), "the lab is there");
+    let pid = Pid::from_raw(i32::try_from(demo.pid()).expect("a process"));
+    kill(pid, signal).expect("the demo runs");
+    let mut status = None;
+    wait("the demo's end", || {
+        status = demo.ended();
+        status.is_some()
+    })
+    .await;
+    if signal == Signal::SIGKILL {
+        // Nobody is left but the world to clear up.
+        wait("the world's end", || place.is_empty()).await;
+    } else {
+        let output = std::fs::read_to_string(place.log()).expect("its output");
+        assert_eq!(status.and_then(|status| status.code()), Some(130), "{output}");
+        assert!(
+            output.ends_with("interrupted; nothing of the lab is left\n"),
+            "{output}"
+        );
+    }
+    place.assert_empty();
+}
+
+#[tokio::test]
+async fn ctrl_c_leaves_nothing_behind() {
+    interrupted_by(Signal::SIGINT).await;
+}
+
+#[tokio::test]
+async fn termination_leaves_nothing_behind() {
+    interrupted_by(Signal::SIGTERM).await;
+}
+
+#[tokio::test]
+async fn even_a_killed_demo_leaves_nothing_behind() {
+    interrupted_by(Signal::SIGKILL).await;
+}
+
+#[tokio::test]
+async fn an_unknown_act_is_refused_at_once() {
+    let place = Place::new();
+    let output = place.run(&["demo", "dance"]).await;
+    assert_eq!(output.code(), Some(1));
+    assert_eq!(output.stderr, "error: no act is called dance; there is: cluster\n");
+    place.assert_empty();
+}
