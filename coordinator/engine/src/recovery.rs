@@ -79,6 +79,11 @@ fn passes(code: Code) -> bool {
         Code::StepFailed
             | Code::StepOverdue
             | Code::NodeUnreachable
+            | Code::NodeBusy
+            | Code::JoinPeerUnreachable
+            | Code::JoinLoginRefused
+            | Code::JoinOtherFingerprint
+            | Code::ClusterLocked
             | Code::FacetUnknown
             | Code::DataStale
             | Code::PmxcfsNotReady

@@ -32,10 +32,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         output::text(&quorate_show::plan(&shown));
     }
     if shown.refused() {
-        return Err(Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(match context.format {
-            Format::Table => vec![],
-            Format::Json => shown.findings,
-        }));
+        return Err(
+            Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(match context.format {
+                Format::Table => vec![],
+                Format::Json => shown.findings,
+            }),
+        );
     }
     if shown.is_empty() {
         if context.format == Format::Json {
@@ -61,7 +63,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         return Ok(ExitCode::Done);
     }
     if context.format == Format::Table {
-        output::text(&format!("\nRollout {started}. It goes on if this command is interrupted: quorate rollout watch {started}\n"));
+        output::text(&format!(
+            "\nRollout {started}. It goes on if this command is interrupted: quorate rollout watch {started}\n"
+        ));
     }
     rollout::watch(context, &mut client, &started).await
 }

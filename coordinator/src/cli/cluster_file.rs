@@ -21,21 +21,40 @@ const LARGEST: u64 = 1 << 20;
 
 pub(crate) fn read(path: &PathBuf) -> Result<Source, Failure> {
     let fail = |e: &std::io::Error| {
-        Failure::new(ExitCode::Usage, format!("can't read the cluster file {}", path.display())).because(e)
+        Failure::new(
+            ExitCode::Usage,
+            format!("can't read the cluster file {}", path.display()),
+        )
+        .because(e)
     };
     let size = std::fs::metadata(path).map_err(|e| fail(&e))?.len();
     if size > LARGEST {
-        return Err(Failure::new(ExitCode::Usage, format!("{} is too large for a cluster file", path.display())));
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("{} is too large for a cluster file", path.display()),
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
-    Ok(Source { name: path.display().to_string(), text })
+    Ok(Source {
+        name: path.display().to_string(),
+        text,
+    })
 }
 
 /// Reads the text as a cluster file, here already: all problems can be shown in their lines, and none needs a daemon.
 pub(crate) fn check(source: &Source, format: Format) -> Result<(), Failure> {
-    let Err(findings) = ClusterFile::parse(&source.name, &source.text) else { return Ok(()) };
-    let problems = if findings.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", findings.len()) };
-    let failure = Failure::new(ExitCode::Refused, format!("{problems} in {}; nothing was changed", source.name));
+    let Err(findings) = ClusterFile::parse(&source.name, &source.text) else {
+        return Ok(());
+    };
+    let problems = if findings.len() == 1 {
+        "1 problem".to_owned()
+    } else {
+        format!("{} problems", findings.len())
+    };
+    let failure = Failure::new(
+        ExitCode::Refused,
+        format!("{problems} in {}; nothing was changed", source.name),
+    );
     if format == Format::Json {
         return Err(failure.with(findings));
     }
@@ -45,12 +64,18 @@ pub(crate) fn check(source: &Source, format: Format) -> Result<(), Failure> {
 
 /// Findings that point into the file, shown with the lines that they are about.
 pub(crate) fn show(source: &Source, findings: &[Finding]) -> String {
-    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(110).with_links(false);
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(110)
+        .with_links(false);
     let mut text = String::new();
     for finding in findings {
         let Some(place) = &finding.place else { continue };
-        let start = usize::try_from(place.offset).unwrap_or(usize::MAX).min(source.text.len());
-        let length = usize::try_from(place.length).unwrap_or(1).min(source.text.len() - start);
+        let start = usize::try_from(place.offset)
+            .unwrap_or(usize::MAX)
+            .min(source.text.len());
+        let length = usize::try_from(place.length)
+            .unwrap_or(1)
+            .min(source.text.len() - start);
         let diagnostic = MietteDiagnostic::new(&finding.message)
             .with_code(finding.code.as_str())
             .with_help(&finding.next)

@@ -17,7 +17,9 @@ pub(crate) fn run(args: &Args, format: Format) -> Answer {
         None => CATALOGUE.iter().collect(),
         Some(text) => {
             let code: Code = text.parse().map_err(|e| {
-                Failure::new(ExitCode::NotFound, "can't explain it").because(&e).hint("`quorate explain` lists all codes")
+                Failure::new(ExitCode::NotFound, "can't explain it")
+                    .because(&e)
+                    .hint("`quorate explain` lists all codes")
             })?;
             CATALOGUE.iter().filter(|e| e.code == code).collect()
         }
@@ -30,7 +32,11 @@ pub(crate) fn run(args: &Args, format: Format) -> Answer {
         entries
             .iter()
             .map(|e| {
-                let accept = if e.overridable { format!(", can be accepted by --accept {}", e.text) } else { String::new() };
+                let accept = if e.overridable {
+                    format!(", can be accepted by --accept {}", e.text)
+                } else {
+                    String::new()
+                };
                 format!("{}  ({}{accept})\n  {}\n", e.text, e.severity.as_str(), e.meaning)
             })
             .collect()

@@ -24,7 +24,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(context: &Context, args: &Args) -> Answer {
     let passphrase = passphrase::new(args.passphrase_file.as_deref())?;
-    let fleet = NewFleet { name: args.fleet.clone(), advertise: args.advertise.clone() };
+    let fleet = NewFleet {
+        name: args.fleet.clone(),
+        advertise: args.advertise.clone(),
+    };
     let made = crate::init::init(&context.config, &fleet, &passphrase)?;
     output::either(context.format, &made, || {
         let advice: String = made.advice.iter().map(|a| format!("  * {a}\n")).collect();

@@ -28,7 +28,13 @@ use crate::config::Config;
 #[command(name = "quorate", version, about, after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
 pub struct Cli {
     /// The coordinator's configuration
-    #[arg(long, global = true, env = "QUORATE_CONFIG", value_name = "FILE", default_value = "/etc/quorate/coordinator.toml")]
+    #[arg(
+        long,
+        global = true,
+        env = "QUORATE_CONFIG",
+        value_name = "FILE",
+        default_value = "/etc/quorate/coordinator.toml"
+    )]
     config: PathBuf,
 
     /// How to print: for people, or for programs
@@ -94,7 +100,11 @@ pub fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            let code = if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Done
+            };
             // Nothing can be done about a closed terminal.
             drop(error.print());
             return std::process::ExitCode::from(code as u8);
@@ -112,7 +122,10 @@ fn run(cli: Cli) -> Answer {
     if let Command::Explain(args) = &cli.command {
         return explain::run(args, cli.output);
     }
-    let context = Context { config: Config::load(&cli.config)?, format: cli.output };
+    let context = Context {
+        config: Config::load(&cli.config)?,
+        format: cli.output,
+    };
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(context.config, &args),

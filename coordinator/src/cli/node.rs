@@ -1,9 +1,9 @@
 //! `quorate node`: the fleet.
 
+use quorate_model::Timestamp;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::NodeRef;
 use quorate_model::time::spoken;
-use quorate_model::Timestamp;
 use quorate_proto::v1;
 use serde::Serialize;
 
@@ -99,7 +99,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
             Ok(ExitCode::Done)
         }
         Command::Show { node } => {
-            let found = list(&mut client).await?.into_iter().find(|n| n.node == node.to_string());
+            let found = list(&mut client)
+                .await?
+                .into_iter()
+                .find(|n| n.node == node.to_string());
             let found = found.ok_or_else(|| {
                 Failure::new(ExitCode::NotFound, format!("there is no node {node}")).hint("quorate node list")
             })?;
@@ -111,7 +114,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
 }
 
 async fn list(client: &mut Client) -> Result<Vec<Node>, Failure> {
-    let reply = client.list_nodes(v1::ListNodesRequest {}).await.map_err(wire::refused)?;
+    let reply = client
+        .list_nodes(v1::ListNodesRequest {})
+        .await
+        .map_err(wire::refused)?;
     Ok(reply.into_inner().nodes.into_iter().map(Node::from).collect())
 }
 
@@ -122,16 +128,33 @@ fn table(nodes: &[Node]) -> String {
     let rows: Vec<Vec<String>> = nodes
         .iter()
         .map(|n| {
-            let until = n.certificate_not_after.or(n.expires_at).map_or_else(|| "-".to_owned(), |t| t.to_string());
-            let version = if n.agent_version.is_empty() { "-".to_owned() } else { n.agent_version.clone() };
+            let until = n
+                .certificate_not_after
+                .or(n.expires_at)
+                .map_or_else(|| "-".to_owned(), |t| t.to_string());
+            let version = if n.agent_version.is_empty() {
+                "-".to_owned()
+            } else {
+                n.agent_version.clone()
+            };
             let connection = match n.connection {
                 "LOST" => format!("LOST: {}", n.connection_reason),
                 other => other.to_owned(),
             };
-            vec![n.node.clone(), n.address.clone(), n.state.to_owned(), connection, version, until]
+            vec![
+                n.node.clone(),
+                n.address.clone(),
+                n.state.to_owned(),
+                connection,
+                version,
+                until,
+            ]
         })
         .collect();
-    quorate_show::table(&["NODE", "ADDRESS", "STATE", "CONNECTION", "AGENT", "VALID UNTIL"], &rows)
+    quorate_show::table(
+        &["NODE", "ADDRESS", "STATE", "CONNECTION", "AGENT", "VALID UNTIL"],
+        &rows,
+    )
 }
 
 fn details(node: &Node) -> String {
@@ -139,7 +162,12 @@ fn details(node: &Node) -> String {
         ("node", node.node.clone()),
         ("address", node.address.clone()),
         ("state", node.state.to_owned()),
-        ("connection", format!("{} {}", node.connection, node.connection_reason).trim_end().to_owned()),
+        (
+            "connection",
+            format!("{} {}", node.connection, node.connection_reason)
+                .trim_end()
+                .to_owned(),
+        ),
         ("agent", node.agent_version.clone()),
         ("certificate", node.certificate_fingerprint.clone()),
     ];
@@ -149,7 +177,11 @@ fn details(node: &Node) -> String {
     if let Some(until) = node.expires_at {
         lines.push(("token expires", until.to_string()));
     }
-    lines.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name:<14} {value}\n")).collect()
+    lines
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| format!("{name:<14} {value}\n"))
+        .collect()
 }
 
 async fn invite(context: &Context, client: &mut Client, node: NodeRef, address: String, minutes: u32) -> Answer {
@@ -181,11 +213,16 @@ async fn invite(context: &Context, client: &mut Client, node: NodeRef, address: 
 }
 
 async fn remove(context: &Context, client: &mut Client, node: NodeRef, yes: bool) -> Answer {
-    let question = format!("Take {node} out of the fleet and revoke its certificate? The server itself, and its cluster, stay as they are.");
+    let question = format!(
+        "Take {node} out of the fleet and revoke its certificate? The server itself, and its cluster, stay as they are."
+    );
     if !yes && !ask::confirm(&question, "--yes")? {
         return Err(Failure::new(ExitCode::Cancelled, "nothing was changed"));
     }
-    let request = v1::RemoveNodeRequest { cluster: node.cluster.to_string(), node: node.node.to_string() };
+    let request = v1::RemoveNodeRequest {
+        cluster: node.cluster.to_string(),
+        node: node.node.to_string(),
+    };
     client.remove_node(request).await.map_err(wire::refused)?;
     output::either(context.format, &serde_json::json!({ "removed": node }), || {
         format!("{node} is no longer in the fleet. Its server and its cluster are as they were.\n")

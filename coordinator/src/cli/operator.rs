@@ -27,13 +27,23 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(context: &Context, command: &Command) -> Answer {
-    let Command::Add { name, viewer, out, passphrase_file } = command;
+    let Command::Add {
+        name,
+        viewer,
+        out,
+        passphrase_file,
+    } = command;
     if out.exists() {
-        return Err(Failure::new(ExitCode::Usage, format!("{} exists already; it is not overwritten", out.display())));
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("{} exists already; it is not overwritten", out.display()),
+        ));
     }
     let passphrase = passphrase::existing(passphrase_file.as_deref())?;
     let bundle = crate::init::operator_bundle(&context.config, name, *viewer, &passphrase)?;
-    bundle.save(out).map_err(|e| Failure::new(ExitCode::Failed, format!("can't write {}", out.display())).because(&e))?;
+    bundle
+        .save(out)
+        .map_err(|e| Failure::new(ExitCode::Failed, format!("can't write {}", out.display())).because(&e))?;
     let role = if *viewer { "viewer" } else { "operator" };
     let document = serde_json::json!({ "name": name, "role": role, "bundle": out });
     output::either(context.format, &document, || {

@@ -17,7 +17,10 @@ pub(crate) fn new(file: Option<&Path>) -> Result<Passphrase, Failure> {
         None => {
             let first = ask("Passphrase for the root key: ")?;
             if ask("Again: ")? != first {
-                return Err(Failure::new(ExitCode::Usage, "the two passphrases differ; nothing was made"));
+                return Err(Failure::new(
+                    ExitCode::Usage,
+                    "the two passphrases differ; nothing was made",
+                ));
             }
             first
         }
@@ -43,15 +46,22 @@ fn take(text: String) -> Result<Passphrase, Failure> {
 
 fn from_file(path: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|e| {
-        Failure::new(ExitCode::Usage, format!("can't read the passphrase from {}", path.display())).because(&e)
+        Failure::new(
+            ExitCode::Usage,
+            format!("can't read the passphrase from {}", path.display()),
+        )
+        .because(&e)
     })?;
     Ok(text.lines().next().unwrap_or("").to_owned())
 }
 
 fn ask(prompt: &str) -> Result<String, Failure> {
     if !output::interactive() {
-        return Err(Failure::new(ExitCode::Usage, "nobody is there to be asked for a passphrase")
-            .hint("write it into a file that only you can read, and name it: --passphrase-file FILE"));
+        return Err(
+            Failure::new(ExitCode::Usage, "nobody is there to be asked for a passphrase")
+                .hint("write it into a file that only you can read, and name it: --passphrase-file FILE"),
+        );
     }
-    rpassword::prompt_password(prompt).map_err(|e| Failure::new(ExitCode::Usage, "can't read the passphrase").because(&e))
+    rpassword::prompt_password(prompt)
+        .map_err(|e| Failure::new(ExitCode::Usage, "can't read the passphrase").because(&e))
 }

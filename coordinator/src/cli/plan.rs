@@ -40,13 +40,24 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
     let plan = ask(&mut client, &source, &args.accept).await?;
     output::either(context.format, &plan, || quorate_show::plan(&plan));
-    Ok(if plan.refused() { ExitCode::Refused } else { ExitCode::Done })
+    Ok(if plan.refused() {
+        ExitCode::Refused
+    } else {
+        ExitCode::Done
+    })
 }
 
 /// Asks the daemon for a plan.
 pub(crate) async fn ask(client: &mut Client, source: &Source, accept: &Accept) -> Result<Plan, Failure> {
-    let request = v1::PlanRequest { file_name: source.name.clone(), text: source.text.clone(), accept: accept.to_wire() };
+    let request = v1::PlanRequest {
+        file_name: source.name.clone(),
+        text: source.text.clone(),
+        accept: accept.to_wire(),
+    };
     let reply = client.plan(request).await.map_err(wire::refused)?;
-    let plan = reply.into_inner().plan.ok_or_else(|| Failure::new(ExitCode::Internal, "the coordinator answered without a plan"))?;
+    let plan = reply
+        .into_inner()
+        .plan
+        .ok_or_else(|| Failure::new(ExitCode::Internal, "the coordinator answered without a plan"))?;
     Wire::from_wire(plan).map_err(wire::unreadable)
 }

@@ -48,7 +48,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
         }
         Command::Watch { rollout } => watch(context, &mut client, &rollout.unwrap_or_default()).await,
         Command::Cancel { rollout } => {
-            client.cancel_rollout(v1::CancelRolloutRequest { rollout: rollout.clone() }).await.map_err(wire::refused)?;
+            client
+                .cancel_rollout(v1::CancelRolloutRequest {
+                    rollout: rollout.clone(),
+                })
+                .await
+                .map_err(wire::refused)?;
             output::either(context.format, &serde_json::json!({ "cancelled": rollout }), || {
                 "Cancelled: no further step is started. The running one is followed to its end.\n".to_owned()
             });
@@ -58,17 +63,27 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
 }
 
 async fn all(client: &mut Client) -> Result<Vec<Summary>, Failure> {
-    let reply = client.list_rollouts(v1::ListRolloutsRequest {}).await.map_err(wire::refused)?.into_inner();
+    let reply = client
+        .list_rollouts(v1::ListRolloutsRequest {})
+        .await
+        .map_err(wire::refused)?
+        .into_inner();
     Wire::from_wire(reply.rollouts).map_err(wire::unreadable)
 }
 
 /// A running rollout's age is told against the newest time that the journal knows, not this machine's clock.
 fn newest(all: &[Summary]) -> Timestamp {
-    all.iter().flat_map(|r| r.finished_at.into_iter().chain([r.created_at])).max().unwrap_or_default()
+    all.iter()
+        .flat_map(|r| r.finished_at.into_iter().chain([r.created_at]))
+        .max()
+        .unwrap_or_default()
 }
 
 fn find(all: Vec<Summary>, id: Option<&str>) -> Result<Summary, Failure> {
-    let wanted = all.into_iter().filter(|r| id.is_none_or(|id| r.id.as_str() == id)).max_by_key(|r| r.created_at);
+    let wanted = all
+        .into_iter()
+        .filter(|r| id.is_none_or(|id| r.id.as_str() == id))
+        .max_by_key(|r| r.created_at);
     wanted.ok_or_else(|| match id {
         Some(id) => Failure::new(ExitCode::NotFound, format!("there is no rollout {id}")).hint("quorate rollout list"),
         None => Failure::new(ExitCode::NotFound, "there are no rollouts yet"),
@@ -77,7 +92,9 @@ fn find(all: Vec<Summary>, id: Option<&str>) -> Result<Summary, Failure> {
 
 /// Tells a rollout until it ends, and how it ended as exit code. The daemon may go away meanwhile: the rollout goes on when it is back.
 pub(crate) async fn watch(context: &Context, client: &mut Client, rollout: &str) -> Answer {
-    let request = v1::WatchRolloutRequest { rollout: rollout.to_owned() };
+    let request = v1::WatchRolloutRequest {
+        rollout: rollout.to_owned(),
+    };
     let mut stream = client.watch_rollout(request).await.map_err(wire::refused)?.into_inner();
     let mut teller = quorate_show::Teller::new();
     // Drawn on stderr, and only if that is a terminal: between two lines it shows that something is still going on.
@@ -107,7 +124,14 @@ async fn follow(
         let message = match next {
             Ok(Some(message)) => message,
             Ok(None) => return Err(lost("the coordinator ended the stream")),
-            Err(status) => return Err(lost(status.message())),
+            Err(status) => {
+                let failure = wire::refused(status);
+                return Err(if failure.exit == ExitCode::Unreachable {
+                    lost(&failure.to_string())
+                } else {
+                    failure
+                });
+            }
         };
         let (_, progress): (RolloutId, Progress) = message.try_into().map_err(wire::unreadable)?;
         match context.format {
@@ -133,6 +157,9 @@ async fn follow(
 }
 
 fn lost(why: &str) -> Failure {
-    Failure::new(ExitCode::Unreachable, format!("lost the coordinator while watching: {why}"))
-        .hint("what runs on a node goes on there; the rollout goes on when the coordinator is back: quorate rollout watch")
+    Failure::new(
+        ExitCode::Unreachable,
+        format!("lost the coordinator while watching: {why}"),
+    )
+    .hint("what runs on a node goes on there; the rollout goes on when the coordinator is back: quorate rollout watch")
 }

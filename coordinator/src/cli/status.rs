@@ -71,15 +71,27 @@ pub(crate) async fn look(
     let reply = client.get_view(request).await.map_err(wire::refused)?.into_inner();
     let nodes: Vec<Sighting> = Wire::from_wire(reply.nodes).map_err(wire::unreadable)?;
     let findings = Wire::from_wire(reply.findings).map_err(wire::unreadable)?;
-    Ok(Look { now: wire::time(reply.now).unwrap_or_default(), nodes: nodes.into_iter().map(Seen::from).collect(), findings })
+    Ok(Look {
+        now: wire::time(reply.now).unwrap_or_default(),
+        nodes: nodes.into_iter().map(Seen::from).collect(),
+        findings,
+    })
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
     let facets = [FacetName::System, FacetName::Cluster];
-    let look = look(&mut client, args.cluster.as_deref().unwrap_or(""), "", &facets, args.fresh).await?;
+    let look = look(
+        &mut client,
+        args.cluster.as_deref().unwrap_or(""),
+        "",
+        &facets,
+        args.fresh,
+    )
+    .await?;
     output::either(context.format, &look, || show(&look));
-    let degraded = look.findings.iter().any(|f| f.severity > Severity::Note) || look.nodes.iter().any(|n| n.observation.is_err());
+    let degraded =
+        look.findings.iter().any(|f| f.severity > Severity::Note) || look.nodes.iter().any(|n| n.observation.is_err());
     Ok(if degraded { ExitCode::Degraded } else { ExitCode::Done })
 }
 
@@ -102,7 +114,12 @@ fn show(look: &Look) -> String {
         .map(|(name, nodes)| ClusterStatus {
             name: name.to_owned(),
             nodes,
-            findings: look.findings.iter().filter(|f| only_one || about(f, name)).cloned().collect(),
+            findings: look
+                .findings
+                .iter()
+                .filter(|f| only_one || about(f, name))
+                .cloned()
+                .collect(),
         })
         .collect();
     quorate_show::status(&shown, look.now)

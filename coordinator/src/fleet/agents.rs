@@ -68,7 +68,7 @@ impl ClusterAgents {
     }
 
     /// Has every agent that the rollout touches record us as the driver, before the first of them is asked for anything.
-    async fn claim(&self, driver: &Driver) -> Result<(), AgentError> {
+    pub(crate) async fn claim(&self, driver: &Driver) -> Result<(), AgentError> {
         let mut claimed = self.claimed.lock().await;
         let mut claims = JoinSet::new();
         for node in self.touched.difference(&claimed) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quorate_clock::Clock;
-use quorate_engine::ports::{Journal, JournalError};
+use quorate_engine::ports::{AgentError, Journal, JournalError};
 use quorate_engine::{Patience, Ports, RolloutState, RunError, run_rollout};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::operation::Action;
@@ -86,6 +86,13 @@ impl Rollouts {
                 ),
             )));
         }
+        // Driving begins when every agent that will be touched has recorded who drives; if one refuses, nothing was begun.
+        let agents = self.agents(&plan);
+        if let Err(error) = agents.claim(self.seat.driver()).await {
+            // If that was because another coordinator drives, the seat knows by now, and says what to do.
+            self.seat.check().map_err(|finding| refused(*finding))?;
+            return Err(not_driving(error));
+        }
         let id = new_id(&plan.cluster, trust::now(&self.fleet.clock))?;
         let record = Record::Created {
             plan: Box::new(plan.clone()),
@@ -93,7 +100,7 @@ impl Rollouts {
         };
         self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
         tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
-        self.drive(id.clone(), &plan);
+        self.drive(id.clone(), &plan, agents);
         Ok(id)
     }
 
@@ -103,7 +110,7 @@ impl Rollouts {
             if let (Some(created), None) = (state.created(), state.finished()) {
                 tracing::info!(rollout = %id, "rollout taken up again");
                 let plan = Arc::clone(&created.plan);
-                self.drive(id, &plan);
+                self.drive(id, &plan, self.agents(&plan));
             }
         }
         Ok(())
@@ -160,7 +167,16 @@ impl Rollouts {
         })
     }
 
-    fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan) {
+    fn agents(&self, plan: &Plan) -> ClusterAgents {
+        ClusterAgents::new(
+            Arc::clone(&self.fleet),
+            Arc::clone(&self.seat),
+            plan.cluster.clone(),
+            touched(plan),
+        )
+    }
+
+    fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan, agents: ClusterAgents) {
         let (progress, (cancel, cancelled)) = (broadcast::Sender::new(PROGRESS), watch::channel(None));
         let driven = Driven {
             id: id.clone(),
@@ -169,12 +185,6 @@ impl Rollouts {
         };
         let cluster = plan.cluster.clone();
         self.driven().insert(cluster.clone(), driven);
-        let agents = ClusterAgents::new(
-            Arc::clone(&self.fleet),
-            Arc::clone(&self.seat),
-            cluster.clone(),
-            touched(plan),
-        );
         let ports = Ports {
             journal: Arc::new(self.store.clone()),
             agents: Arc::new(agents),
@@ -249,6 +259,19 @@ fn new_id(cluster: &ClusterName, now: Timestamp) -> Result<RolloutId, Failure> {
     let random = rand::random::<u16>();
     RolloutId::new(format!("{cluster}-{day}-{clock}-{random:04x}"))
         .map_err(|error| Failure::new(ExitCode::Internal, "can't name the rollout").because(&error))
+}
+
+/// Why nothing was begun.
+fn not_driving(error: AgentError) -> Failure {
+    match error {
+        AgentError::Refused(finding) => refused(*finding),
+        other => Failure::new(
+            ExitCode::Unreachable,
+            "not every server could be told who drives; nothing was begun",
+        )
+        .because(&other)
+        .hint("quorate status"),
+    }
 }
 
 fn refused(finding: Finding) -> Failure {

@@ -244,8 +244,9 @@ async fn a_superseded_coordinator_stops_and_returns_only_by_taking_over() {
     };
     *all[1].state.driver.lock().unwrap() = Some(other);
     let shown = plan(&mut client, 2).await;
-    let rollout = apply(&mut client, 2, shown).await.unwrap();
-    watch(&mut client, &rollout).await.unwrap_err();
+    let refused = apply(&mut client, 2, shown.clone()).await.unwrap_err();
+    assert_eq!(refused.findings[0].code, Code::DriverSuperseded);
+    assert!(refused.findings[0].next.contains("--take-over"), "{refused:?}");
     assert_eq!(
         executed(&all),
         [0, 0],
@@ -267,12 +268,9 @@ async fn a_superseded_coordinator_stops_and_returns_only_by_taking_over() {
     assert_eq!(refused.findings[0].code, Code::DriverSuperseded);
     let daemon = Daemon::start(&fixture.config, true).await.unwrap();
     let mut client = fixture.client().await;
+    let rollout = apply(&mut client, 2, shown).await.unwrap();
     let records = watch(&mut client, &rollout).await.unwrap();
-    assert_eq!(
-        finished(&records),
-        RolloutResult::Done,
-        "what was left unfinished is taken up"
-    );
+    assert_eq!(finished(&records), RolloutResult::Done);
     assert_eq!(of(client.info(v1::InfoRequest {}).await).unwrap().generation, 100);
     daemon.stop().await;
 }
