@@ -50,7 +50,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A duration as people say it: `950 ms`, `3.2 s`, `4 min 5 s`, `2 h 3 min`, `5 d 1 h`.
+/// A duration as people say it: `950 ms`, `3.2 s`, `4 min 5 s`, `2 h`, `5 d 1 h`.
 #[must_use]
 pub fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -58,10 +58,19 @@ pub fn spoken(duration: Duration) -> String {
         0 => format!("{} ms", duration.as_millis()),
         1..=9 => format!("{:.1} s", duration.as_secs_f64()),
         10..=59 => format!("{seconds} s"),
-        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..=86_399 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+        60..=3599 => two((seconds / 60, "min"), (seconds % 60, "s")),
+        3600..=86_399 => two((seconds / 3600, "h"), (seconds % 3600 / 60, "min")),
+        _ => two((seconds / 86_400, "d"), (seconds % 86_400 / 3600, "h")),
     }
+}
+
+fn two(large: (u64, &str), small: (u64, &str)) -> String {
+    let rest = if small.0 == 0 {
+        String::new()
+    } else {
+        format!(" {} {}", small.0, small.1)
+    };
+    format!("{} {}{rest}", large.0, large.1)
 }
 
 #[cfg(test)]
@@ -78,11 +87,11 @@ mod tests {
 
     #[test]
     fn durations_as_people_say_them() {
-        let said: Vec<_> = [0.95, 3.2, 45.0, 245.0, 7380.0, 435_600.0]
+        let said: Vec<_> = [0.95, 3.2, 45.0, 245.0, 7200.0, 435_600.0]
             .map(Duration::from_secs_f64)
             .map(spoken)
             .into();
-        assert_eq!(said, ["950 ms", "3.2 s", "45 s", "4 min 5 s", "2 h 3 min", "5 d 1 h"]);
+        assert_eq!(said, ["950 ms", "3.2 s", "45 s", "4 min 5 s", "2 h", "5 d 1 h"]);
     }
 
     #[test]

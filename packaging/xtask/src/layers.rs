@@ -76,11 +76,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-tools",
         ],
     ),
-    layer(
-        "quorate-bench",
-        &["quorate-lab", "quorate-suites"],
-        &[],
-    ),
+    layer("quorate-bench", &["quorate-lab", "quorate-suites"], &[]),
     // The generated documents come from the types and command lines that they describe.
     layer("xtask", &["quorate", "quorate-agent", "quorate-model"], &[]),
 ];

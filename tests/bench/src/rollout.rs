@@ -36,7 +36,10 @@ fn tool(entry: &Entry) -> &str {
 
 /// From each tool's call to its end.
 fn tools(log: &[Entry]) -> Vec<(u64, u64)> {
-    let begins = log.iter().enumerate().filter(|(_, e)| e.what == What::ToolCalled && !BESIDE.contains(&tool(e)));
+    let begins = log
+        .iter()
+        .enumerate()
+        .filter(|(_, e)| e.what == What::ToolCalled && !BESIDE.contains(&tool(e)));
     begins
         .filter_map(|(index, begin)| {
             let same = |e: &&Entry| e.what == What::ToolEnded && e.node == begin.node && e.argv == begin.argv;

@@ -149,7 +149,7 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
             HolderKind::PartitionTable => (ReasonKind::Leftover, format!("has a partition table ({})", holder.name)),
             HolderKind::FileSystem => (
                 ReasonKind::Leftover,
-                format!("{} holds a {} file system", holder.device, holder.name),
+                format!("{} holds a file system ({})", holder.device, holder.name),
             ),
             HolderKind::OtherSignature => (
                 ReasonKind::Leftover,
