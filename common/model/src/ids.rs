@@ -46,27 +46,44 @@ fn dns_label(text: &str, longest: usize) -> Result<(), &'static str> {
     Ok(())
 }
 
-macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $longest:literal) => {
+/// Letters, digits and some punctuation, safe in paths and log lines.
+fn token(text: &str, punctuation: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("it is empty");
+    }
+    if text.len() > 128 {
+        return Err("it is longer than 128 characters");
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || punctuation.contains(c);
+    if !text.chars().all(allowed) || text.contains("..") || text.starts_with('.') {
+        return Err("it has characters that are not allowed");
+    }
+    Ok(())
+}
+
+/// A text that has passed a check, which gives the rule that was broken.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
         impl $name {
-            /// Checks the rules and takes the text as a name.
+            /// Checks the rules and takes the text.
             ///
             /// # Errors
             /// [`InvalidName`] says which rule it breaks.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
                 let text = text.into();
-                match dns_label(&text, $longest) {
+                let check: fn(&str) -> Result<(), &'static str> = $check;
+                match check(&text) {
                     Ok(()) => Ok(Self(text)),
                     Err(reason) => Err(InvalidName { what: $what, text, reason }),
                 }
             }
 
-            /// The name as text.
+            /// As text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -94,28 +111,45 @@ macro_rules! name_type {
         }
 
         impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
+            fn from(checked: $name) -> String {
+                checked.0
             }
         }
     };
 }
 
-name_type!(
+checked_text!(
     /// A PVE server's short host name (uname's nodename cut at the first dot), also its name in corosync.
-    NodeName, "node name", 63
+    NodeName, "node name", |text| dns_label(text, 63)
 );
-name_type!(
+checked_text!(
     /// A cluster's name as corosync knows it: `pvecm create` allows 15 characters and it can't be changed later.
-    ClusterName, "cluster name", 15
+    ClusterName, "cluster name", |text| dns_label(text, 15)
 );
-name_type!(
+checked_text!(
     /// The name of a fleet: all clusters under one CA. It stands in every certificate.
-    FleetName, "fleet name", 63
+    FleetName, "fleet name", |text| dns_label(text, 63)
 );
-name_type!(
+checked_text!(
     /// An operator's or viewer's name, as in their certificate.
-    OperatorName, "operator name", 63
+    OperatorName, "operator name", |text| dns_label(text, 63)
+);
+checked_text!(
+    /// One execution of a plan.
+    RolloutId, "rollout id", |text| token(text, "._-")
+);
+checked_text!(
+    /// A step of a plan: stable across re-plans, such as `cluster.join/prox2`.
+    StepId, "step id", |text| token(text, "._-/:")
+);
+checked_text!(
+    /// What an agent executes, once: the same id again attaches to the running or finished one.
+    /// It has no `/`: agents name a folder by it.
+    OperationId, "operation id", |text| token(text, "._-")
+);
+checked_text!(
+    /// One run of a coordinator process.
+    InstanceId, "instance id", |text| token(text, "._-")
 );
 
 /// A node in the fleet: `CLUSTER/NODE`. A node belongs to its cluster's entry from its invitation on,
@@ -172,86 +206,6 @@ impl From<NodeRef> for String {
         node.to_string()
     }
 }
-
-macro_rules! token_type {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $punctuation:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            #[doc = concat!("Takes a text of 1 to 128 letters, digits and `", $punctuation, "`, without two dots in a row:")]
-            /// safe in paths and log lines.
-            ///
-            /// # Errors
-            /// [`InvalidName`] says what is wrong with it.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidName> {
-                let text = text.into();
-                let reason = if text.is_empty() {
-                    "it is empty"
-                } else if text.len() > 128 {
-                    "it is longer than 128 characters"
-                } else if !text.chars().all(|c| c.is_ascii_alphanumeric() || $punctuation.contains(c)) || text.contains("..") || text.starts_with('.') {
-                    "it has characters that are not allowed"
-                } else {
-                    return Ok(Self(text));
-                };
-                Err(InvalidName { what: $what, text, reason })
-            }
-
-            /// The identifier as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::new(text)
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-            fn from_str(text: &str) -> Result<Self, InvalidName> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> String {
-                id.0
-            }
-        }
-    };
-}
-
-token_type!(
-    /// One execution of a plan.
-    RolloutId, "rollout id", "._-"
-);
-token_type!(
-    /// A step of a plan: stable across re-plans, such as `cluster.join/prox2`.
-    StepId, "step id", "._-/:"
-);
-token_type!(
-    /// What an agent executes, once: the same id again attaches to the running or finished one.
-    /// It has no `/`: agents name a folder by it.
-    OperationId, "operation id", "._-"
-);
-token_type!(
-    /// One run of a coordinator process.
-    InstanceId, "instance id", "._-"
-);
 
 /// Who drives: each start of a coordinator takes a higher one, agents refuse a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
