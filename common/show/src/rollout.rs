@@ -14,7 +14,7 @@ use crate::table::{indent, table};
 
 /// All rollouts, newest first.
 #[must_use]
-pub fn rollouts(all: &[Summary], now: Timestamp) -> String {
+pub fn rollouts(all: &[Summary]) -> String {
     if all.is_empty() {
         return "No rollouts yet.\n".to_owned();
     }
@@ -24,7 +24,14 @@ pub fn rollouts(all: &[Summary], now: Timestamp) -> String {
         .into_iter()
         .map(|r| {
             let verified = r.steps.iter().filter(|(_, s)| *s == StepState::Verified).count();
-            let took = r.finished_at.unwrap_or(now).0.saturating_sub(r.created_at.0);
+            let took = r.finished_at.map_or_else(
+                || "-".to_owned(),
+                |end| {
+                    spoken(Duration::from_micros(
+                        u64::try_from(end.0.saturating_sub(r.created_at.0)).unwrap_or(0),
+                    ))
+                },
+            );
             vec![
                 r.id.to_string(),
                 r.cluster.to_string(),
@@ -32,7 +39,7 @@ pub fn rollouts(all: &[Summary], now: Timestamp) -> String {
                 r.by.clone(),
                 result(r.result).to_owned(),
                 format!("{verified}/{}", r.steps.len()),
-                spoken(Duration::from_micros(u64::try_from(took).unwrap_or(0))),
+                took,
             ]
         })
         .collect();

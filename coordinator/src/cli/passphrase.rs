@@ -15,7 +15,7 @@ pub(crate) fn new(file: Option<&Path>) -> Result<Passphrase, Failure> {
     let text = match file {
         Some(path) => from_file(path)?,
         None => {
-            let first = ask("Passphrase for the root key: ")?;
+            let first = long_enough(ask("Passphrase for the root key: ")?)?;
             if ask("Again: ")? != first {
                 return Err(Failure::new(
                     ExitCode::Usage,
@@ -25,11 +25,15 @@ pub(crate) fn new(file: Option<&Path>) -> Result<Passphrase, Failure> {
             first
         }
     };
+    take(long_enough(text)?)
+}
+
+fn long_enough(text: String) -> Result<String, Failure> {
     if text.chars().count() < SHORTEST {
         let message = format!("the passphrase is too short: at least {SHORTEST} characters, please");
         return Err(Failure::new(ExitCode::Usage, message));
     }
-    take(text)
+    Ok(text)
 }
 
 /// The passphrase that was chosen at `quorate init`.

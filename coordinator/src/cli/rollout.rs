@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use quorate_model::Timestamp;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::RolloutId;
 use quorate_model::rollout::{Progress, Record, RolloutResult, Summary};
@@ -38,7 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::List => {
             let all = all(&mut client).await?;
-            output::either(context.format, &all, || quorate_show::rollouts(&all, newest(&all)));
+            output::either(context.format, &all, || quorate_show::rollouts(&all));
             Ok(ExitCode::Done)
         }
         Command::Show { rollout } => {
@@ -69,14 +68,6 @@ async fn all(client: &mut Client) -> Result<Vec<Summary>, Failure> {
         .map_err(wire::refused)?
         .into_inner();
     Wire::from_wire(reply.rollouts).map_err(wire::unreadable)
-}
-
-/// A running rollout's age is told against the newest time that the journal knows, not this machine's clock.
-fn newest(all: &[Summary]) -> Timestamp {
-    all.iter()
-        .flat_map(|r| r.finished_at.into_iter().chain([r.created_at]))
-        .max()
-        .unwrap_or_default()
 }
 
 fn find(all: Vec<Summary>, id: Option<&str>) -> Result<Summary, Failure> {
