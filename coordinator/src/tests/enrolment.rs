@@ -23,6 +23,15 @@ async fn an_invited_node_enrols_is_linked_and_seen() {
         facets: vec![v1::FacetName::Cluster.into()],
         ..Default::default()
     };
+    // A link is up with the first word of the health stream; the first look at everything, clocks included, goes on beside it.
+    until("the first look is over", || {
+        let (mut client, request) = (client.clone(), request.clone());
+        async move {
+            let view = of(client.get_view(request).await).unwrap();
+            view.nodes.first().is_some_and(|node| node.clock_offset.is_some())
+        }
+    })
+    .await;
     for fresh in [false, true] {
         let view = of(client
             .get_view(v1::GetViewRequest {
