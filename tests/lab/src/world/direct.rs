@@ -13,12 +13,9 @@ use crate::roots;
 
 pub(crate) fn obey(world: &World, request: Request) -> Answer {
     let result = match request {
-        Request::Ping => Ok(()),
         Request::Status => return Answer::Status(world.with(|state| status(world, state))),
-        Request::Stop => {
-            world.stop.send_replace(true);
-            Ok(())
-        }
+        // Whoever asks is answered first: the world stops once that is sent.
+        Request::Ping | Request::Stop => Ok(()),
         Request::Cut { node, link, unplug } => on(world, &node, |state, index| {
             for network in networks(link)? {
                 let Some(server) = state.servers.get_mut(index) else {

@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{World, complain, direct};
+use crate::control::Request;
 use crate::layout::Layout;
 use crate::tools;
 use crate::wire::{self, Frame, Hello};
@@ -33,8 +34,13 @@ async fn converse(world: &Arc<World>, mut stream: UnixStream) -> io::Result<()> 
     };
     match serde_json::from_slice(&bytes)? {
         Hello::Control(request) => {
+            let stopping = matches!(request, Request::Stop);
             let answer = direct::obey(world, request);
-            wire::send(&mut stream, &Frame::Answer(serde_json::to_vec(&answer)?)).await
+            let sent = wire::send(&mut stream, &Frame::Answer(serde_json::to_vec(&answer)?)).await;
+            if stopping {
+                world.stop.send_replace(true);
+            }
+            sent
         }
         Hello::Tool { node, tool, argv, cwd } => {
             tools::run(world, stream, node, tool, argv, cwd).await;
