@@ -36,7 +36,7 @@ pub(crate) enum Command {
     },
     /// Show what the agent sees on this server. Needs no fleet.
     Observe {
-        /// What to look at: system, disks, network, cluster, guests; nothing named: everything.
+        /// What to look at: system, disks, network, cluster, guests, ha, config, readiness; nothing named: everything.
         #[arg(value_parser = facet, value_name = "FACET")]
         facets: Vec<FacetName>,
         /// Print JSON.
@@ -51,6 +51,15 @@ pub(crate) enum Command {
         /// Start another one to do so, and leave.
         #[arg(long)]
         detach: bool,
+    },
+    /// Put the applied cluster file, which stdin has, into /etc/pve.
+    #[command(hide = true)]
+    KeepSpec,
+    /// Do what takes more than one tool.
+    #[command(hide = true)]
+    Task {
+        /// The operation.
+        id: OperationId,
     },
 }
 

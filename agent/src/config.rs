@@ -1,8 +1,10 @@
 //! `/etc/quorate/agent.toml`: root's own word about this node, which no coordinator can change.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +25,8 @@ const DEFAULT_LISTEN: &str = "0.0.0.0:7443";
 pub struct Config {
     /// Where the agent listens.
     pub listen: SocketAddr,
+    /// UDP ports for measuring the network; `None`: whichever is free.
+    pub measure_ports: Option<RangeInclusive<u16>>,
     /// Where it keeps its identity, ledger and operations.
     pub state_dir: PathBuf,
     /// What it may do at most, whoever asks.
@@ -41,7 +45,8 @@ pub struct Policy {
     pub allow_faults: bool,
     /// May data be destroyed here, such as by making a pool on a disk?
     pub allow_destroy: bool,
-    /// May what Quorate made be removed again?
+    /// May a member be taken out of its cluster from here, or this server be switched off for that? The operator has to say so each
+    /// time as well.
     pub allow_remove: bool,
     /// WWNs or `by-id` names of disks that are never touched.
     pub never_touch: Vec<String>,
@@ -56,7 +61,7 @@ impl Default for Policy {
             allow_changes: true,
             allow_faults: false,
             allow_destroy: false,
-            allow_remove: false,
+            allow_remove: true,
             never_touch: Vec::new(),
             // A failover drill holds its fault for at least 180 s; a fault of more than ten minutes is no rehearsal.
             max_fault: Duration::from_secs(600),
@@ -73,6 +78,8 @@ pub struct Lab {
     pub tools: PathBuf,
     /// By how much the server's clock is ahead, in milliseconds.
     pub clock_offset_ms: i64,
+    /// Loopback addresses that stand for the links' addresses.
+    pub addresses: BTreeMap<IpAddr, IpAddr>,
     /// How many times faster than in life everything goes.
     pub pace: Pace,
 }
@@ -138,6 +145,17 @@ pub enum ConfigError {
     /// The whole system is no lab.
     #[error("the lab's root must be a folder of its own, not /")]
     LabIsHost,
+    /// Only loopback addresses can stand for others.
+    #[error("in a lab, the address that stands for {link} ({real}) must be a loopback address")]
+    LabAddress {
+        /// The link's address.
+        link: IpAddr,
+        /// What was to stand for it.
+        real: IpAddr,
+    },
+    /// No port lies in the range.
+    #[error("measure_ports = [{0}, {1}] holds no port; write the first and the last one")]
+    NoPorts(u16, u16),
     /// A state directory must not depend on the working directory.
     #[error("state_dir ({}) is not an absolute path", .0.display())]
     RelativeStateDir(PathBuf),
@@ -147,6 +165,8 @@ pub enum ConfigError {
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
+    /// First and last.
+    measure_ports: Option<(u16, u16)>,
     state_dir: Option<PathBuf>,
     #[serde(default)]
     policy: Policy,
@@ -160,6 +180,8 @@ struct LabFile {
     tools: PathBuf,
     #[serde(default)]
     clock_offset_ms: i64,
+    #[serde(default)]
+    addresses: BTreeMap<IpAddr, IpAddr>,
     speed: Option<Pace>,
 }
 
@@ -170,6 +192,7 @@ impl Default for Config {
             listen: DEFAULT_LISTEN
                 .parse()
                 .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 7443))),
+            measure_ports: None,
             state_dir: PathBuf::from(DEFAULT_STATE_DIR),
             policy: Policy::default(),
             lab: None,
@@ -215,7 +238,12 @@ impl Config {
             (None, Some(dir)) => dir,
             (None, None) => default.state_dir,
         };
+        let measure_ports = match file.measure_ports {
+            Some((first, last)) if first == 0 || first > last => return Err(ConfigError::NoPorts(first, last)),
+            ports => ports.map(|(first, last)| first..=last),
+        };
         Ok(Self {
+            measure_ports,
             listen: file.listen.unwrap_or(default.listen),
             state_dir,
             policy: file.policy,
@@ -248,9 +276,17 @@ impl Lab {
         // is beside a lab but the host itself.
         let around = if server.parent().is_some() { server } else { &root };
         inside("tools", &tools, around)?;
+        // A simulated server must not send anything into a real network.
+        if let Some((link, real)) = file.addresses.iter().find(|(_, real)| !real.is_loopback()) {
+            return Err(ConfigError::LabAddress {
+                link: *link,
+                real: *real,
+            });
+        }
         Ok(Self {
             tools,
             clock_offset_ms: file.clock_offset_ms,
+            addresses: file.addresses,
             pace: file.speed.unwrap_or(Pace::REAL),
             root,
         })
@@ -386,6 +422,31 @@ mod tests {
                 .to_string()
                 .contains("not /")
         );
+    }
+
+    #[test]
+    fn addresses_stand_for_others_only_in_a_lab_and_only_loopback_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().join("root");
+        fs::create_dir_all(root.join("bin")).unwrap();
+        let map = |text: &str| {
+            let bin = root.join("bin");
+            parse(&format!("[lab]\nroot = {root:?}\ntools = {bin:?}\naddresses = {text}\n"))
+        };
+        let lab = map("{ \"10.10.10.1\" = \"127.20.1.42\" }").unwrap().lab.unwrap();
+        assert_eq!(lab.addresses.len(), 1);
+        let error = map("{ \"10.10.10.1\" = \"192.168.1.1\" }").unwrap_err().to_string();
+        assert!(error.contains("must be a loopback address"), "{error}");
+        assert!(parse("addresses = { \"10.10.10.1\" = \"127.0.0.1\" }").is_err(), "not without a lab");
+        assert!(parse("[lab]\naddresses = { \"10.10.10.1\" = \"127.0.0.1\" }").is_err(), "not without a root");
+    }
+
+    #[test]
+    fn ports_for_measuring_are_a_range() {
+        assert_eq!(parse("measure_ports = [7450, 7459]").unwrap().measure_ports, Some(7450..=7459));
+        for bad in ["[7459, 7450]", "[0, 5]", "7450"] {
+            assert!(parse(&format!("measure_ports = {bad}")).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Who may drive, and what the node allows at all.
 
 use quorate_model::ids::Driver;
-use quorate_model::operation::ActionKind;
-use quorate_model::{Code, Finding};
+use quorate_model::operation::{ActionKind, rules};
+use quorate_model::{Code, Finding, Generation, JournalAnchor, Timestamp};
 
 use crate::config::Policy;
-use crate::ledger::Content;
+use crate::ledger::{Anchored, Content};
 
 /// Takes note of who wants to drive: a higher generation than any before takes over, the present driver goes on,
 /// everybody else is refused. Only for requests that change something: looking is free.
@@ -34,17 +34,51 @@ pub fn admit(content: &mut Content, asking: &Driver, node: &str) -> Result<(), B
     Err(Box::new(Finding::new(Code::DriverSuperseded, node, why, next)))
 }
 
+/// Takes note of where the admitted driver's journal ends. The newest is kept: one that is shorter or other than what was
+/// told under an earlier generation is a journal that lost records, and nothing may be driven by it.
+///
+/// # Errors
+/// The journal is not the one that it was.
+pub fn note_anchor(
+    content: &mut Content,
+    generation: Generation,
+    anchor: Option<JournalAnchor>,
+    node: &str,
+) -> Result<(), Box<Finding>> {
+    let Some(anchor) = anchor else { return Ok(()) };
+    if let Some(known) = &content.anchor
+        && known.anchor.journal == anchor.journal
+    {
+        let older = anchor.position < known.anchor.position;
+        if older && known.generation == generation {
+            return Ok(());
+        }
+        let other = anchor.position == known.anchor.position && anchor.digest != known.anchor.digest;
+        if older || other {
+            let why = format!(
+                "the coordinator's journal ends at record {} and this node was told of record {} ({} of rollout {}): records are missing or were changed",
+                anchor.position, known.anchor.position, known.anchor.sequence, known.anchor.rollout
+            );
+            let next = "nothing to do by hand: the coordinator moves its journal aside and asks the nodes what was done; see quorate status";
+            return Err(Box::new(Finding::new(Code::JournalDamaged, node, why, next)));
+        }
+    }
+    content.anchor = Some(Anchored { anchor, generation });
+    Ok(())
+}
+
 /// What the policy file must allow for each action.
 ///
 /// # Errors
 /// It does not.
 pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(), Box<Finding>> {
-    let needed = match action {
-        ActionKind::CreateCluster | ActionKind::JoinCluster => ("allow_changes", policy.allow_changes),
-    };
-    match needed {
-        (_, true) => Ok(()),
-        (key, false) => Err(Box::new(Finding::new(
+    let keys = [
+        ("allow_changes", policy.allow_changes),
+        ("allow_remove", policy.allow_remove || !rules(action).removes),
+    ];
+    match keys.into_iter().find(|(_, allowed)| !allowed) {
+        None => Ok(()),
+        Some((key, _)) => Err(Box::new(Finding::new(
             Code::PolicyForbids,
             node,
             format!(
@@ -55,6 +89,19 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
                 "if it is to be allowed, set {key} = true under [policy] in /etc/quorate/agent.toml on {node} and restart quorate-agent"
             ),
         ))),
+    }
+}
+
+/// Nothing that disturbs the cluster begins while it is frozen, or outside of its maintenance windows. What takes back what a rollout did
+/// for its own time is not disruptive, and goes on.
+///
+/// # Errors
+/// It is frozen, or no window is open.
+pub fn check_hold(content: &Content, action: ActionKind, node: &str, now: Timestamp) -> Result<(), Box<Finding>> {
+    if rules(action).disruptive {
+        content.hold.disruptive(node, now)
+    } else {
+        Ok(())
     }
 }
 
@@ -80,9 +127,35 @@ pub fn check_idle(content: &Content, node: &str) -> Result<(), Box<Finding>> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_model::Generation;
-
     use super::*;
+
+    fn anchor(journal: &str, position: u64, digit: &str) -> Option<JournalAnchor> {
+        Some(JournalAnchor {
+            journal: journal.parse().unwrap(),
+            position,
+            digest: digit.repeat(64).parse().unwrap(),
+            rollout: "hk1-7".parse().unwrap(),
+            sequence: position,
+        })
+    }
+
+    #[test]
+    fn the_newest_anchor_is_kept_and_a_journal_that_lost_records_is_refused() {
+        let mut content = Content::default();
+        let mut note = |generation, anchor| note_anchor(&mut content, Generation(generation), anchor, "prox1");
+        note(4, anchor("j1", 7, "a")).unwrap();
+        note(4, anchor("j1", 5, "b")).unwrap();
+        note(4, None).unwrap();
+        for damaged in [anchor("j1", 6, "b"), anchor("j1", 7, "b")] {
+            let finding = note(5, damaged).unwrap_err();
+            assert_eq!(finding.code, Code::JournalDamaged);
+            assert!(finding.message.contains("record 7"), "{}", finding.message);
+        }
+        note(5, anchor("j1", 7, "a")).unwrap();
+        note(5, anchor("j1", 9, "c")).unwrap();
+        note(6, anchor("j2", 0, "d")).unwrap();
+        assert_eq!(content.anchor.unwrap().anchor, anchor("j2", 0, "d").unwrap());
+    }
 
     fn driver(generation: u64, instance: &str) -> Driver {
         Driver {
@@ -118,5 +191,37 @@ mod tests {
             assert!(finding.next.contains("allow_changes = true"), "{}", finding.next);
             assert!(check_policy(&Policy::default(), kind, "prox1").is_ok());
         }
+    }
+
+    #[test]
+    fn a_frozen_node_refuses_what_disturbs_and_still_arms() {
+        let frozen = quorate_model::Frozen {
+            by: "root".into(),
+            since: Timestamp(0),
+            reason: String::new(),
+        };
+        let content = Content {
+            hold: quorate_model::Hold {
+                frozen: Some(frozen),
+                windows: vec![],
+            },
+            ..Content::default()
+        };
+        let refused = check_hold(&content, ActionKind::JoinCluster, "prox1", Timestamp(1)).unwrap_err();
+        assert_eq!(refused.code, Code::ClusterFrozen);
+        assert!(check_hold(&content, ActionKind::ArmHa, "prox1", Timestamp(1)).is_ok());
+        assert!(check_hold(&Content::default(), ActionKind::JoinCluster, "prox1", Timestamp(1)).is_ok());
+    }
+
+    #[test]
+    fn a_node_may_forbid_that_anything_is_taken_away() {
+        let policy = Policy {
+            allow_remove: false,
+            ..Policy::default()
+        };
+        let finding = check_policy(&policy, ActionKind::RemoveMember, "prox1").unwrap_err();
+        assert!(finding.next.contains("allow_remove = true"), "{}", finding.next);
+        assert!(check_policy(&policy, ActionKind::JoinCluster, "prox1").is_ok());
+        assert!(check_policy(&policy, ActionKind::ArmHa, "prox1").is_ok());
     }
 }

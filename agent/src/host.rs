@@ -4,8 +4,10 @@
 //! the agent runs as root.
 
 mod cache;
+mod links;
 mod patience;
 mod root;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,11 +22,14 @@ use quorate_tools::{CallError, ParseError};
 use cache::Cache;
 pub(crate) use cache::Circumstances;
 use patience::Patience;
+pub use links::LinkMap;
 pub use root::{HostRoot, ReadError};
+pub use write::WriteError;
 
 /// Everything that observing and acting need of the machine.
 pub struct Host {
     root: HostRoot,
+    links: LinkMap,
     tools: Tools,
     runner: Arc<dyn Runner>,
     clock: Clock,
@@ -52,6 +57,7 @@ impl Host {
     pub fn new(root: HostRoot, tools: Tools, runner: Arc<dyn Runner>, clock: Clock) -> Self {
         Self {
             root,
+            links: LinkMap::default(),
             tools,
             runner,
             started: clock.monotonic(),
@@ -76,6 +82,19 @@ impl Host {
     #[must_use]
     pub fn root(&self) -> &HostRoot {
         &self.root
+    }
+
+    /// The same host, in a lab that gives links' addresses to addresses of this machine.
+    #[must_use]
+    pub fn with_links(mut self, links: LinkMap) -> Self {
+        self.links = links;
+        self
+    }
+
+    /// Where links' addresses really are.
+    #[must_use]
+    pub fn links(&self) -> &LinkMap {
+        &self.links
     }
 
     /// The host's tools.
@@ -156,6 +175,19 @@ impl Host {
         if !Path::new(path).starts_with("/etc/pve") {
             return read(&self.root);
         }
+        self.patiently(path, read).await
+    }
+
+    /// Reads on the thread for what may stall: everything below /etc/pve, and links that lead there. `path` is what the error
+    /// names.
+    ///
+    /// # Errors
+    /// As `read`, and [`ReadError::Blocked`] when pmxcfs does not answer in time.
+    pub(crate) async fn patiently<T: Send + 'static>(
+        &self,
+        path: &str,
+        read: impl FnOnce(&HostRoot) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let root = self.root.clone();
         let answer = self.pmxcfs.with(move || read(&root)).await;
         answer.unwrap_or_else(|since| {

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use quorate_identity::{FileError, Fingerprint, create_private_dir};
-use quorate_model::Timestamp;
+use quorate_model::Hold;
 use quorate_model::ids::{Driver, OperationId};
 use quorate_model::operation::{LedgerEntry, Operation, Outcome};
+use quorate_model::{Generation, JournalAnchor, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// How many operations are remembered. A rollout over a big cluster has dozens; what is older than a thousand no
@@ -26,10 +27,24 @@ const REMEMBERED: usize = 1000;
 pub struct Content {
     /// The driver of the highest generation seen; `None` before the first.
     pub driver: Option<Driver>,
+    /// Where the driver's journal ended when it last asked for something; `None` before the first.
+    pub anchor: Option<Anchored>,
     /// Certificates that no longer count.
     pub revoked: Revoked,
+    /// What holds disruptive operations up, as the coordinator said last.
+    pub hold: Hold,
     /// Operations, oldest first.
     pub operations: Vec<LedgerEntry>,
+}
+
+/// The end of a coordinator's journal, as it told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchored {
+    /// Where it ended.
+    pub anchor: JournalAnchor,
+    /// Under which generation it was told: within one, requests may overtake each other.
+    pub generation: Generation,
 }
 
 /// Certificates that no longer count, as the coordinator pushed them.
@@ -208,6 +223,7 @@ mod tests {
         let action = Action::CreateCluster {
             cluster: "hk1".parse().unwrap(),
             links: [].into(),
+            priorities: std::collections::BTreeMap::new(),
         };
         Operation {
             id: id.parse().unwrap(),

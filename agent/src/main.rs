@@ -9,9 +9,10 @@ use std::process::ExitCode as ProcessExit;
 use clap::Parser as _;
 use quorate_agent::config::{Config, ConfigError};
 use quorate_agent::enroll::enroll;
+use quorate_agent::kept_spec;
 use quorate_agent::observe::observe;
 use quorate_agent::operations::folder::Folder;
-use quorate_agent::operations::{Place, Supervisor, run_op};
+use quorate_agent::operations::{Place, Supervisor, run_op, task};
 use quorate_agent::start::{self, Agent};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::OperationId;
@@ -60,6 +61,18 @@ async fn obey(cli: Cli) -> Result<(), Failure> {
             out::observation(&observe(&host, &facets).await, json)
         }
         Command::RunOp { id, detach } => supervise(or_default(config)?, cli.config, id, detach).await,
+        Command::KeepSpec => {
+            let host = start::host(&or_default(config)?)?;
+            let text = std::io::read_to_string(std::io::stdin().lock())
+                .map_err(|error| Failure::new(ExitCode::Usage, "stdin has no text").because(&error))?;
+            kept_spec::write(host.root(), &text).map_err(|why| Failure::new(ExitCode::Failed, why))
+        }
+        Command::Task { id } => {
+            let config = or_default(config)?;
+            let host = start::host(&config)?;
+            let task = task::Task::take(&host, &config, &id)?;
+            task.run().await
+        }
     }
 }
 

@@ -18,8 +18,9 @@ use quorate_model::ids::NodeName;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::host::{Host, HostRoot};
+use crate::host::{Host, HostRoot, LinkMap};
 use crate::ledger::Ledger;
+use crate::measure::Echo;
 use crate::observe::hostname;
 use crate::operations::{Operations, Parts, Place, Supervisor};
 use crate::renewal::Renewal;
@@ -39,7 +40,8 @@ pub fn host(config: &Config) -> Result<Host, Failure> {
     };
     let root = HostRoot::lab(&lab.root).map_err(|error| broken(&error))?;
     let tools = Tools::only_in(&lab.tools).map_err(|error| broken(&error))?;
-    Ok(Host::new(root, tools, Arc::new(OsRunner::new(clock.clone())), clock))
+    let runner = Arc::new(OsRunner::new(clock.clone()));
+    Ok(Host::new(root, tools, runner, clock).with_links(LinkMap::lab(lab.addresses.clone())))
 }
 
 /// Time for certificates, from the host's clock.
@@ -160,12 +162,13 @@ impl Agent {
                 .because(&error)
                 .hint("enrol it again: quorate-agent enroll --replace HOST:7441")
         })?;
+        let supervisor = Supervisor::new(program, config_path, Place::here(config.lab.is_some()));
         let operations = Operations::new(Parts {
             host: Arc::clone(&host),
             node: node.clone(),
             ledger: ledger.clone(),
             pace: config.pace(),
-            supervisor: Supervisor::new(program, config_path, Place::here(config.lab.is_some())),
+            supervisor: supervisor.clone(),
             state_dir: config.state_dir,
             policy: config.policy,
         });
@@ -174,10 +177,12 @@ impl Agent {
             .map_err(|error| Failure::new(ExitCode::Failed, "the agent does not start").because(&error))?;
         let renewal = Arc::new(Renewal::new(store, tls.clone(), time));
         let parts = server::Parts {
+            echo: Echo::new(Arc::clone(&host), config.measure_ports),
             host,
             node,
             ledger,
             operations,
+            supervisor,
             renewal,
             tls,
         };

@@ -3,11 +3,15 @@
 //! They are apart from the rollout journal on purpose: the journal's store may be lost and is then made up for by
 //! observing; what stands here can't be observed.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use data_encoding::HEXLOWER;
 use quorate_identity::{FileError, read_secret_file, write_secret_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 /// A document can't be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +53,91 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Docume
 
 /// Replaces a document. When this returns, it is on disk.
 pub(crate) fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), DocumentError> {
-    let text = serde_json::to_string_pretty(value).map_err(|source| DocumentError::Encode {
+    let text = encode(path, value)?;
+    Ok(write_secret_file(path, &text)?)
+}
+
+fn encode<T: Serialize>(path: &Path, value: &T) -> Result<String, DocumentError> {
+    serde_json::to_string_pretty(value).map_err(|source| DocumentError::Encode {
         path: path.to_owned(),
         source,
-    })?;
+    })
+}
+
+/// What cannot be observed again is kept twice: the document, and beside it a copy under a digest.
+///
+/// Reads such a document. Whichever of the two is damaged or gone is written again from the other, and the log says so.
+pub(crate) fn load_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DocumentError> {
+    let copy = copy_of(path);
+    let kept = match read_secret_file(&copy) {
+        Ok(text) => checked(&text).map(str::to_owned),
+        Err(FileError::Missing { .. } | FileError::NotText { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let found = match read_secret_file(path) {
+        Ok(text) => Some(text.to_string()),
+        Err(FileError::Missing { .. } | FileError::NotText { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let damaged = |source| DocumentError::Damaged {
+        path: path.to_owned(),
+        source,
+    };
+    match (found, kept) {
+        (None, None) if path.exists() => Err(damaged(serde::de::Error::custom(
+            "it is no text, and has no whole copy",
+        ))),
+        (None, None) => Ok(None),
+        (Some(text), None) => {
+            let value = serde_json::from_str(&text).map_err(damaged)?;
+            keep_copy(&copy, &text)?;
+            Ok(Some(value))
+        }
+        // The copy has a digest, and is written first: where the two differ, it is the one to go by.
+        (found, Some(text)) => {
+            let value = serde_json::from_str(&text).map_err(damaged)?;
+            if found.as_ref() != Some(&text) {
+                tracing::error!(path = %path.display(), "damaged, gone or changed by hand: written again from its copy");
+                MENDED
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(path.to_owned());
+                write_secret_file(path, &text)?;
+            }
+            Ok(Some(value))
+        }
+    }
+}
+
+/// Replaces a document and its copy. When this returns, both are on disk.
+pub(crate) fn save_kept<T: Serialize>(path: &Path, value: &T) -> Result<(), DocumentError> {
+    let text = encode(path, value)?;
+    keep_copy(&copy_of(path), &text)?;
     Ok(write_secret_file(path, &text)?)
+}
+
+/// Was the document mended since this process began?
+pub(crate) fn mended(path: &Path) -> bool {
+    MENDED.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+}
+
+static MENDED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn keep_copy(copy: &Path, text: &str) -> Result<(), DocumentError> {
+    Ok(write_secret_file(copy, &format!("{}\n{text}", digest(text)))?)
+}
+
+fn checked(copy: &str) -> Option<&str> {
+    let (sum, text) = copy.split_once('\n')?;
+    (digest(text) == sum).then_some(text)
+}
+
+fn digest(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text))
+}
+
+fn copy_of(path: &Path) -> PathBuf {
+    path.with_extension("copy")
 }
 
 #[cfg(test)]
@@ -70,5 +154,41 @@ mod tests {
         write_secret_file(&path, "[1, 2").unwrap();
         let error = load::<Vec<u32>>(&path).unwrap_err();
         assert!(error.to_string().contains("d.json is damaged"), "{error}");
+    }
+
+    #[test]
+    fn a_kept_document_survives_the_loss_or_damage_of_either_file() {
+        for which in ["k.json", "k.copy"] {
+            for damage in [None, Some(&b""[..]), Some(b"[1, 3]"), Some(b"[1,"), Some(&[0xff, 0xfe])] {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("k.json");
+                save_kept(&path, &vec![1_u32, 2]).unwrap();
+                let victim = dir.path().join(which);
+                match damage {
+                    None => std::fs::remove_file(&victim).unwrap(),
+                    Some(bytes) => std::fs::write(&victim, bytes).unwrap(),
+                }
+                let told = format!("{which} {damage:?}");
+                assert_eq!(load_kept::<Vec<u32>>(&path).unwrap(), Some(vec![1, 2]), "{told}");
+                // It is whole again: now the other one may be lost.
+                for other in ["k.json", "k.copy"].into_iter().filter(|name| *name != which) {
+                    std::fs::remove_file(dir.path().join(other)).unwrap();
+                }
+                assert_eq!(load_kept::<Vec<u32>>(&path).unwrap(), Some(vec![1, 2]), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kept_document_that_is_lost_twice_is_not_taken_for_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k.json");
+        assert_eq!(load_kept::<Vec<u32>>(&path).unwrap(), None);
+        save_kept(&path, &vec![1_u32]).unwrap();
+        for damage in [&b""[..], b"[1,", &[0xff]] {
+            std::fs::write(&path, damage).unwrap();
+            std::fs::write(dir.path().join("k.copy"), damage).unwrap();
+            assert!(load_kept::<Vec<u32>>(&path).is_err(), "{damage:?}");
+        }
     }
 }

@@ -23,6 +23,19 @@ pub(crate) struct Who {
     pub(crate) name: String,
     /// From where; nothing for the socket.
     pub(crate) from: Option<SocketAddr>,
+    /// How that is known.
+    pub(crate) proof: Proof,
+}
+
+/// How it is known who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// By a certificate with this SHA-256.
+    Certificate(String),
+    /// By what the kernel says of the process at the other end of the socket.
+    Process { uid: u32, pid: Option<i32> },
+    /// It is not.
+    None,
 }
 
 impl Who {
@@ -38,6 +51,7 @@ impl Who {
             caller,
             name: peer.role.to_string(),
             from: Some(from),
+            proof: Proof::Certificate(peer.fingerprint.to_string()),
         }
     }
 
@@ -47,6 +61,7 @@ impl Who {
             caller: Caller::Anyone,
             name: from.ip().to_string(),
             from: Some(from),
+            proof: Proof::None,
         }
     }
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use quorate_identity::{Name, OperatorBundle, Passphrase, Role, RootCa};
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::{FleetName, OperatorName};
+use quorate_model::{FleetName, OperatorName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Act, Audit, By, What};
 use crate::config::Config;
 use crate::state_dir::StateDir;
 use crate::{documents, trust};
@@ -68,6 +69,12 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
     let issuing = root.create_issuing(now).map_err(|error| failed(&error))?;
     let coordinator = root.issue(&Role::Coordinator, now).map_err(|error| failed(&error))?;
 
+    let what = What::Init {
+        fleet: new.name.to_string(),
+        root_fingerprint: root.certificate().fingerprint().to_string(),
+    };
+    Audit::of(&state, config.clock()).record(Act::new(By::this_process(), what))?;
+
     // The name first and the CA last: an interrupted attempt leaves no CA and can be repeated.
     let document = FleetDocument {
         name: new.name.clone(),
@@ -80,10 +87,9 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
 
     let root_key = state.path().join("ca").join("root.key");
     let advice = vec![
-        format!(
-            "back up {} now, to another machine: without it, losing this host means enrolling every node again",
-            state.path().display()
-        ),
+        "make a backup, when the servers are enrolled at the latest, and bring it to another machine: quorate backup FILE; \
+         without it, losing this host means enrolling every node again"
+            .to_owned(),
         format!(
             "{} may be moved offline: only new operators' certificates need it",
             root_key.display()
@@ -113,19 +119,54 @@ pub fn operator_bundle(
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, format!("can't make a certificate for {name}")).because(error)
     };
-    let store = StateDir::open(&config.state_dir)?.identity();
+    let state = StateDir::open(&config.state_dir)?;
+    let store = state.identity();
     let roots = store.roots().map_err(|error| failed(&error))?;
     let root = store.root_ca(passphrase).map_err(|error| failed(&error))?;
     let name = Name::parse(name.as_str()).map_err(|error| failed(&error))?;
     let role = if viewer {
-        Role::Viewer { name }
+        Role::Viewer { name: name.clone() }
     } else {
-        Role::Operator { name }
+        Role::Operator { name: name.clone() }
     };
+    let what = What::AddOperator {
+        name: name.to_string(),
+        viewer,
+    };
+    Audit::of(&state, config.clock()).record(Act::new(By::this_process(), what))?;
     let identity = root
         .issue(&role, trust::unix_seconds(&config.clock()))
         .map_err(|error| failed(&error))?;
     OperatorBundle::new(identity, roots).map_err(|error| failed(&error))
+}
+
+/// Makes the coordinator's own certificate anew, with a new key. Needs the root key. Returns the end of its life; a running
+/// daemon takes it at its next start.
+///
+/// # Errors
+/// The root key is offline, the passphrase wrong, or the state directory can't be used.
+pub fn renew(config: &Config, passphrase: &Passphrase) -> Result<Timestamp, Failure> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::new(ExitCode::Failed, "can't renew the coordinator's certificate").because(error)
+    };
+    let state = StateDir::open(&config.state_dir)?;
+    let clock = config.clock();
+    let root = state.identity().root_ca(passphrase).map_err(|error| failed(&error))?;
+    let identity = root
+        .issue(&Role::Coordinator, trust::unix_seconds(&clock))
+        .map_err(|error| failed(&error))?;
+    let until = trust::timestamp(identity.certificate().not_after());
+    Audit::of(&state, clock).record(Act::new(
+        By::this_process(),
+        What::Renew {
+            until: until.to_string(),
+        },
+    ))?;
+    state
+        .identity()
+        .save_coordinator(&identity)
+        .map_err(|error| failed(&error))?;
+    Ok(until)
 }
 
 /// A host name or an address, without a port: the port is the one that the enrolment listener has.
@@ -177,7 +218,7 @@ mod tests {
         let (_home, config) = fixture();
         let made = make(&config, "192.0.2.1").unwrap();
         assert!(made.root_key.exists());
-        assert!(made.advice[0].contains("back up"));
+        assert!(made.advice[0].contains("quorate backup"));
         let before = std::fs::read(config.state_dir.join("ca/root.pem")).unwrap();
         let refused = make(&config, "192.0.2.1").unwrap_err();
         assert_eq!(refused.exit, ExitCode::Refused);

@@ -20,17 +20,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
+use crate::clusters::Clusters;
 use crate::config::Config;
-use crate::driver::Seat;
+use crate::audit::{Act, Audit, By, What};
+use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
 use crate::fleet::registry::Registry;
 use crate::fleet::revoked::Revoked;
 use crate::fleet::{Fleet, renewal};
+use crate::host::Host;
 use crate::init::FleetDocument;
+use crate::measure::Measurements;
 use crate::pace::Pace;
+use crate::recovery::Recovery;
 use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
-use crate::store::Store;
+use crate::store::{Opened, Store};
 use crate::{documents, trust};
 
 /// How long calls that are under way may take to end once the daemon is told to stop. Watchers of rollouts are cut off.
@@ -86,22 +91,33 @@ impl Daemon {
         let trust = Trust::load(&state, &trust::time_source(&clock))?;
         warn_of_old_age(&trust.client, &clock);
 
-        let seat = Arc::new(Seat::take(&state.driver(), take_over)?);
-        let (store, journal) = open_store(&state, !seat.first_start(), &clock)?;
+        let registry = open_books(&state)?;
+        let used_before = state.used_before() || !registry.nodes().is_empty();
+        let seat = Arc::new(Seat::take(&state.driver(), Asked { take_over, used_before })?);
+        let audit = Audit::of(&state, clock.clone());
+        note_start(&audit, &seat, take_over)?;
+        let opened = open_store(&state, used_before, &clock)?;
         create_private_dir(&state.specs()).map_err(|error| cannot_start(&error))?;
-        let registry = Registry::open(&state.nodes()).map_err(|error| cannot_start(&error))?;
+        create_private_dir(&state.before()).map_err(|error| cannot_start(&error))?;
+        let clusters = Clusters::new(state.specs());
         let name = trust.roots.fleet().clone();
         let fleet = Fleet::new(name, registry, trust.revoked, trust.client, (clock.clone(), pace));
         fleet.sync();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let rollouts = Rollouts::new(
-            store,
+            (opened.store, audit.clone(), Recovery::open(&state.recovery())),
+            (clusters.clone(), state.before()),
             Arc::clone(&fleet),
             Arc::clone(&seat),
             (tasks.clone(), stop.clone()),
         );
-        rollouts.resume().await?;
+        if let Some(reason) = opened.damage {
+            rollouts.note_loss(&reason, None).await;
+        }
+        if seat.unknown().is_none() {
+            rollouts.resume().await?;
+        }
 
         let socket = api::bind_socket(&config.socket).map_err(|error| {
             Failure::new(
@@ -117,7 +133,7 @@ impl Daemon {
             .local_addr()
             .map_err(|error| cannot_listen(config.api_listen, &error))?;
         let desk = Arc::new(Desk::new(
-            Arc::clone(&fleet),
+            (Arc::clone(&fleet), audit.clone()),
             Arc::clone(&trust.issuing),
             trust.roots.clone(),
         ));
@@ -127,10 +143,15 @@ impl Daemon {
             advertise: document.advertise,
             root: trust.root,
             started_at: trust::now(&clock),
+            measurements: Measurements::new(&state, Arc::clone(&fleet)),
             state,
             fleet: Arc::clone(&fleet),
             seat: Arc::clone(&seat),
-            rollouts,
+            audit: audit.clone(),
+            audit_seen: std::sync::Mutex::default(),
+            host: Host::this(config.lab.is_some()),
+            rollouts: Arc::clone(&rollouts),
+            clusters,
             door: door_seen,
         }));
 
@@ -140,9 +161,10 @@ impl Daemon {
             fleet: Arc::clone(&fleet),
             api_address,
             socket: config.socket.clone(),
-            journal,
+            journal: opened.thread,
             _lock: lock,
         };
+        daemon.spawn(rollouts.watch_agents());
         daemon.spawn(Arc::clone(&fleet).follow_books());
         daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), trust.issuing));
         daemon.spawn(enrol::keep_door(
@@ -238,15 +260,46 @@ fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {
         .ok_or_else(none)
 }
 
-fn open_store(state: &StateDir, expected: bool, clock: &Clock) -> Result<(Store, JoinHandle<()>), Failure> {
-    let opened = Store::open(&state.journal(), expected, clock.clone()).map_err(|error| cannot_start(&error))?;
-    if let Some(damage) = opened.damage {
-        tracing::error!(
-            damage,
-            "the journal of earlier rollouts is damaged; what they did is found out by observing"
-        );
+/// The books can't be made up for by asking: nobody knows whom. So their loss is not begun with as if there were no nodes.
+fn open_books(state: &StateDir) -> Result<Registry, Failure> {
+    let unusable = |what: &str| {
+        Failure::new(ExitCode::Failed, format!("the fleet's books {} are {what}", state.nodes().display()))
+            .hint("restore them: move the state directory away, then quorate init --restore FILE with the last backup")
+            .hint("without a backup every server has to be enrolled again: quorate-agent enroll --replace")
+    };
+    match Registry::open(&state.nodes()) {
+        Ok(registry) if registry.is_new() && state.used_before() => Err(unusable("gone")),
+        Ok(registry) if registry.is_new() => {
+            registry.begin().map_err(|error| cannot_start(&error))?;
+            Ok(registry)
+        }
+        Ok(registry) => Ok(registry),
+        Err(error @ documents::DocumentError::Damaged { .. }) => Err(unusable("damaged").because(&error)),
+        Err(error) => Err(cannot_start(&error)),
     }
-    Ok((opened.store, opened.thread))
+}
+
+fn open_store(state: &StateDir, expected: bool, clock: &Clock) -> Result<Opened, Failure> {
+    Store::open(&state.journal(), expected, clock.clone()).map_err(|error| cannot_start(&error))
+}
+
+/// Without a line in the audit log nobody takes over. A plain start goes on: one must be able to look, whatever the disk
+/// does, and everything that changes something will be refused anyway.
+fn note_start(audit: &Audit, seat: &Seat, take_over: bool) -> Result<(), Failure> {
+    let driver = seat.driver();
+    let what = What::Start {
+        generation: driver.generation.0,
+        instance: driver.instance.to_string(),
+        take_over,
+    };
+    match audit.record(Act::new(By::this_process(), what)) {
+        Err(failure) if take_over => Err(failure),
+        Err(failure) => {
+            tracing::error!(error = %failure, "nothing can be changed");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// The coordinator's own certificate can't be renewed without the root key.

@@ -129,6 +129,37 @@ impl StateDir {
         self.path.join("specs")
     }
 
+    /// What servers' files were before each rollout.
+    pub(crate) fn before(&self) -> PathBuf {
+        self.path.join("before")
+    }
+
+    /// The audit log.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.path.join("audit.jsonl")
+    }
+
+    /// How the audit log ends.
+    pub(crate) fn audit_head(&self) -> PathBuf {
+        self.path.join("audit.head.json")
+    }
+
+    /// What was lost with a journal, and what is known of it.
+    pub(crate) fn recovery(&self) -> PathBuf {
+        self.path.join("recovery.json")
+    }
+
+    /// When the last backup was made, and of what.
+    pub(crate) fn backup(&self) -> PathBuf {
+        self.path.join("backup.json")
+    }
+
+    /// Has a coordinator run on this state before? Any trace counts: the one that is missing may be what was lost.
+    pub(crate) fn used_before(&self) -> bool {
+        let started = |text: String| text.contains("\"action\":\"start\"");
+        self.journal().exists() || fs::read_to_string(self.audit()).is_ok_and(started)
+    }
+
     /// The rollout journal.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path.join("journal")

@@ -44,11 +44,18 @@ pub const QUICK_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// side; what is too slow is reported as unknown by the agent, so this passes only if the agent itself hangs.
 pub const OBSERVE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many names one observation resolves: those of the largest cluster, with room.
+pub const MAX_RESOLVED: usize = 64;
+
 /// A join ticket: one `perl` with PVE's libraries and one `pvesh`, on a busy server some seconds each.
 pub const JOIN_TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Planning observes every node first.
-pub const PLAN_TIMEOUT: Duration = Duration::from_secs(45);
+/// Opening or closing a node's end of a measurement, and what measuring takes beyond its packets: waiting for the last answers and
+/// the search for the MTU.
+pub const ECHO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Planning observes every node first, and may measure the network.
+pub const PLAN_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Between two messages of a health stream, if the caller names no other interval.
 pub const HEALTH_INTERVAL: Duration = Duration::from_secs(1);

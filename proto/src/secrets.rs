@@ -37,6 +37,33 @@ impl fmt::Debug for v1::InviteNodeReply {
     }
 }
 
+impl fmt::Debug for v1::OpenEchoRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenEchoRequest")
+            .field("key", &REDACTED)
+            .field("seconds", &self.seconds)
+            .field("links", &self.links)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::MeasureRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeasureRequest")
+            .field("key", &REDACTED)
+            .field("targets", &self.targets)
+            .field("packets", &self.packets)
+            .field("interval_micros", &self.interval_micros)
+            .finish()
+    }
+}
+
+impl fmt::Debug for v1::CloseEchoRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloseEchoRequest").field("key", &REDACTED).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,21 +1,26 @@
 //! The ledger's form on disk. It is the ledger's own: a change of the model's JSON, which is made for people and
 //! scripts, does not change what an older agent has written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use quorate_model::Timestamp;
-use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId};
-use quorate_model::operation::{Action, LedgerEntry, Operation, Outcome};
+use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, SshPublicKey};
+use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
+use quorate_model::{Hold, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Content, Revoked};
+use super::{Anchored, Content, Revoked};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stored {
     driver: Option<Driver>,
+    /// Missing in what an older agent has written.
+    #[serde(default)]
+    anchor: Option<Anchored>,
     revoked: Revoked,
+    #[serde(default)]
+    hold: Hold,
     operations: Vec<Entry>,
 }
 
@@ -40,12 +45,15 @@ struct OperationForm {
     action: Action,
 }
 
+/// Older ledgers have fewer actions and fewer fields: what was added later has a default.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Action", rename_all = "snake_case", deny_unknown_fields)]
 enum ActionForm {
     CreateCluster {
         cluster: ClusterName,
         links: BTreeMap<u8, IpAddr>,
+        #[serde(default)]
+        priorities: BTreeMap<u8, u8>,
     },
     JoinCluster {
         cluster: ClusterName,
@@ -53,18 +61,91 @@ enum ActionForm {
         member_address: IpAddr,
         links: BTreeMap<u8, IpAddr>,
     },
+    FinishJoin {
+        cluster: ClusterName,
+        member: NodeName,
+    },
+    AbandonJoin {
+        cluster: ClusterName,
+    },
+    AddLink {
+        cluster: ClusterName,
+        link: u8,
+        addresses: BTreeMap<NodeName, IpAddr>,
+        priority: Option<u8>,
+    },
+    ExpectVotes {
+        cluster: ClusterName,
+        votes: u32,
+    },
+    RemoveMember {
+        cluster: ClusterName,
+        removed: NodeName,
+        id: u32,
+    },
+    CleanUpAfter {
+        cluster: ClusterName,
+        removed: NodeName,
+    },
+    PowerOff {
+        cluster: ClusterName,
+    },
+    InstallPackages {
+        packages: BTreeSet<Package>,
+    },
+    AdmitKeys {
+        cluster: ClusterName,
+        keys: BTreeSet<SshPublicKey>,
+        from: BTreeSet<IpAddr>,
+        minutes: u32,
+    },
+    WithdrawKeys {
+        cluster: ClusterName,
+    },
+    SetUpQdevice {
+        cluster: ClusterName,
+        host: NodeName,
+        address: IpAddr,
+        host_keys: BTreeSet<SshPublicKey>,
+    },
+    RemoveQdevice {
+        cluster: ClusterName,
+    },
+    DisarmHa {
+        cluster: ClusterName,
+    },
+    ArmHa {
+        cluster: ClusterName,
+    },
+    StopHa {
+        cluster: ClusterName,
+        service: HaService,
+    },
+    StartHa {
+        cluster: ClusterName,
+        service: HaService,
+    },
+    AllowAgents {
+        cluster: ClusterName,
+        port: u16,
+        from: BTreeSet<IpAddr>,
+    },
 }
 
 impl From<&Content> for Stored {
     fn from(content: &Content) -> Self {
         let Content {
             driver,
+            anchor,
             revoked,
+            hold,
             operations,
         } = content.clone();
         Self {
             driver,
+            anchor,
             revoked,
+            hold,
             operations: operations.into_iter().map(Entry).collect(),
         }
     }
@@ -74,12 +155,16 @@ impl From<Stored> for Content {
     fn from(stored: Stored) -> Self {
         let Stored {
             driver,
+            anchor,
             revoked,
+            hold,
             operations,
         } = stored;
         Self {
             driver,
+            anchor,
             revoked,
+            hold,
             operations: operations.into_iter().map(|Entry(entry)| entry).collect(),
         }
     }

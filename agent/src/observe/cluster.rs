@@ -2,12 +2,14 @@
 
 use std::io;
 
-use quorate_model::facet::{Facet, Unknown, UnknownKind};
-use quorate_model::observation::cluster::{Cluster, Link, Member, MemberNode, Membership, Pmxcfs, Votes};
+use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::observation::cluster::{
+    Cluster, Link, LocalConfig, Member, Membership, Pmxcfs, RunningVersion, Votes,
+};
 use quorate_tools::corosync_conf::{self, CorosyncConf};
 use quorate_tools::pmxcfs::Members;
-use quorate_tools::pmxcfs::members::{self, ClusterState};
-use quorate_tools::{corosync_cfgtool, corosync_quorumtool};
+use quorate_tools::pmxcfs::members;
+use quorate_tools::{corosync_cfgtool, corosync_cmapctl, corosync_quorumtool};
 
 use super::finished;
 use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
@@ -17,6 +19,9 @@ pub(super) const MEMBERS: &str = "/etc/pve/.members";
 const CONFIG: &str = "/etc/pve/corosync.conf";
 const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
 const AUTHKEY: &str = "/etc/corosync/authkey";
+
+/// The folder that is the lock of corosync.conf: who makes it holds the lock, and touches it to keep it.
+const CONFIG_LOCK: &str = "/etc/pve/priv/lock/file-corosync_conf";
 
 /// pmxcfs's program: where it is installed, /etc/pve should be mounted.
 const PMXCFS: &str = "/usr/bin/pmxcfs";
@@ -34,12 +39,41 @@ pub(super) async fn observe(host: &Host) -> Result<Cluster, Unknown> {
         None => None,
     };
     let pmxcfs = pmxcfs(host, members.as_ref()).await?;
+    let config_lock_age = config_lock_age(host).await?;
     Ok(Cluster {
         membership: membership(host, members, config, local_config_present).await?,
         pmxcfs,
         authkey_present,
         local_config_present,
+        local_config: finished(host, local_config(host)),
+        config_lock_age,
     })
+}
+
+fn local_config(host: &Host) -> Result<Option<LocalConfig>, Unknown> {
+    let text = match host.root().read_text(LOCAL_CONFIG) {
+        Err(ReadError::NotFound { .. }) => return Ok(None),
+        read => read.map_err(unreadable)?,
+    };
+    let config = corosync_conf::read(&text).map_err(|error| {
+        let unknown = unparsable(error);
+        Unknown::new(unknown.kind, format!("{LOCAL_CONFIG}: {}", unknown.reason))
+    })?;
+    Ok(Some(LocalConfig {
+        cluster: config.cluster,
+        version: config.config_version,
+        nodes: config.nodes,
+    }))
+}
+
+/// A lock from the future, after the clock was set back, is as old as one that was just taken.
+async fn config_lock_age(host: &Host) -> Result<Option<u64>, Unknown> {
+    let taken = match host.modified(CONFIG_LOCK).await {
+        Err(error) if pmxcfs_is_gone(&error) => None,
+        read => read.map_err(unreadable)?,
+    };
+    let now = host.now().seconds();
+    Ok(taken.map(|taken| u64::try_from(now.saturating_sub(taken)).unwrap_or(0)))
 }
 
 /// Mode bits show whether pmxcfs has quorum: without it folders lose their write bit. In the moments around a start
@@ -74,14 +108,20 @@ async fn membership(
             }),
             Some(config),
         ) => {
-            let (votes, links) = tokio::join!(votes(host), links(host));
-            Ok(Membership::Member(Box::new(member(
-                state,
+            let (votes, links, versions) = tokio::join!(votes(host), links(host), running_versions(host));
+            Ok(Membership::Member(Box::new(Member {
+                cluster: state.name,
+                running_version: state.version,
+                file_version: config.config_version,
+                quorate: state.quorate,
                 nodes,
-                config,
-                finished(host, votes),
-                finished(host, links),
-            ))))
+                configured: config.nodes,
+                interfaces: config.interfaces,
+                qdevice: config.qdevice,
+                running_versions: finished(host, versions),
+                votes: finished(host, votes),
+                links: finished(host, links),
+            })))
         }
         (Some(Members { cluster: None, .. }), None) => Ok(Membership::Standalone),
         (Some(Members { cluster: None, .. }), Some(_)) => unclear(
@@ -92,26 +132,6 @@ async fn membership(
             "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen",
         ),
         (None, _) => Ok(Membership::Standalone),
-    }
-}
-
-fn member(
-    state: ClusterState,
-    nodes: Vec<MemberNode>,
-    config: CorosyncConf,
-    votes: Facet<Votes>,
-    links: Facet<Vec<Link>>,
-) -> Member {
-    Member {
-        cluster: state.name,
-        running_version: state.version,
-        file_version: config.config_version,
-        quorate: state.quorate,
-        nodes,
-        configured: config.nodes,
-        qdevice: config.qdevice,
-        votes,
-        links,
     }
 }
 
@@ -129,20 +149,55 @@ async fn links(host: &Host) -> Result<Vec<Link>, Unknown> {
     corosync_cfgtool::read(&stdout).map_err(unparsable)
 }
 
+/// With which version each member runs that is in the membership now; who left has none.
+async fn running_versions(host: &Host) -> Result<Vec<RunningVersion>, Unknown> {
+    let stdout = host.ask(corosync_cmapctl::members(host.tools())).await?;
+    let members = corosync_cmapctl::read(&stdout).map_err(unparsable)?;
+    let joined = members.into_iter().filter(|(_, member)| member.joined);
+    let versions = joined.map(|(id, member)| RunningVersion {
+        id,
+        version: member.config_version,
+    });
+    Ok(versions.collect())
+}
+
 /// Reads a file of pmxcfs; `None` if it has none of that name, or does not run: a mount whose pmxcfs has died answers
 /// every access with an error of its own.
 pub(super) async fn published(host: &Host, path: &str) -> Result<Option<String>, Unknown> {
     match host.read_if_there(path).await {
-        Err(ReadError::Failed { source, .. })
-            if matches!(
-                source.kind(),
-                io::ErrorKind::NotConnected | io::ErrorKind::ConnectionAborted
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if pmxcfs_is_gone(&error) => Ok(None),
         read => read.map_err(unreadable),
     }
+}
+
+/// The same, but `None` only if pmxcfs is there to say so, or the host has no PVE.
+///
+/// # Errors
+/// Where it can't be read, or /etc/pve is not mounted: then what the file would say is unknown.
+pub(super) async fn published_for_sure(host: &Host, path: &str) -> Result<Option<String>, Unknown> {
+    if let Some(text) = published(host, path).await? {
+        return Ok(Some(text));
+    }
+    mounted(host, path).await?;
+    // It may have been mounted between the two.
+    published(host, path).await
+}
+
+/// Makes sure that what is not found below /etc/pve is really not there.
+///
+/// # Errors
+/// /etc/pve is not mounted on a host with PVE.
+pub(super) async fn mounted(host: &Host, path: &str) -> Result<(), Unknown> {
+    match published(host, MEMBERS).await? {
+        Some(_) => Ok(()),
+        None => absent_means_no_pve(host, path),
+    }
+}
+
+/// What a mount answers whose pmxcfs has died.
+pub(super) fn pmxcfs_is_gone(error: &ReadError) -> bool {
+    use io::ErrorKind::{ConnectionAborted, NotConnected};
+    matches!(error, ReadError::Failed { source, .. } if matches!(source.kind(), NotConnected | ConnectionAborted))
 }
 
 /// A file of pmxcfs is missing: fine where PVE is not installed.

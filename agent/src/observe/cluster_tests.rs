@@ -5,14 +5,14 @@ use quorate_exec::Exit;
 use quorate_exec::scripted::Call;
 use quorate_model::facet::UnknownKind;
 
-use super::super::testing::{Fake, cfgtool, fixture, member as make_member, quorumtool};
+use super::super::testing::{Fake, cfgtool, cmapctl, fixture, member as make_member, quorumtool};
 use super::*;
 
 #[tokio::test]
 async fn a_member_of_three() {
     let fake = Fake::new();
     make_member(&fake);
-    let cluster = observe(&fake.host([quorumtool(), cfgtool()])).await.unwrap();
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl()])).await.unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::Writable);
     assert!(cluster.authkey_present && cluster.local_config_present);
     let member = cluster.member().unwrap();
@@ -20,11 +20,65 @@ async fn a_member_of_three() {
         (member.cluster.as_str(), member.running_version, member.file_version),
         ("lab1", 5, 5)
     );
-    assert!(member.quorate && !member.qdevice);
+    assert!(member.quorate && member.qdevice.is_none());
     assert_eq!(member.online().collect::<Vec<_>>(), ["prox1", "prox2", "prox3"]);
     assert_eq!(member.votes.get().unwrap().total, 3);
     assert_eq!(member.links.get().unwrap().len(), 2);
     assert_eq!(member.configured[1].addresses[&0], "10.77.0.2");
+    assert_eq!(member.interfaces, [(0, None)].into());
+    let running = member.running_versions.get().unwrap();
+    assert_eq!(running.iter().map(|r| (r.id, r.version)).collect::<Vec<_>>(), [(1, 5), (2, 5), (3, 5)]);
+    let local = cluster.local_config.get().unwrap().as_ref().unwrap();
+    assert_eq!((local.cluster.as_str(), local.version, local.nodes.len()), ("lab1", 5, 3));
+    assert_eq!(cluster.config_lock_age, None);
+}
+
+#[tokio::test]
+async fn who_left_runs_with_no_version() {
+    let fake = Fake::new();
+    make_member(&fake);
+    let left = Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
+        .prints(fixture!("corosync-cmapctl/3.1.7/member-left.out"));
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), left])).await.unwrap();
+    let running = cluster.member().unwrap().running_versions.get().unwrap().clone();
+    assert_eq!(running.iter().map(|r| r.id).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[tokio::test]
+async fn the_lock_of_corosync_conf_has_an_age() {
+    let fake = Fake::new();
+    fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-standalone.json"));
+    let lock = fake.place("/etc/pve/priv/lock/file-corosync_conf");
+    fs::create_dir_all(&lock).unwrap();
+    let host = fake.host([]);
+    let age = |seconds: u64| {
+        let taken = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        fs::File::open(&lock).unwrap().set_modified(taken).unwrap();
+    };
+    age(3600);
+    let old = observe(&host).await.unwrap().config_lock_age.unwrap();
+    assert!((3600..3700).contains(&old), "{old}");
+    fs::File::open(&lock)
+        .unwrap()
+        .set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(3600))
+        .unwrap();
+    assert_eq!(observe(&host).await.unwrap().config_lock_age, Some(0), "the clock was set back");
+    fs::remove_dir(&lock).unwrap();
+    assert_eq!(observe(&host).await.unwrap().config_lock_age, None);
+}
+
+#[tokio::test]
+async fn a_local_copy_that_cannot_be_understood_is_unknown_alone() {
+    let fake = Fake::new();
+    make_member(&fake);
+    fake.put("/etc/corosync/corosync.conf", "totem {\n");
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl()])).await.unwrap();
+    let unknown = cluster.local_config.get().unwrap_err();
+    assert_eq!(
+        unknown.reason,
+        "/etc/corosync/corosync.conf: corosync.conf: section totem is not closed"
+    );
+    assert!(cluster.member().is_some());
 }
 
 #[tokio::test]
@@ -51,7 +105,7 @@ async fn without_quorum_pmxcfs_is_read_only() {
     let votes = Call::of(["/usr/bin/corosync-quorumtool", "-siH"])
         .prints(fixture!("corosync-quorumtool/3.1.7/not-quorate.out"))
         .exits(Exit::Code(2));
-    let cluster = observe(&fake.host([votes, cfgtool()])).await.unwrap();
+    let cluster = observe(&fake.host([votes, cfgtool(), cmapctl()])).await.unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::ReadOnly);
     assert!(!cluster.member().unwrap().votes.get().unwrap().quorate);
 }
@@ -61,7 +115,7 @@ async fn mode_bits_alone_make_it_read_only() {
     let fake = Fake::new();
     make_member(&fake);
     fs::set_permissions(fake.place("/etc/pve"), Permissions::from_mode(0o555)).unwrap();
-    let cluster = observe(&fake.host([quorumtool(), cfgtool()])).await.unwrap();
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl()])).await.unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::ReadOnly);
     fs::set_permissions(fake.place("/etc/pve"), Permissions::from_mode(0o755)).unwrap();
 }
@@ -74,7 +128,10 @@ async fn corosyncs_tools_fail_alone() {
         .complains(fixture!("corosync-quorumtool/3.1.7/not-running.err"))
         .exits(Exit::Code(1));
     let links = Call::of(["/usr/bin/corosync-cfgtool", "-n"]).prints("what?\n");
-    let cluster = observe(&fake.host([votes, links])).await.unwrap();
+    let versions = Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
+        .complains(fixture!("corosync-quorumtool/3.1.7/not-running.err"))
+        .exits(Exit::Code(1));
+    let cluster = observe(&fake.host([votes, links, versions])).await.unwrap();
     let member = cluster.member().unwrap();
     let votes = member.votes.get().unwrap_err();
     assert_eq!(votes.kind, UnknownKind::Failed);
@@ -82,6 +139,7 @@ async fn corosyncs_tools_fail_alone() {
         votes.reason,
         "corosync-quorumtool failed (exit code 1): Cannot initialize CMAP service"
     );
+    assert_eq!(member.running_versions.get().unwrap_err().kind, UnknownKind::Failed);
     let links = member.links.get().unwrap_err();
     assert_eq!(
         (links.kind, links.reason.as_str()),

@@ -1,10 +1,13 @@
 //! Observing: what the host's files and tools say, facet by facet. Each facet fails alone, with its reason.
 
 mod cluster;
+mod config;
 mod disks;
 mod guests;
+mod ha;
 pub mod health;
 mod network;
+mod readiness;
 mod system;
 
 use quorate_model::facet::{Facet, Unknown};
@@ -14,13 +17,21 @@ use crate::host::Host;
 
 /// Observes the facets that are asked for, all at once; the others stay "not asked for".
 pub async fn observe(host: &Host, facets: &[FacetName]) -> Observation {
+    observe_and_resolve(host, facets, &[]).await
+}
+
+/// The same, and what these names resolve to here, if the network is asked for.
+pub async fn observe_and_resolve(host: &Host, facets: &[FacetName], names: &[String]) -> Observation {
     let asked = |facet| facets.contains(&facet);
-    let (system, disks, network, cluster, guests) = tokio::join!(
+    let (system, disks, network, cluster, guests, ha, config, readiness) = tokio::join!(
         facet(host, asked(FacetName::System), system::observe(host)),
         facet(host, asked(FacetName::Disks), disks::observe(host, &[])),
-        facet(host, asked(FacetName::Network), network::observe(host)),
+        facet(host, asked(FacetName::Network), network::observe(host, names)),
         facet(host, asked(FacetName::Cluster), cluster::observe(host)),
         facet(host, asked(FacetName::Guests), guests::observe(host)),
+        facet(host, asked(FacetName::Ha), ha::observe(host)),
+        facet(host, asked(FacetName::Config), config::observe(host)),
+        facet(host, asked(FacetName::Readiness), readiness::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -28,6 +39,9 @@ pub async fn observe(host: &Host, facets: &[FacetName]) -> Observation {
     observation.network = network;
     observation.cluster = cluster;
     observation.guests = guests;
+    observation.ha = ha;
+    observation.config = config;
+    observation.readiness = readiness;
     observation
 }
 

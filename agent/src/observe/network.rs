@@ -1,19 +1,24 @@
 //! Interfaces, addresses, speeds, and what the node's own name resolves to.
 
-use quorate_model::facet::Unknown;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use quorate_exec::Invocation;
+use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::Network;
 use quorate_model::observation::network::{Interface, InterfaceKind, NameResolution};
-use quorate_tools::{getent, ip};
+use quorate_tools::{CallError, getent, ip};
 
 use super::{finished, hostname};
 use crate::host::{Host, complaint, text, unparsable};
 
-/// Observes the network.
-pub(super) async fn observe(host: &Host) -> Result<Network, Unknown> {
-    let (interfaces, own_name) = tokio::join!(interfaces(host), own_name(host));
+/// Observes the network, and what these names resolve to here.
+pub(super) async fn observe(host: &Host, names: &[String]) -> Result<Network, Unknown> {
+    let (interfaces, own_name, names) = tokio::join!(interfaces(host), own_name(host), resolve_all(host, names));
     Ok(Network {
         interfaces: interfaces?,
         own_name: finished(host, own_name),
+        names,
     })
 }
 
@@ -45,7 +50,43 @@ fn add_speed(host: &Host, interface: &mut Interface) {
 
 async fn own_name(host: &Host) -> Result<NameResolution, Unknown> {
     let name = hostname(host);
-    let finished = host.run(getent::ahosts(host.tools(), &name)).await?;
+    let call = getent::ahosts(host.tools(), &name);
+    resolved(host, name, call).await
+}
+
+/// Eight at a time: a resolver that does not answer makes each wait for its deadline.
+async fn resolve_all(host: &Host, names: &[String]) -> BTreeMap<String, Facet<NameResolution>> {
+    let (queue, found) = (Mutex::new(names.iter()), Mutex::new(BTreeMap::new()));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || async {
+        while let Some(name) = next() {
+            let call = getent::ahosts_of_many(host.tools(), name);
+            let facet = finished(host, resolved(host, name.clone(), call).await);
+            found
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(name.clone(), facet);
+        }
+    };
+    tokio::join!(
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker(),
+        worker()
+    );
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn resolved(
+    host: &Host,
+    name: String,
+    call: Result<Invocation, CallError>,
+) -> Result<NameResolution, Unknown> {
+    let finished = host.run(call).await?;
     let addresses = match finished.exit {
         exit if exit.is_success() => getent::read(&text(getent::NAME, &finished)?).map_err(unparsable)?,
         exit if getent::says_not_found(exit) => Vec::new(),

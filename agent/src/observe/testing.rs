@@ -92,3 +92,8 @@ pub(super) fn quorumtool() -> Call {
 pub(super) fn cfgtool() -> Call {
     Call::of(["/usr/bin/corosync-cfgtool", "-n"]).prints(fixture!("corosync-cfgtool/3.1.7/three-nodes.out"))
 }
+
+pub(super) fn cmapctl() -> Call {
+    Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
+        .prints(fixture!("corosync-cmapctl/3.1.7/members.out"))
+}

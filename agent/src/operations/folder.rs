@@ -6,9 +6,12 @@
 //! | `claim.json` | supervisor | who runs it; whoever makes this file first decides that the tool runs, or never will |
 //! | `secret` | agent | a FIFO: what the tool reads passes through and is never on disk |
 //! | `stdout`, `stderr` | tool | what it prints |
+//! | `task.json` | agent | the operation, where the tool is a task of ours |
+//! | `given` | agent | what was passed for a task and is no secret |
 //! | `status.json` | supervisor | how far it is; in the end how it ended |
 //! | `events.jsonl` | agent | what was told about the operation |
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,9 +19,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
-use quorate_exec::{CommandLine, Exit, ProcessIdentity};
+use quorate_exec::{CommandLine, Exit, InvalidCommand, ProcessIdentity};
 use quorate_identity::{FileError, create_private_dir, write_secret_file};
-use quorate_model::ids::OperationId;
+use quorate_model::ids::{NodeName, OperationId};
+use quorate_model::operation::Operation;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +40,9 @@ pub struct Request {
     pub program: PathBuf,
     /// Its arguments; never a secret among them.
     pub args: Vec<String>,
+    /// Variables beside the fixed ones.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
     /// Milliseconds that the supervisor waits for what the tool is to read; `None`: it reads nothing.
     pub secret_within_ms: Option<u64>,
 }
@@ -115,6 +122,16 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderEr
     move |source| FileError::Io { what, path, source }.into()
 }
 
+/// What a task of ours is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskFile {
+    /// The operation.
+    pub operation: Operation,
+    /// The name under which this node is enrolled.
+    pub node: NodeName,
+}
+
 impl Request {
     /// The request for a command line.
     ///
@@ -128,15 +145,28 @@ impl Request {
         Ok(Self {
             program,
             args,
+            env: command.env().clone(),
             secret_within_ms,
         })
+    }
+
+    /// What is to be started.
+    ///
+    /// # Errors
+    /// It could not be started so.
+    pub fn command(&self) -> Result<CommandLine, InvalidCommand> {
+        let mut command = CommandLine::new(&self.program, self.args.iter().map(String::as_str))?;
+        for (name, value) in &self.env {
+            command = command.with_env(name, value)?;
+        }
+        Ok(command)
     }
 
     /// As an administrator would type it.
     #[must_use]
     pub fn shown(&self) -> String {
-        let command = CommandLine::new(&self.program, self.args.iter().map(String::as_str));
-        command.map_or_else(|error| error.to_string(), |command| command.to_string())
+        self.command()
+            .map_or_else(|error| error.to_string(), |command| command.to_string())
     }
 }
 
@@ -238,6 +268,29 @@ impl Folder {
     /// The file can't be read or understood.
     pub fn request(&self) -> Result<Option<Request>, FolderError> {
         self.read("request.json")
+    }
+
+    /// Says what a task of ours is to do, and with what.
+    ///
+    /// # Errors
+    /// A file can't be written.
+    pub fn write_task(&self, operation: &Operation, node: &NodeName, given: Option<&str>) -> Result<(), FolderError> {
+        if let Some(text) = given {
+            write_secret_file(&self.path("given"), text)?;
+        }
+        let task = TaskFile {
+            operation: operation.clone(),
+            node: node.clone(),
+        };
+        self.write("task.json", &task)
+    }
+
+    /// What a task of ours is to do; `None`: nobody said.
+    ///
+    /// # Errors
+    /// The file can't be read or understood.
+    pub fn task(&self) -> Result<Option<TaskFile>, FolderError> {
+        self.read("task.json")
     }
 
     /// Decides whether the tool runs. `false`: it was decided before.

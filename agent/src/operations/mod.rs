@@ -5,6 +5,7 @@ mod context;
 mod follow;
 mod join_secret;
 mod log;
+mod passed;
 mod patience;
 mod perform;
 mod redact;
@@ -14,6 +15,7 @@ mod supervisor;
 mod tail;
 
 pub mod folder;
+pub mod task;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use quorate_model::ids::{Driver, NodeName, OperationId};
 use quorate_model::operation::{Operation, OperationEventKind, Outcome, rules};
-use quorate_model::{Code, Finding};
+use quorate_model::{Code, Finding, JournalAnchor};
 use tokio::sync::Mutex;
 
 use crate::config::Policy;
@@ -38,6 +40,7 @@ use perform::{Start, perform};
 
 pub use join_secret::{InvalidSecret, JoinSecret};
 pub use log::{EventLog, Follower};
+pub use passed::Passed;
 pub use run_op::{RunOpError, run_op};
 pub use supervisor::{Place, StartError, Supervisor};
 
@@ -145,25 +148,29 @@ impl Operations {
         count
     }
 
-    /// Begins an operation, or attaches to it if its id is known; follows it from its first event.
+    /// Begins an operation for a driver whose journal ends there, or attaches to it if its id is known; follows it from
+    /// its first event.
     ///
     /// # Errors
     /// See [`Refused`]. Nothing was begun then.
     pub async fn execute(
         &self,
-        driver: Driver,
+        driver: (Driver, Option<JournalAnchor>),
         operation: Operation,
-        secret: Option<JoinSecret>,
+        passed: Option<Passed>,
     ) -> Result<Follower, Refused> {
-        if secret.is_none() && actions::needs_secret(&operation.action) {
-            return Err(Refused::Request(
-                "this action needs a ticket or password, and none came with it".into(),
-            ));
+        if let Some(kind) = actions::of(&operation.action).needs()
+            && !kind.is_kind_of(passed.as_ref())
+        {
+            return Err(Refused::Request(format!(
+                "this action needs {}, and none came with it",
+                kind.as_str()
+            )));
         }
         let shared = Arc::clone(&self.shared);
         let id = operation.id.clone();
         // In a task of its own: a caller that goes away can't leave an operation accepted and not begun.
-        let accepting = tokio::spawn(async move { shared.accept(driver, operation, secret).await });
+        let accepting = tokio::spawn(async move { shared.accept(driver, operation, passed).await });
         accepting.await.map_err(|_| LedgerError::Writer)??;
         self.attach(&id, 0).await
     }
@@ -193,9 +200,9 @@ impl Operations {
 impl Shared {
     async fn accept(
         self: Arc<Self>,
-        driver: Driver,
+        (driver, anchor): (Driver, Option<JournalAnchor>),
         operation: Operation,
-        secret: Option<JoinSecret>,
+        passed: Option<Passed>,
     ) -> Result<(), Refused> {
         let folder = Folder::of(&self.parts.state_dir, &operation.id);
         let (node, policy) = (self.parts.node.clone(), self.parts.policy.clone());
@@ -203,12 +210,14 @@ impl Shared {
         let mut live = self.live.lock().await;
         let verdict = self.parts.ledger.change(move |content| {
             guard::admit(content, &driver, node.as_str())?;
+            guard::note_anchor(content, driver.generation, anchor, node.as_str())?;
             if let Some(entry) = content.entry(&asked.id) {
                 let same = entry.operation == asked;
                 let other = || Refused::Request(format!("operation {} is known, and is another action", asked.id));
                 return if same { Ok(Verdict::Known) } else { Err(other()) };
             }
             guard::check_policy(&policy, asked.action.kind(), node.as_str())?;
+            guard::check_hold(content, asked.action.kind(), node.as_str(), now)?;
             guard::check_idle(content, node.as_str())?;
             Ok::<_, Refused>(Verdict::New {
                 forgotten: content.accept(asked, now),
@@ -225,7 +234,7 @@ impl Shared {
                 let start = if began_before {
                     Start::Again
                 } else {
-                    Start::Fresh(secret)
+                    Start::Fresh(passed)
                 };
                 self.run(operation, folder, log, start);
                 Ok(())

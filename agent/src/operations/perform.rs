@@ -7,11 +7,11 @@ use quorate_model::operation::{Outcome, rules};
 use quorate_model::time::spoken;
 use quorate_model::{Code, Finding};
 
-use super::actions::{self, Before, Said, State};
+use super::actions::{self, Before, How, Said, State};
 use super::context::Context;
 use super::folder::Request;
 use super::follow::{self, End, follow};
-use super::join_secret::JoinSecret;
+use super::passed::Passed;
 use super::redact::redact;
 use super::secret;
 use crate::errors::chain;
@@ -30,7 +30,7 @@ const SETTLING: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Start {
     /// For the first time.
-    Fresh(Option<JoinSecret>),
+    Fresh(Option<Passed>),
     /// After the agent was started again.
     Again,
 }
@@ -54,7 +54,7 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
             Before::Ready => {}
         }
         let refused = match start {
-            Start::Fresh(secret) => start_tool(ctx, secret).await.err(),
+            Start::Fresh(passed) => start_tool(ctx, passed).await.err(),
             Start::Again => Some("the agent was restarted before the tool was started".to_owned()),
         };
         if let Some(reason) = refused {
@@ -83,22 +83,39 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
 /// Starts the tool under a supervisor and hands it its secret.
 ///
 /// An error means that the tool was certainly not started. What can't be told here, following finds out.
-async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result<(), String> {
-    let invocation = actions::invocation(ctx.host.tools(), &ctx.operation.action, secret.as_ref());
-    let invocation = invocation.map_err(|error| chain(&error))?;
-    let stdin = match invocation.stdin() {
-        quorate_exec::Stdin::Bytes(bytes) => Some(bytes.clone()),
-        quorate_exec::Stdin::Null | quorate_exec::Stdin::File(_) => None,
+async fn start_tool(ctx: &mut Context<'_>, passed: Option<Passed>) -> Result<(), String> {
+    let how = actions::of(&ctx.operation.action).how(ctx.host.tools(), passed.as_ref());
+    let (command, stdin) = match how.map_err(|error| chain(&error))? {
+        How::Tool(invocation) => {
+            let stdin = match invocation.stdin() {
+                quorate_exec::Stdin::Bytes(bytes) => Some(bytes.clone()),
+                quorate_exec::Stdin::Null | quorate_exec::Stdin::File(_) => None,
+            };
+            (invocation.command().clone(), stdin)
+        }
+        How::Task => {
+            let given = match &passed {
+                Some(Passed::CorosyncConf(text)) => Some(text.as_str()),
+                Some(Passed::Join(_)) | None => None,
+            };
+            let prepared = ctx.folder.write_task(ctx.operation, ctx.node, given);
+            prepared.map_err(|error| chain(&error))?;
+            let command = ctx.supervisor.task(&ctx.operation.id);
+            (command.map_err(|error| chain(&error))?, None)
+        }
     };
     // A supervisor is a new process: its start does not get faster with the lab's pace.
     let within_ms = stdin
         .as_ref()
         .map(|_| u64::try_from(SECRET_WITHIN.as_millis()).unwrap_or(u64::MAX));
-    let request = Request::of(invocation.command(), within_ms).map_err(|error| chain(&error))?;
+    let request = Request::of(&command, within_ms).map_err(|error| chain(&error))?;
     if stdin.is_some() {
         ctx.folder.make_fifo().map_err(|error| chain(&error))?;
     }
-    ctx.secret = secret.map(|secret| secret.password);
+    ctx.secret = match passed {
+        Some(Passed::Join(secret)) => Some(secret.password),
+        Some(Passed::CorosyncConf(_)) | None => None,
+    };
     ctx.folder.write_request(&request).map_err(|error| chain(&error))?;
     let id = &ctx.operation.id;
     if let Err(error) = ctx
@@ -130,6 +147,11 @@ async fn start_tool(ctx: &mut Context<'_>, secret: Option<JoinSecret>) -> Result
 async fn judge(ctx: &mut Context<'_>, exit: &str, said: Said) -> Outcome {
     let deadline = rules(ctx.operation.action.kind()).deadline;
     if said.success {
+        if let Some(word) = actions::of(&ctx.operation.action).takes_its_word() {
+            return Outcome::Done {
+                evidence: word.to_owned(),
+            };
+        }
         return match wait_for(ctx, deadline).await {
             Ok(evidence) => Outcome::Done { evidence },
             Err((_, missing)) => unknown(format!(
@@ -180,7 +202,7 @@ async fn judge_lost(ctx: &mut Context<'_>, reason: &str, over: bool) -> Outcome 
     let stage = stage.unwrap_or_else(|_| "unknown".to_owned());
     match wait_for(ctx, rules(action.kind()).deadline).await {
         Ok(evidence) => Outcome::Done { evidence },
-        Err((State::Untouched, _)) if over && actions::stays_here(action) => {
+        Err((State::Untouched, _)) if over && actions::of(action).stays_here() => {
             let message = format!("{reason}; nothing of it is to be seen on the server");
             let finding = Finding::new(Code::StepFailed, ctx.node.as_str(), message, "apply again");
             Outcome::Failed {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use quorate_clock::Clock;
-use quorate_exec::{CommandLine, ExecError, InvalidCommand, Sink, Stdin, Supervised, supervise};
+use quorate_exec::{ExecError, InvalidCommand, Sink, Stdin, Supervised, supervise};
 use quorate_model::ids::OperationId;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -110,8 +110,7 @@ async fn start_tool(folder: &Folder, request: &Request) -> Result<Supervised, St
             }
         }
     };
-    let command = CommandLine::new(&request.program, request.args.iter().map(String::as_str))
-        .map_err(|error: InvalidCommand| error.to_string())?;
+    let command = request.command().map_err(|error: InvalidCommand| error.to_string())?;
     let file = |name| folder.append(name).map(Sink::File).map_err(|error| error.to_string());
     supervise(&command, stdin, file("stdout")?, file("stderr")?).map_err(|error: ExecError| error.to_string())
 }
@@ -131,6 +130,7 @@ mod tests {
             .write_request(&Request {
                 program: program.into(),
                 args,
+                env: Default::default(),
                 secret_within_ms,
             })
             .unwrap();

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::geteuid;
-use quorate_exec::{CommandLine, ExecError, InvalidCommand, Invocation, Runner, Sink, Tools, spawn_detached};
+use quorate_exec::{
+    CommandLine, ExecError, InvalidCommand, Invocation, InvocationBuilder, Runner, Sink, Tools, spawn_detached,
+};
 use quorate_model::ids::OperationId;
 
 use super::folder::{Folder, FolderError};
@@ -66,6 +68,21 @@ impl Supervisor {
     #[must_use]
     pub fn new(program: PathBuf, config: PathBuf, place: Place) -> Self {
         Self { program, config, place }
+    }
+
+    /// A call of this program for something small that may block: it is killed when its deadline passes.
+    pub fn helper(&self, command: &str) -> InvocationBuilder {
+        let config = self.config.display().to_string();
+        Invocation::of(self.program.clone()).args(["--config", &config, command])
+    }
+
+    /// How a task of ours is started: this program, as any tool would be.
+    ///
+    /// # Errors
+    /// This program's path can't be used.
+    pub fn task(&self, id: &OperationId) -> Result<CommandLine, InvalidCommand> {
+        let config = self.config.display().to_string();
+        CommandLine::new(&self.program, ["--config", &config, "task", "--", id.as_str()])
     }
 
     /// Starts the supervisor of an operation whose request is in its folder.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod authz;
+mod measure;
 mod service;
 mod watch;
 
@@ -19,7 +20,7 @@ use tonic::transport::Server as Grpc;
 
 use crate::host::Host;
 use crate::ledger::Ledger;
-use crate::operations::Operations;
+use crate::operations::{Operations, Supervisor};
 use crate::renewal::Renewal;
 use authz::AuthzLayer;
 use service::Service;
@@ -40,6 +41,10 @@ pub struct Parts {
     pub ledger: Ledger,
     /// What can be changed.
     pub operations: Operations,
+    /// How processes of this program are started.
+    pub supervisor: Supervisor,
+    /// What is measured between nodes.
+    pub echo: crate::measure::Echo,
     /// The agent's certificate.
     pub renewal: Arc<Renewal>,
     /// Its TLS.

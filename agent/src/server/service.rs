@@ -3,26 +3,29 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use quorate_model::Finding;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, OperationId};
 use quorate_model::observation::FacetName;
+use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::Operation;
+use quorate_model::{ClusterName, Finding, Hold, JournalAnchor};
 use quorate_proto::status::{refuse, to_status};
 use quorate_proto::v1::agent_server::Agent;
-use quorate_proto::{Wire, field, v1};
+use quorate_proto::{Wire, field, limits, v1};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{Parts, watch};
+use super::{Parts, measure, watch};
 use crate::guard;
 use crate::join_ticket::join_ticket;
+use crate::kept_spec;
 use crate::ledger::Revoked;
-use crate::observe::{hostname, observe};
-use crate::operations::{Follower, JoinSecret, Refused};
+use crate::observe::{hostname, observe, observe_and_resolve};
+use crate::operations::{Follower, JoinSecret, Passed, Refused};
+use crate::snapshot::snapshot;
 
 /// Answers of a stream that are ready and not taken yet.
 const AHEAD: usize = 64;
@@ -41,10 +44,11 @@ impl Service {
     }
 
     /// Takes note of who drives, durably.
-    async fn admit(&self, driver: Driver) -> Result<(), Status> {
+    async fn admit(&self, driver: Driver, anchor: Option<JournalAnchor>) -> Result<(), Status> {
         let node = self.parts.node.clone();
         let admitted = self.parts.ledger.change(move |content| {
             guard::admit(content, &driver, node.as_str())?;
+            guard::note_anchor(content, driver.generation, anchor, node.as_str())?;
             Ok::<_, Refused>(())
         });
         admitted.await.map_err(refused)
@@ -103,6 +107,22 @@ fn facets(wire: Vec<i32>) -> Result<Vec<FacetName>, Status> {
     Ok(field("facets", wire)?)
 }
 
+/// The names to resolve: not more than anybody needs, each fit to be an argument.
+fn names(wire: Vec<String>) -> Result<Vec<String>, Status> {
+    if wire.len() > limits::MAX_RESOLVED {
+        let message = format!("{} names to resolve are more than {}", wire.len(), limits::MAX_RESOLVED);
+        return Err(refused(Refused::Request(message)));
+    }
+    let is_name = |name: &String| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        !name.is_empty() && name.len() <= 253 && !name.starts_with('-') && name.chars().all(allowed)
+    };
+    match wire.iter().find(|name| !is_name(name)) {
+        Some(bad) => Err(refused(Refused::Request(format!("`{bad}` is no host name")))),
+        None => Ok(wire),
+    }
+}
+
 #[tonic::async_trait]
 impl Agent for Service {
     type WatchHealthStream = Answers<v1::Observation>;
@@ -112,8 +132,9 @@ impl Agent for Service {
     async fn observe(&self, request: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let host = &self.parts.host;
         let received_at = host.now();
-        let facets = facets(request.into_inner().facets)?;
-        let observation = observe(host, &facets).await;
+        let request = request.into_inner();
+        let names = names(request.resolve)?;
+        let observation = observe_and_resolve(host, &facets(request.facets)?, &names).await;
         Ok(Response::new(v1::ObserveReply {
             observation: observation.into_wire(),
             received_at: received_at.into_wire(),
@@ -131,7 +152,9 @@ impl Agent for Service {
     }
 
     async fn drive(&self, request: Request<v1::DriveRequest>) -> Result<Response<v1::DriveReply>, Status> {
-        self.admit(field("driver", request.into_inner().driver)?).await?;
+        let request = request.into_inner();
+        self.admit(field("driver", request.driver)?, field("anchor", request.anchor)?)
+            .await?;
         let host = &self.parts.host;
         let boot_id = host.root().read_text("/proc/sys/kernel/random/boot_id");
         let boot_id = boot_id.map_err(|error| {
@@ -146,18 +169,21 @@ impl Agent for Service {
     async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Result<Response<Self::ExecuteStream>, Status> {
         let request = request.into_inner();
         let driver: Driver = field("driver", request.driver)?;
+        let anchor: Option<JournalAnchor> = field("anchor", request.anchor)?;
         let operation: Operation = field("operation", request.operation)?;
-        let secret = match request.secret.and_then(|secret| secret.secret) {
+        let passed = match request.secret.and_then(|secret| secret.secret) {
             None => None,
             Some(v1::secret::Secret::Join(v1::JoinSecret { password, fingerprint })) => {
                 let secret = JoinSecret::new(password, fingerprint);
-                Some(secret.map_err(|error| refused(Refused::Request(error.to_string())))?)
+                let secret = secret.map_err(|error| refused(Refused::Request(error.to_string())))?;
+                Some(Passed::Join(secret))
             }
+            Some(v1::secret::Secret::CorosyncConf(v1::CorosyncConf { text })) => Some(Passed::CorosyncConf(text)),
         };
         let follower = self
             .parts
             .operations
-            .execute(driver, operation, secret)
+            .execute((driver, anchor), operation, passed)
             .await
             .map_err(refused)?;
         Ok(Response::new(self.stream(follower)))
@@ -170,6 +196,47 @@ impl Agent for Service {
         Ok(Response::new(self.stream(follower)))
     }
 
+    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        let request = request.into_inner();
+        let driver: Driver = field("driver", request.driver)?;
+        let hold: Hold = field("hold", request.hold)?;
+        let node = self.parts.node.clone();
+        let noted = self.parts.ledger.change(move |content| {
+            guard::admit(content, &driver, node.as_str())?;
+            content.hold = hold;
+            Ok::<_, Refused>(())
+        });
+        noted.await.map_err(refused)?;
+        Ok(Response::new(v1::HoldReply {}))
+    }
+
+    async fn keep_spec(&self, request: Request<v1::KeepSpecRequest>) -> Result<Response<v1::KeepSpecReply>, Status> {
+        let request = request.into_inner();
+        self.admit(field("driver", request.driver)?, None).await?;
+        let cluster: ClusterName = field("cluster", request.cluster)?;
+        let spec: KeptSpec = field("spec", request.spec)?;
+        let host = &self.parts.host;
+        let failed = |why: String| {
+            let message = format!("the cluster file can't be kept on {}: {why}", self.parts.node);
+            to_status(Failure::new(ExitCode::Failed, message))
+        };
+        let seen = observe(host, &[FacetName::Cluster]).await;
+        match seen.cluster.get().map(|cluster| cluster.member()) {
+            Err(unknown) => return Err(failed(unknown.reason.clone())),
+            Ok(Some(member)) if member.cluster == cluster.as_str() => {}
+            Ok(_) => return Err(failed(format!("it is no member of {cluster}"))),
+        }
+        kept_spec::keep(host, &self.parts.supervisor, &spec)
+            .await
+            .map_err(failed)?;
+        Ok(Response::new(v1::KeepSpecReply {}))
+    }
+
+    async fn snapshot(&self, _request: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotReply>, Status> {
+        let files = snapshot(&self.parts.host).await;
+        Ok(Response::new(v1::SnapshotReply { files }))
+    }
+
     async fn ledger(&self, request: Request<v1::LedgerRequest>) -> Result<Response<v1::LedgerReply>, Status> {
         let only = request.into_inner().operation;
         let content = self.parts.ledger.content();
@@ -178,6 +245,7 @@ impl Agent for Service {
         Ok(Response::new(v1::LedgerReply {
             driver: content.driver.clone().into_wire(),
             entries: entries.cloned().map(Wire::into_wire).collect(),
+            anchor: content.anchor.clone().map(|known| known.anchor).into_wire(),
         }))
     }
 
@@ -186,7 +254,7 @@ impl Agent for Service {
         request: Request<v1::JoinTicketRequest>,
     ) -> Result<Response<v1::JoinTicketReply>, Status> {
         let request = request.into_inner();
-        self.admit(field("driver", request.driver)?).await?;
+        self.admit(field("driver", request.driver)?, None).await?;
         let ticket = join_ticket(&self.parts.host, &self.parts.node).await;
         let ticket = ticket.map_err(|finding: Box<Finding>| refuse(*finding))?;
         tracing::info!(joiner = request.joiner, "made a ticket for a node that is to join");
@@ -219,6 +287,18 @@ impl Agent for Service {
         Ok(Response::new(v1::InstallCertificateReply {
             not_after: not_after.into_wire(),
         }))
+    }
+
+    async fn open_echo(&self, request: Request<v1::OpenEchoRequest>) -> Result<Response<v1::OpenEchoReply>, Status> {
+        measure::open(&self.parts.echo, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn measure(&self, request: Request<v1::MeasureRequest>) -> Result<Response<v1::MeasureReply>, Status> {
+        measure::measure(&self.parts.echo, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn close_echo(&self, request: Request<v1::CloseEchoRequest>) -> Result<Response<v1::CloseEchoReply>, Status> {
+        measure::close(&self.parts.echo, request.into_inner()).await.map(Response::new)
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

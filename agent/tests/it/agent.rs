@@ -97,6 +97,7 @@ pub(crate) fn create(id: &str) -> Operation {
         action: Action::CreateCluster {
             cluster: "lab1".parse().unwrap(),
             links,
+            priorities: std::collections::BTreeMap::new(),
         },
     }
 }
@@ -139,6 +140,7 @@ impl Client {
             driver: Some(driver.into()),
             operation: Some(operation.clone().into()),
             secret,
+            anchor: None,
         };
         Ok(Events(self.0.execute(request).await?.into_inner()))
     }

@@ -192,6 +192,7 @@ async fn a_join_whose_ticket_never_came_has_not_begun() {
         .write_request(&Request {
             program,
             args: vec!["add".into()],
+            env: std::collections::BTreeMap::new(),
             secret_within_ms: Some(50),
         })
         .unwrap();
@@ -230,6 +231,7 @@ async fn a_server_that_was_restarted_knows_that_its_tools_are_gone() {
         .write_request(&Request {
             program: "/bin/true".into(),
             args: vec![],
+            env: std::collections::BTreeMap::new(),
             secret_within_ms: None,
         })
         .unwrap();

@@ -311,6 +311,7 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
     let mut client = agent.dial(&fleet, &server).await;
     let drive = |driver: quorate_model::ids::Driver| v1::DriveRequest {
         driver: Some(driver.into()),
+        anchor: None,
     };
     let reply = client.0.drive(drive(driver(5, "new"))).await.unwrap().into_inner();
     assert_eq!(reply.hostname, "prox1");
@@ -324,6 +325,7 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
         .0
         .observe(v1::ObserveRequest {
             facets: vec![v1::FacetName::Cluster.into()],
+            resolve: vec![],
         })
         .await
         .unwrap();
@@ -444,6 +446,7 @@ async fn a_join_without_its_secret_is_no_request() {
         driver: Some(driver(1, "a").into()),
         operation: Some(join("op-1").into()),
         secret,
+        anchor: None,
     };
     let two_lines = v1::JoinSecret {
         password: "a\nb".into(),
@@ -463,4 +466,50 @@ async fn a_join_without_its_secret_is_no_request() {
         .unwrap()
         .into_inner();
     assert!(ledger.entries.is_empty());
+}
+
+#[tokio::test]
+async fn the_end_of_the_coordinators_journal_is_kept_and_a_shorter_one_refused() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox1");
+    server.pvecm("echo must not run");
+    let anchor = |position, digit: &str| v1::JournalAnchor {
+        journal: "j-1".to_owned(),
+        position,
+        digest: digit.repeat(64),
+        rollout: "hk1-7".to_owned(),
+        sequence: position,
+    };
+    let drive = |generation, anchor| v1::DriveRequest {
+        driver: Some(driver(generation, "a").into()),
+        anchor: Some(anchor),
+    };
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    client.0.drive(drive(1, anchor(7, "a"))).await.unwrap();
+    agent.kill().await;
+
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let ledger = client
+        .0
+        .ledger(v1::LedgerRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(ledger.anchor, Some(anchor(7, "a")));
+    for damaged in [anchor(6, "b"), anchor(7, "b")] {
+        let failure = to_failure(&client.0.drive(drive(2, damaged.clone())).await.unwrap_err());
+        assert_eq!(failure.findings[0].code, Code::JournalDamaged);
+        let request = v1::ExecuteRequest {
+            driver: Some(driver(2, "a").into()),
+            operation: Some(create("op-1").into()),
+            secret: None,
+            anchor: Some(damaged),
+        };
+        let failure = to_failure(&client.0.execute(request).await.err().unwrap());
+        assert_eq!(failure.findings[0].code, Code::JournalDamaged);
+    }
+    client.0.drive(drive(2, anchor(8, "c"))).await.unwrap();
+    assert!(server.calls().is_empty());
 }

@@ -1,11 +1,15 @@
 //! corosync.conf, by the grammar of PVE's own parser: `#` begins a comment, everything else is words parted by white
 //! space; `name {` opens a section, `}` closes it, `key: value` sets a value that has no blanks.
 
+mod edit;
+
 use std::collections::BTreeMap;
 
-use quorate_model::observation::cluster::ConfiguredNode;
+use quorate_model::observation::cluster::{ConfiguredNode, QdeviceConfig};
 
 use crate::ParseError;
+
+pub use edit::with_link;
 
 const NAME: &str = "corosync.conf";
 
@@ -21,10 +25,10 @@ pub struct CorosyncConf {
     pub config_version: u64,
     /// The nodes in the file's order.
     pub nodes: Vec<ConfiguredNode>,
-    /// totem.interface: link numbers that are defined, in the file's order.
-    pub links: Vec<u8>,
-    /// quorum.device exists.
-    pub qdevice: bool,
+    /// totem.interface: link number → knet_link_priority where the file gives it.
+    pub interfaces: BTreeMap<u8, Option<u8>>,
+    /// quorum.device.
+    pub qdevice: Option<QdeviceConfig>,
 }
 
 /// A section: values by key, and sub-sections in their order.
@@ -73,15 +77,28 @@ pub fn read(text: &str) -> Result<CorosyncConf, ParseError> {
             .ok_or_else(|| ParseError::missing(NAME, format!("section {name} is missing")))
     };
     let (totem, nodelist) = (one("totem")?, one("nodelist")?);
-    let links = totem.named("interface").map(link_number);
+    let device = file.named("quorum").find_map(|quorum| quorum.named("device").next());
     Ok(CorosyncConf {
         cluster: totem.needed("cluster_name")?,
         config_version: totem.needed("config_version")?,
         nodes: nodelist.named("node").map(node).collect::<Result<_, _>>()?,
-        links: links.collect::<Result<_, _>>()?,
-        qdevice: file
-            .named("quorum")
-            .any(|quorum| quorum.named("device").next().is_some()),
+        interfaces: totem.named("interface").map(interface).collect::<Result<_, _>>()?,
+        qdevice: device.map(qdevice).transpose()?,
+    })
+}
+
+fn interface(section: &Section) -> Result<(u8, Option<u8>), ParseError> {
+    Ok((link_number(section)?, section.number("knet_link_priority")?))
+}
+
+/// A device of another model than `net` is none that Quorate could drive, but it is one: it counts votes.
+fn qdevice(section: &Section) -> Result<QdeviceConfig, ParseError> {
+    let net = section.named("net").next();
+    let value = |key: &str| net.and_then(|net| net.value(key)).unwrap_or_default().to_owned();
+    Ok(QdeviceConfig {
+        host: value("host"),
+        algorithm: value("algorithm"),
+        votes: section.number("votes")?,
     })
 }
 
@@ -157,8 +174,8 @@ mod tests {
     fn three_nodes() {
         let conf = read(fixture!("corosync.conf/pve-8.4/three-nodes.conf")).unwrap();
         assert_eq!(
-            (conf.cluster.as_str(), conf.config_version, conf.links.as_slice()),
-            ("lab1", 5, &[0][..])
+            (conf.cluster.as_str(), conf.config_version, &conf.interfaces),
+            ("lab1", 5, &BTreeMap::from([(0, None)]))
         );
         let nodes: Vec<_> = conf
             .nodes
@@ -167,7 +184,7 @@ mod tests {
             .collect();
         assert_eq!(nodes, [("prox1", 1, 1), ("prox2", 2, 1), ("prox3", 3, 1)]);
         assert_eq!(conf.nodes[2].addresses, BTreeMap::from([(0, "10.77.0.3".to_owned())]));
-        assert!(!conf.qdevice);
+        assert_eq!(conf.qdevice, None);
         assert_eq!(
             read(fixture!("corosync.conf/pve-8.4/one-node.conf"))
                 .unwrap()
@@ -180,15 +197,41 @@ mod tests {
     #[test]
     fn two_links_and_a_qdevice() {
         let conf = read(fixture!("corosync.conf/pve-8.4/qdevice-two-links.conf")).unwrap();
-        assert!(conf.qdevice);
-        assert_eq!(conf.links, [0, 1]);
+        let device = QdeviceConfig {
+            host: "10.77.0.100".to_owned(),
+            algorithm: "ffsplit".to_owned(),
+            votes: Some(1),
+        };
+        assert_eq!(conf.qdevice, Some(device));
+        assert_eq!(conf.interfaces, BTreeMap::from([(0, None), (1, None)]));
         assert_eq!(conf.nodes[1].addresses[&1], "10.78.0.5");
     }
 
     #[test]
     fn links_may_be_numbered_as_pve_5_did() {
         let conf = read(fixture!("corosync.conf/pve-8.4/ringnumber.conf")).unwrap();
-        assert_eq!(conf.links, [0, 1]);
+        assert_eq!(conf.interfaces.into_keys().collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn a_link_has_the_priority_that_the_file_gives() {
+        let text = fixture!("corosync.conf/pve-8.4/qdevice-two-links.conf");
+        let prior = text.replacen("linknumber: 1", "knet_link_priority: 20\n    linknumber: 1", 1);
+        let conf = read(&prior).unwrap();
+        assert_eq!(conf.interfaces, BTreeMap::from([(0, None), (1, Some(20))]));
+        assert!(read(&prior.replace("priority: 20", "priority: 256")).is_err());
+    }
+
+    #[test]
+    fn the_lms_algorithm_has_no_votes_of_its_own() {
+        let text = fixture!("corosync.conf/pve-8.4/qdevice-two-links.conf");
+        let text = text.replace("algorithm: ffsplit", "algorithm: lms").replacen(
+            "    votes: 1\n  }\n  provider",
+            "  }\n  provider",
+            1,
+        );
+        let device = read(&text).unwrap().qdevice.unwrap();
+        assert_eq!((device.algorithm.as_str(), device.votes), ("lms", None));
     }
 
     #[test]

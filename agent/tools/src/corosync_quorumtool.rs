@@ -1,7 +1,7 @@
 //! `corosync-quorumtool`: votes and quorum.
 
 use quorate_exec::{Exit, Invocation, Tools};
-use quorate_model::observation::cluster::Votes;
+use quorate_model::observation::cluster::{VoteRow, Votes};
 
 use crate::{CallError, ParseError};
 
@@ -22,10 +22,10 @@ pub fn reported(exit: Exit) -> bool {
     matches!(exit, Exit::Code(0 | 2))
 }
 
-/// Reads the votes. The list of members is left to .members, which also names those that are away.
+/// Reads the votes and the table of those present; .members also names those that are away.
 ///
 /// # Errors
-/// When one of the figures is missing or none.
+/// When one of the figures is missing or none, or a row of the table is none.
 pub fn read(stdout: &str) -> Result<Votes, ParseError> {
     let line = |label: &str| {
         let line = stdout
@@ -46,6 +46,7 @@ pub fn read(stdout: &str) -> Result<Votes, ParseError> {
         (_, "No") => false,
         (line, _) => return Err(ParseError::at(NAME, line, "neither Yes nor No")),
     };
+    let (rows, device) = table(stdout)?;
     Ok(Votes {
         expected: figure("Expected votes:")?,
         highest_expected: figure("Highest expected:")?,
@@ -53,12 +54,96 @@ pub fn read(stdout: &str) -> Result<Votes, ParseError> {
         quorum: figure("Quorum:")?,
         quorate,
         flags: line("Flags:")?.1.split_whitespace().map(str::to_owned).collect(),
+        rows,
+        device,
     })
+}
+
+/// The rows, and the QDevice's votes, whose row has the id 0. The Qdevice column is there while corosync knows of a device,
+/// and stays after its removal until corosync is restarted.
+fn table(stdout: &str) -> Result<(Vec<VoteRow>, Option<u32>), ParseError> {
+    let is_head = |line: &&str| {
+        let mut words = line.split_whitespace();
+        (words.next(), words.next()) == (Some("Nodeid"), Some("Votes"))
+    };
+    let mut lines = stdout.lines().skip_while(|line| !is_head(line));
+    let head = lines
+        .next()
+        .ok_or_else(|| ParseError::missing(NAME, "the table of members is missing"))?;
+    let with_device = head.split_whitespace().nth(2) == Some("Qdevice");
+    let (mut rows, mut device) = (Vec::new(), None);
+    for line in lines.take_while(|line| !line.trim().is_empty()) {
+        let bad = |what| ParseError::at(NAME, line, what);
+        let mut words = line.split_whitespace();
+        let id = words.next().unwrap_or_default();
+        let id = match id.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => id.parse(),
+        };
+        let id = id.map_err(|_| bad("expected a node's id"))?;
+        let votes = words.next().and_then(|votes| votes.parse().ok());
+        let votes = votes.ok_or_else(|| bad("expected a number of votes"))?;
+        if id == 0 {
+            device = Some(votes);
+            continue;
+        }
+        let qdevice = match words.next() {
+            Some(flags) if with_device => Some(flags.to_owned()),
+            Some(_) => None,
+            None => return Err(bad("a row without a name")),
+        };
+        rows.push(VoteRow { id, votes, qdevice });
+    }
+    Ok((rows, device))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn row(id: u32, qdevice: Option<&str>) -> VoteRow {
+        VoteRow {
+            id,
+            votes: 1,
+            qdevice: qdevice.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_qdevices_column_and_row() {
+        let table = |text: &str| {
+            let votes = read(text).unwrap();
+            (votes.rows, votes.device)
+        };
+        let both = |flags| vec![row(1, Some(flags)), row(2, Some(flags))];
+        let healthy = fixture!("corosync-quorumtool/3.1.7/qdevice.out");
+        assert_eq!(table(healthy), (both("A,V,NMW"), Some(1)));
+        // qnetd does not answer.
+        let away = fixture!("corosync-quorumtool/3.1.7/qdevice-away.out");
+        assert_eq!(table(away), (both("A,NV,NMW"), Some(0)));
+        // A third node joined, which has no daemon of the device.
+        let third = |flags, more| [both(flags), vec![row(3, Some(more))]].concat();
+        let joined = fixture!("corosync-quorumtool/3.1.7/qdevice-third-node.out");
+        assert_eq!(table(joined), (third("A,V,NMW", "NR"), Some(1)));
+        let joined = fixture!("corosync-quorumtool/3.1.7/qdevice-third-node-itself.out");
+        assert_eq!(table(joined), (third("A,V,NMW", "NR"), Some(0)));
+        // Column and row stay when it is gone.
+        let removed = fixture!("corosync-quorumtool/3.1.7/qdevice-removed.out");
+        assert_eq!(table(removed), (third("NR", "NA,NV,NMW"), Some(0)));
+    }
+
+    #[test]
+    fn an_odd_row_is_an_error() {
+        let text = fixture!("corosync-quorumtool/3.1.7/qdevice.out");
+        for (from, to) in [
+            ("0x00000002          1", "0x00000002          one"),
+            ("0x00000002", "prox2"),
+            ("1    A,V,NMW 10.77.0.5", "1"),
+            ("Nodeid", "Node"),
+        ] {
+            assert!(read(&text.replace(from, to)).is_err(), "{to}");
+        }
+    }
 
     #[test]
     fn three_nodes_with_quorum() {
@@ -74,6 +159,8 @@ mod tests {
             quorum: 2,
             quorate: true,
             flags: vec!["Quorate".to_owned()],
+            rows: [1, 2, 3].map(|id| row(id, None)).into(),
+            device: None,
         };
         assert_eq!(votes, wanted);
         assert_eq!(

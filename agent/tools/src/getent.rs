@@ -1,6 +1,7 @@
 //! `getent` of the C library: what a name resolves to, by the host's own rules (hosts file, DNS …).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use quorate_exec::{Exit, Invocation, Tools};
 
@@ -15,6 +16,21 @@ pub const NAME: &str = "getent";
 /// When getent is not installed, or the name cannot be an argument.
 pub fn ahosts(tools: &Tools, name: &str) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["ahosts", name]).build()?)
+}
+
+/// How long one of many names may take. A resolver that is not reachable takes five seconds for each try.
+const ONE_OF_MANY_WITHIN: Duration = Duration::from_secs(3);
+
+/// Asks for all addresses of a name that is one of many: with less patience.
+///
+/// # Errors
+/// As [`ahosts`].
+pub fn ahosts_of_many(tools: &Tools, name: &str) -> Result<Invocation, CallError> {
+    Ok(tools
+        .call(NAME)?
+        .args(["ahosts", name])
+        .deadline(ONE_OF_MANY_WITHIN)
+        .build()?)
 }
 
 /// Whether this exit means that the name does not resolve, rather than that asking failed.

@@ -55,6 +55,37 @@ fn read_with_all(text: &str) {
         proc::memory(text),
         proc::processors(text),
     ));
+    drop((
+        pve_config::ceph::read_monitors(text),
+        pve_config::ha::read_lrm_status(text),
+        pve_config::ha::read_manager_status(text),
+        pve_config::ha::read_resources(text),
+        pve_config::ha::read_groups(text),
+        pve_config::ha::read_rules(text),
+    ));
+    drop((
+        pve_config::replication::read(text),
+        pve_config::storage::read(text),
+        pve_config::tfa::root_has_factor(text),
+        pve_config::tfa::realm_wants_factor(text),
+        pve_config::user::read(text),
+        pve_firewall::read(Some(text), Some(text)),
+    ));
+    drop((
+        apt::read_upgrade(text),
+        apt_cache::read(text),
+        apt_sources::read("/etc/apt/sources.list", text),
+        apt_sources::read("x.sources", text),
+        dpkg_query::read(text),
+        df::read(text),
+    ));
+    drop((
+        authorized_keys::admitted(text),
+        authorized_keys::comments(text),
+        kept_spec::read(text),
+        ssh_key::read(text),
+        systemctl::read_each(text, &["a", "b"]),
+    ));
     if let Ok(devices) = lsblk::read(text) {
         assert!(
             devices
@@ -133,6 +164,11 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "* ",
         "! ",
         "400 ",
+        "[RULES]\n",
+        "deb ",
+        "Types: ",
+        "quorate:",
+        "@pam",
     ]);
     prop_oneof![
         telling.prop_map(|text| text.as_bytes().to_vec()),

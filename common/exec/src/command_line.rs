@@ -1,5 +1,6 @@
 //! A program and its arguments, checked before anything is started.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,6 +13,7 @@ use crate::quote;
 pub struct CommandLine {
     program: PathBuf,
     args: Vec<Arg>,
+    env: BTreeMap<String, String>,
 }
 
 /// One argument.
@@ -41,6 +43,9 @@ pub enum InvalidCommand {
         /// Which argument, counted from 1.
         position: usize,
     },
+    /// A variable that can't be in an environment.
+    #[error("`{0}` can't be a variable of the environment, or its value can't")]
+    Variable(String),
 }
 
 impl CommandLine {
@@ -68,8 +73,31 @@ impl CommandLine {
                 program,
                 position: index + 1,
             }),
-            None => Ok(Self { program, args }),
+            None => Ok(Self {
+                program,
+                args,
+                env: BTreeMap::new(),
+            }),
         }
+    }
+
+    /// With a variable in its environment beside the fixed ones, for the few tools that take a setting in no other way.
+    ///
+    /// # Errors
+    /// [`InvalidCommand::Variable`]: the name is empty or has `=`, or either has a NUL byte.
+    pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Result<Self, InvalidCommand> {
+        let (name, value) = (name.into(), value.into());
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(InvalidCommand::Variable(name));
+        }
+        self.env.insert(name, value);
+        Ok(self)
+    }
+
+    /// Variables beside the fixed ones.
+    #[must_use]
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
     }
 
     /// The absolute path of the program.

@@ -35,6 +35,7 @@ pub struct InvocationBuilder {
     stdin: Stdin,
     deadline: Duration,
     output_cap: usize,
+    env: Vec<(String, String)>,
 }
 
 impl Invocation {
@@ -46,6 +47,7 @@ impl Invocation {
             stdin: Stdin::Null,
             deadline: DEFAULT_DEADLINE,
             output_cap: DEFAULT_OUTPUT_CAP,
+            env: Vec::new(),
         }
     }
 
@@ -99,6 +101,12 @@ impl InvocationBuilder {
         self
     }
 
+    /// A variable in its environment beside the fixed ones; see [`CommandLine::with_env`].
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     /// How long the process may take; [`DEFAULT_DEADLINE`] unless said.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -117,8 +125,12 @@ impl InvocationBuilder {
     /// # Errors
     /// As [`CommandLine::new`].
     pub fn build(self) -> Result<Invocation, InvalidCommand> {
+        let mut command = CommandLine::new(self.program, self.args)?;
+        for (name, value) in self.env {
+            command = command.with_env(name, value)?;
+        }
         Ok(Invocation {
-            command: CommandLine::new(self.program, self.args)?,
+            command,
             stdin: self.stdin,
             deadline: self.deadline,
             output_cap: self.output_cap,

@@ -38,6 +38,7 @@ pub(crate) fn child(line: &CommandLine) -> Command {
         .args(line.args())
         .env_clear()
         .envs(ENVIRONMENT)
+        .envs(line.env())
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::null())
@@ -80,8 +81,11 @@ pub(crate) fn session(line: &CommandLine, stdout: &Sink, stderr: &Sink) -> io::R
     for arg in line.args() {
         args.push(CString::new(arg.to_owned().into_vec())?);
     }
-    let environment = ENVIRONMENT.map(|(key, value)| CString::new(format!("{key}={value}")));
-    let environment: Vec<CString> = environment.into_iter().collect::<Result<_, _>>()?;
+    let own = line.env().iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let environment = ENVIRONMENT.into_iter().chain(own);
+    let environment: Vec<CString> = environment
+        .map(|(key, value)| CString::new(format!("{key}={value}")))
+        .collect::<Result<_, _>>()?;
     Ok(posix_spawn::<CStr, _, _>(
         &program,
         &files,

@@ -152,6 +152,45 @@ checked_text!(
     InstanceId, "instance id", |text| token(text, "._-")
 );
 
+checked_text!(
+    /// One rollout journal of a coordinator: a journal that is begun after another was lost has another name.
+    JournalId, "journal id", |text| token(text, "._-")
+);
+checked_text!(
+    /// The SHA-256 of a journal's frame, in 64 lower-case hexadecimal digits.
+    FrameDigest, "frame digest", |text| {
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if text.len() == 64 && text.chars().all(hex) { Ok(()) } else { Err("it is not 64 hexadecimal digits") }
+    }
+);
+
+/// `TYPE BASE64`, two words, without options and comment: what may stand in authorized_keys and known_hosts.
+fn ssh_public_key(text: &str) -> Result<(), &'static str> {
+    let Some((kind, blob)) = text.split_once(' ') else {
+        return Err("it is not a key type, a blank and the key in base64");
+    };
+    let known = [
+        "ssh-rsa",
+        "ssh-ed25519",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+    ];
+    if !known.contains(&kind) {
+        return Err("its type is none of ssh-rsa, ssh-ed25519, ecdsa-sha2-nistp256, -384, -521");
+    }
+    let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    if blob.len() < 32 || blob.len() > 4096 || !blob.chars().all(base64) {
+        return Err("its key is not in base64");
+    }
+    Ok(())
+}
+
+checked_text!(
+    /// A public key of ssh: type and key, without options and comment. Source: the .pub files of root and of sshd.
+    SshPublicKey, "ssh public key", ssh_public_key
+);
+
 /// A node in the fleet: `CLUSTER/NODE`. A node belongs to its cluster's entry from its invitation on,
 /// before any corosync cluster exists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -259,6 +298,21 @@ mod tests {
                 .to_string()
                 .contains("CLUSTER/NODE")
         );
+    }
+
+    #[test]
+    fn an_ssh_key_is_two_words_and_nothing_that_could_be_an_option() {
+        let blob = "AAAAC3NzaC1lZDI1NTE5AAAAIJ".repeat(3);
+        assert!(SshPublicKey::new(format!("ssh-ed25519 {blob}")).is_ok());
+        for bad in [
+            format!("ssh-ed25519 {blob} root@prox1"),
+            format!("command=\"x\" ssh-ed25519 {blob}"),
+            format!("ssh-ed25519 {blob}\nssh-rsa {blob}"),
+            format!("ssh-dss {blob}"),
+            "ssh-ed25519".to_owned(),
+        ] {
+            assert!(SshPublicKey::new(bad.clone()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -6,12 +6,16 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+pub mod anchor;
 pub mod event;
 pub mod facet;
 pub mod failure;
 pub mod finding;
+pub mod hold;
 pub mod ids;
 mod keys;
+pub mod maintenance;
+pub mod measurement;
 pub mod observation;
 pub mod operation;
 pub mod plan;
@@ -20,13 +24,19 @@ pub mod size;
 pub mod spec;
 pub mod time;
 pub mod view;
+pub mod wish;
 
+pub use anchor::JournalAnchor;
 pub use facet::{Facet, Unknown, UnknownKind};
 pub use finding::{Code, Finding, Severity};
+pub use hold::{Frozen, Hold};
 pub use ids::{
-    ClusterName, FleetName, Generation, InstanceId, NodeName, NodeRef, OperationId, OperatorName, RolloutId, StepId,
+    ClusterName, FleetName, FrameDigest, Generation, InstanceId, JournalId, NodeName, NodeRef, OperationId,
+    OperatorName, RolloutId, SshPublicKey, StepId,
 };
+pub use maintenance::MaintenanceWindow;
 pub use observation::Observation;
 pub use size::ByteSize;
 pub use time::Timestamp;
 pub use view::View;
+pub use wish::Wish;

@@ -69,7 +69,14 @@ pub enum Record {
         /// Why, most telling first.
         findings: Vec<Finding>,
     },
-    /// An operator asked to stop between steps.
+    /// A restoring step was left out: what it takes back certainly never began, and never will.
+    Skipped {
+        /// The step.
+        step: StepId,
+        /// Why.
+        reason: String,
+    },
+    /// An operator asked to stop between steps. Restoring steps are carried out all the same.
     CancelRequested {
         /// Who.
         by: String,
@@ -103,6 +110,8 @@ pub enum RolloutResult {
     Failed,
     /// It was cancelled between steps.
     Cancelled,
+    /// Its journal was lost. How far it came is known from the agents' ledgers, and from observing.
+    Abandoned,
 }
 
 /// The state of a step, from the journal.
@@ -119,6 +128,8 @@ pub enum StepState {
     Ended,
     /// Seen.
     Verified,
+    /// A restoring step that has nothing to take back.
+    Skipped,
     /// Failed, stuck or held.
     Stopped {
         /// Which of these.
@@ -143,6 +154,9 @@ pub struct Summary {
     pub finished_at: Option<Timestamp>,
     /// Steps in the plan's order with their states.
     pub steps: Vec<(StepId, StepState)>,
+    /// Restoring steps that stopped: what they should have taken back is still so, and somebody must do it by hand.
+    #[serde(default)]
+    pub not_restored: Vec<StepId>,
 }
 
 /// What a watcher of a rollout is told: journal entries, and what agents say meanwhile (which isn't kept in the journal).
@@ -165,6 +179,13 @@ pub enum Progress {
         /// The step.
         step: StepId,
         /// For what.
+        reason: String,
+    },
+    /// A restoring step begins although not all went well before it; said once.
+    Restoring {
+        /// The step.
+        step: StepId,
+        /// What makes it begin: a step that stopped, or a cancel.
         reason: String,
     },
 }

@@ -2,6 +2,7 @@
 //! by subtracting these across machines.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,21 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl FromStr for Timestamp {
+    type Err = NotATime;
+
+    /// RFC 3339, such as `2026-11-22T11:09:32Z`.
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let at: jiff::Timestamp = text.parse().map_err(|_| NotATime(text.to_owned()))?;
+        Ok(Self(at.as_microsecond()))
+    }
+}
+
+/// A text that is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no time; write it as 2026-11-22T11:09:32Z")]
+pub struct NotATime(String);
+
 /// A duration as people say it: `950 ms`, `3.2 s`, `4 min 5 s`, `2 h`, `5 d 1 h`.
 #[must_use]
 pub fn spoken(duration: Duration) -> String {
@@ -92,6 +108,13 @@ mod tests {
             .map(spoken)
             .into();
         assert_eq!(said, ["950 ms", "3.2 s", "45 s", "4 min 5 s", "2 h", "5 d 1 h"]);
+    }
+
+    #[test]
+    fn a_time_is_read_back_as_it_is_shown() {
+        let at = Timestamp::from_seconds(1_795_345_772);
+        assert_eq!(at.to_string().parse(), Ok(at));
+        assert!("tomorrow".parse::<Timestamp>().is_err());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What is known of a cluster's nodes at one moment: the planner's second input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::facet::{Facet, Unknown};
 use crate::ids::NodeName;
+use crate::measurement::Baseline;
 use crate::observation::{Cluster, Observation};
 
 /// The nodes of one cluster, as their agents see themselves.
@@ -13,6 +15,15 @@ use crate::observation::{Cluster, Observation};
 pub struct View {
     /// One entry for each enrolled node of the cluster.
     pub nodes: BTreeMap<NodeName, NodeView>,
+    /// The node of this cluster on which the coordinator itself runs, if it runs on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinator_on: Option<NodeName>,
+    /// The addresses from which the coordinator calls the agents, as far as it knows them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub coordinator_addresses: BTreeSet<IpAddr>,
+    /// What was measured between the nodes, as far as it still counts; `None`: nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurements: Option<Baseline>,
 }
 
 /// One node in a view.

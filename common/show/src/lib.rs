@@ -2,9 +2,11 @@
 
 mod disks;
 mod findings;
+mod network;
 mod observation;
 mod plan;
 mod rollout;
+mod spec;
 mod status;
 mod table;
 
@@ -15,8 +17,10 @@ mod tests;
 
 pub use disks::{DiskRow, disks};
 pub use findings::{finding_line, findings, problems};
+pub use network::network;
 pub use observation::observation;
 pub use plan::plan;
 pub use rollout::{Teller, rollout, rollouts};
+pub use spec::cluster_file;
 pub use status::{ClusterStatus, NodeStatus, status};
 pub use table::table;

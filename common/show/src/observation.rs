@@ -1,8 +1,13 @@
 //! One node's observation, facet by facet, as `quorate-agent observe` prints it.
 
+mod config;
+mod ha;
+mod readiness;
+
 use quorate_model::Facet;
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{Member, Pmxcfs};
+use quorate_model::observation::network::NameResolution;
 use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation, System};
 use quorate_model::time::spoken;
 use std::time::Duration;
@@ -25,6 +30,9 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Network", &seen.network, network);
     section(&mut text, "Cluster", &seen.cluster, cluster);
     section(&mut text, "Guests", &seen.guests, |known| guests(known));
+    section(&mut text, "HA", &seen.ha, |known| ha::ha(known, seen.observed_at));
+    section(&mut text, "Configuration", &seen.config, config::config);
+    section(&mut text, "Readiness", &seen.readiness, readiness::readiness);
     text
 }
 
@@ -92,18 +100,20 @@ fn network(network: &Network) -> String {
             ]
         })
         .collect();
-    let name = match network.own_name.get() {
-        Ok(name) => match name.usable() {
-            Some(address) => format!("{} resolves to {address}\n", name.name),
-            None if name.addresses.is_empty() => format!("{} does not resolve\n", name.name),
-            None => format!("{} resolves to loopback addresses only\n", name.name),
+    let resolution = |name: &str, found: &Facet<NameResolution>| match found.get() {
+        Ok(found) => match found.usable() {
+            Some(address) => format!("{} resolves to {address}\n", found.name),
+            None if found.addresses.is_empty() => format!("{} does not resolve\n", found.name),
+            None => format!("{} resolves to loopback addresses only\n", found.name),
         },
-        Err(unknown) => format!("own name {unknown}\n"),
+        Err(unknown) => format!("{name} {unknown}\n"),
     };
+    let others = network.names.iter().map(|(name, found)| resolution(name, found));
+    let names: String = [resolution("own name", &network.own_name)].into_iter().chain(others).collect();
     table(
         &["INTERFACE", "KIND", "STATE", "SPEED", "MTU", "PART OF", "ADDRESSES"],
         &rows,
-    ) + &name
+    ) + &names
 }
 
 /// `10 Gbit/s`, `100 Mbit/s`.
@@ -126,6 +136,10 @@ fn cluster(cluster: &Cluster) -> String {
     text.push('\n');
     if cluster.member().is_none() && (cluster.authkey_present || cluster.local_config_present) {
         text.push_str("files of an earlier cluster lie in /etc/corosync\n");
+    }
+    if let Some(age) = cluster.config_lock_age {
+        let age = spoken(Duration::from_secs(age));
+        text.push_str(&format!("corosync.conf is locked, for {age}\n"));
     }
     text
 }
@@ -162,7 +176,18 @@ fn member(member: &Member) -> String {
             .collect(),
         Err(unknown) => format!("links {unknown}\n"),
     };
-    let versions = if member.running_version == member.file_version {
+    format!(
+        "cluster {}, {quorum}, {votes}, {}\n{}{links}{}",
+        member.cluster,
+        versions(member),
+        table(&["ID", "NODE", "STATE", "ADDRESS"], &rows),
+        qdevice(member)
+    )
+}
+
+/// Which config version runs, here and where another one does.
+fn versions(member: &Member) -> String {
+    let mut text = if member.running_version == member.file_version {
         format!("config version {}", member.running_version)
     } else {
         format!(
@@ -170,11 +195,28 @@ fn member(member: &Member) -> String {
             member.running_version, member.file_version
         )
     };
-    format!(
-        "cluster {}, {quorum}, {votes}, {versions}\n{}{links}",
-        member.cluster,
-        table(&["ID", "NODE", "STATE", "ADDRESS"], &rows)
-    )
+    match member.running_versions.get() {
+        Ok(all) => {
+            for other in all.iter().filter(|other| other.version != member.file_version) {
+                text.push_str(&format!(", node {} runs with {}", other.id, other.version));
+            }
+        }
+        Err(unknown) if unknown.kind == UnknownKind::NotAsked => {}
+        Err(unknown) => text.push_str(&format!(", what members run with is {unknown}")),
+    }
+    text
+}
+
+fn qdevice(member: &Member) -> String {
+    let Some(device) = &member.qdevice else {
+        return String::new();
+    };
+    let given = match member.votes.get().map(|votes| votes.device) {
+        Ok(Some(0) | None) => ", gives NO vote".to_owned(),
+        Ok(Some(votes)) => format!(", gives {}", count(usize::try_from(votes).unwrap_or(0), "vote")),
+        Err(_) => String::new(),
+    };
+    format!("qdevice at {} ({}){given}\n", device.host, device.algorithm)
 }
 
 fn guests(guests: &[Guest]) -> String {
@@ -193,3 +235,6 @@ fn guests(guests: &[Guest]) -> String {
         .collect();
     table(&["ID", "KIND", "NODE"], &rows)
 }
+
+#[cfg(test)]
+mod tests;

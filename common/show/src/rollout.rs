@@ -55,6 +55,7 @@ fn result(result: Option<RolloutResult>) -> &'static str {
         Some(RolloutResult::Done) => "done",
         Some(RolloutResult::Failed) => "FAILED",
         Some(RolloutResult::Cancelled) => "cancelled",
+        Some(RolloutResult::Abandoned) => "ABANDONED",
     }
 }
 
@@ -65,6 +66,7 @@ fn state(state: &StepState) -> &'static str {
         StepState::Running => "running",
         StepState::Ended => "ended, being verified",
         StepState::Verified => "done",
+        StepState::Skipped => "not needed",
         StepState::Stopped { kind: StopKind::Failed } => "FAILED",
         StepState::Stopped { kind: StopKind::Stuck } => "STUCK",
         StepState::Stopped { kind: StopKind::Held } => "held back",
@@ -80,7 +82,7 @@ pub fn rollout(one: &Summary) -> String {
         .map(|(id, s)| vec![id.to_string(), state(s).to_owned()])
         .collect();
     let ended = one.finished_at.map(|at| format!(", ended {at}")).unwrap_or_default();
-    format!(
+    let mut text = format!(
         "Rollout {} of cluster {}, started {} by {}{ended}: {}\n\n{}",
         one.id,
         one.cluster,
@@ -88,7 +90,16 @@ pub fn rollout(one: &Summary) -> String {
         one.by,
         result(one.result),
         table(&["STEP", "STATE"], &rows)
-    )
+    );
+    if !one.not_restored.is_empty() {
+        let steps: Vec<&str> = one.not_restored.iter().map(StepId::as_str).collect();
+        text.push_str(&format!(
+            "\nNOT TAKEN BACK: {}. What to type: quorate rollout watch {}\n",
+            steps.join(", "),
+            one.id
+        ));
+    }
+    text
 }
 
 /// Tells a rollout as it goes: one line for each thing worth knowing, with the seconds since it was created.
@@ -121,6 +132,9 @@ impl Teller {
                 self.agent(step, event)
             }
             Progress::Waiting { step, reason } => self.line(step, &format!("waiting: {reason}")),
+            Progress::Restoring { step, reason } => {
+                self.line(step, &format!("taken back all the same, since {reason}"))
+            }
         }
     }
 
@@ -194,6 +208,7 @@ impl Teller {
                 }
                 text
             }
+            Record::Skipped { step, reason } => self.line(step, &format!("not needed: {reason}")),
             Record::CancelRequested { by } => format!("cancelled by {by}: no further step is started\n"),
             Record::Finished { result } => {
                 let total = self.positions.len();
@@ -206,6 +221,7 @@ impl Teller {
                         "FAILED: {} of {total} steps verified. See above for what to do.\n",
                         self.done
                     ),
+                    RolloutResult::Abandoned => "Abandoned: its journal was lost.\n".to_owned(),
                     RolloutResult::Cancelled => format!("Cancelled: {} of {total} steps verified.\n", self.done),
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, Votes,
+    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Smart};
 use quorate_model::observation::eligibility::{Role, judge};
@@ -146,6 +146,8 @@ pub(crate) fn standalone() -> Facet<Cluster> {
         pmxcfs: Pmxcfs::Writable,
         authkey_present: false,
         local_config_present: false,
+        local_config: known(None),
+        config_lock_age: None,
     })
 }
 
@@ -180,7 +182,12 @@ pub(crate) fn member(own: &str) -> Facet<Cluster> {
                     addresses: BTreeMap::from([(0, format!("10.10.10.{}", id(n)))]),
                 })
                 .into(),
-            qdevice: false,
+            interfaces: [(0, None)].into(),
+            qdevice: None,
+            running_versions: known(vec![
+                RunningVersion { id: 1, version: 3 },
+                RunningVersion { id: 2, version: 3 },
+            ]),
             votes: known(Votes {
                 expected: 3,
                 highest_expected: 3,
@@ -188,6 +195,8 @@ pub(crate) fn member(own: &str) -> Facet<Cluster> {
                 quorum: 2,
                 quorate: true,
                 flags: vec!["Quorate".into()],
+                rows: vec![],
+                device: None,
             }),
             links: known(
                 names[..2]
@@ -208,6 +217,8 @@ pub(crate) fn member(own: &str) -> Facet<Cluster> {
         pmxcfs: Pmxcfs::Writable,
         authkey_present: true,
         local_config_present: true,
+        local_config: Facet::not_asked(),
+        config_lock_age: None,
     })
 }
 
@@ -221,9 +232,11 @@ pub(crate) fn observation(name: &str, cluster: Facet<Cluster>) -> Observation {
 pub(crate) fn plan() -> Plan {
     let name = |n: &str| n.parse().unwrap();
     let step = |id: &str, node: &str, title: &str, needs: &[&str], members: &[&str]| Step {
+        restores: None,
         id: id.parse().unwrap(),
         node: node.parse().unwrap(),
         action: Action::CreateCluster {
+            priorities: BTreeMap::new(),
             cluster: "hk1".parse().unwrap(),
             links: BTreeMap::from([(0, "10.10.10.1".parse().unwrap())]),
         },
@@ -234,6 +247,7 @@ pub(crate) fn plan() -> Plan {
             node: node.parse().unwrap(),
         }],
         done_when: Condition::Members {
+            offline: BTreeSet::new(),
             cluster: "hk1".parse().unwrap(),
             nodes: members.iter().map(|n| name(n)).collect::<BTreeSet<_>>(),
         },

@@ -14,6 +14,7 @@ pub mod log;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 mod operation_id;
+mod outlook;
 pub mod patience;
 pub mod ports;
 pub mod recovery;

@@ -1,6 +1,8 @@
 //! What a journal may say, and what it means: the state of a rollout is nothing but its records, replayed.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod questions;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use quorate_model::Timestamp;
@@ -8,6 +10,8 @@ use quorate_model::ids::{Generation, OperationId, StepId};
 use quorate_model::operation::Outcome;
 use quorate_model::plan::{Plan, Step};
 use quorate_model::rollout::{Entry, Record, RolloutResult, StepState, StopKind};
+
+use crate::outlook::{Outlook, Shape};
 
 /// A record that may not stand where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +24,12 @@ pub struct IllegalRecord {
 }
 
 /// A rollout as its journal tells it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RolloutState {
     created: Option<Created>,
-    steps: BTreeMap<StepId, StepLog>,
+    shape: Arc<Shape>,
+    /// In the plan's order.
+    steps: Vec<StepLog>,
     cancelled_by: Option<String>,
     finished: Option<(RolloutResult, Timestamp)>,
     next_sequence: u64,
@@ -32,7 +38,7 @@ pub struct RolloutState {
 }
 
 /// What the first record says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Created {
     /// The plan as it was shown.
     pub plan: Arc<Plan>,
@@ -122,28 +128,29 @@ impl RolloutState {
             | Record::Accepted { step }
             | Record::Ended { step, .. }
             | Record::Verified { step, .. }
-            | Record::Stopped { step, .. } => {
-                let log = self
-                    .steps
-                    .get(step)
-                    .ok_or_else(|| format!("the plan has no step {step}"))?;
+            | Record::Stopped { step, .. }
+            | Record::Skipped { step, .. } => {
+                let number = self.shape.number(step).ok_or_else(|| format!("the plan has no step {step}"))?;
+                let log = self.steps.get(number).ok_or_else(|| format!("nothing is known of step {step}"))?;
                 match (&log.state, record) {
                     // Sent for the first time, or again: after a failure, or because the agent turned out not to have it.
-                    (StepState::Waiting | StepState::Intended, Record::Intended { .. }) => self.may_intend(log, record),
-                    (StepState::Ended, Record::Intended { .. }) if log.may_be_tried_again() => self.may_intend(log, record),
+                    (StepState::Waiting | StepState::Intended, Record::Intended { .. }) => self.may_intend(number, log, record),
+                    (StepState::Ended, Record::Intended { .. }) if log.may_be_tried_again() => self.may_intend(number, log, record),
                     (StepState::Intended, Record::Accepted { .. }) | (StepState::Running, Record::Ended { .. }) => Ok(()),
                     // Seen to be so, whether or not it was asked for and whatever the agent said.
                     (StepState::Waiting | StepState::Intended | StepState::Ended, Record::Verified { .. })
                     // Never begun.
-                    | (StepState::Waiting, Record::Stopped { state: StopKind::Held, .. }) => self.needs_are_met(step),
+                    | (StepState::Waiting, Record::Stopped { state: StopKind::Held, .. }) => self.is_due(number, step),
                     (StepState::Intended | StepState::Ended, Record::Stopped { state: StopKind::Failed | StopKind::Stuck, .. }) => Ok(()),
+                    // There is nothing to take back, and there never will be.
+                    (StepState::Waiting, Record::Skipped { .. }) => self.may_skip(number, step),
                     (state, _) => Err(format!("step {step} is {}", name(state))),
                 }
             }
         }
     }
 
-    fn may_intend(&self, log: &StepLog, record: &Record) -> Result<(), String> {
+    fn may_intend(&self, number: usize, log: &StepLog, record: &Record) -> Result<(), String> {
         let Record::Intended {
             step,
             operation,
@@ -153,8 +160,8 @@ impl RolloutState {
         else {
             return Err("it is no intent".to_owned());
         };
-        self.needs_are_met(step)?;
-        if self.cancelled_by.is_some() {
+        self.is_due(number, step)?;
+        if self.cancelled_by.is_some() && !self.shape.is_restoring(number) {
             return Err("the rollout was cancelled".to_owned());
         }
         let due = log.attempt.as_ref().map_or(1, |a| a.number + 1);
@@ -167,33 +174,60 @@ impl RolloutState {
         if *generation < self.generation {
             return Err(format!("generation {} has driven it", self.generation));
         }
-        let node = self.step(step).map(|s| &s.node);
-        let busy = self
-            .active()
-            .find(|other| *other != step && self.step(other).map(|s| &s.node) == node);
-        busy.map_or(Ok(()), |other| {
-            Err(format!("step {other} is under way on the same node"))
+        let node = self.step(number).map(|s| &s.node);
+        for other in self.active_numbers().filter(|other| *other != number) {
+            let Some(under_way) = self.step(other) else { continue };
+            if Some(&under_way.node) == node {
+                return Err(format!("step {} is under way on the same node", under_way.id));
+            }
+            if self.shape.is_disruptive(number) && self.shape.is_disruptive(other) {
+                return Err(format!("step {} is under way, and disturbs the cluster as well", under_way.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Is all there that must come before it?
+    fn is_due(&self, number: usize, step: &StepId) -> Result<(), String> {
+        let outlook = self.outlook();
+        if outlook.is_impossible(number) {
+            return Err(format!("step {step} needs what is not in the plan, or itself"));
+        }
+        if let Some(need) = outlook.lacks(number) {
+            let why = if self.shape.is_restoring(number) {
+                "which can still run"
+            } else {
+                "which is not verified"
+            };
+            return Err(format!("step {step} needs {}, {why}", self.id(need)));
+        }
+        if self.shape.is_restoring(number) && !outlook.may_have_begun(number, |n| self.state(n)) {
+            return Err(format!("step {step} has nothing to take back"));
+        }
+        let skipped = outlook.restorers(number).find(|r| *self.state(*r) == StepState::Skipped);
+        skipped.map_or(Ok(()), |restorer| {
+            Err(format!("nobody would take back what {step} does: {} was skipped", self.id(restorer)))
         })
     }
 
-    fn needs_are_met(&self, step: &StepId) -> Result<(), String> {
-        let needs = self.step(step).map(|s| s.needs.as_slice()).unwrap_or_default();
-        let unmet = needs
-            .iter()
-            .find(|need| self.steps.get(need).is_none_or(|log| log.state != StepState::Verified));
-        unmet.map_or(Ok(()), |need| {
-            Err(format!("step {step} needs {need}, which is not verified"))
-        })
+    fn may_skip(&self, number: usize, step: &StepId) -> Result<(), String> {
+        if self.outlook().never_begins(number, |n| self.state(n)) {
+            Ok(())
+        } else {
+            Err(format!("step {step} may have something to take back"))
+        }
     }
 
     fn may_finish(&self, result: RolloutResult) -> Result<(), String> {
         if let Some(step) = self.active().next() {
             return Err(format!("step {step} is under way"));
         }
-        if self.cancelled_by.is_none()
-            && let Some(step) = self.runnable().next()
-        {
+        if let Some(step) = self.runnable().into_iter().next() {
             return Err(format!("step {step} can still be done"));
+        }
+        let open = |n: &usize| self.shape.is_restoring(*n) && *self.state(*n) == StepState::Waiting;
+        if let Some(restorer) = (0..self.steps.len()).find(open) {
+            return Err(format!("step {} was neither carried out nor skipped", self.id(restorer)));
         }
         let due = self.due_result();
         if due == RolloutResult::Cancelled && self.cancelled_by.is_none() {
@@ -209,13 +243,9 @@ impl RolloutState {
     /// How the rollout ends if it ends now.
     #[must_use]
     pub fn due_result(&self) -> RolloutResult {
-        if self
-            .steps
-            .values()
-            .any(|s| matches!(s.state, StepState::Stopped { .. }))
-        {
+        if self.steps.iter().any(|s| matches!(s.state, StepState::Stopped { .. })) {
             RolloutResult::Failed
-        } else if self.steps.values().all(|s| s.state == StepState::Verified) {
+        } else if self.steps.iter().all(|s| s.state == StepState::Verified) {
             RolloutResult::Done
         } else {
             RolloutResult::Cancelled
@@ -230,7 +260,8 @@ impl RolloutState {
                     attempt: None,
                     failures: 0,
                 };
-                self.steps = plan.steps.iter().map(|s| (s.id.clone(), waiting())).collect();
+                self.steps = plan.steps.iter().map(|_| waiting()).collect();
+                self.shape = Arc::new(Shape::of(plan));
                 self.created = Some(Created {
                     plan: Arc::new((**plan).clone()),
                     by: by.clone(),
@@ -268,17 +299,35 @@ impl RolloutState {
             Record::Stopped { step, state, .. } => {
                 self.change(step, |log| log.state = StepState::Stopped { kind: *state })
             }
+            Record::Skipped { step, .. } => self.change(step, |log| log.state = StepState::Skipped),
         }
     }
 
     fn change(&mut self, step: &StepId, change: impl FnOnce(&mut StepLog)) {
-        if let Some(log) = self.steps.get_mut(step) {
+        let number = self.shape.number(step);
+        if let Some(log) = number.and_then(|number| self.steps.get_mut(number)) {
             change(log);
         }
     }
 
-    fn step(&self, id: &StepId) -> Option<&Step> {
-        self.created.as_ref().and_then(|c| c.plan.step(id))
+    fn step(&self, number: usize) -> Option<&Step> {
+        self.created.as_ref().and_then(|c| c.plan.steps.get(number))
+    }
+
+    fn id(&self, number: usize) -> &str {
+        self.step(number).map_or("(no step)", |s| s.id.as_str())
+    }
+
+    fn state(&self, number: usize) -> &StepState {
+        self.steps.get(number).map_or(&StepState::Waiting, |log| &log.state)
+    }
+
+    fn outlook(&self) -> Outlook<'_> {
+        Outlook::new(&self.shape, |n| self.state(n), self.cancelled_by.is_some())
+    }
+
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
+        &self.shape
     }
 
     /// What the first record says, once it is there.
@@ -290,7 +339,7 @@ impl RolloutState {
     /// What is known of a step of the plan.
     #[must_use]
     pub fn log_of(&self, step: &StepId) -> Option<&StepLog> {
-        self.steps.get(step)
+        self.shape.number(step).and_then(|number| self.steps.get(number))
     }
 
     /// The number that the next entry must have.
@@ -309,30 +358,6 @@ impl RolloutState {
     #[must_use]
     pub fn finished(&self) -> Option<(RolloutResult, Timestamp)> {
         self.finished
-    }
-
-    /// Steps that were begun and not brought to an end.
-    pub fn active(&self) -> impl Iterator<Item = &StepId> {
-        let under_way = |s: &StepState| matches!(s, StepState::Intended | StepState::Running | StepState::Ended);
-        self.steps
-            .iter()
-            .filter(move |(_, log)| under_way(&log.state))
-            .map(|(id, _)| id)
-    }
-
-    /// Steps that were not begun, and all of whose needs are verified.
-    pub fn runnable(&self) -> impl Iterator<Item = &StepId> {
-        let steps = self
-            .created
-            .as_ref()
-            .map(|c| c.plan.steps.as_slice())
-            .unwrap_or_default();
-        let state = |id: &StepId| self.steps.get(id).map(|log| &log.state);
-        steps
-            .iter()
-            .filter(move |s| state(&s.id) == Some(&StepState::Waiting))
-            .filter(move |s| s.needs.iter().all(|need| state(need) == Some(&StepState::Verified)))
-            .map(|s| &s.id)
     }
 }
 
@@ -354,6 +379,7 @@ fn name(state: &StepState) -> &'static str {
         StepState::Running => "running",
         StepState::Ended => "ended",
         StepState::Verified => "verified",
+        StepState::Skipped => "skipped",
         StepState::Stopped { .. } => "stopped",
     }
 }

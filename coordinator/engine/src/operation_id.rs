@@ -9,14 +9,21 @@ use quorate_model::plan::{Plan, Step};
 /// # Errors
 /// The rollout's id leaves no room for a valid one.
 pub fn operation_id(rollout: &RolloutId, plan: &Plan, step: &Step, attempt: u32) -> Result<OperationId, InvalidName> {
+    let index = plan.steps.iter().position(|s| s.id == step.id);
+    // A number that no step of the plan has, for one that is none.
+    of_number(rollout, index.unwrap_or(plan.steps.len()), step, attempt)
+}
+
+/// The same for a step whose index in the plan is known.
+pub(crate) fn of_number(
+    rollout: &RolloutId,
+    index: usize,
+    step: &Step,
+    attempt: u32,
+) -> Result<OperationId, InvalidName> {
     /// Longest operation id.
     const LONGEST: usize = 128;
-    let number = plan
-        .steps
-        .iter()
-        .position(|s| s.id == step.id)
-        .map_or(0, |index| index + 1);
-    let head = format!("{}.{number}-", plain(rollout.as_str()));
+    let head = format!("{}.{}-", plain(rollout.as_str()), index + 1);
     let tail = format!(".{attempt}");
     let room = LONGEST.saturating_sub(head.len() + tail.len());
     let name: String = plain(step.id.as_str()).chars().take(room).collect();

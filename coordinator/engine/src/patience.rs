@@ -15,6 +15,9 @@ pub struct Patience {
     pub settle: Duration,
     /// For an agent that certainly has not got the request.
     pub reach: Duration,
+    /// The same as `gate` and `reach` for a step that takes back what was done for a time only: giving up on it leaves HA disarmed.
+    /// Longer than a server takes to boot.
+    pub restore: Duration,
     /// The first pause before trying a connection again; it doubles each time.
     pub reconnect: Duration,
     /// The longest such pause.
@@ -32,6 +35,7 @@ impl Default for Patience {
             gate: Duration::from_secs(60),
             settle: Duration::from_secs(60),
             reach: Duration::from_secs(120),
+            restore: Duration::from_secs(900),
             reconnect: Duration::from_secs(1),
             reconnect_at_most: Duration::from_secs(30),
             retry: Duration::from_secs(5),

@@ -1,11 +1,12 @@
 //! What the engine needs of the world: a journal, agents, a clock. It knows neither sled nor tonic.
 
-use std::collections::BTreeSet;
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use quorate_model::ids::{NodeName, OperationId, RolloutId};
 use quorate_model::operation::{LedgerEntry, Operation, OperationEvent};
+use quorate_model::plan::Needs;
 use quorate_model::rollout::{Entry, Record};
 use quorate_model::{Finding, Timestamp, View};
 use tokio::sync::mpsc;
@@ -68,8 +69,9 @@ pub type Events = mpsc::Receiver<OperationEvent>;
 /// The agents of one cluster. Every call has a deadline of its own: it ends in an error or in something unknown, never in silence.
 /// A stream of events ends when its connection is dead, which its keep-alive must find out.
 pub trait Agents: Send + Sync + 'static {
-    /// Looks freshly at the cluster facet (and what conditions need) of these nodes. What can't be seen is unknown in the view.
-    fn view(&self, nodes: &BTreeSet<NodeName>) -> impl Future<Output = View> + Send;
+    /// Looks freshly at these facets of these nodes, and at nothing else. What can't be seen is unknown in the view; a node that is
+    /// not reached is in it as [`Unreachable`](quorate_model::facet::UnknownKind::Unreachable), which is what tells that it is off.
+    fn view(&self, needs: &Needs) -> impl Future<Output = View> + Send;
     /// Sends an operation whose intent is recorded. Whatever else the action needs (a ticket of a member) is fetched on the way.
     fn start(
         &self,
@@ -98,4 +100,23 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Waits; a lab divides it by its speed.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Whether the cluster may be disturbed now: maintenance windows, `quorate freeze`.
+pub trait Permit: fmt::Debug + Send + Sync + 'static {
+    /// May a disruptive step begin? Asked in the moment before each one, and every [`look`](crate::Patience::look) while one waits.
+    ///
+    /// # Errors
+    /// What it waits for, as a finding with the code `ClusterFrozen` or `OutsideWindow`.
+    fn disruptive(&self, now: Timestamp) -> Result<(), Box<Finding>>;
+}
+
+/// Leave is always given.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AlwaysPermitted;
+
+impl Permit for AlwaysPermitted {
+    fn disruptive(&self, _now: Timestamp) -> Result<(), Box<Finding>> {
+        Ok(())
+    }
 }

@@ -31,5 +31,6 @@ pub fn summary(id: &RolloutId, entries: &[Entry]) -> Result<Option<Summary>, Ill
                 )
             })
             .collect(),
+        not_restored: state.not_restored().cloned().collect(),
     }))
 }

@@ -104,6 +104,7 @@ fn parts(old: &Step, new: &Step) -> Vec<&'static str> {
         (old.title != new.title || old.why != new.why, "reasons"),
         (old.estimate != new.estimate, "estimate"),
         (old.undo != new.undo, "undo"),
+        (old.restores != new.restores, "what it takes back"),
     ];
     compared
         .into_iter()

@@ -13,6 +13,30 @@ pub(crate) struct Report {
     findings: Vec<Finding>,
 }
 
+/// With these, steps would be guesses, or would do what must not be done.
+const UNTELLABLE: [Code; 20] = [
+    Code::NodeNotEnrolled,
+    Code::NodeUnreachable,
+    Code::FacetUnknown,
+    Code::HaBusy,
+    Code::HaCannotDisarm,
+    Code::PackageNotAvailable,
+    Code::QdeviceInTheWay,
+    Code::QdeviceOddVotes,
+    Code::QnetdInGuest,
+    Code::QnetdOnMember,
+    Code::QnetdWithCa,
+    Code::QuorumGone,
+    Code::RemoveCoordinator,
+    Code::RemoveIdTwice,
+    Code::RemoveLosesQuorum,
+    Code::RemoveNotOff,
+    Code::RemoveOneAtATime,
+    Code::RemoveStillNamed,
+    Code::ReplaceNotNamed,
+    Code::RootKeyMissing,
+];
+
 /// How much hangs on something: does a step depend on it, or is it only good to know?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weight {
@@ -41,10 +65,9 @@ impl Report {
         self.tell(finding);
     }
 
-    /// Was anything not seen that a step depends on?
+    /// Was anything not seen that a step depends on, or is there no way to do what is asked, so that no steps can be told?
     pub(crate) fn blind(&self) -> bool {
-        let unseen = [Code::NodeNotEnrolled, Code::NodeUnreachable, Code::FacetUnknown];
-        self.findings.iter().any(|f| f.refuses() && unseen.contains(&f.code))
+        self.findings.iter().any(|f| f.refuses() && UNTELLABLE.contains(&f.code))
     }
 
     /// A facet that is known, or a finding that it isn't. Of a node that can't be seen at all, that alone is told (elsewhere).

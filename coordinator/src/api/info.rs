@@ -1,11 +1,13 @@
 //! What this coordinator is, and what is to be said of it.
 
+use std::sync::PoisonError;
+
 use quorate_model::{Code, Finding};
 use quorate_proto::{Wire, v1};
 
 use super::Api;
 use crate::fleet::registry::State;
-use crate::store;
+use crate::{backup, documents, host, store, trust};
 
 impl Api {
     pub(super) fn info(&self) -> v1::InfoReply {
@@ -25,9 +27,75 @@ impl Api {
     /// What concerns the coordinator and its books rather than the servers.
     pub(super) fn own_findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.seat.check().err().into_iter().map(|finding| *finding).collect();
+        findings.extend(self.rollouts.recovery_findings());
         findings.extend(store::damage_findings(self.state.path()));
+        findings.extend(self.mended_findings());
+        findings.extend(self.audit_findings());
+        findings.extend(backup::findings(&self.state));
+        findings.extend(self.certificate_finding());
+        findings.extend(self.place_finding());
         findings.extend(self.frozen_findings());
         findings
+    }
+
+    /// Documents that had to be written again from their copies.
+    fn mended_findings(&self) -> Vec<Finding> {
+        let kept = [
+            self.state.nodes(),
+            self.state.driver(),
+            self.state.revocations(),
+            self.state.recovery(),
+        ];
+        let mended = kept.into_iter().filter(|path| documents::mended(path));
+        mended
+            .map(|path| {
+                let message = format!(
+                    "{} was damaged or gone, and was written again from its copy",
+                    path.display()
+                );
+                let next = "look at the disk of this host: dmesg, smartctl; and make a backup: quorate backup";
+                Finding::new(Code::StateDamaged, "", message, next)
+            })
+            .collect()
+    }
+
+    /// The log is read whole for it, so this is looked at only when the file has changed.
+    fn audit_findings(&self) -> Vec<Finding> {
+        let now = std::fs::metadata(self.audit.path())
+            .ok()
+            .map(|meta| (meta.len(), meta.modified().ok()));
+        let mut seen = self.audit_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.as_ref().is_none_or(|(then, _)| *then != now) {
+            *seen = Some((now, self.audit.findings()));
+        }
+        seen.as_ref().map(|(_, findings)| findings.clone()).unwrap_or_default()
+    }
+
+    /// Without a valid certificate of its own, no agent obeys the coordinator.
+    fn certificate_finding(&self) -> Option<Finding> {
+        let identity = self.fleet.identity()?;
+        let certificate = identity.certificate();
+        certificate
+            .renewal_due(trust::unix_seconds(&self.fleet.clock))
+            .then(|| {
+                let until = trust::timestamp(certificate.not_after());
+                Finding::new(
+                    Code::CertificateExpires,
+                    "",
+                    format!("the coordinator's own certificate is valid until {until}"),
+                    "with the root key in its place: quorate renew; then: systemctl restart quorate",
+                )
+            })
+    }
+
+    /// Does the coordinator run on one of the servers?
+    fn place_finding(&self) -> Option<Finding> {
+        let seen = self.fleet.last_seen(&self.fleet.registry.enrolled());
+        let node = self
+            .host
+            .node_of(&seen)
+            .or_else(|| self.host.node_at(&self.fleet.registry));
+        node.map(|node| host::finding(&node))
     }
 
     /// A critical finding for every node whose invitation was claimed twice.

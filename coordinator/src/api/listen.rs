@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::Service;
-use crate::incoming::{Authorise, Incoming, Who};
+use crate::incoming::{Authorise, Incoming, Proof, Who};
 use crate::trust::{self, sentence};
 
 /// Members of this group are local administrators.
@@ -150,6 +150,7 @@ fn local(stream: &UnixStream) -> Who {
         caller: Caller::Anyone,
         name,
         from: None,
+        proof: Proof::None,
     };
     let Ok(credentials) = stream.peer_cred() else {
         return stranger("unknown".to_owned());
@@ -166,6 +167,10 @@ fn local(stream: &UnixStream) -> Who {
             caller: Caller::Socket,
             name,
             from: None,
+            proof: Proof::Process {
+                uid: credentials.uid(),
+                pid: credentials.pid(),
+            },
         }
     } else {
         stranger(name)

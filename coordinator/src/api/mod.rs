@@ -1,17 +1,21 @@
 //! The coordinator's API: one file a topic. Who may call what was decided before a call arrives here.
 
+mod history;
 mod info;
+mod life;
 mod listen;
+mod network;
 mod nodes;
 mod plan;
 mod rollouts;
 mod view;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::{FleetName, Timestamp};
+use quorate_model::{Finding, FleetName, Timestamp};
 use quorate_proto::v1::coordinator_server::Coordinator;
 use quorate_proto::{to_status, v1};
 use tokio::sync::watch;
@@ -19,10 +23,14 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 pub(crate) use self::listen::{bind_socket, over_socket, over_tls};
+use crate::audit::Audit;
+use crate::clusters::Clusters;
 use crate::driver::Seat;
 use crate::enrol::Door;
 use crate::fleet::Fleet;
+use crate::host::Host;
 use crate::incoming::Who;
+use crate::measure::Measurements;
 use crate::rollouts::Rollouts;
 use crate::state_dir::StateDir;
 
@@ -37,13 +45,25 @@ pub(crate) struct Api {
     pub(crate) state: StateDir,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) seat: Arc<Seat>,
+    pub(crate) audit: Audit,
+    /// What the audit log's verification found, and for which length and time of the file.
+    pub(crate) audit_seen: Mutex<Option<AuditSeen>>,
+    pub(crate) host: Host,
     pub(crate) rollouts: Arc<Rollouts>,
+    pub(crate) clusters: Clusters,
+    pub(crate) measurements: Measurements,
     pub(crate) door: watch::Receiver<Door>,
 }
+
+/// The file's length and time, and what was found in it.
+pub(crate) type AuditSeen = (Option<(u64, Option<SystemTime>)>, Vec<Finding>);
 
 /// The service. Clones answer from the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Service(pub(crate) Arc<Api>);
+
+/// Lines, some at a time.
+type Lines<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -59,6 +79,8 @@ fn caller<T>(request: &Request<T>) -> Result<Who, Status> {
 
 #[tonic::async_trait]
 impl Coordinator for Service {
+    type ReadAuditStream = Lines<v1::ReadAuditReply>;
+    type ExportHistoryStream = Lines<v1::ExportHistoryReply>;
     type WatchRolloutStream = Pin<Box<dyn Stream<Item = Result<v1::RolloutProgress, Status>> + Send>>;
 
     async fn info(&self, _: Request<v1::InfoRequest>) -> Answer<v1::InfoReply> {
@@ -83,6 +105,15 @@ impl Coordinator for Service {
         answer(self.0.get_view(request.into_inner()).await)
     }
 
+    async fn network(&self, request: Request<v1::NetworkRequest>) -> Answer<v1::NetworkReply> {
+        answer(self.0.network(request.into_inner()).await)
+    }
+
+    async fn measure_network(&self, request: Request<v1::NetworkRequest>) -> Answer<v1::NetworkReply> {
+        let by = caller(&request)?;
+        answer(self.0.measure_network(request.into_inner(), &by).await)
+    }
+
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Answer<v1::PlanReply> {
         answer(self.0.plan(request.into_inner()).await)
     }
@@ -103,5 +134,26 @@ impl Coordinator for Service {
     async fn cancel_rollout(&self, request: Request<v1::CancelRolloutRequest>) -> Answer<v1::CancelRolloutReply> {
         let by = caller(&request)?;
         answer(self.0.cancel_rollout(request.into_inner(), &by).await)
+    }
+
+    async fn undo_info(&self, request: Request<v1::UndoInfoRequest>) -> Answer<v1::UndoInfoReply> {
+        answer(self.0.undo_info(request.into_inner()).await)
+    }
+
+    async fn freeze(&self, request: Request<v1::FreezeRequest>) -> Answer<v1::FreezeReply> {
+        let by = caller(&request)?;
+        answer(self.0.freeze(request.into_inner(), &by).await)
+    }
+
+    async fn applied(&self, request: Request<v1::AppliedRequest>) -> Answer<v1::AppliedReply> {
+        answer(self.0.applied(request.into_inner()))
+    }
+
+    async fn read_audit(&self, _: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {
+        answer(self.0.read_audit().await)
+    }
+
+    async fn export_history(&self, _: Request<v1::ExportHistoryRequest>) -> Answer<Self::ExportHistoryStream> {
+        answer(self.0.export_history().await)
     }
 }

@@ -9,6 +9,7 @@ use quorate_model::{Code, Finding, NodeRef};
 use quorate_proto::{Wire, field, v1};
 
 use super::Api;
+use crate::audit::{Act, By, What};
 use crate::enrol::Door;
 use crate::fleet::registry::{InviteError, Node, State};
 use crate::incoming::Who;
@@ -83,6 +84,12 @@ impl Api {
         if valid > LONGEST_VALID {
             return Err(Failure::new(ExitCode::Usage, "a token may be valid for a day at most"));
         }
+        let what = What::Invite {
+            node: name.to_string(),
+            address: address.to_string(),
+            valid_seconds: valid.as_secs(),
+        };
+        self.note(by, &name, what).await?;
         let token = Token::generate(&self.root)
             .map_err(|error| Failure::new(ExitCode::Internal, "can't make a token").because(&error))?;
         let now = trust::now(&self.fleet.clock);
@@ -153,6 +160,11 @@ impl Api {
             );
             return Err(Failure::new(ExitCode::Refused, format!("can't remove {name} now")).with(vec![finding]));
         }
+        if self.fleet.registry.node(&name).is_none() {
+            return Err(Failure::new(ExitCode::NotFound, format!("there is no node {name}")).hint("quorate node list"));
+        }
+        let node = name.to_string();
+        self.note(by, &name, What::RemoveNode { node }).await?;
         let removed = self
             .fleet
             .remove(&name)
@@ -162,6 +174,12 @@ impl Api {
         }
         tracing::info!(node = %name, by = by.name, "removed; its certificates are revoked");
         Ok(v1::RemoveNodeReply {})
+    }
+
+    /// Writes down what is done about a node, before it is done.
+    async fn note(&self, by: &Who, name: &NodeRef, what: What) -> Result<(), Failure> {
+        let act = Act::new(By::caller(by), what).in_cluster(&name.cluster);
+        self.audit.note(act).await
     }
 
     /// A superseded coordinator changes nothing.

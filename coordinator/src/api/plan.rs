@@ -2,23 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use quorate_identity::write_secret_file;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Code, Finding, accept};
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
-use quorate_model::{NodeRef, View};
+use quorate_model::observation::config::KeptSpec;
+use quorate_model::{ClusterName, NodeRef, View, Wish};
 use quorate_planner::{checker, diff};
 use quorate_proto::{Wire, field, limits, v1};
 
 use super::Api;
+use crate::host;
 use crate::incoming::Who;
+use crate::rollouts::Order;
+use crate::trust;
 
 /// What a plan is made from, and a name for its findings.
 struct Source<'a> {
     file_name: &'a str,
     text: &'a str,
     accept: &'a [String],
+    wish: Wish,
 }
 
 impl Api {
@@ -27,8 +31,9 @@ impl Api {
             file_name: &request.file_name,
             text: &request.text,
             accept: &request.accept,
+            wish: wish(request.wish)?,
         };
-        let plan = self.plan_now(&source).await?;
+        let (plan, _) = self.plan_now(&source).await?;
         Ok(v1::PlanReply {
             plan: Some(plan.into_wire()),
         })
@@ -42,8 +47,9 @@ impl Api {
             file_name: &request.file_name,
             text: &request.text,
             accept: &request.accept,
+            wish: wish(request.wish)?,
         };
-        let plan = self.plan_now(&source).await?;
+        let (plan, file) = self.plan_now(&source).await?;
         if plan.refused() {
             return Err(
                 Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(plan.findings),
@@ -53,26 +59,36 @@ impl Api {
             return Err(changed(&shown, &plan));
         }
         let cluster = plan.cluster.clone();
-        let rollout = if plan.is_empty() {
-            None
-        } else {
-            if !request.accept.is_empty() {
-                tracing::info!(%cluster, by = by.name, accepted = request.accept.join(" "), "findings accepted");
-            }
-            Some(self.rollouts.begin(plan, &by.name).await?)
-        };
-        let path = self.state.specs().join(format!("{cluster}.toml"));
-        if let Err(error) = write_secret_file(&path, &request.text) {
-            // The rollout's plan is in the journal; only the comparison with the next file will lack it.
-            tracing::error!(%cluster, %error, "can't keep the cluster file");
+        let windows = file.cluster.maintenance.iter().map(|window| window.value).collect();
+        if plan.is_empty() {
+            let spec = KeptSpec {
+                digest: file.digest,
+                applied_at: trust::now(&self.fleet.clock),
+                rollout: String::new(),
+                text: request.text,
+            };
+            self.rollouts.decide(&cluster, spec, windows).await?;
+            self.rollouts.keep_spec(&cluster).await;
+            return Ok(v1::ApplyReply::default());
         }
+        if !request.accept.is_empty() {
+            tracing::info!(%cluster, by = by.name, accepted = request.accept.join(" "), "findings accepted");
+        }
+        let order = Order {
+            by: by.clone(),
+            accepted: request.accept.clone(),
+            consents: consents(&source.wish),
+            text: request.text.clone(),
+            windows,
+        };
+        let rollout = self.rollouts.begin(plan, order).await?;
         Ok(v1::ApplyReply {
-            rollout: rollout.map(|id| id.to_string()).unwrap_or_default(),
+            rollout: rollout.to_string(),
         })
     }
 
     /// Plans from the file and a fresh look at every enrolled node of its cluster.
-    async fn plan_now(&self, source: &Source<'_>) -> Result<Plan, Failure> {
+    async fn plan_now(&self, source: &Source<'_>) -> Result<(Plan, ClusterFile), Failure> {
         if source.text.len() > limits::MAX_CLUSTER_FILE {
             let message = format!(
                 "the cluster file is larger than {} KiB",
@@ -88,8 +104,11 @@ impl Api {
             )
             .with(findings)
         })?;
-        let view = self.view_of(&file).await;
-        let mut plan = quorate_planner::plan(&file, &view);
+        let mut view = self.view_of(&file).await;
+        // What the plan would do decides whether the network must be known for it.
+        let first = quorate_planner::plan(&file, &source.wish, &view);
+        self.put_measurements(&file, &first, &mut view).await;
+        let mut plan = quorate_planner::plan(&file, &source.wish, &view);
         let cluster = &file.cluster.name.value;
         let concerns = |finding: &Finding| {
             finding
@@ -99,7 +118,13 @@ impl Api {
         };
         plan.findings
             .extend(self.frozen_findings().into_iter().filter(concerns));
-        let complaints = checker::check(&file, &view, &plan);
+        let own = view
+            .coordinator_on
+            .iter()
+            .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
+        plan.findings.extend(own);
+        plan.findings.extend(self.other_spec(cluster, &view)?);
+        let complaints = checker::check(&file, &source.wish, &view, &plan);
         if !complaints.is_empty() {
             let mut failure = Failure::new(
                 ExitCode::Internal,
@@ -118,7 +143,35 @@ impl Api {
                     .hint("only findings that say so can be; quorate explain CODE tells about each"),
             );
         }
-        Ok(plan)
+        let plan = quorate_planner::select(plan, &source.wish)
+            .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
+        Ok((plan, file))
+    }
+
+    /// The cluster file that lies in /etc/pve, if it is another than the one that was last applied from here: somebody else drove.
+    fn other_spec(&self, cluster: &ClusterName, view: &View) -> Result<Option<Finding>, Failure> {
+        let decided = self
+            .clusters
+            .decided(cluster)
+            .map_err(|error| Failure::new(ExitCode::Failed, "what was applied can't be read").because(&error))?;
+        let kept = view.nodes.keys().find_map(|node| {
+            let spec = view.facet(node, |o| &o.config).ok()?.spec.get().ok()?.as_ref()?;
+            Some((node, spec))
+        });
+        let Some((node, kept)) = kept else { return Ok(None) };
+        if decided.spec.as_ref().is_some_and(|ours| ours.digest == kept.digest) {
+            return Ok(None);
+        }
+        let ours = match &decided.spec {
+            Some(ours) => format!("the one last applied from here is of {}", ours.applied_at),
+            None => "none was applied from here".to_owned(),
+        };
+        Ok(Some(Finding::new(
+            Code::SpecAppliedElsewhere,
+            cluster.as_str(),
+            format!("/etc/pve has a cluster file that was applied at {}; {ours}", kept.applied_at),
+            format!("compare it with yours before you apply: on {node}, cat {}", "/etc/pve/quorate/spec.toml"),
+        )))
     }
 
     async fn view_of(&self, file: &ClusterFile) -> View {
@@ -131,13 +184,36 @@ impl Api {
             .filter(|name| name.cluster == *cluster)
             .collect();
         let seen = self.fleet.look(&names, &quorate_planner::NEEDED).await;
+        let by_address = || self.host.node_at(&self.fleet.registry).filter(|name| name.cluster == *cluster);
+        let coordinator_on = self.host.node_of(&seen).or_else(by_address).map(|name| name.node);
         View {
             nodes: seen
                 .into_iter()
                 .map(|sighting| (sighting.node.node, sighting.view))
                 .collect(),
+            coordinator_on,
+            ..View::default()
         }
     }
+}
+
+fn wish(wire: Option<v1::Wish>) -> Result<Wish, Failure> {
+    match wire {
+        None => Ok(Wish::default()),
+        Some(wire) => field("wish", wire).map_err(|error| Failure::new(ExitCode::Usage, error.to_string())),
+    }
+}
+
+/// What the operator said beside the file, for the audit log.
+fn consents(wish: &Wish) -> Vec<String> {
+    let each = |option: &str, names: &BTreeSet<quorate_model::NodeName>| {
+        names.iter().map(|name| format!("{option} {name}")).collect::<Vec<_>>()
+    };
+    let mut said = each("--remove", &wish.remove);
+    said.extend(each("--is-off", &wish.is_off));
+    said.extend(each("--undo-join", &wish.undo_join));
+    said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
+    said
 }
 
 fn codes(texts: &[String]) -> Result<Vec<Code>, Failure> {

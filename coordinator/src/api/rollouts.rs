@@ -42,7 +42,7 @@ impl Api {
         by: &Who,
     ) -> Result<v1::CancelRolloutReply, Failure> {
         let id = rollout_id(request.rollout)?;
-        self.rollouts.cancel(&id, &by.name).await?;
+        self.rollouts.cancel(&id, by).await?;
         tracing::info!(rollout = %id, by = by.name, "cancel asked for");
         Ok(v1::CancelRolloutReply {})
     }

@@ -81,6 +81,9 @@ fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
             FacetName::Network => observation.network = Facet::not_asked(),
             FacetName::Cluster => observation.cluster = Facet::not_asked(),
             FacetName::Guests => observation.guests = Facet::not_asked(),
+            FacetName::Ha => observation.ha = Facet::not_asked(),
+            FacetName::Config => observation.config = Facet::not_asked(),
+            FacetName::Readiness => observation.readiness = Facet::not_asked(),
         }
     }
 }

@@ -3,60 +3,91 @@
 use std::path::PathBuf;
 
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_proto::{Wire, v1};
+use quorate_model::operation::rules;
+use quorate_model::plan::Plan;
 
-use super::plan::Accept;
-use super::{Answer, Context, Format, ask, cluster_file, output, plan, rollout, wire};
+use super::proposal::Proposal;
+use super::wire::Client;
+use super::wish::Options;
+use super::{Answer, Context, Format, ask, cluster_file, output, rollout, wire};
 
 /// Options of `quorate apply`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The cluster file
-    file: PathBuf,
+    #[arg(required_unless_present = "plan")]
+    file: Option<PathBuf>,
+    /// Apply exactly this plan, as `quorate plan --out` kept it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "accept", "remove", "is_off", "undo_join", "only", "until"])]
+    plan: Option<PathBuf>,
     #[command(flatten)]
-    accept: Accept,
+    options: Options,
+    #[command(flatten)]
+    how: How,
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// How a plan is applied.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct How {
     /// Don't ask. It never covers destruction
     #[arg(long, short)]
-    yes: bool,
+    pub(crate) yes: bool,
     /// Start it and come back at once; watch it with `quorate rollout watch`
     #[arg(long)]
-    detach: bool,
+    pub(crate) detach: bool,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
-    let source = cluster_file::read(&args.file)?;
-    cluster_file::check(&source, context.format)?;
-    let mut client = wire::connect(context).await?;
-    let shown = plan::ask(&mut client, &source, &args.accept).await?;
-    if context.format == Format::Table {
-        output::text(&quorate_show::plan(&shown));
+    let (mut client, proposal) = match (&args.plan, &args.file) {
+        (Some(path), _) => {
+            let proposal = Proposal::load(path)?;
+            (wire::connect(context).await?, proposal)
+        }
+        (None, Some(file)) => {
+            let source = cluster_file::read(file)?;
+            cluster_file::check(&source, context.format)?;
+            let mut client = wire::connect(context).await?;
+            let options = &args.options;
+            let proposal = Proposal::ask(&mut client, &source, options.accepted(), options.wish()).await?;
+            (client, proposal)
+        }
+        (None, None) => return Err(Failure::new(ExitCode::Usage, "which cluster file?")),
+    };
+    if args.dry_run {
+        output::either(context.format, &proposal.plan, || quorate_show::plan(&proposal.plan));
+        let refused = proposal.plan.refused();
+        return Ok(if refused { ExitCode::Refused } else { ExitCode::Done });
     }
-    if shown.refused() {
+    carry_out(context, &mut client, proposal, &args.how).await
+}
+
+/// Shows a plan, asks, has it done, and tells about it.
+pub(crate) async fn carry_out(context: &Context, client: &mut Client, proposal: Proposal, how: &How) -> Answer {
+    let plan = &proposal.plan;
+    if context.format == Format::Table {
+        output::text(&quorate_show::plan(plan));
+    }
+    if plan.refused() {
         return Err(
             Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(match context.format {
                 Format::Table => vec![],
-                Format::Json => shown.findings,
+                Format::Json => plan.findings.clone(),
             }),
         );
     }
-    if shown.is_empty() {
+    if !plan.is_empty() && !how.yes && !ask::confirm(&question(plan), "--yes")? {
+        return Err(Failure::new(ExitCode::Cancelled, "not applied; nothing was changed"));
+    }
+    let Some(started) = proposal.apply(client).await? else {
         if context.format == Format::Json {
             output::json(&serde_json::json!({ "rollout": null }));
         }
         return Ok(ExitCode::Done);
-    }
-    let question = format!("Apply these {} steps to cluster {}?", shown.steps.len(), shown.cluster);
-    if !args.yes && !ask::confirm(&question, "--yes")? {
-        return Err(Failure::new(ExitCode::Cancelled, "not applied; nothing was changed"));
-    }
-    let request = v1::ApplyRequest {
-        file_name: source.name.clone(),
-        text: source.text.clone(),
-        accept: args.accept.to_wire(),
-        shown: Some(shown.into_wire()),
     };
-    let started = client.apply(request).await.map_err(wire::refused)?.into_inner().rollout;
-    if args.detach {
+    if how.detach {
         output::either(context.format, &serde_json::json!({ "rollout": started }), || {
             format!("Rollout {started} goes on in the coordinator. Watch it: quorate rollout watch {started}\n")
         });
@@ -67,5 +98,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
             "\nRollout {started}. It goes on if this command is interrupted: quorate rollout watch {started}\n"
         ));
     }
-    rollout::watch(context, &mut client, &started).await
+    rollout::watch(context, client, &started).await
+}
+
+/// The question names the cluster, and what goes for good.
+fn question(plan: &Plan) -> String {
+    let taken: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| rules(step.action.kind()).removes)
+        .map(|step| step.title.as_str())
+        .collect();
+    let taken = match taken.as_slice() {
+        [] => String::new(),
+        some => format!(" That takes away for good: {}.", some.join("; ")),
+    };
+    format!("Apply these {} steps to cluster {}?{taken}", plan.steps.len(), plan.cluster)
 }

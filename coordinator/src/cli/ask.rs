@@ -18,3 +18,19 @@ pub(crate) fn confirm(question: &str, flag: &str) -> Result<bool, Failure> {
     read.map_err(|e| Failure::new(ExitCode::Internal, "can't read the answer").because(&e))?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
+
+/// Asks for a line; `proposed` is shown, and is what an empty answer means to who asks. The terminal must be there.
+pub(crate) fn line(question: &str, proposed: &str) -> Result<String, Failure> {
+    let proposed = if proposed.is_empty() {
+        String::new()
+    } else {
+        format!(" [{proposed}]")
+    };
+    output::aside(&format!("{question}{proposed}"));
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    match read.map_err(|e| Failure::new(ExitCode::Internal, "can't read the answer").because(&e))? {
+        0 => Err(Failure::new(ExitCode::Cancelled, "no answer; nothing was written")),
+        _ => Ok(answer),
+    }
+}

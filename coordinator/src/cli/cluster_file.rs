@@ -42,9 +42,10 @@ pub(crate) fn read(path: &PathBuf) -> Result<Source, Failure> {
 }
 
 /// Reads the text as a cluster file, here already: all problems can be shown in their lines, and none needs a daemon.
-pub(crate) fn check(source: &Source, format: Format) -> Result<(), Failure> {
-    let Err(findings) = ClusterFile::parse(&source.name, &source.text) else {
-        return Ok(());
+pub(crate) fn check(source: &Source, format: Format) -> Result<ClusterFile, Failure> {
+    let findings = match ClusterFile::parse(&source.name, &source.text) {
+        Ok(file) => return Ok(file),
+        Err(findings) => findings,
     };
     let problems = if findings.len() == 1 {
         "1 problem".to_owned()

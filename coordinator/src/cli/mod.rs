@@ -1,20 +1,31 @@
 //! The command line: one file a command. Each asks the daemon through its API and shows the answer; nothing is decided here.
 
+mod adopt;
 mod apply;
 mod ask;
+mod audit;
+mod backup;
 mod cluster_file;
 mod disks;
 mod explain;
+mod freeze;
 mod init;
+mod leave;
+mod network;
 mod node;
 mod operator;
 mod output;
 mod passphrase;
 mod plan;
+mod proposal;
+mod renew;
 mod rollout;
 mod serve;
+mod spec;
 mod status;
+mod undo_info;
 mod wire;
+mod wish;
 
 use std::path::PathBuf;
 
@@ -74,13 +85,28 @@ enum Command {
     Disks(disks::Args),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
+    /// Check a cluster file, or begin one
+    #[command(subcommand)]
+    Spec(spec::Command),
+    /// Show latency, jitter, loss and MTU between the nodes of a cluster, as measured
+    Network(network::Args),
     /// Show what would be done to make a cluster as its file wants it
     Plan(plan::Args),
     /// Do what `quorate plan` shows
     Apply(apply::Args),
+    /// Write the cluster file of a cluster that is there already
+    Adopt(adopt::Args),
+    /// Let nothing that disturbs a cluster begin, or let it again
+    Freeze(freeze::Args),
     /// List, show, watch and cancel rollouts
     #[command(subcommand)]
     Rollout(rollout::Command),
+    /// Show who did what, when and from where; check that the log is as it was written
+    Audit(audit::Args),
+    /// Write CA, fleet and history into one file under a passphrase; for `quorate init --restore`
+    Backup(backup::Args),
+    /// Make the coordinator's own certificate anew; needs the root key
+    Renew(renew::Args),
     /// Explain a finding's code
     Explain(explain::Args),
 }
@@ -122,6 +148,11 @@ fn run(cli: Cli) -> Answer {
     if let Command::Explain(args) = &cli.command {
         return explain::run(args, cli.output);
     }
+    if let Command::Spec(command) = &cli.command
+        && let Some(answer) = spec::local(command, cli.output)
+    {
+        return answer;
+    }
     let context = Context {
         config: Config::load(&cli.config)?,
         format: cli.output,
@@ -130,6 +161,7 @@ fn run(cli: Cli) -> Answer {
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(context.config, &args),
         Command::Operator(command) => operator::run(&context, &command),
+        Command::Renew(args) => renew::run(&context, &args),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -145,10 +177,18 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Node(command) => node::run(context, command).await,
         Command::Disks(args) => disks::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
+        Command::Spec(command) => spec::run(context, command).await,
+        Command::Network(args) => network::run(context, args).await,
         Command::Plan(args) => plan::run(context, args).await,
         Command::Apply(args) => apply::run(context, args).await,
+        Command::Adopt(args) => adopt::run(context, args).await,
+        Command::Freeze(args) => freeze::run(context, args).await,
         Command::Rollout(command) => rollout::run(context, command).await,
-        Command::Init(_) | Command::Serve(_) | Command::Operator(_) | Command::Explain(_) => Ok(ExitCode::Internal),
+        Command::Audit(args) => audit::run(context, args).await,
+        Command::Backup(args) => backup::run(context, args).await,
+        Command::Init(_) | Command::Serve(_) | Command::Operator(_) | Command::Renew(_) | Command::Explain(_) => {
+            Ok(ExitCode::Internal)
+        }
     }
 }
 

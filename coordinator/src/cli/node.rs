@@ -1,14 +1,17 @@
 //! `quorate node`: the fleet.
 
+use std::net::IpAddr;
+
 use quorate_model::Timestamp;
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::ids::NodeRef;
+use quorate_model::ids::{NodeName, NodeRef};
 use quorate_model::time::spoken;
 use quorate_proto::v1;
 use serde::Serialize;
 
+use super::leave::{self, Common};
 use super::wire::{self, Client};
-use super::{Answer, Context, ask, output};
+use super::{Answer, Context, output};
 
 /// `quorate node …`
 #[derive(Debug, clap::Subcommand)]
@@ -31,13 +34,25 @@ pub(crate) enum Command {
         /// CLUSTER/NODE
         node: NodeRef,
     },
-    /// Take a node out of the fleet and revoke its certificate; its server is left as it is
+    /// Take a server out of its cluster for good (PVE's order: guests, replication, HA, Ceph, QDevice, power, membership, clean-up), then
+    /// out of the fleet. One that is in no cluster only leaves the fleet
     Remove {
         /// CLUSTER/NODE
         node: NodeRef,
-        /// Don't ask
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Take a dead server out of its cluster, and let another one join in its place
+    Replace {
+        /// CLUSTER/NODE: the dead one
+        dead: NodeRef,
+        /// The new one's name; it is enrolled already
+        new: NodeName,
+        /// The new one's address in the cluster file; none: the one that it is enrolled with
+        #[arg(long)]
+        address: Option<IpAddr>,
+        #[command(flatten)]
+        common: Common,
     },
 }
 
@@ -109,7 +124,13 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
             output::either(context.format, &found, || details(&found));
             Ok(ExitCode::Done)
         }
-        Command::Remove { node, yes } => remove(context, &mut client, node, yes).await,
+        Command::Remove { node, common } => leave::remove(context, &mut client, node, common).await,
+        Command::Replace {
+            dead,
+            new,
+            address,
+            common,
+        } => leave::replace(context, &mut client, dead, new, address, common).await,
     }
 }
 
@@ -208,24 +229,6 @@ async fn invite(context: &Context, client: &mut Client, node: NodeRef, address: 
              Both sides show the fleet's fingerprint; it must be the same:\n\n    {}\n",
             node.node, reply.token, reply.root_fingerprint
         )
-    });
-    Ok(ExitCode::Done)
-}
-
-async fn remove(context: &Context, client: &mut Client, node: NodeRef, yes: bool) -> Answer {
-    let question = format!(
-        "Take {node} out of the fleet and revoke its certificate? The server itself, and its cluster, stay as they are."
-    );
-    if !yes && !ask::confirm(&question, "--yes")? {
-        return Err(Failure::new(ExitCode::Cancelled, "nothing was changed"));
-    }
-    let request = v1::RemoveNodeRequest {
-        cluster: node.cluster.to_string(),
-        node: node.node.to_string(),
-    };
-    client.remove_node(request).await.map_err(wire::refused)?;
-    output::either(context.format, &serde_json::json!({ "removed": node }), || {
-        format!("{node} is no longer in the fleet. Its server and its cluster are as they were.\n")
     });
     Ok(ExitCode::Done)
 }

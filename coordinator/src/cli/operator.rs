@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Answer {
             format!("{} exists already; it is not overwritten", out.display()),
         ));
     }
-    let passphrase = passphrase::existing(passphrase_file.as_deref())?;
+    let passphrase = passphrase::existing(passphrase_file.as_deref(), passphrase::ROOT_KEY)?;
     let bundle = crate::init::operator_bundle(&context.config, name, *viewer, &passphrase)?;
     bundle
         .save(out)

@@ -1,4 +1,4 @@
-//! The root key's passphrase: from a file, or asked for without echo; never from the command line.
+//! Passphrases of the root key and of backups: from a file, or asked for without echo; never from the command line.
 
 use std::path::Path;
 
@@ -7,15 +7,18 @@ use quorate_model::failure::{ExitCode, Failure};
 
 use super::output;
 
+/// What most commands ask for.
+pub(crate) const ROOT_KEY: &str = "the root key";
+
 /// Shorter than this is guessed.
 const SHORTEST: usize = 12;
 
-/// A new passphrase: asked for twice, and not too short.
-pub(crate) fn new(file: Option<&Path>) -> Result<Passphrase, Failure> {
+/// A new passphrase for something: asked for twice, and not too short.
+pub(crate) fn new(file: Option<&Path>, what: &str) -> Result<Passphrase, Failure> {
     let text = match file {
         Some(path) => from_file(path)?,
         None => {
-            let first = long_enough(ask("Passphrase for the root key: ")?)?;
+            let first = long_enough(ask(&format!("Passphrase for {what}: "))?)?;
             if ask("Again: ")? != first {
                 return Err(Failure::new(
                     ExitCode::Usage,
@@ -36,11 +39,11 @@ fn long_enough(text: String) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// The passphrase that was chosen at `quorate init`.
-pub(crate) fn existing(file: Option<&Path>) -> Result<Passphrase, Failure> {
+/// The passphrase that was chosen for something before.
+pub(crate) fn existing(file: Option<&Path>, what: &str) -> Result<Passphrase, Failure> {
     take(match file {
         Some(path) => from_file(path)?,
-        None => ask("Passphrase of the root key: ")?,
+        None => ask(&format!("Passphrase of {what}: "))?,
     })
 }
 

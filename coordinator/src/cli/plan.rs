@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::finding::Code;
-use quorate_model::plan::Plan;
-use quorate_proto::{Wire, v1};
+use quorate_model::failure::ExitCode;
 
-use super::cluster_file::{self, Source};
-use super::wire::{self, Client};
-use super::{Answer, Context, output};
+use super::proposal::Proposal;
+use super::wish::Options;
+use super::{Answer, Context, Format, cluster_file, output, wire};
 
 /// Options of `quorate plan`.
 #[derive(Debug, clap::Args)]
@@ -17,47 +14,28 @@ pub(crate) struct Args {
     /// The cluster file
     file: PathBuf,
     #[command(flatten)]
-    accept: Accept,
-}
-
-/// Findings that the operator takes upon them.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Accept {
-    /// Go on in spite of this finding; only for codes that allow it, and recorded
-    #[arg(long = "accept", value_name = "CODE")]
-    pub(crate) codes: Vec<Code>,
-}
-
-impl Accept {
-    pub(crate) fn to_wire(&self) -> Vec<String> {
-        self.codes.iter().map(|c| c.as_str().to_owned()).collect()
-    }
+    options: Options,
+    /// Keep the plan, to be applied exactly so: quorate apply --plan FILE
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let source = cluster_file::read(&args.file)?;
     cluster_file::check(&source, context.format)?;
     let mut client = wire::connect(context).await?;
-    let plan = ask(&mut client, &source, &args.accept).await?;
-    output::either(context.format, &plan, || quorate_show::plan(&plan));
+    let proposal = Proposal::ask(&mut client, &source, args.options.accepted(), args.options.wish()).await?;
+    let plan = &proposal.plan;
+    output::either(context.format, plan, || quorate_show::plan(plan));
+    if let Some(path) = &args.out {
+        proposal.save(path)?;
+        if context.format == Format::Table {
+            output::aside(&format!("Kept. Apply exactly this: quorate apply --plan {}", path.display()));
+        }
+    }
     Ok(if plan.refused() {
         ExitCode::Refused
     } else {
         ExitCode::Done
     })
-}
-
-/// Asks the daemon for a plan.
-pub(crate) async fn ask(client: &mut Client, source: &Source, accept: &Accept) -> Result<Plan, Failure> {
-    let request = v1::PlanRequest {
-        file_name: source.name.clone(),
-        text: source.text.clone(),
-        accept: accept.to_wire(),
-    };
-    let reply = client.plan(request).await.map_err(wire::refused)?;
-    let plan = reply
-        .into_inner()
-        .plan
-        .ok_or_else(|| Failure::new(ExitCode::Internal, "the coordinator answered without a plan"))?;
-    Wire::from_wire(plan).map_err(wire::unreadable)
 }

@@ -8,7 +8,7 @@ use quorate_model::rollout::{Progress, Record, RolloutResult, Summary};
 use quorate_proto::{Wire, v1};
 
 use super::wire::{self, Client};
-use super::{Answer, Context, Format, output};
+use super::{Answer, Context, Format, output, undo_info};
 
 /// `quorate rollout …`
 #[derive(Debug, clap::Subcommand)]
@@ -24,6 +24,11 @@ pub(crate) enum Command {
     Watch {
         /// Its id
         rollout: Option<String>,
+    },
+    /// Show what the servers' files were before a rollout, and how each of its steps is undone by hand
+    UndoInfo {
+        /// Its id
+        rollout: String,
     },
     /// Stop a rollout between two steps; what runs is followed to its end
     Cancel {
@@ -46,6 +51,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
             Ok(ExitCode::Done)
         }
         Command::Watch { rollout } => watch(context, &mut client, &rollout.unwrap_or_default()).await,
+        Command::UndoInfo { rollout } => undo_info::run(context, &mut client, rollout).await,
         Command::Cancel { rollout } => {
             client
                 .cancel_rollout(v1::CancelRolloutRequest {
@@ -140,7 +146,7 @@ async fn follow(
         {
             return Ok(match result {
                 RolloutResult::Done => ExitCode::Done,
-                RolloutResult::Failed => ExitCode::Failed,
+                RolloutResult::Failed | RolloutResult::Abandoned => ExitCode::Failed,
                 RolloutResult::Cancelled => ExitCode::Cancelled,
             });
         }

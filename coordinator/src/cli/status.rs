@@ -6,7 +6,7 @@ use quorate_model::facet::Unknown;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::FacetName;
 use quorate_model::view::ClockOffset;
-use quorate_model::{Finding, Observation, Severity, Timestamp};
+use quorate_model::{Code, Finding, Observation, Severity, Timestamp};
 use quorate_proto::{Sighting, Wire, v1};
 use quorate_show::{ClusterStatus, NodeStatus};
 use serde::Serialize;
@@ -90,9 +90,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     )
     .await?;
     output::either(context.format, &look, || show(&look));
-    let degraded =
-        look.findings.iter().any(|f| f.severity > Severity::Note) || look.nodes.iter().any(|n| n.observation.is_err());
+    let degraded = look.findings.iter().any(is_trouble) || look.nodes.iter().any(|n| n.observation.is_err());
     Ok(if degraded { ExitCode::Degraded } else { ExitCode::Done })
+}
+
+/// What should be done some day is shown, and is no reason for a script to raise the alarm every minute until then.
+fn is_trouble(finding: &Finding) -> bool {
+    let some_day = [Code::BackupMissing, Code::BackupOutdated, Code::CoordinatorOnNode];
+    finding.severity > Severity::Note && !some_day.contains(&finding.code)
 }
 
 fn show(look: &Look) -> String {
@@ -122,7 +127,13 @@ fn show(look: &Look) -> String {
                 .collect(),
         })
         .collect();
-    quorate_show::status(&shown, look.now)
+    let mut text = quorate_show::status(&shown, look.now);
+    let nobodys = |f: &&Finding| !only_one && !shown.iter().any(|cluster| about(f, &cluster.name));
+    let others: Vec<Finding> = look.findings.iter().filter(nobodys).cloned().collect();
+    if !others.is_empty() {
+        text.push_str(&format!("\n{}", quorate_show::problems(&others)));
+    }
+    text
 }
 
 /// Subjects are `CLUSTER` or `CLUSTER/NODE`.

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::admission::{Knock, Refused, admit};
 use super::rate::Rate;
+use crate::audit::{Act, Audit, By, What};
 use crate::fleet::Fleet;
 use crate::fleet::registry::Claim;
 use crate::incoming::Who;
@@ -24,6 +25,7 @@ const LONGEST_NAME: usize = 255;
 #[derive(Debug)]
 pub(crate) struct Desk {
     fleet: Arc<Fleet>,
+    audit: Audit,
     issuing: Arc<IssuingCa>,
     roots: Roots,
     rate: Mutex<Rate>,
@@ -32,9 +34,10 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>, roots: Roots) -> Self {
+    pub(crate) fn new((fleet, audit): (Arc<Fleet>, Audit), issuing: Arc<IssuingCa>, roots: Roots) -> Self {
         Self {
             fleet,
+            audit,
             issuing,
             roots,
             rate: Mutex::default(),
@@ -42,7 +45,7 @@ impl Desk {
         }
     }
 
-    fn enrol_one(&self, request: &v1::EnrolRequest, from: IpAddr) -> Result<v1::EnrolReply, Status> {
+    fn enrol_one(&self, request: &v1::EnrolRequest, (who, from): (&Who, IpAddr)) -> Result<v1::EnrolReply, Status> {
         if !self
             .rate
             .lock()
@@ -71,7 +74,10 @@ impl Desk {
             from,
             at,
         };
-        let name = admit(&self.fleet.registry.nodes(), &knock).map_err(|refused| self.turn_away(*refused))?;
+        let name = admit(&self.fleet.registry.nodes(), &knock).map_err(|refused| self.turn_away(who, *refused))?;
+        let node = name.to_string();
+        let act = Act::new(By::caller(who), What::Enrol { node }).in_cluster(&name.cluster);
+        self.audit.record(act).map_err(to_status)?;
 
         let failed = |error: &(dyn std::error::Error + 'static)| {
             to_status(Failure::new(ExitCode::Failed, format!("can't enrol {name}")).because(error))
@@ -112,7 +118,7 @@ impl Desk {
         }
     }
 
-    fn turn_away(&self, refused: Refused) -> Status {
+    fn turn_away(&self, who: &Who, refused: Refused) -> Status {
         let Refused { finding, freeze } = refused;
         tracing::warn!(
             code = finding.code.as_str(),
@@ -121,6 +127,17 @@ impl Desk {
         );
         if let Some(node) = freeze {
             let at = trust::now(&self.fleet.clock);
+            let what = What::FreezeNode {
+                node: node.to_string(),
+                reason: finding.message.clone(),
+            };
+            if let Err(failure) = self
+                .audit
+                .record(Act::new(By::caller(who), what).in_cluster(&node.cluster))
+            {
+                // It is frozen all the same: that takes nothing from anybody.
+                tracing::error!(%node, error = %failure, "the audit log lacks a line");
+            }
             if let Err(error) = self.fleet.registry.freeze(&node, at, &finding.message) {
                 tracing::error!(%node, error = trust::sentence(&error), "can't keep that the node is frozen");
             }
@@ -133,9 +150,10 @@ impl Desk {
 #[tonic::async_trait]
 impl Enrolment for Desk {
     async fn enrol(&self, request: Request<v1::EnrolRequest>) -> Result<Response<v1::EnrolReply>, Status> {
-        let from = request.extensions().get::<Who>().and_then(|who| who.from);
+        let who = request.extensions().get::<Who>();
+        let from = who.and_then(|who| Some((who, who.from?.ip())));
         let from =
             from.ok_or_else(|| to_status(Failure::new(ExitCode::Internal, "where the caller is can't be told")))?;
-        self.enrol_one(request.get_ref(), from.ip()).map(Response::new)
+        self.enrol_one(request.get_ref(), from).map(Response::new)
     }
 }

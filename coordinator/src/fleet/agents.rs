@@ -8,6 +8,7 @@ use quorate_engine::ports::{AgentError, Agents, Events, Recorded};
 use quorate_model::ids::Driver;
 use quorate_model::observation::FacetName;
 use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent};
+use quorate_model::plan::Needs;
 use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
 use quorate_model::{ClusterName, Code, Finding, Generation, NodeName, NodeRef, OperationId, View};
@@ -19,6 +20,7 @@ use tonic::Streaming;
 use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::driver::Seat;
+use crate::store::Store;
 use crate::trust;
 
 /// Events that may wait for the engine.
@@ -33,6 +35,8 @@ const MOST_SKEW: u64 = 60_000_000;
 pub(crate) struct ClusterAgents {
     fleet: Arc<Fleet>,
     seat: Arc<Seat>,
+    /// Agents are told where it ends.
+    journal: Store,
     cluster: ClusterName,
     /// Every node that the rollout touches.
     touched: BTreeSet<NodeName>,
@@ -41,10 +45,15 @@ pub(crate) struct ClusterAgents {
 }
 
 impl ClusterAgents {
-    pub(crate) fn new(fleet: Arc<Fleet>, seat: Arc<Seat>, cluster: ClusterName, touched: BTreeSet<NodeName>) -> Self {
+    pub(crate) fn new(
+        (fleet, seat, journal): (Arc<Fleet>, Arc<Seat>, Store),
+        cluster: ClusterName,
+        touched: BTreeSet<NodeName>,
+    ) -> Self {
         Self {
             fleet,
             seat,
+            journal,
             cluster,
             touched,
             claimed: Mutex::default(),
@@ -72,10 +81,11 @@ impl ClusterAgents {
         let mut claimed = self.claimed.lock().await;
         let mut claims = JoinSet::new();
         for node in self.touched.difference(&claimed) {
-            let (peer, driver) = (self.peer(node)?, driver.clone());
+            let (peer, driver, anchor) = (self.peer(node)?, driver.clone(), self.journal.newest());
             claims.spawn(async move {
                 let request = v1::DriveRequest {
                     driver: Some(driver.into_wire()),
+                    anchor: anchor.into_wire(),
                 };
                 let reply = within(peer.quick(), &peer.name, peer.client().drive(request)).await;
                 (peer, reply)
@@ -127,21 +137,29 @@ impl ClusterAgents {
     }
 
     /// What must be passed beside the operation. Fetched anew for every attempt, never kept.
-    async fn secret(
+    async fn passed(&self, driver: &Driver, node: &NodeName, action: &Action) -> Result<Option<v1::Secret>, AgentError> {
+        let passed = match action {
+            Action::JoinCluster {
+                cluster,
+                member,
+                member_address,
+                ..
+            } => v1::secret::Secret::Join(self.ticket(driver, node, cluster, member, *member_address).await?),
+            Action::FinishJoin { member, .. } => v1::secret::Secret::CorosyncConf(self.corosync_conf(member).await?),
+            _ => return Ok(None),
+        };
+        Ok(Some(v1::Secret { secret: Some(passed) }))
+    }
+
+    /// A short-lived ticket of a member, for a node that joins through it.
+    async fn ticket(
         &self,
         driver: &Driver,
         joiner: &NodeName,
-        action: &Action,
-    ) -> Result<Option<v1::Secret>, AgentError> {
-        let Action::JoinCluster {
-            cluster,
-            member,
-            member_address,
-            ..
-        } = action
-        else {
-            return Ok(None);
-        };
+        cluster: &ClusterName,
+        member: &NodeName,
+        member_address: IpAddr,
+    ) -> Result<v1::JoinSecret, AgentError> {
         self.compare_clocks(member, joiner).await?;
         let peer = self.peer(member)?;
         let request = v1::JoinTicketRequest {
@@ -153,13 +171,25 @@ impl ClusterAgents {
             Ok(reply) => reply,
             Err(error) => return Err(not_sent(self.failed(&peer, error).await, member)),
         };
-        check_ticket(&reply, &peer.name, cluster, *member_address)?;
-        let secret = reply
+        check_ticket(&reply, &peer.name, cluster, member_address)?;
+        reply
             .secret
-            .ok_or_else(|| AgentError::NotReached(format!("{member} gave no ticket for {joiner}")))?;
-        Ok(Some(v1::Secret {
-            secret: Some(v1::secret::Secret::Join(secret)),
-        }))
+            .ok_or_else(|| AgentError::NotReached(format!("{member} gave no ticket for {joiner}")))
+    }
+
+    /// A member's present corosync.conf, for a node that finishes its join with it.
+    async fn corosync_conf(&self, member: &NodeName) -> Result<v1::CorosyncConf, AgentError> {
+        let peer = self.peer(member)?;
+        let reply = match within(peer.quick(), &peer.name, peer.client().snapshot(v1::SnapshotRequest {})).await {
+            Ok(reply) => reply,
+            Err(error) => return Err(not_sent(self.failed(&peer, error).await, member)),
+        };
+        let conf = reply.files.into_iter().find(|file| file.path == "/etc/pve/corosync.conf");
+        match conf.and_then(|file| file.content) {
+            Some(v1::snapshot_file::Content::Text(text)) => Ok(v1::CorosyncConf { text }),
+            Some(v1::snapshot_file::Content::Unknown(why)) => Err(AgentError::NotReached(format!("{member}: {why}"))),
+            _ => Err(AgentError::NotReached(format!("{member} has no corosync.conf"))),
+        }
     }
 
     /// Clocks first: skew must be ruled out before a ticket is made.
@@ -189,26 +219,39 @@ impl ClusterAgents {
 }
 
 impl Agents for ClusterAgents {
-    async fn view(&self, nodes: &BTreeSet<NodeName>) -> View {
-        let names = nodes.iter().map(|node| self.name(node)).collect();
-        let seen = self.fleet.look(&names, &[FacetName::Cluster]).await;
+    async fn view(&self, needs: &Needs) -> View {
+        // Nodes that are asked for the same are looked at side by side, and so are those that are asked for something else.
+        let mut alike: BTreeMap<&BTreeSet<FacetName>, BTreeSet<NodeRef>> = BTreeMap::new();
+        for (node, facets) in needs {
+            alike.entry(facets).or_default().insert(self.name(node));
+        }
+        let mut looks = JoinSet::new();
+        for (facets, names) in alike {
+            let (fleet, facets) = (Arc::clone(&self.fleet), facets.iter().copied().collect::<Vec<_>>());
+            looks.spawn(async move { fleet.look(&names, &facets).await });
+        }
+        let mut nodes = BTreeMap::new();
+        while let Some(look) = looks.join_next().await {
+            // What is missing here, because a look broke off, is missing in the view: nothing is known of it.
+            let seen = look.unwrap_or_default().into_iter();
+            nodes.extend(seen.map(|sighting| (sighting.node.node, sighting.view)));
+        }
         View {
-            nodes: seen
-                .into_iter()
-                .map(|sighting| (sighting.node.node, sighting.view))
-                .collect::<BTreeMap<_, _>>(),
+            nodes,
+            ..View::default()
         }
     }
 
     async fn start(&self, _recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
-        let driver = self.seat.check().map_err(AgentError::Refused)?.clone();
+        let driver = self.seat.check().map_err(AgentError::Refused)?;
         self.claim(&driver).await?;
-        let secret = self.secret(&driver, node, &operation.action).await?;
+        let secret = self.passed(&driver, node, &operation.action).await?;
         let peer = self.peer(node)?;
         let request = v1::ExecuteRequest {
             driver: Some(driver.into_wire()),
             operation: Some(operation.clone().into_wire()),
             secret,
+            anchor: self.journal.newest().into_wire(),
         };
         match within(peer.quick(), &peer.name, peer.client().execute(request)).await {
             Ok(stream) => Ok(forward(stream, peer.name.clone())),

@@ -23,6 +23,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often clocks are compared while the link is up.
 const COMPARE_CLOCKS: Duration = Duration::from_secs(60);
 
+/// What is looked at when a link comes up: what its stream keeps up to date. What else there is costs the node more, and is asked
+/// for freshly by whoever plans.
+const AT_FIRST: [FacetName; 6] = [
+    FacetName::System,
+    FacetName::Disks,
+    FacetName::Network,
+    FacetName::Cluster,
+    FacetName::Guests,
+    FacetName::Ha,
+];
+
 /// Holds the link for ever. Whoever started it cancels it.
 pub(super) async fn hold(peer: Arc<Peer>, revoked: Arc<Revoked>) {
     let mut failures = 0_u32;
@@ -73,8 +84,8 @@ async fn session(peer: &Peer, revoked: &Revoked) -> CallError {
     let every = peer.pace.wait(COMPARE_CLOCKS);
     let mut compare = interval_at(Instant::now() + every, every);
     compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Everything at once in the beginning; then only clocks, since the stream brings what changes.
-    let mut look: Option<Look<'_>> = Some(Box::pin(peer.observe(&FacetName::ALL)));
+    // All of it at once in the beginning; then only clocks, since the stream brings what changes.
+    let mut look: Option<Look<'_>> = Some(Box::pin(peer.observe(&AT_FIRST, &[])));
     loop {
         tokio::select! {
             message = timeout(silence, stream.message()) => match message {
@@ -97,7 +108,7 @@ async fn session(peer: &Peer, revoked: &Revoked) -> CallError {
                     tracing::warn!(node = %peer.name, reason = %error, "can't look at the node");
                 }
             }
-            _ = compare.tick(), if look.is_none() => look = Some(Box::pin(peer.observe(&[FacetName::System]))),
+            _ = compare.tick(), if look.is_none() => look = Some(Box::pin(peer.observe(&[FacetName::System], &[]))),
         }
     }
 }

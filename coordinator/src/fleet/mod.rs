@@ -1,9 +1,12 @@
 //! The fleet as the daemon holds it: a link to every enrolled node, and what came over it.
 
 pub(crate) mod agents;
+mod files;
 mod call;
+mod echo;
 mod health;
 mod link;
+mod memory;
 mod peer;
 pub(crate) mod registry;
 pub(crate) mod renewal;
@@ -13,15 +16,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_clock::Clock;
-use quorate_identity::{ClientTls, Name, Role};
+use quorate_identity::{ClientTls, Identity, Name, Role};
 use quorate_model::observation::FacetName;
 use quorate_model::view::NodeView;
-use quorate_model::{NodeRef, Timestamp, Unknown, UnknownKind};
+use quorate_model::{NodeName, NodeRef, Timestamp, Unknown, UnknownKind};
 use quorate_proto::Sighting;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::memory::Memory;
 use self::peer::Dialling;
+pub(crate) use self::echo::{Echo, EchoLinks};
 pub(crate) use self::peer::Peer;
 use self::registry::{Registry, State};
 use self::revoked::{RevokeError, Revoked};
@@ -126,6 +131,11 @@ impl Fleet {
         self.links().clear();
     }
 
+    /// As whom the coordinator shows itself.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.tls.material().identity
+    }
+
     /// An enrolled node.
     pub(crate) fn peer(&self, name: &NodeRef) -> Option<Arc<Peer>> {
         self.links().get(name).map(|link| Arc::clone(&link.peer))
@@ -147,7 +157,8 @@ impl Fleet {
         for name in names {
             if let Some(peer) = self.peer(name) {
                 let facets = facets.to_vec();
-                looks.spawn(async move { (peer.name.clone(), peer.observe(&facets).await) });
+                let others = self.others_of(name, &facets);
+                looks.spawn(async move { (peer.name.clone(), peer.observe(&facets, &others).await) });
             }
         }
         let mut seen = BTreeMap::new();
@@ -161,6 +172,15 @@ impl Fleet {
             .iter()
             .map(|name| self.sighting(name, Some(fresh(name))))
             .collect()
+    }
+
+    /// The names of all nodes of a node's cluster, if its network is looked at: each must resolve the others' as they do.
+    fn others_of(&self, name: &NodeRef, facets: &[FacetName]) -> Vec<NodeName> {
+        if !facets.contains(&FacetName::Network) {
+            return vec![];
+        }
+        let enrolled = self.registry.enrolled().into_iter();
+        enrolled.filter(|node| node.cluster == name.cluster).map(|node| node.node).collect()
     }
 
     fn sighting(&self, name: &NodeRef, fresh: Option<Result<quorate_model::Observation, Unknown>>) -> Sighting {

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use quorate_clock::Clock;
 use quorate_identity::{ClientTls, RevocationList, Role};
 use quorate_model::observation::FacetName;
-use quorate_model::{NodeRef, Observation, Timestamp};
+use quorate_model::{NodeName, NodeRef, Observation, Timestamp};
 use quorate_proto::v1;
 use quorate_proto::v1::agent_client::AgentClient;
 use quorate_proto::{Wire, field, limits};
@@ -76,10 +76,11 @@ impl Peer {
         *self.channel() = self.dialling.channel();
     }
 
-    /// Looks now. What comes back is also kept.
-    pub(super) async fn observe(&self, facets: &[FacetName]) -> Result<Observation, CallError> {
+    /// Looks now; with the network, also at what these names resolve to there. What comes back is also kept.
+    pub(super) async fn observe(&self, facets: &[FacetName], names: &[NodeName]) -> Result<Observation, CallError> {
         let request = v1::ObserveRequest {
             facets: facets.iter().map(|facet| facet.into_wire()).collect(),
+            resolve: names.iter().take(limits::MAX_RESOLVED).map(ToString::to_string).collect(),
         };
         let sent = trust::now(&self.clock);
         let deadline = self.pace.deadline(limits::OBSERVE_TIMEOUT);

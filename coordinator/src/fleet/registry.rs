@@ -110,17 +110,30 @@ pub(crate) struct Registry {
     path: PathBuf,
     nodes: Mutex<Nodes>,
     changes: watch::Sender<u64>,
+    new: bool,
 }
 
 impl Registry {
     /// Opens the books, or begins them.
     pub(crate) fn open(path: &Path) -> Result<Self, DocumentError> {
-        let nodes = documents::load(path)?.unwrap_or_default();
+        let nodes: Option<Nodes> = documents::load_kept(path)?;
+        let new = nodes.is_none();
         Ok(Self {
             path: path.to_owned(),
-            nodes: Mutex::new(nodes),
+            nodes: Mutex::new(nodes.unwrap_or_default()),
             changes: watch::Sender::new(0),
+            new,
         })
+    }
+
+    /// Begins empty books: from then on, missing ones are a loss.
+    pub(crate) fn begin(&self) -> Result<(), DocumentError> {
+        documents::save_kept(&self.path, &Nodes::new())
+    }
+
+    /// Were there no books when it was opened?
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
     }
 
     /// Rings whenever something changed.
@@ -254,7 +267,7 @@ impl Registry {
         let mut nodes = self.lock();
         let mut changed = nodes.clone();
         let answer = change(&mut changed)?;
-        documents::save(&self.path, &changed)?;
+        documents::save_kept(&self.path, &changed)?;
         *nodes = changed;
         self.changes.send_modify(|count| *count += 1);
         Ok(answer)

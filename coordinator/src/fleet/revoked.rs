@@ -31,7 +31,7 @@ pub(crate) enum RevokeError {
 impl Revoked {
     /// Reads the list that is kept; none is empty.
     pub(crate) fn load(path: &Path) -> Result<RevocationList, DocumentError> {
-        Ok(documents::load(path)?.unwrap_or_default())
+        Ok(documents::load_kept(path)?.unwrap_or_default())
     }
 
     /// Takes care of the list with which `client` and `server` were made.
@@ -56,7 +56,7 @@ impl Revoked {
         for issued in certificates {
             longer.revoke(issued.serial.clone(), issued.fingerprint, now);
         }
-        documents::save(&self.path, &longer)?;
+        documents::save_kept(&self.path, &longer)?;
         *list = longer.clone();
         let mut material = self.client.material();
         material.revocations = longer.clone();

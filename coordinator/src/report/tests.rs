@@ -26,6 +26,8 @@ fn member(online: &[&str]) -> Member {
         quorum: 2,
         quorate: online.len() >= 2,
         flags: vec![],
+        rows: vec![],
+        device: None,
     };
     Member {
         cluster: "hk1".to_owned(),
@@ -34,7 +36,9 @@ fn member(online: &[&str]) -> Member {
         quorate: online.len() >= 2,
         nodes: ["prox1", "prox2", "prox3"].iter().enumerate().map(node).collect(),
         configured: vec![],
-        qdevice: false,
+        interfaces: [(0, None)].into(),
+        qdevice: None,
+        running_versions: Facet::not_asked(),
         votes: Facet::known(votes, NOW),
         links: Facet::known(vec![], NOW),
     }
@@ -48,6 +52,8 @@ fn sighting(node: &str, member: Member) -> Sighting {
             pmxcfs: Pmxcfs::Writable,
             authkey_present: true,
             local_config_present: true,
+            local_config: Facet::not_asked(),
+            config_lock_age: None,
         },
         NOW,
     );

@@ -1,27 +1,39 @@
 //! Rollouts in the daemon: begun, taken up again after a restart, watched, cancelled. One holds a cluster at a time.
 
+mod recovering;
+mod around;
+pub(crate) mod before;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use quorate_clock::Clock;
 use quorate_engine::ports::{AgentError, Journal, JournalError};
 use quorate_engine::{Patience, Ports, RolloutState, RunError, run_rollout};
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::maintenance::MaintenanceWindow;
+use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
-use quorate_model::rollout::{Progress, Record, Summary};
-use quorate_model::{ClusterName, Code, Finding, NodeName, RolloutId, Timestamp};
+use quorate_model::rollout::{Progress, Record, RolloutResult, Summary};
+use quorate_model::{ClusterName, Code, Finding, NodeName, NodeRef, RolloutId, Timestamp};
+use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{Act, Audit, By, What};
+use crate::clusters::Clusters;
 use crate::driver::Seat;
 use crate::fleet::Fleet;
 use crate::fleet::agents::ClusterAgents;
+use crate::incoming::Who;
 use crate::pace::Pace;
+use crate::recovery::Recovery;
 use crate::store::Store;
 use crate::trust::{self, sentence};
 
@@ -32,6 +44,10 @@ const PROGRESS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Rollouts {
     store: Store,
+    audit: Audit,
+    recovery: Recovery,
+    clusters: Clusters,
+    before_dir: PathBuf,
     fleet: Arc<Fleet>,
     seat: Arc<Seat>,
     driven: Mutex<BTreeMap<ClusterName, Driven>>,
@@ -50,11 +66,28 @@ struct Driven {
     id: RolloutId,
     progress: broadcast::Sender<Progress>,
     cancel: watch::Sender<Option<String>>,
+    /// Stops it as a crash would.
+    stop: CancellationToken,
+}
+
+/// Who wants a rollout, and what they allowed.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) by: Who,
+    /// Codes of the findings that were accepted.
+    pub(crate) accepted: Vec<String>,
+    /// What may be destroyed or removed.
+    pub(crate) consents: Vec<String>,
+    /// The cluster file that the plan was made from.
+    pub(crate) text: String,
+    /// The maintenance windows that it names.
+    pub(crate) windows: Vec<MaintenanceWindow>,
 }
 
 impl Rollouts {
     pub(crate) fn new(
-        store: Store,
+        (store, audit, recovery): (Store, Audit, Recovery),
+        (clusters, before_dir): (Clusters, PathBuf),
         fleet: Arc<Fleet>,
         seat: Arc<Seat>,
         (tasks, stop): (TaskTracker, CancellationToken),
@@ -62,6 +95,10 @@ impl Rollouts {
         let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
         Arc::new(Self {
             store,
+            audit,
+            recovery,
+            clusters,
+            before_dir,
             fleet,
             seat,
             driven,
@@ -73,7 +110,19 @@ impl Rollouts {
     }
 
     /// Begins a rollout: its first record is durable when this returns, and it goes on without whoever asked.
-    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, by: &str) -> Result<RolloutId, Failure> {
+    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, order: Order) -> Result<RolloutId, Failure> {
+        self.seat.check().map_err(|finding| refused(*finding))?;
+        // What an agent remembers is compared before anything is built on the journal, and not only after its next link.
+        let names = touched(&plan);
+        let nodes = names
+            .iter()
+            .map(|node| NodeRef::new(plan.cluster.clone(), node.clone()));
+        let nodes: BTreeSet<NodeRef> = nodes.collect();
+        self.examine_all(&nodes).await;
+        if self.recovery.check(&plan.cluster, &names).is_err() {
+            // The loss may have been noticed at one of them after another had told.
+            self.examine_all(&nodes).await;
+        }
         let _turn = self.turn.lock().await;
         self.seat.check().map_err(|finding| refused(*finding))?;
         if let Some(holder) = self.holding(&plan.cluster).await? {
@@ -86,17 +135,32 @@ impl Rollouts {
                 ),
             )));
         }
+        self.recovery
+            .check(&plan.cluster, &names)
+            .map_err(|finding| refused(*finding))?;
         // Driving begins when every agent that will be touched has recorded who drives; if one refuses, nothing was begun.
         let agents = self.agents(&plan);
-        if let Err(error) = agents.claim(self.seat.driver()).await {
+        if let Err(error) = agents.claim(&self.seat.driver()).await {
             // If that was because another coordinator drives, the seat knows by now, and says what to do.
             self.seat.check().map_err(|finding| refused(*finding))?;
             return Err(not_driving(error));
         }
-        let id = new_id(&plan.cluster, trust::now(&self.fleet.clock))?;
+        let now = trust::now(&self.fleet.clock);
+        let id = new_id(&plan.cluster, now)?;
+        let by = order.by.name.clone();
+        self.keep_before(&id, &plan).await?;
+        let spec = KeptSpec {
+            digest: plan.spec_digest.clone(),
+            applied_at: now,
+            rollout: id.to_string(),
+            text: order.text.clone(),
+        };
+        let windows = order.windows.clone();
+        self.audit.note(act(&id, &plan, order)).await?;
+        self.decide(&plan.cluster, spec, windows).await?;
         let record = Record::Created {
             plan: Box::new(plan.clone()),
-            by: by.to_owned(),
+            by: by.clone(),
         };
         self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
         tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
@@ -106,7 +170,12 @@ impl Rollouts {
 
     /// Takes up every rollout that an earlier process left unfinished.
     pub(crate) async fn resume(self: &Arc<Self>) -> Result<(), Failure> {
+        let _turn = self.turn.lock().await;
+        let driven: BTreeSet<RolloutId> = self.driven().values().map(|driven| driven.id.clone()).collect();
         for (id, state) in self.states().await? {
+            if driven.contains(&id) {
+                continue;
+            }
             if let (Some(created), None) = (state.created(), state.finished()) {
                 tracing::info!(rollout = %id, "rollout taken up again");
                 let plan = Arc::clone(&created.plan);
@@ -129,7 +198,7 @@ impl Rollouts {
 
     /// All rollouts, oldest first.
     pub(crate) async fn summaries(&self) -> Result<Vec<Summary>, Failure> {
-        let mut all = Vec::new();
+        let mut all = self.recovery.summaries();
         for id in self.store.rollouts().await.map_err(|error| unusable(&error))? {
             let entries = self.store.load(&id).await.map_err(|error| unusable(&error))?;
             match quorate_engine::summary(&id, &entries) {
@@ -140,11 +209,30 @@ impl Rollouts {
         Ok(all)
     }
 
+    /// Every record of every rollout, and what is known of lost ones, one JSON document each.
+    pub(crate) async fn export(&self) -> Result<Vec<String>, Failure> {
+        let mut lines: Vec<String> = self.recovery.export().iter().map(ToString::to_string).collect();
+        for id in self.store.rollouts().await.map_err(|error| unusable(&error))? {
+            for entry in self.store.load(&id).await.map_err(|error| unusable(&error))? {
+                lines.push(serde_json::json!({ "rollout": id, "entry": entry }).to_string());
+            }
+        }
+        Ok(lines)
+    }
+
     /// Asks a rollout to stop between steps.
-    pub(crate) async fn cancel(&self, id: &RolloutId, by: &str) -> Result<(), Failure> {
+    pub(crate) async fn cancel(&self, id: &RolloutId, who: &Who) -> Result<(), Failure> {
         self.seat.check().map_err(|finding| refused(*finding))?;
-        if let Some(driven) = self.driven().values().find(|driven| driven.id == *id) {
-            driven.cancel.send_replace(Some(by.to_owned()));
+        let running = self
+            .driven()
+            .iter()
+            .find(|(_, driven)| driven.id == *id)
+            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone()));
+        if let Some((cluster, cancel)) = running {
+            let rollout = id.to_string();
+            let act = Act::new(By::caller(who), What::Cancel { rollout }).in_cluster(cluster);
+            self.audit.note(act).await?;
+            cancel.send_replace(Some(who.name.clone()));
             return Ok(());
         }
         let known = self
@@ -169,8 +257,7 @@ impl Rollouts {
 
     fn agents(&self, plan: &Plan) -> ClusterAgents {
         ClusterAgents::new(
-            Arc::clone(&self.fleet),
-            Arc::clone(&self.seat),
+            (Arc::clone(&self.fleet), Arc::clone(&self.seat), self.store.clone()),
             plan.cluster.clone(),
             touched(plan),
         )
@@ -178,10 +265,12 @@ impl Rollouts {
 
     fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan, agents: ClusterAgents) {
         let (progress, (cancel, cancelled)) = (broadcast::Sender::new(PROGRESS), watch::channel(None));
+        let stop = self.stop.child_token();
         let driven = Driven {
             id: id.clone(),
             progress: progress.clone(),
             cancel,
+            stop: stop.clone(),
         };
         let cluster = plan.cluster.clone();
         self.driven().insert(cluster.clone(), driven);
@@ -192,12 +281,13 @@ impl Rollouts {
                 clock: self.fleet.clock.clone(),
                 pace: self.fleet.pace,
             }),
+            permit: self.clusters.permit(&plan.cluster),
             patience: Patience::default(),
         };
-        let (this, generation) = (Arc::clone(self), self.seat.driver().generation);
+        let (this, generation, ended_id) = (Arc::clone(self), self.seat.driver().generation, id.clone());
         self.tasks.spawn(async move {
             // A task of its own: should it break, the cluster is not held by a rollout that nobody drives.
-            let (engine_id, stop) = (id.clone(), this.stop.clone());
+            let engine_id = id.clone();
             let engine = tokio::spawn(async move {
                 stop.run_until_cancelled(run_rollout(&ports, &engine_id, generation, progress, cancelled))
                     .await
@@ -207,13 +297,21 @@ impl Rollouts {
                 .unwrap_or_else(|error| Some(Err(RunError::Internal(error.to_string()))));
             match ended.transpose() {
                 Ok(None) => return,
-                Ok(Some(result)) => tracing::info!(rollout = %id, ?result, "rollout ended"),
+                Ok(Some(result)) => {
+                    tracing::info!(rollout = %id, ?result, "rollout ended");
+                    if result == RolloutResult::Done {
+                        this.keep_spec(&cluster).await;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(rollout = %id, error = sentence(&error), "rollout is no longer driven");
                     this.dropped().insert(id, sentence(&error));
                 }
             }
-            this.driven().remove(&cluster);
+            let mut driven = this.driven();
+            if driven.get(&cluster).is_some_and(|driven| driven.id == ended_id) {
+                driven.remove(&cluster);
+            }
         });
     }
 
@@ -242,14 +340,31 @@ impl Rollouts {
 /// Every node that a plan does something on, or gets something from.
 fn touched(plan: &Plan) -> BTreeSet<NodeName> {
     let member = |action: &Action| match action {
-        Action::JoinCluster { member, .. } => Some(member.clone()),
-        Action::CreateCluster { .. } => None,
+        Action::JoinCluster { member, .. } | Action::FinishJoin { member, .. } => Some(member.clone()),
+        _ => None,
     };
     plan.steps
         .iter()
         .flat_map(|step| [Some(step.node.clone()), member(&step.action)])
         .flatten()
         .collect()
+}
+
+/// How the beginning of a rollout stands in the audit log.
+fn act(id: &RolloutId, plan: &Plan, order: Order) -> Act {
+    // A plan that can't be written as JSON can't be kept in the journal either, and is refused there.
+    let bytes = serde_json::to_vec(plan).unwrap_or_default();
+    let what = What::Apply {
+        rollout: id.to_string(),
+        plan: HEXLOWER.encode(&Sha256::digest(bytes)),
+        spec: plan.spec_digest.clone(),
+        steps: plan.steps.len(),
+    };
+    Act {
+        accepted: order.accepted,
+        consents: order.consents,
+        ..Act::new(By::caller(&order.by), what).in_cluster(&plan.cluster)
+    }
 }
 
 /// Never given twice, also not after the journal was lost: agents know operations by it. For people it tells when.

@@ -22,6 +22,10 @@ impl Rollouts {
         let known = self.store.rollouts().await.map_err(|error| unusable(&error))?;
         let id = match id {
             Some(id) if known.contains(&id) => id,
+            Some(id) if self.recovery.summaries().iter().any(|lost| lost.id == id) => {
+                let failure = Failure::new(ExitCode::Failed, format!("the journal of rollout {id} was lost"));
+                return Err(failure.hint(format!("what the servers remember of it: quorate rollout show {id}")));
+            }
             Some(id) => return Err(no_such(&id)),
             None => known.into_iter().last().ok_or_else(|| {
                 Failure::new(ExitCode::NotFound, "there is no rollout yet").hint("quorate apply FILE begins one")

@@ -133,7 +133,11 @@ mod tests {
     #[test]
     fn a_whole_plan_reads_back() {
         let file = quorate_planner::testkit::file(3, &["10.10.10.0/24"]);
-        let plan = quorate_planner::plan(&file, &quorate_planner::testkit::Servers::bare(3).view);
+        let plan = quorate_planner::plan(
+            &file,
+            &quorate_model::Wish::default(),
+            &quorate_planner::testkit::Servers::bare(3).view,
+        );
         assert_eq!(plan.steps.len(), 3);
         let record = Record::Created {
             plan: Box::new(plan),

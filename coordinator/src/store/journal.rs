@@ -7,9 +7,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use quorate_engine::ports::JournalError;
 use quorate_model::rollout::{Entry, Record};
-use quorate_model::{RolloutId, Timestamp};
+use quorate_model::{FrameDigest, JournalAnchor, JournalId, RolloutId, Timestamp};
 
 use super::frame::{Frame, GENESIS, Link};
 use super::head::Head;
@@ -50,16 +51,16 @@ impl SledJournal {
             None if store.exists() => return Err(JournalError::Damaged("its head file is missing".to_owned())),
             None => {
                 // Before the store: from here on, a store without a head file is damage.
-                Head::EMPTY.save(&head_path)?;
-                Head::EMPTY
+                let head = Head::new()?;
+                head.save(&head_path)?;
+                head
             }
         };
         if head.count > 0 && !store.join("db").exists() {
             return Err(JournalError::Damaged(format!("{} is gone", store.join("db").display())));
         }
         // sled checks some of its own format with assertions.
-        catch_unwind(AssertUnwindSafe(|| Self::open_store(&store, head_path, head)))
-            .unwrap_or_else(|_| Err(JournalError::Damaged("the store's own checks failed".to_owned())))
+        catch_unwind(AssertUnwindSafe(|| Self::open_store(&store, head_path, head))).unwrap_or_else(|_| Err(broke()))
     }
 
     fn open_store(store: &Path, head_path: PathBuf, head: Head) -> Result<Self, JournalError> {
@@ -86,6 +87,7 @@ impl SledJournal {
     /// Walks the whole chain and compares its end with the head file.
     fn verify(&mut self, head: Head) -> Result<(), JournalError> {
         let damaged = |position: u64, what: &str| JournalError::Damaged(format!("record {position}: {what}"));
+        self.head.journal = head.journal.clone();
         let mut head_seen = (head.count == 0).then_some(GENESIS);
         for item in self.db.iter() {
             let (key, bytes) = item.map_err(|error| damage_or_read(&error))?;
@@ -105,10 +107,7 @@ impl SledJournal {
                 self.rollouts.push(frame.rollout);
             }
             of_rollout.push(position);
-            self.head = Head {
-                count: position + 1,
-                last: link,
-            };
+            (self.head.count, self.head.last) = (position + 1, link);
             if self.head.count == head.count {
                 head_seen = Some(link);
             }
@@ -137,10 +136,8 @@ impl SledJournal {
             let message = "an earlier write failed; the coordinator has to be started again";
             return Err(JournalError::Write(message.to_owned()));
         }
-        let sequence = self
-            .positions
-            .get(rollout)
-            .map_or(0, |positions| positions.len() as u64);
+        let known = self.positions.get(rollout);
+        let sequence = known.map_or(0, |positions| positions.len() as u64);
         let frame = Frame {
             position: self.head.count,
             previous: self.head.last,
@@ -169,6 +166,7 @@ impl SledJournal {
         let head = Head {
             count: position + 1,
             last: link,
+            ..self.head.clone()
         };
         head.save(&self.head_path)?;
         self.head = head;
@@ -182,21 +180,72 @@ impl SledJournal {
     }
 
     fn entry(&self, position: u64) -> Result<Entry, JournalError> {
+        self.frame(position).map(|(frame, _)| frame.entry)
+    }
+
+    /// A record's bytes, as sled has them.
+    #[cfg(test)]
+    pub(super) fn raw(&self, position: u64) -> Option<Vec<u8>> {
+        self.db
+            .get(position.to_be_bytes())
+            .ok()
+            .flatten()
+            .map(|bytes| bytes.to_vec())
+    }
+
+    fn frame(&self, position: u64) -> Result<(Frame, Link), JournalError> {
         let damaged = |what: &str| JournalError::Damaged(format!("record {position}: {what}"));
         let bytes = self
             .db
             .get(position.to_be_bytes())
             .map_err(|error| damage_or_read(&error))?;
         let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-        Frame::decode(&bytes)
-            .map(|(frame, _)| frame.entry)
-            .map_err(|what| damaged(&what))
+        Frame::decode(&bytes).map_err(|what| damaged(&what))
+    }
+
+    /// Has it any record of this rollout?
+    pub(super) fn has(&self, rollout: &RolloutId) -> bool {
+        self.positions.contains_key(rollout)
+    }
+
+    /// The journal's name.
+    pub(super) fn name(&self) -> Option<&JournalId> {
+        self.head.journal.as_ref()
+    }
+
+    /// What agents are told of a record; `None`: there is no such record.
+    pub(super) fn anchor(&self, position: u64) -> Result<Option<JournalAnchor>, JournalError> {
+        let Some(journal) = self.head.journal.clone().filter(|_| position < self.head.count) else {
+            return Ok(None);
+        };
+        let (frame, link) = self.frame(position)?;
+        let digest = FrameDigest::new(HEXLOWER.encode(&link)).map_err(|error| JournalError::Read(error.to_string()))?;
+        Ok(Some(JournalAnchor {
+            journal,
+            position,
+            digest,
+            rollout: frame.rollout,
+            sequence: frame.entry.sequence,
+        }))
+    }
+
+    /// What agents are told of the newest record; `None`: there is none yet.
+    pub(super) fn newest(&self) -> Result<Option<JournalAnchor>, JournalError> {
+        self.head
+            .count
+            .checked_sub(1)
+            .map_or(Ok(None), |position| self.anchor(position))
     }
 
     /// All rollouts, oldest first.
     pub(super) fn rollouts(&self) -> &[RolloutId] {
         &self.rollouts
     }
+}
+
+/// sled broke off.
+pub(super) fn broke() -> JournalError {
+    JournalError::Damaged("the store's own checks failed".to_owned())
 }
 
 /// A full disk or a wrong owner is no damage, and nothing is moved aside for it.

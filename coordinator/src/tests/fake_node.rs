@@ -50,6 +50,7 @@ pub(super) struct State {
     name: NodeName,
     world: World,
     pub(super) driver: Mutex<Option<Driver>>,
+    pub(super) anchor: Mutex<Option<v1::JournalAnchor>>,
     pub(super) ledger: Mutex<BTreeMap<String, LedgerEntry>>,
     pub(super) executed: Mutex<Vec<String>>,
     pub(super) revoked: Mutex<Vec<String>>,
@@ -66,6 +67,7 @@ impl FakeNode {
             name: name.clone(),
             world: Arc::clone(world),
             driver: Mutex::default(),
+            anchor: Mutex::default(),
             ledger: Mutex::default(),
             executed: Mutex::default(),
             revoked: Mutex::default(),
@@ -233,11 +235,18 @@ impl State {
         }
     }
 
+    fn note(&self, anchor: Option<v1::JournalAnchor>) {
+        if anchor.is_some() {
+            *self.anchor.lock().unwrap() = anchor;
+        }
+    }
+
     /// What the tool would do.
     fn perform(&self, action: &Action) {
         let mut world = self.world.lock().unwrap();
         let cluster = match action {
             Action::CreateCluster { cluster, .. } | Action::JoinCluster { cluster, .. } => cluster.to_string(),
+            other => panic!("{other:?} was asked of a node that only creates and joins"),
         };
         let mut members: Vec<String> = world
             .view
@@ -321,6 +330,22 @@ impl Agent for Shared {
     type ExecuteStream = EventStream;
     type AttachStream = EventStream;
 
+    async fn snapshot(&self, _: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotReply>, Status> {
+        let file = v1::SnapshotFile {
+            path: "/etc/pve/storage.cfg".to_owned(),
+            content: Some(v1::snapshot_file::Content::Text("dir: local\n".to_owned())),
+        };
+        Ok(Response::new(v1::SnapshotReply { files: vec![file] }))
+    }
+
+    async fn hold(&self, _: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        Ok(Response::new(v1::HoldReply {}))
+    }
+
+    async fn keep_spec(&self, _: Request<v1::KeepSpecRequest>) -> Result<Response<v1::KeepSpecReply>, Status> {
+        Ok(Response::new(v1::KeepSpecReply {}))
+    }
+
     async fn observe(&self, _: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let received_at = wire_clock();
         Ok(Response::new(v1::ObserveReply {
@@ -349,7 +374,9 @@ impl Agent for Shared {
     }
 
     async fn drive(&self, request: Request<v1::DriveRequest>) -> Result<Response<v1::DriveReply>, Status> {
-        self.admit(request.into_inner().driver)?;
+        let request = request.into_inner();
+        self.admit(request.driver)?;
+        self.note(request.anchor);
         Ok(Response::new(v1::DriveReply {
             hostname: self.name.to_string(),
             boot_id: "b".to_owned(),
@@ -359,6 +386,7 @@ impl Agent for Shared {
     async fn execute(&self, request: Request<v1::ExecuteRequest>) -> Result<Response<EventStream>, Status> {
         let request = request.into_inner();
         self.admit(request.driver)?;
+        self.note(request.anchor);
         let operation: Option<Operation> = field("operation", request.operation)?;
         let operation = operation.unwrap();
         let joins = matches!(operation.action, Action::JoinCluster { .. });
@@ -401,6 +429,7 @@ impl Agent for Shared {
         Ok(Response::new(v1::LedgerReply {
             driver: self.driver.lock().unwrap().clone().into_wire(),
             entries: entries.map(|(_, entry)| entry.clone().into_wire()).collect(),
+            anchor: self.anchor.lock().unwrap().clone(),
         }))
     }
 
@@ -438,6 +467,18 @@ impl Agent for Shared {
         Ok(Response::new(v1::InstallCertificateReply {
             not_after: wire_clock(),
         }))
+    }
+
+    async fn open_echo(&self, _: Request<v1::OpenEchoRequest>) -> Result<Response<v1::OpenEchoReply>, Status> {
+        Err(Status::unimplemented("an agent that measures nothing"))
+    }
+
+    async fn measure(&self, _: Request<v1::MeasureRequest>) -> Result<Response<v1::MeasureReply>, Status> {
+        Err(Status::unimplemented("an agent that measures nothing"))
+    }
+
+    async fn close_echo(&self, _: Request<v1::CloseEchoRequest>) -> Result<Response<v1::CloseEchoReply>, Status> {
+        Err(Status::unimplemented("an agent that measures nothing"))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

@@ -3,6 +3,7 @@
 mod daemon;
 mod enrolment;
 mod fake_node;
+mod losses;
 mod rollouts;
 mod trust;
 

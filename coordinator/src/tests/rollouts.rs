@@ -20,8 +20,9 @@ fn cluster_file(servers: usize) -> String {
     text
 }
 
-async fn plan(client: &mut Client, servers: usize) -> Plan {
+pub(super) async fn plan(client: &mut Client, servers: usize) -> Plan {
     let request = v1::PlanRequest {
+        wish: None,
         file_name: "hk1.toml".to_owned(),
         text: cluster_file(servers),
         accept: vec![],
@@ -30,8 +31,9 @@ async fn plan(client: &mut Client, servers: usize) -> Plan {
     plan.unwrap()
 }
 
-async fn apply(client: &mut Client, servers: usize, shown: Plan) -> Result<String, Failure> {
+pub(super) async fn apply(client: &mut Client, servers: usize, shown: Plan) -> Result<String, Failure> {
     let request = v1::ApplyRequest {
+        wish: None,
         file_name: "hk1.toml".to_owned(),
         text: cluster_file(servers),
         accept: vec![],
@@ -41,7 +43,7 @@ async fn apply(client: &mut Client, servers: usize, shown: Plan) -> Result<Strin
 }
 
 /// Watches to the end; returns the records, in order.
-async fn watch(client: &mut Client, rollout: &str) -> Result<Vec<Record>, Failure> {
+pub(super) async fn watch(client: &mut Client, rollout: &str) -> Result<Vec<Record>, Failure> {
     let request = v1::WatchRolloutRequest {
         rollout: rollout.to_owned(),
     };
@@ -57,14 +59,14 @@ async fn watch(client: &mut Client, rollout: &str) -> Result<Vec<Record>, Failur
     Ok(records)
 }
 
-fn finished(records: &[Record]) -> RolloutResult {
+pub(super) fn finished(records: &[Record]) -> RolloutResult {
     match records.last() {
         Some(Record::Finished { result }) => *result,
         other => panic!("not finished: {other:?}"),
     }
 }
 
-fn executed(nodes: &[FakeNode]) -> Vec<usize> {
+pub(super) fn executed(nodes: &[FakeNode]) -> Vec<usize> {
     nodes
         .iter()
         .map(|node| node.state.executed.lock().unwrap().len())
@@ -132,6 +134,7 @@ async fn a_cluster_file_with_mistakes_is_refused_with_all_of_them() {
     let mut client = fixture.client().await;
     let text = "[cluster]\nname = \"hk1\"\nlnks = []\n[nodes.prox1]\naddress = \"nonsense\"\n";
     let request = v1::PlanRequest {
+        wish: None,
         file_name: "bad.toml".to_owned(),
         text: text.to_owned(),
         accept: vec![],

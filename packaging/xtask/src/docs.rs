@@ -28,6 +28,10 @@ pub(crate) const GENERATED: &[Generated] = &[
         path: "docs/actions.md",
         text: crate::pages::actions,
     },
+    Generated {
+        path: "docs/cluster-file.md",
+        text: crate::cluster_file::page,
+    },
 ];
 
 /// Writes every document anew.

@@ -1,6 +1,7 @@
 //! Checks and generators of the repository: `cargo xtask COMMAND`.
 
 mod bans;
+mod cluster_file;
 mod docs;
 mod files;
 mod graph;

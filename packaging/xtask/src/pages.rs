@@ -7,7 +7,7 @@ use quorate_model::finding::CATALOGUE;
 use quorate_model::operation::{ACTION_RULES, OnDeadline};
 use quorate_model::time::spoken;
 
-const MADE: &str = "<!-- Made by `cargo xtask docs` from the code; don't edit. -->\n\n";
+pub(crate) const MADE: &str = "<!-- Made by `cargo xtask docs` from the code; don't edit. -->\n\n";
 
 /// docs/findings.md
 pub(crate) fn findings() -> String {
@@ -71,7 +71,7 @@ pub(crate) fn actions() -> String {
     page
 }
 
-fn row(page: &mut String, cells: &[&str]) {
+pub(crate) fn row(page: &mut String, cells: &[&str]) {
     // Writing to a String can't fail.
     let _infallible = writeln!(page, "| {} |", cells.join(" | "));
 }

@@ -109,11 +109,11 @@ macro_rules! choice {
 /// A facet and its message: `facet!(System = v1::SystemFacet: v1::system_facet::State);`
 macro_rules! facet {
     ($model:ty = $wire:path: $state:path) => {
-        impl Wire<Option<$wire>> for quorate_model::Facet<$model> {
-            fn into_wire(self) -> Option<$wire> {
+        impl Wire<$wire> for quorate_model::Facet<$model> {
+            fn into_wire(self) -> $wire {
                 type Message = $wire;
                 type State = $state;
-                Some(match self {
+                match self {
                     Self::Known { value, collected_at } => Message {
                         state: Some(State::Known(value.into_wire())),
                         collected_at: collected_at.into_wire(),
@@ -122,13 +122,10 @@ macro_rules! facet {
                         state: Some(State::Unknown(unknown.into_wire())),
                         collected_at: None,
                     },
-                })
+                }
             }
-            fn from_wire(wire: Option<$wire>) -> Result<Self, ConvertError> {
+            fn from_wire(wire: $wire) -> Result<Self, ConvertError> {
                 type State = $state;
-                let Some(wire) = wire else {
-                    return Ok(Self::not_asked());
-                };
                 match wire.state {
                     Some(State::Known(value)) => Ok(Self::Known {
                         value: Wire::from_wire(value)?,
@@ -139,13 +136,28 @@ macro_rules! facet {
                 }
             }
         }
+        impl Wire<Option<$wire>> for quorate_model::Facet<$model> {
+            fn into_wire(self) -> Option<$wire> {
+                Some(self.into_wire())
+            }
+            fn from_wire(wire: Option<$wire>) -> Result<Self, ConvertError> {
+                wire.map_or_else(|| Ok(Self::not_asked()), Wire::from_wire)
+            }
+        }
     };
 }
 
 /// A list that stands in a message of its own, because a oneof can't hold a list.
 macro_rules! list {
     ($model:ty = $wire:path { $field:ident }) => {
-        impl Wire<$wire> for Vec<$model> {
+        wrapped!(Vec<$model> = $wire { $field });
+    };
+}
+
+/// What stands in a message of its own: a map, a set, or what may be missing, none of which a oneof or a map can hold.
+macro_rules! wrapped {
+    ($model:ty = $wire:path { $field:ident }) => {
+        impl Wire<$wire> for $model {
             fn into_wire(self) -> $wire {
                 type Message = $wire;
                 Message {

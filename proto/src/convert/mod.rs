@@ -7,7 +7,9 @@
 #[macro_use]
 mod macros;
 
+mod config;
 mod error;
+mod measurement;
 mod observation;
 mod operation;
 mod plan;

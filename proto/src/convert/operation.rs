@@ -1,15 +1,41 @@
 //! Operations, their events, how they end.
 
-use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_model::operation::{
+    Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
+};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
 
 message!(Operation = v1::Operation { id, action });
 oneof!(Action = v1::Action [action: v1::action::Action] {
-    create_cluster: CreateCluster { cluster, links } = v1::CreateCluster,
+    create_cluster: CreateCluster { cluster, links, priorities } = v1::CreateCluster,
     join_cluster: JoinCluster { cluster, member, member_address, links } = v1::JoinCluster,
+    finish_join: FinishJoin { cluster, member } = v1::FinishJoin,
+    abandon_join: AbandonJoin { cluster } = v1::AbandonJoin,
+    add_link: AddLink { cluster, link, addresses, priority } = v1::AddLink,
+    expect_votes: ExpectVotes { cluster, votes } = v1::ExpectVotes,
+    remove_member: RemoveMember { cluster, removed, id } = v1::RemoveMember,
+    clean_up_after: CleanUpAfter { cluster, removed } = v1::CleanUpAfter,
+    power_off: PowerOff { cluster } = v1::PowerOff,
+    install_packages: InstallPackages { packages } = v1::InstallPackages,
+    admit_keys: AdmitKeys { cluster, keys, from, minutes } = v1::AdmitKeys,
+    withdraw_keys: WithdrawKeys { cluster } = v1::WithdrawKeys,
+    set_up_qdevice: SetUpQdevice { cluster, host, address, host_keys } = v1::SetUpQdevice,
+    remove_qdevice: RemoveQdevice { cluster } = v1::RemoveQdevice,
+    disarm_ha: DisarmHa { cluster } = v1::DisarmHa,
+    arm_ha: ArmHa { cluster } = v1::ArmHa,
+    stop_ha: StopHa { cluster, service } = v1::StopHa,
+    start_ha: StartHa { cluster, service } = v1::StartHa,
+    allow_agents: AllowAgents { cluster, port, from } = v1::AllowAgents,
 });
+choice!(
+    Package = v1::Package {
+        CorosyncQdevice,
+        CorosyncQnetd
+    }
+);
+choice!(HaService = v1::HaService { Lrm, Crm });
 
 message!(OperationEvent = v1::OperationEvent { sequence, at, kind });
 oneof!(OperationEventKind = v1::OperationEventKind [kind: v1::operation_event_kind::Kind] {

@@ -26,6 +26,7 @@ message!(
         destroys,
         estimate,
         undo,
+        restores,
     }
 );
 oneof!(Undo = v1::Undo [undo: v1::undo::Undo] {
@@ -33,5 +34,17 @@ oneof!(Undo = v1::Undo [undo: v1::undo::Undo] {
 });
 oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     standalone: Standalone { node } = v1::condition::Standalone,
-    members: Members { cluster, nodes } = v1::condition::Members,
+    members: Members { cluster, nodes, offline } = v1::condition::Members,
+    quorate: Quorate { cluster, node } = v1::condition::Quorate,
+    links_up: LinksUp { cluster, nodes } = v1::condition::LinksUp,
+    link_up: LinkUp { cluster, link, addresses } = v1::condition::LinkUp,
+    off: Off { cluster, node, seen_by } = v1::condition::Off,
+    cleaned_up: CleanedUp { cluster, removed, on } = v1::condition::CleanedUp,
+    qdevice: Qdevice { cluster, nodes, host } = v1::condition::Qdevice,
+    installed: Installed { node, packages } = v1::condition::Installed,
+    keys_admitted: KeysAdmitted { node, cluster, keys } = v1::condition::KeysAdmitted,
+    ha_disarmed: HaDisarmed { cluster, nodes } = v1::condition::HaDisarmed,
+    ha_armed: HaArmed { cluster, nodes } = v1::condition::HaArmed,
+    ha_service: HaService { node, service, running } = v1::condition::HaRuns,
+    agents_allowed: AgentsAllowed { node, port, from } = v1::condition::AgentsAllowed,
 });

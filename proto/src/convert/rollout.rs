@@ -14,6 +14,7 @@ oneof!(Record = v1::Record [record: v1::record::Record] {
     ended: Ended { step, outcome } = v1::StepEnded,
     verified: Verified { step, evidence } = v1::Verified,
     stopped: Stopped { step, state, findings } = v1::Stopped,
+    skipped: Skipped { step, reason } = v1::Skipped,
     cancel_requested: CancelRequested { by } = v1::CancelRequested,
     finished: Finished { result } = v1::Finished,
 });
@@ -22,7 +23,8 @@ choice!(
     RolloutResult = v1::RolloutResult {
         Done,
         Failed,
-        Cancelled
+        Cancelled,
+        Abandoned
     }
 );
 
@@ -34,7 +36,8 @@ message!(
         by,
         result,
         finished_at,
-        steps
+        steps,
+        not_restored
     }
 );
 
@@ -59,6 +62,7 @@ impl Wire<i32> for StepState {
             Self::Running => v1::StepState::Running,
             Self::Ended => v1::StepState::Ended,
             Self::Verified => v1::StepState::Verified,
+            Self::Skipped => v1::StepState::Skipped,
             Self::Stopped { kind: StopKind::Failed } => v1::StepState::Failed,
             Self::Stopped { kind: StopKind::Stuck } => v1::StepState::Stuck,
             Self::Stopped { kind: StopKind::Held } => v1::StepState::Held,
@@ -72,6 +76,7 @@ impl Wire<i32> for StepState {
             Ok(v1::StepState::Running) => Ok(Self::Running),
             Ok(v1::StepState::Ended) => Ok(Self::Ended),
             Ok(v1::StepState::Verified) => Ok(Self::Verified),
+            Ok(v1::StepState::Skipped) => Ok(Self::Skipped),
             Ok(v1::StepState::Failed) => Ok(Self::Stopped { kind: StopKind::Failed }),
             Ok(v1::StepState::Stuck) => Ok(Self::Stopped { kind: StopKind::Stuck }),
             Ok(v1::StepState::Held) => Ok(Self::Stopped { kind: StopKind::Held }),
@@ -83,6 +88,7 @@ impl Wire<i32> for StepState {
 oneof!(Progress = v1::Progress [progress: v1::progress::Progress] {
     agent: Agent { step, at, event } = v1::AgentSays,
     waiting: Waiting { step, reason } = v1::Waiting,
+    restoring: Restoring { step, reason } = v1::Restoring,
 } holding { entry: Entry });
 
 /// A watcher is told which rollout it is about: it may have asked for the newest.

@@ -1,6 +1,7 @@
 //! What all messages share: findings, failures, drivers, and why something is unknown.
 
 use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::JournalAnchor;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Finding, Place, Severity};
 use quorate_model::ids::Driver;
@@ -22,6 +23,15 @@ choice!(
 message!(Unknown = v1::Unknown { kind, reason });
 
 message!(Driver = v1::Driver { generation, instance });
+message!(
+    JournalAnchor = v1::JournalAnchor {
+        journal,
+        position,
+        digest,
+        rollout,
+        sequence
+    }
+);
 
 choice!(
     Severity = v1::finding::Severity {

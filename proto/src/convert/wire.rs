@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use quorate_model::finding::Code;
 use quorate_model::ids::{
-    ClusterName, FleetName, Generation, InstanceId, InvalidName, NodeName, OperationId, OperatorName, RolloutId, StepId,
+    ClusterName, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName, OperationId,
+    OperatorName, RolloutId, SshPublicKey, StepId,
 };
 use quorate_model::{ByteSize, Timestamp};
 
@@ -66,11 +67,14 @@ text!(
     ClusterName,
     Code,
     FleetName,
+    FrameDigest,
     InstanceId,
+    JournalId,
     NodeName,
     OperationId,
     OperatorName,
     RolloutId,
+    SshPublicKey,
     StepId
 );
 
@@ -89,15 +93,21 @@ macro_rules! number {
 }
 number!(ByteSize, Generation);
 
-impl Wire<u32> for u8 {
-    fn into_wire(self) -> u32 {
-        self.into()
-    }
-    fn from_wire(wire: u32) -> Result<Self, ConvertError> {
-        wire.try_into()
-            .map_err(|_| ConvertError::new(format!("is {wire}, more than {}", Self::MAX)))
-    }
+/// Smaller numbers than the wire has.
+macro_rules! small {
+    ($($type:ident),*) => {$(
+        impl Wire<u32> for $type {
+            fn into_wire(self) -> u32 {
+                self.into()
+            }
+            fn from_wire(wire: u32) -> Result<Self, ConvertError> {
+                wire.try_into()
+                    .map_err(|_| ConvertError::new(format!("is {wire}, more than {}", Self::MAX)))
+            }
+        }
+    )*};
 }
+small!(u8, u16);
 
 /// Neither NaN nor infinite: no measurement is, and JSON could not say it.
 impl Wire<f64> for f64 {

@@ -3,10 +3,12 @@
 use std::io;
 use std::path::Path;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::description::{DiskSpec, GuestSpec, OwnName};
+use crate::plants::Plant;
 use crate::wire::{self, Frame, Hello};
 pub use crate::world::script::{Misbehaviour, ToolScript};
 
@@ -32,6 +34,13 @@ pub enum Request {
         /// Only the network of this link.
         link: Option<u8>,
     },
+    /// Press the power button, or pull the plug.
+    Power {
+        /// The server.
+        node: String,
+        /// What becomes of it.
+        press: Press,
+    },
     /// Misbehave.
     Script {
         /// The server.
@@ -39,10 +48,28 @@ pub enum Request {
         /// How.
         script: Script,
     },
+    /// How packets between servers fare from now on.
+    Way(crate::ways::Way),
     /// What each server is and does.
     Status,
     /// End the world.
     Stop,
+}
+
+/// What is done to a server's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Press {
+    /// It shuts down in an orderly way, as by `systemctl poweroff`.
+    Off,
+    /// It boots.
+    On,
+    /// It shuts down in an orderly way and boots again, as by `systemctl reboot`.
+    Reboot,
+    /// The plug is pulled: nobody says goodbye.
+    Pull,
+    /// It is reset: nobody says goodbye, and it boots.
+    Reset,
 }
 
 /// Misbehaviour of one server.
@@ -75,6 +102,8 @@ pub enum Script {
     RestartCluster,
     /// Corosync stops in an orderly way.
     StopCorosync,
+    /// Something is out of the ordinary from now on.
+    Plant(Plant),
 }
 
 /// What the world answers.
@@ -106,6 +135,9 @@ pub struct ServerStatus {
     pub mounted: bool,
     /// `/etc/pve` may be written.
     pub writable: bool,
+    /// It has no power.
+    #[serde(default)]
+    pub off: bool,
     /// Cut networks, by port.
     pub cut: Vec<String>,
     /// Tools that misbehave.

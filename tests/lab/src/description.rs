@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plants::Plant;
+
 /// A whole lab.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,9 +14,12 @@ pub struct LabSpec {
     pub speed: f64,
     /// The servers, in the order of their addresses.
     pub servers: Vec<ServerSpec>,
+    /// Ways between them that are out of the ordinary; the last one that concerns a pair counts.
+    #[serde(default)]
+    pub ways: Vec<crate::ways::Way>,
 }
 
-/// One simulated PVE server.
+/// One simulated server: PVE, or a host for the third vote.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSpec {
@@ -40,6 +45,12 @@ pub struct ServerSpec {
     /// Tools that are not installed.
     #[serde(default)]
     pub missing_tools: Vec<String>,
+    /// What kind of host it is.
+    #[serde(default)]
+    pub role: Role,
+    /// What is out of the ordinary from the start, in this order.
+    #[serde(default)]
+    pub plants: Vec<Plant>,
     /// Its disks.
     pub disks: Vec<DiskSpec>,
 }
@@ -61,8 +72,27 @@ impl ServerSpec {
             guests: Vec::new(),
             member_of: None,
             missing_tools: Vec::new(),
+            role: Role::Pve,
+            plants: Vec::new(),
             disks: crate::roots::disks::standard(index),
         }
+    }
+
+    /// A Debian host number `index` (from 0) that is no PVE node: no pmxcfs, none of PVE's tools; corosync-qnetd is not yet
+    /// installed.
+    #[must_use]
+    pub fn qnetd(name: &str, index: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            role: Role::Qnetd,
+            ..Self::standard(index)
+        }
+    }
+
+    /// Is it a PVE node?
+    #[must_use]
+    pub fn is_pve(&self) -> bool {
+        self.role == Role::Pve
     }
 
     pub(crate) fn public_address(index: usize) -> Ipv4Addr {
@@ -85,6 +115,17 @@ impl ServerSpec {
 
 fn octet(index: usize, first: u8) -> u8 {
     first.saturating_add(u8::try_from(index).unwrap_or(u8::MAX))
+}
+
+/// What kind of host a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// A PVE node.
+    #[default]
+    Pve,
+    /// Plain Debian, meant to run corosync-qnetd.
+    Qnetd,
 }
 
 /// What `/etc/hosts` says about the server's own name.

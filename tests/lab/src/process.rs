@@ -4,18 +4,22 @@
     reason = "the lab shares no code with the product, so it starts processes itself, here and nowhere else"
 )]
 
+mod found;
+
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 use tokio::io::AsyncWriteExt;
+
+pub(crate) use self::found::end_node;
+pub use self::found::{Agent, agent_of, reap};
 
 /// What a finished program left.
 #[derive(Debug, Clone)]
@@ -51,6 +55,7 @@ pub struct Program {
     dir: PathBuf,
     stdin: Option<Vec<u8>>,
     deadline: Duration,
+    bound: bool,
 }
 
 impl Program {
@@ -64,6 +69,7 @@ impl Program {
             dir: PathBuf::from("/"),
             stdin: None,
             deadline: Duration::from_secs(120),
+            bound: false,
         }
     }
 
@@ -103,8 +109,24 @@ impl Program {
         self
     }
 
+    /// File modes bind it even where the lab runs as root: `/etc/pve` without quorum is read-only by its modes.
+    #[must_use]
+    pub fn bound_by_modes(mut self) -> Self {
+        self.bound = true;
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+        let wrapper = Path::new("/usr/bin/setpriv");
+        let mut command = if self.bound && Uid::effective().is_root() && wrapper.is_file() {
+            let mut command = Command::new(wrapper);
+            command
+                .args(["--bounding-set", "-dac_override,-dac_read_search", "--"])
+                .arg(&self.path);
+            command
+        } else {
+            Command::new(&self.path)
+        };
         command
             .args(&self.args)
             .env_clear()
@@ -317,46 +339,4 @@ impl Daemon {
             format!("did not end in {patience:?} after SIGTERM"),
         ))
     }
-}
-
-/// The programs of ours that may be left over in a lab's folder.
-const OURS: [&str; 4] = ["quorate", "quorate-agent", "quorate-lab", "quorate-labtool"];
-
-/// Kills what the lab in `dir` left behind: detached supervisors, tools, agents. They are known by the program that they
-/// run *and* by naming the lab's own folder, so nothing else can be meant.
-pub fn reap(dir: &Path) {
-    let own = std::process::id();
-    let Ok(processes) = fs::read_dir("/proc") else { return };
-    for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
-            continue;
-        };
-        if pid != own
-            && is_ours(&process.path())
-            && names(&process.path(), dir)
-            && let Ok(pid) = i32::try_from(pid)
-        {
-            kill(Pid::from_raw(pid), Signal::SIGKILL).ok();
-        }
-    }
-}
-
-fn is_ours(process: &Path) -> bool {
-    let Ok(program) = fs::read_link(process.join("exe")) else {
-        return false;
-    };
-    let name = program
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    OURS.contains(&name.trim_end_matches(" (deleted)"))
-}
-
-/// In its arguments or in its environment: the coordinator finds its configuration by a variable.
-fn names(process: &Path, dir: &Path) -> bool {
-    let dir = dir.as_os_str().as_bytes();
-    ["cmdline", "environ"].iter().any(|file| {
-        let bytes = fs::read(process.join(file)).unwrap_or_default();
-        bytes.windows(dir.len()).any(|window| window == dir)
-    })
 }

@@ -1,6 +1,9 @@
 //! Steady health: what changes from second to second is read from files at each tick; what is dearer is observed when
 //! something shows that it changed, and otherwise now and then. So a tick costs less than a millisecond of processor time,
 //! and a tool that hangs holds up no tick.
+//!
+//! Left out are `config`, which holds the whole cluster file and long lists, and `readiness`, for which apt computes a second:
+//! both are asked for when somebody plans.
 
 mod background;
 
@@ -8,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_model::facet::{Facet, Unknown};
-use quorate_model::observation::{Cluster, Disk, Disks, Guest, Network, Observation, System};
+use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, System};
 
-use super::{cluster, disks, finished, guests, hostname, network, system};
+use super::{cluster, disks, finished, guests, ha, hostname, network, system};
 use crate::host::Host;
 use background::Background;
 
@@ -40,6 +43,8 @@ pub struct HealthCollector {
     partitions: Option<String>,
     network: Background<Network>,
     guests: Background<Vec<Guest>>,
+    ha: Background<Ha>,
+    watchdog_armed: Option<bool>,
 }
 
 /// What a change of membership or quorum cannot leave as it was.
@@ -64,6 +69,8 @@ impl HealthCollector {
             partitions: None,
             network: Background::every(NOW_AND_THEN),
             guests: Background::every(GUESTS),
+            ha: Background::every(NOW_AND_THEN),
+            watchdog_armed: None,
         }
     }
 
@@ -77,15 +84,28 @@ impl HealthCollector {
         let host = Arc::clone(&self.host);
         observation.network = self
             .network
-            .look(now, || async move { finished(&host, network::observe(&host).await) })
+            .look(now, || async move { finished(&host, network::observe(&host, &[]).await) })
             .await;
         let host = Arc::clone(&self.host);
         observation.guests = self
             .guests
             .look(now, || async move { finished(&host, guests::observe(&host).await) })
             .await;
+        observation.ha = self.ha_facet(now).await;
         observation.observed_at = self.host.now();
         observation
+    }
+
+    /// Whether a watchdog is armed shows in /run at no cost; what else there is of HA follows it, or is looked at now and then.
+    async fn ha_facet(&mut self, now: Duration) -> Facet<Ha> {
+        let armed = self.host.root().exists(ha::WATCHDOG_ARMED).ok();
+        if self.watchdog_armed != armed {
+            self.watchdog_armed = armed;
+            self.ha.hurry();
+        }
+        let host = Arc::clone(&self.host);
+        let work = || async move { finished(&host, ha::observe(&host).await) };
+        self.ha.look(now, work).await
     }
 
     async fn cluster_facet(&mut self, now: Duration) -> Facet<Cluster> {

@@ -13,7 +13,7 @@ fn watched(fake: &Fake, rounds: usize) -> (HealthCollector, Hands) {
     let bin = fake.place("/bin");
     std::fs::create_dir_all(&bin).unwrap();
     let mut calls = Vec::new();
-    for tool in ["corosync-quorumtool", "corosync-cfgtool"] {
+    for tool in ["corosync-quorumtool", "corosync-cfgtool", "corosync-cmapctl"] {
         let place = bin.join(tool);
         std::fs::write(&place, "").unwrap();
         std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -21,10 +21,13 @@ fn watched(fake: &Fake, rounds: usize) -> (HealthCollector, Hands) {
     let path = |tool: &str| bin.join(tool).to_str().unwrap().to_owned();
     for _ in 0..rounds {
         let (quorumtool, cfgtool) = (path("corosync-quorumtool"), path("corosync-cfgtool"));
+        let cmapctl = path("corosync-cmapctl");
         calls.push(
             Call::of([quorumtool.as_str(), "-siH"]).prints(fixture!("corosync-quorumtool/3.1.7/three-nodes.out")),
         );
         calls.push(Call::of([cfgtool.as_str(), "-n"]).prints(fixture!("corosync-cfgtool/3.1.7/three-nodes.out")));
+        let members = Call::of([cmapctl.as_str(), "-b", "runtime.members."]);
+        calls.push(members.prints(fixture!("corosync-cmapctl/3.1.7/members.out")));
     }
     let (clock, hands) = Clock::manual(1_000_000_000);
     let host = fake.host_with(Tools::only_in(bin).unwrap(), calls, clock);
@@ -126,4 +129,35 @@ async fn a_changed_list_of_partitions_has_the_disks_observed_again() {
     hands.advance(Duration::from_secs(61));
     until_told(&mut health).await;
     assert_eq!(told, 3);
+}
+
+#[tokio::test]
+async fn ha_is_told_as_soon_as_the_watchdog_is_armed() {
+    let fake = Fake::new();
+    let (mut health, hands) = watched(&fake, 0);
+    let armed = async |health: &mut HealthCollector| {
+        for _ in 0..1000 {
+            if let Ok(ha) = health.tick().await.ha.get() {
+                return ha.watchdog_armed;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("HA was never told");
+    };
+    assert!(!armed(&mut health).await);
+    hands.advance(Duration::from_secs(1));
+    assert!(is_silent(&health.tick().await.ha), "nothing has changed");
+    std::fs::create_dir_all(fake.place("/run/watchdog-mux.active")).unwrap();
+    assert!(armed(&mut health).await);
+}
+
+#[tokio::test]
+async fn what_only_planning_needs_is_never_in_the_stream() {
+    let fake = Fake::new();
+    let (mut health, hands) = watched(&fake, 0);
+    for _ in 0..5 {
+        let seen = health.tick().await;
+        assert!(is_silent(&seen.config) && is_silent(&seen.readiness));
+        hands.advance(Duration::from_secs(61));
+    }
 }

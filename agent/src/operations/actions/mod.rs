@@ -1,24 +1,93 @@
 //! What the agent can do: each action has a file that says how it is called, when it is there, and how its tool's words
 //! are to be read. What is common to all stands here and beside them.
 
+mod abandon_join;
+mod add_link;
+mod allow_agents;
+mod clean_up_after;
 mod create_cluster;
 mod diagnose;
+mod expect_votes;
+mod finish_join;
+mod ha;
 mod join_cluster;
+mod keys;
+mod local;
 mod member;
+mod packages;
+mod power_off;
 mod precheck;
+mod qdevice;
+mod remove_member;
 
 use quorate_exec::{Invocation, Tools};
-use quorate_model::observation::{Cluster, FacetName};
+use quorate_model::ids::NodeName;
+use quorate_model::observation::FacetName;
 use quorate_model::operation::Action;
 use quorate_model::{Finding, Observation};
 use quorate_tools::CallError;
 
 use super::context::Context;
 use super::follow::Output;
-use super::join_secret::JoinSecret;
+use super::passed::{Passed, PassedKind};
 use crate::observe::observe;
 
 pub(super) use diagnose::diagnose;
+
+/// What every action says about itself.
+pub(super) trait Act: Send + Sync {
+    /// What must be looked at to tell how far it is.
+    fn facets(&self) -> &'static [FacetName];
+
+    /// What must be looked at besides, in the instant before.
+    fn precheck_facets(&self) -> &'static [FacetName] {
+        &[]
+    }
+
+    /// What stands against it in the instant before. All of it at once.
+    fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding>;
+
+    /// How far the node is.
+    fn state(&self, node: &NodeName, seen: &Observation) -> State;
+
+    /// Was it begun before, so that it may still come about by itself, while trying again would be refused?
+    fn is_begun(&self, _node: &NodeName, _seen: &Observation) -> bool {
+        false
+    }
+
+    /// What must be passed beside the operation.
+    fn needs(&self) -> Option<PassedKind> {
+        None
+    }
+
+    /// How it is done.
+    ///
+    /// # Errors
+    /// A tool is not installed.
+    fn how(&self, tools: &Tools, passed: Option<&Passed>) -> Result<How, CallError>;
+
+    /// What the tool's output says.
+    fn read(&self, node: &NodeName, output: &Output) -> Said;
+
+    /// If it is seen to have left no trace on this node, has it left none elsewhere?
+    fn stays_here(&self) -> bool {
+        true
+    }
+
+    /// Where the tool's word is all that can be had: what it means. The coordinator sees the rest from elsewhere.
+    fn takes_its_word(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// How an action is done.
+#[derive(Debug)]
+pub(super) enum How {
+    /// By one tool. What it must be passed goes to its stdin.
+    Tool(Invocation),
+    /// By several, one after another, in a process of our own that is supervised like a tool.
+    Task,
+}
 
 /// What is found in the instant before the tool is started.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,23 +126,93 @@ pub(super) struct Said {
     pub(super) stage: String,
 }
 
+/// The one who knows about this action.
+pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
+    match action {
+        Action::CreateCluster {
+            cluster,
+            links,
+            priorities,
+        } => Box::new(create_cluster::CreateCluster {
+            cluster,
+            links,
+            priorities,
+        }),
+        Action::JoinCluster {
+            cluster,
+            member,
+            member_address,
+            links,
+        } => Box::new(join_cluster::JoinCluster {
+            cluster,
+            member,
+            member_address: *member_address,
+            links,
+        }),
+        Action::FinishJoin { cluster, .. } => Box::new(finish_join::FinishJoin { cluster }),
+        Action::AbandonJoin { cluster } => Box::new(abandon_join::AbandonJoin { cluster }),
+        Action::AddLink {
+            cluster,
+            link,
+            addresses,
+            ..
+        } => Box::new(add_link::AddLink {
+            cluster,
+            link: *link,
+            addresses,
+        }),
+        Action::ExpectVotes { cluster, votes } => Box::new(expect_votes::ExpectVotes { cluster, votes: *votes }),
+        Action::RemoveMember { cluster, removed, id } => Box::new(remove_member::RemoveMember {
+            cluster,
+            removed,
+            id: *id,
+        }),
+        Action::CleanUpAfter { cluster, removed } => Box::new(clean_up_after::CleanUpAfter { cluster, removed }),
+        Action::PowerOff { .. } => Box::new(power_off::PowerOff),
+        Action::InstallPackages { packages } => Box::new(packages::InstallPackages { packages }),
+        Action::AdmitKeys {
+            cluster, keys, minutes, ..
+        } => Box::new(keys::Keys {
+            cluster,
+            keys: Some(keys),
+            minutes: *minutes,
+        }),
+        Action::WithdrawKeys { cluster } => Box::new(keys::Keys {
+            cluster,
+            keys: None,
+            minutes: 0,
+        }),
+        Action::SetUpQdevice { cluster, address, .. } => Box::new(qdevice::SetUp {
+            cluster,
+            address: *address,
+        }),
+        Action::RemoveQdevice { cluster } => Box::new(qdevice::Remove { cluster }),
+        Action::DisarmHa { cluster } => Box::new(ha::Disarm { cluster }),
+        Action::ArmHa { cluster } => Box::new(ha::Arm { cluster }),
+        Action::StopHa { service, .. } => Box::new(ha::Daemon {
+            service: *service,
+            run: false,
+        }),
+        Action::StartHa { service, .. } => Box::new(ha::Daemon {
+            service: *service,
+            run: true,
+        }),
+        Action::AllowAgents { port, from, .. } => Box::new(allow_agents::AllowAgents { port: *port, from }),
+    }
+}
+
 /// Looks at everything that matters, in the instant before.
 pub(super) async fn before(ctx: &Context<'_>) -> Before {
-    let facets = [FacetName::Cluster, FacetName::Network, FacetName::Guests];
-    let observation = observe(ctx.host, &facets).await;
-    let cluster = match observation.cluster.get() {
-        Ok(cluster) => cluster,
-        Err(unknown) => return Before::Refused(vec![precheck::unknown(ctx.node, "cluster", unknown)]),
-    };
-    match state_of(ctx, cluster) {
+    let act = of(&ctx.operation.action);
+    let mut facets = act.facets().to_vec();
+    facets.extend(act.precheck_facets());
+    let seen = observe(ctx.host, &facets).await;
+    match act.state(ctx.node, &seen) {
         State::Reached(evidence) => return Before::Reached(evidence),
-        State::Between(_) if is_begun(ctx, cluster) => return Before::Begun,
+        State::Between(_) if act.is_begun(ctx.node, &seen) => return Before::Begun,
         State::Between(_) | State::Untouched => {}
     }
-    let findings = match &ctx.operation.action {
-        Action::CreateCluster { links, .. } => create_cluster::precheck(ctx.node, &observation, cluster, links),
-        Action::JoinCluster { links, .. } => join_cluster::precheck(ctx.node, &observation, cluster, links),
-    };
+    let findings = act.precheck(ctx.node, &seen);
     if findings.is_empty() {
         Before::Ready
     } else {
@@ -81,72 +220,14 @@ pub(super) async fn before(ctx: &Context<'_>) -> Before {
     }
 }
 
-/// The tool to run. The secret goes to its stdin.
-pub(super) fn invocation(tools: &Tools, action: &Action, secret: Option<&JoinSecret>) -> Result<Invocation, CallError> {
-    match (action, secret) {
-        (Action::CreateCluster { cluster, links }, _) => quorate_tools::pvecm::create(tools, cluster, links),
-        (
-            Action::JoinCluster {
-                member_address, links, ..
-            },
-            secret,
-        ) => {
-            // Without a secret nothing gets here; an empty one makes pvecm refuse.
-            let nothing = JoinSecret::default();
-            let JoinSecret { password, fingerprint } = secret.unwrap_or(&nothing);
-            quorate_tools::pvecm::add(tools, *member_address, fingerprint, links, password)
-        }
-    }
-}
-
-/// Does the tool read a secret?
-pub(super) fn needs_secret(action: &Action) -> bool {
-    match action {
-        Action::CreateCluster { .. } => false,
-        Action::JoinCluster { .. } => true,
-    }
-}
-
 /// Looks afresh, and says how far the node is.
 pub(super) async fn look(ctx: &Context<'_>) -> State {
-    let observation: Observation = observe(ctx.host, &[FacetName::Cluster]).await;
-    match observation.cluster.get() {
-        Ok(cluster) => state_of(ctx, cluster),
-        Err(unknown) => State::Between(format!("the cluster's state can be seen ({})", unknown.reason)),
-    }
-}
-
-fn state_of(ctx: &Context<'_>, cluster: &Cluster) -> State {
-    match &ctx.operation.action {
-        Action::CreateCluster { cluster: name, .. } => create_cluster::state(ctx.node, cluster, name),
-        Action::JoinCluster {
-            cluster: name, member, ..
-        } => join_cluster::state(ctx.node, cluster, name, member),
-    }
-}
-
-fn is_begun(ctx: &Context<'_>, cluster: &Cluster) -> bool {
-    match &ctx.operation.action {
-        Action::CreateCluster { cluster: name, .. } => create_cluster::is_begun(ctx.node, cluster, name),
-        Action::JoinCluster {
-            cluster: name, member, ..
-        } => join_cluster::is_begun(ctx.node, cluster, name, member),
-    }
+    let act = of(&ctx.operation.action);
+    let seen = observe(ctx.host, act.facets()).await;
+    act.state(ctx.node, &seen)
 }
 
 /// Reads what the tool printed.
 pub(super) fn read(ctx: &Context<'_>, output: &Output) -> Said {
-    match &ctx.operation.action {
-        Action::CreateCluster { .. } => create_cluster::read(ctx.node, output),
-        Action::JoinCluster { .. } => join_cluster::read(ctx.node, output),
-    }
-}
-
-/// Does an action that is seen to have left no trace on this node have left none elsewhere?
-pub(super) fn stays_here(action: &Action) -> bool {
-    match action {
-        Action::CreateCluster { .. } => true,
-        // The member may have taken the node in before the node itself was changed.
-        Action::JoinCluster { .. } => false,
-    }
+    of(&ctx.operation.action).read(ctx.node, output)
 }

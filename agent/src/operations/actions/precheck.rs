@@ -22,12 +22,11 @@ pub(super) fn unknown(node: &NodeName, what: &str, unknown: &Unknown) -> Finding
 }
 
 /// What stands against both creating and joining. All of it at once.
-pub(super) fn common(
-    node: &NodeName,
-    observation: &Observation,
-    cluster: &Cluster,
-    links: &BTreeMap<u8, IpAddr>,
-) -> Vec<Finding> {
+pub(super) fn common(node: &NodeName, observation: &Observation, links: &BTreeMap<u8, IpAddr>) -> Vec<Finding> {
+    let cluster = match observation.cluster.get() {
+        Ok(cluster) => cluster,
+        Err(reason) => return vec![unknown(node, "cluster", reason)],
+    };
     let mut findings = Vec::new();
     if observation.hostname != node.as_str() {
         findings.push(Finding::new(

@@ -10,12 +10,57 @@ fn links(addresses: &[(u8, &str)]) -> BTreeMap<u8, IpAddr> {
 #[test]
 fn a_cluster_is_made_with_its_links_in_order() {
     let cluster = ClusterName::new("hk1").unwrap();
-    let call = create(&Tools::imagined(), &cluster, &links(&[(1, "fd00::1"), (0, "10.0.0.1")])).unwrap();
+    let two = links(&[(1, "fd00::1"), (0, "10.0.0.1")]);
+    let call = create(&Tools::imagined(), &cluster, &two, &BTreeMap::new()).unwrap();
     assert_eq!(
         call.to_string(),
         "/usr/bin/pvecm create hk1 --link0 10.0.0.1 --link1 fd00::1"
     );
     assert_eq!(call.stdin(), &Stdin::Null);
+    let preferred = create(&Tools::imagined(), &cluster, &two, &BTreeMap::from([(1, 20)])).unwrap();
+    assert_eq!(
+        preferred.to_string(),
+        "/usr/bin/pvecm create hk1 --link0 10.0.0.1 --link1 fd00::1,priority=20"
+    );
+}
+
+#[test]
+fn what_else_pvecm_is_asked_to_do() {
+    let tools = Tools::imagined();
+    let host = "10.77.0.100".parse().unwrap();
+    let shown = |call: Result<Invocation, CallError>| call.unwrap().to_string();
+    assert_eq!(shown(expected(&tools, 1)), "/usr/bin/pvecm expected 1");
+    assert_eq!(
+        shown(delnode(&tools, &"prox4".parse().unwrap())),
+        "/usr/bin/pvecm delnode prox4"
+    );
+    assert_eq!(
+        shown(qdevice_setup(&tools, host, false)),
+        "/usr/bin/pvecm qdevice setup 10.77.0.100"
+    );
+    assert_eq!(
+        shown(qdevice_setup(&tools, host, true)),
+        "/usr/bin/pvecm qdevice setup 10.77.0.100 --force 1"
+    );
+    assert_eq!(shown(qdevice_remove(&tools)), "/usr/bin/pvecm qdevice remove");
+    assert_eq!(shown(updatecerts(&tools)), "/usr/bin/pvecm updatecerts");
+    let home = qdevice_setup(&tools, host, false).unwrap();
+    assert_eq!(home.command().env().get("HOME").map(String::as_str), Some("/root"));
+}
+
+#[test]
+fn a_node_that_is_off_already_is_no_trouble_for_delnode() {
+    let said = read_delnode("Killing node 5\n", "Could not kill node (error = CS_ERR_NOT_EXIST)\n");
+    assert!(said.killed && said.troubles.is_empty(), "{said:?}");
+    let locked = read_delnode("", "cfs-lock 'file-corosync_conf' error: got lock request timeout\n");
+    assert!(!locked.killed);
+    assert_eq!(locked.troubles[0].kind, TroubleKind::Locked);
+    // The trap: a doubled id, and the write that fails because the kill took the quorum.
+    let killed = read_delnode(
+        "Killing node 2\n",
+        "unable to open file '/etc/pve/corosync.conf.new.tmp.1234' - Permission denied\n",
+    );
+    assert!(killed.killed && killed.troubles.len() == 1, "{killed:?}");
 }
 
 #[test]

@@ -69,16 +69,29 @@ catalogue! {
     NodeNotEnrolled "QRT-NODE-NOT-ENROLLED" Refusal false "The cluster file names a node that is not enrolled in this cluster.";
     NodeNotInFile "QRT-NODE-NOT-IN-FILE" Warning false "An enrolled node is not named by the cluster file. It is left alone.";
     NodeUnmanaged "QRT-NODE-UNMANAGED" Warning false "The cluster has a member that the cluster file does not name. It is left alone: absence never deletes.";
+    CoordinatorOnNode "QRT-COORDINATOR-ON-NODE" Warning false "The coordinator runs on one of the servers that it looks after. When that server fails, so does the view on the others; it is handled last, and can not be taken out from there.";
     HostNameDiffers "QRT-HOST-NAME-DIFFERS" Refusal false "The server calls itself by another name than the one it is enrolled under. PVE takes the server's own name into the cluster, and it can't be changed later.";
 
     // Before a cluster is made or joined
     NodeHasGuests "QRT-NODE-HAS-GUESTS" Refusal false "A server that is to join has guests. Joining replaces its /etc/pve, and pvecm refuses: guest ids could clash.";
     NodeInOtherCluster "QRT-NODE-IN-OTHER-CLUSTER" Refusal false "A server that is to join belongs to another cluster already.";
     NodeHasLeftovers "QRT-NODE-HAS-LEFTOVERS" Refusal false "A server that is to join has files of an earlier cluster (authkey, corosync.conf), or a join that was not finished. pvecm refuses, or goes on with the wrong key.";
+    JoinUnfinished "QRT-JOIN-UNFINISHED" Warning false "A join was begun and did not come to its end: the cluster counts a server that is not in. The plan finishes it, or undoes it where that was asked for.";
     NameDoesNotResolve "QRT-NAME-DOES-NOT-RESOLVE" Refusal false "A server's own name does not resolve, on the server itself, to an address that is not a loopback one. pmxcfs does not start then, and pvecm refuses.";
+    NameResolvesElsewhere "QRT-NAME-RESOLVES-ELSEWHERE" Warning false "On one server, the name of another does not resolve to the address that the cluster file has for it. PVE finds members by its own files, but storages, scripts and people use names.";
     AddressNotOnNode "QRT-ADDRESS-NOT-ON-NODE" Refusal false "An address of the cluster file is not on an interface of its node that is up. pvecm create would accept it without a word.";
     NoAddressInNetwork "QRT-NO-ADDRESS-IN-NETWORK" Refusal false "A node has no address in the network of a link.";
     AmbiguousAddress "QRT-AMBIGUOUS-ADDRESS" Refusal false "A node has several addresses in the network of a link, and which one is meant can't be told.";
+    AddressTaken "QRT-ADDRESS-TAKEN" Refusal false "An address that one server is to have is on another one as well, or another member has it in corosync.conf. PVE accepts this and the cluster breaks later.";
+    FirewallKeepsOut "QRT-FIREWALL-KEEPS-OUT" Refusal true "A server that joins gets the firewall of the cluster, and that is not known to let the coordinator and the other agents in. Accepted, the plan adds rules for the agents before the joins.";
+    ServiceDown "QRT-SERVICE-DOWN" Refusal false "A service of PVE that a change leans on does not run: pve-cluster, pvedaemon, pveproxy or sshd.";
+    LittleSpace "QRT-LITTLE-SPACE" Refusal false "There is too little room for the copy of its configuration that a server makes when it joins. Older versions of PVE die there, when the cluster counts the server already.";
+    PackageNotAvailable "QRT-PACKAGE-NOT-AVAILABLE" Refusal false "A package that is needed is not installed, and no repository that apt knows has it.";
+    RepositoriesNote "QRT-REPOSITORIES" Note false "The enterprise repository is the only one of PVE that is enabled, which gives nothing without a subscription, or none is enabled.";
+    UpdatesPending "QRT-UPDATES-PENDING" Note false "apt would upgrade packages on this server. Equal versions on all servers make for fewer surprises.";
+    JoinOverwrites "QRT-JOIN-OVERWRITES" Warning false "Joining replaces the /etc/pve of a server: what is named here is gone from it afterwards. A copy of the old database stays in /var/lib/pve-cluster/backup.";
+    JoinDropsStorage "QRT-JOIN-DROPS-STORAGE" Warning false "A storage is defined on the joining server only. Its definition goes with the join, its data stays; it can be added again, limited to that server.";
+    RootTfa "QRT-ROOT-TFA" Warning false "root@pam has a second factor. Joins by ticket, as Quorate makes them, are not asked for it; a join by password can not be made without a terminal.";
     NotPve "QRT-NOT-PVE" Refusal false "A server that is to be a member is no Proxmox VE server.";
     VersionsDiffer "QRT-VERSIONS-DIFFER" Refusal true "The servers run different major versions of PVE. PVE allows such joins only while a cluster is being upgraded.";
     VersionUntested "QRT-VERSION-UNTESTED" Refusal true "This PVE version has not been tested with Quorate. Observing is safe; changing needs your explicit word.";
@@ -89,12 +102,55 @@ catalogue! {
     MemberOffline "QRT-MEMBER-OFFLINE" Refusal false "A member of the cluster is not in the membership now. Joining another would leave even less to lose.";
     SplitMembership "QRT-SPLIT-MEMBERSHIP" Refusal false "Servers that the cluster file puts into one cluster are in different clusters of that name, or disagree about who is in it.";
     LinkSlow "QRT-LINK-SLOW" Warning false "A link of the cluster network runs below 10 Gbit/s. Replication and migration will take long, and corosync suffers when they share it.";
+    LinkHalfDuplex "QRT-LINK-HALF-DUPLEX" Warning false "A port of the cluster network runs at half duplex: cable, switch or autonegotiation are faulty, and corosync will lose packets.";
+    MtuDiffers "QRT-MTU-DIFFERS" Warning false "The servers have different MTUs on one link. Small packets pass and large ones vanish: the cluster looks well until it has something to say.";
     LinkDown "QRT-LINK-DOWN" Warning false "A corosync link between two members is not connected. The cluster lives on its other links, if it has any.";
+    LinkLatencyHigh "QRT-LINK-LATENCY-HIGH" Warning false "Round trips between two servers on a corosync link typically take 5 ms or more, or one of a hundred takes more than 10 ms. corosync needs less than 5 ms to run stably; under load such a link loses members.";
+    LinkLatencyTooHigh "QRT-LINK-LATENCY-TOO-HIGH" Refusal true "The typical round trip between two servers on a corosync link takes more than 10 ms. With more than three servers corosync is unlikely to work then, and with three every hiccup costs the quorum. Two places that are this far apart are better two clusters, each with a Proxmox Backup Server, which sync. It can be accepted, since nothing is destroyed and two or three servers may bear it: accept it only if another link is fast enough, or the cluster is a small one without HA.";
+    LinkLossy "QRT-LINK-LOSSY" Warning true "Packets between two servers get lost on a corosync link: a warning, and from 5 % on a refusal. corosync repeats what is lost, and the whole cluster waits for it. The refusal can be accepted, since loss may be of the moment: measure again first.";
+    MtuMismatch "QRT-MTU-MISMATCH" Warning false "Between two servers a corosync link lets only smaller packets through than their interfaces send, or the two interfaces have different MTUs. corosync finds what passes by itself; migration and storages on that network do not, and hang with large packets.";
+    LinkNotMeasured "QRT-LINK-NOT-MEASURED" Warning false "Nothing, or not all, is known about the way between two servers on a corosync link. Not measured does not mean good.";
     OneLink "QRT-ONE-LINK" Warning false "The cluster has a single corosync link: one switch or cable can cost the quorum.";
     EvenVotes "QRT-EVEN-VOTES" Warning false "The cluster has an even number of votes. Two servers do not survive the loss of one: a third vote (QDevice or witness) is needed for that.";
+    TwoServersHa "QRT-TWO-SERVERS-HA" Refusal false "Guests are under HA in a cluster of two votes. When one server fails, the other has no quorum, and its watchdog resets it too: HA makes two servers fail where one did.";
     ConfigNotRunning "QRT-CONFIG-NOT-RUNNING" Warning false "corosync.conf is newer than what corosync runs with: an edit was not taken over.";
+    HaPaused "QRT-HA-PAUSED" Warning false "Guests are under HA, and the change touches the membership: HA is disarmed before and armed after it. In between, nobody restarts guests of a server that fails.";
+    HaAlreadyDisarmed "QRT-HA-DISARMED" Warning false "HA was disarmed, or its daemons stopped, by somebody else: guests of a server that fails are not restarted. It is left as it is.";
+    HaBusy "QRT-HA-BUSY" Refusal false "HA is fencing, recovering or moving guests, or is about to be disarmed. The membership is not touched before that is over.";
+    HaCannotDisarm "QRT-HA-CANNOT-DISARM" Refusal false "HA may hold an armed watchdog, and can not be disarmed now. Changing the membership could make servers reset themselves.";
+    NodeFolderLeft "QRT-NODE-FOLDER-LEFT" Warning false "/etc/pve/nodes has a folder for a server that is no member. PVE shows it as a node that is offline for ever.";
 
     LinksDiffer "QRT-LINKS-DIFFER" Refusal false "The links that a joining server was given are not the links that the cluster has. Every member needs an address on each of them, and on no other.";
+    LinkNotInFile "QRT-LINK-NOT-IN-FILE" Refusal false "The cluster has a corosync link that the cluster file does not name. Absence never deletes: links are taken out by hand.";
+    LinkMoved "QRT-LINK-MOVED" Refusal false "A member has another address on a link than the cluster file says. corosync does not take over a changed address: the link has to be taken out and made anew, by hand.";
+    LinkPriorityDiffers "QRT-LINK-PRIORITY-DIFFERS" Refusal false "A link of the running cluster has another priority than the cluster file says. Priorities of links that exist are changed by hand.";
+
+    // Taking servers out
+    RemoveStillNamed "QRT-REMOVE-STILL-NAMED" Refusal false "A server that is to be taken out is still named by the cluster file.";
+    RemoveNotMember "QRT-REMOVE-NOT-A-MEMBER" Note false "A server that is to be taken out is no member: there is nothing to take out.";
+    RemoveHasGuests "QRT-REMOVE-HAS-GUESTS" Refusal false "A server that is to be taken out still has guests. Their configuration would go with it.";
+    RemoveHasReplication "QRT-REMOVE-HAS-REPLICATION" Refusal false "A replication job copies from or to a server that is to be taken out. Such a job can not be removed cleanly afterwards.";
+    RemoveHasHa "QRT-REMOVE-HAS-HA" Refusal false "HA has services on a server that is to be taken out, or names it in a group or rule.";
+    RemoveHasCeph "QRT-REMOVE-HAS-CEPH" Refusal false "A server that is to be taken out is a Ceph monitor. Ceph has its own order of leaving.";
+    RemoveIdTwice "QRT-REMOVE-ID-TWICE" Refusal false "The corosync id of a server that is to be taken out is given twice. pvecm delnode kills by id: it would kill a healthy server.";
+    RemoveNotOff "QRT-REMOVE-NOT-OFF" Refusal false "A server that is to be taken out is not known to be off for good. One that comes back with its old configuration can disturb the cluster.";
+    RemoveLosesQuorum "QRT-REMOVE-LOSES-QUORUM" Refusal false "Taking the server out by the order of things would take the quorum from the others. Quorate never does that.";
+    RemoveOneAtATime "QRT-REMOVE-ONE-AT-A-TIME" Refusal false "This version of PVE can not disarm HA as a whole; only one running server is taken out in one go.";
+    RemoveCoordinator "QRT-REMOVE-COORDINATOR" Refusal false "The coordinator itself runs on the server that is to be switched off and taken out.";
+    ReplaceNotNamed "QRT-REPLACE-NOT-NAMED" Refusal false "The server that is to take the place of another is not named by the cluster file.";
+    QuorumGone "QRT-QUORUM-GONE" Refusal false "The servers that are left are too few to be given quorum safely by one change. This is a recovery, not a removal.";
+
+    // The third vote
+    QnetdOnMember "QRT-QNETD-ON-MEMBER" Refusal false "The host of the third vote is a Proxmox VE server or a member: it must be outside of the cluster, and corosync-qnetd and PVE get in the way of each other.";
+    QnetdInGuest "QRT-QNETD-IN-GUEST" Refusal false "The host of the third vote seems to be a guest of the cluster: it would be gone just when its vote is needed.";
+    QnetdWithCa "QRT-QNETD-WITH-CA" Refusal false "The host of the third vote is the one that holds the CA of the fleet. The key of a cluster is let in there while it is set up, and with it anybody who is root on a member.";
+    QdeviceOddVotes "QRT-QDEVICE-ODD-VOTES" Refusal false "A third vote is asked for in a cluster with an odd number of servers. It would make every further failure worse; PVE refuses it.";
+    QdeviceNotVoting "QRT-QDEVICE-NOT-VOTING" Warning false "The QDevice is configured, but does not give its vote to every member.";
+    QdeviceUnmanaged "QRT-QDEVICE-UNMANAGED" Warning false "The cluster has a QDevice that the cluster file does not name. It is left alone: absence never deletes.";
+    QdeviceInTheWay "QRT-QDEVICE-IN-THE-WAY" Refusal false "The membership can not change while a QDevice is configured, and Quorate could not set up this one again.";
+    QdeviceMoves "QRT-QDEVICE-MOVES" Warning false "The cluster file names another host for the third vote than the cluster has: the QDevice is taken off, and set up with the other one.";
+    RootKeyMissing "QRT-ROOT-KEY-MISSING" Refusal false "A key that setting up the QDevice needs is missing: the root key of a member, or the host keys of the other host.";
+
     JoinLoginRefused "QRT-JOIN-LOGIN-REFUSED" Refusal false "The member did not accept the ticket or password of the server that wanted to join. Most often the clocks differ: a ticket is good from five minutes ahead to two hours back.";
     JoinOtherFingerprint "QRT-JOIN-OTHER-FINGERPRINT" Refusal false "The member showed the joining server another certificate than the one it was to trust. It was renewed in the meantime, or another machine answers at that address.";
     JoinPeerUnreachable "QRT-JOIN-PEER-UNREACHABLE" Refusal false "The joining server could not call the member's API (port 8006), or got no answer. The cluster's own links may still be well.";
@@ -107,7 +163,15 @@ catalogue! {
     StepFailed "QRT-STEP-FAILED" Critical false "A step of a rollout failed. Its branch was stopped; what is independent of it went on.";
     StepStuck "QRT-STEP-STUCK" Critical false "The outcome of a step can't be told: neither what was wanted nor what was there before is what is seen now.";
     StepOverdue "QRT-STEP-OVERDUE" Warning false "A step takes longer than it should. Stopping it half-way would leave a half-state, so it is followed and diagnosed instead.";
+    SpecAppliedElsewhere "QRT-SPEC-APPLIED-ELSEWHERE" Warning false "The cluster keeps a cluster file in /etc/pve that was not the last one applied from this coordinator. Somebody drove from elsewhere, or this coordinator was restored from a backup.";
+    NotRestored "QRT-NOT-RESTORED" Critical false "What a rollout did for its own time only (HA disarmed, a key let in, the QDevice taken off) could not be taken back. It stays so until somebody does it by hand.";
+    ClusterFrozen "QRT-CLUSTER-FROZEN" Refusal false "The cluster is frozen: by an operator's word nothing that disturbs it begins. What has begun goes on, and what was done for the time of a rollout is still taken back.";
+    OutsideWindow "QRT-OUTSIDE-WINDOW" Refusal false "No maintenance window of the cluster is open. Steps that disturb it wait for the next one.";
     JournalDamaged "QRT-JOURNAL-DAMAGED" Critical false "The rollout journal is shorter than it was, or altered. What was done is found out by observing the servers.";
+    OperationUnknown "QRT-OPERATION-UNKNOWN" Refusal false "A server still runs an operation that this coordinator's journal does not know: the journal was lost, or another coordinator began it. Nothing else is begun in that cluster until it is seen to end.";
+    RecoveryPending "QRT-RECOVERY-PENDING" Refusal false "The rollout journal was lost, and a server that would be touched has not yet told what it was asked to do before.";
+    GenerationLost "QRT-GENERATION-LOST" Refusal false "The coordinator does not know under which generation it drove before. It asks the agents, and changes nothing until they have told.";
+    StateDamaged "QRT-STATE-DAMAGED" Warning false "A file of the coordinator's state was damaged or gone, and was written again from its copy. The disk may be failing.";
 
     // Trust
     TlsNoCertificate "QRT-TLS-NO-CERTIFICATE" Refusal false "The caller showed no certificate.";
@@ -128,6 +192,9 @@ catalogue! {
     DriverSuperseded "QRT-DRIVER-SUPERSEDED" Critical false "Another coordinator has taken over. Two coordinators with one CA must not both drive.";
     PolicyForbids "QRT-POLICY-FORBIDS" Refusal false "The node's own policy file forbids this, whoever asks.";
     BackupMissing "QRT-BACKUP-MISSING" Warning false "No backup of the fleet's CA has been made. Without it, losing this host means enrolling every node again.";
+    BackupOutdated "QRT-BACKUP-OUTDATED" Warning false "Fleet or CA have changed since the last backup. What came later would be missing after a restore.";
+    CertificateExpires "QRT-CERTIFICATE-EXPIRES" Warning false "The coordinator's own certificate is in the last third of its life. When it has expired, no agent obeys this coordinator any more; renewing it needs the root key.";
+    AuditBroken "QRT-AUDIT-BROKEN" Critical false "The audit log is not as it was written: lines are missing or were changed. What is said before that place can't be relied on.";
 }
 
 impl Code {

@@ -18,6 +18,25 @@ pub struct Cluster {
     pub authkey_present: bool,
     /// /etc/corosync/corosync.conf exists: corosync starts at boot.
     pub local_config_present: bool,
+    /// What /etc/corosync/corosync.conf says: what corosync starts with, which may be of a join that was not finished.
+    /// `None`: there is no such file.
+    #[serde(default)]
+    pub local_config: Facet<Option<LocalConfig>>,
+    /// The lock that commands hold while they change corosync.conf: how many seconds old the folder
+    /// /etc/pve/priv/lock/file-corosync_conf is; `None`: nobody holds it. PVE itself breaks one of more than 120 s.
+    #[serde(default)]
+    pub config_lock_age: Option<u64>,
+}
+
+/// The node's own copy of corosync.conf. Source: /etc/corosync/corosync.conf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalConfig {
+    /// `totem.cluster_name`.
+    pub cluster: String,
+    /// `totem.config_version`.
+    pub version: u64,
+    /// The nodes that it names.
+    pub nodes: Vec<ConfiguredNode>,
 }
 
 /// In a cluster or alone.
@@ -57,8 +76,15 @@ pub struct Member {
     pub nodes: Vec<MemberNode>,
     /// Nodes as written in the file, with their link addresses. Source: /etc/pve/corosync.conf `nodelist`.
     pub configured: Vec<ConfiguredNode>,
-    /// A QDevice is configured. Source: /etc/pve/corosync.conf `quorum.device`, the only reliable one.
-    pub qdevice: bool,
+    /// Links as the file defines them: number → `knet_link_priority` where it is given. Source: /etc/pve/corosync.conf `totem.interface`.
+    #[serde(default, deserialize_with = "crate::keys::numbers")]
+    pub interfaces: BTreeMap<u8, Option<u8>>,
+    /// The QDevice that is configured. Source: /etc/pve/corosync.conf `quorum.device`, the only reliable one.
+    pub qdevice: Option<QdeviceConfig>,
+    /// config_version with which each member's corosync runs now, by corosync id: an edit that some did not take over shows here and
+    /// nowhere else. Source: `corosync-cmapctl runtime.members` (`runtime.members.ID.config_version`).
+    #[serde(default)]
+    pub running_versions: Facet<Vec<RunningVersion>>,
     /// Votes. Source: `corosync-quorumtool -siH`.
     pub votes: Facet<Votes>,
     /// Links. Source: `corosync-cfgtool -n`.
@@ -107,6 +133,43 @@ pub struct Votes {
     pub quorate: bool,
     /// corosync's flags, such as `Quorate`, `Qdevice`, `2Node`.
     pub flags: Vec<String>,
+    /// The members present, as the table lists them.
+    #[serde(default)]
+    pub rows: Vec<VoteRow>,
+    /// Votes that the QDevice gives now (the row of id 0): 0 where it is configured but doesn't vote; `None`: no such row.
+    #[serde(default)]
+    pub device: Option<u32>,
+}
+
+/// With which version of corosync.conf a member runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningVersion {
+    /// corosync id.
+    pub id: u32,
+    /// config_version.
+    pub version: u64,
+}
+
+/// A QDevice as corosync.conf has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QdeviceConfig {
+    /// Where corosync-qnetd answers: `quorum.device.net.host`.
+    pub host: String,
+    /// `quorum.device.net.algorithm`: `ffsplit`, or `lms`.
+    pub algorithm: String,
+    /// `quorum.device.votes`; missing with `lms`.
+    pub votes: Option<u32>,
+}
+
+/// A row of the membership table. Source: `corosync-quorumtool -siH`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteRow {
+    /// corosync id.
+    pub id: u32,
+    /// Its votes.
+    pub votes: u32,
+    /// The Qdevice column, such as `A,V,NMW`, `NR`; `None`: the table has none.
+    pub qdevice: Option<String>,
 }
 
 /// A link from this node to a peer. Source: `corosync-cfgtool -n`.

@@ -1,10 +1,13 @@
 //! What a node's agent saw, part by part.
 
 pub mod cluster;
+pub mod config;
 pub mod disks;
 pub mod eligibility;
 pub mod guests;
+pub mod ha;
 pub mod network;
+pub mod readiness;
 pub mod system;
 
 use serde::{Deserialize, Serialize};
@@ -13,9 +16,12 @@ use crate::facet::Facet;
 use crate::time::Timestamp;
 
 pub use cluster::{Cluster, Membership};
+pub use config::PveConfig;
 pub use disks::{Disk, Disks};
 pub use guests::{Guest, GuestKind};
+pub use ha::Ha;
 pub use network::Network;
+pub use readiness::Readiness;
 pub use system::System;
 
 /// The parts that can be asked for.
@@ -32,11 +38,26 @@ pub enum FacetName {
     Cluster,
     /// The list of guests.
     Guests,
+    /// HA manager, watchdog.
+    Ha,
+    /// What the files of /etc/pve say.
+    Config,
+    /// Services, packages, free space, keys.
+    Readiness,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 5] = [Self::System, Self::Disks, Self::Network, Self::Cluster, Self::Guests];
+    pub const ALL: [FacetName; 8] = [
+        Self::System,
+        Self::Disks,
+        Self::Network,
+        Self::Cluster,
+        Self::Guests,
+        Self::Ha,
+        Self::Config,
+        Self::Readiness,
+    ];
 
     /// As typed on a command line.
     #[must_use]
@@ -47,6 +68,9 @@ impl FacetName {
             Self::Network => "network",
             Self::Cluster => "cluster",
             Self::Guests => "guests",
+            Self::Ha => "ha",
+            Self::Config => "config",
+            Self::Readiness => "readiness",
         }
     }
 }
@@ -73,6 +97,15 @@ pub struct Observation {
     /// Guests.
     #[serde(default)]
     pub guests: Facet<Vec<Guest>>,
+    /// HA manager.
+    #[serde(default)]
+    pub ha: Facet<Ha>,
+    /// Files of /etc/pve.
+    #[serde(default)]
+    pub config: Facet<PveConfig>,
+    /// Services, packages, space.
+    #[serde(default)]
+    pub readiness: Facet<Readiness>,
 }
 
 impl Observation {
@@ -87,6 +120,9 @@ impl Observation {
             network: Facet::not_asked(),
             cluster: Facet::not_asked(),
             guests: Facet::not_asked(),
+            ha: Facet::not_asked(),
+            config: Facet::not_asked(),
+            readiness: Facet::not_asked(),
         }
     }
 
@@ -105,5 +141,8 @@ impl Observation {
         take(&mut self.network, newer.network);
         take(&mut self.cluster, newer.cluster);
         take(&mut self.guests, newer.guests);
+        take(&mut self.ha, newer.ha);
+        take(&mut self.config, newer.config);
+        take(&mut self.readiness, newer.readiness);
     }
 }

@@ -1,5 +1,6 @@
 //! Interfaces, addresses, speeds, and whether the node can resolve its own name.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,9 @@ pub struct Network {
     pub interfaces: Vec<Interface>,
     /// What the node's own name resolves to, on the node itself. Source: `getent ahosts NAME`.
     pub own_name: Facet<NameResolution>,
+    /// What the names that the coordinator asked about (the other servers') resolve to here, by name.
+    #[serde(default)]
+    pub names: BTreeMap<String, Facet<NameResolution>>,
 }
 
 impl Network {

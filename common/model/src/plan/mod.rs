@@ -12,7 +12,7 @@ use crate::finding::Finding;
 use crate::ids::{ClusterName, NodeName, StepId};
 use crate::operation::Action;
 
-pub use condition::{Condition, Verdict};
+pub use condition::{Condition, Needs, Verdict};
 
 /// What is to be done, in which order, and why. Identical input gives an identical plan, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,11 @@ pub struct Step {
     pub estimate: Duration,
     /// How it can be undone, or that only the operator can.
     pub undo: Undo,
+    /// This step takes back what that one did for the time of the rollout (arms what was disarmed, withdraws what was admitted): it
+    /// is carried out whenever that one may have happened, also after a failure or a cancel, when nothing runs any more that
+    /// needs what it takes back. It is skipped where that one certainly never began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<StepId>,
 }
 
 /// How a step can be undone.

@@ -7,8 +7,12 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Located;
+use super::keys::KeyTable;
 use crate::finding::{Code, Finding, Place};
-use crate::spec::Located;
+
+/// A value of the file, with its span.
+pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 
 /// The text being read, and every problem found so far.
 pub(super) struct Reader<'t> {
@@ -17,13 +21,21 @@ pub(super) struct Reader<'t> {
     problems: Vec<Finding>,
 }
 
-/// A table being read: which keys exist, and which of them were asked for.
+/// A table being read.
 pub(super) struct Table<'t, 'v> {
     /// Its name as written in messages, such as `[nodes.prox1]`; empty: the top.
     pub(super) name: String,
     pub(super) place: Place,
+    known: &'static KeyTable,
     entries: &'v DeTable<'t>,
 }
+
+/// The tables below `[nodes]`: its keys are names.
+const NAMES: KeyTable = KeyTable {
+    path: "nodes",
+    keys: &[],
+    later: &[],
+};
 
 impl<'t> Reader<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
@@ -80,13 +92,27 @@ impl<'t> Reader<'t> {
             .push(Finding::new(code, "", message, next).at(Some(place)));
     }
 
-    /// Takes a value as a table; tells if it is none.
-    pub(super) fn table<'v>(&mut self, name: &str, value: &'v Spanned<DeValue<'t>>) -> Option<Table<'t, 'v>> {
+    /// Takes a value as a table with these keys; tells if it is none, and every key that is not among them.
+    pub(super) fn table<'v>(
+        &mut self,
+        name: &str,
+        value: &'v Value<'t>,
+        known: &'static KeyTable,
+    ) -> Option<Table<'t, 'v>> {
+        let table = self.names(name, value)?;
+        let table = Table { known, ..table };
+        self.check_keys(&table);
+        Some(table)
+    }
+
+    /// Takes a value as a table whose keys are names; tells if it is none.
+    pub(super) fn names<'v>(&mut self, name: &str, value: &'v Value<'t>) -> Option<Table<'t, 'v>> {
         let place = self.place(value.span());
         match value.get_ref() {
             DeValue::Table(entries) => Some(Table {
                 name: name.to_owned(),
                 place,
+                known: &NAMES,
                 entries,
             }),
             other => {
@@ -96,28 +122,32 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub(super) fn top<'v>(&self, document: &'v Spanned<DeTable<'t>>) -> Table<'t, 'v> {
-        Table {
+    /// The whole file as a table with these keys.
+    pub(super) fn top<'v>(&mut self, document: &'v Spanned<DeTable<'t>>, known: &'static KeyTable) -> Table<'t, 'v> {
+        let top = Table {
             name: String::new(),
             place: self.place(0..0),
+            known,
             entries: document.get_ref(),
-        }
+        };
+        self.check_keys(&top);
+        top
     }
 
-    fn wrong_type(&mut self, place: Place, what: &str, wanted: &str, got: &DeValue<'_>) {
+    pub(super) fn wrong_type(&mut self, place: Place, what: &str, wanted: &str, got: &DeValue<'_>) {
         let message = format!("{what} must be {wanted}, not {}", type_of(got));
         self.problem(Code::SpecWrongType, place, message, format!("write {wanted}"));
     }
 
-    /// Tells every key that is not in `known`, with the likeliest meant. Keys in `later` are known words of other versions.
-    pub(super) fn check_keys(&mut self, table: &Table<'t, '_>, known: &[&str], later: &[&str]) {
+    /// Tells every key that the table does not know, with the likeliest meant.
+    fn check_keys(&mut self, table: &Table<'t, '_>) {
         for (key, _) in table.entries {
             let word: &str = key.get_ref();
-            if known.contains(&word) {
+            if table.known.key(word).is_some() {
                 continue;
             }
             let place = self.place(key.span());
-            if later.contains(&word) {
+            if table.known.later.contains(&word) {
                 let message = format!("`{word}`{} is not supported by this version of Quorate", table.inside());
                 self.problem(
                     Code::SpecNotSupported,
@@ -127,7 +157,8 @@ impl<'t> Reader<'t> {
                 );
                 continue;
             }
-            let next = closest(word, known).map_or_else(
+            let known: Vec<&str> = table.known.names().collect();
+            let next = closest(word, known.iter().copied()).map_or_else(
                 || format!("take it out; what is known there: {}", known.join(", ")),
                 |meant| format!("did you mean `{meant}`?"),
             );
@@ -137,15 +168,11 @@ impl<'t> Reader<'t> {
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required<'v>(
-        &mut self,
-        table: &Table<'t, 'v>,
-        key: &str,
-        example: &str,
-    ) -> Option<&'v Spanned<DeValue<'t>>> {
+    pub(super) fn required<'v>(&mut self, table: &Table<'t, 'v>, key: &str) -> Option<&'v Value<'t>> {
         let value = table.get(key);
         if value.is_none() {
             let message = format!("`{key}`{} is missing", table.inside());
+            let example = table.known.key(key).map_or("", |k| k.example).replace('\n', "\\n");
             self.problem(
                 Code::SpecMissingKey,
                 table.place.clone(),
@@ -160,7 +187,7 @@ impl<'t> Reader<'t> {
     pub(super) fn parsed<T: FromStr>(
         &mut self,
         what: &str,
-        value: &Spanned<DeValue<'t>>,
+        value: &Value<'t>,
         code: Code,
         describe: impl FnOnce(T::Err) -> (String, String),
     ) -> Option<Located<T>> {
@@ -181,27 +208,50 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The elements of an array.
-    pub(super) fn array<'v>(&mut self, what: &str, value: &'v Spanned<DeValue<'t>>) -> &'v [Spanned<DeValue<'t>>] {
+    /// A whole number from 0 to 255.
+    pub(super) fn byte(&mut self, what: &str, value: &Value<'t>) -> Option<Located<u8>> {
+        let place = self.place(value.span());
         match value.get_ref() {
-            DeValue::Array(items) => items,
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()).map(u8::try_from) {
+                Ok(Ok(value)) => Some(Located { value, place }),
+                _ => {
+                    let message = format!("{what} is {number}");
+                    self.problem(Code::SpecBadValue, place, message, "write a number from 0 to 255");
+                    None
+                }
+            },
             other => {
-                let place = self.place(value.span());
+                self.wrong_type(place, what, "a whole number", other);
+                None
+            }
+        }
+    }
+
+    /// The elements of an array that must have some; `next` is what to do about an empty one.
+    pub(super) fn array<'v>(&mut self, what: &str, value: &'v Value<'t>, next: &str) -> Option<&'v [Value<'t>]> {
+        let place = self.place(value.span());
+        match value.get_ref() {
+            DeValue::Array(items) if items.is_empty() => {
+                self.problem(Code::SpecBadValue, place, format!("{what} is empty"), next);
+                None
+            }
+            DeValue::Array(items) => Some(items),
+            other => {
                 self.wrong_type(place, what, "a list in square brackets", other);
-                &[]
+                None
             }
         }
     }
 }
 
 impl<'t, 'v> Table<'t, 'v> {
-    pub(super) fn get(&self, key: &str) -> Option<&'v Spanned<DeValue<'t>>> {
+    /// The value of a key that need not be there.
+    pub(super) fn get(&self, key: &str) -> Option<&'v Value<'t>> {
+        debug_assert!(self.known.key(key).is_some(), "`{key}` stands in the table of keys");
         self.entries.iter().find(|(k, _)| k.get_ref() == key).map(|(_, v)| v)
     }
 
-    pub(super) fn entries(
-        &self,
-    ) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Spanned<DeValue<'t>>)> + use<'t, 'v> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Value<'t>)> + use<'t, 'v> {
         self.entries.iter().map(|(k, v)| (k.get_ref().as_ref(), k.span(), v))
     }
 
@@ -215,8 +265,8 @@ impl<'t, 'v> Table<'t, 'v> {
 }
 
 /// The known word that was most likely meant.
-fn closest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let seen = BTreeSet::from_iter(known.iter().copied());
+pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let seen = BTreeSet::from_iter(known);
     seen.into_iter()
         .map(|k| (strsim::jaro_winkler(word, k), k))
         .filter(|(score, _)| *score > 0.8)

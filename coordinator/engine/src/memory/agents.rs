@@ -1,87 +1,43 @@
 //! The agents of the world: a ledger each, operations that go on when nobody listens, and connections that break.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, OperationId};
-use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_model::View;
+use quorate_model::operation::{LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_model::plan::Needs;
 use quorate_model::rollout::Record;
-use quorate_model::{Timestamp, View};
 use tokio::sync::mpsc;
 
-use super::locked;
+use super::trouble::{Conduct, Reply};
 use super::world::{Noted, World};
+use super::{NOW, locked};
 use crate::ports::{AgentError, Agents, Events, Recorded};
-
-/// How an operation goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Conduct {
-    /// Well.
-    Works,
-    /// It fails without a trace, for this reason.
-    FailsClean(Code),
-    /// It fails half-way, and leaves something behind.
-    FailsHalfWay,
-    /// It comes about, and the agent says that it failed.
-    WorksButSaysFailed,
-    /// It comes about, and the agent can't tell.
-    WorksUnseen,
-    /// Nothing comes about, and the agent can't tell.
-    VanishesUnseen,
-    /// It gets half-way, and the agent can't tell.
-    HalfWayUnseen,
-    /// Nothing comes about, and the agent says done.
-    SaysDone,
-}
-
-/// How an agent answers a request to begin something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply {
-    /// It takes it.
-    Taken,
-    /// It is not reached.
-    NotReached,
-    /// It takes it, and the answer is lost.
-    TakenUnanswered,
-    /// The request is lost, and nobody can tell.
-    Lost,
-    /// It takes it, and the stream ends at once.
-    TakenSilently,
-    /// It says no, for this reason.
-    Refuses(Code),
-}
 
 /// How long a tool of this world takes for each half of its work.
 const HALF: Duration = Duration::from_secs(7);
 
 impl Agents for World {
-    fn view(&self, nodes: &BTreeSet<NodeName>) -> impl Future<Output = View> + Send {
-        std::future::ready(self.seen(nodes))
+    fn view(&self, needs: &Needs) -> impl Future<Output = View> + Send {
+        std::future::ready(self.seen(needs))
     }
 
     async fn start(&self, recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
         tokio::task::yield_now().await;
-        let reply = self.on(node.as_str(), |s| {
-            if s.cut {
-                None
-            } else {
-                Some(s.replies.pop_front().unwrap_or(Reply::Taken))
+        let reply = self.change(|inner| {
+            if inner.servers.get(node).is_none_or(|s| s.cut || s.off) {
+                return None;
             }
+            let next = inner.next_trouble(node, &operation.action, |t| t.replies.pop_front());
+            Some(next.unwrap_or(Reply::Taken))
         });
         match reply {
             None | Some(Reply::NotReached) => return Err(AgentError::NotReached("connection refused".to_owned())),
             Some(Reply::Lost) => return Err(AgentError::NoAnswer("timed out".to_owned())),
-            Some(Reply::Refuses(code)) => {
-                return Err(AgentError::Refused(Box::new(Finding::new(
-                    code,
-                    node.as_str(),
-                    "no",
-                    "do something",
-                ))));
-            }
-            Some(Reply::Taken | Reply::TakenUnanswered | Reply::TakenSilently) => {}
+            Some(Reply::Refuses(code)) => return Err(refused(node, code, "no")),
+            Some(Reply::Taken | Reply::TakenUnanswered | Reply::TakenSilently | Reply::TakenMute) => {}
         }
         self.take(recorded, node, operation)?;
         if locked(&self.inner).doubled {
@@ -90,13 +46,14 @@ impl Agents for World {
         match reply {
             Some(Reply::TakenUnanswered) => Err(AgentError::NoAnswer("timed out".to_owned())),
             Some(Reply::TakenSilently) => Ok(mpsc::channel(1).1),
+            Some(Reply::TakenMute) => Ok(mute()),
             _ => Ok(self.stream(node, &operation.id, 0)),
         }
     }
 
     async fn attach(&self, node: &NodeName, operation: &OperationId, from: u64) -> Result<Events, AgentError> {
         tokio::task::yield_now().await;
-        let (cut, known) = self.on(node.as_str(), |s| (s.cut, s.ledger.contains_key(operation)));
+        let (cut, known) = self.on(node.as_str(), |s| (s.cut || s.off, s.ledger.contains_key(operation)));
         match (cut, known) {
             (true, _) => Err(AgentError::NotReached("no route to host".to_owned())),
             (false, false) => Err(AgentError::NotKnown),
@@ -107,7 +64,7 @@ impl Agents for World {
     async fn ledger(&self, node: &NodeName, operation: &OperationId) -> Result<Option<LedgerEntry>, AgentError> {
         tokio::task::yield_now().await;
         self.on(node.as_str(), |s| {
-            if s.cut {
+            if s.cut || s.off {
                 Err(AgentError::NoAnswer("timed out".to_owned()))
             } else {
                 Ok(s.ledger.get(operation).map(|noted| noted.entry.clone()))
@@ -148,23 +105,33 @@ impl World {
                 ));
                 return Err(refused(node, Code::StepFailed, "busy"));
             }
-            let accepted_at = Timestamp::from_seconds(1_795_345_772);
             let entry = LedgerEntry {
                 operation: operation.clone(),
-                accepted_at,
+                accepted_at: NOW,
                 outcome: None,
                 ended_at: None,
             };
             server
                 .ledger
                 .insert(operation.id.clone(), Noted { entry, events: vec![] });
-            let conduct = server.conduct.pop_front().unwrap_or(Conduct::Works);
-            inner.began();
-            Ok(Some(conduct))
+            let action = &operation.action;
+            let conduct = inner.next_trouble(node, action, |t| t.conduct.pop_front());
+            let cut_for = inner.next_trouble(node, action, |t| t.cut_for.take());
+            inner.server(node).cut |= cut_for.is_some();
+            inner.began(&operation.id, node, action.kind());
+            inner.check(node, action);
+            Ok(Some((conduct.unwrap_or(Conduct::Works), cut_for)))
         })?;
-        if let Some(conduct) = conduct {
+        if let Some((conduct, cut_for)) = conduct {
             let (world, node, operation) = (self.clone(), node.clone(), operation.clone());
             world.say(&node, &operation.id, OperationEventKind::Accepted);
+            if let Some(cut_for) = cut_for {
+                let (world, node) = (self.clone(), node.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(cut_for).await;
+                    world.heal(node.as_str());
+                });
+            }
             tokio::spawn(async move { world.execute(&node, &operation, conduct).await });
         }
         Ok(())
@@ -187,7 +154,7 @@ impl World {
             Conduct::Works | Conduct::WorksUnseen | Conduct::WorksButSaysFailed
         );
         if half {
-            self.half_way(node, &operation.action);
+            self.change(|inner| inner.half_way(node, &operation.action));
         }
         self.say(
             node,
@@ -198,8 +165,20 @@ impl World {
             },
         );
         tokio::time::sleep(HALF).await;
-        if whole {
-            self.all_the_way(node, &operation.action);
+        let off = self.change(|inner| {
+            if whole {
+                inner.all_the_way(node, &operation.action);
+                inner.note(&operation.id, node, operation.action.kind(), true);
+            }
+            let off = inner.server(node).off;
+            if off {
+                // The agent goes with its server, and nobody hears how it ended.
+                inner.running.remove(&operation.id);
+            }
+            off
+        });
+        if off {
+            return;
         }
         self.say(
             node,
@@ -224,7 +203,7 @@ impl World {
             },
         };
         self.change(|inner| {
-            inner.running -= 1;
+            inner.running.remove(&operation.id);
             if let Some(noted) = inner
                 .servers
                 .get_mut(node)
@@ -236,47 +215,13 @@ impl World {
         self.say(node, &operation.id, OperationEventKind::Ended(outcome));
     }
 
-    /// The point of no return: the cluster counts the node, which is not in yet.
-    fn half_way(&self, node: &NodeName, action: &Action) {
-        self.change(|inner| {
-            let alone = inner.servers.get(node).is_some_and(|s| s.cluster.is_none());
-            if !alone {
-                inner.violation(format!("{} on {node}, which is in a cluster", action.kind().as_str()));
-            }
-            match action {
-                Action::CreateCluster { cluster, .. } => {
-                    if inner.rosters.contains_key(cluster) {
-                        inner.violation(format!("{cluster} was created a second time"));
-                    }
-                }
-                Action::JoinCluster { cluster, .. } => {
-                    if !inner.quorate(cluster) {
-                        inner.violation(format!("{node} joins {cluster} without quorum, or beside another"));
-                    }
-                    inner.rosters.entry(cluster.clone()).or_default().insert(node.clone());
-                }
-            }
-        });
-    }
-
-    fn all_the_way(&self, node: &NodeName, action: &Action) {
-        self.change(|inner| {
-            let (Action::CreateCluster { cluster, .. } | Action::JoinCluster { cluster, .. }) = action;
-            inner.rosters.entry(cluster.clone()).or_default().insert(node.clone());
-            if let Some(server) = inner.servers.get_mut(node) {
-                server.cluster = Some(cluster.clone());
-            }
-            inner.effect(node, action.kind());
-        });
-    }
-
     fn say(&self, node: &NodeName, operation: &OperationId, kind: OperationEventKind) {
         self.on(node.as_str(), |server| {
             if let Some(noted) = server.ledger.get_mut(operation) {
                 let sequence = u64::try_from(noted.events.len()).unwrap_or(u64::MAX);
                 noted.events.push(OperationEvent {
                     sequence,
-                    at: Timestamp::from_seconds(1_795_345_772),
+                    at: NOW,
                     kind,
                 });
             }
@@ -292,41 +237,68 @@ impl World {
             // As an agent may: the last event that was had comes once more.
             let mut next = from.saturating_sub(1);
             loop {
-                let event = world.on_quietly(&node, |server| {
-                    let event = server
-                        .ledger
-                        .get(&operation)?
-                        .events
-                        .get(usize::try_from(next).ok()?)?
-                        .clone();
-                    let broken = server.cut || server.breaks.remove(&next);
-                    Some((event, broken))
-                });
-                match event {
-                    Some((_, true)) => return,
-                    Some((event, false)) => {
-                        let last = matches!(event.kind, OperationEventKind::Ended(_));
-                        if sender.send(event).await.is_err() || last {
-                            return;
-                        }
-                        next += 1;
+                let Some(mut ready) = world.events(&node, &operation, next) else {
+                    return;
+                };
+                if ready.len() > 1 && world.shuffles(&operation, next) {
+                    // The later one, the earlier one, and the later one again.
+                    ready.swap(0, 1);
+                    ready.truncate(2);
+                    ready.extend(ready.first().cloned());
+                }
+                for event in ready {
+                    if world.breaks_before(&node, &operation, event.sequence) {
+                        return;
                     }
-                    None if world.on_quietly(&node, |s| s.cut || !s.ledger.contains_key(&operation)) => return,
-                    None => {
-                        if changes.changed().await.is_err() {
-                            return;
-                        }
+                    let last = matches!(event.kind, OperationEventKind::Ended(_));
+                    next = next.max(event.sequence + 1);
+                    if sender.send(event).await.is_err() || last {
+                        return;
                     }
+                }
+                let more = world.events(&node, &operation, next).is_some_and(|more| !more.is_empty());
+                if !more && changes.changed().await.is_err() {
+                    return;
                 }
             }
         });
         events
     }
 
-    /// Looks at a server without waking those who wait for changes.
-    fn on_quietly<T: Default>(&self, node: &NodeName, look: impl FnOnce(&mut super::world::Server) -> T) -> T {
-        locked(&self.inner).servers.get_mut(node).map(look).unwrap_or_default()
+    /// Once at each place: when it is asked for again, all is in order.
+    fn shuffles(&self, operation: &OperationId, next: u64) -> bool {
+        let mut inner = locked(&self.inner);
+        inner.shuffled && inner.shuffled_at.insert((operation.clone(), next))
     }
+
+    /// The events of an operation from a number on; `None`: the connection is broken, or the operation forgotten.
+    fn events(&self, node: &NodeName, operation: &OperationId, from: u64) -> Option<Vec<OperationEvent>> {
+        let inner = locked(&self.inner);
+        let server = inner.servers.get(node).filter(|s| !s.cut && !s.off)?;
+        let all = &server.ledger.get(operation)?.events;
+        Some(all.get(usize::try_from(from).ok()?..).unwrap_or_default().to_vec())
+    }
+
+    fn breaks_before(&self, node: &NodeName, operation: &OperationId, event: u64) -> bool {
+        let mut inner = locked(&self.inner);
+        let action = inner.servers.get(node).and_then(|s| s.ledger.get(operation));
+        let Some(action) = action.map(|noted| noted.entry.operation.action.clone()) else {
+            return true;
+        };
+        inner
+            .next_trouble(node, &action, |t| t.breaks.remove(&event).then_some(()))
+            .is_some()
+    }
+}
+
+/// A stream that says nothing until its connection is found to be dead.
+fn mute() -> Events {
+    let (sender, events) = mpsc::channel(1);
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        drop(sender);
+    });
+    events
 }
 
 fn refused(node: &NodeName, code: Code, why: &str) -> AgentError {

@@ -33,6 +33,14 @@ impl MemJournal {
         journal
     }
 
+    /// A journal with these entries: a copy of another one.
+    #[must_use]
+    pub fn of(rollout: &RolloutId, entries: Vec<Entry>) -> Self {
+        let journal = Self::default();
+        locked(&journal.rollouts).insert(rollout.clone(), entries);
+        journal
+    }
+
     /// What a rollout's journal has.
     #[must_use]
     pub fn entries(&self, rollout: &RolloutId) -> Vec<Entry> {

@@ -1,8 +1,12 @@
 //! A journal, a clock and a small world of servers in memory, for tests: of the engine, and of what drives it.
 
 mod agents;
+mod effects;
 mod journal;
-mod plans;
+mod permit;
+pub mod plans;
+mod seen;
+mod trouble;
 mod world;
 
 use std::future::Future;
@@ -13,10 +17,14 @@ use quorate_model::Timestamp;
 
 use crate::ports::Clock;
 
-pub use agents::{Conduct, Reply};
 pub use journal::{CrashPoint, Fault, FaultyJournal, MemJournal};
+pub use permit::Gatekeeper;
 pub use plans::{create, join, plan};
-pub use world::World;
+pub use trouble::{Conduct, Reply};
+pub use world::{Done, World};
+
+/// When everything in the world happens, on its servers' clocks.
+const NOW: Timestamp = Timestamp(1_795_345_772_000_000);
 
 /// tokio's time: in a test with paused time it goes by as fast as there is nothing else to do.
 #[derive(Debug, Clone, Copy)]

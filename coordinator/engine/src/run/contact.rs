@@ -20,6 +20,8 @@ pub(super) enum Asked {
     Has(Option<Outcome>),
     /// It has never seen it.
     HasNot,
+    /// It does not answer because its server is off, which is what was wanted; this shows it.
+    Seen(String),
     /// Somebody cancelled while it did not answer.
     GaveUp(String),
 }
@@ -58,11 +60,12 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Some(why) => why,
                 None => match self.ask(attempt).await? {
                     Asked::Has(outcome) => return self.take_up(outcome).await,
+                    Asked::Seen(evidence) => return self.shared.verified(&self.step, evidence).await,
                     Asked::HasNot => "it did not take the request".to_owned(),
                     Asked::GaveUp(why) => return self.gave_up(&why).await,
                 },
             };
-            if pause.waited >= self.shared.ports.patience.reach || self.shared.wants_to_stop().await {
+            if pause.waited >= self.patience_to_reach() || self.shared.is_to_stop(&self.step.id).await {
                 let finding = report::not_reached(&self.step, &why);
                 return self.shared.stopped(&self.step, StopKind::Failed, vec![finding]).await;
             }
@@ -71,6 +74,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             // Time has passed: the gate is judged again.
             if self.settled_elsewise().await? {
                 return Ok(());
+            }
+            if let Some(forbidden) = self.shared.forbidden(&self.step.id) {
+                return self.not_allowed_any_more(forbidden).await;
             }
         }
     }
@@ -115,6 +121,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Err(AgentError::Refused(finding)) => not_superseded(*finding)?.message,
                 Err(AgentError::NotReached(why) | AgentError::NoAnswer(why)) => why,
             };
+            if let Some(evidence) = self.seen_off().await {
+                return Ok(Asked::Seen(evidence));
+            }
             if self.gives_up(&pause).await {
                 return Ok(Asked::GaveUp(why));
             }
@@ -131,7 +140,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// Patience with an agent that may be running it has no end of its own; but an operator who cancels a rollout whose server
     /// is gone must not have to wait for the server.
     async fn gives_up(&self, pause: &Backoff) -> bool {
-        pause.waited >= self.shared.ports.patience.reach && self.shared.wants_to_stop().await
+        pause.waited >= self.patience_to_reach() && self.shared.wants_to_stop().await
     }
 
     /// The ledger has it: from now on it is followed, or it is over already.
@@ -155,15 +164,20 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         mut accepted: bool,
     ) -> Result<Followed, RunError> {
         let agents = &self.shared.ports.agents;
-        let mut next = 0;
+        let (mut next, mut missed) = (0, None);
         let mut pause = self.backoff();
         let mut said = Said::default();
         loop {
             if let Some(mut stream) = events.take() {
-                let before = next;
+                let (before, mut gap) = (next, false);
                 while let Some(event) = stream.recv().await {
                     if event.sequence < next {
                         continue;
+                    }
+                    // One that is missing is asked for once more; what the agent then leaves out, it no longer has.
+                    if event.sequence > next && missed != Some(next) {
+                        (missed, gap) = (Some(next), true);
+                        break;
                     }
                     next = event.sequence + 1;
                     if !accepted {
@@ -182,7 +196,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 if !accepted {
                     return Ok(Followed::NeverBegan);
                 }
-                if next > before {
+                if next > before || gap {
                     pause = self.backoff();
                 } else if let Ok(Some(entry)) = agents.ledger(&self.step.node, &attempt.operation).await
                     && let Some(outcome) = entry.outcome
@@ -205,6 +219,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Err(AgentError::Refused(finding)) => not_superseded(*finding)?.message,
                 Err(AgentError::NotReached(why) | AgentError::NoAnswer(why)) => why,
             };
+            if let Some(evidence) = self.seen_off().await {
+                let reason = format!("the agent went silent, as it does when its server goes off: {evidence}");
+                return self.end(Outcome::Unknown { reason }).await;
+            }
             if self.gives_up(&pause).await {
                 let reason = format!("cancelled while {} did not answer: {why}", self.step.node);
                 return self.end(Outcome::Unknown { reason }).await;

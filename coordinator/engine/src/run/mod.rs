@@ -1,23 +1,24 @@
 //! The run loop: begins and resumes a rollout alike, one task for each step that is under way.
 
+mod advice;
 mod contact;
 mod observe;
 mod report;
+mod scheduler;
 mod shared;
 mod step;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use quorate_model::finding::Finding;
-use quorate_model::ids::{Generation, InvalidName, NodeName, RolloutId, StepId};
-use quorate_model::rollout::{Progress, Record, RolloutResult};
+use quorate_model::ids::{Generation, InvalidName, RolloutId};
+use quorate_model::rollout::{Progress, RolloutResult};
 use tokio::sync::{broadcast, watch};
-use tokio::task::JoinSet;
 
 use crate::log::{IllegalRecord, RolloutState};
 use crate::patience::Patience;
-use crate::ports::{Agents, Clock, Journal, JournalError};
+use crate::ports::{Agents, Clock, Journal, JournalError, Permit};
+use scheduler::Scheduler;
 use shared::Shared;
 
 /// What a rollout is run with.
@@ -29,6 +30,8 @@ pub struct Ports<J, A, C> {
     pub agents: Arc<A>,
     /// Time.
     pub clock: Arc<C>,
+    /// Whether the cluster may be disturbed.
+    pub permit: Arc<dyn Permit>,
     /// How long to wait for what.
     pub patience: Patience,
 }
@@ -39,6 +42,7 @@ impl<J, A, C> Clone for Ports<J, A, C> {
             journal: Arc::clone(&self.journal),
             agents: Arc::clone(&self.agents),
             clock: Arc::clone(&self.clock),
+            permit: Arc::clone(&self.permit),
             patience: self.patience.clone(),
         }
     }
@@ -81,7 +85,7 @@ impl From<IllegalRecord> for RunError {
 
 /// Drives a rollout from wherever its journal ends to its last record; one that is finished already just tells how.
 ///
-/// Its first record ([`Record::Created`]) must be in the journal. `cancel` says who wants it to stop between steps. Dropping the future
+/// Its first record ([`Record::Created`](quorate_model::rollout::Record::Created)) must be in the journal. `cancel` says who wants it to stop between steps. Dropping the future
 /// is like a crash: nothing is lost that the journal has, and another call resumes.
 ///
 /// # Errors
@@ -101,8 +105,8 @@ pub async fn run_rollout<J: Journal, A: Agents, C: Clock>(
         .created()
         .map(|c| Arc::clone(&c.plan))
         .ok_or_else(|| RunError::NotFound(rollout.clone()))?;
-    for step in &plan.steps {
-        crate::operation_id(rollout, &plan, step, u32::MAX).map_err(RunError::Name)?;
+    for (number, step) in plan.steps.iter().enumerate() {
+        crate::operation_id::of_number(rollout, number, step, u32::MAX).map_err(RunError::Name)?;
     }
     let shared = Arc::new(Shared::new(
         ports.clone(),
@@ -113,73 +117,5 @@ pub async fn run_rollout<J: Journal, A: Agents, C: Clock>(
         progress,
         cancel,
     ));
-    let mut scheduler = Scheduler {
-        shared,
-        tasks: JoinSet::new(),
-        nodes: BTreeMap::new(),
-    };
-    let result = scheduler.run().await;
-    // After an error no step goes on behind the caller's back.
-    scheduler.tasks.shutdown().await;
-    result
-}
-
-struct Scheduler<J, A, C> {
-    shared: Arc<Shared<J, A, C>>,
-    tasks: JoinSet<(StepId, Result<(), RunError>)>,
-    /// The node that each task occupies: one changing operation on a node at a time.
-    nodes: BTreeMap<StepId, NodeName>,
-}
-
-impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
-    async fn run(&mut self) -> Result<RolloutResult, RunError> {
-        let mut cancel = self.shared.cancel();
-        let mut listening = true;
-        loop {
-            self.shared.record_cancel().await?;
-            self.spawn().await;
-            if self.tasks.is_empty() {
-                break;
-            }
-            tokio::select! {
-                Some(joined) = self.tasks.join_next() => {
-                    let (step, result) = joined.map_err(|error| RunError::Internal(error.to_string()))?;
-                    self.nodes.remove(&step);
-                    result?;
-                }
-                changed = cancel.changed(), if listening => listening = changed.is_ok(),
-            }
-        }
-        let result = self.shared.state().await.due_result();
-        self.shared.record(Record::Finished { result }).await?;
-        Ok(result)
-    }
-
-    /// Takes up what was under way, then whatever may begin.
-    async fn spawn(&mut self) {
-        let ready: Vec<StepId> = {
-            let state = self.shared.state().await;
-            let begin = state.cancelled_by().is_none();
-            state
-                .active()
-                .chain(state.runnable().filter(|_| begin))
-                .cloned()
-                .collect()
-        };
-        for id in ready {
-            let Some(step) = self.shared.plan.step(&id) else {
-                continue;
-            };
-            let busy: BTreeSet<&NodeName> = self.nodes.values().collect();
-            if self.nodes.contains_key(&id) || busy.contains(&step.node) {
-                continue;
-            }
-            self.nodes.insert(id.clone(), step.node.clone());
-            let driver = step::Driver {
-                shared: Arc::clone(&self.shared),
-                step: step.clone(),
-            };
-            self.tasks.spawn(async move { (id, driver.drive().await) });
-        }
-    }
+    Scheduler::new(shared).drive().await
 }

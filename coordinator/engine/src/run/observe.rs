@@ -1,9 +1,9 @@
 //! Looking freshly before and after a step, with patience for what settles by itself.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate_model::ids::NodeName;
+use quorate_model::operation::rules;
+use quorate_model::plan::Condition;
 
 use super::RunError;
 use super::step::Driver;
@@ -23,20 +23,65 @@ pub(super) enum Before {
 }
 
 impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
-    /// One fresh look at all nodes that the step's conditions are about.
+    /// One fresh look at what the step's conditions are about: of every member, where they are about all. Joins being verified
+    /// from all sides, their cost grows with the square of the cluster; that is inherent, and nothing else here does.
     pub(super) async fn look(&self) -> Sight {
-        let mut nodes: BTreeSet<NodeName> = self.step.done_when.nodes();
-        nodes.extend(self.step.gate.iter().flat_map(quorate_model::plan::Condition::nodes));
-        look(&self.step, &self.shared.ports.agents.view(&nodes).await)
+        look(&self.step, &self.shared.ports.agents.view(&self.needs).await)
+    }
+
+    /// Is the step to end with its own server, and so the agent, being off?
+    pub(super) fn ends_in_silence(&self) -> bool {
+        matches!(&self.step.done_when, Condition::Off { node, .. } if *node == self.step.node)
+    }
+
+    /// What shows that the agent does not answer because its server is off, as the step wants it.
+    pub(super) async fn seen_off(&self) -> Option<String> {
+        if !self.ends_in_silence() {
+            return None;
+        }
+        match self.look().await {
+            Sight::Reached(evidence) => Some(evidence),
+            Sight::Clean | Sight::Mixed { .. } | Sight::Unseen(_) => None,
+        }
+    }
+
+    /// How long the gate is waited for.
+    pub(super) fn patience_before(&self) -> Duration {
+        let patience = &self.shared.ports.patience;
+        if self.shared.is_restoring(&self.step.id) {
+            patience.restore
+        } else {
+            patience.gate
+        }
+    }
+
+    /// How long an agent is called that certainly has not got the request.
+    pub(super) fn patience_to_reach(&self) -> Duration {
+        let patience = &self.shared.ports.patience;
+        if self.shared.is_restoring(&self.step.id) {
+            patience.restore
+        } else {
+            patience.reach
+        }
+    }
+
+    /// How long what was wanted gets to show. A server goes down after the agent has said that it will.
+    fn patience_to_settle(&self) -> Duration {
+        let settle = self.shared.ports.patience.settle;
+        if self.ends_in_silence() {
+            settle.max(rules(self.step.action.kind()).deadline)
+        } else {
+            settle
+        }
     }
 
     /// Waits for the gate.
     pub(super) async fn before(&self) -> Result<Before, RunError> {
         let patience = &self.shared.ports.patience;
-        let mut left = patience.gate;
+        let mut left = self.patience_before();
         let mut said = Said::default();
         loop {
-            if self.shared.wants_to_stop().await {
+            if self.shared.is_to_stop(&self.step.id).await {
                 return Ok(Before::Cancelled);
             }
             let why = match self.look().await {
@@ -59,7 +104,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// Looks until what is wanted is there or `enough` is satisfied; after that long, whatever is seen then.
     pub(super) async fn settle(&self, enough: impl Fn(&Sight) -> bool + Send + Sync) -> Sight {
         let patience = &self.shared.ports.patience;
-        let mut left = patience.settle;
+        let mut left = self.patience_to_settle();
         let mut said = Said::default();
         loop {
             let sight = self.look().await;
@@ -79,7 +124,11 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         }
     }
 
+    /// A cancel ends the pause, unless the step is carried out all the same.
     pub(super) async fn pause_unless_cancelled(&self, pause: Duration) {
+        if self.shared.is_restoring(&self.step.id) {
+            return self.shared.ports.clock.sleep(pause).await;
+        }
         let mut cancel = self.shared.cancel();
         let wanted = async {
             // Without anybody left who could cancel, nobody will.

@@ -1,13 +1,16 @@
 //! What is said when a step does not go well.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate_model::finding::{Code, Finding, Severity};
 use quorate_model::operation::Outcome;
-use quorate_model::plan::Step;
+use quorate_model::plan::{Plan, Step};
 use quorate_model::rollout::StopKind;
 use quorate_model::time::spoken;
+use quorate_model::StepId;
 
+use super::advice;
 use crate::recovery::Sight;
 
 /// The gate did not hold for long enough.
@@ -21,7 +24,7 @@ pub(super) fn held(step: &Step, why: &str, waited: Duration) -> Finding {
         Code::StepFailed,
         step.node.as_str(),
         message,
-        "mend that, then plan and apply again",
+        "mend that; then: quorate apply FILE",
     );
     finding.severity = Severity::Refusal;
     finding
@@ -30,12 +33,7 @@ pub(super) fn held(step: &Step, why: &str, waited: Duration) -> Finding {
 /// It is known not to have come about.
 pub(super) fn failed(step: &Step, why: &str) -> Finding {
     let message = format!("did not come about ({}): {why}", step.title);
-    Finding::new(
-        Code::StepFailed,
-        step.node.as_str(),
-        message,
-        "plan again to see what is left to do",
-    )
+    Finding::new(Code::StepFailed, step.node.as_str(), message, advice::next(step))
 }
 
 /// The agent was never reached.
@@ -45,7 +43,7 @@ pub(super) fn not_reached(step: &Step, why: &str) -> Finding {
         step.title, step.node
     );
     let next = format!(
-        "on {}: systemctl status quorate-agent; then plan and apply again",
+        "on {}: systemctl status quorate-agent; then: quorate apply FILE",
         step.node
     );
     Finding::new(Code::NodeUnreachable, step.node.as_str(), message, next)
@@ -55,10 +53,47 @@ pub(super) fn not_reached(step: &Step, why: &str) -> Finding {
 pub(super) fn stuck(step: &Step, why: &str) -> Finding {
     let message = format!("what became of it can't be told ({}): {why}", step.title);
     let next = format!(
-        "look at {} before anything else is changed there; it is undone {}",
-        step.node, step.undo
+        "change nothing else on {} before it is clear; {}; it is undone {}",
+        step.node,
+        advice::next(step),
+        step.undo
     );
     Finding::new(Code::StepStuck, step.node.as_str(), message, next)
+}
+
+/// What was done for the time of the rollout could not be taken back.
+pub(super) fn not_restored(plan: &Plan, step: &Step) -> Finding {
+    let left = advice::left_behind(plan, step);
+    Finding::new(Code::NotRestored, step.node.as_str(), left.what, left.mend)
+}
+
+/// What is not begun because a step stopped, and what is taken back all the same.
+pub(super) fn aftermath(plan: &Plan, stopped: &Step) -> Option<Finding> {
+    let mut after: BTreeSet<&StepId> = BTreeSet::from([&stopped.id]);
+    let (mut never, mut restoring): (Vec<&str>, Vec<&str>) = (vec![], vec![]);
+    // The plan's order is one in which steps can be done: whoever needs a step stands after it.
+    for step in &plan.steps {
+        let leans = step.needs.iter().any(|need| after.contains(need));
+        if !leans {
+            continue;
+        }
+        after.insert(&step.id);
+        if step.restores.is_some() {
+            restoring.push(step.id.as_str());
+        } else {
+            never.push(step.id.as_str());
+        }
+    }
+    if never.is_empty() {
+        return None;
+    }
+    let mut message = format!("not begun because of it: {}", never.join(", "));
+    if !restoring.is_empty() {
+        message.push_str(&format!("; carried out all the same: {}", restoring.join(", ")));
+    }
+    let mut finding = Finding::new(Code::StepFailed, stopped.node.as_str(), message, "quorate rollout show");
+    finding.severity = Severity::Note;
+    Some(finding)
 }
 
 /// What the agent found, or that it found nothing to name.

@@ -9,8 +9,9 @@ use quorate_model::plan::{Plan, Step};
 use quorate_model::rollout::{Progress, Record, StopKind};
 use tokio::sync::{Mutex, MutexGuard, broadcast, watch};
 
-use super::{Ports, RunError};
+use super::{Ports, RunError, report};
 use crate::log::{Attempt, IllegalRecord, RolloutState, StepLog};
+use crate::outlook::Shape;
 use crate::ports::{Agents, Clock, Journal, Recorded};
 
 pub(super) struct Shared<J, A, C> {
@@ -18,6 +19,7 @@ pub(super) struct Shared<J, A, C> {
     pub(super) plan: Arc<Plan>,
     rollout: RolloutId,
     generation: Generation,
+    shape: Arc<Shape>,
     state: Mutex<RolloutState>,
     progress: broadcast::Sender<Progress>,
     cancel: watch::Receiver<Option<String>>,
@@ -38,6 +40,7 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
             plan,
             rollout,
             generation,
+            shape: Arc::clone(state.shape()),
             state: Mutex::new(state),
             progress,
             cancel,
@@ -74,17 +77,40 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         Ok(recorded)
     }
 
-    /// Records the next attempt at a step; `None` if the rollout was cancelled, and nothing may begin any more.
+    fn number(&self, step: &StepId) -> usize {
+        self.shape.number(step).unwrap_or(usize::MAX)
+    }
+
+    /// Does the step take back what another one did for a time? Then neither a cancel nor a frozen cluster keeps it.
+    pub(super) fn is_restoring(&self, step: &StepId) -> bool {
+        self.shape.is_restoring(self.number(step))
+    }
+
+    pub(super) fn is_disruptive(&self, step: &StepId) -> bool {
+        self.shape.is_disruptive(self.number(step))
+    }
+
+    /// Why a step may not begin now, though all that it needs is there.
+    pub(super) fn forbidden(&self, step: &StepId) -> Option<Finding> {
+        if !self.shape.asks_leave(self.number(step)) {
+            return None;
+        }
+        let now = self.ports.clock.now();
+        self.ports.permit.disruptive(now).err().map(|finding| *finding)
+    }
+
+    /// Records the next attempt at a step; `None` if the rollout was cancelled, and it may not begin any more.
     pub(super) async fn intend(&self, step: &Step) -> Result<Option<(Recorded, Attempt)>, RunError> {
         let mut state = self.state().await;
-        if state.cancelled_by().is_some() || self.cancelled() {
+        if !self.is_restoring(&step.id) && (state.cancelled_by().is_some() || self.cancelled()) {
             return Ok(None);
         }
         let number = state
             .log_of(&step.id)
             .and_then(|log| log.attempt.as_ref())
             .map_or(1, |a| a.number + 1);
-        let operation = crate::operation_id(&self.rollout, &self.plan, step, number).map_err(RunError::Name)?;
+        let operation = crate::operation_id::of_number(&self.rollout, self.number(&step.id), step, number)
+            .map_err(RunError::Name)?;
         let attempt = Attempt {
             number,
             operation: operation.clone(),
@@ -121,7 +147,17 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         .map(drop)
     }
 
-    pub(super) async fn stopped(&self, step: &Step, state: StopKind, findings: Vec<Finding>) -> Result<(), RunError> {
+    pub(super) async fn stopped(
+        &self,
+        step: &Step,
+        state: StopKind,
+        mut findings: Vec<Finding>,
+    ) -> Result<(), RunError> {
+        if self.is_restoring(&step.id) {
+            // Nothing that is said of this rollout matters more.
+            findings.insert(0, report::not_restored(&self.plan, step));
+        }
+        findings.extend(report::aftermath(&self.plan, step));
         self.record(Record::Stopped {
             step: step.id.clone(),
             state,
@@ -137,7 +173,7 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
             return Ok(());
         };
         let mut state = self.state().await;
-        let over = state.active().next().is_none() && state.runnable().next().is_none();
+        let over = state.active().next().is_none() && state.runnable().is_empty();
         if state.cancelled_by().is_none() && !over {
             self.record_in(&mut state, Record::CancelRequested { by }).await?;
         }
@@ -148,7 +184,12 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         self.cancel.clone()
     }
 
-    /// Does somebody want to stop? True too where it was recorded before a crash.
+    /// Does somebody want the step not to begin? True too where it was recorded before a crash; never of what must be taken back.
+    pub(super) async fn is_to_stop(&self, step: &StepId) -> bool {
+        !self.is_restoring(step) && self.wants_to_stop().await
+    }
+
+    /// Does somebody want to stop the rollout?
     pub(super) async fn wants_to_stop(&self) -> bool {
         self.cancelled() || self.state().await.cancelled_by().is_some()
     }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_model::finding::Finding;
 use quorate_model::operation::Outcome;
-use quorate_model::plan::Step;
+use quorate_model::plan::{Needs, Step};
 use quorate_model::rollout::{StepState, StopKind};
 
 use super::RunError;
@@ -20,18 +21,32 @@ use crate::recovery::{Sight, may_try_again};
 pub(super) struct Driver<J, A, C> {
     pub(super) shared: Arc<Shared<J, A, C>>,
     pub(super) step: Step,
+    /// What its conditions are about.
+    pub(super) needs: Needs,
 }
 
 impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
-    /// Returns when the step is verified or stopped, or was not begun because of a cancel.
+    pub(super) fn new(shared: Arc<Shared<J, A, C>>, step: Step) -> Self {
+        let mut needs = step.done_when.needs();
+        for condition in &step.gate {
+            for (node, facets) in condition.needs() {
+                needs.entry(node).or_default().extend(facets);
+            }
+        }
+        Self { shared, step, needs }
+    }
+
+    /// Returns when the step is verified or stopped, or was not begun because of a cancel or because the cluster may not be
+    /// disturbed any more.
     pub(super) async fn drive(&self) -> Result<(), RunError> {
         // The proof of an intent that this very run recorded: without it, the request may or may not have left.
         let mut fresh: Option<Recorded> = None;
         loop {
             let log = self.shared.log_of(&self.step.id).await?;
             match (&log.state, &log.attempt) {
-                (StepState::Verified | StepState::Stopped { .. }, _) => return Ok(()),
+                (StepState::Verified | StepState::Skipped | StepState::Stopped { .. }, _) => return Ok(()),
                 (StepState::Waiting, _) => match self.before().await? {
+                    Before::Clear if self.shared.forbidden(&self.step.id).is_some() => return Ok(()),
                     Before::Clear => match self.shared.intend(&self.step).await? {
                         Some((recorded, _)) => fresh = Some(recorded),
                         None => return Ok(()),
@@ -39,7 +54,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                     Before::Reached(evidence) => self.shared.verified(&self.step, evidence).await?,
                     Before::Cancelled => return Ok(()),
                     Before::Held(why) => {
-                        let finding = report::held(&self.step, &why, self.shared.ports.patience.gate);
+                        let finding = report::held(&self.step, &why, self.patience_before());
                         self.shared.stopped(&self.step, StopKind::Held, vec![finding]).await?;
                     }
                 },
@@ -66,21 +81,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 self.take_up(outcome).await?;
                 Ok(None)
             }
+            Asked::Seen(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
             Asked::HasNot => match self.settle(|sight| matches!(sight, Sight::Clean)).await {
                 Sight::Reached(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
-                Sight::Clean => match self.shared.intend(&self.step).await? {
-                    Some((recorded, _)) => Ok(Some(recorded)),
-                    None => {
-                        let finding = report::failed(
-                            &self.step,
-                            "it was cancelled before the agent had it; nothing was changed",
-                        );
-                        self.shared
-                            .stopped(&self.step, StopKind::Failed, vec![finding])
-                            .await
-                            .map(|()| None)
-                    }
-                },
+                Sight::Clean => self.intend_again().await,
                 Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => {
                     let finding =
                         report::stuck(&self.step, &format!("the agent does not know the operation, and {why}"));
@@ -92,6 +96,22 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             },
             Asked::GaveUp(why) => self.gave_up(&why).await.map(|()| None),
         }
+    }
+
+    /// The intent of an earlier run came to nothing, and the gate still holds.
+    async fn intend_again(&self) -> Result<Option<Recorded>, RunError> {
+        if let Some(forbidden) = self.shared.forbidden(&self.step.id) {
+            return self.not_allowed_any_more(forbidden).await.map(|()| None);
+        }
+        if let Some((recorded, _)) = self.shared.intend(&self.step).await? {
+            return Ok(Some(recorded));
+        }
+        let why = "it was cancelled before the agent had it; nothing was changed";
+        let finding = report::failed(&self.step, why);
+        self.shared
+            .stopped(&self.step, StopKind::Failed, vec![finding])
+            .await
+            .map(|()| None)
     }
 
     /// The agent reported an end, or that it knows none: a fresh observation decides. Gives the proof of a new attempt, if one is made.
@@ -131,9 +151,12 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 self.shared.verified(&self.step, evidence).await?;
                 return Ok(None);
             }
-            Before::Clear => match self.shared.intend(&self.step).await? {
-                Some((recorded, _)) => return Ok(Some(recorded)),
-                None => "it was cancelled before another attempt".to_owned(),
+            Before::Clear => match self.shared.forbidden(&self.step.id) {
+                Some(forbidden) => format!("it could not be tried again: {}", forbidden.message),
+                None => match self.shared.intend(&self.step).await? {
+                    Some((recorded, _)) => return Ok(Some(recorded)),
+                    None => "it was cancelled before another attempt".to_owned(),
+                },
             },
             Before::Cancelled => "it was cancelled before another attempt".to_owned(),
             Before::Held(why) => format!("it could not be tried again: {why}"),
@@ -144,6 +167,14 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             .stopped(&self.step, StopKind::Failed, findings)
             .await
             .map(|()| None)
+    }
+
+    /// It was intended, certainly did not reach the agent, and may not begin now. It does not wait with its intent standing: that
+    /// would keep what must be taken back from being so.
+    pub(super) async fn not_allowed_any_more(&self, forbidden: Finding) -> Result<(), RunError> {
+        let why = "it may not begin any more, and the agent does not have it; nothing was changed";
+        let findings = vec![forbidden, report::failed(&self.step, why)];
+        self.shared.stopped(&self.step, StopKind::Failed, findings).await
     }
 
     /// Waits, and says so.

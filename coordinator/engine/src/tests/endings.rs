@@ -1,10 +1,10 @@
 //! How steps end when tools and agents do not do, or do not say, what they should; and what a cancel does.
 
 use quorate_model::finding::Code;
+use quorate_model::operation::rules;
 use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 
-use super::{Run, assert_right, corpus, heard, three, two_branches};
-use crate::RolloutState;
+use super::{Run, assert_clean, assert_restored, assert_right, corpus, heard, three, two_branches};
 use crate::memory::{Conduct, CrashPoint, Fault, World, create, plan};
 
 const STOPPED: fn(StopKind) -> StepState = |kind| StepState::Stopped { kind };
@@ -29,36 +29,73 @@ async fn the_records_of_an_undisturbed_run() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_at_every_step_stops_its_branch_and_no_other() {
+    let mut tried = 0;
     for case in corpus() {
         for (index, step) in case.plan.steps.iter().enumerate() {
             let run = Run::of(&case);
-            run.world
-                .conduct(step.node.as_str(), &[Conduct::FailsClean(Code::NodeHasGuests)]);
-            assert_eq!(run.end().await, RolloutResult::Failed, "{}: {}", case.name, step.id);
-            RolloutState::replay(&run.entries()).unwrap();
-            assert_eq!(run.states()[index].1, STOPPED(StopKind::Failed));
-            for (other, (_, state)) in case
-                .plan
-                .steps
-                .iter()
-                .zip(run.states())
-                .filter(|(other, _)| other.id != step.id)
-            {
-                let expected = if after(&case.plan, other, &step.id) {
-                    StepState::Waiting
-                } else {
-                    StepState::Verified
+            run.world.conduct_step(step, &[Conduct::FailsClean(Code::NodeHasGuests)]);
+            let what = format!("{} failed", step.id);
+            assert_eq!(run.end().await, RolloutResult::Failed, "{}: {what}", case.name);
+            assert_clean(&case, &run, &what);
+            let states = run.states();
+            assert_eq!(states[index].1, STOPPED(StopKind::Failed), "{}: {what}", case.name);
+            for (other, (_, state)) in case.plan.steps.iter().zip(&states).filter(|(o, _)| o.id != step.id) {
+                let expected = match (after(&case.plan, other, &step.id), &other.restores) {
+                    (true, None) => StepState::Waiting,
+                    (true, Some(restores)) if after(&case.plan, case.plan.step(restores).unwrap(), &step.id) => {
+                        StepState::Skipped
+                    }
+                    _ => StepState::Verified,
                 };
-                assert_eq!(state, expected, "{}: {} after {} failed", case.name, other.id, step.id);
+                assert_eq!(*state, expected, "{}: {} after {what}: {:#?}", case.name, other.id, run.told());
+            }
+            if step.restores.is_none() {
+                assert_restored(&case, &run, &what);
+            }
+            tried += 1;
+        }
+    }
+    println!("an error at every step: {tried} cases");
+    assert!(tried > 100, "only {tried} steps were tried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_to_fail_at_every_step_ends_cleanly_and_takes_back_what_was_done_for_a_time() {
+    let mut tried = 0;
+    for case in corpus() {
+        for step in &case.plan.steps {
+            for conduct in Conduct::BAD {
+                let run = Run::of(&case);
+                run.world.conduct_step(step, &[conduct]);
+                let what = format!("{}: {conduct:?}", step.id);
+                let result = run.end().await;
+                assert_clean(&case, &run, &what);
+                if step.restores.is_none() {
+                    assert_restored(&case, &run, &what);
+                }
+                // What came about counts, whatever was said of it.
+                if matches!(conduct, Conduct::WorksButSaysFailed | Conduct::WorksUnseen) {
+                    assert_eq!(result, RolloutResult::Done, "{}: {what}: {:#?}", case.name, run.told());
+                    assert_right(&case, &run, &what);
+                }
+                // What nobody saw, and what is not there, is done again only if that is safe.
+                if conduct == Conduct::VanishesUnseen {
+                    let begun = run.world.log().iter().filter(|d| !d.whole && d.kind == step.action.kind() && d.node == step.node).count();
+                    let same = case.plan.steps.iter().filter(|s| s.action.kind() == step.action.kind() && s.node == step.node).count();
+                    let again = usize::from(rules(step.action.kind()).repeatable);
+                    assert!(begun <= same + again, "{}: {what}: {:#?}", case.name, run.told());
+                    assert_eq!(result == RolloutResult::Done, again == 1, "{}: {what}: {:#?}", case.name, run.told());
+                }
+                tried += 1;
             }
         }
     }
+    println!("every way to fail at every step: {tried} cases");
 }
 
 fn after(plan: &quorate_model::plan::Plan, step: &quorate_model::plan::Step, earlier: &quorate_model::StepId) -> bool {
-    step.needs
-        .iter()
-        .any(|need| need == earlier || after(plan, plan.step(need).unwrap(), earlier))
+    let mut before = step.needs.iter().chain(&step.restores);
+    before.any(|need| need == earlier || after(plan, plan.step(need).unwrap(), earlier))
 }
 
 /// What becomes of the join of prox2 if its operations go so.
@@ -171,7 +208,8 @@ async fn a_half_state_is_named_and_not_touched_again() {
         messages,
         [
             "the tool said so",
-            "did not come about (join prox2): prox1 does not see prox2 in the membership"
+            "did not come about (join prox2): prox1 does not see prox2 in the membership",
+            "not begun because of it: join/prox3",
         ]
     );
 }
@@ -247,6 +285,7 @@ async fn what_is_there_already_is_verified_without_being_done() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_at_every_record_acts_between_steps() {
+    let mut tried = 0;
     for case in corpus() {
         let undisturbed = Run::of(&case);
         undisturbed.end().await;
@@ -263,38 +302,41 @@ async fn a_cancel_at_every_record_acts_between_steps() {
             };
             let (result, ()) = tokio::join!(run.end(), cancelling);
             let told = run.told();
-            RolloutState::replay(&run.entries()).unwrap();
-            assert_eq!(run.world.violations(), Vec::<String>::new());
+            let what = format!("cancelled at record {at}");
+            assert_clean(&case, &run, &what);
+            assert_restored(&case, &run, &what);
             let states = run.states();
             assert!(
                 states
                     .iter()
-                    .all(|(_, s)| matches!(s, StepState::Waiting | StepState::Verified)),
+                    .all(|(_, s)| matches!(s, StepState::Waiting | StepState::Verified | StepState::Skipped)),
                 "{}: {told:#?}",
                 case.name
             );
             let all = states.iter().all(|(_, s)| *s == StepState::Verified);
-            assert_eq!(
-                result,
-                if all {
-                    RolloutResult::Done
-                } else {
-                    RolloutResult::Cancelled
-                },
+            let expected = if all {
+                RolloutResult::Done
+            } else {
+                RolloutResult::Cancelled
+            };
+            assert_eq!(result, expected, "{}: {told:#?}", case.name);
+            let Some(cancel) = told.iter().position(|t| t == "cancelled by anna") else {
+                assert!(all);
+                continue;
+            };
+            let restoring = |line: &str| {
+                let mut restorers = case.plan.steps.iter().filter(|s| s.restores.is_some());
+                restorers.any(|s| line.starts_with(&format!("{}: ", s.id)))
+            };
+            assert!(
+                told.iter().skip(cancel).all(|t| !t.contains("intended") || restoring(t)),
                 "{}: {told:#?}",
                 case.name
             );
-            if let Some(cancel) = told.iter().position(|t| t == "cancelled by anna") {
-                assert!(
-                    told.iter().skip(cancel).all(|t| !t.contains("intended")),
-                    "{}: {told:#?}",
-                    case.name
-                );
-            } else {
-                assert!(all);
-            }
+            tried += 1;
         }
     }
+    println!("a cancel at every record: {tried} cases");
 }
 
 #[tokio::test(start_paused = true)]

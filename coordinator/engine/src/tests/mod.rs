@@ -1,107 +1,25 @@
 //! Rollouts over a world in memory, with paused time: what an operator would see at the end, whatever went wrong on the way.
 
+mod contact;
+mod corpus;
 mod crashes;
+mod drivers;
 mod endings;
+mod leave;
+mod restoring;
+mod shapes;
 mod legality;
-mod troubles;
 
 use std::sync::Arc;
 
+use quorate_model::finding::Severity;
 use quorate_model::ids::{Generation, RolloutId};
-use quorate_model::plan::Plan;
 use quorate_model::rollout::{Entry, Progress, Record, RolloutResult, StepState};
 use tokio::sync::{broadcast, watch};
 
-use crate::memory::{Fault, FaultyJournal, MemJournal, TokioClock, World, create, join, plan};
-use crate::{Patience, Ports, RunError, run_rollout, summary};
-
-/// A plan with the world that it begins in, and how its clusters look when all went well.
-struct Case {
-    name: &'static str,
-    plan: Plan,
-    world: fn() -> World,
-    becomes: &'static [&'static str],
-}
-
-fn bare() -> World {
-    World::of(&["prox1", "prox2", "prox3", "prox4", "prox5", "prox6"])
-}
-
-fn three() -> Case {
-    Case {
-        name: "three bare servers",
-        plan: plan(vec![
-            create("hk1", "prox1"),
-            join("hk1", "prox2", &["prox1"], &["create/hk1"]),
-            join("hk1", "prox3", &["prox1", "prox2"], &["join/prox2"]),
-        ]),
-        world: bare,
-        becomes: &["hk1: prox1 prox2 prox3"],
-    }
-}
-
-/// Two clusters that have nothing to do with each other, beside each other.
-fn two_branches() -> Case {
-    Case {
-        name: "two clusters beside each other",
-        plan: plan(vec![
-            create("hk1", "prox1"),
-            join("hk1", "prox2", &["prox1"], &["create/hk1"]),
-            create("hk2", "prox3"),
-            join("hk2", "prox4", &["prox3"], &["create/hk2"]),
-        ]),
-        world: bare,
-        becomes: &["hk1: prox1 prox2", "hk2: prox3 prox4"],
-    }
-}
-
-fn corpus() -> Vec<Case> {
-    vec![
-        Case {
-            name: "nothing to do",
-            plan: plan(vec![]),
-            world: bare,
-            becomes: &[],
-        },
-        Case {
-            name: "one server",
-            plan: plan(vec![create("hk1", "prox1")]),
-            world: bare,
-            becomes: &["hk1: prox1"],
-        },
-        Case {
-            name: "two servers",
-            plan: plan(vec![
-                create("hk1", "prox1"),
-                join("hk1", "prox2", &["prox1"], &["create/hk1"]),
-            ]),
-            world: bare,
-            becomes: &["hk1: prox1 prox2"],
-        },
-        three(),
-        Case {
-            name: "one of three is in",
-            plan: plan(vec![
-                join("hk1", "prox1", &["prox2"], &[]),
-                join("hk1", "prox3", &["prox1", "prox2"], &["join/prox1"]),
-            ]),
-            world: || bare().with_cluster("hk1", &["prox2"]),
-            becomes: &["hk1: prox1 prox2 prox3"],
-        },
-        two_branches(),
-        Case {
-            name: "both clusters first, then two joins that wait for both",
-            plan: plan(vec![
-                create("hk1", "prox1"),
-                create("hk2", "prox2"),
-                join("hk1", "prox3", &["prox1"], &["create/hk1", "create/hk2"]),
-                join("hk2", "prox4", &["prox2"], &["create/hk1", "create/hk2"]),
-            ]),
-            world: bare,
-            becomes: &["hk1: prox1 prox3", "hk2: prox2 prox4"],
-        },
-    ]
-}
+use crate::memory::{Fault, FaultyJournal, Gatekeeper, MemJournal, TokioClock, World};
+use crate::{Patience, Ports, RolloutState, RunError, run_rollout, summary};
+use corpus::{Case, corpus, three, two_branches};
 
 fn rollout() -> RolloutId {
     RolloutId::new("hk1-7").unwrap()
@@ -116,6 +34,7 @@ struct Run {
     cancel: watch::Sender<Option<String>>,
     progress: broadcast::Sender<Progress>,
     patience: Patience,
+    gatekeeper: Gatekeeper,
 }
 
 impl Run {
@@ -133,6 +52,7 @@ impl Run {
             cancel,
             progress,
             patience: Patience::default(),
+            gatekeeper: Gatekeeper::default(),
         }
     }
 
@@ -149,6 +69,7 @@ impl Run {
             journal: Arc::new(journal),
             agents: Arc::new(self.world.clone()),
             clock: Arc::new(TokioClock::default()),
+            permit: Arc::new(self.gatekeeper.clone()),
             patience: self.patience.clone(),
         };
         let id = rollout();
@@ -198,9 +119,12 @@ fn in_words(record: &Record) -> String {
         Record::Ended { step, outcome } => format!("{step}: ended {}", outcome_in_words(outcome)),
         Record::Verified { step, .. } => format!("{step}: verified"),
         Record::Stopped { step, state, findings } => {
-            let codes: Vec<_> = findings.iter().map(|f| f.code.as_str()).collect();
+            // What else is not begun stands there as a note.
+            let telling = findings.iter().filter(|f| f.severity > Severity::Note);
+            let codes: Vec<_> = telling.map(|f| f.code.as_str()).collect();
             format!("{step}: stopped {state:?} {}", codes.join(" "))
         }
+        Record::Skipped { step, .. } => format!("{step}: skipped"),
         Record::CancelRequested { by } => format!("cancelled by {by}"),
         Record::Finished { result } => format!("finished {result:?}"),
     }
@@ -236,4 +160,45 @@ fn assert_right(case: &Case, run: &Run, what: &str) {
         case.name,
         run.world.effects()
     );
+}
+
+/// Whatever else happened: nothing forbidden was done, a legal journal ended, no step is under way, every restoring step came
+/// to an end of its own, and those that were carried out left the world as it was.
+fn assert_clean(case: &Case, run: &Run, what: &str) {
+    let told = run.told();
+    let name = case.name;
+    RolloutState::replay(&run.entries()).unwrap();
+    assert_eq!(run.world.violations(), Vec::<String>::new(), "{name}: {what}: {told:#?}");
+    assert!(told.last().unwrap().starts_with("finished"), "{name}: {what}: {told:#?}");
+    for (step, (_, state)) in case.plan.steps.iter().zip(run.states()) {
+        let over = matches!(
+            state,
+            StepState::Waiting | StepState::Verified | StepState::Skipped | StepState::Stopped { .. }
+        );
+        assert!(over, "{name}: {what}: {} is {state:?}", step.id);
+        if step.restores.is_some() {
+            assert_ne!(state, StepState::Waiting, "{name}: {what}: {}: {told:#?}", step.id);
+        }
+    }
+}
+
+/// Everything that was done for a time is taken back.
+fn assert_restored(case: &Case, run: &Run, what: &str) {
+    let states = run.states();
+    let restorers = case.plan.steps.iter().zip(&states).filter(|(s, _)| s.restores.is_some());
+    for (step, (_, state)) in restorers {
+        let back = matches!(state, StepState::Verified | StepState::Skipped);
+        assert!(back, "{}: {what}: {} is {state:?}: {:#?}", case.name, step.id, run.told());
+    }
+    let before = (case.world)();
+    assert_eq!(run.world.is_guarded("hk1"), before.is_guarded("hk1"), "{}: {what}", case.name);
+    let let_in = run.world.lets_somebody_in() && !before.lets_somebody_in();
+    assert!(!let_in, "{}: {what}", case.name);
+}
+
+/// How the world of a case ends when nothing goes wrong.
+async fn end_of(case: &Case) -> String {
+    let run = Run::of(case);
+    run.end().await;
+    run.world.digest()
 }

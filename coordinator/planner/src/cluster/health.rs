@@ -1,28 +1,35 @@
-//! Whether the existing cluster is well enough to be joined, and what is weak in the shape that it will have.
+//! Whether the existing cluster is well enough to be changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quorate_model::Severity;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
 use quorate_model::observation::cluster::{Member, Pmxcfs};
-use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
+use super::Changes;
 use super::members::Standing;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
-/// Judges the members. What is wrong with them refuses a join, and is only told where nobody is to join.
-pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Weight, report: &mut Report) {
+/// PVE breaks a lock that was not renewed for so long (pmxcfs, `CFS_LOCK_TIMEOUT`).
+const LOCK_EXPIRES_SECONDS: u64 = 120;
+
+/// Judges the members. What is wrong with them refuses a change, and is only told where nothing is to be changed.
+pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
+    let weight = changes.weight();
+    let mended = mended_by_the_plan(standing);
     let mut offline: BTreeMap<&str, Vec<&NodeName>> = BTreeMap::new();
     for (node, member) in &standing.inside {
         let cluster = &member.cluster;
-        for gone in member.nodes.iter().filter(|n| !n.online) {
+        for gone in member.nodes.iter().filter(|n| !n.online && !expected_offline(standing, &n.name)) {
             offline.entry(&gone.name).or_default().push(node);
         }
+        let quorum_matters = if mended { Weight::Told } else { weight };
         if !member.quorate {
             report.weigh(
-                changes,
+                quorum_matters,
                 Finding::new(
                     Code::ClusterNotQuorate,
                     node.as_str(),
@@ -35,26 +42,63 @@ pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Weight, rep
                 ),
             );
         } else if view.cluster_of(node).is_ok_and(|c| c.pmxcfs != Pmxcfs::Writable) {
-            report.weigh(changes, not_writable(view, node));
+            report.weigh(weight, not_writable(view, node));
         }
-        if member.running_version != member.file_version {
-            report.tell(config_not_running(node, member, changes));
-        }
-        links(node, member, report);
+        versions(node, member, changes, report);
+        links(node, member, changes, report);
     }
+    lock(view, standing, weight, report);
     for (gone, by) in offline {
         report.weigh(
-            changes,
+            weight,
             Finding::new(
                 Code::MemberOffline,
                 gone,
                 format!("{gone} is not in the membership now, says {}", in_a_row(by)),
                 format!(
-                    "start {gone}, or see why corosync is not running there: systemctl status corosync pve-cluster"
+                    "start {gone}, or see why corosync is not running there: systemctl status corosync pve-cluster; if it is gone for \
+                     good, take it out of the file and: --remove {gone} --is-off {gone}"
                 ),
             ),
         );
     }
+}
+
+/// Counted and not in, which is what the plan is about.
+fn expected_offline(standing: &Standing<'_>, name: &str) -> bool {
+    standing.leaving.contains(name) || standing.unfinished.keys().any(|node| node.as_str() == name)
+}
+
+/// Is quorum missing for no other reason than servers that the plan takes out or brings in?
+fn mended_by_the_plan(standing: &Standing<'_>) -> bool {
+    let offline: BTreeSet<&str> = standing
+        .inside
+        .values()
+        .flat_map(|m| m.nodes.iter().filter(|n| !n.online).map(|n| n.name.as_str()))
+        .filter(|name| !standing.seen_online(name))
+        .collect();
+    !offline.is_empty() && offline.iter().all(|name| expected_offline(standing, name))
+}
+
+/// The one lock that changes of corosync.conf take; everybody sees the same one.
+fn lock(view: &View, standing: &Standing<'_>, weight: Weight, report: &mut Report) {
+    let ages = standing.inside.keys().filter_map(|node| Some((*node, view.cluster_of(node).ok()?.config_lock_age?)));
+    let Some((node, age)) = ages.min_by_key(|(_, age)| *age) else {
+        return;
+    };
+    let expired = age > LOCK_EXPIRES_SECONDS;
+    let message = if expired {
+        format!("an old lock on corosync.conf is left ({age} s): a change that took it lost quorum, or its server; PVE breaks it by itself")
+    } else {
+        format!("somebody holds the lock on corosync.conf since {age} s: another change runs, or one lost quorum in the middle")
+    };
+    let next = if expired {
+        String::new()
+    } else {
+        format!("wait until it is over, {LOCK_EXPIRES_SECONDS} s at most, and plan again; on {node}: ls -ld /etc/pve/priv/lock/file-corosync_conf")
+    };
+    let finding = Finding::new(Code::ClusterLocked, node.as_str(), message, next);
+    report.weigh(if expired { Weight::Told } else { weight }, finding);
 }
 
 /// `/etc/pve` of a server can't be written, or isn't there.
@@ -71,30 +115,50 @@ pub(super) fn not_writable(view: &View, node: &NodeName) -> Finding {
     )
 }
 
-/// An edit that corosync did not take over is a nuisance; on top of it, a join's own edit would not be taken over either,
-/// and the joiner would wait for quorum without end.
-fn config_not_running(node: &NodeName, member: &Member, changes: Weight) -> Finding {
-    let mut finding = Finding::new(
-        Code::ConfigNotRunning,
-        node.as_str(),
+/// An edit that corosync did not take over is a nuisance; on top of it, another edit would not be taken over either,
+/// and a joiner would wait for quorum without end.
+fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Report) {
+    let elsewhere = match member.running_versions.get() {
+        Ok(running) => running.iter().find(|r| r.version != member.file_version),
+        Err(unknown) => {
+            let what = "the version of corosync.conf that each member runs with";
+            report.weigh(
+                Weight::needed_if(changes.links),
+                facet_unknown(node, FacetName::Cluster, what, unknown),
+            );
+            None
+        }
+    };
+    let message = if member.running_version != member.file_version {
         format!(
             "corosync on {node} runs with version {} of its configuration, and the file has version {}",
             member.running_version, member.file_version
-        ),
-        format!("on {node}: journalctl -u corosync -n 50 says why; after mending the file: corosync-cfgtool -R"),
-    );
-    if changes == Weight::Needed {
-        finding.severity = quorate_model::Severity::Refusal;
+        )
+    } else if let Some(other) = elsewhere {
+        let name = member.configured.iter().find(|n| n.id == other.id).map_or("a node", |n| n.name.as_str());
+        format!(
+            "corosync on {name} runs with version {} of its configuration, says {node}, and the file has version {}",
+            other.version, member.file_version
+        )
+    } else {
+        return;
+    };
+    let next = format!("on {node}: journalctl -u corosync -n 50 says why; after mending the file: corosync-cfgtool -R");
+    let mut finding = Finding::new(Code::ConfigNotRunning, node.as_str(), message, next);
+    if changes.weight() == Weight::Needed {
+        finding.severity = Severity::Refusal;
     }
-    finding
+    report.tell(finding);
 }
 
-/// Every configured link to every online peer should be connected; a peer without any link is not even listed.
-fn links(node: &NodeName, member: &Member, report: &mut Report) {
+/// Every configured link to every online peer should be connected; a peer without any link is not even listed. A link is only
+/// added to others that work, and a server only switched off when the rest does not hang by a thread.
+fn links(node: &NodeName, member: &Member, changes: Changes, report: &mut Report) {
+    let needed = changes.links || changes.removals;
     let links = match member.links.get() {
         Ok(links) => links,
         Err(unknown) => {
-            report.weigh(Weight::Told, facet_unknown(node, FacetName::Cluster, "links", unknown));
+            report.weigh(Weight::needed_if(needed), facet_unknown(node, FacetName::Cluster, "links", unknown));
             return;
         }
     };
@@ -114,69 +178,16 @@ fn links(node: &NodeName, member: &Member, report: &mut Report) {
             })
             .collect();
         if !down.is_empty() {
-            report.tell(Finding::new(
+            let mut finding = Finding::new(
                 Code::LinkDown,
                 node.as_str(),
                 format!("link {} from {node} to {} is not connected", in_a_row(down), peer.name),
                 format!("on {node}: corosync-cfgtool -n; then the cable, switch and address of that link"),
-            ));
+            );
+            if needed {
+                finding.severity = Severity::Refusal;
+            }
+            report.tell(finding);
         }
     }
-}
-
-/// What is weak in the cluster as the file wants it.
-pub(super) fn shape(file: &ClusterFile, standing: &Standing<'_>, report: &mut Report) {
-    if !standing.clear {
-        return;
-    }
-    let cluster = &file.cluster.name;
-    let links = standing.any_member().map_or(file.cluster.links.len().max(1), |m| {
-        m.configured
-            .iter()
-            .flat_map(|n| n.addresses.keys())
-            .collect::<BTreeSet<_>>()
-            .len()
-    });
-    if links == 1 {
-        report.tell(
-            Finding::new(
-                Code::OneLink,
-                cluster.value.as_str(),
-                format!(
-                    "{} has a single corosync link: one switch or cable can cost the quorum",
-                    cluster.value
-                ),
-                "name a second network in `links`, over other cables and another switch",
-            )
-            .at(file.cluster.links.first().map(|l| l.place.clone())),
-        );
-    }
-    let votes = votes(standing);
-    if votes.is_multiple_of(2) && !standing.any_member().is_some_and(|m| m.qdevice) {
-        let message = if votes == 2 {
-            format!(
-                "{} will have 2 votes: when one server fails, the other has no quorum either",
-                cluster.value
-            )
-        } else {
-            format!(
-                "{} will have {votes} votes: it survives the loss of no more servers than with {}",
-                cluster.value,
-                votes - 1
-            )
-        };
-        report.tell(Finding::new(
-            Code::EvenVotes,
-            cluster.value.as_str(),
-            message,
-            "add a server, or a third vote outside of the cluster: pvecm qdevice setup ADDRESS",
-        ));
-    }
-}
-
-fn votes(standing: &Standing<'_>) -> u32 {
-    let configured = standing
-        .any_member()
-        .map_or(0, |m| m.configured.iter().map(|n| n.votes).sum());
-    configured + u32::try_from(standing.bare.len()).unwrap_or(u32::MAX)
 }

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_model::facet::Unknown;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
-use quorate_model::observation::cluster::{Cluster, Member};
+use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member};
 use quorate_model::observation::{FacetName, Membership};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
+use quorate_model::wish::Wish;
 
+use super::unfinished::Unfinished;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
 /// Where every server stands.
@@ -19,8 +21,12 @@ pub(super) struct Standing<'v> {
     pub(super) bare: BTreeMap<&'v NodeName, &'v Cluster>,
     /// Enrolled servers that are in this cluster by their own word, in the file or not.
     pub(super) inside: BTreeMap<&'v NodeName, &'v Member>,
+    /// Servers that began to join this cluster and never came in, or are counted by it without being in.
+    pub(super) unfinished: BTreeMap<&'v NodeName, Unfinished>,
     /// Every name that any of those counts among the members, running or configured.
     pub(super) roster: BTreeSet<&'v str>,
+    /// Members that are asked to be taken out, and that the file does not name.
+    pub(super) leaving: BTreeSet<&'v str>,
     /// No contradiction and nothing unseen: the steps can be told.
     pub(super) clear: bool,
 }
@@ -36,21 +42,52 @@ impl<'v> Standing<'v> {
         self.inside.values().next().copied()
     }
 
+    /// The members of which none is to be taken out.
+    pub(super) fn staying(&self) -> impl Iterator<Item = (&'v NodeName, &'v Member)> {
+        self.inside
+            .iter()
+            .filter(|(node, _)| !self.leaving.contains(node.as_str()))
+            .map(|(node, member)| (*node, *member))
+    }
+
+    /// How the members know a server, if they count it.
+    pub(super) fn configured(&self, name: &str) -> Option<&'v ConfiguredNode> {
+        self.inside.values().find_map(|m| m.configured.iter().find(|n| n.name == name))
+    }
+
+    /// Does any member see it in the membership now? Where some have quorum, only their word counts: one that is cut off sees
+    /// itself and nobody else.
+    pub(super) fn seen_online(&self, name: &str) -> bool {
+        let quorate = self.inside.values().any(|m| m.quorate);
+        let mut heard = self.inside.values().filter(|m| m.quorate || !quorate);
+        heard.any(|m| m.online().any(|online| online == name))
+    }
+
+    /// Do all members have quorum?
+    pub(super) fn quorate(&self) -> bool {
+        self.inside.values().all(|m| m.quorate)
+    }
+
     /// Servers whose clocks and versions matter: those of the file, and members that it does not name.
     pub(super) fn concerned<'a>(&self, file: &'a ClusterFile) -> BTreeSet<&'a NodeName>
     where
         'v: 'a,
     {
-        file.nodes.keys().chain(self.inside.keys().copied()).collect()
+        file.members().map(|(node, _)| node).chain(self.inside.keys().copied()).collect()
     }
 }
 
-pub(super) fn standing<'v>(file: &'v ClusterFile, view: &'v View, report: &mut Report) -> Standing<'v> {
+pub(super) fn standing<'v>(
+    file: &'v ClusterFile,
+    wish: &'v Wish,
+    view: &'v View,
+    report: &mut Report,
+) -> Standing<'v> {
     let mut standing = Standing {
         clear: true,
         ..Standing::default()
     };
-    for (node, spec) in &file.nodes {
+    for (node, spec) in file.members() {
         let Some(seen) = view.nodes.get(node) else {
             standing.clear = false;
             report.tell(not_enrolled(file, node, &spec.address.value.to_string()).at(Some(spec.place.clone())));
@@ -77,12 +114,20 @@ pub(super) fn standing<'v>(file: &'v ClusterFile, view: &'v View, report: &mut R
         }
     }
     let unseen = standing.others(file, view);
+    super::unfinished::half_synced(file, view, &mut standing);
     for member in standing.inside.values() {
         standing.roster.extend(member.nodes.iter().map(|n| n.name.as_str()));
         standing
             .roster
             .extend(member.configured.iter().map(|n| n.name.as_str()));
     }
+    let named = |name: &str| file.nodes.keys().any(|n| n.as_str() == name);
+    standing.leaving = wish
+        .removed()
+        .map(NodeName::as_str)
+        .filter(|name| standing.roster.contains(name) && !named(name))
+        .collect();
+    super::unfinished::sort_out(file, wish, &mut standing, report);
     standing.tell_unseen(file, unseen, report);
     standing.agree(file, report);
     standing.strangers(file, view, report);
@@ -140,7 +185,8 @@ impl<'v> Standing<'v> {
     /// An enrolled server outside the file that can't be seen matters where it may be a member: as long as nobody is seen in the
     /// cluster, it may *be* the cluster, and creating another of that name would split them for ever.
     fn tell_unseen(&mut self, file: &ClusterFile, unseen: Vec<(&NodeName, &Unknown, bool)>, report: &mut Report) {
-        for (node, unknown, answers) in unseen {
+        // What stands against taking a server out is told with that.
+        for (node, unknown, answers) in unseen.into_iter().filter(|u| !self.leaving.contains(u.0.as_str())) {
             let matters = !self.founded() || self.roster.contains(node.as_str());
             let weight = Weight::needed_if(matters && !self.bare.is_empty());
             self.clear &= weight == Weight::Told;
@@ -180,18 +226,6 @@ impl<'v> Standing<'v> {
                 "compare `pvecm status` on each; if they are separate clusters of one name, only one of them can be in the file",
             ));
         }
-        for node in self.bare.keys().filter(|node| self.roster.contains(node.as_str())) {
-            self.clear = false;
-            report.tell(Finding::new(
-                Code::NodeHasLeftovers,
-                node.as_str(),
-                format!(
-                    "{cluster} counts {node} among its members, but {node} is in no cluster: a join that was not finished, or a member \
-                     that was installed anew"
-                ),
-                format!("on a member, if {node} shall join afresh: pvecm delnode {node}"),
-            ));
-        }
     }
 
     /// What the file does not name is left alone; but the word of members among it is needed before others join them.
@@ -211,12 +245,12 @@ impl<'v> Standing<'v> {
         }
         let named = |name: &str| file.nodes.keys().any(|n| n.as_str() == name);
         let strangers: Vec<&str> = self.roster.iter().copied().filter(|name| !named(name)).collect();
-        for name in strangers {
+        for name in strangers.into_iter().filter(|name| !self.leaving.contains(name)) {
             report.tell(Finding::new(
                 Code::NodeUnmanaged,
                 name,
                 format!("{name} is a member of {cluster}, but the cluster file does not name it; it is left alone"),
-                format!("add [nodes.{name}] to the cluster file if Quorate is to manage it"),
+                format!("add [nodes.{name}] to the cluster file if Quorate is to manage it, or take it out: --remove {name}"),
             ));
             let enrolled = view.nodes.keys().any(|n| n.as_str() == name);
             let inside = self.inside.keys().any(|n| n.as_str() == name);

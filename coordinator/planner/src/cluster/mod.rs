@@ -1,34 +1,137 @@
-//! Membership: who is in the cluster, who is to join it, over which addresses, and what stands against it.
+//! Membership: who is in the cluster, who is to join or to leave it, over which addresses, with which third vote, and what stands
+//! against it.
 
 mod clocks;
+pub(crate) mod ends;
+mod firewall;
+mod ha;
 mod health;
+mod latency;
+mod link_changes;
 mod links;
 mod members;
+mod mtu;
+mod names;
+mod overwritten;
 mod preflight;
+mod qdevice;
+mod readiness;
+mod removal;
+mod shape;
 mod speed;
 mod steps;
+mod unfinished;
 mod versions;
 
+use std::collections::BTreeSet;
+
+use quorate_model::ids::NodeName;
 use quorate_model::plan::Step;
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
+use quorate_model::wish::Wish;
 
 use crate::report::{Report, Weight};
+use members::Standing;
+use preflight::Founder;
 
-pub(crate) fn plan(file: &ClusterFile, view: &View, report: &mut Report) -> Vec<Step> {
-    let standing = members::standing(file, view, report);
-    let changes = Weight::needed_if(!standing.bare.is_empty());
+/// What has to be changed, as far as it can be told from who stands where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changes {
+    /// Servers are to join, or to found the cluster.
+    pub(super) joins: bool,
+    /// Joins are to be finished or undone.
+    pub(super) unfinished: bool,
+    /// Members are to be taken out.
+    pub(super) removals: bool,
+    /// Links are to be added.
+    pub(super) links: bool,
+    /// A QDevice is to be taken off or set up.
+    pub(super) qdevice: bool,
+}
 
-    clocks::compare(file, view, &standing, changes, report);
-    versions::compare(file, view, &standing, changes, report);
+impl Changes {
+    /// Who is in changes.
+    pub(super) fn membership(self) -> bool {
+        self.joins || self.unfinished || self.removals
+    }
+
+    /// Corosync's configuration changes.
+    pub(super) fn corosync(self) -> bool {
+        self.membership() || self.links || self.qdevice
+    }
+
+    /// How much hangs on what all of it depends on.
+    pub(super) fn weight(self) -> Weight {
+        Weight::needed_if(self.corosync())
+    }
+}
+
+pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Report) -> Vec<Step> {
+    let standing = members::standing(file, wish, view, report);
+    let changes = changes(file, wish, view, &standing);
+    let weight = changes.weight();
+
+    clocks::compare(file, view, &standing, weight, report);
+    versions::compare(file, view, &standing, weight, report);
     health::members(view, &standing, changes, report);
-    speed::of_first_link(file, view, &standing, report);
-    let addresses = links::choose(file, view, &standing, report);
-    let creator = preflight::check(file, view, &standing, report);
-    health::shape(file, &standing, report);
+    speed::of_links(file, view, &standing, report);
+    mtu::compare(file, view, &standing, report);
+    latency::judge(file, view, &standing, changes, report);
+    names::of_others(file, view, report);
+    let links = links::choose(file, view, &standing, &changes, report);
+    let founder = preflight::check(file, view, &standing, report);
+    let removals = removal::check(file, wish, view, &standing, report);
+    let via = via(&standing, founder);
+    let qdevice = qdevice::decide(file, wish, view, &standing, changes, via, report);
+    let ha = ha::decide(view, &standing, changes, founder, &removals, report);
+    removal::keeps_quorum(file, &standing, &removals, &ha, report);
+    overwritten::by_joins(file, view, &standing, via, founder, report);
+    readiness::check(file, view, &standing, changes, founder, report);
+    let firewall = firewall::check(file, view, &standing, links.as_ref(), via, founder, report);
+    shape::weaknesses(file, wish, view, &standing, changes, report);
 
-    match (standing.clear && !report.blind(), addresses, creator) {
-        (true, Some(addresses), Some(founder)) => steps::build(file, &standing, &addresses, founder),
+    match (standing.clear && !report.blind(), links, founder, via) {
+        (true, Some(links), Some(founder), Some(via)) => {
+            let intent = steps::Intent {
+                file,
+                view,
+                standing: &standing,
+                links: &links,
+                founder,
+                via,
+                removals: &removals,
+                qdevice: &qdevice,
+                ha: &ha,
+                firewall: firewall.as_ref(),
+            };
+            steps::build(&intent)
+        }
         _ => Vec::new(),
     }
+}
+
+fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>) -> Changes {
+    let mut changes = Changes {
+        joins: !links::joining(standing).is_empty(),
+        unfinished: !standing.unfinished.is_empty(),
+        removals: !standing.leaving.is_empty(),
+        links: !links::missing(file, standing).is_empty(),
+        qdevice: false,
+    };
+    changes.qdevice = qdevice::changes(file, wish, view, standing, changes);
+    changes
+}
+
+/// The member that the others join through, and that does what one has to do for all: the first that stays and is in.
+fn via<'v>(standing: &Standing<'v>, founder: Option<Founder<'v>>) -> Option<&'v NodeName> {
+    if let Some(Founder::Creates { node, .. }) = founder {
+        return Some(node);
+    }
+    let online: BTreeSet<&NodeName> = standing
+        .staying()
+        .filter(|(node, _)| standing.seen_online(node.as_str()))
+        .map(|(node, _)| node)
+        .collect();
+    online.into_iter().next()
 }

@@ -9,6 +9,7 @@ use quorate_model::view::View;
 
 use super::health::not_writable;
 use super::members::Standing;
+use super::unfinished::Unfinished;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
 /// Who the cluster begins with.
@@ -25,6 +26,13 @@ pub(super) enum Founder<'v> {
     },
 }
 
+impl Founder<'_> {
+    /// Is it this server that creates the cluster?
+    pub(super) fn is(self, other: &NodeName) -> bool {
+        matches!(self, Self::Creates { node, .. } if node == other)
+    }
+}
+
 /// Checks every server that is to become a member; tells who founds the cluster, or `None` if that can't be told.
 pub(super) fn check<'v>(
     file: &ClusterFile,
@@ -32,13 +40,22 @@ pub(super) fn check<'v>(
     standing: &Standing<'v>,
     report: &mut Report,
 ) -> Option<Founder<'v>> {
-    for (node, cluster) in &standing.bare {
+    for node in super::links::joining(standing) {
+        let Ok(cluster) = view.cluster_of(node) else { continue };
         leftovers(node, cluster, report);
         if cluster.pmxcfs != Pmxcfs::Writable {
             report.tell(not_writable(view, node));
         }
         if let Some(network) = report.facet(view, node, FacetName::Network, Weight::Needed, |o| &o.network) {
             own_name(file, node, network, report);
+        }
+    }
+    for (node, how_far) in &standing.unfinished {
+        if matches!(how_far, Unfinished::Begun { .. } | Unfinished::Uncounted) {
+            let guests = report.facet(view, node, FacetName::Guests, Weight::Needed, |o| &o.guests);
+            if let Some(guests) = guests.filter(|guests| !guests.is_empty()) {
+                report.tell(must_not_have_guests(node, guests, "a server whose join is not finished must have none"));
+            }
         }
     }
     guests(file, view, standing, report)
@@ -63,7 +80,8 @@ fn leftovers(node: &NodeName, cluster: &Cluster, report: &mut Report) {
             in_a_row(&files)
         ),
         format!(
-            "if {node} was taken out of that cluster for good: on {node}, systemctl stop corosync; rm {}",
+            "if {node} was taken out of that cluster for good: on {node}, systemctl stop corosync; rm {}; if it is of a join to this \
+             cluster: --undo-join {node}",
             files.join(" ")
         ),
     ));
@@ -118,7 +136,7 @@ fn own_name(file: &ClusterFile, node: &NodeName, network: &Network, report: &mut
 fn guests<'v>(file: &ClusterFile, view: &View, standing: &Standing<'v>, report: &mut Report) -> Option<Founder<'v>> {
     let mut with: Vec<(&'v NodeName, &[Guest])> = Vec::new();
     let mut seen = true;
-    for node in standing.bare.keys().copied() {
+    for node in super::links::joining(standing) {
         match report.facet(view, node, FacetName::Guests, Weight::Needed, |o| &o.guests) {
             None => seen = false,
             Some(guests) if guests.is_empty() => {}
@@ -137,15 +155,15 @@ fn guests<'v>(file: &ClusterFile, view: &View, standing: &Standing<'v>, report: 
         return seen.then_some(Founder::Exists);
     }
     match with.as_slice() {
-        [] => standing
-            .bare
-            .keys()
-            .next()
-            .filter(|_| seen)
-            .map(|node| Founder::Creates {
+        [] => {
+            // The server with the coordinator is touched last.
+            let elsewhere = |node: &&&NodeName| view.coordinator_on.as_ref() != Some(**node);
+            let first = standing.bare.keys().find(elsewhere).or(standing.bare.keys().next());
+            first.filter(|_| seen).map(|node| Founder::Creates {
                 node,
                 has_guests: false,
-            }),
+            })
+        }
         [(node, _)] => seen.then_some(Founder::Creates { node, has_guests: true }),
         several => {
             let names = in_a_row(several.iter().map(|(node, _)| node));

@@ -1,4 +1,4 @@
-//! How fast link 0 is on each server: its interface is followed through bridges, bonds and VLANs down to the ports.
+//! How fast link 0 is on each server, and whether any link runs at half duplex: the interface is followed through bridges, bonds and VLANs down to the ports.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,26 +17,28 @@ use crate::report::{Report, Weight};
 /// Below this, replication and migration over the link take long.
 const FAST_MBPS: u32 = 10_000;
 
-pub(super) fn of_first_link(file: &ClusterFile, view: &View, standing: &Standing<'_>, report: &mut Report) {
-    for node in file.nodes.keys() {
+pub(super) fn of_links(file: &ClusterFile, view: &View, standing: &Standing<'_>, report: &mut Report) {
+    for (node, _) in file.members() {
         let weight = Weight::needed_if(standing.bare.contains_key(node));
         let Some(network) = report.facet(view, node, FacetName::Network, weight, |o| &o.network) else {
             continue;
         };
-        let candidates = links::candidates(file, node, network, 0);
-        if let [address] = candidates.into_iter().collect::<Vec<_>>().as_slice() {
-            report.tell_speed(node, network, *address);
+        for number in 0..links::count(file) {
+            let candidates = links::candidates(file, node, network, number);
+            let [address] = candidates.into_iter().collect::<Vec<_>>()[..] else {
+                continue;
+            };
+            if number == 0 {
+                report.tell_speed(node, network, address);
+            }
+            report.tell_duplex(node, network, number, address);
         }
     }
 }
 
 impl Report {
     fn tell_speed(&mut self, node: &NodeName, network: &Network, address: IpAddr) {
-        let Some(interface) = network
-            .interfaces
-            .iter()
-            .find(|i| i.addresses.iter().any(|a| a.address == address))
-        else {
+        let Some(interface) = carrier(network, address) else {
             return;
         };
         let ports = ports(network, interface);
@@ -75,6 +77,25 @@ impl Report {
             }
         }
     }
+
+    fn tell_duplex(&mut self, node: &NodeName, network: &Network, number: u8, address: IpAddr) {
+        let Some(interface) = carrier(network, address) else {
+            return;
+        };
+        for port in ports(network, interface).into_iter().filter(|p| p.duplex.as_deref() == Some("half")) {
+            self.tell(Finding::new(
+                Code::LinkHalfDuplex,
+                node.as_str(),
+                format!("link {number} of {node} runs over {} at half duplex", port.name),
+                format!("on {node}: ethtool {}; then cable and switch port: both ends must negotiate, or neither", port.name),
+            ));
+        }
+    }
+}
+
+/// The interface that has an address.
+pub(super) fn carrier(network: &Network, address: IpAddr) -> Option<&Interface> {
+    network.addresses().find(|(_, a)| a.address == address).map(|(interface, _)| interface)
 }
 
 /// The ports of the server that an interface ends in.

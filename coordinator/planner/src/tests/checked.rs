@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
+use quorate_model::Wish;
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Plan, Undo};
 
 use crate::checker::check;
-use crate::testkit::{Servers, file, name};
+use crate::testkit::{Servers, VOTE, file, file_with_vote, name, parse};
 
 const LINK: &[&str] = &["10.10.10.0/24"];
 
 /// What the checker says of a good plan for three bare servers after something was done to it.
 fn complaints(spoil: impl FnOnce(&mut Plan)) -> Vec<String> {
     let (file, servers) = (file(3, LINK), Servers::bare(3));
-    let mut plan = crate::plan(&file, &servers.view);
+    let mut plan = crate::plan(&file, &Wish::default(), &servers.view);
     spoil(&mut plan);
-    check(&file, &servers.view, &plan)
+    check(&file, &Wish::default(), &servers.view, &plan)
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -27,7 +28,7 @@ fn each_mistake_is_found() {
     let mistakes: &[(Spoil, &str)] = &[
         (
             |p| p.steps[2].needs.clear(),
-            "it may run beside another change of the membership",
+            "it may run beside another disruptive step",
         ),
         (
             |p| p.steps[2].needs = vec![p.steps[2].id.clone()],
@@ -36,12 +37,16 @@ fn each_mistake_is_found() {
         (|p| p.steps[2].id = p.steps[1].id.clone(), "its id is not unique"),
         (
             |p| p.steps[1].node = name("prox9"),
-            "its node is not in the cluster file",
+            "its node is neither in the cluster file nor enrolled",
         ),
         (|p| p.steps[1].gate.clear(), "it has no gate"),
         (
-            |p| p.steps[1].gate.truncate(1),
+            |p| drop(p.steps[1].gate.remove(1)),
             "its gate does not see the node standalone",
+        ),
+        (
+            |p| drop(p.steps[1].gate.remove(2)),
+            "a watchdog may be armed while it changes the cluster",
         ),
         (
             |p| drop(p.steps[1].gate.remove(0)),
@@ -55,7 +60,7 @@ fn each_mistake_is_found() {
         ),
         (
             |p| p.steps[1].done_when = Condition::Standalone { node: name("prox2") },
-            "its done_when is not the membership with it",
+            "its done_when is not the membership that it leaves",
         ),
         (
             |p| p.steps[1].done_when = p.steps[0].done_when.clone(),
@@ -120,7 +125,7 @@ fn each_mistake_is_found() {
 #[test]
 fn a_plan_must_fit_what_is_seen() {
     let (file, servers) = (file(3, LINK), Servers::bare(3));
-    let plan = crate::plan(&file, &servers.view);
+    let plan = crate::plan(&file, &Wish::default(), &servers.view);
     for later in [
         servers.clone().guests("prox3", &[100]),
         servers.clone().unreachable("prox3"),
@@ -128,7 +133,7 @@ fn a_plan_must_fit_what_is_seen() {
         servers.clone().members("lab7", &["prox3"], LINK),
     ] {
         assert_ne!(
-            check(&file, &later.view, &plan),
+            check(&file, &Wish::default(), &later.view, &plan),
             [],
             "{:?}",
             later.view.nodes[&name("prox3")]
@@ -140,20 +145,141 @@ fn a_plan_must_fit_what_is_seen() {
 fn quorum_is_never_given_away() {
     let file = file(5, LINK);
     let servers = Servers::bare(5).members("hk1", &["prox1", "prox2", "prox3"], LINK);
-    let plan = crate::plan(&file, &servers.view);
-    assert_eq!(check(&file, &servers.view, &plan), []);
-    // Two of the three members count for nothing: the one vote would be outvoted by the joiner that isn't there yet.
-    let weak = servers.with_member("prox1", |m| {
-        m.configured[1].votes = 0;
-        m.configured[2].votes = 0;
+    let plan = crate::plan(&file, &Wish::default(), &servers.view);
+    assert_eq!(check(&file, &Wish::default(), &servers.view, &plan), []);
+    // Two of the three are away by now: with another one that is counted before it votes, two of four would be left.
+    let weak = servers.offline("prox3");
+    let told = check(&file, &Wish::default(), &weak.view, &plan);
+    let quorum = "it takes the quorum from the members that are in";
+    assert!(told.iter().any(|c| c.rule == quorum), "{told:?}");
+}
+
+/// A plan that takes prox4 out of four, with HA and a QDevice, after something was done to it.
+fn complaints_of_removal(wish: impl FnOnce(&mut Wish), spoil: impl FnOnce(&mut Plan)) -> Vec<String> {
+    let file = file_with_vote(3, LINK);
+    let mut wished = Wish::default();
+    wished.remove.insert(name("prox4"));
+    let servers = Servers::bare(4)
+        .members("hk1", &["prox1", "prox2", "prox3", "prox4"], LINK)
+        .under_ha("vm:100", "prox1", "5.1.3")
+        .outside("vote", VOTE);
+    // Another server comes for the one that goes, so that the third vote has an even number again.
+    let mut servers = servers;
+    servers.add(5);
+    let text = "[nodes.prox5]\naddress = \"192.168.1.15\"\n";
+    let file = parse(&format!("{}{text}", text_of(&file)));
+    let mut plan = crate::plan(&file, &wished, &servers.view);
+    assert_eq!(check(&file, &wished, &servers.view, &plan), [], "{}", super::told(&plan));
+    spoil(&mut plan);
+    wish(&mut wished);
+    let complaints = check(&file, &wished, &servers.view, &plan);
+    complaints.iter().map(ToString::to_string).collect()
+}
+
+fn text_of(file: &quorate_model::spec::ClusterFile) -> String {
+    let nodes = file.nodes.iter().map(|(node, spec)| {
+        let role = if spec.role.votes() { "" } else { "role = \"qnetd\"\n" };
+        format!("[nodes.{node}]\naddress = \"{}\"\n{role}", spec.address.value)
     });
-    let weak = weak
-        .with_member("prox2", |m| m.configured.clear())
-        .with_member("prox3", |m| m.configured.clear());
-    let told = check(&file, &weak.view, &plan);
-    assert!(
-        told.iter()
-            .any(|c| c.rule == "it takes the quorum from the members that are in"),
-        "{told:?}"
-    );
+    let nodes: String = nodes.collect();
+    format!("[cluster]\nname = \"hk1\"\nlinks = [\"{}\"]\n[cluster.third_vote]\nqdevice = \"vote\"\n{nodes}", LINK[0])
+}
+
+fn at(plan: &Plan, id: &str) -> usize {
+    plan.steps.iter().position(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no {id} in {}", super::told(plan)))
+}
+
+#[test]
+fn each_mistake_in_a_removal_is_found() {
+    type Spoil = fn(&mut Plan);
+    let mistakes: &[(Spoil, &str)] = &[
+        (|p| drop(p.steps.remove(at(p, "ha.arm"))), "ha.disarm: it is not taken back by exactly one step"),
+        (
+            |p| {
+                let arm = at(p, "ha.arm");
+                p.steps[arm].restores = None;
+            },
+            "ha.arm: it wakes HA that the plan did not put to rest",
+        ),
+        (
+            |p| {
+                let (arm, disarm) = (at(p, "ha.arm"), at(p, "ha.disarm"));
+                p.steps[arm].needs = vec![p.steps[disarm].id.clone()];
+            },
+            "ha.arm: it may run before all is done under what it takes back",
+        ),
+        (
+            |p| {
+                let join = at(p, "cluster.power-off/prox4");
+                p.steps[join].needs.clear();
+            },
+            "cluster.power-off/prox4: it does not wait until HA is at rest",
+        ),
+        (
+            |p| {
+                let off = at(p, "cluster.power-off/prox4");
+                p.steps[off].gate.retain(|c| !matches!(c, Condition::HaDisarmed { .. }));
+            },
+            "cluster.power-off/prox4: a watchdog may be armed while it changes the cluster",
+        ),
+        (
+            |p| {
+                let remove = at(p, "cluster.remove/prox4");
+                if let Action::RemoveMember { id, .. } = &mut p.steps[remove].action {
+                    *id = 1;
+                }
+            },
+            "cluster.remove/prox4: its id is not that server's alone: it would kill another one",
+        ),
+        (
+            |p| {
+                let remove = at(p, "cluster.remove/prox4");
+                p.steps[remove].gate.retain(|c| !matches!(c, Condition::Off { .. }));
+            },
+            "cluster.remove/prox4: its gate sees it neither off nor alone",
+        ),
+        (
+            |p| drop(p.steps.remove(at(p, "cluster.power-off/prox4"))),
+            "cluster.remove/prox4: it takes out a server that is in, or is no member",
+        ),
+        (
+            |p| drop(p.steps.remove(at(p, "qdevice.withdraw/vote"))),
+            "qdevice.admit/vote: it is not taken back by exactly one step",
+        ),
+        (
+            |p| {
+                let set_up = at(p, "qdevice.set-up");
+                p.steps[set_up].gate.retain(|c| !matches!(c, Condition::Installed { .. }));
+            },
+            "qdevice.set-up: its gate does not see corosync-qdevice on every member",
+        ),
+        (
+            |p| {
+                let set_up = at(p, "qdevice.set-up");
+                p.steps[set_up].gate.retain(|c| !matches!(c, Condition::KeysAdmitted { .. }));
+            },
+            "qdevice.set-up: its gate does not see its key admitted",
+        ),
+        (
+            |p| {
+                let admit = at(p, "qdevice.admit/vote");
+                if let Action::AdmitKeys { minutes, .. } = &mut p.steps[admit].action {
+                    *minutes = 600;
+                }
+            },
+            "qdevice.admit/vote: it lets keys in for too long",
+        ),
+    ];
+    for (spoil, complaint) in mistakes {
+        let told = complaints_of_removal(|_| {}, spoil);
+        assert!(told.iter().any(|t| t == complaint), "`{complaint}` is not among {told:#?}");
+    }
+}
+
+#[test]
+fn consent_is_asked_for_again() {
+    let told = complaints_of_removal(|wish| wish.remove.clear(), |_| {});
+    for step in ["cluster.power-off/prox4", "cluster.remove/prox4", "cluster.clean-up/prox4"] {
+        assert!(told.contains(&format!("{step}: nobody consented to it")), "{told:#?}");
+    }
 }

@@ -167,19 +167,11 @@ fn leftovers_and_other_clusters() {
 }
 
 #[test]
-fn a_join_that_was_not_finished() {
+fn a_server_that_is_seen_in_and_says_that_it_is_not() {
+    let alone = Servers::bare(2).view.nodes.remove(&name("prox2")).unwrap().observation.unwrap();
     let servers = Servers::bare(3)
         .members("hk1", &["prox1", "prox2"], BOTH)
-        .with("prox2", |o| {
-            o.cluster = Servers::bare(2)
-                .view
-                .nodes
-                .remove(&name("prox2"))
-                .unwrap()
-                .observation
-                .unwrap()
-                .cluster;
-        });
+        .with("prox2", |o| o.cluster = alone.cluster);
     let plan = sound(&file(3, BOTH), &servers);
     assert!(plan.refused() && plan.is_empty());
     insta::assert_snapshot!(told(&plan));
@@ -316,10 +308,10 @@ fn one_address_on_two_servers() {
 fn a_joiner_must_come_with_the_links_of_the_cluster() {
     let servers = Servers::bare(2).members("hk1", &["prox1"], BOTH);
     insta::assert_snapshot!(findings(&sound(&file(2, FAST), &servers)), @r#"
-    refused: [QRT-SPEC-NOT-SUPPORTED] hk1.toml:3:10: hk1 has the links 0 and 1, and the cluster file names 0
-        -> name the network of each link that the cluster has, in order; this version does not add or remove links
+    refused: [QRT-LINK-NOT-IN-FILE] hk1.toml:3:10: hk1 has link 1, and the cluster file names 1 link in all
+        -> name the network of each link that the cluster has, in order; or take link 1 out by hand: on a member: cp /etc/pve/corosync.conf /etc/pve/corosync.conf.new; edit the copy and raise config_version by one; mv /etc/pve/corosync.conf.new /etc/pve/corosync.conf
     warning: [QRT-EVEN-VOTES] hk1: hk1 will have 2 votes: when one server fails, the other has no quorum either
-        -> add a server, or a third vote outside of the cluster: pvecm qdevice setup ADDRESS
+        -> add a server (role = "witness" if it is only to vote), or a third vote outside of the cluster: [cluster.third_vote]
     "#);
     let by_address = Servers::bare(2).members("hk1", &["prox1"], FAST);
     let plan = sound(&file(2, &[]), &by_address);

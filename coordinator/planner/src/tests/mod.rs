@@ -2,26 +2,48 @@
 
 mod checked;
 mod compared;
+mod documented;
 mod golden;
+mod life;
+mod planted;
 mod properties;
+mod selected;
 
 use std::fmt::Write as _;
 
+use quorate_model::Wish;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 
 use crate::checker::check;
-use crate::testkit::Servers;
+use crate::testkit::{Servers, apply};
 
 /// The plan, which the checker must have nothing against.
 fn sound(file: &ClusterFile, servers: &Servers) -> Plan {
-    let plan = crate::plan(file, &servers.view);
+    wished(file, &Wish::default(), servers)
+}
+
+/// The plan with consents, which the checker must have nothing against.
+fn wished(file: &ClusterFile, wish: &Wish, servers: &Servers) -> Plan {
+    let plan = crate::plan(file, wish, &servers.view);
     assert_eq!(
-        check(file, &servers.view, &plan),
+        check(file, wish, &servers.view, &plan),
         [],
-        "the checker complains about {plan:#?}"
+        "the checker complains about {}",
+        told(&plan)
     );
     plan
+}
+
+/// What is planned once everything that a plan promises has come about.
+fn afterwards(file: &ClusterFile, wish: &Wish, servers: &Servers, plan: &Plan) -> Plan {
+    let mut servers = servers.clone();
+    for step in &plan.steps {
+        apply(&mut servers.view, step);
+        let verdict = step.done_when.judge(&servers.view);
+        assert!(verdict.holds(), "{}: {verdict:?}", step.id);
+    }
+    crate::plan(file, wish, &servers.view)
 }
 
 /// Steps and findings, a paragraph each.

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 use quorate_model::facet::Facet;
 use quorate_model::observation::cluster::Pmxcfs;
-use quorate_model::operation::Action;
+use quorate_model::operation::{Action, rules};
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
-use quorate_model::{Code, View};
+use quorate_model::{Code, View, Wish};
 
 use crate::checker::check;
-use crate::testkit::{Servers, apply, file, name, parse, unseen};
+use crate::testkit::{Servers, VOTE, apply, file, file_with_vote, name, parse, unseen};
 
 /// What is odd about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,9 @@ impl Oddity {
 struct Case {
     file: ClusterFile,
     servers: Servers,
+    wish: Wish,
     links: &'static [&'static str],
+    life: Life,
     odd: Vec<Oddity>,
     members: usize,
 }
@@ -99,55 +101,131 @@ impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} servers in the file, {} members, links {:?}, {:?}",
+            "{} servers in the file, {} members, links {:?}, {:?}, {:?}, {:?}",
             self.file.nodes.len(),
             self.members,
             self.links,
-            self.odd
+            self.odd,
+            self.life,
+            self.wish,
         )
     }
 }
 
-fn cases(oddities: impl Strategy<Value = Vec<(usize, usize)>> + 'static) -> impl Strategy<Value = Case> {
-    let links = prop_oneof![
-        Just(&[] as &'static [&'static str]),
-        Just(&["10.10.10.0/24"] as &'static [&'static str]),
-        Just(&["10.10.10.0/24", "192.168.1.0/24"] as &'static [&'static str]),
-    ];
-    (1usize..=32, 0usize..=34, 0usize..=2, links, oddities).prop_map(|(count, members, extra, links, oddities)| {
-        // Some members may lie outside of the file.
-        let members = members.min(count + extra);
-        let servers_there = count.max(members);
-        let nodes: Vec<String> = (1..=servers_there).map(|n| format!("prox{n}")).collect();
-        let mut servers = Servers::bare(servers_there);
-        if members > 0 {
-            let inside: Vec<&str> = nodes.iter().take(members).map(String::as_str).collect();
-            servers = servers.members("hk1", &inside, links);
-        }
-        let mut odd = vec![Oddity::Nothing; servers_there];
-        for (at, what) in oddities {
-            let (at, what) = (at % servers_there, Oddity::ALL[what % Oddity::ALL.len()]);
-            if odd[at] == Oddity::Nothing {
-                odd[at] = what;
-                servers = what.befall(servers, &nodes[at], at < members);
-            }
-        }
-        Case {
-            file: file(count, links),
-            servers,
-            links,
-            odd,
-            members,
-        }
+/// What goes on in the life of the cluster.
+#[derive(Debug, Clone, Copy, Default)]
+struct Life {
+    /// The file wants a third vote.
+    third_vote: bool,
+    /// The cluster has one already.
+    has_vote: bool,
+    /// A guest is under HA, with this version of pve-ha-manager.
+    ha: Option<&'static str>,
+    /// Members that the file does not name are to be taken out.
+    remove: bool,
+    /// They are dead.
+    dead: bool,
+    /// The cluster counts the first server that is not in.
+    counted: bool,
+    /// The cluster has link 0 only.
+    one_link: bool,
+}
+
+fn lives() -> impl Strategy<Value = Life> {
+    let ha = prop_oneof![Just(None), Just(Some("5.1.3")), Just(Some("4.0.7"))];
+    (any::<(bool, bool, bool, bool, bool, bool)>(), ha).prop_map(|(flags, ha)| Life {
+        third_vote: flags.0,
+        has_vote: flags.1,
+        ha,
+        remove: flags.2,
+        dead: flags.3,
+        counted: flags.4,
+        one_link: flags.5,
     })
 }
 
+const BOTH: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
+
+fn cases(
+    oddities: impl Strategy<Value = Vec<(usize, usize)>> + 'static,
+    lives: impl Strategy<Value = Life> + 'static,
+) -> impl Strategy<Value = Case> {
+    let links = prop_oneof![
+        Just(&[] as &'static [&'static str]),
+        Just(&["10.10.10.0/24"] as &'static [&'static str]),
+        Just(BOTH),
+    ];
+    (1usize..=32, 0usize..=34, 0usize..=2, links, oddities, lives).prop_map(
+        |(count, members, extra, links, oddities, life)| {
+            // Some members may lie outside of the file.
+            let members = members.min(count + extra);
+            let servers_there = count.max(members);
+            let nodes: Vec<String> = (1..=servers_there).map(|n| format!("prox{n}")).collect();
+            let mut servers = Servers::bare(servers_there);
+            let mut wish = Wish::default();
+            let there = if life.one_link { links.get(..1).unwrap_or_default() } else { links };
+            if members > 0 {
+                let inside: Vec<&str> = nodes.iter().take(members).map(String::as_str).collect();
+                servers = servers.members("hk1", &inside, there);
+                if life.counted && members < count {
+                    servers = servers.counted(&nodes[members], there);
+                }
+                if life.has_vote {
+                    servers = servers.qdevice(VOTE);
+                }
+                if let Some(version) = life.ha {
+                    servers = servers.under_ha("vm:100", "prox1", version);
+                }
+                for node in nodes.iter().take(members).skip(count) {
+                    if life.remove {
+                        wish.remove.insert(name(node));
+                    }
+                    if life.dead {
+                        servers = servers.offline(node).unreachable(node);
+                        wish.is_off.insert(name(node));
+                    }
+                }
+            }
+            if life.third_vote {
+                servers = servers.outside("vote", VOTE);
+            }
+            let mut odd = vec![Oddity::Nothing; servers_there];
+            for (at, what) in oddities {
+                let (at, what) = (at % servers_there, Oddity::ALL[what % Oddity::ALL.len()]);
+                let seen = servers.view.nodes.get(&name(&nodes[at])).is_some_and(|n| n.observation.is_ok());
+                if odd[at] == Oddity::Nothing && seen {
+                    odd[at] = what;
+                    servers = what.befall(servers, &nodes[at], at < members);
+                }
+            }
+            Case {
+                file: if life.third_vote { file_with_vote(count, links) } else { file(count, links) },
+                servers,
+                wish,
+                links,
+                life,
+                odd,
+                members,
+            }
+        },
+    )
+}
+
 fn well() -> impl Strategy<Value = Case> {
-    cases(Just(vec![]))
+    cases(Just(vec![]), Just(Life::default()))
 }
 
 fn odd() -> impl Strategy<Value = Case> {
-    cases(prop::collection::vec((0usize..32, 0usize..17), 0..4))
+    cases(prop::collection::vec((0usize..32, 0usize..17), 0..4), Just(Life::default()))
+}
+
+/// Whole lives, with now and then something odd.
+fn alive() -> impl Strategy<Value = Case> {
+    let oddities = prop_oneof![
+        3 => Just(vec![]),
+        1 => prop::collection::vec((0usize..32, 0usize..17), 1..3),
+    ];
+    cases(oddities, lives())
 }
 
 fn bytes(plan: &Plan) -> Vec<u8> {
@@ -158,22 +236,22 @@ fn bytes(plan: &Plan) -> Vec<u8> {
 fn carried_out(case: &Case, plan: &Plan) -> View {
     let mut view = case.servers.view.clone();
     for step in &plan.steps {
-        apply(&mut view, step, case.links);
+        apply(&mut view, step);
     }
     view
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn healthy_servers_get_a_sound_plan_that_leaves_nothing_to_do(case in well()) {
-        let plan = crate::plan(&case.file, &case.servers.view);
-        prop_assert_eq!(check(&case.file, &case.servers.view, &plan), vec![]);
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        prop_assert_eq!(check(&case.file, &case.wish, &case.servers.view, &plan), vec![]);
         prop_assert!(!plan.refused(), "{:#?}", plan.findings);
         prop_assert_eq!(plan.steps.len(), case.file.nodes.len().saturating_sub(case.members));
 
-        let after = crate::plan(&case.file, &carried_out(&case, &plan));
+        let after = crate::plan(&case.file, &case.wish, &carried_out(&case, &plan));
         prop_assert!(after.is_empty() && !after.refused(), "{:#?}", after);
 
         // One creation where there is no cluster, then strictly one join after another.
@@ -187,21 +265,75 @@ proptest! {
 
     #[test]
     fn odd_servers_get_a_sound_plan_or_a_refusal(case in odd()) {
-        let plan = crate::plan(&case.file, &case.servers.view);
-        prop_assert_eq!(check(&case.file, &case.servers.view, &plan), vec![]);
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        prop_assert_eq!(check(&case.file, &case.wish, &case.servers.view, &plan), vec![]);
         for finding in &plan.findings {
             prop_assert!(!finding.message.is_empty());
             prop_assert!(!finding.refuses() || !finding.next.is_empty(), "a refusal says what to do: {finding}");
         }
         if !plan.refused() {
-            let after = crate::plan(&case.file, &carried_out(&case, &plan));
+            let after = crate::plan(&case.file, &case.wish, &carried_out(&case, &plan));
             prop_assert!(after.is_empty(), "{:#?}", after);
         }
     }
 
+    /// The whole life: whatever is asked, the plan is sound or refused, and once carried out leaves nothing to do.
+    #[test]
+    fn every_life_event_gets_a_sound_plan_or_a_refusal(case in alive()) {
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        prop_assert_eq!(check(&case.file, &case.wish, &case.servers.view, &plan), vec![]);
+        for finding in &plan.findings {
+            prop_assert!(!finding.refuses() || !finding.next.is_empty(), "a refusal says what to do: {finding}");
+        }
+        if plan.refused() {
+            return Ok(());
+        }
+        let mut view = case.servers.view.clone();
+        for step in &plan.steps {
+            // Every gate holds when its time has come, and is not true by luck only.
+            for gate in &step.gate {
+                let verdict = gate.judge(&view);
+                prop_assert!(verdict.holds(), "{}: gate {gate}: {verdict:?}", step.id);
+            }
+            apply(&mut view, step);
+            let verdict = step.done_when.judge(&view);
+            prop_assert!(verdict.holds(), "{}: done {}: {verdict:?}", step.id, step.done_when);
+        }
+        let after = crate::plan(&case.file, &case.wish, &view);
+        prop_assert!(after.is_empty() && !after.refused(), "{:#?}", after);
+    }
+
+    /// Stated once more, without the checker: what must never happen to a cluster.
+    #[test]
+    fn nothing_is_destroyed_unasked_and_nothing_disturbs_beside_another(case in alive()) {
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        let mut disruptive = 0;
+        for (index, step) in plan.steps.iter().enumerate() {
+            match &step.action {
+                Action::PowerOff { .. } => prop_assert!(case.wish.remove.contains(&step.node)),
+                Action::CleanUpAfter { removed, .. } => prop_assert!(case.wish.remove.contains(removed)),
+                Action::RemoveMember { removed, .. } => {
+                    let bare = case.servers.view.cluster_of(removed).is_ok_and(|c| c.member().is_none());
+                    prop_assert!(case.wish.remove.contains(removed) || bare);
+                }
+                Action::AbandonJoin { .. } => prop_assert!(false, "nobody asked for it"),
+                _ => {}
+            }
+            if rules(step.action.kind()).disruptive {
+                disruptive += 1;
+                // Each comes after every step before it that touches the cluster, one way or the other.
+                let chained = step.needs.iter().all(|need| plan.steps[..index].iter().any(|s| s.id == *need));
+                prop_assert!(chained && (disruptive == 1 || !step.needs.is_empty()));
+            }
+        }
+        let unconsented = crate::plan(&case.file, &Wish::default(), &case.servers.view);
+        let removes = |a: &Action| matches!(a, Action::PowerOff { .. } | Action::CleanUpAfter { .. });
+        prop_assert!(!unconsented.steps.iter().any(|s| removes(&s.action)), "absence deletes");
+    }
+
     #[test]
     fn unknown_is_never_taken_for_absent(case in odd()) {
-        let plan = crate::plan(&case.file, &case.servers.view);
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
         for step in &plan.steps {
             let Ok(seen) = &case.servers.view.nodes[&step.node].observation else {
                 return Err(TestCaseError::fail("a step on a server that nobody saw"));
@@ -222,9 +354,9 @@ proptest! {
     }
 
     #[test]
-    fn identical_input_gives_an_identical_plan(case in odd()) {
-        let first = bytes(&crate::plan(&case.file, &case.servers.view));
-        prop_assert_eq!(&first, &bytes(&crate::plan(&case.file.clone(), &case.servers.view.clone())));
+    fn identical_input_gives_an_identical_plan(case in alive()) {
+        let first = bytes(&crate::plan(&case.file, &case.wish, &case.servers.view));
+        prop_assert_eq!(&first, &bytes(&crate::plan(&case.file.clone(), &case.wish, &case.servers.view.clone())));
         // And with everything that has no order of its own turned round.
         let mut view = case.servers.view.clone();
         for seen in view.nodes.values_mut() {
@@ -242,7 +374,7 @@ proptest! {
                 member.configured.reverse();
             }
         }
-        prop_assert_eq!(first, bytes(&crate::plan(&case.file, &view)));
+        prop_assert_eq!(first, bytes(&crate::plan(&case.file, &case.wish, &view)));
     }
 }
 
@@ -256,8 +388,8 @@ fn the_order_of_tables_in_the_file_changes_nothing_but_its_digest() {
     );
     let servers = Servers::bare(2);
     let (a, b) = (
-        crate::plan(&forwards, &servers.view),
-        crate::plan(&backwards, &servers.view),
+        crate::plan(&forwards, &Wish::default(), &servers.view),
+        crate::plan(&backwards, &Wish::default(), &servers.view),
     );
     assert!(a.same_steps(&b));
     let codes = |p: &Plan| p.findings.iter().map(|f| f.code).collect::<Vec<Code>>();

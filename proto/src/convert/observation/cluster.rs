@@ -1,7 +1,8 @@
 //! Membership, votes, links.
 
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, Votes,
+    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion,
+    VoteRow, Votes,
 };
 
 use super::{ConvertError, Wire, field};
@@ -13,7 +14,18 @@ message!(
         membership,
         pmxcfs,
         authkey_present,
-        local_config_present
+        local_config_present,
+        local_config,
+        config_lock_age,
+    }
+);
+facet!(Option<LocalConfig> = v1::LocalConfigFacet: v1::local_config_facet::State);
+wrapped!(Option<LocalConfig> = v1::MaybeLocalConfig { value });
+message!(
+    LocalConfig = v1::LocalConfig {
+        cluster,
+        version,
+        nodes
     }
 );
 choice!(
@@ -34,11 +46,18 @@ message!(
         quorate,
         nodes,
         configured,
+        interfaces,
         qdevice,
+        running_versions,
         votes,
         links,
     }
 );
+message!(QdeviceConfig = v1::QdeviceConfig { host, algorithm, votes });
+wrapped!(Option<u8> = v1::LinkDefinition { priority });
+facet!(Vec<RunningVersion> = v1::RunningVersionsFacet: v1::running_versions_facet::State);
+list!(RunningVersion = v1::RunningVersions { versions });
+message!(RunningVersion = v1::RunningVersion { id, version });
 message!(
     MemberNode = v1::MemberNode {
         name,
@@ -63,9 +82,12 @@ message!(
         total,
         quorum,
         quorate,
-        flags
+        flags,
+        rows,
+        device,
     }
 );
+message!(VoteRow = v1::VoteRow { id, votes, qdevice });
 facet!(Vec<Link> = v1::LinksFacet: v1::links_facet::State);
 list!(Link = v1::Links { links });
 message!(

@@ -1,10 +1,14 @@
 //! What an agent saw.
 
 mod cluster;
+mod config;
 mod disks;
 mod guests;
+mod ha;
 mod network;
+mod readiness;
 mod system;
+mod values;
 
 use quorate_model::observation::{FacetName, Observation};
 
@@ -17,7 +21,10 @@ choice!(
         Disks,
         Network,
         Cluster,
-        Guests
+        Guests,
+        Ha,
+        Config,
+        Readiness,
     }
 );
 message!(
@@ -28,6 +35,9 @@ message!(
         disks,
         network,
         cluster,
-        guests
+        guests,
+        ha,
+        config,
+        readiness,
     }
 );

@@ -6,7 +6,13 @@ use super::{ConvertError, Wire, field};
 use crate::v1;
 
 facet!(Network = v1::NetworkFacet: v1::network_facet::State);
-message!(Network = v1::Network { interfaces, own_name });
+message!(
+    Network = v1::Network {
+        interfaces,
+        own_name,
+        names
+    }
+);
 choice!(
     InterfaceKind = v1::interface::Kind {
         Physical,

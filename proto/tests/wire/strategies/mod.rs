@@ -1,12 +1,16 @@
 //! Any value that a type of the model can have.
 
+mod config;
+mod ha;
 pub(crate) mod observation;
 pub(crate) mod operation;
 pub(crate) mod plan;
+mod readiness;
 pub(crate) mod rollout;
 pub(crate) mod types;
 pub(crate) mod view;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use proptest::prelude::*;
@@ -27,4 +31,9 @@ pub(crate) fn some<T: Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Valu
 
 pub(crate) fn one_of<T: Debug + Clone + 'static>(values: impl Into<Vec<T>>) -> impl Strategy<Value = T> {
     prop::sample::select(values.into())
+}
+
+/// A map with texts for keys.
+pub(crate) fn by_text<T: Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = BTreeMap<String, T>> {
+    prop::collection::btree_map(text(), of, 0..4)
 }

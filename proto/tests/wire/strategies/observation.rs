@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use quorate_model::Observation;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, Votes,
+    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion,
+    VoteRow, Votes,
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
@@ -11,20 +12,27 @@ use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution, Network};
 use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PveVersion, System};
 
+use super::config::config;
+use super::ha::ha;
+use super::readiness::readiness;
 use super::types::{address, facet, size, time};
 use super::{maybe, one_of, some, text};
 
+// Boxed, because as one value on a test's stack it is too large.
 prop_compose! {
     pub(crate) fn observation()(
         hostname in text(),
         observed_at in time(),
-        system in facet(system()),
-        disks in facet(some(disk()).prop_map(|disks| Disks { disks })),
-        network in facet(network()),
-        cluster in facet(cluster()),
-        guests in facet(some(guest())),
+        system in facet(system()).boxed(),
+        disks in facet(some(disk()).prop_map(|disks| Disks { disks })).boxed(),
+        network in facet(network()).boxed(),
+        cluster in facet(cluster()).boxed(),
+        guests in facet(some(guest())).boxed(),
+        ha in facet(ha()).boxed(),
+        config in facet(config()).boxed(),
+        readiness in facet(readiness()).boxed(),
     ) -> Observation {
-        Observation { hostname, observed_at, system, disks, network, cluster, guests }
+        Observation { hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness }
     }
 }
 
@@ -171,8 +179,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn network()(interfaces in some(interface()), own_name in facet(resolution())) -> Network {
-        Network { interfaces, own_name }
+    fn network()(
+        interfaces in some(interface()),
+        own_name in facet(resolution()),
+        names in prop::collection::btree_map(text(), facet(resolution()), 0..4),
+    ) -> Network {
+        Network { interfaces, own_name, names }
     }
 }
 
@@ -193,9 +205,20 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn votes()(numbers in any::<[u32; 4]>(), quorate: bool, flags in some(text())) -> Votes {
+    fn vote_row()((id, votes) in any::<(u32, u32)>(), qdevice in maybe(text())) -> VoteRow {
+        VoteRow { id, votes, qdevice }
+    }
+}
+
+prop_compose! {
+    fn votes()(
+        numbers in any::<[u32; 4]>(),
+        (quorate, device) in any::<(bool, Option<u32>)>(),
+        flags in some(text()),
+        rows in some(vote_row()),
+    ) -> Votes {
         let [expected, highest_expected, total, quorum] = numbers;
-        Votes { expected, highest_expected, total, quorum, quorate, flags }
+        Votes { expected, highest_expected, total, quorum, quorate, flags, rows, device }
     }
 }
 
@@ -209,15 +232,39 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn qdevice()((host, algorithm) in (text(), text()), votes: Option<u32>) -> QdeviceConfig {
+        QdeviceConfig { host, algorithm, votes }
+    }
+}
+
+prop_compose! {
+    fn running_version()((id, version) in any::<(u32, u64)>()) -> RunningVersion {
+        RunningVersion { id, version }
+    }
+}
+
+prop_compose! {
     fn member()(
         cluster in text(),
-        (running_version, file_version, quorate, qdevice) in any::<(u64, u64, bool, bool)>(),
+        (running_version, file_version, quorate) in any::<(u64, u64, bool)>(),
         nodes in some(member_node()),
         configured in some(configured_node()),
+        interfaces in prop::collection::btree_map(any::<u8>(), any::<Option<u8>>(), 0..4),
+        qdevice in maybe(qdevice()),
+        running_versions in facet(some(running_version())),
         votes in facet(votes()),
         links in facet(some(link())),
     ) -> Member {
-        Member { cluster, running_version, file_version, quorate, nodes, configured, qdevice, votes, links }
+        Member {
+            cluster, running_version, file_version, quorate, nodes, configured, interfaces, qdevice, running_versions,
+            votes, links,
+        }
+    }
+}
+
+prop_compose! {
+    fn local_config()(cluster in text(), version: u64, nodes in some(configured_node())) -> LocalConfig {
+        LocalConfig { cluster, version, nodes }
     }
 }
 
@@ -230,8 +277,10 @@ prop_compose! {
         pmxcfs in one_of([Pmxcfs::Writable, Pmxcfs::ReadOnly, Pmxcfs::NotMounted]),
         authkey_present: bool,
         local_config_present: bool,
+        local_config in facet(maybe(local_config())),
+        config_lock_age: Option<u64>,
     ) -> Cluster {
-        Cluster { membership, pmxcfs, authkey_present, local_config_present }
+        Cluster { membership, pmxcfs, authkey_present, local_config_present, local_config, config_lock_age }
     }
 }
 

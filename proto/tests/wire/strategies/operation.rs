@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_model::SshPublicKey;
+use quorate_model::operation::{
+    Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
+};
 
 use super::types::{address, cluster, finding, node, operation_id, time};
 use super::{maybe, some, text};
@@ -13,9 +16,30 @@ fn links() -> impl Strategy<Value = BTreeMap<u8, IpAddr>> {
     prop::collection::btree_map(any::<u8>(), address(), 0..4)
 }
 
-pub(crate) fn action() -> impl Strategy<Value = Action> {
+pub(crate) fn key() -> impl Strategy<Value = SshPublicKey> {
+    "ssh-(rsa|ed25519) [A-Za-z0-9+/]{32,64}".prop_map(|text| SshPublicKey::new(text).unwrap())
+}
+
+pub(crate) fn package() -> impl Strategy<Value = Package> {
+    prop::sample::select(Package::ALL.to_vec())
+}
+
+pub(crate) fn ha_service() -> impl Strategy<Value = HaService> {
+    prop_oneof![Just(HaService::Lrm), Just(HaService::Crm)]
+}
+
+fn membership() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (cluster(), links()).prop_map(|(cluster, links)| Action::CreateCluster { cluster, links }),
+        (
+            cluster(),
+            links(),
+            prop::collection::btree_map(any::<u8>(), any::<u8>(), 0..3)
+        )
+            .prop_map(|(cluster, links, priorities)| Action::CreateCluster {
+                cluster,
+                links,
+                priorities
+            }),
         (cluster(), node(), address(), links()).prop_map(|(cluster, member, member_address, links)| {
             Action::JoinCluster {
                 cluster,
@@ -24,7 +48,67 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
                 links,
             }
         }),
+        (cluster(), node()).prop_map(|(cluster, member)| Action::FinishJoin { cluster, member }),
+        cluster().prop_map(|cluster| Action::AbandonJoin { cluster }),
+        (
+            cluster(),
+            any::<u8>(),
+            prop::collection::btree_map(node(), address(), 0..4),
+            maybe(any::<u8>())
+        )
+            .prop_map(|(cluster, link, addresses, priority)| Action::AddLink {
+                cluster,
+                link,
+                addresses,
+                priority
+            }),
+        (cluster(), any::<u32>()).prop_map(|(cluster, votes)| Action::ExpectVotes { cluster, votes }),
+        (cluster(), node(), any::<u32>()).prop_map(|(cluster, removed, id)| Action::RemoveMember {
+            cluster,
+            removed,
+            id
+        }),
+        (cluster(), node()).prop_map(|(cluster, removed)| Action::CleanUpAfter { cluster, removed }),
+        cluster().prop_map(|cluster| Action::PowerOff { cluster }),
     ]
+}
+
+fn around_it() -> impl Strategy<Value = Action> {
+    use prop::collection::btree_set as set;
+    prop_oneof![
+        set(package(), 0..3).prop_map(|packages| Action::InstallPackages { packages }),
+        (cluster(), set(key(), 0..3), set(address(), 0..3), any::<u32>()).prop_map(|(cluster, keys, from, minutes)| {
+            Action::AdmitKeys {
+                cluster,
+                keys,
+                from,
+                minutes,
+            }
+        }),
+        cluster().prop_map(|cluster| Action::WithdrawKeys { cluster }),
+        (cluster(), node(), address(), set(key(), 0..3)).prop_map(|(cluster, host, address, host_keys)| {
+            Action::SetUpQdevice {
+                cluster,
+                host,
+                address,
+                host_keys,
+            }
+        }),
+        cluster().prop_map(|cluster| Action::RemoveQdevice { cluster }),
+        cluster().prop_map(|cluster| Action::DisarmHa { cluster }),
+        cluster().prop_map(|cluster| Action::ArmHa { cluster }),
+        (cluster(), ha_service()).prop_map(|(cluster, service)| Action::StopHa { cluster, service }),
+        (cluster(), ha_service()).prop_map(|(cluster, service)| Action::StartHa { cluster, service }),
+        (cluster(), any::<u16>(), set(address(), 0..3)).prop_map(|(cluster, port, from)| Action::AllowAgents {
+            cluster,
+            port,
+            from
+        }),
+    ]
+}
+
+pub(crate) fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![membership(), around_it()]
 }
 
 prop_compose! {

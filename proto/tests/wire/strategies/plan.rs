@@ -5,16 +5,65 @@ use std::time::Duration;
 use proptest::prelude::*;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
-use super::operation::action;
-use super::types::{cluster, finding, node, step_id};
-use super::{some, text};
+use super::operation::{action, ha_service, key, package};
+use super::types::{address, cluster, finding, node, step_id};
+use super::{maybe, some, text};
 
-pub(crate) fn condition() -> impl Strategy<Value = Condition> {
+fn of_the_cluster() -> impl Strategy<Value = Condition> {
+    let nodes = || prop::collection::btree_set(node(), 0..4);
     prop_oneof![
         node().prop_map(|node| Condition::Standalone { node }),
-        (cluster(), prop::collection::btree_set(node(), 0..4))
-            .prop_map(|(cluster, nodes)| Condition::Members { cluster, nodes }),
+        (cluster(), nodes(), nodes()).prop_map(|(cluster, nodes, offline)| Condition::Members {
+            cluster,
+            nodes,
+            offline
+        }),
+        (cluster(), node()).prop_map(|(cluster, node)| Condition::Quorate { cluster, node }),
+        (cluster(), nodes()).prop_map(|(cluster, nodes)| Condition::LinksUp { cluster, nodes }),
+        (
+            cluster(),
+            any::<u8>(),
+            prop::collection::btree_map(node(), address(), 0..4)
+        )
+            .prop_map(|(cluster, link, addresses)| Condition::LinkUp {
+                cluster,
+                link,
+                addresses
+            }),
+        (cluster(), node(), nodes()).prop_map(|(cluster, node, seen_by)| Condition::Off { cluster, node, seen_by }),
+        (cluster(), node(), node()).prop_map(|(cluster, removed, on)| Condition::CleanedUp { cluster, removed, on }),
+        (cluster(), nodes(), maybe(address())).prop_map(|(cluster, nodes, host)| Condition::Qdevice {
+            cluster,
+            nodes,
+            host
+        }),
     ]
+}
+
+fn of_the_host() -> impl Strategy<Value = Condition> {
+    let nodes = || prop::collection::btree_set(node(), 0..4);
+    use prop::collection::btree_set as set;
+    prop_oneof![
+        (node(), set(package(), 0..3)).prop_map(|(node, packages)| Condition::Installed { node, packages }),
+        (node(), cluster(), set(key(), 0..3)).prop_map(|(node, cluster, keys)| Condition::KeysAdmitted {
+            node,
+            cluster,
+            keys
+        }),
+        (cluster(), nodes()).prop_map(|(cluster, nodes)| Condition::HaDisarmed { cluster, nodes }),
+        (cluster(), nodes()).prop_map(|(cluster, nodes)| Condition::HaArmed { cluster, nodes }),
+        (node(), ha_service(), any::<bool>()).prop_map(|(node, service, running)| Condition::HaService {
+            node,
+            service,
+            running
+        }),
+        (node(), any::<u16>(), prop::collection::btree_set(address(), 0..3))
+            .prop_map(|(node, port, from)| Condition::AgentsAllowed { node, port, from }),
+    ]
+}
+
+pub(crate) fn condition() -> impl Strategy<Value = Condition> {
+    prop_oneof![of_the_cluster(), of_the_host()]
 }
 
 prop_compose! {
@@ -25,8 +74,9 @@ prop_compose! {
         destroys in some(text()),
         estimate in any::<u64>().prop_map(Duration::from_secs),
         undo in text().prop_map(|how| Undo::Operator { how }),
+        restores in maybe(step_id()),
     ) -> Step {
-        Step { id, node, action, title, why, needs, gate, done_when, destroys, estimate, undo }
+        Step { id, node, action, title, why, needs, gate, done_when, destroys, estimate, undo, restores }
     }
 }
 

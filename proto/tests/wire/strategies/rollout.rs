@@ -14,7 +14,7 @@ fn stop_kind() -> impl Strategy<Value = StopKind> {
 }
 
 fn result() -> impl Strategy<Value = RolloutResult> {
-    one_of([RolloutResult::Done, RolloutResult::Failed, RolloutResult::Cancelled])
+    one_of([RolloutResult::Done, RolloutResult::Failed, RolloutResult::Cancelled, RolloutResult::Abandoned])
 }
 
 fn record() -> impl Strategy<Value = Record> {
@@ -39,6 +39,7 @@ fn record() -> impl Strategy<Value = Record> {
             state,
             findings
         }),
+        (step_id(), text()).prop_map(|(step, reason)| Record::Skipped { step, reason }),
         text().prop_map(|by| Record::CancelRequested { by }),
         result().prop_map(|result| Record::Finished { result }),
     ]
@@ -57,7 +58,8 @@ fn step_state() -> impl Strategy<Value = StepState> {
             StepState::Intended,
             StepState::Running,
             StepState::Ended,
-            StepState::Verified
+            StepState::Verified,
+            StepState::Skipped
         ]),
         stop_kind().prop_map(|kind| StepState::Stopped { kind }),
     ]
@@ -72,8 +74,9 @@ prop_compose! {
         result in maybe(result()),
         finished_at in maybe(time()),
         steps in some((step_id(), step_state())),
+        not_restored in some(step_id()),
     ) -> Summary {
-        Summary { id, cluster, created_at, by, result, finished_at, steps }
+        Summary { id, cluster, created_at, by, result, finished_at, steps, not_restored }
     }
 }
 
@@ -82,6 +85,7 @@ pub(crate) fn progress() -> impl Strategy<Value = (RolloutId, Progress)> {
         entry().prop_map(|entry| Progress::Entry(Box::new(entry))),
         (step_id(), time(), event_kind()).prop_map(|(step, at, event)| Progress::Agent { step, at, event }),
         (step_id(), text()).prop_map(|(step, reason)| Progress::Waiting { step, reason }),
+        (step_id(), text()).prop_map(|(step, reason)| Progress::Restoring { step, reason }),
     ];
     (rollout_id(), progress)
 }

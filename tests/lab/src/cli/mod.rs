@@ -6,6 +6,7 @@ mod place;
 mod script;
 mod shell;
 mod status;
+mod way;
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use self::output::{error, line};
 use self::script::ScriptCommand;
-use crate::control::{self, Answer, Request};
+use crate::control::{self, Answer, Press, Request};
 use crate::lab::{self, Lab, LabError};
 use crate::layout::Layout;
 use crate::world;
@@ -78,6 +79,15 @@ enum Command {
         #[arg(long)]
         link: Option<u8>,
     },
+    /// Switch a server off or on
+    Power {
+        /// The server
+        node: String,
+        /// What to do
+        press: Press,
+    },
+    /// Change how packets between servers fare
+    Way(way::Arguments),
     /// Make a server misbehave
     Script {
         /// The server
@@ -143,9 +153,21 @@ async fn run(command: Command) -> Outcome {
             ask(Request::Cut { node, link, unplug }).await?;
             line(&done);
         }
+        Command::Way(arguments) => {
+            ask(Request::Way(arguments.into_way())).await?;
+            line("packets fare like that from now on");
+        }
         Command::Heal { node, link } => {
             let done = format!("{node} is connected again");
             ask(Request::Heal { node, link }).await?;
+            line(&done);
+        }
+        Command::Power { node, press } => {
+            let done = match press {
+                Press::Off | Press::Pull => format!("{node} goes off; undo it with: cargo lab power {node} on"),
+                Press::On | Press::Reboot | Press::Reset => format!("{node} boots; that takes 30 simulated seconds"),
+            };
+            ask(Request::Power { node, press }).await?;
             line(&done);
         }
         Command::Script { node, what } => {

@@ -4,6 +4,7 @@ use clap::{Subcommand, ValueEnum};
 
 use crate::control::{Misbehaviour, Script, ToolScript};
 use crate::description::{DiskSpec, GuestKind, GuestSpec, OwnName};
+use crate::plants::Plant;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ScriptCommand {
@@ -96,6 +97,16 @@ pub(super) enum ScriptCommand {
     StopCorosync,
     /// Corosync and pmxcfs restart
     RestartCluster,
+    /// Something is out of the ordinary, for example {"plant":"token","id":"root@pam!backup"}
+    Plant {
+        /// What, as JSON; the kinds stand in the lab's `plants.rs`
+        #[arg(value_parser = plant)]
+        what: Plant,
+    },
+}
+
+fn plant(text: &str) -> Result<Plant, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -164,6 +175,7 @@ impl ScriptCommand {
             Self::Clock { ms } => Script::ClockOffset(ms),
             Self::StopCorosync => Script::StopCorosync,
             Self::RestartCluster => Script::RestartCluster,
+            Self::Plant { what } => Script::Plant(what),
         }
     }
 }

@@ -25,6 +25,9 @@ pub(super) async fn run() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn state(server: &ServerStatus) -> String {
+    if server.off {
+        return "off".to_owned();
+    }
     let quorum = if server.members.is_empty() {
         "no corosync".to_owned()
     } else {

@@ -11,6 +11,7 @@ use super::{Lab, Running};
 use crate::binaries;
 use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
+use crate::plants::Plant;
 use crate::process::Program;
 
 /// How a lab shall be.
@@ -27,6 +28,7 @@ impl Default for Builder {
             spec: LabSpec {
                 speed: 20.0,
                 servers: servers(3),
+                ways: Vec::new(),
             },
             dir: None,
             keep: false,
@@ -44,6 +46,29 @@ impl Builder {
     pub fn nodes(mut self, count: usize) -> Self {
         self.spec.servers = servers(count);
         self
+    }
+
+    /// One more host, a Debian that is no PVE node, for corosync-qnetd. Its place in the list gives its addresses.
+    #[must_use]
+    pub fn qnetd(mut self, name: &str) -> Self {
+        let host = ServerSpec::qnetd(name, self.spec.servers.len());
+        self.spec.servers.push(host);
+        self
+    }
+
+    /// One more usual server of this name, after all others.
+    #[must_use]
+    pub fn another(mut self, name: &str) -> Self {
+        let mut server = ServerSpec::standard(self.spec.servers.len());
+        name.clone_into(&mut server.name);
+        self.spec.servers.push(server);
+        self
+    }
+
+    /// Plants something on a server before it starts; an unknown name changes nothing.
+    #[must_use]
+    pub fn plant(self, name: &str, plant: Plant) -> Self {
+        self.server(name, |server| server.plants.push(plant))
     }
 
     /// Divides the durations of tools and timers.
@@ -66,6 +91,13 @@ impl Builder {
     #[must_use]
     pub fn clock_offset(self, name: &str, ms: i64) -> Self {
         self.server(name, |server| server.clock_offset_ms = ms)
+    }
+
+    /// How packets between servers fare from the start.
+    #[must_use]
+    pub fn way(mut self, way: crate::ways::Way) -> Self {
+        self.spec.ways.push(way);
+        self
     }
 
     /// Where the lab lies; a new temporary folder without.

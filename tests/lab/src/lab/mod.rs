@@ -162,10 +162,11 @@ impl Drop for Lab {
 pub fn remove(dir: &Path) {
     // A dying process may still write for a moment.
     for _ in 0..50 {
-        process::reap(dir);
+        let left = process::reap(dir);
         // Folders of a server without quorum are read-only.
         make_removable(dir).ok();
-        if fs::remove_dir_all(dir).is_ok() || !dir.exists() {
+        let removed = fs::remove_dir_all(dir).is_ok() || !dir.exists();
+        if removed && left == 0 {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));

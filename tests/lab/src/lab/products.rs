@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::error::io_error;
 use super::{Lab, LabError};
 use crate::binaries;
-use crate::process::{Daemon, Output, Program};
+use crate::process::{self, Daemon, Output, Program};
 
 impl Lab {
     fn agent_program(&self, name: &str) -> Result<Program, LabError> {
         let node = self.node(name)?;
         let built = binaries::ensure_built().map_err(io_error("building the product"))?;
-        Ok(Program::new(built.agent).env("HOME", &node.root))
+        Ok(Program::new(built.agent).env("HOME", &node.root).bound_by_modes())
     }
 
     fn coordinator_program(&self) -> Result<Program, LabError> {
@@ -47,20 +47,30 @@ impl Lab {
     /// When it had to be killed.
     pub async fn stop_agent(&self, name: &str) -> Result<(), LabError> {
         let daemon = self.running().agents.remove(name);
-        match daemon {
-            Some(mut daemon) => daemon
+        if let Some(mut daemon) = daemon
+            && daemon.ended().is_none()
+        {
+            return daemon
                 .stop(Duration::from_secs(10))
                 .await
                 .map(|_| ())
-                .map_err(io_error(format!("stopping {name}'s agent"))),
-            None => Ok(()),
+                .map_err(io_error(format!("stopping {name}'s agent")));
         }
+        // The world's own child, after its server was off.
+        if let Some(agent) = process::agent_of(&self.layout.node(name)) {
+            agent.kill();
+        }
+        Ok(())
     }
 
     /// `kill -9` of a server's agent, of nothing else.
     pub fn kill_agent(&self, name: &str) {
-        if let Some(mut daemon) = self.running().agents.remove(name) {
+        if let Some(mut daemon) = self.running().agents.remove(name)
+            && daemon.ended().is_none()
+        {
             daemon.kill_alone();
+        } else if let Some(agent) = process::agent_of(&self.layout.node(name)) {
+            agent.kill();
         }
     }
 
@@ -77,8 +87,13 @@ impl Lab {
     #[must_use]
     pub fn agent_pid(&self, name: &str) -> Option<u32> {
         let mut running = self.running();
-        let daemon = running.agents.get_mut(name)?;
-        daemon.ended().is_none().then(|| daemon.pid())
+        if let Some(daemon) = running.agents.get_mut(name)
+            && daemon.ended().is_none()
+        {
+            return Some(daemon.pid());
+        }
+        // It may have started with its server.
+        process::agent_of(&self.layout.node(name)).map(|agent| agent.pid)
     }
 
     /// Starts the coordinator (`quorate serve`).

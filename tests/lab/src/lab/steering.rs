@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::io_error;
 use super::{Lab, LabError};
-use crate::control::{self, Answer, Misbehaviour, Request, Script, ServerStatus, ToolScript};
+use crate::control::{self, Answer, Misbehaviour, Press, Request, Script, ServerStatus, ToolScript};
 use crate::world::oplog::{self, Entry};
 
 impl Lab {
@@ -75,6 +75,23 @@ impl Lab {
         })
         .await
         .map(|_| ())
+    }
+
+    /// Presses a server's power button, or pulls its plug.
+    ///
+    /// # Errors
+    /// When the world refuses.
+    pub async fn power(&self, node: &str, press: Press) -> Result<(), LabError> {
+        let node = node.to_owned();
+        self.ask(Request::Power { node, press }).await.map(|_| ())
+    }
+
+    /// Changes how packets between servers fare.
+    ///
+    /// # Errors
+    /// When the world refuses.
+    pub async fn way(&self, way: crate::ways::Way) -> Result<(), LabError> {
+        self.ask(Request::Way(way)).await.map(|_| ())
     }
 
     /// Makes a server misbehave.

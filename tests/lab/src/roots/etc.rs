@@ -36,6 +36,11 @@ pub(crate) fn hosts(name: &str, index: usize, own_name: OwnName) -> String {
     )
 }
 
+/// What `/etc/hosts` calls a server.
+pub(crate) fn names(name: &str) -> String {
+    format!("{name}.lab.example {name}")
+}
+
 fn os_release(major: u32) -> String {
     let (number, word) = if major >= 9 { (13, "trixie") } else { (12, "bookworm") };
     format!(

@@ -1,8 +1,10 @@
 //! Builds each server's folder: its root file system as far as anybody looks at it, and its host tools.
 
+pub(crate) mod apt;
 pub(crate) mod disks;
 pub(crate) mod etc;
 pub(crate) mod proc;
+pub(crate) mod ssh;
 pub(crate) mod sys;
 
 use std::collections::BTreeSet;
@@ -18,11 +20,16 @@ use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
 use crate::tools;
 use crate::world::clock;
+use crate::world::ha::HaNode;
+use crate::world::hardware::Hardware;
 use crate::world::identity::{AuthKeys, Certificate};
 use crate::world::mount::Mount;
+use crate::world::packages::Packages;
 use crate::world::pmxcfs::{Guest, Pmxcfs, Replica};
+use crate::world::power::Power;
 use crate::world::proxy;
 use crate::world::random;
+use crate::world::relay;
 use crate::world::server::Server;
 use crate::world::tasks::Tasks;
 
@@ -33,7 +40,7 @@ pub(crate) fn build(layout: &Layout, spec: &LabSpec, network: Ipv4Addr) -> io::R
         let server = server_of(layout, server, index)?;
         write_root(&server)?;
         write_tools(layout, &server)?;
-        write_agent_config(layout, &server, network, spec.speed)?;
+        write_agent_config(layout, &server, (network, spec.servers.len()), spec.speed)?;
         servers.push(server);
     }
     write_coordinator(layout, network, spec.speed)?;
@@ -42,7 +49,12 @@ pub(crate) fn build(layout: &Layout, spec: &LabSpec, network: Ipv4Addr) -> io::R
 
 fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Server> {
     let root = layout.root(&spec.name);
-    for folder in ["etc/pve", "etc/corosync"] {
+    let folders: &[&str] = if spec.is_pve() {
+        &["etc/pve", "etc/corosync"]
+    } else {
+        &["etc"]
+    };
+    for folder in folders {
         fs::create_dir_all(root.join(folder))?;
     }
     fs::create_dir_all(layout.unmounted(&spec.name))?;
@@ -55,6 +67,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         index,
         pmxcfs: pmxcfs_of(spec, &certificate, booted),
         mount: Mount::new(
+            index,
             root.join("etc/pve"),
             layout.unmounted(&spec.name),
             root.join("etc/corosync"),
@@ -67,13 +80,18 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         dropped: BTreeSet::new(),
         unplugged: BTreeSet::new(),
         udp_blocked: false,
-        pveproxy_down: false,
+        power: Power::default(),
         certificate: Some(certificate),
         etc_conf: None,
         authkey: None,
         corosync: None,
         journal: Vec::new(),
         misbehaviour: Vec::new(),
+        packages: Packages::of(spec),
+        hardware: Hardware::default(),
+        qdevice: None,
+        qnetd_running: false,
+        ha: HaNode::default(),
         next_pid: 900 + 7 * u32::try_from(index).unwrap_or(0),
         pvecm_locked: false,
         added: std::collections::BTreeMap::new(),
@@ -89,6 +107,7 @@ fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) ->
         ..Replica::default()
     };
     replica.certificates.insert(spec.name.clone(), certificate.clone());
+    replica.merge_ssh_key(&spec.name);
     for (number, guest) in spec.guests.iter().enumerate() {
         replica.guests.insert(
             guest.vmid,
@@ -109,23 +128,23 @@ fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) ->
         view: None,
         clinfo: 0,
         next_attempt: std::time::Duration::ZERO,
+        reload_at: None,
     }
 }
 
 fn write_root(server: &Server) -> io::Result<()> {
     let root = &server.root;
-    for folder in [
-        "run",
-        "tmp",
-        "root",
-        "var/lib",
-        "var/lib/pve-cluster/backup",
-        "var/log/pve/tasks",
-        "dev/disk/by-id",
-    ] {
+    for folder in ["run", "tmp", "root", "var/lib/dpkg", "dev/disk/by-id"] {
         fs::create_dir_all(root.join(folder))?;
     }
+    if server.spec.is_pve() {
+        for folder in ["var/lib/pve-cluster/backup", "var/lib/vz", "var/log/pve/tasks"] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+    }
     etc::write(server)?;
+    apt::write(server)?;
+    ssh::write(server)?;
     proc::write(server)?;
     sys::write_network(server)?;
     for disk in &server.disks {
@@ -137,10 +156,34 @@ fn write_root(server: &Server) -> io::Result<()> {
 fn write_tools(layout: &Layout, server: &Server) -> io::Result<()> {
     let bin = layout.bin(server.name());
     fs::create_dir_all(&bin)?;
-    let program = labtool()?;
-    for tool in tools::NAMES {
-        if !server.spec.missing_tools.iter().any(|missing| missing == tool) {
-            symlink(&program, bin.join(tool))?;
+    let names: Vec<&str> = tools::NAMES
+        .iter()
+        .copied()
+        .filter(|tool| server.spec.is_pve() || !tools::OF_PVE.contains(tool))
+        .filter(|tool| !server.spec.missing_tools.iter().any(|missing| missing == tool))
+        .collect();
+    link_tools(layout, server, &names)
+}
+
+/// Puts tools into a server's `bin`, where they are not yet.
+pub(crate) fn link_tools(layout: &Layout, server: &Server, names: &[&str]) -> io::Result<()> {
+    let (bin, program) = (layout.bin(server.name()), labtool()?);
+    for tool in names {
+        let place = bin.join(tool);
+        if place.symlink_metadata().is_err() {
+            symlink(&program, place)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes them out again.
+pub(crate) fn unlink_tools(layout: &Layout, server: &Server, names: &[&str]) -> io::Result<()> {
+    let bin = layout.bin(server.name());
+    for tool in names {
+        match fs::remove_file(bin.join(tool)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
     }
     Ok(())
@@ -158,11 +201,17 @@ fn labtool() -> io::Result<std::path::PathBuf> {
         .ok_or_else(|| io::Error::other(format!("no quorate-labtool beside {}", own.display())))
 }
 
-/// The agent's configuration; written again when the clock's offset changes.
-pub(crate) fn write_agent_config(layout: &Layout, server: &Server, network: Ipv4Addr, speed: f64) -> io::Result<()> {
+/// The agent's configuration; written again when the clock's offset changes. `lab`: its network, and how many servers it has.
+pub(crate) fn write_agent_config(
+    layout: &Layout,
+    server: &Server,
+    lab: (Ipv4Addr, usize),
+    speed: f64,
+) -> io::Result<()> {
+    let ((network, servers), measure) = (lab, proxy::MEASURE_PORT);
     let root = layout.root(server.name());
-    let text = format!(
-        "listen = \"{}:{}\"\nstate_dir = {:?}\n\n[policy]\nallow_destroy = true\n\n[lab]\nroot = {root:?}\ntools = {:?}\n\
+    let mut text = format!(
+        "listen = \"{}:{}\"\nmeasure_ports = [{measure}, {measure}]\nstate_dir = {:?}\n\n[policy]\nallow_destroy = true\n\n[lab]\nroot = {root:?}\ntools = {:?}\n\
          clock_offset_ms = {}\nspeed = {speed:?}\n",
         proxy::behind(network, server.index),
         proxy::AGENT_PORT,
@@ -170,6 +219,10 @@ pub(crate) fn write_agent_config(layout: &Layout, server: &Server, network: Ipv4
         layout.bin(server.name()),
         server.clock_offset_ms,
     );
+    text.push_str("\n# What stands for the addresses of the links: this machine has none of them.\n[lab.addresses]\n");
+    for (link, stands) in relay::addresses(network, server.index, servers) {
+        text.push_str(&format!("\"{link}\" = \"{stands}\"\n"));
+    }
     put(&layout.agent_config(server.name()), &text)
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
     put(&proc.join("meminfo"), MEMINFO)?;
     put(&proc.join("cpuinfo"), &cpuinfo())?;
     put(&proc.join("stat"), &stat(server))?;
-    put(&proc.join("mounts"), &mounts())?;
+    put(&proc.join("mounts"), &mounts(server.spec.is_pve()))?;
     put(
         &proc.join("version"),
         &format!("Linux version {kernel} (build@proxmox) #1 SMP PREEMPT_DYNAMIC\n"),
@@ -33,7 +33,8 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
     put(
         &proc.join("sys/kernel/random/boot_id"),
         &format!(
-            "6f1d2c3b-4a59-4e68-8b70-{:012x}\n",
+            "6f1d2c3b-4a59-4e68-{:04x}-{:012x}\n",
+            0x8b70 + (server.power.boots & 0xfff),
             0x00a1_b2c3_d400_u64 + u64::try_from(server.index).unwrap_or(0)
         ),
     )
@@ -41,7 +42,9 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
 
 /// The kernel that this PVE version ships.
 pub(crate) fn kernel(server: &Server) -> &'static str {
-    if server.spec.major() >= 9 {
+    if !server.spec.is_pve() {
+        "6.1.0-28-amd64"
+    } else if server.spec.major() >= 9 {
         "6.14.8-2-pve"
     } else {
         "6.8.12-11-pve"
@@ -81,12 +84,14 @@ fn stat(server: &Server) -> String {
     text
 }
 
-fn mounts() -> String {
-    "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,relatime 0 0\n\
+fn mounts(pve: bool) -> String {
+    let text = "sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0\nproc /proc proc rw,relatime 0 0\n\
      udev /dev devtmpfs rw,nosuid,relatime,size=32840000k,nr_inodes=8210000,mode=755,inode64 0 0\n\
      tmpfs /run tmpfs rw,nosuid,nodev,noexec,relatime,size=6576940k,mode=755,inode64 0 0\n\
      /dev/mapper/pve-root / ext4 rw,relatime,errors=remount-ro 0 0\n\
      /dev/nvme0n1p2 /boot/efi vfat rw,relatime,fmask=0022,dmask=0022,codepage=437 0 0\n\
-     /dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n"
-        .to_owned()
+     /dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime,user_id=0,group_id=0,default_permissions,allow_other 0 0\n";
+    text.split_inclusive('\n')
+        .filter(|line| pve || !line.starts_with("/dev/fuse"))
+        .collect()
 }

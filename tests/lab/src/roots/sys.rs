@@ -12,6 +12,7 @@ pub(crate) fn write_network(server: &Server) -> io::Result<()> {
         put(&folder.join("operstate"), if carrier { "up\n" } else { "down\n" })?;
         put(&folder.join("carrier"), if carrier { "1\n" } else { "0\n" })?;
         // Without a carrier the kernel tells -1 and "unknown".
+        let (speed, half) = server.hardware.speeds.get(name).copied().unwrap_or((speed, false));
         put(
             &folder.join("speed"),
             &if carrier {
@@ -20,8 +21,8 @@ pub(crate) fn write_network(server: &Server) -> io::Result<()> {
                 "-1\n".to_owned()
             },
         )?;
-        put(&folder.join("duplex"), if carrier { "full\n" } else { "unknown\n" })?;
-        put(&folder.join("mtu"), "1500\n")?;
+        put(&folder.join("duplex"), duplex(carrier, half))?;
+        put(&folder.join("mtu"), &format!("{}\n", server.hardware.mtu(name)))?;
         put(&folder.join("address"), &format!("{}\n", mac(server, name)))?;
         if name == "vmbr0" {
             put(&folder.join("bridge/stp_state"), "0\n")?;
@@ -33,6 +34,14 @@ pub(crate) fn write_network(server: &Server) -> io::Result<()> {
     put(&lo.join("operstate"), "unknown\n")?;
     put(&lo.join("carrier"), "1\n")?;
     put(&lo.join("mtu"), "65536\n")
+}
+
+fn duplex(carrier: bool, half: bool) -> &'static str {
+    match (carrier, half) {
+        (false, _) => "unknown\n",
+        (true, true) => "half\n",
+        (true, false) => "full\n",
+    }
 }
 
 /// The bridge has its port's address.

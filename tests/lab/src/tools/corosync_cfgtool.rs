@@ -66,7 +66,12 @@ fn nodes(corosync: &Corosync) -> String {
             } else {
                 ""
             };
-            writeln!(text, "   LINK: {link} udp ({own}->{peer}) enabled{word} mtu: 1397").ok();
+            let mtu = if corosync.links.get(&(id, *link)).is_some_and(|link| link.up_count > 0) {
+                1397
+            } else {
+                469
+            };
+            writeln!(text, "   LINK: {link} udp ({own}->{peer}) enabled{word} mtu: {mtu}").ok();
         }
         text.push('\n');
     }

@@ -80,6 +80,18 @@ fn runtime(corosync: &Corosync) -> Keys {
         .position(|node| node.id == corosync.node_id)
         .unwrap_or(0);
     keys.push(u32_key("nodelist.local_node_pos", own));
+    if let Some(device) = &corosync.conf.device {
+        keys.push(text_key("quorum.device.model", "net"));
+        keys.push(text_key("quorum.device.net.algorithm", &device.algorithm));
+        keys.push(text_key("quorum.device.net.host", &device.host));
+        keys.push(text_key("quorum.device.net.tls", "on"));
+        if let Some(votes) = device.votes {
+            keys.push(u32_key("quorum.device.votes", votes));
+        }
+        for (key, value) in [("can_operate", 1), ("master_wins", 0)] {
+            keys.push((format!("runtime.votequorum.qdevice_{key}"), format!("(u8) = {value}")));
+        }
+    }
     keys.push(text_key("quorum.provider", "corosync_votequorum"));
     keys.push(text_key("totem.cluster_name", &corosync.conf.cluster_name));
     keys.push((
@@ -115,20 +127,14 @@ fn runtime(corosync: &Corosync) -> Keys {
 fn members(corosync: &Corosync, keys: &mut Keys) {
     for (id, count) in &corosync.join_counts {
         let at = format!("runtime.members.{id}");
-        let rings = corosync
-            .conf
-            .node(*id)
-            .map(|node| node.rings.clone())
+        let version = corosync.versions.get(id).copied().unwrap_or(0);
+        let ip = corosync
+            .addresses
+            .get(id)
+            .map(|(_, text)| text.as_str())
             .unwrap_or_default();
-        let ip: String = rings
-            .iter()
-            .map(|(ring, address)| format!("r({ring}) ip({address}) "))
-            .collect();
-        keys.push((
-            format!("{at}.config_version"),
-            format!("(u64) = {}", corosync.conf.version),
-        ));
-        keys.push(text_key(format!("{at}.ip"), &ip));
+        keys.push((format!("{at}.config_version"), format!("(u64) = {version}")));
+        keys.push(text_key(format!("{at}.ip"), ip));
         keys.push(u32_key(format!("{at}.join_count"), count));
         let here = corosync.members.contains(id);
         keys.push(text_key(format!("{at}.status"), if here { "joined" } else { "left" }));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Reply;
 use crate::world::clock;
 use crate::world::corosync::Corosync;
+use crate::world::qdevice::Flag;
 use crate::world::server::Server;
 
 const COST: u64 = 18;
@@ -47,7 +48,7 @@ pub(super) fn status(server: &Server, raw: bool) -> Reply {
         corosync.total_votes(),
         corosync.quorum(),
         if yes { " " } else { "Activity blocked" },
-        if yes { "Quorate " } else { "" },
+        flags(server),
     )
     .ok();
     text.push_str(&membership(corosync, raw));
@@ -66,17 +67,55 @@ pub(super) fn members(server: &Server, raw: bool) -> Reply {
     }
 }
 
+/// The device's flag stands where its daemon is registered with this corosync.
+fn flags(server: &Server) -> String {
+    let mut text = String::new();
+    if server.corosync.as_ref().is_some_and(|corosync| corosync.quorate) {
+        text.push_str("Quorate ");
+    }
+    if server.qdevice.is_some() {
+        text.push_str("Qdevice ");
+    }
+    text
+}
+
+/// With a quorum device, also after it was removed, there is one more column, and a row of its own.
 fn membership(corosync: &Corosync, raw: bool) -> String {
-    let mut text = String::from("Membership information\n----------------------\n    Nodeid      Votes Name\n");
+    let device = corosync.conf.device.is_some() || corosync.device_seen;
+    let column = if device { "    Qdevice" } else { "" };
+    let mut text = format!("Membership information\n----------------------\n    Nodeid      Votes{column} Name\n");
+    let number = |id: u32| {
+        if raw {
+            format!("0x{id:08x}")
+        } else {
+            format!("{id:>10}")
+        }
+    };
     for id in &corosync.members {
         let votes = corosync.conf.node(*id).map_or(0, |node| node.votes);
         let local = if *id == corosync.node_id { " (local)" } else { "" };
-        let line = if raw {
-            format!("0x{id:08x} {votes:>10} {}{local}\n", corosync.first_address_of(*id))
+        let name = if raw {
+            corosync.first_address_of(*id)
         } else {
-            format!("{id:>10} {votes:>10} {}{local}\n", corosync.name_of(*id))
+            corosync.name_of(*id)
         };
-        text.push_str(&line);
+        let flag = corosync.device_flags.get(id).copied().unwrap_or(Flag::NotRegistered);
+        let flag = if device {
+            format!(" {:>10}", flag.to_string())
+        } else {
+            String::new()
+        };
+        writeln!(text, "{} {votes:>10}{flag} {name}{local}", number(*id)).ok();
+    }
+    if device {
+        let cast = corosync.device_vote;
+        let configured = corosync.conf.device_votes();
+        let note = if cast == 0 {
+            format!(" (votes {configured})")
+        } else {
+            String::new()
+        };
+        writeln!(text, "{} {cast:>10}            Qdevice{note}", number(0)).ok();
     }
     text
 }

@@ -21,10 +21,13 @@ pub(crate) enum Stop {
     /// SIGTERM.
     #[error("terminated")]
     Terminated,
-    /// A script killed it.
-    #[error("killed by signal {0}, as scripted")]
+    /// A script killed it, or its server went off.
+    #[error("killed by signal {0}, as scripted or for want of power")]
     Killed(i32),
 }
+
+/// The server that it runs on went off.
+const NO_POWER: Stop = Stop::Killed(9);
 
 /// The world's end of a tool's streams.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ pub(crate) struct Io {
     stdin: Mutex<Stdin>,
     terminated: watch::Receiver<bool>,
     gone: watch::Receiver<bool>,
+    /// Counts the server's losses of power, and how many there were at the start.
+    losses: watch::Receiver<u32>,
+    losses_before: u32,
     /// Lines until a scripted death; negative: none.
     lines_left: AtomicI64,
     death: AtomicI64,
@@ -48,7 +54,8 @@ struct Stdin {
 }
 
 impl Io {
-    pub(crate) fn open(stream: UnixStream, pace: Pace) -> Self {
+    pub(crate) fn open(stream: UnixStream, pace: Pace, losses: watch::Receiver<u32>) -> Self {
+        let losses_before = *losses.borrow();
         let (reader, writer) = stream.into_split();
         let (chunk, chunks) = mpsc::unbounded_channel();
         let (terminate, terminated) = watch::channel(false);
@@ -65,6 +72,8 @@ impl Io {
             }),
             terminated,
             gone,
+            losses,
+            losses_before,
             lines_left: AtomicI64::new(-1),
             death: AtomicI64::new(9),
         }
@@ -98,6 +107,9 @@ impl Io {
     }
 
     async fn send(&self, frame: Frame, text: &str) -> Result<(), Stop> {
+        if *self.losses.borrow() != self.losses_before {
+            return Err(NO_POWER);
+        }
         if *self.gone.borrow() {
             return Err(Stop::Gone);
         }
@@ -129,7 +141,9 @@ impl Io {
                 return Ok((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
             }
             let (mut terminated, mut gone) = (self.terminated.clone(), self.gone.clone());
+            let mut losses = self.losses.clone();
             let chunk = tokio::select! {
+                _ = losses.wait_for(|now| *now != self.losses_before) => return Err(NO_POWER),
                 chunk = stdin.chunks.recv() => chunk,
                 _ = terminated.wait_for(|yes| *yes) => return Err(Stop::Terminated),
                 _ = gone.wait_for(|yes| *yes) => return Err(Stop::Gone),
@@ -145,8 +159,10 @@ impl Io {
     /// Works for a simulated time; SIGTERM interrupts it, the death of the caller does not.
     pub(crate) async fn pause(&self, simulated: Duration) -> Result<(), Stop> {
         let mut terminated = self.terminated.clone();
+        let mut losses = self.losses.clone();
         tokio::select! {
             biased;
+            Ok(_) = losses.wait_for(|now| *now != self.losses_before) => Err(NO_POWER),
             Ok(_) = terminated.wait_for(|yes| *yes) => Err(Stop::Terminated),
             () = self.pace.sleep(simulated) => Ok(()),
         }
@@ -155,7 +171,9 @@ impl Io {
     /// Hangs until somebody ends it.
     pub(crate) async fn end(&self) -> Result<(), Stop> {
         let (mut terminated, mut gone) = (self.terminated.clone(), self.gone.clone());
+        let mut losses = self.losses.clone();
         tokio::select! {
+            Ok(_) = losses.wait_for(|now| *now != self.losses_before) => Err(NO_POWER),
             Ok(_) = terminated.wait_for(|yes| *yes) => Err(Stop::Terminated),
             Ok(_) = gone.wait_for(|yes| *yes) => Err(Stop::Gone),
         }

@@ -51,7 +51,7 @@ fn interface(server: &Server, name: &str, addresses: bool, details: bool, statis
         (false, false) => "DOWN",
     };
     let mut value = json!({
-        "ifindex": index, "ifname": name, "flags": flags, "mtu": if loopback { 65_536 } else { 1500 },
+        "ifindex": index, "ifname": name, "flags": flags, "mtu": if loopback { 65_536 } else { server.hardware.mtu(name) },
         "qdisc": if loopback || name == "vmbr0" { "noqueue" } else { "mq" }, "operstate": state, "group": "default",
         "txqlen": 1000, "link_type": if loopback { "loopback" } else { "ether" },
         "address": if loopback { "00:00:00:00:00:00".to_owned() } else { sys::mac(server, name) },

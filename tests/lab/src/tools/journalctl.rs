@@ -9,12 +9,14 @@ const COST: u64 = 30;
 pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     let mut units = Vec::new();
     let mut last = usize::MAX;
+    let mut this_boot = false;
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match *arg {
             "-u" | "--unit" => units.push(args.next()?.trim_end_matches(".service")),
             "-n" | "--lines" => last = args.next()?.parse().ok()?,
-            "-b" | "--no-pager" | "-q" | "--quiet" => {}
+            "-b" | "-b0" | "--boot" => this_boot = true,
+            "--no-pager" | "-q" | "--quiet" => {}
             "-o" | "--output" if args.next() == Some(&"short") => {}
             other => match other.split_once('=') {
                 Some(("--unit", unit)) => units.push(unit.trim_end_matches(".service")),
@@ -32,6 +34,7 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     let lines: Vec<String> = server
         .journal
         .iter()
+        .skip(if this_boot { server.power.journal_from } else { 0 })
         .filter(|line| asked(line.unit))
         .map(|line| {
             format!(

@@ -2,12 +2,16 @@
 //!
 //! They know of the real tools what was recorded or read in their source, and share no code with the product's readers.
 
+mod apt;
 mod chronyc;
 mod corosync_cfgtool;
 mod corosync_cmapctl;
 mod corosync_quorumtool;
+mod df;
+mod dpkg_query;
 mod getent;
 mod guests;
+mod ha_manager;
 mod hostname;
 mod io;
 mod ip;
@@ -16,9 +20,12 @@ mod lsblk;
 mod lvm;
 mod options;
 mod perl;
+mod pmxcfs;
+mod pve_firewall;
 mod pvecm;
 mod pvesh;
 mod pveversion;
+mod qdevice_tools;
 mod smartctl;
 mod systemctl;
 mod timedatectl;
@@ -29,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 
 use self::io::{Io, Stop};
 use crate::world::World;
@@ -39,18 +47,26 @@ use crate::world::state::State;
 
 /// The tools that are installed on every server.
 pub(crate) const NAMES: &[&str] = &[
+    "apt-cache",
+    "apt-get",
     "chronyc",
     "corosync-cfgtool",
     "corosync-cmapctl",
     "corosync-quorumtool",
+    "df",
+    "dpkg-query",
     "getent",
+    "ha-manager",
     "hostname",
     "ip",
     "journalctl",
+    "killall",
     "lsblk",
     "lvs",
     "pct",
     "perl",
+    "pmxcfs",
+    "pve-firewall",
     "pvecm",
     "pvesh",
     "pveversion",
@@ -60,6 +76,23 @@ pub(crate) const NAMES: &[&str] = &[
     "systemctl",
     "timedatectl",
     "vgs",
+    "zfs",
+    "zpool",
+];
+
+/// Those of them that only a PVE node has.
+pub(crate) const OF_PVE: &[&str] = &[
+    "corosync-cfgtool",
+    "corosync-cmapctl",
+    "corosync-quorumtool",
+    "ha-manager",
+    "pct",
+    "pmxcfs",
+    "pve-firewall",
+    "pvecm",
+    "pvesh",
+    "pveversion",
+    "qm",
     "zfs",
     "zpool",
 ];
@@ -133,7 +166,23 @@ pub(crate) async fn run(
     argv: Vec<String>,
     cwd: String,
 ) {
-    let io = Io::open(stream, world.pace);
+    let (place, off) = world.with(|state| {
+        let place = state.find(&node);
+        let off = place
+            .and_then(|index| state.get(index))
+            .is_some_and(|server| server.power.off);
+        (place, off)
+    });
+    // Nobody ever sends for a server that is not there.
+    let losses = place
+        .and_then(|index| world.losses.get(index))
+        .map_or_else(|| watch::channel(0).1, watch::Sender::subscribe);
+    let io = Io::open(stream, world.pace, losses);
+    if off {
+        io.err(&format!("quorate-lab: {node} is off\n")).await.ok();
+        io.exit(UNKNOWN).await;
+        return;
+    }
     let mut words = vec![tool.clone()];
     words.extend(argv.iter().cloned());
     let found = world.with(|state| {
@@ -204,8 +253,13 @@ async fn misbehave(call: &Call, script: ToolScript) -> Result<i32, Stop> {
 async fn dispatch(call: &Call) -> Result<i32, Stop> {
     match call.tool.as_str() {
         "pvecm" => return pvecm::run(call).await,
+        "pmxcfs" => return pmxcfs::run(call).await,
+        "killall" => return pmxcfs::killall(call).await,
         "pvesh" => return pvesh::run(call).await,
         "perl" => return perl::run(call).await,
+        "apt-cache" | "apt-get" => return apt::run(call).await,
+        "ha-manager" => return ha_manager::run(call).await,
+        "systemctl" => return systemctl::run(call).await,
         _ => {}
     }
     let args = call.args();
@@ -214,6 +268,10 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "corosync-cfgtool" => corosync_cfgtool::reply(server, &args),
         "corosync-cmapctl" => corosync_cmapctl::reply(server, &args),
         "corosync-quorumtool" => corosync_quorumtool::reply(server, &args),
+        "corosync-qdevice-tool" => qdevice_tools::qdevice(server, &args),
+        "corosync-qnetd-tool" => qdevice_tools::qnetd(server, state, &args),
+        "df" => df::reply(server, &args),
+        "dpkg-query" => dpkg_query::reply(server, &args),
         "getent" => getent::reply(server, &args),
         "hostname" => hostname::reply(server, &args),
         "ip" => ip::reply(server, &args),
@@ -221,9 +279,9 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "lsblk" => lsblk::reply(server, &args),
         "lvs" | "pvs" | "vgs" => lvm::reply(server, &call.tool, &args),
         "pct" | "qm" => guests::reply(server, &call.tool, &args),
+        "pve-firewall" => pve_firewall::reply(server, &args),
         "pveversion" => pveversion::reply(server, &args),
         "smartctl" => smartctl::reply(server, &args),
-        "systemctl" => systemctl::reply(server, state, &args),
         "timedatectl" => timedatectl::reply(server, &args),
         "zfs" | "zpool" => zpool::reply(&call.tool, &args),
         _ => None,

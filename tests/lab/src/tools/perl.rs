@@ -9,11 +9,25 @@ use crate::world::random;
 
 const TICKET: &str = "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')";
 
+/// Recorded on Debian 12.
+const NO_PVE: &str = "Can't locate PVE/AccessControl.pm in @INC (you may need to install the PVE::AccessControl module) (@INC \
+                      contains: /etc/perl /usr/local/lib/x86_64-linux-gnu/perl/5.36.0 /usr/local/share/perl/5.36.0 \
+                      /usr/lib/x86_64-linux-gnu/perl5/5.36 /usr/share/perl5 /usr/lib/x86_64-linux-gnu/perl-base \
+                      /usr/lib/x86_64-linux-gnu/perl/5.36 /usr/share/perl/5.36 /usr/local/lib/site_perl) at -e line 1.\n\
+                      BEGIN failed--compilation aborted at -e line 1.\n";
+
 pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     match call.args().as_slice() {
         ["-e", "1"] | ["-e1"] => {
             call.io.pause(Duration::from_millis(4)).await?;
             Ok(0)
+        }
+        ["-e", program]
+            if program.contains("PVE::AccessControl")
+                && !call.server(|server, _| server.spec.is_pve()).unwrap_or(true) =>
+        {
+            call.io.err(NO_PVE).await?;
+            Ok(2)
         }
         ["-e", program] if program.trim().trim_end_matches(';') == TICKET => {
             call.io.pause(Duration::from_millis(210)).await?;

@@ -9,7 +9,7 @@ use super::io::Stop;
 use super::options::{self, LINKS};
 use super::pvecm::join::{Join, Secret};
 use super::worker::Worker;
-use super::{Call, Reply, pveversion, unknown};
+use super::{Call, Reply, ha_manager, pveversion, qdevice_tools, unknown};
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::server::Server;
 use crate::world::state::State;
@@ -70,6 +70,10 @@ async fn get(call: &Call, args: &[&str]) -> Result<i32, Stop> {
 
 fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) -> Got {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let fault = server.pmxcfs.replica.conf.as_ref().and_then(|conf| conf.fault.as_ref());
+    if let (["cluster", "config", ..], Some(fault)) = (parts.as_slice(), fault) {
+        return Got::Refused(Reply::fail(255, format!("{}\n", fault.pve)));
+    }
     match parts.as_slice() {
         ["version"] => Got::Json(pveversion::json(server)),
         ["cluster", "status"] => Got::Json(cluster_status(server)),
@@ -82,6 +86,13 @@ fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) ->
                     .unwrap_or_default(),
             ))
         }
+        ["cluster", "config", "qdevice"] => Got::Json(qdevice(server)),
+        ["cluster", "ha", "status", "current"] => {
+            let mut stderr = String::new();
+            let list = ha_manager::entries(server, state, &mut stderr);
+            Got::Json(Value::Array(list))
+        }
+        ["cluster", "ha", "status", "manager_status"] => Got::Json(ha_manager::manager_status(server)),
         ["cluster", "config", "totem"] => {
             Got::Json(server.pmxcfs.replica.conf.as_ref().map_or_else(|| json!({}), totem))
         }
@@ -260,6 +271,24 @@ fn totem(conf: &Conf) -> Value {
         map.insert("token_coefficient".to_owned(), json!(coefficient.to_string()));
     }
     map
+}
+
+/// Empty without a device, and also where its daemon does not run.
+fn qdevice(server: &Server) -> Value {
+    let device = server
+        .corosync
+        .as_ref()
+        .and_then(|corosync| corosync.conf.device.as_ref());
+    let (Some(device), Some(daemon)) = (device, &server.qdevice) else {
+        return json!({});
+    };
+    let polled = server.now().strftime("%Y-%m-%dT%H:%M:%S");
+    let vote = if daemon.votes { " (cast vote)" } else { "" };
+    json!({
+        "Algorithm": qdevice_tools::algorithm(device), "Last poll call": format!("{polled}{vote}"), "Model": "Net",
+        "QNetd host": format!("{}:5403", device.host), "State": daemon.connection.to_string(),
+        "Tie-breaker": "Node with lowest node ID",
+    })
 }
 
 fn join_information(server: &Server, preferred: Option<&str>) -> Got {

@@ -1,12 +1,31 @@
-//! `systemctl`: questions about units.
+//! `systemctl`: questions about units, and orders to them.
 
-use super::Reply;
+mod orders;
+
+use super::io::Stop;
+use super::{Call, Reply, unknown};
 use crate::world::server::Server;
-use crate::world::state::State;
+use crate::world::units::{self, Active};
 
 const COST: u64 = 6;
 
-pub(super) fn reply(server: &Server, _state: &State, args: &[&str]) -> Option<(u64, Reply)> {
+pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
+    let args = call.args();
+    let verb = args.iter().find(|arg| !arg.starts_with('-')).copied();
+    match verb {
+        Some("start" | "stop" | "restart" | "reload-or-restart" | "try-restart") => orders::order(call, &args).await,
+        Some("enable" | "disable" | "mask" | "unmask") => orders::files(call, &args).await,
+        Some(verb @ ("poweroff" | "reboot")) if args.len() == 1 => orders::power(call, verb == "reboot").await,
+        Some("daemon-reload") if args.len() == 1 => call.reply(200, Reply::default()).await,
+        Some("reset-failed") => call.reply(COST, Reply::default()).await,
+        _ => match call.server(|server, _| question(server, &args)).flatten() {
+            Some(reply) => call.reply(COST, reply).await,
+            None => unknown(call).await,
+        },
+    }
+}
+
+fn question(server: &Server, args: &[&str]) -> Option<Reply> {
     let reply = match args {
         ["is-active", units @ ..] if plain(units) => {
             let words: Vec<&str> = units.iter().map(|unit| unit_of(server, unit).active).collect();
@@ -28,13 +47,13 @@ pub(super) fn reply(server: &Server, _state: &State, args: &[&str]) -> Option<(u
             unit => Reply {
                 stdout: format!("{}\n", unit.file),
                 stderr: String::new(),
-                code: i32::from(unit.file != "enabled"),
+                code: i32::from(!["enabled", "static"].contains(&unit.file)),
             },
         },
         ["show", rest @ ..] => show(server, rest)?,
         _ => return None,
     };
-    Some((COST, reply))
+    Some(reply)
 }
 
 fn plain(units: &[&str]) -> bool {
@@ -123,53 +142,46 @@ impl Unit {
 }
 
 fn unit_of(server: &Server, name: &str) -> Unit {
-    let running = |pid| Unit {
-        load: "loaded",
-        active: "active",
-        sub: "running",
-        file: "enabled",
-        pid,
-    };
-    let stopped = Unit {
-        load: "loaded",
-        active: "inactive",
-        sub: "dead",
-        file: "enabled",
-        pid: 0,
-    };
-    let failed = Unit {
-        load: "loaded",
-        active: "failed",
-        sub: "failed",
-        file: "enabled",
-        pid: 0,
-    };
-    match name.trim_end_matches(".service") {
-        "corosync" => server
-            .corosync
-            .as_ref()
-            .map_or(stopped, |corosync| running(corosync.pid)),
-        "pve-cluster" if server.pmxcfs.running => running(server.pmxcfs.pid),
-        "pve-cluster" => failed,
-        "pveproxy" if server.pveproxy_down => stopped,
-        "pveproxy" => running(811),
-        "pvedaemon" => running(801),
-        "pvestatd" => running(790),
-        "pve-firewall" => running(788),
-        "pve-ha-crm" => running(820),
-        "pve-ha-lrm" => running(830),
-        "pvescheduler" => running(840),
-        "watchdog-mux" => running(610),
-        "chrony" => running(640),
-        "ssh" | "sshd" => running(650),
-        "smartmontools" | "smartd" => running(560),
-        "zfs-zed" => running(570),
-        _ => Unit {
+    let Some(unit) = units::on(server, name) else {
+        return Unit {
             load: "not-found",
             active: "inactive",
             sub: "dead",
             file: "",
             pid: 0,
-        },
+        };
+    };
+    let (active, pid) = match unit.name {
+        "corosync" if server.corosync.is_some() => (
+            Active::Running,
+            server.corosync.as_ref().map_or(0, |corosync| corosync.pid),
+        ),
+        "pve-cluster" if server.pmxcfs.running => (Active::Running, server.pmxcfs.pid),
+        "corosync-qdevice" if server.qdevice.is_some() => {
+            (Active::Running, server.qdevice.as_ref().map_or(0, |daemon| daemon.pid))
+        }
+        "corosync-qnetd" if server.qnetd_running => (Active::Running, unit.pid),
+        "pve-ha-lrm" if server.ha.lrm.running => (Active::Running, unit.pid),
+        "pve-ha-crm" if server.ha.crm.running => (Active::Running, unit.pid),
+        "corosync" | "pve-cluster" | "corosync-qdevice" | "corosync-qnetd" | "pve-ha-lrm" | "pve-ha-crm" => {
+            match units::active(server, unit.name) {
+                Active::Failed => (Active::Failed, 0),
+                _ => (Active::Stopped, 0),
+            }
+        }
+        _ => (units::active(server, unit.name), unit.pid),
+    };
+    let file = units::file(server, unit.name);
+    let (active, sub, pid) = match active {
+        Active::Running => ("active", "running", pid),
+        Active::Stopped => ("inactive", "dead", 0),
+        Active::Failed => ("failed", "failed", 0),
+    };
+    Unit {
+        load: if file == "masked" { "masked" } else { "loaded" },
+        active,
+        sub,
+        file,
+        pid,
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use super::oplog::What;
+use super::plant;
 use super::pmxcfs::Guest;
 use super::server::{Network, Server};
 use super::state::State;
+use super::units::{self, Active};
 use super::{World, random};
-use crate::control::{Answer, Request, Script, ServerStatus};
+use crate::control::{Answer, Press, Request, Script, ServerStatus};
 use crate::roots;
 
 pub(crate) fn obey(world: &World, request: Request) -> Answer {
@@ -40,6 +42,23 @@ pub(crate) fn obey(world: &World, request: Request) -> Answer {
                     state.note(Some(index), What::Healed, network.port());
                 }
             }
+            Ok(())
+        }),
+        Request::Power { node, press } => on(world, &node, |state, index| {
+            match press {
+                Press::Off => state.shut_down(index, false),
+                Press::Reboot => state.shut_down(index, true),
+                Press::On => state.power_on(index),
+                Press::Pull => state.cut_power(index, false),
+                Press::Reset => state.cut_power(index, true),
+            }
+            Ok(())
+        }),
+        Request::Way(way) => world.with(|state| {
+            let servers: Vec<_> = state.servers.iter().map(|server| server.spec.clone()).collect();
+            way.check(&servers)?;
+            state.note(None, What::Scripted, serde_json::to_string(&way).unwrap_or_default());
+            state.ways.push(way);
             Ok(())
         }),
         Request::Script { node, script } => on(world, &node, |state, index| {
@@ -76,6 +95,7 @@ fn networks(link: Option<u8>) -> Result<Vec<Network>, String> {
 }
 
 fn play(world: &World, state: &mut State, index: usize, script: Script) -> Result<(), String> {
+    let count = state.servers.len();
     let Some(server) = state.servers.get_mut(index) else {
         return Err("no such server".to_owned());
     };
@@ -129,13 +149,16 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
                 .map_err(|_| "/etc/pve is read-only there".to_owned())?;
         }
         Script::MemberOf(cluster) => state.make_lone_cluster(index, &cluster, random())?,
-        Script::PveproxyDown(down) => server.pveproxy_down = down,
+        Script::PveproxyDown(down) => {
+            let active = if down { Active::Stopped } else { Active::Running };
+            units::set(server, "pveproxy", active);
+        }
         Script::UdpBlocked(blocked) => server.udp_blocked = blocked,
         Script::ClockOffset(offset) => {
             server.clock_offset_ms = offset;
             server.spec.clock_offset_ms = offset;
             server.clock_synchronised = offset == 0;
-            roots::write_agent_config(&world.layout, server, world.network, world.pace.speed())
+            roots::write_agent_config(&world.layout, server, (world.network, count), world.pace.speed())
                 .map_err(|error| error.to_string())?;
         }
         Script::RestartCluster => {
@@ -144,6 +167,7 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
             state.start_pmxcfs(index)?;
             state.start_corosync(index)?;
         }
+        Script::Plant(what) => plant::plant(&world.layout, state, index, &what)?,
         Script::StopCorosync => state.stop_corosync(index, What::CorosyncStopped, "scripted"),
     }
     Ok(())
@@ -171,6 +195,7 @@ fn one_status(world: &World, server: &Server) -> ServerStatus {
         quorate: corosync.is_some_and(|c| c.quorate),
         mounted: server.pmxcfs.running,
         writable: server.pmxcfs.writable(),
+        off: server.power.off,
         cut: cut.into_iter().map(str::to_owned).collect(),
         misbehaviour: server
             .misbehaviour

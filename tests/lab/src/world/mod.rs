@@ -3,32 +3,44 @@
 pub(crate) mod clock;
 pub(crate) mod corosync;
 mod direct;
+pub(crate) mod ha;
+pub(crate) mod hardware;
 pub(crate) mod identity;
 pub(crate) mod mount;
 pub mod oplog;
+pub(crate) mod packages;
+mod plant;
 pub(crate) mod pmxcfs;
+pub(crate) mod power;
 pub(crate) mod proxy;
+pub(crate) mod pve_files;
+pub(crate) mod qdevice;
+pub(crate) mod relay;
 pub(crate) mod script;
 mod serve;
 pub(crate) mod server;
 pub(crate) mod state;
 pub(crate) mod tasks;
+pub(crate) mod units;
+pub(crate) mod watch;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::watch::Sender;
 
 use self::clock::Pace;
 use self::oplog::{OpLog, What};
 use self::state::State;
-use crate::description::LabSpec;
+use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
+use crate::process::Daemon;
 use crate::roots;
 
 /// What a lab's users need to know of a running world.
@@ -47,9 +59,15 @@ pub(crate) struct World {
     pub(crate) pace: Pace,
     pub(crate) network: Ipv4Addr,
     state: Mutex<(State, OpLog)>,
+    /// How packets between the servers fare.
+    roads: Arc<RwLock<relay::Roads>>,
     /// Per server: do packets pass on its public network?
-    pub(crate) public: Vec<watch::Sender<bool>>,
-    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) public: Vec<Sender<bool>>,
+    /// Per server: how often did it lose its power?
+    pub(crate) losses: Vec<Sender<u32>>,
+    /// Agents that started with their servers.
+    pub(crate) agents: Mutex<BTreeMap<usize, Daemon>>,
+    pub(crate) stop: Sender<bool>,
 }
 
 impl World {
@@ -66,6 +84,9 @@ impl World {
         if let Err(error) = state.flush() {
             complain(&format!("can't write the servers' files: {error}"));
         }
+        for order in state.take_orders() {
+            self.carry_out(state, order);
+        }
         for entry in state.take_events() {
             if let Err(error) = oplog.append(&entry) {
                 complain(&format!("can't write the operation log: {error}"));
@@ -75,6 +96,8 @@ impl World {
             let passes = server.carries(server::Network::Public);
             sender.send_if_modified(|before| std::mem::replace(before, passes) != passes);
         }
+        let roads = relay::Roads::of(&state.servers, &state.ways);
+        *self.roads.write().unwrap_or_else(PoisonError::into_inner) = roads;
         result
     }
 
@@ -113,16 +136,26 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
     let spec: LabSpec = serde_json::from_slice(&std::fs::read(layout.spec())?)?;
     let claim = proxy::claim_network().await?;
     let servers = roots::build(&layout, &spec, claim.network)?;
-    let public = servers.iter().map(|_| watch::Sender::new(true)).collect();
+    let losses = servers.iter().map(|_| Sender::new(0)).collect();
+    let public = servers.iter().map(|_| Sender::new(true)).collect();
     let world = Arc::new(World {
         pace: Pace::new(spec.speed),
         network: claim.network,
         state: Mutex::new((State::new(servers), OpLog::open(&layout.operations())?)),
         public,
-        stop: watch::Sender::new(false),
+        roads: Arc::default(),
+        losses,
+        agents: Mutex::default(),
+        stop: Sender::new(false),
         layout,
     });
-    world.with(|state| settle(state, &spec)).map_err(io::Error::other)?;
+    world
+        .with(|state| settle(&world.layout, state, &spec))
+        .map_err(io::Error::other)?;
+    world
+        .with(|state| relay::describe(state, &spec))
+        .map_err(io::Error::other)?;
+    relay::open(world.network, spec.servers.len(), Arc::clone(&world.roads))?;
     proxy::open(&world).await?;
     let listener = serve::bind(&world.layout)?;
     let ready = Ready {
@@ -150,14 +183,29 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// What its description plants on a server; what can't be planted is told of and left out.
+fn plant_all(layout: &Layout, state: &mut State, index: usize, server: &ServerSpec) {
+    for what in &server.plants {
+        if let Err(reason) = plant::plant(layout, state, index, what) {
+            complain(&format!("{}: can't plant {what:?}: {reason}", server.name));
+        }
+    }
+}
+
 /// Brings the servers to where they are when nobody did anything yet: booted, standalone, or alone in a cluster.
-fn settle(state: &mut State, spec: &LabSpec) -> Result<(), String> {
+fn settle(layout: &Layout, state: &mut State, spec: &LabSpec) -> Result<(), String> {
     for (index, server) in spec.servers.iter().enumerate() {
         // A server whose name does not resolve boots without /etc/pve, as a real one does.
-        if let Err(reason) = state.start_pmxcfs(index) {
-            complain(&format!("{}: {reason}", server.name));
+        if !server.is_pve() {
+            plant_all(layout, state, index, server);
             continue;
         }
+        if let Err(reason) = state.start_pmxcfs(index) {
+            complain(&format!("{}: {reason}", server.name));
+            plant_all(layout, state, index, server);
+            continue;
+        }
+        plant_all(layout, state, index, server);
         if let Some(cluster) = &server.member_of {
             state.make_lone_cluster(index, cluster, random())?;
         }

@@ -1,5 +1,7 @@
 //! Puts a server's `/etc/pve` and `/etc/corosync` on the disk as the model has them, writing only what changed.
 
+mod scan;
+
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,8 +10,11 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
+use self::scan::Look;
+pub(crate) use self::scan::{Changes, Etc};
 use super::corosync::conf::Conf;
 use super::pmxcfs::{PveFile, Stamp};
+use super::watch::Watcher;
 
 /// What lies on the disk at present.
 #[derive(Debug)]
@@ -21,19 +26,24 @@ pub(crate) struct Mount {
     mounted: bool,
     writable: bool,
     written: BTreeMap<String, PveFile>,
+    /// How each file looked when it was last read or written.
+    looks: BTreeMap<String, Look>,
+    server: usize,
     corosync: PathBuf,
     corosync_written: (Option<Conf>, Option<u64>),
     stamp: Option<Stamp>,
 }
 
 impl Mount {
-    pub(crate) fn new(point: PathBuf, aside: PathBuf, corosync: PathBuf) -> Self {
+    pub(crate) fn new(server: usize, point: PathBuf, aside: PathBuf, corosync: PathBuf) -> Self {
         Self {
             point,
             aside,
             mounted: false,
             writable: true,
             written: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            server,
             corosync,
             corosync_written: (None, None),
             stamp: None,
@@ -41,7 +51,12 @@ impl Mount {
     }
 
     /// Brings `/etc/pve` to `tree`, or unmounts it for `None`.
-    pub(crate) fn show(&mut self, tree: Option<(&BTreeMap<String, PveFile>, bool)>, nodename: &str) -> io::Result<()> {
+    pub(crate) fn show(
+        &mut self,
+        tree: Option<(&BTreeMap<String, PveFile>, bool)>,
+        nodename: &str,
+        watcher: &mut Watcher,
+    ) -> io::Result<()> {
         match tree {
             None if self.mounted => {
                 // The kernel moves a folder only if its owner may write it.
@@ -50,6 +65,7 @@ impl Mount {
                 self.mounted = false;
                 empty(&self.aside)?;
                 self.written.clear();
+                self.looks.clear();
                 self.writable = true;
                 Ok(())
             }
@@ -60,7 +76,8 @@ impl Mount {
                 } else {
                     self.aside.clone()
                 };
-                self.fill(&place, tree, nodename)?;
+                watcher.folder(&place, self.server);
+                self.fill(&place, tree, nodename, watcher)?;
                 if self.writable != writable || !self.mounted {
                     self.writable = writable;
                     for (path, file) in tree {
@@ -96,7 +113,7 @@ impl Mount {
             self.corosync_written.0 = conf.cloned();
         }
         if self.corosync_written.1 != key {
-            let text = key.map(|key| format!("{key:016x}").repeat(16));
+            let text = key.map(key_text);
             // The creator's key is private; a joined node's is not.
             let creator = conf
                 .and_then(|conf| conf.named(nodename))
@@ -119,7 +136,13 @@ impl Mount {
         .map_err(io::Error::from)
     }
 
-    fn fill(&mut self, place: &Path, tree: &BTreeMap<String, PveFile>, nodename: &str) -> io::Result<()> {
+    fn fill(
+        &mut self,
+        place: &Path,
+        tree: &BTreeMap<String, PveFile>,
+        nodename: &str,
+        watcher: &mut Watcher,
+    ) -> io::Result<()> {
         if *tree == self.written {
             return Ok(());
         }
@@ -132,11 +155,13 @@ impl Mount {
         for path in gone.iter().rev() {
             let full = place.join(path);
             writable_parent(&full, || {
-                if path.ends_with('/') {
-                    fs::remove_dir_all(&full)
+                let removed = if path.ends_with('/') {
+                    make_removable(&full).and_then(|()| fs::remove_dir_all(&full))
                 } else {
                     fs::remove_file(&full)
-                }
+                };
+                // Somebody else may have been quicker.
+                removed.or_else(missing_is_fine)
             })?;
         }
         for (path, file) in tree {
@@ -149,6 +174,7 @@ impl Mount {
                 if !full.is_dir() {
                     writable_parent(&full, || fs::create_dir(&full))?;
                 }
+                watcher.folder(&full, self.server);
                 chmod(&full, mode)?;
             } else {
                 writable_parent(&full, || write_atomic(&full, &file.text, mode))?;
@@ -173,6 +199,11 @@ impl Mount {
     }
 }
 
+/// `authkey` of a cluster.
+fn key_text(key: u64) -> String {
+    format!("{key:016x}").repeat(16)
+}
+
 fn mode(path: &str, private: bool, writable: bool) -> u32 {
     let mode = match (path.ends_with('/'), private) {
         (true, false) => 0o755,
@@ -185,6 +216,14 @@ fn mode(path: &str, private: bool, writable: bool) -> u32 {
 
 fn chmod(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+fn missing_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 /// The world writes where the server itself may not, as an ordinary user too.

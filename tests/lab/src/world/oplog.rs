@@ -90,6 +90,32 @@ pub enum What {
     AuthkeyRotated,
     /// `pvecm expected` changed the expected votes.
     ExpectedSet,
+    /// corosync-qdevice runs on a node.
+    QdeviceStarted,
+    /// It reached its QNetd host.
+    QdeviceConnected,
+    /// It lost it.
+    QdeviceLost,
+    /// `pvecm qdevice setup` wrote the device into corosync.conf.
+    QdeviceAdded,
+    /// `pvecm qdevice remove` took it out.
+    QdeviceRemoved,
+    /// A package was installed.
+    PackageInstalled,
+    /// HA's watchdog was armed on a server.
+    WatchdogArmed,
+    /// It was closed in an orderly way.
+    WatchdogClosed,
+    /// It reset the server.
+    WatchdogReset,
+    /// An ordinary program wrote or removed files in `/etc/pve`: their paths, removed ones after a minus.
+    PveWritten,
+    /// It did so where `/etc/pve` may not be written, and the world took it back.
+    PveWriteUndone,
+    /// A server went off.
+    PoweredOff,
+    /// A server came up.
+    PoweredOn,
     /// A network was cut.
     Cut,
     /// A network was healed.

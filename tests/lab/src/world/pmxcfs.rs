@@ -1,14 +1,16 @@
 //! pmxcfs: what lies in `/etc/pve`, when it may be written, and how it follows corosync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::clock::SimTime;
 use super::corosync::conf::Conf;
+use super::ha::HaFiles;
 use super::identity::{AuthKeys, Certificate};
 use crate::description::GuestKind;
+use crate::roots::ssh;
 
 /// pmxcfs tries again this often to reach corosync: the reason why it lags behind at create and join.
 pub(crate) const RETRY: Duration = Duration::from_secs(6);
@@ -29,6 +31,8 @@ pub(crate) struct Pmxcfs {
     /// Changes of cluster information so far: `.members`' version.
     pub(crate) clinfo: u32,
     pub(crate) next_attempt: SimTime,
+    /// When this node, having written a new corosync.conf, makes corosync take it over.
+    pub(crate) reload_at: Option<SimTime>,
 }
 
 /// The cluster as pmxcfs last saw it.
@@ -61,8 +65,14 @@ pub(crate) struct Replica {
     pub(crate) nodes: Vec<String>,
     /// Addresses the nodes reported.
     pub(crate) ips: BTreeMap<String, Ipv4Addr>,
-    /// `file-corosync_conf`: held until then at the longest.
-    pub(crate) lock_until: Option<SimTime>,
+    /// Files that were planted or written, by path below `/etc/pve`; they hide what would lie there otherwise.
+    pub(crate) files: BTreeMap<String, String>,
+    /// HA as its daemons publish it.
+    pub(crate) ha: HaFiles,
+    /// What would lie there, but was removed; folders end in `/`.
+    pub(crate) gone: BTreeSet<String>,
+    /// Locks below `priv/lock`: held until then at the longest.
+    pub(crate) locks: BTreeMap<String, SimTime>,
 }
 
 #[derive(Debug, Clone)]
@@ -82,7 +92,7 @@ pub(crate) struct Stamp {
     clinfo: u32,
     sequence: u64,
     ips: BTreeMap<String, Ipv4Addr>,
-    locked: bool,
+    locks: Vec<String>,
 }
 
 impl Pmxcfs {
@@ -94,7 +104,7 @@ impl Pmxcfs {
             clinfo: self.clinfo,
             sequence: self.replica.sequence,
             ips: self.replica.ips.clone(),
-            locked: self.replica.lock_until.is_some(),
+            locks: self.replica.locks.keys().cloned().collect(),
         }
     }
 
@@ -207,12 +217,25 @@ pub(crate) struct PveFile {
     pub(crate) private: bool,
 }
 
-/// Everything that lies in `/etc/pve`, by path below it. Folders end in `/`, links hold their target.
+impl PveFile {
+    pub(crate) fn new(path: &str, text: String) -> Self {
+        let private = path.starts_with("priv/") || path.contains("/priv/");
+        Self { text, private }
+    }
+}
+
+/// Everything that lies in `/etc/pve`, by path below it. Folders end in `/`.
 pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<String, PveFile> {
+    let mut files = made(pmxcfs, nodename, started);
+    pmxcfs.replica.lay_over(&mut files);
+    files
+}
+
+/// What follows from the model, before what was written by hand.
+fn made(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<String, PveFile> {
     let mut files = BTreeMap::new();
     let mut put = |path: &str, text: String| {
-        let private = path.starts_with("priv/") || path.contains("/priv/") || path == "priv";
-        files.insert(path.to_owned(), PveFile { text, private });
+        files.insert(path.to_owned(), PveFile::new(path, text));
     };
     let replica = &pmxcfs.replica;
     put(".members", pmxcfs.members(nodename));
@@ -231,6 +254,10 @@ pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<St
     put("storage.cfg", STORAGE.to_owned());
     put("datacenter.cfg", "keyboard: en-us\n".to_owned());
     put("user.cfg", "user:root@pam:1:0:::root@lab.example::\n".to_owned());
+    put("priv/authorized_keys", authorized_keys(replica));
+    for (path, text) in replica.ha.files() {
+        put(&path, text);
+    }
     put("authkey.pub", replica.keys.public_text());
     put("priv/authkey.key", replica.keys.private_text());
     put(
@@ -242,9 +269,6 @@ pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<St
             .map(|cert| cert.pem.clone())
             .unwrap_or_default(),
     );
-    if replica.lock_until.is_some() {
-        put("priv/lock/file-corosync_conf/", String::new());
-    }
     let names = replica.certificates.keys().chain(replica.nodes.iter());
     for name in names {
         for sub in ["", "lxc/", "openvz/", "priv/", "qemu-server/"] {
@@ -269,6 +293,12 @@ pub(crate) fn tree(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<St
         );
     }
     files
+}
+
+/// Root's keys of all nodes that were taken in. A join drops what the joining node had besides.
+fn authorized_keys(replica: &Replica) -> String {
+    let nodes = replica.certificates.keys();
+    nodes.map(|node| format!("{}\n", ssh::root_key(node))).collect()
 }
 
 const STORAGE: &str = "dir: local\n\tpath /var/lib/vz\n\tcontent iso,vztmpl,backup\n\n\

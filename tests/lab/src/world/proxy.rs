@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use super::World;
+use super::server::Network;
 
 /// Where agents are reached.
 pub(crate) const AGENT_PORT: u16 = 7443;
@@ -18,6 +19,12 @@ pub(crate) const AGENT_PORT: u16 = 7443;
 pub(crate) const API_PORT: u16 = 7440;
 /// Where enrolment is offered.
 pub(crate) const ENROL_PORT: u16 = 7441;
+
+/// Where agents measure the network, by UDP.
+pub(crate) const MEASURE_PORT: u16 = 7442;
+
+/// As many servers have link addresses of their own.
+const MOST_LINKED: usize = 32;
 
 /// A /24 of 127.0.0.0/8 that no other lab uses while this is held.
 #[derive(Debug)]
@@ -56,6 +63,15 @@ pub(crate) fn address(network: Ipv4Addr, index: usize) -> Ipv4Addr {
 /// Where the server's agent really listens.
 pub(crate) fn behind(network: Ipv4Addr, index: usize) -> Ipv4Addr {
     numbered(network, 110, index)
+}
+
+/// What stands for a server's address in a network: for itself, and for all others (that one is the world's).
+pub(crate) fn link(network: Ipv4Addr, index: usize, net: Network) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let (real, relay) = match net {
+        Network::Cluster => (42, 142),
+        Network::Public => (74, 174),
+    };
+    (index < MOST_LINKED).then(|| (numbered(network, real, index), numbered(network, relay, index)))
 }
 
 /// The coordinator's host.

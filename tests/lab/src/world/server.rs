@@ -9,9 +9,14 @@ use jiff::Timestamp;
 use super::clock;
 use super::corosync::Corosync;
 use super::corosync::conf::Conf;
+use super::ha::HaNode;
+use super::hardware::Hardware;
 use super::identity::Certificate;
 use super::mount::Mount;
+use super::packages::Packages;
 use super::pmxcfs::Pmxcfs;
+use super::power::Power;
+use super::qdevice::Qdevice;
 use super::script::Misbehaviour;
 use super::tasks::Tasks;
 use crate::description::{DiskSpec, ServerSpec};
@@ -34,6 +39,22 @@ impl Network {
             0 => Some(Self::Cluster),
             1 => Some(Self::Public),
             _ => None,
+        }
+    }
+
+    /// Its number for `cut --link N`.
+    pub(crate) fn link(self) -> u8 {
+        match self {
+            Self::Cluster => 0,
+            Self::Public => 1,
+        }
+    }
+
+    /// The address of server number `index` (from 0) in it.
+    pub(crate) fn address_of(self, index: usize) -> Ipv4Addr {
+        match self {
+            Self::Public => ServerSpec::public_address(index),
+            Self::Cluster => ServerSpec::cluster_address(index),
         }
     }
 
@@ -69,7 +90,7 @@ pub(crate) struct Server {
     pub(crate) unplugged: BTreeSet<Network>,
     /// Corosync's packets are filtered away, all else passes.
     pub(crate) udp_blocked: bool,
-    pub(crate) pveproxy_down: bool,
+    pub(crate) power: Power,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) pmxcfs: Pmxcfs,
     pub(crate) mount: Mount,
@@ -84,6 +105,16 @@ pub(crate) struct Server {
     pub(crate) next_pid: u32,
     /// A `pvecm create`, `add` or `addnode` runs here.
     pub(crate) pvecm_locked: bool,
+    /// Installed and available software.
+    pub(crate) packages: Packages,
+    /// What is out of the ordinary about ports, free space and services.
+    pub(crate) hardware: Hardware,
+    /// corosync-qdevice, while it runs.
+    pub(crate) qdevice: Option<Qdevice>,
+    /// corosync-qnetd runs.
+    pub(crate) qnetd_running: bool,
+    /// The HA daemons and the watchdog.
+    pub(crate) ha: HaNode,
     /// What this member answered to the nodes that it took in.
     pub(crate) added: BTreeMap<String, Conf>,
 }
@@ -119,7 +150,7 @@ impl Server {
     }
 
     pub(crate) fn carries(&self, network: Network) -> bool {
-        !self.dropped.contains(&network) && !self.unplugged.contains(&network)
+        !self.power.off && !self.dropped.contains(&network) && !self.unplugged.contains(&network)
     }
 
     pub(crate) fn pid(&mut self) -> u32 {

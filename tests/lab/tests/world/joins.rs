@@ -3,7 +3,7 @@
 use quorate_lab::process::Daemon;
 use quorate_lab::{Script, What};
 
-use crate::{PATIENCE, add, created, fingerprint, happened, lab, nothing_unknown, three};
+use crate::{PATIENCE, add, adding, created, happened, lab, nothing_unknown, three};
 
 const TICKET: &str = "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')";
 
@@ -93,14 +93,8 @@ async fn a_ticket_from_a_clock_ten_minutes_ahead_is_refused() {
 async fn two_joins_at_once_leave_one_waiting_for_ever() {
     let lab = lab(|builder| builder.nodes(5)).await;
     three(&lab).await;
-    let fp = fingerprint(&lab, "prox1").await;
-    let start = |node: &str, address: &str| {
-        let argv = ["pvecm", "add", "192.168.1.11", "--fingerprint", &fp, "--link0", address];
-        let log = lab.layout().dir().join(format!("{node}.out"));
-        lab.tool_in_background(node, &argv, Some(b"labpass\n"), &log)
-            .expect("pvecm starts")
-    };
-    let mut daemons = [start("prox4", "10.10.10.4"), start("prox5", "10.10.10.5")];
+    let ((first, _), (second, _)) = tokio::join!(adding(&lab, "prox4"), adding(&lab, "prox5"));
+    let mut daemons = [first, second];
     lab.wait_for("one corosync to give up", PATIENCE, async || {
         happened(&lab, What::CorosyncExited)
             .iter()

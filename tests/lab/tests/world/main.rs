@@ -4,14 +4,28 @@
 mod captured;
 mod disks;
 mod faults;
+mod ha;
 mod joins;
 mod network;
+mod packages;
+mod plants;
+mod pve;
+mod qdevice;
 mod recorded;
 mod stops;
+mod traps_adverse;
+mod traps_conf;
+mod traps_delnode;
+mod traps_files;
+mod traps_joins;
+mod traps_power;
+mod traps_recovery;
 mod waiting;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use quorate_lab::process::Daemon;
 use quorate_lab::{Builder, Entry, Lab, Output, What};
 
 /// Fast enough for tests; the real start of a process still costs less than a second of simulated time.
@@ -75,6 +89,31 @@ pub(crate) async fn add(lab: &Lab, node: &str, password: &str, more: &[&str]) ->
     lab.tool(node, &argv, Some(format!("{password}\n").as_bytes()))
         .await
         .expect("pvecm runs")
+}
+
+/// Starts `pvecm add` of a node over the cluster network, by password, in the background. Its output goes to the file.
+pub(crate) async fn adding(lab: &Lab, node: &str) -> (Daemon, PathBuf) {
+    let fp = fingerprint(lab, "prox1").await;
+    let address = format!("10.10.10.{}", node.trim_start_matches("prox"));
+    let argv = [
+        "pvecm",
+        "add",
+        "192.168.1.11",
+        "--fingerprint",
+        &fp,
+        "--link0",
+        &address,
+    ];
+    let log = lab.layout().dir().join(format!("{node}.out"));
+    let daemon = lab
+        .tool_in_background(node, &argv, Some(b"labpass\n"), &log)
+        .expect("pvecm starts");
+    (daemon, log)
+}
+
+/// Waits until something shown by the world is true.
+pub(crate) async fn until(lab: &Lab, what: &str, check: impl AsyncFnMut() -> bool) {
+    lab.wait_for(what, PATIENCE, check).await.expect("in time");
 }
 
 /// Three quorate nodes, linked over the cluster network.

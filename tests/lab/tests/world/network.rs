@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use quorate_lab::What;
+use quorate_lab::{Lab, What};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -23,29 +23,33 @@ async fn echo(listener: TcpListener) {
     }
 }
 
-async fn ask(stream: &mut TcpStream, byte: u8) -> u8 {
+pub(crate) async fn ask(stream: &mut TcpStream, byte: u8) -> u8 {
     stream.write_all(&[byte]).await.expect("sent");
     let mut answer = [0];
     stream.read_exact(&mut answer).await.expect("answered");
     answer[0]
 }
 
-#[tokio::test]
-async fn a_cut_stalls_connections_and_a_heal_lets_them_go_on() {
-    let lab = lab(|builder| builder.nodes(1)).await;
-    let node = lab.node("prox1").expect("prox1");
+/// A connection to where a server's agent is reached, with an echo behind it.
+pub(crate) async fn connected(lab: &Lab, name: &str) -> TcpStream {
+    let node = lab.node(name).expect("a server");
     let config = std::fs::read_to_string(&node.agent_config).expect("the agent's configuration");
     let listen = config
         .lines()
         .find_map(|line| line.strip_prefix("listen = "))
         .expect("listen")
         .trim_matches('"');
-    tokio::spawn(echo(
-        TcpListener::bind(listen).await.expect("the agent's address is free"),
-    ));
-    let mut stream = TcpStream::connect(SocketAddrV4::new(node.address, 7443))
+    let listener = TcpListener::bind(listen).await.expect("the agent's address is free");
+    tokio::spawn(echo(listener));
+    TcpStream::connect(SocketAddrV4::new(node.address, 7443))
         .await
-        .expect("connected");
+        .expect("connected")
+}
+
+#[tokio::test]
+async fn a_cut_stalls_connections_and_a_heal_lets_them_go_on() {
+    let lab = lab(|builder| builder.nodes(1)).await;
+    let mut stream = connected(&lab, "prox1").await;
     assert_eq!(ask(&mut stream, 1).await, 2);
 
     lab.cut("prox1").await.expect("cut");

@@ -7,8 +7,8 @@ use quorate_lab::control::ToolScript;
 use quorate_lab::process::Program;
 use quorate_lab::{Script, What};
 
-use crate::waiting::waits_for_quorum;
-use crate::{PATIENCE, created, fingerprint, happened, lab};
+use crate::waiting::waiting_join;
+use crate::{PATIENCE, happened, lab};
 
 const SIGKILL: i32 = 9;
 const SIGPIPE: i32 = 13;
@@ -29,23 +29,7 @@ async fn a_tool_whose_output_nobody_reads_dies_of_it() {
 #[tokio::test]
 async fn a_terminated_join_ends_its_task() {
     let lab = lab(|builder| builder.nodes(2)).await;
-    created(&lab, "lab1").await;
-    lab.script("prox2", Script::UdpBlocked(true)).await.expect("blocked");
-    let fp = fingerprint(&lab, "prox1").await;
-    let argv = [
-        "pvecm",
-        "add",
-        "192.168.1.11",
-        "--fingerprint",
-        &fp,
-        "--link0",
-        "10.10.10.2",
-    ];
-    let log = lab.layout().dir().join("add.out");
-    let mut daemon = lab
-        .tool_in_background("prox2", &argv, Some(b"labpass\n"), &log)
-        .expect("pvecm starts");
-    waits_for_quorum(&lab, &log).await;
+    let (mut daemon, log) = waiting_join(&lab).await;
     let status = daemon.stop(PATIENCE).await.expect("it ends");
     assert_eq!(status.code(), Some(0));
     let output = std::fs::read_to_string(&log).expect("its output");
@@ -64,23 +48,7 @@ async fn a_terminated_join_ends_its_task() {
 #[tokio::test]
 async fn a_killed_join_is_left_half_done() {
     let lab = lab(|builder| builder.nodes(2)).await;
-    created(&lab, "lab1").await;
-    lab.script("prox2", Script::UdpBlocked(true)).await.expect("blocked");
-    let fp = fingerprint(&lab, "prox1").await;
-    let argv = [
-        "pvecm",
-        "add",
-        "192.168.1.11",
-        "--fingerprint",
-        &fp,
-        "--link0",
-        "10.10.10.2",
-    ];
-    let log = lab.layout().dir().join("add.out");
-    let mut daemon = lab
-        .tool_in_background("prox2", &argv, Some(b"labpass\n"), &log)
-        .expect("pvecm starts");
-    waits_for_quorum(&lab, &log).await;
+    let (mut daemon, _) = waiting_join(&lab).await;
     daemon.kill_alone();
     // The worker goes on until it wants to print.
     lab.script("prox2", Script::UdpBlocked(false)).await.expect("free");

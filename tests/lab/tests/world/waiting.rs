@@ -1,12 +1,13 @@
 //! A join that can't reach its cluster.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quorate_lab::control::ToolScript;
+use quorate_lab::process::Daemon;
 use quorate_lab::{Lab, Script, What};
 
 use crate::captured::{self, comparable};
-use crate::{PATIENCE, created, fingerprint, happened, lab};
+use crate::{PATIENCE, adding, created, happened, lab};
 
 pub(crate) async fn waits_for_quorum(lab: &Lab, log: &Path) {
     lab.wait_for("the join to wait for quorum", PATIENCE, async || {
@@ -16,26 +17,19 @@ pub(crate) async fn waits_for_quorum(lab: &Lab, log: &Path) {
     .expect("it waits");
 }
 
+/// A join of `prox2` whose corosync is heard by nobody, waiting.
+pub(crate) async fn waiting_join(lab: &Lab) -> (Daemon, PathBuf) {
+    created(lab, "lab1").await;
+    lab.script("prox2", Script::UdpBlocked(true)).await.expect("blocked");
+    let (daemon, log) = adding(lab, "prox2").await;
+    waits_for_quorum(lab, &log).await;
+    (daemon, log)
+}
+
 #[tokio::test]
 async fn it_waits_for_quorum_for_ever_and_goes_on_when_it_can() {
     let lab = lab(|builder| builder.nodes(2).speed(400.0)).await;
-    created(&lab, "lab1").await;
-    lab.script("prox2", Script::UdpBlocked(true)).await.expect("blocked");
-    let fp = fingerprint(&lab, "prox1").await;
-    let argv = [
-        "pvecm",
-        "add",
-        "192.168.1.11",
-        "--fingerprint",
-        &fp,
-        "--link0",
-        "10.10.10.2",
-    ];
-    let log = lab.layout().dir().join("add.out");
-    let mut join = lab
-        .tool_in_background("prox2", &argv, Some(b"labpass\n"), &log)
-        .expect("pvecm starts");
-    waits_for_quorum(&lab, &log).await;
+    let (mut join, log) = waiting_join(&lab).await;
 
     // Meanwhile the first node knows the second one by name only, and has lost its quorum over it.
     let members = lab.node("prox1").expect("prox1").root.join("etc/pve/.members");

@@ -10,6 +10,8 @@
 mod cli;
 mod crash;
 mod e2e;
+mod losses;
 mod misfortune;
 mod secrets;
 mod security;
+mod spec;

@@ -1,33 +1,20 @@
 //! `pvecm add`: what is checked before a worker starts; the join itself is in `join`.
 
 use super::super::io::Stop;
-use super::super::options::{self, LINKS};
+use super::super::options::LINKS;
 use super::super::worker::{Failure, Worker, died};
 use super::super::{Call, Reply, unknown};
 use super::join::{Join, Secret};
-use super::{bad_option, bad_parameter};
+use super::{bad_parameter, one_word};
 
 const USAGE: &str = "pvecm add <hostname> [OPTIONS]";
 
 pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let mut known = vec!["nodeid", "votes", "force", "fingerprint", "use_ssh"];
     known.extend(LINKS);
-    let parsed = match options::parse(args, &known) {
-        Ok(parsed) => parsed,
-        Err(name) => return call.reply(0, bad_option(&name, USAGE)).await,
-    };
-    let host = match parsed.words.as_slice() {
-        [host] => host.clone(),
-        [] => {
-            return call
-                .reply(0, Reply::fail(255, format!("400 not enough arguments\n{USAGE}\n")))
-                .await;
-        }
-        _ => {
-            return call
-                .reply(0, Reply::fail(255, format!("400 too many arguments\n{USAGE}\n")))
-                .await;
-        }
+    let (host, parsed) = match one_word(args, &known, USAGE) {
+        Ok(found) => found,
+        Err(reply) => return call.reply(0, reply).await,
     };
     if parsed.option("use_ssh").is_some() {
         return unknown(call).await;

@@ -6,7 +6,7 @@ use super::super::io::Stop;
 use super::super::options::{self, LINKS};
 use super::super::worker::{Failure, Worker, died};
 use super::super::{Call, Reply};
-use super::{BAD_NAME, bad_option, bad_parameter};
+use super::{BAD_NAME, bad_parameter, one_word};
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::oplog::What;
 use crate::world::random;
@@ -16,22 +16,9 @@ const USAGE: &str = "pvecm create <clustername> [OPTIONS]";
 pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let mut known = vec!["nodeid", "votes", "token-coefficient"];
     known.extend(LINKS);
-    let parsed = match options::parse(args, &known) {
-        Ok(parsed) => parsed,
-        Err(name) => return call.reply(0, bad_option(&name, USAGE)).await,
-    };
-    let name = match parsed.words.as_slice() {
-        [name] => name.clone(),
-        [] => {
-            return call
-                .reply(0, Reply::fail(255, format!("400 not enough arguments\n{USAGE}\n")))
-                .await;
-        }
-        _ => {
-            return call
-                .reply(0, Reply::fail(255, format!("400 too many arguments\n{USAGE}\n")))
-                .await;
-        }
+    let (name, parsed) = match one_word(args, &known, USAGE) {
+        Ok(found) => found,
+        Err(reply) => return call.reply(0, reply).await,
     };
     if name.len() > 15 {
         return call
@@ -95,18 +82,13 @@ async fn create(worker: &Worker<'_>, plan: &Plan) -> Result<(), Failure> {
     if rings.is_empty() {
         rings.insert(0, fallback.map(|ip| ip.to_string()).unwrap_or_default());
     }
-    let conf = Conf {
-        cluster_name: plan.name.clone(),
-        version: 1,
-        links: rings.keys().copied().collect(),
-        nodes: vec![ConfNode {
-            name: call.server(|server, _| server.spec.name.clone()).unwrap_or_default(),
-            id: plan.id,
-            votes: plan.votes,
-            rings,
-        }],
-        token_coefficient: (major >= 9).then_some(125),
+    let node = ConfNode {
+        name: call.server(|server, _| server.spec.name.clone()).unwrap_or_default(),
+        id: plan.id,
+        votes: plan.votes,
+        rings,
     };
+    let conf = Conf::first(&plan.name, node, major);
     let written = call.world.with(|state| {
         if let Some(server) = state.servers.get_mut(call.node) {
             server.authkey.get_or_insert_with(random);

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::super::Call;
 use super::super::worker::{Failure, Worker, died};
 use super::nodes::{self, Addition};
-use crate::world::identity::Certificate;
+use super::updatecerts;
 use crate::world::oplog::What;
 use crate::world::pmxcfs::Replica;
 use crate::world::server::{Network, Server};
+use crate::world::units;
 
 /// A password or ticket; never shown.
 pub(crate) struct Secret(pub(crate) String);
@@ -115,10 +116,12 @@ impl Join {
             worker.pause(3080).await?;
             return died(format!("500 Can't connect to {host}:8006 (No route to host)"));
         };
-        let (down, certificate) = worker.call.world.with(|state| {
+        let (down, daemon, certificate) = worker.call.world.with(|state| {
             let server = state.get(peer.index);
+            let runs = |unit| server.is_some_and(|server| units::runs(server, unit));
             (
-                server.is_none_or(|server| server.pveproxy_down),
+                !runs("pveproxy"),
+                runs("pvedaemon"),
                 server
                     .and_then(|server| server.certificate.clone())
                     .map(|certificate| certificate.fingerprint),
@@ -129,6 +132,10 @@ impl Join {
             return died(format!("500 Can't connect to {host}:8006 (Connection refused)"));
         }
         self.check_fingerprint(worker, &certificate.unwrap_or_default()).await?;
+        if !daemon {
+            // The proxy is there, and finds nobody behind it.
+            return died("595 Connection refused");
+        }
         let accepted = worker.call.world.with(|state| {
             let accepted = state.get(peer.index).is_some_and(|server| accepts(server, &secret.0));
             let what = if accepted {
@@ -306,25 +313,8 @@ impl Join {
             .await?;
         worker.pause(900).await?;
         let name = call.server(|server, _| server.spec.name.clone()).unwrap_or_default();
-        let certificate = match Certificate::generate(&name) {
-            Ok(certificate) => certificate,
-            Err(error) => return died(format!("unable to generate certificate - {error}")),
-        };
-        let written = call.world.with(|state| {
-            let written = state.write(call.node, |replica| {
-                replica.certificates.insert(name.clone(), certificate.clone());
-            });
-            if let Some(server) = state.servers.get_mut(call.node)
-                && written.is_ok()
-            {
-                server.certificate = Some(certificate.clone());
-            }
-            written
-        });
-        if written.is_err() {
-            return died(format!(
-                "unable to open file '/etc/pve/nodes/{name}/pve-ssl.pem' - Permission denied"
-            ));
+        if let Err(text) = updatecerts::make(call, true) {
+            return died(text);
         }
         worker.say("merge authorized SSH keys\n").await?;
         worker.pause(200).await?;

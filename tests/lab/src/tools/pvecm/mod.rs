@@ -2,12 +2,17 @@
 
 mod add;
 mod create;
+mod delnode;
 pub(super) mod join;
+mod locks;
 mod nodes;
+mod qdevice;
+mod updatecerts;
 
 use std::time::Duration;
 
 use super::io::Stop;
+use super::options::{self, Parsed};
 use super::{Call, Reply, corosync_quorumtool, unknown};
 use crate::world::server::Server;
 
@@ -27,12 +32,13 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         Some((&"create", rest)) => create::run(call, rest).await,
         Some((&"add", rest)) => add::run(call, rest).await,
         Some((&"addnode", rest)) => nodes::addnode(call, rest).await,
-        Some((&"delnode", rest)) => nodes::delnode(call, rest).await,
+        Some((&"delnode", rest)) => delnode::run(call, rest).await,
+        Some((&"qdevice", rest)) => qdevice::run(call, rest).await,
         Some((&"apiver", [])) => call.reply(0, Reply::ok("1\n")).await,
         Some((&"status", [])) => simple(call, status).await,
         Some((&"nodes", [])) => simple(call, |server| corosync_quorumtool::members(server, false)).await,
         Some((&"expected", [votes])) => expected(call, votes).await,
-        Some((&"updatecerts", _)) => call.reply(0, Reply::default()).await,
+        Some((&"updatecerts", rest)) => updatecerts::run(call, rest).await,
         Some((&word, _)) if !["qdevice", "keygen", "mtunnel", "help"].contains(&word) => {
             call.reply(
                 0,
@@ -81,10 +87,16 @@ async fn simple(call: &Call, look: impl FnOnce(&Server) -> Reply) -> Result<i32,
         if server.pmxcfs.replica.conf.is_none() {
             Reply::fail(2, NOT_CLUSTERED)
         } else {
-            look(server)
+            broken(server).unwrap_or_else(|| look(server))
         }
     });
     call.reply(0, reply.unwrap_or_default()).await
+}
+
+/// PVE's own parser gives up on a file that somebody broke.
+fn broken(server: &Server) -> Option<Reply> {
+    let fault = server.pmxcfs.replica.conf.as_ref()?.fault.as_ref()?;
+    Some(Reply::fail(1, format!("{}\n", fault.pve)))
 }
 
 fn status(server: &Server) -> Reply {
@@ -111,6 +123,9 @@ async fn expected(call: &Call, votes: &str) -> Result<i32, Stop> {
         {
             return Reply::fail(2, NOT_CLUSTERED);
         }
+        if let Some(reply) = state.get(call.node).and_then(broken) {
+            return reply;
+        }
         let Ok(votes) = votes.parse::<u32>() else {
             return Reply::fail(
                 255,
@@ -126,6 +141,16 @@ async fn expected(call: &Call, votes: &str) -> Result<i32, Stop> {
         }
     });
     call.reply(20, reply).await
+}
+
+/// The one argument and the options of a command, or how it refuses others.
+fn one_word(args: &[&str], known: &[&str], usage: &str) -> Result<(String, Parsed), Reply> {
+    let parsed = options::parse(args, known).map_err(|name| bad_option(&name, usage))?;
+    match parsed.words.as_slice() {
+        [word] => Ok((word.clone(), parsed)),
+        [] => Err(Reply::fail(255, format!("400 not enough arguments\n{usage}\n"))),
+        _ => Err(Reply::fail(255, format!("400 too many arguments\n{usage}\n"))),
+    }
 }
 
 /// A refused parameter, as PVE's option parser prints it.

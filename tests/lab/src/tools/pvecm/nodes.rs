@@ -1,4 +1,4 @@
-//! `pvecm addnode` and `pvecm delnode`: what a member does to the list of nodes.
+//! `pvecm addnode`: how a member takes a node in, asked by hand or by the node itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,18 +7,13 @@ use std::time::Duration;
 use super::super::io::Stop;
 use super::super::options::{self, LINKS};
 use super::super::{Call, Reply};
-use super::{BAD_NAME, bad_option, bad_parameter, join};
+use super::locks::{self, NoLock};
+use super::{BAD_NAME, bad_parameter, one_word};
 use crate::world::World;
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::oplog::What;
 use crate::world::pmxcfs::Replica;
 use crate::world::server::Server;
-
-/// How long pmxcfs keeps a lock whose holder vanished.
-const LOCK_LIFE: Duration = Duration::from_secs(120);
-/// How long a lock is asked for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-const LOCK_STEP: Duration = Duration::from_millis(500);
 
 /// A node to take in.
 #[derive(Debug, Clone)]
@@ -43,46 +38,45 @@ pub(super) async fn add(world: &Arc<World>, member: usize, addition: &Addition) 
     if !world.with(|state| state.get(member).is_some_and(|server| server.pmxcfs.writable())) {
         return Err("cluster not ready - no quorum?".to_owned());
     }
-    lock_server(world, member).await?;
+    locks::lock_server(world, member).await?;
     let result = add_locked(world, member, addition).await;
-    world.with(|state| {
-        if let Some(server) = state.servers.get_mut(member) {
-            server.pvecm_locked = false;
-        }
-    });
+    locks::unlock_server(world, member);
     result
 }
 
 async fn add_locked(world: &Arc<World>, member: usize, addition: &Addition) -> Result<(), String> {
-    let many = world.with(|state| {
-        let conf = state.get(member).and_then(|server| server.pmxcfs.replica.conf.as_ref());
-        conf.is_some_and(|conf| conf.nodes.len() > 1)
-    });
-    if many {
-        lock_cluster(world, member).await?;
-    }
+    let held = match locks::lock_cluster(world, member, None).await {
+        Ok(held) => held,
+        Err(NoLock::Died(text)) => return Err(text),
+        Err(NoLock::Stopped(stop)) => return Err(stop.to_string()),
+    };
+    locks::decided(world, member).await;
     let result = commit(world, member, addition);
     if result.is_ok() {
         world.pace.sleep(Duration::from_millis(1000)).await;
         // A failed reload is only logged.
         world.with(|state| state.reload(member)).ok();
     }
-    if many {
-        // Without quorum the lock stays until it expires.
-        world
-            .with(|state| state.write(member, |replica| replica.lock_until = None))
-            .ok();
-    }
+    locks::unlock_cluster(world, member, held);
     result
 }
 
 fn commit(world: &Arc<World>, member: usize, addition: &Addition) -> Result<(), String> {
     world.with(|state| {
         let conf = state.get(member).and_then(|server| server.pmxcfs.replica.conf.clone());
-        let conf = extended(conf.ok_or("invalid corosync.conf")?, addition)?;
+        let conf = conf.ok_or("invalid corosync.conf")?;
+        if let Some(fault) = &conf.fault {
+            return Err(fault.pve.to_owned());
+        }
+        let errors: String = conf.pve_errors().iter().map(|error| format!("\n! {error}")).collect();
+        if !errors.is_empty() {
+            return Err(format!("invalid corosync.conf{errors}"));
+        }
+        let conf = extended(conf, addition)?;
         state
             .write(member, |replica: &mut Replica| {
                 replica.conf = Some(conf.clone());
+                replica.revive(&format!("nodes/{}/", addition.name));
                 if !replica.nodes.contains(&addition.name) {
                     replica.nodes.push(addition.name.clone());
                 }
@@ -175,65 +169,17 @@ fn rings(conf: &Conf, addition: &Addition) -> Result<BTreeMap<u8, String>, Strin
     Ok(addition.links.clone())
 }
 
-/// `/var/lock/pvecm.lock`.
-async fn lock_server(world: &Arc<World>, member: usize) -> Result<(), String> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let taken = world.with(|state| {
-            state
-                .servers
-                .get_mut(member)
-                .is_some_and(|server| !std::mem::replace(&mut server.pvecm_locked, true))
-        });
-        if taken {
-            return Ok(());
-        }
-        if waited >= LOCK_PATIENCE {
-            return Err("can't lock file '/var/lock/pvecm.lock' - got timeout".to_owned());
-        }
-        waited += LOCK_STEP;
-        world.pace.sleep(LOCK_STEP).await;
-    }
-}
-
-/// `file-corosync_conf`, below `/etc/pve/priv/lock`.
-async fn lock_cluster(world: &Arc<World>, member: usize) -> Result<(), String> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let taken = world.with(|state| {
-            let held = state
-                .get(member)
-                .is_none_or(|server| server.pmxcfs.replica.lock_until.is_some());
-            let until = state.now + LOCK_LIFE;
-            !held && state.write(member, |replica| replica.lock_until = Some(until)).is_ok()
-        });
-        if taken {
-            return Ok(());
-        }
-        if waited >= LOCK_PATIENCE {
-            return Err("cfs-lock 'file-corosync_conf' error: got lock request timeout".to_owned());
-        }
-        waited += LOCK_STEP;
-        world.pace.sleep(LOCK_STEP).await;
-    }
-}
-
 const ADD_USAGE: &str = "pvecm addnode <node> [OPTIONS]";
 
 /// `pvecm addnode`, called by hand on a member.
 pub(super) async fn addnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let mut known = vec!["nodeid", "votes", "force", "new_node_ip", "apiversion"];
     known.extend(LINKS);
-    let parsed = match options::parse(args, &known) {
-        Ok(parsed) => parsed,
-        Err(name) => return call.reply(0, bad_option(&name, ADD_USAGE)).await,
+    let (name, parsed) = match one_word(args, &known, ADD_USAGE) {
+        Ok(found) => found,
+        Err(reply) => return call.reply(0, reply).await,
     };
-    let [name] = parsed.words.as_slice() else {
-        return call
-            .reply(0, Reply::fail(255, format!("400 not enough arguments\n{ADD_USAGE}\n")))
-            .await;
-    };
-    if !options::valid_name(name) {
+    if !options::valid_name(&name) {
         return call.reply(0, bad_parameter("node", BAD_NAME, ADD_USAGE)).await;
     }
     let addition = Addition {
@@ -244,75 +190,16 @@ pub(super) async fn addnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         votes: parsed.option("votes").and_then(|votes| votes.parse().ok()),
         force: parsed.option("force") == Some("1"),
     };
+    let known = call.server(|server, _| {
+        let conf = server.pmxcfs.replica.conf.as_ref();
+        conf.is_some_and(|conf| conf.named(&name).is_some())
+    });
     match add(&call.world, call.node, &addition).await {
+        Ok(()) if known == Some(true) => {
+            let text = format!("forcing overwrite of configured node '{name}'\n");
+            call.reply(0, Reply::ok(text)).await
+        }
         Ok(()) => Ok(0),
         Err(message) => call.reply(0, Reply::fail(255, format!("{message}\n"))).await,
     }
-}
-
-/// `pvecm delnode`: kills the node's corosync by its number, then takes its entry out.
-pub(super) async fn delnode(call: &Call, args: &[&str]) -> Result<i32, Stop> {
-    let [name] = args else {
-        return call
-            .reply(0, Reply::fail(255, "400 not enough arguments\npvecm delnode <node>\n"))
-            .await;
-    };
-    let found = call.world.with(|state| {
-        let server = state.get(call.node)?;
-        let conf = server.pmxcfs.replica.conf.as_ref();
-        let node = conf.and_then(|conf| conf.named(name)).map(|node| node.id);
-        Some((node, server.name() == *name, server.pmxcfs.writable()))
-    });
-    let (id, own, writable) = found.unwrap_or((None, false, false));
-    let refusal = match (id, own, writable) {
-        (_, _, false) => Some("cluster not ready - no quorum?".to_owned()),
-        (None, ..) => Some(format!("Node/IP: {name} is not a known host of the cluster.")),
-        (_, true, _) => Some("Cannot delete myself from cluster!".to_owned()),
-        _ => None,
-    };
-    if let Some(text) = refusal {
-        return call.reply(20, Reply::fail(255, format!("{text}\n"))).await;
-    }
-    let id = id.unwrap_or_default();
-    call.io.out(&format!("Killing node {id}\n")).await?;
-    let killed = call.world.with(|state| {
-        let corosync = state.get(call.node)?.corosync.as_ref()?;
-        let (key, members) = (corosync.key, corosync.members.clone());
-        let victim = state.servers.iter().position(|server| {
-            server
-                .corosync
-                .as_ref()
-                .is_some_and(|c| c.key == key && c.node_id == id && members.contains(&id))
-        })?;
-        state.stop_corosync(victim, What::CorosyncExited, "killed by pvecm delnode");
-        Some(())
-    });
-    match killed {
-        None => call.io.err("Could not kill node (error = CS_ERR_NOT_EXIST)\n").await?,
-        // Long enough for the others to form a membership without it.
-        Some(()) => join::wait(call, 6600).await,
-    }
-    let written = call.world.with(|state| {
-        let conf = state
-            .get(call.node)
-            .and_then(|server| server.pmxcfs.replica.conf.clone());
-        let written = state.write(call.node, |replica| {
-            replica.conf.clone_from(&conf);
-            if let Some(conf) = &mut replica.conf {
-                conf.nodes.retain(|node| node.name != **name);
-                conf.version += 1;
-            }
-        });
-        if written.is_ok() {
-            state.note(Some(call.node), What::NodeRemoved, (*name).to_owned());
-        }
-        written
-    });
-    if written.is_err() {
-        let text = "unable to open file '/etc/pve/corosync.conf.new.tmp.1133' - Permission denied\n";
-        return call.reply(0, Reply::fail(13, text)).await;
-    }
-    join::wait(call, 1000).await;
-    call.world.with(|state| state.reload(call.node)).ok();
-    Ok(0)
 }

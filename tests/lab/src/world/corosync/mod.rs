@@ -1,12 +1,15 @@
 //! A server's running corosync: what it was configured with, whom it sees, and whether that is enough.
 
+mod check;
 pub(crate) mod conf;
 pub(crate) mod membership;
+mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::conf::Conf;
 use super::clock::SimTime;
+use super::qdevice::Flag;
 
 /// One running corosync.
 #[derive(Debug, Clone)]
@@ -25,6 +28,16 @@ pub(crate) struct Corosync {
     pub(crate) quorate: bool,
     /// How often each node joined since this corosync started; a node that left stays listed.
     pub(crate) join_counts: BTreeMap<u32, u32>,
+    /// What the quorum device's vote counts for this node at present.
+    pub(crate) device_vote: u32,
+    /// A quorum device was registered with it or a peer: the tools keep its column until corosync ends.
+    pub(crate) device_seen: bool,
+    /// What is known of each member's device daemon.
+    pub(crate) device_flags: BTreeMap<u32, Flag>,
+    /// The configuration version that each member runs with, as far as it was heard of.
+    pub(crate) versions: BTreeMap<u32, u64>,
+    /// Each member's addresses as they were when it joined for the so-manieth time: later changes do not show.
+    pub(crate) addresses: BTreeMap<u32, (u32, String)>,
     /// What knet thinks of each peer's links.
     pub(crate) links: BTreeMap<(u32, u8), Link>,
 }
@@ -53,7 +66,7 @@ impl Link {
 
 impl Corosync {
     pub(crate) fn new(pid: u32, node_id: u32, conf: Conf, key: u64) -> Self {
-        let expected_votes = conf.total_votes();
+        let expected_votes = conf.node_votes();
         let mut corosync = Self {
             pid,
             node_id,
@@ -64,6 +77,11 @@ impl Corosync {
             expected_votes,
             quorate: false,
             join_counts: BTreeMap::from([(node_id, 1)]),
+            device_vote: 0,
+            device_seen: false,
+            device_flags: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             links: BTreeMap::new(),
         };
         corosync.quorate = corosync.total_votes() >= corosync.quorum();
@@ -75,7 +93,8 @@ impl Corosync {
             .iter()
             .filter_map(|id| self.conf.node(*id))
             .map(|node| node.votes)
-            .sum()
+            .sum::<u32>()
+            + self.device_vote
     }
 
     /// Votes needed: more than half of those expected.

@@ -161,23 +161,23 @@ impl State {
                 continue;
             };
             let replica = &mut server.pmxcfs.replica;
-            if let Some(newest) = newest.as_ref().filter(|newest| replica.sequence < newest.sequence) {
+            let newest = newest.as_ref().filter(|newest| replica.sequence < newest.sequence);
+            if let Some(newest) = newest {
                 *replica = newest.clone();
             }
             if replica.ips != ips {
                 replica.ips.clone_from(&ips);
             }
-            self.copy_conf_to_etc(member);
+            if newest.is_some() {
+                self.copy_conf_to_etc(member);
+            }
         }
     }
 
     pub(super) fn expire_locks(&mut self) {
         let now = self.now;
         for server in &mut self.servers {
-            let lock = &mut server.pmxcfs.replica.lock_until;
-            if lock.is_some_and(|until| until <= now) {
-                *lock = None;
-            }
+            server.pmxcfs.replica.locks.retain(|_, until| *until > now);
         }
     }
 }

@@ -50,7 +50,7 @@ impl State {
 
     pub(super) fn reach(&self, a: usize, b: usize) -> Reach {
         if !self.acquainted(a, b) {
-            return Reach::Gone;
+            return self.left_behind(a, b).unwrap_or(Reach::Gone);
         }
         let Some(corosync) = self.get(a).and_then(|server| server.corosync.as_ref()) else {
             return Reach::Gone;
@@ -67,6 +67,19 @@ impl State {
                 patience: corosync.conf.token() + corosync.conf.consensus(),
             }
         }
+    }
+
+    /// One of the two vanished without a word: the other waits for its token.
+    fn left_behind(&self, a: usize, b: usize) -> Option<Reach> {
+        let (a, b) = (self.get(a)?, self.get(b)?);
+        let stays = match (&a.corosync, &b.corosync) {
+            (Some(corosync), None) if b.power.vanished => corosync,
+            (None, Some(corosync)) if a.power.vanished => corosync,
+            _ => return None,
+        };
+        Some(Reach::Silent {
+            patience: stays.conf.token() + stays.conf.consensus(),
+        })
     }
 
     pub(super) fn observe_links(&mut self) {

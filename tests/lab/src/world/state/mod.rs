@@ -1,11 +1,16 @@
 //! The whole world's state, and how it moves on with time. No I/O but the servers' files, no waiting.
 
+mod absorb;
 mod follow;
+mod ha;
 mod links;
+pub(crate) mod power;
+pub(crate) mod qdevice;
 mod quorum;
 mod services;
 mod writes;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -14,14 +19,23 @@ use super::corosync::membership::Pairs;
 use super::oplog::{Entry, What};
 use super::pmxcfs;
 use super::server::{Network, Server};
+use super::watch::Watcher;
 
 /// Everything there is.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) servers: Vec<Server>,
+    /// Ways that are out of the ordinary.
+    pub(crate) ways: Vec<crate::ways::Way>,
     pub(crate) now: SimTime,
     pairs: Pairs,
+    /// Partitions that wait for their quorum device, and since when.
+    waiting: Vec<(BTreeSet<usize>, SimTime)>,
     events: Vec<Entry>,
+    orders: Vec<power::Order>,
+    watcher: Watcher,
+    /// Servers below whose roots something was written that the model does not know yet.
+    touched: BTreeSet<usize>,
 }
 
 /// Why a write to `/etc/pve` failed.
@@ -32,11 +46,20 @@ pub(crate) enum WriteRefused {
 
 impl State {
     pub(crate) fn new(servers: Vec<Server>) -> Self {
+        let mut watcher = Watcher::new();
+        for server in &servers {
+            watcher.folder(&server.root.join("etc/corosync"), server.index);
+        }
         Self {
             servers,
+            ways: Vec::new(),
             now: SimTime::ZERO,
             pairs: Pairs::default(),
+            waiting: Vec::new(),
             events: Vec::new(),
+            orders: Vec::new(),
+            watcher,
+            touched: BTreeSet::new(),
         }
     }
 
@@ -102,13 +125,20 @@ impl State {
     pub(crate) fn advance(&mut self, now: SimTime) {
         self.now = now;
         self.observe_links();
+        self.follow_qnetd();
         self.form_memberships();
+        self.share_versions();
         self.follow_corosync();
+        self.absorb();
+        self.reload_when_due();
         self.expire_locks();
+        self.run_ha();
+        self.follow_power();
     }
 
     /// Puts what changed on the disk.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let watcher = &mut self.watcher;
         for server in &mut self.servers {
             let stamp = server.pmxcfs.stamp();
             if server.mount.is_new(&stamp) {
@@ -118,9 +148,10 @@ impl State {
                     .then(|| pmxcfs::tree(&server.pmxcfs, &name, server.booted.as_second()));
                 server
                     .mount
-                    .show(tree.as_ref().map(|tree| (tree, stamp.writable)), &name)?;
+                    .show(tree.as_ref().map(|tree| (tree, stamp.writable)), &name, watcher)?;
                 server.mount.shown(stamp);
             }
+            server.show_watchdog()?;
             server
                 .mount
                 .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;

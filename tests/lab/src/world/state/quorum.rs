@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::State;
+use crate::world::corosync::conf::ConfNode;
 use crate::world::oplog::What;
 
 impl State {
@@ -10,11 +11,18 @@ impl State {
         let mut running: BTreeSet<usize> = (0..self.servers.len())
             .filter(|i| self.get(*i).is_some_and(|s| s.corosync.is_some()))
             .collect();
+        let mut components = Vec::new();
         while let Some(first) = running.first().copied() {
             let component = self.pairs.component(first, &running);
             running = running.difference(&component).copied().collect();
-            self.form_membership(&component);
+            components.push(component);
         }
+        self.forget_waits(&components);
+        for component in &components {
+            self.form_membership(component);
+        }
+        // Who is in the new partitions decides whose device votes: no partition counts a vote that it no longer has.
+        self.vote_anew();
         self.recount();
     }
 
@@ -25,9 +33,18 @@ impl State {
                 .filter_map(|i| self.get(*i).and_then(|s| s.corosync.as_ref()).map(|c| (*i, c)))
         };
         let members: BTreeSet<u32> = corosyncs().map(|(_, c)| c.node_id).collect();
-        if corosyncs().all(|(_, c)| c.members == members) {
+        let still: BTreeSet<u32> = members.union(&self.missed(component)).copied().collect();
+        if corosyncs().all(|(_, c)| c.members == members || c.members == still) {
             return;
         }
+        if self.waits_for_device(component) {
+            return;
+        }
+        let corosyncs = || {
+            component
+                .iter()
+                .filter_map(|i| self.get(*i).and_then(|s| s.corosync.as_ref()).map(|c| (*i, c)))
+        };
         let newest = corosyncs().map(|(_, c)| c.conf.version).max().unwrap_or(0);
         let outdated: Vec<(usize, u64)> = corosyncs()
             .filter(|(_, c)| c.conf.version < newest)
@@ -86,6 +103,22 @@ impl State {
         }
     }
 
+    /// Node ids whose corosync has ended, while some of these still count them in.
+    fn missed(&self, component: &BTreeSet<usize>) -> BTreeSet<u32> {
+        let ended = |index: &usize| self.get(*index).is_some_and(|server| server.corosync.is_none());
+        let mut ids = BTreeSet::new();
+        for other in (0..self.servers.len()).filter(ended) {
+            let Some(name) = self.get(other).map(|server| server.name()) else {
+                continue;
+            };
+            for index in component.iter().filter(|index| self.pairs.together(**index, other)) {
+                let corosync = self.get(*index).and_then(|server| server.corosync.as_ref());
+                ids.extend(corosync.and_then(|c| c.conf.named(name)).map(|node| node.id));
+            }
+        }
+        ids
+    }
+
     /// Counts votes anew on every running corosync.
     pub(super) fn recount(&mut self) {
         for index in 0..self.servers.len() {
@@ -95,6 +128,10 @@ impl State {
             let Some(corosync) = &mut server.corosync else { continue };
             let total = corosync.total_votes();
             corosync.expected_votes = corosync.expected_votes.max(total);
+            // A node that starts alone counts its device's vote once it met another.
+            if corosync.conf.device.is_some() && corosync.members.len() > 1 {
+                corosync.expected_votes = corosync.expected_votes.max(corosync.conf.total_votes());
+            }
             let quorate = total >= corosync.quorum();
             if quorate == corosync.quorate {
                 continue;
@@ -119,6 +156,30 @@ impl State {
             };
             server.log("corosync", pid, text);
             self.note(Some(index), what, detail);
+        }
+    }
+
+    /// Lets every corosync know what version each of its members runs with, and where it was when it joined.
+    pub(super) fn share_versions(&mut self) {
+        let running: Vec<(u64, u32, u64)> = self
+            .servers
+            .iter()
+            .filter_map(|server| server.corosync.as_ref())
+            .map(|corosync| (corosync.key, corosync.node_id, corosync.conf.version))
+            .collect();
+        for corosync in self.servers.iter_mut().filter_map(|server| server.corosync.as_mut()) {
+            for (key, id, version) in &running {
+                if *key == corosync.key && corosync.members.contains(id) {
+                    corosync.versions.insert(*id, *version);
+                }
+            }
+            for (id, count) in &corosync.join_counts {
+                let known = corosync.addresses.get(id).map(|(at, _)| *at);
+                if known != Some(*count) {
+                    let text = corosync.conf.node(*id).map(ConfNode::addresses).unwrap_or_default();
+                    corosync.addresses.insert(*id, (*count, text));
+                }
+            }
         }
     }
 }

@@ -3,10 +3,16 @@
 use super::State;
 use crate::world::corosync::Corosync;
 use crate::world::oplog::What;
+use crate::world::units::{self, Active};
 
 impl State {
     /// Starts pmxcfs; refuses, as the real one does, when the own name does not resolve.
     pub(crate) fn start_pmxcfs(&mut self, index: usize) -> Result<(), String> {
+        self.start_pmxcfs_in(index, false)
+    }
+
+    /// Starts pmxcfs, in local mode if told so: then `/etc/pve` may be written whatever corosync does.
+    pub(crate) fn start_pmxcfs_in(&mut self, index: usize, local: bool) -> Result<(), String> {
         let now = self.now;
         let Some(server) = self.servers.get_mut(index) else {
             return Err("no such server".to_owned());
@@ -21,6 +27,10 @@ impl State {
             server.log("pmxcfs", pid, text.clone());
             return Err(text);
         };
+        if server.mount.is_blocked() {
+            server.log("pmxcfs", pid, "[main] crit: fuse_mount error: File exists");
+            return Err("fuse: mountpoint is not empty".to_owned());
+        }
         server.log(
             "pmxcfs",
             pid,
@@ -37,10 +47,11 @@ impl State {
         pmxcfs.running = true;
         pmxcfs.pid = pid;
         pmxcfs.ip = Some(ip);
-        pmxcfs.clustered = pmxcfs.replica.conf.is_some();
+        pmxcfs.clustered = !local && pmxcfs.replica.conf.is_some();
         pmxcfs.view = None;
         pmxcfs.clinfo = 0;
         pmxcfs.next_attempt = now;
+        pmxcfs.reload_at = None;
         let name = server.spec.name.clone();
         server.pmxcfs.replica.ips.insert(name, ip);
         self.copy_conf_to_etc(index);
@@ -57,6 +68,7 @@ impl State {
         }
         server.pmxcfs.running = false;
         server.pmxcfs.view = None;
+        server.pmxcfs.reload_at = None;
         let pid = server.pmxcfs.pid;
         server.log("pmxcfs", pid, "[main] notice: teardown filesystem");
         server.log(
@@ -65,6 +77,41 @@ impl State {
             "[main] notice: exit proxmox configuration filesystem (0)",
         );
         self.note(Some(index), What::PmxcfsUnmounted, "");
+    }
+
+    /// The unit `pve-cluster`.
+    pub(crate) fn start_pmxcfs_unit(&mut self, index: usize) -> Result<(), String> {
+        let started = self.start_pmxcfs(index);
+        self.mark(index, "pve-cluster", started.is_ok());
+        started
+    }
+
+    /// The unit `corosync`, whose condition is that there is a configuration: without one it stays off, and that is no
+    /// failure.
+    pub(crate) fn start_corosync_unit(&mut self, index: usize) -> Result<(), String> {
+        if self.get(index).is_some_and(|server| server.etc_conf.is_none()) {
+            self.mark(index, "corosync", true);
+            return Ok(());
+        }
+        let started = self.start_corosync(index);
+        self.mark(index, "corosync", started.is_ok());
+        started
+    }
+
+    fn mark(&mut self, index: usize, unit: &str, started: bool) {
+        if let Some(server) = self.servers.get_mut(index) {
+            units::set(server, unit, if started { Active::Running } else { Active::Failed });
+        }
+    }
+
+    /// Ends corosync so that the others notice by its silence only.
+    pub(crate) fn silence_corosync(&mut self, index: usize, what: What, why: &str) {
+        if let Some(server) = self.servers.get_mut(index)
+            && server.corosync.is_some()
+        {
+            server.power.vanished = true;
+        }
+        self.stop_corosync(index, what, why);
     }
 
     /// Starts corosync with `/etc/corosync/corosync.conf`.
@@ -77,18 +124,14 @@ impl State {
         };
         let pid = server.pid();
         server.log("corosync", pid, "  [MAIN  ] Corosync Cluster Engine 3.1.7 starting up");
-        if let Some(id) = conf.duplicate_id() {
-            server.log(
-                "corosync",
-                pid,
-                format!("  [MAIN  ] Nodeid {id} appears twice in corosync.conf"),
-            );
+        if let Some(text) = conf.refuses_start() {
+            server.log("corosync", pid, format!("  [MAIN  ] {text}"));
             server.log(
                 "corosync",
                 pid,
                 "  [MAIN  ] Corosync Cluster Engine exiting with status 8 at main.c:1445.",
             );
-            self.note(Some(index), What::CorosyncExited, format!("node id {id} appears twice"));
+            self.note(Some(index), What::CorosyncExited, text);
             return Err("control process exited with error code".to_owned());
         }
         let Some(node) = conf.named(server.name()) else {
@@ -98,6 +141,7 @@ impl State {
         let corosync = Corosync::new(pid, id, conf, key);
         let quorate = corosync.quorate;
         server.corosync = Some(corosync);
+        server.power.vanished = false;
         self.pairs.forget(index);
         self.note(
             Some(index),

@@ -35,32 +35,51 @@ impl State {
 
     /// Changes the cluster's files, on all servers that share them.
     pub(crate) fn write(&mut self, index: usize, change: impl Fn(&mut Replica)) -> Result<(), WriteRefused> {
+        self.commit(index, change).map(|_| ())
+    }
+
+    /// Changes the cluster's files, on all servers that share them. Tells whether corosync.conf changed, and with it the
+    /// copy from which corosync on this server started.
+    pub(super) fn commit(&mut self, index: usize, change: impl Fn(&mut Replica)) -> Result<bool, WriteRefused> {
         if !self.get(index).is_some_and(|server| server.pmxcfs.writable()) {
             return Err(WriteRefused::ReadOnly);
         }
+        let mut to_reload = false;
         for member in self.group(index) {
-            if let Some(server) = self.servers.get_mut(member) {
-                change(&mut server.pmxcfs.replica);
-                server.pmxcfs.replica.sequence += 1;
+            let Some(server) = self.servers.get_mut(member) else {
+                continue;
+            };
+            let had_copy = server.etc_conf.is_some();
+            let replica = &mut server.pmxcfs.replica;
+            let before = replica.conf.clone();
+            change(replica);
+            replica.sequence += 1;
+            if replica.conf != before {
+                let copied = self.copy_conf_to_etc(member);
+                to_reload |= member == index && copied && had_copy;
             }
-            self.copy_conf_to_etc(member);
         }
-        Ok(())
+        Ok(to_reload)
     }
 
-    /// pmxcfs copies corosync.conf to `/etc/corosync`, unless what lies there is newer.
-    pub(super) fn copy_conf_to_etc(&mut self, index: usize) {
+    /// pmxcfs copies corosync.conf to `/etc/corosync`, unless what lies there is newer. Did it?
+    pub(super) fn copy_conf_to_etc(&mut self, index: usize) -> bool {
         let Some(server) = self.servers.get_mut(index) else {
-            return;
+            return false;
         };
         let Some(conf) = server.pmxcfs.replica.conf.clone() else {
-            return;
+            return false;
         };
         let pid = server.pmxcfs.pid;
+        if conf.version == 0 {
+            server.log("pmxcfs", pid, "[dcdb] crit: unable to parse cluster config_version");
+            return false;
+        }
         match &server.etc_conf {
-            Some(present) if *present == conf => {}
+            Some(present) if present.render() == conf.render() => false,
             Some(present) if present.version > conf.version => {
                 server.log("pmxcfs", pid, "[dcdb] crit: local corosync.conf is newer");
+                false
             }
             _ => {
                 let text = format!(
@@ -69,32 +88,19 @@ impl State {
                 );
                 server.log("pmxcfs", pid, text);
                 server.etc_conf = Some(conf);
+                true
             }
         }
     }
 
-    /// `corosync-cfgtool -R` on a server: every corosync of its membership takes over its file, or none does.
+    /// `corosync-cfgtool -R` on a server: every corosync of its membership takes over its file, or says why not.
     pub(crate) fn reload(&mut self, index: usize) -> Result<(), String> {
         let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
+            self.log_failed_reload(index);
             return Err("corosync is not running".to_owned());
         };
         let (key, members, node_id) = (corosync.key, corosync.members.clone(), corosync.node_id);
-        if let Some(id) = self
-            .get(index)
-            .and_then(|server| server.etc_conf.as_ref())
-            .and_then(Conf::duplicate_id)
-        {
-            if let Some(server) = self.servers.get_mut(index) {
-                let pid = server.pmxcfs.pid;
-                server.log(
-                    "pmxcfs",
-                    pid,
-                    "[dcdb] crit: corosync-cfgtool -R failed with exit code 7#010",
-                );
-            }
-            self.note(Some(index), What::ReloadFailed, format!("node id {id} appears twice"));
-            return Err(format!("node id {id} appears twice"));
-        }
+        let mut refused = None;
         for member in 0..self.servers.len() {
             let Some(server) = self.servers.get_mut(member) else {
                 continue;
@@ -104,18 +110,42 @@ impl State {
             if corosync.key != key || !members.contains(&corosync.node_id) || corosync.conf == conf {
                 continue;
             }
-            corosync.expected_votes = conf.total_votes();
-            corosync.conf = conf;
-            let (pid, version) = (corosync.pid, corosync.conf.version);
-            server.log(
-                "corosync",
-                pid,
-                format!("  [CFG   ] Config reload requested by node {node_id}"),
-            );
-            self.note(Some(member), What::ConfigReloaded, format!("version {version}"));
+            let pid = corosync.pid;
+            let refusal = conf.refuses_reload(&corosync.conf);
+            let version = conf.version;
+            let mut lines = vec![format!("  [CFG   ] Config reload requested by node {node_id}")];
+            if refusal.is_empty() {
+                lines.extend(configured(&conf, corosync.node_id));
+                corosync.expected_votes = conf.total_votes();
+                corosync.conf = conf;
+            } else if member == index {
+                refused = refusal.first().cloned();
+            }
+            let taken = refusal.is_empty();
+            for line in lines.into_iter().chain(refusal) {
+                server.log("corosync", pid, line);
+            }
+            if taken {
+                self.note(Some(member), What::ConfigReloaded, format!("version {version}"));
+            }
         }
         self.recount();
-        Ok(())
+        match refused {
+            Some(line) => {
+                self.log_failed_reload(index);
+                self.note(Some(index), What::ReloadFailed, line.trim().to_owned());
+                Err(line)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn log_failed_reload(&mut self, index: usize) {
+        if let Some(server) = self.servers.get_mut(index) {
+            let pid = server.pmxcfs.pid;
+            let text = "[dcdb] crit: corosync-cfgtool -R failed with exit code 7#010";
+            server.log("pmxcfs", pid, text);
+        }
     }
 
     /// `pvecm expected`: on every member, as votequorum does it.
@@ -151,13 +181,7 @@ impl State {
             votes: 1,
             rings: BTreeMap::from([(0, server.cluster().to_string())]),
         };
-        let conf = Conf {
-            cluster_name: name.to_owned(),
-            version: 1,
-            nodes: vec![node],
-            links: vec![0],
-            token_coefficient: (server.spec.major() >= 9).then_some(125),
-        };
+        let conf = Conf::first(name, node, server.spec.major());
         server.authkey = Some(key);
         server.pmxcfs.replica.conf = Some(conf.clone());
         server.pmxcfs.replica.sequence += 1;
@@ -166,4 +190,20 @@ impl State {
         self.stop_pmxcfs(index);
         self.start_pmxcfs(index)
     }
+}
+
+/// What corosync logs of its own links when it takes over a configuration.
+fn configured(conf: &Conf, own: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    for link in &conf.links {
+        lines.push(format!("  [TOTEM ] Configuring link {link}"));
+        if let Some(address) = conf.node(own).and_then(|node| node.rings.get(link)) {
+            lines.push(format!(
+                "  [TOTEM ] Configured link number {link}: local addr: {address}, port={}",
+                5405 + u16::from(*link)
+            ));
+        }
+    }
+    lines.push("  [KNET  ] pmtud: MTU manually set to: 0".to_owned());
+    lines
 }

@@ -1,0 +1,36 @@
+//! What is passed beside an operation: outside of its digest, the ledger and the journal.
+
+use super::join_secret::JoinSecret;
+
+/// What the coordinator hands over with an operation.
+#[derive(Debug, Clone)]
+pub enum Passed {
+    /// A ticket or password, and a fingerprint.
+    Join(JoinSecret),
+    /// The cluster's present corosync.conf. No secret; only never older than the attempt.
+    CorosyncConf(String),
+}
+
+/// Its kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PassedKind {
+    Join,
+    CorosyncConf,
+}
+
+impl PassedKind {
+    /// In words, for refusals.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "a ticket or password",
+            Self::CorosyncConf => "the cluster's corosync.conf",
+        }
+    }
+
+    pub(super) fn is_kind_of(self, passed: Option<&Passed>) -> bool {
+        matches!(
+            (self, passed),
+            (Self::Join, Some(Passed::Join(_))) | (Self::CorosyncConf, Some(Passed::CorosyncConf(_)))
+        )
+    }
+}

@@ -1,0 +1,153 @@
+//! `quorate-agent task ID`: an action that takes more than one tool. It is started and followed like a tool: a process of its own,
+//! its words in files, no deadline, out of reach of the agent's end. What it does may be done again from the beginning.
+
+mod abandon_join;
+mod add_link;
+mod allow_agents;
+mod clean_up_after;
+mod finish_join;
+mod keys;
+mod lock;
+mod qdevice;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use quorate_exec::{Invocation, Sink, Stdin, supervise};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::{NodeName, OperationId};
+use quorate_model::operation::{Action, Operation};
+use quorate_tools::CallError;
+
+use super::folder::{Folder, TaskFile};
+use crate::config::Config;
+use crate::errors::chain;
+use crate::host::Host;
+use crate::pace::Pace;
+
+/// The line after which something is changed.
+pub(super) const CHANGING: &str = "begins to change something";
+/// The line that says that all of it is done.
+pub(super) const DONE: &str = "done";
+
+/// A task.
+#[derive(Debug)]
+pub struct Task<'h> {
+    host: &'h Host,
+    folder: Folder,
+    operation: Operation,
+    node: NodeName,
+    pace: Pace,
+    state_dir: PathBuf,
+}
+
+/// Why a task ended early, in words that read on after the node's name.
+#[derive(Debug)]
+struct Stopped(String);
+
+impl<E: std::error::Error + 'static> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self(chain(&error))
+    }
+}
+
+fn stopped<T>(why: impl Into<String>) -> Result<T, Stopped> {
+    Err(Stopped(why.into()))
+}
+
+impl<'h> Task<'h> {
+    /// Takes up what the operation's folder says.
+    ///
+    /// # Errors
+    /// The folder can't be used, or has no task.
+    pub fn take(host: &'h Host, config: &Config, id: &OperationId) -> Result<Self, Failure> {
+        let folder = Folder::of(&config.state_dir, id);
+        let unusable = |what: &str| Failure::new(ExitCode::Failed, format!("operation {id}: {what}"));
+        let task = folder
+            .task()
+            .map_err(|error| unusable("its folder can't be used").because(&error))?;
+        let TaskFile { operation, node } = task.ok_or_else(|| unusable("there is no task in its folder"))?;
+        Ok(Self {
+            host,
+            folder,
+            operation,
+            node,
+            pace: config.lab.as_ref().map_or(Pace::REAL, |lab| lab.pace),
+            state_dir: config.state_dir.clone(),
+        })
+    }
+
+    /// Does it, from wherever the node is.
+    ///
+    /// # Errors
+    /// Why it ended early; it stands on stderr.
+    pub async fn run(&self) -> Result<(), Failure> {
+        match self.act().await {
+            Ok(()) => {
+                say(DONE);
+                Ok(())
+            }
+            Err(Stopped(why)) => Err(Failure::new(ExitCode::Failed, why)),
+        }
+    }
+
+    async fn act(&self) -> Result<(), Stopped> {
+        match &self.operation.action {
+            Action::FinishJoin { cluster, .. } => finish_join::run(self, cluster).await,
+            Action::AbandonJoin { .. } => abandon_join::run(self).await,
+            Action::AddLink {
+                cluster,
+                link,
+                addresses,
+                priority,
+            } => add_link::run(self, cluster, *link, addresses, *priority).await,
+            Action::CleanUpAfter { removed, .. } => clean_up_after::run(self, removed),
+            Action::AdmitKeys {
+                cluster,
+                keys,
+                from,
+                minutes,
+            } => keys::admit(self, cluster, keys, from, *minutes),
+            Action::WithdrawKeys { cluster } => keys::withdraw(self, cluster),
+            Action::SetUpQdevice { address, host_keys, .. } => qdevice::set_up(self, *address, host_keys).await,
+            Action::AllowAgents { port, from, .. } => allow_agents::run(self, *port, from),
+            other => stopped(format!("`{}` is no task", other.kind().as_str())),
+        }
+    }
+
+    /// Runs a tool that changes something to its end, however long it takes; its words go where ours go.
+    async fn change(&self, call: Result<Invocation, CallError>) -> Result<(), Stopped> {
+        let invocation = call?;
+        let command = invocation.command();
+        say(&command.to_string());
+        let file = |name: &str| self.folder.append(name).map(Sink::File);
+        let mut tool = supervise(command, Stdin::Null, file("stdout")?, file("stderr")?)?;
+        let exit = tool.wait().await?;
+        if exit.is_success() {
+            Ok(())
+        } else {
+            stopped(format!("{command} ended with {exit}"))
+        }
+    }
+
+    /// Waits, at the lab's pace if there is one.
+    async fn pause(&self, in_life: Duration) {
+        tokio::time::sleep(self.pace.of(in_life)).await;
+    }
+
+    /// A folder of the agent's own for what is put aside: never overwritten, never removed.
+    fn aside(&self, what: &str) -> PathBuf {
+        self.state_dir
+            .join("put-aside")
+            .join(format!("{what}-{}", self.operation.id))
+    }
+}
+
+/// A line for whoever follows.
+#[expect(
+    clippy::print_stdout,
+    reason = "a task speaks as a tool does: its stdout is a file that is followed"
+)]
+fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,212 @@
+//! The files of pve-ha-manager in /etc/pve/ha, and the LRM's in the nodes' folders.
+
+use std::collections::BTreeMap;
+
+use quorate_model::Timestamp;
+use quorate_model::observation::ha::{Disarm, HaPlace, HaResource, LrmStatus, ManagerStatus};
+use serde::Deserialize;
+
+use super::sections;
+use crate::{ParseError, json, lenient};
+
+#[derive(Deserialize)]
+struct RawLrm {
+    state: String,
+    mode: String,
+    #[serde(deserialize_with = "lenient::u64")]
+    timestamp: u64,
+}
+
+/// Reads /etc/pve/nodes/NODE/lrm_status.
+///
+/// # Errors
+/// When it is no JSON, or state, mode or time are missing.
+pub fn read_lrm_status(text: &str) -> Result<LrmStatus, ParseError> {
+    let raw: RawLrm = json::read("lrm_status", text)?;
+    Ok(LrmStatus {
+        state: raw.state,
+        mode: raw.mode,
+        at: seconds(raw.timestamp),
+    })
+}
+
+#[derive(Deserialize)]
+struct RawManager {
+    #[serde(default, deserialize_with = "lenient::text")]
+    master_node: Option<String>,
+    #[serde(default, deserialize_with = "lenient::optional_u64")]
+    timestamp: Option<u64>,
+    #[serde(default)]
+    node_status: BTreeMap<String, String>,
+    #[serde(default)]
+    service_status: BTreeMap<String, RawPlace>,
+    #[serde(default)]
+    disarm: Option<RawDisarm>,
+}
+
+#[derive(Deserialize)]
+struct RawPlace {
+    node: String,
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct RawDisarm {
+    mode: String,
+    state: String,
+}
+
+/// Reads /etc/pve/ha/manager_status; `None` where no master has written into it yet.
+///
+/// # Errors
+/// When it is no JSON, or what a master writes is not whole.
+pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseError> {
+    const NAME: &str = "manager_status";
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let raw: RawManager = json::read(NAME, text)?;
+    let Some(master) = raw.master_node else {
+        // A request, such as maintenance, may lie there before the first master.
+        return match raw.service_status.is_empty() {
+            true => Ok(None),
+            false => Err(ParseError::missing(NAME, "services without a master_node")),
+        };
+    };
+    let timestamp = raw
+        .timestamp
+        .ok_or_else(|| ParseError::missing(NAME, "timestamp is missing"))?;
+    let place = |(service, place): (String, RawPlace)| {
+        let RawPlace { node, state } = place;
+        (service, HaPlace { node, state })
+    };
+    Ok(Some(ManagerStatus {
+        master,
+        at: seconds(timestamp),
+        nodes: raw.node_status,
+        services: raw.service_status.into_iter().map(place).collect(),
+        disarm: raw.disarm.map(|RawDisarm { mode, state }| Disarm { mode, state }),
+    }))
+}
+
+fn seconds(unix: u64) -> Timestamp {
+    Timestamp::from_seconds(i64::try_from(unix).unwrap_or(i64::MAX))
+}
+
+/// Reads resources.cfg: services by `vm:100`, `ct:101`. A state that is not given is `started`, and `enabled` is the older
+/// word for it.
+///
+/// # Errors
+/// When the file is no section file.
+pub fn read_resources(text: &str) -> Result<BTreeMap<String, HaResource>, ParseError> {
+    let sections = sections::read("resources.cfg", text)?.into_iter();
+    let resources = sections.map(|section| {
+        let state = match section.value("state") {
+            None | Some("enabled") => "started",
+            Some(state) => state,
+        };
+        let resource = HaResource {
+            state: state.to_owned(),
+            group: section.value("group").map(str::to_owned),
+        };
+        (format!("{}:{}", section.kind, section.id), resource)
+    });
+    Ok(resources.collect())
+}
+
+/// Reads groups.cfg: the nodes of each group, as `group NAME`.
+///
+/// # Errors
+/// When the file is no section file.
+pub fn read_groups(text: &str) -> Result<BTreeMap<String, Vec<String>>, ParseError> {
+    placements("groups.cfg", "group", text)
+}
+
+/// Reads rules.cfg: the nodes of each rule that names some, as `rule NAME`.
+///
+/// # Errors
+/// When the file is no section file.
+pub fn read_rules(text: &str) -> Result<BTreeMap<String, Vec<String>>, ParseError> {
+    placements("rules.cfg", "rule", text)
+}
+
+/// `nodes n1:2,n2`: the number is the priority.
+fn placements(name: &'static str, what: &str, text: &str) -> Result<BTreeMap<String, Vec<String>>, ParseError> {
+    let sections = sections::read(name, text)?.into_iter();
+    let named = sections
+        .filter(|section| section.value("nodes").is_some())
+        .map(|section| {
+            let node = |entry: String| entry.split(':').next().unwrap_or_default().to_owned();
+            let nodes = section.list("nodes").into_iter().map(node).collect();
+            (format!("{what} {}", section.id), nodes)
+        });
+    Ok(named.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_lrm_publishes() {
+        let status = read_lrm_status(fixture!("ha/pve-8.4/lrm-active.json")).unwrap();
+        assert_eq!((status.state.as_str(), status.mode.as_str()), ("active", "active"));
+        assert_eq!(status.at, Timestamp::from_seconds(1_795_346_427));
+        let idle = read_lrm_status(fixture!("ha/pve-8.4/lrm-idle.json")).unwrap();
+        assert_eq!(idle.state, "wait_for_agent_lock");
+        assert!(read_lrm_status("{}").is_err() && read_lrm_status("").is_err());
+    }
+
+    #[test]
+    fn what_the_master_publishes() {
+        let status = read_manager_status(fixture!("ha/pve-8.4/manager.json"))
+            .unwrap()
+            .unwrap();
+        assert_eq!(status.master, "prox1");
+        assert_eq!(status.nodes["prox3"], "online");
+        let place = &status.services["vm:100"];
+        assert_eq!((place.node.as_str(), place.state.as_str()), ("prox3", "started"));
+        assert_eq!(status.disarm, None);
+        let disarmed = read_manager_status(fixture!("ha/pve-9/manager-disarmed.json"))
+            .unwrap()
+            .unwrap();
+        let disarm = disarmed.disarm.unwrap();
+        assert_eq!((disarm.mode.as_str(), disarm.state.as_str()), ("freeze", "disarmed"));
+    }
+
+    #[test]
+    fn before_the_first_master_there_is_none() {
+        for text in ["", "{}", r#"{"node_request":{"prox1":{"maintenance":1}}}"#] {
+            assert_eq!(read_manager_status(text).unwrap(), None, "{text}");
+        }
+        assert!(read_manager_status("[").is_err());
+        assert!(read_manager_status(r#"{"service_status":{"vm:1":{"node":"a","state":"started"}}}"#).is_err());
+        assert!(
+            read_manager_status(r#"{"master_node":"a"}"#).is_err(),
+            "a status without a time"
+        );
+    }
+
+    #[test]
+    fn resources_groups_and_rules() {
+        let resources = read_resources(fixture!("ha/pve-8.4/resources.cfg")).unwrap();
+        assert_eq!(resources["vm:100"].state, "started");
+        assert_eq!(resources["ct:101"].group.as_deref(), Some("front"));
+        assert_eq!(resources["ct:101"].state, "started", "not given");
+        assert_eq!(resources["vm:102"].state, "ignored");
+        // As `ha-manager config` prints it.
+        assert_eq!(
+            read_resources("vm:100\n\tstate stopped\n\n").unwrap()["vm:100"].state,
+            "stopped"
+        );
+        let groups = read_groups(fixture!("ha/pve-8.4/groups.cfg")).unwrap();
+        assert_eq!(groups["group front"], ["prox1", "prox2"]);
+        let rules = read_rules(fixture!("ha/pve-9/rules.cfg")).unwrap();
+        assert_eq!(
+            rules.keys().collect::<Vec<_>>(),
+            ["rule near"],
+            "the other names no node"
+        );
+        assert_eq!(rules["rule near"], ["prox1", "prox3"]);
+    }
+}

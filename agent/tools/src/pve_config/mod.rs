@@ -1,0 +1,9 @@
+//! Files of /etc/pve that belong to PVE, each as far as a change of the cluster touches it.
+
+pub mod ceph;
+pub mod ha;
+pub mod replication;
+mod sections;
+pub mod storage;
+pub mod tfa;
+pub mod user;

@@ -1,0 +1,43 @@
+//! /etc/pve/storage.cfg: what storages there are.
+
+use quorate_model::observation::config::Storage;
+
+use super::sections;
+use crate::ParseError;
+
+/// Reads the definitions in the file's order. The built-in `local` is there too where the file does not name it.
+///
+/// # Errors
+/// When the file is no section file.
+pub fn read(text: &str) -> Result<Vec<Storage>, ParseError> {
+    let sections = sections::read("storage.cfg", text)?;
+    let storages = sections.into_iter().map(|section| Storage {
+        nodes: section.list("nodes"),
+        id: section.id,
+        kind: section.kind,
+    });
+    Ok(storages.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storages_with_the_nodes_that_they_are_limited_to() {
+        let storages = read(fixture!("storage.cfg/pve-9/three.cfg")).unwrap();
+        let shown: Vec<_> = storages
+            .iter()
+            .map(|s| (s.id.as_str(), s.kind.as_str(), s.nodes.join("+")))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("local", "dir", String::new()),
+                ("tank", "zfspool", "prox1+prox2".to_owned()),
+                ("backup", "pbs", String::new())
+            ]
+        );
+        assert!(read("what is this\n").is_err());
+    }
+}

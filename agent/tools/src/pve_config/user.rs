@@ -1,0 +1,68 @@
+//! /etc/pve/user.cfg: users and API tokens.
+
+use crate::ParseError;
+
+const NAME: &str = "user.cfg";
+
+/// Kinds of entries that are not looked into.
+const OTHERS: [&str; 4] = ["group", "role", "pool", "acl"];
+
+/// Whom the file names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Users {
+    /// Users but root@pam, in the file's order.
+    pub users: Vec<String>,
+    /// API tokens, as `USER!NAME`.
+    pub tokens: Vec<String>,
+}
+
+/// Reads the file: lines of fields with colons between them.
+///
+/// # Errors
+/// At a kind of entry that PVE does not have, or an entry without a name.
+pub fn read(text: &str) -> Result<Users, ParseError> {
+    let mut found = Users::default();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let bad = |what| ParseError::at(NAME, line, what);
+        let mut fields = line.split(':').map(str::trim);
+        let kind = fields.next().unwrap_or_default();
+        if OTHERS.contains(&kind) || kind.starts_with('#') {
+            continue;
+        }
+        let name = fields.next().filter(|name| name.contains('@'));
+        let name = name.ok_or_else(|| bad("expected `user:NAME@REALM` or `token:NAME@REALM!TOKEN`"))?;
+        match kind {
+            "user" if name == "root@pam" => {}
+            "user" => found.users.push(name.to_owned()),
+            "token" if name.contains('!') => found.tokens.push(name.to_owned()),
+            _ => return Err(bad("an entry of an unknown kind")),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_tokens() {
+        let users = read(fixture!("user.cfg/pve-8.4/tokens.cfg")).unwrap();
+        assert_eq!(users.users, ["monitor@pve"]);
+        assert_eq!(users.tokens, ["root@pam!backup", "monitor@pve!grafana"]);
+        assert_eq!(
+            read("user:root@pam:1:0:::root@lab.example::\n").unwrap(),
+            Users::default()
+        );
+    }
+
+    #[test]
+    fn an_unknown_entry_is_an_error() {
+        assert_eq!(
+            read("robot:x@pve:1\n").unwrap_err().to_string(),
+            "user.cfg: an entry of an unknown kind: `robot:x@pve:1`"
+        );
+        assert!(read("token:monitor@pve:0:1::\n").is_err(), "a token without a name");
+        assert!(read("user\n").is_err());
+    }
+}

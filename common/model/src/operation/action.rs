@@ -1,0 +1,295 @@
+//! The things an agent can change. There is no "run this command": whoever wants more adds a variant here, a row to the
+//! table of rules, a message to the protocol and a file to the agent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClusterName, NodeName, SshPublicKey};
+
+/// The things an agent can change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "action")]
+pub enum Action {
+    /// `pvecm create`: a new cluster with this node as its only member.
+    CreateCluster {
+        /// The cluster's name, for ever.
+        cluster: ClusterName,
+        /// Link number → this node's address on it.
+        #[serde(deserialize_with = "crate::keys::numbers")]
+        links: BTreeMap<u8, IpAddr>,
+        /// Link number → `knet_link_priority`: the higher is preferred; a link without one has corosync's 1.
+        #[serde(default, deserialize_with = "crate::keys::numbers")]
+        priorities: BTreeMap<u8, u8>,
+    },
+    /// `pvecm add`: this node joins the cluster through one of its members.
+    JoinCluster {
+        /// The cluster that it must turn out to be.
+        cluster: ClusterName,
+        /// The member's name.
+        member: NodeName,
+        /// The member's address for the API call (port 8006).
+        member_address: IpAddr,
+        /// Link number → this node's address on it.
+        #[serde(deserialize_with = "crate::keys::numbers")]
+        links: BTreeMap<u8, IpAddr>,
+    },
+    /// Finishes a join that the cluster has accepted and this node has begun: the cluster's present corosync.conf (handed over
+    /// beside the operation, freshly read from `member`) replaces the node's own copy, corosync and pve-cluster start, then
+    /// `pvecm updatecerts`.
+    FinishJoin {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The member whose corosync.conf it is.
+        member: NodeName,
+    },
+    /// Takes this node, which began to join and never came in, back to standing alone: corosync's files are moved aside and
+    /// pve-cluster starts in local mode. Refused where the node is a quorate member of anything, or has guests.
+    AbandonJoin {
+        /// The cluster that it did not come into.
+        cluster: ClusterName,
+    },
+    /// Adds a link to a running cluster: one edit of /etc/pve/corosync.conf under PVE's own lock, put in place by a rename.
+    AddLink {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The new link's number, unused so far.
+        link: u8,
+        /// Every configured node's address on it, no more and no fewer.
+        addresses: BTreeMap<NodeName, IpAddr>,
+        /// Its `knet_link_priority`; the higher is preferred.
+        priority: Option<u8>,
+    },
+    /// `pvecm expected N`: quorum by fiat for what is left of a cluster, until the next change of corosync.conf.
+    ExpectVotes {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Votes to expect; only as many as are present.
+        votes: u32,
+    },
+    /// `pvecm delnode`: this member takes another one out of the cluster, which is off for good or was never in.
+    RemoveMember {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who is taken out.
+        removed: NodeName,
+        /// Its corosync id, which no other node may have: `delnode` kills by id.
+        id: u32,
+    },
+    /// Clears up what `delnode` leaves behind: the folder /etc/pve/nodes/NAME (kept as a copy in the agent's state; refused while a
+    /// guest is configured in it) and the node's key in the cluster's authorized_keys.
+    CleanUpAfter {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who was taken out.
+        removed: NodeName,
+    },
+    /// `systemctl poweroff` of this node, which is about to be taken out of the cluster.
+    PowerOff {
+        /// The cluster.
+        cluster: ClusterName,
+    },
+    /// `apt-get install` of packages that PVE does not bring along.
+    InstallPackages {
+        /// Which.
+        packages: BTreeSet<Package>,
+    },
+    /// Lets a cluster's root key log in to this host (no PVE node), for as long as a QDevice is set up: a marked line in root's
+    /// authorized_keys that sshd itself stops honouring after `minutes`.
+    AdmitKeys {
+        /// Whose keys.
+        cluster: ClusterName,
+        /// The keys.
+        keys: BTreeSet<SshPublicKey>,
+        /// Addresses from which they are good.
+        from: BTreeSet<IpAddr>,
+        /// How long, at most 60.
+        minutes: u32,
+    },
+    /// Takes the cluster's keys out of this host's authorized_keys again.
+    WithdrawKeys {
+        /// Whose keys.
+        cluster: ClusterName,
+    },
+    /// `pvecm qdevice setup`: a third vote from a host outside the cluster.
+    SetUpQdevice {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The host's name.
+        host: NodeName,
+        /// The host's address, which goes into corosync.conf.
+        address: IpAddr,
+        /// The host's ssh keys as its own agent reported them: root's known_hosts gets them for the set-up.
+        host_keys: BTreeSet<SshPublicKey>,
+    },
+    /// `pvecm qdevice remove`.
+    RemoveQdevice {
+        /// The cluster.
+        cluster: ClusterName,
+    },
+    /// `ha-manager crm-command disarm-ha freeze` (pve-ha-manager 5.1.3 and later): no watchdog anywhere, services frozen.
+    DisarmHa {
+        /// The cluster.
+        cluster: ClusterName,
+    },
+    /// `ha-manager crm-command arm-ha`.
+    ArmHa {
+        /// The cluster.
+        cluster: ClusterName,
+    },
+    /// `systemctl stop` of an HA daemon on this node: how HA is disarmed before 5.1.3, LRMs everywhere first, then the CRMs.
+    StopHa {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Which daemon.
+        service: HaService,
+    },
+    /// `systemctl start` of an HA daemon on this node, in the reverse order.
+    StartHa {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Which daemon.
+        service: HaService,
+    },
+    /// Adds rules to the cluster's firewall (/etc/pve/firewall/cluster.fw) that let the coordinator reach the agents and the agents
+    /// measure each other; marked as Quorate's. A node that joins brings no rules of its own.
+    AllowAgents {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The agents' TCP port.
+        port: u16,
+        /// Who may come in: the coordinator and the nodes.
+        from: BTreeSet<IpAddr>,
+    },
+}
+
+/// One row for each kind of action: its name in code and as shown.
+macro_rules! kinds {
+    ($($kind:ident $shown:literal;)*) => {
+        /// The kinds of actions: every table about actions has a row for each.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ActionKind {
+            $(
+                #[doc = concat!("See [`Action::", stringify!($kind), "`].")]
+                $kind,
+            )*
+        }
+
+        impl ActionKind {
+            /// All of them.
+            pub const ALL: [ActionKind; [$($shown),*].len()] = [$(Self::$kind),*];
+
+            /// As shown.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $shown,)*
+                }
+            }
+        }
+
+        impl Action {
+            /// Its kind, for tables and logs.
+            #[must_use]
+            pub fn kind(&self) -> ActionKind {
+                match self {
+                    $(Self::$kind { .. } => ActionKind::$kind,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    CreateCluster "create cluster";
+    JoinCluster "join cluster";
+    FinishJoin "finish join";
+    AbandonJoin "abandon join";
+    AddLink "add link";
+    ExpectVotes "expect votes";
+    RemoveMember "remove member";
+    CleanUpAfter "clean up after";
+    PowerOff "power off";
+    InstallPackages "install packages";
+    AdmitKeys "admit keys";
+    WithdrawKeys "withdraw keys";
+    SetUpQdevice "set up qdevice";
+    RemoveQdevice "remove qdevice";
+    DisarmHa "disarm ha";
+    ArmHa "arm ha";
+    StopHa "stop ha";
+    StartHa "start ha";
+    AllowAgents "allow agents";
+}
+
+/// The daemons of PVE's HA manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HaService {
+    /// `pve-ha-lrm`: starts and stops guests on its node, and feeds the watchdog.
+    Lrm,
+    /// `pve-ha-crm`: one of them is the master, who decides.
+    Crm,
+}
+
+impl HaService {
+    /// The unit's name.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Lrm => "pve-ha-lrm",
+            Self::Crm => "pve-ha-crm",
+        }
+    }
+}
+
+/// Packages that an agent may install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Package {
+    /// The vote of the third party, on every node of the cluster.
+    CorosyncQdevice,
+    /// The third party itself, on the host outside.
+    CorosyncQnetd,
+}
+
+impl Package {
+    /// All of them.
+    pub const ALL: [Package; 2] = [Self::CorosyncQdevice, Self::CorosyncQnetd];
+
+    /// The package's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CorosyncQdevice => "corosync-qdevice",
+            Self::CorosyncQnetd => "corosync-qnetd",
+        }
+    }
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_are_read_back_from_json() {
+        let action = Action::JoinCluster {
+            cluster: "hk1".parse().unwrap(),
+            member: "prox1".parse().unwrap(),
+            member_address: "192.168.1.11".parse().unwrap(),
+            links: BTreeMap::from([(0, "10.10.10.2".parse().unwrap()), (7, "fd00::2".parse().unwrap())]),
+        };
+        let json = serde_json::to_string(&action).unwrap();
+        assert_eq!(serde_json::from_str::<Action>(&json).unwrap(), action);
+        assert!(serde_json::from_str::<Action>(&json.replace("\"7\"", "\"seven\"")).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! The table that says for each action what its deadline and a cancel do, whether it may be tried again, and whether it
+//! disturbs what runs.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::action::ActionKind;
+
+/// What happens when an action's deadline passes, and when the operator cancels while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDeadline {
+    /// The tool is asked to stop (SIGTERM): it ends its own task and leaves nothing half-done.
+    Stop,
+    /// It is diagnosed and followed: stopping it half-way would leave a half-state.
+    Follow,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActionRules {
+    /// The action.
+    pub kind: ActionKind,
+    /// How long it should take at most.
+    pub deadline: Duration,
+    /// What happens then.
+    pub on_deadline: OnDeadline,
+    /// What a cancel does while it runs.
+    pub on_cancel: OnDeadline,
+    /// May it simply be sent again when the first try is known to have failed without a trace?
+    pub repeatable: bool,
+    /// Does it touch membership, corosync or running services? Then it begins only inside a maintenance window, never while
+    /// frozen, and never beside another such one.
+    pub disruptive: bool,
+    /// Does it take something away that can't be had back by running it again? The node's own policy may forbid it
+    /// (`allow_remove`).
+    pub removes: bool,
+    /// Why so.
+    pub why: &'static str,
+}
+
+/// One row: kind, seconds, repeatable, disruptive, removes, reason. Every change is followed rather than stopped: a half-state is
+/// worse than waiting.
+macro_rules! table {
+    ($($kind:ident $seconds:literal $repeatable:ident $disruptive:ident $removes:ident $why:literal;)*) => {
+        /// The rules of an action.
+        #[must_use]
+        pub const fn rules(kind: ActionKind) -> ActionRules {
+            match kind {
+                $(
+                    ActionKind::$kind => ActionRules {
+                        kind,
+                        deadline: Duration::from_secs($seconds),
+                        on_deadline: OnDeadline::Follow,
+                        on_cancel: OnDeadline::Follow,
+                        repeatable: said!($repeatable),
+                        disruptive: said!($disruptive),
+                        removes: said!($removes),
+                        why: $why,
+                    },
+                )*
+            }
+        }
+
+        /// The table. Durations are PVE's own with ample room (create: 2.5 s + up to 6 s until /etc/pve is writable; join: 14–15 s;
+        /// QDevice: 7 s; disarming: 20 s).
+        pub const ACTION_RULES: [ActionRules; ActionKind::ALL.len()] = [$(rules(ActionKind::$kind)),*];
+    };
+}
+
+macro_rules! said {
+    (yes) => {
+        true
+    };
+    (no) => {
+        false
+    };
+}
+
+#[rustfmt::skip]
+table! {
+    // kind       seconds repeatable disruptive removes
+    CreateCluster    60 yes yes no  "it takes seconds, and stopping it between the key and corosync.conf leaves files that refuse the next try";
+    JoinCluster     120 yes yes no  "after the member has accepted the node, a killed join leaves a vote without a voter; before that it ends by itself";
+    FinishJoin      120 yes yes no  "it restarts corosync on a node that is not in yet; every part of it may be done twice";
+    AbandonJoin      60 yes yes yes "between stopping pve-cluster and starting it in local mode the node has no /etc/pve";
+    AddLink          60 yes yes no  "the rename is the one moment that counts; before it nothing has happened, after it corosync takes it over or not";
+    ExpectVotes      20 yes yes no  "it is one call to corosync, and the next change of corosync.conf undoes it";
+    RemoveMember     60 yes yes yes "it holds the cluster's lock on corosync.conf; killed, it leaves the lock for two minutes";
+    CleanUpAfter     60 yes no  yes "what is already gone stays gone, and a copy was made first";
+    PowerOff        180 yes yes yes "a shutdown can't be called back";
+    InstallPackages 600 yes no  no  "a killed dpkg leaves packages half-configured and its lock held";
+    AdmitKeys        20 yes no  no  "one line in a file; sshd stops honouring it by itself";
+    WithdrawKeys     20 yes no  no  "one line in a file";
+    SetUpQdevice    120 no  yes no  "a set-up that was stopped leaves certificate stores that refuse the next one, and the cluster's private key in /etc/pve";
+    RemoveQdevice    60 yes yes no  "it clears one node after another; half-way, some still vote by the device";
+    DisarmHa        120 yes no  no  "the master carries it out over some rounds; nothing is gained by stopping the command";
+    ArmHa           120 yes no  no  "as for disarming; and nothing may keep it from coming";
+    StopHa          180 yes no  no  "a killed LRM with an armed watchdog resets its node";
+    StartHa          60 yes no  no  "starting a unit that runs does nothing";
+    AllowAgents      20 yes no  no  "one file, put in place by a rename";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_its_own_row() {
+        for kind in ActionKind::ALL {
+            assert_eq!(rules(kind).kind, kind);
+            assert!(rules(kind).deadline > Duration::ZERO && !rules(kind).why.is_empty());
+        }
+    }
+
+    #[test]
+    fn flags_are_what_they_say() {
+        let remove = rules(ActionKind::RemoveMember);
+        assert!(remove.disruptive && remove.removes && remove.repeatable);
+        let arm = rules(ActionKind::ArmHa);
+        assert!(!arm.disruptive && !arm.removes, "arming must never wait for a window");
+        assert!(!rules(ActionKind::SetUpQdevice).repeatable);
+    }
+}

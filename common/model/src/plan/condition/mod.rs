@@ -1,0 +1,334 @@
+//! What must be seen: gates before a step and `done_when` after it. Judged on a view, with three answers:
+//! it holds, it does not (yet), or it can't be told.
+
+mod ha;
+mod host;
+mod links;
+mod membership;
+mod qdevice;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facet::Unknown;
+use crate::ids::{ClusterName, NodeName, SshPublicKey};
+use crate::observation::FacetName;
+use crate::operation::{HaService, Package};
+use crate::view::View;
+
+/// Something that a view can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "condition")]
+pub enum Condition {
+    /// This node is in no cluster, has no leftovers of one, and its /etc/pve is writable.
+    Standalone {
+        /// The node.
+        node: NodeName,
+    },
+    /// The cluster consists of exactly these members: `nodes` online and quorate with /etc/pve writable, every one of them saying so
+    /// (a joiner that believes it is in while the member does not is not in), and `offline` configured but seen offline by each.
+    Members {
+        /// The cluster's name.
+        cluster: ClusterName,
+        /// Who must be in and online.
+        nodes: BTreeSet<NodeName>,
+        /// Who is still counted and must be offline.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        offline: BTreeSet<NodeName>,
+    },
+    /// This member is quorate, and its /etc/pve is writable, whoever else is there.
+    Quorate {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The member.
+        node: NodeName,
+    },
+    /// Every link that corosync.conf defines connects each of these members with each other, and all run the file's version.
+    LinksUp {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The members.
+        nodes: BTreeSet<NodeName>,
+    },
+    /// This link has these addresses, in the file and as corosync runs: connected from each to each, all on the file's version.
+    LinkUp {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The link's number.
+        link: u8,
+        /// Each member's address on it.
+        addresses: BTreeMap<NodeName, IpAddr>,
+    },
+    /// The node does not answer, and every one of `seen_by` sees it outside the membership.
+    Off {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// Who must see it so.
+        seen_by: BTreeSet<NodeName>,
+    },
+    /// Nothing of what `delnode` leaves behind is there any more, as `on` sees it.
+    CleanedUp {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who was taken out.
+        removed: NodeName,
+        /// Who looks.
+        on: NodeName,
+    },
+    /// With `host`: the QDevice is configured to that address, every member is registered with it and it gives its vote.
+    /// Without: no QDevice is configured.
+    Qdevice {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The members.
+        nodes: BTreeSet<NodeName>,
+        /// Where corosync-qnetd answers.
+        host: Option<IpAddr>,
+    },
+    /// These packages are installed.
+    Installed {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        packages: BTreeSet<Package>,
+    },
+    /// Exactly these keys of the cluster may log in as root on this host now; none: nobody of the cluster may.
+    KeysAdmitted {
+        /// The host.
+        node: NodeName,
+        /// Whose keys.
+        cluster: ClusterName,
+        /// The keys.
+        keys: BTreeSet<SshPublicKey>,
+    },
+    /// No watchdog is armed on any of these nodes and nothing can arm one: HA is disarmed as a whole, or its daemons are stopped.
+    HaDisarmed {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The nodes.
+        nodes: BTreeSet<NodeName>,
+    },
+    /// HA is not disarmed: the master says so, and its daemons run on each of these nodes.
+    HaArmed {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The nodes.
+        nodes: BTreeSet<NodeName>,
+    },
+    /// An HA daemon runs on this node, or is stopped there.
+    HaService {
+        /// The node.
+        node: NodeName,
+        /// Which daemon.
+        service: HaService,
+        /// Runs, or is stopped.
+        running: bool,
+    },
+    /// The firewall surely lets these addresses in to the agent's port, as this node has it.
+    AgentsAllowed {
+        /// The node that looks.
+        node: NodeName,
+        /// The agents' port.
+        port: u16,
+        /// Who must come in.
+        from: BTreeSet<IpAddr>,
+    },
+}
+
+/// What a view answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "because")]
+pub enum Verdict {
+    /// It holds; this was seen.
+    Holds(String),
+    /// It does not hold (yet); this is why.
+    NotYet(String),
+    /// It can't be told.
+    Unknown(String),
+}
+
+impl Verdict {
+    /// Does it hold?
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self, Self::Holds(_))
+    }
+}
+
+/// The facets that must be looked at, node by node.
+pub type Needs = BTreeMap<NodeName, BTreeSet<FacetName>>;
+
+impl Condition {
+    /// What must be looked at to judge it.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        let (nodes, facet): (BTreeSet<&NodeName>, FacetName) = match self {
+            Self::Standalone { node } | Self::Quorate { node, .. } => (BTreeSet::from([node]), FacetName::Cluster),
+            Self::Members { nodes, .. } | Self::LinksUp { nodes, .. } | Self::Qdevice { nodes, .. } => {
+                (nodes.iter().collect(), FacetName::Cluster)
+            }
+            Self::LinkUp { addresses, .. } => (addresses.keys().collect(), FacetName::Cluster),
+            Self::Off { node, seen_by, .. } => (seen_by.iter().chain([node]).collect(), FacetName::Cluster),
+            Self::CleanedUp { on, .. } => (BTreeSet::from([on]), FacetName::Config),
+            Self::Installed { node, .. } | Self::KeysAdmitted { node, .. } => {
+                (BTreeSet::from([node]), FacetName::Readiness)
+            }
+            Self::HaDisarmed { nodes, .. } | Self::HaArmed { nodes, .. } => (nodes.iter().collect(), FacetName::Ha),
+            Self::HaService { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
+            Self::AgentsAllowed { node, .. } => (BTreeSet::from([node]), FacetName::Config),
+        };
+        nodes
+            .into_iter()
+            .map(|node| (node.clone(), BTreeSet::from([facet])))
+            .collect()
+    }
+
+    /// The nodes that must be looked at to judge it.
+    #[must_use]
+    pub fn nodes(&self) -> BTreeSet<NodeName> {
+        self.needs().into_keys().collect()
+    }
+
+    /// Judges it on what is known. Unknown wins over "not yet", and "not yet" over "holds".
+    #[must_use]
+    pub fn judge(&self, view: &View) -> Verdict {
+        match self {
+            Self::Standalone { node } => membership::standalone(view, node),
+            Self::Members {
+                cluster,
+                nodes,
+                offline,
+            } => membership::members(view, cluster, nodes, offline),
+            Self::Quorate { cluster, node } => membership::quorate(view, cluster, node),
+            Self::Off { cluster, node, seen_by } => membership::off(view, cluster, node, seen_by),
+            Self::LinksUp { cluster, nodes } => links::all_up(view, cluster, nodes),
+            Self::LinkUp {
+                cluster,
+                link,
+                addresses,
+            } => links::up(view, cluster, *link, addresses),
+            Self::Qdevice { cluster, nodes, host } => qdevice::is(view, cluster, nodes, *host),
+            Self::HaDisarmed { nodes, .. } => ha::disarmed(view, nodes),
+            Self::HaArmed { nodes, .. } => ha::armed(view, nodes),
+            Self::HaService { node, service, running } => ha::service(view, node, *service, *running),
+            Self::CleanedUp { removed, on, .. } => host::cleaned_up(view, removed, on),
+            Self::Installed { node, packages } => host::installed(view, node, packages),
+            Self::KeysAdmitted { node, cluster, keys } => host::keys_admitted(view, node, cluster, keys),
+            Self::AgentsAllowed { node, port, from } => host::agents_allowed(view, node, *port, from),
+        }
+    }
+}
+
+/// Why something does not hold on a node.
+enum Not {
+    /// It does not (yet).
+    Yet(String),
+    /// It can't be told.
+    Known(String),
+}
+
+impl From<Unknown> for Not {
+    fn from(unknown: Unknown) -> Self {
+        Self::Known(unknown.reason)
+    }
+}
+
+impl From<&Unknown> for Not {
+    fn from(unknown: &Unknown) -> Self {
+        Self::Known(unknown.reason.clone())
+    }
+}
+
+/// Judges something on each of some nodes: what can't be told on one can't be told at all.
+fn on_each<'n>(
+    nodes: impl IntoIterator<Item = &'n NodeName>,
+    evidence: impl FnOnce() -> String,
+    mut judge: impl FnMut(&NodeName) -> Result<(), Not>,
+) -> Verdict {
+    let mut not_yet = None;
+    for node in nodes {
+        match judge(node) {
+            Ok(()) => {}
+            Err(Not::Known(why)) => return Verdict::Unknown(format!("{node}: {why}")),
+            Err(Not::Yet(why)) => {
+                not_yet.get_or_insert(format!("{node} {why}"));
+            }
+        }
+    }
+    not_yet.map_or_else(|| Verdict::Holds(evidence()), Verdict::NotYet)
+}
+
+/// Names in a row, for sentences.
+fn row<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
+    names.join(", ")
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Standalone { node } => write!(f, "{node} is in no cluster"),
+            Self::Members {
+                cluster,
+                nodes,
+                offline,
+            } => {
+                write!(
+                    f,
+                    "{cluster} has exactly {}, all online and quorate, seen by each",
+                    row(nodes)
+                )?;
+                if !offline.is_empty() {
+                    write!(f, ", and {} offline", row(offline))?;
+                }
+                Ok(())
+            }
+            Self::Quorate { cluster, node } => write!(f, "{node} is quorate in {cluster} and can write to /etc/pve"),
+            Self::LinksUp { cluster, nodes } => {
+                write!(f, "every link of {cluster} connects {} with each other", row(nodes))
+            }
+            Self::LinkUp {
+                cluster,
+                link,
+                addresses,
+            } => {
+                write!(f, "link {link} of {cluster} connects {}", row(addresses.keys()))
+            }
+            Self::Off { node, seen_by, .. } => {
+                write!(f, "{node} does not answer, and {} see it offline", row(seen_by))
+            }
+            Self::CleanedUp { removed, on, .. } => write!(f, "nothing of {removed} is left in /etc/pve on {on}"),
+            Self::Qdevice {
+                cluster,
+                host: Some(host),
+                ..
+            } => {
+                write!(f, "the QDevice at {host} votes in {cluster}, seen by each member")
+            }
+            Self::Qdevice {
+                cluster, host: None, ..
+            } => write!(f, "{cluster} has no QDevice"),
+            Self::Installed { node, packages } => write!(f, "{} installed on {node}", row(packages)),
+            Self::KeysAdmitted { node, cluster, keys } if keys.is_empty() => {
+                write!(f, "no key of {cluster} may log in on {node}")
+            }
+            Self::KeysAdmitted { node, cluster, .. } => write!(f, "{cluster}'s key may log in on {node}"),
+            Self::HaDisarmed { nodes, .. } => write!(f, "no watchdog is armed on {}", row(nodes)),
+            Self::HaArmed { nodes, .. } => write!(f, "HA looks after its guests again on {}", row(nodes)),
+            Self::HaService { node, service, running } => {
+                let state = if *running { "runs" } else { "is stopped" };
+                write!(f, "{} {state} on {node}", service.unit())
+            }
+            Self::AgentsAllowed { node, port, from } => {
+                write!(f, "{node}'s firewall lets {} in to port {port}", row(from))
+            }
+        }
+    }
+}

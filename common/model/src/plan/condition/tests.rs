@@ -1,0 +1,262 @@
+//! The judgements on a whole view; the conditions that only the lab can bring about are tested there as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Condition, Verdict};
+use crate::Observation;
+use crate::facet::{Facet, Unknown, UnknownKind};
+use crate::ids::{ClusterName, NodeName};
+use crate::observation::cluster::{
+    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion, VoteRow,
+    Votes,
+};
+use crate::time::Timestamp;
+use crate::view::{NodeView, View};
+
+const AT: Timestamp = Timestamp(0);
+
+fn node(name: &str) -> NodeName {
+    name.parse().unwrap()
+}
+
+fn hk1() -> ClusterName {
+    "hk1".parse().unwrap()
+}
+
+fn nodes(names: &[&str]) -> BTreeSet<NodeName> {
+    names.iter().map(|n| node(n)).collect()
+}
+
+/// A member's view of a healthy cluster of these, all online.
+fn member(of: &[&str], own: &str) -> Cluster {
+    let ids = || (1u32..).zip(of);
+    let member = Member {
+        cluster: "hk1".into(),
+        running_version: 3,
+        file_version: 3,
+        quorate: true,
+        nodes: ids()
+            .map(|(id, name)| MemberNode {
+                name: (*name).into(),
+                id,
+                online: true,
+                address: None,
+            })
+            .collect(),
+        configured: ids()
+            .map(|(id, name)| ConfiguredNode {
+                name: (*name).into(),
+                id,
+                votes: 1,
+                addresses: BTreeMap::from([(0, format!("10.10.10.{id}"))]),
+            })
+            .collect(),
+        interfaces: BTreeMap::from([(0, None)]),
+        qdevice: None,
+        running_versions: Facet::known(ids().map(|(id, _)| RunningVersion { id, version: 3 }).collect(), AT),
+        votes: Facet::known(
+            Votes {
+                expected: 2,
+                highest_expected: 2,
+                total: 2,
+                quorum: 2,
+                quorate: true,
+                flags: vec![],
+                rows: ids()
+                    .map(|(id, _)| VoteRow {
+                        id,
+                        votes: 1,
+                        qdevice: None,
+                    })
+                    .collect(),
+                device: None,
+            },
+            AT,
+        ),
+        links: Facet::known(
+            ids()
+                .filter(|(_, name)| **name != own)
+                .map(|(peer, _)| Link {
+                    peer,
+                    number: 0,
+                    local: String::new(),
+                    remote: String::new(),
+                    enabled: true,
+                    connected: true,
+                    mtu: None,
+                })
+                .collect(),
+            AT,
+        ),
+    };
+    Cluster {
+        membership: Membership::Member(Box::new(member)),
+        pmxcfs: Pmxcfs::Writable,
+        authkey_present: true,
+        local_config_present: true,
+        local_config: Facet::not_asked(),
+        config_lock_age: None,
+    }
+}
+
+fn view(of: &[&str], mut change: impl FnMut(&str, &mut Member)) -> View {
+    let mut view = View::default();
+    for name in of {
+        let mut cluster = member(of, name);
+        if let Membership::Member(member) = &mut cluster.membership {
+            change(name, member);
+        }
+        let mut observation = Observation::empty(*name, AT);
+        observation.cluster = Facet::known(cluster, AT);
+        let seen = NodeView {
+            observation: Ok(observation),
+            clock_offset: None,
+        };
+        view.nodes.insert(node(name), seen);
+    }
+    view
+}
+
+fn says(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Holds(text) | Verdict::NotYet(text) | Verdict::Unknown(text) => text,
+    }
+}
+
+#[test]
+fn an_edit_that_one_member_did_not_take_over_is_seen() {
+    let names = ["prox1", "prox2"];
+    let up = Condition::LinkUp {
+        cluster: hk1(),
+        link: 0,
+        addresses: BTreeMap::from([
+            (node("prox1"), "10.10.10.1".parse().unwrap()),
+            (node("prox2"), "10.10.10.2".parse().unwrap()),
+        ]),
+    };
+    assert!(up.judge(&view(&names, |_, _| {})).holds());
+    let behind = view(&names, |name, member| {
+        if name == "prox2" {
+            member.running_versions = Facet::known(
+                vec![
+                    RunningVersion { id: 1, version: 3 },
+                    RunningVersion { id: 2, version: 2 },
+                ],
+                AT,
+            );
+        }
+    });
+    let verdict = up.judge(&behind);
+    assert!(matches!(verdict, Verdict::NotYet(_)), "{verdict:?}");
+    assert!(
+        says(&verdict).contains("node id 2 runs with configuration version 2"),
+        "{verdict:?}"
+    );
+    let unseen = view(&names, |_, member| member.running_versions = Facet::not_asked());
+    assert!(matches!(up.judge(&unseen), Verdict::Unknown(_)));
+    let other = view(&names, |_, member| {
+        for n in &mut member.configured {
+            n.addresses.insert(0, "10.10.10.9".into());
+        }
+    });
+    assert!(says(&up.judge(&other)).contains("10.10.10.9"));
+}
+
+#[test]
+fn a_link_to_one_peer_that_is_down_is_not_up() {
+    let names = ["prox1", "prox2", "prox3"];
+    let all = Condition::LinksUp {
+        cluster: hk1(),
+        nodes: nodes(&names),
+    };
+    assert!(all.judge(&view(&names, |_, _| {})).holds());
+    let down = view(&names, |name, member| {
+        if let (true, Facet::Known { value, .. }) = (name == "prox3", &mut member.links) {
+            value[0].connected = false;
+        }
+    });
+    assert_eq!(
+        all.judge(&down),
+        Verdict::NotYet("prox3 is not connected with prox1 on link 0".to_owned())
+    );
+}
+
+#[test]
+fn offline_members_must_be_counted_and_offline() {
+    let names = ["prox1", "prox2"];
+    let wanted = |online: &[&str], offline: &[&str]| Condition::Members {
+        cluster: hk1(),
+        nodes: nodes(online),
+        offline: nodes(offline),
+    };
+    let one_off = || view(&names, |_, member| member.nodes[1].online = false);
+    let mut seen = one_off();
+    seen.nodes.remove(&node("prox2"));
+    assert!(wanted(&["prox1"], &["prox2"]).judge(&seen).holds());
+    assert!(!wanted(&["prox1"], &[]).judge(&seen).holds(), "it is still counted");
+    assert!(
+        !wanted(&["prox1"], &["prox2"]).judge(&view(&names, |_, _| {})).holds(),
+        "it is online"
+    );
+    assert!(!wanted(&["prox1"], &["prox9"]).judge(&seen).holds(), "nobody counts it");
+}
+
+#[test]
+fn off_means_silent_and_seen_off_by_the_others() {
+    let names = ["prox1", "prox2"];
+    let off = Condition::Off {
+        cluster: hk1(),
+        node: node("prox2"),
+        seen_by: nodes(&["prox1"]),
+    };
+    let with = |online: bool, kind: Option<UnknownKind>| {
+        let mut view = view(&names, |_, member| member.nodes[1].online = online);
+        if let Some(kind) = kind {
+            view.nodes.get_mut(&node("prox2")).unwrap().observation = Err(Unknown::new(kind, "no answer"));
+        }
+        off.judge(&view)
+    };
+    assert!(with(false, Some(UnknownKind::Unreachable)).holds());
+    assert!(matches!(with(true, Some(UnknownKind::Unreachable)), Verdict::NotYet(_)));
+    assert!(matches!(with(false, None), Verdict::NotYet(_)), "it answers");
+    assert!(matches!(with(false, Some(UnknownKind::Failed)), Verdict::Unknown(_)));
+}
+
+#[test]
+fn a_qdevice_counts_when_every_member_gets_its_vote() {
+    let names = ["prox1", "prox2"];
+    let host = "192.0.2.9".parse().unwrap();
+    let wanted = |host| Condition::Qdevice {
+        cluster: hk1(),
+        nodes: nodes(&names),
+        host,
+    };
+    let with = |row: &str, given: Option<u32>| {
+        view(&names, |_, member| {
+            member.qdevice = Some(QdeviceConfig {
+                host: "192.0.2.9".into(),
+                algorithm: "ffsplit".into(),
+                votes: Some(1),
+            });
+            if let Facet::Known { value, .. } = &mut member.votes {
+                value.device = given;
+                for vote in &mut value.rows {
+                    vote.qdevice = Some(row.to_owned());
+                }
+            }
+        })
+    };
+    assert!(wanted(Some(host)).judge(&with("A,V,NMW", Some(1))).holds());
+    for (row, given) in [
+        ("A,NV,NMW", Some(0)),
+        ("NR", Some(1)),
+        ("A,V,NMW", Some(0)),
+        ("A,V,NMW", None),
+    ] {
+        let verdict = wanted(Some(host)).judge(&with(row, given));
+        assert!(matches!(verdict, Verdict::NotYet(_)), "{row} {given:?}: {verdict:?}");
+    }
+    assert!(!wanted(None).judge(&with("A,V,NMW", Some(1))).holds());
+    // After a removal pvecm keeps showing a column; the file decides.
+    assert!(wanted(None).judge(&view(&names, |_, _| {})).holds());
+}

@@ -1,0 +1,244 @@
+//! Every key of the cluster file, once: the reader knows keys from here, and the JSON Schema and the reference page are made from it.
+
+use super::{MOST_LINKS, NodeRole};
+
+/// A table of the cluster file.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyTable {
+    /// Its path, such as `cluster` or `nodes.NAME`; empty: the top of the file.
+    pub path: &'static str,
+    /// Its keys, in the order in which they are best written.
+    pub keys: &'static [Key],
+    /// Words that other versions know there; refused as such and not as misspelt.
+    pub later: &'static [&'static str],
+}
+
+/// A key of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What may stand there.
+    pub kind: Kind,
+    /// Must it be there?
+    pub needed: bool,
+    /// What holds without it, in words; empty where it is needed.
+    pub default: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+    /// As it is written: lines of TOML.
+    pub example: &'static str,
+}
+
+/// What may stand as a value.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A cluster's name.
+    ClusterName,
+    /// A node's name.
+    NodeName,
+    /// An IP address.
+    Address,
+    /// A network as ADDRESS/PREFIX.
+    Network,
+    /// A whole number from 0 to 255.
+    Byte,
+    /// A node's role.
+    Role,
+    /// A maintenance window.
+    Window,
+    /// A list of at least one and at most so many.
+    List(&'static Kind, Option<usize>),
+    /// A network, or a table with these keys.
+    NetworkOr(&'static KeyTable),
+    /// A table with these keys.
+    Table(&'static KeyTable),
+    /// Tables with these keys, each under a node's name; at least one.
+    ByNode(&'static KeyTable),
+}
+
+impl Kind {
+    /// In words, as the reference page has it.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        match self {
+            Self::ClusterName | Self::NodeName => "name".to_owned(),
+            Self::Address => "IP address".to_owned(),
+            Self::Network => "network".to_owned(),
+            Self::Byte => "0 to 255".to_owned(),
+            Self::Role => NodeRole::ALL.map(|r| format!("`\"{}\"`", r.as_str())).join(", "),
+            Self::Window => "window".to_owned(),
+            Self::List(kind, most) => {
+                let most = most.map(|m| format!(", 1 to {m}")).unwrap_or_default();
+                format!("list{most}: {}", kind.in_words())
+            }
+            Self::NetworkOr(_) => "network, or table".to_owned(),
+            Self::Table(_) => "table".to_owned(),
+            Self::ByNode(_) => "a table for each node".to_owned(),
+        }
+    }
+}
+
+impl KeyTable {
+    /// The names of its keys.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.keys.iter().map(|k| k.name)
+    }
+
+    /// A key by its name.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|k| k.name == name)
+    }
+}
+
+/// All tables, in the order of the reference page.
+pub const TABLES: [&KeyTable; 5] = [&FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE];
+
+/// The top of the file.
+pub const FILE: KeyTable = KeyTable {
+    path: "",
+    keys: &[
+        Key {
+            name: "cluster",
+            kind: Kind::Table(&CLUSTER),
+            needed: true,
+            default: "",
+            meaning: "What concerns the cluster as a whole.",
+            example: "[cluster]\nname = \"hk1\"",
+        },
+        Key {
+            name: "nodes",
+            kind: Kind::ByNode(&NODE),
+            needed: true,
+            default: "",
+            meaning: "The servers. NAME is what the server calls itself (its short host name); at least one has the role `member`. \
+                      A server that the file does not name is left alone.",
+            example: "[nodes.prox1]\naddress = \"192.168.1.11\"",
+        },
+    ],
+    later: &["zfs", "replication", "ha", "storage", "ceph", "drills", "canary"],
+};
+
+/// `[cluster]`
+pub const CLUSTER: KeyTable = KeyTable {
+    path: "cluster",
+    keys: &[
+        Key {
+            name: "name",
+            kind: Kind::ClusterName,
+            needed: true,
+            default: "",
+            meaning: "The cluster's name, for ever: PVE can't change it. Up to 15 lower-case letters, digits and inner hyphens. It is \
+                      also the name under which its nodes are enrolled.",
+            example: "name = \"hk1\"",
+        },
+        Key {
+            name: "links",
+            kind: Kind::List(&Kind::NetworkOr(&LINK), Some(MOST_LINKS)),
+            needed: false,
+            default: "as many links as the nodes' own `links` have; without those one link, over the nodes' addresses",
+            meaning: "The corosync links, link 0 first. Of a network, each node's own address in it is found; a node with several \
+                      addresses there says which is meant by its own `links`.",
+            example: "links = [\"10.10.10.0/24\", \"192.168.1.0/24\"]",
+        },
+        Key {
+            name: "migration_network",
+            kind: Kind::Network,
+            needed: false,
+            default: "PVE's own choice: the network of the nodes' addresses",
+            meaning: "The network for migration and replication traffic.",
+            example: "migration_network = \"10.10.10.0/24\"",
+        },
+        Key {
+            name: "third_vote",
+            kind: Kind::Table(&THIRD_VOTE),
+            needed: false,
+            default: "no third vote",
+            meaning: "A vote from outside of the cluster, for clusters of two servers, or of any even number.",
+            example: "third_vote = { qdevice = \"box1\" }",
+        },
+        Key {
+            name: "maintenance",
+            kind: Kind::List(&Kind::Window, None),
+            needed: false,
+            default: "at any time",
+            meaning: "When disruptive steps may begin, in UTC: `HH:MM-HH:MM` every day, `DAY HH:MM-DAY HH:MM` every week, with days \
+                      `mon` to `sun`. A window that ends before it begins goes over midnight, or over the end of the week.",
+            example: "maintenance = [\"sat 22:00-sun 04:00\", \"22:00-05:00\"]",
+        },
+    ],
+    later: &[],
+};
+
+/// An item of `links` in `[cluster]` that is written as a table.
+pub const LINK: KeyTable = KeyTable {
+    path: "cluster.links[]",
+    keys: &[
+        Key {
+            name: "network",
+            kind: Kind::Network,
+            needed: false,
+            default: "every node's own `links` name its address",
+            meaning: "The link's network.",
+            example: "network = \"10.10.10.0/24\"",
+        },
+        Key {
+            name: "priority",
+            kind: Kind::Byte,
+            needed: false,
+            default: "1",
+            meaning: "Which link corosync uses while several work: the one with the *highest* number; among equal ones that with the \
+                      lowest link number. 0 counts as 1.",
+            example: "priority = 20",
+        },
+    ],
+    later: &[],
+};
+
+/// `[cluster.third_vote]`
+pub const THIRD_VOTE: KeyTable = KeyTable {
+    path: "cluster.third_vote",
+    keys: &[Key {
+        name: "qdevice",
+        kind: Kind::NodeName,
+        needed: true,
+        default: "",
+        meaning: "The node that holds it: one with the role `qnetd`.",
+        example: "qdevice = \"box1\"",
+    }],
+    later: &[],
+};
+
+/// `[nodes.NAME]`
+pub const NODE: KeyTable = KeyTable {
+    path: "nodes.NAME",
+    keys: &[
+        Key {
+            name: "address",
+            kind: Kind::Address,
+            needed: true,
+            default: "",
+            meaning: "Its management address: an address and not a name, to which its name resolves on the server itself.",
+            example: "address = \"192.168.1.11\"",
+        },
+        Key {
+            name: "role",
+            kind: Kind::Role,
+            needed: false,
+            default: "`\"member\"`",
+            meaning: "`member`: a full server. `witness`: a PVE server that votes but gets no guests, replicas or OSDs. `qnetd`: a \
+                      host outside of the cluster, no PVE server, that can hold the third vote.",
+            example: "role = \"witness\"",
+        },
+        Key {
+            name: "links",
+            kind: Kind::List(&Kind::Address, Some(MOST_LINKS)),
+            needed: false,
+            default: "found by the networks of the cluster's `links`",
+            meaning: "Its address on each link, link 0 first. As many as the cluster has links; not for `qnetd`.",
+            example: "links = [\"10.10.10.11\", \"192.168.1.11\"]",
+        },
+    ],
+    later: &[],
+};

@@ -1,0 +1,130 @@
+//! Each rule by files that break it: what is said, and to which line and column it points.
+
+use super::problems;
+
+/// What stands in `[cluster]`, `[nodes.prox1]`, `[nodes.prox2]` (each beside name or address) and after them.
+type Case = [&'static str; 4];
+
+/// Every case as it is written, and what is said of it.
+fn told(cases: &[Case]) -> String {
+    cases
+        .iter()
+        .map(|[cluster, prox1, prox2, rest]| {
+            let file = format!(
+                "[cluster]\nname = \"hk1\"\n{cluster}\n[nodes.prox1]\naddress = \"192.168.1.11\"\n{prox1}\n\
+                 [nodes.prox2]\naddress = \"192.168.1.12\"\n{prox2}\n{rest}\n"
+            );
+            let lines = file.lines().enumerate();
+            let own =
+                lines.filter(|(_, l)| !l.is_empty() && [cluster, prox1, prox2, rest].iter().any(|c| c.contains(l)));
+            let written: String = own.map(|(n, line)| format!("{:>3} | {line}\n", n + 1)).collect();
+            format!("{written}{}\n\n", problems(&file).join("\n"))
+        })
+        .collect()
+}
+
+const BOTH: &str = r#"links = ["10.10.10.0/24", "192.168.1.0/24"]"#;
+const NINE: &str = r#"links = ["10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16", "10.6.0.0/16", "10.7.0.0/16", "10.8.0.0/16", "10.9.0.0/16"]"#;
+
+#[test]
+fn links_of_the_cluster() {
+    insta::assert_snapshot!(told(&[
+        ["links = []", "", "", ""],
+        [r#"links = "10.10.10.0/24""#, "", "", ""],
+        [r#"links = [7, { network = "10.0.0.1/8" }]"#, "", "", ""],
+        [r#"links = [{ network = "10.0.0.0/8", priority = 256 }]"#, "", "", ""],
+        [r#"links = [{ network = "10.0.0.0/8", prio = -1 }]"#, "", "", ""],
+        [r#"links = [{ network = "10.0.0.0/8", priority = "high" }]"#, "", "", ""],
+        [
+            r#"links = ["10.0.0.0/8", { network = "10.1.0.0/16", priority = 2 }]"#,
+            "",
+            "",
+            ""
+        ],
+        [NINE, "", "", ""],
+    ]));
+}
+
+#[test]
+fn links_without_a_network_need_every_nodes_addresses() {
+    insta::assert_snapshot!(told(&[
+        [r#"links = ["10.10.10.0/24", { priority = 20 }]"#, "", "", ""],
+        ["links = [{ priority = 20 }]", r#"links = ["10.10.10.11"]"#, "", ""],
+        ["", "", r#"links = ["10.10.10.12", "10.11.11.12"]"#, ""],
+    ]));
+}
+
+#[test]
+fn addresses_on_links() {
+    insta::assert_snapshot!(told(&[
+        [BOTH, r#"links = ["10.10.10.11"]"#, "", ""],
+        [BOTH, r#"links = ["192.168.1.11", "10.10.10.11"]"#, "", ""],
+        [BOTH, r#"links = ["10.10.10.11", "prox1.example"]"#, "", ""],
+        [BOTH, "links = []", "", ""],
+        ["", r#"links = ["127.0.0.1"]"#, r#"links = ["10.10.10.12"]"#, ""],
+        [
+            "",
+            r#"links = ["10.10.10.11"]"#,
+            r#"links = ["10.10.10.12", "10.11.11.12"]"#,
+            ""
+        ],
+        ["", r#"links = ["10.10.10.11"]"#, r#"links = ["fd00::12"]"#, ""],
+    ]));
+}
+
+#[test]
+fn no_address_twice_anywhere() {
+    insta::assert_snapshot!(told(&[
+        [
+            "",
+            r#"links = ["10.10.10.11", "10.10.10.11"]"#,
+            r#"links = ["10.10.10.12", "10.11.11.12"]"#,
+            ""
+        ],
+        [
+            "",
+            r#"links = ["192.168.1.11", "192.168.1.11"]"#,
+            r#"links = ["10.10.10.12", "10.11.11.12"]"#,
+            ""
+        ],
+        ["", r#"links = ["10.10.10.11"]"#, r#"links = ["10.10.10.11"]"#, ""],
+        ["", r#"links = ["192.168.1.12"]"#, r#"links = ["10.10.10.12"]"#, ""],
+        ["", "", "", "[nodes.box1]\naddress = \"192.168.1.12\"\nrole = \"qnetd\""],
+    ]));
+}
+
+#[test]
+fn roles_and_the_third_vote() {
+    let linked = "[nodes.box1]\naddress = \"192.168.1.20\"\nrole = \"qnetd\"\nlinks = [\"10.10.10.20\"]";
+    insta::assert_snapshot!(told(&[
+        ["", r#"role = "qnetdd""#, r#"role = "boss""#, ""],
+        ["", "role = 1", "", ""],
+        ["", r#"role = "witness""#, r#"role = "qnetd""#, ""],
+        [r#"third_vote = { qdevice = "box1" }"#, "", "", ""],
+        [r#"third_vote = { qdevice = "prox2" }"#, "", "", ""],
+        [r#"third_vote = { qdevice = "box_1" }"#, "", "", ""],
+        ["third_vote = {}", "", "", ""],
+        ["third_vote = true", "", "", ""],
+        [BOTH, "", "", linked],
+    ]));
+}
+
+#[test]
+fn networks_and_windows() {
+    insta::assert_snapshot!(told(&[
+        [r#"migration_network = "10.10.10.7/24""#, "", "", ""],
+        [r#"maintenance = ["22:00-05:00", "sat 22:00-04:00"]"#, "", "", ""],
+        ["maintenance = []", "", "", ""],
+        [r#"maintenance = "22:00-05:00""#, "", "", ""],
+    ]));
+}
+
+#[test]
+fn problems_of_all_tables_come_together() {
+    insta::assert_snapshot!(told(&[[
+        "links = [{ priority = 300 }, \"10.10.10.0\"]\nthird_vote = { qdevice = \"prox1\" }\nmaintenance = [\"soon\"]",
+        "role = \"whitness\"\nlinks = [\"10.10.10.11\"]",
+        "link = [\"10.10.10.12\"]",
+        "[ceph]",
+    ]]));
+}

@@ -1,0 +1,133 @@
+//! What to look at and what to type when a step did not come to its end: a row for each kind of action.
+
+use quorate_model::operation::Action;
+use quorate_model::plan::{Plan, Step};
+
+/// What to look at, and what to type then.
+pub(super) fn next(step: &Step) -> String {
+    let Advice { look, mend } = of(step);
+    format!("look: {look}; then: {mend}")
+}
+
+struct Advice {
+    look: String,
+    mend: String,
+}
+
+/// Applying again finds what is left to do, also of a half-done change.
+const AGAIN: &str = "quorate apply FILE";
+
+fn of(step: &Step) -> Advice {
+    let node = &step.node;
+    let (look, mend) = match &step.action {
+        Action::CreateCluster { .. } => (
+            format!("on {node}: pvecm status, ls /etc/corosync /etc/pve/corosync.conf"),
+            AGAIN.to_owned(),
+        ),
+        Action::JoinCluster { member, .. } => (
+            format!("on {member}: pvecm nodes; on {node}: pvecm status, systemctl status corosync pve-cluster"),
+            format!("{AGAIN} (a half-done join is finished by it, or undone with --undo-join {node})"),
+        ),
+        Action::FinishJoin { member, .. } => (
+            format!("on {node}: systemctl status corosync pve-cluster; on {member}: pvecm nodes"),
+            format!("{AGAIN}, or take the join back: {AGAIN} --undo-join {node}"),
+        ),
+        Action::AbandonJoin { .. } => (
+            format!("on {node}: systemctl status pve-cluster, ls /etc/corosync"),
+            format!("{AGAIN} --undo-join {node}"),
+        ),
+        Action::AddLink { link, .. } => (
+            format!("on every member: corosync-cfgtool -n; link {link} counts when each has it connected"),
+            AGAIN.to_owned(),
+        ),
+        Action::ExpectVotes { .. } => (format!("on {node}: pvecm status"), AGAIN.to_owned()),
+        Action::RemoveMember { removed, .. } => (
+            format!("on {node}: pvecm nodes; {removed} must stay off whatever it says"),
+            format!("{AGAIN} --remove {removed}"),
+        ),
+        Action::CleanUpAfter { removed, .. } => (
+            format!("on {node}: ls /etc/pve/nodes/{removed}, grep root@{removed} /etc/pve/priv/authorized_keys"),
+            format!("{AGAIN} --remove {removed}"),
+        ),
+        Action::PowerOff { .. } => (
+            format!("on the console of {node}: whether it is off"),
+            format!("when it is off: {AGAIN} --remove {node} --is-off {node}"),
+        ),
+        Action::InstallPackages { packages } => {
+            let names: Vec<&str> = packages.iter().map(|p| p.as_str()).collect();
+            (
+                format!("on {node}: dpkg --audit, apt-cache policy {}", names.join(" ")),
+                AGAIN.to_owned(),
+            )
+        }
+        Action::AdmitKeys { .. } | Action::WithdrawKeys { .. } => (
+            format!("on {node}: the lines of /root/.ssh/authorized_keys that are marked as Quorate's"),
+            AGAIN.to_owned(),
+        ),
+        Action::SetUpQdevice { .. } => (
+            format!("on {node}: pvecm status, systemctl status corosync-qdevice"),
+            format!("on {node}: pvecm qdevice remove; then: {AGAIN}"),
+        ),
+        Action::RemoveQdevice { .. } => (format!("on {node}: pvecm status"), AGAIN.to_owned()),
+        Action::DisarmHa { .. } => (
+            format!("on {node}: ha-manager status"),
+            format!("on {node}: ha-manager crm-command arm-ha; then: {AGAIN}"),
+        ),
+        Action::ArmHa { .. } => (
+            format!("on {node}: ha-manager status, pvecm status"),
+            format!("on {node}: ha-manager crm-command arm-ha"),
+        ),
+        Action::StopHa { service, .. } => (
+            format!("on {node}: systemctl status {}", service.unit()),
+            format!("on {node}: systemctl start {}; then: {AGAIN}", service.unit()),
+        ),
+        Action::StartHa { service, .. } => (
+            format!("on {node}: systemctl status {}", service.unit()),
+            format!("on {node}: systemctl start {}", service.unit()),
+        ),
+        Action::AllowAgents { port, .. } => (
+            format!("on {node}: the rules for port {port} in /etc/pve/firewall/cluster.fw"),
+            AGAIN.to_owned(),
+        ),
+    };
+    Advice { look, mend }
+}
+
+/// What stays behind when a restoring step did not come to its end.
+pub(super) struct LeftBehind {
+    /// In words.
+    pub(super) what: String,
+    /// What to type.
+    pub(super) mend: String,
+}
+
+pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
+    let node = &step.node;
+    match &step.action {
+        Action::ArmHa { cluster } => LeftBehind {
+            what: format!("HA is still disarmed in {cluster}: no guest is restarted elsewhere when a server fails"),
+            mend: format!("on {node} type: ha-manager crm-command arm-ha"),
+        },
+        Action::StartHa { service, .. } => LeftBehind {
+            what: format!("{} is still stopped on {node}: HA does not look after its guests", service.unit()),
+            mend: format!("on {node} type: systemctl start {}", service.unit()),
+        },
+        Action::WithdrawKeys { cluster } => LeftBehind {
+            what: format!("root of {cluster} may still log in on {node}, until the key's time is over"),
+            mend: format!("on {node}: delete the lines marked as Quorate's from /root/.ssh/authorized_keys"),
+        },
+        Action::SetUpQdevice { cluster, host, .. } => LeftBehind {
+            what: format!("{cluster} is still without the third vote of {host}"),
+            mend: format!("on {node} type: pvecm status; then: {AGAIN}"),
+        },
+        _ => {
+            let restored = step.restores.as_ref();
+            let title = restored.and_then(|id| plan.step(id)).map_or("an earlier step", |s| s.title.as_str());
+            let Advice { mend, .. } = of(step);
+            LeftBehind {
+                what: format!("what was done for the time of the rollout only is still so: {title}"),
+                mend,
+            }
+        }
+    }
+}

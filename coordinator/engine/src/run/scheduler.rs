@@ -1,0 +1,164 @@
+//! Which step begins when: as the plan's order allows, one on each node, one that disturbs the cluster in all, and what was done
+//! for a time is taken back whatever else happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use quorate_model::ids::{NodeName, StepId};
+use quorate_model::rollout::{Progress, Record, RolloutResult};
+use tokio::task::JoinSet;
+
+use super::RunError;
+use super::observe::Said;
+use super::shared::Shared;
+use super::step::Driver;
+use crate::ports::{Agents, Clock, Journal};
+
+pub(super) struct Scheduler<J, A, C> {
+    shared: Arc<Shared<J, A, C>>,
+    tasks: JoinSet<(StepId, Result<(), RunError>)>,
+    live: BTreeMap<StepId, Live>,
+    /// What steps that may not begin yet were said to wait for.
+    said: BTreeMap<StepId, Said>,
+    /// Restoring steps that were announced.
+    announced: BTreeSet<StepId>,
+}
+
+/// What a task occupies.
+struct Live {
+    /// One changing operation on a node at a time.
+    node: NodeName,
+    /// One such step in a cluster at a time.
+    disruptive: bool,
+}
+
+impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
+    pub(super) fn new(shared: Arc<Shared<J, A, C>>) -> Self {
+        Self {
+            shared,
+            tasks: JoinSet::new(),
+            live: BTreeMap::new(),
+            said: BTreeMap::new(),
+            announced: BTreeSet::new(),
+        }
+    }
+
+    /// Drives the rollout to its last record, or until it can't be driven any longer.
+    pub(super) async fn drive(mut self) -> Result<RolloutResult, RunError> {
+        let result = self.run().await;
+        // After an error no step goes on behind the caller's back.
+        self.tasks.shutdown().await;
+        result
+    }
+
+    async fn run(&mut self) -> Result<RolloutResult, RunError> {
+        let mut cancel = self.shared.cancel();
+        let mut listening = true;
+        let clock = Arc::clone(&self.shared.ports.clock);
+        loop {
+            self.shared.record_cancel().await?;
+            self.skip().await?;
+            let waiting = self.spawn().await;
+            if self.tasks.is_empty() && !waiting {
+                break;
+            }
+            tokio::select! {
+                Some(joined) = self.tasks.join_next() => {
+                    let (step, result) = joined.map_err(|error| RunError::Internal(error.to_string()))?;
+                    self.live.remove(&step);
+                    result?;
+                }
+                changed = cancel.changed(), if listening => listening = changed.is_ok(),
+                () = clock.sleep(self.shared.ports.patience.look), if waiting => {}
+            }
+        }
+        let result = self.shared.state().await.due_result();
+        self.shared.record(Record::Finished { result }).await?;
+        Ok(result)
+    }
+
+    /// Leaves out what has nothing to take back. One that is left out may be what another one takes back, so until there is none.
+    async fn skip(&mut self) -> Result<(), RunError> {
+        loop {
+            let next = {
+                let state = self.shared.state().await;
+                // While the step's own task is on, a last look may still show that it is there after all.
+                let settled = |(_, restored, _): &(&StepId, &StepId, String)| !self.live.contains_key(*restored);
+                let skippable = state.skippable().into_iter().find(settled);
+                skippable.map(|(step, _, why)| (step.clone(), why))
+            };
+            let Some((step, reason)) = next else { return Ok(()) };
+            self.shared.record(Record::Skipped { step, reason }).await?;
+        }
+    }
+
+    /// Takes up what was under way, then whatever may begin. True: something waits until the cluster may be disturbed.
+    async fn spawn(&mut self) -> bool {
+        let (active, ready, meanwhile) = {
+            let state = self.shared.state().await;
+            let active: Vec<StepId> = state.active().cloned().collect();
+            let ready: Vec<(StepId, Option<String>)> = state
+                .runnable()
+                .into_iter()
+                .map(|id| (id.clone(), state.why_restoring(id)))
+                .collect();
+            let meanwhile: Vec<String> = state.not_yet_restored().map(ToString::to_string).collect();
+            (active, ready, meanwhile)
+        };
+        for id in active {
+            self.start(&id);
+        }
+        let mut waiting = false;
+        for (id, restoring) in ready {
+            if !self.is_free(&id) {
+                continue;
+            }
+            if let Some(finding) = self.shared.forbidden(&id) {
+                waiting = true;
+                let mut reason = finding.message;
+                if !meanwhile.is_empty() {
+                    reason.push_str(&format!("; not taken back meanwhile: {}", meanwhile.join(", ")));
+                }
+                if self.said.entry(id.clone()).or_default().is_news(&reason) {
+                    self.shared.tell(Progress::Waiting { step: id, reason });
+                }
+                continue;
+            }
+            self.said.remove(&id);
+            if let Some(reason) = restoring
+                && self.announced.insert(id.clone())
+            {
+                self.shared.tell(Progress::Restoring { step: id.clone(), reason });
+            }
+            self.start(&id);
+        }
+        waiting
+    }
+
+    /// Neither is its node occupied, nor would it be the second to disturb the cluster.
+    fn is_free(&self, id: &StepId) -> bool {
+        let Some(step) = self.shared.plan.step(id) else {
+            return false;
+        };
+        let disruptive = self.shared.is_disruptive(id);
+        !self.live.contains_key(id)
+            && !self
+                .live
+                .values()
+                .any(|live| live.node == step.node || (live.disruptive && disruptive))
+    }
+
+    fn start(&mut self, id: &StepId) {
+        let (true, Some(step)) = (self.is_free(id), self.shared.plan.step(id)) else {
+            return;
+        };
+        let live = Live {
+            node: step.node.clone(),
+            disruptive: self.shared.is_disruptive(id),
+        };
+        self.live.insert(id.clone(), live);
+        let driver = Driver::new(Arc::clone(&self.shared), step.clone());
+        let id = id.clone();
+        self.tasks.spawn(async move { (id, driver.drive().await) });
+    }
+}

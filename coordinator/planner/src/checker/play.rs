@@ -1,0 +1,368 @@
+//! Plays the plan through: who is in and who votes before each step, and what the step does to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use quorate_model::ids::{ClusterName, NodeName};
+use quorate_model::operation::{Action, Package};
+use quorate_model::plan::{Condition, Step};
+
+use super::Checker;
+
+/// The cluster as it should be before a step.
+struct World {
+    online: BTreeSet<NodeName>,
+    offline: BTreeSet<NodeName>,
+    votes: BTreeMap<NodeName, u32>,
+    /// A QDevice is configured; its votes, and those that it gives.
+    device: Option<(u32, u32)>,
+    /// Quorum by fiat.
+    by_fiat: bool,
+    links: BTreeSet<u8>,
+    addresses: BTreeMap<IpAddr, NodeName>,
+}
+
+impl World {
+    fn votes_of(&self, node: &NodeName) -> u32 {
+        self.votes.get(node).copied().unwrap_or(1)
+    }
+
+    fn present(&self) -> u32 {
+        let nodes: u32 = self.online.iter().map(|n| self.votes_of(n)).sum();
+        nodes + self.device.map_or(0, |(_, given)| given)
+    }
+
+    fn expected(&self) -> u32 {
+        let nodes: u32 = self.online.iter().chain(&self.offline).map(|n| self.votes_of(n)).sum();
+        nodes + self.device.map_or(0, |(votes, _)| votes)
+    }
+
+    fn quorate(&self) -> bool {
+        self.by_fiat || self.present() > self.expected() / 2
+    }
+
+    fn members(&self, cluster: &ClusterName) -> Condition {
+        Condition::Members {
+            cluster: cluster.clone(),
+            nodes: self.online.clone(),
+            offline: self.offline.clone(),
+        }
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn play(&mut self) {
+        let mut world = self.world_now();
+        let plan = self.plan;
+        for step in &plan.steps {
+            if let Some(cluster) = cluster_of(&step.action) {
+                let same = *cluster == plan.cluster && *cluster == self.file.cluster.name.value;
+                self.demand(step, same, "it is about another cluster");
+            }
+            self.at_rest(step, &world);
+            self.one(step, &mut world);
+        }
+    }
+
+    fn world_now(&self) -> World {
+        let mut world = World {
+            online: BTreeSet::new(),
+            offline: BTreeSet::new(),
+            votes: BTreeMap::new(),
+            device: None,
+            by_fiat: false,
+            links: BTreeSet::new(),
+            addresses: BTreeMap::new(),
+        };
+        // Everybody whom anybody counts. Who is in, says who has quorum; of those that have none, not one that the plan brings in.
+        let mut counted: BTreeSet<NodeName> = BTreeSet::new();
+        let mut away: BTreeSet<NodeName> = BTreeSet::new();
+        let quorate = self.members().any(|(_, m)| m.quorate);
+        for (speaker, member) in self.members() {
+            let heard = member.quorate || (!quorate && !self.finishes(speaker));
+            for node in &member.configured {
+                let Ok(name) = NodeName::new(node.name.as_str()) else { continue };
+                world.votes.insert(name.clone(), node.votes);
+                world.links.extend(node.addresses.keys());
+                for address in node.addresses.values().filter_map(|a| a.parse().ok()) {
+                    world.addresses.insert(address, name.clone());
+                }
+                counted.insert(name);
+            }
+            for seen in &member.nodes {
+                let Ok(name) = NodeName::new(seen.name.as_str()) else { continue };
+                if heard && seen.online {
+                    world.online.insert(name.clone());
+                }
+                if heard && !seen.online {
+                    away.insert(name.clone());
+                }
+                counted.insert(name);
+            }
+            if let Some(device) = &member.qdevice {
+                let given = member.votes.get().ok().and_then(|v| v.device).unwrap_or(0);
+                world.device = Some((device.votes.unwrap_or(0), given));
+            }
+        }
+        world.online.retain(|node| !away.contains(node));
+        world.offline = counted.difference(&world.online).cloned().collect();
+        world
+    }
+
+    /// Is this one that began to join, for which the plan finishes or undoes that?
+    fn finishes(&self, node: &NodeName) -> bool {
+        let settles = |s: &Step| matches!(s.action, Action::FinishJoin { .. } | Action::AbandonJoin { .. });
+        self.plan.steps.iter().any(|s| settles(s) && s.node == *node)
+    }
+
+    /// No change of membership or of corosync's configuration while a watchdog may be armed.
+    fn at_rest(&mut self, step: &Step, world: &World) {
+        let founds = matches!(step.action, Action::CreateCluster { .. });
+        let must_rest = match &step.action {
+            Action::CreateCluster { .. }
+            | Action::JoinCluster { .. }
+            | Action::FinishJoin { .. }
+            | Action::AbandonJoin { .. }
+            | Action::AddLink { .. }
+            | Action::ExpectVotes { .. }
+            | Action::RemoveMember { .. }
+            | Action::SetUpQdevice { .. }
+            | Action::RemoveQdevice { .. } => true,
+            // Its own shutdown ends its daemons in order; that its watchdog is not armed now is what must be seen.
+            Action::PowerOff { .. } => !self.goes_by_itself(&step.node),
+            _ => false,
+        };
+        let covers = |nodes: &BTreeSet<NodeName>| {
+            if founds { nodes.contains(&step.node) } else { world.online.is_subset(nodes) }
+        };
+        let gated = step.gate.iter().any(|c| matches!(c, Condition::HaDisarmed { nodes, .. } if covers(nodes)));
+        self.demand(step, !must_rest || gated, "a watchdog may be armed while it changes the cluster");
+        if must_rest {
+            let plan = self.plan;
+            let rest = plan.steps.iter().filter(|s| matches!(s.action, Action::DisarmHa { .. } | Action::StopHa { .. }));
+            let after_all = rest.filter(|s| !self.order.is_after(step, &s.id)).count() == 0;
+            self.demand(step, after_all, "it does not wait until HA is at rest");
+        }
+    }
+
+    fn goes_by_itself(&self, node: &NodeName) -> bool {
+        let stops = self.plan.steps.iter().any(|s| matches!(s.action, Action::StopHa { .. }));
+        let unarmed = self.view.facet(node, |o| &o.ha).is_ok_and(|ha| !ha.watchdog_armed);
+        stops && unarmed
+    }
+
+    fn gate(&mut self, step: &Step, condition: &Condition, rule: &str) {
+        let there = step.gate.contains(condition);
+        self.demand(step, there, rule);
+    }
+
+    fn exactly_the_members(&mut self, step: &Step, world: &World) {
+        let members = world.members(&self.plan.cluster);
+        self.gate(step, &members, "its gate does not see exactly the members so far");
+    }
+
+    fn leaves_exactly(&mut self, step: &Step, world: &World) {
+        let members = world.members(&self.plan.cluster);
+        self.demand(step, step.done_when == members, "its done_when is not the membership that it leaves");
+    }
+
+    fn one(&mut self, step: &Step, world: &mut World) {
+        match &step.action {
+            Action::CreateCluster { .. } | Action::JoinCluster { .. } => self.comes_in(step, world),
+            Action::FinishJoin { member, .. } => {
+                self.demand(step, world.offline.contains(&step.node), "its node is not counted, or is in");
+                self.demand(step, world.online.contains(member), "it goes by a server that is not in by then");
+                self.demand(step, !self.wish.undo_join.contains(&step.node), "that join was to be undone");
+                if world.quorate() {
+                    self.exactly_the_members(step, world);
+                }
+                world.offline.remove(&step.node);
+                world.online.insert(step.node.clone());
+                self.leaves_exactly(step, world);
+            }
+            Action::AbandonJoin { .. } => {
+                let consent = self.wish.undo_join.contains(&step.node);
+                self.demand(step, consent, "nobody asked to undo that join");
+                self.demand(step, !world.online.contains(&step.node), "its node is in");
+            }
+            Action::ExpectVotes { votes, .. } => {
+                self.demand(step, !world.quorate(), "there is quorum without it");
+                let nodes: u32 = world.online.iter().map(|n| world.votes_of(n)).sum();
+                self.demand(step, *votes == nodes, "it expects other votes than are present");
+                world.by_fiat = true;
+            }
+            Action::RemoveMember { removed, id, .. } => self.goes_out(step, removed, *id, world),
+            Action::CleanUpAfter { removed, .. } => {
+                let out = !world.online.contains(removed) && !world.offline.contains(removed);
+                self.demand(step, out, "it clears up after a member");
+                let consent = self.is_removed(removed) || self.wish.undo_join.contains(removed);
+                self.demand(step, consent, "nobody consented to it");
+            }
+            Action::PowerOff { .. } => {
+                let consent = self.is_removed(&step.node) && !self.file.nodes.contains_key(&step.node);
+                self.demand(step, consent, "nobody consented to it");
+                let own = self.view.coordinator_on.as_ref() == Some(&step.node);
+                self.demand(step, !own, "the coordinator runs there");
+                self.exactly_the_members(step, world);
+                world.online.remove(&step.node);
+                world.offline.insert(step.node.clone());
+                self.demand(step, world.quorate(), "it takes the quorum from the others");
+            }
+            Action::AddLink { link, addresses, .. } => {
+                self.exactly_the_members(step, world);
+                let all = addresses.keys().eq(world.online.iter()) && world.offline.is_empty();
+                self.demand(step, all, "it does not have the address of every member");
+                self.demand(step, world.links.insert(*link), "there is such a link already");
+                for (node, address) in addresses {
+                    let taken = world.addresses.insert(*address, node.clone()).is_some();
+                    self.demand(step, !taken, "one of its addresses is used twice");
+                }
+            }
+            Action::RemoveQdevice { .. } | Action::SetUpQdevice { .. } => self.third_vote(step, world),
+            Action::AdmitKeys { minutes, .. } => {
+                self.demand(step, (1..=60).contains(minutes), "it lets keys in for too long");
+            }
+            Action::InstallPackages { .. }
+            | Action::AllowAgents { .. }
+            | Action::WithdrawKeys { .. }
+            | Action::DisarmHa { .. }
+            | Action::ArmHa { .. }
+            | Action::StopHa { .. }
+            | Action::StartHa { .. } => {}
+        }
+    }
+
+    fn comes_in(&mut self, step: &Step, world: &mut World) {
+        let (Action::CreateCluster { links, .. } | Action::JoinCluster { links, .. }) = &step.action else {
+            return;
+        };
+        let counted = world.online.contains(&step.node) || world.offline.contains(&step.node);
+        self.demand(step, !counted, "its node is a member already");
+        self.demand(step, self.file.members().any(|(n, _)| *n == step.node), "the cluster file does not name its node");
+        let alone = Condition::Standalone {
+            node: step.node.clone(),
+        };
+        self.gate(step, &alone, "its gate does not see the node standalone");
+        self.demand(step, world.device.is_none(), "a QDevice is configured meanwhile");
+        match &step.action {
+            Action::JoinCluster {
+                member, member_address, ..
+            } => {
+                self.exactly_the_members(step, world);
+                let inside = world.online.contains(member);
+                self.demand(step, inside, "it joins through a server that is no member by then");
+                let known = self.addresses_of(member).contains(member_address);
+                self.demand(step, known, "the member does not have that address");
+                // The joiner counts before it votes. A lone member can't avoid losing its quorum for that moment.
+                let keeps = world.present() > (world.expected() + 1) / 2;
+                let lone = world.online.len() == 1 && world.offline.is_empty();
+                self.demand(step, keeps || lone, "it takes the quorum from the members that are in");
+                self.demand(step, links.keys().eq(world.links.iter()), "it has other links");
+            }
+            _ => {
+                let first = world.online.is_empty() && world.offline.is_empty();
+                self.demand(step, first, "it creates a cluster where there is one");
+                self.demand(step, !links.is_empty(), "it has no link");
+                world.links = links.keys().copied().collect();
+            }
+        }
+        for address in links.values() {
+            let unique = world.addresses.insert(*address, step.node.clone()).is_none();
+            self.demand(step, unique, "one of its addresses is used twice");
+        }
+        world.online.insert(step.node.clone());
+        world.votes.insert(step.node.clone(), 1);
+        world.by_fiat = false;
+        self.leaves_exactly(step, world);
+    }
+
+    fn goes_out(&mut self, step: &Step, removed: &NodeName, id: u32, world: &mut World) {
+        self.exactly_the_members(step, world);
+        self.demand(step, world.offline.contains(removed), "it takes out a server that is in, or is no member");
+        self.demand(step, world.online.contains(&step.node), "it goes by a server that is not in by then");
+        // Of one that says itself that it is half in, the word about the others is old.
+        let speakers = self.members().filter(|(node, _)| world.online.contains(*node));
+        let unique = speakers.into_iter().all(|(_, member)| {
+            let mut same = member.configured.iter().filter(|n| n.id == id || n.name == removed.as_str());
+            same.next().is_some_and(|n| n.id == id && n.name == removed.as_str()) && same.next().is_none()
+        });
+        self.demand(step, unique, "its id is not that server's alone: it would kill another one");
+
+        let wished = self.is_removed(removed) && !self.file.nodes.contains_key(removed);
+        let never_in = self.stands_alone(removed) || self.wish.undo_join.contains(removed);
+        self.demand(step, wished || never_in, "nobody consented to it");
+        let said = !self.silent(removed) || self.wish.is_off.contains(removed);
+        self.demand(step, said, "nobody said that it is off");
+        let seen_off = step.gate.iter().any(|c| match c {
+            Condition::Off { node, .. } | Condition::Standalone { node } => node == removed,
+            _ => false,
+        });
+        self.demand(
+            step,
+            seen_off || !self.view.nodes.contains_key(removed),
+            "its gate sees it neither off nor alone",
+        );
+        self.demand(step, world.quorate(), "there is no quorum for it");
+        world.offline.remove(removed);
+        world.addresses.retain(|_, node| node != removed);
+        world.by_fiat = false;
+        self.demand(step, world.quorate(), "it takes the quorum from the others");
+        self.leaves_exactly(step, world);
+    }
+
+    fn third_vote(&mut self, step: &Step, world: &mut World) {
+        self.exactly_the_members(step, world);
+        self.demand(step, world.offline.is_empty(), "not all members are online by then");
+        let plan = self.plan;
+        let Action::SetUpQdevice { host, address, .. } = &step.action else {
+            self.demand(step, world.device.is_some(), "there is no QDevice by then");
+            let again = plan.steps.iter().any(|s| matches!(s.action, Action::SetUpQdevice { .. }));
+            let consent = self.wish.removed().next().is_some() && self.file.qnetd().is_none();
+            // A selection may end before it is set up again; the file then still names it.
+            self.demand(step, again || consent || self.file.qnetd().is_some(), "nobody consented to it");
+            world.device = None;
+            self.demand(step, world.quorate(), "it takes the quorum from the members");
+            return;
+        };
+        self.demand(step, world.device.is_none(), "there is a QDevice already");
+        let named = self.file.qnetd().is_some_and(|(name, spec)| name == host && spec.address.value == *address);
+        self.demand(step, named, "the cluster file names another host for it");
+        let inside = world.online.contains(host) || self.view.coordinator_on.as_ref() == Some(host);
+        let with_ca = self.view.coordinator_addresses.contains(address);
+        self.demand(step, !inside && !with_ca, "that host is a member, or holds the CA");
+        let votes: u32 = world.online.iter().map(|n| world.votes_of(n)).sum();
+        self.demand(step, votes.is_multiple_of(2), "the number of votes is odd");
+        let admitted = step.gate.iter().any(|c| matches!(c, Condition::KeysAdmitted { node, .. } if node == host));
+        self.demand(step, admitted, "its gate does not see its key admitted");
+        for node in &world.online {
+            let has = |packages: &BTreeSet<Package>| packages.contains(&Package::CorosyncQdevice);
+            let seen = step.gate.iter().any(|c| matches!(c, Condition::Installed { node: on, packages } if on == node && has(packages)));
+            self.demand(step, seen, "its gate does not see corosync-qdevice on every member");
+        }
+        world.device = Some((1, 1));
+    }
+}
+
+fn cluster_of(action: &Action) -> Option<&ClusterName> {
+    match action {
+        Action::InstallPackages { .. } => None,
+        Action::CreateCluster { cluster, .. }
+        | Action::JoinCluster { cluster, .. }
+        | Action::FinishJoin { cluster, .. }
+        | Action::AbandonJoin { cluster }
+        | Action::AddLink { cluster, .. }
+        | Action::ExpectVotes { cluster, .. }
+        | Action::RemoveMember { cluster, .. }
+        | Action::CleanUpAfter { cluster, .. }
+        | Action::PowerOff { cluster }
+        | Action::AdmitKeys { cluster, .. }
+        | Action::WithdrawKeys { cluster }
+        | Action::SetUpQdevice { cluster, .. }
+        | Action::RemoveQdevice { cluster }
+        | Action::DisarmHa { cluster }
+        | Action::ArmHa { cluster }
+        | Action::StopHa { cluster, .. }
+        | Action::StartHa { cluster, .. }
+        | Action::AllowAgents { cluster, .. } => Some(cluster),
+    }
+}

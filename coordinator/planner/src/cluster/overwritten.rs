@@ -1,0 +1,131 @@
+//! What joining takes from a server, by name: its /etc/pve is replaced by that of the cluster.
+
+use std::collections::BTreeSet;
+
+use quorate_model::facet::Facet;
+use quorate_model::finding::{Code, Finding};
+use quorate_model::ids::NodeName;
+use quorate_model::observation::config::{PveConfig, Storage};
+use quorate_model::observation::FacetName;
+use quorate_model::spec::ClusterFile;
+use quorate_model::view::View;
+
+use super::links::joining;
+use super::members::Standing;
+use super::preflight::Founder;
+use crate::report::{Report, Weight, facet_unknown, in_a_row};
+
+pub(super) fn by_joins(
+    file: &ClusterFile,
+    view: &View,
+    standing: &Standing<'_>,
+    via: Option<&NodeName>,
+    founder: Option<Founder<'_>>,
+    report: &mut Report,
+) {
+    let joiners: Vec<&NodeName> = joining(standing)
+        .into_iter()
+        .filter(|node| !founder.is_some_and(|f| f.is(node)))
+        .collect();
+    if joiners.is_empty() {
+        return;
+    }
+    let kept = via.and_then(|via| report.facet(view, via, FacetName::Config, Weight::Needed, |o| &o.config));
+    if let (Some(via), Some(config)) = (via, kept) {
+        second_factor(via, config, report);
+    }
+    for node in joiners {
+        let Some(config) = report.facet(view, node, FacetName::Config, Weight::Needed, |o| &o.config) else {
+            continue;
+        };
+        let lost = names(node, config, kept, report);
+        if !lost.is_empty() {
+            report.tell(Finding::new(
+                Code::JoinOverwrites,
+                node.as_str(),
+                format!("by joining {}, {node} loses: {}", file.cluster.name.value, lost.join("; ")),
+                format!("keep what you need: on {node}, tar czf /root/pve-{node}.tgz /etc/pve; add it again on a member after the join"),
+            ));
+        }
+        if let (Ok(own), Some(Ok(theirs))) = (config.storages.get(), kept.map(|k| k.storages.get())) {
+            for storage in own.iter().filter(|s| !theirs.iter().any(|t| t.id == s.id)) {
+                report.tell(dropped(node, storage));
+            }
+        }
+    }
+}
+
+/// All that a join drops or replaces, in words, kind by kind. What can't be seen is refused: nobody could be told of its loss.
+fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: &mut Report) -> Vec<String> {
+    let mut lost = Vec::new();
+    let list = |what: &str, facet: Result<Vec<String>, &quorate_model::Unknown>, report: &mut Report| match facet {
+        Ok(names) if names.is_empty() => None,
+        Ok(mut names) => {
+            names.sort();
+            Some(format!("{what} {}", in_a_row(names)))
+        }
+        Err(unknown) => {
+            report.weigh(Weight::Needed, facet_unknown(node, FacetName::Config, what, unknown));
+            None
+        }
+    };
+    let storages = config.storages.get().map(|all| all.iter().map(|s| s.id.clone()).collect());
+    lost.extend(list("the storage definitions", storages, report));
+    lost.extend(list("the users", owned(&config.users), report));
+    lost.extend(list("the API tokens", owned(&config.tokens), report));
+    if config.own_certificate {
+        lost.push("its own certificate for the web interface (pveproxy-ssl.pem)".to_owned());
+    }
+    let other: BTreeSet<&String> = kept.and_then(|k| k.authorized_keys.get().ok()).into_iter().flatten().collect();
+    // Its own key comes back with the join.
+    let own = format!("root@{node}");
+    let keys = config.authorized_keys.get().map(|all| {
+        let gone = all.iter().filter(|key| !other.contains(key) && **key != own);
+        gone.cloned().collect()
+    });
+    lost.extend(list("the keys in root's authorized_keys", keys, report));
+    let rules = config.firewall.get().map(|firewall| {
+        let rules = firewall.rules.iter().chain(&firewall.host_rules);
+        rules.map(|rule| format!("`{}`", rule.text.trim())).collect()
+    });
+    lost.extend(list("the firewall rules", rules, report));
+    let jobs = config.replication.get().map(|jobs| jobs.iter().map(|j| j.id.clone()).collect());
+    lost.extend(list("the replication jobs", jobs, report));
+    lost
+}
+
+fn owned(facet: &Facet<Vec<String>>) -> Result<Vec<String>, &quorate_model::Unknown> {
+    facet.get().cloned()
+}
+
+fn dropped(node: &NodeName, storage: &Storage) -> Finding {
+    Finding::new(
+        Code::JoinDropsStorage,
+        node.as_str(),
+        format!(
+            "the storage {} ({}) is defined on {node} only; its definition goes with the join, its data stays",
+            storage.id, storage.kind
+        ),
+        format!(
+            "after the join, with the options from {node}'s old storage.cfg: pvesm add {} {} --nodes {node} …",
+            storage.kind, storage.id
+        ),
+    )
+}
+
+/// A ticket is taken where a password is, and is not asked for a second factor.
+fn second_factor(via: &NodeName, config: &PveConfig, report: &mut Report) {
+    match config.root_tfa.get() {
+        Ok(false) => {}
+        Ok(true) => report.tell(Finding::new(
+            Code::RootTfa,
+            via.as_str(),
+            format!("root@pam has a second factor on {via}: pvecm add with a password would fail without a terminal"),
+            "nothing for joins by Quorate, which use a ticket; don't pass a password",
+        )),
+        Err(unknown) => {
+            let finding = facet_unknown(via, FacetName::Config, "second factor of root@pam", unknown);
+            report.weigh(Weight::Told, finding);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What is weak in the cluster as the file wants it.
+
+use std::collections::BTreeSet;
+
+use quorate_model::finding::{Code, Finding};
+use quorate_model::observation::FacetName;
+use quorate_model::spec::ClusterFile;
+use quorate_model::view::View;
+use quorate_model::wish::Wish;
+use quorate_model::{NodeName, Severity};
+
+use super::Changes;
+use super::links;
+use super::members::Standing;
+use super::unfinished::Unfinished;
+use crate::report::{Report, Weight, in_a_row};
+
+pub(super) fn weaknesses(
+    file: &ClusterFile,
+    wish: &Wish,
+    view: &View,
+    standing: &Standing<'_>,
+    changes: Changes,
+    report: &mut Report,
+) {
+    migration_network(file, report);
+    coordinator_on(file, view, report);
+    folders(wish, view, standing, report);
+    if !standing.clear {
+        return;
+    }
+    let cluster = &file.cluster.name;
+    let numbers: BTreeSet<u8> = links::there(standing).into_iter().chain(0..links::count(file)).collect();
+    if numbers.len() == 1 {
+        report.tell(
+            Finding::new(
+                Code::OneLink,
+                cluster.value.as_str(),
+                format!(
+                    "{} has a single corosync link: one switch or cable can cost the quorum",
+                    cluster.value
+                ),
+                "name a second network in `links`, over other cables and another switch",
+            )
+            .at(file.cluster.links.first().map(|l| l.place.clone())),
+        );
+    }
+    votes(file, view, standing, changes, report);
+}
+
+fn votes(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
+    let cluster = &file.cluster.name.value;
+    let votes = votes_after(standing);
+    let third = file.qnetd().is_some() || standing.any_member().is_some_and(|m| m.qdevice.is_some());
+    if !votes.is_multiple_of(2) || third {
+        return;
+    }
+    let message = if votes == 2 {
+        format!("{cluster} will have 2 votes: when one server fails, the other has no quorum either")
+    } else {
+        format!(
+            "{cluster} will have {votes} votes: it survives the loss of no more servers than with {}",
+            votes - 1
+        )
+    };
+    report.tell(Finding::new(
+        Code::EvenVotes,
+        cluster.as_str(),
+        message,
+        "add a server (role = \"witness\" if it is only to vote), or a third vote outside of the cluster: [cluster.third_vote]",
+    ));
+    if votes != 2 {
+        return;
+    }
+    let under_ha: BTreeSet<&str> = view
+        .nodes
+        .values()
+        .filter_map(|seen| seen.observation.as_ref().ok()?.ha.get().ok()?.resources.get().ok())
+        .flat_map(|resources| resources.keys().map(String::as_str))
+        .collect();
+    if !under_ha.is_empty() {
+        report.weigh(
+            changes.weight(),
+            Finding::new(
+                Code::TwoServersHa,
+                cluster.as_str(),
+                format!(
+                    "{} under HA in a cluster of two votes: when one server fails, the other loses quorum and resets itself as well",
+                    are(&under_ha)
+                ),
+                "three ways out: a third vote on a host outside ([cluster.third_vote] qdevice = \"NAME\"); a third server (role = \
+                 \"witness\" if it is only to vote); or no HA, and recovery by hand after a failure: ha-manager remove SID",
+            ),
+        );
+    }
+}
+
+fn are(names: &BTreeSet<&str>) -> String {
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", in_a_row(names))
+}
+
+/// Votes of servers once the plan is done.
+pub(super) fn votes_after(standing: &Standing<'_>) -> u32 {
+    let undone = |name: &str| {
+        let how_far = standing.unfinished.iter().find(|(node, _)| node.as_str() == name);
+        matches!(how_far, Some((_, Unfinished::Begun { undo: true } | Unfinished::Bare)))
+    };
+    let configured: u32 = standing.any_member().map_or(0, |m| {
+        let stay = m.configured.iter().filter(|n| !standing.leaving.contains(n.name.as_str()) && !undone(&n.name));
+        stay.map(|n| n.votes).sum()
+    });
+    configured + u32::try_from(links::joining(standing).len()).unwrap_or(u32::MAX)
+}
+
+/// A folder of a node that is no member: PVE shows it as a server that is offline for ever.
+fn folders(wish: &Wish, view: &View, standing: &Standing<'_>, report: &mut Report) {
+    let Some((speaker, _)) = standing.inside.iter().next() else {
+        return;
+    };
+    let Some(config) = report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config) else {
+        return;
+    };
+    let Ok(folders) = config.node_folders.get() else { return };
+    let cleared = |name: &str| wish.removed().any(|removed| removed.as_str() == name);
+    let left = folders.iter().filter(|(name, _)| !standing.roster.contains(name.as_str()));
+    for (name, folder) in left.filter(|(name, folder)| !(cleared(name) && folder.guests.is_empty())) {
+        let guests = if folder.guests.is_empty() {
+            String::new()
+        } else {
+            format!("; the configuration of {} is in it", in_a_row(&folder.guests))
+        };
+        let next = if folder.guests.is_empty() {
+            format!("have it cleared up, with a copy kept: --remove {name}")
+        } else {
+            format!("on {speaker}: move what is needed, such as mv /etc/pve/nodes/{name}/qemu-server/ID.conf /etc/pve/nodes/{speaker}/qemu-server/")
+        };
+        report.tell(Finding::new(
+            Code::NodeFolderLeft,
+            name.as_str(),
+            format!("/etc/pve/nodes/{name} is there, and {name} is no member{guests}"),
+            next,
+        ));
+    }
+}
+
+fn coordinator_on(file: &ClusterFile, view: &View, report: &mut Report) {
+    let Some(node) = view.coordinator_on.as_ref().filter(|node| is_member(file, node)) else {
+        return;
+    };
+    report.tell(Finding::new(
+        Code::CoordinatorOnNode,
+        node.as_str(),
+        format!("this coordinator runs on {node}, a server of the cluster: when {node} fails, nobody watches the others; it is handled last"),
+        "put the coordinator on a host of its own: quorate backup there, quorate init --restore here",
+    ));
+}
+
+fn is_member(file: &ClusterFile, node: &NodeName) -> bool {
+    file.members().any(|(name, _)| name == node)
+}
+
+fn migration_network(file: &ClusterFile, report: &mut Report) {
+    let Some(network) = &file.cluster.migration_network else {
+        return;
+    };
+    let mut finding = Finding::new(
+        Code::SpecNotSupported,
+        file.cluster.name.value.as_str(),
+        format!("the migration network {} is not set by this version of Quorate", network.value),
+        "set it in the web interface: Datacenter, Options, Migration Settings",
+    );
+    finding.severity = Severity::Warning;
+    report.tell(finding.at(Some(network.place.clone())));
+}

@@ -1,0 +1,274 @@
+//! The life of a cluster, event by event: what is planned, and that nothing is left to do afterwards.
+
+use quorate_model::plan::Plan;
+use quorate_model::{Code, Facet, Wish};
+
+use super::{afterwards, sound, told, wished};
+use crate::testkit::{NOW, Servers, VOTE, file, file_with_vote, known, name, parse, service};
+
+const FAST: &[&str] = &["10.10.10.0/24"];
+const BOTH: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
+
+fn remove(nodes: &[&str], off: &[&str]) -> Wish {
+    Wish {
+        remove: nodes.iter().map(|n| name(n)).collect(),
+        is_off: off.iter().map(|n| name(n)).collect(),
+        ..Wish::default()
+    }
+}
+
+/// The plan, which once carried out leaves nothing to do.
+fn done(file: &quorate_model::spec::ClusterFile, wish: &Wish, servers: &Servers) -> Plan {
+    let plan = wished(file, wish, servers);
+    assert!(!plan.refused() && !plan.is_empty(), "{}", told(&plan));
+    let after = afterwards(file, wish, servers, &plan);
+    assert!(after.is_empty() && !after.refused(), "{}", told(&after));
+    plan
+}
+
+fn codes(plan: &Plan) -> Vec<Code> {
+    plan.findings.iter().filter(|f| f.refuses()).map(|f| f.code).collect()
+}
+
+#[test]
+fn a_server_is_taken_out() {
+    let servers = Servers::bare(4).members("hk1", &["prox1", "prox2", "prox3", "prox4"], FAST);
+    insta::assert_snapshot!(told(&done(&file(3, FAST), &remove(&["prox4"], &[]), &servers)));
+    let without = sound(&file(3, FAST), &servers);
+    assert!(without.is_empty() && !without.refused(), "absence deletes nothing: {}", told(&without));
+}
+
+#[test]
+fn a_dead_server_is_replaced() {
+    let servers = Servers::bare(4)
+        .members("hk1", &["prox1", "prox2", "prox3"], FAST)
+        .offline("prox3")
+        .unreachable("prox3");
+    let text = "[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[nodes.prox2]\naddress = \
+                \"192.168.1.12\"\n[nodes.prox4]\naddress = \"192.168.1.14\"\n";
+    let mut wish = Wish::default();
+    wish.replace.insert(name("prox3"), name("prox4"));
+    let plan = wished(&parse(text), &wish, &servers);
+    assert_eq!(codes(&plan), [Code::RemoveNotOff], "{}", told(&plan));
+    wish.is_off.insert(name("prox3"));
+    insta::assert_snapshot!(told(&done(&parse(text), &wish, &servers)));
+}
+
+#[test]
+fn the_dead_half_of_two_servers_leaves() {
+    let servers = Servers::bare(2).members("hk1", &["prox1", "prox2"], FAST).offline("prox2").unreachable("prox2");
+    insta::assert_snapshot!(told(&done(&file(1, FAST), &remove(&["prox2"], &["prox2"]), &servers)));
+}
+
+#[test]
+fn a_dead_server_beside_a_third_vote() {
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .qdevice(VOTE)
+        .outside("vote", VOTE)
+        .offline("prox2")
+        .unreachable("prox2");
+    let text = format!(
+        "[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\"]\n[cluster.third_vote]\nqdevice = \"vote\"\n[nodes.prox1]\naddress = \
+         \"192.168.1.11\"\n[nodes.prox3]\naddress = \"192.168.1.13\"\n[nodes.vote]\naddress = \"{VOTE}\"\nrole = \"qnetd\"\n"
+    );
+    insta::assert_snapshot!(told(&done(&parse(&text), &remove(&["prox2"], &["prox2"]), &servers)));
+}
+
+#[test]
+fn quorum_is_not_thrown_away() {
+    let two = Servers::bare(2).members("hk1", &["prox1", "prox2"], FAST);
+    let plan = wished(&file(1, FAST), &remove(&["prox2"], &[]), &two);
+    assert_eq!(codes(&plan), [Code::RemoveLosesQuorum], "{}", told(&plan));
+    assert!(plan.is_empty());
+    let five = ["prox1", "prox2", "prox3", "prox4", "prox5"];
+    let mut most = Servers::bare(5).members("hk1", &five, FAST);
+    for gone in &five[2..] {
+        most = most.offline(gone).unreachable(gone);
+    }
+    let plan = wished(&file(2, FAST), &remove(&five[2..], &five[2..]), &most);
+    assert_eq!(codes(&plan), [Code::QuorumGone], "{}", told(&plan));
+}
+
+#[test]
+fn a_third_vote_is_set_up() {
+    let servers = Servers::bare(2).members("hk1", &["prox1", "prox2"], BOTH).outside("vote", VOTE);
+    let plan = done(&file_with_vote(2, BOTH), &Wish::default(), &servers);
+    insta::assert_json_snapshot!(plan);
+}
+
+#[test]
+fn a_third_vote_is_taken_off_for_the_time_of_a_join() {
+    let servers = Servers::bare(4)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .under_ha("vm:100", "prox1", "5.1.3")
+        .qdevice(VOTE)
+        .outside("vote", VOTE);
+    insta::assert_snapshot!(told(&done(&file_with_vote(4, FAST), &Wish::default(), &servers)));
+}
+
+#[test]
+fn a_third_vote_goes_only_by_consent() {
+    let servers = Servers::bare(2).members("hk1", &["prox1", "prox2"], FAST).qdevice(VOTE).outside("vote", VOTE);
+    let plan = sound(&file(2, FAST), &servers);
+    assert!(plan.is_empty() && !plan.refused(), "{}", told(&plan));
+    assert!(plan.findings.iter().any(|f| f.code == Code::QdeviceUnmanaged));
+    let plan = done(&file(2, FAST), &remove(&["vote"], &[]), &servers);
+    assert_eq!(plan.steps.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["qdevice.remove"]);
+}
+
+#[test]
+fn ha_of_pve_8_is_stopped_daemon_by_daemon() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).under_ha("vm:100", "prox1", "4.0.7");
+    insta::assert_snapshot!(told(&done(&file(3, FAST), &Wish::default(), &servers)));
+}
+
+#[test]
+fn ha_that_somebody_else_disarmed_stays_so() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).under_ha("vm:100", "prox1", "4.0.7");
+    let mut servers = servers;
+    for node in ["prox1", "prox2"] {
+        servers = servers.with_ha(node, |ha| {
+            ha.watchdog_armed = false;
+            ha.lrm = Facet::known(service(false), NOW);
+            ha.crm = Facet::known(service(false), NOW);
+        });
+    }
+    let plan = done(&file(3, FAST), &Wish::default(), &servers);
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["ha.stop-lrm/prox3", "ha.stop-crm/prox3", "cluster.join/prox3", "ha.start-crm/prox3", "ha.start-lrm/prox3"],
+        "only those of the joiner, which would take the services up"
+    );
+    assert!(plan.findings.iter().any(|f| f.code == Code::HaAlreadyDisarmed));
+}
+
+#[test]
+fn a_link_is_added() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], FAST);
+    insta::assert_snapshot!(told(&done(&file(3, BOTH), &Wish::default(), &servers)));
+}
+
+#[test]
+fn a_link_is_added_after_a_join_over_those_that_are_there() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST);
+    let plan = done(&file(3, BOTH), &Wish::default(), &servers);
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["cluster.join/prox3", "link.add/1"]);
+    assert_eq!(serde_json::to_value(&plan.steps[0].action).unwrap()["links"], serde_json::json!({"0": "10.10.10.13"}));
+}
+
+#[test]
+fn addresses_and_priorities_are_taken_from_the_file() {
+    let text = "[cluster]\nname = \"hk1\"\nlinks = [{ priority = 20 }, { network = \"192.168.1.0/24\", priority = 5 }]\n[nodes.prox1]\naddress = \
+                \"192.168.1.11\"\nlinks = [\"10.10.10.11\", \"192.168.1.11\"]\n[nodes.prox2]\naddress = \"192.168.1.12\"\nlinks = \
+                [\"10.10.10.12\", \"192.168.1.12\"]\n";
+    let plan = done(&parse(text), &Wish::default(), &Servers::bare(2));
+    insta::assert_json_snapshot!(plan.steps.iter().map(|s| &s.action).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_join_that_was_accepted_and_never_began_is_made_anew() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).counted("prox3", FAST);
+    insta::assert_snapshot!(told(&done(&file(3, FAST), &Wish::default(), &servers)));
+}
+
+#[test]
+fn a_lone_member_that_lost_its_quorum_by_a_join_gets_it_back() {
+    let servers = Servers::bare(2).members("hk1", &["prox1"], FAST).counted("prox2", FAST);
+    insta::assert_snapshot!(told(&done(&file(2, FAST), &Wish::default(), &servers)));
+}
+
+/// The joiner has the cluster's corosync.conf, and corosync does not run with it.
+fn begun(members: &[&str], joiner: &str) -> Servers {
+    let servers = Servers::bare(members.len() + 1).members("hk1", members, FAST).counted(joiner, FAST);
+    let local = servers.view.cluster_of(&name(members[0])).unwrap().local_config.clone();
+    servers.with_cluster(joiner, |c| {
+        c.authkey_present = true;
+        c.local_config_present = true;
+        c.local_config = local;
+    })
+}
+
+#[test]
+fn a_join_that_was_begun_is_finished() {
+    insta::assert_snapshot!(told(&done(&file(3, FAST), &Wish::default(), &begun(&["prox1", "prox2"], "prox3"))));
+    let lone = done(&file(2, FAST), &Wish::default(), &begun(&["prox1"], "prox2"));
+    assert_eq!(lone.steps.len(), 1, "{}", told(&lone));
+}
+
+#[test]
+fn a_join_that_was_begun_is_undone_by_wish() {
+    let wish = |node: &str| Wish {
+        undo_join: [name(node)].into(),
+        ..Wish::default()
+    };
+    insta::assert_snapshot!(told(&done(&file(3, FAST), &wish("prox3"), &begun(&["prox1", "prox2"], "prox3"))));
+    let lone = done(&file(2, FAST), &wish("prox2"), &begun(&["prox1"], "prox2"));
+    let ids: Vec<_> = lone.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["cluster.abandon-join/prox2", "cluster.expect/prox2", "cluster.remove/prox2", "cluster.clean-up/prox2"]
+    );
+}
+
+/// pmxcfs came up with nothing but corosync.conf, and its corosync found no other.
+#[test]
+fn a_member_by_its_own_word_that_never_got_the_database_is_half_in() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], FAST).offline("prox3");
+    let half = servers
+        .with_member("prox3", |m| {
+            m.quorate = false;
+            for node in &mut m.nodes {
+                node.online = node.name == "prox3";
+            }
+        })
+        .with_config("prox3", |c| known(&mut c.node_folders).retain(|name, _| name == "prox3"));
+    let plan = done(&file(3, FAST), &Wish::default(), &half);
+    assert_eq!(plan.steps[0].id.as_str(), "cluster.finish-join/prox3");
+
+    // One that has the others' folders was in: it is away, and nobody touches it.
+    let away = half.with_config("prox3", |c| {
+        let folder = quorate_model::observation::config::NodeFolder { guests: vec![] };
+        known(&mut c.node_folders).insert("prox1".to_owned(), folder);
+    });
+    let plan = sound(&file(3, FAST), &away);
+    assert!(plan.is_empty(), "{}", told(&plan));
+}
+
+#[test]
+fn what_a_removed_server_left_is_cleared_up_later() {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).with_config("prox1", |c| {
+        let folder = quorate_model::observation::config::NodeFolder { guests: vec![] };
+        known(&mut c.node_folders).insert("prox9".to_owned(), folder);
+    });
+    let plan = done(&file(2, FAST), &remove(&["prox9"], &[]), &servers);
+    assert_eq!(plan.steps.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["cluster.clean-up/prox9"]);
+    let plan = sound(&file(2, FAST), &servers);
+    assert!(plan.is_empty() && plan.findings.iter().any(|f| f.code == Code::NodeFolderLeft));
+}
+
+#[test]
+fn the_server_with_the_coordinator_comes_last() {
+    let mut servers = Servers::bare(3);
+    servers.view.coordinator_on = Some(name("prox1"));
+    let plan = done(&file(3, FAST), &Wish::default(), &servers);
+    let nodes: Vec<_> = plan.steps.iter().map(|s| s.node.as_str()).collect();
+    assert_eq!(nodes, ["prox2", "prox3", "prox1"]);
+}
+
+#[test]
+fn a_firewall_that_may_keep_agents_out_is_opened_before_the_joins() {
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1"], FAST)
+        .with_config("prox1", |c| known(&mut c.firewall).enabled = true);
+    let (file, wish) = (file(2, FAST), Wish::default());
+    let mut plan = wished(&file, &wish, &servers);
+    assert_eq!(codes(&plan), [Code::FirewallKeepsOut]);
+    assert_eq!(quorate_model::finding::accept(&mut plan.findings, &[Code::FirewallKeepsOut]), []);
+    assert!(!plan.refused());
+    insta::assert_snapshot!(told(&plan));
+    let after = afterwards(&file, &wish, &servers, &plan);
+    assert!(after.is_empty() && !after.refused(), "{}", told(&after));
+}

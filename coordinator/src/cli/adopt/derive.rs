@@ -1,0 +1,367 @@
+//! From what a cluster is to the file that says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::{ClusterName, NodeName};
+use quorate_model::observation::cluster::Member;
+use quorate_model::spec::{Draft, DraftLink, DraftNode, NodeRole};
+use quorate_model::{Code, Finding, Observation};
+
+/// An enrolled server.
+#[derive(Debug)]
+pub(super) struct Server<'o> {
+    pub(super) name: NodeName,
+    /// With which it is enrolled.
+    pub(super) address: Option<IpAddr>,
+    pub(super) observation: &'o Observation,
+}
+
+/// The draft of a cluster as its members see it.
+pub(super) fn derive(cluster: &ClusterName, servers: &[Server<'_>]) -> Result<Draft, Failure> {
+    let mut members: Vec<(&Server<'_>, &Member)> = Vec::new();
+    for server in servers {
+        match server.observation.cluster.get() {
+            Ok(seen) => {
+                let member = seen.member().filter(|m| m.cluster == cluster.as_str());
+                members.extend(member.map(|member| (server, member)));
+            }
+            // A host that is no PVE server has no cluster to see.
+            Err(_) if is_pve(server) == Some(false) => {}
+            Err(unknown) => {
+                return Err(refused(
+                    Code::FacetUnknown,
+                    server.name.as_str(),
+                    format!("whether {} is a member can't be seen: {}", server.name, unknown.reason),
+                    format!("look on {}: quorate-agent observe cluster", server.name),
+                ));
+            }
+        }
+    }
+    let Some((_, member)) = members.first() else {
+        return Err(Failure::new(
+            ExitCode::NotFound,
+            format!("no enrolled server is a member of a cluster {cluster}"),
+        )
+        .hint("servers are enrolled under the name of their cluster; look: quorate status"));
+    };
+    if let Some((other, _)) = members.iter().find(|(_, m)| m.configured != member.configured) {
+        return Err(refused(
+            Code::SplitMembership,
+            cluster.as_str(),
+            format!("{} has another corosync.conf than the others", other.name),
+            "quorate status; mend that first".to_owned(),
+        ));
+    }
+    let mut draft = Draft::new(cluster.clone());
+    draft.comments = vec![format!(
+        "The cluster file of {cluster} as it was found, by `quorate adopt`. It is yours now.\n\
+         What would be done:   quorate plan FILE"
+    )];
+    let links = links(cluster, member, servers)?;
+    for configured in &member.configured {
+        let name: NodeName = configured.name.parse().map_err(|error: quorate_model::ids::InvalidName| {
+            refused(
+                Code::SpecBadName,
+                cluster.as_str(),
+                error.to_string(),
+                "Quorate can't look after a member of that name".to_owned(),
+            )
+        })?;
+        let server = servers.iter().find(|server| server.name == name);
+        let published = member.nodes.iter().find(|n| n.name == configured.name).and_then(|n| n.address);
+        let address = published.or_else(|| server.and_then(|server| server.address)).ok_or_else(|| {
+            refused(
+                Code::NameDoesNotResolve,
+                name.as_str(),
+                format!("the address of {name} can't be told: its pmxcfs has not published one"),
+                format!("bring {name} online once, or enrol it"),
+            )
+        })?;
+        let comment = match server {
+            Some(_) => String::new(),
+            None => format!("Not enrolled yet: quorate node invite {cluster}/{name} --address {address}"),
+        };
+        let node = DraftNode {
+            comment,
+            address,
+            role: NodeRole::Member,
+            links: links.explicit.as_ref().and_then(|all| all.get(&name).cloned()),
+        };
+        draft.nodes.insert(name, node);
+    }
+    draft.links = links.links;
+    third_vote(&mut draft, member, servers);
+    Ok(draft)
+}
+
+/// The links of a cluster.
+struct Links {
+    links: Vec<DraftLink>,
+    /// Where networks do not tell the addresses: every node's, by link.
+    explicit: Option<BTreeMap<NodeName, Vec<IpAddr>>>,
+}
+
+fn links(cluster: &ClusterName, member: &Member, servers: &[Server<'_>]) -> Result<Links, Failure> {
+    let numbers: BTreeSet<u8> = member.configured.iter().flat_map(|n| n.addresses.keys().copied()).collect();
+    if !numbers.iter().copied().eq(0..u8::try_from(numbers.len()).unwrap_or(u8::MAX)) {
+        let shown: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        return Err(refused(
+            Code::LinksDiffer,
+            cluster.as_str(),
+            format!("its links are numbered {}, and a cluster file counts them from 0 without gaps", shown.join(", ")),
+            "renumber them by hand in corosync.conf first".to_owned(),
+        ));
+    }
+    let mut addresses: BTreeMap<NodeName, Vec<IpAddr>> = BTreeMap::new();
+    for node in &member.configured {
+        let name: NodeName = match node.name.parse() {
+            Ok(name) => name,
+            Err(_) => continue,
+        };
+        let each = node.addresses.values().map(|text| text.parse::<IpAddr>());
+        let each: Result<Vec<IpAddr>, _> = each.collect();
+        let each = each.map_err(|_| {
+            refused(
+                Code::LinksDiffer,
+                name.as_str(),
+                format!("corosync.conf has a host name for {name} where an address should be"),
+                "write the address into corosync.conf by PVE's procedure first".to_owned(),
+            )
+        })?;
+        addresses.insert(name, each);
+    }
+    let networks: Vec<Option<IpNet>> = numbers
+        .iter()
+        .map(|number| network_of(usize::from(*number), &addresses, servers))
+        .collect();
+    let known: Vec<IpNet> = networks.iter().flatten().copied().collect();
+    let apart = known.iter().collect::<BTreeSet<_>>().len() == numbers.len();
+    let link = |number: &u8, network| DraftLink {
+        comment: String::new(),
+        network,
+        priority: member.interfaces.get(number).copied().flatten(),
+    };
+    if apart {
+        let links = numbers.iter().zip(known).map(|(number, network)| link(number, Some(network)));
+        return Ok(Links {
+            links: links.collect(),
+            explicit: None,
+        });
+    }
+    let links = numbers.iter().map(|number| link(number, None));
+    Ok(Links {
+        links: links.collect(),
+        explicit: Some(addresses),
+    })
+}
+
+/// The one network in which every node's address on a link lies, as the servers that we see have it, if they have exactly one each there.
+fn network_of(number: usize, addresses: &BTreeMap<NodeName, Vec<IpAddr>>, servers: &[Server<'_>]) -> Option<IpNet> {
+    let mut networks = BTreeSet::new();
+    for (name, links) in addresses {
+        let address = links.get(number)?;
+        let server = servers.iter().find(|server| server.name == *name)?;
+        let network = server.observation.network.get().ok()?;
+        let (_, on) = network.addresses().find(|(_, on)| on.address == *address)?;
+        let net = IpNet::new(on.address, on.prefix).ok()?.trunc();
+        let within = network.addresses().filter(|(_, on)| net.contains(&on.address)).count();
+        if within != 1 {
+            return None;
+        }
+        networks.insert(net);
+    }
+    match networks.len() {
+        1 => networks.into_iter().next(),
+        _ => None,
+    }
+}
+
+fn third_vote(draft: &mut Draft, member: &Member, servers: &[Server<'_>]) {
+    let Some(device) = &member.qdevice else { return };
+    let host = servers.iter().find(|server| {
+        is_pve(server) == Some(false) && server.address.is_some_and(|address| device.host.parse() == Ok(address))
+    });
+    match host {
+        Some(host) => {
+            let node = DraftNode {
+                comment: "Holds the third vote.".to_owned(),
+                address: host.address.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+                role: NodeRole::Qnetd,
+                links: None,
+            };
+            draft.nodes.insert(host.name.clone(), node);
+            draft.third_vote = Some(host.name.clone());
+        }
+        None => draft.comments.push(format!(
+            "The cluster has a QDevice at {}, which is no enrolled host: it is left as it is, and not looked after.\n\
+             To have it looked after, enrol that host, and write: [cluster.third_vote] qdevice = \"NAME\"",
+            device.host
+        )),
+    }
+}
+
+/// `None`: not known.
+fn is_pve(server: &Server<'_>) -> Option<bool> {
+    let system = server.observation.system.get().ok()?;
+    system.pve.get().ok().map(Option::is_some)
+}
+
+fn refused(code: Code, subject: &str, message: String, next: String) -> Failure {
+    let finding = Finding::new(code, subject, message.clone(), next);
+    Failure::new(ExitCode::Refused, message).with(vec![finding])
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::facet::Facet;
+    use quorate_model::observation::cluster::{Cluster, ConfiguredNode, MemberNode, Membership, Pmxcfs, QdeviceConfig};
+    use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, Network};
+    use quorate_model::spec::{ClusterFile, write};
+    use quorate_model::Timestamp;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp(0);
+
+    fn server(n: u8, links: &[&str]) -> Observation {
+        let addresses = |m: u8| links.iter().enumerate().map(move |(i, net)| (i as u8, net.replace('N', &m.to_string())));
+        let configured = (1..=2_u8).map(|m| ConfiguredNode {
+            name: format!("prox{m}"),
+            id: m.into(),
+            votes: 1,
+            addresses: addresses(m).map(|(i, text)| (i, text.split('/').next().unwrap().to_owned())).collect(),
+        });
+        let member = Member {
+            cluster: "hk1".into(),
+            running_version: 2,
+            file_version: 2,
+            quorate: true,
+            nodes: (1..=2_u8)
+                .map(|m| MemberNode {
+                    name: format!("prox{m}"),
+                    id: m.into(),
+                    online: true,
+                    address: Some(format!("192.168.1.1{m}").parse().unwrap()),
+                })
+                .collect(),
+            configured: configured.collect(),
+            interfaces: BTreeMap::from([(0, Some(20))]),
+            qdevice: None,
+            running_versions: Facet::not_asked(),
+            votes: Facet::not_asked(),
+            links: Facet::not_asked(),
+        };
+        let interface = |(i, text): (u8, String)| {
+            let net: IpNet = text.parse().unwrap();
+            Interface {
+                name: format!("eno{i}"),
+                kind: InterfaceKind::Physical,
+                mac: String::new(),
+                mtu: 1500,
+                up: true,
+                carrier: Some(true),
+                speed_mbps: None,
+                duplex: None,
+                master: None,
+                addresses: vec![InterfaceAddress {
+                    address: net.addr(),
+                    prefix: net.prefix_len(),
+                }],
+            }
+        };
+        let mut observation = Observation::empty(format!("prox{n}"), AT);
+        observation.network = Facet::known(
+            Network {
+                interfaces: addresses(n).map(interface).collect(),
+                own_name: Facet::not_asked(),
+                names: BTreeMap::new(),
+            },
+            AT,
+        );
+        observation.cluster = Facet::known(
+            Cluster {
+                membership: Membership::Member(Box::new(member)),
+                pmxcfs: Pmxcfs::Writable,
+                authkey_present: true,
+                local_config_present: true,
+                local_config: Facet::not_asked(),
+                config_lock_age: None,
+            },
+            AT,
+        );
+        observation
+    }
+
+    fn derived(links: &[&str], change: impl Fn(&mut Member)) -> Result<Draft, Failure> {
+        let mut seen = [server(1, links), server(2, links)];
+        for observation in &mut seen {
+            if let Facet::Known { value, .. } = &mut observation.cluster
+                && let Membership::Member(member) = &mut value.membership
+            {
+                change(member);
+            }
+        }
+        let servers: Vec<Server<'_>> = (1..)
+            .zip(&seen)
+            .map(|(n, observation)| Server {
+                name: format!("prox{n}").parse().unwrap(),
+                address: None,
+                observation,
+            })
+            .collect();
+        derive(&"hk1".parse().unwrap(), &servers)
+    }
+
+    #[test]
+    fn networks_tell_the_links_where_each_server_has_one_address_in_them() {
+        let draft = derived(&["10.10.10.N/24", "192.168.1.N/24"], |_| {}).unwrap();
+        let file = ClusterFile::parse("hk1.toml", &write(&draft)).unwrap();
+        let networks: Vec<String> = file.cluster.links.iter().map(|l| l.network.as_ref().unwrap().value.to_string()).collect();
+        assert_eq!(networks, ["10.10.10.0/24", "192.168.1.0/24"]);
+        assert_eq!(file.cluster.links[0].priority.as_ref().unwrap().value, 20);
+        assert!(file.nodes.values().all(|node| node.links.is_none()));
+        assert_eq!(file.nodes.len(), 2);
+    }
+
+    #[test]
+    fn two_links_in_one_network_are_written_address_by_address() {
+        let draft = derived(&["10.10.10.N/24", "10.10.10.1N/24"], |_| {}).unwrap();
+        let file = ClusterFile::parse("hk1.toml", &write(&draft)).unwrap();
+        let links: Vec<String> =
+            file.nodes[&"prox2".parse().unwrap()].links.as_ref().unwrap().iter().map(|l| l.value.to_string()).collect();
+        assert_eq!(links, ["10.10.10.2", "10.10.10.12"]);
+    }
+
+    #[test]
+    fn what_a_file_can_not_say_is_refused() {
+        let gap = derived(&["10.10.10.N/24"], |member| {
+            for node in &mut member.configured {
+                node.addresses = [(2, "10.10.10.1".to_owned())].into();
+            }
+        });
+        assert!(gap.unwrap_err().message.contains("numbered 2"));
+        let name = derived(&["10.10.10.N/24"], |member| {
+            for node in &mut member.configured {
+                node.addresses = [(0, node.name.clone())].into();
+            }
+        });
+        assert!(name.unwrap_err().message.contains("host name"));
+    }
+
+    #[test]
+    fn a_qdevice_that_nobody_looks_after_is_told_in_a_comment() {
+        let draft = derived(&["10.10.10.N/24"], |member| {
+            member.qdevice = Some(QdeviceConfig {
+                host: "192.0.2.9".into(),
+                algorithm: "ffsplit".into(),
+                votes: Some(1),
+            });
+        });
+        let text = write(&draft.unwrap());
+        assert!(text.contains("QDevice at 192.0.2.9"), "{text}");
+        assert!(ClusterFile::parse("hk1.toml", &text).unwrap().cluster.third_vote.is_none());
+    }
+}

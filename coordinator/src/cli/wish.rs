@@ -1,0 +1,66 @@
+//! What an operator says beside the cluster file: consents, words that nobody can observe, and how much of the plan.
+
+use std::str::FromStr;
+
+use quorate_model::ids::{NodeName, StepId};
+use quorate_model::{Code, Wish};
+
+/// Options that `plan` and `apply` share.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Go on in spite of this finding; only for codes that allow it, and recorded
+    #[arg(long = "accept", value_name = "CODE")]
+    accept: Vec<Code>,
+    /// Take this member, which the file no longer names, out of the cluster for good
+    #[arg(long, value_name = "NODE")]
+    remove: Vec<NodeName>,
+    /// My word that this server is switched off for good
+    #[arg(long, value_name = "NODE")]
+    is_off: Vec<NodeName>,
+    /// Undo the unfinished join of this server instead of finishing it
+    #[arg(long, value_name = "NODE")]
+    undo_join: Vec<NodeName>,
+    /// Only the steps of this part (cluster, link, qdevice, ha, firewall, packages), and what they need
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+    /// Only this step, and what it needs
+    #[arg(long, value_name = "STEP")]
+    until: Option<StepId>,
+}
+
+/// One server for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    pub(crate) dead: NodeName,
+    pub(crate) new: NodeName,
+}
+
+impl FromStr for Replacement {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (dead, new) = text.split_once('=').ok_or("write it as DEAD=NEW")?;
+        let name = |text: &str| text.parse::<NodeName>().map_err(|error| error.to_string());
+        Ok(Self {
+            dead: name(dead)?,
+            new: name(new)?,
+        })
+    }
+}
+
+impl Options {
+    pub(crate) fn accepted(&self) -> Vec<String> {
+        self.accept.iter().map(|code| code.as_str().to_owned()).collect()
+    }
+
+    pub(crate) fn wish(&self) -> Wish {
+        Wish {
+            remove: self.remove.iter().cloned().collect(),
+            is_off: self.is_off.iter().cloned().collect(),
+            undo_join: self.undo_join.iter().cloned().collect(),
+            only: self.only.clone(),
+            until: self.until.clone(),
+            ..Wish::default()
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What an agent remembers of those who drove it.
+
+use quorate_model::ids::Driver;
+use quorate_model::{JournalAnchor, OperationId, Timestamp};
+use quorate_proto::{ConvertError, Wire, field, v1};
+
+use super::call::{CallError, within};
+use super::peer::Peer;
+use crate::recovery::Remembered;
+
+/// An agent's ledger, as far as it matters to find out what was done.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory {
+    /// Who drove it last.
+    pub(crate) driver: Option<Driver>,
+    /// Where that one's journal ended.
+    pub(crate) anchor: Option<JournalAnchor>,
+    /// What it was asked to do, oldest first. The actions themselves don't matter: those of a later version count, too.
+    pub(crate) operations: Vec<Remembered>,
+}
+
+impl Peer {
+    /// Asks the agent what it remembers.
+    pub(crate) async fn memory(&self) -> Result<Memory, CallError> {
+        let request = v1::LedgerRequest::default();
+        let reply = within(self.quick(), &self.name, self.client().ledger(request)).await?;
+        read(reply).map_err(|error| CallError::garbled(&error))
+    }
+}
+
+fn read(reply: v1::LedgerReply) -> Result<Memory, ConvertError> {
+    let operation = |entry: v1::LedgerEntry| {
+        let id: OperationId = field("operation", entry.operation.unwrap_or_default().id)?;
+        let accepted_at: Timestamp = field("accepted_at", entry.accepted_at)?;
+        Ok(Remembered {
+            operation: id,
+            accepted_at,
+            ended_at: field("ended_at", entry.ended_at)?,
+            outcome: field("outcome", entry.outcome)?,
+        })
+    };
+    Ok(Memory {
+        driver: Wire::from_wire(reply.driver)?,
+        anchor: field("anchor", reply.anchor)?,
+        operations: reply
+            .entries
+            .into_iter()
+            .map(operation)
+            .collect::<Result<_, ConvertError>>()?,
+    })
+}

@@ -1,0 +1,30 @@
+//! What holds a cluster up, and what an operator says beside its file.
+
+use quorate_model::maintenance::MaintenanceWindow;
+use quorate_model::{Frozen, Hold, Wish};
+
+use super::{ConvertError, Wire, field};
+use crate::v1;
+
+message!(Hold = v1::Hold { frozen, windows });
+message!(Frozen = v1::Frozen { by, since, reason });
+message!(
+    Wish = v1::Wish {
+        remove,
+        is_off,
+        undo_join,
+        replace,
+        only,
+        until
+    }
+);
+
+impl Wire<String> for MaintenanceWindow {
+    fn into_wire(self) -> String {
+        self.to_string()
+    }
+    fn from_wire(wire: String) -> Result<Self, ConvertError> {
+        wire.parse()
+            .map_err(|error: quorate_model::maintenance::InvalidWindow| ConvertError::new(error.to_string()))
+    }
+}

@@ -1,0 +1,40 @@
+//! HA manager, watchdog.
+
+use std::collections::BTreeMap;
+
+use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaResource, LrmStatus, ManagerStatus};
+
+use super::{ConvertError, Wire, field};
+use crate::v1;
+
+facet!(Ha = v1::HaFacet: v1::ha_facet::State);
+message!(
+    Ha = v1::Ha {
+        version,
+        watchdog_armed,
+        lrm,
+        crm,
+        lrm_status,
+        manager,
+        resources
+    }
+);
+facet!(Option<LrmStatus> = v1::LrmStatusFacet: v1::lrm_status_facet::State);
+wrapped!(Option<LrmStatus> = v1::MaybeLrmStatus { value });
+message!(LrmStatus = v1::LrmStatus { state, mode, at });
+facet!(Option<ManagerStatus> = v1::ManagerStatusFacet: v1::manager_status_facet::State);
+wrapped!(Option<ManagerStatus> = v1::MaybeManagerStatus { value });
+message!(
+    ManagerStatus = v1::ManagerStatus {
+        master,
+        at,
+        nodes,
+        services,
+        disarm
+    }
+);
+message!(HaPlace = v1::HaPlace { node, state });
+message!(Disarm = v1::Disarm { mode, state });
+facet!(BTreeMap<String, HaResource> = v1::HaResourcesFacet: v1::ha_resources_facet::State);
+wrapped!(BTreeMap<String, HaResource> = v1::HaResources { resources });
+message!(HaResource = v1::HaResource { state, group });

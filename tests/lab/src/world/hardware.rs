@@ -1,0 +1,44 @@
+//! What a script changed about a server's ports, file systems and services.
+
+use std::collections::BTreeMap;
+
+use crate::plants::ServiceIs;
+
+/// Free bytes of a file system nobody planted anything about.
+const FREE: u64 = 58_129_936_384;
+/// Size of the root file system: 96 GiB less what ext4 keeps for itself.
+const SIZE: u64 = 100_861_726_720;
+
+/// What is out of the ordinary.
+#[derive(Debug, Default)]
+pub(crate) struct Hardware {
+    /// Mbit/s and half duplex, by port.
+    pub(crate) speeds: BTreeMap<String, (u32, bool)>,
+    /// Bytes, by interface.
+    pub(crate) mtus: BTreeMap<String, u32>,
+    /// Free bytes, by folder.
+    pub(crate) free: BTreeMap<String, u64>,
+    /// Units that are not as usual, by name without `.service`.
+    pub(crate) units: BTreeMap<String, ServiceIs>,
+    /// Units that were switched on (true) or off at boot.
+    pub(crate) enabled: BTreeMap<String, bool>,
+}
+
+impl Hardware {
+    /// Free and whole size of the file system that holds a path.
+    pub(crate) fn space(&self, path: &str) -> (u64, u64) {
+        let planted = self
+            .free
+            .iter()
+            .filter(|(folder, _)| {
+                let folder = folder.trim_end_matches('/');
+                path == folder || path.starts_with(&format!("{folder}/"))
+            })
+            .max_by_key(|(folder, _)| folder.len());
+        (planted.map_or(FREE, |(_, bytes)| *bytes), SIZE)
+    }
+
+    pub(crate) fn mtu(&self, interface: &str) -> u32 {
+        self.mtus.get(interface).copied().unwrap_or(1500)
+    }
+}

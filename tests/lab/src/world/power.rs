@@ -1,0 +1,81 @@
+//! A server's power: on, off, on the way from one to the other; and what that means for its processes.
+
+use std::io;
+use std::path::Path;
+use std::sync::PoisonError;
+
+use super::clock::SimTime;
+use super::state::power::Order;
+use super::{World, complain};
+use crate::process::{self, Program};
+
+/// How a server is powered.
+#[derive(Debug, Default)]
+pub(crate) struct Power {
+    pub(crate) off: bool,
+    /// It shuts down in an orderly way: its services end then.
+    pub(crate) services_end_at: Option<SimTime>,
+    /// And it is off then.
+    pub(crate) down_at: Option<SimTime>,
+    /// It boots, and is up then.
+    pub(crate) up_at: Option<SimTime>,
+    /// What shuts down comes up again by itself.
+    pub(crate) again: bool,
+    /// How often it went off, and came up, since the world began.
+    pub(crate) losses: u32,
+    pub(crate) boots: u32,
+    /// The journal's first line of this boot.
+    pub(crate) journal_from: usize,
+    /// Its corosync ended without a word to the others.
+    pub(crate) vanished: bool,
+    /// The agent that ran when the services ended, as it was called: it starts with the server.
+    pub(crate) agent: Option<Vec<String>>,
+}
+
+impl World {
+    /// Ends and starts a server's processes, as its power goes and comes.
+    pub(super) fn carry_out(&self, state: &mut super::state::State, order: Order) {
+        let (Order::Terminate(index) | Order::Kill(index) | Order::Start(index)) = order;
+        let Some(server) = state.servers.get_mut(index) else {
+            return;
+        };
+        let folder = self.layout.node(server.name());
+        match order {
+            Order::Terminate(_) | Order::Kill(_) => {
+                if let Some(agent) = process::agent_of(&folder) {
+                    server.power.agent = Some(agent.argv);
+                }
+                process::end_node(&folder, matches!(order, Order::Kill(_)));
+                if let Some(losses) = self.losses.get(index) {
+                    losses.send_if_modified(|before| {
+                        std::mem::replace(before, server.power.losses) != server.power.losses
+                    });
+                }
+            }
+            Order::Start(_) => {
+                let Some(argv) = server.power.agent.take() else { return };
+                let log = self.layout.agent_log(server.name());
+                match start(&argv, &server.root, &log) {
+                    Ok(agent) => {
+                        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Some(mut before) = agents.insert(index, agent) {
+                            before.kill();
+                        }
+                    }
+                    Err(error) => complain(&format!("{}: can't start the agent: {error}", server.name())),
+                }
+            }
+        }
+    }
+}
+
+fn start(argv: &[String], root: &Path, log: &Path) -> io::Result<process::Daemon> {
+    let (program, args) = argv
+        .split_first()
+        .ok_or_else(|| io::Error::other("it was called by no name"))?;
+    Program::new(program)
+        .args(args)
+        .env("HOME", root)
+        .bound_by_modes()
+        .spawn(log, false)
+}
