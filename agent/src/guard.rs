@@ -93,12 +93,17 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
 }
 
 /// Nothing that disturbs the cluster begins while it is frozen, or outside of its maintenance windows. What takes back what a rollout did
-/// for its own time is not disruptive, and goes on.
+/// for its own time goes on, also where it disturbs, as setting up the QDevice again does.
 ///
 /// # Errors
 /// It is frozen, or no window is open.
-pub fn check_hold(content: &Content, action: ActionKind, node: &str, now: Timestamp) -> Result<(), Box<Finding>> {
-    if rules(action).disruptive {
+pub fn check_hold(
+    content: &Content,
+    (action, restores): (ActionKind, bool),
+    node: &str,
+    now: Timestamp,
+) -> Result<(), Box<Finding>> {
+    if rules(action).disruptive && !restores {
         content.hold.disruptive(node, now)
     } else {
         Ok(())
@@ -207,10 +212,15 @@ mod tests {
             },
             ..Content::default()
         };
-        let refused = check_hold(&content, ActionKind::JoinCluster, "prox1", Timestamp(1)).unwrap_err();
+        let held =
+            |content: &Content, action, restores| check_hold(content, (action, restores), "prox1", Timestamp(1));
+        let refused = held(&content, ActionKind::JoinCluster, false).unwrap_err();
         assert_eq!(refused.code, Code::ClusterFrozen);
-        assert!(check_hold(&content, ActionKind::ArmHa, "prox1", Timestamp(1)).is_ok());
-        assert!(check_hold(&Content::default(), ActionKind::JoinCluster, "prox1", Timestamp(1)).is_ok());
+        assert!(held(&content, ActionKind::ArmHa, false).is_ok());
+        assert!(held(&Content::default(), ActionKind::JoinCluster, false).is_ok());
+        // A third vote that was taken off for a join comes back; a new one waits.
+        assert!(held(&content, ActionKind::SetUpQdevice, true).is_ok());
+        assert!(held(&content, ActionKind::SetUpQdevice, false).is_err());
     }
 
     #[test]

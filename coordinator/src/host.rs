@@ -1,5 +1,6 @@
 //! The host that the coordinator runs on: is it one of the cluster's own servers?
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
 
 use quorate_model::{Code, Finding, NodeRef, Observation};
@@ -12,6 +13,7 @@ use crate::fleet::registry::Registry;
 pub(crate) struct Host {
     /// The kernel's name for this boot. Containers have their host's.
     boot_id: Option<String>,
+    lab: bool,
     /// Addresses of enrolled agents that are this host's own.
     here: fn(IpAddr) -> bool,
 }
@@ -24,6 +26,7 @@ impl Host {
             boot_id: boot_id
                 .map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty()),
+            lab,
             here: if lab { |_| false } else { is_ours },
         }
     }
@@ -36,6 +39,21 @@ impl Host {
         };
         let on = |sighting: &&Sighting| sighting.view.observation.as_ref().is_ok_and(same_boot);
         seen.iter().find(on).map(|sighting| sighting.node.clone())
+    }
+
+    /// The addresses from which agents are called: all of this host's, and the one that it is advertised by. In a lab only that one.
+    pub(crate) fn addresses(&self, advertise: &str) -> BTreeSet<IpAddr> {
+        let advertised = advertise.parse().ok();
+        let own = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+        });
+        let useful = |address: &IpAddr| match address {
+            IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
+            IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
+        };
+        own.filter(|address| !self.lab && useful(address)).chain(advertised).collect()
     }
 
     /// The same from the books, for a node that can't be seen: by the address that its agent is called at.

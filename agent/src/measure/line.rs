@@ -169,9 +169,17 @@ mod tests {
     fn the_stay_is_not_counted_and_a_clock_that_was_set_is_not_believed() {
         let elapsed = Duration::from_micros(10_000);
         assert_eq!(round_trip((1_000, 9_000), (500_000, 503_000), elapsed), 5_000);
-        assert_eq!(round_trip((1_000, 3_601_000_000), (0, 0), elapsed), 10_000, "set forward");
+        assert_eq!(
+            round_trip((1_000, 3_601_000_000), (0, 0), elapsed),
+            10_000,
+            "set forward"
+        );
         assert_eq!(round_trip((9_000, 1_000), (0, 0), elapsed), 10_000, "set back");
         assert_eq!(round_trip((1_000, 9_000), (0, 9_000), elapsed), 10_000, "set there");
-        assert_eq!(round_trip((1_000, 9_000), (9_000, 0), elapsed), 10_000, "set back there");
+        assert_eq!(
+            round_trip((1_000, 9_000), (9_000, 0), elapsed),
+            10_000,
+            "set back there"
+        );
     }
 }

@@ -156,11 +156,15 @@ impl Echo {
                         };
                         let measuring = line.measure(series, &key, || host.now());
                         let measured = tokio::time::timeout_at(ends_at, measuring).await;
-                        measured.unwrap_or_else(|_| Facet::unknown(UnknownKind::TimedOut, "the session ended meanwhile"))
+                        measured
+                            .unwrap_or_else(|_| Facet::unknown(UnknownKind::TimedOut, "the session ended meanwhile"))
                     }
                     _ => Facet::unknown(
                         UnknownKind::Failed,
-                        format!("{} was not named when link {} was opened here", target.remote, target.link),
+                        format!(
+                            "{} was not named when link {} was opened here",
+                            target.remote, target.link
+                        ),
                     ),
                 };
                 (index, measured)
@@ -189,7 +193,11 @@ impl Echo {
         let interfaces = ip::read(&stdout).map_err(unparsable)?;
         let of = |interface: &quorate_model::observation::network::Interface| {
             let mtu = interface.mtu;
-            interface.addresses.iter().map(move |a| (a.address, mtu)).collect::<Vec<_>>()
+            interface
+                .addresses
+                .iter()
+                .map(move |a| (a.address, mtu))
+                .collect::<Vec<_>>()
         };
         Ok(interfaces.iter().flat_map(of).collect())
     }

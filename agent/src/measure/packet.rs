@@ -77,7 +77,10 @@ mod tests {
 
     #[test]
     fn packets_read_back_at_any_length() {
-        let answer = Packet::Answer { number: 9, there: (-1, i64::MAX) };
+        let answer = Packet::Answer {
+            number: 9,
+            there: (-1, i64::MAX),
+        };
         for length in [0, HEAD, 1472] {
             for packet in [answer, Packet::Request { number: u64::MAX }] {
                 let bytes = packet.write(length, &OURS);

@@ -45,9 +45,15 @@ pub(super) struct Series {
 
 impl Line {
     /// Measures. `now` tells the time of the server.
-    pub(super) async fn measure(&self, series: Series, key: &[u8; KEY], now: impl Fn() -> Timestamp) -> Facet<PairMeasurement> {
+    pub(super) async fn measure(
+        &self,
+        series: Series,
+        key: &[u8; KEY],
+        now: impl Fn() -> Timestamp,
+    ) -> Facet<PairMeasurement> {
         let (trips, refused) = self.round_trips(series, key).await;
-        let (Some(p50), Some(p99), Some(max)) = (trips.percentile(50), trips.percentile(99), trips.percentile(100)) else {
+        let (Some(p50), Some(p99), Some(max)) = (trips.percentile(50), trips.percentile(99), trips.percentile(100))
+        else {
             let reason = match refused {
                 Some(error) => format!("packets to {} can't be sent: {error}", series.remote),
                 None => format!("no answer from {} to {} packets", series.remote, trips.sent()),
@@ -70,7 +76,10 @@ impl Line {
         };
         measurement.path_mtu = if measurement.loss_percent() > TOO_LOSSY {
             let (lost, sent) = (measurement.lost(), measurement.sent);
-            Facet::unknown(UnknownKind::Failed, format!("{lost} of {sent} packets were lost: too many to tell"))
+            Facet::unknown(
+                UnknownKind::Failed,
+                format!("{lost} of {sent} packets were lost: too many to tell"),
+            )
         } else {
             let patience = Duration::from_micros(max).saturating_mul(4).clamp(LAST, SILENCE);
             match self.path_mtu(series.to, patience, key).await {
@@ -122,7 +131,13 @@ impl Line {
         while !sizes.is_empty() {
             let passed = self.passing(&sizes, to, heads, patience, key).await;
             passes = passed.unwrap_or(passes).max(passes);
-            fails = sizes.iter().copied().filter(|size| *size > passes).min().unwrap_or(fails).min(fails);
+            fails = sizes
+                .iter()
+                .copied()
+                .filter(|size| *size > passes)
+                .min()
+                .unwrap_or(fails)
+                .min(fails);
             sizes = between(passes, fails);
         }
         Ok(passes)
@@ -154,14 +169,19 @@ impl Line {
             }
         }
         self.wait(patience, || all_answered(self, &sent, sizes)).await;
-        let passed = sizes.iter().copied().filter(|size| is_answered(self, &sent, *size)).max();
+        let passed = sizes
+            .iter()
+            .copied()
+            .filter(|size| is_answered(self, &sent, *size))
+            .max();
         self.forget(&sent.iter().map(|(_, number)| *number).collect::<Vec<_>>());
         passed
     }
 }
 
 fn is_answered(line: &Line, sent: &[(u32, u64)], size: u32) -> bool {
-    sent.iter().any(|(s, number)| *s == size && line.round_trip(*number).is_some())
+    sent.iter()
+        .any(|(s, number)| *s == size && line.round_trip(*number).is_some())
 }
 
 fn all_answered(line: &Line, sent: &[(u32, u64)], sizes: &[u32]) -> bool {
@@ -191,14 +211,24 @@ mod tests {
 
     #[test]
     fn the_search_closes_in_on_every_mtu() {
-        for (top, truth) in [(1501, 1400), (9001, 1499), (9001, 8999), (65_536, 129), (1501, 1500), (140, 130)] {
+        for (top, truth) in [
+            (1501, 1400),
+            (9001, 1499),
+            (9001, 8999),
+            (65_536, 129),
+            (1501, 1500),
+            (140, 130),
+        ] {
             let (mut passes, mut fails, mut rounds) = (128, top, 0);
             loop {
                 let sizes = between(passes, fails);
                 if sizes.is_empty() {
                     break;
                 }
-                assert!(sizes.iter().all(|s| *s > passes && *s < fails), "{sizes:?} in {passes}..{fails}");
+                assert!(
+                    sizes.iter().all(|s| *s > passes && *s < fails),
+                    "{sizes:?} in {passes}..{fails}"
+                );
                 passes = sizes.iter().copied().filter(|s| *s <= truth).max().unwrap_or(passes);
                 fails = sizes.iter().copied().filter(|s| *s > truth).min().unwrap_or(fails);
                 rounds += 1;

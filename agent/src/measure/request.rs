@@ -123,7 +123,11 @@ impl TryFrom<v1::OpenEchoRequest> for Open {
             return Err(Invalid::of("the session's length", limit, request.seconds));
         }
         if request.links.len() > MOST_LINKS {
-            return Err(Invalid::of("links", format!("{MOST_LINKS} at most"), request.links.len()));
+            return Err(Invalid::of(
+                "links",
+                format!("{MOST_LINKS} at most"),
+                request.links.len(),
+            ));
         }
         let mut links = BTreeMap::new();
         for link in request.links {
@@ -148,14 +152,22 @@ impl TryFrom<v1::MeasureRequest> for Measure {
     fn try_from(request: v1::MeasureRequest) -> Result<Self, Invalid> {
         let key = key(&request.key)?;
         if request.targets.len() > MOST_LINKS {
-            return Err(Invalid::of("targets", format!("{MOST_LINKS} at most"), request.targets.len()));
+            return Err(Invalid::of(
+                "targets",
+                format!("{MOST_LINKS} at most"),
+                request.targets.len(),
+            ));
         }
         if request.packets == 0 || request.packets > MOST_PACKETS {
             return Err(Invalid::of("packets", format!("1 to {MOST_PACKETS}"), request.packets));
         }
         let every = Duration::from_micros(request.interval_micros.into());
         if every < SHORTEST_INTERVAL || every > LONGEST_INTERVAL {
-            let limit = format!("{} to {} microseconds", SHORTEST_INTERVAL.as_micros(), LONGEST_INTERVAL.as_micros());
+            let limit = format!(
+                "{} to {} microseconds",
+                SHORTEST_INTERVAL.as_micros(),
+                LONGEST_INTERVAL.as_micros()
+            );
             return Err(Invalid::of("the interval", limit, request.interval_micros));
         }
         let target = |target: v1::EchoTarget| -> Result<Target, ConvertError> {

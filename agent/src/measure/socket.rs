@@ -112,10 +112,19 @@ impl Socket {
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage.as_sockaddr_in().map(|sin| SocketAddr::V4(SocketAddrV4::from(*sin)));
-    v4.or_else(|| storage.as_sockaddr_in6().map(|sin6| SocketAddr::V6(SocketAddrV6::from(*sin6))))
+    let v4 = storage
+        .as_sockaddr_in()
+        .map(|sin| SocketAddr::V4(SocketAddrV4::from(*sin)));
+    v4.or_else(|| {
+        storage
+            .as_sockaddr_in6()
+            .map(|sin6| SocketAddr::V6(SocketAddrV6::from(*sin6)))
+    })
 }
 
 fn micros(stamp: TimeSpec) -> i64 {
-    stamp.tv_sec().saturating_mul(1_000_000).saturating_add(stamp.tv_nsec() / 1000)
+    stamp
+        .tv_sec()
+        .saturating_mul(1_000_000)
+        .saturating_add(stamp.tv_nsec() / 1000)
 }

@@ -35,7 +35,10 @@ fn echo(addresses: &[&str], mtu: u32, times: usize) -> Echo {
     let call = || Call::of(["/usr/bin/ip", "-j", "-d", "address"]).prints(shown.clone());
     let runner = Arc::new(Scripted::new((0..times).map(|_| call())));
     let root = HostRoot::lab(Path::new("/proc")).unwrap();
-    Echo::new(Arc::new(Host::new(root, Tools::imagined(), runner, Clock::system())), None)
+    Echo::new(
+        Arc::new(Host::new(root, Tools::imagined(), runner, Clock::system())),
+        None,
+    )
 }
 
 fn open(local: &str, peers: &[&str], lasts: Duration) -> Open {
@@ -111,7 +114,11 @@ async fn two_agents_measure_one_another_over_ipv4_and_ipv6() {
         let measured = measured(&here, other, far.port, 50).await;
         assert_eq!((measured.sent, measured.received, measured.late), (50, 50, 0));
         assert!(measured.rtt_p50 <= measured.rtt_p99 && measured.rtt_p99 <= measured.rtt_max);
-        assert_eq!(measured.path_mtu.get(), Ok(&1500), "the loopback passes all that the interface sends");
+        assert_eq!(
+            measured.path_mtu.get(),
+            Ok(&1500),
+            "the loopback passes all that the interface sends"
+        );
         assert_eq!((measured.local, measured.remote), (ip(one), ip(other)));
     }
 }
@@ -138,7 +145,10 @@ async fn too_many_losses_leave_the_mtu_unknown() {
     let way = way("127.0.0.4", ends, 1500, 4).await;
     let measured = measured(&here, "127.0.0.4", way, 50).await;
     assert!(measured.lost() > 10);
-    assert!(measured.path_mtu.get().unwrap_err().reason.contains("too many"), "{measured:?}");
+    assert!(
+        measured.path_mtu.get().unwrap_err().reason.contains("too many"),
+        "{measured:?}"
+    );
 }
 
 #[tokio::test]
@@ -148,9 +158,15 @@ async fn silence_is_unknown_and_not_a_measurement() {
     let nobody = Std::bind(("127.0.0.2", 0)).unwrap();
     let port = nobody.local_addr().unwrap().port();
     let facets = here.measure(measure("127.0.0.2", port, 5)).await.unwrap();
-    assert_eq!(facets[0].get().unwrap_err().reason, "no answer from 127.0.0.2 to 5 packets");
+    assert_eq!(
+        facets[0].get().unwrap_err().reason,
+        "no answer from 127.0.0.2 to 5 packets"
+    );
     let facets = here.measure(measure("127.0.0.9", port, 5)).await.unwrap();
-    assert!(facets[0].get().unwrap_err().reason.contains("was not named"), "{facets:?}");
+    assert!(
+        facets[0].get().unwrap_err().reason.contains("was not named"),
+        "{facets:?}"
+    );
 }
 
 #[tokio::test]
@@ -159,7 +175,9 @@ async fn strangers_and_other_keys_get_no_answer_and_nobody_more_than_he_sent() {
     let port = opened(&here, "127.0.0.1", &["127.0.0.2"]).await.port;
     let request = Packet::Request { number: 5 };
     for length in [HEAD, 200, 1472] {
-        let answer = answer("127.0.0.2", ("127.0.0.1", port), &request.write(length, &OURS)).await.unwrap();
+        let answer = answer("127.0.0.2", ("127.0.0.1", port), &request.write(length, &OURS))
+            .await
+            .unwrap();
         assert_eq!(answer.len(), length);
         let Some(Packet::Answer { number: 5, there }) = Packet::read(&answer, &OURS) else {
             panic!("no answer: {answer:?}");
@@ -167,10 +185,26 @@ async fn strangers_and_other_keys_get_no_answer_and_nobody_more_than_he_sent() {
         assert!(there.0 > 0 && there.0 <= there.1, "its own time stamps are in it");
     }
     let to = ("127.0.0.1", port);
-    assert_eq!(answer("127.0.0.9", to, &request.write(HEAD, &OURS)).await, None, "a stranger");
-    assert_eq!(answer("127.0.0.2", to, &request.write(HEAD, &[2; KEY])).await, None, "another key");
-    assert_eq!(answer("127.0.0.2", to, &request.write(HEAD, &OURS)[..HEAD - 1]).await, None, "short");
-    let forged = Packet::Answer { number: 1, there: (0, 0) }.write(HEAD, &OURS);
+    assert_eq!(
+        answer("127.0.0.9", to, &request.write(HEAD, &OURS)).await,
+        None,
+        "a stranger"
+    );
+    assert_eq!(
+        answer("127.0.0.2", to, &request.write(HEAD, &[2; KEY])).await,
+        None,
+        "another key"
+    );
+    assert_eq!(
+        answer("127.0.0.2", to, &request.write(HEAD, &OURS)[..HEAD - 1]).await,
+        None,
+        "short"
+    );
+    let forged = Packet::Answer {
+        number: 1,
+        there: (0, 0),
+    }
+    .write(HEAD, &OURS);
     assert_eq!(answer("127.0.0.2", to, &forged).await, None, "an answer to nothing");
 }
 
@@ -179,14 +213,23 @@ async fn a_session_ends_by_itself_and_the_port_is_free_again() {
     let here = echo(&["127.0.0.1"], 1500, 1);
     let request = Packet::Request { number: 1 }.write(HEAD, &OURS);
     let lasts = Duration::from_secs(1);
-    let port = here.open(open("127.0.0.1", &["127.0.0.2"], lasts)).await.remove(&0).unwrap().unwrap().port;
+    let port = here
+        .open(open("127.0.0.1", &["127.0.0.2"], lasts))
+        .await
+        .remove(&0)
+        .unwrap()
+        .unwrap()
+        .port;
     assert!(answer("127.0.0.2", ("127.0.0.1", port), &request).await.is_some());
     let begun = std::time::Instant::now();
     while Std::bind(("127.0.0.1", port)).is_err() {
         assert!(begun.elapsed() < AMPLE, "the port is still held");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(here.measure(measure("127.0.0.2", 9, 1)).await.unwrap_err(), NotBegun::NoSession);
+    assert_eq!(
+        here.measure(measure("127.0.0.2", 9, 1)).await.unwrap_err(),
+        NotBegun::NoSession
+    );
 }
 
 #[tokio::test]
@@ -194,7 +237,10 @@ async fn closing_needs_the_key_and_a_new_session_takes_the_place_of_the_old() {
     let here = echo(&["127.0.0.1"], 1500, 2);
     let first = opened(&here, "127.0.0.1", &["127.0.0.2"]).await.port;
     here.close([9; KEY]).await;
-    assert!(Std::bind(("127.0.0.1", first)).is_err(), "somebody else's key closes nothing");
+    assert!(
+        Std::bind(("127.0.0.1", first)).is_err(),
+        "somebody else's key closes nothing"
+    );
     let second = opened(&here, "127.0.0.1", &["127.0.0.2"]).await.port;
     assert!(Std::bind(("127.0.0.1", second)).is_err());
     here.close(OURS).await;
@@ -252,7 +298,10 @@ fn requests_beyond_the_limits_are_refused() {
         key: OURS.to_vec(),
         targets: vec![v1::EchoTarget::default(); 8]
             .into_iter()
-            .map(|t| v1::EchoTarget { remote: "::1".into(), ..t })
+            .map(|t| v1::EchoTarget {
+                remote: "::1".into(),
+                ..t
+            })
             .collect(),
         packets: 1000,
         interval_micros: 500,

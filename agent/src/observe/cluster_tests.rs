@@ -1,8 +1,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
-use quorate_exec::Exit;
+use quorate_clock::Clock;
 use quorate_exec::scripted::Call;
+use quorate_exec::{Exit, Tools};
 use quorate_model::facet::UnknownKind;
 
 use super::super::testing::{Fake, cfgtool, cmapctl, fixture, member as make_member, quorumtool};
@@ -27,9 +29,15 @@ async fn a_member_of_three() {
     assert_eq!(member.configured[1].addresses[&0], "10.77.0.2");
     assert_eq!(member.interfaces, [(0, None)].into());
     let running = member.running_versions.get().unwrap();
-    assert_eq!(running.iter().map(|r| (r.id, r.version)).collect::<Vec<_>>(), [(1, 5), (2, 5), (3, 5)]);
+    assert_eq!(
+        running.iter().map(|r| (r.id, r.version)).collect::<Vec<_>>(),
+        [(1, 5), (2, 5), (3, 5)]
+    );
     let local = cluster.local_config.get().unwrap().as_ref().unwrap();
-    assert_eq!((local.cluster.as_str(), local.version, local.nodes.len()), ("lab1", 5, 3));
+    assert_eq!(
+        (local.cluster.as_str(), local.version, local.nodes.len()),
+        ("lab1", 5, 3)
+    );
     assert_eq!(cluster.config_lock_age, None);
 }
 
@@ -46,25 +54,22 @@ async fn who_left_runs_with_no_version() {
 
 #[tokio::test]
 async fn the_lock_of_corosync_conf_has_an_age() {
+    const TAKEN: u64 = 1_795_345_772;
     let fake = Fake::new();
     fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-standalone.json"));
     let lock = fake.place("/etc/pve/priv/lock/file-corosync_conf");
     fs::create_dir_all(&lock).unwrap();
-    let host = fake.host([]);
-    let age = |seconds: u64| {
-        let taken = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
-        fs::File::open(&lock).unwrap().set_modified(taken).unwrap();
+    let taken = std::time::UNIX_EPOCH + Duration::from_secs(TAKEN);
+    fs::File::open(&lock).unwrap().set_modified(taken).unwrap();
+    let age = async |now: u64| {
+        let (clock, _hands) = Clock::manual(i64::try_from(now * 1_000_000).unwrap());
+        let host = fake.host_with(Tools::imagined(), [], clock);
+        observe(&host).await.unwrap().config_lock_age
     };
-    age(3600);
-    let old = observe(&host).await.unwrap().config_lock_age.unwrap();
-    assert!((3600..3700).contains(&old), "{old}");
-    fs::File::open(&lock)
-        .unwrap()
-        .set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(3600))
-        .unwrap();
-    assert_eq!(observe(&host).await.unwrap().config_lock_age, Some(0), "the clock was set back");
+    assert_eq!(age(TAKEN + 130).await, Some(130));
+    assert_eq!(age(TAKEN - 9).await, Some(0), "the clock was set back");
     fs::remove_dir(&lock).unwrap();
-    assert_eq!(observe(&host).await.unwrap().config_lock_age, None);
+    assert_eq!(age(TAKEN).await, None);
 }
 
 #[tokio::test]

@@ -92,7 +92,10 @@ pub(super) async fn authorized_keys(host: &Host, path: &'static str) -> Result<S
     match host.root().read_link(path) {
         Ok(target) => Err(Unknown::new(
             UnknownKind::Failed,
-            format!("{path} leads to {}, which is not there: /etc/pve is not mounted", target.display()),
+            format!(
+                "{path} leads to {}, which is not there: /etc/pve is not mounted",
+                target.display()
+            ),
         )),
         Err(_) => Ok(String::new()),
     }

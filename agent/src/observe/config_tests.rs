@@ -19,7 +19,10 @@ fn full() -> Fake {
         ("/etc/pve/nodes/prox2/qemu-server/101.conf", ""),
         ("/etc/pve/nodes/prox2/qemu-server/100.conf", ""),
         ("/etc/pve/nodes/prox2/lxc/200.conf", ""),
-        ("/etc/pve/priv/authorized_keys", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC root@prox1\n"),
+        (
+            "/etc/pve/priv/authorized_keys",
+            "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC root@prox1\n",
+        ),
     ] {
         fake.put(path, text);
     }
@@ -69,7 +72,10 @@ async fn a_fresh_member_has_nothing_and_that_is_known() {
     assert!(!config.root_tfa.get().unwrap() && !config.own_certificate);
     assert!(!config.firewall.get().unwrap().enabled);
     assert!(config.authorized_keys.get().unwrap().is_empty() && config.node_folders.get().unwrap().is_empty());
-    assert_eq!((config.ceph_monitors.get().unwrap(), config.spec.get().unwrap()), (&None, &None));
+    assert_eq!(
+        (config.ceph_monitors.get().unwrap(), config.spec.get().unwrap()),
+        (&None, &None)
+    );
 }
 
 #[tokio::test]
@@ -84,18 +90,27 @@ async fn a_realm_that_wants_a_second_factor_counts_for_root() {
 #[tokio::test]
 async fn without_etc_pve_all_of_it_is_unknown() {
     let unknown = observe(&Fake::new().host([])).await.unwrap_err();
-    assert_eq!(unknown.reason, "/etc/pve/.members does not exist: /etc/pve is not mounted");
+    assert_eq!(
+        unknown.reason,
+        "/etc/pve/.members does not exist: /etc/pve is not mounted"
+    );
     // The keys are a link into it.
     let fake = Fake::new();
     fake.link("../../etc/pve/priv/authorized_keys", "/root/.ssh/authorized_keys");
     let unknown = authorized_keys(&fake.host([]), AUTHORIZED_KEYS).await.unwrap_err();
-    assert!(unknown.reason.ends_with("is not there: /etc/pve is not mounted"), "{unknown}");
+    assert!(
+        unknown.reason.ends_with("is not there: /etc/pve is not mounted"),
+        "{unknown}"
+    );
 }
 
 #[tokio::test]
 async fn a_host_without_pve_has_an_empty_configuration() {
     let fake = Fake::new();
-    fake.put("/root/.ssh/authorized_keys", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC admin\n");
+    fake.put(
+        "/root/.ssh/authorized_keys",
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC admin\n",
+    );
     let config = observe(&fake.bare()).await.unwrap();
     assert_eq!(config.authorized_keys.get().unwrap(), &["admin"]);
     assert!(config.storages.get().unwrap().is_empty() && config.node_folders.get().unwrap().is_empty());
@@ -120,7 +135,10 @@ async fn each_file_fails_alone_and_secrets_are_not_told() {
         "/etc/pve/nodes/prox2/lxc/strange.conf has no guest's number for a name"
     );
     let spec = config.spec.get().unwrap_err();
-    assert!(spec.kind == UnknownKind::Unparsable && spec.reason.contains("the digest is"), "{spec}");
+    assert!(
+        spec.kind == UnknownKind::Unparsable && spec.reason.contains("the digest is"),
+        "{spec}"
+    );
     assert!(config.users.is_known() && config.firewall.is_known() && config.replication.is_known());
 }
 

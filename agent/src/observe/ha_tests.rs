@@ -30,7 +30,10 @@ fn calls() -> [Call; 2] {
 fn guarded() -> Fake {
     let fake = Fake::new();
     member(&fake);
-    fake.put("/etc/pve/nodes/prox1/lrm_status", fixture!("ha/pve-8.4/lrm-active.json"));
+    fake.put(
+        "/etc/pve/nodes/prox1/lrm_status",
+        fixture!("ha/pve-8.4/lrm-active.json"),
+    );
     fake.put("/etc/pve/ha/manager_status", fixture!("ha/pve-8.4/manager.json"));
     fake.put("/etc/pve/ha/resources.cfg", fixture!("ha/pve-8.4/resources.cfg"));
     fake.put("/run/watchdog-mux.active/x", "");
@@ -82,12 +85,17 @@ async fn each_part_fails_alone() {
     let none = "dpkg-query: no packages found matching pve-ha-manager\n";
     let calls = [
         dpkg().complains(none).exits(Exit::Code(1)),
-        Call::of(SHOW).complains("Failed to connect to bus: Host is down\n").exits(Exit::Code(1)),
+        Call::of(SHOW)
+            .complains("Failed to connect to bus: Host is down\n")
+            .exits(Exit::Code(1)),
     ];
     let ha = observe(&fake.host(calls)).await.unwrap();
     assert_eq!(ha.version.get().unwrap_err().reason, "pve-ha-manager is not installed");
     let unit = ha.crm.get().unwrap_err();
-    assert_eq!(unit.reason, "systemctl failed (exit code 1): Failed to connect to bus: Host is down");
+    assert_eq!(
+        unit.reason,
+        "systemctl failed (exit code 1): Failed to connect to bus: Host is down"
+    );
     assert_eq!(ha.manager.get().unwrap_err().kind, UnknownKind::Unparsable);
     assert!(ha.lrm_status.is_known() && ha.resources.is_known());
 }

@@ -81,11 +81,7 @@ async fn resolve_all(host: &Host, names: &[String]) -> BTreeMap<String, Facet<Na
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn resolved(
-    host: &Host,
-    name: String,
-    call: Result<Invocation, CallError>,
-) -> Result<NameResolution, Unknown> {
+async fn resolved(host: &Host, name: String, call: Result<Invocation, CallError>) -> Result<NameResolution, Unknown> {
     let finished = host.run(call).await?;
     let addresses = match finished.exit {
         exit if exit.is_success() => getent::read(&text(getent::NAME, &finished)?).map_err(unparsable)?,

@@ -21,9 +21,12 @@ async fn speeds_come_from_sysfs_and_the_name_from_the_resolver() {
     fake.put("/sys/class/net/eno3/speed", "-1\n");
     fake.put("/sys/class/net/eno3/duplex", "unknown\n");
     fake.put("/sys/class/net/vmbr0/speed", "10000\n");
-    let network = observe(&fake.host([ip(), getent().prints(fixture!("getent/2.36/loopback-and-right.out"))]), &[])
-        .await
-        .unwrap();
+    let network = observe(
+        &fake.host([ip(), getent().prints(fixture!("getent/2.36/loopback-and-right.out"))]),
+        &[],
+    )
+    .await
+    .unwrap();
     let speed = |name: &str| {
         let interface = network
             .interfaces
@@ -92,8 +95,15 @@ async fn names_of_others_are_resolved_each_for_itself() {
     let names = ["prox2", "prox3", "prox4"].map(str::to_owned);
     let network = observe(&fake.host(calls), &names).await.unwrap();
     let addresses = |name: &str| network.names[name].get().map(|found| found.addresses.clone());
-    assert_eq!(addresses("prox2").unwrap(), ["10.77.0.2".parse::<std::net::IpAddr>().unwrap()]);
-    assert_eq!(addresses("prox3").unwrap(), Vec::<std::net::IpAddr>::new(), "known not to resolve");
+    assert_eq!(
+        addresses("prox2").unwrap(),
+        ["10.77.0.2".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(
+        addresses("prox3").unwrap(),
+        Vec::<std::net::IpAddr>::new(),
+        "known not to resolve"
+    );
     assert_eq!(addresses("prox4").unwrap_err().kind, UnknownKind::TimedOut);
 }
 
@@ -102,7 +112,9 @@ async fn sixty_four_names_are_all_answered() {
     let fake = Fake::new();
     let names: Vec<String> = (1..=64).map(|n| format!("n{n}")).collect();
     let of = |name: &String| Call::of(["/usr/bin/getent", "ahosts", name]).prints("10.0.0.1 STREAM x\n");
-    let calls = [ip(), getent().exits(Exit::Code(2))].into_iter().chain(names.iter().map(of));
+    let calls = [ip(), getent().exits(Exit::Code(2))]
+        .into_iter()
+        .chain(names.iter().map(of));
     let network = observe(&fake.host(calls), &names).await.unwrap();
     assert_eq!(network.names.len(), 64);
     assert!(network.names.values().all(quorate_model::Facet::is_known));

@@ -118,7 +118,11 @@ async fn packages(host: &Host) -> Result<BTreeMap<String, PackageState>, Unknown
         installed: installed.remove(name),
         candidate: candidates.remove(name).flatten(),
     };
-    Ok(PACKAGES.iter().map(|name| (*name).to_owned()).zip(PACKAGES.map(state)).collect())
+    Ok(PACKAGES
+        .iter()
+        .map(|name| (*name).to_owned())
+        .zip(PACKAGES.map(state))
+        .collect())
 }
 
 async fn updates(host: &Host) -> Result<u32, Unknown> {
@@ -163,7 +167,10 @@ fn host_keys(host: &Host) -> Result<BTreeSet<SshPublicKey>, Unknown> {
     let mut found = BTreeSet::new();
     for name in names {
         if name.starts_with("ssh_host_") && name.ends_with("_key.pub") {
-            let text = host.root().read_text(&format!("{SSH_FOLDER}/{name}")).map_err(unreadable)?;
+            let text = host
+                .root()
+                .read_text(&format!("{SSH_FOLDER}/{name}"))
+                .map_err(unreadable)?;
             found.extend(ssh_key::read(&text).map_err(unparsable)?);
         }
     }

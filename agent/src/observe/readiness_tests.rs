@@ -7,7 +7,12 @@ use super::*;
 const BLOB: &str = "AAAAB3NzaC1yc2EAAAADAQABAAACAQCxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 fn systemctl() -> Call {
-    let argv = ["/usr/bin/systemctl", "show", "-p", "LoadState,ActiveState,SubState,UnitFileState"];
+    let argv = [
+        "/usr/bin/systemctl",
+        "show",
+        "-p",
+        "LoadState,ActiveState,SubState,UnitFileState",
+    ];
     let unit = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n";
     Call::of(argv.into_iter().chain(SERVICES)).prints([unit; SERVICES.len()].join("\n"))
 }
@@ -44,11 +49,17 @@ fn server() -> Fake {
     let fake = Fake::new();
     fake.put("/var/lib/pve-cluster/config.db", "");
     fake.put("/etc/apt/sources.list", fixture!("apt-sources/2.6.1/pve.list"));
-    fake.put("/etc/apt/sources.list.d/debian.sources", fixture!("apt-sources/2.6.1/debian.sources"));
+    fake.put(
+        "/etc/apt/sources.list.d/debian.sources",
+        fixture!("apt-sources/2.6.1/debian.sources"),
+    );
     fake.put("/etc/apt/sources.list.d/old.list.bak", "nonsense");
     fake.put("/root/.ssh/id_rsa.pub", &format!("ssh-rsa {BLOB} root@prox1\n"));
     fake.put("/etc/ssh/ssh_host_rsa_key.pub", &format!("ssh-rsa {BLOB} root@prox1\n"));
-    fake.put("/etc/ssh/ssh_host_ed25519_key.pub", &format!("ssh-ed25519 {BLOB} root@prox1\n"));
+    fake.put(
+        "/etc/ssh/ssh_host_ed25519_key.pub",
+        &format!("ssh-ed25519 {BLOB} root@prox1\n"),
+    );
     fake.put("/etc/ssh/ssh_host_rsa_key", "PRIVATE");
     let line = format!("from=\"10.0.0.1\",expiry-time=\"20261122110932Z\",no-pty ssh-rsa {BLOB} quorate:hk1\n");
     fake.put("/root/.ssh/authorized_keys", &line);
@@ -64,8 +75,14 @@ async fn what_a_change_leans_on() {
     assert_eq!(packages["corosync"].installed.as_deref(), Some("3.1.7-1"));
     assert_eq!(packages["corosync"].candidate.as_deref(), Some("3.1.7-1+deb12u2"));
     let qnetd = &packages["corosync-qnetd"];
-    assert_eq!((qnetd.installed.as_deref(), qnetd.candidate.as_deref()), (None, Some("3.0.3-1")));
-    assert_eq!((&packages["proxmox-ve"].installed, &packages["proxmox-ve"].candidate), (&None, &None));
+    assert_eq!(
+        (qnetd.installed.as_deref(), qnetd.candidate.as_deref()),
+        (None, Some("3.0.3-1"))
+    );
+    assert_eq!(
+        (&packages["proxmox-ve"].installed, &packages["proxmox-ve"].candidate),
+        (&None, &None)
+    );
     assert_eq!(seen.updates.get().unwrap(), &4);
     assert_eq!(seen.repositories.get().unwrap().len(), 6);
     assert_eq!(seen.free["/var/lib/pve-cluster"].get().unwrap(), &ByteSize(4096));
@@ -73,7 +90,10 @@ async fn what_a_change_leans_on() {
     assert!(seen.root_key.get().unwrap().is_some());
     assert_eq!(seen.host_keys.get().unwrap().len(), 2);
     let admitted = seen.admitted.get().unwrap();
-    assert_eq!((admitted[0].cluster.as_str(), admitted[0].until.to_string().as_str()), ("hk1", "2026-11-22T11:09:32Z"));
+    assert_eq!(
+        (admitted[0].cluster.as_str(), admitted[0].until.to_string().as_str()),
+        ("hk1", "2026-11-22T11:09:32Z")
+    );
 }
 
 #[tokio::test]
@@ -85,10 +105,14 @@ async fn each_part_fails_alone() {
     fake.put("/etc/ssh/ssh_host_rsa_key.pub", "what?");
     fake.put("/root/.ssh/authorized_keys", &format!("ssh-rsa {BLOB} quorate:hk1\n"));
     let calls = [
-        systemctl().exits(Exit::Code(1)).complains("System has not been booted with systemd\n"),
+        systemctl()
+            .exits(Exit::Code(1))
+            .complains("System has not been booted with systemd\n"),
         dpkg().exits(Exit::Code(2)).complains("dpkg-query: error: locked\n"),
         policy().prints(""),
-        upgrade().exits(Exit::Code(100)).complains("E: The package cache file is corrupted\n"),
+        upgrade()
+            .exits(Exit::Code(100))
+            .complains("E: The package cache file is corrupted\n"),
         space("/").prints("Avail\n"),
     ];
     let seen = observe(&fake.host(calls)).await.unwrap();

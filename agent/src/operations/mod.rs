@@ -149,14 +149,14 @@ impl Operations {
     }
 
     /// Begins an operation for a driver whose journal ends there, or attaches to it if its id is known; follows it from
-    /// its first event.
+    /// its first event. One that `restores` what an earlier one did for a time is not held up by a freeze or a closed window.
     ///
     /// # Errors
     /// See [`Refused`]. Nothing was begun then.
     pub async fn execute(
         &self,
         driver: (Driver, Option<JournalAnchor>),
-        operation: Operation,
+        (operation, restores): (Operation, bool),
         passed: Option<Passed>,
     ) -> Result<Follower, Refused> {
         if let Some(kind) = actions::of(&operation.action).needs()
@@ -170,7 +170,7 @@ impl Operations {
         let shared = Arc::clone(&self.shared);
         let id = operation.id.clone();
         // In a task of its own: a caller that goes away can't leave an operation accepted and not begun.
-        let accepting = tokio::spawn(async move { shared.accept(driver, operation, passed).await });
+        let accepting = tokio::spawn(async move { shared.accept(driver, (operation, restores), passed).await });
         accepting.await.map_err(|_| LedgerError::Writer)??;
         self.attach(&id, 0).await
     }
@@ -201,7 +201,7 @@ impl Shared {
     async fn accept(
         self: Arc<Self>,
         (driver, anchor): (Driver, Option<JournalAnchor>),
-        operation: Operation,
+        (operation, restores): (Operation, bool),
         passed: Option<Passed>,
     ) -> Result<(), Refused> {
         let folder = Folder::of(&self.parts.state_dir, &operation.id);
@@ -217,7 +217,7 @@ impl Shared {
                 return if same { Ok(Verdict::Known) } else { Err(other()) };
             }
             guard::check_policy(&policy, asked.action.kind(), node.as_str())?;
-            guard::check_hold(content, asked.action.kind(), node.as_str(), now)?;
+            guard::check_hold(content, (asked.action.kind(), restores), node.as_str(), now)?;
             guard::check_idle(content, node.as_str())?;
             Ok::<_, Refused>(Verdict::New {
                 forgotten: content.accept(asked, now),

@@ -11,7 +11,9 @@ pub(super) async fn open(echo: &Echo, request: v1::OpenEchoRequest) -> Result<v1
     let open = Open::try_from(request).map_err(|error| invalid(&error))?;
     let socket = |(link, opened): (u8, Result<_, _>)| {
         let state = match opened {
-            Ok(crate::measure::Ready { port, mtu }) => v1::echo_socket::State::Ready(v1::EchoReady { port: port.into(), mtu }),
+            Ok(crate::measure::Ready { port, mtu }) => {
+                v1::echo_socket::State::Ready(v1::EchoReady { port: port.into(), mtu })
+            }
             Err(unknown) => v1::echo_socket::State::Unknown(quorate_model::Unknown::into_wire(unknown)),
         };
         v1::EchoSocket {

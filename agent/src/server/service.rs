@@ -183,7 +183,7 @@ impl Agent for Service {
         let follower = self
             .parts
             .operations
-            .execute((driver, anchor), operation, passed)
+            .execute((driver, anchor), (operation, request.restores), passed)
             .await
             .map_err(refused)?;
         Ok(Response::new(self.stream(follower)))
@@ -324,5 +324,23 @@ impl Agent for Service {
         });
         changed.await.map_err(refused)?;
         Ok(Response::new(v1::RevokeReply {}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_to_resolve_are_few_and_no_options() {
+        let named = |name: &str| names(vec![name.to_owned()]).is_ok();
+        assert!(named("prox2") && named("prox2.example") && named("10.0.0.1"));
+        for bad in ["", "-s", "prox2 prox3", "a/b", "x\n", &"x".repeat(254)] {
+            assert!(!named(bad), "{bad}");
+        }
+        let many = |count| names(vec!["prox2".to_owned(); count]);
+        assert_eq!(many(limits::MAX_RESOLVED).unwrap().len(), 64);
+        let refused = quorate_proto::status::to_failure(&many(limits::MAX_RESOLVED + 1).unwrap_err());
+        assert_eq!((refused.exit, refused.message.as_str()), (ExitCode::Usage, "65 names to resolve are more than 64"));
     }
 }

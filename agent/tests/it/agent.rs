@@ -140,6 +140,7 @@ impl Client {
             driver: Some(driver.into()),
             operation: Some(operation.clone().into()),
             secret,
+            restores: false,
             anchor: None,
         };
         Ok(Events(self.0.execute(request).await?.into_inner()))

@@ -446,6 +446,7 @@ async fn a_join_without_its_secret_is_no_request() {
         driver: Some(driver(1, "a").into()),
         operation: Some(join("op-1").into()),
         secret,
+        restores: false,
         anchor: None,
     };
     let two_lines = v1::JoinSecret {
@@ -505,6 +506,7 @@ async fn the_end_of_the_coordinators_journal_is_kept_and_a_shorter_one_refused()
             driver: Some(driver(2, "a").into()),
             operation: Some(create("op-1").into()),
             secret: None,
+            restores: false,
             anchor: Some(damaged),
         };
         let failure = to_failure(&client.0.execute(request).await.err().unwrap());

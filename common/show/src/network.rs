@@ -48,7 +48,9 @@ fn of_link(link: u8, pairs: &[&Pair]) -> String {
     let mut text = format!("Link {link}: {}", count(pairs.len(), "pair"));
     let worst = |of: fn(&PairMeasurement) -> u64| known.iter().map(|m| of(m)).max();
     if let (Some(p50), Some(p99), Some(max)) = (worst(|m| m.rtt_p50), worst(|m| m.rtt_p99), worst(|m| m.rtt_max)) {
-        let (lost, sent) = known.iter().fold((0, 0), |(lost, sent), m| (lost + m.lost(), sent + m.sent));
+        let (lost, sent) = known
+            .iter()
+            .fold((0, 0), |(lost, sent), m| (lost + m.lost(), sent + m.sent));
         text.push_str(&format!(
             ", at worst {} typical, {} for 99 of 100, {} once; {lost} of {sent} packets lost",
             ms(p50),
@@ -78,7 +80,16 @@ fn list(pairs: &[&Pair]) -> String {
         match pair.measured.get() {
             Err(unknown) => {
                 let dash = || "-".to_owned();
-                vec![ends, dash(), dash(), dash(), dash(), dash(), dash(), unknown.reason.clone()]
+                vec![
+                    ends,
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    dash(),
+                    unknown.reason.clone(),
+                ]
             }
             Ok(m) => vec![
                 ends,
@@ -93,7 +104,10 @@ fn list(pairs: &[&Pair]) -> String {
         }
     };
     let rows: Vec<Vec<String>> = pairs.iter().map(row).collect();
-    table(&["PAIR", "TYPICAL", "99%", "LONGEST", "JITTER", "LOST", "MTU", ""], &rows)
+    table(
+        &["PAIR", "TYPICAL", "99%", "LONGEST", "JITTER", "LOST", "MTU", ""],
+        &rows,
+    )
 }
 
 /// Typical round trips in milliseconds; `!` where something is wrong, `?` where nothing is known.
@@ -132,7 +146,11 @@ fn badness(pair: &Pair) -> (u8, u64) {
         Ok(m) => {
             let verdicts = judge(m);
             let refused = |v: &Verdict| matches!(v, Verdict::LatencyTooHigh | Verdict::LossHeavy);
-            let grade = if verdicts.iter().any(refused) { 3 } else { u8::from(!verdicts.is_empty()) };
+            let grade = if verdicts.iter().any(refused) {
+                3
+            } else {
+                u8::from(!verdicts.is_empty())
+            };
             (grade, m.rtt_p50)
         }
     }
@@ -231,7 +249,12 @@ mod tests {
         let mut pairs = Vec::new();
         for one in 1..=7 {
             for other in (one + 1)..=7 {
-                pairs.push(pair(0, &format!("p{one}"), &format!("p{other}"), measured(200 + one * 10 + other)));
+                pairs.push(pair(
+                    0,
+                    &format!("p{one}"),
+                    &format!("p{other}"),
+                    measured(200 + one * 10 + other),
+                ));
             }
         }
         pairs[3].measured = Facet::unknown(UnknownKind::Unreachable, "p5: connection refused");

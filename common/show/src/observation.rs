@@ -109,7 +109,10 @@ fn network(network: &Network) -> String {
         Err(unknown) => format!("{name} {unknown}\n"),
     };
     let others = network.names.iter().map(|(name, found)| resolution(name, found));
-    let names: String = [resolution("own name", &network.own_name)].into_iter().chain(others).collect();
+    let names: String = [resolution("own name", &network.own_name)]
+        .into_iter()
+        .chain(others)
+        .collect();
     table(
         &["INTERFACE", "KIND", "STATE", "SPEED", "MTU", "PART OF", "ADDRESSES"],
         &rows,

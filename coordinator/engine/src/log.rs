@@ -130,8 +130,14 @@ impl RolloutState {
             | Record::Verified { step, .. }
             | Record::Stopped { step, .. }
             | Record::Skipped { step, .. } => {
-                let number = self.shape.number(step).ok_or_else(|| format!("the plan has no step {step}"))?;
-                let log = self.steps.get(number).ok_or_else(|| format!("nothing is known of step {step}"))?;
+                let number = self
+                    .shape
+                    .number(step)
+                    .ok_or_else(|| format!("the plan has no step {step}"))?;
+                let log = self
+                    .steps
+                    .get(number)
+                    .ok_or_else(|| format!("nothing is known of step {step}"))?;
                 match (&log.state, record) {
                     // Sent for the first time, or again: after a failure, or because the agent turned out not to have it.
                     (StepState::Waiting | StepState::Intended, Record::Intended { .. }) => self.may_intend(number, log, record),
@@ -181,7 +187,10 @@ impl RolloutState {
                 return Err(format!("step {} is under way on the same node", under_way.id));
             }
             if self.shape.is_disruptive(number) && self.shape.is_disruptive(other) {
-                return Err(format!("step {} is under way, and disturbs the cluster as well", under_way.id));
+                return Err(format!(
+                    "step {} is under way, and disturbs the cluster as well",
+                    under_way.id
+                ));
             }
         }
         Ok(())
@@ -204,9 +213,14 @@ impl RolloutState {
         if self.shape.is_restoring(number) && !outlook.may_have_begun(number, |n| self.state(n)) {
             return Err(format!("step {step} has nothing to take back"));
         }
-        let skipped = outlook.restorers(number).find(|r| *self.state(*r) == StepState::Skipped);
+        let skipped = outlook
+            .restorers(number)
+            .find(|r| *self.state(*r) == StepState::Skipped);
         skipped.map_or(Ok(()), |restorer| {
-            Err(format!("nobody would take back what {step} does: {} was skipped", self.id(restorer)))
+            Err(format!(
+                "nobody would take back what {step} does: {} was skipped",
+                self.id(restorer)
+            ))
         })
     }
 
@@ -227,7 +241,10 @@ impl RolloutState {
         }
         let open = |n: &usize| self.shape.is_restoring(*n) && *self.state(*n) == StepState::Waiting;
         if let Some(restorer) = (0..self.steps.len()).find(open) {
-            return Err(format!("step {} was neither carried out nor skipped", self.id(restorer)));
+            return Err(format!(
+                "step {} was neither carried out nor skipped",
+                self.id(restorer)
+            ));
         }
         let due = self.due_result();
         if due == RolloutResult::Cancelled && self.cancelled_by.is_none() {

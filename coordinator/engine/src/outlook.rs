@@ -158,7 +158,11 @@ impl<'s> Outlook<'s> {
             let restoring = shape.is_restoring(step);
             let broken = shape.steps.get(step).is_some_and(|s| s.broken);
             let worst = shape.needs(step).map(|n| outlook.prospect(n)).max();
-            let worst = if broken { Prospect::Never } else { worst.unwrap_or(Prospect::Met) };
+            let worst = if broken {
+                Prospect::Never
+            } else {
+                worst.unwrap_or(Prospect::Met)
+            };
             let prospect = match state(step) {
                 StepState::Stopped { .. } | StepState::Skipped => Prospect::Never,
                 // It was carried out although what lies before it failed: who needs it needs that as well.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use quorate_model::ids::{NodeName, OperationId, RolloutId};
 use quorate_model::operation::{LedgerEntry, Operation, OperationEvent};
-use quorate_model::plan::Needs;
+use quorate_model::plan::{Needs, Step};
 use quorate_model::rollout::{Entry, Record};
 use quorate_model::{Finding, Timestamp, View};
 use tokio::sync::mpsc;
@@ -72,11 +72,12 @@ pub trait Agents: Send + Sync + 'static {
     /// Looks freshly at these facets of these nodes, and at nothing else. What can't be seen is unknown in the view; a node that is
     /// not reached is in it as [`Unreachable`](quorate_model::facet::UnknownKind::Unreachable), which is what tells that it is off.
     fn view(&self, needs: &Needs) -> impl Future<Output = View> + Send;
-    /// Sends an operation whose intent is recorded. Whatever else the action needs (a ticket of a member) is fetched on the way.
+    /// Sends a step's operation, whose intent is recorded, to the step's node. Whatever else the action needs (a ticket of a member)
+    /// is fetched on the way. Of a step that `restores`, the agent must know it: it is not held up by a freeze or a window.
     fn start(
         &self,
         recorded: &Recorded,
-        node: &NodeName,
+        step: &Step,
         operation: &Operation,
     ) -> impl Future<Output = Result<Events, AgentError>> + Send;
     /// The events of a known operation from a number on.

@@ -4,18 +4,35 @@
 //! |---|---|---|---|
 //! | nothing | – | gate holds | start |
 //! | nothing | – | as wanted | verified, without having been asked for |
+//! | nothing, and it disturbs | – | frozen, or no window open | waited, until there is leave or a cancel |
 //! | intended | has it | – | accepted, followed |
 //! | intended | has it not | as wanted | verified |
 //! | intended | has it not | gate holds | another attempt |
+//! | intended, and it disturbs | has it not | gate holds; frozen, or no window open | failed, nothing was changed |
 //! | intended | has it not | neither | stuck |
 //! | accepted | has it | – | followed, never sent again |
 //! | accepted | has it not | – | ended, outcome unknown |
+//! | intended or accepted, to switch its own server off | does not answer | server seen off | verified |
 //! | ended: done or unknown | – | as wanted | verified |
 //! | ended: unknown | – | gate holds | another attempt |
 //! | ended: done | – | gate holds | failed |
 //! | ended: failed without a trace, for a reason that passes | – | gate holds | another attempt |
 //! | ended: failed | – | otherwise | failed |
 //! | ended: done or unknown | – | neither, or not seen | stuck |
+//!
+//! "Another attempt" is one that the action's rules mark as safe, and at most as many as [`Patience`](crate::Patience) says.
+//!
+//! A step that takes back what another one did for the time of the rollout (`restores`) goes by the same table, but for when it
+//! begins and when it is left out:
+//!
+//! | what is recorded of what it takes back | of all else that it needs | what follows |
+//! |---|---|---|
+//! | nothing, or held; it never will begin (a cancel, or what it needs stopped) | – | skipped |
+//! | anything else | something runs, or can still run | waited |
+//! | anything else | verified, stopped, or can't run any more | carried out, whatever failed and whoever cancelled |
+//!
+//! It asks nobody's leave, is waited for longer, and while it waits the rollout is not finished. A step that needs it needs all
+//! that it needed as well: carried out after a failure, it lets nothing else begin.
 
 use quorate_model::View;
 use quorate_model::finding::Code;

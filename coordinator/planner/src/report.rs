@@ -67,7 +67,9 @@ impl Report {
 
     /// Was anything not seen that a step depends on, or is there no way to do what is asked, so that no steps can be told?
     pub(crate) fn blind(&self) -> bool {
-        self.findings.iter().any(|f| f.refuses() && UNTELLABLE.contains(&f.code))
+        self.findings
+            .iter()
+            .any(|f| f.refuses() && UNTELLABLE.contains(&f.code))
     }
 
     /// A facet that is known, or a finding that it isn't. Of a node that can't be seen at all, that alone is told (elsewhere).

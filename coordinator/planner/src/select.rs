@@ -42,7 +42,10 @@ pub fn select(plan: Plan, wish: &Wish) -> Result<Plan, NoSuchStep> {
     let Some(mut chosen) = chosen else {
         return Ok(plan);
     };
-    let back = plan.steps.iter().filter(|s| s.restores.as_ref().is_some_and(|r| chosen.contains(r)));
+    let back = plan
+        .steps
+        .iter()
+        .filter(|s| s.restores.as_ref().is_some_and(|r| chosen.contains(r)));
     let back: Vec<StepId> = back.map(|s| s.id.clone()).collect();
     chosen.extend(back);
     let steps = plan

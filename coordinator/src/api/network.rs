@@ -33,7 +33,10 @@ struct Question {
 impl Api {
     pub(super) async fn network(&self, request: v1::NetworkRequest) -> Result<v1::NetworkReply, Failure> {
         let question = self.question(request, false).await?;
-        let kept = self.measurements.kept(&question.cluster).map_err(|error| unusable(&error))?;
+        let kept = self
+            .measurements
+            .kept(&question.cluster)
+            .map_err(|error| unusable(&error))?;
         // With nothing to go by, what is kept is shown as it is.
         let baseline = if question.wanted.is_empty() {
             kept
@@ -70,12 +73,17 @@ impl Api {
         let kept = self.measurements.kept(cluster).unwrap_or_default();
         let mut baseline = kept.only(wanted.clone()).as_of(now, FRESH);
         if leans_on_the_network(plan) {
-            let missing: BTreeSet<Ends> =
-                baseline.pairs.iter().filter(|p| !p.measured.is_known()).map(|p| p.ends.clone()).collect();
+            let missing: BTreeSet<Ends> = baseline
+                .pairs
+                .iter()
+                .filter(|p| !p.measured.is_known())
+                .map(|p| p.ends.clone())
+                .collect();
             if !missing.is_empty() {
                 tracing::info!(%cluster, pairs = missing.len(), "measuring the network before the plan");
                 let measuring =
-                    self.measurements.measure(cluster, wanted, |ends| missing.contains(ends), BEFORE_A_PLAN);
+                    self.measurements
+                        .measure(cluster, wanted, |ends| missing.contains(ends), BEFORE_A_PLAN);
                 match measuring.await {
                     Ok(measured) => baseline = measured.as_of(now, FRESH),
                     Err(error) => {
@@ -94,15 +102,23 @@ impl Api {
             Some(read(&request)?)
         };
         let cluster = self.meant(&request.cluster, file.as_ref())?;
-        let names: BTreeSet<NodeRef> =
-            self.fleet.registry.enrolled().into_iter().filter(|name| name.cluster == cluster).collect();
+        let names: BTreeSet<NodeRef> = self
+            .fleet
+            .registry
+            .enrolled()
+            .into_iter()
+            .filter(|name| name.cluster == cluster)
+            .collect();
         let seen = if fresh {
             self.fleet.look(&names, &[FacetName::Network, FacetName::Cluster]).await
         } else {
             self.fleet.last_seen(&names)
         };
         let view = View {
-            nodes: seen.into_iter().map(|sighting| (sighting.node.node, sighting.view)).collect(),
+            nodes: seen
+                .into_iter()
+                .map(|sighting| (sighting.node.node, sighting.view))
+                .collect(),
             ..View::default()
         };
         Ok(Question {
@@ -114,8 +130,13 @@ impl Api {
     /// The cluster that is asked for.
     fn meant(&self, named: &str, file: Option<&ClusterFile>) -> Result<ClusterName, Failure> {
         let usage = |message: String| Failure::new(ExitCode::Usage, message);
-        let clusters: BTreeSet<ClusterName> =
-            self.fleet.registry.enrolled().into_iter().map(|name| name.cluster).collect();
+        let clusters: BTreeSet<ClusterName> = self
+            .fleet
+            .registry
+            .enrolled()
+            .into_iter()
+            .map(|name| name.cluster)
+            .collect();
         let cluster = match (named, file) {
             ("", Some(file)) => file.cluster.name.value.clone(),
             ("", None) => match (clusters.first(), clusters.len()) {
@@ -168,7 +189,10 @@ fn leans_on_the_network(plan: &Plan) -> bool {
 
 fn read(request: &v1::NetworkRequest) -> Result<ClusterFile, Failure> {
     if request.text.len() > limits::MAX_CLUSTER_FILE {
-        let message = format!("the cluster file is larger than {} KiB", limits::MAX_CLUSTER_FILE / 1024);
+        let message = format!(
+            "the cluster file is larger than {} KiB",
+            limits::MAX_CLUSTER_FILE / 1024
+        );
         return Err(Failure::new(ExitCode::Usage, message));
     }
     ClusterFile::parse(&request.file_name, &request.text).map_err(|findings| {
@@ -179,8 +203,9 @@ fn read(request: &v1::NetworkRequest) -> Result<ClusterFile, Failure> {
 
 fn no_links(cluster: &ClusterName) -> Failure {
     let message = format!("{cluster} has no corosync links yet that could be measured");
-    Failure::new(ExitCode::NotFound, message)
-        .hint(format!("name the cluster file with its links: quorate network {cluster} --measure --from FILE"))
+    Failure::new(ExitCode::NotFound, message).hint(format!(
+        "name the cluster file with its links: quorate network {cluster} --measure --from FILE"
+    ))
 }
 
 fn unusable(error: &KeptError) -> Failure {

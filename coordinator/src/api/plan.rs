@@ -192,6 +192,7 @@ impl Api {
                 .map(|sighting| (sighting.node.node, sighting.view))
                 .collect(),
             coordinator_on,
+            coordinator_addresses: self.host.addresses(&self.advertise),
             ..View::default()
         }
     }

@@ -4,6 +4,7 @@ use quorate_model::failure::{ExitCode, Failure};
 
 use super::Answer;
 use crate::config::Config;
+use crate::store::crash::{self, CrashAt};
 
 /// Options of `quorate serve`.
 #[derive(Debug, clap::Args)]
@@ -11,9 +12,18 @@ pub(crate) struct Args {
     /// Drive again though another coordinator has taken over since; make sure first that the other one is gone
     #[arg(long)]
     take_over: bool,
+    /// Die at a chosen moment; only in a lab
+    #[arg(long, hide = true, value_name = "RECORD:MOMENT")]
+    crash_at: Option<CrashAt>,
 }
 
 pub(crate) fn run(config: Config, args: &Args) -> Answer {
+    if let Some(at) = args.crash_at {
+        if config.lab.is_none() {
+            return Err(Failure::new(ExitCode::Usage, "--crash-at is for labs only"));
+        }
+        crash::plan(at);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

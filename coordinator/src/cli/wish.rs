@@ -1,7 +1,5 @@
 //! What an operator says beside the cluster file: consents, words that nobody can observe, and how much of the plan.
 
-use std::str::FromStr;
-
 use quorate_model::ids::{NodeName, StepId};
 use quorate_model::{Code, Wish};
 
@@ -26,26 +24,6 @@ pub(crate) struct Options {
     /// Only this step, and what it needs
     #[arg(long, value_name = "STEP")]
     until: Option<StepId>,
-}
-
-/// One server for another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Replacement {
-    pub(crate) dead: NodeName,
-    pub(crate) new: NodeName,
-}
-
-impl FromStr for Replacement {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (dead, new) = text.split_once('=').ok_or("write it as DEAD=NEW")?;
-        let name = |text: &str| text.parse::<NodeName>().map_err(|error| error.to_string());
-        Ok(Self {
-            dead: name(dead)?,
-            new: name(new)?,
-        })
-    }
 }
 
 impl Options {

@@ -8,7 +8,7 @@ use quorate_engine::ports::{AgentError, Agents, Events, Recorded};
 use quorate_model::ids::Driver;
 use quorate_model::observation::FacetName;
 use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent};
-use quorate_model::plan::Needs;
+use quorate_model::plan::{Needs, Step};
 use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
 use quorate_model::{ClusterName, Code, Finding, Generation, NodeName, NodeRef, OperationId, View};
@@ -19,6 +19,7 @@ use tonic::Streaming;
 
 use super::call::{CallError, within};
 use super::{Fleet, Peer};
+use crate::clusters::Clusters;
 use crate::driver::Seat;
 use crate::store::Store;
 use crate::trust;
@@ -37,6 +38,8 @@ pub(crate) struct ClusterAgents {
     seat: Arc<Seat>,
     /// Agents are told where it ends.
     journal: Store,
+    /// What holds the cluster up: agents keep to it too.
+    clusters: Clusters,
     cluster: ClusterName,
     /// Every node that the rollout touches.
     touched: BTreeSet<NodeName>,
@@ -47,6 +50,7 @@ pub(crate) struct ClusterAgents {
 impl ClusterAgents {
     pub(crate) fn new(
         (fleet, seat, journal): (Arc<Fleet>, Arc<Seat>, Store),
+        clusters: Clusters,
         cluster: ClusterName,
         touched: BTreeSet<NodeName>,
     ) -> Self {
@@ -54,6 +58,7 @@ impl ClusterAgents {
             fleet,
             seat,
             journal,
+            clusters,
             cluster,
             touched,
             claimed: Mutex::default(),
@@ -91,6 +96,7 @@ impl ClusterAgents {
                 (peer, reply)
             });
         }
+        let mut away = None;
         while let Some(claim) = claims.join_next().await {
             let (peer, reply) = claim.map_err(|error| AgentError::NotReached(error.to_string()))?;
             let node = peer.name.node.clone();
@@ -111,10 +117,38 @@ impl ClusterAgents {
                     ))));
                 }
                 // Nothing was asked for yet, so whatever happened to the claim, the operation has not left.
-                Err(error) => return Err(not_sent(self.failed(&peer, error).await, &node)),
+                Err(error) => match not_sent(self.failed(&peer, error).await, &node) {
+                    AgentError::NotReached(why) => drop(away.get_or_insert(why)),
+                    said_no => return Err(said_no),
+                },
             }
         }
-        Ok(())
+        away.map_or(Ok(()), |why| Err(AgentError::NotReached(why)))
+    }
+
+    /// The same before an operation on one of them, when driving has begun: others may be off by now, as the plan wants it, and must
+    /// not keep what is left from being done, nor HA from being armed again. Each records who drives before it is asked itself.
+    async fn claim_for(&self, driver: &Driver, node: &NodeName) -> Result<(), AgentError> {
+        match self.claim(driver).await {
+            Err(AgentError::NotReached(_)) if self.claimed.lock().await.contains(node) => Ok(()),
+            claimed => claimed,
+        }
+    }
+
+    /// Tells an agent what holds its cluster up, if it has not heard of it: it may have been away when that was decided.
+    async fn tell_hold(&self, driver: &Driver, peer: &Peer) -> Result<(), AgentError> {
+        let decided = match self.clusters.decided(&self.cluster) {
+            Ok(decided) => decided,
+            Err(error) => {
+                // What disturbs is not asked for then; what does not is not held up either.
+                tracing::error!(cluster = %self.cluster, error = trust::sentence(&error), "whether it is frozen can't be read");
+                return Ok(());
+            }
+        };
+        match peer.tell_hold(driver, &decided.hold).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(not_sent(self.failed(peer, error).await, &peer.name.node)),
+        }
     }
 
     /// What a failed call means to the engine. If another coordinator drives, we stop.
@@ -242,15 +276,18 @@ impl Agents for ClusterAgents {
         }
     }
 
-    async fn start(&self, _recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
+    async fn start(&self, _recorded: &Recorded, step: &Step, operation: &Operation) -> Result<Events, AgentError> {
+        let node = &step.node;
         let driver = self.seat.check().map_err(AgentError::Refused)?;
-        self.claim(&driver).await?;
-        let secret = self.passed(&driver, node, &operation.action).await?;
+        self.claim_for(&driver, node).await?;
         let peer = self.peer(node)?;
+        self.tell_hold(&driver, &peer).await?;
+        let secret = self.passed(&driver, node, &operation.action).await?;
         let request = v1::ExecuteRequest {
             driver: Some(driver.into_wire()),
             operation: Some(operation.clone().into_wire()),
             secret,
+            restores: step.restores.is_some(),
             anchor: self.journal.newest().into_wire(),
         };
         match within(peer.quick(), &peer.name, peer.client().execute(request)).await {

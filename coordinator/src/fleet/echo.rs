@@ -78,7 +78,8 @@ impl Peer {
         let deadline = every.saturating_mul(packets) + limits::ECHO_TIMEOUT;
         let call = within(deadline, &self.name, self.client().measure(request)).await;
         let reply = call.map_err(|error| error.unknown())?;
-        let measured: Vec<Facet<PairMeasurement>> = field("measured", reply.measured).map_err(|error| garbled(&error))?;
+        let measured: Vec<Facet<PairMeasurement>> =
+            field("measured", reply.measured).map_err(|error| garbled(&error))?;
         if measured.len() != targets.len() {
             let reason = format!("the agent answered {} of {} questions", measured.len(), targets.len());
             return Err(Unknown::new(UnknownKind::Unparsable, reason));
@@ -89,10 +90,15 @@ impl Peer {
     /// Ends it before its time. Whom this does not reach ends by himself.
     pub(crate) async fn close_echo(&self, key: &[u8]) {
         let request = v1::CloseEchoRequest { key: key.to_vec() };
-        within(limits::ECHO_TIMEOUT, &self.name, self.client().close_echo(request)).await.ok();
+        within(limits::ECHO_TIMEOUT, &self.name, self.client().close_echo(request))
+            .await
+            .ok();
     }
 }
 
 fn garbled(error: &quorate_proto::ConvertError) -> Unknown {
-    Unknown::new(UnknownKind::Unparsable, format!("the answer can't be understood: {error}"))
+    Unknown::new(
+        UnknownKind::Unparsable,
+        format!("the answer can't be understood: {error}"),
+    )
 }

@@ -41,12 +41,9 @@ impl Fleet {
     pub(crate) async fn hold(&self, driver: &Driver, cluster: &ClusterName, hold: &Hold) -> BTreeMap<NodeRef, String> {
         let mut told = JoinSet::new();
         for peer in self.peers().into_iter().filter(|peer| peer.name.cluster == *cluster) {
-            let request = v1::HoldRequest {
-                driver: Some(driver.clone().into_wire()),
-                hold: Some(hold.clone().into_wire()),
-            };
+            let (driver, hold) = (driver.clone(), hold.clone());
             told.spawn(async move {
-                let reply = within(peer.quick(), &peer.name, peer.client().hold(request)).await;
+                let reply = peer.tell_hold(&driver, &hold).await;
                 (peer.name.clone(), reply)
             });
         }

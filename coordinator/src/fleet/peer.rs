@@ -8,7 +8,8 @@ use hyper_util::rt::TokioIo;
 use quorate_clock::Clock;
 use quorate_identity::{ClientTls, RevocationList, Role};
 use quorate_model::observation::FacetName;
-use quorate_model::{NodeName, NodeRef, Observation, Timestamp};
+use quorate_model::ids::Driver;
+use quorate_model::{Hold, NodeName, NodeRef, Observation, Timestamp};
 use quorate_proto::v1;
 use quorate_proto::v1::agent_client::AgentClient;
 use quorate_proto::{Wire, field, limits};
@@ -30,6 +31,8 @@ pub(crate) struct Peer {
     pub(super) pace: Pace,
     channel: Mutex<Channel>,
     health: watch::Sender<Health>,
+    /// What holds its cluster up, as it was told last by this process.
+    told: Mutex<Option<Hold>>,
 }
 
 /// How a node is dialled.
@@ -51,6 +54,7 @@ impl Peer {
             pace,
             channel,
             health,
+            told: Mutex::default(),
         }
     }
 
@@ -74,6 +78,8 @@ impl Peer {
     /// Leaves the present connection to whoever uses it, and dials anew from the next call on.
     pub(super) fn dial_anew(&self) {
         *self.channel() = self.dialling.channel();
+        // Whoever answers there next may be another agent.
+        *self.told() = None;
     }
 
     /// Looks now; with the network, also at what these names resolve to there. What comes back is also kept.
@@ -115,6 +121,26 @@ impl Peer {
         within(self.quick(), &self.name, self.client().revoke(request))
             .await
             .map(drop)
+    }
+
+    /// Tells it what holds its cluster up, if it does not know.
+    pub(super) async fn tell_hold(&self, driver: &Driver, hold: &Hold) -> Result<(), CallError> {
+        if self.told().as_ref() == Some(hold) {
+            return Ok(());
+        }
+        let request = v1::HoldRequest {
+            driver: Some(driver.clone().into_wire()),
+            hold: Some(hold.clone().into_wire()),
+        };
+        // Without an answer nobody knows what it knows.
+        *self.told() = None;
+        within(self.quick(), &self.name, self.client().hold(request)).await?;
+        *self.told() = Some(hold.clone());
+        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The deadline of a call that only asks for what is at hand.

@@ -106,8 +106,15 @@ mod tests {
         quorate_identity::write_secret_file(&path, "{\"version\": 1, \"base").unwrap();
         assert!(kept.load(&cluster).is_err());
         quorate_identity::write_secret_file(&path, "{\"version\": 2, \"baseline\": {\"pairs\": []}}").unwrap();
-        assert!(matches!(kept.load(&cluster), Err(KeptError::Version { version: 2, .. })));
+        assert!(matches!(
+            kept.load(&cluster),
+            Err(KeptError::Version { version: 2, .. })
+        ));
         kept.save(&cluster, &baseline("three")).unwrap();
-        assert_eq!(kept.load(&cluster).unwrap(), baseline("three"), "measuring anew mends it");
+        assert_eq!(
+            kept.load(&cluster).unwrap(),
+            baseline("three"),
+            "measuring anew mends it"
+        );
     }
 }

@@ -14,8 +14,8 @@ use quorate_model::{ClusterName, Facet, NodeName, Timestamp, Unknown};
 use quorate_planner::LinkEnds;
 use tokio::sync::Mutex;
 
-pub(crate) use self::kept::KeptError;
 use self::kept::Kept;
+pub(crate) use self::kept::KeptError;
 use crate::fleet::Fleet;
 use crate::state_dir::StateDir;
 use crate::trust;

@@ -57,7 +57,11 @@ pub(super) async fn measure(fleet: &Arc<Fleet>, cluster: &ClusterName, wanted: W
             let (ready, missing) = split(tasks, &opened, &silent);
             pairs.extend(missing);
             let Some(peer) = peers.get(&meeting.0).filter(|_| !ready.is_empty()) else {
-                pairs.extend(ready.into_iter().map(|(task, _)| not_measured(task.ends, not_enrolled(cluster, &meeting.0))));
+                pairs.extend(
+                    ready
+                        .into_iter()
+                        .map(|(task, _)| not_measured(task.ends, not_enrolled(cluster, &meeting.0))),
+                );
                 continue;
             };
             if Instant::now() >= until {
@@ -112,7 +116,11 @@ async fn open(
         let (local, remote) = task.addresses;
         for (node, own, other) in [(&task.ends.from, local, remote), (&task.ends.to, remote, local)] {
             let of_node = links.entry(node).or_default();
-            of_node.entry(task.ends.link).or_insert_with(|| (own, BTreeSet::new())).1.insert(other);
+            of_node
+                .entry(task.ends.link)
+                .or_insert_with(|| (own, BTreeSet::new()))
+                .1
+                .insert(other);
         }
     }
     let lasts = (until.saturating_duration_since(Instant::now()) + GRACE).min(LONGEST);
@@ -133,7 +141,11 @@ async fn open(
 }
 
 /// What both nodes are ready for, and what can't be measured, and why.
-fn split(tasks: Vec<Task>, opened: &Opened, silent: &BTreeMap<NodeName, Unknown>) -> (Vec<(Task, [Echo; 2])>, Vec<Pair>) {
+fn split(
+    tasks: Vec<Task>,
+    opened: &Opened,
+    silent: &BTreeMap<NodeName, Unknown>,
+) -> (Vec<(Task, [Echo; 2])>, Vec<Pair>) {
     let end = |node: &NodeName, link: u8| -> Result<Echo, Unknown> {
         if let Some(unknown) = silent.get(node) {
             return Err(unknown.clone());
@@ -144,7 +156,10 @@ fn split(tasks: Vec<Task>, opened: &Opened, silent: &BTreeMap<NodeName, Unknown>
             Some(Ok(links)) => match links.get(&link) {
                 Some(Ok(echo)) => Ok(*echo),
                 Some(Err(unknown)) => Err(about(node, unknown)),
-                None => Err(Unknown::new(UnknownKind::Failed, format!("{node} did not open link {link}"))),
+                None => Err(Unknown::new(
+                    UnknownKind::Failed,
+                    format!("{node} did not open link {link}"),
+                )),
             },
         }
     };
@@ -162,8 +177,10 @@ type Met = Result<Vec<(Ends, Facet<PairMeasurement>)>, (Vec<Ends>, Unknown)>;
 
 /// One pair, all of its links.
 async fn meet(peer: Arc<Peer>, ready: Vec<(Task, [Echo; 2])>, key: [u8; 16]) -> (Arc<Peer>, Met) {
-    let targets: Vec<(u8, IpAddr, u16)> =
-        ready.iter().map(|(task, [_, to])| (task.ends.link, task.addresses.1, to.port)).collect();
+    let targets: Vec<(u8, IpAddr, u16)> = ready
+        .iter()
+        .map(|(task, [_, to])| (task.ends.link, task.addresses.1, to.port))
+        .collect();
     let met = match peer.measure(&key, &targets, PACKETS, EVERY).await {
         Ok(measured) => {
             let each = ready.into_iter().zip(measured);

@@ -44,7 +44,10 @@ mod tests {
 
     fn all(count: usize) -> BTreeSet<(NodeName, NodeName)> {
         let names: Vec<NodeName> = (1..=count).map(|n| format!("prox{n:02}").parse().unwrap()).collect();
-        let pairs = names.iter().enumerate().flat_map(|(i, a)| names[i + 1..].iter().map(|b| (a.clone(), b.clone())));
+        let pairs = names
+            .iter()
+            .enumerate()
+            .flat_map(|(i, a)| names[i + 1..].iter().map(|b| (a.clone(), b.clone())));
         pairs.collect()
     }
 

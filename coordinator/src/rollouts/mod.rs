@@ -258,6 +258,7 @@ impl Rollouts {
     fn agents(&self, plan: &Plan) -> ClusterAgents {
         ClusterAgents::new(
             (Arc::clone(&self.fleet), Arc::clone(&self.seat), self.store.clone()),
+            self.clusters.clone(),
             plan.cluster.clone(),
             touched(plan),
         )

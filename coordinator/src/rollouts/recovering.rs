@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quorate_engine::ports::{Journal, JournalError};
 use quorate_model::ids::Driver;
-use quorate_model::{Finding, Generation, JournalAnchor, NodeRef, RolloutId, Timestamp};
+use quorate_model::{Finding, Generation, JournalAnchor, JournalId, NodeRef, RolloutId, Timestamp};
 use quorate_proto::ConnectionState;
 use tokio::time::Instant;
 
@@ -92,6 +92,7 @@ impl Rollouts {
             // Another coordinator's: what it does there is no loss of ours. The first thing we want to change will be refused.
             return self.collect(&peer.name, &memory, true).await;
         }
+        let seen = self.store.name();
         match self.compare(memory.anchor.as_ref()).await {
             Ok(()) => {}
             Err(Differs::Unread(error)) => {
@@ -101,7 +102,10 @@ impl Rollouts {
                 );
                 return;
             }
-            Err(Differs::Damaged(why)) => self.lose_journal(&format!("{} remembers more: {why}", peer.name)).await,
+            Err(Differs::Damaged(why)) => {
+                self.lose_journal(&format!("{} remembers more: {why}", peer.name), seen)
+                    .await;
+            }
             Err(Differs::Elsewhere(anchor)) => {
                 let reason = format!(
                     "{} was driven by a journal that is not here, up to rollout {}",
@@ -143,23 +147,28 @@ impl Rollouts {
     }
 
     /// The journal is not what it was: everything that was driven by it stops, and a new one is begun.
-    async fn lose_journal(&self, reason: &str) {
+    async fn lose_journal(&self, reason: &str, seen: Option<JournalId>) {
         let _turn = self.turn.lock().await;
         let old = self.store.name();
+        if old != seen {
+            // Two agents told of it at once, and the first was listened to.
+            return;
+        }
         for (_, driven) in std::mem::take(&mut *self.driven()) {
             driven.stop.cancel();
         }
+        // Said before it is done: whoever asks in between must not hear that all is well.
+        self.note_loss(reason, old).await;
         if let Err(error) = self.store.begin_anew(reason).await {
             tracing::error!(
                 error = sentence(&error),
                 "no new journal can be begun; nothing can be driven"
             );
         }
-        self.note_loss(reason, old).await;
     }
 
     /// Takes note that the journal was lost: every enrolled server is to tell what it was asked to do.
-    pub(crate) async fn note_loss(&self, reason: &str, old: Option<quorate_model::JournalId>) {
+    pub(crate) async fn note_loss(&self, reason: &str, old: Option<JournalId>) {
         let now = trust::now(&self.fleet.clock);
         self.recovery.begin(now, reason, old, self.fleet.registry.enrolled());
         let what = What::JournalLost {

@@ -12,6 +12,7 @@ use quorate_engine::ports::JournalError;
 use quorate_model::rollout::{Entry, Record};
 use quorate_model::{FrameDigest, JournalAnchor, JournalId, RolloutId, Timestamp};
 
+use super::crash::{Moment, here};
 use super::frame::{Frame, GENESIS, Link};
 use super::head::Head;
 
@@ -158,17 +159,21 @@ impl SledJournal {
 
     fn write(&mut self, position: u64, bytes: Vec<u8>, link: Link) -> Result<(), JournalError> {
         let write = |error: String| JournalError::Write(error);
+        here(position, Moment::Before);
         self.db
             .insert(position.to_be_bytes(), bytes)
             .map_err(|error| write(error.to_string()))?;
+        here(position, Moment::Unflushed);
         self.db.flush().map_err(|error| write(error.to_string()))?;
         self.file.sync_all().map_err(|error| write(error.to_string()))?;
+        here(position, Moment::Unheaded);
         let head = Head {
             count: position + 1,
             last: link,
             ..self.head.clone()
         };
         head.save(&self.head_path)?;
+        here(position, Moment::After);
         self.head = head;
         Ok(())
     }

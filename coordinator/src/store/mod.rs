@@ -6,6 +6,7 @@
 //! and the servers are asked instead.
 
 mod aside;
+pub(crate) mod crash;
 #[cfg(test)]
 mod damage_tests;
 mod frame;

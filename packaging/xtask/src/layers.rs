@@ -76,7 +76,11 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-tools",
         ],
     ),
-    layer("quorate-bench", &["quorate-lab", "quorate-suites"], &[]),
+    layer(
+        "quorate-bench",
+        &["quorate-lab", "quorate-model", "quorate-planner", "quorate-suites"],
+        &[],
+    ),
     // The generated documents come from the types and command lines that they describe.
     layer("xtask", &["quorate", "quorate-agent", "quorate-model"], &[]),
 ];

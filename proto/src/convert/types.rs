@@ -1,7 +1,7 @@
 //! What all messages share: findings, failures, drivers, and why something is unknown.
 
-use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::JournalAnchor;
+use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Finding, Place, Severity};
 use quorate_model::ids::Driver;

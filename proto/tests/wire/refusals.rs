@@ -268,6 +268,7 @@ fn request_fields_convert_one_by_one() {
             action: Some(create("hk1", &[(0, "10.0.0.1")])),
         }),
         secret: None,
+        restores: false,
         anchor: None,
     };
     let driver: Driver = field("driver", request.driver).unwrap();

@@ -1,10 +1,12 @@
-//! Prints the figures of SPECIFICATION.md: `cargo bench-quorate [agent|status|rollout]`.
+//! Prints the figures of SPECIFICATION.md: `cargo bench-quorate [agent|status|rollout|plan|network]`.
 //!
 //! Timings belong here and not in tests: a busy machine makes them worse, and no test may fail for that.
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 mod agent;
 mod figures;
+mod network;
+mod plan;
 mod rollout;
 mod status;
 
@@ -24,6 +26,12 @@ async fn main() {
     }
     if wanted("rollout") {
         all.extend(rollout::measure().await);
+    }
+    if wanted("plan") {
+        all.extend(plan::measure());
+    }
+    if wanted("network") {
+        all.extend(network::measure().await);
     }
     for figure in &all {
         println!("{figure}");

@@ -107,7 +107,11 @@ impl Way {
         if self.servers.len() > 2 {
             return Err("a way is between two servers, one and all others, or all".to_owned());
         }
-        if let Some(name) = self.servers.iter().find(|name| servers.iter().all(|s| s.name != **name)) {
+        if let Some(name) = self
+            .servers
+            .iter()
+            .find(|name| servers.iter().all(|s| s.name != **name))
+        {
             return Err(format!("the lab has no server called {name}"));
         }
         if self.link.is_some_and(|link| link > 1) {
@@ -122,7 +126,9 @@ impl Way {
 
 /// Negative and absurd ones become none: it is a description, not a measurement.
 fn micros(ms: f64) -> u64 {
-    let whole = std::time::Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default().as_micros();
+    let whole = std::time::Duration::try_from_secs_f64(ms / 1000.0)
+        .unwrap_or_default()
+        .as_micros();
     u64::try_from(whole).unwrap_or(u64::MAX)
 }
 

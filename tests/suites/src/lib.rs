@@ -10,6 +10,9 @@
     reason = "a test that can't be set up has failed"
 )]
 
+pub mod hand;
+pub mod life;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What can be seen when an operation takes too long.
 
 use quorate_model::observation::FacetName;
-use quorate_model::observation::cluster::{Cluster, Membership, Pmxcfs};
+use quorate_model::observation::cluster::{Cluster, Member, Membership, Pmxcfs};
 use quorate_tools::systemctl;
 
 use crate::host::Host;
@@ -79,21 +79,75 @@ fn describe(cluster: &Cluster) -> Vec<String> {
         member.cluster,
         nodes.join(", ")
     ));
-    if member.running_version != member.file_version {
-        said.push(format!(
-            "corosync runs with configuration version {}, the file has {}",
-            member.running_version, member.file_version
-        ));
-    }
+    said.extend(versions(member));
     match member.links.get() {
         Ok(links) => said.extend(links.iter().map(|link| {
             let state = if link.connected { "connected" } else { "not connected" };
             format!(
-                "link {} to node id {} ({} -> {}): {state}",
-                link.number, link.peer, link.local, link.remote
+                "link {} to {} ({} -> {}): {state}",
+                link.number,
+                member.name_of(link.peer),
+                link.local,
+                link.remote
             )
         })),
         Err(unknown) => said.push(format!("links: {unknown}")),
     }
     said
+}
+
+/// With which version of corosync.conf every member runs, if that is not the file's everywhere.
+fn versions(member: &Member) -> Option<String> {
+    let running: Vec<(String, u64)> = match member.running_versions.get() {
+        Ok(all) => all.iter().map(|r| (member.name_of(r.id), r.version)).collect(),
+        Err(_) => vec![("the own corosync".to_owned(), member.running_version)],
+    };
+    if running.iter().all(|(_, version)| *version == member.file_version) {
+        return None;
+    }
+    let each: Vec<String> = running.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    Some(format!(
+        "corosync.conf has version {}, corosync runs with: {}",
+        member.file_version,
+        each.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::Timestamp;
+    use quorate_model::facet::Facet;
+    use quorate_model::observation::cluster::{MemberNode, RunningVersion};
+
+    use super::*;
+
+    #[test]
+    fn an_edit_that_one_member_did_not_take_over_is_named() {
+        let node = |id: u32| MemberNode {
+            name: format!("prox{id}"),
+            id,
+            online: true,
+            address: None,
+        };
+        let mut member = Member {
+            cluster: "hk1".into(),
+            running_version: 4,
+            file_version: 4,
+            quorate: true,
+            nodes: (1..=3).map(node).collect(),
+            configured: vec![],
+            interfaces: [].into(),
+            qdevice: None,
+            running_versions: Facet::not_asked(),
+            votes: Facet::not_asked(),
+            links: Facet::not_asked(),
+        };
+        assert_eq!(versions(&member), None);
+        let running = |last| (1..=3).zip([4, 4, last]).map(|(id, version)| RunningVersion { id, version }).collect();
+        member.running_versions = Facet::known(running(4), Timestamp(0));
+        assert_eq!(versions(&member), None);
+        member.running_versions = Facet::known(running(3), Timestamp(0));
+        let said = versions(&member).unwrap();
+        assert_eq!(said, "corosync.conf has version 4, corosync runs with: prox1 4, prox2 4, prox3 3");
+    }
 }

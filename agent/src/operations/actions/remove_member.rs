@@ -64,13 +64,6 @@ impl Act for RemoveMember<'_> {
                 format!("switch {} off, then apply again", self.removed),
             );
         }
-        if member.qdevice.is_some() {
-            refuse(
-                Code::PlanChanged,
-                "a QDevice is configured; it must be off while the membership changes".to_owned(),
-                "plan again".to_owned(),
-            );
-        }
         match seen.guests.get() {
             Err(reason) => findings.push(super::precheck::unknown(node, "guests", reason)),
             Ok(guests) => {

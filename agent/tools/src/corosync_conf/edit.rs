@@ -2,7 +2,6 @@
 //! Comments go, as with every change that PVE makes.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use quorate_model::ids::NodeName;
@@ -95,20 +94,19 @@ fn write(to: &mut String, section: &Section, depth: usize) {
     let mut values = section.values.iter().peekable();
     let mut sections: Vec<&(String, Section)> = section.sections.iter().collect();
     sections.sort_by_key(|(name, section)| (name.clone(), order_within(section)));
-    // Writing to a text can't fail.
     for (name, section) in sections {
         while let Some((key, value)) = values.next_if(|(key, _)| *key < name) {
-            let _ = writeln!(to, "{indent}{key}: {value}");
+            to.push_str(&format!("{indent}{key}: {value}\n"));
         }
-        let _ = writeln!(to, "{indent}{name} {{");
+        to.push_str(&format!("{indent}{name} {{\n"));
         write(to, section, depth + 1);
-        let _ = writeln!(to, "{indent}}}");
+        to.push_str(&format!("{indent}}}\n"));
         if depth == 0 {
             to.push('\n');
         }
     }
     for (key, value) in values {
-        let _ = writeln!(to, "{indent}{key}: {value}");
+        to.push_str(&format!("{indent}{key}: {value}\n"));
     }
 }
 

@@ -87,7 +87,10 @@ pub fn judge(measured: &PairMeasurement) -> Vec<Verdict> {
     if let (Some(local), Some(remote)) = (measured.local_mtu, measured.remote_mtu) {
         let interfaces = local.min(remote);
         match measured.path_mtu.get() {
-            Ok(path) if *path < interfaces => verdicts.push(Verdict::PathMtuSmall { path: *path, interfaces }),
+            Ok(path) if *path < interfaces => verdicts.push(Verdict::PathMtuSmall {
+                path: *path,
+                interfaces,
+            }),
             _ => {}
         }
         if local != remote {
@@ -105,10 +108,13 @@ pub fn findings(cluster: &str, baseline: &Baseline) -> Vec<Finding> {
     findings
 }
 
+/// A pair with one thing that is wrong with it.
+type Judged<'m> = (&'m Ends, Verdict, &'m PairMeasurement);
+
 /// What is wrong with what was measured, as far as it is wanted.
 #[must_use]
 pub fn verdict_findings(cluster: &str, baseline: &Baseline, wanted: impl Fn(Verdict) -> bool) -> Vec<Finding> {
-    let mut groups: BTreeMap<(u8, u8), Vec<(&Ends, Verdict, &PairMeasurement)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(u8, u8), Vec<Judged<'_>>> = BTreeMap::new();
     for pair in &baseline.pairs {
         let Ok(measured) = pair.measured.get() else { continue };
         for verdict in judge(measured).into_iter().filter(|verdict| wanted(*verdict)) {
@@ -118,9 +124,12 @@ pub fn verdict_findings(cluster: &str, baseline: &Baseline, wanted: impl Fn(Verd
     }
     let mut findings = Vec::new();
     for ((link, _), mut group) in groups {
-        group.sort_by_key(|(ends, verdict, measured)| (std::cmp::Reverse(badness(*verdict, measured)), (*ends).clone()));
+        group
+            .sort_by_key(|(ends, verdict, measured)| (std::cmp::Reverse(badness(*verdict, measured)), (*ends).clone()));
         if let Some((_, first, _)) = group.first() {
-            let told = group.iter().map(|(ends, verdict, m)| format!("{} and {} {}", ends.from, ends.to, figures(*verdict, m)));
+            let told = group
+                .iter()
+                .map(|(ends, verdict, m)| format!("{} and {} {}", ends.from, ends.to, figures(*verdict, m)));
             let message = format!("link {link}: {}", sentence(*first, listed(told.collect())));
             let mut finding = Finding::new(first.code(), cluster, message, next(*first, cluster, link));
             finding.severity = first.severity();
@@ -137,7 +146,11 @@ pub fn not_measured(cluster: &str, baseline: &Baseline) -> Vec<Finding> {
     for Pair { ends, measured } in &baseline.pairs {
         let missing: Option<(&'static str, &Unknown)> = match measured {
             Facet::Unknown(unknown) => Some(("nothing is known between", unknown)),
-            Facet::Known { value, .. } => value.path_mtu.get().err().map(|u| ("the path MTU is not known between", u)),
+            Facet::Known { value, .. } => value
+                .path_mtu
+                .get()
+                .err()
+                .map(|u| ("the path MTU is not known between", u)),
         };
         if let Some((what, unknown)) = missing {
             groups.entry((ends.link, what, &unknown.reason)).or_default().push(ends);
@@ -210,12 +223,18 @@ fn next(verdict: Verdict, cluster: &str, link: u8) -> String {
             "make two clusters, one at each place, each with a Proxmox Backup Server, and let these sync; or give link {link} a \
              shorter way, then: {again}"
         ),
-        Verdict::LatencyHigh => format!("keep storage and migration traffic off link {link}, or give it a shorter way; then: {again}"),
+        Verdict::LatencyHigh => {
+            format!("keep storage and migration traffic off link {link}, or give it a shorter way; then: {again}")
+        }
         Verdict::LossHeavy | Verdict::Loss => {
-            format!("look at cables, ports and switches of link {link} (on both servers: ip -s link show); then: {again}")
+            format!(
+                "look at cables, ports and switches of link {link} (on both servers: ip -s link show); then: {again}"
+            )
         }
         Verdict::PathMtuSmall { .. } => {
-            format!("let the switches of link {link} pass what the interfaces send, or lower the interfaces' MTU; then: {again}")
+            format!(
+                "let the switches of link {link} pass what the interfaces send, or lower the interfaces' MTU; then: {again}"
+            )
         }
         Verdict::EndsDiffer { .. } => {
             format!("give the interfaces of link {link} the same MTU on all servers (ip link show); then: {again}")

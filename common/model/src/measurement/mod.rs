@@ -158,7 +158,9 @@ impl Baseline {
             let measured = match (kept, addresses) {
                 (_, Facet::Unknown(unknown)) => Facet::Unknown(unknown),
                 (None, Facet::Known { .. }) => Facet::unknown(UnknownKind::NotAsked, "never measured"),
-                (Some(Facet::Known { value, .. }), Facet::Known { value: now, .. }) if (value.local, value.remote) != now => {
+                (Some(Facet::Known { value, .. }), Facet::Known { value: now, .. })
+                    if (value.local, value.remote) != now =>
+                {
                     Facet::unknown(UnknownKind::Stale, "measured at other addresses than the link has")
                 }
                 (Some(kept), Facet::Known { .. }) => kept.clone(),

@@ -55,9 +55,14 @@ impl RoundTrips {
     #[must_use]
     pub fn jitter(&self) -> u64 {
         let came_back: Vec<u64> = self.in_order.iter().copied().flatten().collect();
-        let differences = came_back.iter().zip(came_back.iter().skip(1)).map(|(a, b)| a.abs_diff(*b));
+        let differences = came_back
+            .iter()
+            .zip(came_back.iter().skip(1))
+            .map(|(a, b)| a.abs_diff(*b));
         let sum: u128 = differences.map(u128::from).sum();
         let count = u128::try_from(came_back.len().saturating_sub(1)).unwrap_or(0);
-        sum.checked_div(count).and_then(|mean| u64::try_from(mean).ok()).unwrap_or(0)
+        sum.checked_div(count)
+            .and_then(|mean| u64::try_from(mean).ok())
+            .unwrap_or(0)
     }
 }

@@ -43,7 +43,10 @@ fn ranks_are_of_what_came_back_and_jitter_of_neighbours() {
     assert_eq!(trips.jitter(), (200 + 199_700) / 2);
     assert_eq!(RoundTrips::of(vec![Some(7)]).percentile(99), Some(7));
     let nothing = RoundTrips::of(vec![None, None]);
-    assert_eq!((nothing.percentile(50), nothing.jitter(), nothing.received()), (None, 0, 0));
+    assert_eq!(
+        (nothing.percentile(50), nothing.jitter(), nothing.received()),
+        (None, 0, 0)
+    );
 }
 
 #[test]
@@ -60,7 +63,11 @@ fn latency_is_judged_at_its_limits() {
     assert_eq!(latency(10_000, 10_000), [Verdict::LatencyHigh]);
     assert_eq!(latency(10_001, 10_001), [Verdict::LatencyTooHigh]);
     assert_eq!(latency(200, 10_000), []);
-    assert_eq!(latency(200, 10_001), [Verdict::LatencyHigh], "a hiccup is told and refuses nothing");
+    assert_eq!(
+        latency(200, 10_001),
+        [Verdict::LatencyHigh],
+        "a hiccup is told and refuses nothing"
+    );
     assert_eq!(latency(200, 900_000), [Verdict::LatencyHigh]);
 }
 
@@ -85,14 +92,24 @@ fn mtus_are_compared_with_the_smaller_interface() {
         })
     };
     let known = |mtu| Facet::known(mtu, Timestamp(1));
-    let differ = Verdict::EndsDiffer { local: 9000, remote: 1500 };
+    let differ = Verdict::EndsDiffer {
+        local: 9000,
+        remote: 1500,
+    };
     assert_eq!(mtu(known(9000), Some(9000), Some(9000)), []);
     assert_eq!(
         mtu(known(1400), Some(1500), Some(1500)),
-        [Verdict::PathMtuSmall { path: 1400, interfaces: 1500 }]
+        [Verdict::PathMtuSmall {
+            path: 1400,
+            interfaces: 1500
+        }]
     );
     assert_eq!(mtu(known(1500), Some(9000), Some(1500)), [differ]);
-    assert_eq!(mtu(Facet::not_asked(), Some(1500), Some(1500)), [], "unknown is not small");
+    assert_eq!(
+        mtu(Facet::not_asked(), Some(1500), Some(1500)),
+        [],
+        "unknown is not small"
+    );
     assert_eq!(mtu(known(1400), None, Some(1500)), [], "compared with nothing");
 }
 
@@ -103,7 +120,9 @@ fn each_kind_is_one_finding_a_link_and_the_worst_is_named_first() {
         rtt_p99: p50,
         ..fine()
     };
-    let mut pairs: Vec<Pair> = (2..=9).map(|n| pair(0, "prox1", &format!("prox{n}"), slow(11_000 + n))).collect();
+    let mut pairs: Vec<Pair> = (2..=9)
+        .map(|n| pair(0, "prox1", &format!("prox{n}"), slow(11_000 + n)))
+        .collect();
     pairs.push(pair(1, "prox2", "prox1", slow(7_120)));
     pairs.push(Pair {
         ends: Ends::of(1, node("prox3"), node("prox1")),
@@ -119,12 +138,26 @@ fn each_kind_is_one_finding_a_link_and_the_worst_is_named_first() {
             (Code::LinkNotMeasured, Severity::Warning)
         ]
     );
-    assert!(findings[0].message.contains("prox1 and prox9 11.0 ms"), "{}", findings[0].message);
-    assert!(findings[0].message.ends_with("and 3 more pairs"), "{}", findings[0].message);
-    assert!(findings[0].next.contains("two clusters") && findings[0].next.contains("Proxmox Backup Server"));
-    assert!(findings[1].message.contains("prox1 and prox2 7.12 ms"), "{}", findings[1].message);
     assert!(
-        findings[2].message.contains("prox1 and prox3: no answer to 100 packets"),
+        findings[0].message.contains("prox1 and prox9 11.0 ms"),
+        "{}",
+        findings[0].message
+    );
+    assert!(
+        findings[0].message.ends_with("and 3 more pairs"),
+        "{}",
+        findings[0].message
+    );
+    assert!(findings[0].next.contains("two clusters") && findings[0].next.contains("Proxmox Backup Server"));
+    assert!(
+        findings[1].message.contains("prox1 and prox2 7.12 ms"),
+        "{}",
+        findings[1].message
+    );
+    assert!(
+        findings[2]
+            .message
+            .contains("prox1 and prox3: no answer to 100 packets"),
         "{}",
         findings[2].message
     );

@@ -207,4 +207,13 @@ impl Member {
     pub fn online(&self) -> impl Iterator<Item = &str> {
         self.nodes.iter().filter(|n| n.online).map(|n| n.name.as_str())
     }
+
+    /// How to speak of the node with this corosync id: by its name, where corosync.conf or the membership has it.
+    #[must_use]
+    pub fn name_of(&self, id: u32) -> String {
+        let written = self.configured.iter().map(|n| (n.id, &n.name));
+        let mut running = self.nodes.iter().map(|n| (n.id, &n.name)).chain(written);
+        let found = running.find(|(of, _)| *of == id);
+        found.map_or_else(|| format!("node id {id}"), |(_, name)| name.clone())
+    }
 }

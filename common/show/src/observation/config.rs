@@ -12,8 +12,15 @@ pub(super) fn config(config: &PveConfig) -> String {
     line("storages", listed(&config.storages, storage));
     line("users but root@pam", listed(&config.users, Clone::clone));
     line("API tokens", listed(&config.tokens, Clone::clone));
-    line("second factor of root@pam", said(&config.root_tfa, |yes| if *yes { "yes" } else { "no" }.to_owned()));
-    let own = if config.own_certificate { "its own" } else { "the cluster's" };
+    line(
+        "second factor of root@pam",
+        said(&config.root_tfa, |yes| if *yes { "yes" } else { "no" }.to_owned()),
+    );
+    let own = if config.own_certificate {
+        "its own"
+    } else {
+        "the cluster's"
+    };
     line("certificate of the web interface", own.to_owned());
     line("keys that root lets in", listed(&config.authorized_keys, Clone::clone));
     line("firewall", said(&config.firewall, firewall));
@@ -89,7 +96,11 @@ fn firewall(firewall: &Firewall) -> String {
     if !firewall.enabled {
         return "off".to_owned();
     }
-    let here = if firewall.host_enabled { "" } else { ", but not on this node" };
+    let here = if firewall.host_enabled {
+        ""
+    } else {
+        ", but not on this node"
+    };
     let active = |rules: &[FirewallRule]| rules.iter().filter(|rule| !rule.disabled).count();
     format!(
         "on{here}, policy {}, {} of the cluster and {} of this node",

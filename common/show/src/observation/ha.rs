@@ -24,13 +24,22 @@ pub(super) fn ha(ha: &Ha, now: Timestamp) -> String {
         service(&ha.crm)
     );
     text.push_str(&match ha.lrm_status.get() {
-        Ok(Some(lrm)) => format!("LRM: {}, mode {}, told {} ago\n", lrm.state, lrm.mode, spoken(lrm.at.age(now))),
+        Ok(Some(lrm)) => format!(
+            "LRM: {}, mode {}, told {} ago\n",
+            lrm.state,
+            lrm.mode,
+            spoken(lrm.at.age(now))
+        ),
         Ok(None) => "LRM: has never told its state\n".to_owned(),
         Err(unknown) => format!("LRM: {unknown}\n"),
     });
     match ha.manager.get() {
         Ok(Some(manager)) => {
-            text.push_str(&format!("master {}, told {} ago\n", manager.master, spoken(manager.at.age(now))));
+            text.push_str(&format!(
+                "master {}, told {} ago\n",
+                manager.master,
+                spoken(manager.at.age(now))
+            ));
             if let Some(disarm) = &manager.disarm {
                 text.push_str(&format!("HA is {} ({})\n", disarm.state, disarm.mode));
             }

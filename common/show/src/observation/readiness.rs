@@ -45,7 +45,10 @@ pub(super) fn readiness(readiness: &Readiness) -> String {
     });
     line(match readiness.host_keys.get() {
         Ok(keys) if keys.is_empty() => "sshd has no keys".to_owned(),
-        Ok(keys) => format!("sshd's keys: {}", keys.iter().map(|key| kind(key.as_str())).collect::<Vec<_>>().join(", ")),
+        Ok(keys) => format!(
+            "sshd's keys: {}",
+            keys.iter().map(|key| kind(key.as_str())).collect::<Vec<_>>().join(", ")
+        ),
         Err(unknown) => format!("sshd's keys {unknown}"),
     });
     match readiness.admitted.get() {
@@ -88,11 +91,7 @@ fn table_of(packages: &BTreeMap<String, PackageState>) -> String {
             Some(_) if state.candidate == state.installed => Some("the same"),
             candidate => candidate.as_deref(),
         };
-        vec![
-            name.clone(),
-            or_dash(state.installed.as_deref()),
-            or_dash(candidate),
-        ]
+        vec![name.clone(), or_dash(state.installed.as_deref()), or_dash(candidate)]
     };
     let rows: Vec<Vec<String>> = packages.iter().map(row).collect();
     table(&["PACKAGE", "INSTALLED", "APT HAS"], &rows)

@@ -67,7 +67,13 @@ fn ha() -> Ha {
                 state: "disarming".into(),
             }),
         })),
-        resources: known([("vm:100".to_owned(), resource(Some("front"))), ("ct:101".to_owned(), resource(None))].into()),
+        resources: known(
+            [
+                ("vm:100".to_owned(), resource(Some("front"))),
+                ("ct:101".to_owned(), resource(None)),
+            ]
+            .into(),
+        ),
     }
 }
 
@@ -166,7 +172,10 @@ fn readiness() -> Readiness {
         }]),
         free: [
             ("/".to_owned(), known(ByteSize(5 << 30))),
-            ("/var/lib/pve-cluster".to_owned(), missing("/var/lib/pve-cluster does not exist")),
+            (
+                "/var/lib/pve-cluster".to_owned(),
+                missing("/var/lib/pve-cluster does not exist"),
+            ),
         ]
         .into(),
         root_key: known(None),
@@ -197,7 +206,10 @@ fn a_cluster_in_the_middle_of_a_change() {
         panic!("the sample is a member")
     };
     own.file_version = 4;
-    own.running_versions = known(vec![RunningVersion { id: 1, version: 4 }, RunningVersion { id: 2, version: 3 }]);
+    own.running_versions = known(vec![
+        RunningVersion { id: 1, version: 4 },
+        RunningVersion { id: 2, version: 3 },
+    ]);
     own.qdevice = Some(QdeviceConfig {
         host: "10.10.10.100".into(),
         algorithm: "ffsplit".into(),
@@ -216,7 +228,11 @@ fn a_cluster_in_the_middle_of_a_change() {
     seen.network = known(Network {
         interfaces: vec![],
         own_name: missing("getent did not end in time"),
-        names: [("prox2".to_owned(), name(&["10.10.10.2"])), ("prox3".to_owned(), missing("getent was not found"))].into(),
+        names: [
+            ("prox2".to_owned(), name(&["10.10.10.2"])),
+            ("prox3".to_owned(), missing("getent was not found")),
+        ]
+        .into(),
     });
     insta::assert_snapshot!(super::observation(&seen));
 }

@@ -10,7 +10,8 @@ impl RolloutState {
     pub(super) fn active_numbers(&self) -> impl Iterator<Item = usize> {
         let under_way = |s: &StepState| matches!(s, StepState::Intended | StepState::Running | StepState::Ended);
         let all = self.steps.iter().enumerate();
-        all.filter(move |(_, log)| under_way(&log.state)).map(|(number, _)| number)
+        all.filter(move |(_, log)| under_way(&log.state))
+            .map(|(number, _)| number)
     }
 
     /// Steps that were begun and not brought to an end.
@@ -74,7 +75,10 @@ impl RolloutState {
     #[must_use]
     pub fn why_restoring(&self, step: &StepId) -> Option<String> {
         let number = self.shape.number(step).filter(|n| self.shape.is_restoring(*n))?;
-        match (self.outlook().broken_before(number, |n| self.state(n)), &self.cancelled_by) {
+        match (
+            self.outlook().broken_before(number, |n| self.state(n)),
+            &self.cancelled_by,
+        ) {
             (Some(before), _) => Some(format!("{} stopped", self.id(before))),
             (None, Some(by)) => Some(format!("{by} cancelled the rollout")),
             (None, None) => None,
@@ -96,6 +100,8 @@ impl RolloutState {
             self.shape.is_restoring(*n) && !over && outlook.may_have_begun(*n, |n| self.state(n))
         };
         let all = (0..self.steps.len()).filter(open);
-        all.filter_map(|n| self.shape.restored(n)).filter_map(|n| self.step(n)).map(|s| &s.id)
+        all.filter_map(|n| self.shape.restored(n))
+            .filter_map(|n| self.step(n))
+            .map(|s| &s.id)
     }
 }

@@ -3,11 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
+use quorate_model::View;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, OperationId};
-use quorate_model::View;
 use quorate_model::operation::{LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
-use quorate_model::plan::Needs;
+use quorate_model::plan::{Needs, Step};
 use quorate_model::rollout::Record;
 use tokio::sync::mpsc;
 
@@ -24,7 +24,8 @@ impl Agents for World {
         std::future::ready(self.seen(needs))
     }
 
-    async fn start(&self, recorded: &Recorded, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
+    async fn start(&self, recorded: &Recorded, step: &Step, operation: &Operation) -> Result<Events, AgentError> {
+        let node = &step.node;
         tokio::task::yield_now().await;
         let reply = self.change(|inner| {
             if inner.servers.get(node).is_none_or(|s| s.cut || s.off) {
@@ -256,7 +257,9 @@ impl World {
                         return;
                     }
                 }
-                let more = world.events(&node, &operation, next).is_some_and(|more| !more.is_empty());
+                let more = world
+                    .events(&node, &operation, next)
+                    .is_some_and(|more| !more.is_empty());
                 if !more && changes.changed().await.is_err() {
                     return;
                 }

@@ -38,7 +38,8 @@ impl Inner {
         let repeated = match action {
             Action::CreateCluster { .. } => state.is_some() || me.is_some_and(|s| s.cluster.is_some()),
             Action::JoinCluster { .. } => {
-                me.is_some_and(|s| s.cluster.is_some() || s.half_in) || state.is_none_or(|c| c.roster.contains_key(node))
+                me.is_some_and(|s| s.cluster.is_some() || s.half_in)
+                    || state.is_none_or(|c| c.roster.contains_key(node))
             }
             Action::FinishJoin { .. } => me.is_none_or(|s| !s.half_in),
             Action::AbandonJoin { .. } => me.is_none_or(|s| s.cluster.is_some()),

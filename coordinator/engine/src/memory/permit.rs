@@ -28,6 +28,8 @@ impl Gatekeeper {
 
 impl Permit for Gatekeeper {
     fn disruptive(&self, _now: Timestamp) -> Result<(), Box<Finding>> {
-        locked(&self.no).clone().map_or(Ok(()), |finding| Err(Box::new(finding)))
+        locked(&self.no)
+            .clone()
+            .map_or(Ok(()), |finding| Err(Box::new(finding)))
     }
 }

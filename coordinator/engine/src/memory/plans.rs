@@ -35,7 +35,14 @@ pub fn create(name: &str, on: &str) -> Step {
         priorities: BTreeMap::new(),
     };
     let gate = vec![Condition::Standalone { node: node(on) }];
-    step(format!("create/{name}"), on, action, gate, members(name, &[on], &[]), &[])
+    step(
+        format!("create/{name}"),
+        on,
+        action,
+        gate,
+        members(name, &[on], &[]),
+        &[],
+    )
 }
 
 /// `join/NODE`: this node joins those that are in the cluster, through the first of them, after these steps.
@@ -128,7 +135,14 @@ pub fn remove(name: &str, removed: (&str, u32), rest: &[&str], off: &[&str], nee
         id,
     };
     let gate = vec![members(name, rest, &with(off, removed))];
-    step(format!("remove/{removed}"), first(rest), action, gate, members(name, rest, off), needs)
+    step(
+        format!("remove/{removed}"),
+        first(rest),
+        action,
+        gate,
+        members(name, rest, off),
+        needs,
+    )
 }
 
 /// `clean/NODE`: what its removal left behind.
@@ -214,7 +228,8 @@ pub fn set_up_qdevice(name: &str, host: &str, all: &[&str], needs: &[&str]) -> S
 #[must_use]
 pub fn set_up_qdevice_again(name: &str, host: &str, staying: &[&str], needs: &[&str]) -> Step {
     let mut step = set_up_qdevice(name, host, staying, needs);
-    step.gate.retain(|condition| !matches!(condition, Condition::Members { .. }));
+    step.gate
+        .retain(|condition| !matches!(condition, Condition::Members { .. }));
     step.gate.push(quorate(name, first(staying)));
     restoring(step, "qdevice/off")
 }
@@ -224,7 +239,14 @@ pub fn set_up_qdevice_again(name: &str, host: &str, staying: &[&str], needs: &[&
 pub fn remove_qdevice(name: &str, all: &[&str], needs: &[&str]) -> Step {
     let action = Action::RemoveQdevice { cluster: cluster(name) };
     let gate = vec![members(name, all, &[])];
-    step("qdevice/off".to_owned(), first(all), action, gate, qdevice(name, all, None), needs)
+    step(
+        "qdevice/off".to_owned(),
+        first(all),
+        action,
+        gate,
+        qdevice(name, all, None),
+        needs,
+    )
 }
 
 /// `ha/disarm`, by the first of them.
@@ -235,7 +257,14 @@ pub fn disarm(name: &str, all: &[&str], needs: &[&str]) -> Step {
         cluster: cluster(name),
         nodes: nodes(all),
     };
-    step("ha/disarm".to_owned(), first(all), action, vec![quorate(name, first(all))], done, needs)
+    step(
+        "ha/disarm".to_owned(),
+        first(all),
+        action,
+        vec![quorate(name, first(all))],
+        done,
+        needs,
+    )
 }
 
 /// `ha/arm`: takes back `ha/disarm`, for those who were disarmed and stay.
@@ -247,7 +276,10 @@ pub fn arm(name: &str, all: &[&str], needs: &[&str]) -> Step {
         nodes: nodes(all),
     };
     let gate = vec![quorate(name, first(all))];
-    restoring(step("ha/arm".to_owned(), first(all), action, gate, done, needs), "ha/disarm")
+    restoring(
+        step("ha/arm".to_owned(), first(all), action, gate, done, needs),
+        "ha/disarm",
+    )
 }
 
 /// `stop/DAEMON/NODE`.
@@ -269,7 +301,14 @@ pub fn start_ha(name: &str, service: HaService, on: &str, needs: &[&str]) -> Ste
         service,
     };
     let unit = service.unit();
-    let step = step(format!("start/{unit}/{on}"), on, action, vec![], daemon(service, on, true), needs);
+    let step = step(
+        format!("start/{unit}/{on}"),
+        on,
+        action,
+        vec![],
+        daemon(service, on, true),
+        needs,
+    );
     restoring(step, &format!("stop/{unit}/{on}"))
 }
 
@@ -287,7 +326,14 @@ pub fn allow_agents(name: &str, on: &str, needs: &[&str]) -> Step {
         port: 7443,
         from,
     };
-    step(format!("firewall/{on}"), on, action, vec![quorate(name, on)], done, needs)
+    step(
+        format!("firewall/{on}"),
+        on,
+        action,
+        vec![quorate(name, on)],
+        done,
+        needs,
+    )
 }
 
 fn step(id: String, on: &str, action: Action, gate: Vec<Condition>, done_when: Condition, needs: &[&str]) -> Step {

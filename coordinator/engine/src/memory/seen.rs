@@ -98,7 +98,8 @@ impl Inner {
             address: None,
         });
         let configured = state.roster.iter().map(|(name, id)| {
-            let address = |(number, all): (&u8, &BTreeMap<NodeName, IpAddr>)| Some((*number, all.get(name)?.to_string()));
+            let address =
+                |(number, all): (&u8, &BTreeMap<NodeName, IpAddr>)| Some((*number, all.get(name)?.to_string()));
             ConfiguredNode {
                 name: name.to_string(),
                 id: *id,
@@ -168,7 +169,11 @@ impl Inner {
         let state = cluster.and_then(|name| self.clusters.get(name));
         let guarded = state.is_some_and(|c| c.guarded);
         let [lrm, crm] = server.daemons.map(|running| {
-            let (active, sub) = if running { ("active", "running") } else { ("inactive", "dead") };
+            let (active, sub) = if running {
+                ("active", "running")
+            } else {
+                ("inactive", "dead")
+            };
             known(ServiceState {
                 load: "loaded".to_owned(),
                 active: active.to_owned(),
@@ -205,16 +210,19 @@ impl Inner {
     fn config(&self, server: &Server) -> PveConfig {
         let state = server.cluster.as_ref().and_then(|name| self.clusters.get(name));
         let left = || state.into_iter().flat_map(|c| &c.leftovers);
-        let rules = state.into_iter().flat_map(|c| &c.allowed).map(|(port, from)| FirewallRule {
-            text: String::new(),
-            disabled: false,
-            direction: "IN".to_owned(),
-            action: "ACCEPT".to_owned(),
-            source: Some(from.to_string()),
-            protocol: Some("tcp".to_owned()),
-            ports: Some(port.to_string()),
-            narrowed: false,
-        });
+        let rules = state
+            .into_iter()
+            .flat_map(|c| &c.allowed)
+            .map(|(port, from)| FirewallRule {
+                text: String::new(),
+                disabled: false,
+                direction: "IN".to_owned(),
+                action: "ACCEPT".to_owned(),
+                source: Some(from.to_string()),
+                protocol: Some("tcp".to_owned()),
+                ports: Some(port.to_string()),
+                narrowed: false,
+            });
         PveConfig {
             storages: Facet::not_asked(),
             users: Facet::not_asked(),

@@ -161,7 +161,9 @@ impl World {
     #[must_use]
     pub fn with_key(self, name: &str, host: &str) -> Self {
         let cluster = plans::cluster(name);
-        self.on(host, |server| drop(server.admitted.insert(cluster, [plans::key()].into())));
+        self.on(host, |server| {
+            drop(server.admitted.insert(cluster, [plans::key()].into()))
+        });
         self
     }
 
@@ -318,7 +320,10 @@ impl World {
     #[must_use]
     pub fn lets_in(&self, name: &str) -> bool {
         let name = plans::cluster(name);
-        locked(&self.inner).servers.values().any(|s| s.admitted.contains_key(&name))
+        locked(&self.inner)
+            .servers
+            .values()
+            .any(|s| s.admitted.contains_key(&name))
     }
 
     /// Does a cluster's HA look after its guests?
@@ -343,7 +348,9 @@ impl World {
     pub fn effects(&self) -> Vec<String> {
         let inner = locked(&self.inner);
         let whole = inner.log.iter().filter(|done| done.whole);
-        whole.map(|done| format!("{}: {}", done.node, done.kind.as_str())).collect()
+        whole
+            .map(|done| format!("{}: {}", done.node, done.kind.as_str()))
+            .collect()
     }
 
     /// What was begun and what came about, in order.
@@ -432,7 +439,9 @@ impl ClusterState {
         if self.roster.contains_key(node) {
             return;
         }
-        let id = (1..).find(|id| !self.roster.values().any(|taken| taken == id)).unwrap_or(0);
+        let id = (1..)
+            .find(|id| !self.roster.values().any(|taken| taken == id))
+            .unwrap_or(0);
         self.roster.insert(node.clone(), id);
         if self.links.is_empty() {
             self.links.insert(0, BTreeMap::new());

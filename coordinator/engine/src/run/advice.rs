@@ -109,7 +109,10 @@ pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
             mend: format!("on {node} type: ha-manager crm-command arm-ha"),
         },
         Action::StartHa { service, .. } => LeftBehind {
-            what: format!("{} is still stopped on {node}: HA does not look after its guests", service.unit()),
+            what: format!(
+                "{} is still stopped on {node}: HA does not look after its guests",
+                service.unit()
+            ),
             mend: format!("on {node} type: systemctl start {}", service.unit()),
         },
         Action::WithdrawKeys { cluster } => LeftBehind {
@@ -122,7 +125,9 @@ pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
         },
         _ => {
             let restored = step.restores.as_ref();
-            let title = restored.and_then(|id| plan.step(id)).map_or("an earlier step", |s| s.title.as_str());
+            let title = restored
+                .and_then(|id| plan.step(id))
+                .map_or("an earlier step", |s| s.title.as_str());
             let Advice { mend, .. } = of(step);
             LeftBehind {
                 what: format!("what was done for the time of the rollout only is still so: {title}"),

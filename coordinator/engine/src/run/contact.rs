@@ -44,7 +44,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         };
         let mut pause = self.backoff();
         loop {
-            let why = match agents.start(recorded, &self.step.node, &operation).await {
+            let why = match agents.start(recorded, &self.step, &operation).await {
                 Ok(events) => match self.follow(attempt, Some(events), false).await? {
                     Followed::ToTheEnd => return Ok(()),
                     Followed::NeverBegan => None,

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use quorate_model::StepId;
 use quorate_model::finding::{Code, Finding, Severity};
 use quorate_model::operation::Outcome;
 use quorate_model::plan::{Plan, Step};
 use quorate_model::rollout::StopKind;
 use quorate_model::time::spoken;
-use quorate_model::StepId;
 
 use super::advice;
 use crate::recovery::Sight;

@@ -128,7 +128,10 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
             if let Some(reason) = restoring
                 && self.announced.insert(id.clone())
             {
-                self.shared.tell(Progress::Restoring { step: id.clone(), reason });
+                self.shared.tell(Progress::Restoring {
+                    step: id.clone(),
+                    reason,
+                });
             }
             self.start(&id);
         }

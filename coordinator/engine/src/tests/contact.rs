@@ -80,7 +80,15 @@ async fn a_partition_at_every_step_is_outlived() {
     for case in corpus() {
         let digest = end_of(&case).await;
         for step in &case.plan.steps {
-            for partition in ["reply lost", "request lost", "cut at once", "cut later", "silence", "away", "long away"] {
+            for partition in [
+                "reply lost",
+                "request lost",
+                "cut at once",
+                "cut later",
+                "silence",
+                "away",
+                "long away",
+            ] {
                 let run = Run::of(&case);
                 match partition {
                     "reply lost" => run.world.replies_to_step(step, &[Reply::TakenUnanswered]),
@@ -92,7 +100,13 @@ async fn a_partition_at_every_step_is_outlived() {
                     _ => run.world.cut_during(step, Duration::from_secs(7200)),
                 }
                 let what = format!("{partition} at {}", step.id);
-                assert_eq!(run.end().await, RolloutResult::Done, "{}: {what}: {:#?}", case.name, run.told());
+                assert_eq!(
+                    run.end().await,
+                    RolloutResult::Done,
+                    "{}: {what}: {:#?}",
+                    case.name,
+                    run.told()
+                );
                 assert_right(&case, &run, &what);
                 assert_eq!(run.world.digest(), digest, "{}: {what}", case.name);
                 tried += 1;

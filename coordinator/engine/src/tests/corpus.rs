@@ -3,11 +3,11 @@
 use quorate_model::operation::HaService::{Crm, Lrm};
 use quorate_model::plan::{Plan, Step};
 
+use crate::memory::World;
 use crate::memory::plans::{
     abandon_join, add_link, admit, allow_agents, arm, clean_up, create, disarm, expect_votes, finish_join, install,
     join, plan, power_off, remove, remove_qdevice, set_up_qdevice, set_up_qdevice_again, start_ha, stop_ha, withdraw,
 };
-use crate::memory::World;
 
 /// A plan with the world that it begins in, and how its clusters look when all went well.
 pub(super) struct Case {
@@ -83,7 +83,12 @@ pub(super) fn guarded_join() -> Case {
         join("hk1", "prox4", THREE, &["ha/disarm"]),
         arm("hk1", THREE, &["join/prox4"]),
     ];
-    case("a join into a cluster with HA", guarded, steps, &["hk1: prox1 prox2 prox3 prox4"])
+    case(
+        "a join into a cluster with HA",
+        guarded,
+        steps,
+        &["hk1: prox1 prox2 prox3 prox4"],
+    )
 }
 
 /// The third vote from nothing: packages side by side, a key in and out.
@@ -137,8 +142,18 @@ pub(super) fn whole_life() -> Case {
         withdraw("hk1", "prox6", &["qdevice/on"]),
         arm("hk1", left, &["withdraw/hk1"]),
     ];
-    let world = || of_four().with_ha("hk1").with_qdevice("hk1").with_packages(&["prox1", "prox2", "prox3", "prox6"]);
-    case("a node for another, with HA and QDevice", world, steps, &["hk1: prox1 prox2 prox3 prox5"])
+    let world = || {
+        of_four()
+            .with_ha("hk1")
+            .with_qdevice("hk1")
+            .with_packages(&["prox1", "prox2", "prox3", "prox6"])
+    };
+    case(
+        "a node for another, with HA and QDevice",
+        world,
+        steps,
+        &["hk1: prox1 prox2 prox3 prox5"],
+    )
 }
 
 /// What taking the QDevice back on needs is there before it goes off: afterwards a failure could keep it from coming.
@@ -364,7 +379,11 @@ fn guarding() -> Vec<Case> {
         ),
         case(
             "a QDevice off and on around a join",
-            || of_two().with_qdevice("hk1").with_packages(&["prox1", "prox2", "prox3", "prox6"]),
+            || {
+                of_two()
+                    .with_qdevice("hk1")
+                    .with_packages(&["prox1", "prox2", "prox3", "prox6"])
+            },
             qdevice_around_a_join(),
             &["hk1: prox1 prox2 prox3"],
         ),

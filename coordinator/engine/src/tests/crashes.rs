@@ -5,8 +5,8 @@ use std::time::Duration;
 use quorate_model::rollout::RolloutResult;
 
 use super::{Case, Run, assert_clean, assert_right, corpus, end_of, rollout, three};
-use crate::memory::{CrashPoint, Fault};
 use crate::RunError;
+use crate::memory::{CrashPoint, Fault};
 
 /// How many records an undisturbed run writes, the first included.
 async fn length(case: &Case) -> u64 {
@@ -54,7 +54,10 @@ async fn at_every_record_and_point() {
         }
     }
     println!("a crash at every record: {points} cases, {plans} plans");
-    assert!(plans >= 20 && points > 2000, "only {points} points of {plans} plans were tried");
+    assert!(
+        plans >= 20 && points > 2000,
+        "only {points} points of {plans} plans were tried"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,7 +33,8 @@ async fn an_error_at_every_step_stops_its_branch_and_no_other() {
     for case in corpus() {
         for (index, step) in case.plan.steps.iter().enumerate() {
             let run = Run::of(&case);
-            run.world.conduct_step(step, &[Conduct::FailsClean(Code::NodeHasGuests)]);
+            run.world
+                .conduct_step(step, &[Conduct::FailsClean(Code::NodeHasGuests)]);
             let what = format!("{} failed", step.id);
             assert_eq!(run.end().await, RolloutResult::Failed, "{}: {what}", case.name);
             assert_clean(&case, &run, &what);
@@ -47,7 +48,14 @@ async fn an_error_at_every_step_stops_its_branch_and_no_other() {
                     }
                     _ => StepState::Verified,
                 };
-                assert_eq!(*state, expected, "{}: {} after {what}: {:#?}", case.name, other.id, run.told());
+                assert_eq!(
+                    *state,
+                    expected,
+                    "{}: {} after {what}: {:#?}",
+                    case.name,
+                    other.id,
+                    run.told()
+                );
             }
             if step.restores.is_none() {
                 assert_restored(&case, &run, &what);
@@ -80,11 +88,27 @@ async fn every_way_to_fail_at_every_step_ends_cleanly_and_takes_back_what_was_do
                 }
                 // What nobody saw, and what is not there, is done again only if that is safe.
                 if conduct == Conduct::VanishesUnseen {
-                    let begun = run.world.log().iter().filter(|d| !d.whole && d.kind == step.action.kind() && d.node == step.node).count();
-                    let same = case.plan.steps.iter().filter(|s| s.action.kind() == step.action.kind() && s.node == step.node).count();
+                    let begun = run
+                        .world
+                        .log()
+                        .iter()
+                        .filter(|d| !d.whole && d.kind == step.action.kind() && d.node == step.node)
+                        .count();
+                    let same = case
+                        .plan
+                        .steps
+                        .iter()
+                        .filter(|s| s.action.kind() == step.action.kind() && s.node == step.node)
+                        .count();
                     let again = usize::from(rules(step.action.kind()).repeatable);
                     assert!(begun <= same + again, "{}: {what}: {:#?}", case.name, run.told());
-                    assert_eq!(result == RolloutResult::Done, again == 1, "{}: {what}: {:#?}", case.name, run.told());
+                    assert_eq!(
+                        result == RolloutResult::Done,
+                        again == 1,
+                        "{}: {what}: {:#?}",
+                        case.name,
+                        run.told()
+                    );
                 }
                 tried += 1;
             }
@@ -329,7 +353,9 @@ async fn a_cancel_at_every_record_acts_between_steps() {
                 restorers.any(|s| line.starts_with(&format!("{}: ", s.id)))
             };
             assert!(
-                told.iter().skip(cancel).all(|t| !t.contains("intended") || restoring(t)),
+                told.iter()
+                    .skip(cancel)
+                    .all(|t| !t.contains("intended") || restoring(t)),
                 "{}: {told:#?}",
                 case.name
             );

@@ -11,11 +11,21 @@ use super::{Run, assert_clean, assert_restored, assert_right, corpus, heard};
 use crate::memory::{CrashPoint, Fault};
 
 fn frozen() -> Finding {
-    Finding::new(Code::ClusterFrozen, "hk1", "frozen by anna since noon", "quorate thaw hk1")
+    Finding::new(
+        Code::ClusterFrozen,
+        "hk1",
+        "frozen by anna since noon",
+        "quorate thaw hk1",
+    )
 }
 
 fn outside() -> Finding {
-    Finding::new(Code::OutsideWindow, "hk1", "the maintenance window opens at 22:00", "wait")
+    Finding::new(
+        Code::OutsideWindow,
+        "hk1",
+        "the maintenance window opens at 22:00",
+        "wait",
+    )
 }
 
 fn waited_for(listener: tokio::sync::broadcast::Receiver<Progress>) -> Vec<String> {
@@ -81,7 +91,9 @@ async fn ha_is_not_disarmed_while_what_it_is_disarmed_for_must_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn what_disturbs_nobody_goes_on() {
-    let case = corpus().into_iter().find(|c| c.name.starts_with("a cluster, its second link"));
+    let case = corpus()
+        .into_iter()
+        .find(|c| c.name.starts_with("a cluster, its second link"));
     let run = Run::of(&case.unwrap());
     run.gatekeeper.close(frozen());
     let looking = async {
@@ -143,10 +155,14 @@ async fn closed_at_every_record_nothing_disruptive_begins_until_it_is_open_again
                 close_at(&run, at).await;
                 let before = run.entries().len();
                 tokio::time::sleep(Duration::from_secs(120)).await;
-                let began = run.entries().split_off(before).into_iter().any(|entry| match entry.record {
-                    Record::Intended { step, .. } => begins_with_leave(&case, &step),
-                    _ => false,
-                });
+                let began = run
+                    .entries()
+                    .split_off(before)
+                    .into_iter()
+                    .any(|entry| match entry.record {
+                        Record::Intended { step, .. } => begins_with_leave(&case, &step),
+                        _ => false,
+                    });
                 assert!(!began, "{}: {what}: {:#?}", case.name, run.told());
                 run.gatekeeper.open();
             };

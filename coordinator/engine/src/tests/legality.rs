@@ -10,8 +10,8 @@ use quorate_model::operation::{Outcome, rules};
 use quorate_model::plan::Plan;
 use quorate_model::rollout::{Entry, Record, RolloutResult, StopKind};
 
-use super::rollout;
 use super::corpus::two_branches;
+use super::rollout;
 use crate::memory::plans::{admit, create, install, join, plan, withdraw};
 use crate::{RolloutState, operation_id, summary};
 
@@ -173,9 +173,9 @@ impl Model {
                 let kind = |s: usize| rules(plan.steps[s].action.kind());
                 let restored = Self::restored(plan, step);
                 let legal = match word {
-                    Word::Skipped => restored.is_some_and(|s| {
-                        matches!(self.state(s), "held" | "skipped") || self.hopeless(plan, s)
-                    }),
+                    Word::Skipped => {
+                        restored.is_some_and(|s| matches!(self.state(s), "held" | "skipped") || self.hopeless(plan, s))
+                    }
                     Word::Intended => {
                         let beside = |s: usize| {
                             plan.steps[s].node == plan.steps[step].node || (kind(s).disruptive && kind(step).disruptive)

@@ -6,11 +6,12 @@ mod crashes;
 mod drivers;
 mod endings;
 mod leave;
+mod legality;
 mod restoring;
 mod shapes;
-mod legality;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_model::finding::Severity;
 use quorate_model::ids::{Generation, RolloutId};
@@ -80,10 +81,13 @@ impl Run {
             self.progress.clone(),
             self.cancel.subscribe(),
         );
+        // Of the world's time. Whoever waits longer waits for ever.
+        let longest = Duration::from_secs(2 * 86_400);
         tokio::select! {
             biased;
             _ = crashed.wait_for(|crashed| *crashed) => None,
             result = running => Some(result),
+            () = tokio::time::sleep(longest) => panic!("it waits for ever: {:#?}", self.told()),
         }
     }
 
@@ -168,8 +172,15 @@ fn assert_clean(case: &Case, run: &Run, what: &str) {
     let told = run.told();
     let name = case.name;
     RolloutState::replay(&run.entries()).unwrap();
-    assert_eq!(run.world.violations(), Vec::<String>::new(), "{name}: {what}: {told:#?}");
-    assert!(told.last().unwrap().starts_with("finished"), "{name}: {what}: {told:#?}");
+    assert_eq!(
+        run.world.violations(),
+        Vec::<String>::new(),
+        "{name}: {what}: {told:#?}"
+    );
+    assert!(
+        told.last().unwrap().starts_with("finished"),
+        "{name}: {what}: {told:#?}"
+    );
     for (step, (_, state)) in case.plan.steps.iter().zip(run.states()) {
         let over = matches!(
             state,
@@ -185,13 +196,29 @@ fn assert_clean(case: &Case, run: &Run, what: &str) {
 /// Everything that was done for a time is taken back.
 fn assert_restored(case: &Case, run: &Run, what: &str) {
     let states = run.states();
-    let restorers = case.plan.steps.iter().zip(&states).filter(|(s, _)| s.restores.is_some());
+    let restorers = case
+        .plan
+        .steps
+        .iter()
+        .zip(&states)
+        .filter(|(s, _)| s.restores.is_some());
     for (step, (_, state)) in restorers {
         let back = matches!(state, StepState::Verified | StepState::Skipped);
-        assert!(back, "{}: {what}: {} is {state:?}: {:#?}", case.name, step.id, run.told());
+        assert!(
+            back,
+            "{}: {what}: {} is {state:?}: {:#?}",
+            case.name,
+            step.id,
+            run.told()
+        );
     }
     let before = (case.world)();
-    assert_eq!(run.world.is_guarded("hk1"), before.is_guarded("hk1"), "{}: {what}", case.name);
+    assert_eq!(
+        run.world.is_guarded("hk1"),
+        before.is_guarded("hk1"),
+        "{}: {what}",
+        case.name
+    );
     let let_in = run.world.lets_somebody_in() && !before.lets_somebody_in();
     assert!(!let_in, "{}: {what}", case.name);
 }

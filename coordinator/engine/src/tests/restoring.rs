@@ -26,7 +26,9 @@ fn findings(run: &Run, stopped: &str) -> Vec<Finding> {
 
 fn position(run: &Run, what: &str) -> usize {
     let told = run.told();
-    told.iter().position(|t| t.starts_with(what)).unwrap_or_else(|| panic!("no {what}: {told:#?}"))
+    told.iter()
+        .position(|t| t.starts_with(what))
+        .unwrap_or_else(|| panic!("no {what}: {told:#?}"))
 }
 
 fn step<'p>(plan: &'p Plan, id: &str) -> &'p quorate_model::plan::Step {
@@ -35,7 +37,11 @@ fn step<'p>(plan: &'p Plan, id: &str) -> &'p quorate_model::plan::Step {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_join_leaves_ha_armed_and_says_why_it_is_armed_all_the_same() {
-    for conduct in [Conduct::FailsClean(Code::NodeHasGuests), Conduct::FailsHalfWay, Conduct::HalfWayUnseen] {
+    for conduct in [
+        Conduct::FailsClean(Code::NodeHasGuests),
+        Conduct::FailsHalfWay,
+        Conduct::HalfWayUnseen,
+    ] {
         let case = guarded_join();
         let run = Run::of(&case);
         run.world.conduct_step(step(&case.plan, "join/prox4"), &[conduct]);
@@ -106,14 +112,23 @@ async fn what_may_have_begun_is_taken_back_though_nobody_knows_whether_it_did() 
         run.world.replies_to_step(disarm, &[reply]);
         run.world.conduct_step(disarm, &[conduct]);
         run.end().await;
-        assert_eq!(state(&run, "ha/arm"), StepState::Verified, "{reply:?} {conduct:?}: {:#?}", run.told());
+        assert_eq!(
+            state(&run, "ha/arm"),
+            StepState::Verified,
+            "{reply:?} {conduct:?}: {:#?}",
+            run.told()
+        );
         assert!(run.world.is_guarded("hk1"), "{reply:?} {conduct:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_can_t_be_taken_back_is_the_first_thing_said_with_what_to_type() {
-    for conduct in [Conduct::FailsClean(Code::NodeHasGuests), Conduct::FailsHalfWay, Conduct::SaysDone] {
+    for conduct in [
+        Conduct::FailsClean(Code::NodeHasGuests),
+        Conduct::FailsHalfWay,
+        Conduct::SaysDone,
+    ] {
         let case = guarded_join();
         let run = Run::of(&case);
         run.world.conduct_step(step(&case.plan, "ha/arm"), &[conduct]);
@@ -121,7 +136,11 @@ async fn what_can_t_be_taken_back_is_the_first_thing_said_with_what_to_type() {
         let first = findings(&run, "ha/arm").remove(0);
         assert_eq!(first.code, Code::NotRestored);
         assert_eq!(first.severity, quorate_model::finding::Severity::Critical);
-        assert!(first.message.starts_with("HA is still disarmed in hk1"), "{}", first.message);
+        assert!(
+            first.message.starts_with("HA is still disarmed in hk1"),
+            "{}",
+            first.message
+        );
         assert_eq!(first.next, "on prox1 type: ha-manager crm-command arm-ha");
         let summary = crate::summary(&super::rollout(), &run.entries()).unwrap().unwrap();
         let names: Vec<&str> = summary.not_restored.iter().map(quorate_model::StepId::as_str).collect();
@@ -198,11 +217,15 @@ async fn what_comes_after_it_needs_what_came_before_it_too() {
 #[tokio::test(start_paused = true)]
 async fn crashes_after_a_failure_don_t_keep_it_from_being_taken_back() {
     let mut tried = 0;
-    for case in corpus().into_iter().filter(|c| c.plan.steps.iter().any(|s| s.restores.is_some())) {
+    for case in corpus()
+        .into_iter()
+        .filter(|c| c.plan.steps.iter().any(|s| s.restores.is_some()))
+    {
         for failing in case.plan.steps.iter().filter(|s| s.restores.is_none()) {
             let failed = || {
                 let run = Run::of(&case);
-                run.world.conduct_step(failing, &[Conduct::FailsClean(Code::NodeHasGuests)]);
+                run.world
+                    .conduct_step(failing, &[Conduct::FailsClean(Code::NodeHasGuests)]);
                 run
             };
             let undisturbed = failed();
@@ -231,7 +254,10 @@ async fn crashes_after_a_failure_don_t_keep_it_from_being_taken_back() {
 #[tokio::test(start_paused = true)]
 async fn crashes_after_a_cancel_don_t_keep_it_from_being_taken_back() {
     let mut tried = 0;
-    for case in corpus().into_iter().filter(|c| c.plan.steps.iter().any(|s| s.restores.is_some())) {
+    for case in corpus()
+        .into_iter()
+        .filter(|c| c.plan.steps.iter().any(|s| s.restores.is_some()))
+    {
         let undisturbed = Run::of(&case);
         undisturbed.end().await;
         for at in 1..undisturbed.entries().len() as u64 {

@@ -68,7 +68,11 @@ fn steps(seeds: &[Seed]) -> (Vec<Step>, BTreeMap<String, Conduct>) {
     }
     for (cluster, seed) in admitted.iter().zip(seeds) {
         let opener = format!("admit/{cluster}");
-        let users: Vec<String> = steps.iter().filter(|s| leans(&steps, s, &opener)).map(|s| s.id.to_string()).collect();
+        let users: Vec<String> = steps
+            .iter()
+            .filter(|s| leans(&steps, s, &opener))
+            .map(|s| s.id.to_string())
+            .collect();
         let mut needs: Vec<&str> = users.iter().map(String::as_str).chain([opener.as_str()]).collect();
         needs.sort_unstable();
         let withdraw = withdraw(cluster, "prox12", &needs);
@@ -100,7 +104,11 @@ fn check_order(plan: &Plan, log: &[Done], what: &str) {
             let of = |d: &&Done| step_of(plan, d).id == *need;
             let before = log[..at].iter().filter(of).any(|d| d.whole);
             let after = log[at..].iter().filter(of).count();
-            assert!(before || step.restores.is_some(), "{what}: {} began before {need}", step.id);
+            assert!(
+                before || step.restores.is_some(),
+                "{what}: {} began before {need}",
+                step.id
+            );
             assert_eq!(after, 0, "{what}: {need} went on after {} began", step.id);
         }
     }

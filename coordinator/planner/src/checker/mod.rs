@@ -74,7 +74,10 @@ impl<'a> Checker<'a> {
     /// What members of this cluster say, by name.
     fn members(&self) -> impl Iterator<Item = (&'a NodeName, &'a Member)> + use<'a> {
         let (view, cluster) = (self.view, self.plan.cluster.as_str());
-        let members = view.nodes.keys().filter_map(move |n| Some((n, view.cluster_of(n).ok()?.member()?)));
+        let members = view
+            .nodes
+            .keys()
+            .filter_map(move |n| Some((n, view.cluster_of(n).ok()?.member()?)));
         members.filter(move |(_, m)| m.cluster == cluster)
     }
 

@@ -81,7 +81,9 @@ impl Checker<'_> {
         for (speaker, member) in self.members() {
             let heard = member.quorate || (!quorate && !self.finishes(speaker));
             for node in &member.configured {
-                let Ok(name) = NodeName::new(node.name.as_str()) else { continue };
+                let Ok(name) = NodeName::new(node.name.as_str()) else {
+                    continue;
+                };
                 world.votes.insert(name.clone(), node.votes);
                 world.links.extend(node.addresses.keys());
                 for address in node.addresses.values().filter_map(|a| a.parse().ok()) {
@@ -90,7 +92,9 @@ impl Checker<'_> {
                 counted.insert(name);
             }
             for seen in &member.nodes {
-                let Ok(name) = NodeName::new(seen.name.as_str()) else { continue };
+                let Ok(name) = NodeName::new(seen.name.as_str()) else {
+                    continue;
+                };
                 if heard && seen.online {
                     world.online.insert(name.clone());
                 }
@@ -133,20 +137,38 @@ impl Checker<'_> {
             _ => false,
         };
         let covers = |nodes: &BTreeSet<NodeName>| {
-            if founds { nodes.contains(&step.node) } else { world.online.is_subset(nodes) }
+            if founds {
+                nodes.contains(&step.node)
+            } else {
+                world.online.is_subset(nodes)
+            }
         };
-        let gated = step.gate.iter().any(|c| matches!(c, Condition::HaDisarmed { nodes, .. } if covers(nodes)));
-        self.demand(step, !must_rest || gated, "a watchdog may be armed while it changes the cluster");
+        let gated = step
+            .gate
+            .iter()
+            .any(|c| matches!(c, Condition::HaDisarmed { nodes, .. } if covers(nodes)));
+        self.demand(
+            step,
+            !must_rest || gated,
+            "a watchdog may be armed while it changes the cluster",
+        );
         if must_rest {
             let plan = self.plan;
-            let rest = plan.steps.iter().filter(|s| matches!(s.action, Action::DisarmHa { .. } | Action::StopHa { .. }));
+            let rest = plan
+                .steps
+                .iter()
+                .filter(|s| matches!(s.action, Action::DisarmHa { .. } | Action::StopHa { .. }));
             let after_all = rest.filter(|s| !self.order.is_after(step, &s.id)).count() == 0;
             self.demand(step, after_all, "it does not wait until HA is at rest");
         }
     }
 
     fn goes_by_itself(&self, node: &NodeName) -> bool {
-        let stops = self.plan.steps.iter().any(|s| matches!(s.action, Action::StopHa { .. }));
+        let stops = self
+            .plan
+            .steps
+            .iter()
+            .any(|s| matches!(s.action, Action::StopHa { .. }));
         let unarmed = self.view.facet(node, |o| &o.ha).is_ok_and(|ha| !ha.watchdog_armed);
         stops && unarmed
     }
@@ -163,16 +185,32 @@ impl Checker<'_> {
 
     fn leaves_exactly(&mut self, step: &Step, world: &World) {
         let members = world.members(&self.plan.cluster);
-        self.demand(step, step.done_when == members, "its done_when is not the membership that it leaves");
+        self.demand(
+            step,
+            step.done_when == members,
+            "its done_when is not the membership that it leaves",
+        );
     }
 
     fn one(&mut self, step: &Step, world: &mut World) {
         match &step.action {
             Action::CreateCluster { .. } | Action::JoinCluster { .. } => self.comes_in(step, world),
             Action::FinishJoin { member, .. } => {
-                self.demand(step, world.offline.contains(&step.node), "its node is not counted, or is in");
-                self.demand(step, world.online.contains(member), "it goes by a server that is not in by then");
-                self.demand(step, !self.wish.undo_join.contains(&step.node), "that join was to be undone");
+                self.demand(
+                    step,
+                    world.offline.contains(&step.node),
+                    "its node is not counted, or is in",
+                );
+                self.demand(
+                    step,
+                    world.online.contains(member),
+                    "it goes by a server that is not in by then",
+                );
+                self.demand(
+                    step,
+                    !self.wish.undo_join.contains(&step.node),
+                    "that join was to be undone",
+                );
                 if world.quorate() {
                     self.exactly_the_members(step, world);
                 }
@@ -238,7 +276,11 @@ impl Checker<'_> {
         };
         let counted = world.online.contains(&step.node) || world.offline.contains(&step.node);
         self.demand(step, !counted, "its node is a member already");
-        self.demand(step, self.file.members().any(|(n, _)| *n == step.node), "the cluster file does not name its node");
+        self.demand(
+            step,
+            self.file.members().any(|(n, _)| *n == step.node),
+            "the cluster file does not name its node",
+        );
         let alone = Condition::Standalone {
             node: step.node.clone(),
         };
@@ -254,7 +296,8 @@ impl Checker<'_> {
                 let known = self.addresses_of(member).contains(member_address);
                 self.demand(step, known, "the member does not have that address");
                 // The joiner counts before it votes. A lone member can't avoid losing its quorum for that moment.
-                let keeps = world.present() > (world.expected() + 1) / 2;
+                let expected = world.expected() + 1;
+                let keeps = world.present() > expected / 2;
                 let lone = world.online.len() == 1 && world.offline.is_empty();
                 self.demand(step, keeps || lone, "it takes the quorum from the members that are in");
                 self.demand(step, links.keys().eq(world.links.iter()), "it has other links");
@@ -278,15 +321,30 @@ impl Checker<'_> {
 
     fn goes_out(&mut self, step: &Step, removed: &NodeName, id: u32, world: &mut World) {
         self.exactly_the_members(step, world);
-        self.demand(step, world.offline.contains(removed), "it takes out a server that is in, or is no member");
-        self.demand(step, world.online.contains(&step.node), "it goes by a server that is not in by then");
+        self.demand(
+            step,
+            world.offline.contains(removed),
+            "it takes out a server that is in, or is no member",
+        );
+        self.demand(
+            step,
+            world.online.contains(&step.node),
+            "it goes by a server that is not in by then",
+        );
         // Of one that says itself that it is half in, the word about the others is old.
         let speakers = self.members().filter(|(node, _)| world.online.contains(*node));
         let unique = speakers.into_iter().all(|(_, member)| {
-            let mut same = member.configured.iter().filter(|n| n.id == id || n.name == removed.as_str());
+            let mut same = member
+                .configured
+                .iter()
+                .filter(|n| n.id == id || n.name == removed.as_str());
             same.next().is_some_and(|n| n.id == id && n.name == removed.as_str()) && same.next().is_none()
         });
-        self.demand(step, unique, "its id is not that server's alone: it would kill another one");
+        self.demand(
+            step,
+            unique,
+            "its id is not that server's alone: it would kill another one",
+        );
 
         let wished = self.is_removed(removed) && !self.file.nodes.contains_key(removed);
         let never_in = self.stands_alone(removed) || self.wish.undo_join.contains(removed);
@@ -316,27 +374,43 @@ impl Checker<'_> {
         let plan = self.plan;
         let Action::SetUpQdevice { host, address, .. } = &step.action else {
             self.demand(step, world.device.is_some(), "there is no QDevice by then");
-            let again = plan.steps.iter().any(|s| matches!(s.action, Action::SetUpQdevice { .. }));
+            let again = plan
+                .steps
+                .iter()
+                .any(|s| matches!(s.action, Action::SetUpQdevice { .. }));
             let consent = self.wish.removed().next().is_some() && self.file.qnetd().is_none();
             // A selection may end before it is set up again; the file then still names it.
-            self.demand(step, again || consent || self.file.qnetd().is_some(), "nobody consented to it");
+            self.demand(
+                step,
+                again || consent || self.file.qnetd().is_some(),
+                "nobody consented to it",
+            );
             world.device = None;
             self.demand(step, world.quorate(), "it takes the quorum from the members");
             return;
         };
         self.demand(step, world.device.is_none(), "there is a QDevice already");
-        let named = self.file.qnetd().is_some_and(|(name, spec)| name == host && spec.address.value == *address);
+        let named = self
+            .file
+            .qnetd()
+            .is_some_and(|(name, spec)| name == host && spec.address.value == *address);
         self.demand(step, named, "the cluster file names another host for it");
         let inside = world.online.contains(host) || self.view.coordinator_on.as_ref() == Some(host);
         let with_ca = self.view.coordinator_addresses.contains(address);
         self.demand(step, !inside && !with_ca, "that host is a member, or holds the CA");
         let votes: u32 = world.online.iter().map(|n| world.votes_of(n)).sum();
         self.demand(step, votes.is_multiple_of(2), "the number of votes is odd");
-        let admitted = step.gate.iter().any(|c| matches!(c, Condition::KeysAdmitted { node, .. } if node == host));
+        let admitted = step
+            .gate
+            .iter()
+            .any(|c| matches!(c, Condition::KeysAdmitted { node, .. } if node == host));
         self.demand(step, admitted, "its gate does not see its key admitted");
         for node in &world.online {
             let has = |packages: &BTreeSet<Package>| packages.contains(&Package::CorosyncQdevice);
-            let seen = step.gate.iter().any(|c| matches!(c, Condition::Installed { node: on, packages } if on == node && has(packages)));
+            let seen = step
+                .gate
+                .iter()
+                .any(|c| matches!(c, Condition::Installed { node: on, packages } if on == node && has(packages)));
             self.demand(step, seen, "its gate does not see corosync-qdevice on every member");
         }
         world.device = Some((1, 1));

@@ -27,10 +27,18 @@ impl Checker<'_> {
         let plan = self.plan;
         for step in &plan.steps {
             if let Some(kind) = taken_back_by(&step.action) {
-                let back: Vec<&Step> = plan.steps.iter().filter(|s| s.restores.as_ref() == Some(&step.id)).collect();
+                let back: Vec<&Step> = plan
+                    .steps
+                    .iter()
+                    .filter(|s| s.restores.as_ref() == Some(&step.id))
+                    .collect();
                 self.demand(step, back.len() == 1, "it is not taken back by exactly one step");
                 for restoring in back {
-                    self.demand(restoring, restoring.action.kind() == kind, "it is not what takes that step back");
+                    self.demand(
+                        restoring,
+                        restoring.action.kind() == kind,
+                        "it is not what takes that step back",
+                    );
                     self.under(step, restoring);
                 }
             }
@@ -56,9 +64,16 @@ impl Checker<'_> {
     /// Everything that is done under a step is over when it is taken back.
     fn under(&mut self, step: &Step, restoring: &Step) {
         let plan = self.plan;
-        let under = plan.steps.iter().filter(|s| s.restores.is_none() && self.order.is_after(s, &step.id));
+        let under = plan
+            .steps
+            .iter()
+            .filter(|s| s.restores.is_none() && self.order.is_after(s, &step.id));
         let over = under.filter(|s| !self.order.is_after(restoring, &s.id)).count() == 0;
-        self.demand(restoring, over, "it may run before all is done under what it takes back");
+        self.demand(
+            restoring,
+            over,
+            "it may run before all is done under what it takes back",
+        );
         let after = self.order.is_after(restoring, &step.id);
         self.demand(restoring, after, "it does not need what it takes back");
     }

@@ -43,7 +43,11 @@ impl Checker<'_> {
     /// Never two disruptive steps beside each other.
     fn disruptive(&mut self) {
         let plan = self.plan;
-        let disruptive: Vec<&Step> = plan.steps.iter().filter(|s| rules(s.action.kind()).disruptive).collect();
+        let disruptive: Vec<&Step> = plan
+            .steps
+            .iter()
+            .filter(|s| rules(s.action.kind()).disruptive)
+            .collect();
         // Needs pass on: where each comes after the one before it, each comes after all before it.
         for pair in disruptive.windows(2) {
             let [before, step] = pair else { continue };
@@ -55,5 +59,9 @@ impl Checker<'_> {
 
 /// Nothing may keep what restores from being done; and what only adds to a host outside of the cluster asks nobody.
 fn needs_no_gate(step: &Step) -> bool {
-    step.restores.is_some() || matches!(step.action, Action::InstallPackages { .. } | Action::WithdrawKeys { .. })
+    step.restores.is_some()
+        || matches!(
+            step.action,
+            Action::InstallPackages { .. } | Action::WithdrawKeys { .. }
+        )
 }

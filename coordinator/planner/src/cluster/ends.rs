@@ -22,8 +22,13 @@ pub fn link_ends(file: Option<&ClusterFile>, view: &View) -> LinkEnds {
     if let Some(member) = speaker(file, view) {
         for node in &member.configured {
             // A name that is none can't be enrolled either.
-            let Ok(name) = NodeName::new(node.name.clone()) else { continue };
-            let addresses = node.addresses.iter().map(|(number, text)| (*number, address(&node.name, *number, text)));
+            let Ok(name) = NodeName::new(node.name.clone()) else {
+                continue;
+            };
+            let addresses = node
+                .addresses
+                .iter()
+                .map(|(number, text)| (*number, address(&node.name, *number, text)));
             ends.insert(name, addresses.collect());
         }
     }
@@ -39,10 +44,13 @@ pub fn link_ends(file: Option<&ClusterFile>, view: &View) -> LinkEnds {
 
 /// The member whose word counts: the first that has quorum, or else the first.
 fn speaker<'v>(file: Option<&ClusterFile>, view: &'v View) -> Option<&'v Member> {
-    let members = view.nodes.keys().filter_map(|node| match &view.cluster_of(node).ok()?.membership {
-        Membership::Member(member) => Some(&**member),
-        Membership::Standalone => None,
-    });
+    let members = view
+        .nodes
+        .keys()
+        .filter_map(|node| match &view.cluster_of(node).ok()?.membership {
+            Membership::Member(member) => Some(&**member),
+            Membership::Standalone => None,
+        });
     let meant = |member: &&Member| file.is_none_or(|file| member.cluster == file.cluster.name.value.as_str());
     let mut members: Vec<&Member> = members.filter(meant).collect();
     members.sort_by_key(|member| !member.quorate);

@@ -35,7 +35,9 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Option<Opening> {
     let via = via?;
-    let joiners = links::joining(standing).into_iter().filter(|node| !founder.is_some_and(|f| f.is(node)));
+    let joiners = links::joining(standing)
+        .into_iter()
+        .filter(|node| !founder.is_some_and(|f| f.is(node)));
     let joiners: Vec<&NodeName> = joiners.collect();
     if joiners.is_empty() {
         return None;
@@ -56,7 +58,10 @@ pub(super) fn check(
         ..firewall.clone()
     };
     let from = callers(file, view, standing, links);
-    let kept_out: Vec<&IpAddr> = from.iter().filter(|address| !theirs.lets_in(AGENT_PORT, **address)).collect();
+    let kept_out: Vec<&IpAddr> = from
+        .iter()
+        .filter(|address| !theirs.lets_in(AGENT_PORT, **address))
+        .collect();
     if kept_out.is_empty() {
         return None;
     }
@@ -79,17 +84,20 @@ pub(super) fn check(
 }
 
 /// The coordinator, and every address that an agent may call another one from.
-fn callers(
-    file: &ClusterFile,
-    view: &View,
-    standing: &Standing<'_>,
-    links: Option<&Links<'_>>,
-) -> BTreeSet<IpAddr> {
+fn callers(file: &ClusterFile, view: &View, standing: &Standing<'_>, links: Option<&Links<'_>>) -> BTreeSet<IpAddr> {
     let own = file.members().map(|(_, spec)| spec.address.value);
     let configured = standing.any_member().into_iter().flat_map(|m| &m.configured);
-    let on_links = configured.flat_map(|n| n.addresses.values()).filter_map(|a| a.parse().ok());
-    let joiners = links.into_iter().flat_map(|l| l.joiners.values()).flat_map(|l| l.values().copied());
-    let new = links.into_iter().flat_map(|l| l.new.values()).flat_map(|l| l.values().copied());
+    let on_links = configured
+        .flat_map(|n| n.addresses.values())
+        .filter_map(|a| a.parse().ok());
+    let joiners = links
+        .into_iter()
+        .flat_map(|l| l.joiners.values())
+        .flat_map(|l| l.values().copied());
+    let new = links
+        .into_iter()
+        .flat_map(|l| l.new.values())
+        .flat_map(|l| l.values().copied());
     let all = own.chain(on_links).chain(joiners).chain(new);
     all.chain(view.coordinator_addresses.iter().copied()).collect()
 }

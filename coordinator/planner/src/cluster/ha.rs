@@ -57,7 +57,9 @@ pub(super) fn decide(
         Some(Founder::Creates { node, .. }) => BTreeSet::from([node]),
         _ => standing.inside.keys().copied().collect(),
     };
-    let others = links::joining(standing).into_iter().chain(standing.unfinished.keys().copied());
+    let others = links::joining(standing)
+        .into_iter()
+        .chain(standing.unfinished.keys().copied());
     let others: BTreeSet<&NodeName> = others.filter(|node| !own.contains(node)).collect();
     let mut complete = true;
     let mut seen: Vec<(&NodeName, &Seen)> = Vec::new();
@@ -93,7 +95,11 @@ pub(super) fn decide(
     }
     if stands_still {
         tell_of_rest(view, standing, report);
-        let as_a_whole = |ha: &Seen| ha.manager.get().is_ok_and(|m| m.as_ref().is_some_and(|m| m.disarm.is_some()));
+        let as_a_whole = |ha: &Seen| {
+            ha.manager
+                .get()
+                .is_ok_and(|m| m.as_ref().is_some_and(|m| m.disarm.is_some()))
+        };
         if ours.iter().any(|(_, ha)| as_a_whole(ha)) {
             return Ha::Idle;
         }
@@ -111,7 +117,9 @@ pub(super) fn decide(
     }
     report.tell(paused(&under_ha, &ours));
     for removal in removals.iter().filter(|r| r.state == State::Alive) {
-        let armed = ours.iter().any(|(node, ha)| **node == removal.node && ha.watchdog_armed);
+        let armed = ours
+            .iter()
+            .any(|(node, ha)| **node == removal.node && ha.watchdog_armed);
         if armed && !can_disarm(&seen).unwrap_or(false) {
             report.tell(Finding::new(
                 Code::HaCannotDisarm,
@@ -120,7 +128,10 @@ pub(super) fn decide(
                     "the watchdog of {} is armed, and it is to be switched off: its daemons would not be started again",
                     removal.node
                 ),
-                format!("on {}: systemctl stop pve-ha-lrm; systemctl stop pve-ha-crm; then plan again", removal.node),
+                format!(
+                    "on {}: systemctl stop pve-ha-lrm; systemctl stop pve-ha-crm; then plan again",
+                    removal.node
+                ),
             ));
         }
     }
@@ -128,7 +139,12 @@ pub(super) fn decide(
         Ok(true) => Ha::Disarm,
         Ok(false) => {
             let leaving: BTreeSet<&NodeName> = removals.iter().map(|r| &r.node).collect();
-            let stay: BTreeSet<&NodeName> = own.iter().chain(&others).copied().filter(|n| !leaving.contains(n)).collect();
+            let stay: BTreeSet<&NodeName> = own
+                .iter()
+                .chain(&others)
+                .copied()
+                .filter(|n| !leaving.contains(n))
+                .collect();
             stop_running(&seen, &stay, report).unwrap_or(Ha::Idle)
         }
         Err((node, unknown)) => {
@@ -224,7 +240,11 @@ fn stop_running(seen: &[(&NodeName, &Seen)], of: &BTreeSet<&NodeName>, report: &
 }
 
 fn paused(under_ha: &BTreeSet<&str>, ours: &[(&NodeName, &Seen)]) -> Finding {
-    let armed: Vec<&&NodeName> = ours.iter().filter(|(_, ha)| ha.watchdog_armed).map(|(node, _)| node).collect();
+    let armed: Vec<&&NodeName> = ours
+        .iter()
+        .filter(|(_, ha)| ha.watchdog_armed)
+        .map(|(node, _)| node)
+        .collect();
     let subject = ours.first().map_or("", |(node, _)| node.as_str());
     let what = if under_ha.is_empty() {
         format!("a watchdog is armed on {}", in_a_row(armed))
@@ -246,7 +266,10 @@ fn tell_of_rest(view: &View, standing: &Standing<'_>, report: &mut Report) {
         if ha.resources.get().map_or(true, |resources| resources.is_empty()) {
             continue;
         }
-        let disarmed = ha.manager.get().is_ok_and(|m| m.as_ref().is_some_and(|m| m.disarm.is_some()));
+        let disarmed = ha
+            .manager
+            .get()
+            .is_ok_and(|m| m.as_ref().is_some_and(|m| m.disarm.is_some()));
         let stopped = |state: &quorate_model::Facet<quorate_model::observation::readiness::ServiceState>| {
             state.get().is_ok_and(|s| !s.is_running())
         };

@@ -23,7 +23,11 @@ pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Changes, re
     let mut offline: BTreeMap<&str, Vec<&NodeName>> = BTreeMap::new();
     for (node, member) in &standing.inside {
         let cluster = &member.cluster;
-        for gone in member.nodes.iter().filter(|n| !n.online && !expected_offline(standing, &n.name)) {
+        for gone in member
+            .nodes
+            .iter()
+            .filter(|n| !n.online && !expected_offline(standing, &n.name))
+        {
             offline.entry(&gone.name).or_default().push(node);
         }
         let quorum_matters = if mended { Weight::Told } else { weight };
@@ -82,20 +86,29 @@ fn mended_by_the_plan(standing: &Standing<'_>) -> bool {
 
 /// The one lock that changes of corosync.conf take; everybody sees the same one.
 fn lock(view: &View, standing: &Standing<'_>, weight: Weight, report: &mut Report) {
-    let ages = standing.inside.keys().filter_map(|node| Some((*node, view.cluster_of(node).ok()?.config_lock_age?)));
+    let ages = standing
+        .inside
+        .keys()
+        .filter_map(|node| Some((*node, view.cluster_of(node).ok()?.config_lock_age?)));
     let Some((node, age)) = ages.min_by_key(|(_, age)| *age) else {
         return;
     };
     let expired = age > LOCK_EXPIRES_SECONDS;
     let message = if expired {
-        format!("an old lock on corosync.conf is left ({age} s): a change that took it lost quorum, or its server; PVE breaks it by itself")
+        format!(
+            "an old lock on corosync.conf is left ({age} s): a change that took it lost quorum, or its server; PVE breaks it by itself"
+        )
     } else {
-        format!("somebody holds the lock on corosync.conf since {age} s: another change runs, or one lost quorum in the middle")
+        format!(
+            "somebody holds the lock on corosync.conf since {age} s: another change runs, or one lost quorum in the middle"
+        )
     };
     let next = if expired {
         String::new()
     } else {
-        format!("wait until it is over, {LOCK_EXPIRES_SECONDS} s at most, and plan again; on {node}: ls -ld /etc/pve/priv/lock/file-corosync_conf")
+        format!(
+            "wait until it is over, {LOCK_EXPIRES_SECONDS} s at most, and plan again; on {node}: ls -ld /etc/pve/priv/lock/file-corosync_conf"
+        )
     };
     let finding = Finding::new(Code::ClusterLocked, node.as_str(), message, next);
     report.weigh(if expired { Weight::Told } else { weight }, finding);
@@ -135,7 +148,11 @@ fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Rep
             member.running_version, member.file_version
         )
     } else if let Some(other) = elsewhere {
-        let name = member.configured.iter().find(|n| n.id == other.id).map_or("a node", |n| n.name.as_str());
+        let name = member
+            .configured
+            .iter()
+            .find(|n| n.id == other.id)
+            .map_or("a node", |n| n.name.as_str());
         format!(
             "corosync on {name} runs with version {} of its configuration, says {node}, and the file has version {}",
             other.version, member.file_version
@@ -158,7 +175,10 @@ fn links(node: &NodeName, member: &Member, changes: Changes, report: &mut Report
     let links = match member.links.get() {
         Ok(links) => links,
         Err(unknown) => {
-            report.weigh(Weight::needed_if(needed), facet_unknown(node, FacetName::Cluster, "links", unknown));
+            report.weigh(
+                Weight::needed_if(needed),
+                facet_unknown(node, FacetName::Cluster, "links", unknown),
+            );
             return;
         }
     };

@@ -12,7 +12,11 @@ use crate::report::{Report, Weight};
 pub(super) fn judge(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
     let Some(measured) = &view.measurements else { return };
     let cluster = file.cluster.name.value.as_str();
-    let leaves = |pair: &Pair| [&pair.ends.from, &pair.ends.to].iter().any(|n| standing.leaving.contains(n.as_str()));
+    let leaves = |pair: &Pair| {
+        [&pair.ends.from, &pair.ends.to]
+            .iter()
+            .any(|n| standing.leaving.contains(n.as_str()))
+    };
     let concerned = Baseline::of(measured.pairs.iter().filter(|pair| !leaves(pair)).cloned());
     let needed = changes.joins || changes.unfinished || changes.links;
     // That the interfaces' MTUs differ is told from what the servers say of them, measured or not.

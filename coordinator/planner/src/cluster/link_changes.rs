@@ -39,7 +39,11 @@ pub(super) fn compare(file: &ClusterFile, standing: &Standing<'_>, changes: &Cha
         );
     }
     for member in standing.any_member().into_iter() {
-        for node in member.configured.iter().filter(|n| !standing.leaving.contains(n.name.as_str())) {
+        for node in member
+            .configured
+            .iter()
+            .filter(|n| !standing.leaving.contains(n.name.as_str()))
+        {
             for (number, text) in node.addresses.iter().filter(|(number, _)| **number < count(file)) {
                 fits &= fits_link(file, &node.name, *number, text, changes, report);
             }
@@ -50,17 +54,14 @@ pub(super) fn compare(file: &ClusterFile, standing: &Standing<'_>, changes: &Cha
 }
 
 fn links(count: u8) -> String {
-    if count == 1 { "1 link".to_owned() } else { format!("{count} links") }
+    if count == 1 {
+        "1 link".to_owned()
+    } else {
+        format!("{count} links")
+    }
 }
 
-fn fits_link(
-    file: &ClusterFile,
-    node: &str,
-    number: u8,
-    text: &str,
-    changes: &Changes,
-    report: &mut Report,
-) -> bool {
+fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, changes: &Changes, report: &mut Report) -> bool {
     let Ok(address) = text.parse::<IpAddr>() else {
         if let Ok(node) = NodeName::new(node) {
             let unknown = Unknown::new(
@@ -107,7 +108,12 @@ fn priorities(
     let effective = |priority: Option<u8>| priority.unwrap_or(1).max(1);
     let mut fits = true;
     for (number, now) in have.filter(|(number, _)| there.contains(number)) {
-        let Some(wanted) = file.cluster.links.get(usize::from(number)).and_then(|l| l.priority.as_ref()) else {
+        let Some(wanted) = file
+            .cluster
+            .links
+            .get(usize::from(number))
+            .and_then(|l| l.priority.as_ref())
+        else {
             continue;
         };
         if effective(Some(wanted.value)) != effective(now) {

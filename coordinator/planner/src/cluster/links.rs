@@ -84,8 +84,16 @@ pub(super) fn choose<'v>(
 
 /// Servers that are to join by `pvecm add` (or found the cluster).
 pub(super) fn joining<'v>(standing: &Standing<'v>) -> Vec<&'v NodeName> {
-    let again = standing.unfinished.iter().filter(|(_, how_far)| **how_far == Unfinished::Bare);
-    let mut nodes: Vec<&NodeName> = standing.bare.keys().chain(again.map(|(node, _)| node)).copied().collect();
+    let again = standing
+        .unfinished
+        .iter()
+        .filter(|(_, how_far)| **how_far == Unfinished::Bare);
+    let mut nodes: Vec<&NodeName> = standing
+        .bare
+        .keys()
+        .chain(again.map(|(node, _)| node))
+        .copied()
+        .collect();
     nodes.sort();
     nodes
 }
@@ -156,12 +164,20 @@ pub(super) enum Wanted {
 }
 
 pub(super) fn wanted(file: &ClusterFile, node: &str, link: u8) -> Wanted {
-    let spec = file.nodes.iter().find(|(name, _)| name.as_str() == node).map(|(_, spec)| spec);
+    let spec = file
+        .nodes
+        .iter()
+        .find(|(name, _)| name.as_str() == node)
+        .map(|(_, spec)| spec);
     let explicit = spec.and_then(|s| s.links.as_ref()?.get(usize::from(link)));
     if let Some(address) = explicit {
         return Wanted::Address(address.value, address.place.clone());
     }
-    let network = file.cluster.links.get(usize::from(link)).and_then(|l| l.network.as_ref());
+    let network = file
+        .cluster
+        .links
+        .get(usize::from(link))
+        .and_then(|l| l.network.as_ref());
     match (network, spec) {
         (Some(network), _) => Wanted::In(network.value, network.place.clone()),
         (None, Some(spec)) if link == 0 => Wanted::Address(spec.address.value, spec.address.place.clone()),
@@ -257,7 +273,9 @@ fn of_node(
                     Finding::new(
                         Code::NoAddressInNetwork,
                         node.as_str(),
-                        format!("link {number} has no network, and the cluster file does not name {node}'s address on it"),
+                        format!(
+                            "link {number} has no network, and the cluster file does not name {node}'s address on it"
+                        ),
                         format!("add [nodes.{node}] with its `links`, or name the network of link {number}"),
                     )
                     .at(place),
@@ -294,7 +312,9 @@ fn of_node(
                         "{node} has several addresses in {net} (link {number}): {}",
                         in_a_row(several)
                     ),
-                    format!("name them in [nodes.{node}] (`links`), or a narrower network in which each server has one"),
+                    format!(
+                        "name them in [nodes.{node}] (`links`), or a narrower network in which each server has one"
+                    ),
                 )
                 .at(Some(place)),
             ),
@@ -331,13 +351,18 @@ fn no_two_alike(
     }
     for (node, seen) in &view.nodes {
         let Ok(observation) = &seen.observation else { continue };
-        let Ok(network) = observation.network.get() else { continue };
+        let Ok(network) = observation.network.get() else {
+            continue;
+        };
         for (_, on) in network.addresses() {
             owners.entry(on.address).or_default().insert(node.to_string());
         }
     }
     let mut unique = true;
-    for (address, nodes) in owners.into_iter().filter(|(a, nodes)| used.contains_key(a) && nodes.len() > 1) {
+    for (address, nodes) in owners
+        .into_iter()
+        .filter(|(a, nodes)| used.contains_key(a) && nodes.len() > 1)
+    {
         unique = false;
         report.tell(Finding::new(
             Code::AddressTaken,

@@ -52,7 +52,9 @@ impl<'v> Standing<'v> {
 
     /// How the members know a server, if they count it.
     pub(super) fn configured(&self, name: &str) -> Option<&'v ConfiguredNode> {
-        self.inside.values().find_map(|m| m.configured.iter().find(|n| n.name == name))
+        self.inside
+            .values()
+            .find_map(|m| m.configured.iter().find(|n| n.name == name))
     }
 
     /// Does any member see it in the membership now? Where some have quorum, only their word counts: one that is cut off sees
@@ -73,16 +75,14 @@ impl<'v> Standing<'v> {
     where
         'v: 'a,
     {
-        file.members().map(|(node, _)| node).chain(self.inside.keys().copied()).collect()
+        file.members()
+            .map(|(node, _)| node)
+            .chain(self.inside.keys().copied())
+            .collect()
     }
 }
 
-pub(super) fn standing<'v>(
-    file: &'v ClusterFile,
-    wish: &'v Wish,
-    view: &'v View,
-    report: &mut Report,
-) -> Standing<'v> {
+pub(super) fn standing<'v>(file: &'v ClusterFile, wish: &'v Wish, view: &'v View, report: &mut Report) -> Standing<'v> {
     let mut standing = Standing {
         clear: true,
         ..Standing::default()
@@ -250,7 +250,9 @@ impl<'v> Standing<'v> {
                 Code::NodeUnmanaged,
                 name,
                 format!("{name} is a member of {cluster}, but the cluster file does not name it; it is left alone"),
-                format!("add [nodes.{name}] to the cluster file if Quorate is to manage it, or take it out: --remove {name}"),
+                format!(
+                    "add [nodes.{name}] to the cluster file if Quorate is to manage it, or take it out: --remove {name}"
+                ),
             ));
             let enrolled = view.nodes.keys().any(|n| n.as_str() == name);
             let inside = self.inside.keys().any(|n| n.as_str() == name);

@@ -25,11 +25,16 @@ pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, 
             let candidates = links::candidates(file, node, network, number);
             let address = candidates.first().filter(|_| candidates.len() == 1);
             if let Some(interface) = address.and_then(|address| carrier(network, *address)) {
-                ends.entry(interface.mtu).or_default().push(format!("{node} ({})", interface.name));
+                ends.entry(interface.mtu)
+                    .or_default()
+                    .push(format!("{node} ({})", interface.name));
             }
         }
         if ends.len() > 1 {
-            let groups: Vec<String> = ends.iter().map(|(mtu, nodes)| format!("{mtu} on {}", in_a_row(nodes))).collect();
+            let groups: Vec<String> = ends
+                .iter()
+                .map(|(mtu, nodes)| format!("{mtu} on {}", in_a_row(nodes)))
+                .collect();
             report.tell(Finding::new(
                 Code::MtuDiffers,
                 file.cluster.name.value.as_str(),

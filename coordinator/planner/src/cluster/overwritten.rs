@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use quorate_model::facet::Facet;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
-use quorate_model::observation::config::{PveConfig, Storage};
 use quorate_model::observation::FacetName;
+use quorate_model::observation::config::{PveConfig, Storage};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
@@ -69,14 +69,21 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
             None
         }
     };
-    let storages = config.storages.get().map(|all| all.iter().map(|s| s.id.clone()).collect());
+    let storages = config
+        .storages
+        .get()
+        .map(|all| all.iter().map(|s| s.id.clone()).collect());
     lost.extend(list("the storage definitions", storages, report));
     lost.extend(list("the users", owned(&config.users), report));
     lost.extend(list("the API tokens", owned(&config.tokens), report));
     if config.own_certificate {
         lost.push("its own certificate for the web interface (pveproxy-ssl.pem)".to_owned());
     }
-    let other: BTreeSet<&String> = kept.and_then(|k| k.authorized_keys.get().ok()).into_iter().flatten().collect();
+    let other: BTreeSet<&String> = kept
+        .and_then(|k| k.authorized_keys.get().ok())
+        .into_iter()
+        .flatten()
+        .collect();
     // Its own key comes back with the join.
     let own = format!("root@{node}");
     let keys = config.authorized_keys.get().map(|all| {
@@ -89,7 +96,10 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
         rules.map(|rule| format!("`{}`", rule.text.trim())).collect()
     });
     lost.extend(list("the firewall rules", rules, report));
-    let jobs = config.replication.get().map(|jobs| jobs.iter().map(|j| j.id.clone()).collect());
+    let jobs = config
+        .replication
+        .get()
+        .map(|jobs| jobs.iter().map(|j| j.id.clone()).collect());
     lost.extend(list("the replication jobs", jobs, report));
     lost
 }

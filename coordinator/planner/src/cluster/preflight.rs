@@ -54,7 +54,11 @@ pub(super) fn check<'v>(
         if matches!(how_far, Unfinished::Begun { .. } | Unfinished::Uncounted) {
             let guests = report.facet(view, node, FacetName::Guests, Weight::Needed, |o| &o.guests);
             if let Some(guests) = guests.filter(|guests| !guests.is_empty()) {
-                report.tell(must_not_have_guests(node, guests, "a server whose join is not finished must have none"));
+                report.tell(must_not_have_guests(
+                    node,
+                    guests,
+                    "a server whose join is not finished must have none",
+                ));
             }
         }
     }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, SshPublicKey};
+use quorate_model::observation::FacetName;
 use quorate_model::observation::cluster::QdeviceConfig;
 use quorate_model::observation::readiness::Readiness;
-use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
 use quorate_model::spec::{ClusterFile, NodeSpec};
 use quorate_model::view::View;
@@ -55,20 +55,16 @@ fn is_at(device: &QdeviceConfig, spec: &NodeSpec) -> bool {
 
 /// `--remove` names an enrolled host that has the QDevice's address: it may go for good.
 fn consented(wish: &Wish, view: &View, standing: &Standing<'_>, device: &QdeviceConfig) -> bool {
-    wish.removed().filter(|name| !standing.roster.contains(name.as_str())).any(|name| {
-        let network = view.facet(name, |o| &o.network);
-        network.is_ok_and(|n| n.addresses().any(|(_, a)| device.host.parse() == Ok(a.address)))
-    })
+    wish.removed()
+        .filter(|name| !standing.roster.contains(name.as_str()))
+        .any(|name| {
+            let network = view.facet(name, |o| &o.network);
+            network.is_ok_and(|n| n.addresses().any(|(_, a)| device.host.parse() == Ok(a.address)))
+        })
 }
 
 /// Does it have to be taken off, or set up?
-pub(super) fn changes(
-    file: &ClusterFile,
-    wish: &Wish,
-    view: &View,
-    standing: &Standing<'_>,
-    changes: Changes,
-) -> bool {
+pub(super) fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>, changes: Changes) -> bool {
     match (now(standing), file.qnetd()) {
         (None, None) => false,
         (None, Some(_)) => true,
@@ -108,7 +104,10 @@ pub(super) fn decide(
             report.tell(Finding::new(
                 Code::QdeviceUnmanaged,
                 cluster.as_str(),
-                format!("{cluster} has a QDevice at {}, which the cluster file does not name; it is left alone", device.host),
+                format!(
+                    "{cluster} has a QDevice at {}, which the cluster file does not name; it is left alone",
+                    device.host
+                ),
                 "enrol its host with role = \"qnetd\" and name it in [cluster.third_vote]",
             ));
         }
@@ -194,7 +193,10 @@ fn report_host(
         Ok(Ok(None)) => {}
         Ok(Ok(Some(version))) => tell(
             Code::QnetdOnMember,
-            format!("{host} is a Proxmox VE server ({}); corosync-qnetd has to be outside", version.manager),
+            format!(
+                "{host} is a Proxmox VE server ({}); corosync-qnetd has to be outside",
+                version.manager
+            ),
             elsewhere,
         ),
         // Whether it is one matters only where it is to be set up.
@@ -206,12 +208,17 @@ fn report_host(
     }
     let mut tell = |code, message: String, next: &str| odd.push(Finding::new(code, host.as_str(), message, next));
     if standing.roster.contains(host.as_str()) {
-        tell(Code::QnetdOnMember, format!("{host} is a member of {cluster}"), elsewhere);
+        tell(
+            Code::QnetdOnMember,
+            format!("{host} is a member of {cluster}"),
+            elsewhere,
+        );
     }
     let here = view.coordinator_on.as_ref() == Some(host)
         || view.coordinator_addresses.contains(&address)
         || observation.network.get().is_ok_and(|n| {
-            n.addresses().any(|(_, a)| view.coordinator_addresses.contains(&a.address) && !a.address.is_loopback())
+            n.addresses()
+                .any(|(_, a)| view.coordinator_addresses.contains(&a.address) && !a.address.is_loopback())
         });
     if here {
         tell(
@@ -234,15 +241,30 @@ fn report_host(
 /// Only that can be told from outside; a guest that is off, or behind a router, is not seen.
 fn in_guest_of<'v>(view: &'v View, host: &quorate_model::Observation, name: &NodeName) -> Option<&'v NodeName> {
     let tail = |mac: &str| mac.get(2..).map(str::to_ascii_lowercase).filter(|t| !t.is_empty());
-    let own: BTreeSet<String> = host.network.get().ok()?.interfaces.iter().filter_map(|i| tail(&i.mac)).collect();
+    let own: BTreeSet<String> = host
+        .network
+        .get()
+        .ok()?
+        .interfaces
+        .iter()
+        .filter_map(|i| tail(&i.mac))
+        .collect();
     let guest_side = |interface: &str| {
-        ["tap", "veth", "fwpr", "fwln"].iter().any(|prefix| interface.starts_with(prefix))
+        ["tap", "veth", "fwpr", "fwln"]
+            .iter()
+            .any(|prefix| interface.starts_with(prefix))
     };
-    view.nodes.iter().filter(|(node, _)| *node != name).find_map(|(node, seen)| {
-        let network = seen.observation.as_ref().ok()?.network.get().ok()?;
-        let has = network.interfaces.iter().any(|i| guest_side(&i.name) && tail(&i.mac).is_some_and(|t| own.contains(&t)));
-        has.then_some(node)
-    })
+    view.nodes
+        .iter()
+        .filter(|(node, _)| *node != name)
+        .find_map(|(node, seen)| {
+            let network = seen.observation.as_ref().ok()?.network.get().ok()?;
+            let has = network
+                .interfaces
+                .iter()
+                .any(|i| guest_side(&i.name) && tail(&i.mac).is_some_and(|t| own.contains(&t)));
+            has.then_some(node)
+        })
 }
 
 /// A QDevice that is left as it is should give its vote to all.
@@ -252,7 +274,10 @@ fn not_voting(standing: &Standing<'_>) -> Option<Finding> {
         .iter()
         .filter(|(_, member)| {
             member.votes.get().is_ok_and(|votes| {
-                let registered = votes.rows.iter().all(|r| r.qdevice.as_deref().is_some_and(|q| q.starts_with("A,V")));
+                let registered = votes
+                    .rows
+                    .iter()
+                    .all(|r| r.qdevice.as_deref().is_some_and(|q| q.starts_with("A,V")));
                 votes.device.unwrap_or(0) == 0 || !registered
             })
         })
@@ -262,21 +287,23 @@ fn not_voting(standing: &Standing<'_>) -> Option<Finding> {
     Some(Finding::new(
         Code::QdeviceNotVoting,
         first.as_str(),
-        format!("the QDevice at {host} does not give its vote, say {}", in_a_row(&silent)),
-        format!("on {first}: systemctl status corosync-qdevice; corosync-qdevice-tool -s; on {host}: systemctl status corosync-qnetd"),
+        format!(
+            "the QDevice at {host} does not give its vote, say {}",
+            in_a_row(&silent)
+        ),
+        format!(
+            "on {first}: systemctl status corosync-qdevice; corosync-qdevice-tool -s; on {host}: systemctl status corosync-qnetd"
+        ),
     ))
 }
 
 /// What has to be installed first, on every server that votes and on the host. A set-up that finds one missing leaves the
 /// cluster's private key behind.
-fn packages(
-    view: &View,
-    standing: &Standing<'_>,
-    host: &NodeName,
-    report: &mut Report,
-) -> Vec<(NodeName, Package)> {
+fn packages(view: &View, standing: &Standing<'_>, host: &NodeName, report: &mut Report) -> Vec<(NodeName, Package)> {
     let members = standing.staying().map(|(node, _)| node);
-    let members = members.chain(links::joining(standing)).chain(standing.unfinished.keys().copied());
+    let members = members
+        .chain(links::joining(standing))
+        .chain(standing.unfinished.keys().copied());
     let members: BTreeSet<&NodeName> = members.collect();
     let wanted = members.into_iter().map(|node| (node, Package::CorosyncQdevice));
     let mut missing = Vec::new();
@@ -285,7 +312,12 @@ fn packages(
             continue;
         };
         let unknown = |unknown: &Unknown| {
-            facet_unknown(node, FacetName::Readiness, &format!("state of the package {package}"), unknown)
+            facet_unknown(
+                node,
+                FacetName::Readiness,
+                &format!("state of the package {package}"),
+                unknown,
+            )
         };
         match readiness.packages.get().map(|all| all.get(package.as_str())) {
             Err(why) => report.weigh(Weight::Needed, unknown(why)),

@@ -39,7 +39,11 @@ pub(super) fn check(
 ) {
     let joiners: BTreeSet<&NodeName> = joining(standing).into_iter().collect();
     let finished: BTreeSet<&NodeName> = standing.unfinished.keys().copied().collect();
-    for node in standing.concerned(file).into_iter().filter(|n| !standing.leaving.contains(n.as_str())) {
+    for node in standing
+        .concerned(file)
+        .into_iter()
+        .filter(|n| !standing.leaving.contains(n.as_str()))
+    {
         let Some(readiness) = report.facet(view, node, FacetName::Readiness, changes.weight(), |o| &o.readiness) else {
             continue;
         };
@@ -71,12 +75,18 @@ fn services(node: &NodeName, readiness: &Readiness, weight: Weight, report: &mut
                 ),
             ),
             Some(Err(unknown)) => {
-                report.weigh(weight, facet_unknown(node, FacetName::Readiness, &format!("state of {unit}"), unknown));
+                report.weigh(
+                    weight,
+                    facet_unknown(node, FacetName::Readiness, &format!("state of {unit}"), unknown),
+                );
             }
             None => report.weigh(weight, not_asked(node, unit)),
         }
     }
-    let known: Vec<_> = SSHD.iter().filter_map(|unit| readiness.services.get(*unit)?.get().ok()).collect();
+    let known: Vec<_> = SSHD
+        .iter()
+        .filter_map(|unit| readiness.services.get(*unit)?.get().ok())
+        .collect();
     if known.is_empty() {
         report.weigh(weight, not_asked(node, "sshd"));
     } else if !known.iter().any(|state| state.is_running()) {
@@ -100,7 +110,9 @@ fn not_asked(node: &NodeName, unit: &str) -> Finding {
 /// The nearest folder above that was measured is on the same file system, unless somebody mounts deeper.
 fn space(node: &NodeName, readiness: &Readiness, report: &mut Report) {
     let above = std::path::Path::new(BACKUP).ancestors();
-    let free = above.filter_map(|path| path.to_str()).find_map(|path| readiness.free.get(path));
+    let free = above
+        .filter_map(|path| path.to_str())
+        .find_map(|path| readiness.free.get(path));
     match free.map(Facet::get) {
         Some(Ok(free)) if *free >= BACKUP_TAKES => {}
         Some(Ok(free)) => report.tell(Finding::new(
@@ -126,7 +138,10 @@ fn space(node: &NodeName, readiness: &Readiness, report: &mut Report) {
 
 fn repositories(node: &NodeName, readiness: &Readiness, report: &mut Report) {
     let Ok(all) = readiness.repositories.get() else { return };
-    let has = |wanted: &str| all.iter().any(|r: &Repository| r.components.iter().any(|c| c == wanted));
+    let has = |wanted: &str| {
+        all.iter()
+            .any(|r: &Repository| r.components.iter().any(|c| c == wanted))
+    };
     let fetched_freely = has("pve-no-subscription") || has("pve-test") || has("pvetest");
     let message = if has("pve-enterprise") && !fetched_freely {
         format!("{node} has the enterprise repository only: without a subscription apt fetches nothing of PVE")

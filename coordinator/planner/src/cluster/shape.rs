@@ -30,7 +30,10 @@ pub(super) fn weaknesses(
         return;
     }
     let cluster = &file.cluster.name;
-    let numbers: BTreeSet<u8> = links::there(standing).into_iter().chain(0..links::count(file)).collect();
+    let numbers: BTreeSet<u8> = links::there(standing)
+        .into_iter()
+        .chain(0..links::count(file))
+        .collect();
     if numbers.len() == 1 {
         report.tell(
             Finding::new(
@@ -107,7 +110,10 @@ pub(super) fn votes_after(standing: &Standing<'_>) -> u32 {
         matches!(how_far, Some((_, Unfinished::Begun { undo: true } | Unfinished::Bare)))
     };
     let configured: u32 = standing.any_member().map_or(0, |m| {
-        let stay = m.configured.iter().filter(|n| !standing.leaving.contains(n.name.as_str()) && !undone(&n.name));
+        let stay = m
+            .configured
+            .iter()
+            .filter(|n| !standing.leaving.contains(n.name.as_str()) && !undone(&n.name));
         stay.map(|n| n.votes).sum()
     });
     configured + u32::try_from(links::joining(standing).len()).unwrap_or(u32::MAX)
@@ -123,7 +129,9 @@ fn folders(wish: &Wish, view: &View, standing: &Standing<'_>, report: &mut Repor
     };
     let Ok(folders) = config.node_folders.get() else { return };
     let cleared = |name: &str| wish.removed().any(|removed| removed.as_str() == name);
-    let left = folders.iter().filter(|(name, _)| !standing.roster.contains(name.as_str()));
+    let left = folders
+        .iter()
+        .filter(|(name, _)| !standing.roster.contains(name.as_str()));
     for (name, folder) in left.filter(|(name, folder)| !(cleared(name) && folder.guests.is_empty())) {
         let guests = if folder.guests.is_empty() {
             String::new()
@@ -133,7 +141,9 @@ fn folders(wish: &Wish, view: &View, standing: &Standing<'_>, report: &mut Repor
         let next = if folder.guests.is_empty() {
             format!("have it cleared up, with a copy kept: --remove {name}")
         } else {
-            format!("on {speaker}: move what is needed, such as mv /etc/pve/nodes/{name}/qemu-server/ID.conf /etc/pve/nodes/{speaker}/qemu-server/")
+            format!(
+                "on {speaker}: move what is needed, such as mv /etc/pve/nodes/{name}/qemu-server/ID.conf /etc/pve/nodes/{speaker}/qemu-server/"
+            )
         };
         report.tell(Finding::new(
             Code::NodeFolderLeft,
@@ -167,7 +177,10 @@ fn migration_network(file: &ClusterFile, report: &mut Report) {
     let mut finding = Finding::new(
         Code::SpecNotSupported,
         file.cluster.name.value.as_str(),
-        format!("the migration network {} is not set by this version of Quorate", network.value),
+        format!(
+            "the migration network {} is not set by this version of Quorate",
+            network.value
+        ),
         "set it in the web interface: Datacenter, Options, Migration Settings",
     );
     finding.severity = Severity::Warning;

@@ -82,12 +82,18 @@ impl Report {
         let Some(interface) = carrier(network, address) else {
             return;
         };
-        for port in ports(network, interface).into_iter().filter(|p| p.duplex.as_deref() == Some("half")) {
+        for port in ports(network, interface)
+            .into_iter()
+            .filter(|p| p.duplex.as_deref() == Some("half"))
+        {
             self.tell(Finding::new(
                 Code::LinkHalfDuplex,
                 node.as_str(),
                 format!("link {number} of {node} runs over {} at half duplex", port.name),
-                format!("on {node}: ethtool {}; then cable and switch port: both ends must negotiate, or neither", port.name),
+                format!(
+                    "on {node}: ethtool {}; then cable and switch port: both ends must negotiate, or neither",
+                    port.name
+                ),
             ));
         }
     }
@@ -95,7 +101,10 @@ impl Report {
 
 /// The interface that has an address.
 pub(super) fn carrier(network: &Network, address: IpAddr) -> Option<&Interface> {
-    network.addresses().find(|(_, a)| a.address == address).map(|(interface, _)| interface)
+    network
+        .addresses()
+        .find(|(_, a)| a.address == address)
+        .map(|(interface, _)| interface)
 }
 
 /// The ports of the server that an interface ends in.

@@ -115,10 +115,19 @@ pub(super) fn sort_out(file: &ClusterFile, wish: &Wish, standing: &mut Standing<
         }
     }
     // What is undone is not begun again by the same plan.
-    let undone: Vec<&NodeName> = standing.bare.keys().filter(|n| wish.undo_join.contains(**n)).copied().collect();
+    let undone: Vec<&NodeName> = standing
+        .bare
+        .keys()
+        .filter(|n| wish.undo_join.contains(**n))
+        .copied()
+        .collect();
     for node in undone {
         standing.bare.remove(node);
-        report.tell(note(node, format!("{node} is in no cluster, and stays so: its join was to be undone"), String::new()));
+        report.tell(note(
+            node,
+            format!("{node} is in no cluster, and stays so: its join was to be undone"),
+            String::new(),
+        ));
     }
     tell(file, wish, standing, report);
 }

@@ -62,7 +62,10 @@ pub fn apply(view: &mut View, step: &Step) {
             shape.spread(view);
         }
         Condition::CleanedUp { removed, on, .. } => {
-            let members = Shape::seen(view, &BTreeSet::from([on.clone()])).nodes.into_keys().collect();
+            let members = Shape::seen(view, &BTreeSet::from([on.clone()]))
+                .nodes
+                .into_keys()
+                .collect();
             in_shared_config(view, &members, |config| {
                 known(&mut config.node_folders).remove(removed.as_str());
                 known(&mut config.authorized_keys).retain(|key| *key != format!("root@{removed}"));
@@ -125,7 +128,10 @@ pub fn apply(view: &mut View, step: &Step) {
             ha.watchdog_armed = false;
         }),
         Condition::AgentsAllowed { node, port, from } => {
-            let members = Shape::seen(view, &BTreeSet::from([node.clone()])).nodes.into_keys().collect();
+            let members = Shape::seen(view, &BTreeSet::from([node.clone()]))
+                .nodes
+                .into_keys()
+                .collect();
             in_shared_config(view, &members, |config| {
                 let rules = from.iter().map(|address| rule(*port, *address));
                 known(&mut config.firewall).rules.splice(0..0, rules);
@@ -145,7 +151,9 @@ fn change_cluster(view: &mut View, among: &BTreeSet<NodeName>, node: &NodeName) 
         let Some(Ok(seen)) = view.nodes.get_mut(other).map(|v| v.observation.as_mut()) else {
             continue;
         };
-        let Facet::Known { value, .. } = &mut seen.cluster else { continue };
+        let Facet::Known { value, .. } = &mut seen.cluster else {
+            continue;
+        };
         if let quorate_model::observation::Membership::Member(member) = &mut value.membership
             && member.online().any(|online| online == node.as_str())
         {
@@ -196,15 +204,24 @@ fn readiness(view: &mut View, node: &NodeName, change: impl FnOnce(&mut Readines
 
 /// The membership changes: who is gone goes, who is new comes with the links of the step.
 fn members(view: &mut View, step: &Step, cluster: &str, nodes: &BTreeSet<NodeName>, offline: &BTreeSet<NodeName>) {
-    let before: BTreeSet<NodeName> = nodes.iter().filter(|n| **n != step.node || !joins(&step.action)).cloned().collect();
+    let before: BTreeSet<NodeName> = nodes
+        .iter()
+        .filter(|n| **n != step.node || !joins(&step.action))
+        .cloned()
+        .collect();
     let mut shape = Shape::seen(view, &before);
     shape.name = cluster.to_owned();
     shape.version += 1;
-    shape.nodes.retain(|name, _| nodes.contains(name) || offline.contains(name));
+    shape
+        .nodes
+        .retain(|name, _| nodes.contains(name) || offline.contains(name));
     let empty = BTreeMap::new();
     let links = match &step.action {
         Action::CreateCluster { links, priorities, .. } => {
-            shape.interfaces = links.keys().map(|number| (*number, priorities.get(number).copied())).collect();
+            shape.interfaces = links
+                .keys()
+                .map(|number| (*number, priorities.get(number).copied()))
+                .collect();
             links
         }
         Action::JoinCluster { links, .. } => links,
@@ -225,5 +242,8 @@ fn members(view: &mut View, step: &Step, cluster: &str, nodes: &BTreeSet<NodeNam
 }
 
 fn joins(action: &Action) -> bool {
-    matches!(action, Action::CreateCluster { .. } | Action::JoinCluster { .. } | Action::FinishJoin { .. })
+    matches!(
+        action,
+        Action::CreateCluster { .. } | Action::JoinCluster { .. } | Action::FinishJoin { .. }
+    )
 }

@@ -7,7 +7,8 @@ use quorate_model::facet::Facet;
 use quorate_model::ids::NodeName;
 use quorate_model::observation::Membership;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Pmxcfs, QdeviceConfig, RunningVersion, VoteRow, Votes,
+    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Pmxcfs, QdeviceConfig, RunningVersion, VoteRow,
+    Votes,
 };
 use quorate_model::observation::config::NodeFolder;
 use quorate_model::view::View;
@@ -60,12 +61,19 @@ impl Shape {
     }
 
     pub(super) fn next_id(&self) -> u32 {
-        (1..).find(|id| self.nodes.values().all(|n| n.id != *id)).unwrap_or(u32::MAX)
+        (1..)
+            .find(|id| self.nodes.values().all(|n| n.id != *id))
+            .unwrap_or(u32::MAX)
     }
 
     /// Makes every online member that is seen see it so.
     pub(super) fn spread(&self, view: &mut View) {
-        let online: Vec<&NodeName> = self.nodes.iter().filter(|(_, n)| n.online).map(|(name, _)| name).collect();
+        let online: Vec<&NodeName> = self
+            .nodes
+            .iter()
+            .filter(|(_, n)| n.online)
+            .map(|(name, _)| name)
+            .collect();
         // Whoever was in the cluster's /etc/pve before has what a joiner gets.
         let shared = online.iter().find_map(|node| {
             let observation = view.nodes.get(*node)?.observation.as_ref().ok()?;
@@ -132,14 +140,23 @@ impl Shape {
             interfaces: self.interfaces.clone(),
             qdevice: self.qdevice.clone(),
             running_versions: Facet::known(
-                self.online().map(|n| RunningVersion { id: n.id, version: self.version }).collect(),
+                self.online()
+                    .map(|n| RunningVersion {
+                        id: n.id,
+                        version: self.version,
+                    })
+                    .collect(),
                 NOW,
             ),
             votes: Facet::known(self.votes(), NOW),
             links: Facet::known(self.links(own), NOW),
         };
         Cluster {
-            pmxcfs: if member.quorate { Pmxcfs::Writable } else { Pmxcfs::ReadOnly },
+            pmxcfs: if member.quorate {
+                Pmxcfs::Writable
+            } else {
+                Pmxcfs::ReadOnly
+            },
             membership: Membership::Member(Box::new(member)),
             authkey_present: true,
             local_config_present: true,
@@ -196,12 +213,23 @@ impl Shape {
             connected: true,
             mtu: Some(1397),
         };
-        peers.flat_map(|(_, n)| n.links.iter().map(|(number, remote)| link(n, *number, remote)).collect::<Vec<_>>()).collect()
+        peers
+            .flat_map(|(_, n)| {
+                n.links
+                    .iter()
+                    .map(|(number, remote)| link(n, *number, remote))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 
 /// Changes the configuration of everybody who is in a cluster, or of a server alone.
-pub(super) fn in_shared_config(view: &mut View, nodes: &BTreeSet<NodeName>, mut change: impl FnMut(&mut quorate_model::observation::PveConfig)) {
+pub(super) fn in_shared_config(
+    view: &mut View,
+    nodes: &BTreeSet<NodeName>,
+    mut change: impl FnMut(&mut quorate_model::observation::PveConfig),
+) {
     for node in nodes {
         if let Some(Ok(observation)) = view.nodes.get_mut(node).map(|v| v.observation.as_mut())
             && observation.config.is_known()

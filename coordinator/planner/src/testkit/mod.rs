@@ -169,7 +169,9 @@ impl Servers {
     #[must_use]
     pub fn under_ha(mut self, sid: &str, node: &str, version: &str) -> Self {
         for (own, seen) in &mut self.view.nodes {
-            let Ok(observation) = &mut seen.observation else { continue };
+            let Ok(observation) = &mut seen.observation else {
+                continue;
+            };
             let ha = known(&mut observation.ha);
             ha.version = Facet::known(version.to_owned(), NOW);
             if observation.cluster.get().is_ok_and(|c| c.member().is_none()) {

@@ -19,7 +19,11 @@ use super::{NOW, addresses};
 /// A unit that runs, or does not.
 #[must_use]
 pub fn service(running: bool) -> ServiceState {
-    let (active, sub) = if running { ("active", "running") } else { ("inactive", "dead") };
+    let (active, sub) = if running {
+        ("active", "running")
+    } else {
+        ("inactive", "dead")
+    };
     ServiceState {
         load: "loaded".to_owned(),
         active: active.to_owned(),
@@ -191,7 +195,10 @@ fn readiness(node: &NodeName) -> Readiness {
         (package.as_str().to_owned(), state)
     };
     Readiness {
-        services: units.iter().map(|unit| ((*unit).to_owned(), Facet::known(service(true), NOW))).collect(),
+        services: units
+            .iter()
+            .map(|unit| ((*unit).to_owned(), Facet::known(service(true), NOW)))
+            .collect(),
         packages: Facet::known(Package::ALL.map(package).into(), NOW),
         updates: Facet::known(0, NOW),
         repositories: Facet::known(

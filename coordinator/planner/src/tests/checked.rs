@@ -169,7 +169,12 @@ fn complaints_of_removal(wish: impl FnOnce(&mut Wish), spoil: impl FnOnce(&mut P
     let text = "[nodes.prox5]\naddress = \"192.168.1.15\"\n";
     let file = parse(&format!("{}{text}", text_of(&file)));
     let mut plan = crate::plan(&file, &wished, &servers.view);
-    assert_eq!(check(&file, &wished, &servers.view, &plan), [], "{}", super::told(&plan));
+    assert_eq!(
+        check(&file, &wished, &servers.view, &plan),
+        [],
+        "{}",
+        super::told(&plan)
+    );
     spoil(&mut plan);
     wish(&mut wished);
     let complaints = check(&file, &wished, &servers.view, &plan);
@@ -182,18 +187,27 @@ fn text_of(file: &quorate_model::spec::ClusterFile) -> String {
         format!("[nodes.{node}]\naddress = \"{}\"\n{role}", spec.address.value)
     });
     let nodes: String = nodes.collect();
-    format!("[cluster]\nname = \"hk1\"\nlinks = [\"{}\"]\n[cluster.third_vote]\nqdevice = \"vote\"\n{nodes}", LINK[0])
+    format!(
+        "[cluster]\nname = \"hk1\"\nlinks = [\"{}\"]\n[cluster.third_vote]\nqdevice = \"vote\"\n{nodes}",
+        LINK[0]
+    )
 }
 
 fn at(plan: &Plan, id: &str) -> usize {
-    plan.steps.iter().position(|s| s.id.as_str() == id).unwrap_or_else(|| panic!("no {id} in {}", super::told(plan)))
+    plan.steps
+        .iter()
+        .position(|s| s.id.as_str() == id)
+        .unwrap_or_else(|| panic!("no {id} in {}", super::told(plan)))
 }
 
 #[test]
 fn each_mistake_in_a_removal_is_found() {
     type Spoil = fn(&mut Plan);
     let mistakes: &[(Spoil, &str)] = &[
-        (|p| drop(p.steps.remove(at(p, "ha.arm"))), "ha.disarm: it is not taken back by exactly one step"),
+        (
+            |p| drop(p.steps.remove(at(p, "ha.arm"))),
+            "ha.disarm: it is not taken back by exactly one step",
+        ),
         (
             |p| {
                 let arm = at(p, "ha.arm");
@@ -249,14 +263,18 @@ fn each_mistake_in_a_removal_is_found() {
         (
             |p| {
                 let set_up = at(p, "qdevice.set-up");
-                p.steps[set_up].gate.retain(|c| !matches!(c, Condition::Installed { .. }));
+                p.steps[set_up]
+                    .gate
+                    .retain(|c| !matches!(c, Condition::Installed { .. }));
             },
             "qdevice.set-up: its gate does not see corosync-qdevice on every member",
         ),
         (
             |p| {
                 let set_up = at(p, "qdevice.set-up");
-                p.steps[set_up].gate.retain(|c| !matches!(c, Condition::KeysAdmitted { .. }));
+                p.steps[set_up]
+                    .gate
+                    .retain(|c| !matches!(c, Condition::KeysAdmitted { .. }));
             },
             "qdevice.set-up: its gate does not see its key admitted",
         ),
@@ -272,14 +290,21 @@ fn each_mistake_in_a_removal_is_found() {
     ];
     for (spoil, complaint) in mistakes {
         let told = complaints_of_removal(|_| {}, spoil);
-        assert!(told.iter().any(|t| t == complaint), "`{complaint}` is not among {told:#?}");
+        assert!(
+            told.iter().any(|t| t == complaint),
+            "`{complaint}` is not among {told:#?}"
+        );
     }
 }
 
 #[test]
 fn consent_is_asked_for_again() {
     let told = complaints_of_removal(|wish| wish.remove.clear(), |_| {});
-    for step in ["cluster.power-off/prox4", "cluster.remove/prox4", "cluster.clean-up/prox4"] {
+    for step in [
+        "cluster.power-off/prox4",
+        "cluster.remove/prox4",
+        "cluster.clean-up/prox4",
+    ] {
         assert!(told.contains(&format!("{step}: nobody consented to it")), "{told:#?}");
     }
 }

@@ -10,7 +10,11 @@ const LINK: &[&str] = &["10.10.10.0/24"];
 #[test]
 fn a_plan_does_not_differ_from_itself_whatever_its_findings() {
     let old = crate::plan(&file(3, LINK), &Wish::default(), &Servers::bare(3).view);
-    let new = crate::plan(&file(3, LINK), &Wish::default(), &Servers::bare(3).clock("prox2", 3_000_000, 0).view);
+    let new = crate::plan(
+        &file(3, LINK),
+        &Wish::default(),
+        &Servers::bare(3).clock("prox2", 3_000_000, 0).view,
+    );
     assert_ne!(old.findings, new.findings);
     assert_eq!(differences(&old, &new), []);
 }
@@ -18,7 +22,11 @@ fn a_plan_does_not_differ_from_itself_whatever_its_findings() {
 #[test]
 fn what_is_gone_new_and_changed_is_named() {
     let old = crate::plan(&file(3, LINK), &Wish::default(), &Servers::bare(3).view);
-    let new = crate::plan(&file(4, LINK), &Wish::default(), &Servers::bare(4).members("hk1", &["prox2"], LINK).view);
+    let new = crate::plan(
+        &file(4, LINK),
+        &Wish::default(),
+        &Servers::bare(4).members("hk1", &["prox2"], LINK).view,
+    );
     let told: Vec<String> = differences(&old, &new).iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r"
     - cluster.create: create cluster hk1 on prox1

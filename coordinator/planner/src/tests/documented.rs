@@ -18,5 +18,9 @@ fn two_nodes_and_a_qdevice() {
     let plan = sound(&file, &Servers::bare(2));
     // These servers are in other networks than the guide's, and nobody has enrolled box1.
     assert!(plan.refused(), "{}", told(&plan));
-    assert!(plan.findings.iter().all(|f| f.code != Code::SpecNotSupported), "{}", told(&plan));
+    assert!(
+        plan.findings.iter().all(|f| f.code != Code::SpecNotSupported),
+        "{}",
+        told(&plan)
+    );
 }

@@ -168,7 +168,13 @@ fn leftovers_and_other_clusters() {
 
 #[test]
 fn a_server_that_is_seen_in_and_says_that_it_is_not() {
-    let alone = Servers::bare(2).view.nodes.remove(&name("prox2")).unwrap().observation.unwrap();
+    let alone = Servers::bare(2)
+        .view
+        .nodes
+        .remove(&name("prox2"))
+        .unwrap()
+        .observation
+        .unwrap();
     let servers = Servers::bare(3)
         .members("hk1", &["prox1", "prox2"], BOTH)
         .with("prox2", |o| o.cluster = alone.cluster);

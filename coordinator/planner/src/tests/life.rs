@@ -35,7 +35,11 @@ fn a_server_is_taken_out() {
     let servers = Servers::bare(4).members("hk1", &["prox1", "prox2", "prox3", "prox4"], FAST);
     insta::assert_snapshot!(told(&done(&file(3, FAST), &remove(&["prox4"], &[]), &servers)));
     let without = sound(&file(3, FAST), &servers);
-    assert!(without.is_empty() && !without.refused(), "absence deletes nothing: {}", told(&without));
+    assert!(
+        without.is_empty() && !without.refused(),
+        "absence deletes nothing: {}",
+        told(&without)
+    );
 }
 
 #[test]
@@ -56,7 +60,10 @@ fn a_dead_server_is_replaced() {
 
 #[test]
 fn the_dead_half_of_two_servers_leaves() {
-    let servers = Servers::bare(2).members("hk1", &["prox1", "prox2"], FAST).offline("prox2").unreachable("prox2");
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .offline("prox2")
+        .unreachable("prox2");
     insta::assert_snapshot!(told(&done(&file(1, FAST), &remove(&["prox2"], &["prox2"]), &servers)));
 }
 
@@ -92,7 +99,9 @@ fn quorum_is_not_thrown_away() {
 
 #[test]
 fn a_third_vote_is_set_up() {
-    let servers = Servers::bare(2).members("hk1", &["prox1", "prox2"], BOTH).outside("vote", VOTE);
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1", "prox2"], BOTH)
+        .outside("vote", VOTE);
     let plan = done(&file_with_vote(2, BOTH), &Wish::default(), &servers);
     insta::assert_json_snapshot!(plan);
 }
@@ -109,23 +118,33 @@ fn a_third_vote_is_taken_off_for_the_time_of_a_join() {
 
 #[test]
 fn a_third_vote_goes_only_by_consent() {
-    let servers = Servers::bare(2).members("hk1", &["prox1", "prox2"], FAST).qdevice(VOTE).outside("vote", VOTE);
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .qdevice(VOTE)
+        .outside("vote", VOTE);
     let plan = sound(&file(2, FAST), &servers);
     assert!(plan.is_empty() && !plan.refused(), "{}", told(&plan));
     assert!(plan.findings.iter().any(|f| f.code == Code::QdeviceUnmanaged));
     let plan = done(&file(2, FAST), &remove(&["vote"], &[]), &servers);
-    assert_eq!(plan.steps.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["qdevice.remove"]);
+    assert_eq!(
+        plan.steps.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
+        ["qdevice.remove"]
+    );
 }
 
 #[test]
 fn ha_of_pve_8_is_stopped_daemon_by_daemon() {
-    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).under_ha("vm:100", "prox1", "4.0.7");
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .under_ha("vm:100", "prox1", "4.0.7");
     insta::assert_snapshot!(told(&done(&file(3, FAST), &Wish::default(), &servers)));
 }
 
 #[test]
 fn ha_that_somebody_else_disarmed_stays_so() {
-    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).under_ha("vm:100", "prox1", "4.0.7");
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .under_ha("vm:100", "prox1", "4.0.7");
     let mut servers = servers;
     for node in ["prox1", "prox2"] {
         servers = servers.with_ha(node, |ha| {
@@ -138,7 +157,13 @@ fn ha_that_somebody_else_disarmed_stays_so() {
     let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(
         ids,
-        ["ha.stop-lrm/prox3", "ha.stop-crm/prox3", "cluster.join/prox3", "ha.start-crm/prox3", "ha.start-lrm/prox3"],
+        [
+            "ha.stop-lrm/prox3",
+            "ha.stop-crm/prox3",
+            "cluster.join/prox3",
+            "ha.start-crm/prox3",
+            "ha.start-lrm/prox3"
+        ],
         "only those of the joiner, which would take the services up"
     );
     assert!(plan.findings.iter().any(|f| f.code == Code::HaAlreadyDisarmed));
@@ -156,7 +181,10 @@ fn a_link_is_added_after_a_join_over_those_that_are_there() {
     let plan = done(&file(3, BOTH), &Wish::default(), &servers);
     let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(ids, ["cluster.join/prox3", "link.add/1"]);
-    assert_eq!(serde_json::to_value(&plan.steps[0].action).unwrap()["links"], serde_json::json!({"0": "10.10.10.13"}));
+    assert_eq!(
+        serde_json::to_value(&plan.steps[0].action).unwrap()["links"],
+        serde_json::json!({"0": "10.10.10.13"})
+    );
 }
 
 #[test]
@@ -170,7 +198,9 @@ fn addresses_and_priorities_are_taken_from_the_file() {
 
 #[test]
 fn a_join_that_was_accepted_and_never_began_is_made_anew() {
-    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).counted("prox3", FAST);
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .counted("prox3", FAST);
     insta::assert_snapshot!(told(&done(&file(3, FAST), &Wish::default(), &servers)));
 }
 
@@ -182,7 +212,9 @@ fn a_lone_member_that_lost_its_quorum_by_a_join_gets_it_back() {
 
 /// The joiner has the cluster's corosync.conf, and corosync does not run with it.
 fn begun(members: &[&str], joiner: &str) -> Servers {
-    let servers = Servers::bare(members.len() + 1).members("hk1", members, FAST).counted(joiner, FAST);
+    let servers = Servers::bare(members.len() + 1)
+        .members("hk1", members, FAST)
+        .counted(joiner, FAST);
     let local = servers.view.cluster_of(&name(members[0])).unwrap().local_config.clone();
     servers.with_cluster(joiner, |c| {
         c.authkey_present = true;
@@ -193,7 +225,11 @@ fn begun(members: &[&str], joiner: &str) -> Servers {
 
 #[test]
 fn a_join_that_was_begun_is_finished() {
-    insta::assert_snapshot!(told(&done(&file(3, FAST), &Wish::default(), &begun(&["prox1", "prox2"], "prox3"))));
+    insta::assert_snapshot!(told(&done(
+        &file(3, FAST),
+        &Wish::default(),
+        &begun(&["prox1", "prox2"], "prox3")
+    )));
     let lone = done(&file(2, FAST), &Wish::default(), &begun(&["prox1"], "prox2"));
     assert_eq!(lone.steps.len(), 1, "{}", told(&lone));
 }
@@ -204,19 +240,30 @@ fn a_join_that_was_begun_is_undone_by_wish() {
         undo_join: [name(node)].into(),
         ..Wish::default()
     };
-    insta::assert_snapshot!(told(&done(&file(3, FAST), &wish("prox3"), &begun(&["prox1", "prox2"], "prox3"))));
+    insta::assert_snapshot!(told(&done(
+        &file(3, FAST),
+        &wish("prox3"),
+        &begun(&["prox1", "prox2"], "prox3")
+    )));
     let lone = done(&file(2, FAST), &wish("prox2"), &begun(&["prox1"], "prox2"));
     let ids: Vec<_> = lone.steps.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(
         ids,
-        ["cluster.abandon-join/prox2", "cluster.expect/prox2", "cluster.remove/prox2", "cluster.clean-up/prox2"]
+        [
+            "cluster.abandon-join/prox2",
+            "cluster.expect/prox2",
+            "cluster.remove/prox2",
+            "cluster.clean-up/prox2"
+        ]
     );
 }
 
 /// pmxcfs came up with nothing but corosync.conf, and its corosync found no other.
 #[test]
 fn a_member_by_its_own_word_that_never_got_the_database_is_half_in() {
-    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], FAST).offline("prox3");
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2", "prox3"], FAST)
+        .offline("prox3");
     let half = servers
         .with_member("prox3", |m| {
             m.quorate = false;
@@ -224,7 +271,9 @@ fn a_member_by_its_own_word_that_never_got_the_database_is_half_in() {
                 node.online = node.name == "prox3";
             }
         })
-        .with_config("prox3", |c| known(&mut c.node_folders).retain(|name, _| name == "prox3"));
+        .with_config("prox3", |c| {
+            known(&mut c.node_folders).retain(|name, _| name == "prox3")
+        });
     let plan = done(&file(3, FAST), &Wish::default(), &half);
     assert_eq!(plan.steps[0].id.as_str(), "cluster.finish-join/prox3");
 
@@ -239,12 +288,17 @@ fn a_member_by_its_own_word_that_never_got_the_database_is_half_in() {
 
 #[test]
 fn what_a_removed_server_left_is_cleared_up_later() {
-    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST).with_config("prox1", |c| {
-        let folder = quorate_model::observation::config::NodeFolder { guests: vec![] };
-        known(&mut c.node_folders).insert("prox9".to_owned(), folder);
-    });
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .with_config("prox1", |c| {
+            let folder = quorate_model::observation::config::NodeFolder { guests: vec![] };
+            known(&mut c.node_folders).insert("prox9".to_owned(), folder);
+        });
     let plan = done(&file(2, FAST), &remove(&["prox9"], &[]), &servers);
-    assert_eq!(plan.steps.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["cluster.clean-up/prox9"]);
+    assert_eq!(
+        plan.steps.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(),
+        ["cluster.clean-up/prox9"]
+    );
     let plan = sound(&file(2, FAST), &servers);
     assert!(plan.is_empty() && plan.findings.iter().any(|f| f.code == Code::NodeFolderLeft));
 }
@@ -266,7 +320,10 @@ fn a_firewall_that_may_keep_agents_out_is_opened_before_the_joins() {
     let (file, wish) = (file(2, FAST), Wish::default());
     let mut plan = wished(&file, &wish, &servers);
     assert_eq!(codes(&plan), [Code::FirewallKeepsOut]);
-    assert_eq!(quorate_model::finding::accept(&mut plan.findings, &[Code::FirewallKeepsOut]), []);
+    assert_eq!(
+        quorate_model::finding::accept(&mut plan.findings, &[Code::FirewallKeepsOut]),
+        []
+    );
     assert!(!plan.refused());
     insta::assert_snapshot!(told(&plan));
     let after = afterwards(&file, &wish, &servers, &plan);

@@ -4,6 +4,7 @@ mod checked;
 mod compared;
 mod documented;
 mod golden;
+mod latency;
 mod life;
 mod planted;
 mod properties;

@@ -1,6 +1,8 @@
 //! What holds of every plan, over random clusters of 1 to 32 servers in random states.
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use quorate_model::facet::Facet;
 use quorate_model::observation::cluster::Pmxcfs;
 use quorate_model::operation::{Action, rules};
@@ -163,7 +165,11 @@ fn cases(
             let nodes: Vec<String> = (1..=servers_there).map(|n| format!("prox{n}")).collect();
             let mut servers = Servers::bare(servers_there);
             let mut wish = Wish::default();
-            let there = if life.one_link { links.get(..1).unwrap_or_default() } else { links };
+            let there = if life.one_link {
+                links.get(..1).unwrap_or_default()
+            } else {
+                links
+            };
             if members > 0 {
                 let inside: Vec<&str> = nodes.iter().take(members).map(String::as_str).collect();
                 servers = servers.members("hk1", &inside, there);
@@ -192,14 +198,22 @@ fn cases(
             let mut odd = vec![Oddity::Nothing; servers_there];
             for (at, what) in oddities {
                 let (at, what) = (at % servers_there, Oddity::ALL[what % Oddity::ALL.len()]);
-                let seen = servers.view.nodes.get(&name(&nodes[at])).is_some_and(|n| n.observation.is_ok());
+                let seen = servers
+                    .view
+                    .nodes
+                    .get(&name(&nodes[at]))
+                    .is_some_and(|n| n.observation.is_ok());
                 if odd[at] == Oddity::Nothing && seen {
                     odd[at] = what;
                     servers = what.befall(servers, &nodes[at], at < members);
                 }
             }
             Case {
-                file: if life.third_vote { file_with_vote(count, links) } else { file(count, links) },
+                file: if life.third_vote {
+                    file_with_vote(count, links)
+                } else {
+                    file(count, links)
+                },
                 servers,
                 wish,
                 links,
@@ -216,7 +230,10 @@ fn well() -> impl Strategy<Value = Case> {
 }
 
 fn odd() -> impl Strategy<Value = Case> {
-    cases(prop::collection::vec((0usize..32, 0usize..17), 0..4), Just(Life::default()))
+    cases(
+        prop::collection::vec((0usize..32, 0usize..17), 0..4),
+        Just(Life::default()),
+    )
 }
 
 /// Whole lives, with now and then something odd.
@@ -394,4 +411,22 @@ fn the_order_of_tables_in_the_file_changes_nothing_but_its_digest() {
     assert!(a.same_steps(&b));
     let codes = |p: &Plan| p.findings.iter().map(|f| f.code).collect::<Vec<Code>>();
     assert_eq!(codes(&a), codes(&b));
+}
+
+/// A property that holds because everything is refused says nothing.
+#[test]
+fn many_lives_are_planned_and_not_refused() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = alive();
+    let (mut planned, mut kinds) = (0, std::collections::BTreeSet::new());
+    for _ in 0..300 {
+        let case = strategy.new_tree(&mut runner).unwrap().current();
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        if !plan.refused() && !plan.is_empty() {
+            planned += 1;
+            kinds.extend(plan.steps.iter().map(|s| s.action.kind()));
+        }
+    }
+    assert!(planned >= 75, "{planned} of 300");
+    assert!(kinds.len() >= 14, "{kinds:?}");
 }

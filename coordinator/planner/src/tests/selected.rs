@@ -27,7 +27,11 @@ fn chosen(only: Option<&str>, until: Option<&str>) -> Result<Vec<String>, String
     };
     let plan = wished(&file, &wish, &servers);
     let part = crate::select(plan, &wish).map_err(|error| error.to_string())?;
-    assert_eq!(check(&file, &wish, &servers.view, &part), [], "a part is as sound as the whole");
+    assert_eq!(
+        check(&file, &wish, &servers.view, &part),
+        [],
+        "a part is as sound as the whole"
+    );
     Ok(ids(&part))
 }
 
@@ -79,7 +83,13 @@ fn a_part_brings_what_it_needs_and_what_takes_that_back() {
 #[test]
 fn what_is_not_there_is_told_with_what_is() {
     let error = chosen(Some("clus"), None).unwrap_err();
-    assert!(error.starts_with("the plan has no step `clus`; it has packages.install/prox1, "), "{error}");
+    assert!(
+        error.starts_with("the plan has no step `clus`; it has packages.install/prox1, "),
+        "{error}"
+    );
     let error = chosen(None, Some("cluster.join/prox9")).unwrap_err();
-    assert!(error.contains("cluster.join/prox9") && error.contains("cluster.join/prox4"), "{error}");
+    assert!(
+        error.contains("cluster.join/prox9") && error.contains("cluster.join/prox4"),
+        "{error}"
+    );
 }

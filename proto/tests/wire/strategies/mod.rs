@@ -2,6 +2,7 @@
 
 mod config;
 mod ha;
+pub(crate) mod measurement;
 pub(crate) mod observation;
 pub(crate) mod operation;
 pub(crate) mod plan;

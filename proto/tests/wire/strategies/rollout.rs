@@ -14,7 +14,12 @@ fn stop_kind() -> impl Strategy<Value = StopKind> {
 }
 
 fn result() -> impl Strategy<Value = RolloutResult> {
-    one_of([RolloutResult::Done, RolloutResult::Failed, RolloutResult::Cancelled, RolloutResult::Abandoned])
+    one_of([
+        RolloutResult::Done,
+        RolloutResult::Failed,
+        RolloutResult::Cancelled,
+        RolloutResult::Abandoned,
+    ])
 }
 
 fn record() -> impl Strategy<Value = Record> {

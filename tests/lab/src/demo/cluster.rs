@@ -3,9 +3,12 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use super::narrate::{Failed, Narrator, failed};
+use crate::control::Script;
 use crate::lab::LabError;
+use crate::plants::{Plant, ServiceIs};
 use crate::world::oplog::What;
 
 const CLUSTER: &str = "hk1";
@@ -21,9 +24,12 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.say("What the servers have for disks: what each is free for, and why not.");
     tell.quorate(&["disks"]).await?;
     write_file(tell, &nodes)?;
-    tell.quorate(&["plan", FILE]).await?;
+    preflight(tell).await?;
     tell.say("One server creates the cluster, the others join it one after the other.");
-    tell.quorate(&["apply", FILE, "--yes"]).await?;
+    let started = tell.quorate(&["apply", FILE, "--yes", "--detach"]).await?;
+    killed_in_the_middle(tell).await?;
+    let rollout = rollout(&started.stdout)?;
+    tell.quorate(&["rollout", "watch", &rollout]).await?;
     tell.quorate(&["status"]).await?;
     tell.say("Asked again, the same file wants nothing more.");
     tell.quorate(&["plan", FILE]).await?;
@@ -66,6 +72,54 @@ async fn enrol(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
         tell.lab.start_agent(node)?;
     }
     Ok(())
+}
+
+/// A problem, and what the plan says of it; then without.
+async fn preflight(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let service = |state| {
+        Script::Plant(Plant::Service {
+            unit: "pveproxy".to_owned(),
+            state,
+        })
+    };
+    tell.say("Before anything is changed, everything that speaks against it is told at once. On prox3 a service does not run:");
+    tell.typed("prox3", "systemctl stop pveproxy");
+    tell.lab.script("prox3", service(ServiceIs::Stopped)).await?;
+    tell.refused(&["plan", FILE]).await?;
+    tell.typed("prox3", "systemctl start pveproxy");
+    tell.lab.script("prox3", service(ServiceIs::Usual)).await?;
+    tell.quorate(&["plan", FILE]).await?;
+    Ok(())
+}
+
+/// The plug is pulled on the coordinator when the cluster has taken prox2 in and prox2 is not in yet.
+async fn killed_in_the_middle(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let taken_in = async || {
+        let operations = tell.lab.operations().unwrap_or_default();
+        operations.iter().any(|entry| entry.what == What::AddnodeCommitted)
+    };
+    tell.lab
+        .wait_for("prox2 being taken in", Duration::from_secs(120), taken_in)
+        .await?;
+    tell.say("In the middle of prox2's join, past the point of no return, the coordinator dies. What runs on a server goes on there.");
+    tell.typed("coordinator", "kill -9 $(pidof quorate)");
+    tell.lab.kill_coordinator();
+    tell.typed("coordinator", "quorate serve &");
+    tell.lab.start_coordinator(&[])?;
+    tell.coordinator_is_up().await?;
+    tell.say("It goes on as if nothing had happened:");
+    Ok(())
+}
+
+/// The rollout's id, from the sentence that names it.
+fn rollout(started: &str) -> Result<String, Failed> {
+    match started
+        .lines()
+        .find_map(|line| line.strip_prefix("Rollout ")?.split(' ').next())
+    {
+        Some(id) => Ok(id.to_owned()),
+        None => failed("the command does not name its rollout"),
+    }
 }
 
 /// The token, from where an administrator reads it: set off below the line that speaks of it.

@@ -97,6 +97,18 @@ impl<'a> Narrator<'a> {
         wanted(&shown, output)
     }
 
+    /// Types a command that is to be refused by findings, and shows what it says.
+    pub(super) async fn refused(&self, args: &[&str]) -> Result<Output, Failed> {
+        let shown = format!("quorate {}", args.join(" "));
+        self.typed("coordinator", &shown);
+        let output = self.lab.quorate(args).await?;
+        self.show(&output);
+        match output.code() {
+            Some(3) => Ok(output),
+            _ => failed(format!("`{shown}` ended with {}, not with 3", output.status)),
+        }
+    }
+
     /// Types a command on a server; its configuration lies where the lab put it, which is not shown.
     pub(super) async fn agent(&self, node: &str, args: &[&str], stdin: &str) -> Result<Output, Failed> {
         let shown = format!("quorate-agent {}", args.join(" "));
@@ -106,13 +118,13 @@ impl<'a> Narrator<'a> {
         wanted(&shown, output)
     }
 
-    /// Waits until the coordinator answers on its socket.
+    /// Waits until the coordinator answers. A socket may be left from one that died.
     pub(super) async fn coordinator_is_up(&self) -> Result<(), Failed> {
-        let socket = self.lab.layout().coordinator().join("quorate.sock");
         let up = self
             .lab
-            .wait_for("the coordinator's socket", Duration::from_secs(20), async || {
-                socket.exists() || self.lab.coordinator_pid().is_none()
+            .wait_for("the coordinator's answer", Duration::from_secs(20), async || {
+                let answers = self.lab.quorate(&["node", "list"]).await;
+                answers.is_ok_and(|output| output.success()) || self.lab.coordinator_pid().is_none()
             })
             .await;
         if self.lab.coordinator_pid().is_none() {

@@ -170,7 +170,12 @@ impl Relay {
                     Err(error) => return complain(&format!("the relay broke: {error}")),
                 }
                 let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
-                sockets.iter().enumerate().filter(|(_, fd)| is_ready(fd)).map(|(i, _)| i).collect()
+                sockets
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, fd)| is_ready(fd))
+                    .map(|(i, _)| i)
+                    .collect()
             };
             for index in ready {
                 self.take(index, &mut buffer);
@@ -201,7 +206,10 @@ impl Relay {
             && let Ok((length, from, at)) = receive(&end.socket, buffer)
         {
             let (to, network, real) = (end.server, end.network, end.real);
-            let sender = self.ends.iter().position(|e| e.network == network && *e.real.ip() == from);
+            let sender = self
+                .ends
+                .iter()
+                .position(|e| e.network == network && *e.real.ip() == from);
             let (Some(through), Some(bytes)) = (sender, buffer.get(..length)) else {
                 continue;
             };
@@ -251,7 +259,9 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Ipv4Addr
         ControlMessageOwned::ScmTimestampns(at) => Some(at),
         _ => None,
     });
-    let at = stamp.map_or_else(now, |at| at.tv_sec().saturating_mul(1_000_000_000).saturating_add(at.tv_nsec()));
+    let at = stamp.map_or_else(now, |at| {
+        at.tv_sec().saturating_mul(1_000_000_000).saturating_add(at.tv_nsec())
+    });
     Ok((message.bytes, from, at))
 }
 

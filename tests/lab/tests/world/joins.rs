@@ -3,7 +3,7 @@
 use quorate_lab::process::Daemon;
 use quorate_lab::{Script, What};
 
-use crate::{PATIENCE, add, adding, created, happened, lab, nothing_unknown, three};
+use crate::{PATIENCE, add, adding_two, created, happened, lab, nothing_unknown, three};
 
 const TICKET: &str = "use PVE::AccessControl; print PVE::AccessControl::assemble_ticket('root@pam')";
 
@@ -93,8 +93,7 @@ async fn a_ticket_from_a_clock_ten_minutes_ahead_is_refused() {
 async fn two_joins_at_once_leave_one_waiting_for_ever() {
     let lab = lab(|builder| builder.nodes(5)).await;
     three(&lab).await;
-    let ((first, _), (second, _)) = tokio::join!(adding(&lab, "prox4"), adding(&lab, "prox5"));
-    let mut daemons = [first, second];
+    let mut daemons = adding_two(&lab, ["prox4", "prox5"]).await;
     lab.wait_for("one corosync to give up", PATIENCE, async || {
         happened(&lab, What::CorosyncExited)
             .iter()

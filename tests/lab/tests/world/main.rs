@@ -94,16 +94,18 @@ pub(crate) async fn add(lab: &Lab, node: &str, password: &str, more: &[&str]) ->
 /// Starts `pvecm add` of a node over the cluster network, by password, in the background. Its output goes to the file.
 pub(crate) async fn adding(lab: &Lab, node: &str) -> (Daemon, PathBuf) {
     let fp = fingerprint(lab, "prox1").await;
+    adding_with(lab, node, &fp)
+}
+
+/// Starts `pvecm add` of two nodes in the same instant.
+pub(crate) async fn adding_two(lab: &Lab, nodes: [&str; 2]) -> [Daemon; 2] {
+    let fp = fingerprint(lab, "prox1").await;
+    nodes.map(|node| adding_with(lab, node, &fp).0)
+}
+
+fn adding_with(lab: &Lab, node: &str, fp: &str) -> (Daemon, PathBuf) {
     let address = format!("10.10.10.{}", node.trim_start_matches("prox"));
-    let argv = [
-        "pvecm",
-        "add",
-        "192.168.1.11",
-        "--fingerprint",
-        &fp,
-        "--link0",
-        &address,
-    ];
+    let argv = ["pvecm", "add", "192.168.1.11", "--fingerprint", fp, "--link0", &address];
     let log = lab.layout().dir().join(format!("{node}.out"));
     let daemon = lab
         .tool_in_background(node, &argv, Some(b"labpass\n"), &log)

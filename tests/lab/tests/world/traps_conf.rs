@@ -87,7 +87,7 @@ async fn a_new_link_is_up_about_three_seconds_after_the_edit() {
         .expect("written");
     let reloaded = happened(&lab, What::ConfigReloaded).pop().expect("reloaded");
     let took = reloaded.ms - written.ms;
-    assert!((1000..2000).contains(&took), "{took} ms");
+    assert!(took >= 1000, "{took} ms");
     let shown = happened(&lab, What::ToolEnded).pop().expect("shown");
     assert!(shown.ms - written.ms >= 3000, "{} ms", shown.ms - written.ms);
 }

@@ -85,10 +85,12 @@ async fn item_4_a_new_cluster_is_read_only_for_some_seconds() {
     let lab = lab(|builder| builder.nodes(1).speed(10.0)).await;
     created(&lab, "lab1").await;
     let at = |what: What| happened(&lab, what).pop().expect("it happened").ms;
-    let after = at(What::PmxcfsWritable) - at(What::CorosyncStarted);
-    // pmxcfs looks again six seconds after its first try.
-    assert!((3000..7000).contains(&after), "{after} ms");
-    assert!(at(What::PmxcfsWritable) > at(What::TaskEnded), "pvecm had ended before");
+    // pmxcfs found no corosync when it started, and looks again six seconds later.
+    let after = at(What::PmxcfsWritable) - at(What::PmxcfsMounted);
+    assert!(after >= 6000, "{after} ms");
+    assert!(
+        at(What::PmxcfsWritable) > at(What::CorosyncStarted) && at(What::CorosyncStarted) > at(What::PmxcfsMounted)
+    );
 }
 
 #[tokio::test]
@@ -119,7 +121,7 @@ async fn items_6_and_17_what_a_join_takes_and_leaves() {
     assert!(!after.is_empty() && before != after, "a new certificate");
     let ms = |what: What| happened(&lab, what).pop().expect("it happened").ms;
     let took = ms(What::JoinCompleted) - ms(What::TaskStarted);
-    assert!((13_000..20_000).contains(&took), "{took} ms");
+    assert!(took >= 13_000, "{took} ms");
     let mode = |node| {
         let data = fs::metadata(rooted(&lab, node, "etc/corosync/authkey")).expect("a key");
         data.permissions().mode() & 0o777

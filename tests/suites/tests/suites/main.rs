@@ -9,9 +9,17 @@
 
 mod cli;
 mod crash;
+mod crash_points;
+mod crash_seeds;
 mod e2e;
+mod life_ha;
+mod life_links;
+mod life_members;
+mod life_votes;
+mod life_votes_joins;
 mod losses;
 mod misfortune;
+mod network;
 mod secrets;
 mod security;
 mod spec;

@@ -64,8 +64,10 @@ fn same_version(member: &Member) -> Result<(), Not> {
     match running.iter().find(|r| r.version != member.file_version) {
         None => Ok(()),
         Some(other) => Err(Not::Yet(format!(
-            "says that node id {} runs with configuration version {}, while the file has {}",
-            other.id, other.version, member.file_version
+            "says that corosync on {} runs with version {} of corosync.conf, while the file has {}",
+            member.name_of(other.id),
+            other.version,
+            member.file_version
         ))),
     }
 }

@@ -149,7 +149,7 @@ fn an_edit_that_one_member_did_not_take_over_is_seen() {
     let verdict = up.judge(&behind);
     assert!(matches!(verdict, Verdict::NotYet(_)), "{verdict:?}");
     assert!(
-        says(&verdict).contains("node id 2 runs with configuration version 2"),
+        says(&verdict).contains("corosync on prox2 runs with version 2"),
         "{verdict:?}"
     );
     let unseen = view(&names, |_, member| member.running_versions = Facet::not_asked());

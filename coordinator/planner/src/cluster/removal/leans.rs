@@ -24,7 +24,11 @@ pub(super) fn on(
     let Some(speaker) = standing.staying().map(|(speaker, _)| speaker).next() else {
         return;
     };
-    let target = file.members().map(|(name, _)| name).find(|name| *name != node).unwrap_or(speaker);
+    let target = file
+        .members()
+        .map(|(name, _)| name)
+        .find(|name| *name != node)
+        .unwrap_or(speaker);
     let mut on_it: BTreeSet<u32> = BTreeSet::new();
     if let Some(all) = report.facet(view, speaker, FacetName::Guests, Weight::Needed, |o| &o.guests) {
         let own = view.facet(node, |o| &o.guests).into_iter().flatten();
@@ -53,7 +57,10 @@ fn has_guests(node: &NodeName, guests: &[&Guest], dead: bool, target: &NodeName)
             GuestKind::Container => ("pct", "lxc"),
         };
         if dead {
-            format!("mv /etc/pve/nodes/{node}/{folder}/{0}.conf /etc/pve/nodes/{target}/{folder}/", guest.vmid)
+            format!(
+                "mv /etc/pve/nodes/{node}/{folder}/{0}.conf /etc/pve/nodes/{target}/{folder}/",
+                guest.vmid
+            )
         } else if guest.kind == GuestKind::Container {
             format!("{tool} migrate {} {target} --restart", guest.vmid)
         } else {
@@ -66,7 +73,9 @@ fn has_guests(node: &NodeName, guests: &[&Guest], dead: bool, target: &NodeName)
         [first, ..] => format!("for each, such as: {}", command(first)),
     };
     let next = if dead {
-        format!("where a copy of its disks is on {target}, {next}; else restore it from a backup and remove the old entry")
+        format!(
+            "where a copy of its disks is on {target}, {next}; else restore it from a backup and remove the old entry"
+        )
     } else {
         next
     };
@@ -137,9 +146,20 @@ fn placements(node: &NodeName, speaker: &NodeName, config: &PveConfig, report: &
             return report.weigh(Weight::Needed, finding);
         }
     };
-    for (placement, nodes) in placements.iter().filter(|(_, nodes)| nodes.iter().any(|n| n == node.as_str())) {
-        let others: Vec<&str> = nodes.iter().map(String::as_str).filter(|n| *n != node.as_str()).collect();
-        let others = if others.is_empty() { "NODES".to_owned() } else { others.join(",") };
+    for (placement, nodes) in placements
+        .iter()
+        .filter(|(_, nodes)| nodes.iter().any(|n| n == node.as_str()))
+    {
+        let others: Vec<&str> = nodes
+            .iter()
+            .map(String::as_str)
+            .filter(|n| *n != node.as_str())
+            .collect();
+        let others = if others.is_empty() {
+            "NODES".to_owned()
+        } else {
+            others.join(",")
+        };
         let next = match placement.split_once(' ') {
             Some(("group", name)) => format!("on {speaker}: ha-manager groupset {name} --nodes {others}"),
             Some((_, name)) => format!("on {speaker}: ha-manager rules set node-affinity {name} --nodes {others}"),

@@ -126,7 +126,10 @@ fn still_named(file: &ClusterFile, wish: &Wish, node: &NodeName) -> Finding {
     Finding::new(
         Code::RemoveStillNamed,
         node.as_str(),
-        format!("{node} is to be taken out of {}, and the cluster file names it", file.cluster.name.value),
+        format!(
+            "{node} is to be taken out of {}, and the cluster file names it",
+            file.cluster.name.value
+        ),
         next,
     )
     .at(file.nodes.get(node).map(|spec| spec.place.clone()))
@@ -143,7 +146,8 @@ fn gone(
 ) {
     let cluster = &file.cluster.name.value;
     let speaker = standing.staying().next().map(|(speaker, _)| speaker);
-    let config = speaker.and_then(|speaker| report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config));
+    let config =
+        speaker.and_then(|speaker| report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config));
     let folder = config.and_then(|c| c.node_folders.get().ok()?.get(node.as_str()));
     let key = format!("root@{node}");
     let has_key = config.is_some_and(|c| c.authorized_keys.get().is_ok_and(|keys| keys.contains(&key)));
@@ -173,7 +177,12 @@ fn gone_already(node: &NodeName) -> Removal {
 fn unique_id(standing: &Standing<'_>, node: &NodeName, report: &mut Report) -> Option<u32> {
     let id = standing.configured(node.as_str())?.id;
     for (speaker, member) in &standing.inside {
-        let same_id: Vec<&str> = member.configured.iter().filter(|n| n.id == id).map(|n| n.name.as_str()).collect();
+        let same_id: Vec<&str> = member
+            .configured
+            .iter()
+            .filter(|n| n.id == id)
+            .map(|n| n.name.as_str())
+            .collect();
         if same_id != [node.as_str()] {
             report.tell(Finding::new(
                 Code::RemoveIdTwice,
@@ -208,7 +217,9 @@ fn state(wish: &Wish, view: &View, standing: &Standing<'_>, node: &NodeName, rep
     };
     if silent && online {
         report.tell(not_off(
-            format!("{node}'s agent does not answer, but the other members see {node} in the membership: it is not off"),
+            format!(
+                "{node}'s agent does not answer, but the other members see {node} in the membership: it is not off"
+            ),
             format!("on {node}: systemctl start quorate-agent; or switch it off for good, then: --is-off {node}"),
         ));
         return None;
@@ -234,7 +245,10 @@ fn state(wish: &Wish, view: &View, standing: &Standing<'_>, node: &NodeName, rep
     }
     match view.cluster_of(node) {
         Err(unknown) => {
-            report.weigh(Weight::Needed, facet_unknown(node, FacetName::Cluster, "membership", &unknown));
+            report.weigh(
+                Weight::Needed,
+                facet_unknown(node, FacetName::Cluster, "membership", &unknown),
+            );
             None
         }
         Ok(_) if standing.inside.contains_key(node) => Some(State::Alive),

@@ -33,13 +33,17 @@ pub(in crate::cluster) fn keeps_quorum(
         return;
     };
     let votes = |name: &str| standing.configured(name).map_or(0, |n| n.votes);
-    let device = |m: &quorate_model::observation::cluster::Member| m.votes.get().ok().and_then(|v| v.device).unwrap_or(0);
+    let device =
+        |m: &quorate_model::observation::cluster::Member| m.votes.get().ok().and_then(|v| v.device).unwrap_or(0);
     let mut count = Count {
         present: member.online().map(votes).sum(),
         configured: member.configured.iter().map(|n| n.votes).sum(),
     };
     // Those that are off leave while the QDevice still votes.
-    let (with_device, configured_device) = (device(member), member.qdevice.as_ref().map_or(0, |d| d.votes.unwrap_or(0)));
+    let (with_device, configured_device) = (
+        device(member),
+        member.qdevice.as_ref().map_or(0, |d| d.votes.unwrap_or(0)),
+    );
     count.present += with_device;
     count.configured += configured_device;
 

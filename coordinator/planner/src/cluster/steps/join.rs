@@ -42,8 +42,9 @@ pub(super) fn create(line: &mut Line<'_>) -> Option<()> {
         nodes: BTreeSet::from([node.clone()]),
     });
     let priorities = line.intent.file.cluster.links.iter().zip(0u8..);
-    let priorities: BTreeMap<u8, u8> =
-        priorities.filter_map(|(link, number)| Some((number, link.priority.as_ref()?.value))).collect();
+    let priorities: BTreeMap<u8, u8> = priorities
+        .filter_map(|(link, number)| Some((number, link.priority.as_ref()?.value)))
+        .collect();
     line.online.insert(node.clone());
     line.next(Draft {
         id: "cluster.create".to_owned(),
@@ -71,8 +72,10 @@ pub(super) fn create(line: &mut Line<'_>) -> Option<()> {
 
 pub(super) fn others(line: &mut Line<'_>) -> Option<()> {
     let intent = *line.intent;
-    let mut joiners: Vec<&NodeName> =
-        joining(intent.standing).into_iter().filter(|node| !intent.founder.is(node)).collect();
+    let mut joiners: Vec<&NodeName> = joining(intent.standing)
+        .into_iter()
+        .filter(|node| !intent.founder.is(node))
+        .collect();
     // The server with the coordinator last: it is the one whose trouble nobody else would tell of.
     joiners.sort_by_key(|node| (intent.view.coordinator_on.as_ref() == Some(*node), *node));
     for node in joiners {
@@ -97,8 +100,15 @@ fn join(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
     let member_address = address_of(line, &member)?;
     let intent = *line.intent;
     let there = &intent.links.there;
-    let links = intent.links.joiners.get(node)?.iter().map(|(number, address)| (*number, *address));
-    let links: BTreeMap<u8, IpAddr> = links.filter(|(number, _)| there.is_empty() || there.contains(number)).collect();
+    let links = intent
+        .links
+        .joiners
+        .get(node)?
+        .iter()
+        .map(|(number, address)| (*number, *address));
+    let links: BTreeMap<u8, IpAddr> = links
+        .filter(|(number, _)| there.is_empty() || there.contains(number))
+        .collect();
     let mut why = vec![format!(
         "{node} is in no cluster; joins go one after another, since two at once leave one of them hanging"
     )];

@@ -45,8 +45,13 @@ impl<'i> Line<'i> {
     pub(super) fn new(intent: &'i Intent<'i>) -> Self {
         let standing = intent.standing;
         let named = |online: bool| {
-            let roster = standing.roster.iter().filter(|name| standing.seen_online(name) == online);
-            roster.filter_map(|name| NodeName::new(*name).ok()).collect::<BTreeSet<NodeName>>()
+            let roster = standing
+                .roster
+                .iter()
+                .filter(|name| standing.seen_online(name) == online);
+            roster
+                .filter_map(|name| NodeName::new(*name).ok())
+                .collect::<BTreeSet<NodeName>>()
         };
         Self {
             intent,
@@ -111,7 +116,14 @@ impl<'i> Line<'i> {
 
     fn put(&mut self, draft: Draft, mut needs: Vec<StepId>) -> Option<StepId> {
         let id = StepId::new(draft.id).ok()?;
-        needs.extend(draft.restores.iter().filter(|r| !needs.contains(r)).cloned().collect::<Vec<_>>());
+        needs.extend(
+            draft
+                .restores
+                .iter()
+                .filter(|r| !needs.contains(r))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
         self.steps.push(Step {
             id: id.clone(),
             node: draft.node,

@@ -28,7 +28,8 @@ pub(super) fn off(line: &mut Line<'_>) -> Option<()> {
         },
         title: format!("take the QDevice of {cluster} off"),
         why: vec![if back {
-            "members would disagree about the votes if others came or went beside it; it is set up again at the end".to_owned()
+            "members would disagree about the votes if others came or went beside it; it is set up again at the end"
+                .to_owned()
         } else {
             "its host is to be taken out, and the cluster file does not name it any more".to_owned()
         }],
@@ -109,7 +110,8 @@ pub(super) fn on(line: &mut Line<'_>) -> Option<()> {
         title: format!("set up the third vote of {cluster} on {host}"),
         why: vec![
             format!("with an even number of servers, the vote of {host} decides which half goes on"),
-            "a set-up that breaks off leaves certificates that refuse the next one; it is never tried twice blindly".to_owned(),
+            "a set-up that breaks off leaves certificates that refuse the next one; it is never tried twice blindly"
+                .to_owned(),
         ],
         gate,
         done_when: Condition::Qdevice {

@@ -59,7 +59,9 @@ pub(super) fn power_off(line: &mut Line<'_>, removal: &Removal) -> Option<()> {
 pub(super) fn take_out(line: &mut Line<'_>, removal: &Removal) -> Option<()> {
     let why = match removal.state {
         State::Alive => "it is off, and the cluster file does not name it any more",
-        State::Dead { .. } => "it is off for good by your word, seen by nobody, and the cluster file does not name it any more",
+        State::Dead { .. } => {
+            "it is off for good by your word, seen by nobody, and the cluster file does not name it any more"
+        }
         State::Bare | State::Gone => "it stands alone, and the cluster file does not name it any more",
     };
     let mut gate = Vec::new();
@@ -89,7 +91,9 @@ pub(super) fn entry(line: &mut Line<'_>, node: &NodeName, id: u32, why: &str, ga
     all.extend(gate);
     let mut reasons = vec![why.to_owned()];
     if line.intent.standing.any_member().is_some_and(|m| m.qdevice.is_some()) {
-        reasons.push("the QDevice stays on until it is out: it can only be taken off while all members are online".to_owned());
+        reasons.push(
+            "the QDevice stays on until it is out: it can only be taken off while all members are online".to_owned(),
+        );
     }
     line.offline.remove(node);
     line.next(Draft {
@@ -117,7 +121,12 @@ pub(super) fn entry(line: &mut Line<'_>, node: &NodeName, id: u32, why: &str, ga
 fn expect(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
     let (via, cluster) = (line.via(), line.cluster());
     let standing = line.intent.standing;
-    let votes = line.online.iter().filter_map(|n| standing.configured(n.as_str())).map(|n| n.votes).sum();
+    let votes = line
+        .online
+        .iter()
+        .filter_map(|n| standing.configured(n.as_str()))
+        .map(|n| n.votes)
+        .sum();
     line.next(Draft {
         id: format!("cluster.expect/{node}"),
         node: via.clone(),

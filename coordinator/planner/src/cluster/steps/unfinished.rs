@@ -12,10 +12,18 @@ const FINISH_SECONDS: u64 = 15;
 const ABANDON_SECONDS: u64 = 10;
 
 pub(super) fn settle(line: &mut Line<'_>) -> Option<()> {
-    let unfinished: Vec<(&NodeName, Unfinished)> =
-        line.intent.standing.unfinished.iter().map(|(node, how_far)| (*node, *how_far)).collect();
+    let unfinished: Vec<(&NodeName, Unfinished)> = line
+        .intent
+        .standing
+        .unfinished
+        .iter()
+        .map(|(node, how_far)| (*node, *how_far))
+        .collect();
     // Finishing gives votes, taking out needs them.
-    for (node, _) in unfinished.iter().filter(|(_, h)| *h == (Unfinished::Begun { undo: false })) {
+    for (node, _) in unfinished
+        .iter()
+        .filter(|(_, h)| *h == (Unfinished::Begun { undo: false }))
+    {
         finish(line, node)?;
     }
     for (node, how_far) in unfinished {
@@ -26,7 +34,11 @@ pub(super) fn settle(line: &mut Line<'_>) -> Option<()> {
                 take_out(line, node, "its join is undone, by your word")?;
                 remove::clean_up(line, node)?;
             }
-            Unfinished::Bare => take_out(line, node, "the members count it, and it is in no cluster: so that it can join afresh")?,
+            Unfinished::Bare => take_out(
+                line,
+                node,
+                "the members count it, and it is in no cluster: so that it can join afresh",
+            )?,
             Unfinished::Uncounted => abandon(line, node)?,
         }
     }
@@ -90,7 +102,9 @@ fn abandon(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
         done_when: Condition::Standalone { node: node.clone() },
         seconds: ABANDON_SECONDS,
         undo: format!("let {node} join again: plan without --undo-join"),
-        destroys: vec![format!("what {node} has of {cluster}: /etc/corosync/authkey, /etc/corosync/corosync.conf")],
+        destroys: vec![format!(
+            "what {node} has of {cluster}: /etc/corosync/authkey, /etc/corosync/corosync.conf"
+        )],
         restores: None,
     })?;
     Some(())

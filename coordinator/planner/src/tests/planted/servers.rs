@@ -1,0 +1,245 @@
+//! What is wrong with a server before it joins.
+
+use super::*;
+
+pub(super) fn seeing() -> Vec<Row> {
+    vec![
+        (
+            Code::NodeUnreachable,
+            "prox3",
+            Refusal,
+            "connection refused",
+            join(joining().unreachable("prox3")),
+        ),
+        (
+            Code::FacetUnknown,
+            "prox1",
+            Refusal,
+            "ha of prox1",
+            join(joining().with("prox1", |o| o.ha = Facet::not_asked())),
+        ),
+        (
+            Code::FacetUnknown,
+            "prox3",
+            Refusal,
+            "config of prox3",
+            join(joining().with("prox3", |o| o.config = Facet::not_asked())),
+        ),
+        (
+            Code::NameResolvesElsewhere,
+            "prox1",
+            Warning,
+            "prox2 to 10.0.0.9 (the file has 192.168.1.12) and prox3 to nothing",
+            join(joining().with_network("prox1", |n| {
+                n.names.insert("prox2".into(), resolved("prox2", &["10.0.0.9"]));
+                n.names.insert("prox3".into(), resolved("prox3", &[]));
+            })),
+        ),
+        (
+            Code::NameDoesNotResolve,
+            "prox3",
+            Refusal,
+            "127.0.1.1 only",
+            join(joining().with_network("prox3", |n| n.own_name = resolved("prox3", &["127.0.1.1"]))),
+        ),
+        (
+            Code::HostNameDiffers,
+            "prox3",
+            Refusal,
+            "localhost",
+            join(joining().with("prox3", |o| o.hostname = "localhost".into())),
+        ),
+        (
+            Code::AddressTaken,
+            "hk1",
+            Refusal,
+            "prox2 and prox3 all have 10.10.10.13",
+            join(joining().with_network("prox2", |n| {
+                n.interfaces.push(interface(
+                    "ens9",
+                    InterfaceKind::Physical,
+                    None,
+                    None,
+                    &["10.10.10.13".parse().unwrap()],
+                ));
+            })),
+        ),
+        (
+            Code::AddressNotOnNode,
+            "prox3",
+            Refusal,
+            "192.168.1.13",
+            join(joining().with_network("prox3", |n| n.interfaces.retain(|i| i.name != "vmbr0"))),
+        ),
+        (
+            Code::NoAddressInNetwork,
+            "prox3",
+            Refusal,
+            "10.10.10.0/24 (link 0)",
+            join(joining().with_network("prox3", |n| n.interfaces.retain(|i| i.name != "ens1"))),
+        ),
+        (
+            Code::LinkHalfDuplex,
+            "prox2",
+            Warning,
+            "link 1 of prox2 runs over eno1",
+            join(joining().with_network("prox2", |n| n.interfaces[0].duplex = Some("half".into()))),
+        ),
+        (
+            Code::LinkSlow,
+            "prox2",
+            Warning,
+            "at 1 Gbit/s",
+            join(joining().with_network("prox2", |n| n.interfaces[1].speed_mbps = Some(1000))),
+        ),
+        (
+            Code::MtuDiffers,
+            "hk1",
+            Warning,
+            "1500 on prox1 (ens1) and prox2 (ens1); 9000 on prox3 (ens1)",
+            join(joining().with_network("prox3", |n| n.interfaces[1].mtu = 9000)),
+        ),
+    ]
+}
+
+pub(super) fn readiness() -> Vec<Row> {
+    vec![
+        (
+            Code::ServiceDown,
+            "prox1",
+            Refusal,
+            "pveproxy does not run on prox1: it is inactive (dead)",
+            join(joining().with_readiness("prox1", |r| {
+                r.services.insert("pveproxy".into(), Facet::known(service(false), NOW));
+            })),
+        ),
+        (
+            Code::ServiceDown,
+            "prox3",
+            Refusal,
+            "sshd does not run",
+            join(joining().with_readiness("prox3", |r| {
+                r.services.insert("ssh".into(), Facet::known(service(false), NOW));
+            })),
+        ),
+        (
+            Code::LittleSpace,
+            "prox3",
+            Refusal,
+            "twice the 128 MiB",
+            join(joining().with_readiness("prox3", |r| {
+                r.free
+                    .insert("/var/lib/pve-cluster".into(), Facet::known(ByteSize(200 << 20), NOW));
+            })),
+        ),
+        (
+            Code::RepositoriesNote,
+            "prox3",
+            Note,
+            "enterprise repository only",
+            join(joining().with_readiness("prox3", |r| {
+                known(&mut r.repositories)[0].components = vec!["pve-enterprise".into()]
+            })),
+        ),
+        (
+            Code::UpdatesPending,
+            "prox3",
+            Note,
+            "17 packages",
+            join(joining().with_readiness("prox3", |r| r.updates = Facet::known(17, NOW))),
+        ),
+        (
+            Code::PackageNotAvailable,
+            "prox2",
+            Refusal,
+            "corosync-qdevice is not installed on prox2",
+            vote(voting().with_readiness("prox2", |r| {
+                known(&mut r.packages).get_mut("corosync-qdevice").unwrap().candidate = None;
+            })),
+        ),
+        (
+            Code::RootKeyMissing,
+            "prox1",
+            Refusal,
+            "no ssh key",
+            vote(voting().with_readiness("prox1", |r| r.root_key = Facet::known(None, NOW))),
+        ),
+    ]
+}
+
+pub(super) fn overwritten() -> Vec<Row> {
+    let storage = |id: &str| Storage {
+        id: id.to_owned(),
+        kind: "zfspool".to_owned(),
+        nodes: vec![],
+    };
+    let rich = joining().with_config("prox3", move |c| {
+        c.storages = Facet::known(vec![storage("fast")], NOW);
+        c.users = Facet::known(vec!["ann@pve".into()], NOW);
+        c.tokens = Facet::known(vec!["root@pam!backup".into()], NOW);
+        c.own_certificate = true;
+        known(&mut c.authorized_keys).push("ann@laptop".into());
+        known(&mut c.firewall).rules.push(rule("IN ACCEPT -p tcp -dport 22"));
+        c.replication = Facet::known(
+            vec![ReplicationJob {
+                id: "100-0".into(),
+                guest: 100,
+                target: "prox9".into(),
+            }],
+            NOW,
+        );
+    });
+    vec![
+        (
+            Code::JoinOverwrites,
+            "prox3",
+            Warning,
+            "the storage definitions fast; the users ann@pve; the API tokens root@pam!backup; its own certificate for the web interface \
+             (pveproxy-ssl.pem); the keys in root's authorized_keys ann@laptop; the firewall rules `IN ACCEPT -p tcp -dport 22`; the \
+             replication jobs 100-0",
+            join(rich.clone()),
+        ),
+        (
+            Code::JoinDropsStorage,
+            "prox3",
+            Warning,
+            "the storage fast (zfspool)",
+            join(rich),
+        ),
+        (
+            Code::RootTfa,
+            "prox1",
+            Warning,
+            "second factor",
+            join(joining().with_config("prox1", |c| c.root_tfa = Facet::known(true, NOW))),
+        ),
+        (
+            Code::FirewallKeepsOut,
+            "hk1",
+            Refusal,
+            "policy DROP",
+            join(joining().with_config("prox1", |c| known(&mut c.firewall).enabled = true)),
+        ),
+        (
+            Code::NodeHasGuests,
+            "prox3",
+            Refusal,
+            "100",
+            join(joining().guests("prox3", &[100])),
+        ),
+        (
+            Code::NodeHasLeftovers,
+            "prox3",
+            Refusal,
+            "/etc/corosync/authkey",
+            join(joining().with_cluster("prox3", |c| c.authkey_present = true)),
+        ),
+        (
+            Code::NodeInOtherCluster,
+            "prox3",
+            Refusal,
+            "lab7",
+            join(joining().members("lab7", &["prox3"], BOTH)),
+        ),
+    ]
+}
