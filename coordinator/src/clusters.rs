@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quorate_engine::ports::Permit;
 use quorate_model::observation::config::KeptSpec;
-use quorate_model::{ClusterName, Finding, Frozen, Hold, Timestamp};
+use quorate_model::maintenance::MaintenanceWindow;
+use quorate_model::{ClusterName, Code, Finding, Frozen, Hold, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::documents::{self, DocumentError};
@@ -64,6 +65,20 @@ impl Clusters {
         Ok(decided.hold)
     }
 
+    /// For whoever looks at a cluster or plans for it: that it is frozen, or that none of these windows is open. A warning: nothing is
+    /// refused for it, but what disturbs would wait.
+    pub(crate) fn held(&self, cluster: &ClusterName, windows: Vec<MaintenanceWindow>, now: Timestamp) -> Option<Finding> {
+        let hold = match self.decided(cluster) {
+            Ok(decided) => Hold {
+                windows,
+                ..decided.hold
+            },
+            Err(error) => return Some(warning(unreadable(cluster, &error), cluster)),
+        };
+        let finding = hold.disruptive(cluster.as_str(), now).err()?;
+        Some(warning(*finding, cluster))
+    }
+
     /// Whether a cluster may be disturbed, for the engine.
     pub(crate) fn permit(&self, cluster: &ClusterName) -> Arc<dyn Permit> {
         Arc::new(ClusterPermit {
@@ -84,13 +99,26 @@ impl Permit for ClusterPermit {
         match self.clusters.decided(&self.cluster) {
             Ok(decided) => decided.hold.disruptive(self.cluster.as_str(), now),
             // Whether it is frozen can't be told: then it is.
-            Err(error) => Err(Box::new(Finding::new(
-                quorate_model::Code::ClusterFrozen,
-                self.cluster.as_str(),
-                format!("whether it is frozen can't be read: {}", crate::trust::sentence(&error)),
-                "restore the coordinator's state from its backup, or freeze and unfreeze it anew: quorate freeze CLUSTER --off",
-            ))),
+            Err(error) => Err(Box::new(unreadable(&self.cluster, &error))),
         }
+    }
+}
+
+fn unreadable(cluster: &ClusterName, error: &DocumentError) -> Finding {
+    Finding::new(
+        Code::ClusterFrozen,
+        cluster.as_str(),
+        format!("whether it is frozen can't be read, and counts as if it were: {}", crate::trust::sentence(error)),
+        "restore the coordinator's state from its backup: quorate init --restore",
+    )
+}
+
+fn warning(finding: Finding, cluster: &ClusterName) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        message: format!("{}; steps that disturb {cluster} wait for that", finding.message),
+        next: finding.next.replace("CLUSTER", cluster.as_str()),
+        ..finding
     }
 }
 
@@ -114,7 +142,13 @@ mod tests {
         assert!(permit.disruptive(Timestamp(0)).is_err());
         let again = Clusters::new(dir.path().to_owned()).permit(&cluster);
         assert!(again.disruptive(Timestamp(0)).is_err());
+        let told = clusters.held(&cluster, vec![], Timestamp(0)).unwrap();
+        assert_eq!((told.code, told.severity), (Code::ClusterFrozen, Severity::Warning));
+        assert!(told.next.ends_with("quorate freeze hk1 --off"), "{told}");
         clusters.freeze(&cluster, None).unwrap();
+        assert!(clusters.held(&cluster, vec![], Timestamp(0)).is_none());
+        let night = vec!["22:00-23:00".parse().unwrap()];
+        assert_eq!(clusters.held(&cluster, night, Timestamp(0)).unwrap().code, Code::OutsideWindow);
         assert!(again.disruptive(Timestamp(0)).is_ok(), "a running rollout sees it at once");
         for name in ["hk1.json", "hk1.copy"] {
             std::fs::write(dir.path().join(name), "{").unwrap();

@@ -1,8 +1,9 @@
 //! What this coordinator is, and what is to be said of it.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use quorate_model::{Code, Finding};
+use quorate_model::{ClusterName, Code, Finding};
 use quorate_proto::{Wire, v1};
 
 use super::Api;
@@ -35,7 +36,15 @@ impl Api {
         findings.extend(self.certificate_finding());
         findings.extend(self.place_finding());
         findings.extend(self.frozen_findings());
+        findings.extend(self.held_findings());
         findings
+    }
+
+    /// Clusters that are frozen. Closed maintenance windows are nothing that somebody has to know all day.
+    fn held_findings(&self) -> Vec<Finding> {
+        let clusters: BTreeSet<ClusterName> = self.fleet.registry.enrolled().into_iter().map(|n| n.cluster).collect();
+        let now = trust::now(&self.fleet.clock);
+        clusters.iter().filter_map(|cluster| self.clusters.held(cluster, vec![], now)).collect()
     }
 
     /// Documents that had to be written again from their copies.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Code, Finding, accept};
+use quorate_model::operation::rules;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 use quorate_model::observation::config::KeptSpec;
@@ -124,6 +125,11 @@ impl Api {
             .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
         plan.findings.extend(own);
         plan.findings.extend(self.other_spec(cluster, &view)?);
+        if plan.steps.iter().any(|step| rules(step.action.kind()).disruptive) {
+            let windows = file.cluster.maintenance.iter().map(|window| window.value).collect();
+            plan.findings
+                .extend(self.clusters.held(cluster, windows, trust::now(&self.fleet.clock)));
+        }
         let complaints = checker::check(&file, &source.wish, &view, &plan);
         if !complaints.is_empty() {
             let mut failure = Failure::new(

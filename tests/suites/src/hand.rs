@@ -63,11 +63,16 @@ impl Fleet {
         assert!(created.success(), "{}", told(&created));
         self.writable(first).await;
         for node in others {
-            let argv = self.join_line(first, node, links).await;
-            let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-            let added = self.lab.tool(node, &argv, Some(b"labpass\n")).await.expect("pvecm can be run");
-            assert!(added.stdout.contains("successfully added"), "{}", told(&added));
+            self.made_by_hand_joins(first, node, links).await;
         }
+    }
+
+    /// `pvecm add` of a node through a member, to its end.
+    pub async fn made_by_hand_joins(&self, member: &str, node: &str, links: &[&str]) {
+        let argv = self.join_line(member, node, links).await;
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        let added = self.lab.tool(node, &argv, Some(b"labpass\n")).await.expect("pvecm can be run");
+        assert!(added.stdout.contains("successfully added"), "{}", told(&added));
     }
 
     /// Starts `pvecm add` of a node in the background.

@@ -82,6 +82,7 @@ catalogue! {
     AddressNotOnNode "QRT-ADDRESS-NOT-ON-NODE" Refusal false "An address of the cluster file is not on an interface of its node that is up. pvecm create would accept it without a word.";
     NoAddressInNetwork "QRT-NO-ADDRESS-IN-NETWORK" Refusal false "A node has no address in the network of a link.";
     AmbiguousAddress "QRT-AMBIGUOUS-ADDRESS" Refusal false "A node has several addresses in the network of a link, and which one is meant can't be told.";
+    NameNotKnown "QRT-NAME-NOT-KNOWN" Note false "Servers do not resolve each other's names. A join does not put them into /etc/hosts, and PVE does without.";
     AddressTaken "QRT-ADDRESS-TAKEN" Refusal false "An address that one server is to have is on another one as well, or another member has it in corosync.conf. PVE accepts this and the cluster breaks later.";
     FirewallKeepsOut "QRT-FIREWALL-KEEPS-OUT" Refusal true "A server that joins gets the firewall of the cluster, and that is not known to let the coordinator and the other agents in. Accepted, the plan adds rules for the agents before the joins.";
     ServiceDown "QRT-SERVICE-DOWN" Refusal false "A service of PVE that a change leans on does not run: pve-cluster, pvedaemon, pveproxy or sshd.";

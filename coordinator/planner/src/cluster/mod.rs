@@ -78,7 +78,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     speed::of_links(file, view, &standing, report);
     mtu::compare(file, view, &standing, report);
     latency::judge(file, view, &standing, changes, report);
-    names::of_others(file, view, report);
+    names::of_others(file, view, changes, report);
     let links = links::choose(file, view, &standing, &changes, report);
     let founder = preflight::check(file, view, &standing, report);
     let removals = removal::check(file, wish, view, &standing, report);

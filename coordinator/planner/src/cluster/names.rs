@@ -1,14 +1,20 @@
 //! Whether the servers know each other's names.
 
+use std::collections::BTreeMap;
+
 use quorate_model::finding::{Code, Finding};
+use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
+use super::Changes;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
-/// One finding for each server that finds another elsewhere than the file says, or not at all.
-pub(super) fn of_others(file: &ClusterFile, view: &View, report: &mut Report) {
+/// One finding for each server that finds another elsewhere than the file says; and one for all that don't know the others by name, which
+/// is usual: a join does not tell them.
+pub(super) fn of_others(file: &ClusterFile, view: &View, changes: Changes, report: &mut Report) {
+    let mut not_known: BTreeMap<&NodeName, Vec<String>> = BTreeMap::new();
     for (node, _) in file.members() {
         // That the network can't be seen has been told; a name that was not asked about is nobody's concern.
         let Ok(network) = view.facet(node, |o| &o.network) else {
@@ -30,12 +36,16 @@ pub(super) fn of_others(file: &ClusterFile, view: &View, report: &mut Report) {
             if resolved.usable() == Some(wanted) {
                 continue;
             }
-            wrong.push(if resolved.addresses.is_empty() {
-                format!("{other} to nothing")
-            } else {
-                format!("{other} to {} (the file has {wanted})", in_a_row(&resolved.addresses))
-            });
-            lines.push(format!("{wanted} {other}"));
+            let line = format!("{wanted} {other}");
+            if resolved.addresses.is_empty() {
+                not_known.entry(node).or_default().push(line);
+                continue;
+            }
+            wrong.push(format!(
+                "{other} to {} (the file has {wanted})",
+                in_a_row(&resolved.addresses)
+            ));
+            lines.push(line);
         }
         if !wrong.is_empty() {
             report.tell(Finding::new(
@@ -45,5 +55,16 @@ pub(super) fn of_others(file: &ClusterFile, view: &View, report: &mut Report) {
                 format!("in /etc/hosts on {node}, one line each: {}", lines.join("; ")),
             ));
         }
+    }
+    if let (true, Some((first, lines))) = (changes.membership(), not_known.first_key_value()) {
+        report.tell(Finding::new(
+            Code::NameNotKnown,
+            file.cluster.name.value.as_str(),
+            format!(
+                "{} do not resolve the names of all others; PVE finds members without, scripts and people do not",
+                in_a_row(not_known.keys())
+            ),
+            format!("to have it, in /etc/hosts on each, as on {first}: {}", lines.join("; ")),
+        ));
     }
 }

@@ -69,10 +69,13 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
             None
         }
     };
-    let storages = config
-        .storages
-        .get()
-        .map(|all| all.iter().map(|s| s.id.clone()).collect());
+    // What the cluster defines in the same way is not missed: every fresh server has `local`.
+    let theirs = kept.and_then(|k| k.storages.get().ok());
+    let also_there = |own: &Storage| theirs.is_some_and(|all| all.contains(own));
+    let storages = config.storages.get().map(|all| {
+        let gone = all.iter().filter(|storage| !also_there(storage));
+        gone.map(|storage| storage.id.clone()).collect()
+    });
     lost.extend(list("the storage definitions", storages, report));
     lost.extend(list("the users", owned(&config.users), report));
     lost.extend(list("the API tokens", owned(&config.tokens), report));

@@ -29,9 +29,18 @@ pub(super) fn seeing() -> Vec<Row> {
             Code::NameResolvesElsewhere,
             "prox1",
             Warning,
-            "prox2 to 10.0.0.9 (the file has 192.168.1.12) and prox3 to nothing",
+            "prox1 resolves prox2 to 10.0.0.9 (the file has 192.168.1.12)",
             join(joining().with_network("prox1", |n| {
                 n.names.insert("prox2".into(), resolved("prox2", &["10.0.0.9"]));
+                n.names.insert("prox3".into(), resolved("prox3", &[]));
+            })),
+        ),
+        (
+            Code::NameNotKnown,
+            "hk1",
+            Note,
+            "prox1 do not resolve the names of all others",
+            join(joining().with_network("prox1", |n| {
                 n.names.insert("prox3".into(), resolved("prox3", &[]));
             })),
         ),

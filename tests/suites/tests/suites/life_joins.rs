@@ -1,0 +1,174 @@
+//! Joins that were begun by hand and did not come to their end: recognised, finished, or undone.
+
+use quorate_lab::{Lab, Plant, Script, What};
+use quorate_suites::hand::{ONE_LINK, findings, steps};
+use quorate_suites::{Fleet, told};
+
+fn file(fleet: &Fleet, nodes: &[&str]) -> String {
+    fleet.linked_file("hk1.toml", nodes, ONE_LINK, "")
+}
+
+/// The members count `node` from now on, and nothing of that is on the node: its `pvecm add` was killed, and what it left there was
+/// taken away, as when the server is installed anew.
+async fn counted_and_bare(fleet: &Fleet, node: &str) {
+    fleet.lab.script(node, Script::UdpBlocked(true)).await.unwrap();
+    let already = fleet.happened(What::AddnodeCommitted);
+    let mut add = fleet.joins_by_hand("prox1", node, ONE_LINK).await;
+    fleet
+        .until("the member counts it", async || fleet.happened(What::AddnodeCommitted) > already)
+        .await;
+    add.kill();
+    fleet.until("the join to end", async || no_join_runs(fleet, node)).await;
+    fleet.lab.script(node, Script::UdpBlocked(false)).await.unwrap();
+    for line in ["systemctl stop pve-cluster corosync", "pmxcfs -l"] {
+        assert!(fleet.tool(node, line).await.success(), "{line}");
+    }
+    for path in ["/etc/pve/corosync.conf", "/etc/corosync/corosync.conf", "/etc/corosync/authkey"] {
+        // Depending on the moment it had come that far or not.
+        std::fs::remove_file(fleet.rooted(node, path)).ok();
+    }
+    for line in ["killall pmxcfs", "systemctl start pve-cluster"] {
+        assert!(fleet.tool(node, line).await.success(), "{line}");
+    }
+    fleet.writable(node).await;
+}
+
+/// Nothing of `pvecm add` runs on a server any more.
+fn no_join_runs(fleet: &Fleet, node: &str) -> bool {
+    let mine = |e: &&quorate_lab::Entry| e.node.as_deref() == Some(node) && e.argv.first().is_some_and(|t| t == "pvecm");
+    let world = fleet.world();
+    let count = |what: &[What]| world.iter().filter(mine).filter(|e| what.contains(&e.what)).count();
+    count(&[What::ToolCalled]) == count(&[What::ToolEnded, What::ToolDied])
+}
+
+/// Two joins in the same instant, of which one hangs with an older version. Gives back who was left, and kills its `pvecm add`.
+async fn left_by_two_joins(fleet: &Fleet) -> String {
+    let mut joins = fleet.two_join_by_hand("prox1", ["prox4", "prox5"], ONE_LINK).await;
+    let mut left = None;
+    fleet
+        .until("one corosync gives up, and the other join comes to its end", async || {
+            let world = fleet.world();
+            let exited = |e: &&quorate_lab::Entry| {
+                e.what == What::CorosyncExited && e.detail.contains("is different than my config version")
+            };
+            left = world.iter().find(exited).and_then(|e| e.node.clone());
+            let joined = |e: &quorate_lab::Entry| {
+                e.what == What::JoinCompleted && e.node != left && ["prox4", "prox5"].map(Some).contains(&e.node.as_deref())
+            };
+            left.is_some() && world.iter().any(joined)
+        })
+        .await;
+    for join in &mut joins {
+        join.kill();
+    }
+    left.unwrap()
+}
+
+const FIVE: [&str; 5] = ["prox1", "prox2", "prox3", "prox4", "prox5"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_hung_with_an_older_version_is_finished() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(5)).await;
+    fleet.made_by_hand(&FIVE[..3], ONE_LINK).await;
+    let left = left_by_two_joins(&fleet).await;
+    let file = file(&fleet, &FIVE);
+    let plan = fleet.json(&["plan", &file]).await;
+    let told_of = findings(&plan, "QRT-JOIN-UNFINISHED");
+    assert!(told_of.len() == 1 && told_of[0]["subject"] == left.as_str(), "{plan:#}");
+    assert_eq!(steps(&plan), [format!("cluster.finish-join/{left}")], "{plan:#}");
+    let applied = fleet.ok(&["apply", &file, "--yes"]).await;
+    assert!(applied.stdout.contains("1 of 1 steps verified"), "{}", told(&applied));
+    fleet.all_in(&FIVE).await;
+    assert!(steps(&fleet.json(&["plan", &file]).await).is_empty());
+    assert_eq!(fleet.calls("pvecm", "add").len(), 4, "nobody joined again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_hung_with_an_older_version_is_undone_by_word() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(5)).await;
+    fleet.made_by_hand(&FIVE[..3], ONE_LINK).await;
+    let left = left_by_two_joins(&fleet).await;
+    let file = file(&fleet, &FIVE);
+    let applied = fleet.ok(&["apply", &file, "--yes", "--undo-join", &left]).await;
+    println!("{}", told(&applied));
+    let stay: Vec<&str> = FIVE.into_iter().filter(|node| *node != left).collect();
+    fleet.all_in(&stay).await;
+    assert_eq!(fleet.read(&left, "/etc/corosync/corosync.conf"), "");
+    assert_eq!(fleet.read(&left, "/etc/corosync/authkey"), "");
+    assert!(!fleet.read("prox1", "/etc/pve/corosync.conf").contains(&format!("name: {left}\n")));
+    // And from there it joins like any other.
+    let plan = fleet.json(&["plan", &file]).await;
+    assert_eq!(steps(&plan), [format!("cluster.join/{left}")], "{plan:#}");
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.all_in(&FIVE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_server_that_the_members_count_joins_afresh() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
+    fleet.made_by_hand(&FIVE[..2], ONE_LINK).await;
+    counted_and_bare(&fleet, "prox3").await;
+    let file = file(&fleet, &FIVE[..3]);
+    let plan = fleet.json(&["plan", &file]).await;
+    assert_eq!(findings(&plan, "QRT-JOIN-UNFINISHED").len(), 1, "{plan:#}");
+    assert_eq!(steps(&plan), ["cluster.remove/prox3", "cluster.join/prox3"], "{plan:#}");
+    let applied = fleet.run(&["apply", &file, "--yes"]).await;
+    assert!(applied.success(), "{}", told(&applied));
+    fleet.all_in(&FIVE[..3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_server_that_the_members_count_is_taken_out_by_word() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
+    fleet.made_by_hand(&FIVE[..2], ONE_LINK).await;
+    counted_and_bare(&fleet, "prox3").await;
+    let file = file(&fleet, &FIVE[..3]);
+    let plan = fleet.json(&["plan", &file, "--undo-join", "prox3"]).await;
+    assert_eq!(steps(&plan), ["cluster.remove/prox3"], "{plan:#}");
+    fleet.ok(&["apply", &file, "--yes", "--undo-join", "prox3"]).await;
+    fleet.all_in(&FIVE[..2]).await;
+}
+
+/// Growing from one to two, the first server is without quorum until the second is there: if that never comes, for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_member_that_lost_its_quorum_by_a_join_comes_back() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
+    fleet.made_by_hand(&FIVE[..1], ONE_LINK).await;
+    counted_and_bare(&fleet, "prox2").await;
+    fleet.until("prox1 lost its quorum", async || fleet.happened(What::QuorumLost) == 1).await;
+    let file = file(&fleet, &FIVE[..2]);
+    let plan = fleet.ok(&["plan", &file]).await;
+    println!("{}", told(&plan));
+    let applied = fleet.run(&["apply", &file, "--yes"]).await;
+    assert!(applied.success(), "{}", told(&applied));
+    fleet.all_in(&FIVE[..2]).await;
+    assert!(steps(&fleet.json(&["plan", &file]).await).is_empty());
+}
+
+/// The same, with the second server having come as far as corosync's files: it is finished, and quorum is back with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_that_hung_before_quorum_is_finished() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
+    fleet.made_by_hand(&FIVE[..1], ONE_LINK).await;
+    // A service that does not start, as when /etc/pve is in use: corosync never runs there.
+    fleet.lab.script("prox2", Script::UdpBlocked(true)).await.unwrap();
+    let mut add = fleet.joins_by_hand("prox1", "prox2", ONE_LINK).await;
+    fleet
+        .until("prox2 waits for quorum", async || {
+            fleet.world().iter().any(|e| e.what == What::CorosyncStarted && e.node.as_deref() == Some("prox2"))
+        })
+        .await;
+    add.kill();
+    let plant = Plant::Service {
+        unit: "corosync".to_owned(),
+        state: quorate_lab::plants::ServiceIs::Stopped,
+    };
+    fleet.lab.script("prox2", Script::Plant(plant)).await.unwrap();
+    fleet.lab.script("prox2", Script::UdpBlocked(false)).await.unwrap();
+    let file = file(&fleet, &FIVE[..2]);
+    let plan = fleet.json(&["plan", &file]).await;
+    assert_eq!(steps(&plan), ["cluster.finish-join/prox2"], "{plan:#}");
+    let applied = fleet.run(&["apply", &file, "--yes"]).await;
+    assert!(applied.success(), "{}", told(&applied));
+    fleet.all_in(&FIVE[..2]).await;
+}
