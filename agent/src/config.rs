@@ -431,19 +431,30 @@ mod tests {
         fs::create_dir_all(root.join("bin")).unwrap();
         let map = |text: &str| {
             let bin = root.join("bin");
-            parse(&format!("[lab]\nroot = {root:?}\ntools = {bin:?}\naddresses = {text}\n"))
+            parse(&format!(
+                "[lab]\nroot = {root:?}\ntools = {bin:?}\naddresses = {text}\n"
+            ))
         };
         let lab = map("{ \"10.10.10.1\" = \"127.20.1.42\" }").unwrap().lab.unwrap();
         assert_eq!(lab.addresses.len(), 1);
         let error = map("{ \"10.10.10.1\" = \"192.168.1.1\" }").unwrap_err().to_string();
         assert!(error.contains("must be a loopback address"), "{error}");
-        assert!(parse("addresses = { \"10.10.10.1\" = \"127.0.0.1\" }").is_err(), "not without a lab");
-        assert!(parse("[lab]\naddresses = { \"10.10.10.1\" = \"127.0.0.1\" }").is_err(), "not without a root");
+        assert!(
+            parse("addresses = { \"10.10.10.1\" = \"127.0.0.1\" }").is_err(),
+            "not without a lab"
+        );
+        assert!(
+            parse("[lab]\naddresses = { \"10.10.10.1\" = \"127.0.0.1\" }").is_err(),
+            "not without a root"
+        );
     }
 
     #[test]
     fn ports_for_measuring_are_a_range() {
-        assert_eq!(parse("measure_ports = [7450, 7459]").unwrap().measure_ports, Some(7450..=7459));
+        assert_eq!(
+            parse("measure_ports = [7450, 7459]").unwrap().measure_ports,
+            Some(7450..=7459)
+        );
         for bad in ["[7459, 7450]", "[0, 5]", "7450"] {
             assert!(parse(&format!("measure_ports = {bad}")).is_err(), "{bad}");
         }

@@ -212,8 +212,7 @@ mod tests {
             },
             ..Content::default()
         };
-        let held =
-            |content: &Content, action, restores| check_hold(content, (action, restores), "prox1", Timestamp(1));
+        let held = |content: &Content, action, restores| check_hold(content, (action, restores), "prox1", Timestamp(1));
         let refused = held(&content, ActionKind::JoinCluster, false).unwrap_err();
         assert_eq!(refused.code, Code::ClusterFrozen);
         assert!(held(&content, ActionKind::ArmHa, false).is_ok());

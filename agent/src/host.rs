@@ -21,8 +21,8 @@ use quorate_tools::{CallError, ParseError};
 
 use cache::Cache;
 pub(crate) use cache::Circumstances;
-use patience::Patience;
 pub use links::LinkMap;
+use patience::Patience;
 pub use root::{HostRoot, ReadError};
 pub use write::WriteError;
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quorate_engine::ports::Permit;
-use quorate_model::observation::config::KeptSpec;
 use quorate_model::maintenance::MaintenanceWindow;
+use quorate_model::observation::config::KeptSpec;
 use quorate_model::{ClusterName, Code, Finding, Frozen, Hold, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,12 @@ impl Clusters {
 
     /// For whoever looks at a cluster or plans for it: that it is frozen, or that none of these windows is open. A warning: nothing is
     /// refused for it, but what disturbs would wait.
-    pub(crate) fn held(&self, cluster: &ClusterName, windows: Vec<MaintenanceWindow>, now: Timestamp) -> Option<Finding> {
+    pub(crate) fn held(
+        &self,
+        cluster: &ClusterName,
+        windows: Vec<MaintenanceWindow>,
+        now: Timestamp,
+    ) -> Option<Finding> {
         let hold = match self.decided(cluster) {
             Ok(decided) => Hold {
                 windows,
@@ -108,7 +113,10 @@ fn unreadable(cluster: &ClusterName, error: &DocumentError) -> Finding {
     Finding::new(
         Code::ClusterFrozen,
         cluster.as_str(),
-        format!("whether it is frozen can't be read, and counts as if it were: {}", crate::trust::sentence(error)),
+        format!(
+            "whether it is frozen can't be read, and counts as if it were: {}",
+            crate::trust::sentence(error)
+        ),
         "restore the coordinator's state from its backup: quorate init --restore",
     )
 }
@@ -148,8 +156,14 @@ mod tests {
         clusters.freeze(&cluster, None).unwrap();
         assert!(clusters.held(&cluster, vec![], Timestamp(0)).is_none());
         let night = vec!["22:00-23:00".parse().unwrap()];
-        assert_eq!(clusters.held(&cluster, night, Timestamp(0)).unwrap().code, Code::OutsideWindow);
-        assert!(again.disruptive(Timestamp(0)).is_ok(), "a running rollout sees it at once");
+        assert_eq!(
+            clusters.held(&cluster, night, Timestamp(0)).unwrap().code,
+            Code::OutsideWindow
+        );
+        assert!(
+            again.disruptive(Timestamp(0)).is_ok(),
+            "a running rollout sees it at once"
+        );
         for name in ["hk1.json", "hk1.copy"] {
             std::fs::write(dir.path().join(name), "{").unwrap();
         }

@@ -44,16 +44,21 @@ impl Host {
     /// The addresses from which agents are called: all of this host's, and the one that it is advertised by. In a lab only that one.
     pub(crate) fn addresses(&self, advertise: &str) -> BTreeSet<IpAddr> {
         let advertised = advertise.parse().ok();
-        let own = nix::ifaddrs::getifaddrs().into_iter().flatten().filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-            v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-        });
+        let own = nix::ifaddrs::getifaddrs()
+            .into_iter()
+            .flatten()
+            .filter_map(|interface| {
+                let address = interface.address?;
+                let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+                v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+            });
         let useful = |address: &IpAddr| match address {
             IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local(),
             IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local(),
         };
-        own.filter(|address| !self.lab && useful(address)).chain(advertised).collect()
+        own.filter(|address| !self.lab && useful(address))
+            .chain(advertised)
+            .collect()
     }
 
     /// The same from the books, for a node that can't be seen: by the address that its agent is called at.

@@ -8,6 +8,10 @@ pub mod client;
 pub mod config;
 pub mod init;
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
+
 mod api;
 mod audit;
 mod authority;

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
+use crate::audit::{Act, Audit, By, What};
 use crate::clusters::Clusters;
 use crate::config::Config;
-use crate::audit::{Act, Audit, By, What};
 use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
 use crate::fleet::registry::Registry;
@@ -263,9 +263,12 @@ fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {
 /// The books can't be made up for by asking: nobody knows whom. So their loss is not begun with as if there were no nodes.
 fn open_books(state: &StateDir) -> Result<Registry, Failure> {
     let unusable = |what: &str| {
-        Failure::new(ExitCode::Failed, format!("the fleet's books {} are {what}", state.nodes().display()))
-            .hint("restore them: move the state directory away, then quorate init --restore FILE with the last backup")
-            .hint("without a backup every server has to be enrolled again: quorate-agent enroll --replace")
+        Failure::new(
+            ExitCode::Failed,
+            format!("the fleet's books {} are {what}", state.nodes().display()),
+        )
+        .hint("restore them: move the state directory away, then quorate init --restore FILE with the last backup")
+        .hint("without a backup every server has to be enrolled again: quorate-agent enroll --replace")
     };
     match Registry::open(&state.nodes()) {
         Ok(registry) if registry.is_new() && state.used_before() => Err(unusable("gone")),

@@ -33,7 +33,7 @@ pub(super) struct Found {
 
 /// One file that is there.
 enum Copy {
-    Whole { revision: u64, content: Content },
+    Whole { revision: u64, content: Box<Content> },
     Broken(String),
 }
 
@@ -49,7 +49,7 @@ pub(super) fn read(dir: &Path) -> Result<Found, LedgerError> {
                 revisions.push(revision);
                 if best.as_ref().is_none_or(|best| revision > best.revision) {
                     best = Some(Found {
-                        content,
+                        content: *content,
                         revision,
                         heal: false,
                     });
@@ -110,7 +110,7 @@ fn read_copy(path: &Path) -> Result<Option<Copy>, LedgerError> {
     match serde_json::from_slice::<Stored>(body) {
         Ok(stored) => Ok(Some(Copy::Whole {
             revision,
-            content: stored.into(),
+            content: Box::new(stored.into()),
         })),
         Err(error) => broken(&format!("can't be understood: {error}")),
     }

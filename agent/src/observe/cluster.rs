@@ -2,14 +2,14 @@
 
 use std::io;
 
-use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::cluster::{
-    Cluster, Link, LocalConfig, Member, Membership, Pmxcfs, RunningVersion, Votes,
+    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
 };
 use quorate_tools::corosync_conf::{self, CorosyncConf};
 use quorate_tools::pmxcfs::Members;
 use quorate_tools::pmxcfs::members;
-use quorate_tools::{corosync_cfgtool, corosync_cmapctl, corosync_quorumtool};
+use quorate_tools::{corosync_cfgtool, corosync_cmapctl, corosync_quorumtool, systemctl};
 
 use super::finished;
 use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
@@ -124,15 +124,47 @@ async fn membership(
             })))
         }
         (Some(Members { cluster: None, .. }), None) => Ok(Membership::Standalone),
-        (Some(Members { cluster: None, .. }), Some(_)) => unclear(
-            "/etc/pve/corosync.conf exists, but pmxcfs knows of no cluster yet: corosync does not run, or has just been started",
-        ),
+        (Some(Members { cluster: None, .. }), Some(config)) => cut_off(host, config).await,
         (Some(_), None) => unclear("pmxcfs knows of a cluster, but /etc/pve/corosync.conf does not exist"),
         (None, _) if local_config_present => unclear(
             "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen",
         ),
         (None, _) => Ok(Membership::Standalone),
     }
+}
+
+/// pmxcfs was started for a cluster, and has heard nothing of it from corosync since. If that does not run, so much is certain: the node
+/// is configured as a member, and sees nobody, not even itself. As after a join that corosync did not live to see the end of.
+async fn cut_off(host: &Host, config: CorosyncConf) -> Result<Membership, Unknown> {
+    let stdout = host.ask(systemctl::show(host.tools(), "corosync")).await?;
+    let unit = systemctl::read(&stdout).map_err(unparsable)?;
+    if !["inactive", "failed"].contains(&unit.active.as_str()) {
+        return Err(Unknown::new(
+            UnknownKind::Failed,
+            "/etc/pve/corosync.conf exists, but pmxcfs knows of no cluster yet: corosync was just started",
+        ));
+    }
+    let not_running = (UnknownKind::Failed, "corosync does not run");
+    let unseen = |node: &ConfiguredNode| MemberNode {
+        name: node.name.clone(),
+        id: node.id,
+        online: false,
+        address: None,
+    };
+    Ok(Membership::Member(Box::new(Member {
+        cluster: config.cluster,
+        // What would run if it were started.
+        running_version: config.config_version,
+        file_version: config.config_version,
+        quorate: false,
+        nodes: config.nodes.iter().map(unseen).collect(),
+        configured: config.nodes,
+        interfaces: config.interfaces,
+        qdevice: config.qdevice,
+        running_versions: Facet::unknown(not_running.0, not_running.1),
+        votes: Facet::unknown(not_running.0, not_running.1),
+        links: Facet::unknown(not_running.0, not_running.1),
+    })))
 }
 
 async fn votes(host: &Host) -> Result<Votes, Unknown> {

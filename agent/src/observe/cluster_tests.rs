@@ -175,13 +175,8 @@ async fn what_cannot_be_told_is_unknown_and_not_standalone() {
         "/etc/pve/corosync.conf",
         fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
     );
-    assert!(
-        observe(&fake.host([]))
-            .await
-            .unwrap_err()
-            .reason
-            .contains("pmxcfs knows of no cluster yet")
-    );
+    let reason = observe(&fake.host([corosync_is("active")])).await.unwrap_err().reason;
+    assert!(reason.contains("pmxcfs knows of no cluster yet"), "{reason}");
     // garbage
     fake.put("/etc/pve/.members", "{ \"nodename\": 7 }");
     let unknown = observe(&fake.host([])).await.unwrap_err();
@@ -191,4 +186,34 @@ async fn what_cannot_be_told_is_unknown_and_not_standalone() {
         "{}",
         unknown.reason
     );
+}
+
+fn corosync_is(active: &str) -> Call {
+    let argv = [
+        "/usr/bin/systemctl",
+        "show",
+        "-p",
+        "LoadState,ActiveState,SubState,Result",
+        "corosync",
+    ];
+    Call::of(argv).prints(format!(
+        "LoadState=loaded\nActiveState={active}\nSubState=x\nResult=success\n"
+    ))
+}
+
+#[tokio::test]
+async fn a_member_whose_corosync_does_not_run_sees_nobody() {
+    let fake = Fake::new();
+    fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-standalone.json"));
+    fake.put(
+        "/etc/pve/corosync.conf",
+        fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
+    );
+    for state in ["failed", "inactive"] {
+        let cluster = observe(&fake.host([corosync_is(state)])).await.unwrap();
+        let member = cluster.member().unwrap();
+        assert_eq!((member.cluster.as_str(), member.quorate), ("lab1", false));
+        assert_eq!((member.nodes.len(), member.online().count()), (3, 0));
+        assert_eq!(member.links.get().unwrap_err().reason, "corosync does not run");
+    }
 }

@@ -8,7 +8,7 @@ use quorate_model::observation::config::{Firewall, KeptSpec, NodeFolder};
 use quorate_tools::pve_config::{ceph, ha, replication, storage, tfa, user};
 use quorate_tools::{ParseError, authorized_keys as keys, kept_spec, pve_firewall};
 
-use super::cluster::{mounted, pmxcfs_is_gone, published_for_sure};
+use super::cluster::{MEMBERS, mounted, pmxcfs_is_gone, published, published_for_sure};
 use super::{finished, hostname};
 use crate::host::{Host, HostRoot, ReadError, unparsable, unreadable};
 
@@ -90,13 +90,16 @@ pub(super) async fn authorized_keys(host: &Host, path: &'static str) -> Result<S
         read => return read.map_err(unreadable),
     }
     match host.root().read_link(path) {
-        Ok(target) => Err(Unknown::new(
-            UnknownKind::Failed,
-            format!(
-                "{path} leads to {}, which is not there: /etc/pve is not mounted",
-                target.display()
-            ),
-        )),
+        Ok(target) => {
+            let why = match published(host, MEMBERS).await? {
+                Some(_) => "pmxcfs runs without it, pvecm updatecerts makes it",
+                None => "/etc/pve is not mounted",
+            };
+            Err(Unknown::new(
+                UnknownKind::Failed,
+                format!("{path} leads to {}, which is not there: {why}", target.display()),
+            ))
+        }
         Err(_) => Ok(String::new()),
     }
 }

@@ -290,15 +290,21 @@ impl Agent for Service {
     }
 
     async fn open_echo(&self, request: Request<v1::OpenEchoRequest>) -> Result<Response<v1::OpenEchoReply>, Status> {
-        measure::open(&self.parts.echo, request.into_inner()).await.map(Response::new)
+        measure::open(&self.parts.echo, request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn measure(&self, request: Request<v1::MeasureRequest>) -> Result<Response<v1::MeasureReply>, Status> {
-        measure::measure(&self.parts.echo, request.into_inner()).await.map(Response::new)
+        measure::measure(&self.parts.echo, request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn close_echo(&self, request: Request<v1::CloseEchoRequest>) -> Result<Response<v1::CloseEchoReply>, Status> {
-        measure::close(&self.parts.echo, request.into_inner()).await.map(Response::new)
+        measure::close(&self.parts.echo, request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
@@ -341,6 +347,9 @@ mod tests {
         let many = |count| names(vec!["prox2".to_owned(); count]);
         assert_eq!(many(limits::MAX_RESOLVED).unwrap().len(), 64);
         let refused = quorate_proto::status::to_failure(&many(limits::MAX_RESOLVED + 1).unwrap_err());
-        assert_eq!((refused.exit, refused.message.as_str()), (ExitCode::Usage, "65 names to resolve are more than 64"));
+        assert_eq!(
+            (refused.exit, refused.message.as_str()),
+            (ExitCode::Usage, "65 names to resolve are more than 64")
+        );
     }
 }

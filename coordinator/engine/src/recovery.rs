@@ -44,8 +44,8 @@ use quorate_model::plan::{Step, Verdict};
 pub enum Sight {
     /// What the step is to bring about is there.
     Reached(String),
-    /// What must be before the step is there: nothing of it has happened.
-    Clean,
+    /// What must be before the step is there: nothing of it has happened. With why what is wanted is not there.
+    Clean(String),
     /// Neither.
     Mixed {
         /// Why the gate does not hold.
@@ -75,7 +75,10 @@ pub fn look(step: &Step, view: &View) -> Sight {
             }
         }
     }
-    mixed.map_or(Sight::Clean, |gate| Sight::Mixed { gate, wanted })
+    match mixed {
+        None => Sight::Clean(wanted),
+        Some(gate) => Sight::Mixed { gate, wanted },
+    }
 }
 
 /// May a step whose attempt ended so be tried once more, if its gate holds again?

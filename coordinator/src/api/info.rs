@@ -44,7 +44,10 @@ impl Api {
     fn held_findings(&self) -> Vec<Finding> {
         let clusters: BTreeSet<ClusterName> = self.fleet.registry.enrolled().into_iter().map(|n| n.cluster).collect();
         let now = trust::now(&self.fleet.clock);
-        clusters.iter().filter_map(|cluster| self.clusters.held(cluster, vec![], now)).collect()
+        clusters
+            .iter()
+            .filter_map(|cluster| self.clusters.held(cluster, vec![], now))
+            .collect()
     }
 
     /// Documents that had to be written again from their copies.

@@ -29,7 +29,10 @@ impl Api {
             since: trust::now(&self.fleet.clock),
             reason: request.reason,
         });
-        let hold = self.clusters.freeze(&cluster, frozen).map_err(|error| unusable(&error))?;
+        let hold = self
+            .clusters
+            .freeze(&cluster, frozen)
+            .map_err(|error| unusable(&error))?;
         let untold = self.fleet.hold(&self.seat.driver(), &cluster, &hold).await;
         for (node, reason) in &untold {
             tracing::warn!(%node, reason, "an agent could not be told what holds its cluster up; it is before its next operation");
@@ -53,7 +56,11 @@ impl Api {
         let id: RolloutId =
             field("rollout", request.rollout).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
         let (plan, created_at) = self.rollouts.created(&id).await?;
-        let before = self.rollouts.before(&id).map_err(|error| unusable(&error))?.unwrap_or_default();
+        let before = self
+            .rollouts
+            .before(&id)
+            .map_err(|error| unusable(&error))?
+            .unwrap_or_default();
         let names: BTreeSet<NodeRef> = before
             .keys()
             .map(|node| NodeRef::new(plan.cluster.clone(), node.clone()))
@@ -96,13 +103,18 @@ impl Api {
         if enrolled.iter().any(|node| node.cluster == cluster) || decided.spec.is_some() {
             return Ok(cluster);
         }
-        Err(
-            Failure::new(ExitCode::NotFound, format!("no server of a cluster {cluster} is enrolled"))
-                .hint("quorate node list"),
+        Err(Failure::new(
+            ExitCode::NotFound,
+            format!("no server of a cluster {cluster} is enrolled"),
         )
+        .hint("quorate node list"))
     }
 }
 
 fn unusable(error: &DocumentError) -> Failure {
-    Failure::new(ExitCode::Failed, "what was decided about the cluster can't be read or kept").because(error)
+    Failure::new(
+        ExitCode::Failed,
+        "what was decided about the cluster can't be read or kept",
+    )
+    .because(error)
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Code, Finding, accept};
+use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::rules;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
-use quorate_model::observation::config::KeptSpec;
 use quorate_model::{ClusterName, NodeRef, View, Wish};
 use quorate_planner::{checker, diff};
 use quorate_proto::{Wire, field, limits, v1};
@@ -175,8 +175,14 @@ impl Api {
         Ok(Some(Finding::new(
             Code::SpecAppliedElsewhere,
             cluster.as_str(),
-            format!("/etc/pve has a cluster file that was applied at {}; {ours}", kept.applied_at),
-            format!("compare it with yours before you apply: on {node}, cat {}", "/etc/pve/quorate/spec.toml"),
+            format!(
+                "/etc/pve has a cluster file that was applied at {}; {ours}",
+                kept.applied_at
+            ),
+            format!(
+                "compare it with yours before you apply: on {node}, cat {}",
+                "/etc/pve/quorate/spec.toml"
+            ),
         )))
     }
 
@@ -190,7 +196,11 @@ impl Api {
             .filter(|name| name.cluster == *cluster)
             .collect();
         let seen = self.fleet.look(&names, &quorate_planner::NEEDED).await;
-        let by_address = || self.host.node_at(&self.fleet.registry).filter(|name| name.cluster == *cluster);
+        let by_address = || {
+            self.host
+                .node_at(&self.fleet.registry)
+                .filter(|name| name.cluster == *cluster)
+        };
         let coordinator_on = self.host.node_of(&seen).or_else(by_address).map(|name| name.node);
         View {
             nodes: seen

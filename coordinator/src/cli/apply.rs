@@ -113,5 +113,9 @@ fn question(plan: &Plan) -> String {
         [] => String::new(),
         some => format!(" That takes away for good: {}.", some.join("; ")),
     };
-    format!("Apply these {} steps to cluster {}?{taken}", plan.steps.len(), plan.cluster)
+    format!(
+        "Apply these {} steps to cluster {}?{taken}",
+        plan.steps.len(),
+        plan.cluster
+    )
 }

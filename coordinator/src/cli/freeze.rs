@@ -1,8 +1,8 @@
 //! `quorate freeze CLUSTER`: from now on nothing that disturbs the cluster begins.
 
+use quorate_model::Hold;
 use quorate_model::failure::ExitCode;
 use quorate_model::ids::ClusterName;
-use quorate_model::Hold;
 use quorate_proto::{field, v1};
 
 use super::{Answer, Context, output, wire};
@@ -44,7 +44,10 @@ fn show(cluster: &ClusterName, hold: &Hold, untold: &[String]) -> String {
     };
     if hold.frozen.is_none() && !hold.windows.is_empty() {
         let windows: Vec<String> = hold.windows.iter().map(ToString::to_string).collect();
-        text.push_str(&format!("Its maintenance windows still count (UTC): {}\n", windows.join(", ")));
+        text.push_str(&format!(
+            "Its maintenance windows still count (UTC): {}\n",
+            windows.join(", ")
+        ));
     }
     if !untold.is_empty() {
         text.push_str(&format!(

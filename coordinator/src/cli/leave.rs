@@ -69,7 +69,8 @@ pub(crate) async fn replace(
         Some(address) => address,
         None => enrolled_address(client, &NodeRef::new(dead.cluster.clone(), new.clone())).await?,
     };
-    let text = edit::replace_node(&source.text, &dead.node, &new, address, None).map_err(|error| not_changed(&source, &error))?;
+    let text = edit::replace_node(&source.text, &dead.node, &new, address, None)
+        .map_err(|error| not_changed(&source, &error))?;
     let wish = Wish {
         replace: [(dead.node.clone(), new)].into(),
         is_off: common.is_off.then(|| dead.node.clone()).into_iter().collect(),
@@ -111,7 +112,10 @@ async fn leave(
                 .hint(format!("take {} out of it by hand", node.node))
         })?;
     } else if context.format == Format::Table {
-        output::aside(&format!("Take {} out of your own copy of the cluster file as well.", node.node));
+        output::aside(&format!(
+            "Take {} out of your own copy of the cluster file as well.",
+            node.node
+        ));
     }
     unenrol(client, &node).await?;
     output::either(context.format, &serde_json::json!({ "removed": node }), || {
@@ -172,22 +176,36 @@ fn names(source: &Source, node: &NodeName) -> bool {
 }
 
 async fn enrolled_address(client: &mut Client, node: &NodeRef) -> Result<IpAddr, Failure> {
-    let reply = client.list_nodes(v1::ListNodesRequest {}).await.map_err(wire::refused)?;
+    let reply = client
+        .list_nodes(v1::ListNodesRequest {})
+        .await
+        .map_err(wire::refused)?;
     let nodes = reply.into_inner().nodes;
-    let found = nodes.iter().find(|n| n.cluster == node.cluster.as_str() && n.name == node.node.as_str());
+    let found = nodes
+        .iter()
+        .find(|n| n.cluster == node.cluster.as_str() && n.name == node.node.as_str());
     let found = found.ok_or_else(|| {
         Failure::new(ExitCode::NotFound, format!("{node} is not enrolled"))
             .hint(format!("quorate node invite {node} --address ADDRESS"))
     })?;
-    let address = found.address.parse::<std::net::SocketAddr>().map(|address| address.ip());
+    let address = found
+        .address
+        .parse::<std::net::SocketAddr>()
+        .map(|address| address.ip());
     address.or_else(|_| found.address.parse()).map_err(|_| {
-        Failure::new(ExitCode::Usage, format!("{node} is enrolled at {}, which is no address", found.address))
-            .hint("say which address it has in the cluster: --address ADDRESS")
+        Failure::new(
+            ExitCode::Usage,
+            format!("{node} is enrolled at {}, which is no address", found.address),
+        )
+        .hint("say which address it has in the cluster: --address ADDRESS")
     })
 }
 
 fn not_changed(source: &Source, error: &EditError) -> Failure {
-    Failure::new(ExitCode::Refused, format!("{} can't be changed so; nothing was done", source.name))
-        .because(error)
-        .with(error.findings().to_vec())
+    Failure::new(
+        ExitCode::Refused,
+        format!("{} can't be changed so; nothing was done", source.name),
+    )
+    .because(error)
+    .with(error.findings().to_vec())
 }

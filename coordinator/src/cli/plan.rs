@@ -30,7 +30,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     if let Some(path) = &args.out {
         proposal.save(path)?;
         if context.format == Format::Table {
-            output::aside(&format!("Kept. Apply exactly this: quorate apply --plan {}", path.display()));
+            output::aside(&format!(
+                "Kept. Apply exactly this: quorate apply --plan {}",
+                path.display()
+            ));
         }
     }
     Ok(if plan.refused() {

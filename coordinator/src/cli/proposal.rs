@@ -83,9 +83,12 @@ impl Proposal {
     /// Reads one back.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
         let failed = |error: &(dyn std::error::Error + 'static)| {
-            Failure::new(ExitCode::Usage, format!("{} is no plan that can be applied", path.display()))
-                .because(error)
-                .hint("make one: quorate plan FILE --out PLAN.json")
+            Failure::new(
+                ExitCode::Usage,
+                format!("{} is no plan that can be applied", path.display()),
+            )
+            .because(error)
+            .hint("make one: quorate plan FILE --out PLAN.json")
         };
         let size = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
         if size > LARGEST {

@@ -8,7 +8,9 @@ use super::wire::{self, Client};
 use super::{Answer, Context, output};
 
 pub(crate) async fn run(context: &Context, client: &mut Client, rollout: String) -> Answer {
-    let request = v1::UndoInfoRequest { rollout: rollout.clone() };
+    let request = v1::UndoInfoRequest {
+        rollout: rollout.clone(),
+    };
     let reply = client.undo_info(request).await.map_err(wire::refused)?.into_inner();
     let plan: Plan = field("plan", reply.plan).map_err(wire::unreadable)?;
     let nodes: Vec<serde_json::Value> = reply.nodes.iter().map(document).collect();
@@ -53,7 +55,10 @@ fn document(node: &v1::NodeSnapshot) -> serde_json::Value {
 }
 
 fn show(rollout: &str, plan: &Plan, nodes: &[v1::NodeSnapshot]) -> String {
-    let mut text = format!("Rollout {rollout} of cluster {}. Nothing here is done by itself.\n\n", plan.cluster);
+    let mut text = format!(
+        "Rollout {rollout} of cluster {}. Nothing here is done by itself.\n\n",
+        plan.cluster
+    );
     text.push_str("Its steps, last first, and how each is undone:\n");
     for step in plan.steps.iter().rev() {
         text.push_str(&format!("  {}: {}\n      {}\n", step.id, step.title, step.undo));
@@ -68,7 +73,9 @@ fn show(rollout: &str, plan: &Plan, nodes: &[v1::NodeSnapshot]) -> String {
             text.push_str(&format!("  {}: {}\n", file.path, compared(file, now)));
         }
     }
-    text.push_str("\nThe files whole, before and now: quorate -o json rollout undo-info\n");
+    text.push_str(&format!(
+        "\nThe files whole, before and now: quorate -o json rollout undo-info {rollout}\n"
+    ));
     text
 }
 
@@ -83,20 +90,47 @@ fn compared(before: &v1::SnapshotFile, now: Option<&v1::SnapshotFile>) -> String
         (Ok(None), Ok(Some(_))) => "was not there, is there now".to_owned(),
         (Ok(Some(_)), Ok(None)) => "was there, is gone".to_owned(),
         (Ok(Some(old)), Ok(Some(new))) => {
-            let differs = |a: &str, b: &str| {
-                let other: Vec<&str> = b.lines().collect();
-                let mine = a.lines().filter(|line| !line.trim().is_empty() && !other.contains(line));
-                mine.map(str::to_owned).collect::<Vec<_>>()
-            };
-            let mut text = "changed".to_owned();
-            for line in differs(old, new) {
-                text.push_str(&format!("\n    - {line}"));
-            }
-            for line in differs(new, old) {
-                text.push_str(&format!("\n    + {line}"));
+            let mut text = "changed (- before, + now)".to_owned();
+            let difference = similar::TextDiff::from_lines(old, new);
+            for line in difference.unified_diff().context_radius(2).to_string().lines() {
+                text.push_str(&format!("\n    {line}"));
             }
             text
         }
         (Ok(None), Ok(None)) => "as it was".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use v1::snapshot_file::{Absent, Content};
+
+    use super::*;
+
+    fn file(content: Content) -> v1::SnapshotFile {
+        v1::SnapshotFile {
+            path: "/etc/pve/corosync.conf".to_owned(),
+            content: Some(content),
+        }
+    }
+
+    #[test]
+    fn a_change_is_shown_where_it_is_with_what_stands_around_it() {
+        let text = |lines: &str| file(Content::Text(lines.replace(' ', "\n")));
+        let shown = compared(
+            &text("a b c d e votes:1 f "),
+            Some(&text("a b c d e votes:1 votes:1 f ")),
+        );
+        assert_eq!(
+            shown,
+            "changed (- before, + now)\n    @@ -5,3 +5,4 @@\n     e\n     votes:1\n    +votes:1\n     f"
+        );
+        assert_eq!(compared(&text("a "), Some(&text("a "))), "as it was");
+        let absent = || file(Content::Absent(Absent {}));
+        assert_eq!(compared(&absent(), Some(&text("a "))), "was not there, is there now");
+        assert_eq!(compared(&text("a "), Some(&absent())), "was there, is gone");
+        let unread = file(Content::Unknown("no permission".to_owned()));
+        assert!(compared(&unread, Some(&text("a "))).contains("no permission"));
+        assert!(compared(&text("a "), None).contains("not known"));
     }
 }

@@ -171,7 +171,12 @@ impl ClusterAgents {
     }
 
     /// What must be passed beside the operation. Fetched anew for every attempt, never kept.
-    async fn passed(&self, driver: &Driver, node: &NodeName, action: &Action) -> Result<Option<v1::Secret>, AgentError> {
+    async fn passed(
+        &self,
+        driver: &Driver,
+        node: &NodeName,
+        action: &Action,
+    ) -> Result<Option<v1::Secret>, AgentError> {
         let passed = match action {
             Action::JoinCluster {
                 cluster,
@@ -218,7 +223,10 @@ impl ClusterAgents {
             Ok(reply) => reply,
             Err(error) => return Err(not_sent(self.failed(&peer, error).await, member)),
         };
-        let conf = reply.files.into_iter().find(|file| file.path == "/etc/pve/corosync.conf");
+        let conf = reply
+            .files
+            .into_iter()
+            .find(|file| file.path == "/etc/pve/corosync.conf");
         match conf.and_then(|file| file.content) {
             Some(v1::snapshot_file::Content::Text(text)) => Ok(v1::CorosyncConf { text }),
             Some(v1::snapshot_file::Content::Unknown(why)) => Err(AgentError::NotReached(format!("{member}: {why}"))),

@@ -57,7 +57,12 @@ impl Fleet {
     }
 
     /// Has one member keep the applied cluster file in /etc/pve, where all of them see it. Tries one after the other.
-    pub(crate) async fn keep_spec(&self, driver: &Driver, cluster: &ClusterName, spec: &KeptSpec) -> Result<NodeRef, String> {
+    pub(crate) async fn keep_spec(
+        &self,
+        driver: &Driver,
+        cluster: &ClusterName,
+        spec: &KeptSpec,
+    ) -> Result<NodeRef, String> {
         let mut last = "no server of it is enrolled".to_owned();
         for peer in self.peers().into_iter().filter(|peer| peer.name.cluster == *cluster) {
             let request = v1::KeepSpecRequest {

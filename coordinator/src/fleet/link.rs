@@ -68,8 +68,7 @@ type Look<'a> = Pin<Box<dyn Future<Output = Result<Observation, CallError>> + Se
 async fn session(peer: &Peer, revoked: &Revoked) -> CallError {
     peer.dial_anew();
     let request = v1::WatchHealthRequest { interval_ms: 0 };
-    let opening = limits::CONNECT_TIMEOUT + limits::HANDSHAKE_TIMEOUT + peer.quick();
-    let mut stream = match within(opening, &peer.name, peer.client().watch_health(request)).await {
+    let mut stream = match within(peer.quick(), &peer.name, peer.client().watch_health(request)).await {
         Ok(stream) => stream,
         Err(error) => return error,
     };
@@ -85,7 +84,7 @@ async fn session(peer: &Peer, revoked: &Revoked) -> CallError {
     let mut compare = interval_at(Instant::now() + every, every);
     compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // All of it at once in the beginning; then only clocks, since the stream brings what changes.
-    let mut look: Option<Look<'_>> = Some(Box::pin(peer.observe(&AT_FIRST, &[])));
+    let mut look: Option<Look<'_>> = Some(Box::pin(peer.observe_by(peer.client(), &AT_FIRST, &[])));
     loop {
         tokio::select! {
             message = timeout(silence, stream.message()) => match message {

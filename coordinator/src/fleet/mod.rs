@@ -1,9 +1,9 @@
 //! The fleet as the daemon holds it: a link to every enrolled node, and what came over it.
 
 pub(crate) mod agents;
-mod files;
 mod call;
 mod echo;
+mod files;
 mod health;
 mod link;
 mod memory;
@@ -20,13 +20,13 @@ use quorate_identity::{ClientTls, Identity, Name, Role};
 use quorate_model::observation::FacetName;
 use quorate_model::view::NodeView;
 use quorate_model::{NodeName, NodeRef, Timestamp, Unknown, UnknownKind};
-use quorate_proto::Sighting;
+use quorate_proto::{Sighting, limits};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use self::echo::{Echo, EchoLinks};
 pub(crate) use self::memory::Memory;
 use self::peer::Dialling;
-pub(crate) use self::echo::{Echo, EchoLinks};
 pub(crate) use self::peer::Peer;
 use self::registry::{Registry, State};
 use self::revoked::{RevokeError, Revoked};
@@ -109,6 +109,7 @@ impl Fleet {
                 role,
                 address: node.address,
                 tls: self.tls.clone(),
+                within: self.pace.deadline(limits::CONNECT_TIMEOUT) + self.pace.deadline(limits::HANDSHAKE_TIMEOUT),
             };
             let peer = Arc::new(Peer::new(name.clone(), dialling, self.clock.clone(), self.pace));
             let token = CancellationToken::new();
@@ -180,7 +181,10 @@ impl Fleet {
             return vec![];
         }
         let enrolled = self.registry.enrolled().into_iter();
-        enrolled.filter(|node| node.cluster == name.cluster).map(|node| node.node).collect()
+        enrolled
+            .filter(|node| node.cluster == name.cluster)
+            .map(|node| node.node)
+            .collect()
     }
 
     fn sighting(&self, name: &NodeRef, fresh: Option<Result<quorate_model::Observation, Unknown>>) -> Sighting {

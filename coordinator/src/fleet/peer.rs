@@ -7,12 +7,12 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use quorate_clock::Clock;
 use quorate_identity::{ClientTls, RevocationList, Role};
-use quorate_model::observation::FacetName;
 use quorate_model::ids::Driver;
+use quorate_model::observation::FacetName;
 use quorate_model::{Hold, NodeName, NodeRef, Observation, Timestamp};
 use quorate_proto::v1;
 use quorate_proto::v1::agent_client::AgentClient;
-use quorate_proto::{Wire, field, limits};
+use quorate_proto::{ConnectionState, Wire, field, limits};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -41,6 +41,8 @@ pub(super) struct Dialling {
     pub(super) role: Role,
     pub(super) address: SocketAddr,
     pub(super) tls: ClientTls,
+    /// From the first packet to a finished handshake.
+    pub(super) within: Duration,
 }
 
 impl Peer {
@@ -70,7 +72,11 @@ impl Peer {
 
     /// Calls to its agent. A call dials by itself if there is no connection.
     pub(super) fn client(&self) -> AgentClient<Channel> {
-        AgentClient::new(self.channel().clone())
+        Self::client_over(self.channel().clone())
+    }
+
+    fn client_over(channel: Channel) -> AgentClient<Channel> {
+        AgentClient::new(channel)
             .max_decoding_message_size(limits::MAX_MESSAGE)
             .max_encoding_message_size(limits::MAX_MESSAGE)
     }
@@ -84,13 +90,35 @@ impl Peer {
 
     /// Looks now; with the network, also at what these names resolve to there. What comes back is also kept.
     pub(super) async fn observe(&self, facets: &[FacetName], names: &[NodeName]) -> Result<Observation, CallError> {
+        let linked = self.health.borrow().connection.state == ConnectionState::Connected;
+        let client = if linked {
+            self.client()
+        } else {
+            // Calls that share a channel dial one after another: behind the link's own try, and others', a server that is off
+            // would not be found to be so before the deadline.
+            Self::client_over(self.dialling.channel())
+        };
+        self.observe_by(client, facets, names).await
+    }
+
+    /// As [`Peer::observe`], over this connection.
+    pub(super) async fn observe_by(
+        &self,
+        mut client: AgentClient<Channel>,
+        facets: &[FacetName],
+        names: &[NodeName],
+    ) -> Result<Observation, CallError> {
         let request = v1::ObserveRequest {
             facets: facets.iter().map(|facet| facet.into_wire()).collect(),
-            resolve: names.iter().take(limits::MAX_RESOLVED).map(ToString::to_string).collect(),
+            resolve: names
+                .iter()
+                .take(limits::MAX_RESOLVED)
+                .map(ToString::to_string)
+                .collect(),
         };
         let sent = trust::now(&self.clock);
-        let deadline = self.pace.deadline(limits::OBSERVE_TIMEOUT);
-        let reply = within(deadline, &self.name, self.client().observe(request)).await?;
+        let deadline = self.dialling.within + self.pace.deadline(limits::OBSERVE_TIMEOUT);
+        let reply = within(deadline, &self.name, client.observe(request)).await?;
         let answered = trust::now(&self.clock);
         let observation: Option<Observation> =
             field("observation", reply.observation).map_err(|error| CallError::garbled(&error))?;
@@ -143,9 +171,10 @@ impl Peer {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The deadline of a call that only asks for what is at hand.
+    /// The deadline of a call that only asks for what is at hand. Dialling has its own time in it: of a server that is off it must
+    /// come out that it can't be reached, and not that it gave no answer.
     pub(super) fn quick(&self) -> Duration {
-        self.pace.deadline(limits::QUICK_CALL_TIMEOUT)
+        self.dialling.within + self.pace.deadline(limits::QUICK_CALL_TIMEOUT)
     }
 
     fn channel(&self) -> MutexGuard<'_, Channel> {
@@ -159,8 +188,10 @@ impl Dialling {
         let connector = service_fn(move |_: http::Uri| {
             let dialling = Arc::clone(&dialling);
             async move {
-                let deadline = limits::CONNECT_TIMEOUT + limits::HANDSHAKE_TIMEOUT;
-                let connected = dialling.tls.connect(dialling.address, &dialling.role, deadline).await;
+                let connected = dialling
+                    .tls
+                    .connect(dialling.address, &dialling.role, dialling.within)
+                    .await;
                 connected.map(|(stream, _)| TokioIo::new(stream))
             }
         });

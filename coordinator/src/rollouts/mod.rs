@@ -1,8 +1,9 @@
 //! Rollouts in the daemon: begun, taken up again after a restart, watched, cancelled. One holds a cluster at a time.
 
-mod recovering;
 mod around;
 pub(crate) mod before;
+mod recovering;
+mod waiting;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ use crate::pace::Pace;
 use crate::recovery::Recovery;
 use crate::store::Store;
 use crate::trust::{self, sentence};
+use waiting::Waiting;
 
 /// What watchers may fall behind; those who fall further read the journal.
 const PROGRESS: usize = 1024;
@@ -65,6 +67,7 @@ pub(crate) struct Rollouts {
 struct Driven {
     id: RolloutId,
     progress: broadcast::Sender<Progress>,
+    waiting: Waiting,
     cancel: watch::Sender<Option<String>>,
     /// Stops it as a crash would.
     stop: CancellationToken,
@@ -270,10 +273,12 @@ impl Rollouts {
         let driven = Driven {
             id: id.clone(),
             progress: progress.clone(),
+            waiting: Waiting::default(),
             cancel,
             stop: stop.clone(),
         };
         let cluster = plan.cluster.clone();
+        self.tasks.spawn(driven.waiting.clone().listen(progress.subscribe()));
         self.driven().insert(cluster.clone(), driven);
         let ports = Ports {
             journal: Arc::new(self.store.clone()),

@@ -57,6 +57,13 @@ impl Rollouts {
             .values()
             .find(|driven| driven.id == *id)
             .map(|driven| driven.progress.subscribe());
+        let mut waiting = self
+            .driven()
+            .values()
+            .find(|driven| driven.id == *id)
+            .map(|driven| driven.waiting.clone());
+        // What was told of it already, and may come once more.
+        let mut told = Vec::new();
         let mut next = 0;
         loop {
             let entries = match self.store.load(id).await {
@@ -67,7 +74,18 @@ impl Rollouts {
                 if entry.sequence >= next {
                     next = entry.sequence + 1;
                     let last = matches!(entry.record, Record::Finished { .. });
+                    if let (true, Some(events)) = (last, &mut live) {
+                        let_go(events, tell).await;
+                    }
                     if tell.send(Ok(Progress::Entry(Box::new(entry)))).await.is_err() || last {
+                        return;
+                    }
+                }
+            }
+            if let Some(waiting) = waiting.take() {
+                told = waiting.said();
+                for waits in &told {
+                    if tell.send(Ok(waits.clone())).await.is_err() {
                         return;
                     }
                 }
@@ -75,7 +93,7 @@ impl Rollouts {
             let Some(events) = &mut live else {
                 return drop(tell.send(Err(self.not_driven(id))).await);
             };
-            match follow(events, &mut next, tell).await {
+            match follow(events, &mut next, &mut told, tell).await {
                 // Whatever was missed is in the journal.
                 After::FellBehind => {}
                 After::DriverGone => live = None,
@@ -95,6 +113,18 @@ impl Rollouts {
     }
 }
 
+/// Waits until the rollout holds its cluster no longer: whoever hears of its end may change the next thing at once.
+async fn let_go(events: &mut broadcast::Receiver<Progress>, tell: &mpsc::Sender<Result<Progress, Failure>>) {
+    let released = async {
+        // All who could send go with the hold.
+        while !matches!(events.recv().await, Err(broadcast::error::RecvError::Closed)) {}
+    };
+    tokio::select! {
+        () = released => {}
+        () = tell.closed() => {}
+    }
+}
+
 enum After {
     FellBehind,
     DriverGone,
@@ -104,6 +134,7 @@ enum After {
 async fn follow(
     events: &mut broadcast::Receiver<Progress>,
     next: &mut u64,
+    told: &mut Vec<Progress>,
     tell: &mpsc::Sender<Result<Progress, Failure>>,
 ) -> After {
     loop {
@@ -117,7 +148,12 @@ async fn follow(
             Err(broadcast::error::RecvError::Closed) => return After::DriverGone,
         };
         let mut last = false;
+        if let Some(at) = told.iter().position(|waits| *waits == event) {
+            told.remove(at);
+            continue;
+        }
         if let Progress::Entry(entry) = &event {
+            told.clear();
             if entry.sequence < *next {
                 continue;
             }
@@ -126,6 +162,9 @@ async fn follow(
             }
             *next += 1;
             last = matches!(entry.record, Record::Finished { .. });
+        }
+        if last {
+            let_go(events, tell).await;
         }
         if tell.send(Ok(event)).await.is_err() || last {
             return After::Told;

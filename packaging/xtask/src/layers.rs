@@ -78,7 +78,14 @@ pub(crate) const LAYERS: &[Layer] = &[
     ),
     layer(
         "quorate-bench",
-        &["quorate-lab", "quorate-model", "quorate-planner", "quorate-suites"],
+        &[
+            "quorate",
+            "quorate-clock",
+            "quorate-lab",
+            "quorate-model",
+            "quorate-planner",
+            "quorate-suites",
+        ],
         &[],
     ),
     // The generated documents come from the types and command lines that they describe.

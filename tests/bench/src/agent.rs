@@ -34,24 +34,19 @@ pub(crate) async fn measure() -> Vec<Figure> {
     tokio::time::sleep(WATCHED).await;
     let used = (cpu_ticks(pid) - before) / 100.0 / begun.elapsed().as_secs_f64() * 100.0;
     vec![
-        Figure {
-            name: "agent, idle, health at 1 Hz: resident memory",
-            measured: resident_mib(pid),
-            promised: 16.0,
-            unit: "MiB",
-        },
-        Figure {
-            name: "agent, idle, health at 1 Hz: CPU, its tools included",
-            measured: used,
-            promised: 0.3,
-            unit: "% core",
-        },
-        Figure {
-            name: "agent: ready after start, worst of 5",
-            measured: worst(&ready),
-            promised: 300.0,
-            unit: "ms",
-        },
+        Figure::promised(
+            "agent, idle, health at 1 Hz: resident memory",
+            resident_mib(pid),
+            16.0,
+            "MiB",
+        ),
+        Figure::promised(
+            "agent, idle, health at 1 Hz: CPU, its tools included",
+            used,
+            0.3,
+            "% core",
+        ),
+        Figure::promised("agent: ready after start, worst of 5", worst(&ready), 300.0, "ms"),
     ]
 }
 
@@ -76,7 +71,7 @@ async fn until_it_listens(fleet: &Fleet, node: &str, begun: Instant) -> f64 {
 }
 
 /// User and system time of a process and of the children it waited for, in ticks of 10 ms.
-fn cpu_ticks(pid: u32) -> f64 {
+pub(crate) fn cpu_ticks(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
     (11..15).filter_map(|i| fields.get(i)?.parse::<f64>().ok()).sum()

@@ -33,23 +33,18 @@ pub(crate) async fn measure() -> Vec<Figure> {
     let mut wrong: Vec<f64> = known.iter().map(|ms| (ms - RTT_MS).abs()).collect();
     wrong.sort_by(f64::total_cmp);
     vec![
-        Figure {
-            name: "pairwise measurement of 16 nodes x 2 links",
-            measured: taken,
-            promised: 15.0,
-            unit: "s",
-        },
-        Figure {
-            name: "  of its 240 pairs, those that were not measured",
-            measured: u32::try_from(missing).map_or(f64::INFINITY, f64::from),
-            promised: 0.0,
-            unit: "pairs",
-        },
-        Figure {
-            name: "  typical round trip beside the lab's, median of the errors",
-            measured: wrong.get(wrong.len() / 2).copied().unwrap_or(f64::INFINITY),
-            promised: 0.5,
-            unit: "ms",
-        },
+        Figure::promised("pairwise measurement of 16 nodes x 2 links", taken, 15.0, "s"),
+        Figure::promised(
+            "  of its 240 pairs, those that were not measured",
+            u32::try_from(missing).map_or(f64::INFINITY, f64::from),
+            0.0,
+            "pairs",
+        ),
+        Figure::promised(
+            "  typical round trip beside the lab's, median of the errors",
+            wrong.get(wrong.len() / 2).copied().unwrap_or(f64::INFINITY),
+            0.5,
+            "ms",
+        ),
     ]
 }

@@ -23,17 +23,7 @@ pub(crate) async fn measure() -> Vec<Figure> {
             .unwrap_or(0.0)
     };
     vec![
-        Figure {
-            name: "quorate status of 3 live nodes, median of 20",
-            measured: at(50),
-            promised: 50.0,
-            unit: "ms",
-        },
-        Figure {
-            name: "quorate status of 3 live nodes, worst of 20",
-            measured: at(100),
-            promised: 50.0,
-            unit: "ms",
-        },
+        Figure::promised("quorate status of 3 live nodes, median of 20", at(50), 50.0, "ms"),
+        Figure::promised("quorate status of 3 live nodes, worst of 20", at(100), 50.0, "ms"),
     ]
 }

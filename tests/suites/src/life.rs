@@ -11,7 +11,12 @@ use crate::{Fleet, told};
 pub const WITNESS: &str = "witness1";
 
 /// Nobody may get anything done twice.
-pub const ONCE: [(&str, &str); 4] = [("pvecm", "create"), ("pvecm", "add"), ("pvecm", "delnode"), ("systemctl", "poweroff")];
+pub const ONCE: [(&str, &str); 4] = [
+    ("pvecm", "create"),
+    ("pvecm", "add"),
+    ("pvecm", "delnode"),
+    ("systemctl", "poweroff"),
+];
 
 /// These servers with a version of PVE's HA manager that can disarm it as a whole.
 #[must_use]
@@ -23,7 +28,9 @@ pub fn newer(builder: Builder, nodes: &[&str]) -> Builder {
         residual: false,
     };
     nodes.iter().fold(builder, |builder, node| {
-        builder.server(node, |server| "9.1.1".clone_into(&mut server.pve_version)).plant(node, package("5.2.0"))
+        builder
+            .server(node, |server| "9.1.1".clone_into(&mut server.pve_version))
+            .plant(node, package("5.2.0"))
     })
 }
 
@@ -40,7 +47,10 @@ impl Fleet {
             text.push_str(&format!("\n[nodes.{node}]\naddress = \"{}\"\n", address(node)));
         }
         if third {
-            text.push_str(&format!("\n[nodes.{WITNESS}]\naddress = \"{}\"\nrole = \"qnetd\"\n", address(WITNESS)));
+            text.push_str(&format!(
+                "\n[nodes.{WITNESS}]\naddress = \"{}\"\nrole = \"qnetd\"\n",
+                address(WITNESS)
+            ));
         }
         self.write_file(name, &text)
     }
@@ -49,14 +59,24 @@ impl Fleet {
     pub async fn begins(&self, args: &[&str]) -> String {
         let args: Vec<&str> = args.iter().copied().chain(["--yes", "--detach"]).collect();
         let started = self.json(&args).await;
-        started["rollout"].as_str().unwrap_or_else(|| panic!("nothing was started: {started:#}")).to_owned()
+        started["rollout"]
+            .as_str()
+            .unwrap_or_else(|| panic!("nothing was started: {started:#}"))
+            .to_owned()
     }
 
     /// Watches a rollout to its end, which must be that all of its steps are verified.
     pub async fn ends_well(&self, rollout: &str) -> Output {
         let watched = self.ok(&["rollout", "watch", rollout]).await;
-        let done = watched.stdout.lines().rev().find(|line| line.contains(" steps verified")).unwrap_or_default();
-        let counts = done.split_once(" steps verified").and_then(|(before, _)| before.rsplit_once(" of "));
+        let done = watched
+            .stdout
+            .lines()
+            .rev()
+            .find(|line| line.contains(" steps verified"))
+            .unwrap_or_default();
+        let counts = done
+            .split_once(" steps verified")
+            .and_then(|(before, _)| before.rsplit_once(" of "));
         let (verified, all) = counts.unwrap_or_else(|| panic!("no count of steps\n{}", told(&watched)));
         assert!(verified.ends_with(all), "{}", told(&watched));
         watched
@@ -65,8 +85,11 @@ impl Fleet {
     /// Calls of tools that change what may not be done twice: each of them once at the most, by their whole line.
     pub fn nothing_twice(&self) {
         for (tool, word) in ONCE {
-            let mut lines: Vec<(Option<String>, Vec<String>)> =
-                self.calls(tool, word).into_iter().map(|call| (call.node, call.argv)).collect();
+            let mut lines: Vec<(Option<String>, Vec<String>)> = self
+                .calls(tool, word)
+                .into_iter()
+                .map(|call| (call.node, call.argv))
+                .collect();
             let all = lines.len();
             lines.sort();
             lines.dedup();
@@ -99,16 +122,25 @@ impl Fleet {
     pub async fn third_votes(&self, nodes: &[&str]) {
         for node in nodes {
             let shown = self.tool(node, "pvecm status").await.stdout;
-            assert!(shown.contains(&format!("Total votes:      {}", nodes.len() + 1)), "{node}: {shown}");
+            assert!(
+                shown.contains(&format!("Total votes:      {}", nodes.len() + 1)),
+                "{node}: {shown}"
+            );
             assert_eq!(shown.matches("A,V,NMW").count(), nodes.len(), "{node}: {shown}");
-            assert!(self.read(node, "/etc/corosync/corosync.conf").contains("device {"), "{node}");
+            assert!(
+                self.read(node, "/etc/corosync/corosync.conf").contains("device {"),
+                "{node}"
+            );
         }
     }
 
     /// Nobody has a QDevice.
     pub fn no_device(&self, nodes: &[&str]) {
         for node in nodes {
-            assert!(!self.read(node, "/etc/corosync/corosync.conf").contains("device {"), "{node} has a QDevice");
+            assert!(
+                !self.read(node, "/etc/corosync/corosync.conf").contains("device {"),
+                "{node} has a QDevice"
+            );
         }
     }
 
@@ -116,7 +148,10 @@ impl Fleet {
     #[must_use]
     pub fn let_in(&self) -> Vec<String> {
         let text = self.read(WITNESS, "/root/.ssh/authorized_keys");
-        text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+        text.lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Looks at who is let in on the witness until somebody is, or the other thing ends.
@@ -138,9 +173,17 @@ impl Fleet {
 
     /// No key that opens a server of the cluster lies with the coordinator.
     pub fn no_key_with_the_coordinator(&self, member: &str) {
-        let keys = ["/root/.ssh/id_rsa", "/etc/corosync/authkey", "/etc/pve/priv/authkey.key", "/etc/pve/priv/pve-root-ca.key"];
-        let keys: Vec<Vec<u8>> =
-            keys.iter().filter_map(|path| std::fs::read(self.rooted(member, path)).ok()).filter(|k| k.len() > 16).collect();
+        let keys = [
+            "/root/.ssh/id_rsa",
+            "/etc/corosync/authkey",
+            "/etc/pve/priv/authkey.key",
+            "/etc/pve/priv/pve-root-ca.key",
+        ];
+        let keys: Vec<Vec<u8>> = keys
+            .iter()
+            .filter_map(|path| std::fs::read(self.rooted(member, path)).ok())
+            .filter(|k| k.len() > 16)
+            .collect();
         assert!(!keys.is_empty(), "{member} has keys");
         let mut found = Vec::new();
         files_with(&self.lab.layout().coordinator(), &keys, &mut found);
@@ -149,7 +192,10 @@ impl Fleet {
 
     /// Plants something on a server.
     pub async fn plant(&self, node: &str, plant: Plant) {
-        self.lab.script(node, Script::Plant(plant)).await.expect("the world plants it");
+        self.lab
+            .script(node, Script::Plant(plant))
+            .await
+            .expect("the world plants it");
     }
 
     /// Puts a guest of this server under HA, and waits until its watchdog and that of the master are armed.
@@ -186,7 +232,9 @@ impl Fleet {
             match entry.what {
                 What::WatchdogArmed => armed.push(node),
                 What::WatchdogClosed => armed.retain(|n| *n != node),
-                What::AddnodeCommitted | What::NodeRemoved | What::QdeviceAdded | What::QdeviceRemoved if place >= from => {
+                What::AddnodeCommitted | What::NodeRemoved | What::QdeviceAdded | What::QdeviceRemoved
+                    if place >= from =>
+                {
                     assert!(armed.is_empty(), "{entry:?} while the watchdog was armed on {armed:?}");
                 }
                 _ => {}
@@ -202,7 +250,9 @@ fn files_with(dir: &Path, needles: &[Vec<u8>], found: &mut Vec<String>) {
         if path.is_dir() {
             files_with(&path, needles, found);
         } else if let Ok(bytes) = std::fs::read(&path)
-            && needles.iter().any(|needle| bytes.windows(needle.len()).any(|w| w == needle.as_slice()))
+            && needles
+                .iter()
+                .any(|needle| bytes.windows(needle.len()).any(|w| w == needle.as_slice()))
         {
             found.push(path.display().to_string());
         }

@@ -75,10 +75,17 @@ async fn the_agent_understands_this_machines_packages_services_and_space() {
     if readiness["packages"]["state"] == "known" {
         assert_eq!(found.as_str(), real);
     }
-    let df = Program::new("/usr/bin/df").args(["--output=avail", "-B1", "/"]).run().await.unwrap();
+    let df = Program::new("/usr/bin/df")
+        .args(["--output=avail", "-B1", "/"])
+        .run()
+        .await
+        .unwrap();
     let real: f64 = df.stdout.lines().nth(1).unwrap().trim().parse().unwrap();
     let found = readiness["free"]["/"]["value"].as_f64().unwrap();
-    assert!((found - real).abs() < 2e9, "{found} beside {real}: other programs write here too, but not as much");
+    assert!(
+        (found - real).abs() < 2e9,
+        "{found} beside {real}: other programs write here too, but not as much"
+    );
 }
 
 /// Every facet that is unknown because its text made no sense.

@@ -84,7 +84,10 @@ impl HealthCollector {
         let host = Arc::clone(&self.host);
         observation.network = self
             .network
-            .look(now, || async move { finished(&host, network::observe(&host, &[]).await) })
+            .look(
+                now,
+                || async move { finished(&host, network::observe(&host, &[]).await) },
+            )
             .await;
         let host = Arc::clone(&self.host);
         observation.guests = self

@@ -105,7 +105,10 @@ fn versions(member: &Member) -> Option<String> {
     if running.iter().all(|(_, version)| *version == member.file_version) {
         return None;
     }
-    let each: Vec<String> = running.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let each: Vec<String> = running
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
     Some(format!(
         "corosync.conf has version {}, corosync runs with: {}",
         member.file_version,
@@ -143,11 +146,19 @@ mod tests {
             links: Facet::not_asked(),
         };
         assert_eq!(versions(&member), None);
-        let running = |last| (1..=3).zip([4, 4, last]).map(|(id, version)| RunningVersion { id, version }).collect();
+        let running = |last| {
+            (1..=3)
+                .zip([4, 4, last])
+                .map(|(id, version)| RunningVersion { id, version })
+                .collect()
+        };
         member.running_versions = Facet::known(running(4), Timestamp(0));
         assert_eq!(versions(&member), None);
         member.running_versions = Facet::known(running(3), Timestamp(0));
         let said = versions(&member).unwrap();
-        assert_eq!(said, "corosync.conf has version 4, corosync runs with: prox1 4, prox2 4, prox3 3");
+        assert_eq!(
+            said,
+            "corosync.conf has version 4, corosync runs with: prox1 4, prox2 4, prox3 3"
+        );
     }
 }

@@ -1,14 +1,17 @@
 //! Back to standing alone, as PVE's manual separates a node: both services stop, pmxcfs starts in local mode so that corosync.conf can
-//! be taken out of its database, corosync's own files are put aside, pve-cluster starts again.
+//! be taken out of its database, corosync's own files are put aside, pve-cluster starts again, and what every server has of its own in
+//! /etc/pve is made anew.
 
 use std::time::Duration;
 
-use quorate_tools::{pmxcfs_daemon, systemctl};
+use quorate_tools::{pmxcfs_daemon, pvecm, systemctl};
 
 use super::{CHANGING, Stopped, Task, say, stopped};
 
 const CONF: &str = "/etc/pve/corosync.conf";
 const OWN: &str = "/etc/corosync";
+/// Where a join puts the old database. Source: PVE::Cluster::Setup, seen live.
+const BACKUPS: &str = "/var/lib/pve-cluster/backup";
 const MOUNTED: &str = "/etc/pve/local";
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const MOUNTED_WITHIN: Duration = Duration::from_secs(30);
@@ -33,7 +36,15 @@ pub(super) async fn run(task: &Task<'_>) -> Result<(), Stopped> {
     task.change(pmxcfs_daemon::end(tools)).await?;
     mounted(task, false).await?;
     task.change(systemctl::start(tools, "pve-cluster")).await?;
-    mounted(task, true).await
+    mounted(task, true).await?;
+    // A join begins with an empty database: without this there is no certificate, and no web interface.
+    task.change(pvecm::updatecerts(tools)).await?;
+    task.change(systemctl::reload_or_restart(tools, &["pvedaemon", "pveproxy"]))
+        .await?;
+    say(&format!(
+        "what was in /etc/pve before the join is in {BACKUPS}, as config-TIME.sql.gz"
+    ));
+    Ok(())
 }
 
 /// Nothing may be written below /etc/pve, nor pmxcfs be started, before this is certain.

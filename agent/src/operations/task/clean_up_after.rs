@@ -10,7 +10,10 @@ const KEYS: &str = "/etc/pve/priv/authorized_keys";
 pub(super) fn run(task: &Task<'_>, removed: &NodeName) -> Result<(), Stopped> {
     let root = task.host.root();
     let folder = format!("/etc/pve/nodes/{removed}");
-    if root.exists(&folder)? {
+    let text = root.read_text(KEYS)?;
+    let without = authorized_keys::without_comment(&text, &format!("root@{removed}"));
+    let has_folder = root.exists(&folder)?;
+    if has_folder {
         for kind in ["qemu-server", "lxc"] {
             let guests = format!("{folder}/{kind}");
             if root.exists(&guests)? && root.read_dir(&guests)?.iter().any(|name| name.ends_with(".conf")) {
@@ -22,13 +25,14 @@ pub(super) fn run(task: &Task<'_>, removed: &NodeName) -> Result<(), Stopped> {
         let aside = task.aside(removed.as_str());
         root.copy_out(&folder, &aside)?;
         say(&format!("{folder} is kept in {}", aside.display()));
+    }
+    if has_folder || without != text {
         say(CHANGING);
+    }
+    if has_folder {
         root.remove_tree(&folder)?;
     }
-    let text = root.read_text(KEYS)?;
-    let without = authorized_keys::without_comment(&text, &format!("root@{removed}"));
     if without != text {
-        say(CHANGING);
         root.replace(KEYS, &without, 0o600)?;
         say(&format!(
             "the key of root@{removed} is no longer let in anywhere in the cluster"

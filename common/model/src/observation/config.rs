@@ -241,7 +241,10 @@ mod tests {
             rule("ACCEPT", None, Some("7443"))
         ]));
         assert!(
-            lets(vec![rule("SSH(ACCEPT)", None, None), rule("ACCEPT", None, Some("7443"))]),
+            lets(vec![
+                rule("SSH(ACCEPT)", None, None),
+                rule("ACCEPT", None, Some("7443"))
+            ]),
             "a macro that accepts keeps nobody out"
         );
         assert!(!lets(vec![rule("SSH(ACCEPT)", None, None)]), "nor surely lets us in");

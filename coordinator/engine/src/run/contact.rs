@@ -91,8 +91,8 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
 
     /// The agent has not got it: unless the gate still holds, it is not sent again, and the step ends here.
     async fn settled_elsewise(&self) -> Result<bool, RunError> {
-        match self.settle(|sight| matches!(sight, Sight::Clean)).await {
-            Sight::Clean => Ok(false),
+        match self.settle(|sight| matches!(sight, Sight::Clean(_))).await {
+            Sight::Clean(_) => Ok(false),
             Sight::Reached(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| true),
             Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => {
                 let finding = report::stuck(&self.step, &format!("the agent does not have the operation, and {why}"));

@@ -41,7 +41,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         }
         match self.look().await {
             Sight::Reached(evidence) => Some(evidence),
-            Sight::Clean | Sight::Mixed { .. } | Sight::Unseen(_) => None,
+            Sight::Clean(_) | Sight::Mixed { .. } | Sight::Unseen(_) => None,
         }
     }
 
@@ -70,6 +70,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         let settle = self.shared.ports.patience.settle;
         if self.ends_in_silence() {
             settle.max(rules(self.step.action.kind()).deadline)
+        } else if self.step.restores.is_some() {
+            // Nobody else will take it back: it gets all the time that its gate would get.
+            settle.max(self.shared.ports.patience.restore)
         } else {
             settle
         }
@@ -85,7 +88,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 return Ok(Before::Cancelled);
             }
             let why = match self.look().await {
-                Sight::Clean => return Ok(Before::Clear),
+                Sight::Clean(_) => return Ok(Before::Clear),
                 Sight::Reached(evidence) => return Ok(Before::Reached(evidence)),
                 Sight::Mixed { gate: why, .. } | Sight::Unseen(why) => why,
             };
@@ -112,8 +115,8 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 return sight;
             }
             let why = match &sight {
-                Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => why.as_str(),
-                Sight::Clean | Sight::Reached(_) => "nothing of it is to be seen yet",
+                Sight::Clean(why) | Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => why.as_str(),
+                Sight::Reached(_) => "it is there",
             };
             if said.is_news(why) {
                 self.say_waiting(why);

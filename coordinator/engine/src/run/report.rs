@@ -109,8 +109,8 @@ pub(super) fn of_outcome(step: &Step, outcome: &Outcome) -> Vec<Finding> {
 /// An attempt ended, what was wanted is not there, and there will be no other attempt.
 pub(super) fn ended_badly(step: &Step, outcome: &Outcome, sight: &Sight) -> (StopKind, Vec<Finding>) {
     let seen = match sight {
-        Sight::Clean | Sight::Reached(_) => "nothing of it is to be seen",
-        Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => why.as_str(),
+        Sight::Reached(_) => "it is there after all",
+        Sight::Clean(why) | Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => why.as_str(),
     };
     match (outcome, sight) {
         (Outcome::Failed { .. }, Sight::Mixed { .. } | Sight::Unseen(_)) => {
@@ -119,14 +119,14 @@ pub(super) fn ended_badly(step: &Step, outcome: &Outcome, sight: &Sight) -> (Sto
             (StopKind::Failed, findings)
         }
         (Outcome::Failed { .. }, _) => (StopKind::Failed, of_outcome(step, outcome)),
-        (Outcome::Done { evidence }, Sight::Clean) => (
+        (Outcome::Done { evidence }, Sight::Clean(_)) => (
             StopKind::Failed,
             vec![failed(
                 step,
                 &format!("the agent says that it is done ({evidence}), but {seen}"),
             )],
         ),
-        (Outcome::Unknown { reason }, Sight::Clean) => {
+        (Outcome::Unknown { reason }, Sight::Clean(_)) => {
             (StopKind::Failed, vec![failed(step, &format!("{reason}; {seen}"))])
         }
         (Outcome::Done { evidence }, _) => (

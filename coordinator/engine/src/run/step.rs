@@ -82,9 +82,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Ok(None)
             }
             Asked::Seen(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
-            Asked::HasNot => match self.settle(|sight| matches!(sight, Sight::Clean)).await {
+            Asked::HasNot => match self.settle(|sight| matches!(sight, Sight::Clean(_))).await {
                 Sight::Reached(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
-                Sight::Clean => self.intend_again().await,
+                Sight::Clean(_) => self.intend_again().await,
                 Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => {
                     let finding =
                         report::stuck(&self.step, &format!("the agent does not know the operation, and {why}"));
@@ -126,7 +126,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             return Ok(None);
         }
         let again = may_try_again(&self.step, outcome, log.failures, self.shared.ports.patience.attempts);
-        let clean = matches!(sight, Sight::Clean) || matches!(outcome, Outcome::Failed { unchanged: true, .. });
+        let clean = matches!(sight, Sight::Clean(_)) || matches!(outcome, Outcome::Failed { unchanged: true, .. });
         if again && clean {
             return self.try_again(log, outcome).await;
         }

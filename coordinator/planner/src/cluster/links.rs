@@ -87,7 +87,7 @@ pub(super) fn joining<'v>(standing: &Standing<'v>) -> Vec<&'v NodeName> {
     let again = standing
         .unfinished
         .iter()
-        .filter(|(_, how_far)| **how_far == Unfinished::Bare);
+        .filter(|(_, how_far)| **how_far == (Unfinished::Bare { undo: false }));
     let mut nodes: Vec<&NodeName> = standing
         .bare
         .keys()

@@ -97,8 +97,8 @@ pub(super) fn decide(
                     "{cluster} has a QDevice at {}, which has to be off while the membership changes, and the cluster file does not name it",
                     device.host
                 ),
-                "enrol its host with role = \"qnetd\" and name it in [cluster.third_vote]; or take it off by hand, on a member: pvecm qdevice \
-                 remove",
+                "enrol its host with role = \"qnetd\" and name it in [cluster.third_vote]; or let it go for good: --remove HOST, by the name \
+                 that its host is enrolled under; or take it off by hand, on a member: pvecm qdevice remove",
             ));
         } else {
             report.tell(Finding::new(
@@ -108,7 +108,8 @@ pub(super) fn decide(
                     "{cluster} has a QDevice at {}, which the cluster file does not name; it is left alone",
                     device.host
                 ),
-                "enrol its host with role = \"qnetd\" and name it in [cluster.third_vote]",
+                "enrol its host with role = \"qnetd\" and name it in [cluster.third_vote]; or let it go for good: --remove HOST, by the name \
+                 that its host is enrolled under",
             ));
         }
     }

@@ -107,7 +107,10 @@ fn are(names: &BTreeSet<&str>) -> String {
 pub(super) fn votes_after(standing: &Standing<'_>) -> u32 {
     let undone = |name: &str| {
         let how_far = standing.unfinished.iter().find(|(node, _)| node.as_str() == name);
-        matches!(how_far, Some((_, Unfinished::Begun { undo: true } | Unfinished::Bare)))
+        matches!(
+            how_far,
+            Some((_, Unfinished::Begun { undo: true } | Unfinished::Bare { .. }))
+        )
     };
     let configured: u32 = standing.any_member().map_or(0, |m| {
         let stay = m

@@ -17,7 +17,10 @@ use crate::report::{Report, Weight, facet_unknown};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unfinished {
     /// The members count it, and it has nothing of the cluster itself: the entry is taken out, then it joins afresh.
-    Bare,
+    Bare {
+        /// It is not to join.
+        undo: bool,
+    },
     /// The members count it, and it has this cluster's corosync.conf: it can be finished.
     Begun {
         /// It is to be undone all the same.
@@ -96,7 +99,7 @@ pub(super) fn sort_out(file: &ClusterFile, wish: &Wish, standing: &mut Standing<
         let clean = !cluster.authkey_present && !cluster.local_config_present;
         let how_far = match (counted, local) {
             (true, Some(local)) if of_ours(local) => Unfinished::Begun { undo },
-            (true, _) if clean => Unfinished::Bare,
+            (true, _) if clean => Unfinished::Bare { undo },
             (true, None) if undo => Unfinished::Begun { undo },
             (false, Some(local)) if of_ours(local) && undo && standing.founded() => Unfinished::Uncounted,
             // Files of another cluster, or a key without a configuration: told as leftovers, and nothing is done about them.
@@ -155,7 +158,7 @@ fn tell(file: &ClusterFile, wish: &Wish, standing: &mut Standing<'_>, report: &m
     for (node, how_far) in told {
         let undo = wish.undo_join.contains(node);
         let (message, next) = match how_far {
-            Unfinished::Bare => (
+            Unfinished::Bare { .. } => (
                 format!(
                     "{cluster} counts {node} among its members, but {node} is in no cluster: a join that was not finished, or a member \
                      that was installed anew; its entry is taken out"

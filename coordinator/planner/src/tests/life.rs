@@ -205,6 +205,20 @@ fn a_join_that_was_accepted_and_never_began_is_made_anew() {
 }
 
 #[test]
+fn a_join_that_was_accepted_and_never_began_is_taken_back_by_wish() {
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .counted("prox3", FAST);
+    let wish = Wish {
+        undo_join: [name("prox3")].into(),
+        ..Wish::default()
+    };
+    let plan = done(&file(3, FAST), &wish, &servers);
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["cluster.remove/prox3"], "{}", told(&plan));
+}
+
+#[test]
 fn a_lone_member_that_lost_its_quorum_by_a_join_gets_it_back() {
     let servers = Servers::bare(2).members("hk1", &["prox1"], FAST).counted("prox2", FAST);
     insta::assert_snapshot!(told(&done(&file(2, FAST), &Wish::default(), &servers)));

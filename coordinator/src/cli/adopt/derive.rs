@@ -62,24 +62,33 @@ pub(super) fn derive(cluster: &ClusterName, servers: &[Server<'_>]) -> Result<Dr
     )];
     let links = links(cluster, member, servers)?;
     for configured in &member.configured {
-        let name: NodeName = configured.name.parse().map_err(|error: quorate_model::ids::InvalidName| {
-            refused(
-                Code::SpecBadName,
-                cluster.as_str(),
-                error.to_string(),
-                "Quorate can't look after a member of that name".to_owned(),
-            )
-        })?;
+        let name: NodeName = configured
+            .name
+            .parse()
+            .map_err(|error: quorate_model::ids::InvalidName| {
+                refused(
+                    Code::SpecBadName,
+                    cluster.as_str(),
+                    error.to_string(),
+                    "Quorate can't look after a member of that name".to_owned(),
+                )
+            })?;
         let server = servers.iter().find(|server| server.name == name);
-        let published = member.nodes.iter().find(|n| n.name == configured.name).and_then(|n| n.address);
-        let address = published.or_else(|| server.and_then(|server| server.address)).ok_or_else(|| {
-            refused(
-                Code::NameDoesNotResolve,
-                name.as_str(),
-                format!("the address of {name} can't be told: its pmxcfs has not published one"),
-                format!("bring {name} online once, or enrol it"),
-            )
-        })?;
+        let published = member
+            .nodes
+            .iter()
+            .find(|n| n.name == configured.name)
+            .and_then(|n| n.address);
+        let address = published
+            .or_else(|| server.and_then(|server| server.address))
+            .ok_or_else(|| {
+                refused(
+                    Code::NameDoesNotResolve,
+                    name.as_str(),
+                    format!("the address of {name} can't be told: its pmxcfs has not published one"),
+                    format!("bring {name} online once, or enrol it"),
+                )
+            })?;
         let comment = match server {
             Some(_) => String::new(),
             None => format!("Not enrolled yet: quorate node invite {cluster}/{name} --address {address}"),
@@ -105,13 +114,24 @@ struct Links {
 }
 
 fn links(cluster: &ClusterName, member: &Member, servers: &[Server<'_>]) -> Result<Links, Failure> {
-    let numbers: BTreeSet<u8> = member.configured.iter().flat_map(|n| n.addresses.keys().copied()).collect();
-    if !numbers.iter().copied().eq(0..u8::try_from(numbers.len()).unwrap_or(u8::MAX)) {
+    let numbers: BTreeSet<u8> = member
+        .configured
+        .iter()
+        .flat_map(|n| n.addresses.keys().copied())
+        .collect();
+    if !numbers
+        .iter()
+        .copied()
+        .eq(0..u8::try_from(numbers.len()).unwrap_or(u8::MAX))
+    {
         let shown: Vec<String> = numbers.iter().map(ToString::to_string).collect();
         return Err(refused(
             Code::LinksDiffer,
             cluster.as_str(),
-            format!("its links are numbered {}, and a cluster file counts them from 0 without gaps", shown.join(", ")),
+            format!(
+                "its links are numbered {}, and a cluster file counts them from 0 without gaps",
+                shown.join(", ")
+            ),
             "renumber them by hand in corosync.conf first".to_owned(),
         ));
     }
@@ -145,7 +165,10 @@ fn links(cluster: &ClusterName, member: &Member, servers: &[Server<'_>]) -> Resu
         priority: member.interfaces.get(number).copied().flatten(),
     };
     if apart {
-        let links = numbers.iter().zip(known).map(|(number, network)| link(number, Some(network)));
+        let links = numbers
+            .iter()
+            .zip(known)
+            .map(|(number, network)| link(number, Some(network)));
         return Ok(Links {
             links: links.collect(),
             explicit: None,
@@ -216,23 +239,30 @@ fn refused(code: Code, subject: &str, message: String, next: String) -> Failure 
 
 #[cfg(test)]
 mod tests {
+    use quorate_model::Timestamp;
     use quorate_model::facet::Facet;
     use quorate_model::observation::cluster::{Cluster, ConfiguredNode, MemberNode, Membership, Pmxcfs, QdeviceConfig};
     use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, Network};
     use quorate_model::spec::{ClusterFile, write};
-    use quorate_model::Timestamp;
 
     use super::*;
 
     const AT: Timestamp = Timestamp(0);
 
     fn server(n: u8, links: &[&str]) -> Observation {
-        let addresses = |m: u8| links.iter().enumerate().map(move |(i, net)| (i as u8, net.replace('N', &m.to_string())));
+        let addresses = |m: u8| {
+            links
+                .iter()
+                .enumerate()
+                .map(move |(i, net)| (i as u8, net.replace('N', &m.to_string())))
+        };
         let configured = (1..=2_u8).map(|m| ConfiguredNode {
             name: format!("prox{m}"),
             id: m.into(),
             votes: 1,
-            addresses: addresses(m).map(|(i, text)| (i, text.split('/').next().unwrap().to_owned())).collect(),
+            addresses: addresses(m)
+                .map(|(i, text)| (i, text.split('/').next().unwrap().to_owned()))
+                .collect(),
         });
         let member = Member {
             cluster: "hk1".into(),
@@ -319,7 +349,12 @@ mod tests {
     fn networks_tell_the_links_where_each_server_has_one_address_in_them() {
         let draft = derived(&["10.10.10.N/24", "192.168.1.N/24"], |_| {}).unwrap();
         let file = ClusterFile::parse("hk1.toml", &write(&draft)).unwrap();
-        let networks: Vec<String> = file.cluster.links.iter().map(|l| l.network.as_ref().unwrap().value.to_string()).collect();
+        let networks: Vec<String> = file
+            .cluster
+            .links
+            .iter()
+            .map(|l| l.network.as_ref().unwrap().value.to_string())
+            .collect();
         assert_eq!(networks, ["10.10.10.0/24", "192.168.1.0/24"]);
         assert_eq!(file.cluster.links[0].priority.as_ref().unwrap().value, 20);
         assert!(file.nodes.values().all(|node| node.links.is_none()));
@@ -330,8 +365,13 @@ mod tests {
     fn two_links_in_one_network_are_written_address_by_address() {
         let draft = derived(&["10.10.10.N/24", "10.10.10.1N/24"], |_| {}).unwrap();
         let file = ClusterFile::parse("hk1.toml", &write(&draft)).unwrap();
-        let links: Vec<String> =
-            file.nodes[&"prox2".parse().unwrap()].links.as_ref().unwrap().iter().map(|l| l.value.to_string()).collect();
+        let links: Vec<String> = file.nodes[&"prox2".parse().unwrap()]
+            .links
+            .as_ref()
+            .unwrap()
+            .iter()
+            .map(|l| l.value.to_string())
+            .collect();
         assert_eq!(links, ["10.10.10.2", "10.10.10.12"]);
     }
 
@@ -362,6 +402,12 @@ mod tests {
         });
         let text = write(&draft.unwrap());
         assert!(text.contains("QDevice at 192.0.2.9"), "{text}");
-        assert!(ClusterFile::parse("hk1.toml", &text).unwrap().cluster.third_vote.is_none());
+        assert!(
+            ClusterFile::parse("hk1.toml", &text)
+                .unwrap()
+                .cluster
+                .third_vote
+                .is_none()
+        );
     }
 }

@@ -34,13 +34,23 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", args.cluster)));
+    let path = args
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{}.toml", args.cluster)));
     let to_stdout = path.as_os_str() == "-";
     let facets = [FacetName::System, FacetName::Network, FacetName::Cluster];
     let seen = status::look(&mut client, args.cluster.as_str(), "", &facets, true).await?;
-    let nodes = client.list_nodes(v1::ListNodesRequest {}).await.map_err(wire::refused)?.into_inner().nodes;
+    let nodes = client
+        .list_nodes(v1::ListNodesRequest {})
+        .await
+        .map_err(wire::refused)?
+        .into_inner()
+        .nodes;
     let enrolled_at = |name: &str| {
-        let node = nodes.iter().find(|n| n.cluster == args.cluster.as_str() && n.name == name)?;
+        let node = nodes
+            .iter()
+            .find(|n| n.cluster == args.cluster.as_str() && n.name == name)?;
         let socket = node.address.parse::<SocketAddr>().map(|address| address.ip());
         socket.or_else(|_| node.address.parse::<IpAddr>()).ok()
     };
@@ -105,10 +115,11 @@ fn put(path: &PathBuf, text: &str, force: bool) -> Result<(), Failure> {
         options.create_new(true);
     }
     let mut file = options.open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::new(ExitCode::Refused, format!("{} is there already; nothing was written", path.display()))
-                .hint("name another file by --out FILE, or write over it with --force")
-        }
+        std::io::ErrorKind::AlreadyExists => Failure::new(
+            ExitCode::Refused,
+            format!("{} is there already; nothing was written", path.display()),
+        )
+        .hint("name another file by --out FILE, or write over it with --force"),
         _ => failed(&error),
     })?;
     file.write_all(text.as_bytes()).map_err(|error| failed(&error))

@@ -80,10 +80,17 @@ impl Replica {
             }
             return;
         }
+        if let Some(node) = path.strip_suffix("lrm_status").and_then(node_of) {
+            // Its LRM, if there is one, writes it again.
+            self.ha.lrm.remove(node);
+            return;
+        }
         if let Some(node) = node_of(path) {
             self.certificates.remove(node);
             self.nodes.retain(|name| name != node);
             self.guests.retain(|_, guest| guest.node != node);
+            // A file without its folder could not be put anywhere.
+            self.ha.lrm.remove(node);
             return;
         }
         self.gone.insert(path.to_owned());

@@ -1,5 +1,6 @@
 //! HA: what arms the watchdog, what disarms it, and what it does when nobody feeds it.
 
+use quorate_lab::control::Press;
 use quorate_lab::plants::Plant;
 use quorate_lab::{Lab, Output, Script, What};
 
@@ -285,4 +286,32 @@ async fn without_its_guests_the_lrm_stays_armed_for_ten_minutes() {
         "{} ms",
         closed - taken
     );
+}
+
+#[tokio::test]
+async fn the_status_of_a_removed_nodes_lrm_goes_with_its_folder() {
+    let lab = lab(|builder| builder).await;
+    protected(&lab).await;
+    let master = master(&lab);
+    let gone = ["prox1", "prox2"].into_iter().find(|node| *node != master).expect("one");
+    lab.power(gone, Press::Pull).await.expect("pulled");
+    let stay: Vec<String> = lab.names().into_iter().filter(|node| node != gone).collect();
+    lab.wait_for("it to be missed", PATIENCE, async || {
+        let servers = lab.status().await.expect("the world answers");
+        servers.iter().filter(|server| server.members == stay).count() == 2
+    })
+    .await
+    .expect("missed");
+    let left = run(&lab, "prox3", &["pvecm", "delnode", gone]).await;
+    assert!(left.success(), "{left:?}");
+    let folder = |node: &str| lab.node(node).expect("a node").root.join(format!("etc/pve/nodes/{gone}"));
+    std::fs::remove_dir_all(folder("prox3")).expect("the administrator's part");
+    let other = stay.iter().find(|node| *node != "prox3").expect("another");
+    until(&lab, "the folder to go", || !folder(other).exists()).await;
+    // And what the daemons write goes on appearing everywhere.
+    for node in ["prox3", other.as_str()] {
+        let before = file(&lab, node, "ha/manager_status")["timestamp"].as_i64();
+        until(&lab, "the master to write", || file(&lab, node, "ha/manager_status")["timestamp"].as_i64() > before).await;
+    }
+    assert!(!folder("prox3").exists() && !folder(other).exists());
 }

@@ -25,7 +25,8 @@ async fn dies_everywhere(first: usize) -> u64 {
         let at = format!("{record}:{moment}");
         // It may die while it starts: then its answer is not to be had.
         fleet.lab.start_coordinator(&["--crash-at", &at]).unwrap();
-        let listening = async || fleet.run(&["rollout", "list"]).await.code() == Some(0) || fleet.lab.coordinator_pid().is_none();
+        let listening =
+            async || fleet.run(&["rollout", "list"]).await.code() == Some(0) || fleet.lab.coordinator_pid().is_none();
         until("it listens, or is dead already", Duration::from_secs(60), listening).await;
         if fleet.happened(What::ClusterCreated) == 0 && rollouts(&fleet).await == Some(0) {
             // Nothing of the rollout is on disk: an administrator would type it again.

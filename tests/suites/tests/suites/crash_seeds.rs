@@ -10,7 +10,10 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -19,7 +22,10 @@ async fn survives(seed: u64) {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(20.0)).await;
     let file = fleet.cluster_file(&fleet.lab.names());
     let started = fleet.json(&["apply", &file, "--yes", "--detach"]).await;
-    let rollout = started["rollout"].as_str().unwrap_or_else(|| panic!("seed {seed}: {started}")).to_owned();
+    let rollout = started["rollout"]
+        .as_str()
+        .unwrap_or_else(|| panic!("seed {seed}: {started}"))
+        .to_owned();
     let mut dice = Dice(seed);
     for _ in 0..2 + dice.roll(4) {
         tokio::time::sleep(Duration::from_millis(dice.roll(900))).await;

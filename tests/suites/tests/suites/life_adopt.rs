@@ -35,17 +35,28 @@ async fn adopted(fleet: &Fleet) -> String {
 async fn a_cluster_of_one_link_is_adopted() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
     let nothing = fleet.ends(&["adopt", "hk1"], 7).await;
-    assert!(nothing.stderr.contains("no enrolled server is a member"), "{}", told(&nothing));
+    assert!(
+        nothing.stderr.contains("no enrolled server is a member"),
+        "{}",
+        told(&nothing)
+    );
     fleet.made_by_hand(&ALL, ONE_LINK).await;
     let text = adopted(&fleet).await;
-    assert!(text.contains("\"10.10.10.0/24\"") && !text.contains("192.168.1.0"), "{text}");
+    assert!(
+        text.contains("\"10.10.10.0/24\"") && !text.contains("192.168.1.0"),
+        "{text}"
+    );
     assert_eq!(text.matches("[nodes.").count(), 3, "{text}");
     // Applied, nothing is done; from then on the cluster keeps the file.
     let path = fleet.lab.layout().coordinator().join("adopted.toml");
     let applied = fleet.ok(&["apply", &path.to_string_lossy(), "--yes"]).await;
     assert!(applied.stdout.contains("Nothing to do"), "{}", told(&applied));
-    let kept = fleet.read("prox3", "/etc/pve/quorate/spec.toml");
-    assert!(kept.contains("[nodes.prox3]"), "{kept}");
+    fleet
+        .until("every member has the file", async || {
+            ALL.iter()
+                .all(|node| fleet.read(node, "/etc/pve/quorate/spec.toml").contains("[nodes.prox3]"))
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,8 +86,18 @@ async fn a_cluster_of_which_one_server_is_not_seen_is_not_adopted() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
     fleet.made_by_hand(&ALL, ONE_LINK).await;
     fleet.lab.kill_agent("prox2");
-    let path = fleet.lab.layout().coordinator().join("blind.toml").to_string_lossy().into_owned();
+    let path = fleet
+        .lab
+        .layout()
+        .coordinator()
+        .join("blind.toml")
+        .to_string_lossy()
+        .into_owned();
     let refused = fleet.ends(&["adopt", "hk1", "--out", &path], 5).await;
-    assert!(refused.stderr.contains("prox2") && refused.stderr.contains("as a whole"), "{}", told(&refused));
+    assert!(
+        refused.stderr.contains("prox2") && refused.stderr.contains("as a whole"),
+        "{}",
+        told(&refused)
+    );
     assert!(!std::path::Path::new(&path).exists());
 }

@@ -8,7 +8,13 @@ const ALL: [&str; 3] = ["prox1", "prox2", "prox3"];
 const SPEC: &str = "/etc/pve/quorate/spec.toml";
 
 fn kept_at(fleet: &Fleet, name: &str) -> String {
-    fleet.lab.layout().coordinator().join(name).to_string_lossy().into_owned()
+    fleet
+        .lab
+        .layout()
+        .coordinator()
+        .join(name)
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,7 +23,11 @@ async fn a_plan_that_was_kept_is_applied_exactly_so_or_not_at_all() {
     let file = fleet.linked_file("hk1.toml", &ALL, ONE_LINK, "");
     let kept = kept_at(&fleet, "plan.json");
     let planned = fleet.ok(&["plan", &file, "--out", &kept]).await;
-    assert!(planned.stderr.contains(&format!("quorate apply --plan {kept}")), "{}", told(&planned));
+    assert!(
+        planned.stderr.contains(&format!("quorate apply --plan {kept}")),
+        "{}",
+        told(&planned)
+    );
     fleet.ok(&["apply", "--plan", &kept, "--dry-run"]).await;
 
     // prox3 has a guest now, so that it must be the one that creates the cluster.
@@ -28,7 +38,6 @@ async fn a_plan_that_was_kept_is_applied_exactly_so_or_not_at_all() {
     };
     fleet.lab.script("prox3", Script::AddGuest(guest)).await.unwrap();
     let refused = fleet.ends(&["apply", "--plan", &kept, "--yes"], 3).await;
-    println!("{}", told(&refused));
     for said in ["QRT-PLAN-CHANGED", "cluster.create", "prox3"] {
         assert!(refused.stderr.contains(said), "{said}: {}", told(&refused));
     }
@@ -65,7 +74,9 @@ async fn a_part_of_a_plan_is_shown_and_applied() {
     }
     let only = fleet.json(&["plan", &file, "--only", "cluster"]).await;
     assert_eq!(steps(&only).len(), 3, "{only:#}");
-    let until = fleet.ok(&["apply", &file, "--yes", "--until", "cluster.join/prox2"]).await;
+    let until = fleet
+        .ok(&["apply", &file, "--yes", "--until", "cluster.join/prox2"])
+        .await;
     assert!(until.stdout.contains("2 of 2 steps verified"), "{}", told(&until));
     fleet.all_in(&ALL[..2]).await;
     assert_eq!(steps(&fleet.json(&["plan", &file]).await), ["cluster.join/prox3"]);
@@ -82,13 +93,26 @@ async fn what_was_before_a_rollout_is_there_for_whoever_goes_back() {
     let rollout = list[0]["id"].as_str().unwrap().to_owned();
 
     let shown = fleet.ok(&["rollout", "undo-info", &rollout]).await;
-    println!("{}", shown.stdout);
-    for said in ["cluster.join/prox3", "/etc/pve/corosync.conf: changed", "+     name: prox3", "was not there, is there now"] {
+    for said in [
+        "cluster.join/prox3",
+        "/etc/pve/corosync.conf: changed",
+        "+    name: prox3",
+        "was not there, is there now",
+    ] {
         assert!(shown.stdout.contains(said), "{said}: {}", told(&shown));
     }
     let whole = fleet.json(&["rollout", "undo-info", &rollout]).await;
-    let node = whole["nodes"].as_array().unwrap().iter().find(|n| n["node"] == "prox1").unwrap();
-    assert_eq!(node["before"]["/etc/pve/corosync.conf"]["text"], before.as_str(), "{whole:#}");
+    let node = whole["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|n| n["node"] == "prox1")
+        .unwrap();
+    assert_eq!(
+        node["before"]["/etc/pve/corosync.conf"]["text"],
+        before.as_str(),
+        "{whole:#}"
+    );
     let now = fleet.read("prox1", "/etc/pve/corosync.conf");
     assert_eq!(node["now"]["/etc/pve/corosync.conf"]["text"], now.as_str());
 
@@ -97,8 +121,14 @@ async fn what_was_before_a_rollout_is_there_for_whoever_goes_back() {
     fleet.lab.kill_coordinator();
     fleet.start_coordinator(&[]).await;
     let away = fleet.ok(&["rollout", "undo-info", &rollout]).await;
-    assert!(away.stdout.contains("cluster.join/prox3") && away.stdout.contains("not known: now: "), "{}", told(&away));
-    fleet.ends(&["rollout", "undo-info", "hk1-20200101-000000-0000"], 7).await;
+    assert!(
+        away.stdout.contains("cluster.join/prox3") && away.stdout.contains("not known: now: "),
+        "{}",
+        told(&away)
+    );
+    fleet
+        .ends(&["rollout", "undo-info", "hk1-20200101-000000-0000"], 7)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +144,10 @@ async fn the_applied_file_is_kept_in_the_cluster_and_another_one_is_told() {
         .await;
     let kept = fleet.read("prox2", SPEC);
     let plan = fleet.json(&["plan", &file]).await;
-    assert!(kept.contains(&format!("sha256={}", plan["spec_digest"].as_str().unwrap())), "{kept}");
+    assert!(
+        kept.contains(&format!("sha256={}", plan["spec_digest"].as_str().unwrap())),
+        "{kept}"
+    );
     assert!(findings(&plan, "QRT-SPEC-APPLIED-ELSEWHERE").is_empty(), "{plan:#}");
 
     // It is the cluster's: it survives restarts of the servers' services, and of the coordinator.
@@ -127,17 +160,27 @@ async fn the_applied_file_is_kept_in_the_cluster_and_another_one_is_told() {
     let second = fleet.write_file(id, &other);
     fleet.ok(&["apply", &second, "--yes"]).await;
     fleet
-        .until("the other file is kept", async || fleet.read("prox1", SPEC).contains("# of another"))
+        .until("the other file is kept", async || {
+            fleet.read("prox1", SPEC).contains("# of another")
+        })
         .await;
     let theirs = fleet.read("prox1", SPEC);
     fleet.ok(&["apply", &file, "--yes"]).await;
-    fleet.until("ours again", async || !fleet.read("prox1", SPEC).contains("# of another")).await;
+    fleet
+        .until("ours again", async || {
+            !fleet.read("prox1", SPEC).contains("# of another")
+        })
+        .await;
     std::fs::write(fleet.rooted("prox1", SPEC), theirs).unwrap();
-    fleet.until("theirs", async || fleet.read("prox3", SPEC).contains("# of another")).await;
+    fleet
+        .until("theirs", async || fleet.read("prox3", SPEC).contains("# of another"))
+        .await;
     let plan = fleet.json(&["plan", &file]).await;
     let elsewhere = findings(&plan, "QRT-SPEC-APPLIED-ELSEWHERE");
-    assert!(elsewhere.len() == 1 && elsewhere[0]["severity"] == "warning", "{plan:#}");
-    println!("{:#}", elsewhere[0]);
+    assert!(
+        elsewhere.len() == 1 && elsewhere[0]["severity"] == "warning",
+        "{plan:#}"
+    );
     // Applied by us again, it is ours.
     fleet.ok(&["apply", &file, "--yes"]).await;
     let plan = fleet.json(&["plan", &file]).await;

@@ -37,7 +37,7 @@ impl Watch {
 
 async fn begun(fleet: &Fleet, file: &str) -> String {
     let started = fleet.json(&["apply", file, "--yes", "--detach"]).await;
-    started["rollout"].as_str().unwrap_or_else(|| panic!("{started:#}")).to_owned()
+    started["rollout"].as_str().expect("a rollout was started").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +46,11 @@ async fn a_running_rollout_waits_before_its_next_step_until_it_may() {
     let file = fleet.linked_file("hk1.toml", &ALL, ONE_LINK, "");
     let rollout = begun(&fleet, &file).await;
     let watch = Watch::of(&fleet, &rollout);
-    fleet.until("prox2 is being joined", async || fleet.happened(What::AddnodeCommitted) == 1).await;
+    fleet
+        .until("prox2 is being joined", async || {
+            fleet.happened(What::AddnodeCommitted) == 1
+        })
+        .await;
     let frozen = fleet.ok(&["freeze", "hk1", "--reason", "customer demo"]).await;
     assert!(frozen.stdout.contains("hk1 is frozen"), "{}", told(&frozen));
     // What has begun goes on to its end; prox3 is not begun.
@@ -54,7 +58,11 @@ async fn a_running_rollout_waits_before_its_next_step_until_it_may() {
     watch.says(&fleet, ": customer demo").await;
     assert_eq!(fleet.calls("pvecm", "add").len(), 1, "{}", watch.text());
     let status = fleet.run(&["status"]).await;
-    assert!(status.stdout.contains("customer demo") && status.stdout.contains("quorate freeze hk1 --off"), "{}", told(&status));
+    assert!(
+        status.stdout.contains("customer demo") && status.stdout.contains("quorate freeze hk1 --off"),
+        "{}",
+        told(&status)
+    );
     let plan = fleet.json(&["plan", &file]).await;
     let held = findings(&plan, "QRT-CLUSTER-FROZEN");
     assert!(held.len() == 1 && held[0]["severity"] == "warning", "{plan:#}");
@@ -79,7 +87,11 @@ async fn an_agent_that_was_away_when_it_was_let_go_hears_of_it_before_its_next_s
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
     let file = fleet.linked_file("hk1.toml", &ALL, ONE_LINK, "");
     let rollout = begun(&fleet, &file).await;
-    fleet.until("prox2 is being joined", async || fleet.happened(What::AddnodeCommitted) == 1).await;
+    fleet
+        .until("prox2 is being joined", async || {
+            fleet.happened(What::AddnodeCommitted) == 1
+        })
+        .await;
     fleet.ok(&["freeze", "hk1"]).await;
     let watch = Watch::of(&fleet, &rollout);
     watch.says(&fleet, "waiting: frozen by ").await;
@@ -91,10 +103,11 @@ async fn an_agent_that_was_away_when_it_was_let_go_hears_of_it_before_its_next_s
     assert!(ended.stdout.contains("3 of 3 steps verified"), "{}", told(&ended));
 }
 
-/// `HH:00-HH:00`, an hour that begins so many hours from now.
-fn window(hours: u64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 3600;
-    let hour = |more: u64| (now + hours + more) % 24;
+/// `HH:00-HH:00`, two hours that begin so many hours from now, by the world's clock.
+fn window(fleet: &Fleet, hours: u32) -> String {
+    let at = fleet.world().pop().unwrap().at;
+    let now: u32 = at[11..13].parse().unwrap();
+    let hour = |more: u32| (now + hours + more) % 24;
     format!("{:02}:00-{:02}:00", hour(0), hour(2))
 }
 
@@ -102,18 +115,20 @@ fn window(hours: u64) -> String {
 async fn outside_of_its_windows_a_cluster_is_not_disturbed() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
     fleet.made_by_hand(&ALL[..1], ONE_LINK).await;
-    let closed = format!("maintenance = [\"{}\"]", window(6));
+    let closed = format!("maintenance = [\"{}\"]", window(&fleet, 6));
     let file = fleet.linked_file("closed.toml", &ALL[..2], ONE_LINK, &closed);
     let plan = fleet.json(&["plan", &file]).await;
     assert_eq!(findings(&plan, "QRT-OUTSIDE-WINDOW").len(), 1, "{plan:#}");
     let rollout = begun(&fleet, &file).await;
     let watch = Watch::of(&fleet, &rollout);
-    watch.says(&fleet, "waiting: no maintenance window is open; the next opens at ").await;
+    watch
+        .says(&fleet, "waiting: no maintenance window is open; the next opens at ")
+        .await;
     assert_eq!(fleet.calls("pvecm", "add").len(), 0);
     fleet.ok(&["rollout", "cancel", &rollout]).await;
     fleet.ends(&["rollout", "watch", &rollout], 8).await;
 
-    let open = format!("maintenance = [\"{}\"]", window(0));
+    let open = format!("maintenance = [\"{}\"]", window(&fleet, 0));
     let file = fleet.linked_file("open.toml", &ALL[..2], ONE_LINK, &open);
     let applied = fleet.ok(&["apply", &file, "--yes"]).await;
     assert!(!applied.stdout.contains("QRT-OUTSIDE-WINDOW"), "{}", told(&applied));

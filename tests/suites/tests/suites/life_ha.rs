@@ -25,13 +25,19 @@ async fn joins_fail(fleet: &Fleet) {
         tool: "pvecm".to_owned(),
         matching: Some("add ".to_owned()),
         times: None,
-        script: ToolScript::Fail { code: 1, stderr: "500 Can't connect to 192.168.1.11:8006\n".to_owned() },
+        script: ToolScript::Fail {
+            code: 1,
+            stderr: "500 Can't connect to 192.168.1.11:8006\n".to_owned(),
+        },
     };
     fleet.lab.script("prox4", Script::Tool(fails)).await.unwrap();
 }
 
 fn commands(fleet: &Fleet) -> Vec<String> {
-    let sent = fleet.calls("ha-manager", "crm-command").into_iter().map(|call| call.argv[2..].join(" "));
+    let sent = fleet
+        .calls("ha-manager", "crm-command")
+        .into_iter()
+        .map(|call| call.argv[2..].join(" "));
     sent.collect()
 }
 
@@ -57,14 +63,31 @@ async fn life_where_it_can_not_be_disarmed_its_daemons_are_stopped_and_started()
     let (fleet, file) = armed(false, 20.0).await;
     let plan = fleet.json(&["plan", &file]).await;
     let planned = steps(&plan);
-    let place = |step: &str| planned.iter().position(|s| s == step).unwrap_or_else(|| panic!("no {step}: {planned:?}"));
+    let place = |step: &str| {
+        planned
+            .iter()
+            .position(|s| s == step)
+            .unwrap_or_else(|| panic!("no {step}: {planned:?}"))
+    };
     for node in ALL {
         for other in ALL {
-            assert!(place(&format!("ha.stop-lrm/{node}")) < place(&format!("ha.stop-crm/{other}")), "{planned:?}");
-            assert!(place(&format!("ha.start-crm/{node}")) < place(&format!("ha.start-lrm/{other}")), "{planned:?}");
+            assert!(
+                place(&format!("ha.stop-lrm/{node}")) < place(&format!("ha.stop-crm/{other}")),
+                "{planned:?}"
+            );
+            assert!(
+                place(&format!("ha.start-crm/{node}")) < place(&format!("ha.start-lrm/{other}")),
+                "{planned:?}"
+            );
         }
-        assert!(place(&format!("ha.stop-crm/{node}")) < place("cluster.join/prox4"), "{planned:?}");
-        assert!(place("cluster.join/prox4") < place(&format!("ha.start-crm/{node}")), "{planned:?}");
+        assert!(
+            place(&format!("ha.stop-crm/{node}")) < place("cluster.join/prox4"),
+            "{planned:?}"
+        );
+        assert!(
+            place("cluster.join/prox4") < place(&format!("ha.start-crm/{node}")),
+            "{planned:?}"
+        );
     }
     let from = fleet.world().len();
     fleet.ok(&["apply", &file, "--yes"]).await;
@@ -95,7 +118,11 @@ async fn life_it_is_armed_again_when_the_rollout_is_cancelled() {
     for new in [true, false] {
         let (fleet, file) = armed(new, 5.0).await;
         let rollout = fleet.begins(&["apply", &file]).await;
-        fleet.until("the watchdogs are closed", async || !INSIDE.iter().any(|node| fleet.armed(node))).await;
+        fleet
+            .until("the watchdogs are closed", async || {
+                !INSIDE.iter().any(|node| fleet.armed(node))
+            })
+            .await;
         fleet.ok(&["rollout", "cancel", &rollout]).await;
         let watched = fleet.run(&["rollout", "watch", &rollout]).await;
         assert_eq!(watched.code(), Some(8), "cancelled: {}", told(&watched));
@@ -110,10 +137,18 @@ async fn life_it_is_armed_again_by_a_coordinator_that_was_killed_in_between() {
         let (fleet, file) = armed(new, 10.0).await;
         let from = fleet.world().len();
         let rollout = fleet.begins(&["apply", &file]).await;
-        fleet.until("the watchdogs are closed", async || !INSIDE.iter().any(|node| fleet.armed(node))).await;
+        fleet
+            .until("the watchdogs are closed", async || {
+                !INSIDE.iter().any(|node| fleet.armed(node))
+            })
+            .await;
         fleet.lab.kill_coordinator();
         fleet.start_coordinator(&[]).await;
-        fleet.until("prox4 joins", async || fleet.world()[from..].iter().any(|e| e.what == What::AddnodeCommitted)).await;
+        fleet
+            .until("prox4 joins", async || {
+                fleet.world()[from..].iter().any(|e| e.what == What::AddnodeCommitted)
+            })
+            .await;
         fleet.lab.kill_coordinator();
         fleet.start_coordinator(&[]).await;
         fleet.ends_well(&rollout).await;
@@ -132,10 +167,13 @@ async fn life_a_member_is_taken_out_with_ha_disarmed() {
         fleet.made_by_hand(&ALL, ONE_LINK).await;
         fleet.protected("prox2", 100).await;
         // A master's watchdog is armed as well; who that is, nobody decides here.
-        fleet.until("a master is armed", async || {
-            fleet.read("prox1", "/etc/pve/ha/manager_status").contains("master_node")
-        })
-        .await;
+        fleet
+            .until("a master is armed", async || {
+                fleet
+                    .read("prox1", "/etc/pve/ha/manager_status")
+                    .contains("master_node")
+            })
+            .await;
         let file = fleet.voted_file("three.toml", &INSIDE, false);
         let from = fleet.world().len();
         let plan = fleet.json(&["plan", &file, "--remove", "prox4"]).await;

@@ -15,7 +15,9 @@ async fn counted_and_bare(fleet: &Fleet, node: &str) {
     let already = fleet.happened(What::AddnodeCommitted);
     let mut add = fleet.joins_by_hand("prox1", node, ONE_LINK).await;
     fleet
-        .until("the member counts it", async || fleet.happened(What::AddnodeCommitted) > already)
+        .until("the member counts it", async || {
+            fleet.happened(What::AddnodeCommitted) > already
+        })
         .await;
     add.kill();
     fleet.until("the join to end", async || no_join_runs(fleet, node)).await;
@@ -23,7 +25,11 @@ async fn counted_and_bare(fleet: &Fleet, node: &str) {
     for line in ["systemctl stop pve-cluster corosync", "pmxcfs -l"] {
         assert!(fleet.tool(node, line).await.success(), "{line}");
     }
-    for path in ["/etc/pve/corosync.conf", "/etc/corosync/corosync.conf", "/etc/corosync/authkey"] {
+    for path in [
+        "/etc/pve/corosync.conf",
+        "/etc/corosync/corosync.conf",
+        "/etc/corosync/authkey",
+    ] {
         // Depending on the moment it had come that far or not.
         std::fs::remove_file(fleet.rooted(node, path)).ok();
     }
@@ -35,7 +41,8 @@ async fn counted_and_bare(fleet: &Fleet, node: &str) {
 
 /// Nothing of `pvecm add` runs on a server any more.
 fn no_join_runs(fleet: &Fleet, node: &str) -> bool {
-    let mine = |e: &&quorate_lab::Entry| e.node.as_deref() == Some(node) && e.argv.first().is_some_and(|t| t == "pvecm");
+    let mine =
+        |e: &&quorate_lab::Entry| e.node.as_deref() == Some(node) && e.argv.first().is_some_and(|t| t == "pvecm");
     let world = fleet.world();
     let count = |what: &[What]| world.iter().filter(mine).filter(|e| what.contains(&e.what)).count();
     count(&[What::ToolCalled]) == count(&[What::ToolEnded, What::ToolDied])
@@ -46,17 +53,22 @@ async fn left_by_two_joins(fleet: &Fleet) -> String {
     let mut joins = fleet.two_join_by_hand("prox1", ["prox4", "prox5"], ONE_LINK).await;
     let mut left = None;
     fleet
-        .until("one corosync gives up, and the other join comes to its end", async || {
-            let world = fleet.world();
-            let exited = |e: &&quorate_lab::Entry| {
-                e.what == What::CorosyncExited && e.detail.contains("is different than my config version")
-            };
-            left = world.iter().find(exited).and_then(|e| e.node.clone());
-            let joined = |e: &quorate_lab::Entry| {
-                e.what == What::JoinCompleted && e.node != left && ["prox4", "prox5"].map(Some).contains(&e.node.as_deref())
-            };
-            left.is_some() && world.iter().any(joined)
-        })
+        .until(
+            "one corosync gives up, and the other join comes to its end",
+            async || {
+                let world = fleet.world();
+                let exited = |e: &&quorate_lab::Entry| {
+                    e.what == What::CorosyncExited && e.detail.contains("is different than my config version")
+                };
+                left = world.iter().find(exited).and_then(|e| e.node.clone());
+                let joined = |e: &quorate_lab::Entry| {
+                    e.what == What::JoinCompleted
+                        && e.node != left
+                        && ["prox4", "prox5"].map(Some).contains(&e.node.as_deref())
+                };
+                left.is_some() && world.iter().any(joined)
+            },
+        )
         .await;
     for join in &mut joins {
         join.kill();
@@ -90,12 +102,22 @@ async fn a_join_that_hung_with_an_older_version_is_undone_by_word() {
     let left = left_by_two_joins(&fleet).await;
     let file = file(&fleet, &FIVE);
     let applied = fleet.ok(&["apply", &file, "--yes", "--undo-join", &left]).await;
-    println!("{}", told(&applied));
     let stay: Vec<&str> = FIVE.into_iter().filter(|node| *node != left).collect();
     fleet.all_in(&stay).await;
     assert_eq!(fleet.read(&left, "/etc/corosync/corosync.conf"), "");
     assert_eq!(fleet.read(&left, "/etc/corosync/authkey"), "");
-    assert!(!fleet.read("prox1", "/etc/pve/corosync.conf").contains(&format!("name: {left}\n")));
+    assert!(
+        !fleet
+            .read("prox1", "/etc/pve/corosync.conf")
+            .contains(&format!("name: {left}\n"))
+    );
+    let note = "what was in /etc/pve before the join is in /var/lib/pve-cluster/backup";
+    assert!(applied.stdout.contains(note), "{}", told(&applied));
+    assert_ne!(
+        fleet.read(&left, &format!("/etc/pve/nodes/{left}/pve-ssl.pem")),
+        "",
+        "its web interface runs"
+    );
     // And from there it joins like any other.
     let plan = fleet.json(&["plan", &file]).await;
     assert_eq!(steps(&plan), [format!("cluster.join/{left}")], "{plan:#}");
@@ -127,6 +149,9 @@ async fn a_bare_server_that_the_members_count_is_taken_out_by_word() {
     assert_eq!(steps(&plan), ["cluster.remove/prox3"], "{plan:#}");
     fleet.ok(&["apply", &file, "--yes", "--undo-join", "prox3"]).await;
     fleet.all_in(&FIVE[..2]).await;
+    assert_eq!(fleet.read("prox3", "/etc/corosync/corosync.conf"), "");
+    let plan = fleet.json(&["plan", &file, "--undo-join", "prox3"]).await;
+    assert!(steps(&plan).is_empty(), "it stays out: {plan:#}");
 }
 
 /// Growing from one to two, the first server is without quorum until the second is there: if that never comes, for good.
@@ -135,10 +160,16 @@ async fn a_single_member_that_lost_its_quorum_by_a_join_comes_back() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
     fleet.made_by_hand(&FIVE[..1], ONE_LINK).await;
     counted_and_bare(&fleet, "prox2").await;
-    fleet.until("prox1 lost its quorum", async || fleet.happened(What::QuorumLost) == 1).await;
+    fleet
+        .until("prox1 lost its quorum", async || fleet.happened(What::QuorumLost) == 1)
+        .await;
     let file = file(&fleet, &FIVE[..2]);
-    let plan = fleet.ok(&["plan", &file]).await;
-    println!("{}", told(&plan));
+    let plan = fleet.json(&["plan", &file]).await;
+    assert_eq!(
+        steps(&plan),
+        ["cluster.expect/prox2", "cluster.remove/prox2", "cluster.join/prox2"],
+        "{plan:#}"
+    );
     let applied = fleet.run(&["apply", &file, "--yes"]).await;
     assert!(applied.success(), "{}", told(&applied));
     fleet.all_in(&FIVE[..2]).await;
@@ -155,7 +186,10 @@ async fn a_second_server_that_hung_before_quorum_is_finished() {
     let mut add = fleet.joins_by_hand("prox1", "prox2", ONE_LINK).await;
     fleet
         .until("prox2 waits for quorum", async || {
-            fleet.world().iter().any(|e| e.what == What::CorosyncStarted && e.node.as_deref() == Some("prox2"))
+            fleet
+                .world()
+                .iter()
+                .any(|e| e.what == What::CorosyncStarted && e.node.as_deref() == Some("prox2"))
         })
         .await;
     add.kill();

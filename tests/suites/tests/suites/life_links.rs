@@ -1,7 +1,7 @@
 //! A link more for a cluster that runs: one edit, and proof from every member that corosync took it over.
 
-use quorate_lab::What;
 use quorate_lab::Lab;
+use quorate_lab::What;
 use quorate_suites::hand::{BOTH_LINKS, ONE_LINK, findings, raised, steps, version};
 use quorate_suites::{Fleet, told};
 
@@ -16,7 +16,8 @@ async fn three(speed: f64) -> Fleet {
 
 /// How often somebody wrote corosync.conf itself, and by which lock it was done.
 fn edits(fleet: &Fleet) -> usize {
-    let wrote = |e: &quorate_lab::Entry| e.what == What::PveWritten && e.detail.split(' ').any(|path| path == "corosync.conf");
+    let wrote =
+        |e: &quorate_lab::Entry| e.what == What::PveWritten && e.detail.split(' ').any(|path| path == "corosync.conf");
     fleet.world().iter().filter(|e| wrote(e)).count()
 }
 
@@ -25,7 +26,10 @@ fn lock_taken_and_released(fleet: &Fleet) -> (bool, bool) {
         let wrote = |e: &quorate_lab::Entry| e.what == What::PveWritten && e.detail.split(' ').any(|path| path == text);
         fleet.world().iter().any(wrote)
     };
-    (said("priv/lock/file-corosync_conf/"), said("-priv/lock/file-corosync_conf/"))
+    (
+        said("priv/lock/file-corosync_conf/"),
+        said("-priv/lock/file-corosync_conf/"),
+    )
 }
 
 /// Link 1 is connected from every member to every other, and each runs with the version of the file.
@@ -34,11 +38,17 @@ async fn linked_everywhere(fleet: &Fleet) {
     for node in ALL {
         let neighbours = fleet.tool(node, "corosync-cfgtool -n").await.stdout;
         assert_eq!(neighbours.matches("LINK: 1 ").count(), 2, "{node}: {neighbours}");
-        assert_eq!(neighbours.matches(") enabled connected").count(), 4, "{node}: {neighbours}");
+        assert_eq!(
+            neighbours.matches(") enabled connected").count(),
+            4,
+            "{node}: {neighbours}"
+        );
         assert_eq!(version(&fleet.read(node, CONF)), file);
         let running = fleet.tool(node, "corosync-cmapctl -b runtime.members.").await.stdout;
-        let versions: Vec<u64> =
-            running.lines().filter_map(|l| l.split_once(".config_version (u64) = ")?.1.parse().ok()).collect();
+        let versions: Vec<u64> = running
+            .lines()
+            .filter_map(|l| l.split_once(".config_version (u64) = ")?.1.parse().ok())
+            .collect();
         assert_eq!(versions, [file; 3], "{node}: {running}");
     }
 }
@@ -94,6 +104,10 @@ async fn an_edit_that_one_member_does_not_take_over_is_told_and_nothing_else_run
     let applied = fleet.ends(&["apply", &file, "--yes"], 4).await;
     println!("{}", told(&applied));
     assert!(applied.stdout.contains("FAILED"), "{}", told(&applied));
-    assert!(applied.stdout.contains("prox3") && applied.stdout.contains("version"), "{}", told(&applied));
+    assert!(
+        applied.stdout.contains("prox3") && applied.stdout.contains("version"),
+        "{}",
+        told(&applied)
+    );
     assert_eq!(edits(&fleet), 1, "it was not tried again");
 }

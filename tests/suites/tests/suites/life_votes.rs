@@ -60,7 +60,11 @@ async fn life_two_servers_and_a_host_outside_become_a_cluster_of_three_votes() {
     assert!(steps(&second).is_empty(), "{second:#}");
     assert!(findings(&second, "QRT-EVEN-VOTES").is_empty(), "{second:#}");
     let status = fleet.ok(&["status"]).await;
-    assert!(status.stdout.contains("quorate, 2 of 2 members online"), "{}", told(&status));
+    assert!(
+        status.stdout.contains("quorate, 2 of 2 members online"),
+        "{}",
+        told(&status)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +81,11 @@ async fn life_the_key_goes_also_when_the_set_up_fails_and_the_next_apply_sets_it
     fleet.lab.script("prox1", Script::Tool(fails)).await.unwrap();
     let apply = ["apply", &file, "--yes"];
     let (seen, applied) = fleet.let_in_meanwhile(fleet.ends(&apply, 4)).await;
-    assert!(applied.stdout.contains("certutil"), "what pvecm said is told: {}", told(&applied));
+    assert!(
+        applied.stdout.contains("certutil"),
+        "what pvecm said is told: {}",
+        told(&applied)
+    );
     let_in_for_minutes_only(&fleet, &seen, "prox1");
     assert_eq!(fleet.happened(What::QdeviceAdded), 0);
     fleet.no_device(&TWO);
@@ -95,7 +103,11 @@ async fn life_the_agent_is_killed_in_the_middle_of_the_set_up() {
     let fleet = Fleet::enrolled(two().speed(5.0)).await;
     let file = fleet.voted_file("two.toml", &TWO, true);
     let rollout = fleet.begins(&["apply", &file]).await;
-    fleet.until("pvecm qdevice setup runs", async || fleet.calls("pvecm", "setup").len() == 1).await;
+    fleet
+        .until("pvecm qdevice setup runs", async || {
+            fleet.calls("pvecm", "setup").len() == 1
+        })
+        .await;
     fleet.lab.kill_agent("prox1");
     fleet.lab.start_agent("prox1").unwrap();
     fleet.ends_well(&rollout).await;
@@ -110,7 +122,9 @@ async fn life_the_coordinator_is_killed_while_the_key_is_let_in() {
     let fleet = Fleet::enrolled(two().speed(5.0)).await;
     let file = fleet.voted_file("two.toml", &TWO, true);
     let rollout = fleet.begins(&["apply", &file]).await;
-    fleet.until("the key is let in", async || !fleet.let_in().is_empty()).await;
+    fleet
+        .until("the key is let in", async || !fleet.let_in().is_empty())
+        .await;
     fleet.lab.kill_coordinator();
     fleet.start_coordinator(&[]).await;
     fleet.ends_well(&rollout).await;

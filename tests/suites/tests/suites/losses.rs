@@ -30,18 +30,24 @@ async fn lost_in_the_middle(moment: What, damage: impl Fn(&Path)) {
 
     // It says so, in status and in the list, from the first moment on.
     let status = fleet.json(&["status"]).await;
-    assert!(codes(&status["findings"]).contains(&"QRT-JOURNAL-DAMAGED".to_owned()), "{status:#}");
+    assert!(
+        codes(&status["findings"]).contains(&"QRT-JOURNAL-DAMAGED".to_owned()),
+        "{status:#}"
+    );
     fleet
         .until("the lost rollout is listed", async || {
             let list = fleet.run(&["rollout", "list"]).await;
-            list.stdout.lines().any(|line| line.contains(&rollout) && line.contains("ABANDONED"))
+            list.stdout
+                .lines()
+                .any(|line| line.contains(&rollout) && line.contains("ABANDONED"))
         })
         .await;
     let file = fleet.cluster_file(&fleet.lab.names());
     fleet
         .until("the servers have told, and nothing unknown runs", async || {
             let status = fleet.json(&["status"]).await;
-            let pending = |f: &serde_json::Value| f["message"].as_str().is_some_and(|text| text.contains("was lost at"));
+            let pending =
+                |f: &serde_json::Value| f["message"].as_str().is_some_and(|text| text.contains("was lost at"));
             !status["findings"].as_array().unwrap().iter().any(pending)
         })
         .await;
@@ -117,7 +123,13 @@ impl Second {
             daemon: None,
         };
         let passphrase = fleet.passphrase_file();
-        let restore = ["init", "--restore", backup, "--passphrase-file", &passphrase.to_string_lossy()];
+        let restore = [
+            "init",
+            "--restore",
+            backup,
+            "--passphrase-file",
+            &passphrase.to_string_lossy(),
+        ];
         let restored = second.run(&restore).await;
         assert!(restored.success(), "{}", told(&restored));
         second
@@ -162,7 +174,10 @@ impl Drop for Second {
 
 async fn backed_up(fleet: &Fleet) -> String {
     let status = fleet.json(&["status"]).await;
-    assert!(codes(&status["findings"]).contains(&"QRT-BACKUP-MISSING".to_owned()), "{status:#}");
+    assert!(
+        codes(&status["findings"]).contains(&"QRT-BACKUP-MISSING".to_owned()),
+        "{status:#}"
+    );
     let file = fleet.lab.layout().coordinator().join("fleet.age");
     let file = file.to_string_lossy().into_owned();
     let passphrase = fleet.passphrase_file();
@@ -172,7 +187,10 @@ async fn backed_up(fleet: &Fleet) -> String {
     let again = fleet.ends(&args, 2).await;
     assert!(again.stderr.contains("not overwritten"), "{}", told(&again));
     let status = fleet.json(&["status"]).await;
-    assert!(!codes(&status["findings"]).iter().any(|code| code.contains("BACKUP")), "{status:#}");
+    assert!(
+        !codes(&status["findings"]).iter().any(|code| code.contains("BACKUP")),
+        "{status:#}"
+    );
     file
 }
 
@@ -196,12 +214,19 @@ async fn of_two_coordinators_one_drives_and_the_other_says_so_and_comes_back_onl
     assert!(refused.stderr.contains("--take-over"), "{}", told(&refused));
     assert_eq!(fleet.happened(What::AddnodeCommitted), 1);
     let status = fleet.json(&["status"]).await;
-    assert!(codes(&status["findings"]).contains(&"QRT-DRIVER-SUPERSEDED".to_owned()), "{status:#}");
+    assert!(
+        codes(&status["findings"]).contains(&"QRT-DRIVER-SUPERSEDED".to_owned()),
+        "{status:#}"
+    );
 
     // Started again, it does not drive; told to take over, it does, and the second gives way.
     fleet.lab.stop_coordinator().await.unwrap();
     let stopped = fleet.ends(&["serve"], 3).await;
-    assert!(stopped.stderr.contains("another coordinator drives"), "{}", told(&stopped));
+    assert!(
+        stopped.stderr.contains("another coordinator drives"),
+        "{}",
+        told(&stopped)
+    );
     fleet.start_coordinator(&["--take-over"]).await;
     fleet.connected(&names).await;
     fleet.ok(&["apply", &three, "--yes"]).await;
@@ -228,7 +253,10 @@ async fn a_changed_or_missing_line_of_the_audit_log_is_told_with_its_number() {
     let without_the_last = format!("{}\n", lines[..lines.len() - 1].join("\n"));
     let without_the_second = format!("{}\n{}\n", lines[0], lines[2..].join("\n"));
     for (text, line) in [
-        (&changed, whole.lines().position(|line| line.contains("invite")).unwrap() + 1),
+        (
+            &changed,
+            whole.lines().position(|line| line.contains("invite")).unwrap() + 1,
+        ),
         (&without_the_second, 2),
         (&without_the_last, lines.len()),
     ] {
@@ -240,7 +268,10 @@ async fn a_changed_or_missing_line_of_the_audit_log_is_told_with_its_number() {
         assert!(at == line || at == line + 1, "{verified:#}: {line}");
         fleet.ends(&["audit", "--verify"], 9).await;
         let status = fleet.json(&["status"]).await;
-        assert!(codes(&status["findings"]).contains(&"QRT-AUDIT-BROKEN".to_owned()), "{status:#}");
+        assert!(
+            codes(&status["findings"]).contains(&"QRT-AUDIT-BROKEN".to_owned()),
+            "{status:#}"
+        );
     }
     std::fs::write(&path, &whole).unwrap();
     fleet.ok(&["audit", "--verify"]).await;
@@ -252,7 +283,9 @@ async fn the_coordinators_own_certificate_is_renewed_with_the_root_key() {
     let certificate = state_dir(&fleet).join("coordinator.pem");
     let before = std::fs::read_to_string(&certificate).unwrap();
     let passphrase = fleet.passphrase_file();
-    fleet.ok(&["renew", "--passphrase-file", &passphrase.to_string_lossy()]).await;
+    fleet
+        .ok(&["renew", "--passphrase-file", &passphrase.to_string_lossy()])
+        .await;
     assert_ne!(std::fs::read_to_string(&certificate).unwrap(), before);
     fleet.lab.stop_coordinator().await.unwrap();
     fleet.start_coordinator(&[]).await;

@@ -86,7 +86,7 @@ pub(super) fn check(
     // An entry that is taken out so that its server can join afresh, or because its join is undone, may be that of a server which was
     // in for years and was installed anew: then guests lean on it.
     for (node, how_far) in &standing.unfinished {
-        if matches!(how_far, Unfinished::Bare | Unfinished::Begun { undo: true }) {
+        if matches!(how_far, Unfinished::Bare { .. } | Unfinished::Begun { undo: true }) {
             unique_id(standing, node, report);
             leans::on(file, view, standing, node, true, report);
         }

@@ -111,6 +111,6 @@ fn bare_or_undone<'v>(standing: &Standing<'v>) -> impl Iterator<Item = &'v str> 
     let out = standing
         .unfinished
         .iter()
-        .filter(|(_, how_far)| matches!(how_far, Unfinished::Bare | Unfinished::Begun { undo: true }));
+        .filter(|(_, how_far)| matches!(how_far, Unfinished::Bare { .. } | Unfinished::Begun { undo: true }));
     out.map(|(node, _)| node.as_str()).collect::<Vec<_>>().into_iter()
 }
