@@ -151,14 +151,22 @@ async fn a_facet_that_the_plan_needs_and_nobody_could_read_refuses_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_that_fails_with_exit_0_is_a_failed_join() {
-    let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
+    // So slow that the API dies between creation and join: dead before, the plan would refuse.
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2).speed(4.0)).await;
     let file = fleet.cluster_file(&fleet.lab.names());
+    let started = fleet.json(&["apply", &file, "--yes", "--detach"]).await;
+    let rollout = started["rollout"].as_str().unwrap().to_owned();
+    fleet
+        .until("the cluster is created", async || {
+            fleet.happened(What::ClusterCreated) == 1
+        })
+        .await;
     fleet
         .lab
         .script("prox1", quorate_lab::Script::PveproxyDown(true))
         .await
         .unwrap();
-    let applied = fleet.ends(&["apply", &file, "--yes"], 4).await;
+    let applied = fleet.ends(&["rollout", "watch", &rollout], 4).await;
     assert!(
         applied.stdout.contains("FAILED: join prox2") || applied.stdout.contains("FAILED"),
         "{}",
