@@ -17,8 +17,12 @@ const PAYLOAD: usize = 100;
 /// How long the first answer is waited for after the last packet: what needs longer is no cluster network.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// How long the last answers are waited for once others came: this, or as long as the slowest took four times over.
-const LAST: Duration = Duration::from_millis(50);
+/// How long the last answers are waited for once others came: a host that is busy for a moment has not lost them. Where all came,
+/// nobody waits.
+const LAST: Duration = Duration::from_millis(400);
+
+/// The same for packets of a size that may not pass at all: there silence is the usual answer, and waited for often.
+const SIZE: Duration = Duration::from_millis(50);
 
 /// A search for the MTU among too many losses would find them and not the MTU. Percent.
 const TOO_LOSSY: f64 = 20.0;
@@ -81,7 +85,7 @@ impl Line {
                 format!("{lost} of {sent} packets were lost: too many to tell"),
             )
         } else {
-            let patience = Duration::from_micros(max).saturating_mul(4).clamp(LAST, SILENCE);
+            let patience = Duration::from_micros(max).saturating_mul(4).clamp(SIZE, SILENCE);
             match self.path_mtu(series.to, patience, key).await {
                 Ok(mtu) => Facet::known(mtu, now()),
                 Err(unknown) => Facet::Unknown(unknown),

@@ -293,7 +293,10 @@ async fn the_status_of_a_removed_nodes_lrm_goes_with_its_folder() {
     let lab = lab(|builder| builder).await;
     protected(&lab).await;
     let master = master(&lab);
-    let gone = ["prox1", "prox2"].into_iter().find(|node| *node != master).expect("one");
+    let gone = ["prox1", "prox2"]
+        .into_iter()
+        .find(|node| *node != master)
+        .expect("one");
     lab.power(gone, Press::Pull).await.expect("pulled");
     let stay: Vec<String> = lab.names().into_iter().filter(|node| node != gone).collect();
     lab.wait_for("it to be missed", PATIENCE, async || {
@@ -304,14 +307,22 @@ async fn the_status_of_a_removed_nodes_lrm_goes_with_its_folder() {
     .expect("missed");
     let left = run(&lab, "prox3", &["pvecm", "delnode", gone]).await;
     assert!(left.success(), "{left:?}");
-    let folder = |node: &str| lab.node(node).expect("a node").root.join(format!("etc/pve/nodes/{gone}"));
+    let folder = |node: &str| {
+        lab.node(node)
+            .expect("a node")
+            .root
+            .join(format!("etc/pve/nodes/{gone}"))
+    };
     std::fs::remove_dir_all(folder("prox3")).expect("the administrator's part");
     let other = stay.iter().find(|node| *node != "prox3").expect("another");
     until(&lab, "the folder to go", || !folder(other).exists()).await;
     // And what the daemons write goes on appearing everywhere.
     for node in ["prox3", other.as_str()] {
         let before = file(&lab, node, "ha/manager_status")["timestamp"].as_i64();
-        until(&lab, "the master to write", || file(&lab, node, "ha/manager_status")["timestamp"].as_i64() > before).await;
+        until(&lab, "the master to write", || {
+            file(&lab, node, "ha/manager_status")["timestamp"].as_i64() > before
+        })
+        .await;
     }
     assert!(!folder("prox3").exists() && !folder(other).exists());
 }
