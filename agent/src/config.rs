@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::geteuid;
+use quorate_model::passage::{AGENT_PORT, MEASURE_PORTS};
 use serde::Deserialize;
 
 use crate::pace::Pace;
@@ -18,15 +19,16 @@ use crate::pace::Pace;
 pub const DEFAULT_PATH: &str = "/etc/quorate/agent.toml";
 
 const DEFAULT_STATE_DIR: &str = "/var/lib/quorate-agent";
-const DEFAULT_LISTEN: &str = "0.0.0.0:7443";
+/// All addresses, IPv4 ones too: a server may have IPv6 only.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), AGENT_PORT);
 
 /// The agent's configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Where the agent listens.
     pub listen: SocketAddr,
-    /// UDP ports for measuring the network; `None`: whichever is free.
-    pub measure_ports: Option<RangeInclusive<u16>>,
+    /// UDP ports for measuring the network.
+    pub measure_ports: RangeInclusive<u16>,
     /// Where it keeps its identity, ledger and operations.
     pub state_dir: PathBuf,
     /// What it may do at most, whoever asks.
@@ -188,11 +190,8 @@ struct LabFile {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            // The text is a constant and parses; the other branch only spares an unwrap.
-            listen: DEFAULT_LISTEN
-                .parse()
-                .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 7443))),
-            measure_ports: None,
+            listen: DEFAULT_LISTEN,
+            measure_ports: MEASURE_PORTS,
             state_dir: PathBuf::from(DEFAULT_STATE_DIR),
             policy: Policy::default(),
             lab: None,
@@ -240,7 +239,8 @@ impl Config {
         };
         let measure_ports = match file.measure_ports {
             Some((first, last)) if first == 0 || first > last => return Err(ConfigError::NoPorts(first, last)),
-            ports => ports.map(|(first, last)| first..=last),
+            Some((first, last)) => first..=last,
+            None => default.measure_ports,
         };
         Ok(Self {
             measure_ports,
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_default() {
         assert_eq!(parse("").unwrap(), Config::default());
-        assert_eq!(Config::default().listen.to_string(), "0.0.0.0:7443");
+        assert_eq!(Config::default().listen.to_string(), "[::]:7443");
     }
 
     #[test]
@@ -453,7 +453,7 @@ mod tests {
     fn ports_for_measuring_are_a_range() {
         assert_eq!(
             parse("measure_ports = [7450, 7459]").unwrap().measure_ports,
-            Some(7450..=7459)
+            7450..=7459
         );
         for bad in ["[7459, 7450]", "[0, 5]", "7450"] {
             assert!(parse(&format!("measure_ports = {bad}")).is_err(), "{bad}");

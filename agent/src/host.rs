@@ -9,6 +9,7 @@ mod patience;
 mod root;
 mod write;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +27,20 @@ use patience::Patience;
 pub use root::{HostRoot, ReadError};
 pub use write::WriteError;
 
+/// Where the agent answers: a firewall has to let it pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// Its TCP port.
+    pub port: Option<u16>,
+    /// The UDP ports on which it measures the network.
+    pub measure: Option<RangeInclusive<u16>>,
+}
+
 /// Everything that observing and acting need of the machine.
 pub struct Host {
     root: HostRoot,
     links: LinkMap,
+    listening: Listening,
     tools: Tools,
     runner: Arc<dyn Runner>,
     clock: Clock,
@@ -58,6 +69,7 @@ impl Host {
         Self {
             root,
             links: LinkMap::default(),
+            listening: Listening::default(),
             tools,
             runner,
             started: clock.monotonic(),
@@ -89,6 +101,19 @@ impl Host {
     pub fn with_links(mut self, links: LinkMap) -> Self {
         self.links = links;
         self
+    }
+
+    /// The same host, with an agent that answers there.
+    #[must_use]
+    pub fn listening_at(mut self, listening: Listening) -> Self {
+        self.listening = listening;
+        self
+    }
+
+    /// Where the agent answers; nothing is told where none does.
+    #[must_use]
+    pub fn listening(&self) -> &Listening {
+        &self.listening
     }
 
     /// Where links' addresses really are.

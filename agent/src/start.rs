@@ -18,7 +18,7 @@ use quorate_model::ids::NodeName;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::host::{Host, HostRoot, LinkMap};
+use crate::host::{Host, HostRoot, LinkMap, Listening};
 use crate::ledger::Ledger;
 use crate::measure::Echo;
 use crate::observe::hostname;
@@ -140,7 +140,11 @@ impl Agent {
     /// # Errors
     /// What is missing, exposed or damaged.
     pub async fn prepare(config: Config, program: PathBuf, config_path: PathBuf) -> Result<Self, Failure> {
-        let host = Arc::new(host(&config)?);
+        let listening = Listening {
+            port: Some(config.listen.port()).filter(|port| *port != 0),
+            measure: Some(config.measure_ports.clone()),
+        };
+        let host = Arc::new(host(&config)?.listening_at(listening));
         let lock = StateLock::take(&config.state_dir)?;
         let store = NodeStore::new(&config.state_dir);
         let (roots, identity) = identity(&store)?;

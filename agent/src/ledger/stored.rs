@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, SshPublicKey};
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
-use quorate_model::{Hold, Timestamp};
+use quorate_model::{Hold, Passage, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Anchored, Content, Revoked};
@@ -127,7 +127,8 @@ enum ActionForm {
     },
     AllowAgents {
         cluster: ClusterName,
-        port: u16,
+        #[serde(alias = "port", deserialize_with = "quorate_model::passage::or_port")]
+        passages: BTreeSet<Passage>,
         from: BTreeSet<IpAddr>,
     },
 }

@@ -59,7 +59,7 @@ pub enum NotBegun {
 #[derive(Debug, Clone)]
 pub struct Echo {
     host: Arc<Host>,
-    ports: Option<RangeInclusive<u16>>,
+    ports: RangeInclusive<u16>,
     session: Arc<Mutex<Option<Session>>>,
 }
 
@@ -81,9 +81,9 @@ impl Session {
 }
 
 impl Echo {
-    /// Nothing is open yet. `ports`: where it may be opened; `None`: wherever the system likes.
+    /// Nothing is open yet. `ports`: where it may be opened.
     #[must_use]
-    pub fn new(host: Arc<Host>, ports: Option<RangeInclusive<u16>>) -> Self {
+    pub fn new(host: Arc<Host>, ports: RangeInclusive<u16>) -> Self {
         Self {
             host,
             ports,
@@ -210,7 +210,7 @@ impl Echo {
         let links = self.host.links();
         let unmapped = |address| Unknown::new(UnknownKind::Failed, format!("the lab has no way to {address}"));
         let real = links.real(end.local).ok_or_else(|| unmapped(end.local))?;
-        let socket = Socket::bind(real, self.ports.as_ref()).map_err(|error| failed(end, &error))?;
+        let socket = Socket::bind(real, &self.ports).map_err(|error| failed(end, &error))?;
         let peers: BTreeSet<IpAddr> = end.peers.iter().filter_map(|peer| links.real(*peer)).collect();
         Ok(Line::new(socket, end.local, *mtu, peers))
     }

@@ -62,7 +62,7 @@ impl Line {
                 Some(error) => format!("packets to {} can't be sent: {error}", series.remote),
                 None => format!("no answer from {} to {} packets", series.remote, trips.sent()),
             };
-            return Facet::unknown(UnknownKind::Unreachable, reason);
+            return Facet::unknown(UnknownKind::NoAnswer, reason);
         };
         let mut measurement = PairMeasurement {
             local: self.local,

@@ -33,9 +33,9 @@ pub(super) struct Arrival {
 }
 
 impl Socket {
-    /// Binds an address, at the first free port of the range or at any.
-    pub(super) fn bind(address: IpAddr, ports: Option<&RangeInclusive<u16>>) -> io::Result<Self> {
-        let mut ports = ports.cloned().unwrap_or(0..=0);
+    /// Binds an address, at the first free port of the range.
+    pub(super) fn bind(address: IpAddr, ports: &RangeInclusive<u16>) -> io::Result<Self> {
+        let mut ports = ports.clone();
         let socket = loop {
             let Some(port) = ports.next() else {
                 return Err(io::Error::new(

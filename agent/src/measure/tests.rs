@@ -37,7 +37,8 @@ fn echo(addresses: &[&str], mtu: u32, times: usize) -> Echo {
     let root = HostRoot::lab(Path::new("/proc")).unwrap();
     Echo::new(
         Arc::new(Host::new(root, Tools::imagined(), runner, Clock::system())),
-        None,
+        // Whichever is free.
+        0..=0,
     )
 }
 

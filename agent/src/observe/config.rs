@@ -1,10 +1,12 @@
 //! What the files of /etc/pve say, and root's authorized_keys. Each is read apart: one that can't be understood is unknown alone.
 
+mod files;
+
 use std::collections::BTreeMap;
 
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::PveConfig;
-use quorate_model::observation::config::{Firewall, KeptSpec, NodeFolder};
+use quorate_model::observation::config::{Firewall, KeptSpec, NodeFolder, RootKey};
 use quorate_tools::pve_config::{ceph, ha, replication, storage, tfa, user};
 use quorate_tools::{ParseError, authorized_keys as keys, kept_spec, pve_firewall};
 
@@ -31,13 +33,14 @@ pub(super) async fn observe(host: &Host) -> Result<PveConfig, Unknown> {
         tokens: finished(host, users.map(|users| users.tokens)),
         root_tfa: finished(host, root_tfa(host).await),
         own_certificate: host.mode(&certificate).await.map_err(unreadable)?.is_some(),
-        authorized_keys: authorized_comments(host).await,
+        authorized_keys: root_keys(host).await,
         firewall: finished(host, firewall(host, &node).await),
         replication: finished(host, parsed(host, "/etc/pve/replication.cfg", replication::read).await),
         ha_placements: finished(host, ha_placements(host).await),
         ceph_monitors: finished(host, if_there(host, "/etc/pve/ceph.conf", ceph::read_monitors).await),
         node_folders: finished(host, node_folders(host).await),
         spec: finished(host, spec(host).await),
+        files: finished(host, files::observe(host, &node).await),
     })
 }
 
@@ -74,9 +77,9 @@ async fn spec(host: &Host) -> Result<Option<KeptSpec>, Unknown> {
     if_there(host, "/etc/pve/quorate/spec.toml", kept_spec::read).await
 }
 
-async fn authorized_comments(host: &Host) -> Facet<Vec<String>> {
+async fn root_keys(host: &Host) -> Facet<Vec<RootKey>> {
     let text = authorized_keys(host, AUTHORIZED_KEYS).await;
-    finished(host, text.map(|text| keys::comments(&text)))
+    finished(host, text.map(|text| keys::keys(&text)))
 }
 
 /// The text of root's keys; empty where there is no file.

@@ -50,7 +50,7 @@ async fn everything_that_a_join_would_overwrite() {
     assert_eq!(config.users.get().unwrap(), &["monitor@pve"]);
     assert_eq!(config.tokens.get().unwrap().len(), 2);
     assert!(config.root_tfa.get().unwrap() & config.own_certificate);
-    assert_eq!(config.authorized_keys.get().unwrap(), &["root@prox1"]);
+    assert_eq!(config.authorized_keys.get().unwrap()[0].name, "root@prox1");
     let firewall = config.firewall.get().unwrap();
     assert!(firewall.enabled && firewall.rules.len() == 4 && firewall.host_rules.len() == 1);
     assert_eq!(config.replication.get().unwrap()[0].target, "prox2");
@@ -61,6 +61,45 @@ async fn everything_that_a_join_would_overwrite() {
     assert_eq!(folders.keys().collect::<Vec<_>>(), ["prox1", "prox2"]);
     assert_eq!(folders["prox2"].guests, [100, 101, 200]);
     assert_eq!(config.spec.get().unwrap().as_ref().unwrap().rollout, "r-1");
+}
+
+#[tokio::test]
+async fn files_that_nobody_else_tells_of_are_named() {
+    let fake = full();
+    for (path, text) in [
+        ("/etc/pve/datacenter.cfg", "keyboard: de\n"),
+        ("/etc/pve/jobs.cfg", "\n"),
+        ("/etc/pve/priv/storage/backup.enc", "{\"kdf\": null}"),
+        ("/etc/pve/priv/lock/file-corosync_conf/x", "1"),
+        ("/etc/pve/nodes/prox1/config", "acme: domains=x\n"),
+        ("/etc/pve/nodes/prox1/pve-ssl.pem", "-----BEGIN"),
+        ("/etc/pve/sdn/zones.cfg", "simple: z\n"),
+        ("/etc/pve/quorate/spec.toml", &spec_file()),
+    ] {
+        fake.put(path, text);
+    }
+    let config = observe(&fake.host([])).await.unwrap();
+    let files = config.files.get().unwrap();
+    let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "ceph.conf",
+            "datacenter.cfg",
+            "firewall/cluster.fw",
+            "ha/groups.cfg",
+            "ha/rules.cfg",
+            "nodes/prox1/config",
+            "nodes/prox1/host.fw",
+            "priv/storage/backup.enc",
+            "priv/tfa.cfg",
+            "sdn/zones.cfg",
+            "user.cfg",
+        ]
+    );
+    let digest = |path: &str| files.iter().find(|file| file.path == path).unwrap().digest.clone();
+    assert!(digest("datacenter.cfg").is_some());
+    assert_eq!(digest("priv/storage/backup.enc"), None, "nothing of a secret leaves the server");
 }
 
 #[tokio::test]
@@ -112,7 +151,7 @@ async fn a_host_without_pve_has_an_empty_configuration() {
         "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAACAQC admin\n",
     );
     let config = observe(&fake.bare()).await.unwrap();
-    assert_eq!(config.authorized_keys.get().unwrap(), &["admin"]);
+    assert_eq!(config.authorized_keys.get().unwrap()[0].name, "admin");
     assert!(config.storages.get().unwrap().is_empty() && config.node_folders.get().unwrap().is_empty());
 }
 

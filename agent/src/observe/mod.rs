@@ -10,28 +10,40 @@ mod network;
 mod readiness;
 mod system;
 
+use std::collections::BTreeSet;
+
 use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::{FacetName, Observation};
+use quorate_model::operation::Package;
 
 use crate::host::Host;
 
 /// Observes the facets that are asked for, all at once; the others stay "not asked for".
 pub async fn observe(host: &Host, facets: &[FacetName]) -> Observation {
-    observe_and_resolve(host, facets, &[]).await
+    observe_all(host, facets, &Asked::default()).await
 }
 
-/// The same, and what these names resolve to here, if the network is asked for.
-pub async fn observe_and_resolve(host: &Host, facets: &[FacetName], names: &[String]) -> Observation {
+/// What is asked for beside the facets.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Names that are resolved here, if the network is looked at.
+    pub names: Vec<String>,
+    /// Packages that apt tries to fetch, if readiness is looked at.
+    pub fetch: BTreeSet<Package>,
+}
+
+/// The same, with more that was asked for.
+pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Observation {
     let asked = |facet| facets.contains(&facet);
     let (system, disks, network, cluster, guests, ha, config, readiness) = tokio::join!(
         facet(host, asked(FacetName::System), system::observe(host)),
         facet(host, asked(FacetName::Disks), disks::observe(host, &[])),
-        facet(host, asked(FacetName::Network), network::observe(host, names)),
+        facet(host, asked(FacetName::Network), network::observe(host, &more.names)),
         facet(host, asked(FacetName::Cluster), cluster::observe(host)),
         facet(host, asked(FacetName::Guests), guests::observe(host)),
         facet(host, asked(FacetName::Ha), ha::observe(host)),
         facet(host, asked(FacetName::Config), config::observe(host)),
-        facet(host, asked(FacetName::Readiness), readiness::observe(host)),
+        facet(host, asked(FacetName::Readiness), readiness::observe(host, &more.fetch)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;

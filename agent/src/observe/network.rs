@@ -1,6 +1,7 @@
 //! Interfaces, addresses, speeds, and what the node's own name resolves to.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use quorate_exec::Invocation;
@@ -12,7 +13,7 @@ use quorate_tools::{CallError, getent, ip};
 use super::{finished, hostname};
 use crate::host::{Host, complaint, text, unparsable};
 
-/// Observes the network, and what these names resolve to here.
+/// Observes the network, and what these names resolve to here, and back.
 pub(super) async fn observe(host: &Host, names: &[String]) -> Result<Network, Unknown> {
     let (interfaces, own_name, names) = tokio::join!(interfaces(host), own_name(host), resolve_all(host, names));
     Ok(Network {
@@ -61,7 +62,7 @@ async fn resolve_all(host: &Host, names: &[String]) -> BTreeMap<String, Facet<Na
     let worker = || async {
         while let Some(name) = next() {
             let call = getent::ahosts_of_many(host.tools(), name);
-            let facet = finished(host, resolved(host, name.clone(), call).await);
+            let facet = finished(host, both_ways(host, name.clone(), call).await);
             found
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -88,7 +89,29 @@ async fn resolved(host: &Host, name: String, call: Result<Invocation, CallError>
         exit if getent::says_not_found(exit) => Vec::new(),
         _ => return Err(complaint(getent::NAME, &finished)),
     };
-    Ok(NameResolution { name, addresses })
+    Ok(NameResolution {
+        name,
+        addresses,
+        back: Facet::not_asked(),
+    })
+}
+
+/// A name's addresses, and the names that the first of them leads back to.
+async fn both_ways(host: &Host, name: String, call: Result<Invocation, CallError>) -> Result<NameResolution, Unknown> {
+    let mut resolved = resolved(host, name, call).await?;
+    if let Some(address) = resolved.usable() {
+        resolved.back = finished(host, names_of(host, address).await);
+    }
+    Ok(resolved)
+}
+
+async fn names_of(host: &Host, address: IpAddr) -> Result<Vec<String>, Unknown> {
+    let finished = host.run(getent::hosts(host.tools(), address)).await?;
+    match finished.exit {
+        exit if exit.is_success() => getent::read_names(&text(getent::NAME, &finished)?).map_err(unparsable),
+        exit if getent::says_not_found(exit) => Ok(Vec::new()),
+        _ => Err(complaint(getent::NAME, &finished)),
+    }
 }
 
 #[cfg(test)]

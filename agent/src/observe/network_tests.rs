@@ -89,6 +89,7 @@ async fn names_of_others_are_resolved_each_for_itself() {
         ip(),
         getent().prints("10.77.0.1 STREAM prox1\n"),
         of("prox2").prints("10.77.0.2 STREAM prox2\n10.77.0.2 DGRAM\n"),
+        Call::of(["/usr/bin/getent", "hosts", "10.77.0.2"]).prints("10.77.0.2 nas.example.com nas\n"),
         of("prox3").exits(Exit::Code(2)),
         of("prox4").fails(hung),
     ];
@@ -99,6 +100,8 @@ async fn names_of_others_are_resolved_each_for_itself() {
         addresses("prox2").unwrap(),
         ["10.77.0.2".parse::<std::net::IpAddr>().unwrap()]
     );
+    let back = network.names["prox2"].get().unwrap().back.get().unwrap().clone();
+    assert_eq!(back, ["nas.example.com", "nas"], "and back");
     assert_eq!(
         addresses("prox3").unwrap(),
         Vec::<std::net::IpAddr>::new(),
@@ -112,9 +115,10 @@ async fn sixty_four_names_are_all_answered() {
     let fake = Fake::new();
     let names: Vec<String> = (1..=64).map(|n| format!("n{n}")).collect();
     let of = |name: &String| Call::of(["/usr/bin/getent", "ahosts", name]).prints("10.0.0.1 STREAM x\n");
+    let back = || Call::of(["/usr/bin/getent", "hosts", "10.0.0.1"]).exits(Exit::Code(2));
     let calls = [ip(), getent().exits(Exit::Code(2))]
         .into_iter()
-        .chain(names.iter().map(of));
+        .chain(names.iter().flat_map(|name| [of(name), back()]));
     let network = observe(&fake.host(calls), &names).await.unwrap();
     assert_eq!(network.names.len(), 64);
     assert!(network.names.values().all(quorate_model::Facet::is_known));

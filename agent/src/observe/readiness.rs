@@ -7,6 +7,7 @@ use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::ids::SshPublicKey;
 use quorate_model::observation::Readiness;
 use quorate_model::observation::readiness::{AdmittedKey, PackageState, Repository, ServiceState};
+use quorate_model::operation::Package;
 use quorate_model::size::ByteSize;
 use quorate_tools::{apt, apt_cache, apt_sources, authorized_keys, df, dpkg_query, ssh_key, systemctl};
 
@@ -15,7 +16,7 @@ use super::finished;
 use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
 
 /// Units that changes of a cluster need running, or must know of.
-const SERVICES: [&str; 15] = [
+const SERVICES: [&str; 16] = [
     "chrony",
     "corosync",
     "corosync-qdevice",
@@ -30,6 +31,8 @@ const SERVICES: [&str; 15] = [
     "pvescheduler",
     "pvestatd",
     "ssh",
+    // Where sshd is started by its socket, `ssh` itself does not run.
+    "ssh.socket",
     "watchdog-mux",
 ];
 
@@ -54,15 +57,16 @@ const SOURCES_FOLDER: &str = "/etc/apt/sources.list.d";
 const ROOT_KEY: &str = "/root/.ssh/id_rsa.pub";
 const SSH_FOLDER: &str = "/etc/ssh";
 
-/// Observes all of it. Nothing in it can fail as a whole.
-pub(super) async fn observe(host: &Host) -> Result<Readiness, Unknown> {
-    let (services, packages, updates, root_free, pmxcfs_free, admitted) = tokio::join!(
+/// Observes all of it, and tries to fetch these packages. Nothing in it can fail as a whole.
+pub(super) async fn observe(host: &Host, wanted: &BTreeSet<Package>) -> Result<Readiness, Unknown> {
+    let (services, packages, updates, root_free, pmxcfs_free, admitted, fetch) = tokio::join!(
         services(host, &SERVICES),
         packages(host),
         updates(host),
         free(host, SPACE[0]),
         free(host, SPACE[1]),
         admitted(host),
+        fetch(host, wanted),
     );
     let free = SPACE
         .map(str::to_owned)
@@ -77,6 +81,7 @@ pub(super) async fn observe(host: &Host) -> Result<Readiness, Unknown> {
         root_key: finished(host, root_key(host)),
         host_keys: finished(host, host_keys(host)),
         admitted: finished(host, admitted),
+        fetch: finished(host, fetch),
     })
 }
 
@@ -123,6 +128,31 @@ async fn packages(host: &Host) -> Result<BTreeMap<String, PackageState>, Unknown
         .map(|name| (*name).to_owned())
         .zip(PACKAGES.map(state))
         .collect())
+}
+
+/// Only what is not installed is fetched; nothing at all is not asked for.
+async fn fetch(host: &Host, wanted: &BTreeSet<Package>) -> Result<Vec<String>, Unknown> {
+    if wanted.is_empty() {
+        return Err(Unknown::new(UnknownKind::NotAsked, "not asked for"));
+    }
+    let names: Vec<&str> = wanted.iter().map(|package| package.as_str()).collect();
+    let there = installed(host, &names).await?;
+    let missing: BTreeSet<Package> = wanted
+        .iter()
+        .copied()
+        .filter(|package| !there.contains_key(package.as_str()))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let finished = host.run(apt::fetch(host.tools(), &missing)).await?;
+    let stdout = String::from_utf8_lossy(&finished.stdout);
+    match apt::read_install(&stdout, &finished.stderr_text()) {
+        Some(trouble) if trouble.locked => Err(Unknown::new(UnknownKind::Failed, trouble.text)),
+        Some(trouble) => Ok(vec![trouble.text]),
+        None if finished.exit.is_success() => Ok(Vec::new()),
+        None => Err(complaint(apt::NAME, &finished)),
+    }
 }
 
 async fn updates(host: &Host) -> Result<u32, Unknown> {

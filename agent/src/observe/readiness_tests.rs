@@ -68,7 +68,7 @@ fn server() -> Fake {
 
 #[tokio::test]
 async fn what_a_change_leans_on() {
-    let seen = observe(&server().host(calls())).await.unwrap();
+    let seen = observe(&server().host(calls()), &BTreeSet::new()).await.unwrap();
     assert_eq!(seen.services.len(), SERVICES.len());
     assert!(seen.services["pveproxy"].get().unwrap().is_running());
     let packages = seen.packages.get().unwrap();
@@ -115,7 +115,7 @@ async fn each_part_fails_alone() {
             .complains("E: The package cache file is corrupted\n"),
         space("/").prints("Avail\n"),
     ];
-    let seen = observe(&fake.host(calls)).await.unwrap();
+    let seen = observe(&fake.host(calls), &BTreeSet::new()).await.unwrap();
     assert!(seen.services.values().all(|state| !state.is_known()) && seen.services.len() == SERVICES.len());
     assert_eq!(
         seen.packages.get().unwrap_err().reason,
@@ -132,4 +132,39 @@ async fn each_part_fails_alone() {
     );
     assert!(!seen.free["/"].is_known() && !seen.host_keys.is_known() && !seen.admitted.is_known());
     assert_eq!(seen.root_key.get().unwrap(), &None, "that there is none is known");
+}
+
+#[tokio::test]
+async fn what_is_missing_is_fetched_and_what_apt_says_of_it_is_told() {
+    let wanted = BTreeSet::from([Package::CorosyncQdevice]);
+    let dpkg = |prints: &str| {
+        let format = "${db:Status-Abbrev}\\t${Package}\\t${Version}\\n";
+        Call::of(["/usr/bin/dpkg-query", "-W", "-f", format, "corosync-qdevice"]).prints(prints)
+    };
+    let fetch = || {
+        Call::of([
+            "/usr/bin/apt-get",
+            "-y",
+            "--no-install-recommends",
+            "--download-only",
+            "-o",
+            "Acquire::Retries=0",
+            "install",
+            "--",
+            "corosync-qdevice",
+        ])
+    };
+    let nothing = || dpkg("").exits(Exit::Code(1)).complains("dpkg-query: no packages found matching corosync-qdevice\n");
+    let asked = async |calls: Vec<Call>| super::fetch(&server().host(calls), &wanted).await;
+
+    assert!(asked(vec![dpkg("ii \tcorosync-qdevice\t3.0.3-1\n")]).await.unwrap().is_empty());
+    assert!(asked(vec![nothing(), fetch()]).await.unwrap().is_empty());
+    let away = "E: Failed to fetch http://deb.debian.org/x.deb  Could not connect\n";
+    let told = asked(vec![nothing(), fetch().exits(Exit::Code(100)).complains(away)]).await;
+    assert!(told.unwrap()[0].contains("Could not connect"));
+    let locked = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (apt)\n";
+    let told = asked(vec![nothing(), fetch().exits(Exit::Code(100)).complains(locked)]).await;
+    assert_eq!(told.unwrap_err().kind, UnknownKind::Failed, "another apt at work says nothing of it");
+    let none = super::fetch(&server().host([]), &BTreeSet::new()).await;
+    assert_eq!(none.unwrap_err().kind, UnknownKind::NotAsked);
 }

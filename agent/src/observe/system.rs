@@ -2,7 +2,7 @@
 
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::observation::System;
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, PveVersion};
+use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, PortRange, PveVersion};
 use quorate_model::size::ByteSize;
 use quorate_tools::{chronyc, os_release, proc, pveversion, timedatectl};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate};
@@ -140,6 +140,11 @@ fn agent_state(host: &Host) -> AgentState {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         memory: ByteSize(own_memory().unwrap_or(0)),
         uptime_seconds: host.uptime().as_secs(),
+        port: host.listening().port,
+        measure_ports: host.listening().measure.as_ref().map(|ports| PortRange {
+            first: *ports.start(),
+            last: *ports.end(),
+        }),
     }
 }
 

@@ -94,6 +94,8 @@ async fn finish(
 }
 
 async fn handshake(tls: ServerTls, ledger: Ledger, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+    // An IPv4 caller of a socket for both shows as ::ffff:a.b.c.d.
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection went away at once");
         return None;

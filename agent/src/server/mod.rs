@@ -7,14 +7,15 @@ mod service;
 mod watch;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use quorate_identity::ServerTls;
 use quorate_proto::limits;
 use quorate_proto::v1::agent_server::AgentServer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Grpc;
 
@@ -67,6 +68,28 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// `[::]` is for IPv4 as well, whatever the system's default for that is; where there is no IPv6, it is for IPv4 alone.
+async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        return TcpListener::bind(address).await;
+    }
+    let both = || {
+        let socket = TcpSocket::new_v6()?;
+        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // As `TcpListener::bind` has it.
+        socket.listen(1024)
+    };
+    match both() {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            tracing::debug!(%error, "there is no IPv6 here; listening for IPv4 alone");
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
+
 /// A server that listens, and does not answer yet.
 #[derive(Debug)]
 pub struct Server {
@@ -81,7 +104,7 @@ impl Server {
     /// It can't be had.
     pub async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         let failed = |source| ServeError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
@@ -121,6 +144,24 @@ impl Server {
                 tracing::warn!("a call did not end in time and was broken off");
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_usual_address_is_for_ipv4_and_ipv6() {
+        let server = Server::bind("[::]:0".parse().unwrap()).await.unwrap();
+        let port = server.address().port();
+        TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        // Not every machine that builds this has IPv6.
+        if TcpListener::bind("[::1]:0").await.is_ok() {
+            TcpStream::connect(("::1", port)).await.unwrap();
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::guard;
 use crate::join_ticket::join_ticket;
 use crate::kept_spec;
 use crate::ledger::Revoked;
-use crate::observe::{hostname, observe, observe_and_resolve};
+use crate::observe::{Asked, hostname, observe, observe_all};
 use crate::operations::{Follower, JoinSecret, Passed, Refused};
 use crate::snapshot::snapshot;
 
@@ -133,8 +133,11 @@ impl Agent for Service {
         let host = &self.parts.host;
         let received_at = host.now();
         let request = request.into_inner();
-        let names = names(request.resolve)?;
-        let observation = observe_and_resolve(host, &facets(request.facets)?, &names).await;
+        let more = Asked {
+            names: names(request.resolve)?,
+            fetch: field("fetch", request.fetch)?,
+        };
+        let observation = observe_all(host, &facets(request.facets)?, &more).await;
         Ok(Response::new(v1::ObserveReply {
             observation: observation.into_wire(),
             received_at: received_at.into_wire(),

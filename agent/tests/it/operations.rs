@@ -326,6 +326,7 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
         .observe(v1::ObserveRequest {
             facets: vec![v1::FacetName::Cluster.into()],
             resolve: vec![],
+            fetch: vec![],
         })
         .await
         .unwrap();

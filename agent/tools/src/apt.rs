@@ -72,6 +72,29 @@ pub fn install(tools: &Tools, packages: &BTreeSet<Package>) -> Result<Invocation
     Ok(call.env("DEBIAN_FRONTEND", "noninteractive").build()?)
 }
 
+/// A few packages of some hundred kB each; beside it, an observation may take 30 s.
+const FETCH_WITHIN: Duration = Duration::from_secs(25);
+
+/// Fetches packages, and what they need, into apt's cache, and installs nothing: the only proof that they can be fetched. A list says
+/// what a server had when it was last asked, and no more.
+///
+/// # Errors
+/// When apt-get is not installed.
+pub fn fetch(tools: &Tools, packages: &BTreeSet<Package>) -> Result<Invocation, CallError> {
+    let call = tools.call(NAME)?.args([
+        "-y",
+        "--no-install-recommends",
+        "--download-only",
+        "-o",
+        "Acquire::Retries=0",
+        "install",
+        "--",
+    ]);
+    let call = call.args(packages.iter().map(|package| package.as_str()));
+    let call = call.env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(call.deadline(FETCH_WITHIN).output_cap(MOST_OUTPUT).build()?)
+}
+
 /// Why apt did not install.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -119,6 +142,18 @@ mod tests {
             call.command().env().get("DEBIAN_FRONTEND").map(String::as_str),
             Some("noninteractive")
         );
+    }
+
+    #[test]
+    fn a_fetch_installs_nothing() {
+        let call = fetch(&Tools::imagined(), &BTreeSet::from([Package::CorosyncQnetd])).unwrap();
+        assert_eq!(
+            call.to_string(),
+            "/usr/bin/apt-get -y --no-install-recommends --download-only -o Acquire::Retries=0 install -- corosync-qnetd"
+        );
+        let refused = "E: Failed to fetch https://enterprise.proxmox.com/x.deb  401  Unauthorized [IP: 51.91.38.34 443]\n\
+                       E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?\n";
+        assert!(read_install("", refused).unwrap().text.contains("401  Unauthorized"));
     }
 
     #[test]

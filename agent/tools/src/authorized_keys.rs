@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use quorate_model::Timestamp;
 use quorate_model::ids::{ClusterName, SshPublicKey};
+use quorate_model::observation::config::RootKey;
 use quorate_model::observation::readiness::AdmittedKey;
 
 use crate::ParseError;
@@ -80,20 +81,28 @@ pub fn admitted(text: &str) -> Result<Vec<AdmittedKey>, ParseError> {
     .collect()
 }
 
-/// What people know the keys by: their comments, or the ends of those that have none. Empty lines and comments of the file itself are
-/// none.
+/// The keys, by what people know them by: their comments, or the ends of those that have none. Empty lines and comments of the file
+/// itself are none. Options do not count as part of a key.
 #[must_use]
-pub fn comments(text: &str) -> Vec<String> {
+pub fn keys(text: &str) -> Vec<RootKey> {
     let lines = text
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
-        .map(|line| match comment(line) {
-            Some(comment) => comment.to_owned(),
-            None => {
-                let end = line.char_indices().rev().nth(11).map_or(0, |(at, _)| at);
-                format!("…{}", line.get(end..).unwrap_or(line))
+        .map(|line| {
+            let name = match comment(line) {
+                Some(comment) => comment.to_owned(),
+                None => {
+                    let end = line.char_indices().rev().nth(11).map_or(0, |(at, _)| at);
+                    format!("…{}", line.get(end..).unwrap_or(line))
+                }
+            };
+            // What is no key that is known here is compared as a whole.
+            let blob = from_key(line).and_then(|key| key.split_whitespace().nth(1));
+            RootKey {
+                name,
+                digest: quorate_model::spec::digest_of(blob.unwrap_or(line)),
             }
         })
         .collect()
@@ -206,8 +215,13 @@ mod tests {
     #[test]
     fn others_are_known_by_their_comments() {
         let (others, ..) = set_up();
-        assert_eq!(comments(&others), ["admin@office", "backup job"]);
-        assert_eq!(comments(&format!("{KEY}\n")), ["…AAAAAAAAAAAA"]);
+        let names = |text: &str| keys(text).into_iter().map(|key| key.name).collect::<Vec<_>>();
+        assert_eq!(names(&others), ["admin@office", "backup job"]);
+        assert_eq!(names(&format!("{KEY}\n")), ["…AAAAAAAAAAAA"]);
+        let both = keys(&others);
+        assert_eq!(both[0].digest, both[1].digest, "one key, with options and another comment");
+        let other = keys(&others.replace("AAAAAAAA admin", "AAAAAAAB admin"));
+        assert_ne!(both[0].digest, other[0].digest, "another key of the same comment");
         assert_eq!(without_comment(&others, "backup job").lines().count(), 2);
     }
 

@@ -33,6 +33,40 @@ pub fn ahosts_of_many(tools: &Tools, name: &str) -> Result<Invocation, CallError
         .build()?)
 }
 
+/// Asks for the names that an address leads to; with as little patience.
+///
+/// # Errors
+/// When getent is not installed.
+pub fn hosts(tools: &Tools, address: IpAddr) -> Result<Invocation, CallError> {
+    Ok(tools
+        .call(NAME)?
+        .args(["hosts", &address.to_string()])
+        .deadline(ONE_OF_MANY_WITHIN)
+        .build()?)
+}
+
+/// Reads the names behind the address of each line, each once.
+///
+/// # Errors
+/// When a line does not begin with an address, or has no name.
+pub fn read_names(stdout: &str) -> Result<Vec<String>, ParseError> {
+    let mut names: Vec<String> = Vec::new();
+    for line in stdout.lines() {
+        let mut words = line.split_whitespace();
+        let address = words.next().and_then(|word| word.split('%').next()?.parse::<IpAddr>().ok());
+        let found: Vec<&str> = words.collect();
+        if address.is_none() || found.is_empty() {
+            return Err(ParseError::at(NAME, line, "expected an address and names"));
+        }
+        for name in found {
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+    }
+    Ok(names)
+}
+
 /// Whether this exit means that the name does not resolve, rather than that asking failed.
 #[must_use]
 pub fn says_not_found(exit: Exit) -> bool {
@@ -62,6 +96,18 @@ pub fn read(stdout: &str) -> Result<Vec<IpAddr>, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_an_address() {
+        assert_eq!(
+            hosts(&Tools::imagined(), "192.168.1.12".parse().unwrap()).unwrap().to_string(),
+            "/usr/bin/getent hosts 192.168.1.12"
+        );
+        let text = "192.168.1.12    prox2.example.com prox2\n";
+        assert_eq!(read_names(text).unwrap(), ["prox2.example.com", "prox2"]);
+        assert!(read_names("").unwrap().is_empty());
+        assert!(read_names("prox2\n").is_err() && read_names("192.168.1.12\n").is_err());
+    }
 
     #[test]
     fn addresses_once_each_in_the_resolvers_order() {

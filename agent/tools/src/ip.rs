@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use quorate_exec::{Invocation, Tools};
-use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind};
+use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind};
 use serde::Deserialize;
 
 use crate::{CallError, ParseError, json, lenient};
@@ -28,6 +28,8 @@ struct Link {
     mtu: u32,
     #[serde(default)]
     master: Option<String>,
+    #[serde(default)]
+    link: Option<String>,
     link_type: String,
     #[serde(default)]
     address: Option<String>,
@@ -49,6 +51,27 @@ struct Address {
     local: Option<IpAddr>,
     #[serde(default, deserialize_with = "lenient::optional_u64")]
     prefixlen: Option<u64>,
+    #[serde(default)]
+    temporary: bool,
+    #[serde(default)]
+    deprecated: bool,
+    #[serde(default)]
+    tentative: bool,
+    #[serde(default)]
+    dadfailed: bool,
+}
+
+impl Address {
+    /// A duplicate one is tentative as well, for ever.
+    fn state(&self) -> AddressState {
+        match self {
+            Self { dadfailed: true, .. } => AddressState::Duplicate,
+            Self { tentative: true, .. } => AddressState::Tentative,
+            Self { deprecated: true, .. } => AddressState::Deprecated,
+            Self { temporary: true, .. } => AddressState::Temporary,
+            _ => AddressState::Usable,
+        }
+    }
 }
 
 /// Reads the list, without the loopback. Speed and duplex are not ip's to tell and are left open.
@@ -83,9 +106,10 @@ fn interface(link: Link) -> Result<Interface, ParseError> {
         .into_iter()
         .filter(|address| address.family.starts_with("inet"));
     let addresses = addresses.map(|address| {
+        let state = address.state();
         let prefix = address.prefixlen.and_then(|length| u8::try_from(length).ok());
         match (address.local, prefix) {
-            (Some(address), Some(prefix)) => Ok(InterfaceAddress { address, prefix }),
+            (Some(address), Some(prefix)) => Ok(InterfaceAddress { address, prefix, state }),
             _ => Err(ParseError::at(
                 NAME,
                 &link.ifname,
@@ -104,6 +128,7 @@ fn interface(link: Link) -> Result<Interface, ParseError> {
         speed_mbps: None,
         duplex: None,
         master: link.master,
+        parent: link.link,
     })
 }
 
@@ -144,6 +169,18 @@ mod tests {
             .collect();
         assert_eq!(bond, ["10.10.10.11/24", "fd00:10::11/64"]);
         assert_eq!(found[4].mtu, 9000);
+        assert_eq!(found[6].parent.as_deref(), Some("vmbr0"));
+        let states: Vec<_> = found[5].addresses.iter().map(|a| a.state).collect();
+        assert_eq!(
+            states,
+            [
+                AddressState::Usable,
+                AddressState::Usable,
+                AddressState::Temporary,
+                AddressState::Deprecated,
+                AddressState::Duplicate
+            ]
+        );
     }
 
     #[test]

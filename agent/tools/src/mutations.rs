@@ -81,7 +81,7 @@ fn read_with_all(text: &str) {
     ));
     drop((
         authorized_keys::admitted(text),
-        authorized_keys::comments(text),
+        authorized_keys::keys(text),
         kept_spec::read(text),
         ssh_key::read(text),
         systemctl::read_each(text, &["a", "b"]),

@@ -48,6 +48,8 @@ pub enum UnknownKind {
     Unparsable,
     /// It was known, but is too old to act on.
     Stale,
+    /// Packets were sent, more than once, and none came back.
+    NoAnswer,
 }
 
 impl Unknown {

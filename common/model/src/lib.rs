@@ -18,6 +18,7 @@ pub mod maintenance;
 pub mod measurement;
 pub mod observation;
 pub mod operation;
+pub mod passage;
 pub mod plan;
 pub mod rollout;
 pub mod size;
@@ -36,6 +37,7 @@ pub use ids::{
 };
 pub use maintenance::MaintenanceWindow;
 pub use observation::Observation;
+pub use passage::Passage;
 pub use size::ByteSize;
 pub use time::Timestamp;
 pub use view::View;

@@ -110,7 +110,7 @@ fn list(pairs: &[&Pair]) -> String {
     )
 }
 
-/// Typical round trips in milliseconds; `!` where something is wrong, `?` where nothing is known.
+/// Typical round trips in milliseconds; `!` where something is wrong, `-!` where nothing passes, `?` where nothing is known.
 fn matrix(nodes: &BTreeSet<&NodeName>, pairs: &[&Pair]) -> String {
     let cell = |one: &NodeName, other: &NodeName| -> String {
         if one == other {
@@ -121,6 +121,7 @@ fn matrix(nodes: &BTreeSet<&NodeName>, pairs: &[&Pair]) -> String {
         };
         match pairs.iter().find(of).map(|pair| pair.measured.get()) {
             None => String::new(),
+            Some(Err(unknown)) if unknown.kind == UnknownKind::NoAnswer => "-!".to_owned(),
             Some(Err(_)) => "?".to_owned(),
             Some(Ok(m)) => {
                 let mark = if judge(m).is_empty() { "" } else { "!" };
@@ -142,6 +143,7 @@ fn matrix(nodes: &BTreeSet<&NodeName>, pairs: &[&Pair]) -> String {
 fn badness(pair: &Pair) -> (u8, u64) {
     match pair.measured.get() {
         Err(unknown) if unknown.kind == UnknownKind::NotAsked => (1, 0),
+        Err(unknown) if unknown.kind == UnknownKind::NoAnswer => (3, u64::MAX),
         Err(_) => (2, 0),
         Ok(m) => {
             let verdicts = judge(m);
@@ -194,7 +196,7 @@ fn ms(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use quorate_model::Facet;
-    use quorate_model::measurement::{Ends, findings};
+    use quorate_model::measurement::{About, Ends, findings};
 
     use super::*;
 
@@ -238,10 +240,10 @@ mod tests {
             pair(1, "prox1", "prox2", measured(190)),
             Pair {
                 ends: Ends::of(1, "prox1".parse().unwrap(), "prox3".parse().unwrap()),
-                measured: Facet::unknown(UnknownKind::Unreachable, "no answer from 192.168.1.13 to 100 packets"),
+                measured: Facet::unknown(UnknownKind::NoAnswer, "no answer from 192.168.1.13 to 100 packets"),
             },
         ]);
-        insta::assert_snapshot!(network("hk1", &baseline, &findings("hk1", &baseline), NOW));
+        insta::assert_snapshot!(network("hk1", &baseline, &findings(About { cluster: "hk1", file: None }, &baseline), NOW));
     }
 
     #[test]

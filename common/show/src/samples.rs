@@ -136,6 +136,8 @@ pub(crate) fn system() -> Facet<System> {
             version: "0.1.0".into(),
             memory: ByteSize(0),
             uptime_seconds: 60,
+            port: None,
+            measure_ports: None,
         },
     })
 }

@@ -15,11 +15,13 @@ pub mod testkit;
 mod tests;
 pub mod versions;
 
-use quorate_model::View;
-use quorate_model::Wish;
+use std::collections::{BTreeMap, BTreeSet};
+
 use quorate_model::observation::FacetName;
+use quorate_model::operation::Package;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
+use quorate_model::{NodeName, View, Wish};
 
 pub use cluster::ends::{LinkEnds, link_ends};
 pub use select::select;
@@ -36,6 +38,25 @@ pub const NEEDED: [FacetName; 7] = [
     FacetName::Config,
     FacetName::Readiness,
 ];
+
+/// The packages that a cluster of this file needs on each host and that PVE does not bring along: whether they can be fetched where they
+/// are missing is a question to ask before a plan.
+#[must_use]
+pub fn packages(file: &ClusterFile) -> BTreeMap<NodeName, BTreeSet<Package>> {
+    let Some((host, _)) = file.qnetd() else {
+        return BTreeMap::new();
+    };
+    let of = |node: &NodeName, package| (node.clone(), BTreeSet::from([package]));
+    let members = file.members().map(|(node, _)| of(node, Package::CorosyncQdevice));
+    members.chain([of(host, Package::CorosyncQnetd)]).collect()
+}
+
+/// Does what is wanted lean on the network between the servers, so that it must be measured? Also where nothing can be planned yet: all
+/// problems are to be found at once.
+#[must_use]
+pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
+    cluster::leans_on_the_network(file, wish, view)
+}
 
 /// Plans what makes the cluster of `view` the one of `file`, as far as `wish` consents, and says what stands against it.
 ///

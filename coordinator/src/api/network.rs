@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::measurement::{self, Baseline, Ends, FRESH};
+use quorate_model::measurement::{self, About, Baseline, Ends, FRESH, refuses};
 use quorate_model::observation::FacetName;
-use quorate_model::operation::ActionKind;
-use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
-use quorate_model::{ClusterName, NodeRef, View};
-use quorate_planner::link_ends;
+use quorate_model::{ClusterName, NodeRef, View, Wish};
+use quorate_planner::{leans_on_the_network, link_ends};
 use quorate_proto::{Wire, field, limits, v1};
 
 use super::Api;
@@ -28,6 +26,8 @@ const BEFORE_A_PLAN: Duration = Duration::from_secs(20);
 struct Question {
     cluster: ClusterName,
     wanted: Wanted,
+    /// The cluster file that was named.
+    file: Option<String>,
 }
 
 impl Api {
@@ -46,7 +46,7 @@ impl Api {
         if baseline.pairs.is_empty() {
             return Err(no_links(&question.cluster));
         }
-        Ok(self.reply(&question.cluster, baseline))
+        Ok(self.reply(&question.cluster, question.file.as_deref(), baseline, None))
     }
 
     pub(super) async fn measure_network(
@@ -54,29 +54,30 @@ impl Api {
         request: v1::NetworkRequest,
         by: &Who,
     ) -> Result<v1::NetworkReply, Failure> {
-        let Question { cluster, wanted } = self.question(request, true).await?;
+        let Question { cluster, wanted, file } = self.question(request, true).await?;
         if wanted.is_empty() {
             return Err(no_links(&cluster));
         }
         tracing::info!(%cluster, by = by.name, pairs = wanted.len(), "measuring the network");
         let measured = self.measurements.measure(&cluster, wanted, |_| true, ASKED).await;
-        let baseline = measured.map_err(|error| unusable(&error))?;
-        Ok(self.reply(&cluster, baseline))
+        let measured = measured.map_err(|error| unusable(&error))?;
+        Ok(self.reply(&cluster, file.as_deref(), measured.now, Some(&measured.before)))
     }
 
-    /// Puts into the view what was measured. Before a plan that lets servers in or adds links, what is missing or old is measured
-    /// first. That this fails is no error: the planner tells what is not known.
-    pub(super) async fn put_measurements(&self, file: &ClusterFile, plan: &Plan, view: &mut View) {
+    /// Puts into the view what was measured. Before servers are let in or links added, what is missing or old is measured first, also
+    /// where something else stands against it; and what would refuse it, so that planning again is enough after mending. That this
+    /// fails is no error: the planner tells what is not known.
+    pub(super) async fn put_measurements(&self, file: &ClusterFile, wish: &Wish, view: &mut View) {
         let cluster = &file.cluster.name.value;
         let now = trust::now(&self.fleet.clock);
         let wanted = wanted(&link_ends(Some(file), view), now);
         let kept = self.measurements.kept(cluster).unwrap_or_default();
         let mut baseline = kept.only(wanted.clone()).as_of(now, FRESH);
-        if leans_on_the_network(plan) {
+        if leans_on_the_network(file, wish, view) {
             let missing: BTreeSet<Ends> = baseline
                 .pairs
                 .iter()
-                .filter(|p| !p.measured.is_known())
+                .filter(|p| !p.measured.is_known() || refuses(&p.measured))
                 .map(|p| p.ends.clone())
                 .collect();
             if !missing.is_empty() {
@@ -85,7 +86,7 @@ impl Api {
                     self.measurements
                         .measure(cluster, wanted, |ends| missing.contains(ends), BEFORE_A_PLAN);
                 match measuring.await {
-                    Ok(measured) => baseline = measured.as_of(now, FRESH),
+                    Ok(measured) => baseline = measured.now.as_of(now, FRESH),
                     Err(error) => {
                         tracing::error!(%cluster, error = trust::sentence(&error), "what was measured can't be kept");
                     }
@@ -101,6 +102,7 @@ impl Api {
         } else {
             Some(read(&request)?)
         };
+        let named = file.as_ref().map(|_| request.file_name.clone());
         let cluster = self.meant(&request.cluster, file.as_ref())?;
         let names: BTreeSet<NodeRef> = self
             .fleet
@@ -124,6 +126,7 @@ impl Api {
         Ok(Question {
             wanted: wanted(&link_ends(file.as_ref(), &view), trust::now(&self.fleet.clock)),
             cluster,
+            file: named,
         })
     }
 
@@ -165,9 +168,20 @@ impl Api {
         Ok(cluster)
     }
 
-    fn reply(&self, cluster: &ClusterName, baseline: Baseline) -> v1::NetworkReply {
+    fn reply(
+        &self,
+        cluster: &ClusterName,
+        file: Option<&str>,
+        baseline: Baseline,
+        before: Option<&Baseline>,
+    ) -> v1::NetworkReply {
         let now = trust::now(&self.fleet.clock);
-        let findings = measurement::findings(cluster.as_str(), &baseline.clone().as_of(now, FRESH));
+        let about = About {
+            cluster: cluster.as_str(),
+            file,
+        };
+        let mut findings = measurement::findings(about, &baseline.clone().as_of(now, FRESH));
+        findings.extend(before.map(|before| measurement::worse(about, before, &baseline)).unwrap_or_default());
         v1::NetworkReply {
             cluster: cluster.to_string(),
             now: Some(now).into_wire(),
@@ -175,16 +189,6 @@ impl Api {
             findings: findings.into_iter().map(Wire::into_wire).collect(),
         }
     }
-}
-
-/// Does it let servers in, or add links?
-fn leans_on_the_network(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| {
-        matches!(
-            step.action.kind(),
-            ActionKind::CreateCluster | ActionKind::JoinCluster | ActionKind::FinishJoin | ActionKind::AddLink
-        )
-    })
 }
 
 fn read(request: &v1::NetworkRequest) -> Result<ClusterFile, Failure> {

@@ -106,9 +106,7 @@ impl Api {
             .with(findings)
         })?;
         let mut view = self.view_of(&file).await;
-        // What the plan would do decides whether the network must be known for it.
-        let first = quorate_planner::plan(&file, &source.wish, &view);
-        self.put_measurements(&file, &first, &mut view).await;
+        self.put_measurements(&file, &source.wish, &mut view).await;
         let mut plan = quorate_planner::plan(&file, &source.wish, &view);
         let cluster = &file.cluster.name.value;
         let concerns = |finding: &Finding| {
@@ -195,7 +193,11 @@ impl Api {
             .into_iter()
             .filter(|name| name.cluster == *cluster)
             .collect();
-        let seen = self.fleet.look(&names, &quorate_planner::NEEDED).await;
+        let fetch = quorate_planner::packages(file);
+        let seen = self
+            .fleet
+            .look_and_fetch(&names, &quorate_planner::NEEDED, &fetch)
+            .await;
         let by_address = || {
             self.host
                 .node_at(&self.fleet.registry)

@@ -1,12 +1,14 @@
 //! The link to one node: its health stream, held for as long as the node is enrolled, and taken up again whenever it
 //! breaks.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_model::Observation;
 use quorate_model::observation::FacetName;
+use quorate_model::operation::Package;
 use quorate_proto::{limits, v1};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -33,6 +35,9 @@ const AT_FIRST: [FacetName; 6] = [
     FacetName::Guests,
     FacetName::Ha,
 ];
+
+/// No package is to be fetched for what is seen in passing.
+static NOTHING: BTreeSet<Package> = BTreeSet::new();
 
 /// Holds the link for ever. Whoever started it cancels it.
 pub(super) async fn hold(peer: Arc<Peer>, revoked: Arc<Revoked>) {
@@ -84,7 +89,7 @@ async fn session(peer: &Peer, revoked: &Revoked) -> CallError {
     let mut compare = interval_at(Instant::now() + every, every);
     compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // All of it at once in the beginning; then only clocks, since the stream brings what changes.
-    let mut look: Option<Look<'_>> = Some(Box::pin(peer.observe_by(peer.client(), &AT_FIRST, &[])));
+    let mut look: Option<Look<'_>> = Some(Box::pin(peer.observe_by(peer.client(), &AT_FIRST, &[], &NOTHING)));
     loop {
         tokio::select! {
             message = timeout(silence, stream.message()) => match message {
@@ -107,7 +112,7 @@ async fn session(peer: &Peer, revoked: &Revoked) -> CallError {
                     tracing::warn!(node = %peer.name, reason = %error, "can't look at the node");
                 }
             }
-            _ = compare.tick(), if look.is_none() => look = Some(Box::pin(peer.observe(&[FacetName::System], &[]))),
+            _ = compare.tick(), if look.is_none() => look = Some(Box::pin(peer.observe(&[FacetName::System], &[], &NOTHING))),
         }
     }
 }

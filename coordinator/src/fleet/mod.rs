@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quorate_clock::Clock;
 use quorate_identity::{ClientTls, Identity, Name, Role};
 use quorate_model::observation::FacetName;
+use quorate_model::operation::Package;
 use quorate_model::view::NodeView;
 use quorate_model::{NodeName, NodeRef, Timestamp, Unknown, UnknownKind};
 use quorate_proto::{Sighting, limits};
@@ -154,12 +155,23 @@ impl Fleet {
 
     /// Looks freshly at these nodes, side by side. What can't be seen is unknown, and why.
     pub(crate) async fn look(&self, names: &BTreeSet<NodeRef>, facets: &[FacetName]) -> Vec<Sighting> {
+        self.look_and_fetch(names, facets, &BTreeMap::new()).await
+    }
+
+    /// The same, and each tries to fetch the packages that stand beside its name.
+    pub(crate) async fn look_and_fetch(
+        &self,
+        names: &BTreeSet<NodeRef>,
+        facets: &[FacetName],
+        fetch: &BTreeMap<NodeName, BTreeSet<Package>>,
+    ) -> Vec<Sighting> {
         let mut looks = tokio::task::JoinSet::new();
         for name in names {
             if let Some(peer) = self.peer(name) {
                 let facets = facets.to_vec();
                 let others = self.others_of(name, &facets);
-                looks.spawn(async move { (peer.name.clone(), peer.observe(&facets, &others).await) });
+                let packages = fetch.get(&name.node).cloned().unwrap_or_default();
+                looks.spawn(async move { (peer.name.clone(), peer.observe(&facets, &others, &packages).await) });
             }
         }
         let mut seen = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! One enrolled node: the channel to its agent, and what is known of it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use quorate_clock::Clock;
 use quorate_identity::{ClientTls, RevocationList, Role};
 use quorate_model::ids::Driver;
 use quorate_model::observation::FacetName;
+use quorate_model::operation::Package;
 use quorate_model::{Hold, NodeName, NodeRef, Observation, Timestamp};
 use quorate_proto::v1;
 use quorate_proto::v1::agent_client::AgentClient;
@@ -88,8 +90,14 @@ impl Peer {
         *self.told() = None;
     }
 
-    /// Looks now; with the network, also at what these names resolve to there. What comes back is also kept.
-    pub(super) async fn observe(&self, facets: &[FacetName], names: &[NodeName]) -> Result<Observation, CallError> {
+    /// Looks now; with the network, also at what these names resolve to there; with readiness, also whether these packages can be
+    /// fetched. What comes back is also kept.
+    pub(super) async fn observe(
+        &self,
+        facets: &[FacetName],
+        names: &[NodeName],
+        fetch: &BTreeSet<Package>,
+    ) -> Result<Observation, CallError> {
         let linked = self.health.borrow().connection.state == ConnectionState::Connected;
         let client = if linked {
             self.client()
@@ -98,7 +106,7 @@ impl Peer {
             // would not be found to be so before the deadline.
             Self::client_over(self.dialling.channel())
         };
-        self.observe_by(client, facets, names).await
+        self.observe_by(client, facets, names, fetch).await
     }
 
     /// As [`Peer::observe`], over this connection.
@@ -107,6 +115,7 @@ impl Peer {
         mut client: AgentClient<Channel>,
         facets: &[FacetName],
         names: &[NodeName],
+        fetch: &BTreeSet<Package>,
     ) -> Result<Observation, CallError> {
         let request = v1::ObserveRequest {
             facets: facets.iter().map(|facet| facet.into_wire()).collect(),
@@ -115,6 +124,7 @@ impl Peer {
                 .take(limits::MAX_RESOLVED)
                 .map(ToString::to_string)
                 .collect(),
+            fetch: fetch.clone().into_wire(),
         };
         let sent = trust::now(&self.clock);
         let deadline = self.dialling.within + self.pace.deadline(limits::OBSERVE_TIMEOUT);

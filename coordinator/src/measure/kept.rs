@@ -12,6 +12,9 @@ use crate::state_dir::StateDir;
 /// The form of the file. Another one is not understood, rather than half.
 const VERSION: u32 = 1;
 
+/// Ends the name of the file with the measurements that new ones are compared with.
+const REFERENCE: &str = ".reference";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     version: u32,
@@ -48,12 +51,30 @@ impl Kept {
 
     /// What was measured last; empty: nothing ever was.
     pub(super) fn load(&self, cluster: &ClusterName) -> Result<Baseline, KeptError> {
-        let path = self.path(cluster, "");
+        self.read(cluster, "")
+    }
+
+    /// What new measurements are compared with; empty: there is nothing yet.
+    pub(super) fn reference(&self, cluster: &ClusterName) -> Result<Baseline, KeptError> {
+        self.read(cluster, REFERENCE)
+    }
+
+    fn read(&self, cluster: &ClusterName, which: &str) -> Result<Baseline, KeptError> {
+        let path = self.path(cluster, which);
         match documents::load::<Document>(&path)? {
             None => Ok(Baseline::default()),
             Some(Document { version, .. }) if version != VERSION => Err(KeptError::Version { path, version }),
             Some(Document { baseline, .. }) => Ok(baseline),
         }
+    }
+
+    /// Keeps what new measurements are compared with.
+    pub(super) fn save_reference(&self, cluster: &ClusterName, reference: &Baseline) -> Result<(), KeptError> {
+        let document = Document {
+            version: VERSION,
+            baseline: reference.clone(),
+        };
+        Ok(documents::save(&self.path(cluster, REFERENCE), &document)?)
     }
 
     /// Puts a baseline in the place of the one before, which is set aside, also if it can't be read any more.

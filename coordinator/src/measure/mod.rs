@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_model::measurement::{Baseline, Ends};
+use quorate_model::measurement::{self, Baseline, Ends};
 use quorate_model::{ClusterName, Facet, NodeName, Timestamp, Unknown};
 use quorate_planner::LinkEnds;
 use tokio::sync::Mutex;
@@ -22,6 +22,15 @@ use crate::trust;
 
 /// Every pair of a cluster on every link, with the two addresses, or why one of them can't be told.
 pub(crate) type Wanted = Vec<(Ends, Facet<(IpAddr, IpAddr)>)>;
+
+/// What came of a measurement.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// All that is wanted.
+    pub(crate) now: Baseline,
+    /// What it is to be compared with.
+    pub(crate) before: Baseline,
+}
 
 /// Measures, and keeps what was measured.
 #[derive(Debug)]
@@ -47,14 +56,14 @@ impl Measurements {
     }
 
     /// Measures these pairs and keeps that, beside what is kept of others that are still wanted. `most`: what is not measured by
-    /// then is unknown. Returns all that is wanted.
+    /// then is unknown. Returns all that is wanted, and what it was like before.
     pub(crate) async fn measure(
         &self,
         cluster: &ClusterName,
         wanted: Wanted,
         which: impl Fn(&Ends) -> bool,
         most: Duration,
-    ) -> Result<Baseline, KeptError> {
+    ) -> Result<Measured, KeptError> {
         let begun = tokio::time::Instant::now();
         let _turn = self.turn.lock().await;
         // What is damaged is measured anew, and set aside when that is kept.
@@ -65,9 +74,16 @@ impl Measurements {
         });
         let now: Wanted = wanted.iter().filter(|(ends, _)| which(ends)).cloned().collect();
         let measured = run::measure(&self.fleet, cluster, now, begun + most).await;
-        let baseline = kept.only(wanted).with(measured);
-        self.kept.save(cluster, &baseline)?;
-        Ok(baseline)
+        let before = self.kept.reference(cluster).unwrap_or_default();
+        let reference = before.clone().only(wanted.clone()).with(measurement::reference(
+            &before,
+            &measured,
+            trust::now(&self.fleet.clock),
+        ));
+        let now = kept.only(wanted).with(measured);
+        self.kept.save(cluster, &now)?;
+        self.kept.save_reference(cluster, &reference)?;
+        Ok(Measured { now, before })
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_model::measurement::{Baseline, Ends, Pair, PairMeasurement, Verdict, judge};
+use quorate_model::measurement::{Baseline, Ends, Pair, PairMeasurement, refuses, together};
 use quorate_model::{ClusterName, Facet, NodeName, NodeRef, Unknown, UnknownKind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -182,11 +182,8 @@ async fn meet(peer: Arc<Peer>, ready: Vec<(Task, [Echo; 2])>, key: [u8; 16]) -> 
         .map(|(task, [_, to])| (task.ends.link, task.addresses.1, to.port))
         .collect();
     let mut first = peer.measure(&key, &targets, PACKETS, EVERY).await;
-    // What would be refused is measured once more: a host that was busy for a moment is no slow network.
-    if first.as_ref().is_ok_and(|measured| measured.iter().any(refuses))
-        && let Ok(second) = peer.measure(&key, &targets, PACKETS, EVERY).await
-    {
-        first = Ok(second);
+    if let Ok(measured) = &mut first {
+        again(&peer, &key, &targets, measured).await;
     }
     let met = match first {
         Ok(measured) => {
@@ -205,9 +202,23 @@ async fn meet(peer: Arc<Peer>, ready: Vec<(Task, [Echo; 2])>, key: [u8; 16]) -> 
     (peer, met)
 }
 
-fn refuses(measured: &Facet<PairMeasurement>) -> bool {
-    let grave = |verdict: &Verdict| matches!(verdict, Verdict::LatencyTooHigh | Verdict::LossHeavy);
-    measured.get().is_ok_and(|measured| judge(measured).iter().any(grave))
+/// What would be refused is measured once more, and only that: a host that was busy for a moment is no slow network. Both series count.
+async fn again(peer: &Peer, key: &[u8; 16], targets: &[(u8, IpAddr, u16)], measured: &mut [Facet<PairMeasurement>]) {
+    let (refused, rest): (Vec<_>, Vec<(u8, IpAddr, u16)>) = measured
+        .iter_mut()
+        .zip(targets)
+        .filter(|(measured, _)| refuses(measured))
+        .map(|(measured, target)| (measured, *target))
+        .unzip();
+    if rest.is_empty() {
+        return;
+    }
+    let Ok(second) = peer.measure(key, &rest, PACKETS, EVERY).await else {
+        return;
+    };
+    for (first, second) in refused.into_iter().zip(second) {
+        *first = together(first.clone(), second, PACKETS);
+    }
 }
 
 /// Ages are counted on the coordinator's clock, so that is what it is dated by.

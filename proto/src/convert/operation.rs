@@ -27,7 +27,7 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     arm_ha: ArmHa { cluster } = v1::ArmHa,
     stop_ha: StopHa { cluster, service } = v1::StopHa,
     start_ha: StartHa { cluster, service } = v1::StartHa,
-    allow_agents: AllowAgents { cluster, port, from } = v1::AllowAgents,
+    allow_agents: AllowAgents { cluster, passages, from } = v1::AllowAgents,
 });
 choice!(
     Package = v1::Package {

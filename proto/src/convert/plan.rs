@@ -46,5 +46,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     ha_disarmed: HaDisarmed { cluster, nodes } = v1::condition::HaDisarmed,
     ha_armed: HaArmed { cluster, nodes } = v1::condition::HaArmed,
     ha_service: HaService { node, service, running } = v1::condition::HaRuns,
-    agents_allowed: AgentsAllowed { node, port, from } = v1::condition::AgentsAllowed,
+    agents_allowed: AgentsAllowed { node, passages, from } = v1::condition::AgentsAllowed,
 });

@@ -5,6 +5,7 @@ use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Finding, Place, Severity};
 use quorate_model::ids::Driver;
+use quorate_model::passage::{Direction, Passage, Protocol};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -18,9 +19,20 @@ choice!(
         ToolMissing,
         Unparsable,
         Stale,
+        NoAnswer,
     }
 );
 message!(Unknown = v1::Unknown { kind, reason });
+choice!(Direction = v1::passage::Direction { In, Out });
+choice!(Protocol = v1::passage::Protocol { Tcp, Udp });
+message!(
+    Passage = v1::Passage {
+        direction,
+        protocol,
+        first,
+        last
+    }
+);
 
 message!(Driver = v1::Driver { generation, instance });
 message!(

@@ -7,7 +7,7 @@ use quorate_exec::Tools;
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
 use quorate_model::plan::Condition;
-use quorate_model::{Finding, Observation};
+use quorate_model::{Finding, Observation, Passage};
 use quorate_tools::CallError;
 
 use super::{Act, How, Said, State, local, precheck};
@@ -16,7 +16,7 @@ use crate::operations::passed::Passed;
 
 /// See [`quorate_model::operation::Action::AllowAgents`].
 pub(super) struct AllowAgents<'a> {
-    pub(super) port: u16,
+    pub(super) passages: &'a BTreeSet<Passage>,
     pub(super) from: &'a BTreeSet<IpAddr>,
 }
 
@@ -35,7 +35,7 @@ impl Act for AllowAgents<'_> {
     fn state(&self, node: &NodeName, seen: &Observation) -> State {
         let condition = Condition::AgentsAllowed {
             node: node.clone(),
-            port: self.port,
+            passages: self.passages.clone(),
             from: self.from.clone(),
         };
         local::judged(node, seen, &condition)

@@ -197,7 +197,7 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             service: *service,
             run: true,
         }),
-        Action::AllowAgents { port, from, .. } => Box::new(allow_agents::AllowAgents { port: *port, from }),
+        Action::AllowAgents { passages, from, .. } => Box::new(allow_agents::AllowAgents { passages, from }),
     }
 }
 

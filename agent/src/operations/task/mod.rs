@@ -110,7 +110,7 @@ impl<'h> Task<'h> {
             } => keys::admit(self, cluster, keys, from, *minutes),
             Action::WithdrawKeys { cluster } => keys::withdraw(self, cluster),
             Action::SetUpQdevice { address, host_keys, .. } => qdevice::set_up(self, *address, host_keys).await,
-            Action::AllowAgents { port, from, .. } => allow_agents::run(self, *port, from),
+            Action::AllowAgents { passages, from, .. } => allow_agents::run(self, passages, from),
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

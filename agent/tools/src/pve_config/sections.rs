@@ -21,6 +21,12 @@ impl Section {
         self.values.get(key).map(String::as_str)
     }
 
+    /// All of it in one order, to compare it.
+    pub(super) fn to_text(&self) -> String {
+        let values = self.values.iter().map(|(key, value)| format!("\t{key} {value}\n"));
+        format!("{}: {}\n{}", self.kind, self.id, values.collect::<String>())
+    }
+
     /// A list with whatever PVE takes between its parts.
     pub(super) fn list(&self, key: &str) -> Vec<String> {
         let parts = self

@@ -13,6 +13,7 @@ pub fn read(text: &str) -> Result<Vec<Storage>, ParseError> {
     let sections = sections::read("storage.cfg", text)?;
     let storages = sections.into_iter().map(|section| Storage {
         nodes: section.list("nodes"),
+        digest: quorate_model::spec::digest_of(&section.to_text()),
         id: section.id,
         kind: section.kind,
     });
@@ -39,5 +40,13 @@ mod tests {
             ]
         );
         assert!(read("what is this\n").is_err());
+        let digest = |text: &str| read(text).unwrap()[0].digest.clone();
+        let (one, same, other) = (
+            "nfs: nas\n\tserver 10.0.0.1\n\texport /a\n",
+            "nfs: nas\n\texport /a\n\tserver 10.0.0.1\n",
+            "nfs: nas\n\tserver 10.0.0.2\n\texport /a\n",
+        );
+        assert_eq!(digest(one), digest(same), "in another order");
+        assert_ne!(digest(one), digest(other));
     }
 }

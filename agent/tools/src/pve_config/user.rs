@@ -41,6 +41,17 @@ pub fn read(text: &str) -> Result<Users, ParseError> {
     Ok(found)
 }
 
+/// Groups, roles, pools and ACLs: what the file says beside users and tokens. `None`: nothing.
+#[must_use]
+pub fn others(text: &str) -> Option<String> {
+    let lines = text.lines().map(str::trim).filter(|line| {
+        let kind = line.split(':').next().unwrap_or_default();
+        OTHERS.contains(&kind)
+    });
+    let found: String = lines.map(|line| format!("{line}\n")).collect();
+    (!found.is_empty()).then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +60,11 @@ mod tests {
     fn users_and_tokens() {
         let users = read(fixture!("user.cfg/pve-8.4/tokens.cfg")).unwrap();
         assert_eq!(users.users, ["monitor@pve"]);
+        assert_eq!(
+            others("user:a@pve:1\n\nacl:1:/:a@pve:Administrator:\n").as_deref(),
+            Some("acl:1:/:a@pve:Administrator:\n")
+        );
+        assert_eq!(others("user:root@pam:1:0:::x@y::\n"), None);
         assert_eq!(users.tokens, ["root@pam!backup", "monitor@pve!grafana"]);
         assert_eq!(
             read("user:root@pam:1:0:::root@lab.example::\n").unwrap(),

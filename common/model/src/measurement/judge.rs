@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Baseline, Ends, Pair, PairMeasurement};
-use crate::facet::{Facet, Unknown};
+use crate::facet::{Facet, Unknown, UnknownKind};
 use crate::finding::{Code, Finding, Severity};
+use crate::passage::MEASURE_PORTS;
 
 /// Below this, a typical round trip is what corosync needs to run stably (PVE's documentation, "Network Requirements").
 pub const LATENCY_HIGH: Duration = Duration::from_millis(5);
@@ -100,11 +101,37 @@ pub fn judge(measured: &PairMeasurement) -> Vec<Verdict> {
     verdicts
 }
 
+/// Does it hold up a change? Then it is worth measuring again before the next one.
+#[must_use]
+pub fn refuses(measured: &Facet<PairMeasurement>) -> bool {
+    match measured {
+        Facet::Known { value, .. } => judge(value).iter().any(|v| v.severity() == Severity::Refusal),
+        Facet::Unknown(unknown) => unknown.kind == UnknownKind::NoAnswer,
+    }
+}
+
+/// What the findings are about, and what to type to measure anew.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The cluster.
+    pub cluster: &'a str,
+    /// The cluster file, where the links are not, or not all, in corosync.conf yet: they can't be measured without.
+    pub file: Option<&'a str>,
+}
+
+impl About<'_> {
+    pub(super) fn again(&self) -> String {
+        let from = self.file.map_or_else(String::new, |file| format!(" --from {file}"));
+        format!("quorate network {} --measure{from}", self.cluster)
+    }
+}
+
 /// What there is to say about a cluster's links: one finding for each link and kind, the worst pairs named.
 #[must_use]
-pub fn findings(cluster: &str, baseline: &Baseline) -> Vec<Finding> {
-    let mut findings = verdict_findings(cluster, baseline, |_| true);
-    findings.extend(not_measured(cluster, baseline));
+pub fn findings(about: About<'_>, baseline: &Baseline) -> Vec<Finding> {
+    let mut findings = verdict_findings(about, baseline, |_| true);
+    findings.extend(silent(about, baseline));
+    findings.extend(not_measured(about, baseline));
     findings
 }
 
@@ -113,7 +140,7 @@ type Judged<'m> = (&'m Ends, Verdict, &'m PairMeasurement);
 
 /// What is wrong with what was measured, as far as it is wanted.
 #[must_use]
-pub fn verdict_findings(cluster: &str, baseline: &Baseline, wanted: impl Fn(Verdict) -> bool) -> Vec<Finding> {
+pub fn verdict_findings(about: About<'_>, baseline: &Baseline, wanted: impl Fn(Verdict) -> bool) -> Vec<Finding> {
     let mut groups: BTreeMap<(u8, u8), Vec<Judged<'_>>> = BTreeMap::new();
     for pair in &baseline.pairs {
         let Ok(measured) = pair.measured.get() else { continue };
@@ -131,7 +158,7 @@ pub fn verdict_findings(cluster: &str, baseline: &Baseline, wanted: impl Fn(Verd
                 .iter()
                 .map(|(ends, verdict, m)| format!("{} and {} {}", ends.from, ends.to, figures(*verdict, m)));
             let message = format!("link {link}: {}", sentence(*first, listed(told.collect())));
-            let mut finding = Finding::new(first.code(), cluster, message, next(*first, cluster, link));
+            let mut finding = Finding::new(first.code(), about.cluster, message, next(*first, about, link));
             finding.severity = first.severity();
             findings.push(finding);
         }
@@ -139,12 +166,39 @@ pub fn verdict_findings(cluster: &str, baseline: &Baseline, wanted: impl Fn(Verd
     findings
 }
 
+/// Pairs between which nothing passes: one finding a link.
+#[must_use]
+pub fn silent(about: About<'_>, baseline: &Baseline) -> Vec<Finding> {
+    let mut groups: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    for Pair { ends, measured } in &baseline.pairs {
+        if let Facet::Unknown(unknown) = measured
+            && unknown.kind == UnknownKind::NoAnswer
+        {
+            let told = format!("{} and {} ({})", ends.from, ends.to, unknown.reason);
+            groups.entry(ends.link).or_default().push(told);
+        }
+    }
+    let finding = |(link, pairs)| {
+        let message = format!("link {link}: nothing passes between {}", listed(pairs));
+        let next = format!(
+            "look at cables, ports, VLANs and switches of link {link}, and at every firewall between (UDP {}-{}); then: {}",
+            MEASURE_PORTS.start(),
+            MEASURE_PORTS.end(),
+            about.again()
+        );
+        Finding::new(Code::LinkNoAnswer, about.cluster, message, next)
+    };
+    groups.into_iter().map(finding).collect()
+}
+
 /// Pairs of which nothing is known, and those whose path MTU is not.
 #[must_use]
-pub fn not_measured(cluster: &str, baseline: &Baseline) -> Vec<Finding> {
+pub fn not_measured(about: About<'_>, baseline: &Baseline) -> Vec<Finding> {
     let mut groups: BTreeMap<(u8, &'static str, &str), Vec<&Ends>> = BTreeMap::new();
     for Pair { ends, measured } in &baseline.pairs {
         let missing: Option<(&'static str, &Unknown)> = match measured {
+            // That is told by itself.
+            Facet::Unknown(unknown) if unknown.kind == UnknownKind::NoAnswer => None,
             Facet::Unknown(unknown) => Some(("nothing is known between", unknown)),
             Facet::Known { value, .. } => value
                 .path_mtu
@@ -159,8 +213,8 @@ pub fn not_measured(cluster: &str, baseline: &Baseline) -> Vec<Finding> {
     let finding = |((link, what, reason), ends): ((u8, &str, &str), Vec<&Ends>)| {
         let pairs = listed(ends.iter().map(|e| format!("{} and {}", e.from, e.to)).collect());
         let message = format!("link {link}: {what} {pairs}: {reason}");
-        let next = format!("mend that, then: quorate network {cluster} --measure");
-        Finding::new(Code::LinkNotMeasured, cluster, message, next)
+        let next = format!("mend that, then: {}", about.again());
+        Finding::new(Code::LinkNotMeasured, about.cluster, message, next)
     };
     groups.into_iter().map(finding).collect()
 }
@@ -216,8 +270,8 @@ fn sentence(verdict: Verdict, pairs: String) -> String {
     }
 }
 
-fn next(verdict: Verdict, cluster: &str, link: u8) -> String {
-    let again = format!("quorate network {cluster} --measure");
+fn next(verdict: Verdict, about: About<'_>, link: u8) -> String {
+    let again = about.again();
     match verdict {
         Verdict::LatencyTooHigh => format!(
             "make two clusters, one at each place, each with a Proxmox Backup Server, and let these sync; or give link {link} a \
@@ -242,7 +296,7 @@ fn next(verdict: Verdict, cluster: &str, link: u8) -> String {
     }
 }
 
-fn listed(mut pairs: Vec<String>) -> String {
+pub(super) fn listed(mut pairs: Vec<String>) -> String {
     let more = pairs.len().saturating_sub(NAMED);
     pairs.truncate(NAMED);
     let named = pairs.join("; ");
@@ -254,7 +308,7 @@ fn listed(mut pairs: Vec<String>) -> String {
 }
 
 /// Microseconds as milliseconds: `0.21 ms`, `12.3 ms`.
-fn ms(micros: u64) -> String {
+pub(super) fn ms(micros: u64) -> String {
     let (whole, rest) = (micros / 1000, micros % 1000);
     if whole < 10 {
         format!("{whole}.{:02} ms", rest / 10)

@@ -3,6 +3,7 @@
 //! A measurement is a series of small UDP packets that come back at once, with the agents' own time stamps in them: what the far
 //! agent needs for its answer is subtracted, as NTP does. Then the largest packet is searched that passes without being cut.
 
+mod compare;
 mod judge;
 mod statistics;
 
@@ -16,8 +17,10 @@ use crate::facet::{Facet, UnknownKind};
 use crate::ids::NodeName;
 use crate::time::{Timestamp, spoken};
 
+pub use compare::{REFERENCE_LASTS, WORSE_FACTOR, reference, together, worse};
 pub use judge::{
-    LATENCY_HIGH, LATENCY_TOO_HIGH, LOSS_REFUSED_PERCENT, Verdict, findings, judge, not_measured, verdict_findings,
+    About, LATENCY_HIGH, LATENCY_TOO_HIGH, LOSS_REFUSED_PERCENT, Verdict, findings, judge, not_measured, refuses, silent,
+    verdict_findings,
 };
 pub use statistics::{LATE, Round, RoundTrips};
 

@@ -1,6 +1,11 @@
 use super::*;
 use crate::finding::{Code, Severity};
 
+const HK1: About<'static> = About {
+    cluster: "hk1",
+    file: None,
+};
+
 fn node(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
@@ -126,16 +131,16 @@ fn each_kind_is_one_finding_a_link_and_the_worst_is_named_first() {
     pairs.push(pair(1, "prox2", "prox1", slow(7_120)));
     pairs.push(Pair {
         ends: Ends::of(1, node("prox3"), node("prox1")),
-        measured: Facet::unknown(UnknownKind::Unreachable, "no answer to 100 packets"),
+        measured: Facet::unknown(UnknownKind::NoAnswer, "no answer to 100 packets"),
     });
-    let findings = findings("hk1", &Baseline::of(pairs));
+    let findings = findings(HK1, &Baseline::of(pairs));
     let told: Vec<_> = findings.iter().map(|f| (f.code, f.severity)).collect();
     assert_eq!(
         told,
         [
             (Code::LinkLatencyTooHigh, Severity::Refusal),
             (Code::LinkLatencyHigh, Severity::Warning),
-            (Code::LinkNotMeasured, Severity::Warning)
+            (Code::LinkNoAnswer, Severity::Refusal)
         ]
     );
     assert!(
@@ -157,7 +162,7 @@ fn each_kind_is_one_finding_a_link_and_the_worst_is_named_first() {
     assert!(
         findings[2]
             .message
-            .contains("prox1 and prox3: no answer to 100 packets"),
+            .contains("prox1 and prox3 (no answer to 100 packets)"),
         "{}",
         findings[2].message
     );
@@ -166,7 +171,7 @@ fn each_kind_is_one_finding_a_link_and_the_worst_is_named_first() {
 #[test]
 fn heavy_loss_refuses_and_can_be_accepted_by_name() {
     let lossy = PairMeasurement { received: 90, ..fine() };
-    let mut findings = findings("hk1", &Baseline::of([pair(0, "prox1", "prox2", lossy)]));
+    let mut findings = findings(HK1, &Baseline::of([pair(0, "prox1", "prox2", lossy)]));
     assert!(findings[0].refuses(), "{}", findings[0]);
     assert_eq!(crate::finding::accept(&mut findings, &[Code::LinkLossy]), []);
     assert!(!findings[0].refuses());
@@ -201,4 +206,32 @@ fn a_newer_measurement_replaces_an_older_one_and_the_file_reads_back() {
     assert_eq!(newer.pairs[0].measured.get().unwrap(), &slow);
     let text = serde_json::to_string(&newer).unwrap();
     assert_eq!(serde_json::from_str::<Baseline>(&text).unwrap(), newer);
+}
+
+#[test]
+fn nothing_that_passes_is_worse_than_not_knowing() {
+    let unknown = |kind, reason: &str| Pair {
+        ends: Ends::of(0, node("prox1"), node("prox2")),
+        measured: Facet::unknown(kind, reason),
+    };
+    let about = About {
+        file: Some("hk1.toml"),
+        ..HK1
+    };
+    let silent = Baseline::of([unknown(UnknownKind::NoAnswer, "no answer from 10.10.10.2 to 100 packets")]);
+    let mut told = findings(about, &silent);
+    assert!(told.len() == 1 && told[0].code == Code::LinkNoAnswer && told[0].refuses(), "{told:?}");
+    assert!(
+        told[0].next.ends_with("quorate network hk1 --measure --from hk1.toml"),
+        "{}",
+        told[0].next
+    );
+    assert_eq!(crate::finding::accept(&mut told, &[Code::LinkNoAnswer]), []);
+    assert!(!told[0].refuses() && refuses(&silent.pairs[0].measured));
+
+    let away = Baseline::of([unknown(UnknownKind::Unreachable, "prox2: connection refused")]);
+    let told = findings(HK1, &away);
+    assert!(told.len() == 1 && told[0].code == Code::LinkNotMeasured && !told[0].refuses());
+    assert!(!refuses(&away.pairs[0].measured), "who is away is measured when it is back");
+    assert!(refuses(&pair(0, "prox1", "prox2", PairMeasurement { received: 90, ..fine() }).measured));
 }

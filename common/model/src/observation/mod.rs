@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod config;
 pub mod disks;
 pub mod eligibility;
+pub mod firewall;
 pub mod guests;
 pub mod ha;
 pub mod network;

@@ -49,6 +49,9 @@ pub struct Interface {
     pub duplex: Option<String>,
     /// The bridge or bond that it belongs to.
     pub master: Option<String>,
+    /// The interface that it lies on, such as a VLAN's parent. Source: `link` of `ip -j -d address`.
+    #[serde(default)]
+    pub parent: Option<String>,
     /// Its addresses.
     pub addresses: Vec<InterfaceAddress>,
 }
@@ -90,15 +93,46 @@ pub struct InterfaceAddress {
     pub address: IpAddr,
     /// Prefix length.
     pub prefix: u8,
+    /// May it be relied on? Source: the flags of `ip -j -d address`.
+    #[serde(default)]
+    pub state: AddressState,
+}
+
+/// What the kernel says of an address. IPv4 ones are usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressState {
+    /// It works, and stays.
+    #[default]
+    Usable,
+    /// A privacy address: it works, and is another one tomorrow.
+    Temporary,
+    /// It works for what has begun with it, and goes.
+    Deprecated,
+    /// Whether another host has it is still being found out.
+    Tentative,
+    /// Another host has it: it does not work.
+    Duplicate,
+}
+
+impl AddressState {
+    /// Can packets be sent from it now?
+    #[must_use]
+    pub fn works(self) -> bool {
+        !matches!(self, Self::Tentative | Self::Duplicate)
+    }
 }
 
 /// What a name resolves to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NameResolution {
     /// The name that was asked for.
     pub name: String,
     /// Its addresses, in the resolver's order, without repeats; empty: it does not resolve.
     pub addresses: Vec<IpAddr>,
+    /// The names that its first usable address leads back to; only of other servers. Source: `getent hosts ADDRESS`.
+    #[serde(default)]
+    pub back: Facet<Vec<String>>,
 }
 
 impl NameResolution {

@@ -28,6 +28,10 @@ pub struct Readiness {
     pub host_keys: Facet<BTreeSet<SshPublicKey>>,
     /// Keys of clusters that we let in, by our mark in root's authorized_keys.
     pub admitted: Facet<Vec<AdmittedKey>>,
+    /// What apt complained of when it was asked to fetch the packages that the request named, without installing them; empty: it has
+    /// them. Source: `apt-get install --download-only`, which fills apt's cache and changes nothing else.
+    #[serde(default)]
+    pub fetch: Facet<Vec<String>>,
 }
 
 /// A unit's state. Source: `systemctl show` (`LoadState`, `ActiveState`, `SubState`, `UnitFileState`).

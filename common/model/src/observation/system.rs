@@ -40,6 +40,21 @@ pub struct AgentState {
     pub memory: ByteSize,
     /// Seconds since it started.
     pub uptime_seconds: u64,
+    /// The TCP port that it listens on; `None`: an older one, which does not tell.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// First and last of the UDP ports on which it measures the network; `None`: as above.
+    #[serde(default)]
+    pub measure_ports: Option<PortRange>,
+}
+
+/// Ports from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
 }
 
 /// PVE's version, as `pveversion` prints it: `pve-manager/8.4.21/2606ac85… (running kernel: 6.8.12-4-pve)`.
@@ -58,6 +73,12 @@ impl PveVersion {
     #[must_use]
     pub fn major(&self) -> Option<u32> {
         self.manager.split('.').next()?.parse().ok()
+    }
+
+    /// The number after the first dot, or `None` if there is none.
+    #[must_use]
+    pub fn minor(&self) -> Option<u32> {
+        self.manager.split('.').nth(1)?.parse().ok()
     }
 }
 

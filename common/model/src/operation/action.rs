@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
+use crate::passage::Passage;
 
 /// The things an agent can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,9 +159,10 @@ pub enum Action {
     AllowAgents {
         /// The cluster.
         cluster: ClusterName,
-        /// The agents' TCP port.
-        port: u16,
-        /// Who may come in: the coordinator and the nodes.
+        /// The agents' TCP ports, and the UDP ports on which they measure.
+        #[serde(alias = "port", deserialize_with = "crate::passage::or_port")]
+        passages: BTreeSet<Passage>,
+        /// Who may come in, and be reached: the coordinator and the nodes.
         from: BTreeSet<IpAddr>,
     },
 }

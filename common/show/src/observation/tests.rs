@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{Membership, QdeviceConfig, RunningVersion};
 use quorate_model::observation::config::{
-    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, ReplicationJob, Storage,
+    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, ReplicationJob, RootKey, Storage,
 };
 use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaResource, LrmStatus, ManagerStatus};
 use quorate_model::observation::network::{NameResolution, Network};
@@ -84,6 +84,7 @@ fn config() -> PveConfig {
         direction: "IN".into(),
         action: "DROP".into(),
         source: None,
+        dest: None,
         protocol: None,
         ports: None,
         narrowed: false,
@@ -94,22 +95,34 @@ fn config() -> PveConfig {
                 id: "local".into(),
                 kind: "dir".into(),
                 nodes: vec![],
+                digest: String::new(),
             },
             Storage {
                 id: "tank".into(),
                 kind: "zfspool".into(),
                 nodes: texts(["prox1", "prox2"]),
+                digest: String::new(),
             },
         ]),
         users: known(vec![]),
         tokens: known(texts(["root@pam!backup"])),
         root_tfa: known(true),
         own_certificate: true,
-        authorized_keys: known(texts(["root@prox1", "admin@office"])),
+        authorized_keys: known(
+            texts(["root@prox1", "admin@office"])
+                .into_iter()
+                .map(|name| RootKey {
+                    digest: String::new(),
+                    name,
+                })
+                .collect(),
+        ),
         firewall: known(Firewall {
             enabled: true,
             host_enabled: true,
             policy_in: "DROP".into(),
+            policy_out: "ACCEPT".into(),
+            management: vec![],
             rules: vec![
                 FirewallRule {
                     disabled: true,
@@ -139,6 +152,7 @@ fn config() -> PveConfig {
             rollout: "r-1".into(),
             text: String::new(),
         })),
+        files: known(vec![]),
     }
 }
 
@@ -185,6 +199,7 @@ fn readiness() -> Readiness {
             key: key.parse().unwrap(),
             until: NOW,
         }]),
+        fetch: Facet::not_asked(),
     }
 }
 
@@ -223,6 +238,7 @@ fn a_cluster_in_the_middle_of_a_change() {
         known(NameResolution {
             name: "prox2".into(),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            back: Facet::not_asked(),
         })
     };
     seen.network = known(Network {

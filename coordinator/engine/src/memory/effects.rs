@@ -99,7 +99,10 @@ impl Inner {
                 }
                 Action::DisarmHa { .. } => state.disarmed = true,
                 Action::ArmHa { .. } => state.disarmed = false,
-                Action::AllowAgents { port, from, .. } => state.allowed.extend(from.iter().map(|a| (*port, *a))),
+                Action::AllowAgents { passages, from, .. } => {
+                    let each = passages.iter().flat_map(|p| from.iter().map(|a| (*p, *a)));
+                    state.allowed.extend(each);
+                }
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use quorate_model::Passage;
 use quorate_model::ids::{ClusterName, NodeName, SshPublicKey, StepId};
 use quorate_model::operation::{Action, HaService, Package};
 use quorate_model::plan::{Condition, Plan, Step, Undo};
@@ -318,12 +319,12 @@ pub fn allow_agents(name: &str, on: &str, needs: &[&str]) -> Step {
     let from = BTreeSet::from([address(1), address(2)]);
     let action = Action::AllowAgents {
         cluster: cluster(name),
-        port: 7443,
+        passages: BTreeSet::from([Passage::tcp_in(7443)]),
         from: from.clone(),
     };
     let done = Condition::AgentsAllowed {
         node: node(on),
-        port: 7443,
+        passages: BTreeSet::from([Passage::tcp_in(7443)]),
         from,
     };
     step(

@@ -9,11 +9,12 @@ use quorate_model::observation::cluster::{
     Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion, VoteRow,
     Votes,
 };
-use quorate_model::observation::config::{Firewall, FirewallRule, NodeFolder};
+use quorate_model::observation::config::{Firewall, FirewallRule, NodeFolder, RootKey};
 use quorate_model::observation::ha::{Disarm, HaResource, ManagerStatus};
 use quorate_model::observation::readiness::{AdmittedKey, PackageState, ServiceState};
 use quorate_model::observation::{FacetName, Ha, PveConfig, Readiness};
 use quorate_model::operation::Package;
+use quorate_model::passage::Direction;
 use quorate_model::plan::Needs;
 use quorate_model::view::NodeView;
 use quorate_model::{Facet, Observation, Timestamp, Unknown, View};
@@ -213,14 +214,15 @@ impl Inner {
         let rules = state
             .into_iter()
             .flat_map(|c| &c.allowed)
-            .map(|(port, from)| FirewallRule {
+            .map(|(passage, from)| FirewallRule {
                 text: String::new(),
                 disabled: false,
-                direction: "IN".to_owned(),
+                direction: if passage.direction == Direction::In { "IN" } else { "OUT" }.to_owned(),
                 action: "ACCEPT".to_owned(),
-                source: Some(from.to_string()),
-                protocol: Some("tcp".to_owned()),
-                ports: Some(port.to_string()),
+                source: (passage.direction == Direction::In).then(|| from.to_string()),
+                dest: (passage.direction == Direction::Out).then(|| from.to_string()),
+                protocol: Some(passage.protocol.to_string()),
+                ports: Some(format!("{}:{}", passage.first, passage.last)),
                 narrowed: false,
             });
         PveConfig {
@@ -229,11 +231,20 @@ impl Inner {
             tokens: Facet::not_asked(),
             root_tfa: Facet::not_asked(),
             own_certificate: false,
-            authorized_keys: known(left().map(|name| format!("root@{name}")).collect()),
+            authorized_keys: known(
+                left()
+                    .map(|name| RootKey {
+                        name: format!("root@{name}"),
+                        digest: name.to_string(),
+                    })
+                    .collect(),
+            ),
             firewall: known(Firewall {
                 enabled: true,
                 host_enabled: true,
                 policy_in: "DROP".to_owned(),
+                policy_out: "ACCEPT".to_owned(),
+                management: vec![],
                 rules: rules.collect(),
                 host_rules: vec![],
             }),
@@ -242,6 +253,7 @@ impl Inner {
             ceph_monitors: Facet::not_asked(),
             node_folders: known(left().map(|n| (n.to_string(), NodeFolder { guests: vec![] })).collect()),
             spec: Facet::not_asked(),
+            files: Facet::not_asked(),
         }
     }
 }
@@ -270,5 +282,6 @@ fn readiness(server: &Server) -> Readiness {
         root_key: Facet::not_asked(),
         host_keys: Facet::not_asked(),
         admitted: known(admitted.collect()),
+        fetch: Facet::not_asked(),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quorate_model::ids::{ClusterName, Generation, NodeName, OperationId, SshPublicKey};
+use quorate_model::Passage;
 use quorate_model::operation::{Action, ActionKind, LedgerEntry, OperationEvent, Package};
 use quorate_model::plan::Step;
 use tokio::sync::watch;
@@ -98,7 +99,7 @@ pub(super) struct ClusterState {
     pub(super) expected: Option<u32>,
     /// What removed nodes left behind.
     pub(super) leftovers: BTreeSet<NodeName>,
-    pub(super) allowed: BTreeSet<(u16, IpAddr)>,
+    pub(super) allowed: BTreeSet<(Passage, IpAddr)>,
 }
 
 /// An operation in a server's ledger.

@@ -85,8 +85,8 @@ fn of(step: &Step) -> Advice {
             format!("on {node}: systemctl status {}", service.unit()),
             format!("on {node}: systemctl start {}", service.unit()),
         ),
-        Action::AllowAgents { port, .. } => (
-            format!("on {node}: the rules for port {port} in /etc/pve/firewall/cluster.fw"),
+        Action::AllowAgents { .. } => (
+            format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),
         ),
     };

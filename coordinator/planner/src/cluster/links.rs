@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use quorate_model::finding::{Code, Finding, Place};
 use quorate_model::ids::NodeName;
-use quorate_model::observation::network::Interface;
+use quorate_model::observation::network::{AddressState, Interface};
 use quorate_model::observation::{FacetName, Network};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
@@ -194,12 +194,13 @@ fn in_link<'n>(
     let wanted = wanted(file, node.as_str(), link);
     network
         .addresses()
-        .map(|(interface, a)| (interface, a.address))
-        .filter(move |(_, address)| match &wanted {
-            Wanted::Address(wanted, _) => wanted == address,
-            Wanted::In(net, _) => net.contains(address),
+        .filter(move |(_, a)| match &wanted {
+            // By name, also one that will go: whoever wrote it down meant it.
+            Wanted::Address(wanted, _) => *wanted == a.address && a.state.works(),
+            Wanted::In(net, _) => a.state == AddressState::Usable && net.contains(&a.address),
             Wanted::Nothing => false,
         })
+        .map(|(interface, a)| (interface, a.address))
 }
 
 /// Set up, and with a link where the port can tell. Corosync over a port without one would wait for quorum without end.
@@ -222,11 +223,21 @@ fn own_address(file: &ClusterFile, node: &NodeName, network: &Network, report: &
 }
 
 fn on_node(node: &NodeName, network: &Network, address: IpAddr, place: &Place, report: &mut Report) -> bool {
-    let carriers: Vec<&Interface> = network
-        .addresses()
-        .filter(|(_, a)| a.address == address)
-        .map(|(i, _)| i)
-        .collect();
+    let named = || network.addresses().filter(|(_, a)| a.address == address);
+    if let Some((interface, a)) = named().next()
+        && !named().any(|(_, a)| a.state.works())
+    {
+        let why = if a.state == AddressState::Duplicate {
+            "another host on that network has it too (duplicate address detection failed)"
+        } else {
+            "whether another host has it is still being found out (tentative)"
+        };
+        let message = format!("{node} has {address} on {}, but {why}", interface.name);
+        let next = format!("on {node}: ip -6 address show dev {}", interface.name);
+        report.tell(Finding::new(Code::AddressNotOnNode, node.as_str(), message, next).at(Some(place.clone())));
+        return false;
+    }
+    let carriers: Vec<&Interface> = named().map(|(i, _)| i).collect();
     if carriers.iter().any(|i| works(i)) {
         return true;
     }

@@ -76,19 +76,21 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     versions::compare(file, view, &standing, weight, report);
     health::members(view, &standing, changes, report);
     speed::of_links(file, view, &standing, report);
-    mtu::compare(file, view, &standing, report);
+    mtu::compare(file, view, report);
     latency::judge(file, view, &standing, changes, report);
     names::of_others(file, view, changes, report);
     let links = links::choose(file, view, &standing, &changes, report);
     let founder = preflight::check(file, view, &standing, report);
     let removals = removal::check(file, wish, view, &standing, report);
-    let via = via(&standing, founder);
+    // So that all problems are found at once, also those that hang on who founds the cluster.
+    let meant = founder.or_else(|| preflight::provisional(&standing));
+    let via = via(&standing, meant);
     let qdevice = qdevice::decide(file, wish, view, &standing, changes, via, report);
-    let ha = ha::decide(view, &standing, changes, founder, &removals, report);
+    let ha = ha::decide(view, &standing, changes, meant, &removals, report);
     removal::keeps_quorum(file, &standing, &removals, &ha, report);
-    overwritten::by_joins(file, view, &standing, via, founder, report);
-    readiness::check(file, view, &standing, changes, founder, report);
-    let firewall = firewall::check(file, view, &standing, links.as_ref(), via, founder, report);
+    overwritten::by_joins(file, view, &standing, via, meant, report);
+    readiness::check(file, view, &standing, changes, meant, report);
+    let firewall = firewall::check(file, view, &standing, links.as_ref(), via, meant, report);
     shape::weaknesses(file, wish, view, &standing, changes, report);
 
     match (standing.clear && !report.blind(), links, founder, via) {
@@ -109,6 +111,13 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
         }
         _ => Vec::new(),
     }
+}
+
+/// Do servers join, or links come, so that the network between them has to bear it? Also where no step can be told yet.
+pub(crate) fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
+    let standing = members::standing(file, wish, view, &mut Report::default());
+    let changes = changes(file, wish, view, &standing);
+    changes.joins || changes.unfinished || changes.links
 }
 
 fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>) -> Changes {

@@ -7,14 +7,11 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
 use super::links;
-use super::members::Standing;
 use super::speed::carrier;
 use crate::report::{Report, in_a_row};
 
-pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, report: &mut Report) {
-    if !standing.clear {
-        return;
-    }
+/// Those that are seen are compared, also where others are not.
+pub(super) fn compare(file: &ClusterFile, view: &View, report: &mut Report) {
     for number in 0..links::count(file) {
         let mut ends: BTreeMap<u32, Vec<String>> = BTreeMap::new();
         for (node, _) in file.members() {

@@ -2,14 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use quorate_model::facet::UnknownKind;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
+use quorate_model::observation::network::NameResolution;
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
 use super::Changes;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
+
+impl Report {
+    /// Does the other's address lead back to its name? Logs, rules and access lists that go by names rely on it.
+    fn back(&mut self, node: &NodeName, other: &NodeName, resolved: &NameResolution) {
+        let Some(address) = resolved.usable() else { return };
+        match resolved.back.get() {
+            Ok(names) => {
+                let own = |name: &String| name.split('.').next() == Some(other.as_str());
+                if !names.is_empty() && !names.iter().any(own) {
+                    self.tell(Finding::new(
+                        Code::NameResolvesElsewhere,
+                        node.as_str(),
+                        format!("on {node}, {address} leads back to {}, and not to {other}", in_a_row(names)),
+                        format!("in /etc/hosts on {node}, have one line: {address} {other}; or mend its PTR record in the DNS"),
+                    ));
+                }
+            }
+            Err(unknown) if unknown.kind == UnknownKind::NotAsked => {}
+            Err(unknown) => {
+                let what = format!("what {address} leads back to");
+                self.weigh(Weight::Told, facet_unknown(node, FacetName::Network, &what, unknown));
+            }
+        }
+    }
+}
 
 /// One finding for each server that finds another elsewhere than the file says; and one for all that don't know the others by name, which
 /// is usual: a join does not tell them.
@@ -33,7 +60,9 @@ pub(super) fn of_others(file: &ClusterFile, view: &View, changes: Changes, repor
                 Some(Ok(resolved)) => resolved,
             };
             let wanted = spec.address.value;
-            if resolved.usable() == Some(wanted) {
+            // A name may have an address of each family, in an order of the resolver's.
+            if resolved.addresses.contains(&wanted) {
+                report.back(node, other, resolved);
                 continue;
             }
             let line = format!("{wanted} {other}");

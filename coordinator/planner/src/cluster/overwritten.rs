@@ -6,7 +6,7 @@ use quorate_model::facet::Facet;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
-use quorate_model::observation::config::{PveConfig, Storage};
+use quorate_model::observation::config::{PveConfig, PveFile, Storage};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
@@ -82,16 +82,18 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
     if config.own_certificate {
         lost.push("its own certificate for the web interface (pveproxy-ssl.pem)".to_owned());
     }
-    let other: BTreeSet<&String> = kept
+    // A comment is no proof: two keys may have the same.
+    let other: BTreeSet<&str> = kept
         .and_then(|k| k.authorized_keys.get().ok())
         .into_iter()
         .flatten()
+        .map(|key| key.digest.as_str())
         .collect();
     // Its own key comes back with the join.
     let own = format!("root@{node}");
     let keys = config.authorized_keys.get().map(|all| {
-        let gone = all.iter().filter(|key| !other.contains(key) && **key != own);
-        gone.cloned().collect()
+        let gone = all.iter().filter(|key| !other.contains(key.digest.as_str()) && key.name != own);
+        gone.map(|key| key.name.clone()).collect()
     });
     lost.extend(list("the keys in root's authorized_keys", keys, report));
     let rules = config.firewall.get().map(|firewall| {
@@ -104,6 +106,13 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
         .get()
         .map(|jobs| jobs.iter().map(|j| j.id.clone()).collect());
     lost.extend(list("the replication jobs", jobs, report));
+    let there = kept.and_then(|k| k.files.get().ok());
+    let also_there = |own: &PveFile| own.digest.is_some() && there.is_some_and(|all| all.contains(own));
+    let files = config.files.get().map(|all| {
+        let gone = all.iter().filter(|file| !also_there(file));
+        gone.map(|file| file.path.clone()).collect()
+    });
+    lost.extend(list("the files of /etc/pve", files, report));
     lost
 }
 

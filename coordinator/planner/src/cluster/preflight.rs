@@ -1,5 +1,6 @@
 //! What must be so on each server before it founds or joins a cluster: PVE refuses some of it half-way, and some not at all.
 
+use quorate_model::facet::UnknownKind;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::cluster::{Cluster, Pmxcfs};
@@ -33,6 +34,18 @@ impl Founder<'_> {
     }
 }
 
+/// Who founds the cluster as far as it matters for what is looked at: where that can't be told, the first that could. Nothing is done
+/// by it.
+pub(super) fn provisional<'v>(standing: &Standing<'v>) -> Option<Founder<'v>> {
+    if standing.founded() {
+        return Some(Founder::Exists);
+    }
+    standing.bare.keys().next().map(|node| Founder::Creates {
+        node,
+        has_guests: false,
+    })
+}
+
 /// Checks every server that is to become a member; tells who founds the cluster, or `None` if that can't be told.
 pub(super) fn check<'v>(
     file: &ClusterFile,
@@ -43,6 +56,7 @@ pub(super) fn check<'v>(
     for node in super::links::joining(standing) {
         let Ok(cluster) = view.cluster_of(node) else { continue };
         leftovers(node, cluster, report);
+        corosync_runs(view, node, report);
         if cluster.pmxcfs != Pmxcfs::Writable {
             report.tell(not_writable(view, node));
         }
@@ -89,6 +103,29 @@ fn leftovers(node: &NodeName, cluster: &Cluster, report: &mut Report) {
             files.join(" ")
         ),
     ));
+}
+
+/// PVE refuses to let a server join on which corosync runs, and it runs without a word in /etc/pve after a separation by halves.
+fn corosync_runs(view: &View, node: &NodeName, report: &mut Report) {
+    let Ok(readiness) = view.facet(node, |o| &o.readiness) else {
+        return;
+    };
+    match readiness.services.get("corosync").map(quorate_model::Facet::get) {
+        Some(Ok(state)) if state.is_running() => report.tell(Finding::new(
+            Code::NodeHasLeftovers,
+            node.as_str(),
+            format!(
+                "{node} is in no cluster, but corosync runs there: pvecm refuses (`corosync is already running, is this node already in \
+                 a cluster?!`)"
+            ),
+            format!("on {node}: corosync-quorumtool -s says whose member it is; if nobody needs it: systemctl stop corosync"),
+        )),
+        Some(Err(unknown)) if unknown.kind != UnknownKind::NotAsked => {
+            let finding = facet_unknown(node, FacetName::Readiness, "state of corosync", unknown);
+            report.weigh(Weight::Told, finding);
+        }
+        _ => {}
+    }
 }
 
 /// PVE publishes the address that the server's own name resolves to, whatever the file says, and needs a non-loopback one.

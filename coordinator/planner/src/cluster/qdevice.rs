@@ -327,7 +327,10 @@ fn packages(view: &View, standing: &Standing<'_>, host: &NodeName, report: &mut 
                 report.weigh(Weight::Needed, unknown(&why));
             }
             Ok(Some(state)) if state.installed.is_some() => {}
-            Ok(Some(state)) if state.candidate.is_some() => missing.push((node.clone(), package)),
+            Ok(Some(state)) if state.candidate.is_some() => {
+                missing.push((node.clone(), package));
+                fetched(node, package, readiness, report);
+            }
             Ok(Some(_)) => report.tell(Finding::new(
                 Code::PackageNotAvailable,
                 node.as_str(),
@@ -337,6 +340,25 @@ fn packages(view: &View, standing: &Standing<'_>, host: &NodeName, report: &mut 
         }
     }
     missing
+}
+
+/// That apt knows a package is not that it gets it: the list is of the last update, and the server may be away, or refuse.
+fn fetched(node: &NodeName, package: Package, readiness: &Readiness, report: &mut Report) {
+    match readiness.fetch.get() {
+        Ok(complaints) if complaints.is_empty() => {}
+        Ok(complaints) => report.tell(Finding::new(
+            Code::PackageNotAvailable,
+            node.as_str(),
+            format!("{package} is not installed on {node}, and apt can't fetch it: {}", complaints.join("; ")),
+            format!("on {node}: apt update; apt-get install --download-only {package}; look at its repositories and its way out"),
+        )),
+        // Nobody asked, such as for a member that the file does not name.
+        Err(unknown) if unknown.kind == UnknownKind::NotAsked => {}
+        Err(unknown) => {
+            let what = format!("whether apt can fetch {package}");
+            report.weigh(Weight::Told, facet_unknown(node, FacetName::Readiness, &what, unknown));
+        }
+    }
 }
 
 fn set_up(view: &View, host: &NodeName, spec: &NodeSpec, via: &NodeName, report: &mut Report) -> Option<SetUp> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
-use quorate_model::observation::readiness::{Readiness, Repository};
+use quorate_model::observation::readiness::{Readiness, Repository, ServiceState};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 use quorate_model::{ByteSize, Facet};
@@ -83,13 +83,20 @@ fn services(node: &NodeName, readiness: &Readiness, weight: Weight, report: &mut
             None => report.weigh(weight, not_asked(node, unit)),
         }
     }
-    let known: Vec<_> = SSHD
+    let told: Vec<_> = SSHD
         .iter()
-        .filter_map(|unit| readiness.services.get(*unit)?.get().ok())
+        .filter_map(|unit| Some(readiness.services.get(*unit)?.get()))
         .collect();
-    if known.is_empty() {
+    let unknown = told.iter().find_map(|state| state.err());
+    if told.iter().any(|state| state.is_ok_and(ServiceState::is_running)) {
+        return;
+    }
+    if let Some(unknown) = unknown {
+        // One that is not known may be the one that runs.
+        report.weigh(weight, facet_unknown(node, FacetName::Readiness, "state of sshd", unknown));
+    } else if told.is_empty() {
         report.weigh(weight, not_asked(node, "sshd"));
-    } else if !known.iter().any(|state| state.is_running()) {
+    } else {
         report.weigh(
             weight,
             Finding::new(
@@ -137,7 +144,13 @@ fn space(node: &NodeName, readiness: &Readiness, report: &mut Report) {
 }
 
 fn repositories(node: &NodeName, readiness: &Readiness, report: &mut Report) {
-    let Ok(all) = readiness.repositories.get() else { return };
+    let all = match readiness.repositories.get() {
+        Ok(all) => all,
+        Err(unknown) => {
+            let finding = facet_unknown(node, FacetName::Readiness, "apt's repositories", unknown);
+            return report.weigh(Weight::Told, finding);
+        }
+    };
     let has = |wanted: &str| {
         all.iter()
             .any(|r: &Repository| r.components.iter().any(|c| c == wanted))
@@ -159,7 +172,13 @@ fn repositories(node: &NodeName, readiness: &Readiness, report: &mut Report) {
 }
 
 fn updates(node: &NodeName, readiness: &Readiness, report: &mut Report) {
-    let Ok(count) = readiness.updates.get() else { return };
+    let count = match readiness.updates.get() {
+        Ok(count) => count,
+        Err(unknown) => {
+            let finding = facet_unknown(node, FacetName::Readiness, "pending updates", unknown);
+            return report.weigh(Weight::Told, finding);
+        }
+    };
     if *count > 0 {
         let noun = if *count == 1 { "package" } else { "packages" };
         report.tell(Finding::new(

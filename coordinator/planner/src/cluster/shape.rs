@@ -13,7 +13,7 @@ use super::Changes;
 use super::links;
 use super::members::Standing;
 use super::unfinished::Unfinished;
-use crate::report::{Report, Weight, in_a_row};
+use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
 pub(super) fn weaknesses(
     file: &ClusterFile,
@@ -26,9 +26,6 @@ pub(super) fn weaknesses(
     migration_network(file, report);
     coordinator_on(file, view, report);
     folders(wish, view, standing, report);
-    if !standing.clear {
-        return;
-    }
     let cluster = &file.cluster.name;
     let numbers: BTreeSet<u8> = links::there(standing)
         .into_iter()
@@ -53,7 +50,11 @@ pub(super) fn weaknesses(
 
 fn votes(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
     let cluster = &file.cluster.name.value;
-    let votes = votes_after(standing);
+    let votes = if standing.clear {
+        votes_after(standing)
+    } else {
+        votes_meant(file, standing)
+    };
     let third = file.qnetd().is_some() || standing.any_member().is_some_and(|m| m.qdevice.is_some());
     if !votes.is_multiple_of(2) || third {
         return;
@@ -75,12 +76,18 @@ fn votes(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Chan
     if votes != 2 {
         return;
     }
-    let under_ha: BTreeSet<&str> = view
-        .nodes
-        .values()
-        .filter_map(|seen| seen.observation.as_ref().ok()?.ha.get().ok()?.resources.get().ok())
-        .flat_map(|resources| resources.keys().map(String::as_str))
-        .collect();
+    let mut under_ha: BTreeSet<&str> = BTreeSet::new();
+    for node in standing.concerned(file) {
+        let Some(ha) = report.facet(view, node, FacetName::Ha, Weight::Told, |o| &o.ha) else {
+            continue;
+        };
+        match ha.resources.get() {
+            Ok(resources) => under_ha.extend(resources.keys().map(String::as_str)),
+            Err(unknown) => {
+                report.weigh(Weight::Told, facet_unknown(node, FacetName::Ha, "guests under HA", unknown));
+            }
+        }
+    }
     if !under_ha.is_empty() {
         report.weigh(
             changes.weight(),
@@ -101,6 +108,14 @@ fn votes(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Chan
 fn are(names: &BTreeSet<&str>) -> String {
     let verb = if names.len() == 1 { "is" } else { "are" };
     format!("{} {verb}", in_a_row(names))
+}
+
+/// The same where somebody's standing is not clear: as the file and the members mean it.
+fn votes_meant(file: &ClusterFile, standing: &Standing<'_>) -> u32 {
+    let named = file.members().map(|(node, _)| node.as_str());
+    let mut names: BTreeSet<&str> = named.chain(standing.roster.iter().copied()).collect();
+    names.retain(|name| !standing.leaving.contains(name));
+    u32::try_from(names.len()).unwrap_or(u32::MAX)
 }
 
 /// Votes of servers once the plan is done.
@@ -130,7 +145,14 @@ fn folders(wish: &Wish, view: &View, standing: &Standing<'_>, report: &mut Repor
     let Some(config) = report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config) else {
         return;
     };
-    let Ok(folders) = config.node_folders.get() else { return };
+    let folders = match config.node_folders.get() {
+        Ok(folders) => folders,
+        Err(unknown) => {
+            let finding = facet_unknown(speaker, FacetName::Config, "folders of nodes", unknown);
+            report.weigh(Weight::Told, finding);
+            return;
+        }
+    };
     let cleared = |name: &str| wish.removed().any(|removed| removed.as_str() == name);
     let left = folders
         .iter()

@@ -126,9 +126,12 @@ fn ports<'n>(network: &'n Network, interface: &'n Interface) -> Vec<&'n Interfac
                         .filter(|i| i.master.as_deref() == Some(&next.name)),
                 );
             }
-            // The kernel's usual names of VLANs: PARENT.ID.
+            // An older agent does not tell the parent; the kernel's usual names of VLANs are PARENT.ID.
             InterfaceKind::Vlan => {
-                let parent = next.name.rsplit_once('.').map(|(parent, _)| parent);
+                let parent = next
+                    .parent
+                    .as_deref()
+                    .or_else(|| next.name.rsplit_once('.').map(|(parent, _)| parent));
                 open.extend(network.interfaces.iter().filter(|i| Some(i.name.as_str()) == parent));
             }
             InterfaceKind::Other => {}

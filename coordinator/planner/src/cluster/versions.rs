@@ -1,6 +1,6 @@
 //! Is it PVE, is it one PVE, and is it one that Quorate knows?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
@@ -33,6 +33,8 @@ pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, 
         }
     }
     majors(file, &versions, changes, report);
+    minors(file, &versions, report);
+    corosyncs(file, view, versions.keys().copied(), report);
     known(&versions, changes, report);
 }
 
@@ -60,6 +62,60 @@ fn majors(file: &ClusterFile, versions: &BTreeMap<&NodeName, &PveVersion>, chang
             ),
         ),
     );
+}
+
+/// Of one release, but not of one state: it works, and is how a cluster looks in the middle of an upgrade.
+fn minors(file: &ClusterFile, versions: &BTreeMap<&NodeName, &PveVersion>, report: &mut Report) {
+    let majors: BTreeSet<Option<u32>> = versions.values().map(|version| version.major()).collect();
+    let mut by_minor: BTreeMap<Option<u32>, Vec<String>> = BTreeMap::new();
+    for (node, version) in versions {
+        let told = format!("{node} ({})", version.manager);
+        by_minor.entry(version.minor()).or_default().push(told);
+    }
+    if majors.len() == 1 && by_minor.len() > 1 {
+        let groups: Vec<String> = by_minor.values().map(|nodes| nodes.join(", ")).collect();
+        let message = format!("the servers run different minor versions of PVE: {}", groups.join("; "));
+        let next = "bring the older ones up to date first: apt update; apt dist-upgrade".to_owned();
+        let finding = Finding::new(Code::VersionsDiffer, file.cluster.name.value.as_str(), message, next);
+        report.weigh(Weight::Told, finding);
+    }
+}
+
+/// corosync takes an edited configuration over in the whole cluster at once (`corosync-cfgtool -R`), and its authors say that this is
+/// not meant for mixed versions.
+fn corosyncs<'n>(file: &ClusterFile, view: &View, nodes: impl Iterator<Item = &'n NodeName>, report: &mut Report) {
+    let mut by_version: BTreeMap<String, Vec<&NodeName>> = BTreeMap::new();
+    for node in nodes {
+        // That it is not known is told where packages matter.
+        let Ok(readiness) = view.facet(node, |o| &o.readiness) else {
+            continue;
+        };
+        let Some(Some(installed)) = readiness
+            .packages
+            .get()
+            .ok()
+            .map(|all| all.get("corosync").and_then(|state| state.installed.as_deref()))
+        else {
+            continue;
+        };
+        // What stands behind the last hyphen is the packager's.
+        let upstream = installed.rsplit_once('-').map_or(installed, |(upstream, _)| upstream);
+        by_version.entry(upstream.to_owned()).or_default().push(node);
+    }
+    if by_version.len() > 1 {
+        let groups: Vec<String> = by_version
+            .iter()
+            .map(|(version, nodes)| format!("{version} on {}", in_a_row(nodes)))
+            .collect();
+        let message = format!(
+            "the servers have different versions of corosync: {}; that a running cluster takes over an edited corosync.conf is not \
+             supported with that",
+            groups.join("; ")
+        );
+        let next = "bring corosync up to date on the older ones first: apt update; apt install corosync".to_owned();
+        let finding = Finding::new(Code::VersionsDiffer, file.cluster.name.value.as_str(), message, next);
+        report.weigh(Weight::Told, finding);
+    }
 }
 
 fn known(versions: &BTreeMap<&NodeName, &PveVersion>, changes: Weight, report: &mut Report) {

@@ -11,6 +11,7 @@ use quorate_model::observation::config::FirewallRule;
 use quorate_model::observation::ha::{Disarm, ManagerStatus};
 use quorate_model::observation::readiness::{AdmittedKey, Readiness};
 use quorate_model::operation::{Action, HaService};
+use quorate_model::passage::{Direction, Passage};
 use quorate_model::plan::{Condition, Step};
 use quorate_model::view::View;
 
@@ -68,7 +69,7 @@ pub fn apply(view: &mut View, step: &Step) {
                 .collect();
             in_shared_config(view, &members, |config| {
                 known(&mut config.node_folders).remove(removed.as_str());
-                known(&mut config.authorized_keys).retain(|key| *key != format!("root@{removed}"));
+                known(&mut config.authorized_keys).retain(|key| key.name != format!("root@{removed}"));
             });
         }
         Condition::Qdevice { nodes, host, .. } => {
@@ -127,13 +128,15 @@ pub fn apply(view: &mut View, step: &Step) {
             *state = Facet::known(service(*running), NOW);
             ha.watchdog_armed = false;
         }),
-        Condition::AgentsAllowed { node, port, from } => {
+        Condition::AgentsAllowed { node, passages, from } => {
             let members = Shape::seen(view, &BTreeSet::from([node.clone()]))
                 .nodes
                 .into_keys()
                 .collect();
             in_shared_config(view, &members, |config| {
-                let rules = from.iter().map(|address| rule(*port, *address));
+                let rules = passages
+                    .iter()
+                    .flat_map(|passage| from.iter().map(|address| rule(*passage, *address)));
                 known(&mut config.firewall).rules.splice(0..0, rules);
             });
         }
@@ -173,15 +176,17 @@ fn nobody() -> ManagerStatus {
     }
 }
 
-fn rule(port: u16, from: IpAddr) -> FirewallRule {
+fn rule(passage: Passage, from: IpAddr) -> FirewallRule {
+    let inward = passage.direction == Direction::In;
     FirewallRule {
-        text: format!("IN ACCEPT -source {from} -p tcp -dport {port}"),
+        text: format!("{passage} for {from}"),
         disabled: false,
-        direction: "IN".to_owned(),
+        direction: if inward { "IN" } else { "OUT" }.to_owned(),
         action: "ACCEPT".to_owned(),
-        source: Some(from.to_string()),
-        protocol: Some("tcp".to_owned()),
-        ports: Some(port.to_string()),
+        source: inward.then(|| from.to_string()),
+        dest: (!inward).then(|| from.to_string()),
+        protocol: Some(passage.protocol.to_string()),
+        ports: Some(format!("{}:{}", passage.first, passage.last)),
         narrowed: false,
     }
 }

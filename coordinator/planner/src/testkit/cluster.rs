@@ -13,6 +13,7 @@ use quorate_model::observation::cluster::{
 use quorate_model::observation::config::NodeFolder;
 use quorate_model::view::View;
 
+use super::server::root_key;
 use super::{NOW, known};
 
 /// A cluster, all of whose links work.
@@ -99,7 +100,7 @@ impl Shape {
                         folders.entry(name.to_string()).or_insert(NodeFolder { guests: vec![] });
                     }
                     if let Facet::Known { value: keys, .. } = &mut value.authorized_keys {
-                        let key = format!("root@{name}");
+                        let key = root_key(name.as_str());
                         if !keys.contains(&key) {
                             keys.push(key);
                         }

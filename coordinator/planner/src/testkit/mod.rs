@@ -22,7 +22,7 @@ use quorate_model::view::{ClockOffset, NodeView};
 use quorate_model::{Observation, Timestamp, Unknown, View};
 
 pub use apply::apply;
-pub use server::{interface, service, ssh_key};
+pub use server::{interface, root_key, service, ssh_key};
 
 use cluster::{Node, Shape};
 

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use quorate_model::facet::Facet;
 use quorate_model::ids::NodeName;
 use quorate_model::observation::cluster::{Cluster, Pmxcfs};
-use quorate_model::observation::config::{Firewall, NodeFolder, PveConfig};
-use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution};
+use quorate_model::observation::config::{Firewall, NodeFolder, PveConfig, RootKey};
+use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution};
 use quorate_model::observation::readiness::{PackageState, Readiness, Repository, ServiceState};
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PveVersion};
+use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion};
 use quorate_model::observation::{Ha, Membership, Network, System};
 use quorate_model::operation::Package;
+use quorate_model::passage::{AGENT_PORT, MEASURE_PORTS};
 use quorate_model::{ByteSize, Observation, SshPublicKey};
 
 use super::{NOW, addresses};
@@ -39,6 +40,15 @@ pub fn ssh_key(owner: &str) -> SshPublicKey {
     SshPublicKey::new(format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{blob:A<48}")).expect("a valid key")
 }
 
+/// The key that root on a server has, as others have it.
+#[must_use]
+pub fn root_key(owner: &str) -> RootKey {
+    RootKey {
+        name: format!("root@{owner}"),
+        digest: format!("of {owner}"),
+    }
+}
+
 /// A bare PVE server.
 pub(super) fn bare(node: &NodeName, n: usize) -> Observation {
     let (own, fast) = addresses(node);
@@ -55,6 +65,7 @@ pub(super) fn bare(node: &NodeName, n: usize) -> Observation {
                 NameResolution {
                     name: node.to_string(),
                     addresses: vec![own],
+                    back: Facet::not_asked(),
                 },
                 NOW,
             ),
@@ -143,6 +154,11 @@ fn system(n: usize) -> System {
             version: "0.1.0".into(),
             memory: ByteSize(8 << 20),
             uptime_seconds: 4000,
+            port: Some(AGENT_PORT),
+            measure_ports: Some(PortRange {
+                first: *MEASURE_PORTS.start(),
+                last: *MEASURE_PORTS.end(),
+            }),
         },
     }
 }
@@ -166,12 +182,14 @@ fn config(node: &NodeName) -> PveConfig {
         tokens: Facet::known(vec![], NOW),
         root_tfa: Facet::known(false, NOW),
         own_certificate: false,
-        authorized_keys: Facet::known(vec![format!("root@{node}")], NOW),
+        authorized_keys: Facet::known(vec![root_key(node.as_str())], NOW),
         firewall: Facet::known(
             Firewall {
                 enabled: false,
                 host_enabled: true,
                 policy_in: "DROP".to_owned(),
+                policy_out: "ACCEPT".to_owned(),
+                management: vec![],
                 rules: vec![],
                 host_rules: vec![],
             },
@@ -182,6 +200,7 @@ fn config(node: &NodeName) -> PveConfig {
         ceph_monitors: Facet::known(None, NOW),
         node_folders: Facet::known(BTreeMap::from([(node.to_string(), NodeFolder { guests: vec![] })]), NOW),
         spec: Facet::known(None, NOW),
+        files: Facet::known(vec![], NOW),
     }
 }
 
@@ -214,6 +233,7 @@ fn readiness(node: &NodeName) -> Readiness {
         root_key: Facet::known(Some(ssh_key(node.as_str())), NOW),
         host_keys: Facet::known(BTreeSet::from([ssh_key(&format!("host{node}"))]), NOW),
         admitted: Facet::known(vec![], NOW),
+        fetch: Facet::known(vec![], NOW),
     }
 }
 
@@ -237,11 +257,13 @@ pub fn interface(
         speed_mbps,
         duplex: speed_mbps.map(|_| "full".to_owned()),
         master: master.map(str::to_owned),
+        parent: None,
         addresses: addresses
             .iter()
             .map(|a| InterfaceAddress {
                 address: *a,
                 prefix: prefix(a),
+                state: AddressState::Usable,
             })
             .collect(),
     }

@@ -5,7 +5,7 @@ use quorate_model::{Code, Facet, Severity, UnknownKind};
 
 use super::{findings, sound};
 use crate::link_ends;
-use crate::testkit::{NOW, Servers, file, name};
+use crate::testkit::{NOW, Servers, file, known, name};
 
 const FAST: &[&str] = &["10.10.10.0/24"];
 
@@ -136,5 +136,77 @@ fn ends_are_corosyncs_own_and_the_files_where_there_is_none_yet() {
             .unwrap_err()
             .reason
             .contains("the name `prox1-ring`")
+    );
+}
+
+/// prox3 is to join, and nothing passes between prox2 and prox3.
+fn silent() -> Servers {
+    let servers = Servers::bare(3).members("hk1", &["prox1", "prox2"], FAST);
+    let fine = || measured(200, |_| ());
+    let nothing = Facet::unknown(UnknownKind::NoAnswer, "no answer from 10.10.10.13 to 100 packets");
+    with(servers, [fine(), fine(), nothing])
+}
+
+#[test]
+fn a_link_over_which_nothing_passes_holds_up_a_join() {
+    let plan = sound(&file(3, FAST), &silent());
+    let told = plan.findings.iter().find(|f| f.code == Code::LinkNoAnswer);
+    let told = told.unwrap_or_else(|| panic!("{}", findings(&plan)));
+    assert!(told.refuses() && told.code.entry().overridable, "{told}");
+    assert!(
+        told.message.contains("prox2 and prox3 (no answer from 10.10.10.13 to 100 packets)"),
+        "{told}"
+    );
+    assert!(told.next.contains("--measure --from "), "{told}");
+    assert!(plan.findings.iter().all(|f| f.code != Code::LinkNotMeasured));
+
+    let mut settled = Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], FAST);
+    settled.view.measurements = silent().view.measurements;
+    let plan = sound(&file(3, FAST), &settled);
+    let told = plan.findings.iter().find(|f| f.code == Code::LinkNoAnswer).unwrap();
+    assert!(!plan.refused() && told.severity == Severity::Warning, "{told}");
+}
+
+#[test]
+fn a_firewall_that_shuts_out_the_measuring_alone_is_no_dead_link() {
+    let shut = |servers: Servers, node: &str| servers.with_config(node, |c| known(&mut c.firewall).enabled = true);
+    // prox3 is bare, and its own firewall is on: it drops what prox2 sends.
+    let plan = sound(&file(3, FAST), &shut(silent(), "prox3"));
+    assert!(plan.findings.iter().all(|f| f.code != Code::LinkNoAnswer), "{}", findings(&plan));
+    let told = plan.findings.iter().find(|f| f.code == Code::LinkNotMeasured).unwrap();
+    assert!(
+        told.message.contains("prox3's firewall may keep out 7450-7459/udp") && !told.refuses(),
+        "{told}"
+    );
+    // prox2 sends, and what comes back to it belongs to that.
+    let plan = sound(&file(3, FAST), &shut(silent(), "prox2"));
+    assert!(plan.findings.iter().any(|f| f.code == Code::LinkNoAnswer), "{}", findings(&plan));
+}
+
+#[test]
+fn the_network_matters_also_where_no_step_can_be_told() {
+    let leans = |servers: &Servers| crate::leans_on_the_network(&file(3, FAST), &quorate_model::Wish::default(), &servers.view);
+    let two_with_guests = Servers::bare(3).guests("prox1", &[100]).guests("prox2", &[101]);
+    let plan = sound(&file(3, FAST), &two_with_guests);
+    assert!(plan.steps.is_empty() && leans(&two_with_guests));
+    assert!(leans(&Servers::bare(3).unreachable("prox2")));
+    assert!(!leans(&Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], FAST)));
+}
+
+#[test]
+fn who_founds_the_cluster_need_not_be_known_for_the_rest_to_be_told() {
+    let servers = Servers::bare(3)
+        .guests("prox1", &[100])
+        .guests("prox2", &[101])
+        .with_config("prox1", |c| {
+            known(&mut c.firewall).enabled = true;
+            c.root_tfa = Facet::known(true, NOW);
+        });
+    let plan = sound(&file(3, FAST), &servers);
+    let told = |code: Code| plan.findings.iter().any(|f| f.code == code);
+    assert!(
+        told(Code::NodeHasGuests) && told(Code::FirewallKeepsOut) && told(Code::RootTfa),
+        "{}",
+        findings(&plan)
     );
 }

@@ -242,7 +242,7 @@ mod tests {
     use quorate_model::Timestamp;
     use quorate_model::facet::Facet;
     use quorate_model::observation::cluster::{Cluster, ConfiguredNode, MemberNode, Membership, Pmxcfs, QdeviceConfig};
-    use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, Network};
+    use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, Network};
     use quorate_model::spec::{ClusterFile, write};
 
     use super::*;
@@ -296,9 +296,11 @@ mod tests {
                 speed_mbps: None,
                 duplex: None,
                 master: None,
+                parent: None,
                 addresses: vec![InterfaceAddress {
                     address: net.addr(),
                     prefix: net.prefix_len(),
+                    state: AddressState::Usable,
                 }],
             }
         };

@@ -8,7 +8,7 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::Network;
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{Role, judge};
-use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution};
+use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution};
 use quorate_model::spec::{ClusterFile, DraftLink, write};
 use quorate_model::{ByteSize, Facet, NodeName, Observation, Timestamp, Unknown};
 
@@ -36,11 +36,13 @@ fn interface(name: &str, speed: Option<u32>, master: Option<&str>, addresses: &[
         speed_mbps: speed,
         duplex: None,
         master: master.map(str::to_owned),
+        parent: None,
         addresses: addresses
             .iter()
             .map(|(address, prefix)| InterfaceAddress {
                 address: address.parse().unwrap(),
                 prefix: *prefix,
+                state: AddressState::Usable,
             })
             .collect(),
     }
@@ -67,6 +69,7 @@ fn network(n: u8) -> Network {
             NameResolution {
                 name: format!("prox{n}"),
                 addresses: vec!["127.0.1.1".parse().unwrap(), format!("192.168.1.1{n}").parse().unwrap()],
+                back: Facet::not_asked(),
             },
             NOW,
         ),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_model::observation::config::{
-    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, ReplicationJob, Storage,
+    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, ReplicationJob, RootKey, Storage,
 };
 
 use super::{ConvertError, Wire, field};
@@ -24,17 +24,33 @@ message!(
         ceph_monitors,
         node_folders,
         spec,
+        files,
     }
 );
+facet!(Vec<RootKey> = v1::RootKeysFacet: v1::root_keys_facet::State);
+list!(RootKey = v1::RootKeys { keys });
+message!(RootKey = v1::RootKey { name, digest });
+facet!(Vec<PveFile> = v1::PveFilesFacet: v1::pve_files_facet::State);
+list!(PveFile = v1::PveFiles { files });
+message!(PveFile = v1::PveFile { path, digest });
 facet!(Vec<Storage> = v1::StoragesFacet: v1::storages_facet::State);
 list!(Storage = v1::Storages { storages });
-message!(Storage = v1::Storage { id, kind, nodes });
+message!(
+    Storage = v1::Storage {
+        id,
+        kind,
+        nodes,
+        digest
+    }
+);
 facet!(Firewall = v1::FirewallFacet: v1::firewall_facet::State);
 message!(
     Firewall = v1::Firewall {
         enabled,
         host_enabled,
         policy_in,
+        policy_out,
+        management,
         rules,
         host_rules
     }
@@ -46,6 +62,7 @@ message!(
         direction,
         action,
         source,
+        dest,
         protocol,
         ports,
         narrowed

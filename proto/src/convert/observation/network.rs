@@ -1,6 +1,8 @@
 //! Interfaces, addresses, and the node's own name.
 
-use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution, Network};
+use quorate_model::observation::network::{
+    AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution, Network,
+};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -33,9 +35,19 @@ message!(
         speed_mbps,
         duplex,
         master,
+        parent,
         addresses
     }
 );
-message!(InterfaceAddress = v1::InterfaceAddress { address, prefix });
+choice!(
+    AddressState = v1::interface_address::State {
+        Usable,
+        Temporary,
+        Deprecated,
+        Tentative,
+        Duplicate
+    }
+);
+message!(InterfaceAddress = v1::InterfaceAddress { address, prefix, state });
 facet!(NameResolution = v1::NameResolutionFacet: v1::name_resolution_facet::State);
-message!(NameResolution = v1::NameResolution { name, addresses });
+message!(NameResolution = v1::NameResolution { name, addresses, back });

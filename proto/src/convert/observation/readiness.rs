@@ -18,7 +18,8 @@ message!(
         free,
         root_key,
         host_keys,
-        admitted
+        admitted,
+        fetch,
     }
 );
 facet!(ServiceState = v1::ServiceStateFacet: v1::service_state_facet::State);

@@ -1,6 +1,6 @@
 //! The server itself.
 
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PveVersion, System};
+use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -33,9 +33,12 @@ message!(
     AgentState = v1::AgentState {
         version,
         memory,
-        uptime_seconds
+        uptime_seconds,
+        port,
+        measure_ports,
     }
 );
+message!(PortRange = v1::PortRange { first, last });
 message!(ClockState = v1::ClockState { now, synchronised });
 facet!(ClockSync = v1::ClockSyncFacet: v1::clock_sync_facet::State);
 message!(

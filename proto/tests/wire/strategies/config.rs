@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use quorate_model::observation::config::{
-    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, ReplicationJob, Storage,
+    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, ReplicationJob, RootKey, Storage,
 };
 
 use super::types::{facet, time};
@@ -11,7 +11,7 @@ use super::{by_text, maybe, some, text};
 prop_compose! {
     pub(super) fn config()(
         storages in facet(some(storage())),
-        (users, tokens, authorized_keys) in (facet(some(text())), facet(some(text())), facet(some(text()))),
+        (users, tokens, authorized_keys) in (facet(some(text())), facet(some(text())), facet(some(key()))),
         root_tfa in facet(any::<bool>()),
         own_certificate: bool,
         firewall in facet(firewall()),
@@ -19,28 +19,40 @@ prop_compose! {
         ha_placements in facet(by_text(some(text()))),
         ceph_monitors in facet(maybe(some(text()))),
         node_folders in facet(by_text(some(any::<u32>()).prop_map(|guests| NodeFolder { guests }))),
-        spec in facet(maybe(kept())),
+        (spec, files) in (facet(maybe(kept())), facet(some(file()))),
     ) -> PveConfig {
         PveConfig {
             storages, users, tokens, root_tfa, own_certificate, authorized_keys, firewall, replication, ha_placements,
-            ceph_monitors, node_folders, spec,
+            ceph_monitors, node_folders, spec, files,
         }
     }
 }
 
 prop_compose! {
-    fn storage()((id, kind) in (text(), text()), nodes in some(text())) -> Storage {
-        Storage { id, kind, nodes }
+    fn storage()((id, kind, digest) in (text(), text(), text()), nodes in some(text())) -> Storage {
+        Storage { id, kind, nodes, digest }
+    }
+}
+
+prop_compose! {
+    fn key()((name, digest) in (text(), text())) -> RootKey {
+        RootKey { name, digest }
+    }
+}
+
+prop_compose! {
+    fn file()((path, digest) in (text(), maybe(text()))) -> PveFile {
+        PveFile { path, digest }
     }
 }
 
 prop_compose! {
     fn firewall()(
         (enabled, host_enabled) in any::<(bool, bool)>(),
-        policy_in in text(),
+        (policy_in, policy_out, management) in (text(), text(), some(text())),
         (rules, host_rules) in (some(rule()), some(rule())),
     ) -> Firewall {
-        Firewall { enabled, host_enabled, policy_in, rules, host_rules }
+        Firewall { enabled, host_enabled, policy_in, policy_out, management, rules, host_rules }
     }
 }
 
@@ -48,9 +60,9 @@ prop_compose! {
     fn rule()(
         (text, direction, action) in (text(), text(), text()),
         (disabled, narrowed) in any::<(bool, bool)>(),
-        (source, protocol, ports) in (maybe(text()), maybe(text()), maybe(text())),
+        (source, dest, protocol, ports) in (maybe(text()), maybe(text()), maybe(text()), maybe(text())),
     ) -> FirewallRule {
-        FirewallRule { text, disabled, direction, action, source, protocol, ports, narrowed }
+        FirewallRule { text, disabled, direction, action, source, dest, protocol, ports, narrowed }
     }
 }
 

@@ -9,8 +9,10 @@ use quorate_model::observation::cluster::{
 use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
 use quorate_model::observation::guests::{Guest, GuestKind};
-use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind, NameResolution, Network};
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PveVersion, System};
+use quorate_model::observation::network::{
+    AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution, Network,
+};
+use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System};
 
 use super::config::config;
 use super::ha::ha;
@@ -69,8 +71,12 @@ prop_compose! {
         memory in memory(),
         clock in (time(), facet(clock_sync())).prop_map(|(now, synchronised)| ClockState { now, synchronised }),
         reboot_needed in maybe(text()),
-        agent in (text(), size(), any::<u64>())
-            .prop_map(|(version, memory, uptime_seconds)| AgentState { version, memory, uptime_seconds }),
+        agent in (text(), size(), any::<u64>(), any::<Option<u16>>(), any::<Option<(u16, u16)>>()).prop_map(
+            |(version, memory, uptime_seconds, port, ports)| AgentState {
+                version, memory, uptime_seconds, port,
+                measure_ports: ports.map(|(first, last)| PortRange { first, last }),
+            },
+        ),
     ) -> System {
         System { pve, os, kernel, boot_id, uptime_seconds, cpu, memory, clock, reboot_needed, agent }
     }
@@ -158,6 +164,19 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn interface_address()(
+        address in address(),
+        prefix: u8,
+        state in one_of([
+            AddressState::Usable, AddressState::Temporary, AddressState::Deprecated, AddressState::Tentative,
+            AddressState::Duplicate,
+        ]),
+    ) -> InterfaceAddress {
+        InterfaceAddress { address, prefix, state }
+    }
+}
+
+prop_compose! {
     fn interface()(
         (name, mac) in (text(), text()),
         kind in one_of([
@@ -165,16 +184,16 @@ prop_compose! {
             InterfaceKind::Other,
         ]),
         (mtu, up, carrier, speed_mbps) in any::<(u32, bool, Option<bool>, Option<u32>)>(),
-        (duplex, master) in (maybe(text()), maybe(text())),
-        addresses in some((address(), any::<u8>()).prop_map(|(address, prefix)| InterfaceAddress { address, prefix })),
+        (duplex, master, parent) in (maybe(text()), maybe(text()), maybe(text())),
+        addresses in some(interface_address()),
     ) -> Interface {
-        Interface { name, kind, mac, mtu, up, carrier, speed_mbps, duplex, master, addresses }
+        Interface { name, kind, mac, mtu, up, carrier, speed_mbps, duplex, master, parent, addresses }
     }
 }
 
 prop_compose! {
-    fn resolution()(name in text(), addresses in some(address())) -> NameResolution {
-        NameResolution { name, addresses }
+    fn resolution()(name in text(), addresses in some(address()), back in facet(some(text()))) -> NameResolution {
+        NameResolution { name, addresses, back }
     }
 }
 

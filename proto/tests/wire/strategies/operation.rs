@@ -9,7 +9,7 @@ use quorate_model::operation::{
     Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
 };
 
-use super::types::{address, cluster, finding, node, operation_id, time};
+use super::types::{address, cluster, finding, node, operation_id, passage, time};
 use super::{maybe, some, text};
 
 fn links() -> impl Strategy<Value = BTreeMap<u8, IpAddr>> {
@@ -100,10 +100,12 @@ fn around_it() -> impl Strategy<Value = Action> {
         cluster().prop_map(|cluster| Action::ArmHa { cluster }),
         (cluster(), ha_service()).prop_map(|(cluster, service)| Action::StopHa { cluster, service }),
         (cluster(), ha_service()).prop_map(|(cluster, service)| Action::StartHa { cluster, service }),
-        (cluster(), any::<u16>(), set(address(), 0..3)).prop_map(|(cluster, port, from)| Action::AllowAgents {
-            cluster,
-            port,
-            from
+        (cluster(), set(passage(), 0..3), set(address(), 0..3)).prop_map(|(cluster, passages, from)| {
+            Action::AllowAgents {
+                cluster,
+                passages,
+                from,
+            }
         }),
     ]
 }

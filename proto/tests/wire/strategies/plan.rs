@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
 use super::operation::{action, ha_service, key, package};
-use super::types::{address, cluster, finding, node, step_id};
+use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
 
 fn of_the_cluster() -> impl Strategy<Value = Condition> {
@@ -57,8 +57,12 @@ fn of_the_host() -> impl Strategy<Value = Condition> {
             service,
             running
         }),
-        (node(), any::<u16>(), prop::collection::btree_set(address(), 0..3))
-            .prop_map(|(node, port, from)| Condition::AgentsAllowed { node, port, from }),
+        (
+            node(),
+            prop::collection::btree_set(passage(), 0..3),
+            prop::collection::btree_set(address(), 0..3)
+        )
+            .prop_map(|(node, passages, from)| Condition::AgentsAllowed { node, passages, from }),
     ]
 }
 

@@ -18,9 +18,9 @@ prop_compose! {
         free in by_text(facet(size())),
         root_key in facet(maybe(key())),
         host_keys in facet(prop::collection::btree_set(key(), 0..4)),
-        admitted in facet(some(admitted())),
+        (admitted, fetch) in (facet(some(admitted())), facet(some(text()))),
     ) -> Readiness {
-        Readiness { services, packages, updates, repositories, free, root_key, host_keys, admitted }
+        Readiness { services, packages, updates, repositories, free, root_key, host_keys, admitted, fetch }
     }
 }
 

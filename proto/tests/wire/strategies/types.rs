@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
+use quorate_model::passage::{Direction, Passage, Protocol};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{CATALOGUE, Finding, Place, Severity};
 use quorate_model::ids::{ClusterName, Driver, Generation, InstanceId, NodeName, OperationId, RolloutId, StepId};
@@ -63,10 +64,20 @@ prop_compose! {
 }
 
 prop_compose! {
+    pub(crate) fn passage()(
+        direction in one_of([Direction::In, Direction::Out]),
+        protocol in one_of([Protocol::Tcp, Protocol::Udp]),
+        (first, last) in any::<(u16, u16)>(),
+    ) -> Passage {
+        Passage { direction, protocol, first, last }
+    }
+}
+
+prop_compose! {
     pub(crate) fn unknown()(
         kind in one_of([
             UnknownKind::NotAsked, UnknownKind::Unreachable, UnknownKind::TimedOut, UnknownKind::Failed,
-            UnknownKind::ToolMissing, UnknownKind::Unparsable, UnknownKind::Stale,
+            UnknownKind::ToolMissing, UnknownKind::Unparsable, UnknownKind::Stale, UnknownKind::NoAnswer,
         ]),
         reason in text(),
     ) -> Unknown {

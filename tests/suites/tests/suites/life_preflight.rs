@@ -14,13 +14,15 @@
 //!   changes, 32 edit not taken over, 33 lock on corosync.conf
 //! * a cluster against its file: 34 member not named, 35 link not named, 36 link down, 37 priority differs, 38 link elsewhere
 //! * a cluster in need: 39 two servers under HA, 40 even votes, 41 one link, 42 member offline, 43 no quorum
-//! * the network: 44 slow way, 45 way too slow, 46 losses, 47 narrow way
+//! * the network, beside refusals: 44 slow way, 45 way too slow, 46 losses, 47 narrow way, 48 nothing passes
+//! * more of what a join takes away: 49 options of the datacenter, 50 key of a backup storage
 
 use quorate_lab::control::ToolScript;
 use quorate_lab::plants::ServiceIs;
 use quorate_lab::{Builder, GuestSpec, Lab, Plant, Script, ServerSpec, Way};
 use quorate_suites::Fleet;
 use quorate_suites::hand::{BOTH_LINKS, ONE_LINK, findings, raised};
+use quorate_suites::life::WITNESS;
 use serde_json::Value;
 
 const FIVE: [&str; 5] = ["prox1", "prox2", "prox3", "prox4", "prox5"];
@@ -149,6 +151,7 @@ async fn of_bare_servers() {
             ("QRT-NODE-IN-OTHER-CLUSTER", "prox6"),
             ("QRT-VERSIONS-DIFFER", "hk1"),
             ("QRT-VERSION-UNTESTED", "prox7"),
+            ("QRT-VERSION-UNTESTED", "prox8"),
             ("QRT-CLOCK-SKEW", "prox9"),
             ("QRT-CLOCK-NOT-SYNCHRONISED", "prox9"),
             ("QRT-PMXCFS-NOT-READY", "prox8"),
@@ -189,6 +192,8 @@ async fn of_what_a_join_takes_away() {
         ("prox1", Plant::RootTotp),
         ("prox2", Plant::EnterpriseRepository),
         ("prox2", file_of("/etc/apt/sources.list.d/pve-install-repo.list", None)),
+        ("prox2", file_of("/etc/pve/datacenter.cfg", Some("keyboard: de\n"))),
+        ("prox3", file_of("/etc/pve/priv/storage/pbs.enc", Some("{\"kdf\":null}\n"))),
         (
             "prox3",
             Plant::Mtu {
@@ -219,6 +224,8 @@ async fn of_what_a_join_takes_away() {
     // By name, so that somebody can keep it.
     for (node, name) in [
         ("prox2", "root@pam!backup"),
+        ("prox2", "datacenter.cfg"),
+        ("prox3", "priv/storage/pbs.enc"),
         ("prox3", "pveproxy-ssl.pem"),
         ("prox4", "admin@office"),
     ] {
@@ -365,6 +372,20 @@ async fn of_a_cluster_that_is_not_what_its_file_says() {
     .await;
 }
 
+/// 51 apt knows the package and can't fetch it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_third_vote() {
+    let lab = Lab::builder()
+        .nodes(2)
+        .qnetd(WITNESS)
+        .plant("prox2", Plant::AptUnreachable { away: true });
+    let fleet = Fleet::enrolled(lab).await;
+    let file = fleet.voted_file("vote.toml", &FIVE[..2], true);
+    let plan = told(&fleet, &file, &[("QRT-PACKAGE-NOT-AVAILABLE", "prox2")]).await;
+    let found = findings(&plan, "QRT-PACKAGE-NOT-AVAILABLE");
+    assert!(found.len() == 1 && found[0]["message"].to_string().contains("Failed to fetch"), "{found:#?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_servers_under_ha() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
@@ -413,13 +434,20 @@ async fn of_the_network() {
         .way(Way::between(&["prox1", "prox2"]).on(0).rtt_ms(7.0))
         .way(Way::between(&["prox1", "prox3"]).on(0).rtt_ms(12.0))
         .way(Way::between(&["prox2", "prox3"]).on(0).loss(3.0))
-        .way(Way::between(&["prox1", "prox4"]).on(1).mtu(1400));
+        .way(Way::between(&["prox1", "prox4"]).on(1).mtu(1400))
+        .way(Way::between(&["prox3", "prox4"]).on(1).loss(100.0))
+        .server("prox1", |s| s.guests.push(guest(100)))
+        .server("prox2", |s| s.guests.push(guest(101)));
     let fleet = Fleet::enrolled(lab).await;
     let file = fleet.linked_file("network.toml", &FIVE[..4], BOTH_LINKS, "");
     told(
         &fleet,
         &file,
         &[
+            // Nobody can say who founds the cluster, so there are no steps; the network is measured all the same.
+            ("QRT-NODE-HAS-GUESTS", "prox1"),
+            ("QRT-NODE-HAS-GUESTS", "prox2"),
+            ("QRT-LINK-NO-ANSWER", "hk1"),
             ("QRT-LINK-LATENCY-HIGH", "hk1"),
             ("QRT-LINK-LATENCY-TOO-HIGH", "hk1"),
             ("QRT-LINK-LOSSY", "hk1"),

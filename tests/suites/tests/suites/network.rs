@@ -94,10 +94,12 @@ async fn the_network_is_found_as_it_is() {
             .to_string()
             .contains("1400 instead of 1500")
     );
+    let silent = finding(&shown, "QRT-LINK-NO-ANSWER");
     assert!(
-        finding(&shown, "QRT-LINK-NOT-MEASURED")["message"]
-            .to_string()
-            .contains("prox4")
+        silent["severity"] == "refusal"
+            && silent["message"].to_string().contains("prox1 and prox4 (no answer")
+            && silent["next"].to_string().contains("--measure --from "),
+        "{silent:#}"
     );
 
     // It is kept, also when the coordinator starts anew, and shown without asking anybody.
@@ -119,10 +121,25 @@ async fn the_network_is_found_as_it_is() {
         "{plan:#}"
     );
     fleet.ends(&["plan", &file], 3).await;
+    let accept = ["plan", &file, "--accept", "QRT-LINK-LATENCY-TOO-HIGH"];
+    fleet.ends(&accept, 3).await;
     let accepted = fleet
-        .run(&["plan", &file, "--accept", "QRT-LINK-LATENCY-TOO-HIGH"])
+        .run(&[accept.as_slice(), &["--accept", "QRT-LINK-NO-ANSWER"]].concat())
         .await;
     assert_eq!(accepted.code(), Some(0), "{}", told(&accepted));
+
+    // Mended, planning again is enough: what refused it is measured anew.
+    fleet.lab.heal("prox4").await.unwrap();
+    fleet
+        .lab
+        .way(Way::between(&["prox1", "prox3"]).on(0).rtt_ms(1.0))
+        .await
+        .unwrap();
+    let mended = fleet.json(&["plan", &file]).await;
+    let told = codes(&mended["findings"]);
+    for gone in ["QRT-LINK-LATENCY-TOO-HIGH", "QRT-LINK-NO-ANSWER"] {
+        assert!(!told.iter().any(|code| code == gone), "{mended:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,6 +188,11 @@ async fn a_plan_measures_first_and_who_does_not_answer_is_not_known() {
         .await
         .unwrap();
     let shown = fleet.json(&["network", "hk1", "--measure"]).await;
+    let worse = finding(&shown, "QRT-LINK-WORSE");
+    assert!(
+        worse["severity"] == "warning" && worse["message"].to_string().contains("prox2 and prox3: 2"),
+        "it is held against what it was: {worse:#}"
+    );
     assert!(
         number(pair(&shown, 1, "prox2", "prox3"), "rtt_p50") >= 20_000,
         "{shown:#}"

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{Not, Verdict, on_each, row};
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::operation::Package;
+use crate::passage::Passage;
 use crate::view::View;
 
 pub(super) fn cleaned_up(view: &View, removed: &NodeName, on: &NodeName) -> Verdict {
@@ -18,7 +19,7 @@ pub(super) fn cleaned_up(view: &View, removed: &NodeName, on: &NodeName) -> Verd
                 return Err(Not::Yet(format!("still has /etc/pve/nodes/{removed}")));
             }
             let own = format!("root@{removed}");
-            if config.authorized_keys.get()?.contains(&own) {
+            if config.authorized_keys.get()?.iter().any(|key| key.name == own) {
                 return Err(Not::Yet(format!("still lets the key {own} in")));
             }
             Ok(())
@@ -73,21 +74,27 @@ pub(super) fn keys_admitted(
     })
 }
 
-pub(super) fn agents_allowed(view: &View, node: &NodeName, port: u16, from: &BTreeSet<IpAddr>) -> Verdict {
+pub(super) fn agents_allowed(
+    view: &View,
+    node: &NodeName,
+    passages: &BTreeSet<Passage>,
+    from: &BTreeSet<IpAddr>,
+) -> Verdict {
     on_each(
         [node],
-        || format!("the firewall lets {} addresses in to port {port}", from.len()),
+        || format!("the firewall lets {} addresses through to {}", from.len(), row(passages)),
         |node| {
             let firewall = view.facet(node, |o| &o.config)?.firewall.get()?;
-            let kept_out: Vec<&IpAddr> = from
-                .iter()
-                .filter(|address| !firewall.lets_in(port, **address))
-                .collect();
-            if kept_out.is_empty() {
-                Ok(())
-            } else {
-                Err(Not::Yet(format!("may keep {} out of port {port}", row(kept_out))))
+            for passage in passages {
+                let kept_out: Vec<&IpAddr> = from
+                    .iter()
+                    .filter(|address| !firewall.lets(*passage, **address))
+                    .collect();
+                if !kept_out.is_empty() {
+                    return Err(Not::Yet(format!("may keep {} from {passage}", row(kept_out))));
+                }
             }
+            Ok(())
         },
     )
 }

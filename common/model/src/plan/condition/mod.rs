@@ -19,6 +19,7 @@ use crate::facet::Unknown;
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::observation::FacetName;
 use crate::operation::{HaService, Package};
+use crate::passage::Passage;
 use crate::view::View;
 
 /// Something that a view can be asked.
@@ -131,13 +132,14 @@ pub enum Condition {
         /// Runs, or is stopped.
         running: bool,
     },
-    /// The firewall surely lets these addresses in to the agent's port, as this node has it.
+    /// The firewall surely lets these addresses through to and from the agents, as this node has it.
     AgentsAllowed {
         /// The node that looks.
         node: NodeName,
-        /// The agents' port.
-        port: u16,
-        /// Who must come in.
+        /// The ways that must be open.
+        #[serde(alias = "port", deserialize_with = "crate::passage::or_port")]
+        passages: BTreeSet<Passage>,
+        /// For whom.
         from: BTreeSet<IpAddr>,
     },
 }
@@ -221,7 +223,7 @@ impl Condition {
             Self::CleanedUp { removed, on, .. } => host::cleaned_up(view, removed, on),
             Self::Installed { node, packages } => host::installed(view, node, packages),
             Self::KeysAdmitted { node, cluster, keys } => host::keys_admitted(view, node, cluster, keys),
-            Self::AgentsAllowed { node, port, from } => host::agents_allowed(view, node, *port, from),
+            Self::AgentsAllowed { node, passages, from } => host::agents_allowed(view, node, passages, from),
         }
     }
 }
@@ -326,8 +328,8 @@ impl fmt::Display for Condition {
                 let state = if *running { "runs" } else { "is stopped" };
                 write!(f, "{} {state} on {node}", service.unit())
             }
-            Self::AgentsAllowed { node, port, from } => {
-                write!(f, "{node}'s firewall lets {} in to port {port}", row(from))
+            Self::AgentsAllowed { node, passages, from } => {
+                write!(f, "{node}'s firewall lets {} through to {}", row(from), row(passages))
             }
         }
     }

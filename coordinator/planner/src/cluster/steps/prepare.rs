@@ -7,7 +7,6 @@ use quorate_model::operation::{Action, Package};
 use quorate_model::plan::Condition;
 
 use super::line::{Draft, Line};
-use crate::cluster::firewall::AGENT_PORT;
 
 /// A download and a dpkg run; up to the line and the mirror.
 const INSTALL_SECONDS: u64 = 40;
@@ -69,7 +68,7 @@ pub(super) fn firewall(line: &mut Line<'_>) -> Option<()> {
         node: via.clone(),
         action: Action::AllowAgents {
             cluster: line.cluster(),
-            port: AGENT_PORT,
+            passages: opening.passages.clone(),
             from: opening.from.clone(),
         },
         title: format!("let the agents in through the firewall of {}", line.cluster()),
@@ -80,7 +79,7 @@ pub(super) fn firewall(line: &mut Line<'_>) -> Option<()> {
         gate: vec![line.quorate_via()],
         done_when: Condition::AgentsAllowed {
             node: via.clone(),
-            port: AGENT_PORT,
+            passages: opening.passages.clone(),
             from: opening.from.clone(),
         },
         seconds: 1,

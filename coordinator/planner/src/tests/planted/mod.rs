@@ -7,11 +7,12 @@ mod servers;
 
 use quorate_model::facet::Facet;
 use quorate_model::observation::cluster::{Pmxcfs, RunningVersion};
-use quorate_model::observation::config::{FirewallRule, NodeFolder, ReplicationJob, Storage};
-use quorate_model::observation::network::{InterfaceKind, NameResolution};
+use quorate_model::observation::config::{FirewallRule, NodeFolder, PveFile, ReplicationJob, RootKey, Storage};
+use quorate_model::observation::network::{AddressState, InterfaceKind, NameResolution};
+use quorate_model::observation::readiness::{PackageState, Readiness};
 use quorate_model::observation::{Guest, GuestKind};
 use quorate_model::spec::ClusterFile;
-use quorate_model::{ByteSize, Code, Severity, Wish};
+use quorate_model::{ByteSize, Code, Severity, UnknownKind, Wish};
 
 use super::told;
 use crate::checker::check;
@@ -47,6 +48,7 @@ fn resolved(node: &str, addresses: &[&str]) -> Facet<NameResolution> {
         NameResolution {
             name: node.to_owned(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            back: Facet::not_asked(),
         },
         NOW,
     )
@@ -59,6 +61,7 @@ fn rule(text: &str) -> FirewallRule {
         direction: "IN".to_owned(),
         action: "ACCEPT".to_owned(),
         source: None,
+        dest: None,
         protocol: Some("tcp".to_owned()),
         ports: Some("22".to_owned()),
         narrowed: false,

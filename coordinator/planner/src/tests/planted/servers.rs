@@ -36,6 +36,17 @@ pub(super) fn seeing() -> Vec<Row> {
             })),
         ),
         (
+            Code::NameResolvesElsewhere,
+            "prox1",
+            Warning,
+            "on prox1, 192.168.1.12 leads back to nas.example.com, and not to prox2",
+            join(joining().with_network("prox1", |n| {
+                let mut back = resolved("prox2", &["192.168.1.12"]);
+                known(&mut back).back = Facet::known(vec!["nas.example.com".into()], NOW);
+                n.names.insert("prox2".into(), back);
+            })),
+        ),
+        (
             Code::NameNotKnown,
             "hk1",
             Note,
@@ -102,6 +113,67 @@ pub(super) fn seeing() -> Vec<Row> {
             join(joining().with_network("prox2", |n| n.interfaces[1].speed_mbps = Some(1000))),
         ),
         (
+            Code::LinkSlow,
+            "prox2",
+            Warning,
+            "runs over eno9 (below storage) at 1 Gbit/s",
+            join(joining().with_network("prox2", |n| {
+                let fast = n.interfaces[1].addresses.clone();
+                n.interfaces[1] = interface("eno9", InterfaceKind::Physical, Some(1000), None, &[]);
+                let mut vlan = interface("storage", InterfaceKind::Vlan, None, None, &[]);
+                vlan.addresses = fast;
+                vlan.parent = Some("eno9".into());
+                n.interfaces.push(vlan);
+            })),
+        ),
+        (
+            Code::AddressNotOnNode,
+            "prox3",
+            Refusal,
+            "another host on that network has it too",
+            join(joining().with_network("prox3", |n| n.interfaces[2].addresses[0].state = AddressState::Duplicate)),
+        ),
+        (
+            Code::NoAddressInNetwork,
+            "prox3",
+            Refusal,
+            "10.10.10.0/24 (link 0)",
+            join(joining().with_network("prox3", |n| n.interfaces[1].addresses[0].state = AddressState::Tentative)),
+        ),
+        (
+            Code::VersionsDiffer,
+            "hk1",
+            Warning,
+            "different minor versions of PVE: prox3 (8.2.4); prox1 (8.4.21), prox2 (8.4.21)",
+            join(joining().with_system("prox3", |s| {
+                known(&mut s.pve).as_mut().unwrap().manager = "8.2.4".into();
+            })),
+        ),
+        (
+            Code::VersionsDiffer,
+            "hk1",
+            Warning,
+            "different versions of corosync: 3.1.7 on prox1; 3.1.9 on prox3",
+            join(
+                joining()
+                    .with_readiness("prox1", |r| corosync(r, "3.1.7-pve3"))
+                    .with_readiness("prox3", |r| corosync(r, "3.1.9-pve1")),
+            ),
+        ),
+        (
+            Code::VersionUntested,
+            "prox3",
+            Refusal,
+            "9.9.1",
+            join(
+                Servers::bare(3)
+                    .members("hk1", &["prox1", "prox2"], BOTH)
+                    .with_system("prox1", |s| known(&mut s.pve).as_mut().unwrap().manager = "9.1.4".into())
+                    .with_system("prox2", |s| known(&mut s.pve).as_mut().unwrap().manager = "9.1.4".into())
+                    .with_system("prox3", |s| known(&mut s.pve).as_mut().unwrap().manager = "9.9.1".into()),
+            ),
+        ),
+        (
             Code::MtuDiffers,
             "hk1",
             Warning,
@@ -111,8 +183,58 @@ pub(super) fn seeing() -> Vec<Row> {
     ]
 }
 
+fn corosync(readiness: &mut Readiness, version: &str) {
+    let state = PackageState {
+        installed: Some(version.to_owned()),
+        candidate: None,
+    };
+    known(&mut readiness.packages).insert("corosync".to_owned(), state);
+}
+
 pub(super) fn readiness() -> Vec<Row> {
     vec![
+        (
+            Code::FacetUnknown,
+            "prox3",
+            Refusal,
+            "state of sshd of prox3 could not be seen: systemctl did not end",
+            join(joining().with_readiness("prox3", |r| {
+                r.services.insert(
+                    "ssh".into(),
+                    Facet::unknown(UnknownKind::TimedOut, "systemctl did not end"),
+                );
+            })),
+        ),
+        (
+            Code::FacetUnknown,
+            "prox3",
+            Warning,
+            "apt's repositories of prox3",
+            join(joining().with_readiness("prox3", |r| r.repositories = Facet::unknown(UnknownKind::Failed, "x"))),
+        ),
+        (
+            Code::FacetUnknown,
+            "prox3",
+            Warning,
+            "pending updates of prox3",
+            join(joining().with_readiness("prox3", |r| r.updates = Facet::unknown(UnknownKind::Failed, "x"))),
+        ),
+        (
+            Code::FacetUnknown,
+            "prox1",
+            Warning,
+            "folders of nodes of prox1",
+            join(joining().with_config("prox1", |c| c.node_folders = Facet::unknown(UnknownKind::Failed, "x"))),
+        ),
+        (
+            Code::NodeHasLeftovers,
+            "prox3",
+            Refusal,
+            "corosync runs there",
+            join(joining().with_readiness("prox3", |r| {
+                r.services.insert("corosync".into(), Facet::known(service(true), NOW));
+            })),
+        ),
         (
             Code::ServiceDown,
             "prox1",
@@ -176,18 +298,47 @@ pub(super) fn readiness() -> Vec<Row> {
     ]
 }
 
+fn file_of(path: &str, digest: Option<&str>) -> PveFile {
+    PveFile {
+        path: path.to_owned(),
+        digest: digest.map(str::to_owned),
+    }
+}
+
+fn nas(digest: &str) -> Storage {
+    Storage {
+        id: "nas".to_owned(),
+        kind: "nfs".to_owned(),
+        nodes: vec![],
+        digest: digest.to_owned(),
+    }
+}
+
 pub(super) fn overwritten() -> Vec<Row> {
     let storage = |id: &str| Storage {
         id: id.to_owned(),
         kind: "zfspool".to_owned(),
         nodes: vec![],
+        digest: "one".to_owned(),
     };
-    let rich = joining().with_config("prox3", move |c| {
+    let cluster = joining().with_config("prox1", |c| {
+        known(&mut c.files).extend([
+            file_of("datacenter.cfg", Some("one")),
+            file_of("jobs.cfg", Some("same")),
+            file_of("priv/storage/pbs.enc", None),
+        ]);
+    });
+    let rich = cluster.with_config("prox3", move |c| {
         c.storages = Facet::known(vec![storage("fast")], NOW);
         c.users = Facet::known(vec!["ann@pve".into()], NOW);
         c.tokens = Facet::known(vec!["root@pam!backup".into()], NOW);
         c.own_certificate = true;
-        known(&mut c.authorized_keys).push("ann@laptop".into());
+        known(&mut c.files).extend([
+            file_of("datacenter.cfg", Some("other")),
+            file_of("jobs.cfg", Some("same")),
+            file_of("priv/storage/pbs.enc", None),
+        ]);
+        known(&mut c.authorized_keys).push(RootKey { name: "ann@laptop".into(), digest: "of ann".into() });
         known(&mut c.firewall).rules.push(rule("IN ACCEPT -p tcp -dport 22"));
         c.replication = Facet::known(
             vec![ReplicationJob {
@@ -205,8 +356,63 @@ pub(super) fn overwritten() -> Vec<Row> {
             Warning,
             "the storage definitions fast; the users ann@pve; the API tokens root@pam!backup; its own certificate for the web interface \
              (pveproxy-ssl.pem); the keys in root's authorized_keys ann@laptop; the firewall rules `IN ACCEPT -p tcp -dport 22`; the \
-             replication jobs 100-0",
+             replication jobs 100-0; the files of /etc/pve datacenter.cfg and priv/storage/pbs.enc",
             join(rich.clone()),
+        ),
+        (
+            Code::JoinOverwrites,
+            "prox3",
+            Warning,
+            "the storage definitions nas",
+            join(
+                joining()
+                    .with_config("prox1", |c| c.storages = Facet::known(vec![nas("one")], NOW))
+                    .with_config("prox3", |c| c.storages = Facet::known(vec![nas("another")], NOW)),
+            ),
+        ),
+        (
+            Code::JoinOverwrites,
+            "prox3",
+            Warning,
+            "authorized_keys root@prox1",
+            join(joining().with_config("prox3", |c| {
+                known(&mut c.authorized_keys).push(RootKey {
+                    name: "root@prox1".into(),
+                    digest: "of another key of that name".into(),
+                });
+            })),
+        ),
+        (
+            Code::FirewallKeepsOut,
+            "hk1",
+            Refusal,
+            "may keep out corosync itself: 5405/udp (10.10.10.11, 10.10.10.12 and 10.10.10.13)",
+            join(joining().with_config("prox1", |c| {
+                let firewall = known(&mut c.firewall);
+                (firewall.enabled, firewall.policy_in) = (true, "ACCEPT".into());
+                firewall.rules.push(FirewallRule {
+                    action: "DROP".into(),
+                    source: Some("10.10.10.0/24".into()),
+                    protocol: Some("udp".into()),
+                    ports: Some("5405".into()),
+                    ..rule("IN DROP -source 10.10.10.0/24 -p udp -dport 5405")
+                });
+            })),
+        ),
+        (
+            Code::FirewallKeepsOut,
+            "prox1",
+            Refusal,
+            "what a join needs there: 8006/tcp (192.168.1.13)",
+            join(joining().with_config("prox1", |c| {
+                let firewall = known(&mut c.firewall);
+                (firewall.enabled, firewall.policy_in) = (true, "ACCEPT".into());
+                firewall.host_rules.push(FirewallRule {
+                    action: "DROP".into(),
+                    ports: Some("8000:9000".into()),
+                    ..rule("IN DROP -p tcp -dport 8000:9000")
+                });
+            })),
         ),
         (
             Code::JoinDropsStorage,

@@ -24,7 +24,21 @@ struct Request {
     others: usize,
 }
 
-pub(super) async fn run(call: &Call, names: &[&str], simulated: bool, yes: bool) -> Result<i32, Stop> {
+/// What the flags say.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) simulated: bool,
+    pub(super) yes: bool,
+    /// Fetched into the cache, and no more.
+    pub(super) only_fetched: bool,
+}
+
+pub(super) async fn run(call: &Call, names: &[&str], how: How) -> Result<i32, Stop> {
+    let How {
+        simulated,
+        yes,
+        only_fetched,
+    } = how;
     if !simulated && let Some(reply) = locked(call) {
         return call.reply(40, reply).await;
     }
@@ -51,10 +65,10 @@ pub(super) async fn run(call: &Call, names: &[&str], simulated: bool, yes: bool)
         call.io.out("Do you want to continue? [Y/n] Abort.\n").await?;
         return Ok(1);
     }
-    fetch_and_unpack(call, &request).await
+    fetch_and_unpack(call, &request, only_fetched).await
 }
 
-async fn fetch_and_unpack(call: &Call, request: &Request) -> Result<i32, Stop> {
+async fn fetch_and_unpack(call: &Call, request: &Request, only_fetched: bool) -> Result<i32, Stop> {
     let uri = "http://deb.debian.org/debian bookworm/main amd64";
     let all: Vec<(String, String)> = request
         .fresh
@@ -93,6 +107,10 @@ async fn fetch_and_unpack(call: &Call, request: &Request) -> Result<i32, Stop> {
         .await?;
     }
     call.io.out("Fetched 148 kB in 0s (1,204 kB/s)\n").await?;
+    if only_fetched {
+        call.io.out("Download complete and in download only mode\n").await?;
+        return Ok(0);
+    }
     for (name, version) in &all {
         let text = format!(
             "Selecting previously unselected package {name}.\r\n(Reading database ... \r(Reading database ... 100%\r\

@@ -34,7 +34,14 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
             let reply = call.server(|server, _| install::upgrade(server)).unwrap_or_default();
             call.reply(450, reply).await
         }
-        Some((&"install", names)) if !names.is_empty() => install::run(call, names, simulated, yes).await,
+        Some((&"install", names)) if !names.is_empty() => {
+            let how = install::How {
+                simulated,
+                yes,
+                only_fetched: flags.iter().any(|flag| ["-d", "--download-only"].contains(flag)),
+            };
+            install::run(call, names, how).await
+        }
         _ => unknown(call).await,
     }
 }
@@ -49,6 +56,8 @@ fn taken_apart<'a>(args: &[&'a str]) -> Option<(Vec<&'a str>, Vec<&'a str>)> {
         "-q",
         "-qq",
         "--no-install-recommends",
+        "-d",
+        "--download-only",
     ];
     let (mut flags, mut words) = (Vec::new(), Vec::new());
     let mut args = args.iter();
@@ -60,7 +69,8 @@ fn taken_apart<'a>(args: &[&'a str]) -> Option<(Vec<&'a str>, Vec<&'a str>)> {
             // How dpkg treats changed configuration files (nothing here has any); and locks, which no simulation takes.
             "-o" => {
                 let option = args.next()?;
-                if !option.starts_with("Dpkg::Options::=") && *option != "Debug::NoLocking=1" {
+                let known = ["Debug::NoLocking=1", "Acquire::Retries=0"];
+                if !option.starts_with("Dpkg::Options::=") && !known.contains(option) {
                     return None;
                 }
             }
