@@ -99,7 +99,11 @@ async fn files_that_nobody_else_tells_of_are_named() {
     );
     let digest = |path: &str| files.iter().find(|file| file.path == path).unwrap().digest.clone();
     assert!(digest("datacenter.cfg").is_some());
-    assert_eq!(digest("priv/storage/backup.enc"), None, "nothing of a secret leaves the server");
+    assert_eq!(
+        digest("priv/storage/backup.enc"),
+        None,
+        "nothing of a secret leaves the server"
+    );
 }
 
 #[tokio::test]

@@ -154,17 +154,30 @@ async fn what_is_missing_is_fetched_and_what_apt_says_of_it_is_told() {
             "corosync-qdevice",
         ])
     };
-    let nothing = || dpkg("").exits(Exit::Code(1)).complains("dpkg-query: no packages found matching corosync-qdevice\n");
+    let nothing = || {
+        dpkg("")
+            .exits(Exit::Code(1))
+            .complains("dpkg-query: no packages found matching corosync-qdevice\n")
+    };
     let asked = async |calls: Vec<Call>| super::fetch(&server().host(calls), &wanted).await;
 
-    assert!(asked(vec![dpkg("ii \tcorosync-qdevice\t3.0.3-1\n")]).await.unwrap().is_empty());
+    assert!(
+        asked(vec![dpkg("ii \tcorosync-qdevice\t3.0.3-1\n")])
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(asked(vec![nothing(), fetch()]).await.unwrap().is_empty());
     let away = "E: Failed to fetch http://deb.debian.org/x.deb  Could not connect\n";
     let told = asked(vec![nothing(), fetch().exits(Exit::Code(100)).complains(away)]).await;
     assert!(told.unwrap()[0].contains("Could not connect"));
     let locked = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (apt)\n";
     let told = asked(vec![nothing(), fetch().exits(Exit::Code(100)).complains(locked)]).await;
-    assert_eq!(told.unwrap_err().kind, UnknownKind::Failed, "another apt at work says nothing of it");
+    assert_eq!(
+        told.unwrap_err().kind,
+        UnknownKind::Failed,
+        "another apt at work says nothing of it"
+    );
     let none = super::fetch(&server().host([]), &BTreeSet::new()).await;
     assert_eq!(none.unwrap_err().kind, UnknownKind::NotAsked);
 }

@@ -219,7 +219,10 @@ mod tests {
         assert_eq!(names(&others), ["admin@office", "backup job"]);
         assert_eq!(names(&format!("{KEY}\n")), ["…AAAAAAAAAAAA"]);
         let both = keys(&others);
-        assert_eq!(both[0].digest, both[1].digest, "one key, with options and another comment");
+        assert_eq!(
+            both[0].digest, both[1].digest,
+            "one key, with options and another comment"
+        );
         let other = keys(&others.replace("AAAAAAAA admin", "AAAAAAAB admin"));
         assert_ne!(both[0].digest, other[0].digest, "another key of the same comment");
         assert_eq!(without_comment(&others, "backup job").lines().count(), 2);

@@ -53,7 +53,9 @@ pub fn read_names(stdout: &str) -> Result<Vec<String>, ParseError> {
     let mut names: Vec<String> = Vec::new();
     for line in stdout.lines() {
         let mut words = line.split_whitespace();
-        let address = words.next().and_then(|word| word.split('%').next()?.parse::<IpAddr>().ok());
+        let address = words
+            .next()
+            .and_then(|word| word.split('%').next()?.parse::<IpAddr>().ok());
         let found: Vec<&str> = words.collect();
         if address.is_none() || found.is_empty() {
             return Err(ParseError::at(NAME, line, "expected an address and names"));
@@ -100,7 +102,9 @@ mod tests {
     #[test]
     fn names_of_an_address() {
         assert_eq!(
-            hosts(&Tools::imagined(), "192.168.1.12".parse().unwrap()).unwrap().to_string(),
+            hosts(&Tools::imagined(), "192.168.1.12".parse().unwrap())
+                .unwrap()
+                .to_string(),
             "/usr/bin/getent hosts 192.168.1.12"
         );
         let text = "192.168.1.12    prox2.example.com prox2\n";

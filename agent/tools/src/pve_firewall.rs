@@ -90,7 +90,11 @@ mod tests {
                 "IN DROP -log nolog # last word",
             ]
         );
-        assert_eq!(with_agents(&once, &agent(), &from), once, "a second time changes nothing");
+        assert_eq!(
+            with_agents(&once, &agent(), &from),
+            once,
+            "a second time changes nothing"
+        );
         assert_eq!(with_agents(&once, &agent(), &BTreeSet::new()), text);
     }
 
@@ -121,7 +125,10 @@ mod tests {
         let (before, after) = (read(Some(shut), None).unwrap(), read(Some(&text), None).unwrap());
         for passage in passages {
             for address in &from {
-                assert!(!before.lets(passage, *address) && after.lets(passage, *address), "{passage} {address}");
+                assert!(
+                    !before.lets(passage, *address) && after.lets(passage, *address),
+                    "{passage} {address}"
+                );
             }
         }
     }

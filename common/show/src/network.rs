@@ -243,7 +243,18 @@ mod tests {
                 measured: Facet::unknown(UnknownKind::NoAnswer, "no answer from 192.168.1.13 to 100 packets"),
             },
         ]);
-        insta::assert_snapshot!(network("hk1", &baseline, &findings(About { cluster: "hk1", file: None }, &baseline), NOW));
+        insta::assert_snapshot!(network(
+            "hk1",
+            &baseline,
+            &findings(
+                About {
+                    cluster: "hk1",
+                    file: None
+                },
+                &baseline
+            ),
+            NOW
+        ));
     }
 
     #[test]

@@ -181,7 +181,11 @@ impl Api {
             file,
         };
         let mut findings = measurement::findings(about, &baseline.clone().as_of(now, FRESH));
-        findings.extend(before.map(|before| measurement::worse(about, before, &baseline)).unwrap_or_default());
+        findings.extend(
+            before
+                .map(|before| measurement::worse(about, before, &baseline))
+                .unwrap_or_default(),
+        );
         v1::NetworkReply {
             cluster: cluster.to_string(),
             now: Some(now).into_wire(),

@@ -49,7 +49,12 @@ pub fn read(cluster: Option<&str>, host: Option<&str>) -> Result<Firewall, Parse
     let mut cluster = file("cluster.fw", cluster.unwrap_or_default())?;
     let host = file("host.fw", host.unwrap_or_default())?;
     let host_rules = cluster.inlined(&host.rules);
-    let mut rules: Vec<FirewallRule> = cluster.sets.contains_key(BLACKLIST).then(blacklisted).into_iter().collect();
+    let mut rules: Vec<FirewallRule> = cluster
+        .sets
+        .contains_key(BLACKLIST)
+        .then(blacklisted)
+        .into_iter()
+        .collect();
     rules.append(&mut cluster.rules);
     Ok(Firewall {
         enabled: cluster.enable.unwrap_or(false),
@@ -192,7 +197,11 @@ impl File {
                     let members = members.iter().map(|member| self.address(member)).chain(own_network);
                     // An empty set holds nobody; an empty text would be everybody.
                     let members: Vec<String> = members.collect();
-                    if members.is_empty() { "0.0.0.0/32".to_owned() } else { members.join(",") }
+                    if members.is_empty() {
+                        "0.0.0.0/32".to_owned()
+                    } else {
+                        members.join(",")
+                    }
                 }
             }
         });
@@ -343,14 +352,20 @@ mod tests {
         };
         let accept = "IN ACCEPT -p tcp -dport 7443\n";
         assert!(
-            !lets(&format!("[RULES]\nGROUP Shut\n{accept}[group shut]\nIN DROP -log info\n"), "192.168.1.5"),
+            !lets(
+                &format!("[RULES]\nGROUP Shut\n{accept}[group shut]\nIN DROP -log info\n"),
+                "192.168.1.5"
+            ),
             "the group drops before"
         );
         assert!(lets(
             &format!("[RULES]\nGROUP other\n{accept}[group other]\nIN DROP -p udp\n"),
             "192.168.1.5"
         ));
-        assert!(lets(&format!("[RULES]\nGROUP ours\n[group ours]\n{accept}"), "192.168.1.5"));
+        assert!(lets(
+            &format!("[RULES]\nGROUP ours\n[group ours]\n{accept}"),
+            "192.168.1.5"
+        ));
         assert!(
             !lets(&format!("[RULES]\nGROUP gone\n{accept}"), "192.168.1.5"),
             "nobody knows what is in it"
@@ -370,7 +385,8 @@ mod tests {
         for source in ["nobody", "+nobody", "+sdn/office-all", "+none"] {
             assert!(!lets(&named(source), "192.168.1.5"), "{source}");
         }
-        let taken_out = "[RULES]\nIN DROP -source +bad\nIN ACCEPT -p tcp -dport 7443\n[IPSET bad]\n10.0.0.0/8\n! 10.0.0.1\n";
+        let taken_out =
+            "[RULES]\nIN DROP -source +bad\nIN ACCEPT -p tcp -dport 7443\n[IPSET bad]\n10.0.0.0/8\n! 10.0.0.1\n";
         assert!(!lets(taken_out, "192.168.1.5"), "what is not understood may be meant");
 
         let blacklist = format!("[RULES]\n{accept}[IPSET blacklist]\n192.168.1.5\n");

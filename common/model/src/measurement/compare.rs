@@ -54,10 +54,16 @@ impl PairMeasurement {
 pub fn together(first: Facet<PairMeasurement>, second: Facet<PairMeasurement>, packets: u32) -> Facet<PairMeasurement> {
     let silent = |facet: &Facet<PairMeasurement>| matches!(facet, Facet::Unknown(u) if u.kind == UnknownKind::NoAnswer);
     match (first, second) {
-        (Facet::Known { value: one, .. }, Facet::Known { value: two, collected_at }) => {
-            Facet::known(one.together(two), collected_at)
-        }
-        (Facet::Known { value, collected_at }, other) | (other, Facet::Known { value, collected_at }) if silent(&other) => {
+        (
+            Facet::Known { value: one, .. },
+            Facet::Known {
+                value: two,
+                collected_at,
+            },
+        ) => Facet::known(one.together(two), collected_at),
+        (Facet::Known { value, collected_at }, other) | (other, Facet::Known { value, collected_at })
+            if silent(&other) =>
+        {
             let sent = value.sent.saturating_add(packets);
             Facet::known(PairMeasurement { sent, ..value }, collected_at)
         }
@@ -74,7 +80,10 @@ pub fn together(first: Facet<PairMeasurement>, second: Facet<PairMeasurement>, p
 pub fn reference(before: &Baseline, measured: &Baseline, now: Timestamp) -> Baseline {
     let better = |pair: &Pair| {
         let old = before.pair(&pair.ends).filter(|old| {
-            let young = old.measured.collected_at().is_some_and(|at| at.age(now) <= REFERENCE_LASTS);
+            let young = old
+                .measured
+                .collected_at()
+                .is_some_and(|at| at.age(now) <= REFERENCE_LASTS);
             young && (pair.measured.get().is_err() || same_way(old, pair))
         });
         match (old, pair.measured.get()) {
@@ -196,7 +205,10 @@ mod tests {
         let silent = || Facet::unknown(UnknownKind::NoAnswer, "no answer");
         let half = together(silent(), known(measured(300, 100)), 100);
         assert_eq!((half.get().unwrap().sent, half.get().unwrap().lost()), (200, 100));
-        assert_eq!(together(silent(), silent(), 100).get().unwrap_err().kind, UnknownKind::NoAnswer);
+        assert_eq!(
+            together(silent(), silent(), 100).get().unwrap_err().kind,
+            UnknownKind::NoAnswer
+        );
         let away = || Facet::unknown(UnknownKind::Unreachable, "away");
         assert!(together(known(measured(300, 100)), away(), 100).is_known());
         assert_eq!(
@@ -219,16 +231,25 @@ mod tests {
         assert!(
             slower.len() == 1
                 && slower[0].code == Code::LinkWorse
-                && slower[0].message.contains("prox1 and prox2: 0.90 ms typical instead of 0.30 ms"),
+                && slower[0]
+                    .message
+                    .contains("prox1 and prox2: 0.90 ms typical instead of 0.30 ms"),
             "{slower:?}"
         );
         let lossy = told(measured(300, 100), measured(300, 98));
-        assert!(lossy[0].message.contains("2 of 100 packets lost instead of 0 of 100"), "{lossy:?}");
+        assert!(
+            lossy[0].message.contains("2 of 100 packets lost instead of 0 of 100"),
+            "{lossy:?}"
+        );
         let narrow = PairMeasurement {
             path_mtu: Facet::known(1400, AT),
             ..measured(300, 100)
         };
-        assert!(told(measured(300, 100), narrow)[0].message.contains("1400 bytes pass uncut instead of 1500"));
+        assert!(
+            told(measured(300, 100), narrow)[0]
+                .message
+                .contains("1400 bytes pass uncut instead of 1500")
+        );
         let elsewhere = PairMeasurement {
             remote: "10.10.10.9".parse().unwrap(),
             ..measured(9_000, 100)

@@ -19,8 +19,8 @@ use crate::time::{Timestamp, spoken};
 
 pub use compare::{REFERENCE_LASTS, WORSE_FACTOR, reference, together, worse};
 pub use judge::{
-    About, LATENCY_HIGH, LATENCY_TOO_HIGH, LOSS_REFUSED_PERCENT, Verdict, findings, judge, not_measured, refuses, silent,
-    verdict_findings,
+    About, LATENCY_HIGH, LATENCY_TOO_HIGH, LOSS_REFUSED_PERCENT, Verdict, findings, judge, not_measured, refuses,
+    silent, verdict_findings,
 };
 pub use statistics::{LATE, Round, RoundTrips};
 

@@ -218,9 +218,15 @@ fn nothing_that_passes_is_worse_than_not_knowing() {
         file: Some("hk1.toml"),
         ..HK1
     };
-    let silent = Baseline::of([unknown(UnknownKind::NoAnswer, "no answer from 10.10.10.2 to 100 packets")]);
+    let silent = Baseline::of([unknown(
+        UnknownKind::NoAnswer,
+        "no answer from 10.10.10.2 to 100 packets",
+    )]);
     let mut told = findings(about, &silent);
-    assert!(told.len() == 1 && told[0].code == Code::LinkNoAnswer && told[0].refuses(), "{told:?}");
+    assert!(
+        told.len() == 1 && told[0].code == Code::LinkNoAnswer && told[0].refuses(),
+        "{told:?}"
+    );
     assert!(
         told[0].next.ends_with("quorate network hk1 --measure --from hk1.toml"),
         "{}",
@@ -232,6 +238,11 @@ fn nothing_that_passes_is_worse_than_not_knowing() {
     let away = Baseline::of([unknown(UnknownKind::Unreachable, "prox2: connection refused")]);
     let told = findings(HK1, &away);
     assert!(told.len() == 1 && told[0].code == Code::LinkNotMeasured && !told[0].refuses());
-    assert!(!refuses(&away.pairs[0].measured), "who is away is measured when it is back");
-    assert!(refuses(&pair(0, "prox1", "prox2", PairMeasurement { received: 90, ..fine() }).measured));
+    assert!(
+        !refuses(&away.pairs[0].measured),
+        "who is away is measured when it is back"
+    );
+    assert!(refuses(
+        &pair(0, "prox1", "prox2", PairMeasurement { received: 90, ..fine() }).measured
+    ));
 }

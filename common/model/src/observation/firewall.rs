@@ -134,10 +134,17 @@ impl FirewallRule {
         }
         let matters = [
             self.covers_protocol(passage.protocol),
-            self.ports.as_deref().map_or(Covers::All, |ports| covers_ports(ports, passage)),
-            far.as_deref().map_or(Covers::All, |addresses| covers_address(addresses, peer)),
+            self.ports
+                .as_deref()
+                .map_or(Covers::All, |ports| covers_ports(ports, passage)),
+            far.as_deref()
+                .map_or(Covers::All, |addresses| covers_address(addresses, peer)),
             // Which of the own addresses is meant is not looked into.
-            if near.is_some() || self.narrowed { Covers::Part } else { Covers::All },
+            if near.is_some() || self.narrowed {
+                Covers::Part
+            } else {
+                Covers::All
+            },
         ];
         let accepts = self.action.eq_ignore_ascii_case("ACCEPT");
         match matters.into_iter().min() {
@@ -255,7 +262,10 @@ mod tests {
             rule("ACCEPT", None, Some("7443"))
         ]));
         assert!(
-            !lets(vec![rule("DROP", None, Some("smtp")), rule("ACCEPT", None, Some("7443"))]),
+            !lets(vec![
+                rule("DROP", None, Some("smtp")),
+                rule("ACCEPT", None, Some("7443"))
+            ]),
             "the name of a service may be any port"
         );
         assert!(
@@ -301,21 +311,36 @@ mod tests {
             Passage::udp(Direction::In, &MEASURE_PORTS),
             Passage::udp(Direction::Out, &MEASURE_PORTS),
         );
-        assert!(!firewall(vec![rule("ACCEPT", None, Some("7450:7459"))]).lets(inward, from()), "TCP");
+        assert!(
+            !firewall(vec![rule("ACCEPT", None, Some("7450:7459"))]).lets(inward, from()),
+            "TCP"
+        );
         assert!(firewall(vec![udp("7400:7500")]).lets(inward, from()));
-        assert!(!firewall(vec![udp("7450:7455")]).lets(inward, from()), "not all of them");
+        assert!(
+            !firewall(vec![udp("7450:7455")]).lets(inward, from()),
+            "not all of them"
+        );
         let drop = FirewallRule {
             action: "DROP".into(),
             ..udp("7455")
         };
-        assert!(!firewall(vec![drop, udp("7400:7500")]).lets(inward, from()), "one of them is dropped");
+        assert!(
+            !firewall(vec![drop, udp("7400:7500")]).lets(inward, from()),
+            "one of them is dropped"
+        );
 
-        assert!(firewall(vec![]).lets(outward, from()), "the policy for what goes out is another");
+        assert!(
+            firewall(vec![]).lets(outward, from()),
+            "the policy for what goes out is another"
+        );
         let shut = |rules| Firewall {
             policy_out: "DROP".into(),
             ..firewall(rules)
         };
-        assert!(!shut(vec![udp("7450:7459")]).lets(outward, from()), "a rule for what comes in");
+        assert!(
+            !shut(vec![udp("7450:7459")]).lets(outward, from()),
+            "a rule for what comes in"
+        );
         let out = FirewallRule {
             direction: "OUT".into(),
             dest: Some("192.168.1.0/24".into()),

@@ -22,7 +22,10 @@ pub(super) fn config(config: &PveConfig) -> String {
         "the cluster's"
     };
     line("certificate of the web interface", own.to_owned());
-    line("keys that root lets in", listed(&config.authorized_keys, |key| key.name.clone()));
+    line(
+        "keys that root lets in",
+        listed(&config.authorized_keys, |key| key.name.clone()),
+    );
     line("firewall", said(&config.firewall, firewall));
     line(
         "replication",

@@ -217,7 +217,12 @@ impl Inner {
             .map(|(passage, from)| FirewallRule {
                 text: String::new(),
                 disabled: false,
-                direction: if passage.direction == Direction::In { "IN" } else { "OUT" }.to_owned(),
+                direction: if passage.direction == Direction::In {
+                    "IN"
+                } else {
+                    "OUT"
+                }
+                .to_owned(),
                 action: "ACCEPT".to_owned(),
                 source: (passage.direction == Direction::In).then(|| from.to_string()),
                 dest: (passage.direction == Direction::Out).then(|| from.to_string()),

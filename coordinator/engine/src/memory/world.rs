@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quorate_model::ids::{ClusterName, Generation, NodeName, OperationId, SshPublicKey};
 use quorate_model::Passage;
+use quorate_model::ids::{ClusterName, Generation, NodeName, OperationId, SshPublicKey};
 use quorate_model::operation::{Action, ActionKind, LedgerEntry, OperationEvent, Package};
 use quorate_model::plan::Step;
 use tokio::sync::watch;

@@ -82,7 +82,10 @@ fn agents(
     (via, joiners): (&NodeName, &BTreeSet<&NodeName>),
     report: &mut Report,
 ) -> Option<Opening> {
-    let mut passages: BTreeSet<Passage> = joiners.iter().map(|node| Passage::tcp_in(agent_port(view, node))).collect();
+    let mut passages: BTreeSet<Passage> = joiners
+        .iter()
+        .map(|node| Passage::tcp_in(agent_port(view, node)))
+        .collect();
     for node in joiners.iter().copied().chain(standing.inside.keys().copied()) {
         let ports = measure_ports(view, node);
         passages.extend([Direction::In, Direction::Out].map(|direction| Passage::udp(direction, &ports)));
@@ -161,7 +164,10 @@ fn member(
     let own = file.nodes.get(via).map(|spec| spec.address.value);
     let network = view.facet(via, |o| &o.network).ok();
     let mut kept_out: BTreeMap<Passage, BTreeSet<IpAddr>> = BTreeMap::new();
-    for address in joiners.iter().filter_map(|node| Some(file.nodes.get(*node)?.address.value)) {
+    for address in joiners
+        .iter()
+        .filter_map(|node| Some(file.nodes.get(*node)?.address.value))
+    {
         for passage in PVE_PORTS.map(Passage::tcp_in) {
             // PVE's own rules let the management set in, to which the server's own network belongs.
             let managed = || firewall.manages_from(address) || network.is_some_and(|n| shares_network(n, own, address));
@@ -202,7 +208,10 @@ fn kept_out(
     from: &BTreeSet<IpAddr>,
 ) -> BTreeMap<Passage, BTreeSet<IpAddr>> {
     let of = |passage: &Passage| -> BTreeSet<IpAddr> {
-        let shut = from.iter().copied().filter(|address| !firewall.lets(*passage, *address));
+        let shut = from
+            .iter()
+            .copied()
+            .filter(|address| !firewall.lets(*passage, *address));
         shut.collect()
     };
     let each = passages.iter().map(|passage| (*passage, of(passage)));

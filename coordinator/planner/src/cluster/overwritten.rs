@@ -92,7 +92,9 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
     // Its own key comes back with the join.
     let own = format!("root@{node}");
     let keys = config.authorized_keys.get().map(|all| {
-        let gone = all.iter().filter(|key| !other.contains(key.digest.as_str()) && key.name != own);
+        let gone = all
+            .iter()
+            .filter(|key| !other.contains(key.digest.as_str()) && key.name != own);
         gone.map(|key| key.name.clone()).collect()
     });
     lost.extend(list("the keys in root's authorized_keys", keys, report));

@@ -93,7 +93,10 @@ fn services(node: &NodeName, readiness: &Readiness, weight: Weight, report: &mut
     }
     if let Some(unknown) = unknown {
         // One that is not known may be the one that runs.
-        report.weigh(weight, facet_unknown(node, FacetName::Readiness, "state of sshd", unknown));
+        report.weigh(
+            weight,
+            facet_unknown(node, FacetName::Readiness, "state of sshd", unknown),
+        );
     } else if told.is_empty() {
         report.weigh(weight, not_asked(node, "sshd"));
     } else {

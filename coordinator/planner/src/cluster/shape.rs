@@ -84,7 +84,10 @@ fn votes(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Chan
         match ha.resources.get() {
             Ok(resources) => under_ha.extend(resources.keys().map(String::as_str)),
             Err(unknown) => {
-                report.weigh(Weight::Told, facet_unknown(node, FacetName::Ha, "guests under HA", unknown));
+                report.weigh(
+                    Weight::Told,
+                    facet_unknown(node, FacetName::Ha, "guests under HA", unknown),
+                );
             }
         }
     }

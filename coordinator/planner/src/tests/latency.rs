@@ -154,7 +154,8 @@ fn a_link_over_which_nothing_passes_holds_up_a_join() {
     let told = told.unwrap_or_else(|| panic!("{}", findings(&plan)));
     assert!(told.refuses() && told.code.entry().overridable, "{told}");
     assert!(
-        told.message.contains("prox2 and prox3 (no answer from 10.10.10.13 to 100 packets)"),
+        told.message
+            .contains("prox2 and prox3 (no answer from 10.10.10.13 to 100 packets)"),
         "{told}"
     );
     assert!(told.next.contains("--measure --from "), "{told}");
@@ -172,7 +173,11 @@ fn a_firewall_that_shuts_out_the_measuring_alone_is_no_dead_link() {
     let shut = |servers: Servers, node: &str| servers.with_config(node, |c| known(&mut c.firewall).enabled = true);
     // prox3 is bare, and its own firewall is on: it drops what prox2 sends.
     let plan = sound(&file(3, FAST), &shut(silent(), "prox3"));
-    assert!(plan.findings.iter().all(|f| f.code != Code::LinkNoAnswer), "{}", findings(&plan));
+    assert!(
+        plan.findings.iter().all(|f| f.code != Code::LinkNoAnswer),
+        "{}",
+        findings(&plan)
+    );
     let told = plan.findings.iter().find(|f| f.code == Code::LinkNotMeasured).unwrap();
     assert!(
         told.message.contains("prox3's firewall may keep out 7450-7459/udp") && !told.refuses(),
@@ -180,17 +185,26 @@ fn a_firewall_that_shuts_out_the_measuring_alone_is_no_dead_link() {
     );
     // prox2 sends, and what comes back to it belongs to that.
     let plan = sound(&file(3, FAST), &shut(silent(), "prox2"));
-    assert!(plan.findings.iter().any(|f| f.code == Code::LinkNoAnswer), "{}", findings(&plan));
+    assert!(
+        plan.findings.iter().any(|f| f.code == Code::LinkNoAnswer),
+        "{}",
+        findings(&plan)
+    );
 }
 
 #[test]
 fn the_network_matters_also_where_no_step_can_be_told() {
-    let leans = |servers: &Servers| crate::leans_on_the_network(&file(3, FAST), &quorate_model::Wish::default(), &servers.view);
+    let leans =
+        |servers: &Servers| crate::leans_on_the_network(&file(3, FAST), &quorate_model::Wish::default(), &servers.view);
     let two_with_guests = Servers::bare(3).guests("prox1", &[100]).guests("prox2", &[101]);
     let plan = sound(&file(3, FAST), &two_with_guests);
     assert!(plan.steps.is_empty() && leans(&two_with_guests));
     assert!(leans(&Servers::bare(3).unreachable("prox2")));
-    assert!(!leans(&Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], FAST)));
+    assert!(!leans(&Servers::bare(3).members(
+        "hk1",
+        &["prox1", "prox2", "prox3"],
+        FAST
+    )));
 }
 
 #[test]

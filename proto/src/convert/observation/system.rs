@@ -1,6 +1,8 @@
 //! The server itself.
 
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System};
+use quorate_model::observation::system::{
+    AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System,
+};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;

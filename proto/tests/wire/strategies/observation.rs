@@ -12,7 +12,9 @@ use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::network::{
     AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution, Network,
 };
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System};
+use quorate_model::observation::system::{
+    AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System,
+};
 
 use super::config::config;
 use super::ha::ha;

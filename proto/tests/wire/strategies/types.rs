@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
-use quorate_model::passage::{Direction, Passage, Protocol};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{CATALOGUE, Finding, Place, Severity};
 use quorate_model::ids::{ClusterName, Driver, Generation, InstanceId, NodeName, OperationId, RolloutId, StepId};
+use quorate_model::passage::{Direction, Passage, Protocol};
 use quorate_model::{ByteSize, Timestamp};
 
 use super::{maybe, one_of, some, text};

@@ -193,7 +193,10 @@ async fn of_what_a_join_takes_away() {
         ("prox2", Plant::EnterpriseRepository),
         ("prox2", file_of("/etc/apt/sources.list.d/pve-install-repo.list", None)),
         ("prox2", file_of("/etc/pve/datacenter.cfg", Some("keyboard: de\n"))),
-        ("prox3", file_of("/etc/pve/priv/storage/pbs.enc", Some("{\"kdf\":null}\n"))),
+        (
+            "prox3",
+            file_of("/etc/pve/priv/storage/pbs.enc", Some("{\"kdf\":null}\n")),
+        ),
         (
             "prox3",
             Plant::Mtu {
@@ -383,7 +386,10 @@ async fn of_a_third_vote() {
     let file = fleet.voted_file("vote.toml", &FIVE[..2], true);
     let plan = told(&fleet, &file, &[("QRT-PACKAGE-NOT-AVAILABLE", "prox2")]).await;
     let found = findings(&plan, "QRT-PACKAGE-NOT-AVAILABLE");
-    assert!(found.len() == 1 && found[0]["message"].to_string().contains("Failed to fetch"), "{found:#?}");
+    assert!(
+        found.len() == 1 && found[0]["message"].to_string().contains("Failed to fetch"),
+        "{found:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

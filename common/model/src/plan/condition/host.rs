@@ -82,7 +82,13 @@ pub(super) fn agents_allowed(
 ) -> Verdict {
     on_each(
         [node],
-        || format!("the firewall lets {} addresses through to {}", from.len(), row(passages)),
+        || {
+            format!(
+                "the firewall lets {} addresses through to {}",
+                from.len(),
+                row(passages)
+            )
+        },
         |node| {
             let firewall = view.facet(node, |o| &o.config)?.firewall.get()?;
             for passage in passages {

@@ -150,7 +150,11 @@ fn gone(
         speaker.and_then(|speaker| report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config));
     let folder = config.and_then(|c| c.node_folders.get().ok()?.get(node.as_str()));
     let key = format!("root@{node}");
-    let has_key = config.is_some_and(|c| c.authorized_keys.get().is_ok_and(|keys| keys.iter().any(|k| k.name == key)));
+    let has_key = config.is_some_and(|c| {
+        c.authorized_keys
+            .get()
+            .is_ok_and(|keys| keys.iter().any(|k| k.name == key))
+    });
     match folder {
         // That guests are in it is told with the folder.
         Some(folder) if !folder.guests.is_empty() => {}

@@ -131,14 +131,18 @@ pub(super) fn seeing() -> Vec<Row> {
             "prox3",
             Refusal,
             "another host on that network has it too",
-            join(joining().with_network("prox3", |n| n.interfaces[2].addresses[0].state = AddressState::Duplicate)),
+            join(joining().with_network("prox3", |n| {
+                n.interfaces[2].addresses[0].state = AddressState::Duplicate
+            })),
         ),
         (
             Code::NoAddressInNetwork,
             "prox3",
             Refusal,
             "10.10.10.0/24 (link 0)",
-            join(joining().with_network("prox3", |n| n.interfaces[1].addresses[0].state = AddressState::Tentative)),
+            join(joining().with_network("prox3", |n| {
+                n.interfaces[1].addresses[0].state = AddressState::Tentative
+            })),
         ),
         (
             Code::VersionsDiffer,
@@ -168,9 +172,15 @@ pub(super) fn seeing() -> Vec<Row> {
             join(
                 Servers::bare(3)
                     .members("hk1", &["prox1", "prox2"], BOTH)
-                    .with_system("prox1", |s| known(&mut s.pve).as_mut().unwrap().manager = "9.1.4".into())
-                    .with_system("prox2", |s| known(&mut s.pve).as_mut().unwrap().manager = "9.1.4".into())
-                    .with_system("prox3", |s| known(&mut s.pve).as_mut().unwrap().manager = "9.9.1".into()),
+                    .with_system("prox1", |s| {
+                        known(&mut s.pve).as_mut().unwrap().manager = "9.1.4".into()
+                    })
+                    .with_system("prox2", |s| {
+                        known(&mut s.pve).as_mut().unwrap().manager = "9.1.4".into()
+                    })
+                    .with_system("prox3", |s| {
+                        known(&mut s.pve).as_mut().unwrap().manager = "9.9.1".into()
+                    }),
             ),
         ),
         (
@@ -338,7 +348,10 @@ pub(super) fn overwritten() -> Vec<Row> {
             file_of("jobs.cfg", Some("same")),
             file_of("priv/storage/pbs.enc", None),
         ]);
-        known(&mut c.authorized_keys).push(RootKey { name: "ann@laptop".into(), digest: "of ann".into() });
+        known(&mut c.authorized_keys).push(RootKey {
+            name: "ann@laptop".into(),
+            digest: "of ann".into(),
+        });
         known(&mut c.firewall).rules.push(rule("IN ACCEPT -p tcp -dport 22"));
         c.replication = Facet::known(
             vec![ReplicationJob {
