@@ -1,6 +1,7 @@
 //! What is known of a cluster's nodes at one moment: the planner's second input.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::facet::{Facet, Unknown};
 use crate::ids::NodeName;
 use crate::measurement::Baseline;
-use crate::observation::{Cluster, Observation};
+use crate::observation::{Cluster, Ha, Observation};
+use crate::operation::{Action, HaService};
 
 /// The nodes of one cluster, as their agents see themselves.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,9 +23,71 @@ pub struct View {
     /// The addresses from which the coordinator calls the agents, as far as it knows them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub coordinator_addresses: BTreeSet<IpAddr>,
+    /// What rollouts of ours put to rest and did not take back, as far as the coordinator knows. What the servers say goes first: only
+    /// what is still at rest by their word is woken.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub at_rest: BTreeSet<Rest>,
     /// What was measured between the nodes, as far as it still counts; `None`: nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measurements: Option<Baseline>,
+}
+
+/// A part of a cluster's HA that can be put to rest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// All of it, by `disarm-ha`.
+    Whole,
+    /// A daemon of one node.
+    Daemon {
+        /// The node.
+        node: NodeName,
+        /// Which daemon.
+        service: HaService,
+    },
+}
+
+impl Rest {
+    /// What an action on a node puts to rest, or wakes (`true`); `None`: it does neither.
+    #[must_use]
+    pub fn by(node: &NodeName, action: &Action) -> Option<(Self, bool)> {
+        let daemon = |service: &HaService| Self::Daemon {
+            node: node.clone(),
+            service: *service,
+        };
+        match action {
+            Action::DisarmHa { .. } => Some((Self::Whole, false)),
+            Action::ArmHa { .. } => Some((Self::Whole, true)),
+            Action::StopHa { service, .. } => Some((daemon(service), false)),
+            Action::StartHa { service, .. } => Some((daemon(service), true)),
+            _ => None,
+        }
+    }
+
+    /// Is it still at rest, as this node says? `None`: it does not know, or it is not for it to say.
+    #[must_use]
+    pub fn is_so(&self, node: &NodeName, ha: &Ha) -> Option<bool> {
+        match self {
+            Self::Whole => Some(ha.manager.get().ok()?.as_ref().is_some_and(|m| m.disarm.is_some())),
+            Self::Daemon { node: its, service } if its == node => {
+                let daemon = match service {
+                    HaService::Lrm => &ha.lrm,
+                    HaService::Crm => &ha.crm,
+                };
+                Some(!daemon.get().ok()?.is_running())
+            }
+            Self::Daemon { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("HA is disarmed"),
+            Self::Daemon { node, service } => write!(f, "{} is stopped on {node}", service.unit()),
+        }
+    }
 }
 
 /// One node in a view.

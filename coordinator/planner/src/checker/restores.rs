@@ -1,7 +1,8 @@
 //! What is done for the time of the rollout only is taken back, exactly once, and after everything that was done under it.
 
-use quorate_model::operation::{Action, ActionKind, HaService};
+use quorate_model::operation::{Action, ActionKind, HaService, rules};
 use quorate_model::plan::Step;
+use quorate_model::view::Rest;
 
 use super::Checker;
 
@@ -53,8 +54,13 @@ impl Checker<'_> {
                     self.demand(step, same, "it restores a step of another node");
                 }
                 None => {
-                    let wakes = matches!(step.action, Action::ArmHa { .. } | Action::StartHa { .. });
-                    self.demand(step, !wakes, "it wakes HA that the plan did not put to rest");
+                    if let Some((rest, true)) = Rest::by(&step.node, &step.action) {
+                        let ours = self.view.at_rest.contains(&rest);
+                        self.demand(step, ours, "it wakes HA that nobody of ours put to rest");
+                        let disruptive = plan.steps.iter().filter(|s| rules(s.action.kind()).disruptive);
+                        let over = disruptive.filter(|s| !self.order.is_after(step, &s.id)).count() == 0;
+                        self.demand(step, over, "it wakes HA before all is done that disturbs");
+                    }
                 }
             }
         }

@@ -259,7 +259,7 @@ fn paused(under_ha: &BTreeSet<&str>, ours: &[(&NodeName, &Seen)]) -> Finding {
     )
 }
 
-/// HA that somebody else put to rest stays so.
+/// HA that somebody else put to rest stays so. What a rollout of ours left at rest is woken by the plan, which says so by its steps.
 fn tell_of_rest(view: &View, standing: &Standing<'_>, report: &mut Report) {
     for (node, _) in standing.staying() {
         let Ok(ha) = view.facet(node, |o| &o.ha) else { continue };
@@ -273,6 +273,10 @@ fn tell_of_rest(view: &View, standing: &Standing<'_>, report: &mut Report) {
         let stopped = |state: &quorate_model::Facet<quorate_model::observation::readiness::ServiceState>| {
             state.get().is_ok_and(|s| !s.is_running())
         };
+        let ours = view.at_rest.iter().any(|rest| rest.is_so(node, ha) == Some(true));
+        if ours && standing.quorate() {
+            continue;
+        }
         let (message, next) = if disarmed {
             (
                 "HA is disarmed: nobody restarts the guests of a server that fails".to_owned(),

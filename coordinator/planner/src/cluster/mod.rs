@@ -7,6 +7,7 @@ mod firewall;
 mod ha;
 mod health;
 mod latency;
+mod left;
 mod link_changes;
 mod links;
 mod members;
@@ -87,6 +88,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     let via = via(&standing, meant);
     let qdevice = qdevice::decide(file, wish, view, &standing, changes, via, report);
     let ha = ha::decide(view, &standing, changes, meant, &removals, report);
+    let left = left::of(view, &standing, &ha, report);
     removal::keeps_quorum(file, &standing, &removals, &ha, report);
     overwritten::by_joins(file, view, &standing, via, meant, report);
     readiness::check(file, view, &standing, changes, meant, report);
@@ -105,6 +107,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
                 removals: &removals,
                 qdevice: &qdevice,
                 ha: &ha,
+                left: &left,
                 firewall: firewall.as_ref(),
             };
             steps::build(&intent)

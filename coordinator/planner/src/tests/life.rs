@@ -1,6 +1,9 @@
 //! The life of a cluster, event by event: what is planned, and that nothing is left to do afterwards.
 
+use quorate_model::observation::ha::Disarm;
+use quorate_model::operation::HaService;
 use quorate_model::plan::Plan;
+use quorate_model::view::Rest;
 use quorate_model::{Code, Facet, Wish};
 
 use super::{afterwards, sound, told, wished};
@@ -167,6 +170,77 @@ fn ha_that_somebody_else_disarmed_stays_so() {
         "only those of the joiner, which would take the services up"
     );
     assert!(plan.findings.iter().any(|f| f.code == Code::HaAlreadyDisarmed));
+}
+
+/// As a rollout leaves it that was cut off after its first step.
+fn left_at_rest(servers: Servers, rest: &[Rest]) -> Servers {
+    let mut servers = servers.with_each(|seen| {
+        let ha = known(&mut seen.ha);
+        ha.watchdog_armed = false;
+        for rest in rest {
+            match rest {
+                Rest::Whole => {
+                    let disarm = Disarm {
+                        mode: "freeze".to_owned(),
+                        state: "disarmed".to_owned(),
+                    };
+                    // Whoever is in no cluster has none.
+                    if let Some(manager) = known(&mut ha.manager) {
+                        manager.disarm = Some(disarm);
+                    }
+                }
+                Rest::Daemon { service: HaService::Lrm, .. } => ha.lrm = Facet::known(service(false), NOW),
+                Rest::Daemon { service: HaService::Crm, .. } => ha.crm = Facet::known(service(false), NOW),
+            }
+        }
+    });
+    servers.view.at_rest = rest.iter().cloned().collect();
+    servers
+}
+
+#[test]
+fn ha_that_a_rollout_of_ours_left_disarmed_is_armed() {
+    let all = ["prox1", "prox2", "prox3"];
+    let servers = Servers::bare(3).members("hk1", &all, FAST).under_ha("vm:100", "prox1", "5.1.3");
+    let left = left_at_rest(servers.clone(), &[Rest::Whole]);
+    let plan = done(&file(3, FAST), &Wish::default(), &left);
+    let ids = |plan: &Plan| plan.steps.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(&plan), ["ha.arm"], "and nothing afterwards");
+    assert!(!plan.findings.iter().any(|f| f.code == Code::HaAlreadyDisarmed), "{plan:#?}");
+    assert!(plan.steps[0].restores.is_none());
+
+    // Somebody else's rest stays, and so does what is awake by now.
+    let mut others = left;
+    others.view.at_rest.clear();
+    assert!(sound(&file(3, FAST), &others).is_empty());
+    let mut awake = servers;
+    awake.view.at_rest = [Rest::Whole].into();
+    assert!(sound(&file(3, FAST), &awake).is_empty());
+}
+
+#[test]
+fn what_was_left_at_rest_is_woken_after_what_the_plan_does() {
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .under_ha("vm:100", "prox1", "5.1.3");
+    let plan = done(&file(3, FAST), &Wish::default(), &left_at_rest(servers, &[Rest::Whole]));
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["cluster.join/prox3", "ha.arm"]);
+}
+
+#[test]
+fn daemons_that_were_left_stopped_are_started() {
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .under_ha("vm:100", "prox1", "4.0.7");
+    let daemon = |node: &str, service| Rest::Daemon {
+        node: node.parse().unwrap(),
+        service,
+    };
+    let rest = [daemon("prox1", HaService::Lrm), daemon("prox2", HaService::Crm), daemon("prox9", HaService::Crm)];
+    let plan = done(&file(2, FAST), &Wish::default(), &left_at_rest(servers, &rest));
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["ha.start-crm/prox2", "ha.start-lrm/prox1"], "the others were stopped by somebody else");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use quorate_model::view::View;
 
 use super::firewall::Opening;
 use super::ha::Ha;
+use super::left::Left;
 use super::links::Links;
 use super::members::Standing;
 use super::preflight::Founder;
@@ -38,6 +39,7 @@ pub(super) struct Intent<'a> {
     pub(super) removals: &'a [Removal],
     pub(super) qdevice: &'a Qdevice,
     pub(super) ha: &'a Ha,
+    pub(super) left: &'a Left,
     pub(super) firewall: Option<&'a Opening>,
 }
 
@@ -87,5 +89,6 @@ fn all(line: &mut Line<'_>) -> Option<()> {
     join::others(line)?;
     join::links(line)?;
     qdevice::on(line)?;
-    rest::end(line, &rested)
+    rest::end(line, &rested)?;
+    rest::wake(line)
 }

@@ -145,6 +145,62 @@ pub(super) fn end(line: &mut Line<'_>, rested: &[Rested]) -> Option<()> {
     Some(())
 }
 
+/// What an earlier rollout left at rest. Nothing of this plan puts it to rest, so these are steps as any others.
+pub(super) fn wake(line: &mut Line<'_>) -> Option<()> {
+    let (left, standing) = (line.intent.left, line.intent.standing);
+    let (via, cluster) = (line.via(), line.cluster());
+    let why = "an earlier rollout put it to rest and did not come to wake it: until it is awake, guests of a server that fails are not \
+               restarted";
+    if left.whole {
+        let nodes = standing.staying().map(|(node, _)| node.clone());
+        let nodes = nodes.filter(|node| line.online.contains(node)).collect();
+        line.next(Draft {
+            id: "ha.arm".to_owned(),
+            node: via.clone(),
+            action: Action::ArmHa {
+                cluster: cluster.clone(),
+            },
+            title: format!("arm HA of {cluster}, which was left disarmed"),
+            why: vec![why.to_owned()],
+            gate: vec![line.quorate_via()],
+            done_when: Condition::HaArmed {
+                cluster: cluster.clone(),
+                nodes,
+            },
+            seconds: DISARM_SECONDS,
+            undo: format!("on {via}: ha-manager crm-command disarm-ha freeze"),
+            destroys: vec![],
+            restores: None,
+        })?;
+    }
+    for wanted in [HaService::Crm, HaService::Lrm] {
+        for (service, node) in left.daemons.iter().filter(|(service, _)| *service == wanted) {
+            let unit = service.unit();
+            line.next(Draft {
+                id: format!("ha.start-{}/{node}", short(*service)),
+                node: node.clone(),
+                action: Action::StartHa {
+                    cluster: cluster.clone(),
+                    service: *service,
+                },
+                title: format!("start {unit} on {node}, which was left stopped"),
+                why: vec![why.to_owned()],
+                gate: vec![line.quorate_via()],
+                done_when: Condition::HaService {
+                    node: node.clone(),
+                    service: *service,
+                    running: true,
+                },
+                seconds: START_SECONDS,
+                undo: format!("on {node}: systemctl stop {unit}"),
+                destroys: vec![],
+                restores: None,
+            })?;
+        }
+    }
+    Some(())
+}
+
 fn arm(line: &mut Line<'_>, rested: &Rested) -> Option<()> {
     let (via, cluster) = (line.via(), line.cluster());
     // Those that were in before and still are: what became of the others must not keep HA asleep.
