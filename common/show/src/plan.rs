@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate_model::finding::Code;
 use quorate_model::plan::{Plan, Step};
 use quorate_model::time::spoken;
 
@@ -21,13 +22,16 @@ pub fn plan(plan: &Plan) -> String {
     }
     if plan.steps.is_empty() {
         if !plan.refused() {
-            text.push_str(&format!(
-                "Cluster {} is as the file wants it. Nothing to do.\n",
-                plan.cluster
-            ));
+            let part = plan.findings.iter().any(|f| f.code == Code::PartDone);
+            text.push_str(&if part {
+                format!("Nothing to do of that part in cluster {}. The rest of the file is not applied.\n", plan.cluster)
+            } else {
+                format!("Cluster {} is as the file wants it. Nothing to do.\n", plan.cluster)
+            });
         }
     } else {
-        let total: Duration = plan.steps.iter().map(|s| s.estimate).sum();
+        // A plan from a file may hold any number.
+        let total = plan.steps.iter().fold(Duration::ZERO, |sum, s| sum.saturating_add(s.estimate));
         let heading = format!(
             "Plan for cluster {}: {}, about {}",
             plan.cluster,

@@ -24,6 +24,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{NodeName, View, Wish};
 
 pub use cluster::ends::{LinkEnds, link_ends};
+pub use report::in_order;
 pub use select::select;
 
 use report::Report;

@@ -93,22 +93,28 @@ impl Report {
 
     /// All findings: the gravest first, then by subject, code and text. The same thing found twice is told once, at its gravest.
     pub(crate) fn into_findings(self) -> Vec<Finding> {
-        let mut findings = self.findings;
-        findings.sort_by(|a, b| order(a).cmp(&order(b)));
-        let mut told: Vec<Finding> = Vec::with_capacity(findings.len());
-        for finding in findings {
-            let again = told.iter().any(|t| {
-                t.code == finding.code
-                    && t.subject == finding.subject
-                    && t.message == finding.message
-                    && t.place == finding.place
-            });
-            if !again {
-                told.push(finding);
-            }
-        }
-        told
+        in_order(self.findings)
     }
+}
+
+/// Findings as a plan lists them: the gravest first, then by subject, code and text. The same thing found twice is told once, at its
+/// gravest.
+#[must_use]
+pub fn in_order(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by(|a, b| order(a).cmp(&order(b)));
+    let mut told: Vec<Finding> = Vec::with_capacity(findings.len());
+    for finding in findings {
+        let again = told.iter().any(|t| {
+            t.code == finding.code
+                && t.subject == finding.subject
+                && t.message == finding.message
+                && t.place == finding.place
+        });
+        if !again {
+            told.push(finding);
+        }
+    }
+    told
 }
 
 fn order(finding: &Finding) -> (Reverse<Severity>, &str, Code, u32, &str, &str) {

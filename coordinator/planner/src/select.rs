@@ -3,11 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use quorate_model::ids::StepId;
+use quorate_model::finding::{Code, Finding};
+use quorate_model::ids::{NodeName, StepId};
 use quorate_model::plan::{Plan, Step};
+use quorate_model::spec::ClusterFile;
 use quorate_model::wish::Wish;
 
-/// Nothing of the plan is meant.
+use crate::report::in_order;
+
+/// Nothing that a plan could have is meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the plan has no step `{wanted}`; it has {there}")]
 pub struct NoSuchStep {
@@ -17,23 +21,29 @@ pub struct NoSuchStep {
     pub there: String,
 }
 
+/// The parts that a plan may have.
+const PARTS: [&str; 6] = ["packages", "cluster", "link", "qdevice", "ha", "firewall"];
+
 /// The plan, or the part of it that the wish asks for by `only` and `until`; of both, what both mean. A plan without steps stays
-/// so, whatever part of it is asked for: all of that is done.
+/// so, whatever part of it is asked for: all of that is done. If that is so of the part alone, a plan without steps says it.
 ///
 /// # Errors
-/// Nothing has that name.
-pub fn select(plan: Plan, wish: &Wish) -> Result<Plan, NoSuchStep> {
+/// No plan has anything of that name.
+pub fn select(plan: Plan, file: &ClusterFile, wish: &Wish) -> Result<Plan, NoSuchStep> {
     if plan.is_empty() {
         return Ok(plan);
     }
     let mut chosen: Option<BTreeSet<StepId>> = None;
     if let Some(part) = &wish.only {
-        let named = plan.steps.iter().filter(|s| is_part(&s.id, part)).map(|s| s.id.clone());
-        chosen = Some(with_needs(&plan, named.collect(), part)?);
+        // What takes something back comes along with that; alone it would bring everything before it.
+        let named = plan.steps.iter().filter(|s| is_part(&s.id, part) && s.restores.is_none());
+        let named = named.map(|s| s.id.clone()).collect();
+        chosen = Some(with_needs(&plan, named, possible(part, file, wish), part)?);
     }
     if let Some(step) = &wish.until {
         let named = plan.step(step).map(|s| s.id.clone()).into_iter().collect();
-        let until = with_needs(&plan, named, step.as_str())?;
+        let step = step.as_str();
+        let until = with_needs(&plan, named, possible(step, file, wish), step)?;
         chosen = Some(match chosen {
             None => until,
             Some(only) => only.intersection(&until).cloned().collect(),
@@ -48,6 +58,9 @@ pub fn select(plan: Plan, wish: &Wish) -> Result<Plan, NoSuchStep> {
         .filter(|s| s.restores.as_ref().is_some_and(|r| chosen.contains(r)));
     let back: Vec<StepId> = back.map(|s| s.id.clone()).collect();
     chosen.extend(back);
+    if chosen.is_empty() {
+        return Ok(nothing_left(plan, wish));
+    }
     let steps = plan
         .steps
         .iter()
@@ -66,9 +79,26 @@ fn is_part(id: &StepId, part: &str) -> bool {
     rest.is_some_and(|rest| !part.is_empty() && (rest.is_empty() || rest.starts_with(['.', '/'])))
 }
 
+/// Could a plan of this file have it, as far as the name tells? Then that there is none means that it is done.
+fn possible(wanted: &str, file: &ClusterFile, wish: &Wish) -> bool {
+    let of_part = |part: &&str| wanted.strip_prefix(*part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']));
+    // Of a server that nobody has spoken of, nothing can be done.
+    let about = wanted.split_once('/').and_then(|(_, rest)| rest.parse::<NodeName>().ok());
+    let number = |name: &NodeName| name.as_str().bytes().all(|byte| byte.is_ascii_digit());
+    let known = |name: NodeName| {
+        number(&name) || file.nodes.contains_key(&name) || wish.undo_join.contains(&name) || wish.removed().any(|removed| *removed == name)
+    };
+    PARTS.iter().any(of_part) && about.is_none_or(known)
+}
+
 /// A step that restores is not chosen for its own sake: what it takes back was not done without its step.
-fn with_needs(plan: &Plan, named: BTreeSet<StepId>, wanted: &str) -> Result<BTreeSet<StepId>, NoSuchStep> {
-    if named.is_empty() {
+fn with_needs(
+    plan: &Plan,
+    named: BTreeSet<StepId>,
+    possible: bool,
+    wanted: &str,
+) -> Result<BTreeSet<StepId>, NoSuchStep> {
+    if named.is_empty() && !possible {
         let ids: Vec<&str> = plan.steps.iter().map(|s| s.id.as_str()).collect();
         return Err(NoSuchStep {
             wanted: wanted.to_owned(),
@@ -85,6 +115,24 @@ fn with_needs(plan: &Plan, named: BTreeSet<StepId>, wanted: &str) -> Result<BTre
         }
     }
     Ok(chosen)
+}
+
+fn nothing_left(plan: Plan, wish: &Wish) -> Plan {
+    let asked = [wish.only.as_deref(), wish.until.as_ref().map(StepId::as_str)];
+    let asked: Vec<&str> = asked.into_iter().flatten().collect();
+    let left: Vec<&str> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    let mut findings = plan.findings;
+    findings.push(Finding::new(
+        Code::PartDone,
+        plan.cluster.as_str(),
+        format!("nothing of `{}` is left to do", asked.join("` and `")),
+        format!("these steps are left: {}", left.join(", ")),
+    ));
+    Plan {
+        steps: Vec::new(),
+        findings: in_order(findings),
+        ..plan
+    }
 }
 
 /// Where a step needs one that was not chosen, it needs what that one needs.

@@ -1,6 +1,7 @@
 //! Parts of plans.
 
 use quorate_model::Wish;
+use quorate_model::finding::Code;
 use quorate_model::plan::Plan;
 
 use super::wished;
@@ -26,7 +27,7 @@ fn chosen(only: Option<&str>, until: Option<&str>) -> Result<Vec<String>, String
         ..Wish::default()
     };
     let plan = wished(&file, &wish, &servers);
-    let part = crate::select(plan, &wish).map_err(|error| error.to_string())?;
+    let part = crate::select(plan, &file, &wish).map_err(|error| error.to_string())?;
     assert_eq!(
         check(&file, &wish, &servers.view, &part),
         [],
@@ -78,6 +79,29 @@ fn a_part_brings_what_it_needs_and_what_takes_that_back() {
     assert!(admit.contains(&"qdevice.withdraw/vote".to_owned()));
     let both = chosen(Some("cluster"), Some("packages.install/vote")).unwrap();
     assert_eq!(both, ["packages.install/vote"], "of both, what both mean");
+}
+
+#[test]
+fn what_takes_something_back_is_not_chosen_for_its_own_sake() {
+    let ha = chosen(Some("ha"), None).unwrap();
+    assert!(!ha.iter().any(|id| id.starts_with("cluster.")), "{ha:?}");
+    assert_eq!(ha[ha.len() - 2..], ["ha.disarm", "ha.arm"]);
+}
+
+#[test]
+fn a_part_that_is_done_is_no_mistake() {
+    let (file, servers) = (file_with_vote(4, LINK), servers());
+    for (only, until) in [(None, Some("cluster.join/prox2")), (Some("firewall"), None), (None, Some("link.add/1"))] {
+        let wish = Wish {
+            only: only.map(str::to_owned),
+            until: until.map(|s: &str| s.parse().unwrap()),
+            ..Wish::default()
+        };
+        let part = crate::select(wished(&file, &wish, &servers), &file, &wish).unwrap();
+        assert!(part.is_empty());
+        let told = part.findings.iter().find(|f| f.code == Code::PartDone).unwrap();
+        assert!(told.next.contains("cluster.join/prox3"), "{told:?}");
+    }
 }
 
 #[test]
