@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER;
-use quorate_identity::{FileError, read_secret_file, write_secret_file};
+use quorate_identity::{FileError, MAX_SIZE, read_secret_file, write_secret_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -27,6 +27,14 @@ pub(crate) enum DocumentError {
         /// Where, and what is wrong.
         source: serde_json::Error,
     },
+    /// It is larger than what can be read back.
+    #[error("{} would have {size} bytes, more than can be read back", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// In bytes.
+        size: usize,
+    },
     /// It can't be put into words; a bug.
     #[error("can't write down {}", path.display())]
     Encode {
@@ -36,6 +44,9 @@ pub(crate) enum DocumentError {
         source: serde_json::Error,
     },
 }
+
+/// A digest and a line break.
+const COPY_HEAD: usize = 65;
 
 /// Reads a document; `None`: it was never written.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DocumentError> {
@@ -58,16 +69,56 @@ pub(crate) fn save<T: Serialize>(path: &Path, value: &T) -> Result<(), DocumentE
 }
 
 fn encode<T: Serialize>(path: &Path, value: &T) -> Result<String, DocumentError> {
-    serde_json::to_string_pretty(value).map_err(|source| DocumentError::Encode {
+    let text = serde_json::to_string_pretty(value).map_err(|source| DocumentError::Encode {
         path: path.to_owned(),
         source,
-    })
+    })?;
+    // Its copy has a digest before it.
+    if text.len() + COPY_HEAD > usize::try_from(MAX_SIZE).unwrap_or(usize::MAX) {
+        let (path, size) = (path.to_owned(), text.len());
+        return Err(DocumentError::TooLarge { path, size });
+    }
+    Ok(text)
 }
 
 /// What cannot be observed again is kept twice: the document, and beside it a copy under a digest.
 ///
-/// Reads such a document. Whichever of the two is damaged or gone is written again from the other, and the log says so.
+/// Reads such a document. Whichever of the two is damaged or gone is written again from the other, and the log says so. Only for its
+/// owner, at start: beside a [`save_kept`] it could put the older text back.
 pub(crate) fn load_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DocumentError> {
+    let kept = look(path)?;
+    match &kept.amiss {
+        None => {}
+        Some(Amiss::Copy(text)) => keep_copy(&copy_of(path), text)?,
+        Some(Amiss::Document(text)) => {
+            tracing::error!(path = %path.display(), "damaged, gone or changed by hand: written again from its copy");
+            MENDED
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(path.to_owned());
+            write_secret_file(path, text)?;
+        }
+    }
+    Ok(kept.value)
+}
+
+/// Reads such a document and changes nothing, whatever it finds.
+pub(crate) fn read_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DocumentError> {
+    Ok(look(path)?.value)
+}
+
+struct Kept<T> {
+    value: Option<T>,
+    amiss: Option<Amiss>,
+}
+
+/// Which of the two is to be written again, and how.
+enum Amiss {
+    Copy(String),
+    Document(String),
+}
+
+fn look<T: DeserializeOwned>(path: &Path) -> Result<Kept<T>, DocumentError> {
     let copy = copy_of(path);
     let kept = match read_secret_file(&copy) {
         Ok(text) => checked(&text).map(str::to_owned),
@@ -87,25 +138,19 @@ pub(crate) fn load_kept<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, D
         (None, None) if path.exists() => Err(damaged(serde::de::Error::custom(
             "it is no text, and has no whole copy",
         ))),
-        (None, None) => Ok(None),
-        (Some(text), None) => {
-            let value = serde_json::from_str(&text).map_err(damaged)?;
-            keep_copy(&copy, &text)?;
-            Ok(Some(value))
-        }
+        (None, None) => Ok(Kept {
+            value: None,
+            amiss: None,
+        }),
+        (Some(text), None) => Ok(Kept {
+            value: Some(serde_json::from_str(&text).map_err(damaged)?),
+            amiss: Some(Amiss::Copy(text)),
+        }),
         // The copy has a digest, and is written first: where the two differ, it is the one to go by.
-        (found, Some(text)) => {
-            let value = serde_json::from_str(&text).map_err(damaged)?;
-            if found.as_ref() != Some(&text) {
-                tracing::error!(path = %path.display(), "damaged, gone or changed by hand: written again from its copy");
-                MENDED
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(path.to_owned());
-                write_secret_file(path, &text)?;
-            }
-            Ok(Some(value))
-        }
+        (found, Some(text)) => Ok(Kept {
+            value: Some(serde_json::from_str(&text).map_err(damaged)?),
+            amiss: (found.as_ref() != Some(&text)).then_some(Amiss::Document(text)),
+        }),
     }
 }
 
@@ -177,6 +222,32 @@ mod tests {
                 assert_eq!(load_kept::<Vec<u32>>(&path).unwrap(), Some(vec![1, 2]), "{told}");
             }
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_back_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k.json");
+        save_kept(&path, &"small").unwrap();
+        let large = "x".repeat(usize::try_from(MAX_SIZE).unwrap() - 40);
+        assert!(matches!(save_kept(&path, &large), Err(DocumentError::TooLarge { .. })));
+        assert_eq!(load_kept::<String>(&path).unwrap().unwrap(), "small");
+    }
+
+    #[test]
+    fn only_its_owner_writes_a_document_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("k.json");
+        save_kept(&path, &vec![1_u32]).unwrap();
+        // As another process finds it that reads while it is being replaced: the copy is written first.
+        let old = std::fs::read_to_string(&path).unwrap();
+        save_kept(&path, &vec![2_u32]).unwrap();
+        std::fs::write(&path, &old).unwrap();
+        assert_eq!(read_kept::<Vec<u32>>(&path).unwrap(), Some(vec![2]));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), old, "it was only read");
+        assert!(!mended(&path));
+        assert_eq!(load_kept::<Vec<u32>>(&path).unwrap(), Some(vec![2]));
+        assert!(mended(&path) && std::fs::read_to_string(&path).unwrap() != old);
     }
 
     #[test]

@@ -47,7 +47,7 @@ struct Superseded {
 
 /// The highest generation that the record knows of; none where there is no record.
 pub(crate) fn highest_known(path: &Path) -> Generation {
-    match documents::load_kept::<Document>(path) {
+    match documents::read_kept::<Document>(path) {
         Ok(document) => document.map_or_else(Generation::default, |d| d.generation.max(d.highest_seen)),
         Err(error) => {
             tracing::warn!(error = sentence(&error), "the record of generations can't be read");

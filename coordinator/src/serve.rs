@@ -97,9 +97,14 @@ impl Daemon {
         let audit = Audit::of(&state, clock.clone());
         note_start(&audit, &seat, take_over)?;
         let opened = open_store(&state, used_before, &clock)?;
+        let specs_lost = used_before && !state.specs().exists();
         create_private_dir(&state.specs()).map_err(|error| cannot_start(&error))?;
         create_private_dir(&state.before()).map_err(|error| cannot_start(&error))?;
         let clusters = Clusters::new(state.specs());
+        clusters.mend();
+        if specs_lost {
+            clusters.lost(registry.enrolled());
+        }
         let name = trust.roots.fleet().clone();
         let fleet = Fleet::new(name, registry, trust.revoked, trust.client, (clock.clone(), pace));
         fleet.sync();

@@ -111,13 +111,16 @@ impl HostRoot {
         absent_is_fine(fs::remove_dir(self.target(path, "removed")?)).map_err(failed(path, "removed"))
     }
 
-    /// Copies a folder of the host and everything in it to a folder of this machine, outside of what is the host's.
+    /// Copies a folder of the host and everything in it to a folder of this machine, outside of what is the host's. When this returns, the
+    /// copy is on disk: the originals may be removed.
     ///
     /// # Errors
     /// Not everything is copied then.
     pub fn copy_out(&self, path: &str, to: &Path) -> Result<(), WriteError> {
         let from = self.resolve(path).map_err(unresolved(path, "copied"))?;
-        copy(&from, to).map_err(failed(path, "copied"))
+        copy(&from, to)
+            .and_then(|()| sync_dir(to.parent().unwrap_or(to)))
+            .map_err(failed(path, "copied"))
     }
 
     /// Removes a folder with everything in it, links not followed.
@@ -165,9 +168,14 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
             fs::copy(&source, &target)?;
             // What lies in priv must not become readable by being kept.
             fs::set_permissions(&target, fs::Permissions::from_mode(0o600))?;
+            fs::File::open(&target)?.sync_all()?;
         }
     }
-    Ok(())
+    sync_dir(to)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
 }
 
 #[cfg(test)]

@@ -249,6 +249,7 @@ impl Agent for Service {
             driver: content.driver.clone().into_wire(),
             entries: entries.cloned().map(Wire::into_wire).collect(),
             anchor: content.anchor.clone().map(|known| known.anchor).into_wire(),
+            hold: Some(content.hold.clone().into_wire()),
         }))
     }
 

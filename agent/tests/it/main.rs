@@ -13,6 +13,7 @@ mod agent;
 mod crash;
 mod enrolment;
 mod fleet;
+mod holds;
 mod operations;
 mod server;
 mod tickets;

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::key;
 
-/// No file here comes near this size, in bytes.
-const MAX_SIZE: u64 = 1024 * 1024;
+/// No file here comes near this size, in bytes: a larger one is not read.
+pub const MAX_SIZE: u64 = 1024 * 1024;
 const PRIVATE: u32 = 0o600;
 const PUBLIC: u32 = 0o644;
 const PRIVATE_DIR: u32 = 0o700;
@@ -94,6 +94,7 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
         .mode(PRIVATE_DIR)
         .create(path)
         .map_err(failed("create", path))?;
+    sync_dir(parent(path))?;
     check_dir(path)
 }
 

@@ -28,9 +28,11 @@ impl Api {
     /// What concerns the coordinator and its books rather than the servers.
     pub(super) fn own_findings(&self) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.seat.check().err().into_iter().map(|finding| *finding).collect();
+        findings.extend(self.rollouts.findings());
         findings.extend(self.rollouts.recovery_findings());
         findings.extend(store::damage_findings(self.state.path()));
         findings.extend(self.mended_findings());
+        findings.extend(self.clusters.findings(&self.fleet.registry.enrolled()));
         findings.extend(self.audit_findings());
         findings.extend(backup::findings(&self.state));
         findings.extend(self.certificate_finding());
@@ -58,7 +60,8 @@ impl Api {
             self.state.revocations(),
             self.state.recovery(),
         ];
-        let mended = kept.into_iter().filter(|path| documents::mended(path));
+        let kept = kept.into_iter().chain(self.clusters.documents());
+        let mended = kept.filter(|path| documents::mended(path));
         mended
             .map(|path| {
                 let message = format!(

@@ -47,7 +47,7 @@ impl Api {
         let cluster = self.known_cluster(request.cluster)?;
         let decided = self.clusters.decided(&cluster).map_err(|error| unusable(&error))?;
         Ok(v1::AppliedReply {
-            spec: decided.spec.map(Wire::into_wire),
+            spec: decided.newest().cloned().map(Wire::into_wire),
             hold: Some(decided.hold.into_wire()),
         })
     }
@@ -55,19 +55,23 @@ impl Api {
     pub(super) async fn undo_info(&self, request: v1::UndoInfoRequest) -> Result<v1::UndoInfoReply, Failure> {
         let id: RolloutId =
             field("rollout", request.rollout).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
-        let (plan, created_at) = self.rollouts.created(&id).await?;
+        let created = self.rollouts.created(&id).await?;
         let before = self
             .rollouts
             .before(&id)
             .map_err(|error| unusable(&error))?
             .unwrap_or_default();
+        let cluster = match &created {
+            Some((plan, _)) => plan.cluster.clone(),
+            None => cluster_of(&id)?,
+        };
         let names: BTreeSet<NodeRef> = before
             .keys()
-            .map(|node| NodeRef::new(plan.cluster.clone(), node.clone()))
+            .map(|node| NodeRef::new(cluster.clone(), node.clone()))
             .collect();
         let mut now = self.fleet.snapshots(&names).await;
         let nodes = before.into_iter().map(|(node, files)| {
-            let present = now.remove(&NodeRef::new(plan.cluster.clone(), node.clone()));
+            let present = now.remove(&NodeRef::new(cluster.clone(), node.clone()));
             let mut unknown = match &files {
                 Ok(_) => String::new(),
                 Err(why) => format!("before: {why}"),
@@ -87,10 +91,12 @@ impl Api {
                 unknown,
             }
         });
+        let nodes = nodes.collect();
+        let (plan, created_at) = created.unzip();
         Ok(v1::UndoInfoReply {
-            nodes: nodes.collect(),
+            nodes,
             created_at: created_at.into_wire(),
-            plan: Some(plan.into_wire()),
+            plan: plan.into_wire(),
         })
     }
 
@@ -100,7 +106,7 @@ impl Api {
             field("cluster", name).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
         let enrolled = self.fleet.registry.enrolled();
         let decided = self.clusters.decided(&cluster).map_err(|error| unusable(&error))?;
-        if enrolled.iter().any(|node| node.cluster == cluster) || decided.spec.is_some() {
+        if enrolled.iter().any(|node| node.cluster == cluster) || decided.newest().is_some() {
             return Ok(cluster);
         }
         Err(Failure::new(
@@ -109,6 +115,12 @@ impl Api {
         )
         .hint("quorate node list"))
     }
+}
+
+/// Rollouts are named after their clusters, a time and a number.
+fn cluster_of(id: &RolloutId) -> Result<ClusterName, Failure> {
+    let cluster = id.as_str().rsplitn(4, '-').nth(3).and_then(|name| name.parse().ok());
+    cluster.ok_or_else(|| Failure::new(ExitCode::NotFound, format!("there is no rollout {id}")))
 }
 
 fn unusable(error: &DocumentError) -> Failure {

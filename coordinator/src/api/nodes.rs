@@ -1,12 +1,14 @@
 //! The fleet's nodes: listed, invited, removed.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use quorate_identity::Token;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::observation::FacetName;
 use quorate_model::{Code, Finding, NodeRef};
-use quorate_proto::{Wire, field, v1};
+use quorate_proto::{Sighting, Wire, field, v1};
 
 use super::Api;
 use crate::audit::{Act, By, What};
@@ -163,8 +165,20 @@ impl Api {
         if self.fleet.registry.node(&name).is_none() {
             return Err(Failure::new(ExitCode::NotFound, format!("there is no node {name}")).hint("quorate node list"));
         }
-        let node = name.to_string();
-        self.note(by, &name, What::RemoveNode { node }).await?;
+        let unknown = if request.even_if_member {
+            String::new()
+        } else {
+            match counted(&name, &self.fleet.look(&self.of_cluster(&name), &[FacetName::Cluster]).await) {
+                Counted::No => String::new(),
+                Counted::Unknown(why) => why,
+                Counted::By(who) => return Err(still_member(&name, &who)),
+            }
+        };
+        let what = What::RemoveNode {
+            node: name.to_string(),
+            even_if_member: request.even_if_member,
+        };
+        self.note(by, &name, what).await?;
         let removed = self
             .fleet
             .remove(&name)
@@ -173,7 +187,13 @@ impl Api {
             return Err(Failure::new(ExitCode::NotFound, format!("there is no node {name}")).hint("quorate node list"));
         }
         tracing::info!(node = %name, by = by.name, "removed; its certificates are revoked");
-        Ok(v1::RemoveNodeReply {})
+        Ok(v1::RemoveNodeReply { unknown })
+    }
+
+    /// All enrolled servers of a server's cluster.
+    fn of_cluster(&self, name: &NodeRef) -> BTreeSet<NodeRef> {
+        let enrolled = self.fleet.registry.enrolled().into_iter();
+        enrolled.filter(|other| other.cluster == name.cluster).collect()
     }
 
     /// Writes down what is done about a node, before it is done.
@@ -188,6 +208,62 @@ impl Api {
             Failure::new(ExitCode::Refused, "another coordinator drives this fleet").with(vec![*finding])
         })
     }
+}
+
+/// Does its cluster count a server as a member?
+#[derive(Debug, PartialEq, Eq)]
+enum Counted {
+    /// This one says so.
+    By(NodeRef),
+    No,
+    /// Why it can't be told.
+    Unknown(String),
+}
+
+/// Others' word counts before its own: of a server that was taken out properly, only it itself may still believe to be in.
+fn counted(name: &NodeRef, seen: &[Sighting]) -> Counted {
+    let (mut denied, mut unknown, mut itself) = (false, None, false);
+    for sighting in seen {
+        let observation = sighting.view.observation.as_ref();
+        let cluster = observation.map_err(|unknown| unknown).and_then(|o| o.cluster.get());
+        match cluster.map(|cluster| cluster.member()) {
+            Ok(Some(_)) if sighting.node == *name => itself = true,
+            Ok(Some(member)) => {
+                let listed = member.nodes.iter().map(|node| node.name.as_str());
+                let configured = member.configured.iter().map(|node| node.name.as_str());
+                if listed.chain(configured).any(|other| other == name.node.as_str()) {
+                    return Counted::By(sighting.node.clone());
+                }
+                denied = true;
+            }
+            Ok(None) => {}
+            Err(why) => unknown = unknown.or_else(|| Some(format!("{}: {}", sighting.node, why.reason))),
+        }
+    }
+    match (denied, itself, unknown) {
+        (true, _, _) => Counted::No,
+        (false, true, _) => Counted::By(name.clone()),
+        (false, false, Some(why)) => Counted::Unknown(why),
+        (false, false, None) => Counted::No,
+    }
+}
+
+fn still_member(name: &NodeRef, who: &NodeRef) -> Failure {
+    let finding = Finding::new(
+        Code::RemoveStillMember,
+        name.to_string(),
+        format!("{name} is still a member of its cluster, says {who}"),
+        format!(
+            "take it out: quorate node remove {name} (if its cluster was never applied from here, quorate adopt {} first); \
+             only out of the fleet, as a member that nobody looks after: quorate node remove {name} --fleet-only",
+            name.cluster
+        ),
+    );
+    Failure::new(
+        ExitCode::Refused,
+        format!("{name} is not taken out of the fleet; nothing was changed"),
+    )
+    .with(vec![finding])
 }
 
 pub(super) fn node_ref(cluster: String, node: String) -> Result<NodeRef, Failure> {
@@ -231,7 +307,41 @@ fn not_invited(name: &NodeRef, error: &InviteError) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use quorate_planner::testkit::Servers;
+
     use super::*;
+
+    fn seen(servers: Servers) -> Vec<Sighting> {
+        let sighting = |(node, view)| Sighting {
+            node: NodeRef::new("hk1".parse().unwrap(), node),
+            view,
+            received_at: None,
+            connection: None,
+        };
+        servers.view.nodes.into_iter().map(sighting).collect()
+    }
+
+    #[test]
+    fn a_member_is_one_that_another_member_counts() {
+        let node: NodeRef = "hk1/prox3".parse().unwrap();
+        let by = |who: &str| Counted::By(who.parse().unwrap());
+        let three = || Servers::bare(3);
+        assert_eq!(counted(&node, &seen(three())), Counted::No);
+        let all = three().members("hk1", &["prox1", "prox2", "prox3"], &[]);
+        assert_eq!(counted(&node, &seen(all.clone())), by("hk1/prox1"));
+        assert_eq!(counted(&node, &seen(all.clone().unreachable("prox3"))), by("hk1/prox1"));
+        let alone = all.clone().unreachable("prox1").unreachable("prox2");
+        assert_eq!(counted(&node, &seen(alone)), by("hk1/prox3"), "then its own word counts");
+        // A join that was begun: it is not in, and is counted.
+        let half = three().members("hk1", &["prox1", "prox2"], &[]).counted("prox3", &[]);
+        assert_eq!(counted(&node, &seen(half)), by("hk1/prox1"));
+        // Taken out, and switched on again.
+        let mut out = three().members("hk1", &["prox1", "prox2"], &[]);
+        out.view.nodes.insert(node.node.clone(), all.view.nodes[&node.node].clone());
+        assert_eq!(counted(&node, &seen(out)), Counted::No);
+        let nobody = three().unreachable("prox1").unreachable("prox2").unreachable("prox3");
+        assert!(matches!(counted(&node, &seen(nobody)), Counted::Unknown(why) if why.contains("prox1")));
+    }
 
     #[test]
     fn addresses_have_the_agents_port_unless_they_say_another() {

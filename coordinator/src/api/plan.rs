@@ -13,6 +13,7 @@ use quorate_planner::{checker, diff};
 use quorate_proto::{Wire, field, limits, v1};
 
 use super::Api;
+use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
 use crate::rollouts::Order;
@@ -26,6 +27,20 @@ struct Source<'a> {
     wish: Wish,
 }
 
+/// A plan of now.
+struct Made {
+    /// The part that was asked for.
+    plan: Plan,
+    file: ClusterFile,
+    /// Was nothing left out of it?
+    whole: bool,
+    /// The findings that would refuse it and were accepted, by code and subject.
+    accepted: Vec<String>,
+}
+
+/// Where members keep the file that was applied last.
+const SPEC: &str = "/etc/pve/quorate/spec.toml";
+
 impl Api {
     pub(super) async fn plan(&self, request: v1::PlanRequest) -> Result<v1::PlanReply, Failure> {
         let source = Source {
@@ -34,9 +49,9 @@ impl Api {
             accept: &request.accept,
             wish: wish(request.wish)?,
         };
-        let (plan, _) = self.plan_now(&source).await?;
+        let made = self.plan_now(&source).await?;
         Ok(v1::PlanReply {
-            plan: Some(plan.into_wire()),
+            plan: Some(made.plan.into_wire()),
         })
     }
 
@@ -50,7 +65,12 @@ impl Api {
             accept: &request.accept,
             wish: wish(request.wish)?,
         };
-        let (plan, file) = self.plan_now(&source).await?;
+        let Made {
+            plan,
+            file,
+            whole,
+            accepted,
+        } = self.plan_now(&source).await?;
         if plan.refused() {
             return Err(
                 Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(plan.findings),
@@ -59,8 +79,13 @@ impl Api {
         if !plan.same_steps(&shown) {
             return Err(changed(&shown, &plan));
         }
+        not_shown(&plan, &accepted, &shown)?;
         let cluster = plan.cluster.clone();
         let windows = file.cluster.maintenance.iter().map(|window| window.value).collect();
+        if plan.is_empty() && !whole {
+            // Nothing of the part that was asked for is left, but other things are: the file is not applied.
+            return Ok(v1::ApplyReply::default());
+        }
         if plan.is_empty() {
             let spec = KeptSpec {
                 digest: file.digest,
@@ -68,19 +93,21 @@ impl Api {
                 rollout: String::new(),
                 text: request.text,
             };
-            self.rollouts.decide(&cluster, spec, windows).await?;
-            self.rollouts.keep_spec(&cluster).await;
+            self.rollouts
+                .take_as_applied(&cluster, spec, windows, By::caller(by))
+                .await?;
             return Ok(v1::ApplyReply::default());
         }
-        if !request.accept.is_empty() {
-            tracing::info!(%cluster, by = by.name, accepted = request.accept.join(" "), "findings accepted");
+        if !accepted.is_empty() {
+            tracing::info!(%cluster, by = by.name, accepted = accepted.join(", "), "findings accepted");
         }
         let order = Order {
             by: by.clone(),
-            accepted: request.accept.clone(),
+            accepted,
             consents: consents(&source.wish),
             text: request.text.clone(),
             windows,
+            whole,
         };
         let rollout = self.rollouts.begin(plan, order).await?;
         Ok(v1::ApplyReply {
@@ -89,7 +116,7 @@ impl Api {
     }
 
     /// Plans from the file and a fresh look at every enrolled node of its cluster.
-    async fn plan_now(&self, source: &Source<'_>) -> Result<(Plan, ClusterFile), Failure> {
+    async fn plan_now(&self, source: &Source<'_>) -> Result<Made, Failure> {
         if source.text.len() > limits::MAX_CLUSTER_FILE {
             let message = format!(
                 "the cluster file is larger than {} KiB",
@@ -117,9 +144,12 @@ impl Api {
         };
         plan.findings
             .extend(self.frozen_findings().into_iter().filter(concerns));
+        // Of a server that the file names the planner has told it.
+        let told = plan.findings.iter().any(|f| f.code == Code::CoordinatorOnNode);
         let own = view
             .coordinator_on
             .iter()
+            .filter(|_| !told)
             .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
         plan.findings.extend(own);
         plan.findings.extend(self.other_spec(cluster, &view)?);
@@ -128,17 +158,8 @@ impl Api {
             plan.findings
                 .extend(self.clusters.held(cluster, windows, trust::now(&self.fleet.clock)));
         }
-        let complaints = checker::check(&file, &source.wish, &view, &plan);
-        if !complaints.is_empty() {
-            let mut failure = Failure::new(
-                ExitCode::Internal,
-                "the plan does not stand up to its own check; nothing was changed",
-            );
-            failure.causes = complaints.iter().map(ToString::to_string).collect();
-            return Err(
-                failure.hint("please report this, with the cluster file and the output of quorate status -o json")
-            );
-        }
+        stands_up(&checker::check(&file, &source.wish, &view, &plan))?;
+        let refused: Vec<usize> = refusals(&plan.findings);
         let not_acceptable = accept(&mut plan.findings, &accepted);
         if !not_acceptable.is_empty() {
             let names: Vec<&str> = not_acceptable.iter().map(|code| code.as_str()).collect();
@@ -147,9 +168,27 @@ impl Api {
                     .hint("only findings that say so can be; quorate explain CODE tells about each"),
             );
         }
-        let plan = quorate_planner::select(plan, &source.wish)
+        let accepted = refused
+            .into_iter()
+            .filter_map(|index| plan.findings.get(index))
+            .filter(|finding| !finding.refuses())
+            .map(accepted_as)
+            .collect();
+        plan.findings = quorate_planner::in_order(plan.findings);
+        let all = plan.steps.len();
+        let plan = quorate_planner::select(plan, &file, &source.wish)
             .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
-        Ok((plan, file))
+        let whole = plan.steps.len() == all;
+        if !whole {
+            // What was left out may be what made the rest sound.
+            stands_up(&checker::check(&file, &source.wish, &view, &plan))?;
+        }
+        Ok(Made {
+            plan,
+            file,
+            whole,
+            accepted,
+        })
     }
 
     /// The cluster file that lies in /etc/pve, if it is another than the one that was last applied from here: somebody else drove.
@@ -158,12 +197,38 @@ impl Api {
             .clusters
             .decided(cluster)
             .map_err(|error| Failure::new(ExitCode::Failed, "what was applied can't be read").because(&error))?;
-        let kept = view.nodes.keys().find_map(|node| {
-            let spec = view.facet(node, |o| &o.config).ok()?.spec.get().ok()?.as_ref()?;
-            Some((node, spec))
-        });
-        let Some((node, kept)) = kept else { return Ok(None) };
-        if decided.spec.as_ref().is_some_and(|ours| ours.digest == kept.digest) {
+        // Every member has the same one. Whoever is in no cluster has only what it had before.
+        let members = view
+            .nodes
+            .keys()
+            .filter(|node| view.cluster_of(node).is_ok_and(|cluster| cluster.member().is_some()));
+        let (mut kept, mut unread) = (None, None);
+        for node in members {
+            match view.facet(node, |o| &o.config).map(|config| config.spec.get()) {
+                Ok(Ok(spec)) => {
+                    kept = Some((node, spec.as_ref()));
+                    break;
+                }
+                Ok(Err(unknown)) => unread = unread.or_else(|| Some((node, unknown.clone()))),
+                Err(unknown) => unread = unread.or(Some((node, unknown))),
+            }
+        }
+        let (node, kept) = match (kept, unread) {
+            (Some((node, Some(kept))), _) => (node, kept),
+            (Some((_, None)), _) | (None, None) => return Ok(None),
+            (None, Some((node, unknown))) => {
+                return Ok(Some(Finding::new(
+                    Code::SpecAppliedElsewhere,
+                    cluster.as_str(),
+                    format!(
+                        "whether another coordinator applied a cluster file can't be told: no member's /etc/pve can be read for it; {node} says: {}",
+                        unknown.reason
+                    ),
+                    format!("on {node}: cat {SPEC}"),
+                )));
+            }
+        };
+        if decided.is_ours(&kept.digest) {
             return Ok(None);
         }
         let ours = match &decided.spec {
@@ -178,8 +243,7 @@ impl Api {
                 kept.applied_at
             ),
             format!(
-                "compare it with yours before you apply: on {node}, cat {}",
-                "/etc/pve/quorate/spec.toml"
+                "compare it with yours before you apply: on {node}, cat {SPEC}"
             ),
         )))
     }
@@ -211,6 +275,7 @@ impl Api {
                 .collect(),
             coordinator_on,
             coordinator_addresses: self.host.addresses(&self.advertise),
+            at_rest: self.rollouts.at_rest(cluster).await,
             ..View::default()
         }
     }
@@ -233,6 +298,52 @@ fn consents(wish: &Wish) -> Vec<String> {
     said.extend(each("--undo-join", &wish.undo_join));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
+}
+
+/// How an accepted finding is named: its code, and what it is about.
+fn accepted_as(finding: &Finding) -> String {
+    format!("{} {}", finding.code.as_str(), finding.subject).trim_end().to_owned()
+}
+
+/// Nothing is accepted that whoever accepted it has not seen: the same code may have come up elsewhere since.
+fn not_shown(plan: &Plan, accepted: &[String], shown: &Plan) -> Result<(), Failure> {
+    let seen: BTreeSet<String> = shown.findings.iter().map(accepted_as).collect();
+    let new: Vec<Finding> = plan
+        .findings
+        .iter()
+        .filter(|finding| {
+            let name = accepted_as(finding);
+            accepted.contains(&name) && !seen.contains(&name)
+        })
+        .cloned()
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ExitCode::Refused,
+        "something has come up since the plan was shown that would be accepted unseen; nothing was changed",
+    )
+    .hint("look at a new plan, and apply that: quorate plan FILE")
+    .with(new))
+}
+
+fn stands_up(complaints: &[checker::Complaint]) -> Result<(), Failure> {
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let mut failure = Failure::new(
+        ExitCode::Internal,
+        "the plan does not stand up to its own check; nothing was changed",
+    );
+    failure.causes = complaints.iter().map(ToString::to_string).collect();
+    Err(failure.hint("please report this, with the cluster file and the output of quorate status -o json"))
+}
+
+/// Which of these findings refuse.
+fn refusals(findings: &[Finding]) -> Vec<usize> {
+    let refusing = findings.iter().enumerate().filter(|(_, finding)| finding.refuses());
+    refusing.map(|(index, _)| index).collect()
 }
 
 fn codes(texts: &[String]) -> Result<Vec<Code>, Failure> {

@@ -21,7 +21,7 @@ pub(crate) struct Line {
     pub(crate) cluster: Option<String>,
     /// What.
     pub(crate) what: What,
-    /// Codes of the findings that were accepted.
+    /// The findings that were accepted: code and subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) accepted: Vec<String>,
     /// What was allowed to be destroyed or removed, by stable identity, as it was typed.
@@ -142,6 +142,11 @@ pub(crate) enum What {
         spec: String,
         steps: usize,
     },
+    /// A cluster file whose plan has no steps was applied: it counts as the applied one, and its windows count.
+    TakeAsApplied {
+        /// SHA-256 over the cluster file.
+        spec: String,
+    },
     /// A rollout was to stop between steps.
     Cancel { rollout: String },
     /// A token was given out.
@@ -155,7 +160,12 @@ pub(crate) enum What {
     /// A token was presented a second time.
     FreezeNode { node: String, reason: String },
     /// A node was struck off, its certificates revoked.
-    RemoveNode { node: String },
+    RemoveNode {
+        node: String,
+        /// It may go on as a member of its cluster.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        even_if_member: bool,
+    },
     /// An operator or viewer got a certificate.
     AddOperator { name: String, viewer: bool },
     /// The coordinator's own certificate was made anew.
@@ -168,6 +178,8 @@ pub(crate) enum What {
     Freeze { frozen: bool, reason: String },
     /// The network between the nodes was measured.
     Measure { nodes: Vec<String> },
+    /// The head file, which says how many lines there must be, was gone or damaged: lines may be missing after the last of these.
+    HeadLost { lines: u64 },
     /// The end of a line that was being written when the process died was cut off; what it was to say was not done.
     CutTornLine { bytes: u64 },
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use quorate_identity::FileError;
 use quorate_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,17 +77,35 @@ pub(super) fn digest(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
+/// How the log is found before something is appended.
+struct Settled {
+    head: Head,
+    /// There is a head file that can be read.
+    known: bool,
+    /// The head file is gone or damaged: nobody knows how many lines there were.
+    lost: bool,
+    /// So many bytes of a torn line were cut off.
+    cut: Option<u64>,
+}
+
 #[derive(Debug)]
 pub(super) struct Log {
     path: PathBuf,
     head_path: PathBuf,
+    /// Where it is, a log was begun before.
+    fleet: PathBuf,
     turn: Mutex<()>,
 }
 
 impl Log {
-    pub(super) fn new(path: PathBuf, head_path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, head_path: PathBuf, fleet: PathBuf) -> Self {
         let turn = Mutex::default();
-        Self { path, head_path, turn }
+        Self {
+            path,
+            head_path,
+            fleet,
+            turn,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -107,28 +126,68 @@ impl Log {
             .open(&self.path)
             .map_err(|error| self.failed("open", error))?;
         let file = self.lock(file)?;
-        let (head, cut) = self.settle(&file)?;
-        let head = match cut {
-            Some(bytes) => self.write(&file, &head, at, Act::new(By::daemon(), What::CutTornLine { bytes }))?,
-            None => head,
-        };
+        let Settled {
+            mut head,
+            known,
+            lost,
+            cut,
+        } = self.settle(&file)?;
+        if !known {
+            // Before the line: from here on, a log without a head file is a loss, and no crash.
+            documents::save(&self.head_path, &head)?;
+        }
+        let begins = matches!(act.what, What::Init { .. } | What::Restore { .. });
+        let said = [
+            // For good: whoever took the head file away could take lines away, too.
+            (lost && !begins).then_some(What::HeadLost { lines: head.count }),
+            cut.map(|bytes| What::CutTornLine { bytes }),
+        ];
+        for what in said.into_iter().flatten() {
+            head = self.write(&file, &head, at, Act::new(By::daemon(), what))?;
+        }
         self.write(&file, &head, at, act).map(drop)
+    }
+
+    /// Both files, while nobody writes.
+    pub(super) fn whole(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, AuditError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match File::open(&self.path) {
+            Ok(file) => Some(self.lock(file)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(self.failed("open", error)),
+        };
+        let mut both = Vec::new();
+        for path in [&self.path, &self.head_path] {
+            match std::fs::read(path) {
+                Ok(bytes) => both.push((path.clone(), bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.failed("read", error)),
+            }
+        }
+        drop(file);
+        Ok(both)
     }
 
     /// Where the log ends, whatever the last process that wrote to it lived to do. A line that was whole counts; a torn one
     /// is cut off, since whoever wrote it never went on to do what it says.
-    fn settle(&self, mut file: &File) -> Result<(Head, Option<u64>), AuditError> {
+    fn settle(&self, mut file: &File) -> Result<Settled, AuditError> {
         let length = file.metadata().map_err(|error| self.failed("read", error))?.len();
         let head = match self.head() {
             Ok(head) => head,
-            // Counted anew below. That it was damaged shows to whoever verifies.
-            Err(AuditError::Head(DocumentError::Damaged { .. })) => None,
+            // Counted anew below, which is said in a line of its own.
+            Err(AuditError::Head(
+                DocumentError::Damaged { .. } | DocumentError::File(FileError::NotText { .. }),
+            )) => None,
             Err(error) => return Err(error),
         };
+        // Without a line yet there need be no head; but a fleet that is there began with a line.
+        let known = head.is_some();
+        let lost = !known && (length > 0 || self.fleet.exists());
+        let settled = |head, cut| Settled { head, known, lost, cut };
         let mut head = match head {
-            Some(head) if head.length == length => return Ok((head, None)),
+            Some(head) if head.length == length => return Ok(settled(head, None)),
             // Lines are missing: the chain goes on from what was last, and the gap shows to whoever verifies.
-            Some(head) if head.length > length => return Ok((Head { length, ..head }, None)),
+            Some(head) if head.length > length => return Ok(settled(Head { length, ..head }, None)),
             Some(head) => head,
             None => Head::empty(),
         };
@@ -141,14 +200,14 @@ impl Log {
             let Some(text) = whole else {
                 file.set_len(head.length)
                     .map_err(|error| self.failed("shorten", error))?;
-                return Ok((head, Some(line.len() as u64)));
+                return Ok(settled(head, Some(line.len() as u64)));
             };
             head = Head {
                 length: head.length + line.len() as u64,
                 ..head.after(&text)
             };
         }
-        Ok((head, None))
+        Ok(settled(head, None))
     }
 
     fn write(&self, mut file: &File, head: &Head, at: Timestamp, act: Act) -> Result<Head, AuditError> {

@@ -8,7 +8,7 @@ mod log;
 mod tests;
 pub(crate) mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quorate_clock::Clock;
@@ -32,7 +32,7 @@ impl Audit {
     /// The log in a state directory; there need not be one yet.
     pub(crate) fn of(state: &StateDir, clock: Clock) -> Self {
         Self {
-            log: Arc::new(Log::new(state.audit(), state.audit_head())),
+            log: Arc::new(Log::new(state.audit(), state.audit_head(), state.fleet())),
             clock,
         }
     }
@@ -73,6 +73,11 @@ impl Audit {
     /// What its end must be; `None`: nothing was ever written.
     pub(crate) fn head(&self) -> Result<Option<Head>, AuditError> {
         self.log.head()
+    }
+
+    /// The log and its head as they are at one moment: nobody writes meanwhile.
+    pub(crate) fn whole(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, AuditError> {
+        self.log.whole()
     }
 
     /// Is it as it was written? Reads it whole.

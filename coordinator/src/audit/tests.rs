@@ -88,6 +88,45 @@ fn what_is_appended_to_a_broken_log_does_not_mend_it() {
 }
 
 #[test]
+fn a_tail_that_is_cut_off_together_with_the_head_file_stays_noticed() {
+    for damage in [None, Some(&b"\xff{"[..]), Some(b"{")] {
+        let (home, audit) = fixture();
+        (0..4).for_each(|number| cancel(&audit, &format!("r-{number}")));
+        let kept: Vec<String> = lines(&audit).into_iter().take(2).collect();
+        fs::write(audit.path(), kept.join("\n") + "\n").unwrap();
+        let head = home.path().join("state/audit.head.json");
+        match damage {
+            None => fs::remove_file(&head).unwrap(),
+            Some(bytes) => fs::write(&head, bytes).unwrap(),
+        }
+        (0..2).for_each(|number| cancel(&audit, &format!("r-{number}")));
+        let told = broken(&audit).unwrap();
+        assert!(told.line == 3 && told.why.contains("head file"), "{damage:?}: {told}");
+        assert_eq!(lines(&audit).iter().filter(|line| line.contains("head_lost")).count(), 1);
+        assert_eq!(audit.findings()[0].code, Code::AuditBroken);
+    }
+}
+
+#[test]
+fn a_log_that_is_gone_is_not_begun_as_if_there_had_been_none() {
+    let (home, audit) = fixture();
+    fs::write(home.path().join("state/fleet.json"), "{}").unwrap();
+    cancel(&audit, "r-1");
+    assert!(lines(&audit)[0].contains("head_lost"), "{:?}", lines(&audit));
+    assert_eq!(broken(&audit).unwrap().line, 1);
+}
+
+#[test]
+fn a_crash_in_the_very_first_line_is_no_loss() {
+    let (home, audit) = fixture();
+    cancel(&audit, "r-1");
+    let head = serde_json::json!({ "count": 0, "last": super::log::GENESIS, "length": 0 });
+    fs::write(home.path().join("state/audit.head.json"), head.to_string()).unwrap();
+    cancel(&audit, "r-2");
+    assert_eq!((lines(&audit).len(), broken(&audit)), (2, None));
+}
+
+#[test]
 fn a_crash_in_the_middle_of_a_line_leaves_no_half_line() {
     let (_home, audit) = fixture();
     cancel(&audit, "r-1");

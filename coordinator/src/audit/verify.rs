@@ -65,6 +65,11 @@ impl Chain {
                 "it does not follow the line before it: one of the two was changed, or lines between them are missing"
                     .to_owned(),
             )),
+            Ok(line) if line.pointer("/what/action").and_then(serde_json::Value::as_str) == Some("head_lost") => {
+                Some(complain(
+                    "the head file was gone or damaged when this line was written: lines before it may be missing".to_owned(),
+                ))
+            }
             Ok(_) => None,
         };
         self.broken = self.broken.take().or(broken);

@@ -11,6 +11,7 @@ use quorate_model::{FleetName, Generation, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::audit::Audit;
 use crate::init::FleetDocument;
 use crate::state_dir::StateDir;
 use crate::{documents, driver};
@@ -21,8 +22,15 @@ const FORMAT: u32 = 1;
 const LARGEST: u64 = 4 << 30;
 
 /// What is left out: what belongs to a process, what is kept twice, what the history stands for, and what says of this very
-/// directory when it was backed up.
-const LEFT_OUT: [&str; 4] = ["lock", "journal", "backup.json", "driver.json"];
+/// directory when it was backed up; and the audit log, which is read under its lock.
+const LEFT_OUT: [&str; 6] = [
+    "lock",
+    "journal",
+    "backup.json",
+    "driver.json",
+    "audit.jsonl",
+    "audit.head.json",
+];
 
 /// A backup's content.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +66,13 @@ impl std::fmt::Debug for Content {
 }
 
 impl Content {
-    pub(super) fn read(state: &StateDir, made_at: Timestamp, history: Vec<String>) -> Result<Self, Failure> {
+    /// Returns also what is left out of it because it is not text.
+    pub(super) fn read(
+        state: &StateDir,
+        audit: &Audit,
+        made_at: Timestamp,
+        history: Vec<String>,
+    ) -> Result<(Self, Vec<String>), Failure> {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             Failure::new(ExitCode::Failed, "the coordinator's state can't be read").because(error)
         };
@@ -69,16 +83,26 @@ impl Content {
                 format!("there is no fleet at {}", state.path().display()),
             )
         })?;
-        let mut files = BTreeMap::new();
-        gather(state.path(), "", &mut files).map_err(|error| failed(&error))?;
-        Ok(Self {
+        let (mut files, mut skipped) = (BTreeMap::new(), Vec::new());
+        gather(state.path(), "", &mut files, &mut skipped).map_err(|error| failed(&error))?;
+        // Others may be writing to it just now.
+        let audit = audit.whole().map_err(|error| failed(&error))?;
+        for (path, text) in audit {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            match String::from_utf8(text) {
+                Ok(text) => drop(files.insert(name, Kept { mode: 0o600, text })),
+                Err(_) => skipped.push(left_out(&name)),
+            }
+        }
+        let content = Self {
             format: FORMAT,
             made_at,
             fleet: document.name,
             generation: driver::highest_known(&state.driver()),
             files,
             history,
-        })
+        };
+        Ok((content, skipped))
     }
 
     pub(super) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -111,7 +135,16 @@ impl Content {
     }
 }
 
-fn gather(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Kept>) -> std::io::Result<()> {
+fn left_out(path: &str) -> String {
+    format!("{path}: it is no text, or too large; keep it by other means")
+}
+
+fn gather(
+    dir: &Path,
+    prefix: &str,
+    files: &mut BTreeMap<String, Kept>,
+    skipped: &mut Vec<String>,
+) -> std::io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -123,12 +156,17 @@ fn gather(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Kept>) -> std::
         }
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            gather(&entry.path(), &format!("{path}/"), files)?;
-        } else if kind.is_file() && entry.metadata()?.len() <= LARGEST {
-            // What is no text is not of our making.
-            if let Ok(text) = fs::read_to_string(entry.path()) {
-                let mode = entry.metadata()?.permissions().mode() & 0o777;
-                files.insert(path, Kept { mode, text });
+            gather(&entry.path(), &format!("{path}/"), files, skipped)?;
+        } else if kind.is_file() {
+            let meta = entry.metadata()?;
+            let bytes = if meta.len() <= LARGEST { fs::read(entry.path())? } else { vec![0xff] };
+            match String::from_utf8(bytes) {
+                Ok(text) => {
+                    let mode = meta.permissions().mode() & 0o777;
+                    files.insert(path, Kept { mode, text });
+                }
+                // Not of our making, or damaged: whoever relies on the backup has to know.
+                Err(_) => skipped.push(left_out(&path)),
             }
         }
     }

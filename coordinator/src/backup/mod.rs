@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use self::content::Content;
 pub(crate) use self::restore::restore;
 use crate::audit::{Act, Audit, By, What};
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::documents;
 use crate::fleet::registry::{Registry, State};
@@ -58,7 +59,8 @@ pub(crate) fn backup(
     let state = StateDir::open(&config.state_dir)?;
     let clock = config.clock();
     let at = trust::now(&clock);
-    let content = Content::read(&state, at, history)?;
+    let audit = Audit::of(&state, clock);
+    let (content, skipped) = Content::read(&state, &audit, at, history)?;
     let path = match file {
         Some(path) => path.to_owned(),
         None => PathBuf::from(format!("quorate-{}-{}.age", content.fleet, compact(at))),
@@ -70,7 +72,7 @@ pub(crate) fn backup(
         return Err(exists(&path));
     }
     let file = path.display().to_string();
-    Audit::of(&state, clock).record(Act::new(By::this_process(), What::Backup { file }))?;
+    audit.record(Act::new(By::this_process(), What::Backup { file }))?;
     let of = essence(&state)?;
     let plain = content.encode()?;
     let sealed = seal(&plain, passphrase).map_err(|error| failed(&error))?;
@@ -97,7 +99,7 @@ pub(crate) fn backup(
         file: path,
         bytes: sealed.len(),
         rollout_records: content.history.len(),
-        missing: content.missing(),
+        missing: [content.missing(), skipped].concat(),
     })
 }
 
@@ -150,8 +152,8 @@ fn compact(at: Timestamp) -> String {
     at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).collect()
 }
 
-/// SHA-256 over what makes a backup worth making anew: CA, own identity, fleet and revocations. Renewed certificates of
-/// nodes are not in it: they are renewed again.
+/// SHA-256 over what makes a backup worth making anew: CA, own identity, fleet and revocations, what was applied and is frozen. Renewed
+/// certificates of nodes are not in it: they are renewed again.
 fn essence(state: &StateDir) -> Result<String, Failure> {
     let mut hash = Sha256::new();
     let ca = state.path().join("ca");
@@ -167,15 +169,18 @@ fn essence(state: &StateDir) -> Result<String, Failure> {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     }
-    let books = Registry::open(&state.nodes())
+    let books = Registry::read(&state.nodes())
         .map_err(|error| Failure::new(ExitCode::Failed, "the fleet's books can't be read").because(&error))?;
-    for (name, node) in books.nodes() {
+    for (name, node) in books {
         let state = match node.state {
             State::Invited => continue,
             State::Enrolled => "enrolled",
             State::Frozen { .. } => "frozen",
         };
         hash.update(format!("{name} {} {state}\n", node.address));
+    }
+    for (cluster, decided) in Clusters::new(state.specs()).essence() {
+        hash.update(format!("{cluster} {decided}\n"));
     }
     Ok(HEXLOWER.encode(&hash.finalize()))
 }

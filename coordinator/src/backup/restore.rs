@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::open;
 use crate::audit::{Act, Audit, By, What};
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::driver;
 use crate::state_dir::StateDir;
@@ -63,7 +64,7 @@ pub(crate) fn restore(config: &Config, file: &Path, passphrase: &Passphrase) -> 
     // First of all: whatever else is there, this is a state that has to ask the agents before it drives.
     driver::save_restored(&state.driver(), content.generation).map_err(|error| failed(&error))?;
     let (last, others): (Vec<_>, Vec<_>) = content.files.iter().partition(|(path, _)| *path == LAST);
-    for (path, kept) in others.into_iter().chain(last) {
+    let write = |path: &String, kept: &super::content::Kept| {
         let target = state.path().join(path);
         if let Some(dir) = target.parent() {
             create_private_dir(dir).map_err(|error| failed(&error))?;
@@ -73,7 +74,17 @@ pub(crate) fn restore(config: &Config, file: &Path, passphrase: &Passphrase) -> 
         } else {
             write_file(&target, &kept.text)
         };
-        written.map_err(|error| failed(&error))?;
+        written.map_err(|error| failed(&error))
+    };
+    for (path, kept) in others {
+        write(path, kept)?;
+    }
+    // A cluster may have been frozen since the backup: what the servers were told counts as well.
+    Clusters::new(state.specs())
+        .restored()
+        .map_err(|error| failed(&error))?;
+    for (path, kept) in last {
+        write(path, kept)?;
     }
     if !content.history.is_empty() {
         let name: String = content

@@ -43,8 +43,18 @@ pub(crate) struct How {
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let (mut client, proposal) = match (&args.plan, &args.file) {
         (Some(path), _) => {
-            let proposal = Proposal::load(path)?;
-            (wire::connect(context).await?, proposal)
+            let kept = Proposal::load(path)?;
+            let mut client = wire::connect(context).await?;
+            if args.dry_run {
+                // What would be done is what a plan of now says, if it is still that one.
+                let fresh = kept.again(&mut client).await?;
+                if !fresh.plan.refused() && !fresh.plan.same_steps(&kept.plan) {
+                    return Err(changed(&kept.plan, &fresh.plan));
+                }
+                (client, fresh)
+            } else {
+                (client, kept)
+            }
         }
         (None, Some(file)) => {
             let source = cluster_file::read(file)?;
@@ -62,6 +72,19 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         return Ok(if refused { ExitCode::Refused } else { ExitCode::Done });
     }
     carry_out(context, &mut client, proposal, &args.how).await
+}
+
+fn changed(kept: &Plan, fresh: &Plan) -> Failure {
+    let mut failure = Failure::new(
+        ExitCode::Refused,
+        "a fresh plan has other steps than the one that was kept; nothing would be done",
+    )
+    .hint("make a new one: quorate plan FILE --out PLAN.json");
+    failure.causes = quorate_planner::diff::differences(kept, fresh)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    failure
 }
 
 /// Shows a plan, asks, has it done, and tells about it.

@@ -3,12 +3,14 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use quorate_model::Wish;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{NodeName, NodeRef};
 use quorate_model::observation::config::KeptSpec;
 use quorate_model::spec::ClusterFile;
+use quorate_model::operation::Action;
+use quorate_model::plan::Plan;
 use quorate_model::spec::edit::{self, EditError};
+use quorate_model::Wish;
 use quorate_proto::{Wire, v1};
 
 use super::apply::{How, carry_out};
@@ -34,19 +36,49 @@ pub(crate) struct Common {
 }
 
 /// Takes a node out of its cluster, if it is in one, and out of the fleet.
-pub(crate) async fn remove(context: &Context, client: &mut Client, node: NodeRef, common: Common) -> Answer {
-    let source = match source(client, &node, common.file.as_deref()).await? {
-        Some(source) if names(&source, &node.node) => source,
-        // In no cluster file: it never became a member by us.
-        _ => return forget(context, client, node, common.how.yes).await,
+pub(crate) async fn remove(
+    context: &Context,
+    client: &mut Client,
+    node: NodeRef,
+    fleet_only: bool,
+    common: Common,
+) -> Answer {
+    if fleet_only {
+        return forget(context, client, node, common.how.yes, true).await;
+    }
+    let Some(source) = source(client, &node, common.file.as_deref()).await? else {
+        // Nothing was ever applied from here. If its cluster counts it all the same, the coordinator refuses.
+        return forget(context, client, node, common.how.yes, false).await;
     };
-    let text = edit::without_node(&source.text, &node.node).map_err(|error| not_changed(&source, &error))?;
     let wish = Wish {
         remove: [node.node.clone()].into(),
         is_off: common.is_off.then(|| node.node.clone()).into_iter().collect(),
         ..Wish::default()
     };
-    leave(context, client, node, &source, text, wish, common).await
+    if names(&source, &node.node) {
+        let text = edit::without_node(&source.text, &node.node).map_err(|error| not_changed(&source, &error))?;
+        return leave(context, client, node, &source, text, wish, common).await;
+    }
+    // A removal that was begun and did not come to its end has left the file without the node, and the node perhaps in the cluster.
+    let proposal = Proposal::ask(client, &source, accepted(&common), wish.clone()).await?;
+    if takes_out(&proposal.plan, &node.node) {
+        let text = source.text.clone();
+        return leave(context, client, node, &source, text, wish, common).await;
+    }
+    forget(context, client, node, common.how.yes, false).await
+}
+
+fn accepted(common: &Common) -> Vec<String> {
+    common.accept.iter().map(|code| code.as_str().to_owned()).collect()
+}
+
+/// Does anything in it take this node out, or what is left of it?
+fn takes_out(plan: &Plan, node: &NodeName) -> bool {
+    plan.steps.iter().any(|step| match &step.action {
+        Action::RemoveMember { removed, .. } | Action::CleanUpAfter { removed, .. } => removed == node,
+        Action::PowerOff { .. } | Action::AbandonJoin { .. } => step.node == *node,
+        _ => false,
+    })
 }
 
 /// Takes a dead node out of its cluster and puts another one into its place.
@@ -58,6 +90,16 @@ pub(crate) async fn replace(
     address: Option<IpAddr>,
     common: Common,
 ) -> Answer {
+    if dead.node == new {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("{new} can't take its own place: the new server has to come under another name"),
+        )
+        .hint(format!(
+            "for a server that was installed anew under its old name: quorate node remove {dead}; then quorate node invite {dead} \
+             --address ADDRESS, enrol it, and apply the cluster file that names it"
+        )));
+    }
     let source = source(client, &dead, common.file.as_deref()).await?.ok_or_else(|| {
         Failure::new(
             ExitCode::NotFound,
@@ -69,8 +111,13 @@ pub(crate) async fn replace(
         Some(address) => address,
         None => enrolled_address(client, &NodeRef::new(dead.cluster.clone(), new.clone())).await?,
     };
-    let text = edit::replace_node(&source.text, &dead.node, &new, address, None)
-        .map_err(|error| not_changed(&source, &error))?;
+    // Begun before, and not come to its end: the file is changed already.
+    let text = if !names(&source, &dead.node) && names(&source, &new) {
+        source.text.clone()
+    } else {
+        edit::replace_node(&source.text, &dead.node, &new, address, None)
+            .map_err(|error| not_changed(&source, &error))?
+    };
     let wish = Wish {
         replace: [(dead.node.clone(), new)].into(),
         is_off: common.is_off.then(|| dead.node.clone()).into_iter().collect(),
@@ -99,14 +146,13 @@ async fn leave(
         name: source.name.clone(),
         text,
     };
-    let accept = common.accept.iter().map(|code| code.as_str().to_owned()).collect();
-    let proposal = Proposal::ask(client, &changed, accept, wish).await?;
+    let proposal = Proposal::ask(client, &changed, accepted(&common), wish).await?;
     let ended = carry_out(context, client, proposal, &common.how).await?;
     if ended != ExitCode::Done {
         return Ok(ended);
     }
     if let Some(path) = &common.file {
-        std::fs::write(path, &changed.text).map_err(|error| {
+        cluster_file::replace(path, &changed.text).map_err(|error| {
             Failure::new(ExitCode::Failed, format!("can't write {}", path.display()))
                 .because(&error)
                 .hint(format!("take {} out of it by hand", node.node))
@@ -117,38 +163,51 @@ async fn leave(
             node.node
         ));
     }
-    unenrol(client, &node).await?;
+    // Refused if any member still counts it, whatever the plan had or had not to do.
+    let unknown = unenrol(client, &node, false).await?;
     output::either(context.format, &serde_json::json!({ "removed": node }), || {
         format!(
             "{node} is out of its cluster and of the fleet. It still has the cluster's keys on its disk: install it anew before it is \
              switched on in this network again.\n"
         )
     });
+    say_unknown(context, &node, &unknown);
     Ok(ExitCode::Done)
 }
 
 /// Out of the fleet only.
-async fn forget(context: &Context, client: &mut Client, node: NodeRef, yes: bool) -> Answer {
+async fn forget(context: &Context, client: &mut Client, node: NodeRef, yes: bool, even_if_member: bool) -> Answer {
     let question = format!(
         "Take {node} out of the fleet and revoke its certificate? The server itself, and its cluster, stay as they are."
     );
     if !yes && !ask::confirm(&question, "--yes")? {
         return Err(Failure::new(ExitCode::Cancelled, "nothing was changed"));
     }
-    unenrol(client, &node).await?;
+    let unknown = unenrol(client, &node, even_if_member).await?;
     output::either(context.format, &serde_json::json!({ "removed": node }), || {
         format!("{node} is no longer in the fleet. Its server and its cluster are as they were.\n")
     });
+    say_unknown(context, &node, &unknown);
     Ok(ExitCode::Done)
 }
 
-async fn unenrol(client: &mut Client, node: &NodeRef) -> Result<(), Failure> {
+/// Returns why it could not be told whether its cluster still counts it, if so.
+async fn unenrol(client: &mut Client, node: &NodeRef, even_if_member: bool) -> Result<String, Failure> {
     let request = v1::RemoveNodeRequest {
         cluster: node.cluster.to_string(),
         node: node.node.to_string(),
+        even_if_member,
     };
-    client.remove_node(request).await.map_err(wire::refused)?;
-    Ok(())
+    let reply = client.remove_node(request).await.map_err(wire::refused)?;
+    Ok(reply.into_inner().unknown)
+}
+
+fn say_unknown(context: &Context, node: &NodeRef, why: &str) {
+    if context.format == Format::Table && !why.is_empty() {
+        output::aside(&format!(
+            "Whether its cluster still counts {node} could not be told ({why}). Look there: pvecm nodes"
+        ));
+    }
 }
 
 /// The file that was named, or the one that was applied last.
@@ -166,7 +225,7 @@ async fn source(client: &mut Client, node: &NodeRef, path: Option<&Path>) -> Res
     };
     let spec: Option<KeptSpec> = Wire::from_wire(reply.spec).map_err(wire::unreadable)?;
     Ok(spec.map(|spec| Source {
-        name: format!("{}.toml (as applied {})", node.cluster, spec.applied_at),
+        name: format!("{}.toml (of {})", node.cluster, spec.applied_at),
         text: spec.text,
     }))
 }

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Remove {
         /// CLUSTER/NODE
         node: NodeRef,
+        /// Only take it out of the fleet, whatever its cluster says: it goes on there, and nobody looks after it
+        #[arg(long, conflicts_with_all = ["file", "is_off", "accept", "detach"])]
+        fleet_only: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -124,7 +127,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
             output::either(context.format, &found, || details(&found));
             Ok(ExitCode::Done)
         }
-        Command::Remove { node, common } => leave::remove(context, &mut client, node, common).await,
+        Command::Remove {
+            node,
+            fleet_only,
+            common,
+        } => leave::remove(context, &mut client, node, fleet_only, common).await,
         Command::Replace {
             dead,
             new,

@@ -27,7 +27,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let proposal = Proposal::ask(&mut client, &source, args.options.accepted(), args.options.wish()).await?;
     let plan = &proposal.plan;
     output::either(context.format, plan, || quorate_show::plan(plan));
-    if let Some(path) = &args.out {
+    if let Some(path) = args.out.as_ref().filter(|_| plan.refused()) {
+        output::aside(&format!("Not kept in {}: a refused plan can't be applied.", path.display()));
+    } else if let Some(path) = &args.out {
         proposal.save(path)?;
         if context.format == Format::Table {
             output::aside(&format!(

@@ -76,6 +76,18 @@ impl Proposal {
         let failed = |error: &(dyn std::error::Error + 'static)| {
             Failure::new(ExitCode::Failed, format!("can't write the plan to {}", path.display())).because(error)
         };
+        match std::fs::metadata(path) {
+            // Only what was kept so before is replaced: it might be the cluster file.
+            Ok(_) if !is_kept_plan(path) => {
+                return Err(Failure::new(
+                    ExitCode::Usage,
+                    format!("{} exists and is no kept plan: it is not overwritten", path.display()),
+                )
+                .hint("name another file: quorate plan FILE --out PLAN.json"));
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
+            _ => {}
+        }
         let text = serde_json::to_string_pretty(self).map_err(|error| failed(&error))?;
         quorate_identity::write_secret_file(path, &text).map_err(|error| failed(&error))
     }
@@ -95,11 +107,82 @@ impl Proposal {
             return Err(failed(&std::io::Error::other("it is too large")));
         }
         let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-        let proposal: Self = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-        if proposal.quorate_plan != FORMAT {
-            let message = format!("its format is {}, this version knows {FORMAT}", proposal.quorate_plan);
+        let document: serde_json::Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+        // Before anything else: another format may have other keys.
+        let format = document.get("quorate_plan").and_then(serde_json::Value::as_u64);
+        if format != Some(FORMAT.into()) {
+            let message = match format {
+                Some(format) => format!("its format is {format}, this version knows {FORMAT}"),
+                None => "it does not say that it is one".to_owned(),
+            };
             return Err(failed(&std::io::Error::other(message)));
         }
-        Ok(proposal)
+        serde_json::from_value(document).map_err(|error| failed(&error))
+    }
+
+    /// The same asked for anew: what it would be now.
+    pub(crate) async fn again(&self, client: &mut Client) -> Result<Self, Failure> {
+        let source = Source {
+            name: self.file_name.clone(),
+            text: self.text.clone(),
+        };
+        Self::ask(client, &source, self.accept.clone(), self.wish.clone()).await
+    }
+}
+
+fn is_kept_plan(path: &Path) -> bool {
+    let small = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST);
+    let text = small.then(|| std::fs::read_to_string(path).ok()).flatten();
+    let document: Option<serde_json::Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+    document.is_some_and(|document| document.get("quorate_plan").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proposal() -> Proposal {
+        Proposal {
+            quorate_plan: FORMAT,
+            file_name: "hk1.toml".to_owned(),
+            text: String::new(),
+            accept: vec![],
+            wish: Wish::default(),
+            plan: Plan {
+                cluster: "hk1".parse().unwrap(),
+                spec_digest: String::new(),
+                steps: vec![],
+                findings: vec![],
+            },
+        }
+    }
+
+    #[test]
+    fn only_a_kept_plan_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let (plan, file) = (dir.path().join("plan.json"), dir.path().join("hk1.toml"));
+        proposal().save(&plan).unwrap();
+        proposal().save(&plan).unwrap();
+        assert_eq!(Proposal::load(&plan).unwrap(), proposal());
+        std::fs::write(&file, "[cluster]\n").unwrap();
+        let refused = proposal().save(&file).unwrap_err();
+        assert_eq!(refused.exit, ExitCode::Usage);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "[cluster]\n");
+    }
+
+    #[test]
+    fn another_format_is_told_before_its_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("plan.json");
+        let told = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Proposal::load(&path).unwrap_err().causes.join(" ")
+        };
+        assert!(told(r#"{"quorate_plan": 2, "colour": "red"}"#).contains("its format is 2"));
+        assert!(told("{}").contains("does not say"));
+        proposal().save(&dir.path().join("whole.json")).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("whole.json")).unwrap();
+        let altered = text.replace("\"spec_digest\"", "\"colour\": 1, \"spec_digest\"");
+        assert!(told(&altered).contains("colour"), "what is not understood is not dropped");
     }
 }

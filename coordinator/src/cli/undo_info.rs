@@ -12,16 +12,16 @@ pub(crate) async fn run(context: &Context, client: &mut Client, rollout: String)
         rollout: rollout.clone(),
     };
     let reply = client.undo_info(request).await.map_err(wire::refused)?.into_inner();
-    let plan: Plan = field("plan", reply.plan).map_err(wire::unreadable)?;
+    let plan: Option<Plan> = field("plan", reply.plan).map_err(wire::unreadable)?;
     let nodes: Vec<serde_json::Value> = reply.nodes.iter().map(document).collect();
-    let undo: Vec<serde_json::Value> = plan
-        .steps
+    let steps = plan.iter().flat_map(|plan| &plan.steps).collect::<Vec<_>>();
+    let undo: Vec<serde_json::Value> = steps
         .iter()
         .rev()
         .map(|step| serde_json::json!({ "step": step.id, "undo": step.undo.to_string() }))
         .collect();
     let all = serde_json::json!({ "rollout": rollout, "undo": undo, "nodes": nodes });
-    output::either(context.format, &all, || show(&rollout, &plan, &reply.nodes));
+    output::either(context.format, &all, || show(&rollout, plan.as_ref(), &reply.nodes));
     Ok(ExitCode::Done)
 }
 
@@ -54,7 +54,14 @@ fn document(node: &v1::NodeSnapshot) -> serde_json::Value {
     })
 }
 
-fn show(rollout: &str, plan: &Plan, nodes: &[v1::NodeSnapshot]) -> String {
+fn show(rollout: &str, plan: Option<&Plan>, nodes: &[v1::NodeSnapshot]) -> String {
+    let Some(plan) = plan else {
+        let text = format!(
+            "The journal of rollout {rollout} was lost: which steps it had is not known any more (quorate rollout show {rollout} has those \
+             that servers remember). Nothing here is done by itself.\n"
+        );
+        return text + &files(rollout, nodes);
+    };
     let mut text = format!(
         "Rollout {rollout} of cluster {}. Nothing here is done by itself.\n\n",
         plan.cluster
@@ -63,6 +70,11 @@ fn show(rollout: &str, plan: &Plan, nodes: &[v1::NodeSnapshot]) -> String {
     for step in plan.steps.iter().rev() {
         text.push_str(&format!("  {}: {}\n      {}\n", step.id, step.title, step.undo));
     }
+    text + &files(rollout, nodes)
+}
+
+fn files(rollout: &str, nodes: &[v1::NodeSnapshot]) -> String {
+    let mut text = String::new();
     for node in nodes {
         text.push_str(&format!("\n{}\n", node.node));
         if !node.unknown.is_empty() {

@@ -137,6 +137,17 @@ impl ClusterAgents {
 
     /// Tells an agent what holds its cluster up, if it has not heard of it: it may have been away when that was decided.
     async fn tell_hold(&self, driver: &Driver, peer: &Peer) -> Result<(), AgentError> {
+        if self.clusters.is_unsettled(&self.cluster).unwrap_or(false) {
+            // What it holds was decided before our record was lost: it is asked before it is told.
+            let memory = peer.memory().await;
+            let memory = match memory {
+                Ok(memory) => memory,
+                Err(error) => return Err(not_sent(self.failed(peer, error).await, &peer.name.node)),
+            };
+            if let Err(error) = self.clusters.told(&peer.name, &memory.hold) {
+                return Err(AgentError::NotReached(trust::sentence(&error)));
+            }
+        }
         let decided = match self.clusters.decided(&self.cluster) {
             Ok(decided) => decided,
             Err(error) => {

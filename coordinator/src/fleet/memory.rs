@@ -1,7 +1,9 @@
 //! What an agent remembers of those who drove it.
 
 use quorate_model::ids::Driver;
-use quorate_model::{JournalAnchor, OperationId, Timestamp};
+use quorate_model::operation::Action;
+use quorate_model::view::Rest;
+use quorate_model::{Hold, JournalAnchor, NodeName, OperationId, Timestamp};
 use quorate_proto::{ConvertError, Wire, field, v1};
 
 use super::call::{CallError, within};
@@ -15,7 +17,9 @@ pub(crate) struct Memory {
     pub(crate) driver: Option<Driver>,
     /// Where that one's journal ended.
     pub(crate) anchor: Option<JournalAnchor>,
-    /// What it was asked to do, oldest first. The actions themselves don't matter: those of a later version count, too.
+    /// What holds its cluster up, as it was told last.
+    pub(crate) hold: Hold,
+    /// What it was asked to do, oldest first. Of the actions only those of HA matter: others may be of a later version.
     pub(crate) operations: Vec<Remembered>,
 }
 
@@ -24,24 +28,32 @@ impl Peer {
     pub(crate) async fn memory(&self) -> Result<Memory, CallError> {
         let request = v1::LedgerRequest::default();
         let reply = within(self.quick(), &self.name, self.client().ledger(request)).await?;
-        read(reply).map_err(|error| CallError::garbled(&error))
+        read(&self.name.node, reply).map_err(|error| CallError::garbled(&error))
     }
 }
 
-fn read(reply: v1::LedgerReply) -> Result<Memory, ConvertError> {
+fn read(node: &NodeName, reply: v1::LedgerReply) -> Result<Memory, ConvertError> {
     let operation = |entry: v1::LedgerEntry| {
-        let id: OperationId = field("operation", entry.operation.unwrap_or_default().id)?;
+        let operation = entry.operation.unwrap_or_default();
+        let action: Option<Action> = operation.action.and_then(|action| field("action", action).ok());
+        let id: OperationId = field("operation", operation.id)?;
         let accepted_at: Timestamp = field("accepted_at", entry.accepted_at)?;
         Ok(Remembered {
             operation: id,
             accepted_at,
             ended_at: field("ended_at", entry.ended_at)?,
             outcome: field("outcome", entry.outcome)?,
+            ha: action.and_then(|action| Rest::by(node, &action)),
         })
     };
     Ok(Memory {
         driver: Wire::from_wire(reply.driver)?,
         anchor: field("anchor", reply.anchor)?,
+        hold: reply
+            .hold
+            .map(|hold| field("hold", hold))
+            .transpose()?
+            .unwrap_or_default(),
         operations: reply
             .entries
             .into_iter()

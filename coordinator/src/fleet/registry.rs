@@ -126,6 +126,11 @@ impl Registry {
         })
     }
 
+    /// The books as they are now, for whoever is not their owner: nothing is mended, nothing may be changed through it.
+    pub(crate) fn read(path: &Path) -> Result<BTreeMap<NodeRef, Node>, DocumentError> {
+        Ok(documents::read_kept(path)?.unwrap_or_default())
+    }
+
     /// Begins empty books: from then on, missing ones are a loss.
     pub(crate) fn begin(&self) -> Result<(), DocumentError> {
         documents::save_kept(&self.path, &Nodes::new())

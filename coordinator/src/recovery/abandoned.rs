@@ -1,9 +1,10 @@
 //! A rollout whose journal was lost, made out from agents' ledgers: an operation's id names its rollout, step and attempt.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::operation::Outcome;
 use quorate_model::rollout::{RolloutResult, StepState, StopKind, Summary};
+use quorate_model::view::Rest;
 use quorate_model::{ClusterName, NodeRef, OperationId, RolloutId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ pub(crate) struct Remembered {
     pub(crate) ended_at: Option<Timestamp>,
     /// `None`: it runs.
     pub(crate) outcome: Option<Outcome>,
+    /// What of HA it put to rest, or woke (`true`).
+    pub(crate) ha: Option<(Rest, bool)>,
 }
 
 /// What is known of such a rollout.
@@ -36,6 +39,16 @@ struct Traces {
     accepted_at: Timestamp,
     ended_at: Option<Timestamp>,
     state: StepState,
+    /// What of HA it put to rest, or woke (`true`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ha: Option<(Rest, bool)>,
+}
+
+impl Traces {
+    /// May it have had its effect? What is known to have failed has not.
+    fn may_be_done(&self) -> bool {
+        !matches!(self.state, StepState::Stopped { kind: StopKind::Failed })
+    }
 }
 
 /// Where an operation belongs, as its id says.
@@ -92,6 +105,7 @@ impl Abandoned {
             accepted_at: first,
             ended_at: remembered.ended_at,
             state: state(remembered.outcome.as_ref()),
+            ha: remembered.ha.clone(),
         };
         self.steps.insert(place.number, traces);
     }
@@ -117,8 +131,46 @@ impl Abandoned {
                 .values()
                 .map(|traces| (traces.step.clone(), traces.state.clone()))
                 .collect(),
-            not_restored: Vec::new(),
+            not_restored: self.not_restored(),
         }
+    }
+
+    pub(super) fn cluster(&self) -> &ClusterName {
+        &self.cluster
+    }
+
+    /// What it put to rest of HA and woke (`true`), oldest first, as far as servers remember.
+    pub(super) fn rests(&self) -> Vec<(Timestamp, Rest, bool)> {
+        let done = self.steps.values().filter(|traces| traces.may_be_done());
+        let mut all: Vec<_> = done
+            .filter_map(|traces| {
+                let (rest, wakes) = traces.ha.clone()?;
+                // One that only runs has not woken anything yet.
+                (!wakes || traces.state == StepState::Ended).then_some((traces.accepted_at, rest, wakes))
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// The steps that should have woken it, by the names that plans give them.
+    fn not_restored(&self) -> Vec<StepId> {
+        let mut open: BTreeSet<Rest> = BTreeSet::new();
+        for (_, rest, wakes) in self.rests() {
+            if wakes {
+                open.remove(&rest);
+            } else {
+                open.insert(rest);
+            }
+        }
+        let of = |traces: &&Traces| traces.ha.as_ref().is_some_and(|(rest, wakes)| !wakes && open.contains(rest));
+        let steps = self.steps.values().filter(of).map(|traces| traces.step.as_str());
+        steps
+            .filter_map(|step| {
+                let back = step.replace("ha.disarm", "ha.arm").replace("ha.stop-", "ha.start-");
+                StepId::new(back).ok()
+            })
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use quorate_model::rollout::Summary;
+use quorate_model::view::Rest;
 use quorate_model::{ClusterName, Code, Finding, JournalId, NodeName, NodeRef, OperationId, RolloutId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +207,18 @@ impl Recovery {
         all
     }
 
+    /// What lost rollouts put to rest of a cluster's HA and woke (`true`), as far as servers remember.
+    pub(crate) fn rests(&self, cluster: &ClusterName) -> Vec<(Timestamp, RolloutId, Rest, bool)> {
+        let document = self.document();
+        let of_cluster = document.abandoned.iter().filter(|(_, lost)| lost.cluster() == cluster);
+        of_cluster
+            .flat_map(|(id, lost)| {
+                let rests = lost.rests().into_iter();
+                rests.map(|(at, rest, wakes)| (at, id.clone(), rest, wakes))
+            })
+            .collect()
+    }
+
     /// The lost rollouts as they are kept, for the backup.
     pub(crate) fn export(&self) -> Vec<serde_json::Value> {
         let document = self.document();
@@ -266,6 +279,7 @@ mod tests {
             accepted_at: Timestamp(at),
             ended_at: outcome.is_some().then_some(Timestamp(at + 5)),
             outcome,
+            ha: None,
         }
     }
 
@@ -354,6 +368,45 @@ mod tests {
                 ("cluster.join/prox2", StepState::Running)
             ]
         );
+    }
+
+    #[test]
+    fn ha_that_a_lost_rollout_disarmed_and_did_not_arm_is_not_restored() {
+        let home = tempfile::tempdir().unwrap();
+        let recovery = Recovery::open(&home.path().join("recovery.json"));
+        let ha = |operation: &str, at, outcome, wakes| Remembered {
+            ha: Some((Rest::Whole, wakes)),
+            ..remembered(operation, at, outcome)
+        };
+        let prox1 = node("hk1/prox1");
+        recovery.collect(
+            &prox1,
+            &[
+                ha("hk1-6.1-ha.disarm.1", 1, done(), false),
+                ha("hk1-6.3-ha.arm.1", 2, done(), true),
+                ha("hk1-7.1-ha.disarm.1", 10, done(), false),
+            ],
+        );
+        let names = |number: usize| {
+            let summaries = recovery.summaries();
+            let steps = summaries[number].not_restored.iter().map(ToString::to_string);
+            steps.collect::<Vec<_>>()
+        };
+        assert_eq!((names(0), names(1)), (vec![], vec!["ha.arm".to_owned()]));
+        let rests = recovery.rests(&"hk1".parse().unwrap());
+        assert_eq!(rests.len(), 3);
+        assert!(rests.iter().any(|(_, id, rest, wakes)| id.as_str() == "hk1-7" && *rest == Rest::Whole && !wakes));
+        assert!(recovery.rests(&"hk2".parse().unwrap()).is_empty());
+
+        // It comes to be known that it was armed; what failed to be armed is not.
+        let failed = Some(Outcome::Failed {
+            findings: vec![],
+            unchanged: true,
+        });
+        recovery.collect(&prox1, &[ha("hk1-7.3-ha.arm.1", 20, failed, true)]);
+        assert_eq!(names(1), ["ha.arm"]);
+        recovery.collect(&prox1, &[ha("hk1-7.3-ha.arm.2", 30, done(), true)]);
+        assert_eq!(names(1), [""; 0]);
     }
 
     #[test]

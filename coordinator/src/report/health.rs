@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use quorate_model::observation::cluster::{Cluster, Member};
+use quorate_model::operation::HaService;
 use quorate_model::time::spoken;
+use quorate_model::view::Rest;
 use quorate_model::{ClusterName, Code, Finding, NodeRef, Observation, Timestamp};
 use quorate_proto::{Connection, ConnectionState, Sighting};
 
@@ -30,6 +32,7 @@ pub(crate) fn health(now: Timestamp, sightings: &[Sighting]) -> Vec<Finding> {
     for (name, seen) in clusters {
         cluster(name, &seen, &mut findings);
     }
+    at_rest(now, sightings, &mut findings);
     findings.sort_by(|a, b| (b.severity, &a.subject, a.code).cmp(&(a.severity, &b.subject, b.code)));
     findings.dedup();
     findings
@@ -148,6 +151,45 @@ fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
             ));
         }
         links(node, member, findings);
+    }
+}
+
+/// HA that is at rest: guests of a server that fails are not restarted.
+fn at_rest(now: Timestamp, sightings: &[Sighting], findings: &mut Vec<Finding>) {
+    let mut told = BTreeSet::new();
+    for sighting in sightings.iter().filter(|sighting| !stale(now, sighting)) {
+        let Ok(observation) = &sighting.view.observation else { continue };
+        let member = observation.cluster.get().is_ok_and(|cluster| cluster.member().is_some());
+        let Ok(ha) = observation.ha.get() else { continue };
+        let name = &sighting.node;
+        let looked_after = ha.resources.get().is_ok_and(|resources| !resources.is_empty());
+        if !member || !looked_after {
+            continue;
+        }
+        if Rest::Whole.is_so(&name.node, ha) == Some(true) {
+            // Every member says the same.
+            if told.insert(&name.cluster) {
+                findings.push(Finding::new(
+                    Code::HaAlreadyDisarmed,
+                    name.cluster.as_str(),
+                    format!("HA of {} is disarmed: nobody restarts the guests of a server that fails", name.cluster),
+                    format!("if nobody works on it any more, on {}: ha-manager crm-command arm-ha", name.node),
+                ));
+            }
+            continue;
+        }
+        let daemons = [HaService::Crm, HaService::Lrm].map(|service| Rest::Daemon {
+            node: name.node.clone(),
+            service,
+        });
+        if daemons.iter().any(|rest| rest.is_so(&name.node, ha) == Some(true)) {
+            findings.push(Finding::new(
+                Code::HaAlreadyDisarmed,
+                name.to_string(),
+                format!("HA's daemons are stopped on {}: its guests are not looked after", name.node),
+                format!("if nobody works on it any more, on {}: systemctl start pve-ha-crm pve-ha-lrm", name.node),
+            ));
+        }
     }
 }
 

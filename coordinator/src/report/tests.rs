@@ -175,3 +175,41 @@ fn a_node_never_seen_is_unreachable_only() {
     });
     assert_eq!(said(&[unseen]), [(Code::NodeUnreachable, "hk1/prox1".to_owned())]);
 }
+
+#[test]
+fn ha_at_rest_is_told_once_for_a_cluster_and_for_each_server_whose_daemons_stand() {
+    use quorate_planner::testkit::{self, Servers, known};
+
+    let seen = |servers: Servers| -> Vec<Finding> {
+        let sightings: Vec<Sighting> = servers
+            .view
+            .nodes
+            .into_iter()
+            .map(|(node, view)| Sighting {
+                node: quorate_model::NodeRef::new("hk1".parse().unwrap(), node),
+                view,
+                received_at: Some(NOW),
+                connection: None,
+            })
+            .collect();
+        let all = health(NOW, &sightings).into_iter();
+        all.filter(|finding| finding.code == Code::HaAlreadyDisarmed).collect()
+    };
+    let cluster = || {
+        Servers::bare(3)
+            .members("hk1", &["prox1", "prox2", "prox3"], &[])
+            .under_ha("vm:100", "prox1", "5.1.3")
+    };
+    assert_eq!(seen(cluster()), []);
+    let disarmed = cluster().with_each(|seen| {
+        known(&mut known(&mut seen.ha).manager).as_mut().unwrap().disarm = Some(quorate_model::observation::ha::Disarm {
+            mode: "freeze".to_owned(),
+            state: "disarmed".to_owned(),
+        });
+    });
+    let told = seen(disarmed);
+    assert!(told.len() == 1 && told[0].subject == "hk1" && told[0].next.contains("arm-ha"), "{told:?}");
+    let stopped = cluster().with_ha("prox2", |ha| ha.lrm = Facet::known(testkit::service(false), NOW));
+    let told = seen(stopped);
+    assert!(told.len() == 1 && told[0].subject == "hk1/prox2", "{told:?}");
+}

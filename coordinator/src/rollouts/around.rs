@@ -6,9 +6,10 @@ use quorate_model::maintenance::MaintenanceWindow;
 use quorate_model::observation::config::KeptSpec;
 use quorate_model::plan::Plan;
 use quorate_model::rollout::Record;
-use quorate_model::{ClusterName, RolloutId, Timestamp};
+use quorate_model::{ClusterName, Hold, RolloutId, Timestamp};
 
-use super::{Rollouts, before, no_such, touched, unusable};
+use super::{Rollouts, before, no_such, refused, touched, unusable};
+use crate::audit::{Act, By, What};
 use crate::documents::DocumentError;
 use crate::trust::sentence;
 
@@ -34,53 +35,78 @@ impl Rollouts {
         before::kept(&self.before_dir, id)
     }
 
-    /// A rollout's plan, and when it began.
-    pub(crate) async fn created(&self, id: &RolloutId) -> Result<(Plan, Timestamp), Failure> {
+    /// A rollout's plan, and when it began; `None`: its journal was lost.
+    pub(crate) async fn created(&self, id: &RolloutId) -> Result<Option<(Plan, Timestamp)>, Failure> {
         let entries = self.store.load(id).await.map_err(|error| unusable(&error))?;
         let created = entries.into_iter().find_map(|entry| match entry.record {
             Record::Created { plan, .. } => Some((*plan, entry.at)),
             _ => None,
         });
-        created.ok_or_else(|| no_such(id))
+        let kept = || self.before(id).is_ok_and(|before| before.is_some());
+        if created.is_none() && !self.recovery.summaries().iter().any(|lost| lost.id == *id) && !kept() {
+            return Err(no_such(id));
+        }
+        Ok(created)
     }
 
-    /// Takes note of the file that is applied, and tells the agents in which windows they may be disturbed.
-    pub(crate) async fn decide(
+    /// A plan without steps was applied: all that the file asks for is so. It is the applied one from now on, and its windows count.
+    pub(crate) async fn take_as_applied(
         &self,
         cluster: &ClusterName,
         spec: KeptSpec,
         windows: Vec<MaintenanceWindow>,
+        by: By,
     ) -> Result<(), Failure> {
-        let decided = self.clusters.change(cluster, |decided| {
-            decided.spec = Some(spec);
-            decided.hold.windows = windows;
-        });
-        let decided = decided.map_err(|error| unkept(&error))?;
-        for (node, reason) in self.fleet.hold(&self.seat.driver(), cluster, &decided.hold).await {
-            tracing::warn!(%node, reason, "an agent could not be told what holds its cluster up");
-        }
+        self.examine_unsettled(cluster).await;
+        let _turn = self.turn.lock().await;
+        self.seat.check().map_err(|finding| refused(*finding))?;
+        self.must_be_free(cluster).await?;
+        let what = What::TakeAsApplied {
+            spec: spec.digest.clone(),
+        };
+        self.audit.note(Act::new(by, what).in_cluster(cluster)).await?;
+        let hold = self
+            .clusters
+            .applied(cluster, spec.clone(), windows)
+            .map_err(|error| unkept(&error))?;
+        self.tell_hold(cluster, &hold).await;
+        self.keep_spec(cluster, &spec).await;
         Ok(())
     }
 
-    /// Keeps the applied file in /etc/pve as well, if all of it was done.
-    pub(crate) async fn keep_spec(&self, cluster: &ClusterName) {
-        let spec = match self.clusters.decided(cluster) {
-            Ok(decided) => decided.spec,
+    /// Tells the agents of a cluster what holds it up. Those that are away hear of it before their next operation.
+    pub(super) async fn tell_hold(&self, cluster: &ClusterName, hold: &Hold) {
+        for (node, reason) in self.fleet.hold(&self.seat.driver(), cluster, hold).await {
+            tracing::warn!(%node, reason, "an agent could not be told what holds its cluster up");
+        }
+    }
+
+    /// A rollout was done to its end: if all of its file was, the cluster keeps it in /etc/pve.
+    pub(super) async fn keep_applied(&self, cluster: &ClusterName, id: &RolloutId) {
+        match self.clusters.finish(cluster, id) {
+            Ok(Some(spec)) => self.keep_spec(cluster, &spec).await,
+            Ok(None) => tracing::info!(%cluster, rollout = %id, "only a part of the cluster file was applied: it does not count as applied yet"),
             Err(error) => {
-                tracing::error!(%cluster, error = sentence(&error), "what was applied can't be read");
-                return;
+                tracing::error!(%cluster, error = sentence(&error), "that the file was applied can't be kept; apply it again");
             }
-        };
-        let Some(spec) = spec else { return };
-        match self.fleet.keep_spec(&self.seat.driver(), cluster, &spec).await {
-            Ok(node) => tracing::info!(%cluster, %node, "the applied cluster file is kept in /etc/pve"),
+        }
+    }
+
+    async fn keep_spec(&self, cluster: &ClusterName, spec: &KeptSpec) {
+        match self.fleet.keep_spec(&self.seat.driver(), cluster, spec).await {
+            Ok(node) => {
+                tracing::info!(%cluster, %node, "the applied cluster file is kept in /etc/pve");
+                if let Err(error) = self.clusters.kept(cluster, &spec.digest) {
+                    tracing::error!(%cluster, error = sentence(&error), "what lies in /etc/pve can't be noted");
+                }
+            }
             // It is a hint for whoever comes after us, and nothing depends on it.
             Err(reason) => tracing::warn!(%cluster, reason, "the applied cluster file could not be kept in /etc/pve"),
         }
     }
 }
 
-fn unkept(error: &DocumentError) -> Failure {
+pub(super) fn unkept(error: &DocumentError) -> Failure {
     Failure::new(
         ExitCode::Failed,
         "what the servers and the cluster file are before the rollout can't be kept; nothing was begun",

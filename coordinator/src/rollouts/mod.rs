@@ -2,7 +2,9 @@
 
 mod around;
 pub(crate) mod before;
+mod history;
 mod recovering;
+mod rest;
 mod waiting;
 mod watching;
 
@@ -20,6 +22,7 @@ use quorate_model::maintenance::MaintenanceWindow;
 use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
+use quorate_model::view::Rest;
 use quorate_model::rollout::{Progress, Record, RolloutResult, Summary};
 use quorate_model::{ClusterName, Code, Finding, NodeName, NodeRef, RolloutId, Timestamp};
 use sha2::{Digest, Sha256};
@@ -28,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Act, Audit, By, What};
-use crate::clusters::Clusters;
+use crate::clusters::{Clusters, Wanted};
 use crate::driver::Seat;
 use crate::fleet::Fleet;
 use crate::fleet::agents::ClusterAgents;
@@ -55,6 +58,10 @@ pub(crate) struct Rollouts {
     driven: Mutex<BTreeMap<ClusterName, Driven>>,
     /// Why rollouts that are not finished are not driven.
     dropped: Mutex<BTreeMap<RolloutId, String>>,
+    /// Journals of rollouts that contradict themselves, and how.
+    nonsense: Mutex<BTreeMap<RolloutId, String>>,
+    /// What is left at rest, as it was seen last.
+    resting: Mutex<BTreeMap<(ClusterName, Rest), Finding>>,
     /// One at a time decides whether a cluster is free.
     turn: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -77,7 +84,7 @@ struct Driven {
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) by: Who,
-    /// Codes of the findings that were accepted.
+    /// The findings of the plan that were accepted, by code and subject.
     pub(crate) accepted: Vec<String>,
     /// What may be destroyed or removed.
     pub(crate) consents: Vec<String>,
@@ -85,6 +92,16 @@ pub(crate) struct Order {
     pub(crate) text: String,
     /// The maintenance windows that it names.
     pub(crate) windows: Vec<MaintenanceWindow>,
+    /// Does the plan do all that the file asks for?
+    pub(crate) whole: bool,
+}
+
+/// When a rollout that is driven was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Now,
+    /// By an earlier process.
+    Before,
 }
 
 impl Rollouts {
@@ -106,6 +123,8 @@ impl Rollouts {
             seat,
             driven,
             dropped,
+            nonsense: Mutex::default(),
+            resting: Mutex::default(),
             turn,
             tasks,
             stop,
@@ -122,22 +141,14 @@ impl Rollouts {
             .map(|node| NodeRef::new(plan.cluster.clone(), node.clone()));
         let nodes: BTreeSet<NodeRef> = nodes.collect();
         self.examine_all(&nodes).await;
+        self.examine_unsettled(&plan.cluster).await;
         if self.recovery.check(&plan.cluster, &names).is_err() {
             // The loss may have been noticed at one of them after another had told.
             self.examine_all(&nodes).await;
         }
         let _turn = self.turn.lock().await;
         self.seat.check().map_err(|finding| refused(*finding))?;
-        if let Some(holder) = self.holding(&plan.cluster).await? {
-            return Err(refused(Finding::new(
-                Code::RolloutRunning,
-                plan.cluster.as_str(),
-                format!("rollout {holder} holds cluster {}", plan.cluster),
-                format!(
-                    "watch it: quorate rollout watch {holder}; or stop it between steps: quorate rollout cancel {holder}"
-                ),
-            )));
-        }
+        self.must_be_free(&plan.cluster).await?;
         self.recovery
             .check(&plan.cluster, &names)
             .map_err(|finding| refused(*finding))?;
@@ -152,22 +163,28 @@ impl Rollouts {
         let id = new_id(&plan.cluster, now)?;
         let by = order.by.name.clone();
         self.keep_before(&id, &plan).await?;
-        let spec = KeptSpec {
-            digest: plan.spec_digest.clone(),
-            applied_at: now,
-            rollout: id.to_string(),
-            text: order.text.clone(),
+        let wanted = Wanted {
+            spec: KeptSpec {
+                digest: plan.spec_digest.clone(),
+                applied_at: now,
+                rollout: id.to_string(),
+                text: order.text.clone(),
+            },
+            whole: order.whole,
+            windows: order.windows.clone(),
         };
-        let windows = order.windows.clone();
         self.audit.note(act(&id, &plan, order)).await?;
-        self.decide(&plan.cluster, spec, windows).await?;
+        self.clusters
+            .want(&plan.cluster, wanted)
+            .map_err(|error| around::unkept(&error))?;
         let record = Record::Created {
             plan: Box::new(plan.clone()),
             by: by.clone(),
         };
         self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
         tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
-        self.drive(id.clone(), &plan, agents);
+        // Nothing is waited for in between: whoever asked may go away, and what was created must be driven.
+        self.drive(id.clone(), &plan, agents, Begun::Now);
         Ok(id)
     }
 
@@ -182,7 +199,7 @@ impl Rollouts {
             if let (Some(created), None) = (state.created(), state.finished()) {
                 tracing::info!(rollout = %id, "rollout taken up again");
                 let plan = Arc::clone(&created.plan);
-                self.drive(id, &plan, self.agents(&plan));
+                self.drive(id, &plan, self.agents(&plan), Begun::Before);
             }
         }
         Ok(())
@@ -199,6 +216,21 @@ impl Rollouts {
         Ok(self.states().await?.into_iter().find(unfinished).map(|(id, _)| id))
     }
 
+    /// Refuses what would come between the steps of another rollout.
+    async fn must_be_free(&self, cluster: &ClusterName) -> Result<(), Failure> {
+        let Some(holder) = self.holding(cluster).await? else {
+            return Ok(());
+        };
+        Err(refused(Finding::new(
+            Code::RolloutRunning,
+            cluster.as_str(),
+            format!("rollout {holder} holds cluster {cluster}"),
+            format!(
+                "watch it: quorate rollout watch {holder}; or stop it between steps: quorate rollout cancel {holder}"
+            ),
+        )))
+    }
+
     /// All rollouts, oldest first.
     pub(crate) async fn summaries(&self) -> Result<Vec<Summary>, Failure> {
         let mut all = self.recovery.summaries();
@@ -209,7 +241,13 @@ impl Rollouts {
                 Err(error) => tracing::error!(rollout = %id, error = sentence(&error), "left out of the list"),
             }
         }
-        Ok(all)
+        let state = self.before_dir.parent().map(PathBuf::from).unwrap_or_default();
+        let restored = tokio::task::spawn_blocking(move || history::restored(&state)).await;
+        let known: BTreeSet<RolloutId> = all.iter().map(|one| one.id.clone()).collect();
+        let old = restored.unwrap_or_default().into_iter();
+        let mut whole: Vec<Summary> = old.filter(|one| !known.contains(&one.id)).collect();
+        whole.extend(all);
+        Ok(whole)
     }
 
     /// Every record of every rollout, and what is known of lost ones, one JSON document each.
@@ -267,7 +305,7 @@ impl Rollouts {
         )
     }
 
-    fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan, agents: ClusterAgents) {
+    fn drive(self: &Arc<Self>, id: RolloutId, plan: &Plan, agents: ClusterAgents, begun: Begun) {
         let (progress, (cancel, cancelled)) = (broadcast::Sender::new(PROGRESS), watch::channel(None));
         let stop = self.stop.child_token();
         let driven = Driven {
@@ -278,6 +316,7 @@ impl Rollouts {
             stop: stop.clone(),
         };
         let cluster = plan.cluster.clone();
+        self.dropped().remove(&id);
         self.tasks.spawn(driven.waiting.clone().listen(progress.subscribe()));
         self.driven().insert(cluster.clone(), driven);
         let ports = Ports {
@@ -292,26 +331,32 @@ impl Rollouts {
         };
         let (this, generation, ended_id) = (Arc::clone(self), self.seat.driver().generation, id.clone());
         self.tasks.spawn(async move {
-            // A task of its own: should it break, the cluster is not held by a rollout that nobody drives.
-            let engine_id = id.clone();
-            let engine = tokio::spawn(async move {
-                stop.run_until_cancelled(run_rollout(&ports, &engine_id, generation, progress, cancelled))
-                    .await
-            });
-            let ended = engine
-                .await
-                .unwrap_or_else(|error| Some(Err(RunError::Internal(error.to_string()))));
-            match ended.transpose() {
+            let ended = match this.let_windows_count(&cluster, &id, begun).await {
+                Err(why) => Err(why),
+                Ok(()) => {
+                    // A task of its own: should it break, the cluster is not held by a rollout that nobody drives.
+                    let engine_id = id.clone();
+                    let engine = tokio::spawn(async move {
+                        stop.run_until_cancelled(run_rollout(&ports, &engine_id, generation, progress, cancelled))
+                            .await
+                    });
+                    let ended = engine
+                        .await
+                        .unwrap_or_else(|error| Some(Err(RunError::Internal(error.to_string()))));
+                    ended.transpose().map_err(|error| sentence(&error))
+                }
+            };
+            match ended {
                 Ok(None) => return,
                 Ok(Some(result)) => {
                     tracing::info!(rollout = %id, ?result, "rollout ended");
                     if result == RolloutResult::Done {
-                        this.keep_spec(&cluster).await;
+                        this.keep_applied(&cluster, &id).await;
                     }
                 }
-                Err(error) => {
-                    tracing::error!(rollout = %id, error = sentence(&error), "rollout is no longer driven");
-                    this.dropped().insert(id, sentence(&error));
+                Err(why) => {
+                    tracing::error!(rollout = %id, error = why, "rollout is no longer driven");
+                    this.dropped().insert(id, why);
                 }
             }
             let mut driven = this.driven();
@@ -321,6 +366,15 @@ impl Rollouts {
         });
     }
 
+    /// The windows of a rollout's file count before its first step. Agents that don't hear of it here do before their next operation.
+    async fn let_windows_count(&self, cluster: &ClusterName, id: &RolloutId, begun: Begun) -> Result<(), String> {
+        let hold = self.clusters.begin(cluster, id).map_err(|error| sentence(&error))?;
+        if begun == Begun::Now {
+            self.tell_hold(cluster, &hold).await;
+        }
+        Ok(())
+    }
+
     async fn states(&self) -> Result<Vec<(RolloutId, RolloutState)>, Failure> {
         let mut all = Vec::new();
         for id in self.store.rollouts().await.map_err(|error| unusable(&error))? {
@@ -328,7 +382,12 @@ impl Rollouts {
             match RolloutState::replay(&entries) {
                 Ok(state) => all.push((id, state)),
                 // It can't be taken up, and must not hold its cluster for ever.
-                Err(error) => tracing::error!(rollout = %id, error = sentence(&error), "a journal contradicts itself"),
+                Err(error) => {
+                    let why = sentence(&error);
+                    if self.nonsense().insert(id.clone(), why.clone()).is_none() {
+                        tracing::error!(rollout = %id, error = why, "a journal contradicts itself");
+                    }
+                }
             }
         }
         Ok(all)
@@ -336,6 +395,14 @@ impl Rollouts {
 
     fn driven(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Driven>> {
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nonsense(&self) -> MutexGuard<'_, BTreeMap<RolloutId, String>> {
+        self.nonsense.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resting(&self) -> MutexGuard<'_, BTreeMap<(ClusterName, Rest), Finding>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn dropped(&self) -> MutexGuard<'_, BTreeMap<RolloutId, String>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quorate_engine::ports::{Journal, JournalError};
 use quorate_model::ids::Driver;
-use quorate_model::{Finding, Generation, JournalAnchor, JournalId, NodeRef, RolloutId, Timestamp};
+use quorate_model::{ClusterName, Finding, Generation, JournalAnchor, JournalId, NodeRef, RolloutId, Timestamp};
 use quorate_proto::ConnectionState;
 use tokio::time::Instant;
 
@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// How often a server is asked again on which something unknown runs.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is looked what rollouts left at rest. The whole journal is read for it.
+const AT_REST: Duration = Duration::from_secs(10);
 
 /// How long agents are waited for that don't answer, before the generation is chosen without them. If one of them obeys a
 /// higher one, it will say so.
@@ -38,6 +41,7 @@ impl Rollouts {
             }
         }
         let mut asked: BTreeMap<NodeRef, (Timestamp, Instant)> = BTreeMap::new();
+        let mut looked: Option<Instant> = None;
         loop {
             for peer in self.fleet.peers() {
                 let connection = peer.health().connection;
@@ -54,6 +58,10 @@ impl Rollouts {
                     self.examine(&peer).await;
                     asked.insert(peer.name.clone(), (connection.since, Instant::now()));
                 }
+            }
+            if looked.is_none_or(|at| at.elapsed() >= self.fleet.pace.wait(AT_REST)) {
+                self.look_at_rest().await;
+                looked = Some(Instant::now());
             }
             if let Some((reason, rollouts)) = self.recovery.close(&self.fleet.registry.enrolled()) {
                 tracing::info!(
@@ -77,6 +85,16 @@ impl Rollouts {
         }
     }
 
+    /// Examines all servers of a cluster of which nothing is known to be decided, since its record was lost or restored: what they hold
+    /// must not be overwritten by nothing.
+    pub(super) async fn examine_unsettled(&self, cluster: &ClusterName) {
+        if self.clusters.is_unsettled(cluster).unwrap_or(false) {
+            let enrolled = self.fleet.registry.enrolled().into_iter();
+            self.examine_all(&enrolled.filter(|node| node.cluster == *cluster).collect())
+                .await;
+        }
+    }
+
     /// Asks an agent for its memory, and compares it with the journal.
     async fn examine(&self, peer: &Peer) {
         let memory = match peer.memory().await {
@@ -86,6 +104,9 @@ impl Rollouts {
                 return;
             }
         };
+        if let Err(error) = self.clusters.told(&peer.name, &memory.hold) {
+            tracing::error!(node = %peer.name, error = sentence(&error), "what holds its cluster up can't be kept");
+        }
         let own = self.seat.driver();
         let of_another = |driver: &Driver| driver.generation >= own.generation && *driver != own;
         if memory.driver.as_ref().is_some_and(of_another) {

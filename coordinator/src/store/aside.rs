@@ -33,6 +33,9 @@ pub(super) fn move_aside(dir: &Path, clock: &Clock, reason: &str) -> Result<(), 
         .find(|path| !path.exists())
         .ok_or_else(|| JournalError::Write("there are too many damaged journals".to_owned()))?;
     std::fs::rename(dir, &aside).map_err(failed)?;
+    std::fs::File::open(dir.parent().unwrap_or(dir))
+        .and_then(|parent| parent.sync_all())
+        .map_err(failed)?;
     tracing::error!(
         aside = %aside.display(),
         reason,

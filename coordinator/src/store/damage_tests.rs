@@ -28,13 +28,19 @@ struct Victim {
 
 impl Victim {
     fn new(records: usize) -> Self {
+        let victim = Self::of((0..records).map(verified).collect());
+        assert!(victim.boundaries.len() >= records, "records are found in the file");
+        victim
+    }
+
+    fn of(records: Vec<Record>) -> Self {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("journal");
         let mut journal = SledJournal::open(&dir, false).unwrap();
         let mut frames = Vec::new();
-        for number in 0..records {
+        for (number, record) in records.into_iter().enumerate() {
             journal
-                .append(&rollout(number % 3), Timestamp(number as i64), verified(number))
+                .append(&rollout(number % 3), Timestamp(number as i64), record)
                 .unwrap();
             frames.push(journal.raw(number as u64).unwrap());
         }
@@ -50,7 +56,6 @@ impl Victim {
                 from += at + frame.len();
             }
         }
-        assert!(boundaries.len() >= records, "records are found in the file");
         Self {
             home,
             whole,
@@ -207,6 +212,60 @@ fn files_that_are_missing_empty_zeroed_or_of_another_kind() {
             }
         }
     }
+}
+
+/// The plan of a large cluster, and a record that is too large for sled's own file.
+fn large() -> Vec<Record> {
+    let file = quorate_planner::testkit::file(32, &["10.10.10.0/24"]);
+    let servers = quorate_planner::testkit::Servers::bare(32);
+    let plan = quorate_planner::plan(&file, &quorate_model::Wish::default(), &servers.view);
+    assert_eq!(plan.steps.len(), 32);
+    let created = Record::Created {
+        plan: Box::new(plan),
+        by: "root".to_owned(),
+    };
+    let step = "cluster.join/prox2".parse().unwrap();
+    let evidence = "seen ".repeat(100_000);
+    vec![verified(0), created, Record::Verified { step, evidence }, verified(3)]
+}
+
+#[test]
+fn large_records_are_whole_or_damaged() {
+    let victim = Victim::of(large());
+    let blobs: Vec<PathBuf> = fs::read_dir(victim.home.path().join("journal/store/blobs"))
+        .unwrap()
+        .map(|entry| Path::new("store/blobs").join(entry.unwrap().file_name()))
+        .collect();
+    assert!(!blobs.is_empty(), "sled keeps it in a file of its own");
+    for blob in &blobs {
+        let whole = victim.file(blob.to_str().unwrap());
+        let mut cases: Vec<Option<Vec<u8>>> = vec![None, Some(vec![]), Some(vec![0; whole.len()])];
+        cases.push(Some(whole[..whole.len() / 2].to_vec()));
+        for random in numbers(0xb10b).take(40) {
+            let mut bytes = whole.clone();
+            let at = random as usize % bytes.len();
+            bytes[at] ^= 1 << (random >> 32 & 7);
+            cases.push(Some(bytes));
+        }
+        let cases: Vec<_> = cases.into_iter().enumerate().collect();
+        let ends = victim.all(cases, |(number, bytes)| {
+            victim.suffer(&format!("blob-{number}"), |dir| match bytes {
+                None => fs::remove_file(dir.join(blob)).unwrap(),
+                Some(bytes) => fs::write(dir.join(blob), bytes).unwrap(),
+            })
+        });
+        assert!(ends.get(&End::Damaged).is_some_and(|damaged| *damaged > 30), "{ends:?}");
+    }
+}
+
+#[test]
+fn what_the_system_refuses_is_no_damage() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("journal");
+    drop(SledJournal::open(&dir, false).unwrap());
+    // No file may be opened any more: nothing is moved aside for that.
+    let said = child(&dir, "ulimit -n 5;");
+    assert!(said.contains("not opened:") && !said.contains("damaged"), "{said}");
 }
 
 #[tokio::test]

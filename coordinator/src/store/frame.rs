@@ -4,6 +4,7 @@
 //! `version ‖ position ‖ sequence ‖ digest of the previous frame ‖ rollout ‖ entry as JSON ‖ digest of all that`; numbers
 //! big-endian, rollout and entry after their length. The closing digest is both checksum and link of the chain.
 
+use quorate_engine::ports::JournalError;
 use quorate_model::RolloutId;
 use quorate_model::rollout::Entry;
 use sha2::{Digest, Sha256};
@@ -15,6 +16,34 @@ pub(super) type Link = [u8; 32];
 pub(super) const GENESIS: Link = [0; 32];
 
 const VERSION: u8 = 1;
+
+/// Why a frame can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FrameError {
+    /// It is not as it was written.
+    Damaged(String),
+    /// It is as it was written, and this version does not understand it.
+    Newer(String),
+}
+
+impl From<String> for FrameError {
+    fn from(what: String) -> Self {
+        Self::Damaged(what)
+    }
+}
+
+impl FrameError {
+    /// Of the frame at this position.
+    pub(super) fn of(self, position: u64) -> JournalError {
+        match self {
+            Self::Damaged(what) => JournalError::Damaged(format!("record {position}: {what}")),
+            // Nothing is moved aside for that: the version that wrote it can read it.
+            Self::Newer(what) => JournalError::Read(format!(
+                "record {position} was written by another version of quorate, which has to go on with it: {what}"
+            )),
+        }
+    }
+}
 
 /// A decoded frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,27 +78,31 @@ impl Frame {
     }
 
     /// Reads a frame; says what is wrong with it.
-    pub(super) fn decode(bytes: &[u8]) -> Result<(Self, Link), String> {
-        let (body, link) = bytes.split_last_chunk::<32>().ok_or("it is cut short")?;
+    pub(super) fn decode(bytes: &[u8]) -> Result<(Self, Link), FrameError> {
+        let (body, link) = bytes.split_last_chunk::<32>().ok_or_else(|| "it is cut short".to_owned())?;
         if digest(body) != *link {
-            return Err("its checksum does not agree".to_owned());
+            return Err(FrameError::Damaged("its checksum does not agree".to_owned()));
         }
         let mut rest = Reader(body);
         let [version] = rest.take::<1>()?;
         if version != VERSION {
-            return Err(format!("it is of format {version}, which this version does not know"));
+            return Err(FrameError::Newer(format!("it is of format {version}")));
         }
         let position = u64::from_be_bytes(rest.take()?);
         let sequence = u64::from_be_bytes(rest.take()?);
         let previous = rest.take()?;
         let rollout = std::str::from_utf8(rest.part()?).map_err(|error| error.to_string())?;
         let rollout = RolloutId::new(rollout).map_err(|error| error.to_string())?;
-        let entry: Entry = serde_json::from_slice(rest.part()?).map_err(|error| error.to_string())?;
+        // It is as it was written, so who wrote it knew more than we do.
+        let entry: Entry =
+            serde_json::from_slice(rest.part()?).map_err(|error| FrameError::Newer(error.to_string()))?;
         if !rest.0.is_empty() {
-            return Err("something follows it".to_owned());
+            return Err(FrameError::Damaged("something follows it".to_owned()));
         }
         if entry.sequence != sequence {
-            return Err("it holds another sequence number than it says".to_owned());
+            return Err(FrameError::Damaged(
+                "it holds another sequence number than it says".to_owned(),
+            ));
         }
         Ok((
             Self {
@@ -153,6 +186,27 @@ mod tests {
         };
         let (bytes, _) = created.encode().unwrap();
         assert_eq!(Frame::decode(&bytes).unwrap().0, created);
+    }
+
+    #[test]
+    fn what_a_later_version_wrote_is_no_damage() {
+        let sealed = |mut body: Vec<u8>| {
+            let link = digest(&body);
+            body.extend(link);
+            Frame::decode(&body).unwrap_err()
+        };
+        let (bytes, _) = frame().encode().unwrap();
+        let body = &bytes[..bytes.len() - 32];
+        let mut other = body.to_vec();
+        other[0] = VERSION + 1;
+        assert!(matches!(sealed(other), FrameError::Newer(_)));
+        let at = body.windows(6).position(|part| part == b"cancel").unwrap();
+        let mut other = body.to_vec();
+        other[at..at + 6].copy_from_slice(b"telepo");
+        let error = sealed(other);
+        assert!(matches!(error, FrameError::Newer(_)), "{error:?}");
+        assert!(matches!(error.of(7), JournalError::Read(_)), "the daemon does not start; nothing is moved aside");
+        assert!(matches!(Frame::decode(&bytes[1..]), Err(FrameError::Damaged(_))));
     }
 
     #[test]

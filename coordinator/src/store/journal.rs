@@ -1,6 +1,7 @@
 //! The journal in a sled store: appends that are durable when they return, and an opening that notices every loss.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -25,6 +26,7 @@ pub(super) struct SledJournal {
     db: sled::Db,
     /// sled's `flush` hands pages to the kernel and no further: this is synced after it.
     file: File,
+    blobs: Blobs,
     head_path: PathBuf,
     head: Head,
     /// Where each rollout's entries lie; rollouts in the order of their first entries.
@@ -45,6 +47,7 @@ impl SledJournal {
             DirBuilder::new()
                 .mode(0o700)
                 .create(dir)
+                .and_then(|()| sync_dir(dir.parent().unwrap_or(dir)))
                 .map_err(|error| JournalError::Write(error.to_string()))?;
         }
         let head = match Head::load(&head_path)? {
@@ -75,6 +78,7 @@ impl SledJournal {
         let mut journal = Self {
             db,
             file,
+            blobs: Blobs::new(store)?,
             head_path,
             head: Head::EMPTY,
             rollouts: Vec::new(),
@@ -93,7 +97,7 @@ impl SledJournal {
         for item in self.db.iter() {
             let (key, bytes) = item.map_err(|error| damage_or_read(&error))?;
             let (position, previous) = (self.head.count, self.head.last);
-            let (frame, link) = Frame::decode(&bytes).map_err(|what| damaged(position, &what))?;
+            let (frame, link) = Frame::decode(&bytes).map_err(|error| error.of(position))?;
             if key.as_ref() != position.to_be_bytes() || frame.position != position {
                 return Err(damaged(position, "it is missing"));
             }
@@ -165,6 +169,8 @@ impl SledJournal {
             .map_err(|error| write(error.to_string()))?;
         here(position, Moment::Unflushed);
         self.db.flush().map_err(|error| write(error.to_string()))?;
+        // What the file points at is on disk before the file is.
+        self.blobs.sync().map_err(|error| write(error.to_string()))?;
         self.file.sync_all().map_err(|error| write(error.to_string()))?;
         here(position, Moment::Unheaded);
         let head = Head {
@@ -199,13 +205,13 @@ impl SledJournal {
     }
 
     fn frame(&self, position: u64) -> Result<(Frame, Link), JournalError> {
-        let damaged = |what: &str| JournalError::Damaged(format!("record {position}: {what}"));
+        let missing = || JournalError::Damaged(format!("record {position}: it is missing"));
         let bytes = self
             .db
             .get(position.to_be_bytes())
             .map_err(|error| damage_or_read(&error))?;
-        let bytes = bytes.ok_or_else(|| damaged("it is missing"))?;
-        Frame::decode(&bytes).map_err(|what| damaged(&what))
+        let bytes = bytes.ok_or_else(missing)?;
+        Frame::decode(&bytes).map_err(|error| error.of(position))
     }
 
     /// Has it any record of this rollout?
@@ -248,22 +254,70 @@ impl SledJournal {
     }
 }
 
+fn damage(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::IsADirectory | ErrorKind::NotADirectory
+    )
+}
+
+/// sled puts a large record into a file of its own, and never syncs it.
+#[derive(Debug)]
+struct Blobs {
+    dir: PathBuf,
+    /// Those that are on disk. A name is never used twice.
+    synced: BTreeSet<OsString>,
+}
+
+impl Blobs {
+    fn new(store: &Path) -> Result<Self, JournalError> {
+        let failed = |error: std::io::Error| JournalError::Read(error.to_string());
+        let mut blobs = Self {
+            dir: store.join("blobs"),
+            synced: BTreeSet::new(),
+        };
+        // The folders may just have been made; and what an earlier process did not come to sync counts from now on.
+        blobs.sync().map_err(failed)?;
+        sync_dir(store).map_err(failed)?;
+        sync_dir(store.parent().unwrap_or(store)).map_err(failed)?;
+        Ok(blobs)
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        let entries = match std::fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut new = false;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !self.synced.contains(&name) {
+                File::open(entry.path())?.sync_all()?;
+                self.synced.insert(name);
+                new = true;
+            }
+        }
+        if new { sync_dir(&self.dir) } else { Ok(()) }
+    }
+}
+
+fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
 /// sled broke off.
 pub(super) fn broke() -> JournalError {
     JournalError::Damaged("the store's own checks failed".to_owned())
 }
 
-/// A full disk or a wrong owner is no damage, and nothing is moved aside for it.
+/// What the system refuses is no damage, and nothing is moved aside for it: a full disk, a wrong owner, too many open files, a disk that
+/// does not answer. Damage is what sled itself does not understand, a file that is missing or too short, a place that no file has.
 fn damage_or_read(error: &sled::Error) -> JournalError {
     match error {
         sled::Error::Io(io)
-            if matches!(
-                io.kind(),
-                ErrorKind::PermissionDenied
-                    | ErrorKind::StorageFull
-                    | ErrorKind::ReadOnlyFilesystem
-                    | ErrorKind::WouldBlock
-            ) =>
+            if io.raw_os_error().is_some() && !damage(io.kind()) =>
         {
             JournalError::Read(error.to_string())
         }

@@ -94,6 +94,7 @@ async fn a_second_claim_on_a_token_freezes_the_node_and_is_told() {
     let request = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox1".to_owned(),
+        even_if_member: false,
     };
     of(client.remove_node(request).await).unwrap();
     invite(&mut client, &node).await.unwrap();
@@ -151,6 +152,7 @@ async fn the_door_is_open_only_while_somebody_is_expected() {
     let request = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox1".to_owned(),
+        even_if_member: false,
     };
     of(client.remove_node(request).await).unwrap();
     until("the door closes", || async {

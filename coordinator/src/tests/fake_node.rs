@@ -48,9 +48,12 @@ pub(super) struct FakeNode {
 
 pub(super) struct State {
     name: NodeName,
-    world: World,
+    pub(super) world: World,
+    /// The texts that it was to keep in /etc/pve.
+    pub(super) kept: Mutex<Vec<String>>,
     pub(super) driver: Mutex<Option<Driver>>,
     pub(super) anchor: Mutex<Option<v1::JournalAnchor>>,
+    pub(super) hold: Mutex<Option<v1::Hold>>,
     pub(super) ledger: Mutex<BTreeMap<String, LedgerEntry>>,
     pub(super) executed: Mutex<Vec<String>>,
     pub(super) revoked: Mutex<Vec<String>>,
@@ -66,8 +69,10 @@ impl FakeNode {
         let state = State {
             name: name.clone(),
             world: Arc::clone(world),
+            kept: Mutex::default(),
             driver: Mutex::default(),
             anchor: Mutex::default(),
+            hold: Mutex::default(),
             ledger: Mutex::default(),
             executed: Mutex::default(),
             revoked: Mutex::default(),
@@ -244,6 +249,16 @@ impl State {
     /// What the tool would do.
     fn perform(&self, action: &Action) {
         let mut world = self.world.lock().unwrap();
+        if let Action::ArmHa { .. } = action {
+            let awake = world.clone().with_each(|seen| {
+                if let Some(manager) = quorate_planner::testkit::known(&mut seen.ha).manager.get().ok().cloned().flatten() {
+                    let manager = quorate_model::observation::ha::ManagerStatus { disarm: None, ..manager };
+                    quorate_planner::testkit::known(&mut seen.ha).manager = quorate_model::Facet::known(Some(manager), clock());
+                }
+            });
+            *world = awake;
+            return;
+        }
         let cluster = match action {
             Action::CreateCluster { cluster, .. } | Action::JoinCluster { cluster, .. } => cluster.to_string(),
             other => panic!("{other:?} was asked of a node that only creates and joins"),
@@ -338,11 +353,16 @@ impl Agent for Shared {
         Ok(Response::new(v1::SnapshotReply { files: vec![file] }))
     }
 
-    async fn hold(&self, _: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        let request = request.into_inner();
+        self.admit(request.driver)?;
+        *self.hold.lock().unwrap() = request.hold;
         Ok(Response::new(v1::HoldReply {}))
     }
 
-    async fn keep_spec(&self, _: Request<v1::KeepSpecRequest>) -> Result<Response<v1::KeepSpecReply>, Status> {
+    async fn keep_spec(&self, request: Request<v1::KeepSpecRequest>) -> Result<Response<v1::KeepSpecReply>, Status> {
+        let text = request.into_inner().spec.unwrap_or_default().text;
+        self.kept.lock().unwrap().push(text);
         Ok(Response::new(v1::KeepSpecReply {}))
     }
 
@@ -430,6 +450,7 @@ impl Agent for Shared {
             driver: self.driver.lock().unwrap().clone().into_wire(),
             entries: entries.map(|(_, entry)| entry.clone().into_wire()).collect(),
             anchor: self.anchor.lock().unwrap().clone(),
+            hold: self.hold.lock().unwrap().clone(),
         }))
     }
 

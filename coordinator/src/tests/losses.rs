@@ -327,6 +327,7 @@ async fn everything_that_changes_something_stands_in_the_audit_log_with_who_and_
     let removal = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox3".to_owned(),
+        even_if_member: false,
     };
     of(client.remove_node(removal).await).unwrap();
     daemon.stop().await;
@@ -387,6 +388,7 @@ async fn what_can_not_be_written_down_is_not_done() {
     let removal = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox2".to_owned(),
+        even_if_member: false,
     };
     assert!(
         of(client.remove_node(removal).await)

@@ -1,5 +1,6 @@
 //! The daemon as a whole, with nodes that have real certificates and a world in memory.
 
+mod applied;
 mod daemon;
 mod enrolment;
 mod fake_node;

@@ -12,7 +12,7 @@ use quorate_proto::{Wire, field, v1};
 use super::*;
 use crate::serve::Daemon;
 
-fn cluster_file(servers: usize) -> String {
+pub(super) fn cluster_file(servers: usize) -> String {
     let mut text = "[cluster]\nname = \"hk1\"\n".to_owned();
     for number in 1..=servers {
         write!(text, "[nodes.prox{number}]\naddress = \"192.168.1.{}\"\n", 10 + number).unwrap();
@@ -208,6 +208,7 @@ async fn one_rollout_holds_its_cluster_and_can_be_cancelled_between_steps() {
     let removal = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox2".to_owned(),
+        even_if_member: false,
     };
     assert_eq!(
         of(client.remove_node(removal).await).unwrap_err().findings[0].code,

@@ -88,6 +88,7 @@ async fn a_removed_node_is_revoked_here_and_everywhere() {
     let request = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox1".to_owned(),
+        even_if_member: false,
     };
     of(client.remove_node(request.clone()).await).unwrap();
     assert_eq!(nodes(&mut client).await.len(), 1);

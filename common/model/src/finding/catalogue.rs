@@ -118,7 +118,7 @@ catalogue! {
     TwoServersHa "QRT-TWO-SERVERS-HA" Refusal false "Guests are under HA in a cluster of two votes. When one server fails, the other has no quorum, and its watchdog resets it too: HA makes two servers fail where one did.";
     ConfigNotRunning "QRT-CONFIG-NOT-RUNNING" Warning false "corosync.conf is newer than what corosync runs with: an edit was not taken over.";
     HaPaused "QRT-HA-PAUSED" Warning false "Guests are under HA, and the change touches the membership: HA is disarmed before and armed after it. In between, nobody restarts guests of a server that fails.";
-    HaAlreadyDisarmed "QRT-HA-DISARMED" Warning false "HA was disarmed, or its daemons stopped, by somebody else: guests of a server that fails are not restarted. It is left as it is.";
+    HaAlreadyDisarmed "QRT-HA-DISARMED" Warning false "HA is disarmed, or its daemons are stopped: guests of a server that fails are not restarted. What no rollout of Quorate put to rest is left as it is.";
     HaBusy "QRT-HA-BUSY" Refusal false "HA is fencing, recovering or moving guests, or is about to be disarmed. The membership is not touched before that is over.";
     HaCannotDisarm "QRT-HA-CANNOT-DISARM" Refusal false "HA may hold an armed watchdog, and can not be disarmed now. Changing the membership could make servers reset themselves.";
     NodeFolderLeft "QRT-NODE-FOLDER-LEFT" Warning false "/etc/pve/nodes has a folder for a server that is no member. PVE shows it as a node that is offline for ever.";
@@ -130,6 +130,7 @@ catalogue! {
 
     // Taking servers out
     RemoveStillNamed "QRT-REMOVE-STILL-NAMED" Refusal false "A server that is to be taken out is still named by the cluster file.";
+    RemoveStillMember "QRT-REMOVE-STILL-A-MEMBER" Refusal false "A server that is to leave the fleet is still counted by its cluster: it would go on in there, and nobody would look after it.";
     RemoveNotMember "QRT-REMOVE-NOT-A-MEMBER" Note false "A server that is to be taken out is no member: there is nothing to take out.";
     RemoveHasGuests "QRT-REMOVE-HAS-GUESTS" Refusal false "A server that is to be taken out still has guests. Their configuration would go with it.";
     RemoveHasReplication "QRT-REMOVE-HAS-REPLICATION" Refusal false "A replication job copies from or to a server that is to be taken out. Such a job can not be removed cleanly afterwards.";
@@ -161,13 +162,15 @@ catalogue! {
 
     // Rollouts
     PlanChanged "QRT-PLAN-CHANGED" Refusal false "A fresh plan has other steps than the one that was shown. Nothing was started.";
+    PartDone "QRT-PART-DONE" Note false "Nothing is left to do of the part of the plan that was asked for; something else is.";
     RolloutRunning "QRT-ROLLOUT-RUNNING" Refusal false "Another rollout holds this cluster. One at a time.";
     NodeBusy "QRT-NODE-BUSY" Refusal false "Another operation still runs on this server. One change at a time on each server, whoever asks.";
     StepFailed "QRT-STEP-FAILED" Critical false "A step of a rollout failed. Its branch was stopped; what is independent of it went on.";
     StepStuck "QRT-STEP-STUCK" Critical false "The outcome of a step can't be told: neither what was wanted nor what was there before is what is seen now.";
     StepOverdue "QRT-STEP-OVERDUE" Warning false "A step takes longer than it should. Stopping it half-way would leave a half-state, so it is followed and diagnosed instead.";
     SpecAppliedElsewhere "QRT-SPEC-APPLIED-ELSEWHERE" Warning false "The cluster keeps a cluster file in /etc/pve that was not the last one applied from this coordinator. Somebody drove from elsewhere, or this coordinator was restored from a backup.";
-    NotRestored "QRT-NOT-RESTORED" Critical false "What a rollout did for its own time only (HA disarmed, a key let in, the QDevice taken off) could not be taken back. It stays so until somebody does it by hand.";
+    RolloutNotDriven "QRT-ROLLOUT-NOT-DRIVEN" Critical false "A rollout is not finished and nobody drives it: its journal could not be written, or makes no sense. What it did for its own time, such as disarming HA, is still so.";
+    NotRestored "QRT-NOT-RESTORED" Critical false "What a rollout did for its own time only (HA disarmed, a key let in, the QDevice taken off) could not be taken back. HA is woken by the next plan; the rest stays so until somebody does it by hand.";
     ClusterFrozen "QRT-CLUSTER-FROZEN" Refusal false "The cluster is frozen: by an operator's word nothing that disturbs it begins. What has begun goes on, and what was done for the time of a rollout is still taken back.";
     OutsideWindow "QRT-OUTSIDE-WINDOW" Refusal false "No maintenance window of the cluster is open. Steps that disturb it wait for the next one.";
     JournalDamaged "QRT-JOURNAL-DAMAGED" Critical false "The rollout journal is shorter than it was, or altered. What was done is found out by observing the servers.";

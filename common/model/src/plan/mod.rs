@@ -16,6 +16,7 @@ pub use condition::{Condition, Needs, Verdict};
 
 /// What is to be done, in which order, and why. Identical input gives an identical plan, byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The cluster it is about.
     pub cluster: ClusterName,
@@ -55,6 +56,7 @@ impl Plan {
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Stable across re-plans.
     pub id: StepId,

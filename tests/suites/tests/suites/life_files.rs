@@ -87,6 +87,7 @@ async fn what_was_before_a_rollout_is_there_for_whoever_goes_back() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
     fleet.made_by_hand(&ALL[..2], ONE_LINK).await;
     let before = fleet.read("prox1", "/etc/pve/corosync.conf");
+    let others = ["/etc/pve/storage.cfg", "/etc/network/interfaces"].map(|path| (path, fleet.read("prox1", path)));
     let file = fleet.linked_file("hk1.toml", &ALL, ONE_LINK, "");
     fleet.ok(&["apply", &file, "--yes"]).await;
     let list = fleet.json(&["rollout", "list"]).await;
@@ -113,6 +114,9 @@ async fn what_was_before_a_rollout_is_there_for_whoever_goes_back() {
         before.as_str(),
         "{whole:#}"
     );
+    for (path, text) in others {
+        assert_eq!(node["before"][path]["text"], text.as_str(), "{path}: {whole:#}");
+    }
     let now = fleet.read("prox1", "/etc/pve/corosync.conf");
     assert_eq!(node["now"]["/etc/pve/corosync.conf"]["text"], now.as_str());
 

@@ -105,6 +105,44 @@ async fn life_a_running_member_is_taken_out_and_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn life_a_removal_that_was_cancelled_goes_on_with_the_same_command() {
+    let (fleet, _) = three(20.0).await;
+    fleet.ok(&["freeze", "hk1"]).await;
+    let removal = ["node", "remove", "hk1/prox3", "--yes"];
+    let cancelled = async {
+        let mut running = None;
+        fleet
+            .until("the removal waits", async || {
+                let list = fleet.json(&["rollout", "list"]).await;
+                let open = list.as_array().into_iter().flatten().find(|r| r["result"].is_null());
+                open.is_some_and(|r| r["id"].is_string())
+            })
+            .await;
+        let list = fleet.json(&["rollout", "list"]).await;
+        for rollout in list.as_array().unwrap() {
+            if rollout["result"].is_null() {
+                running = rollout["id"].as_str().map(str::to_owned);
+            }
+        }
+        fleet.ok(&["rollout", "cancel", &running.unwrap()]).await;
+    };
+    let (first, ()) = tokio::join!(fleet.run(&removal), cancelled);
+    assert_eq!(first.code(), Some(8), "{}", told(&first));
+    assert_eq!(fleet.happened(What::PoweredOff), 0);
+    // It is a member as before, and stays in the fleet, whatever is asked for without saying that it is meant.
+    assert_eq!(enrolled(&fleet).await, ["hk1/prox1", "hk1/prox2", "hk1/prox3"]);
+    fleet.ok(&["freeze", "hk1", "--off"]).await;
+    let second = fleet.ok(&removal).await;
+    assert!(
+        second.stdout.contains("out of its cluster and of the fleet"),
+        "{}",
+        told(&second)
+    );
+    out_and_cleared_up(&fleet, "prox3", &STAY).await;
+    assert_eq!(enrolled(&fleet).await, ["hk1/prox1", "hk1/prox2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn life_without_a_file_the_one_that_was_applied_last_is_changed() {
     let (fleet, _) = three(20.0).await;
     let removed = fleet.ok(&["node", "remove", "hk1/prox3", "--yes"]).await;
