@@ -179,11 +179,7 @@ impl Clusters {
 
     /// What is to be said of records that were lost.
     pub(crate) fn findings(&self, enrolled: &BTreeSet<NodeRef>) -> Vec<Finding> {
-        let silent: Vec<String> = self
-            .asking()
-            .intersection(enrolled)
-            .map(ToString::to_string)
-            .collect();
+        let silent: Vec<String> = self.asking().intersection(enrolled).map(ToString::to_string).collect();
         if silent.is_empty() {
             return vec![];
         }
@@ -247,11 +243,7 @@ impl Clusters {
     }
 
     /// The rollout was done to its end. Returns the file, if all of it is applied by that.
-    pub(crate) fn finish(
-        &self,
-        cluster: &ClusterName,
-        rollout: &RolloutId,
-    ) -> Result<Option<KeptSpec>, DocumentError> {
+    pub(crate) fn finish(&self, cluster: &ClusterName, rollout: &RolloutId) -> Result<Option<KeptSpec>, DocumentError> {
         let mut applied = None;
         self.change(cluster, |decided| applied = decided.finish(rollout))?;
         Ok(applied)
@@ -385,7 +377,10 @@ mod tests {
         clusters.want(&cluster, wanted("hk1-1", "second", true)).unwrap();
         let before = clusters.decided(&cluster).unwrap();
         assert_eq!(before.newest().unwrap().digest, "second");
-        assert!(before.hold.windows.is_empty(), "nothing changes before the rollout is there");
+        assert!(
+            before.hold.windows.is_empty(),
+            "nothing changes before the rollout is there"
+        );
         assert_eq!(clusters.begin(&cluster, &ids[0]).unwrap().windows.len(), 1);
         let under_way = clusters.decided(&cluster).unwrap();
         assert!(under_way.is_ours("first") && !under_way.is_ours("second"));

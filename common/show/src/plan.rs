@@ -24,14 +24,20 @@ pub fn plan(plan: &Plan) -> String {
         if !plan.refused() {
             let part = plan.findings.iter().any(|f| f.code == Code::PartDone);
             text.push_str(&if part {
-                format!("Nothing to do of that part in cluster {}. The rest of the file is not applied.\n", plan.cluster)
+                format!(
+                    "Nothing to do of that part in cluster {}. The rest of the file is not applied.\n",
+                    plan.cluster
+                )
             } else {
                 format!("Cluster {} is as the file wants it. Nothing to do.\n", plan.cluster)
             });
         }
     } else {
         // A plan from a file may hold any number.
-        let total = plan.steps.iter().fold(Duration::ZERO, |sum, s| sum.saturating_add(s.estimate));
+        let total = plan
+            .steps
+            .iter()
+            .fold(Duration::ZERO, |sum, s| sum.saturating_add(s.estimate));
         let heading = format!(
             "Plan for cluster {}: {}, about {}",
             plan.cluster,

@@ -36,7 +36,10 @@ pub fn select(plan: Plan, file: &ClusterFile, wish: &Wish) -> Result<Plan, NoSuc
     let mut chosen: Option<BTreeSet<StepId>> = None;
     if let Some(part) = &wish.only {
         // What takes something back comes along with that; alone it would bring everything before it.
-        let named = plan.steps.iter().filter(|s| is_part(&s.id, part) && s.restores.is_none());
+        let named = plan
+            .steps
+            .iter()
+            .filter(|s| is_part(&s.id, part) && s.restores.is_none());
         let named = named.map(|s| s.id.clone()).collect();
         chosen = Some(with_needs(&plan, named, possible(part, file, wish), part)?);
     }
@@ -81,12 +84,21 @@ fn is_part(id: &StepId, part: &str) -> bool {
 
 /// Could a plan of this file have it, as far as the name tells? Then that there is none means that it is done.
 fn possible(wanted: &str, file: &ClusterFile, wish: &Wish) -> bool {
-    let of_part = |part: &&str| wanted.strip_prefix(*part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']));
+    let of_part = |part: &&str| {
+        wanted
+            .strip_prefix(*part)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
+    };
     // Of a server that nobody has spoken of, nothing can be done.
-    let about = wanted.split_once('/').and_then(|(_, rest)| rest.parse::<NodeName>().ok());
+    let about = wanted
+        .split_once('/')
+        .and_then(|(_, rest)| rest.parse::<NodeName>().ok());
     let number = |name: &NodeName| name.as_str().bytes().all(|byte| byte.is_ascii_digit());
     let known = |name: NodeName| {
-        number(&name) || file.nodes.contains_key(&name) || wish.undo_join.contains(&name) || wish.removed().any(|removed| *removed == name)
+        number(&name)
+            || file.nodes.contains_key(&name)
+            || wish.undo_join.contains(&name)
+            || wish.removed().any(|removed| *removed == name)
     };
     PARTS.iter().any(of_part) && about.is_none_or(known)
 }

@@ -93,7 +93,11 @@ mod tests {
         assert_eq!(messages.concat(), lines);
         for message in &messages {
             let size: usize = message.iter().map(String::len).sum();
-            assert!(message.len() == 1 || size <= AT_ONCE, "{} lines of {size}", message.len());
+            assert!(
+                message.len() == 1 || size <= AT_ONCE,
+                "{} lines of {size}",
+                message.len()
+            );
         }
         assert!(messages.iter().any(|message| message.len() > 1));
         assert!(in_messages(vec![]).is_empty());

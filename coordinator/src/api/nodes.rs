@@ -168,7 +168,10 @@ impl Api {
         let unknown = if request.even_if_member {
             String::new()
         } else {
-            match counted(&name, &self.fleet.look(&self.of_cluster(&name), &[FacetName::Cluster]).await) {
+            match counted(
+                &name,
+                &self.fleet.look(&self.of_cluster(&name), &[FacetName::Cluster]).await,
+            ) {
                 Counted::No => String::new(),
                 Counted::Unknown(why) => why,
                 Counted::By(who) => return Err(still_member(&name, &who)),
@@ -331,13 +334,19 @@ mod tests {
         assert_eq!(counted(&node, &seen(all.clone())), by("hk1/prox1"));
         assert_eq!(counted(&node, &seen(all.clone().unreachable("prox3"))), by("hk1/prox1"));
         let alone = all.clone().unreachable("prox1").unreachable("prox2");
-        assert_eq!(counted(&node, &seen(alone)), by("hk1/prox3"), "then its own word counts");
+        assert_eq!(
+            counted(&node, &seen(alone)),
+            by("hk1/prox3"),
+            "then its own word counts"
+        );
         // A join that was begun: it is not in, and is counted.
         let half = three().members("hk1", &["prox1", "prox2"], &[]).counted("prox3", &[]);
         assert_eq!(counted(&node, &seen(half)), by("hk1/prox1"));
         // Taken out, and switched on again.
         let mut out = three().members("hk1", &["prox1", "prox2"], &[]);
-        out.view.nodes.insert(node.node.clone(), all.view.nodes[&node.node].clone());
+        out.view
+            .nodes
+            .insert(node.node.clone(), all.view.nodes[&node.node].clone());
         assert_eq!(counted(&node, &seen(out)), Counted::No);
         let nobody = three().unreachable("prox1").unreachable("prox2").unreachable("prox3");
         assert!(matches!(counted(&node, &seen(nobody)), Counted::Unknown(why) if why.contains("prox1")));

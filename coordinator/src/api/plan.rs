@@ -242,9 +242,7 @@ impl Api {
                 "/etc/pve has a cluster file that was applied at {}; {ours}",
                 kept.applied_at
             ),
-            format!(
-                "compare it with yours before you apply: on {node}, cat {SPEC}"
-            ),
+            format!("compare it with yours before you apply: on {node}, cat {SPEC}"),
         )))
     }
 
@@ -302,7 +300,9 @@ fn consents(wish: &Wish) -> Vec<String> {
 
 /// How an accepted finding is named: its code, and what it is about.
 fn accepted_as(finding: &Finding) -> String {
-    format!("{} {}", finding.code.as_str(), finding.subject).trim_end().to_owned()
+    format!("{} {}", finding.code.as_str(), finding.subject)
+        .trim_end()
+        .to_owned()
 }
 
 /// Nothing is accepted that whoever accepted it has not seen: the same code may have come up elsewhere since.

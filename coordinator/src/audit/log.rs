@@ -175,9 +175,9 @@ impl Log {
         let head = match self.head() {
             Ok(head) => head,
             // Counted anew below, which is said in a line of its own.
-            Err(AuditError::Head(
-                DocumentError::Damaged { .. } | DocumentError::File(FileError::NotText { .. }),
-            )) => None,
+            Err(AuditError::Head(DocumentError::Damaged { .. } | DocumentError::File(FileError::NotText { .. }))) => {
+                None
+            }
             Err(error) => return Err(error),
         };
         // Without a line yet there need be no head; but a fleet that is there began with a line.

@@ -102,7 +102,10 @@ fn a_tail_that_is_cut_off_together_with_the_head_file_stays_noticed() {
         (0..2).for_each(|number| cancel(&audit, &format!("r-{number}")));
         let told = broken(&audit).unwrap();
         assert!(told.line == 3 && told.why.contains("head file"), "{damage:?}: {told}");
-        assert_eq!(lines(&audit).iter().filter(|line| line.contains("head_lost")).count(), 1);
+        assert_eq!(
+            lines(&audit).iter().filter(|line| line.contains("head_lost")).count(),
+            1
+        );
         assert_eq!(audit.findings()[0].code, Code::AuditBroken);
     }
 }

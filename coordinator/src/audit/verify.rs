@@ -67,7 +67,8 @@ impl Chain {
             )),
             Ok(line) if line.pointer("/what/action").and_then(serde_json::Value::as_str) == Some("head_lost") => {
                 Some(complain(
-                    "the head file was gone or damaged when this line was written: lines before it may be missing".to_owned(),
+                    "the head file was gone or damaged when this line was written: lines before it may be missing"
+                        .to_owned(),
                 ))
             }
             Ok(_) => None,

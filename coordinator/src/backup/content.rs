@@ -159,7 +159,11 @@ fn gather(
             gather(&entry.path(), &format!("{path}/"), files, skipped)?;
         } else if kind.is_file() {
             let meta = entry.metadata()?;
-            let bytes = if meta.len() <= LARGEST { fs::read(entry.path())? } else { vec![0xff] };
+            let bytes = if meta.len() <= LARGEST {
+                fs::read(entry.path())?
+            } else {
+                vec![0xff]
+            };
             match String::from_utf8(bytes) {
                 Ok(text) => {
                     let mode = meta.permissions().mode() & 0o777;

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use quorate_model::Wish;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{NodeName, NodeRef};
 use quorate_model::observation::config::KeptSpec;
-use quorate_model::spec::ClusterFile;
 use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
+use quorate_model::spec::ClusterFile;
 use quorate_model::spec::edit::{self, EditError};
-use quorate_model::Wish;
 use quorate_proto::{Wire, v1};
 
 use super::apply::{How, carry_out};

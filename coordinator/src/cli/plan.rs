@@ -28,7 +28,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let plan = &proposal.plan;
     output::either(context.format, plan, || quorate_show::plan(plan));
     if let Some(path) = args.out.as_ref().filter(|_| plan.refused()) {
-        output::aside(&format!("Not kept in {}: a refused plan can't be applied.", path.display()));
+        output::aside(&format!(
+            "Not kept in {}: a refused plan can't be applied.",
+            path.display()
+        ));
     } else if let Some(path) = &args.out {
         proposal.save(path)?;
         if context.format == Format::Table {

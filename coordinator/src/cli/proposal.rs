@@ -183,6 +183,9 @@ mod tests {
         proposal().save(&dir.path().join("whole.json")).unwrap();
         let text = std::fs::read_to_string(dir.path().join("whole.json")).unwrap();
         let altered = text.replace("\"spec_digest\"", "\"colour\": 1, \"spec_digest\"");
-        assert!(told(&altered).contains("colour"), "what is not understood is not dropped");
+        assert!(
+            told(&altered).contains("colour"),
+            "what is not understood is not dropped"
+        );
     }
 }

@@ -163,7 +163,12 @@ impl Abandoned {
                 open.insert(rest);
             }
         }
-        let of = |traces: &&Traces| traces.ha.as_ref().is_some_and(|(rest, wakes)| !wakes && open.contains(rest));
+        let of = |traces: &&Traces| {
+            traces
+                .ha
+                .as_ref()
+                .is_some_and(|(rest, wakes)| !wakes && open.contains(rest))
+        };
         let steps = self.steps.values().filter(of).map(|traces| traces.step.as_str());
         steps
             .filter_map(|step| {

@@ -395,7 +395,11 @@ mod tests {
         assert_eq!((names(0), names(1)), (vec![], vec!["ha.arm".to_owned()]));
         let rests = recovery.rests(&"hk1".parse().unwrap());
         assert_eq!(rests.len(), 3);
-        assert!(rests.iter().any(|(_, id, rest, wakes)| id.as_str() == "hk1-7" && *rest == Rest::Whole && !wakes));
+        assert!(
+            rests
+                .iter()
+                .any(|(_, id, rest, wakes)| id.as_str() == "hk1-7" && *rest == Rest::Whole && !wakes)
+        );
         assert!(recovery.rests(&"hk2".parse().unwrap()).is_empty());
 
         // It comes to be known that it was armed; what failed to be armed is not.

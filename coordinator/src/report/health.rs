@@ -158,8 +158,13 @@ fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
 fn at_rest(now: Timestamp, sightings: &[Sighting], findings: &mut Vec<Finding>) {
     let mut told = BTreeSet::new();
     for sighting in sightings.iter().filter(|sighting| !stale(now, sighting)) {
-        let Ok(observation) = &sighting.view.observation else { continue };
-        let member = observation.cluster.get().is_ok_and(|cluster| cluster.member().is_some());
+        let Ok(observation) = &sighting.view.observation else {
+            continue;
+        };
+        let member = observation
+            .cluster
+            .get()
+            .is_ok_and(|cluster| cluster.member().is_some());
         let Ok(ha) = observation.ha.get() else { continue };
         let name = &sighting.node;
         let looked_after = ha.resources.get().is_ok_and(|resources| !resources.is_empty());
@@ -172,8 +177,14 @@ fn at_rest(now: Timestamp, sightings: &[Sighting], findings: &mut Vec<Finding>) 
                 findings.push(Finding::new(
                     Code::HaAlreadyDisarmed,
                     name.cluster.as_str(),
-                    format!("HA of {} is disarmed: nobody restarts the guests of a server that fails", name.cluster),
-                    format!("if nobody works on it any more, on {}: ha-manager crm-command arm-ha", name.node),
+                    format!(
+                        "HA of {} is disarmed: nobody restarts the guests of a server that fails",
+                        name.cluster
+                    ),
+                    format!(
+                        "if nobody works on it any more, on {}: ha-manager crm-command arm-ha",
+                        name.node
+                    ),
                 ));
             }
             continue;
@@ -186,8 +197,14 @@ fn at_rest(now: Timestamp, sightings: &[Sighting], findings: &mut Vec<Finding>) 
             findings.push(Finding::new(
                 Code::HaAlreadyDisarmed,
                 name.to_string(),
-                format!("HA's daemons are stopped on {}: its guests are not looked after", name.node),
-                format!("if nobody works on it any more, on {}: systemctl start pve-ha-crm pve-ha-lrm", name.node),
+                format!(
+                    "HA's daemons are stopped on {}: its guests are not looked after",
+                    name.node
+                ),
+                format!(
+                    "if nobody works on it any more, on {}: systemctl start pve-ha-crm pve-ha-lrm",
+                    name.node
+                ),
             ));
         }
     }

@@ -202,13 +202,17 @@ fn ha_at_rest_is_told_once_for_a_cluster_and_for_each_server_whose_daemons_stand
     };
     assert_eq!(seen(cluster()), []);
     let disarmed = cluster().with_each(|seen| {
-        known(&mut known(&mut seen.ha).manager).as_mut().unwrap().disarm = Some(quorate_model::observation::ha::Disarm {
-            mode: "freeze".to_owned(),
-            state: "disarmed".to_owned(),
-        });
+        known(&mut known(&mut seen.ha).manager).as_mut().unwrap().disarm =
+            Some(quorate_model::observation::ha::Disarm {
+                mode: "freeze".to_owned(),
+                state: "disarmed".to_owned(),
+            });
     });
     let told = seen(disarmed);
-    assert!(told.len() == 1 && told[0].subject == "hk1" && told[0].next.contains("arm-ha"), "{told:?}");
+    assert!(
+        told.len() == 1 && told[0].subject == "hk1" && told[0].next.contains("arm-ha"),
+        "{told:?}"
+    );
     let stopped = cluster().with_ha("prox2", |ha| ha.lrm = Facet::known(testkit::service(false), NOW));
     let told = seen(stopped);
     assert!(told.len() == 1 && told[0].subject == "hk1/prox2", "{told:?}");

@@ -85,7 +85,9 @@ impl Rollouts {
     pub(super) async fn keep_applied(&self, cluster: &ClusterName, id: &RolloutId) {
         match self.clusters.finish(cluster, id) {
             Ok(Some(spec)) => self.keep_spec(cluster, &spec).await,
-            Ok(None) => tracing::info!(%cluster, rollout = %id, "only a part of the cluster file was applied: it does not count as applied yet"),
+            Ok(None) => {
+                tracing::info!(%cluster, rollout = %id, "only a part of the cluster file was applied: it does not count as applied yet")
+            }
             Err(error) => {
                 tracing::error!(%cluster, error = sentence(&error), "that the file was applied can't be kept; apply it again");
             }

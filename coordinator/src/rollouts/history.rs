@@ -89,7 +89,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let line = serde_json::json!({ "rollout": "hk1-7", "entry": entry });
         let other = r#"{"rollout":"hk1-6","abandoned":{}}"#;
-        std::fs::write(dir.path().join("history.20261122T1.jsonl"), format!("{line}\nnonsense\n{other}\n")).unwrap();
+        std::fs::write(
+            dir.path().join("history.20261122T1.jsonl"),
+            format!("{line}\nnonsense\n{other}\n"),
+        )
+        .unwrap();
         let all = restored(dir.path());
         assert_eq!(all.len(), 1);
         assert_eq!((all[0].id.as_str(), all[0].by.as_str()), ("hk1-7", "anna"));

@@ -83,12 +83,27 @@ impl Rollouts {
     }
 
     /// As the cluster's servers said last; what they said before it was put to rest does not count.
-    fn is_so(&self, enrolled: &BTreeSet<NodeRef>, cluster: &ClusterName, rest: &Rest, since: Timestamp) -> Option<bool> {
-        let own: BTreeSet<NodeRef> = enrolled.iter().filter(|node| node.cluster == *cluster).cloned().collect();
+    fn is_so(
+        &self,
+        enrolled: &BTreeSet<NodeRef>,
+        cluster: &ClusterName,
+        rest: &Rest,
+        since: Timestamp,
+    ) -> Option<bool> {
+        let own: BTreeSet<NodeRef> = enrolled
+            .iter()
+            .filter(|node| node.cluster == *cluster)
+            .cloned()
+            .collect();
         let mut answer = None;
         for sighting in self.fleet.last_seen(&own) {
-            let Ok(observation) = &sighting.view.observation else { continue };
-            let member = observation.cluster.get().is_ok_and(|cluster| cluster.member().is_some());
+            let Ok(observation) = &sighting.view.observation else {
+                continue;
+            };
+            let member = observation
+                .cluster
+                .get()
+                .is_ok_and(|cluster| cluster.member().is_some());
             if let Facet::Known { value, collected_at } = &observation.ha
                 && member
                 && collected_at.0 > since.0.saturating_add(MARGIN)
@@ -171,13 +186,24 @@ mod tests {
         let later = (Timestamp(20), rollout(2), Rest::Whole, true);
         assert!(left_of([vec![later], one()].concat(), None).is_empty());
         let again = (Timestamp(30), rollout(3), Rest::Whole, false);
-        assert_eq!(left_of([one(), vec![again]].concat(), Some(Timestamp(20)))[&Rest::Whole].0, rollout(3));
+        assert_eq!(
+            left_of([one(), vec![again]].concat(), Some(Timestamp(20)))[&Rest::Whole].0,
+            rollout(3)
+        );
     }
 
     #[test]
     fn it_is_told_with_what_to_type() {
-        let told = finding(&"hk1".parse().unwrap(), &Rest::Whole, &"hk1-7".parse().unwrap(), Some(true));
+        let told = finding(
+            &"hk1".parse().unwrap(),
+            &Rest::Whole,
+            &"hk1-7".parse().unwrap(),
+            Some(true),
+        );
         assert_eq!(told.code, Code::NotRestored);
-        assert!(told.message.contains("rollout hk1-7") && told.next.contains("arm-ha"), "{told}");
+        assert!(
+            told.message.contains("rollout hk1-7") && told.next.contains("arm-ha"),
+            "{told}"
+        );
     }
 }

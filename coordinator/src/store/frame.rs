@@ -79,7 +79,9 @@ impl Frame {
 
     /// Reads a frame; says what is wrong with it.
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, Link), FrameError> {
-        let (body, link) = bytes.split_last_chunk::<32>().ok_or_else(|| "it is cut short".to_owned())?;
+        let (body, link) = bytes
+            .split_last_chunk::<32>()
+            .ok_or_else(|| "it is cut short".to_owned())?;
         if digest(body) != *link {
             return Err(FrameError::Damaged("its checksum does not agree".to_owned()));
         }
@@ -205,7 +207,10 @@ mod tests {
         other[at..at + 6].copy_from_slice(b"telepo");
         let error = sealed(other);
         assert!(matches!(error, FrameError::Newer(_)), "{error:?}");
-        assert!(matches!(error.of(7), JournalError::Read(_)), "the daemon does not start; nothing is moved aside");
+        assert!(
+            matches!(error.of(7), JournalError::Read(_)),
+            "the daemon does not start; nothing is moved aside"
+        );
         assert!(matches!(Frame::decode(&bytes[1..]), Err(FrameError::Damaged(_))));
     }
 

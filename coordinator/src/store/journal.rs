@@ -316,9 +316,7 @@ pub(super) fn broke() -> JournalError {
 /// does not answer. Damage is what sled itself does not understand, a file that is missing or too short, a place that no file has.
 fn damage_or_read(error: &sled::Error) -> JournalError {
     match error {
-        sled::Error::Io(io)
-            if io.raw_os_error().is_some() && !damage(io.kind()) =>
-        {
+        sled::Error::Io(io) if io.raw_os_error().is_some() && !damage(io.kind()) => {
             JournalError::Read(error.to_string())
         }
         _ => JournalError::Damaged(error.to_string()),

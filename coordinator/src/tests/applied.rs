@@ -152,7 +152,11 @@ async fn a_file_of_ours_is_ours_whatever_became_of_the_rollout_after_it() {
             .with_each(|seen| testkit::known(&mut seen.config).spec = testkit::unseen());
     }
     let plan = Asked::default().plan(&mut client).await;
-    let told: Vec<_> = plan.findings.iter().filter(|f| f.code == Code::SpecAppliedElsewhere).collect();
+    let told: Vec<_> = plan
+        .findings
+        .iter()
+        .filter(|f| f.code == Code::SpecAppliedElsewhere)
+        .collect();
     assert!(told.len() == 1 && told[0].message.contains("can't be told"), "{told:?}");
     daemon.stop().await;
 }
@@ -192,7 +196,11 @@ async fn what_was_accepted_is_recorded_with_what_it_was_about_and_covers_nothing
     of_version("prox2", "77.0.1");
     let code = |code: Code| code.as_str().to_owned();
     let asked = Asked {
-        accept: vec![code(Code::VersionUntested), code(Code::VersionsDiffer), code(Code::FirewallKeepsOut)],
+        accept: vec![
+            code(Code::VersionUntested),
+            code(Code::VersionsDiffer),
+            code(Code::FirewallKeepsOut),
+        ],
         ..Asked::default()
     };
     let shown = asked.plan(&mut client).await;
@@ -200,7 +208,10 @@ async fn what_was_accepted_is_recorded_with_what_it_was_about_and_covers_nothing
     of_version("prox3", "77.0.1");
     let refused = asked.apply(&mut client, shown.clone()).await.unwrap_err();
     assert!(
-        refused.findings.iter().any(|f| f.code == Code::VersionUntested && f.subject == "prox3"),
+        refused
+            .findings
+            .iter()
+            .any(|f| f.code == Code::VersionUntested && f.subject == "prox3"),
         "{refused:?}"
     );
     assert_eq!(executed(&all), [0, 0, 0]);
@@ -215,7 +226,12 @@ async fn what_was_accepted_is_recorded_with_what_it_was_about_and_covers_nothing
     daemon.stop().await;
     let lines = audit(&fixture);
     let line = lines.iter().find(|line| line["what"]["action"] == "apply").unwrap();
-    let accepted: Vec<&str> = line["accepted"].as_array().unwrap().iter().filter_map(|a| a.as_str()).collect();
+    let accepted: Vec<&str> = line["accepted"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|a| a.as_str())
+        .collect();
     assert!(accepted.contains(&"QRT-VERSION-UNTESTED prox2"), "{line:#}");
     assert!(
         accepted.iter().all(|accepted| !accepted.contains("FIREWALL")),
@@ -229,14 +245,21 @@ async fn the_coordinator_on_a_server_of_the_cluster_is_told_once() {
     let daemon = fixture.start().await;
     let mut client = fixture.client().await;
     let all = enrolled(&mut client, 3).await;
-    assert_eq!(has(&Asked::default().plan(&mut client).await, Code::CoordinatorOnNode), 0);
+    assert_eq!(
+        has(&Asked::default().plan(&mut client).await, Code::CoordinatorOnNode),
+        0
+    );
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     {
         let mut world = all[0].state.world.lock().unwrap();
         *world = world.clone().with_system("prox2", |system| system.boot_id = boot);
     }
     let plan = Asked::default().plan(&mut client).await;
-    let told: Vec<_> = plan.findings.iter().filter(|f| f.code == Code::CoordinatorOnNode).collect();
+    let told: Vec<_> = plan
+        .findings
+        .iter()
+        .filter(|f| f.code == Code::CoordinatorOnNode)
+        .collect();
     assert!(told.len() == 1 && told[0].subject == "prox2", "{told:?}");
     assert_eq!(plan.steps.last().unwrap().node.as_str(), "prox2", "it is handled last");
     daemon.stop().await;
@@ -295,7 +318,9 @@ async fn ha_that_a_lost_rollout_had_disarmed_is_told_and_armed() {
         }
     })
     .await;
-    let listed = of(client.list_rollouts(v1::ListRolloutsRequest {}).await).unwrap().rollouts;
+    let listed = of(client.list_rollouts(v1::ListRolloutsRequest {}).await)
+        .unwrap()
+        .rollouts;
     assert_eq!(listed[0].not_restored, ["ha.arm"]);
     let plan = Asked::default().plan(&mut client).await;
     let ids: Vec<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();

@@ -251,9 +251,19 @@ impl State {
         let mut world = self.world.lock().unwrap();
         if let Action::ArmHa { .. } = action {
             let awake = world.clone().with_each(|seen| {
-                if let Some(manager) = quorate_planner::testkit::known(&mut seen.ha).manager.get().ok().cloned().flatten() {
-                    let manager = quorate_model::observation::ha::ManagerStatus { disarm: None, ..manager };
-                    quorate_planner::testkit::known(&mut seen.ha).manager = quorate_model::Facet::known(Some(manager), clock());
+                if let Some(manager) = quorate_planner::testkit::known(&mut seen.ha)
+                    .manager
+                    .get()
+                    .ok()
+                    .cloned()
+                    .flatten()
+                {
+                    let manager = quorate_model::observation::ha::ManagerStatus {
+                        disarm: None,
+                        ..manager
+                    };
+                    quorate_planner::testkit::known(&mut seen.ha).manager =
+                        quorate_model::Facet::known(Some(manager), clock());
                 }
             });
             *world = awake;

@@ -27,7 +27,10 @@ pub(super) fn of(view: &View, standing: &Standing<'_>, ha: &Ha, report: &mut Rep
     if view.at_rest.is_empty() || !standing.quorate() {
         return left;
     }
-    for (node, _) in standing.staying().filter(|(node, _)| standing.seen_online(node.as_str())) {
+    for (node, _) in standing
+        .staying()
+        .filter(|(node, _)| standing.seen_online(node.as_str()))
+    {
         let Some(seen) = report.facet(view, node, FacetName::Ha, Weight::Told, |o| &o.ha) else {
             continue;
         };

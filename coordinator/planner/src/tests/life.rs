@@ -189,8 +189,14 @@ fn left_at_rest(servers: Servers, rest: &[Rest]) -> Servers {
                         manager.disarm = Some(disarm);
                     }
                 }
-                Rest::Daemon { service: HaService::Lrm, .. } => ha.lrm = Facet::known(service(false), NOW),
-                Rest::Daemon { service: HaService::Crm, .. } => ha.crm = Facet::known(service(false), NOW),
+                Rest::Daemon {
+                    service: HaService::Lrm,
+                    ..
+                } => ha.lrm = Facet::known(service(false), NOW),
+                Rest::Daemon {
+                    service: HaService::Crm,
+                    ..
+                } => ha.crm = Facet::known(service(false), NOW),
             }
         }
     });
@@ -201,12 +207,17 @@ fn left_at_rest(servers: Servers, rest: &[Rest]) -> Servers {
 #[test]
 fn ha_that_a_rollout_of_ours_left_disarmed_is_armed() {
     let all = ["prox1", "prox2", "prox3"];
-    let servers = Servers::bare(3).members("hk1", &all, FAST).under_ha("vm:100", "prox1", "5.1.3");
+    let servers = Servers::bare(3)
+        .members("hk1", &all, FAST)
+        .under_ha("vm:100", "prox1", "5.1.3");
     let left = left_at_rest(servers.clone(), &[Rest::Whole]);
     let plan = done(&file(3, FAST), &Wish::default(), &left);
     let ids = |plan: &Plan| plan.steps.iter().map(|s| s.id.to_string()).collect::<Vec<_>>();
     assert_eq!(ids(&plan), ["ha.arm"], "and nothing afterwards");
-    assert!(!plan.findings.iter().any(|f| f.code == Code::HaAlreadyDisarmed), "{plan:#?}");
+    assert!(
+        !plan.findings.iter().any(|f| f.code == Code::HaAlreadyDisarmed),
+        "{plan:#?}"
+    );
     assert!(plan.steps[0].restores.is_none());
 
     // Somebody else's rest stays, and so does what is awake by now.
@@ -237,10 +248,18 @@ fn daemons_that_were_left_stopped_are_started() {
         node: node.parse().unwrap(),
         service,
     };
-    let rest = [daemon("prox1", HaService::Lrm), daemon("prox2", HaService::Crm), daemon("prox9", HaService::Crm)];
+    let rest = [
+        daemon("prox1", HaService::Lrm),
+        daemon("prox2", HaService::Crm),
+        daemon("prox9", HaService::Crm),
+    ];
     let plan = done(&file(2, FAST), &Wish::default(), &left_at_rest(servers, &rest));
     let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
-    assert_eq!(ids, ["ha.start-crm/prox2", "ha.start-lrm/prox1"], "the others were stopped by somebody else");
+    assert_eq!(
+        ids,
+        ["ha.start-crm/prox2", "ha.start-lrm/prox1"],
+        "the others were stopped by somebody else"
+    );
 }
 
 #[test]

@@ -91,7 +91,11 @@ fn what_takes_something_back_is_not_chosen_for_its_own_sake() {
 #[test]
 fn a_part_that_is_done_is_no_mistake() {
     let (file, servers) = (file_with_vote(4, LINK), servers());
-    for (only, until) in [(None, Some("cluster.join/prox2")), (Some("firewall"), None), (None, Some("link.add/1"))] {
+    for (only, until) in [
+        (None, Some("cluster.join/prox2")),
+        (Some("firewall"), None),
+        (None, Some("link.add/1")),
+    ] {
         let wish = Wish {
             only: only.map(str::to_owned),
             until: until.map(|s: &str| s.parse().unwrap()),
