@@ -291,6 +291,7 @@ fn request_fields_convert_one_by_one() {
     let request = v1::RemoveNodeRequest {
         cluster: "hk1".to_owned(),
         node: "prox1".to_owned(),
+        even_if_member: false,
     };
     let node = NodeRef::new(
         field("cluster", request.cluster).unwrap(),
