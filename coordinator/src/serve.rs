@@ -149,6 +149,7 @@ impl Daemon {
             root: trust.root,
             started_at: trust::now(&clock),
             measurements: Measurements::new(&state, Arc::clone(&fleet)),
+            network_as_given: config.lab.as_ref().is_some_and(|lab| lab.network_as_given),
             state,
             fleet: Arc::clone(&fleet),
             seat: Arc::clone(&seat),

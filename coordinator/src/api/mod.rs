@@ -52,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) rollouts: Arc<Rollouts>,
     pub(crate) clusters: Clusters,
     pub(crate) measurements: Measurements,
+    /// Plans go by no measurement: only in a lab.
+    pub(crate) network_as_given: bool,
     pub(crate) door: watch::Receiver<Door>,
 }
 

@@ -96,6 +96,8 @@ pub enum Script {
     PveproxyDown(bool),
     /// Corosync's packets are dropped, all else passes.
     UdpBlocked(bool),
+    /// Nothing passes between the coordinator and the server's agent; the servers reach one another as before.
+    AgentCut(bool),
     /// The clock runs ahead by so many milliseconds; the agent's configuration changes too, for its next start.
     ClockOffset(i64),
     /// Corosync and pmxcfs restart.

@@ -10,6 +10,7 @@
     reason = "a test that can't be set up has failed"
 )]
 
+pub mod ends;
 pub mod hand;
 pub mod life;
 
@@ -32,12 +33,20 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts the lab, makes a fleet, starts the coordinator; no node is enrolled.
+    /// Starts the lab, makes a fleet, starts the coordinator; no node is enrolled. Plans don't measure the network first: what a busy
+    /// machine makes of it would be this machine's doing.
     pub async fn bare(builder: Builder) -> Self {
+        Self::new(builder, false).await
+    }
+
+    async fn new(builder: Builder, measures: bool) -> Self {
         let fleet = Self {
             lab: builder.start().await.expect("the lab starts"),
             cluster: "hk1",
         };
+        if !measures {
+            fleet.takes_the_network_as_given();
+        }
         let passphrase = fleet.passphrase_file();
         std::fs::write(&passphrase, "a passphrase for tests\n").expect("the passphrase file can be written");
         let advertise = fleet.lab.coordinator_address().to_string();
@@ -57,9 +66,26 @@ impl Fleet {
         fleet
     }
 
+    /// `[lab]` is the last table of the coordinator's configuration.
+    fn takes_the_network_as_given(&self) {
+        let path = self.lab.layout().coordinator_config();
+        let mut text = std::fs::read_to_string(&path).expect("the configuration can be read");
+        text.push_str("network_as_given = true\n");
+        std::fs::write(&path, text).expect("the configuration can be written");
+    }
+
     /// The same, with every node enrolled, its agent running and connected.
     pub async fn enrolled(builder: Builder) -> Self {
-        let fleet = Self::bare(builder).await;
+        Self::bare(builder).await.with_all_enrolled().await
+    }
+
+    /// The same, with plans that measure the network first, as they do everywhere but in a lab.
+    pub async fn measured(builder: Builder) -> Self {
+        Self::new(builder, true).await.with_all_enrolled().await
+    }
+
+    async fn with_all_enrolled(self) -> Self {
+        let fleet = self;
         for node in fleet.lab.names() {
             fleet.enrol(&node).await;
             fleet.lab.start_agent(&node).expect("the agent starts");
@@ -91,6 +117,13 @@ impl Fleet {
     /// Runs `quorate`, which must end well.
     pub async fn ok(&self, args: &[&str]) -> Output {
         let output = self.run(args).await;
+        assert!(output.success(), "quorate {args:?}\n{}", told(&output));
+        output
+    }
+
+    /// The same, for what may take longer than usual.
+    pub async fn ok_within(&self, args: &[&str], deadline: Duration) -> Output {
+        let output = self.lab.quorate_within(args, deadline).await.expect("quorate can be run");
         assert!(output.success(), "quorate {args:?}\n{}", told(&output));
         output
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use quorate_lab::control::{Misbehaviour, ToolScript};
 use quorate_lab::plants::Plant;
 use quorate_lab::{Builder, Entry, Output, Script, What};
 
@@ -80,6 +81,57 @@ impl Fleet {
         let (verified, all) = counts.unwrap_or_else(|| panic!("no count of steps\n{}", told(&watched)));
         assert!(verified.ends_with(all), "{}", told(&watched));
         watched
+    }
+
+    /// Watches a rollout until these words are told of it.
+    pub async fn until_told(&self, rollout: &str, words: &str) {
+        let log = self.lab.layout().coordinator().join("watched.out");
+        let mut watching = self
+            .lab
+            .quorate_in_background(&["rollout", "watch", rollout], &log)
+            .expect("quorate starts");
+        self.until(&format!("`{words}` is told"), async || {
+            std::fs::read_to_string(&log).unwrap_or_default().contains(words)
+        })
+        .await;
+        watching.kill();
+    }
+
+    /// Holds each call of a tool whose arguments hold this, on this server, until it is let go.
+    pub async fn hold(&self, node: &str, tool: &str, matching: &str) {
+        let held = Misbehaviour {
+            tool: tool.to_owned(),
+            matching: Some(matching.to_owned()),
+            times: None,
+            script: ToolScript::Hold,
+        };
+        self.lab
+            .script(node, Script::Tool(held))
+            .await
+            .expect("the world holds it");
+    }
+
+    /// Lets a server's tools go.
+    pub async fn let_go(&self, node: &str) {
+        self.lab
+            .script(node, Script::ClearTools)
+            .await
+            .expect("the world lets them go");
+    }
+
+    /// How many calls of a tool whose arguments hold this have begun on a server and not ended.
+    #[must_use]
+    pub fn under_way(&self, node: &str, tool: &str, matching: &str) -> usize {
+        let calls = self.world().into_iter().filter(|e| {
+            e.node.as_deref() == Some(node)
+                && e.argv.split_first().is_some_and(|(name, args)| name == tool && args.join(" ").contains(matching))
+        });
+        let (mut begun, mut over) = (0_usize, 0);
+        for call in calls {
+            begun += usize::from(call.what == What::ToolCalled);
+            over += usize::from(matches!(call.what, What::ToolEnded | What::ToolDied));
+        }
+        begun - over
     }
 
     /// Calls of tools that change what may not be done twice: each of them once at the most, by their whole line.

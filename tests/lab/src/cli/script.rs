@@ -87,6 +87,11 @@ pub(super) enum ScriptCommand {
         /// Which
         state: OnOff,
     },
+    /// The coordinator reaches the server's agent or not
+    AgentRoad {
+        /// Which
+        state: OnOff,
+    },
     /// The clock runs ahead (negative: behind)
     Clock {
         /// By milliseconds
@@ -172,6 +177,7 @@ impl ScriptCommand {
             Self::MemberOf { cluster } => Script::MemberOf(cluster),
             Self::Pveproxy { state } => Script::PveproxyDown(state == OnOff::Off),
             Self::Udp { state } => Script::UdpBlocked(state == OnOff::Off),
+            Self::AgentRoad { state } => Script::AgentCut(state == OnOff::Off),
             Self::Clock { ms } => Script::ClockOffset(ms),
             Self::StopCorosync => Script::StopCorosync,
             Self::RestartCluster => Script::RestartCluster,

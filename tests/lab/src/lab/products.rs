@@ -1,12 +1,16 @@
 //! Runs the product's programs and the host tools in a lab.
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::error::io_error;
 use super::{Lab, LabError};
 use crate::binaries;
 use crate::process::{self, Daemon, Output, Program};
+
+/// How long a command of the coordinator may take: `apply` and `watch` end with their rollout, on a machine that may be busy.
+const COMMAND: Duration = Duration::from_secs(300);
 
 impl Lab {
     fn agent_program(&self, name: &str) -> Result<Program, LabError> {
@@ -143,16 +147,42 @@ impl Lab {
         daemon.ended().is_none().then(|| daemon.pid())
     }
 
+    /// How the coordinator that was started last ended by itself; `None`: it runs, or was killed or stopped from here.
+    #[must_use]
+    pub fn coordinator_ended(&self) -> Option<ExitStatus> {
+        self.running().coordinator.as_mut()?.ended()
+    }
+
     /// Runs the coordinator's command line, in the coordinator's folder.
     ///
     /// # Errors
     /// When it can't be run; a failure of the command itself is in the output.
     pub async fn quorate<S: AsRef<str>>(&self, args: &[S]) -> Result<Output, LabError> {
+        self.quorate_within(args, COMMAND).await
+    }
+
+    /// The same, for a command that may take longer.
+    ///
+    /// # Errors
+    /// When it can't be run or does not end in time; a failure of the command itself is in the output.
+    pub async fn quorate_within<S: AsRef<str>>(&self, args: &[S], deadline: Duration) -> Result<Output, LabError> {
         self.coordinator_program()?
             .args(args)
+            .deadline(deadline)
             .run()
             .await
             .map_err(io_error("running quorate"))
+    }
+
+    /// Starts a command of the coordinator in the background; its output goes to `log`.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn quorate_in_background<S: AsRef<str>>(&self, args: &[S], log: &Path) -> Result<Daemon, LabError> {
+        self.coordinator_program()?
+            .args(args)
+            .spawn(log, false)
+            .map_err(io_error("starting quorate"))
     }
 
     /// Runs a server's agent program for one command; `--config` is added.

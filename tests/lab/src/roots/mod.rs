@@ -80,6 +80,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         dropped: BTreeSet::new(),
         unplugged: BTreeSet::new(),
         udp_blocked: false,
+        agent_cut: false,
         power: Power::default(),
         certificate: Some(certificate),
         etc_conf: None,

@@ -157,6 +157,9 @@ impl Reply {
     }
 }
 
+/// How often a held tool looks whether it may go on, in simulated time.
+const LOOKS_AGAIN: Duration = Duration::from_millis(100);
+
 /// Runs one call to its end.
 pub(crate) async fn run(
     world: &Arc<World>,
@@ -232,6 +235,12 @@ async fn misbehave(call: &Call, script: ToolScript) -> Result<i32, Stop> {
             match script::hang(ms) {
                 Some(time) => call.io.pause(time).await?,
                 None => call.io.end().await?,
+            }
+            dispatch(call).await
+        }
+        ToolScript::Hold => {
+            while call.server(|server, _| script::holds(&server.misbehaviour, &call.tool)) == Some(true) {
+                call.io.pause(LOOKS_AGAIN).await?;
             }
             dispatch(call).await
         }

@@ -61,7 +61,7 @@ pub(crate) struct World {
     state: Mutex<(State, OpLog)>,
     /// How packets between the servers fare.
     roads: Arc<RwLock<relay::Roads>>,
-    /// Per server: do packets pass on its public network?
+    /// Per server: do packets pass between its agent and the coordinator?
     pub(crate) public: Vec<Sender<bool>>,
     /// Per server: how often did it lose its power?
     pub(crate) losses: Vec<Sender<u32>>,
@@ -93,7 +93,7 @@ impl World {
             }
         }
         for (server, sender) in state.servers.iter().zip(&self.public) {
-            let passes = server.carries(server::Network::Public);
+            let passes = server.carries(server::Network::Public) && !server.agent_cut;
             sender.send_if_modified(|before| std::mem::replace(before, passes) != passes);
         }
         let roads = relay::Roads::of(&state.servers, &state.ways);

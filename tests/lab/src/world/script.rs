@@ -14,6 +14,8 @@ pub enum ToolScript {
         /// Simulated milliseconds; for ever without.
         ms: Option<u64>,
     },
+    /// Does nothing until the server's scripts are cleared, then its usual work.
+    Hold,
     /// Prints this on stdout and ends with 0.
     Garbage {
         /// The text.
@@ -41,6 +43,7 @@ impl fmt::Display for ToolScript {
         match self {
             Self::Hang { ms: Some(ms) } => write!(f, "hangs for {ms} ms"),
             Self::Hang { ms: None } => f.write_str("hangs for ever"),
+            Self::Hold => f.write_str("is held"),
             Self::Garbage { .. } => f.write_str("prints garbage"),
             Self::Die { after_lines, signal } => write!(f, "dies of signal {signal} after {after_lines} lines"),
             Self::Fail { code, .. } => write!(f, "fails with {code}"),
@@ -78,6 +81,11 @@ pub(crate) fn take(list: &mut Vec<Misbehaviour>, tool: &str, argv: &[String]) ->
         }
     }
     Some(script)
+}
+
+/// Is a call still held?
+pub(crate) fn holds(list: &[Misbehaviour], tool: &str) -> bool {
+    list.iter().any(|entry| entry.tool == tool && entry.script == ToolScript::Hold)
 }
 
 /// How long a hang lasts, in simulated time.

@@ -90,6 +90,8 @@ pub(crate) struct Server {
     pub(crate) unplugged: BTreeSet<Network>,
     /// Corosync's packets are filtered away, all else passes.
     pub(crate) udp_blocked: bool,
+    /// What the coordinator and the agent send one another is dropped, all else passes.
+    pub(crate) agent_cut: bool,
     pub(crate) power: Power,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) pmxcfs: Pmxcfs,

@@ -20,7 +20,7 @@ async fn ends_right(fleet: &Fleet, rollout: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_coordinator_is_killed_during_a_join() {
-    let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(5.0)).await;
     let rollout = begin(&fleet).await;
     fleet
         .until("prox2's join is past the point of no return", async || {
@@ -28,6 +28,7 @@ async fn the_coordinator_is_killed_during_a_join() {
         })
         .await;
     fleet.lab.kill_coordinator();
+    assert_eq!(fleet.under_way("prox2", "pvecm", "add"), 1, "it runs on");
     fleet.start_coordinator(&[]).await;
     ends_right(&fleet, &rollout).await;
 }
@@ -48,7 +49,7 @@ async fn the_coordinator_is_killed_before_and_after_everything() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_agent_is_killed_during_pvecm_add() {
-    let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(5.0)).await;
     let rollout = begin(&fleet).await;
     fleet
         .until("pvecm add runs on prox2", async || {
@@ -56,6 +57,7 @@ async fn the_agent_is_killed_during_pvecm_add() {
         })
         .await;
     fleet.lab.kill_agent("prox2");
+    assert_eq!(fleet.under_way("prox2", "pvecm", "add"), 1, "it runs on");
     fleet.lab.start_agent("prox2").unwrap();
     ends_right(&fleet, &rollout).await;
 }
@@ -63,12 +65,15 @@ async fn the_agent_is_killed_during_pvecm_add() {
 #[tokio::test(flavor = "multi_thread")]
 async fn agent_and_coordinator_are_both_killed_during_pvecm_create() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(5.0)).await;
+    fleet.hold("prox1", "pvecm", "create").await;
     let rollout = begin(&fleet).await;
     fleet
         .until("pvecm create runs", async || fleet.calls("pvecm", "create").len() == 1)
         .await;
     fleet.lab.kill_agent("prox1");
     fleet.lab.kill_coordinator();
+    assert_eq!(fleet.under_way("prox1", "pvecm", "create"), 1, "it runs on");
+    fleet.let_go("prox1").await;
     fleet.lab.start_agent("prox1").unwrap();
     fleet.start_coordinator(&[]).await;
     ends_right(&fleet, &rollout).await;

@@ -116,16 +116,29 @@ async fn life_it_is_armed_again_when_the_join_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn life_it_is_armed_again_when_the_rollout_is_cancelled() {
     for new in [true, false] {
-        let (fleet, file) = armed(new, 5.0).await;
+        let (fleet, file) = armed(new, 20.0).await;
+        // What disarms last is under way when the cancel comes: the join has not begun, and does not.
+        let (tool, call) = if new {
+            ("ha-manager", "disarm-ha")
+        } else {
+            ("systemctl", "stop pve-ha-crm")
+        };
+        for node in ALL {
+            fleet.hold(node, tool, call).await;
+        }
         let rollout = fleet.begins(&["apply", &file]).await;
         fleet
-            .until("the watchdogs are closed", async || {
-                !INSIDE.iter().any(|node| fleet.armed(node))
+            .until("HA is being disarmed", async || {
+                ALL.iter().any(|node| fleet.under_way(node, tool, call) > 0)
             })
             .await;
         fleet.ok(&["rollout", "cancel", &rollout]).await;
+        for node in ALL {
+            fleet.let_go(node).await;
+        }
         let watched = fleet.run(&["rollout", "watch", &rollout]).await;
         assert_eq!(watched.code(), Some(8), "cancelled: {}", told(&watched));
+        assert!(fleet.calls("pvecm", "add").iter().all(|call| call.node.as_deref() != Some("prox4")));
         fleet.guarded("prox3", 100).await;
         fleet.nothing_twice();
     }

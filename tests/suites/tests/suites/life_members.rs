@@ -272,6 +272,9 @@ async fn life_a_dead_member_is_replaced_in_one_go() {
 async fn life_the_agent_is_killed_in_the_middle_of_delnode() {
     let (fleet, _) = three(5.0).await;
     let file = fleet.voted_file("two.toml", &STAY, false);
+    for node in STAY {
+        fleet.hold(node, "pvecm", "delnode").await;
+    }
     let rollout = fleet.begins(&["apply", &file, "--remove", "prox3"]).await;
     fleet
         .until("pvecm delnode runs", async || {
@@ -280,6 +283,8 @@ async fn life_the_agent_is_killed_in_the_middle_of_delnode() {
         .await;
     let on = fleet.calls("pvecm", "delnode")[0].node.clone().unwrap();
     fleet.lab.kill_agent(&on);
+    assert_eq!(fleet.under_way(&on, "pvecm", "delnode"), 1, "it runs on");
+    fleet.let_go(&on).await;
     fleet.lab.start_agent(&on).unwrap();
     fleet.ends_well(&rollout).await;
     assert_eq!(fleet.happened(What::NodeRemoved), 1);

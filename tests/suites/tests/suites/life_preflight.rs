@@ -444,7 +444,7 @@ async fn of_the_network() {
         .way(Way::between(&["prox3", "prox4"]).on(1).loss(100.0))
         .server("prox1", |s| s.guests.push(guest(100)))
         .server("prox2", |s| s.guests.push(guest(101)));
-    let fleet = Fleet::enrolled(lab).await;
+    let fleet = Fleet::measured(lab).await;
     let file = fleet.linked_file("network.toml", &FIVE[..4], BOTH_LINKS, "");
     told(
         &fleet,

@@ -102,6 +102,7 @@ async fn life_the_key_goes_also_when_the_set_up_fails_and_the_next_apply_sets_it
 async fn life_the_agent_is_killed_in_the_middle_of_the_set_up() {
     let fleet = Fleet::enrolled(two().speed(5.0)).await;
     let file = fleet.voted_file("two.toml", &TWO, true);
+    fleet.hold("prox1", "pvecm", "qdevice setup").await;
     let rollout = fleet.begins(&["apply", &file]).await;
     fleet
         .until("pvecm qdevice setup runs", async || {
@@ -109,6 +110,8 @@ async fn life_the_agent_is_killed_in_the_middle_of_the_set_up() {
         })
         .await;
     fleet.lab.kill_agent("prox1");
+    assert_eq!(fleet.under_way("prox1", "pvecm", "setup"), 1, "it runs on");
+    fleet.let_go("prox1").await;
     fleet.lab.start_agent("prox1").unwrap();
     fleet.ends_well(&rollout).await;
     fleet.third_votes(&TWO).await;
