@@ -12,17 +12,17 @@ pub(crate) struct Args {
     /// Drive again though another coordinator has taken over since; make sure first that the other one is gone
     #[arg(long)]
     take_over: bool,
-    /// Die at a chosen moment; only in a lab
-    #[arg(long, hide = true, value_name = "RECORD:MOMENT")]
-    crash_at: Option<CrashAt>,
+    /// Die at a chosen moment; of several, at the first that comes; only in a lab
+    #[arg(long, hide = true, value_name = "RECORD/STEP:MOMENT")]
+    crash_at: Vec<CrashAt>,
 }
 
 pub(crate) fn run(config: Config, args: &Args) -> Answer {
-    if let Some(at) = args.crash_at {
+    if !args.crash_at.is_empty() {
         if config.lab.is_none() {
             return Err(Failure::new(ExitCode::Usage, "--crash-at is for labs only"));
         }
-        crash::plan(at);
+        crash::plan(args.crash_at.clone());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

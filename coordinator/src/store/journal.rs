@@ -151,7 +151,7 @@ impl SledJournal {
         };
         let (bytes, link) = frame.encode().map_err(JournalError::Write)?;
         self.failed = true;
-        self.write(frame.position, bytes, link)?;
+        self.write(&frame, bytes, link)?;
         self.failed = false;
         let positions = self.positions.entry(rollout.clone()).or_default();
         if positions.is_empty() {
@@ -161,25 +161,26 @@ impl SledJournal {
         Ok(frame.entry)
     }
 
-    fn write(&mut self, position: u64, bytes: Vec<u8>, link: Link) -> Result<(), JournalError> {
+    fn write(&mut self, frame: &Frame, bytes: Vec<u8>, link: Link) -> Result<(), JournalError> {
         let write = |error: String| JournalError::Write(error);
-        here(position, Moment::Before);
+        let (position, record) = (frame.position, &frame.entry.record);
+        here(record, Moment::Before);
         self.db
             .insert(position.to_be_bytes(), bytes)
             .map_err(|error| write(error.to_string()))?;
-        here(position, Moment::Unflushed);
+        here(record, Moment::Unflushed);
         self.db.flush().map_err(|error| write(error.to_string()))?;
         // What the file points at is on disk before the file is.
         self.blobs.sync().map_err(|error| write(error.to_string()))?;
         self.file.sync_all().map_err(|error| write(error.to_string()))?;
-        here(position, Moment::Unheaded);
+        here(record, Moment::Unheaded);
         let head = Head {
             count: position + 1,
             last: link,
             ..self.head.clone()
         };
         head.save(&self.head_path)?;
-        here(position, Moment::After);
+        here(record, Moment::After);
         self.head = head;
         Ok(())
     }
