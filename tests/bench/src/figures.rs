@@ -32,6 +32,11 @@ impl Figure {
             unit,
         }
     }
+
+    /// Nothing more was promised. What could not be measured, and is no number, keeps no promise.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.promised.is_none_or(|most| self.measured <= most)
+    }
 }
 
 impl fmt::Display for Figure {
@@ -41,7 +46,7 @@ impl fmt::Display for Figure {
         } = self;
         write!(f, "{name:<62} {measured:>9.2} {unit:<8} ")?;
         match self.promised {
-            Some(most) if *measured <= most => write!(f, "promised ≤ {most} {unit}: kept"),
+            Some(most) if self.is_kept() => write!(f, "promised ≤ {most} {unit}: kept"),
             Some(most) => write!(f, "promised ≤ {most} {unit}: MISSED"),
             None => f.write_str("no promise"),
         }

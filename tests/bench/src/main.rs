@@ -1,6 +1,6 @@
 //! Prints the figures of SPECIFICATION.md: `cargo bench-quorate [FIGURE…] [--nodes N] [--speed S]`.
 //!
-//! Timings belong here and not in tests: a busy machine makes them worse, and no test may fail for that.
+//! It ends with 1 if a promise was not kept. Timings belong here and not in tests: a busy machine makes them worse, and no test may fail for that.
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 #![expect(
     clippy::expect_used,
@@ -17,6 +17,8 @@ mod plan;
 mod recovery;
 mod rollout;
 mod status;
+
+use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
@@ -55,9 +57,10 @@ enum Group {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
     let args = Args::parse();
     println!("{}", figures::machine());
+    let mut missed = 0;
     for group in Group::value_variants() {
         if !args.figures.is_empty() && !args.figures.contains(group) {
             continue;
@@ -74,6 +77,12 @@ async fn main() {
         };
         for figure in measured {
             println!("{figure}");
+            missed += usize::from(!figure.is_kept());
         }
     }
+    if missed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    println!("{missed} of these promises were not kept");
+    ExitCode::FAILURE
 }

@@ -7,14 +7,18 @@ use serde_json::Value;
 
 use crate::figures::Figure;
 
-/// The coordinator dies by SIGKILL when it has written these records of a rollout that creates a cluster of three: prox1's create ended
-/// (3), prox2's join intended (5), accepted (7, since it is intended once more after the death at 5), verified (9), prox3's join
-/// accepted (11).
-const DEATHS: [u64; 5] = [3, 5, 7, 9, 11];
+/// The coordinator dies by SIGKILL when it has written these records of a rollout that creates a cluster of three.
+const DEATHS: [&str; 5] = [
+    "ended/cluster.create",
+    "intended/cluster.join/prox2",
+    "accepted/cluster.join/prox2",
+    "verified/cluster.join/prox2",
+    "accepted/cluster.join/prox3",
+];
 
 /// At these a join runs, the how-manieth of them: the next record is written when `pvecm add` is over. So that its duration is not
 /// measured, the coordinator stays dead until then.
-const RUNNING: [(u64, usize); 2] = [(7, 1), (11, 2)];
+const RUNNING: [(&str, usize); 2] = [("accepted/cluster.join/prox2", 1), ("accepted/cluster.join/prox3", 2)];
 
 const PROMISED: f64 = 2.0;
 
