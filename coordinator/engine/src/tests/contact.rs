@@ -10,7 +10,7 @@ use crate::RunError;
 use crate::memory::Reply;
 
 #[tokio::test(start_paused = true)]
-async fn every_request_arrives_twice() {
+async fn a_request_that_arrives_twice_at_an_agent_that_takes_it_once_is_one_attempt() {
     for case in corpus() {
         let run = Run::of(&case);
         run.world.double_requests();

@@ -115,6 +115,7 @@ async fn every_way_to_fail_at_every_step_ends_cleanly_and_takes_back_what_was_do
         }
     }
     println!("every way to fail at every step: {tried} cases");
+    assert!(tried > 100 * Conduct::BAD.len(), "only {tried} cases were tried");
 }
 
 fn after(plan: &quorate_model::plan::Plan, step: &quorate_model::plan::Step, earlier: &quorate_model::StepId) -> bool {

@@ -1,53 +1,97 @@
-//! `kill -9` at random, of coordinator and agents, while a cluster is made: whatever the moment, the end is the undisturbed one.
+//! `kill -9` of coordinator and agents while something is done, at moments that a seed chooses among all that happen then: whatever
+//! they are, the end is that of the undisturbed run, and nothing was done twice.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use quorate_lab::{Lab, What};
-use quorate_suites::{Fleet, told};
+use quorate_clock::Clock;
+use quorate_suites::ends::{Moment, Scenario, Stage};
+use quorate_suites::{Fleet, PATIENCE, told};
+use serde_json::Value;
 
 /// A small generator of our own: a seed that failed can be run again, on any machine.
 struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    fn roll(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
+        usize::try_from(self.0 >> 33).unwrap() % sides
     }
 }
 
 async fn survives(seed: u64) {
-    let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(20.0)).await;
-    let file = fleet.cluster_file(&fleet.lab.names());
-    let started = fleet.json(&["apply", &file, "--yes", "--detach"]).await;
-    let rollout = started["rollout"]
-        .as_str()
-        .unwrap_or_else(|| panic!("seed {seed}: {started}"))
-        .to_owned();
+    let scenario = Scenario::ALL[usize::try_from(seed).unwrap() % Scenario::ALL.len()];
+    let (end, moments) = scenario.undisturbed().await;
     let mut dice = Dice(seed);
-    for _ in 0..2 + dice.roll(4) {
-        tokio::time::sleep(Duration::from_millis(dice.roll(900))).await;
-        let victim = dice.roll(4);
-        if victim == 0 || dice.roll(3) == 0 {
+    // The first of them while a good deal is still to come.
+    let mut chosen = vec![dice.roll(moments.len() / 2)];
+    for _ in 0..1 + dice.roll(3) {
+        chosen.push(dice.roll(moments.len()));
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    println!("seed {seed}, {scenario:?}");
+
+    let stage = scenario.stage().await;
+    let fleet = &stage.fleet;
+    let (clock, names) = (Clock::system(), fleet.lab.names());
+    let rollout = stage.begins().await;
+    let mut kills = Vec::new();
+    for moment in chosen.into_iter().map(|index| &moments[index]) {
+        if !comes(&stage, moment, &rollout).await {
+            println!("{moment:?} did not come");
+            continue;
+        }
+        println!("killed at {moment:?}");
+        kills.push(clock.unix_micros());
+        let victim = dice.roll(names.len() + 1);
+        let node = names.get(victim).filter(|node| fleet.lab.agent_pid(node).is_some());
+        if let Some(node) = node {
+            fleet.lab.kill_agent(node);
+        }
+        if node.is_none() || dice.roll(3) == 0 {
             fleet.lab.kill_coordinator();
-            tokio::time::sleep(Duration::from_millis(dice.roll(200))).await;
             fleet.start_coordinator(&[]).await;
         }
-        if victim > 0 {
-            let node = format!("prox{victim}");
-            fleet.lab.kill_agent(&node);
-            tokio::time::sleep(Duration::from_millis(dice.roll(200))).await;
-            fleet.lab.start_agent(&node).unwrap();
+        if let Some(node) = node {
+            fleet.lab.start_agent(node).unwrap();
         }
     }
-    let watched = fleet.run(&["rollout", "watch", &rollout]).await;
+    let watched = fleet.run(&["rollout", "watch", &rollout, "-o", "json"]).await;
     assert!(watched.success(), "seed {seed}\n{}", told(&watched));
-    fleet.is_one_quorate_cluster(&fleet.lab.names()).await;
-    assert_eq!(fleet.happened(What::ClusterCreated), 1, "seed {seed}");
-    assert_eq!(fleet.calls("pvecm", "create").len(), 1, "seed {seed}");
-    assert_eq!(fleet.calls("pvecm", "add").len(), 2, "seed {seed}: no join ran twice");
+    let finished = finished_at(&watched.stdout).unwrap_or_else(|| panic!("seed {seed}\n{}", told(&watched)));
+    let counted = kills.iter().filter(|at| **at < finished).count();
+    assert!(counted >= 1, "seed {seed}: nobody was killed before the end");
+    assert_eq!(stage.end().await, *end, "seed {seed}");
+}
+
+/// Waits for a moment. `false`: the rollout ended without it.
+async fn comes(stage: &Stage, moment: &Moment, rollout: &str) -> bool {
+    let begun = Instant::now();
+    let mut turn = 0_u32;
+    while !moment.is_in(&stage.since()) {
+        turn += 1;
+        if turn.is_multiple_of(100) && is_over(&stage.fleet, rollout).await {
+            return moment.is_in(&stage.since());
+        }
+        assert!(begun.elapsed() < PATIENCE, "{moment:?} does not come, and the rollout does not end");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
+}
+
+async fn is_over(fleet: &Fleet, rollout: &str) -> bool {
+    let shown = fleet.json(&["rollout", "show", rollout]).await;
+    !shown["result"].is_null()
+}
+
+/// When the last record was written, in microseconds.
+fn finished_at(told: &str) -> Option<i64> {
+    let entries = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut finished = entries.filter(|told| told["progress"] == "entry" && told["record"]["record"] == "finished");
+    finished.find_map(|entry| entry["at"].as_i64())
 }
 
 /// Fifty seeds, in ten tests, so that they run beside one another.

@@ -92,7 +92,7 @@ async fn journal_and_generation_are_both_lost_after_a_join() {
 }
 
 /// A second coordinator on a folder of its own, beside the lab's.
-struct Second {
+pub(crate) struct Second {
     config: PathBuf,
     dir: PathBuf,
     daemon: Option<Daemon>,
@@ -100,7 +100,7 @@ struct Second {
 
 impl Second {
     /// Restored from a backup of the lab's coordinator.
-    async fn restored(fleet: &Fleet, backup: &str) -> Self {
+    pub(crate) async fn restored(fleet: &Fleet, backup: &str) -> Self {
         let dir = fleet.lab.layout().coordinator().join("second");
         std::fs::create_dir(&dir).unwrap();
         let config = dir.join("coordinator.toml");
@@ -142,11 +142,11 @@ impl Second {
             .env("QUORATE_CONFIG", &self.config)
     }
 
-    async fn run(&self, args: &[&str]) -> quorate_lab::Output {
+    pub(crate) async fn run(&self, args: &[&str]) -> quorate_lab::Output {
         self.program().args(args).run().await.unwrap()
     }
 
-    async fn start(&mut self, fleet: &Fleet, args: &[&str]) {
+    pub(crate) async fn start(&mut self, fleet: &Fleet, args: &[&str]) {
         let log = self.dir.join("coordinator.log");
         self.daemon = Some(self.program().args(["serve"]).args(args).spawn(&log, false).unwrap());
         fleet
@@ -172,7 +172,7 @@ impl Drop for Second {
     }
 }
 
-async fn backed_up(fleet: &Fleet) -> String {
+pub(crate) async fn backed_up(fleet: &Fleet) -> String {
     let status = fleet.json(&["status"]).await;
     assert!(
         codes(&status["findings"]).contains(&"QRT-BACKUP-MISSING".to_owned()),

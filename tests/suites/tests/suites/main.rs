@@ -26,6 +26,8 @@ mod life_votes_joins;
 mod losses;
 mod misfortune;
 mod network;
+mod partitions;
 mod secrets;
 mod security;
 mod spec;
+mod twice;
