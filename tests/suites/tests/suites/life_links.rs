@@ -80,13 +80,15 @@ async fn a_second_link_is_added_by_one_edit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_coordinator_that_is_killed_in_the_middle_adds_it_once() {
+async fn coordinator_and_agent_are_killed_in_the_middle_and_it_is_added_once() {
     let fleet = three(5.0).await;
     let file = fleet.linked_file("two.toml", &ALL, BOTH_LINKS, "");
     let started = fleet.json(&["apply", &file, "--yes", "--detach"]).await;
     let rollout = started["rollout"].as_str().unwrap().to_owned();
     fleet.until("the edit", async || edits(&fleet) == 1).await;
+    fleet.lab.kill_agent("prox1");
     fleet.lab.kill_coordinator();
+    fleet.lab.start_agent("prox1").unwrap();
     fleet.start_coordinator(&[]).await;
     let watched = fleet.ok(&["rollout", "watch", &rollout]).await;
     assert!(watched.stdout.contains("1 of 1 steps verified"), "{}", told(&watched));
