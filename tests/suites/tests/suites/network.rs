@@ -77,7 +77,7 @@ async fn the_network_is_found_as_it_is() {
 
     let high = finding(&shown, "QRT-LINK-LATENCY-HIGH");
     assert!(
-        high["severity"] == "warning" && high["message"].to_string().contains("prox1 and prox2 7."),
+        high["severity"] == "warning" && high["message"].to_string().contains("prox1 and prox2 "),
         "{high:#}"
     );
     let too_high = finding(&shown, "QRT-LINK-LATENCY-TOO-HIGH");
