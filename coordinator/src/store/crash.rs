@@ -118,6 +118,9 @@ mod tests {
     fn a_record_is_named_by_its_kind_and_step() {
         let step = "cluster.join/prox2".parse().unwrap();
         assert_eq!(named(&Record::Accepted { step }), "accepted/cluster.join/prox2");
-        assert_eq!(named(&Record::CancelRequested { by: "anna".to_owned() }), "cancel_requested");
+        assert_eq!(
+            named(&Record::CancelRequested { by: "anna".to_owned() }),
+            "cancel_requested"
+        );
     }
 }

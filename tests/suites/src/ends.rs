@@ -69,8 +69,9 @@ impl Moment {
     fn of(entry: &Entry) -> Option<Self> {
         let call = match entry.what {
             What::ToolCalled | What::ToolEnded => {
-                let does =
-                    |(tool, word): &&(&str, &str)| entry.argv.first().is_some_and(|t| t == tool) && entry.argv.iter().any(|a| a == word);
+                let does = |(tool, word): &&(&str, &str)| {
+                    entry.argv.first().is_some_and(|t| t == tool) && entry.argv.iter().any(|a| a == word)
+                };
                 let (tool, word) = CHANGING.iter().find(does)?;
                 format!("{tool} {word}")
             }
@@ -167,7 +168,11 @@ impl Scenario {
         }
         let file = fleet.voted_file("hk1.toml", nodes, self == Self::ThirdVote);
         let from = fleet.world().len();
-        let apply = ["apply", &file].iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        let apply = ["apply", &file]
+            .iter()
+            .chain(more)
+            .map(|arg| (*arg).to_owned())
+            .collect();
         Stage {
             fleet,
             apply,
@@ -226,11 +231,15 @@ impl Fleet {
                 server.writable
             );
             let files = ["/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"];
-            end.configurations
-                .insert(server.name.clone(), files.map(|path| without_version(&self.read(&server.name, path))));
+            end.configurations.insert(
+                server.name.clone(),
+                files.map(|path| without_version(&self.read(&server.name, path))),
+            );
             end.servers.insert(server.name, sees);
         }
-        let folders = std::fs::read_dir(self.rooted("prox1", "/etc/pve/nodes")).into_iter().flatten();
+        let folders = std::fs::read_dir(self.rooted("prox1", "/etc/pve/nodes"))
+            .into_iter()
+            .flatten();
         end.folders = folders
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())

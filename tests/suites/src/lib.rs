@@ -123,7 +123,11 @@ impl Fleet {
 
     /// The same, for what may take longer than usual.
     pub async fn ok_within(&self, args: &[&str], deadline: Duration) -> Output {
-        let output = self.lab.quorate_within(args, deadline).await.expect("quorate can be run");
+        let output = self
+            .lab
+            .quorate_within(args, deadline)
+            .await
+            .expect("quorate can be run");
         assert!(output.success(), "quorate {args:?}\n{}", told(&output));
         output
     }

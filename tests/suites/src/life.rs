@@ -124,7 +124,9 @@ impl Fleet {
     pub fn under_way(&self, node: &str, tool: &str, matching: &str) -> usize {
         let calls = self.world().into_iter().filter(|e| {
             e.node.as_deref() == Some(node)
-                && e.argv.split_first().is_some_and(|(name, args)| name == tool && args.join(" ").contains(matching))
+                && e.argv
+                    .split_first()
+                    .is_some_and(|(name, args)| name == tool && args.join(" ").contains(matching))
         });
         let (mut begun, mut over) = (0_usize, 0);
         for call in calls {

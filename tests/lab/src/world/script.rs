@@ -85,7 +85,8 @@ pub(crate) fn take(list: &mut Vec<Misbehaviour>, tool: &str, argv: &[String]) ->
 
 /// Is a call still held?
 pub(crate) fn holds(list: &[Misbehaviour], tool: &str) -> bool {
-    list.iter().any(|entry| entry.tool == tool && entry.script == ToolScript::Hold)
+    list.iter()
+        .any(|entry| entry.tool == tool && entry.script == ToolScript::Hold)
 }
 
 /// How long a hang lasts, in simulated time.

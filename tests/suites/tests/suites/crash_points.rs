@@ -40,7 +40,11 @@ fn records(steps: &[&str]) -> BTreeSet<String> {
 async fn dies_at_every_record(builder: Builder, third: bool, steps: &[&str], moment: &str) -> Fleet {
     let fleet = Fleet::enrolled(builder.speed(40.0)).await;
     let names = fleet.lab.names();
-    let nodes: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != WITNESS).collect();
+    let nodes: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != WITNESS)
+        .collect();
     let file = fleet.voted_file("hk1.toml", &nodes, third);
     fleet.lab.stop_coordinator().await.unwrap();
     let mut left = records(steps);
@@ -64,7 +68,11 @@ async fn dies_at_every_record(builder: Builder, third: bool, steps: &[&str], mom
             ended.is_some()
         };
         until(&format!("it dies at one of {planned:?}"), Duration::from_secs(60), dead).await;
-        assert_eq!(ended.and_then(|status| status.signal()), Some(9), "{ended:?}: {moment}, before {left:?}");
+        assert_eq!(
+            ended.and_then(|status| status.signal()),
+            Some(9),
+            "{ended:?}: {moment}, before {left:?}"
+        );
         let (record, of) = told_to_die(&fleet);
         assert_eq!(of, moment);
         assert!(left.remove(&record), "it died at {record} once more");
@@ -74,7 +82,10 @@ async fn dies_at_every_record(builder: Builder, third: bool, steps: &[&str], mom
         fleet.connected(&names).await;
         fleet.ok(&["apply", &file, "--yes"]).await;
     }
-    let rollout = fleet.json(&["rollout", "list"]).await[0]["id"].as_str().unwrap().to_owned();
+    let rollout = fleet.json(&["rollout", "list"]).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     fleet.ends_well(&rollout).await;
     assert_eq!(rollouts(&fleet).await, Some(1));
     fleet.all_in(&nodes).await;

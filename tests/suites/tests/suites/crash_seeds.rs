@@ -76,7 +76,10 @@ async fn comes(stage: &Stage, moment: &Moment, rollout: &str) -> bool {
         if turn.is_multiple_of(100) && is_over(&stage.fleet, rollout).await {
             return moment.is_in(&stage.since());
         }
-        assert!(begun.elapsed() < PATIENCE, "{moment:?} does not come, and the rollout does not end");
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{moment:?} does not come, and the rollout does not end"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     true

@@ -138,7 +138,12 @@ async fn life_it_is_armed_again_when_the_rollout_is_cancelled() {
         }
         let watched = fleet.run(&["rollout", "watch", &rollout]).await;
         assert_eq!(watched.code(), Some(8), "cancelled: {}", told(&watched));
-        assert!(fleet.calls("pvecm", "add").iter().all(|call| call.node.as_deref() != Some("prox4")));
+        assert!(
+            fleet
+                .calls("pvecm", "add")
+                .iter()
+                .all(|call| call.node.as_deref() != Some("prox4"))
+        );
         fleet.guarded("prox3", 100).await;
         fleet.nothing_twice();
     }

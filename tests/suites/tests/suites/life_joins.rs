@@ -82,7 +82,9 @@ async fn killed_while_it_runs(fleet: &Fleet, node: &str, call: &str, apply: &[&s
     fleet.hold(node, tool, call).await;
     let rollout = fleet.begins(apply).await;
     fleet
-        .until(&format!("{tool} {call} runs on {node}"), async || fleet.under_way(node, tool, call) == 1)
+        .until(&format!("{tool} {call} runs on {node}"), async || {
+            fleet.under_way(node, tool, call) == 1
+        })
         .await;
     fleet.lab.kill_agent(node);
     fleet.lab.kill_coordinator();
@@ -117,7 +119,13 @@ async fn a_join_that_hung_with_an_older_version_is_undone_by_word() {
     fleet.made_by_hand(&FIVE[..3], ONE_LINK).await;
     let left = left_by_two_joins(&fleet).await;
     let file = file(&fleet, &FIVE);
-    let applied = killed_while_it_runs(&fleet, &left, "start pve-cluster", &["apply", &file, "--undo-join", &left]).await;
+    let applied = killed_while_it_runs(
+        &fleet,
+        &left,
+        "start pve-cluster",
+        &["apply", &file, "--undo-join", &left],
+    )
+    .await;
     let stay: Vec<&str> = FIVE.into_iter().filter(|node| *node != left).collect();
     fleet.all_in(&stay).await;
     assert_eq!(fleet.read(&left, "/etc/corosync/corosync.conf"), "");

@@ -34,7 +34,9 @@ async fn cut_off(scenario: Scenario, calls: &[Call]) {
             .until(&format!("{tool} {matching} ended on {node}"), async || under_way() == 0)
             .await;
         if number + 1 == calls.len() {
-            fleet.until("the coordinator notices", async || !is_connected(fleet, node).await).await;
+            fleet
+                .until("the coordinator notices", async || !is_connected(fleet, node).await)
+                .await;
         }
         fleet.lab.script(node, Script::AgentCut(false)).await.unwrap();
     }
@@ -104,7 +106,11 @@ async fn another_coordinator_takes_over_while_a_server_joins() {
     // What runs on prox2 is not its own, and is waited for; by freezing the cluster it begins to drive.
     let too_early = second.run(&["apply", &file, "--yes"]).await;
     assert_eq!(too_early.code(), Some(3), "{}", told(&too_early));
-    assert!(too_early.stderr.contains("QRT-OPERATION-UNKNOWN"), "{}", told(&too_early));
+    assert!(
+        too_early.stderr.contains("QRT-OPERATION-UNKNOWN"),
+        "{}",
+        told(&too_early)
+    );
     for freeze in [&["freeze", "hk1"][..], &["freeze", "hk1", "--off"]] {
         let frozen = second.run(freeze).await;
         assert!(frozen.success(), "{}", told(&frozen));

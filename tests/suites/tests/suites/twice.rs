@@ -213,7 +213,8 @@ async fn twice_from_bare_servers_to_the_last_member() {
             packages: BTreeSet::from([package]),
         };
         let done = move |fleet: &Fleet| {
-            let of_it = |e: &&quorate_lab::Entry| e.node.as_deref() == Some(node) && e.detail.contains(package.as_str());
+            let of_it =
+                |e: &&quorate_lab::Entry| e.node.as_deref() == Some(node) && e.detail.contains(package.as_str());
             fleet.all(What::PackageInstalled).iter().filter(of_it).count()
         };
         driving.twice(node, install, done).await;
@@ -241,7 +242,9 @@ async fn twice_from_bare_servers_to_the_last_member() {
         from: BTreeSet::from([ip("192.168.1.11"), ip("192.168.1.12")]),
         minutes: 30,
     };
-    driving.twice(WITNESS, admit, |fleet: &Fleet| fleet.let_in().len()).await;
+    driving
+        .twice(WITNESS, admit, |fleet: &Fleet| fleet.let_in().len())
+        .await;
     let set_up = Action::SetUpQdevice {
         cluster: cluster(),
         host: WITNESS.parse().unwrap(),
@@ -352,12 +355,19 @@ async fn off_once(driving: &mut Driving) {
     fleet
         .until("prox2 is back, with its agent", async || {
             let servers = fleet.lab.status().await.unwrap();
-            servers.iter().any(|s| s.name == "prox2" && s.quorate && s.writable) && fleet.lab.agent_pid("prox2").is_some()
+            servers.iter().any(|s| s.name == "prox2" && s.quorate && s.writable)
+                && fleet.lab.agent_pid("prox2").is_some()
         })
         .await;
     let again = driving.execute("prox2", &id, &off).await;
     assert_done(&again, ActionKind::PowerOff);
-    assert_eq!((fleet.happened(What::PoweredOff), fleet.calls("systemctl", "poweroff").len()), (1, 1));
+    assert_eq!(
+        (
+            fleet.happened(What::PoweredOff),
+            fleet.calls("systemctl", "poweroff").len()
+        ),
+        (1, 1)
+    );
     driving.kinds.insert(ActionKind::PowerOff);
 }
 
@@ -380,16 +390,19 @@ async fn twice_ha_and_joins_that_hang() {
     driving.twice("prox3", finish, came_in).await;
     hangs(&driving.fleet, "prox4").await;
     let abandon = Action::AbandonJoin { cluster: cluster() };
-    let stands_alone =
-        |fleet: &Fleet| usize::from(fleet.read("prox4", "/etc/corosync/corosync.conf").is_empty());
+    let stands_alone = |fleet: &Fleet| usize::from(fleet.read("prox4", "/etc/corosync/corosync.conf").is_empty());
     driving.twice("prox4", abandon, stands_alone).await;
     driving.fleet.all_in(&all[..3]).await;
 
     driving.fleet.protected("prox1", 100).await;
     let disarm = Action::DisarmHa { cluster: cluster() };
-    driving.twice("prox1", disarm, called("ha-manager", "crm-command disarm-ha freeze")).await;
+    driving
+        .twice("prox1", disarm, called("ha-manager", "crm-command disarm-ha freeze"))
+        .await;
     let arm = Action::ArmHa { cluster: cluster() };
-    driving.twice("prox1", arm, called("ha-manager", "crm-command arm-ha")).await;
+    driving
+        .twice("prox1", arm, called("ha-manager", "crm-command arm-ha"))
+        .await;
     for (service, run, done) in [
         (HaService::Lrm, false, "stop pve-ha-lrm"),
         (HaService::Crm, false, "stop pve-ha-crm"),
@@ -397,14 +410,27 @@ async fn twice_ha_and_joins_that_hang() {
         (HaService::Lrm, true, "start pve-ha-lrm"),
     ] {
         let action = if run {
-            Action::StartHa { cluster: cluster(), service }
+            Action::StartHa {
+                cluster: cluster(),
+                service,
+            }
         } else {
-            Action::StopHa { cluster: cluster(), service }
+            Action::StopHa {
+                cluster: cluster(),
+                service,
+            }
         };
         driving.twice("prox2", action, called("systemctl", done)).await;
     }
     use ActionKind as K;
-    let kinds = [K::FinishJoin, K::AbandonJoin, K::DisarmHa, K::ArmHa, K::StopHa, K::StartHa];
+    let kinds = [
+        K::FinishJoin,
+        K::AbandonJoin,
+        K::DisarmHa,
+        K::ArmHa,
+        K::StopHa,
+        K::StartHa,
+    ];
     assert_eq!(driving.kinds, BTreeSet::from(kinds));
     // With those of the other test, that is every kind there is.
     assert_eq!(kinds.len() + 13, ActionKind::ALL.len());
