@@ -16,7 +16,7 @@ use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::{
     Action, ActionKind, HaService, Operation, OperationEvent, OperationEventKind, Outcome, Package,
 };
-use quorate_model::{Generation, SshPublicKey};
+use quorate_model::{Generation, Passage, SshPublicKey};
 use quorate_proto::v1::agent_client::AgentClient;
 use quorate_proto::{Wire, v1};
 use quorate_suites::Fleet;
@@ -82,7 +82,7 @@ impl Driving {
     async fn look(&self, node: &str, facet: FacetName) -> Observation {
         let request = v1::ObserveRequest {
             facets: vec![facet.into_wire()],
-            resolve: vec![],
+            ..v1::ObserveRequest::default()
         };
         let reply = self.client(node).observe(request).await.unwrap().into_inner();
         Observation::try_from(reply.observation.unwrap()).unwrap()
@@ -277,7 +277,7 @@ async fn twice_from_bare_servers_to_the_last_member() {
     driving.fleet.plant("prox1", firewall).await;
     let allow = Action::AllowAgents {
         cluster: cluster(),
-        port: 7443,
+        passages: BTreeSet::from([Passage::tcp_in(7443)]),
         from: BTreeSet::from([ip("192.168.1.11"), ip("192.168.1.12"), ip("192.168.1.250")]),
     };
     driving.twice("prox1", allow, written("firewall/cluster.fw")).await;
