@@ -1,5 +1,6 @@
 //! What an operation works with while it runs.
 
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use quorate_exec::SecretBytes;
@@ -31,6 +32,8 @@ pub(super) struct Context<'a> {
     pub(super) operation: &'a Operation,
     pub(super) folder: &'a Folder,
     pub(super) log: &'a EventLog,
+    /// Another operation waits for its place.
+    pub(super) give_way: &'a AtomicBool,
     /// What the tool reads; kept to take it out of the tool's lines. Gone after a restart.
     pub(super) secret: Option<SecretBytes>,
     pub(super) patience: Patience,

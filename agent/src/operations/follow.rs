@@ -2,11 +2,13 @@
 //! after the agent's death, and after a reboot.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quorate_exec::Exit;
 use quorate_model::operation::OperationEventKind;
 
+use super::actions;
 use super::context::Context;
 use super::folder::{Claim, FolderError, Process, Status};
 use super::redact::redact;
@@ -29,6 +31,8 @@ pub(super) enum End {
         /// All that it printed on stdout and stderr.
         output: Output,
     },
+    /// It did nothing but wait, and was asked to stop, since another operation waited for its place.
+    GaveWay,
     /// It was never started.
     NotStarted {
         /// Why.
@@ -71,6 +75,7 @@ pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
         .log
         .has(|kind| matches!(kind, OperationEventKind::ToolStarted { .. }));
     let began = ctx.host.clock().monotonic();
+    let mut asked_to_stop = false;
     loop {
         // The state first, the output second: what was printed before the end is then read before the end is told.
         let waited = ctx.host.clock().since(began) >= SUPERVISOR_WITHIN;
@@ -90,12 +95,31 @@ pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
                 ctx.log.say(OperationEventKind::Line { stderr, text });
             }
         }
-        if let Some(end) = end {
-            return Ok(end);
+        match end {
+            Some(End::Ended { .. }) if asked_to_stop => return Ok(End::GaveWay),
+            Some(end) => return Ok(end),
+            None => {}
+        }
+        // One that was asked too early is not ended later, when it waits as every join does.
+        if ctx.give_way.swap(false, Ordering::Relaxed) && !asked_to_stop {
+            asked_to_stop = ask_to_stop(ctx)?;
         }
         ctx.say_if_overdue().await;
         tokio::time::sleep(ctx.interval(LOOK_EVERY)).await;
     }
+}
+
+/// Asks the tool to stop, if it does nothing but wait; `false`: it does more, or does not run.
+fn ask_to_stop(ctx: &Context<'_>) -> Result<bool, FollowError> {
+    let Some(Status::Running { process }) = ctx.folder.status()? else {
+        return Ok(false);
+    };
+    if !process.is_alive()? || !actions::only_waits(ctx, &output(ctx)?) {
+        return Ok(false);
+    }
+    tracing::info!(operation = %ctx.operation.id, "its tool only waits, and gives way to another operation");
+    process.identity.terminate()?;
+    Ok(true)
 }
 
 fn process(ctx: &Context<'_>) -> Result<Option<Process>, FolderError> {

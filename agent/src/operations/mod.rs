@@ -20,10 +20,11 @@ pub mod task;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use quorate_model::ids::{Driver, NodeName, OperationId};
-use quorate_model::operation::{Operation, OperationEventKind, Outcome, rules};
+use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome, rules};
 use quorate_model::{Code, Finding, JournalAnchor};
 use tokio::sync::Mutex;
 
@@ -31,7 +32,7 @@ use crate::config::Policy;
 use crate::errors::chain;
 use crate::guard;
 use crate::host::Host;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Content, Ledger, LedgerError};
 use crate::pace::Pace;
 use context::Context;
 use folder::{Folder, FolderError};
@@ -102,8 +103,16 @@ pub struct Parts {
 #[derive(Debug)]
 struct Shared {
     parts: Parts,
-    /// The logs of those that run. Held while one is accepted, so that nobody finds it in the ledger and not here.
-    live: Mutex<BTreeMap<OperationId, EventLog>>,
+    /// Those that run. Held while one is accepted, so that nobody finds it in the ledger and not here.
+    live: Mutex<BTreeMap<OperationId, Live>>,
+}
+
+/// An operation that runs.
+#[derive(Debug, Clone)]
+struct Live {
+    log: EventLog,
+    /// Another one waits for its place: if its tool does nothing but wait, it is to end.
+    give_way: Arc<AtomicBool>,
 }
 
 /// What the ledger says to a request.
@@ -135,13 +144,15 @@ impl Operations {
             tracing::info!(operation = %operation.id, "taking up an operation that has not ended");
             match shared.open(&operation) {
                 Ok((folder, log)) => {
-                    live.insert(operation.id.clone(), log.clone());
-                    shared.run(operation, folder, log, Start::Again);
+                    let give_way = Arc::new(AtomicBool::new(false));
+                    let running = Live { log, give_way };
+                    live.insert(operation.id.clone(), running.clone());
+                    shared.run(operation, folder, running, Start::Again);
                     count += 1;
                 }
                 Err(error) => {
                     let reason = format!("its folder can't be used: {}", chain(&error));
-                    shared.note_end_meanwhile(operation.id, Outcome::Unknown { reason });
+                    shared.note_end_meanwhile(operation.id, Outcome::Unknown { reason, over: false });
                 }
             }
         }
@@ -175,14 +186,20 @@ impl Operations {
         self.attach(&id, 0).await
     }
 
+    /// What is written down. Whatever is being accepted is waited for: who is told that an operation is not there may send another.
+    pub async fn ledger(&self) -> Arc<Content> {
+        let _nothing_is_being_accepted = self.shared.live.lock().await;
+        self.shared.parts.ledger.content()
+    }
+
     /// Follows a known operation from an event on.
     ///
     /// # Errors
     /// It is not known, or its events can't be read.
     pub async fn attach(&self, id: &OperationId, from: u64) -> Result<Follower, Refused> {
         let shared = &self.shared;
-        if let Some(log) = shared.live.lock().await.get(id) {
-            return Ok(log.follow(from));
+        if let Some(running) = shared.live.lock().await.get(id) {
+            return Ok(running.log.follow(from));
         }
         let content = shared.parts.ledger.content();
         let entry = content.entry(id).ok_or_else(|| Refused::NotKnown(id.clone()))?;
@@ -190,7 +207,7 @@ impl Operations {
         let log = EventLog::read_only(&folder, shared.parts.host.clock().clone())?;
         if !log.has(|kind| matches!(kind, OperationEventKind::Ended(_))) {
             let reason = "its end can't be written down; see the agent's log".to_owned();
-            let outcome = entry.outcome.clone().unwrap_or(Outcome::Unknown { reason });
+            let outcome = entry.outcome.clone().unwrap_or(Outcome::Unknown { reason, over: false });
             log.say(OperationEventKind::Ended(outcome));
         }
         Ok(log.follow(from))
@@ -223,20 +240,29 @@ impl Shared {
                 forgotten: content.accept(asked, now),
             })
         });
-        let Verdict::New { forgotten } = verdict.await? else {
-            return Ok(());
+        let forgotten = match verdict.await {
+            Ok(Verdict::New { forgotten }) => forgotten,
+            Ok(Verdict::Known) => return Ok(()),
+            Err(Refused::Finding(finding)) if finding.code == Code::NodeBusy => {
+                // Nothing else stands against it.
+                self.ask_to_give_way(&operation, &live);
+                return Err(Refused::Finding(finding));
+            }
+            Err(refused) => return Err(refused),
         };
         self.forget(&forgotten);
         match self.prepare(&operation, &folder) {
             Ok((folder, log, began_before)) => {
                 log.say(OperationEventKind::Accepted);
-                live.insert(operation.id.clone(), log.clone());
+                let give_way = Arc::new(AtomicBool::new(false));
+                let running = Live { log, give_way };
+                live.insert(operation.id.clone(), running.clone());
                 let start = if began_before {
                     Start::Again
                 } else {
                     Start::Fresh(passed)
                 };
-                self.run(operation, folder, log, start);
+                self.run(operation, folder, running, start);
                 Ok(())
             }
             Err(error) => {
@@ -246,6 +272,20 @@ impl Shared {
                 let unchanged = true;
                 self.note_end_meanwhile(operation.id, Outcome::Failed { findings, unchanged });
                 Err(error.into())
+            }
+        }
+    }
+
+    /// A join that waits for quorum, for which `pvecm add` has no limit, gives way to what finishes or undoes it: who asked for that is
+    /// refused as long as it runs, and asks again.
+    fn ask_to_give_way(&self, operation: &Operation, live: &BTreeMap<OperationId, Live>) {
+        let (Action::FinishJoin { cluster, .. } | Action::AbandonJoin { cluster }) = &operation.action else {
+            return;
+        };
+        for entry in self.parts.ledger.content().running() {
+            let joins = matches!(&entry.operation.action, Action::JoinCluster { cluster: joined, .. } if joined == cluster);
+            if let (true, Some(running)) = (joins, live.get(&entry.operation.id)) {
+                running.give_way.store(true, Ordering::Relaxed);
             }
         }
     }
@@ -275,33 +315,39 @@ impl Shared {
         }
     }
 
-    fn run(self: &Arc<Self>, operation: Operation, folder: Folder, log: EventLog, start: Start) {
+    fn run(self: &Arc<Self>, operation: Operation, folder: Folder, running: Live, start: Start) {
         let shared = Arc::clone(self);
+        let (id, log) = (operation.id.clone(), running.log.clone());
         tokio::spawn(async move {
-            let parts = &shared.parts;
-            let deadline = rules(operation.action.kind()).deadline;
-            let mut ctx = Context {
-                host: &parts.host,
-                pace: parts.pace,
-                supervisor: &parts.supervisor,
-                node: &parts.node,
-                operation: &operation,
-                folder: &folder,
-                log: &log,
-                secret: None,
-                patience: Patience::new(parts.host.clock().clone(), parts.pace, deadline),
-            };
-            let outcome = perform(&mut ctx, start).await;
-            tracing::info!(operation = %operation.id, ?outcome, "an operation has ended");
-            if !shared.note_end(&operation.id, &outcome).await {
+            let outcome = whatever_happens(Arc::clone(&shared).perform(operation, folder, running, start)).await;
+            tracing::info!(operation = %id, ?outcome, "an operation has ended");
+            if !shared.note_end(&id, &outcome).await {
                 log.say(OperationEventKind::Verifying {
                     waiting_for: "its end is written down (is the disk with the agent's state directory full?)".into(),
                 });
-                shared.keep_noting(&operation.id, &outcome).await;
+                shared.keep_noting(&id, &outcome).await;
             }
             log.say(OperationEventKind::Ended(outcome));
-            shared.live.lock().await.remove(&operation.id);
+            shared.live.lock().await.remove(&id);
         });
+    }
+
+    async fn perform(self: Arc<Self>, operation: Operation, folder: Folder, running: Live, start: Start) -> Outcome {
+        let parts = &self.parts;
+        let deadline = rules(operation.action.kind()).deadline;
+        let mut ctx = Context {
+            host: &parts.host,
+            pace: parts.pace,
+            supervisor: &parts.supervisor,
+            node: &parts.node,
+            operation: &operation,
+            folder: &folder,
+            log: &running.log,
+            give_way: &running.give_way,
+            secret: None,
+            patience: Patience::new(parts.host.clock().clone(), parts.pace, deadline),
+        };
+        perform(&mut ctx, start).await
     }
 
     /// Tries until it is written down, ever more rarely.
@@ -330,5 +376,35 @@ impl Shared {
             tracing::error!(operation = %id, error = chain(error), "the end of an operation could not be written down");
         }
         noted.is_ok()
+    }
+}
+
+/// The outcome, also where a bug of ours breaks the work off: then nobody knows, and the operation must not count as running for ever.
+async fn whatever_happens(work: impl Future<Output = Outcome> + Send + 'static) -> Outcome {
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_panic() => {
+            let reason = format!("the agent's own work on it broke off ({error}); its tool may go on");
+            Outcome::Unknown { reason, over: false }
+        }
+        // The agent ends, and takes it up when it is started again.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_breaks_off_ends_as_unknown() {
+        let evidence = || "seen".to_owned();
+        let done = whatever_happens(async move { Outcome::Done { evidence: evidence() } }).await;
+        assert!(matches!(done, Outcome::Done { .. }));
+        let broken = whatever_happens(async { panic!("index out of bounds") }).await;
+        let Outcome::Unknown { reason, over: false } = broken else {
+            panic!("{broken:?}")
+        };
+        assert!(reason.contains("index out of bounds"), "{reason}");
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum Start {
 pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
     let was_requested = match ctx.folder.request() {
         Ok(request) => request.is_some(),
-        Err(error) => return unknown(format!("its folder can't be read: {}", chain(&error))),
+        Err(error) => return unknown(format!("its folder can't be read: {}", chain(&error)), false),
     };
     if !was_requested {
         match actions::before(ctx).await {
@@ -63,6 +63,13 @@ pub(super) async fn perform(ctx: &mut Context<'_>, start: Start) -> Outcome {
     }
     match follow(ctx).await {
         Ok(End::NotStarted { reason }) => not_started(ctx, reason),
+        Ok(End::GaveWay) => {
+            let what = "its tool only waited, and was ended for an operation that finishes or undoes it";
+            Outcome::Failed {
+                findings: vec![half_done(ctx, what)],
+                unchanged: false,
+            }
+        }
         Ok(End::Ended {
             exit: Exit::Signal(_), ..
         }) => {
@@ -154,10 +161,11 @@ async fn judge(ctx: &mut Context<'_>, exit: &str, said: Said) -> Outcome {
         }
         return match wait_for(ctx, deadline).await {
             Ok(evidence) => Outcome::Done { evidence },
-            Err((_, missing)) => unknown(format!(
-                "the tool said that it succeeded, but within {} this was not seen: {missing}",
-                spoken(deadline)
-            )),
+            Err((_, missing)) => {
+                let waited = spoken(deadline);
+                let reason = format!("the tool said that it succeeded, but within {waited} this was not seen: {missing}");
+                unknown(reason, true)
+            }
         };
     }
     let patience = if said.changed { SETTLING } else { Duration::ZERO };
@@ -210,9 +218,10 @@ async fn judge_lost(ctx: &mut Context<'_>, reason: &str, over: bool) -> Outcome 
                 unchanged: true,
             }
         }
-        Err((_, missing)) => unknown(format!(
-            "{reason}; it was last seen at: {stage}; what is missing: {missing}"
-        )),
+        Err((_, missing)) => {
+            let reason = format!("{reason}; it was last seen at: {stage}; what is missing: {missing}");
+            unknown(reason, over)
+        }
     }
 }
 
@@ -279,6 +288,6 @@ fn not_started(ctx: &Context<'_>, reason: String) -> Outcome {
     }
 }
 
-fn unknown(reason: String) -> Outcome {
-    Outcome::Unknown { reason }
+fn unknown(reason: String, over: bool) -> Outcome {
+    Outcome::Unknown { reason, over }
 }

@@ -242,7 +242,7 @@ impl Agent for Service {
 
     async fn ledger(&self, request: Request<v1::LedgerRequest>) -> Result<Response<v1::LedgerReply>, Status> {
         let only = request.into_inner().operation;
-        let content = self.parts.ledger.content();
+        let content = self.parts.operations.ledger().await;
         let wanted = |id: &OperationId| only.is_empty() || id.as_str() == only;
         let entries = content.operations.iter().filter(|entry| wanted(&entry.operation.id));
         Ok(Response::new(v1::LedgerReply {

@@ -5,9 +5,9 @@ use nix::unistd::Pid;
 use quorate_agent::ledger::{Ledger, LedgerError};
 use quorate_agent::operations::folder::{Claim, Folder, Request, Status};
 use quorate_exec::Exit;
-use quorate_model::Timestamp;
+use quorate_model::{Code, Timestamp};
 use quorate_model::failure::ExitCode;
-use quorate_model::operation::{Operation, OperationEventKind, Outcome};
+use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
 use quorate_proto::status::to_failure;
 
 use crate::agent::{RunningAgent, create, join, lines, outcome, spawn};
@@ -148,10 +148,51 @@ async fn an_end_that_nobody_saw_is_judged_by_what_is_there() {
     let server = TestServer::new(&fleet, "prox3");
     server.pvecm(&format!("read ticket; {started}"));
     let outcome = killed(&server, &fleet, &join("op-1")).await;
-    let Outcome::Unknown { reason } = outcome else {
+    let Outcome::Unknown { reason, over: true } = outcome else {
         panic!("{outcome:?}")
     };
     assert!(reason.contains("before the tool's end was seen"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_join_that_waits_for_quorum_for_ever_gives_way_to_what_undoes_it() {
+    let fleet = Fleet::new();
+    let server = TestServer::new(&fleet, "prox3");
+    server.configure("allow_remove = true", 1.0);
+    let waiting = cat("pvecm/pve-8.4/add-waiting.out");
+    server.pvecm(&format!("read ticket; : > \"$D/started\"; wait_for quorum; {waiting}; : > \"$D/waits\"; wait_for never"));
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    let joining = client.execute(&join("op-1")).await.unwrap();
+    until("the tool runs", || server.path("started").exists().then_some(())).await;
+    let undo = Operation {
+        id: "op-2".parse().unwrap(),
+        action: Action::AbandonJoin {
+            cluster: "lab1".parse().unwrap(),
+        },
+    };
+    // Before the wait it is left alone.
+    let busy = |status: &tonic::Status| assert_eq!(to_failure(status).findings[0].code, Code::NodeBusy);
+    busy(&client.execute(&undo).await.err().unwrap());
+    server.touch("quorum");
+    until("it waits", || server.path("waits").exists().then_some(())).await;
+    busy(&client.execute(&undo).await.err().unwrap());
+    let Outcome::Failed {
+        findings,
+        unchanged: false,
+    } = joining.outcome().await
+    else {
+        panic!("it did not give way")
+    };
+    assert_eq!(findings[0].code, Code::NodeHasLeftovers);
+    assert!(findings[0].message.starts_with("its tool only waited"), "{findings:?}");
+    loop {
+        match client.execute(&undo).await {
+            Ok(_) => break,
+            Err(status) => busy(&status),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

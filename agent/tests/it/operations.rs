@@ -174,14 +174,14 @@ async fn what_proves_nothing_is_not_told_as_unchanged() {
     // Somebody kills pvecm: its worker, whose words it passes on, may go on.
     server.pvecm("read ticket; echo 'Establishing API connection with host x'; kill -KILL $$");
     let killed = client.execute(&join("op-killed")).await.unwrap().outcome().await;
-    assert!(matches!(killed, Outcome::Unknown { .. }), "{killed:?}");
+    assert!(matches!(killed, Outcome::Unknown { over: false, .. }), "{killed:?}");
     let server = TestServer::new(&fleet, "prox1");
     server.configure("", 1000.0);
     server.pvecm("kill -KILL $$");
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let killed = client.execute(&create("op-killed")).await.unwrap().outcome().await;
-    assert!(matches!(killed, Outcome::Unknown { .. }), "{killed:?}");
+    assert!(matches!(killed, Outcome::Unknown { over: false, .. }), "{killed:?}");
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn a_join_that_says_nothing_wrong_but_changed_nothing_has_not_succeeded() 
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let outcome = client.execute(&join("op-1")).await.unwrap().outcome().await;
-    let Outcome::Unknown { reason } = outcome else {
+    let Outcome::Unknown { reason, over: true } = outcome else {
         panic!("{outcome:?}")
     };
     assert!(reason.starts_with("the tool said that it succeeded, but"), "{reason}");

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,20 @@ impl ProcessIdentity {
     pub fn is_alive(&self) -> io::Result<bool> {
         let alive = |stat: Stat| stat.start_ticks == self.start_ticks && !matches!(stat.state, 'Z' | 'X' | 'x');
         Ok(Stat::read(self.pid)?.is_some_and(alive))
+    }
+
+    /// Asks this very process to stop (SIGTERM), and no other one that has its id by now. Does nothing if it has ended.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read, or the signal cannot be sent.
+    pub fn terminate(&self) -> io::Result<()> {
+        if !self.is_alive()? {
+            return Ok(());
+        }
+        match kill(Pid::from_raw(self.pid), Signal::SIGTERM) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The identity of a child of ours that was not reaped yet: it exists even if it has ended already.

@@ -190,7 +190,7 @@ impl Teller {
                     }
                     text
                 }
-                Outcome::Unknown { reason } => self.line(step, &format!("the outcome is not known: {reason}")),
+                Outcome::Unknown { reason, .. } => self.line(step, &format!("the outcome is not known: {reason}")),
             },
             Record::Verified { step, evidence } => {
                 self.done += 1;

@@ -55,6 +55,8 @@ pub struct StepLog {
     pub state: StepState,
     /// Its newest attempt, once there is one.
     pub attempt: Option<Attempt>,
+    /// An agent had one of its attempts.
+    pub accepted: bool,
     /// How many attempts were reported to have ended other than done.
     pub failures: u32,
 }
@@ -275,6 +277,7 @@ impl RolloutState {
                 let waiting = || StepLog {
                     state: StepState::Waiting,
                     attempt: None,
+                    accepted: false,
                     failures: 0,
                 };
                 self.steps = plan.steps.iter().map(|_| waiting()).collect();
@@ -304,7 +307,10 @@ impl RolloutState {
                     });
                 });
             }
-            Record::Accepted { step } => self.change(step, |log| log.state = StepState::Running),
+            Record::Accepted { step } => self.change(step, |log| {
+                log.state = StepState::Running;
+                log.accepted = true;
+            }),
             Record::Ended { step, outcome } => self.change(step, |log| {
                 log.state = StepState::Ended;
                 log.failures += u32::from(!matches!(outcome, Outcome::Done { .. }));
@@ -379,12 +385,12 @@ impl RolloutState {
 }
 
 impl StepLog {
-    /// May another attempt follow the one that ended? Not after one that was done, or that left traces.
+    /// May another attempt follow the one that ended? Not after one that was done, that left traces, or that may still run.
     fn may_be_tried_again(&self) -> bool {
         let outcome = self.attempt.as_ref().and_then(|a| a.outcome.as_ref());
         matches!(
             outcome,
-            Some(Outcome::Failed { unchanged: true, .. } | Outcome::Unknown { .. })
+            Some(Outcome::Failed { unchanged: true, .. } | Outcome::Unknown { over: true, .. })
         )
     }
 }

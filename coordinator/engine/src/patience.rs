@@ -18,6 +18,11 @@ pub struct Patience {
     /// The same as `gate` and `reach` for a step that takes back what was done for a time only: giving up on it leaves HA disarmed.
     /// Longer than a server takes to boot.
     pub restore: Duration,
+    /// For leave to disturb the cluster, while HA is disarmed for what must wait. Enough for a freeze by mistake to be taken back; a
+    /// window may open in a week only.
+    pub leave: Duration,
+    /// For PVE's lock on corosync.conf, which another command holds or has left behind: such a one is broken after 120 s.
+    pub lock: Duration,
     /// The first pause before trying a connection again; it doubles each time.
     pub reconnect: Duration,
     /// The longest such pause.
@@ -36,6 +41,8 @@ impl Default for Patience {
             settle: Duration::from_secs(60),
             reach: Duration::from_secs(120),
             restore: Duration::from_secs(900),
+            leave: Duration::from_secs(120),
+            lock: Duration::from_secs(130),
             reconnect: Duration::from_secs(1),
             reconnect_at_most: Duration::from_secs(30),
             retry: Duration::from_secs(5),

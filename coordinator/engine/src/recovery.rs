@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | nothing | – | gate holds | start |
 //! | nothing | – | as wanted | verified, without having been asked for |
-//! | nothing, and it disturbs | – | frozen, or no window open | waited, until there is leave or a cancel |
+//! | nothing, and it disturbs | – | frozen, or no window open | waited, until there is leave or a cancel; held, if something waits to be taken back |
 //! | intended | has it | – | accepted, followed |
 //! | intended | has it not | as wanted | verified |
 //! | intended | has it not | gate holds | another attempt |
@@ -12,10 +12,13 @@
 //! | intended | has it not | neither | stuck |
 //! | accepted | has it | – | followed, never sent again |
 //! | accepted | has it not | – | ended, outcome unknown |
-//! | intended or accepted, to switch its own server off | does not answer | server seen off | verified |
+//! | accepted, to switch its own server off | does not answer | server seen off | verified |
+//! | nothing or intended, to switch its own server off | does not answer | server seen off | held or stuck: it may only be cut off |
 //! | ended: done or unknown | – | as wanted | verified |
-//! | ended: unknown | – | gate holds | another attempt |
+//! | ended: unknown, and the tool runs no more | – | gate holds | another attempt |
+//! | ended: unknown, and the tool may run | – | gate holds | stuck |
 //! | ended: done | – | gate holds | failed |
+//! | intended, refused for a reason that passes | – | gate holds | sent again |
 //! | ended: failed without a trace, for a reason that passes | – | gate holds | another attempt |
 //! | ended: failed | – | otherwise | failed |
 //! | ended: done or unknown | – | neither, or not seen | stuck |
@@ -86,14 +89,14 @@ pub fn look(step: &Step, view: &View) -> Sight {
 pub fn may_try_again(step: &Step, outcome: &Outcome, failures: u32, attempts: u32) -> bool {
     let worth_it = match outcome {
         Outcome::Done { .. } => false,
-        Outcome::Unknown { .. } => true,
+        Outcome::Unknown { over, .. } => *over,
         Outcome::Failed { findings, unchanged } => *unchanged && findings.iter().all(|f| passes(f.code)),
     };
     worth_it && failures < attempts && rules(step.action.kind()).repeatable
 }
 
 /// Is it of a kind that may be over in a moment? What is not listed lasts until somebody does something about it.
-fn passes(code: Code) -> bool {
+pub(crate) fn passes(code: Code) -> bool {
     matches!(
         code,
         Code::StepFailed

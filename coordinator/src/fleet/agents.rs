@@ -83,10 +83,44 @@ impl ClusterAgents {
 
     /// Has every agent that the rollout touches record us as the driver, before the first of them is asked for anything.
     pub(crate) async fn claim(&self, driver: &Driver) -> Result<(), AgentError> {
+        let unclaimed = self.claim_of(driver, &self.touched).await;
+        let mut all = unclaimed.into_values();
+        // A no says more than a silence.
+        let first = all.next();
+        let no = first.iter().cloned().chain(all).find(|e| matches!(e, AgentError::Refused(_)));
+        no.or(first).map_or(Ok(()), Err)
+    }
+
+    /// The same before an operation on one of them, when driving has begun: others may be off by now, as the plan wants it, or sick,
+    /// and must not keep what is left from being done, nor HA from being armed again. Each records who drives before it is asked itself.
+    async fn claim_for(&self, driver: &Driver, node: &NodeName) -> Result<(), AgentError> {
+        let mut unclaimed = self.claim_of(driver, &self.touched).await;
+        let superseded = |e: &AgentError| matches!(e, AgentError::Refused(f) if f.code == Code::DriverSuperseded);
+        if let Some(superseded) = unclaimed.values().find(|e| superseded(e)) {
+            return Err(superseded.clone());
+        }
+        for (other, error) in unclaimed.iter().filter(|(other, _)| *other != node) {
+            tracing::warn!(node = %self.name(other), %error, "it was not told who drives");
+        }
+        unclaimed.remove(node).map_or(Ok(()), Err)
+    }
+
+    /// Tells those of these agents who have not recorded us that we drive. Gives those who still have not, with why.
+    async fn claim_of(&self, driver: &Driver, nodes: &BTreeSet<NodeName>) -> BTreeMap<NodeName, AgentError> {
         let mut claimed = self.claimed.lock().await;
+        let mut unclaimed = BTreeMap::new();
         let mut claims = JoinSet::new();
-        for node in self.touched.difference(&claimed) {
-            let (peer, driver, anchor) = (self.peer(node)?, driver.clone(), self.journal.newest());
+        for node in nodes.difference(&claimed).cloned() {
+            let peer = match self.peer(&node) {
+                Ok(peer) => peer,
+                Err(error) => {
+                    unclaimed.insert(node, error);
+                    continue;
+                }
+            };
+            // Overwritten by its answer; a claim that breaks off gives none.
+            unclaimed.insert(node, AgentError::NotReached("it could not be told who drives".to_owned()));
+            let (driver, anchor) = (driver.clone(), self.journal.newest());
             claims.spawn(async move {
                 let request = v1::DriveRequest {
                     driver: Some(driver.into_wire()),
@@ -96,43 +130,35 @@ impl ClusterAgents {
                 (peer, reply)
             });
         }
-        let mut away = None;
         while let Some(claim) = claims.join_next().await {
-            let (peer, reply) = claim.map_err(|error| AgentError::NotReached(error.to_string()))?;
+            let Ok((peer, reply)) = claim else { continue };
             let node = peer.name.node.clone();
             match reply {
-                Ok(reply) if reply.hostname == node.as_str() => drop(claimed.insert(node)),
-                Ok(reply) => {
-                    return Err(AgentError::Refused(Box::new(Finding::new(
-                        Code::HostNameDiffers,
-                        peer.name.to_string(),
-                        format!(
-                            "the server that is enrolled as {} calls itself {}",
-                            peer.name, reply.hostname
-                        ),
-                        format!(
-                            "give it its name back, or remove it and enrol it as {}/{}",
-                            self.cluster, reply.hostname
-                        ),
-                    ))));
+                Ok(reply) if reply.hostname == node.as_str() => {
+                    unclaimed.remove(&node);
+                    claimed.insert(node);
                 }
-                // Nothing was asked for yet, so whatever happened to the claim, the operation has not left.
-                Err(error) => match not_sent(self.failed(&peer, error).await, &node) {
-                    AgentError::NotReached(why) => drop(away.get_or_insert(why)),
-                    said_no => return Err(said_no),
-                },
+                Ok(reply) => drop(unclaimed.insert(node, self.other_name(&peer, &reply.hostname))),
+                Err(error) => {
+                    // Nothing was asked for yet, so whatever happened to the claim, the operation has not left.
+                    let error = not_sent(self.failed(&peer, error).await, &node);
+                    unclaimed.insert(node, error);
+                }
             }
         }
-        away.map_or(Ok(()), |why| Err(AgentError::NotReached(why)))
+        unclaimed
     }
 
-    /// The same before an operation on one of them, when driving has begun: others may be off by now, as the plan wants it, and must
-    /// not keep what is left from being done, nor HA from being armed again. Each records who drives before it is asked itself.
-    async fn claim_for(&self, driver: &Driver, node: &NodeName) -> Result<(), AgentError> {
-        match self.claim(driver).await {
-            Err(AgentError::NotReached(_)) if self.claimed.lock().await.contains(node) => Ok(()),
-            claimed => claimed,
-        }
+    fn other_name(&self, peer: &Peer, hostname: &str) -> AgentError {
+        AgentError::Refused(Box::new(Finding::new(
+            Code::HostNameDiffers,
+            peer.name.to_string(),
+            format!("the server that is enrolled as {} calls itself {hostname}", peer.name),
+            format!(
+                "give it its name back, or remove it and enrol it as {}/{hostname}",
+                self.cluster
+            ),
+        )))
     }
 
     /// Tells an agent what holds its cluster up, if it has not heard of it: it may have been away when that was decided.
@@ -329,6 +355,12 @@ impl Agents for ClusterAgents {
 
     async fn ledger(&self, node: &NodeName, operation: &OperationId) -> Result<Option<LedgerEntry>, AgentError> {
         let peer = self.peer(node)?;
+        // First it must obey us: else a request of an earlier driver of ours could still arrive behind "it has it not".
+        let driver = self.seat.check().map_err(AgentError::Refused)?;
+        let only = BTreeSet::from([node.clone()]);
+        if let Some(error) = self.claim_of(&driver, &only).await.remove(node) {
+            return Err(error);
+        }
         let request = v1::LedgerRequest {
             operation: operation.to_string(),
         };

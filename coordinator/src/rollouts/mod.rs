@@ -261,20 +261,21 @@ impl Rollouts {
         Ok(lines)
     }
 
-    /// Asks a rollout to stop between steps.
+    /// Asks a rollout to stop between steps. When this returns, the wish is durable: another coordinator would follow it, too.
     pub(crate) async fn cancel(&self, id: &RolloutId, who: &Who) -> Result<(), Failure> {
         self.seat.check().map_err(|finding| refused(*finding))?;
         let running = self
             .driven()
             .iter()
             .find(|(_, driven)| driven.id == *id)
-            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone()));
-        if let Some((cluster, cancel)) = running {
+            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone(), driven.progress.subscribe()));
+        if let Some((cluster, cancel, progress)) = running {
             let rollout = id.to_string();
             let act = Act::new(By::caller(who), What::Cancel { rollout }).in_cluster(cluster);
             self.audit.note(act).await?;
             cancel.send_replace(Some(who.name.clone()));
-            return Ok(());
+            drop(cancel);
+            return self.cancel_recorded(id, progress).await;
         }
         let known = self
             .store
@@ -287,13 +288,39 @@ impl Rollouts {
         }
         let why = self.dropped().get(id).cloned();
         Err(match why {
-            None => Failure::new(ExitCode::Refused, format!("rollout {id} has ended already")),
+            None => has_ended(id),
             Some(why) => {
                 let mut failure = Failure::new(ExitCode::Failed, format!("rollout {id} is not under way"));
                 failure.causes.push(why);
                 failure.hint("restart the coordinator: it takes up what is not finished")
             }
         })
+    }
+
+    /// Waits until the journal has the cancel: the engine writes it, as all of a rollout's records.
+    async fn cancel_recorded(&self, id: &RolloutId, mut progress: broadcast::Receiver<Progress>) -> Result<(), Failure> {
+        let mut driven = true;
+        loop {
+            for entry in self.store.load(id).await.map_err(|error| unusable(&error))? {
+                match entry.record {
+                    Record::CancelRequested { .. } => return Ok(()),
+                    Record::Finished { .. } => return Err(has_ended(id)),
+                    _ => {}
+                }
+            }
+            if !driven {
+                let failure = Failure::new(ExitCode::Failed, format!("whether rollout {id} was cancelled can't be told"));
+                return Err(failure.hint(format!("quorate rollout show {id}")));
+            }
+            // The journal is read again for each record, and once more when nobody drives the rollout any longer.
+            driven = loop {
+                match progress.recv().await {
+                    Ok(Progress::Entry(_)) | Err(broadcast::error::RecvError::Lagged(_)) => break true,
+                    Ok(_) => {}
+                    Err(broadcast::error::RecvError::Closed) => break false,
+                }
+            };
+        }
     }
 
     fn agents(&self, plan: &Plan) -> ClusterAgents {
@@ -464,6 +491,10 @@ fn not_driving(error: AgentError) -> Failure {
 
 fn refused(finding: Finding) -> Failure {
     Failure::new(ExitCode::Refused, finding.message.clone()).with(vec![finding])
+}
+
+fn has_ended(id: &RolloutId) -> Failure {
+    Failure::new(ExitCode::Refused, format!("rollout {id} has ended already"))
 }
 
 fn no_such(id: &RolloutId) -> Failure {

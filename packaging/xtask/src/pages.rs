@@ -52,6 +52,7 @@ pub(crate) fn actions() -> String {
     let word = |what| match what {
         OnDeadline::Stop => "stopped",
         OnDeadline::Follow => "diagnosed and followed",
+        OnDeadline::LetGo => "diagnosed and followed; let go of when long overdue",
     };
     for rules in ACTION_RULES {
         let again = if rules.repeatable { "if it left no trace" } else { "no" };

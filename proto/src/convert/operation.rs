@@ -50,7 +50,7 @@ oneof!(OperationEventKind = v1::OperationEventKind [kind: v1::operation_event_ki
 oneof!(Outcome = v1::Outcome [outcome: v1::outcome::Outcome] {
     done: Done { evidence } = v1::Done,
     failed: Failed { findings, unchanged } = v1::Failed,
-    unknown: Unknown { reason } = v1::OutcomeUnknown,
+    unknown: Unknown { reason, over } = v1::OutcomeUnknown,
 });
 
 message!(

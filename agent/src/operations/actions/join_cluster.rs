@@ -95,6 +95,11 @@ impl Act for JoinCluster<'_> {
         read(node, output)
     }
 
+    /// After its wait for quorum pvecm makes certificates and restarts pveproxy; so do finishing the join, and undoing it.
+    fn only_waits(&self, output: &Output) -> bool {
+        read_join(&output.stdout, &output.stderr).stage == JoinStage::WaitingForQuorum
+    }
+
     /// The member may have taken the node in before the node itself was changed.
     fn stays_here(&self) -> bool {
         false

@@ -69,6 +69,12 @@ pub(super) trait Act: Send + Sync {
     /// What the tool's output says.
     fn read(&self, node: &NodeName, output: &Output) -> Said;
 
+    /// Does the tool, by what it printed so far, do nothing any more but wait without a limit, so that it can be ended and what would
+    /// come after it be done by another operation?
+    fn only_waits(&self, _output: &Output) -> bool {
+        false
+    }
+
     /// If it is seen to have left no trace on this node, has it left none elsewhere?
     fn stays_here(&self) -> bool {
         true
@@ -225,6 +231,11 @@ pub(super) async fn look(ctx: &Context<'_>) -> State {
     let act = of(&ctx.operation.action);
     let seen = observe(ctx.host, act.facets()).await;
     act.state(ctx.node, &seen)
+}
+
+/// Does its tool do nothing but wait?
+pub(super) fn only_waits(ctx: &Context<'_>, output: &Output) -> bool {
+    of(&ctx.operation.action).only_waits(output)
 }
 
 /// Reads what the tool printed.

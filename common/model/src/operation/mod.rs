@@ -93,6 +93,9 @@ pub enum Outcome {
     Unknown {
         /// What is known.
         reason: String,
+        /// The tool certainly runs no more. Otherwise it may still change something, and must not be started a second time.
+        #[serde(default)]
+        over: bool,
     },
 }
 

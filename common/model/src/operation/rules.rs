@@ -15,6 +15,8 @@ pub enum OnDeadline {
     Stop,
     /// It is diagnosed and followed: stopping it half-way would leave a half-state.
     Follow,
+    /// It is followed until it is long overdue. Then it is let go of: it may still run, and what was done for it is taken back.
+    LetGo,
 }
 
 /// One row of the table.
@@ -41,7 +43,7 @@ pub struct ActionRules {
 }
 
 /// One row: kind, seconds, repeatable, disruptive, removes, reason. Every change is followed rather than stopped: a half-state is
-/// worse than waiting.
+/// worse than waiting. What waits for PVE's lock on corosync.conf (130 s, a lock that was left behind lives 120) has the time for it.
 macro_rules! table {
     ($($kind:ident $seconds:literal $repeatable:ident $disruptive:ident $removes:ident $why:literal;)*) => {
         /// The rules of an action.
@@ -53,7 +55,11 @@ macro_rules! table {
                         kind,
                         deadline: Duration::from_secs($seconds),
                         on_deadline: OnDeadline::Follow,
-                        on_cancel: OnDeadline::Follow,
+                        // The one tool that may wait for ever: `pvecm add`, for quorum.
+                        on_cancel: match kind {
+                            ActionKind::JoinCluster => OnDeadline::LetGo,
+                            _ => OnDeadline::Follow,
+                        },
                         repeatable: said!($repeatable),
                         disruptive: said!($disruptive),
                         removes: said!($removes),
@@ -82,10 +88,10 @@ macro_rules! said {
 table! {
     // kind       seconds repeatable disruptive removes
     CreateCluster    60 yes yes no  "it takes seconds, and stopping it between the key and corosync.conf leaves files that refuse the next try";
-    JoinCluster     120 yes yes no  "after the member has accepted the node, a killed join leaves a vote without a voter; before that it ends by itself";
+    JoinCluster     120 yes yes no  "after the member has accepted the node, a killed join leaves a vote without a voter; before that it ends by itself; only its wait for quorum has no end";
     FinishJoin      120 yes yes no  "it restarts corosync on a node that is not in yet; every part of it may be done twice";
     AbandonJoin      60 yes yes yes "between stopping pve-cluster and starting it in local mode the node has no /etc/pve";
-    AddLink          60 yes yes no  "the rename is the one moment that counts; before it nothing has happened, after it corosync takes it over or not";
+    AddLink         180 yes yes no  "the rename is the one moment that counts; before it nothing has happened, after it corosync takes it over or not";
     ExpectVotes      20 yes yes no  "it is one call to corosync, and the next change of corosync.conf undoes it";
     RemoveMember     60 yes yes yes "it holds the cluster's lock on corosync.conf; killed, it leaves the lock for two minutes";
     CleanUpAfter     60 yes no  yes "what is already gone stays gone, and a copy was made first";
@@ -121,5 +127,7 @@ mod tests {
         let arm = rules(ActionKind::ArmHa);
         assert!(!arm.disruptive && !arm.removes, "arming must never wait for a window");
         assert!(!rules(ActionKind::SetUpQdevice).repeatable);
+        assert_eq!(rules(ActionKind::JoinCluster).on_cancel, OnDeadline::LetGo);
+        assert_eq!(rules(ActionKind::RemoveMember).on_cancel, OnDeadline::Follow);
     }
 }

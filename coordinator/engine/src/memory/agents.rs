@@ -32,10 +32,11 @@ impl Agents for World {
                 return None;
             }
             let next = inner.next_trouble(node, &operation.action, |t| t.replies.pop_front());
+            inner.server(node).cut |= next == Some(Reply::GoesDark);
             Some(next.unwrap_or(Reply::Taken))
         });
         match reply {
-            None | Some(Reply::NotReached) => return Err(AgentError::NotReached("connection refused".to_owned())),
+            None | Some(Reply::NotReached | Reply::GoesDark) => return Err(AgentError::NotReached("connection refused".to_owned())),
             Some(Reply::Lost) => return Err(AgentError::NoAnswer("timed out".to_owned())),
             Some(Reply::Refuses(code)) => return Err(refused(node, code, "no")),
             Some(Reply::Taken | Reply::TakenUnanswered | Reply::TakenSilently | Reply::TakenMute) => {}
@@ -148,7 +149,7 @@ impl World {
         tokio::time::sleep(HALF).await;
         let half = !matches!(
             conduct,
-            Conduct::FailsClean(_) | Conduct::VanishesUnseen | Conduct::SaysDone
+            Conduct::FailsClean(_) | Conduct::VanishesUnseen | Conduct::SaysDone | Conduct::LosesSight
         );
         let whole = matches!(
             conduct,
@@ -166,6 +167,9 @@ impl World {
             },
         );
         tokio::time::sleep(HALF).await;
+        if conduct == Conduct::Hangs {
+            return self.hang(node, &operation.id).await;
+        }
         let off = self.change(|inner| {
             if whole {
                 inner.all_the_way(node, &operation.action);
@@ -199,8 +203,13 @@ impl World {
             },
             Conduct::FailsClean(code) => failed(code, true),
             Conduct::FailsHalfWay | Conduct::WorksButSaysFailed => failed(Code::StepFailed, false),
-            Conduct::WorksUnseen | Conduct::VanishesUnseen | Conduct::HalfWayUnseen => Outcome::Unknown {
+            Conduct::WorksUnseen
+            | Conduct::VanishesUnseen
+            | Conduct::HalfWayUnseen
+            | Conduct::LosesSight
+            | Conduct::Hangs => Outcome::Unknown {
                 reason: "the tool's end was not seen".to_owned(),
+                over: conduct != Conduct::LosesSight,
             },
         };
         self.change(|inner| {
@@ -214,6 +223,17 @@ impl World {
             }
         });
         self.say(node, &operation.id, OperationEventKind::Ended(outcome));
+    }
+
+    /// At its deadline, and then ever more rarely.
+    async fn hang(&self, node: &NodeName, operation: &OperationId) {
+        let mut gap = Duration::from_secs(120);
+        loop {
+            tokio::time::sleep(gap).await;
+            let diagnosis = vec!["the tool waits".to_owned()];
+            self.say(node, operation, OperationEventKind::Overdue { diagnosis });
+            gap = gap.saturating_mul(2).min(Duration::from_secs(3600));
+        }
     }
 
     fn say(&self, node: &NodeName, operation: &OperationId, kind: OperationEventKind) {

@@ -28,6 +28,10 @@ impl Inner {
             if armed {
                 wrong.push(format!("while a watchdog of {cluster} is armed"));
             }
+            let asks_once = !matches!(action, Action::ExpectVotes { .. } | Action::AddLink { .. } | Action::FinishJoin { .. });
+            if asks_once && self.clusters.get(cluster).is_some_and(|c| c.lock_age().is_some()) {
+                wrong.push(format!("while the lock on the configuration of {cluster} is held"));
+            }
             let needs_quorum = !matches!(action, Action::ExpectVotes { .. });
             if needs_quorum && !self.quorate(cluster) {
                 wrong.push(format!("while {cluster} has no quorum"));
@@ -45,7 +49,8 @@ impl Inner {
             Action::AbandonJoin { .. } => me.is_none_or(|s| s.cluster.is_some()),
             Action::AddLink { link, .. } => state.is_none_or(|c| c.links.contains_key(link)),
             Action::RemoveMember { removed, id, cluster } => {
-                state.is_none_or(|c| c.roster.get(removed) != Some(id)) || self.online(cluster).any(|n| n == removed)
+                let runs = |s: &super::world::Server| s.cluster.as_ref() == Some(cluster) && !s.off;
+                state.is_none_or(|c| c.roster.get(removed) != Some(id)) || self.servers.get(removed).is_some_and(runs)
             }
             Action::CleanUpAfter { removed, .. } => state.is_none_or(|c| c.roster.contains_key(removed)),
             Action::SetUpQdevice { host, cluster, .. } => {

@@ -72,6 +72,13 @@ impl MemJournal {
             entries.pop();
         }
     }
+
+    /// Keeps the first so many entries.
+    fn shorten(&self, rollout: &RolloutId, length: u64) {
+        if let Some(entries) = locked(&self.rollouts).get_mut(rollout) {
+            entries.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        }
+    }
 }
 
 impl Journal for MemJournal {
@@ -95,8 +102,13 @@ pub enum Fault {
     Refuse,
     /// It is written, and the journal says that it isn't.
     LoseAnswer,
-    /// It is not written, though the journal says so; nor is anything after it.
+    /// It is not written, though the journal says so; nor is anything after it. It comes to light at once: nothing has come of it.
     Forget,
+    /// The same, and it comes to light only when so many more records were taken: whatever came of them has left.
+    ForgetLater {
+        /// How many more.
+        records: u64,
+    },
     /// The process dies.
     Crash(CrashPoint),
 }
@@ -112,7 +124,7 @@ pub enum CrashPoint {
     Durable,
     /// What came of it is over, and the next record is not written.
     AfterEffect,
-    /// As soon as the engine waits for anything after it.
+    /// A moment after it: a request that follows it has left.
     Later,
 }
 
@@ -173,6 +185,10 @@ impl Journal for FaultyJournal {
                 self.world.idle().await;
                 self.die().await
             }
+            Some((at, Fault::ForgetLater { records })) if number == at + records => {
+                self.journal.shorten(rollout, at);
+                self.die().await
+            }
             Some((at, fault)) if number == at => match fault {
                 Fault::Refuse => Err(lost()),
                 Fault::LoseAnswer => {
@@ -186,6 +202,9 @@ impl Journal for FaultyJournal {
                     self.crashed.send_replace(true);
                     Ok(recorded)
                 }
+                Fault::ForgetLater { .. } | Fault::Crash(CrashPoint::AfterEffect) => {
+                    Ok(self.journal.write(rollout, record))
+                }
                 Fault::Crash(CrashPoint::BeforeAppend) => self.die().await,
                 Fault::Crash(CrashPoint::NotDurable) => {
                     self.journal.write(rollout, record);
@@ -197,10 +216,15 @@ impl Journal for FaultyJournal {
                     self.journal.write(rollout, record);
                     self.die().await
                 }
-                Fault::Crash(CrashPoint::AfterEffect) => Ok(self.journal.write(rollout, record)),
                 Fault::Crash(CrashPoint::Later) => {
-                    let recorded = self.journal.write(rollout, record);
-                    self.crashed.send_replace(true);
+                    let (recorded, crashed) = (self.journal.write(rollout, record), self.crashed.clone());
+                    tokio::spawn(async move {
+                        // Whoever begins something yields once before it leaves.
+                        for _ in 0..3 {
+                            tokio::task::yield_now().await;
+                        }
+                        crashed.send_replace(true);
+                    });
                     Ok(recorded)
                 }
             },

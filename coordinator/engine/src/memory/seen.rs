@@ -85,7 +85,7 @@ impl Inner {
             authkey_present: true,
             local_config_present: true,
             local_config: Facet::not_asked(),
-            config_lock_age: None,
+            config_lock_age: state.lock_age(),
         }
     }
 

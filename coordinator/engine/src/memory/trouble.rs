@@ -28,11 +28,15 @@ pub enum Conduct {
     HalfWayUnseen,
     /// Nothing comes about, and the agent says done.
     SaysDone,
+    /// Nothing is seen to come about, the agent can't tell, and the tool may still run.
+    LosesSight,
+    /// It gets half-way, and never ends; the agent says ever more rarely that it is overdue.
+    Hangs,
 }
 
 impl Conduct {
-    /// All but the good one.
-    pub const BAD: [Conduct; 7] = [
+    /// All that end otherwise than well.
+    pub const BAD: [Conduct; 8] = [
         Self::FailsClean(Code::NodeHasGuests),
         Self::FailsHalfWay,
         Self::WorksButSaysFailed,
@@ -40,6 +44,7 @@ impl Conduct {
         Self::VanishesUnseen,
         Self::HalfWayUnseen,
         Self::SaysDone,
+        Self::LosesSight,
     ];
 }
 
@@ -50,6 +55,8 @@ pub enum Reply {
     Taken,
     /// It is not reached.
     NotReached,
+    /// It is not reached, and from now on nobody sees it either.
+    GoesDark,
     /// It takes it, and the answer is lost.
     TakenUnanswered,
     /// The request is lost, and nobody can tell.

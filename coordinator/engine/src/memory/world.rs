@@ -11,6 +11,7 @@ use quorate_model::ids::{ClusterName, Generation, NodeName, OperationId, SshPubl
 use quorate_model::operation::{Action, ActionKind, LedgerEntry, OperationEvent, Package};
 use quorate_model::plan::Step;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::trouble::{Conduct, Reply, Trouble};
 use super::{locked, plans};
@@ -61,6 +62,8 @@ pub(super) struct Server {
     pub(super) half_in: bool,
     pub(super) off: bool,
     pub(super) cut: bool,
+    /// It runs, and the other members don't see it.
+    pub(super) apart: bool,
     /// The HA daemons, as `Lrm`, `Crm`.
     pub(super) daemons: [bool; 2],
     pub(super) packages: BTreeSet<Package>,
@@ -76,6 +79,7 @@ impl Default for Server {
             half_in: false,
             off: false,
             cut: false,
+            apart: false,
             daemons: [true; 2],
             packages: BTreeSet::new(),
             admitted: BTreeMap::new(),
@@ -92,6 +96,8 @@ pub(super) struct ClusterState {
     pub(super) roster: BTreeMap<NodeName, u32>,
     pub(super) links: BTreeMap<u8, BTreeMap<NodeName, IpAddr>>,
     pub(super) version: u64,
+    /// From when until when somebody holds the lock on its configuration.
+    pub(super) lock: Option<(Instant, Instant)>,
     pub(super) qdevice: Option<IpAddr>,
     /// There are guests under HA, so that watchdogs are armed.
     pub(super) guarded: bool,
@@ -229,9 +235,21 @@ impl World {
         self.on(node, |server| server.cut = true);
     }
 
+    /// Cuts a server off from everybody; it runs on.
+    pub fn isolate(&self, node: &str) {
+        self.on(node, |server| (server.cut, server.apart) = (true, true));
+    }
+
     /// Connects it again.
     pub fn heal(&self, node: &str) {
-        self.on(node, |server| server.cut = false);
+        self.on(node, |server| (server.cut, server.apart) = (false, false));
+    }
+
+    /// Lets somebody hold the lock on a cluster's configuration for so long.
+    pub fn hold_lock(&self, name: &str, duration: Duration) {
+        let now = Instant::now();
+        let name = plans::cluster(name);
+        self.change(|inner| inner.clusters.entry(name).or_default().lock = Some((now, now + duration)));
     }
 
     /// Lets every request arrive twice.
@@ -421,7 +439,7 @@ impl Inner {
     pub(super) fn online(&self, cluster: &ClusterName) -> impl Iterator<Item = &NodeName> {
         let roster = self.clusters.get(cluster).map(|c| &c.roster);
         let inside = move |name: &NodeName, s: &Server| {
-            s.cluster.as_ref() == Some(cluster) && !s.off && roster.is_some_and(|r| r.contains_key(name))
+            s.cluster.as_ref() == Some(cluster) && !s.off && !s.apart && roster.is_some_and(|r| r.contains_key(name))
         };
         let all = self.servers.iter().filter(move |(name, s)| inside(name, s));
         all.map(|(name, _)| name)
@@ -435,6 +453,13 @@ impl Inner {
 }
 
 impl ClusterState {
+    /// For how many seconds somebody has held the lock on its configuration, if somebody does.
+    pub(super) fn lock_age(&self) -> Option<u64> {
+        let (since, until) = self.lock?;
+        let now = Instant::now();
+        (now < until).then(|| now.duration_since(since).as_secs())
+    }
+
     /// Takes a node into the configuration, under the lowest id that is free, on each link.
     pub(super) fn enter(&mut self, node: &NodeName) {
         if self.roster.contains_key(node) {

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use quorate_model::operation::rules;
+use quorate_model::View;
+use quorate_model::ids::NodeName;
+use quorate_model::operation::{Action, rules};
 use quorate_model::plan::Condition;
 
 use super::RunError;
 use super::step::Driver;
 use crate::ports::{Agents, Clock, Journal};
 use crate::recovery::{Sight, look};
+
+/// Seconds after which pmxcfs breaks a lock that somebody asks for. Source: `CFS_LOCK_TIMEOUT`.
+const LOCK_LIVES: u64 = 120;
 
 /// What is so in the moment before a step.
 pub(super) enum Before {
@@ -26,7 +31,22 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// One fresh look at what the step's conditions are about: of every member, where they are about all. Joins being verified
     /// from all sides, their cost grows with the square of the cluster; that is inherent, and nothing else here does.
     pub(super) async fn look(&self) -> Sight {
-        look(&self.step, &self.shared.ports.agents.view(&self.needs).await)
+        self.seen().await.0
+    }
+
+    async fn seen(&self) -> (Sight, View) {
+        let view = self.shared.ports.agents.view(&self.needs).await;
+        let sight = match look(&self.step, &view) {
+            // A machine that is only cut off from the network looks the same, and must not be taken for one that is off.
+            Sight::Reached(evidence) if self.ends_in_silence() && !self.shared.goes_off(&self.step.id).await => {
+                let node = &self.step.node;
+                Sight::Unseen(format!(
+                    "{evidence}; but {node} was not heard to go off: it may only be cut off from the network"
+                ))
+            }
+            sight => sight,
+        };
+        (sight, view)
     }
 
     /// Is the step to end with its own server, and so the agent, being off?
@@ -66,7 +86,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     }
 
     /// How long what was wanted gets to show. A server goes down after the agent has said that it will.
-    fn patience_to_settle(&self) -> Duration {
+    pub(super) fn patience_to_settle(&self) -> Duration {
         let settle = self.shared.ports.patience.settle;
         if self.ends_in_silence() {
             settle.max(rules(self.step.action.kind()).deadline)
@@ -81,14 +101,26 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// Waits for the gate.
     pub(super) async fn before(&self) -> Result<Before, RunError> {
         let patience = &self.shared.ports.patience;
-        let mut left = self.patience_before();
+        let (mut left, mut left_for_lock) = (self.patience_before(), patience.lock);
         let mut said = Said::default();
         loop {
             if self.shared.is_to_stop(&self.step.id).await {
                 return Ok(Before::Cancelled);
             }
-            let why = match self.look().await {
-                Sight::Clean(_) => return Ok(Before::Clear),
+            let (sight, view) = self.seen().await;
+            let why = match sight {
+                Sight::Clean(_) => match lock_in_the_way(&self.step.action, &view).filter(|_| !left_for_lock.is_zero()) {
+                    None => return Ok(Before::Clear),
+                    Some(why) => {
+                        if said.is_news(&why) {
+                            self.say_waiting(&why);
+                        }
+                        let pause = patience.look.min(left_for_lock);
+                        self.pause_unless_cancelled(pause).await;
+                        left_for_lock = left_for_lock.saturating_sub(pause);
+                        continue;
+                    }
+                },
                 Sight::Reached(evidence) => return Ok(Before::Reached(evidence)),
                 Sight::Mixed { gate: why, .. } | Sight::Unseen(why) => why,
             };
@@ -132,18 +164,31 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         if self.shared.is_restoring(&self.step.id) {
             return self.shared.ports.clock.sleep(pause).await;
         }
-        let mut cancel = self.shared.cancel();
-        let wanted = async {
-            // Without anybody left who could cancel, nobody will.
-            if cancel.wait_for(Option::is_some).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             () = self.shared.ports.clock.sleep(pause) => {}
-            () = wanted => {}
+            () = self.shared.somebody_cancels() => {}
         }
     }
+}
+
+/// What begins by taking PVE's lock on corosync.conf gives up on it after ten seconds; one that was left behind can be broken only
+/// after [`LOCK_LIVES`]. (Adding a link waits for it itself.)
+fn lock_in_the_way(action: &Action, view: &View) -> Option<String> {
+    let takes_it = matches!(
+        action,
+        Action::JoinCluster { .. }
+            | Action::RemoveMember { .. }
+            | Action::SetUpQdevice { .. }
+            | Action::RemoveQdevice { .. }
+    );
+    let held = |node: &&NodeName| {
+        let age = view.cluster_of(node).ok().and_then(|cluster| cluster.config_lock_age);
+        age.is_some_and(|age| age < LOCK_LIVES)
+    };
+    let node = view.nodes.keys().filter(|_| takes_it).find(held)?;
+    Some(format!(
+        "another command holds the lock on corosync.conf, or has left it behind, as {node} sees"
+    ))
 }
 
 /// Each reason is said once, until it changes.

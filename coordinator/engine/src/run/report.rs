@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quorate_model::StepId;
 use quorate_model::finding::{Code, Finding, Severity};
-use quorate_model::operation::Outcome;
+use quorate_model::operation::{Action, Outcome};
 use quorate_model::plan::{Plan, Step};
 use quorate_model::rollout::StopKind;
 use quorate_model::time::spoken;
@@ -20,12 +20,24 @@ pub(super) fn held(step: &Step, why: &str, waited: Duration) -> Finding {
         step.title,
         spoken(waited)
     );
-    let mut finding = Finding::new(
-        Code::StepFailed,
-        step.node.as_str(),
-        message,
-        "mend that; then: quorate apply FILE",
+    let next = match step.action {
+        Action::PowerOff { .. } => advice::next(step),
+        _ => "mend that; then: quorate apply FILE".to_owned(),
+    };
+    let mut finding = Finding::new(Code::StepFailed, step.node.as_str(), message, next);
+    finding.severity = Severity::Refusal;
+    finding
+}
+
+/// It may not begin, and for as long as it waits something is not as it was.
+pub(super) fn not_waited_for(step: &Step, open: &[String]) -> Finding {
+    let message = format!(
+        "not started ({}), so that what was done for it is taken back: {}",
+        step.title,
+        open.join(", ")
     );
+    let next = "when the cluster may be disturbed again: quorate apply FILE";
+    let mut finding = Finding::new(Code::StepFailed, step.node.as_str(), message, next);
     finding.severity = Severity::Refusal;
     finding
 }
@@ -101,7 +113,7 @@ pub(super) fn of_outcome(step: &Step, outcome: &Outcome) -> Vec<Finding> {
     match outcome {
         Outcome::Failed { findings, .. } if !findings.is_empty() => findings.clone(),
         Outcome::Failed { .. } => vec![failed(step, "the agent says that it failed, and not why")],
-        Outcome::Unknown { reason } => vec![stuck(step, reason)],
+        Outcome::Unknown { reason, .. } => vec![stuck(step, reason)],
         Outcome::Done { .. } => vec![],
     }
 }
@@ -126,7 +138,7 @@ pub(super) fn ended_badly(step: &Step, outcome: &Outcome, sight: &Sight) -> (Sto
                 &format!("the agent says that it is done ({evidence}), but {seen}"),
             )],
         ),
-        (Outcome::Unknown { reason }, Sight::Clean(_)) => {
+        (Outcome::Unknown { reason, over: true }, Sight::Clean(_)) => {
             (StopKind::Failed, vec![failed(step, &format!("{reason}; {seen}"))])
         }
         (Outcome::Done { evidence }, _) => (
@@ -136,6 +148,6 @@ pub(super) fn ended_badly(step: &Step, outcome: &Outcome, sight: &Sight) -> (Sto
                 &format!("the agent says that it is done ({evidence}), but {seen}"),
             )],
         ),
-        (Outcome::Unknown { reason }, _) => (StopKind::Stuck, vec![stuck(step, &format!("{reason}; {seen}"))]),
+        (Outcome::Unknown { reason, .. }, _) => (StopKind::Stuck, vec![stuck(step, &format!("{reason}; {seen}"))]),
     }
 }

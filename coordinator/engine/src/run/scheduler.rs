@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
+use quorate_model::finding::Finding;
 use quorate_model::ids::{NodeName, StepId};
-use quorate_model::rollout::{Progress, Record, RolloutResult};
+use quorate_model::rollout::{Progress, Record, RolloutResult, StopKind};
 use tokio::task::JoinSet;
 
-use super::RunError;
 use super::observe::Said;
+use super::{RunError, report};
 use super::shared::Shared;
 use super::step::Driver;
 use crate::ports::{Agents, Clock, Journal};
@@ -22,6 +24,8 @@ pub(super) struct Scheduler<J, A, C> {
     said: BTreeMap<StepId, Said>,
     /// Restoring steps that were announced.
     announced: BTreeSet<StepId>,
+    /// For how long steps have waited for leave while something was not taken back.
+    held_up: Duration,
 }
 
 /// What a task occupies.
@@ -40,6 +44,7 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
             live: BTreeMap::new(),
             said: BTreeMap::new(),
             announced: BTreeSet::new(),
+            held_up: Duration::ZERO,
         }
     }
 
@@ -58,10 +63,11 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
         loop {
             self.shared.record_cancel().await?;
             self.skip().await?;
-            let waiting = self.spawn().await;
+            let waiting = self.spawn().await?;
             if self.tasks.is_empty() && !waiting {
                 break;
             }
+            let look = self.shared.ports.patience.look;
             tokio::select! {
                 Some(joined) = self.tasks.join_next() => {
                     let (step, result) = joined.map_err(|error| RunError::Internal(error.to_string()))?;
@@ -69,7 +75,7 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
                     result?;
                 }
                 changed = cancel.changed(), if listening => listening = changed.is_ok(),
-                () = clock.sleep(self.shared.ports.patience.look), if waiting => {}
+                () = clock.sleep(look), if waiting => self.held_up += look,
             }
         }
         let result = self.shared.state().await.due_result();
@@ -93,7 +99,7 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
     }
 
     /// Takes up what was under way, then whatever may begin. True: something waits until the cluster may be disturbed.
-    async fn spawn(&mut self) -> bool {
+    async fn spawn(&mut self) -> Result<bool, RunError> {
         let (active, ready, meanwhile) = {
             let state = self.shared.state().await;
             let active: Vec<StepId> = state.active().cloned().collect();
@@ -108,20 +114,21 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
         for id in active {
             self.start(&id);
         }
-        let mut waiting = false;
+        let mut waiting = Vec::new();
         for (id, restoring) in ready {
             if !self.is_free(&id) {
                 continue;
             }
             if let Some(finding) = self.shared.forbidden(&id) {
-                waiting = true;
-                let mut reason = finding.message;
+                let mut reason = finding.message.clone();
                 if !meanwhile.is_empty() {
                     reason.push_str(&format!("; not taken back meanwhile: {}", meanwhile.join(", ")));
                 }
                 if self.said.entry(id.clone()).or_default().is_news(&reason) {
-                    self.shared.tell(Progress::Waiting { step: id, reason });
+                    let step = id.clone();
+                    self.shared.tell(Progress::Waiting { step, reason });
                 }
+                waiting.push((id, finding));
                 continue;
             }
             self.said.remove(&id);
@@ -135,7 +142,25 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
             }
             self.start(&id);
         }
-        waiting
+        if waiting.is_empty() || meanwhile.is_empty() {
+            self.held_up = Duration::ZERO;
+        } else if self.held_up >= self.shared.ports.patience.leave {
+            self.held_up = Duration::ZERO;
+            self.give_way(waiting, &meanwhile).await?;
+            return Ok(true);
+        }
+        Ok(!waiting.is_empty())
+    }
+
+    /// Ends steps that may not begin for too long, so that what was done for them is taken back.
+    async fn give_way(&self, waiting: Vec<(StepId, Finding)>, meanwhile: &[String]) -> Result<(), RunError> {
+        for (id, forbidden) in waiting {
+            if let Some(step) = self.shared.plan.step(&id) {
+                let findings = vec![forbidden, report::not_waited_for(step, meanwhile)];
+                self.shared.stopped(step, StopKind::Held, findings).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Neither is its node occupied, nor would it be the second to disturb the cluster.

@@ -194,6 +194,23 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         self.cancelled() || self.state().await.cancelled_by().is_some()
     }
 
+    /// Returns when somebody does; without anybody left who could, nobody will.
+    pub(super) async fn somebody_cancels(&self) {
+        let mut cancel = self.cancel();
+        if cancel.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Has the agent taken on to switch its server off, and not said that this failed?
+    pub(super) async fn goes_off(&self, step: &StepId) -> bool {
+        let state = self.state().await;
+        state.log_of(step).is_some_and(|log| {
+            let outcome = log.attempt.as_ref().and_then(|a| a.outcome.as_ref());
+            log.accepted && !matches!(outcome, Some(Outcome::Failed { .. }))
+        })
+    }
+
     fn cancelled(&self) -> bool {
         self.cancel.borrow().is_some()
     }

@@ -81,7 +81,6 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 self.take_up(outcome).await?;
                 Ok(None)
             }
-            Asked::Seen(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
             Asked::HasNot => match self.settle(|sight| matches!(sight, Sight::Clean(_))).await {
                 Sight::Reached(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
                 Sight::Clean(_) => self.intend_again().await,

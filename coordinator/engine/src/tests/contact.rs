@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use quorate_model::finding::Code;
-use quorate_model::rollout::{Progress, RolloutResult, StepState, StopKind};
+use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 
-use super::{Case, Run, assert_right, corpus, end_of, heard, three};
+use super::corpus::guarded_join;
+use super::{Case, Run, assert_right, corpus, end_of, heard, is_unheard, three};
 use crate::RunError;
-use crate::memory::Reply;
+use crate::memory::{Conduct, Reply};
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_arrives_twice_at_an_agent_that_takes_it_once_is_one_attempt() {
@@ -100,8 +101,14 @@ async fn a_partition_at_every_step_is_outlived() {
                     _ => run.world.cut_during(step, Duration::from_secs(7200)),
                 }
                 let what = format!("{partition} at {}", step.id);
+                let result = run.end().await;
+                tried += 1;
+                if is_unheard(&case, &run) {
+                    assert!(matches!(partition, "silence" | "away" | "long away"), "{what}");
+                    continue;
+                }
                 assert_eq!(
-                    run.end().await,
+                    result,
                     RolloutResult::Done,
                     "{}: {what}: {:#?}",
                     case.name,
@@ -109,7 +116,6 @@ async fn a_partition_at_every_step_is_outlived() {
                 );
                 assert_right(&case, &run, &what);
                 assert_eq!(run.world.digest(), digest, "{}: {what}", case.name);
-                tried += 1;
             }
         }
     }
@@ -132,8 +138,13 @@ async fn every_answer_to_a_request_may_be_lost() {
             for step in &case.plan.steps {
                 run.world.replies_to_step(step, replies);
             }
+            let result = run.end().await;
+            if is_unheard(&case, &run) {
+                assert_eq!(replies, [Reply::TakenMute]);
+                continue;
+            }
             assert_eq!(
-                run.end().await,
+                result,
                 RolloutResult::Done,
                 "{}: {replies:?}: {:#?}",
                 case.name,
@@ -158,6 +169,158 @@ async fn an_agent_that_is_never_reached_fails_the_step_and_says_that_nothing_was
         ]
     );
     assert_eq!(run.world.effects(), ["prox1: create cluster"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_goes_dark_before_anything_left_leaves_nothing_unclear() {
+    let run = Run::of(&three());
+    run.world.replies("prox2", &[Reply::GoesDark]);
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert_eq!(
+        run.told().last_chunk::<2>().unwrap(),
+        &[
+            "join/prox2: stopped Failed QRT-NODE-UNREACHABLE".to_owned(),
+            "finished Failed".to_owned()
+        ]
+    );
+    assert_eq!(run.world.effects(), ["prox1: create cluster"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_comes_back_in_time_is_asked_again() {
+    let case = three();
+    let run = Run::of(&case);
+    run.world.replies("prox2", &[Reply::GoesDark]);
+    let healing = async {
+        while !run.told().iter().any(|t| t.starts_with("join/prox2: intended")) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        run.world.heal("prox2");
+    };
+    let (result, ()) = tokio::join!(run.end(), healing);
+    assert_eq!(result, RolloutResult::Done, "{:#?}", run.told());
+    assert_right(&case, &run, "dark for 90 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_passes_is_waited_out() {
+    for code in [Code::NodeBusy, Code::ClusterNotQuorate, Code::StepFailed] {
+        let case = three();
+        let run = Run::of(&case);
+        run.world.replies("prox2", &[Reply::Refuses(code); 4]);
+        assert_eq!(run.end().await, RolloutResult::Done, "{:#?}", run.told());
+        assert_right(&case, &run, "refused four times");
+    }
+    let run = Run::of(&three());
+    run.world.replies("prox2", &[Reply::Refuses(Code::NodeBusy); 50]);
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert!(
+        run.told().contains(&"join/prox2: stopped Failed QRT-NODE-BUSY".to_owned()),
+        "{:#?}",
+        run.told()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_still_run_is_not_begun_a_second_time() {
+    let run = Run::of(&three());
+    run.world.conduct("prox2", &[Conduct::LosesSight]);
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert_eq!(run.states()[1].1, StepState::Stopped { kind: StopKind::Stuck });
+    let intents = run.told().iter().filter(|t| t.contains("join/prox2: intended")).count();
+    assert_eq!(intents, 1, "{:#?}", run.told());
+
+    // A forgotten ledger is no word of the tool's end either.
+    let run = Run::of(&three());
+    run.world.conduct("prox2", &[Conduct::Hangs]);
+    let world = run.world.clone();
+    let forgetting = async {
+        world.busy("prox2").await;
+        world.lose_ledger("prox2");
+    };
+    let (result, ()) = tokio::join!(run.end(), forgetting);
+    assert_eq!(result, RolloutResult::Failed);
+    let intents = run.told().iter().filter(|t| t.contains("join/prox2: intended")).count();
+    assert_eq!(intents, 1, "{:#?}", run.told());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_never_ends_is_let_go_of_by_a_cancel_when_it_is_long_overdue() {
+    let case = guarded_join();
+    let run = Run::of(&case);
+    run.world.conduct("prox4", &[Conduct::Hangs]);
+    let cancelling = async {
+        run.world.busy("prox4").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        run.cancel.send_replace(Some("anna".to_owned()));
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(run.states()[1].1, StepState::Running, "it may still come about");
+    };
+    let (result, ()) = tokio::join!(run.end(), cancelling);
+    assert_eq!(result, RolloutResult::Failed);
+    assert_eq!(run.states()[1].1, StepState::Stopped { kind: StopKind::Stuck });
+    assert_eq!(run.states()[2].1, StepState::Verified, "{:#?}", run.told());
+    assert!(run.world.is_guarded("hk1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_join_that_never_ends_does_not_leave_ha_disarmed_for_ever() {
+    let case = guarded_join();
+    let run = Run::of(&case);
+    run.world.conduct("prox4", &[Conduct::Hangs]);
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert_eq!(run.states()[1].1, StepState::Stopped { kind: StopKind::Stuck });
+    assert!(run.world.is_guarded("hk1"), "{:#?}", run.told());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_only_cut_off_is_not_removed() {
+    let case = corpus().into_iter().find(|c| c.name == "a node is removed").unwrap();
+    // Between plan and step.
+    let run = Run::of(&case);
+    run.world.isolate("prox4");
+    assert_eq!(run.end().await, RolloutResult::Failed);
+    assert!(is_unheard(&case, &run), "{:#?}", run.told());
+    assert_eq!(run.states()[0].1, StepState::Stopped { kind: StopKind::Held });
+    let next = run.entries().into_iter().find_map(|e| match e.record {
+        Record::Stopped { findings, .. } => Some(findings[0].next.clone()),
+        _ => None,
+    });
+    assert!(next.unwrap().contains("--is-off prox4"));
+
+    // After the intent, before the agent has it; and after the agent said that it failed, before another attempt.
+    for (replies, cut_after) in [(&[Reply::Lost][..], "intended"), (&[Reply::Taken], "ended")] {
+        let run = Run::of(&case);
+        run.world.replies("prox4", replies);
+        run.world.conduct("prox4", &[Conduct::FailsClean(Code::StepFailed)]);
+        let cutting = async {
+            let cut_after = format!("off/prox4: {cut_after}");
+            while !run.told().iter().any(|t| t.starts_with(&cut_after)) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            run.world.isolate("prox4");
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        };
+        let (result, ()) = tokio::join!(run.end(), cutting);
+        assert_eq!(result, RolloutResult::Failed, "{replies:?}: {:#?}", run.told());
+        assert_eq!(run.world.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_left_behind_is_waited_for() {
+    for (name, cluster) in [
+        ("a node is removed", "hk1"),
+        ("one of three is in", "hk1"),
+        ("a QDevice is taken off", "hk1"),
+    ] {
+        let case = corpus().into_iter().find(|c| c.name == name).unwrap();
+        let run = Run::of(&case);
+        run.world.hold_lock(cluster, Duration::from_secs(115));
+        assert_eq!(run.end().await, RolloutResult::Done, "{name}: {:#?}", run.told());
+        assert_right(&case, &run, "a lock for 115 s");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::operation::rules;
-use quorate_model::rollout::{Progress, Record, RolloutResult, StepState};
+use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 
 use super::corpus::{Case, guarded_join, three};
 use super::{Run, assert_clean, assert_restored, assert_right, corpus, heard};
@@ -118,23 +118,68 @@ async fn close_at(run: &Run, at: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_closes_between_is_waited_for_with_what_is_not_taken_back_meanwhile() {
-    let run = Run::of(&guarded_join());
+async fn a_window_that_closes_between_does_not_leave_ha_disarmed_until_the_next_one() {
+    let case = guarded_join();
+    let run = Run::of(&case);
     let listener = run.progress.subscribe();
-    let ending = async {
-        // Created, then disarming: intended, accepted, ended.
-        close_at(&run, 3).await;
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        assert!(!run.world.is_guarded("hk1"));
-        run.cancel.send_replace(Some("anna".to_owned()));
-    };
-    let (result, ()) = tokio::join!(run.end(), ending);
-    assert_eq!(result, RolloutResult::Cancelled);
+    // Created, then disarming: intended, accepted, ended.
+    let (result, ()) = tokio::join!(run.end(), close_at(&run, 3));
+    assert_eq!(result, RolloutResult::Failed);
+    assert_eq!(run.states()[1].1, StepState::Stopped { kind: StopKind::Held });
     assert!(run.world.is_guarded("hk1"), "taking back waits for nobody's leave");
+    assert_clean(&case, &run, "closed between");
     assert!(
         waited_for(listener)
             .contains(&"join/prox4: frozen by anna since noon; not taken back meanwhile: ha/disarm".to_owned())
     );
+    let findings = run.entries().into_iter().find_map(|e| match e.record {
+        Record::Stopped { findings, .. } => Some(findings),
+        _ => None,
+    });
+    let findings = findings.unwrap();
+    assert_eq!(findings[0].code, Code::ClusterFrozen);
+    assert_eq!(
+        findings[1].message,
+        "not started (join prox4), so that what was done for it is taken back: ha/disarm"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_that_is_taken_back_in_time_ends_nothing() {
+    let case = guarded_join();
+    let run = Run::of(&case);
+    let thawing = async {
+        close_at(&run, 3).await;
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        run.gatekeeper.open();
+    };
+    let (result, ()) = tokio::join!(run.end(), thawing);
+    assert_eq!(result, RolloutResult::Done, "{:#?}", run.told());
+    assert_right(&case, &run, "frozen for 90 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_for_good_at_every_record_all_that_was_done_for_a_time_is_taken_back() {
+    for case in corpus() {
+        if case.plan.steps.iter().all(|step| step.restores.is_none()) {
+            continue;
+        }
+        let undisturbed = Run::of(&case);
+        undisturbed.end().await;
+        for at in 1..undisturbed.entries().len() as u64 - 1 {
+            let run = Run::of(&case);
+            let what = format!("closed for good at record {at}");
+            let closing = async {
+                close_at(&run, at).await;
+                tokio::time::sleep(Duration::from_secs(1800)).await;
+                // What waits for leave with nothing to be taken back waits on.
+                run.gatekeeper.open();
+            };
+            tokio::join!(run.end(), closing);
+            assert_clean(&case, &run, &what);
+            assert_restored(&case, &run, &what);
+        }
+    }
 }
 
 fn begins_with_leave(case: &Case, step: &quorate_model::StepId) -> bool {
@@ -154,7 +199,7 @@ async fn closed_at_every_record_nothing_disruptive_begins_until_it_is_open_again
             let opening = async {
                 close_at(&run, at).await;
                 let before = run.entries().len();
-                tokio::time::sleep(Duration::from_secs(120)).await;
+                tokio::time::sleep(Duration::from_secs(100)).await;
                 let began = run
                     .entries()
                     .split_off(before)

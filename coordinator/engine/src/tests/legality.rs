@@ -27,6 +27,8 @@ enum Word {
     Clean,
     Half,
     Unknown,
+    /// Unknown, and its tool may still run.
+    Running,
     Verified,
     Failed,
     Stuck,
@@ -36,7 +38,7 @@ enum Word {
     Finished(RolloutResult),
 }
 
-const WORDS: [Word; 19] = [
+const WORDS: [Word; 20] = [
     Word::Created,
     Word::Intended,
     Word::IntendedWrongly(0),
@@ -47,6 +49,7 @@ const WORDS: [Word; 19] = [
     Word::Clean,
     Word::Half,
     Word::Unknown,
+    Word::Running,
     Word::Verified,
     Word::Failed,
     Word::Stuck,
@@ -71,6 +74,7 @@ const TABLE: &[(&str, Word, &str)] = &[
     ("intended", Word::Stuck, "stopped"),
     ("running", Word::Done, "ended"),
     ("running", Word::Half, "ended"),
+    ("running", Word::Running, "ended"),
     ("running", Word::Clean, "ended!"),
     ("running", Word::Unknown, "ended!"),
     ("ended", Word::Verified, "verified"),
@@ -238,7 +242,10 @@ impl Model {
                 findings: vec![Finding::new(Code::StepFailed, "", "m", "")],
                 unchanged: false,
             }),
-            Word::Unknown => ended(Outcome::Unknown { reason: "r".into() }),
+            Word::Unknown | Word::Running => ended(Outcome::Unknown {
+                reason: "r".into(),
+                over: word == Word::Unknown,
+            }),
             Word::Verified => Record::Verified {
                 step: id,
                 evidence: "e".into(),

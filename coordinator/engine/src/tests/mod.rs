@@ -7,6 +7,7 @@ mod drivers;
 mod endings;
 mod leave;
 mod legality;
+mod planned;
 mod restoring;
 mod shapes;
 
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use quorate_model::finding::Severity;
 use quorate_model::ids::{Generation, RolloutId};
-use quorate_model::rollout::{Entry, Progress, Record, RolloutResult, StepState};
+use quorate_model::operation::{Action, ActionKind};
+use quorate_model::rollout::{Entry, Progress, Record, RolloutResult, StepState, StopKind};
 use tokio::sync::{broadcast, watch};
 
 use crate::memory::{Fault, FaultyJournal, Gatekeeper, MemJournal, TokioClock, World};
@@ -221,6 +223,21 @@ fn assert_restored(case: &Case, run: &Run, what: &str) {
     );
     let let_in = run.world.lets_somebody_in() && !before.lets_somebody_in();
     assert!(!let_in, "{}: {what}", case.name);
+}
+
+/// A server that was to go off was not heard to have begun: it may only be cut off, so it is not removed, and somebody must look.
+fn is_unheard(case: &Case, run: &Run) -> bool {
+    let mut states = case.plan.steps.iter().zip(run.states());
+    let unheard = states.any(|(step, (_, state))| {
+        let kinds = [StopKind::Stuck, StopKind::Held].map(|kind| StepState::Stopped { kind });
+        matches!(step.action, Action::PowerOff { .. }) && kinds.contains(&state)
+    });
+    if unheard {
+        let removed = run.world.log().iter().any(|d| d.kind == ActionKind::RemoveMember);
+        assert!(!removed, "{}: {:#?}", case.name, run.told());
+        assert_clean(case, run, "unheard");
+    }
+    unheard
 }
 
 /// How the world of a case ends when nothing goes wrong.

@@ -124,7 +124,7 @@ pub(crate) fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         text().prop_map(|evidence| Outcome::Done { evidence }),
         (some(finding()), any::<bool>()).prop_map(|(findings, unchanged)| Outcome::Failed { findings, unchanged }),
-        text().prop_map(|reason| Outcome::Unknown { reason }),
+        (text(), any::<bool>()).prop_map(|(reason, over)| Outcome::Unknown { reason, over }),
     ]
 }
 

@@ -42,14 +42,10 @@ fn nobody_to_guard(ha: &Ha) -> Result<bool, Not> {
 }
 
 pub(super) fn armed(view: &View, nodes: &BTreeSet<NodeName>) -> Verdict {
-    let evidence = || format!("HA daemons run on {} nodes, and HA is not disarmed", nodes.len());
+    let evidence = || format!("HA is not disarmed, by the word of {} nodes", nodes.len());
     on_each(nodes, evidence, |node| {
         let ha = of(view, node)?;
-        for (service, state) in [(HaService::Lrm, &ha.lrm), (HaService::Crm, &ha.crm)] {
-            if !state.get()?.is_running() {
-                return Err(Not::Yet(format!("has {} stopped", service.unit())));
-            }
-        }
+        // Whether daemons run says nothing of it: one that was stopped before is not for arming to start.
         match ha.manager.get()?.as_ref().and_then(|manager| manager.disarm.as_ref()) {
             None => Ok(()),
             Some(disarm) => Err(Not::Yet(format!("says that HA is {}", disarm.state))),

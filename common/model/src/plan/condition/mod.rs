@@ -323,7 +323,7 @@ impl fmt::Display for Condition {
             }
             Self::KeysAdmitted { node, cluster, .. } => write!(f, "{cluster}'s key may log in on {node}"),
             Self::HaDisarmed { nodes, .. } => write!(f, "no watchdog is armed on {}", row(nodes)),
-            Self::HaArmed { nodes, .. } => write!(f, "HA looks after its guests again on {}", row(nodes)),
+            Self::HaArmed { nodes, .. } => write!(f, "HA is not disarmed any more on {}", row(nodes)),
             Self::HaService { node, service, running } => {
                 let state = if *running { "runs" } else { "is stopped" };
                 write!(f, "{} {state} on {node}", service.unit())
