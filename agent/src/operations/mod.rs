@@ -207,7 +207,10 @@ impl Operations {
         let log = EventLog::read_only(&folder, shared.parts.host.clock().clone())?;
         if !log.has(|kind| matches!(kind, OperationEventKind::Ended(_))) {
             let reason = "its end can't be written down; see the agent's log".to_owned();
-            let outcome = entry.outcome.clone().unwrap_or(Outcome::Unknown { reason, over: false });
+            let outcome = entry
+                .outcome
+                .clone()
+                .unwrap_or(Outcome::Unknown { reason, over: false });
             log.say(OperationEventKind::Ended(outcome));
         }
         Ok(log.follow(from))
@@ -283,7 +286,8 @@ impl Shared {
             return;
         };
         for entry in self.parts.ledger.content().running() {
-            let joins = matches!(&entry.operation.action, Action::JoinCluster { cluster: joined, .. } if joined == cluster);
+            let joins =
+                matches!(&entry.operation.action, Action::JoinCluster { cluster: joined, .. } if joined == cluster);
             if let (true, Some(running)) = (joins, live.get(&entry.operation.id)) {
                 running.give_way.store(true, Ordering::Relaxed);
             }

@@ -163,7 +163,8 @@ async fn judge(ctx: &mut Context<'_>, exit: &str, said: Said) -> Outcome {
             Ok(evidence) => Outcome::Done { evidence },
             Err((_, missing)) => {
                 let waited = spoken(deadline);
-                let reason = format!("the tool said that it succeeded, but within {waited} this was not seen: {missing}");
+                let reason =
+                    format!("the tool said that it succeeded, but within {waited} this was not seen: {missing}");
                 unknown(reason, true)
             }
         };

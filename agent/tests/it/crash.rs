@@ -5,9 +5,9 @@ use nix::unistd::Pid;
 use quorate_agent::ledger::{Ledger, LedgerError};
 use quorate_agent::operations::folder::{Claim, Folder, Request, Status};
 use quorate_exec::Exit;
-use quorate_model::{Code, Timestamp};
 use quorate_model::failure::ExitCode;
 use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
+use quorate_model::{Code, Timestamp};
 use quorate_proto::status::to_failure;
 
 use crate::agent::{RunningAgent, create, join, lines, outcome, spawn};
@@ -160,7 +160,9 @@ async fn a_join_that_waits_for_quorum_for_ever_gives_way_to_what_undoes_it() {
     let server = TestServer::new(&fleet, "prox3");
     server.configure("allow_remove = true", 1.0);
     let waiting = cat("pvecm/pve-8.4/add-waiting.out");
-    server.pvecm(&format!("read ticket; : > \"$D/started\"; wait_for quorum; {waiting}; : > \"$D/waits\"; wait_for never"));
+    server.pvecm(&format!(
+        "read ticket; : > \"$D/started\"; wait_for quorum; {waiting}; : > \"$D/waits\"; wait_for never"
+    ));
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;
     let joining = client.execute(&join("op-1")).await.unwrap();

@@ -87,7 +87,11 @@ impl ClusterAgents {
         let mut all = unclaimed.into_values();
         // A no says more than a silence.
         let first = all.next();
-        let no = first.iter().cloned().chain(all).find(|e| matches!(e, AgentError::Refused(_)));
+        let no = first
+            .iter()
+            .cloned()
+            .chain(all)
+            .find(|e| matches!(e, AgentError::Refused(_)));
         no.or(first).map_or(Ok(()), Err)
     }
 
@@ -119,7 +123,10 @@ impl ClusterAgents {
                 }
             };
             // Overwritten by its answer; a claim that breaks off gives none.
-            unclaimed.insert(node, AgentError::NotReached("it could not be told who drives".to_owned()));
+            unclaimed.insert(
+                node,
+                AgentError::NotReached("it could not be told who drives".to_owned()),
+            );
             let (driver, anchor) = (driver.clone(), self.journal.newest());
             claims.spawn(async move {
                 let request = v1::DriveRequest {

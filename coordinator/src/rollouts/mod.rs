@@ -298,7 +298,11 @@ impl Rollouts {
     }
 
     /// Waits until the journal has the cancel: the engine writes it, as all of a rollout's records.
-    async fn cancel_recorded(&self, id: &RolloutId, mut progress: broadcast::Receiver<Progress>) -> Result<(), Failure> {
+    async fn cancel_recorded(
+        &self,
+        id: &RolloutId,
+        mut progress: broadcast::Receiver<Progress>,
+    ) -> Result<(), Failure> {
         let mut driven = true;
         loop {
             for entry in self.store.load(id).await.map_err(|error| unusable(&error))? {
@@ -309,7 +313,10 @@ impl Rollouts {
                 }
             }
             if !driven {
-                let failure = Failure::new(ExitCode::Failed, format!("whether rollout {id} was cancelled can't be told"));
+                let failure = Failure::new(
+                    ExitCode::Failed,
+                    format!("whether rollout {id} was cancelled can't be told"),
+                );
                 return Err(failure.hint(format!("quorate rollout show {id}")));
             }
             // The journal is read again for each record, and once more when nobody drives the rollout any longer.

@@ -36,7 +36,9 @@ impl Agents for World {
             Some(next.unwrap_or(Reply::Taken))
         });
         match reply {
-            None | Some(Reply::NotReached | Reply::GoesDark) => return Err(AgentError::NotReached("connection refused".to_owned())),
+            None | Some(Reply::NotReached | Reply::GoesDark) => {
+                return Err(AgentError::NotReached("connection refused".to_owned()));
+            }
             Some(Reply::Lost) => return Err(AgentError::NoAnswer("timed out".to_owned())),
             Some(Reply::Refuses(code)) => return Err(refused(node, code, "no")),
             Some(Reply::Taken | Reply::TakenUnanswered | Reply::TakenSilently | Reply::TakenMute) => {}

@@ -28,7 +28,10 @@ impl Inner {
             if armed {
                 wrong.push(format!("while a watchdog of {cluster} is armed"));
             }
-            let asks_once = !matches!(action, Action::ExpectVotes { .. } | Action::AddLink { .. } | Action::FinishJoin { .. });
+            let asks_once = !matches!(
+                action,
+                Action::ExpectVotes { .. } | Action::AddLink { .. } | Action::FinishJoin { .. }
+            );
             if asks_once && self.clusters.get(cluster).is_some_and(|c| c.lock_age().is_some()) {
                 wrong.push(format!("while the lock on the configuration of {cluster} is held"));
             }

@@ -68,7 +68,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// Sends an operation whose intent was just recorded. The same id may be sent again: the agent takes it once.
     pub(super) async fn send(&self, recorded: &Recorded, attempt: &Attempt) -> Result<(), RunError> {
         let mut pause = self.backoff();
-        let mut way = Way { left: false, clear: true };
+        let mut way = Way {
+            left: false,
+            clear: true,
+        };
         let mut last = None;
         loop {
             let not_taken = match self.try_once(recorded, attempt, &mut way, last.take()).await? {
@@ -127,7 +130,11 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         way.left = true;
         match self.ask(attempt).await? {
             Asked::Has(outcome) => self.take_up(outcome).await?,
-            Asked::HasNot => return Ok(Tried::NotTaken(self.not_reached("it did not take the request".to_owned()))),
+            Asked::HasNot => {
+                return Ok(Tried::NotTaken(
+                    self.not_reached("it did not take the request".to_owned()),
+                ));
+            }
             Asked::GaveUp(why) => self.gave_up(&why).await?,
         }
         Ok(Tried::Settled)
@@ -189,7 +196,10 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Err(AgentError::NotReached(why) | AgentError::NoAnswer(why)) => why,
             };
             if self.gives_up(&pause).await {
-                return Ok(Asked::GaveUp(format!("cancelled while {} did not answer: {why}", self.step.node)));
+                return Ok(Asked::GaveUp(format!(
+                    "cancelled while {} did not answer: {why}",
+                    self.step.node
+                )));
             }
             // Its silence may be what was wanted, or a cut cable: without the agent's word that it has begun, nobody can tell.
             if self.ends_in_silence() && pause.waited >= self.patience_to_settle() {

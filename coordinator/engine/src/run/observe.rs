@@ -109,7 +109,8 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             }
             let (sight, view) = self.seen().await;
             let why = match sight {
-                Sight::Clean(_) => match lock_in_the_way(&self.step.action, &view).filter(|_| !left_for_lock.is_zero()) {
+                Sight::Clean(_) => match lock_in_the_way(&self.step.action, &view).filter(|_| !left_for_lock.is_zero())
+                {
                     None => return Ok(Before::Clear),
                     Some(why) => {
                         if said.is_news(&why) {

@@ -11,9 +11,9 @@ use quorate_model::rollout::{Progress, Record, RolloutResult, StopKind};
 use tokio::task::JoinSet;
 
 use super::observe::Said;
-use super::{RunError, report};
 use super::shared::Shared;
 use super::step::Driver;
+use super::{RunError, report};
 use crate::ports::{Agents, Clock, Journal};
 
 pub(super) struct Scheduler<J, A, C> {

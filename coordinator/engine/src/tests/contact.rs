@@ -107,13 +107,7 @@ async fn a_partition_at_every_step_is_outlived() {
                     assert!(matches!(partition, "silence" | "away" | "long away"), "{what}");
                     continue;
                 }
-                assert_eq!(
-                    result,
-                    RolloutResult::Done,
-                    "{}: {what}: {:#?}",
-                    case.name,
-                    run.told()
-                );
+                assert_eq!(result, RolloutResult::Done, "{}: {what}: {:#?}", case.name, run.told());
                 assert_right(&case, &run, &what);
                 assert_eq!(run.world.digest(), digest, "{}: {what}", case.name);
             }
@@ -216,7 +210,8 @@ async fn a_refusal_that_passes_is_waited_out() {
     run.world.replies("prox2", &[Reply::Refuses(Code::NodeBusy); 50]);
     assert_eq!(run.end().await, RolloutResult::Failed);
     assert!(
-        run.told().contains(&"join/prox2: stopped Failed QRT-NODE-BUSY".to_owned()),
+        run.told()
+            .contains(&"join/prox2: stopped Failed QRT-NODE-BUSY".to_owned()),
         "{:#?}",
         run.told()
     );

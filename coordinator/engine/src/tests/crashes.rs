@@ -24,13 +24,7 @@ async fn resumed(case: &Case, crashed: Run, what: &str) -> Run {
     if is_unheard(case, &next) {
         return next;
     }
-    assert_eq!(
-        result,
-        RolloutResult::Done,
-        "{}: {what}: {:#?}",
-        case.name,
-        next.told()
-    );
+    assert_eq!(result, RolloutResult::Done, "{}: {what}: {:#?}", case.name, next.told());
     assert_right(case, &next, what);
     assert_clean(case, &next, what);
     next
@@ -68,7 +62,10 @@ async fn at_every_record_and_point() {
         }
     }
     println!("a crash at every record: {points} cases, {plans} plans, {unheard} servers that may be off");
-    assert!(unheard <= 6, "{unheard}: the window is the one record between request and acceptance");
+    assert!(
+        unheard <= 6,
+        "{unheard}: the window is the one record between request and acceptance"
+    );
     assert!(
         plans >= 20 && points > 2000,
         "only {points} points of {plans} plans were tried"
@@ -176,7 +173,11 @@ async fn records_that_are_forgotten_later_do_not_lead_to_a_second_change() {
                 next.world.idle().await;
                 assert_clean(&case, &next, &what);
                 assert_restored(&case, &next, &what);
-                assert!(next.world.effects().len() <= case.plan.steps.len(), "{}: {what}", case.name);
+                assert!(
+                    next.world.effects().len() <= case.plan.steps.len(),
+                    "{}: {what}",
+                    case.name
+                );
                 tried += 1;
             }
         }

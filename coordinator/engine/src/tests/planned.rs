@@ -50,9 +50,10 @@ struct Inner {
 
 impl Inner {
     fn answers(&self, node: &NodeName) -> bool {
-        self.view.nodes.get(node).is_some_and(|seen| {
-            !matches!(&seen.observation, Err(unknown) if unknown.kind == UnknownKind::Unreachable)
-        })
+        self.view
+            .nodes
+            .get(node)
+            .is_some_and(|seen| !matches!(&seen.observation, Err(unknown) if unknown.kind == UnknownKind::Unreachable))
     }
 
     fn begin(&mut self, step: &Step, operation: &Operation) {
@@ -66,7 +67,8 @@ impl Inner {
         for condition in &step.gate {
             let verdict = condition.judge(&self.view);
             if !verdict.holds() {
-                self.wrong.push(format!("{} against its gate: {verdict:?}", operation.id));
+                self.wrong
+                    .push(format!("{} against its gate: {verdict:?}", operation.id));
             }
         }
         self.running.insert(operation.id.clone(), (node, kind));
@@ -217,8 +219,16 @@ impl Scene {
         let complaints = check(&self.file, &self.wish, &self.servers.view, &plan);
         assert_eq!(complaints, [], "{}", self.name);
         // Whoever wants this has accepted that the firewall is changed for it.
-        drop(quorate_model::finding::accept(&mut plan.findings, &[Code::FirewallKeepsOut]));
-        assert!(!plan.refused() && !plan.is_empty(), "{}: {:#?}", self.name, plan.findings);
+        drop(quorate_model::finding::accept(
+            &mut plan.findings,
+            &[Code::FirewallKeepsOut],
+        ));
+        assert!(
+            !plan.refused() && !plan.is_empty(),
+            "{}: {:#?}",
+            self.name,
+            plan.findings
+        );
         plan
     }
 }
@@ -272,12 +282,28 @@ fn scenes() -> Vec<Scene> {
         scene("one bare server", file(1, FAST), Servers::bare(1)),
         scene("three bare servers", file(3, FAST), Servers::bare(3)),
         scene("two links", file(2, BOTH), Servers::bare(2)),
-        scene("four with a third vote", file_with_vote(4, FAST), Servers::bare(4).outside("vote", VOTE)),
+        scene(
+            "four with a third vote",
+            file_with_vote(4, FAST),
+            Servers::bare(4).outside("vote", VOTE),
+        ),
         scene("one of three is in", file(3, FAST), members(3, &["prox2"])),
-        scene("a join under HA", file(4, FAST), members(4, THREE).under_ha("vm:100", "prox1", "5.1.3")),
-        scene("a join with HA of PVE 8", file(3, FAST), members(3, TWO).under_ha("vm:100", "prox1", "4.0.7")),
+        scene(
+            "a join under HA",
+            file(4, FAST),
+            members(4, THREE).under_ha("vm:100", "prox1", "5.1.3"),
+        ),
+        scene(
+            "a join with HA of PVE 8",
+            file(3, FAST),
+            members(3, TWO).under_ha("vm:100", "prox1", "4.0.7"),
+        ),
         scene("a link", file(3, BOTH), members(3, THREE)),
-        scene("a link under HA", file(3, BOTH), members(3, THREE).under_ha("vm:100", "prox2", "5.1.3")),
+        scene(
+            "a link under HA",
+            file(3, BOTH),
+            members(3, THREE).under_ha("vm:100", "prox2", "5.1.3"),
+        ),
         scene("a join, then a link", file(3, BOTH), members(3, TWO)),
         scene(
             "a third vote",
@@ -287,16 +313,33 @@ fn scenes() -> Vec<Scene> {
         scene(
             "a third vote off and on around joins under HA",
             file_with_vote(4, FAST),
-            members(4, TWO).under_ha("vm:100", "prox1", "5.1.3").qdevice(VOTE).outside("vote", VOTE),
+            members(4, TWO)
+                .under_ha("vm:100", "prox1", "5.1.3")
+                .qdevice(VOTE)
+                .outside("vote", VOTE),
         ),
         scene("a firewall that keeps agents out", file(2, FAST), {
             members(2, &["prox1"]).with_config("prox1", |c| known(&mut c.firewall).enabled = true)
         }),
-        scene("a join that never began, anew", file(3, FAST), members(3, TWO).counted("prox3", FAST)),
-        scene("a lone member gets its quorum back", file(2, FAST), members(2, &["prox1"]).counted("prox2", FAST)),
+        scene(
+            "a join that never began, anew",
+            file(3, FAST),
+            members(3, TWO).counted("prox3", FAST),
+        ),
+        scene(
+            "a lone member gets its quorum back",
+            file(2, FAST),
+            members(2, &["prox1"]).counted("prox2", FAST),
+        ),
         scene("a join that was begun", file(3, FAST), begun(TWO, "prox3")),
-        undo(scene("a join that was begun, undone", file(3, FAST), begun(TWO, "prox3")), "prox3"),
-        undo(scene("the only join, undone", file(2, FAST), begun(&["prox1"], "prox2")), "prox2"),
+        undo(
+            scene("a join that was begun, undone", file(3, FAST), begun(TWO, "prox3")),
+            "prox3",
+        ),
+        undo(
+            scene("the only join, undone", file(2, FAST), begun(&["prox1"], "prox2")),
+            "prox2",
+        ),
     ];
     let vote_off = scene(
         "a third vote goes",
@@ -304,14 +347,26 @@ fn scenes() -> Vec<Scene> {
         members(2, TWO).qdevice(VOTE).outside("vote", VOTE),
     );
     all.push(gone(vote_off, "vote", false));
-    all.push(gone(scene("a server goes", file(3, FAST), members(4, FOUR)), "prox4", false));
+    all.push(gone(
+        scene("a server goes", file(3, FAST), members(4, FOUR)),
+        "prox4",
+        false,
+    ));
     let under_ha = members(4, FOUR).under_ha("vm:100", "prox1", "5.1.3");
-    all.push(gone(scene("a server goes under HA", file(3, FAST), under_ha), "prox4", false));
+    all.push(gone(
+        scene("a server goes under HA", file(3, FAST), under_ha),
+        "prox4",
+        false,
+    ));
     let half_dead = scene("the dead half of two", file(1, FAST), dead(members(2, TWO), "prox2"));
     all.push(gone(half_dead, "prox2", true));
     let text = "[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[nodes.prox2]\n\
                 address = \"192.168.1.12\"\n[nodes.prox4]\naddress = \"192.168.1.14\"\n";
-    let replaced = scene("a dead server is replaced", parse(text), dead(members(4, THREE), "prox3"));
+    let replaced = scene(
+        "a dead server is replaced",
+        parse(text),
+        dead(members(4, THREE), "prox3"),
+    );
     all.push(wanting(replaced, |wish| {
         wish.is_off.insert(name("prox3"));
         wish.replace.insert(name("prox3"), name("prox4"));
@@ -350,7 +405,13 @@ fn judged(scene: &Scene, plan: &Plan, journal: &MemJournal, world: &Played, what
     let inner = world.inner.lock().unwrap();
     assert_eq!(inner.wrong, Vec::<String>::new(), "{}: {what}", scene.name);
     let once: BTreeSet<&StepId> = inner.begun.iter().collect();
-    assert_eq!(once.len(), inner.begun.len(), "{}: {what}: {:?}", scene.name, inner.begun);
+    assert_eq!(
+        once.len(),
+        inner.begun.len(),
+        "{}: {what}: {:?}",
+        scene.name,
+        inner.begun
+    );
     let entries = journal.entries(&rollout());
     let result = summary(&rollout(), &entries).unwrap().unwrap().result;
     if result == Some(RolloutResult::Done) {
@@ -401,5 +462,8 @@ async fn every_plan_of_the_planner_is_carried_out_once_wherever_the_coordinator_
     println!("what the planner makes: {plans} plans, {points} faults, {unheard} servers that may be off");
     let all: BTreeSet<&str> = ActionKind::ALL.iter().map(|kind| kind.as_str()).collect();
     assert_eq!(kinds, all, "each kind of action is tried");
-    assert!(plans >= 20 && points > 1000 && unheard <= 8, "{plans} {points} {unheard}");
+    assert!(
+        plans >= 20 && points > 1000 && unheard <= 8,
+        "{plans} {points} {unheard}"
+    );
 }
