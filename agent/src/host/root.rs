@@ -109,6 +109,11 @@ impl HostRoot {
         }
     }
 
+    /// Where pmxcfs is mounted.
+    pub(super) fn pmxcfs(&self) -> PathBuf {
+        self.lab.as_deref().unwrap_or(Path::new("/")).join("etc/pve")
+    }
+
     /// The path on this machine, links not followed.
     fn place(&self, path: &str) -> Result<PathBuf, ReadError> {
         let inside = Path::new(path).strip_prefix("/").ok();

@@ -1,8 +1,9 @@
 //! Changing files of the host: whole or not at all, and below the host's root only. For tasks, which are processes of their own: a
 //! write to /etc/pve may block for as long as the membership is undecided.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -35,14 +36,57 @@ fn unresolved(path: &str, what: &'static str) -> impl FnOnce(ReadError) -> Write
     }
 }
 
+/// Where something is written.
+struct Target {
+    path: PathBuf,
+    /// Below /etc/pve: the mount, by which the path goes. It is held open until the write is over.
+    _mount: Option<File>,
+}
+
 impl HostRoot {
+    /// Makes sure that what is written below /etc/pve goes to pmxcfs and never to the bare folder that it is mounted on: with a file in
+    /// that, pmxcfs does not start any more. So the path goes by an open handle in which pmxcfs was seen.
+    fn mounted(&self, place: PathBuf, path: &str, what: &'static str) -> Result<Target, WriteError> {
+        let mount = self.pmxcfs();
+        let Ok(inside) = place.strip_prefix(&mount) else {
+            return Ok(Target {
+                path: place,
+                _mount: None,
+            });
+        };
+        let handle = File::open(&mount).map_err(failed(path, what))?;
+        let root = PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
+        // A link that only pmxcfs shows.
+        match fs::symlink_metadata(root.join("local")) {
+            Ok(_) => Ok(Target {
+                path: root.join(inside),
+                _mount: Some(handle),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(failed(path, what)(io::Error::other("/etc/pve is not mounted")))
+            }
+            Err(error) => Err(failed(path, what)(error)),
+        }
+    }
+
     /// Where a file of the host is or would be on this machine: its folder exists, and lies within the root.
-    fn target(&self, path: &str, what: &'static str) -> Result<PathBuf, WriteError> {
+    fn target(&self, path: &str, what: &'static str) -> Result<Target, WriteError> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if name.is_empty() || name == ".." || name == "." {
             return Err(failed(path, what)(io::Error::from(io::ErrorKind::InvalidInput)));
         }
-        Ok(self.resolve(folder).map_err(unresolved(path, what))?.join(name))
+        let place = self.resolve(folder).map_err(unresolved(path, what))?.join(name);
+        self.mounted(place, path, what)
+    }
+
+    /// Gives a file another name in the same file system, if there is such a file.
+    ///
+    /// # Errors
+    /// It has its old name then.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), WriteError> {
+        const WHAT: &str = "renamed";
+        let (old, new) = (self.target(from, WHAT)?, self.target(to, WHAT)?);
+        absent_is_fine(fs::rename(&old.path, &new.path)).map_err(failed(from, WHAT))
     }
 
     /// Puts a text in the place of a file, by a rename: whoever reads sees the old one or the new one. A link is followed, so that
@@ -53,16 +97,16 @@ impl HostRoot {
     pub fn replace(&self, path: &str, text: &str, mode: u32) -> Result<(), WriteError> {
         const WHAT: &str = "written";
         let target = match self.resolve(path) {
-            Ok(existing) => existing,
+            Ok(existing) => self.mounted(existing, path, WHAT)?,
             Err(ReadError::NotFound { .. }) => self.target(path, WHAT)?,
             Err(error) => return Err(unresolved(path, WHAT)(error)),
         };
         // pmxcfs: two nodes that use one name for what is not yet whole take it away from each other.
         let unique = format!("{}.quorate.{}", std::process::id(), rand::random::<u32>());
-        let mut name = target.file_name().unwrap_or_default().to_owned();
+        let mut name = target.path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".tmp.{unique}"));
-        let temporary = target.with_file_name(name);
-        let written = write_whole(&temporary, text, mode).and_then(|()| fs::rename(&temporary, &target));
+        let temporary = target.path.with_file_name(name);
+        let written = write_whole(&temporary, text, mode).and_then(|()| fs::rename(&temporary, &target.path));
         if written.is_err() {
             // What is not whole must not stay; that it could not even be made is no further trouble.
             drop(fs::remove_file(&temporary));
@@ -76,7 +120,7 @@ impl HostRoot {
     /// It can't be made.
     pub fn make_folder(&self, path: &str, mode: u32) -> Result<(), WriteError> {
         const WHAT: &str = "made";
-        match fs::DirBuilder::new().mode(mode).create(self.target(path, WHAT)?) {
+        match fs::DirBuilder::new().mode(mode).create(&self.target(path, WHAT)?.path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, WHAT)(error)),
             _ => Ok(()),
         }
@@ -88,7 +132,7 @@ impl HostRoot {
     /// It can't be made.
     pub fn take_folder(&self, path: &str) -> Result<bool, WriteError> {
         const WHAT: &str = "made";
-        match fs::create_dir(self.target(path, WHAT)?) {
+        match fs::create_dir(&self.target(path, WHAT)?.path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(failed(path, WHAT)(error)),
@@ -100,7 +144,7 @@ impl HostRoot {
     /// # Errors
     /// It can't be removed.
     pub fn remove(&self, path: &str) -> Result<(), WriteError> {
-        absent_is_fine(fs::remove_file(self.target(path, "removed")?)).map_err(failed(path, "removed"))
+        absent_is_fine(fs::remove_file(&self.target(path, "removed")?.path)).map_err(failed(path, "removed"))
     }
 
     /// Removes an empty folder, if there is one.
@@ -108,7 +152,7 @@ impl HostRoot {
     /// # Errors
     /// It can't be removed.
     pub fn remove_folder(&self, path: &str) -> Result<(), WriteError> {
-        absent_is_fine(fs::remove_dir(self.target(path, "removed")?)).map_err(failed(path, "removed"))
+        absent_is_fine(fs::remove_dir(&self.target(path, "removed")?.path)).map_err(failed(path, "removed"))
     }
 
     /// Copies a folder of the host and everything in it to a folder of this machine, outside of what is the host's. When this returns, the
@@ -128,7 +172,7 @@ impl HostRoot {
     /// # Errors
     /// Something of it is still there.
     pub fn remove_tree(&self, path: &str) -> Result<(), WriteError> {
-        absent_is_fine(fs::remove_dir_all(self.target(path, "removed")?)).map_err(failed(path, "removed"))
+        absent_is_fine(fs::remove_dir_all(&self.target(path, "removed")?.path)).map_err(failed(path, "removed"))
     }
 
     /// Asks pmxcfs to let go of a lock that has expired: PVE does so by setting its times to zero.
@@ -139,7 +183,7 @@ impl HostRoot {
         const WHAT: &str = "unlocked";
         let zero = nix::sys::time::TimeVal::new(0, 0);
         let place = self.target(path, WHAT)?;
-        nix::sys::stat::utimes(&place, &zero, &zero).map_err(|errno| failed(path, WHAT)(io::Error::from(errno)))
+        nix::sys::stat::utimes(&place.path, &zero, &zero).map_err(|errno| failed(path, WHAT)(io::Error::from(errno)))
     }
 }
 
@@ -189,8 +233,37 @@ mod tests {
         fs::create_dir_all(dir.path().join("root/etc/pve/priv")).unwrap();
         fs::create_dir_all(dir.path().join("root/root/.ssh")).unwrap();
         fs::write(dir.path().join("outside"), "outside").unwrap();
+        symlink("nodes/prox1", dir.path().join("root/etc/pve/local")).unwrap();
         let root = HostRoot::lab(&dir.path().join("root")).unwrap();
         (dir, root)
+    }
+
+    #[test]
+    fn nothing_is_written_below_a_folder_that_pmxcfs_is_not_mounted_on() {
+        let (dir, root) = lab();
+        fs::write(dir.path().join("root/etc/pve/priv/authorized_keys"), "old").unwrap();
+        fs::create_dir_all(dir.path().join("root/etc/pve/nodes/prox9")).unwrap();
+        let keys = dir.path().join("root/root/.ssh/authorized_keys");
+        symlink("../../etc/pve/priv/authorized_keys", keys).unwrap();
+        fs::remove_file(dir.path().join("root/etc/pve/local")).unwrap();
+        let whys = [
+            root.replace("/etc/pve/a", "one", 0o640),
+            root.replace("/root/.ssh/authorized_keys", "new", 0o600),
+            root.make_folder("/etc/pve/quorate", 0o755),
+            root.take_folder("/etc/pve/priv/lock").map(drop),
+            root.remove("/etc/pve/priv/authorized_keys"),
+            root.remove_folder("/etc/pve/nodes/prox9"),
+            root.remove_tree("/etc/pve/nodes/prox9"),
+            root.ask_to_unlock("/etc/pve/priv/lock"),
+            root.rename("/etc/pve/priv", "/etc/pve/x"),
+        ];
+        for why in whys {
+            let error = why.unwrap_err();
+            assert_eq!(error.source.to_string(), "/etc/pve is not mounted", "{error}");
+        }
+        assert_eq!(root.read_text("/etc/pve/priv/authorized_keys").unwrap(), "old");
+        assert_eq!(root.read_dir("/etc/pve").unwrap(), ["nodes", "priv"]);
+        root.replace("/root/.ssh/config", "elsewhere", 0o600).unwrap();
     }
 
     #[test]
@@ -199,12 +272,12 @@ mod tests {
         root.replace("/etc/pve/a", "one", 0o640).unwrap();
         root.replace("/etc/pve/a", "two", 0o640).unwrap();
         assert_eq!(root.read_text("/etc/pve/a").unwrap(), "two");
-        assert_eq!(root.read_dir("/etc/pve").unwrap(), ["a", "priv"]);
+        assert_eq!(root.read_dir("/etc/pve").unwrap(), ["a", "local", "priv"]);
         // A folder can't be replaced by a file; what was begun is cleared away.
         fs::create_dir(dir.path().join("root/etc/pve/b")).unwrap();
         fs::write(dir.path().join("root/etc/pve/b/x"), "").unwrap();
         assert!(root.replace("/etc/pve/b", "three", 0o640).is_err());
-        assert_eq!(root.read_dir("/etc/pve").unwrap(), ["a", "b", "priv"]);
+        assert_eq!(root.read_dir("/etc/pve").unwrap(), ["a", "b", "local", "priv"]);
     }
 
     #[test]

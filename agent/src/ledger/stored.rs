@@ -86,6 +86,8 @@ enum ActionForm {
     CleanUpAfter {
         cluster: ClusterName,
         removed: NodeName,
+        #[serde(default)]
+        keep_folder: bool,
     },
     PowerOff {
         cluster: ClusterName,

@@ -23,6 +23,9 @@ const AUTHKEY: &str = "/etc/corosync/authkey";
 /// The folder that is the lock of corosync.conf: who makes it holds the lock, and touches it to keep it.
 const CONFIG_LOCK: &str = "/etc/pve/priv/lock/file-corosync_conf";
 
+/// All that pmxcfs holds. Without it there is no membership and no guest.
+const DATABASE: &str = "/var/lib/pve-cluster/config.db";
+
 /// pmxcfs's program: where it is installed, /etc/pve should be mounted.
 const PMXCFS: &str = "/usr/bin/pmxcfs";
 
@@ -126,8 +129,10 @@ async fn membership(
         (Some(Members { cluster: None, .. }), None) => Ok(Membership::Standalone),
         (Some(Members { cluster: None, .. }), Some(config)) => cut_off(host, config).await,
         (Some(_), None) => unclear("pmxcfs knows of a cluster, but /etc/pve/corosync.conf does not exist"),
-        (None, _) if local_config_present => unclear(
-            "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen",
+        // A join takes the database away before it starts pmxcfs with the new one: what is not there holds no membership.
+        (None, _) if local_config_present && host.root().exists(DATABASE).map_err(unreadable)? => unclear(
+            "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen; systemctl \
+             start pve-cluster brings it back",
         ),
         (None, _) => Ok(Membership::Standalone),
     }
@@ -227,9 +232,17 @@ pub(super) async fn mounted(host: &Host, path: &str) -> Result<(), Unknown> {
 }
 
 /// What a mount answers whose pmxcfs has died.
-pub(super) fn pmxcfs_is_gone(error: &ReadError) -> bool {
+pub(crate) fn pmxcfs_is_gone(error: &ReadError) -> bool {
     use io::ErrorKind::{ConnectionAborted, NotConnected};
     matches!(error, ReadError::Failed { source, .. } if matches!(source.kind(), NotConnected | ConnectionAborted))
+}
+
+/// Is pmxcfs without a database? Then it is down, and when it starts it begins with an empty one: there are no guests.
+///
+/// # Errors
+/// It can't be seen.
+pub(super) fn has_no_database(host: &Host) -> Result<bool, Unknown> {
+    Ok(!host.root().exists(DATABASE).map_err(unreadable)?)
 }
 
 /// A file of pmxcfs is missing: fine where PVE is not installed.

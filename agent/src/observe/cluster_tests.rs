@@ -159,6 +159,7 @@ async fn corosyncs_tools_fail_alone() {
 async fn what_cannot_be_told_is_unknown_and_not_standalone() {
     // pmxcfs is down on a member.
     let fake = Fake::new();
+    fake.put("/var/lib/pve-cluster/config.db", "");
     fake.put(
         "/etc/corosync/corosync.conf",
         fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
@@ -186,6 +187,38 @@ async fn what_cannot_be_told_is_unknown_and_not_standalone() {
         "{}",
         unknown.reason
     );
+}
+
+#[tokio::test]
+async fn a_join_that_broke_off_before_pmxcfs_started_anew_is_none() {
+    let fake = Fake::new();
+    fake.put("/usr/bin/pmxcfs", "");
+    fake.put(
+        "/etc/corosync/corosync.conf",
+        fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
+    );
+    fake.put("/etc/corosync/authkey", "key");
+    let cluster = observe(&fake.host([])).await.unwrap();
+    assert_eq!(
+        (&cluster.membership, cluster.pmxcfs),
+        (&Membership::Standalone, Pmxcfs::NotMounted)
+    );
+    let local = cluster.local_config.get().unwrap().as_ref().unwrap();
+    assert_eq!(local.cluster, "lab1");
+    let guests = super::super::guests::observe(&fake.host([])).await.unwrap();
+    assert!(guests.is_empty(), "what has no database has no guests");
+}
+
+#[test]
+fn a_mount_whose_pmxcfs_has_died_is_told_from_other_trouble() {
+    let error = |kind: io::ErrorKind| ReadError::Failed {
+        path: MEMBERS.to_owned(),
+        source: kind.into(),
+    };
+    assert!(pmxcfs_is_gone(&error(io::ErrorKind::NotConnected)), "killed");
+    assert!(pmxcfs_is_gone(&error(io::ErrorKind::ConnectionAborted)), "ending");
+    assert!(!pmxcfs_is_gone(&error(io::ErrorKind::PermissionDenied)));
+    assert!(!pmxcfs_is_gone(&ReadError::NotFound { path: MEMBERS.to_owned() }));
 }
 
 fn corosync_is(active: &str) -> Call {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::PveConfig;
 use quorate_model::observation::config::{Firewall, KeptSpec, NodeFolder, RootKey};
-use quorate_tools::pve_config::{ceph, ha, replication, storage, tfa, user};
+use quorate_tools::pve_config::{ceph, guest, ha, replication, storage, tfa, user};
 use quorate_tools::{ParseError, authorized_keys as keys, kept_spec, pve_firewall};
 
 use super::cluster::{MEMBERS, mounted, pmxcfs_is_gone, published, published_for_sure};
@@ -17,6 +17,11 @@ use crate::host::{Host, HostRoot, ReadError, unparsable, unreadable};
 /// Root's keys; on a PVE server a link to the cluster's.
 pub(super) const AUTHORIZED_KEYS: &str = "/root/.ssh/authorized_keys";
 const NODES: &str = "/etc/pve/nodes";
+/// `pvecm qdevice setup` puts it there for the other nodes to fetch, and takes it away at its end.
+const QDEVICE_KEY: &str = "/etc/pve/qdevice-net-node.p12";
+/// A folder of each kind of daemon, with one `ceph-NAME` for each of them.
+const CEPH: &str = "/var/lib/ceph";
+const CEPH_KINDS: [&str; 4] = ["mon", "mgr", "mds", "osd"];
 
 /// Observes the configuration.
 ///
@@ -38,6 +43,9 @@ pub(super) async fn observe(host: &Host) -> Result<PveConfig, Unknown> {
         replication: finished(host, parsed(host, "/etc/pve/replication.cfg", replication::read).await),
         ha_placements: finished(host, ha_placements(host).await),
         ceph_monitors: finished(host, if_there(host, "/etc/pve/ceph.conf", ceph::read_monitors).await),
+        ceph_daemons: finished(host, ceph_daemons(host)),
+        guest_macs: finished(host, guest_macs(host).await),
+        qdevice_key: host.mode(QDEVICE_KEY).await.map_err(unreadable)?.is_some(),
         node_folders: finished(host, node_folders(host).await),
         spec: finished(host, spec(host).await),
         files: finished(host, files::observe(host, &node).await),
@@ -105,6 +113,50 @@ pub(super) async fn authorized_keys(host: &Host, path: &'static str) -> Result<S
         }
         Err(_) => Ok(String::new()),
     }
+}
+
+fn ceph_daemons(host: &Host) -> Result<Vec<String>, Unknown> {
+    let mut found = Vec::new();
+    for kind in CEPH_KINDS {
+        let names = match host.root().read_dir(&format!("{CEPH}/{kind}")) {
+            Err(ReadError::NotFound { .. }) => continue,
+            names => names.map_err(unreadable)?,
+        };
+        let named = names.iter().filter_map(|name| name.split_once('-'));
+        found.extend(named.map(|(_, name)| format!("{kind}.{name}")));
+    }
+    Ok(found)
+}
+
+/// Of all guests of the cluster, in one go.
+async fn guest_macs(host: &Host) -> Result<Vec<String>, Unknown> {
+    match host.patiently(NODES, read_macs).await {
+        Err(ReadError::NotFound { .. }) => Ok(Vec::new()),
+        read => read.map_err(unreadable),
+    }
+}
+
+fn read_macs(root: &HostRoot) -> Result<Vec<String>, ReadError> {
+    let mut found = Vec::new();
+    for node in root.read_dir(NODES)? {
+        for kind in ["qemu-server", "lxc"] {
+            let path = format!("{NODES}/{node}/{kind}");
+            let names = match root.read_dir(&path) {
+                Err(ReadError::NotFound { .. }) => continue,
+                names => names?,
+            };
+            for name in names.iter().filter(|name| name.ends_with(".conf")) {
+                match root.read_text(&format!("{path}/{name}")) {
+                    // It moved to another node, or was removed, in this moment.
+                    Err(ReadError::NotFound { .. }) => {}
+                    text => found.extend(guest::macs(&text?)),
+                }
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// The folders of nodes with the guests whose configuration lies in them, all in one go.

@@ -17,7 +17,13 @@ fn full() -> Fake {
         ("/etc/pve/ha/rules.cfg", fixture!("ha/pve-9/rules.cfg")),
         ("/etc/pve/ceph.conf", fixture!("ceph.conf/pve-8.4/three-monitors.conf")),
         ("/etc/pve/nodes/prox2/qemu-server/101.conf", ""),
-        ("/etc/pve/nodes/prox2/qemu-server/100.conf", ""),
+        (
+            "/etc/pve/nodes/prox2/qemu-server/100.conf",
+            "net0: virtio=BC:24:11:0A:0B:0C,bridge=vmbr0\n",
+        ),
+        ("/var/lib/ceph/osd/ceph-3/fsid", ""),
+        ("/var/lib/ceph/mgr/ceph-prox1/keyring", ""),
+        ("/etc/pve/qdevice-net-node.p12", "key"),
         ("/etc/pve/nodes/prox2/lxc/200.conf", ""),
         (
             "/etc/pve/priv/authorized_keys",
@@ -60,6 +66,9 @@ async fn everything_that_a_join_would_overwrite() {
     let folders = config.node_folders.get().unwrap();
     assert_eq!(folders.keys().collect::<Vec<_>>(), ["prox1", "prox2"]);
     assert_eq!(folders["prox2"].guests, [100, 101, 200]);
+    assert_eq!(config.guest_macs.get().unwrap(), &["bc:24:11:0a:0b:0c"]);
+    assert_eq!(config.ceph_daemons.get().unwrap(), &["mgr.prox1", "osd.3"]);
+    assert!(config.qdevice_key);
     assert_eq!(config.spec.get().unwrap().as_ref().unwrap().rollout, "r-1");
 }
 
@@ -112,7 +121,7 @@ async fn a_fresh_member_has_nothing_and_that_is_known() {
     member(&fake);
     let config = observe(&fake.host([])).await.unwrap();
     assert!(config.storages.get().unwrap().is_empty() && config.tokens.get().unwrap().is_empty());
-    assert!(!config.root_tfa.get().unwrap() && !config.own_certificate);
+    assert!(!config.root_tfa.get().unwrap() && !config.own_certificate && !config.qdevice_key);
     assert!(!config.firewall.get().unwrap().enabled);
     assert!(config.authorized_keys.get().unwrap().is_empty() && config.node_folders.get().unwrap().is_empty());
     assert_eq!(

@@ -11,6 +11,7 @@ use crate::host::{Host, unparsable};
 pub(super) async fn observe(host: &Host) -> Result<Vec<Guest>, Unknown> {
     match cluster::published(host, VMLIST).await? {
         Some(text) => vmlist::read(&text).map_err(unparsable),
+        None if cluster::has_no_database(host)? => Ok(Vec::new()),
         None => cluster::absent_means_no_pve(host, VMLIST).map(|()| Vec::new()),
     }
 }

@@ -12,6 +12,7 @@ mod system;
 
 use std::collections::BTreeSet;
 
+pub(crate) use cluster::pmxcfs_is_gone;
 use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::Package;

@@ -83,6 +83,7 @@ pub(super) fn member(fake: &Fake) {
         fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
     );
     fake.put("/etc/corosync/authkey", "key");
+    fake.put("/var/lib/pve-cluster/config.db", "");
 }
 
 pub(super) fn quorumtool() -> Call {

@@ -55,6 +55,7 @@ async fn each_facet_fails_alone_and_says_which_tool_is_missing() {
 #[tokio::test]
 async fn guests_of_a_server_whose_pmxcfs_is_down_are_unknown() {
     let fake = Fake::new();
+    fake.put("/var/lib/pve-cluster/config.db", "");
     let observation = observe(&fake.host([]), &[FacetName::Guests]).await;
     assert_eq!(
         observation.guests.get().unwrap_err().reason,

@@ -35,6 +35,7 @@ pub mod getent;
 pub mod ha_manager;
 pub mod ip;
 pub mod kept_spec;
+pub mod known_hosts;
 pub mod lsblk;
 pub mod lvs;
 pub mod os_release;

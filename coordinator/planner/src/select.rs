@@ -55,12 +55,12 @@ pub fn select(plan: Plan, file: &ClusterFile, wish: &Wish) -> Result<Plan, NoSuc
     let Some(mut chosen) = chosen else {
         return Ok(plan);
     };
-    let back = plan
-        .steps
-        .iter()
-        .filter(|s| s.restores.as_ref().is_some_and(|r| chosen.contains(r)));
-    let back: Vec<StepId> = back.map(|s| s.id.clone()).collect();
-    chosen.extend(back);
+    // What takes something back may be taken back itself, by a step that comes after it.
+    for step in &plan.steps {
+        if step.restores.as_ref().is_some_and(|r| chosen.contains(r)) {
+            chosen.insert(step.id.clone());
+        }
+    }
     if chosen.is_empty() {
         return Ok(nothing_left(plan, wish));
     }

@@ -15,6 +15,7 @@ use crate::operations::passed::Passed;
 pub(super) struct CleanUpAfter<'a> {
     pub(super) cluster: &'a ClusterName,
     pub(super) removed: &'a NodeName,
+    pub(super) keep_folder: bool,
 }
 
 impl Act for CleanUpAfter<'_> {
@@ -46,7 +47,7 @@ impl Act for CleanUpAfter<'_> {
                 let guests = folders
                     .get(self.removed.as_str())
                     .map(|folder| folder.guests.as_slice());
-                if let Some(left @ [_, ..]) = guests {
+                if let (Some(left @ [_, ..]), false) = (guests, self.keep_folder) {
                     let left: Vec<String> = left.iter().map(ToString::to_string).collect();
                     findings.push(Finding::new(
                         Code::NodeHasGuests,
@@ -69,6 +70,7 @@ impl Act for CleanUpAfter<'_> {
             cluster: self.cluster.clone(),
             removed: self.removed.clone(),
             on: node.clone(),
+            keep_folder: self.keep_folder,
         };
         local::judged(node, seen, &condition)
     }

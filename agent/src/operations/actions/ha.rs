@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use quorate_exec::Tools;
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::observation::FacetName;
+use quorate_model::observation::cluster::{Cluster, Pmxcfs};
 use quorate_model::operation::HaService;
 use quorate_model::plan::Condition;
 use quorate_model::{Finding, Observation};
@@ -39,8 +40,12 @@ impl Act for Disarm<'_> {
         &[FacetName::Cluster]
     }
 
-    /// Nothing disarms without quorum.
+    /// Nothing disarms without quorum. A server that stands alone has it always: it is about to found a cluster.
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
+        let alone = |c: &Cluster| c.member().is_none() && c.pmxcfs == Pmxcfs::Writable;
+        if seen.cluster.get().is_ok_and(alone) {
+            return vec![];
+        }
         local::quorate_member(node, seen, self.cluster)
             .err()
             .unwrap_or_default()
@@ -128,5 +133,28 @@ impl Act for Daemon {
             "stopping: its guests are frozen first"
         };
         local::read_quiet(node, output, "systemctl", stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::facet::Facet;
+    use quorate_model::{Observation, Timestamp};
+
+    use super::*;
+    use crate::operations::actions::testing::{alone, member};
+
+    fn against(cluster: Cluster) -> Vec<Finding> {
+        let mut seen = Observation::empty("prox1", Timestamp(0));
+        seen.cluster = Facet::known(cluster, Timestamp(0));
+        let hk1 = "hk1".parse().unwrap();
+        Disarm { cluster: &hk1 }.precheck(&"prox1".parse().unwrap(), &seen)
+    }
+
+    #[test]
+    fn a_server_that_is_about_to_found_a_cluster_can_be_disarmed() {
+        assert_eq!(against(alone(Pmxcfs::Writable)), []);
+        assert!(!against(alone(Pmxcfs::NotMounted)).is_empty());
+        assert_eq!(against(member(&["prox1", "prox2"])), []);
     }
 }

@@ -19,6 +19,8 @@ mod power_off;
 mod precheck;
 mod qdevice;
 mod remove_member;
+#[cfg(test)]
+mod testing;
 
 use quorate_exec::{Invocation, Tools};
 use quorate_model::ids::NodeName;
@@ -173,7 +175,15 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             removed,
             id: *id,
         }),
-        Action::CleanUpAfter { cluster, removed } => Box::new(clean_up_after::CleanUpAfter { cluster, removed }),
+        Action::CleanUpAfter {
+            cluster,
+            removed,
+            keep_folder,
+        } => Box::new(clean_up_after::CleanUpAfter {
+            cluster,
+            removed,
+            keep_folder: *keep_folder,
+        }),
         Action::PowerOff { .. } => Box::new(power_off::PowerOff),
         Action::InstallPackages { packages } => Box::new(packages::InstallPackages { packages }),
         Action::AdmitKeys {

@@ -129,3 +129,43 @@ impl Act for Remove<'_> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::Timestamp;
+    use quorate_model::facet::Facet;
+    use quorate_model::observation::Membership;
+
+    use super::*;
+    use crate::operations::actions::testing::member;
+
+    #[test]
+    fn both_need_every_member_online() {
+        let hk1: ClusterName = "hk1".parse().unwrap();
+        let node: NodeName = "prox1".parse().unwrap();
+        let mut cluster = member(&["prox1", "prox2"]);
+        let seen = |cluster: &Cluster| {
+            let mut seen = Observation::empty("prox1", Timestamp(0));
+            seen.cluster = Facet::known(cluster.clone(), Timestamp(0));
+            seen
+        };
+        let set_up = SetUp {
+            cluster: &hk1,
+            address: "192.0.2.9".parse().unwrap(),
+        };
+        let remove = Remove { cluster: &hk1 };
+        assert_eq!(set_up.precheck(&node, &seen(&cluster)), []);
+        if let Membership::Member(member) = &mut cluster.membership {
+            member.nodes[1].online = false;
+        }
+        for findings in [
+            set_up.precheck(&node, &seen(&cluster)),
+            remove.precheck(&node, &seen(&cluster)),
+        ] {
+            assert!(
+                findings.iter().any(|f| f.code == Code::MemberOffline && f.subject == "prox2"),
+                "{findings:?}"
+            );
+        }
+    }
+}

@@ -18,6 +18,8 @@ pub(super) struct RemoveMember<'a> {
     pub(super) id: u32,
 }
 
+const MEND: &str = "mend corosync.conf by hand first; journalctl -u corosync says what is wrong with it";
+
 impl Act for RemoveMember<'_> {
     fn facets(&self) -> &'static [FacetName] {
         &[FacetName::Cluster]
@@ -53,6 +55,47 @@ impl Act for RemoveMember<'_> {
                     "look at the nodelist on {node}: cat /etc/pve/corosync.conf; mend it by hand before anything else"
                 ),
             );
+        }
+        // It kills whoever runs with that id, whatever the file says: after an edit that corosync did not take over that is another one.
+        if let Some(other) = member
+            .nodes
+            .iter()
+            .find(|n| n.id == self.id && n.name != self.removed.as_str())
+        {
+            refuse(
+                Code::PlanChanged,
+                format!(
+                    "{} runs with the node id {}: pvecm delnode {} would kill it",
+                    other.name, self.id, self.removed
+                ),
+                MEND.to_owned(),
+            );
+        }
+        match member.running_versions.get() {
+            Err(reason) => {
+                let finding = super::precheck::unknown(node, "cluster", reason);
+                refuse(finding.code, finding.message, finding.next);
+            }
+            Ok(running) => {
+                if running.iter().any(|r| r.id == self.id) {
+                    refuse(
+                        Code::PlanChanged,
+                        format!("a node with the id {} is in the membership now: pvecm delnode would kill it", self.id),
+                        format!("look on {node}: corosync-cmapctl -b runtime.members.; {MEND}"),
+                    );
+                }
+                if let Some(other) = running.iter().find(|r| r.version != member.file_version) {
+                    refuse(
+                        Code::ConfigNotRunning,
+                        format!(
+                            "corosync runs with version {} of corosync.conf on node {}, and the file has {}: what delnode would kill is \
+                             not what the file says",
+                            other.version, other.id, member.file_version
+                        ),
+                        MEND.to_owned(),
+                    );
+                }
+            }
         }
         if member.online().any(|online| online == self.removed.as_str()) {
             refuse(
@@ -129,3 +172,7 @@ impl Act for RemoveMember<'_> {
         false
     }
 }
+
+#[cfg(test)]
+#[path = "remove_member_tests.rs"]
+mod tests;

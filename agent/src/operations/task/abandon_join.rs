@@ -7,6 +7,8 @@ use std::time::Duration;
 use quorate_tools::{pmxcfs_daemon, pvecm, systemctl};
 
 use super::{CHANGING, Stopped, Task, say, stopped};
+use crate::host::ReadError;
+use crate::observe::pmxcfs_is_gone;
 
 const CONF: &str = "/etc/pve/corosync.conf";
 const OWN: &str = "/etc/corosync";
@@ -24,6 +26,11 @@ pub(super) async fn run(task: &Task<'_>) -> Result<(), Stopped> {
     say(CHANGING);
     task.change(systemctl::stop(tools, "pve-cluster")).await?;
     task.change(systemctl::stop(tools, "corosync")).await?;
+    // One in local mode that an earlier try left: it is no unit, and holds the lock that the next one needs.
+    if is_mounted(task)? {
+        task.change(pmxcfs_daemon::end(tools)).await?;
+        mounted(task, false).await?;
+    }
     task.change(pmxcfs_daemon::local(tools)).await?;
     mounted(task, true).await?;
     root.remove(CONF)?;
@@ -47,18 +54,22 @@ pub(super) async fn run(task: &Task<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
+/// `local` is a link that only pmxcfs shows.
+pub(super) fn is_mounted(task: &Task<'_>) -> Result<bool, Stopped> {
+    match task.host.root().read_link(MOUNTED) {
+        Ok(_) => Ok(true),
+        Err(ReadError::NotFound { .. }) => Ok(false),
+        Err(error) if pmxcfs_is_gone(&error) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Nothing may be written below /etc/pve, nor pmxcfs be started, before this is certain.
-async fn mounted(task: &Task<'_>, wanted: bool) -> Result<(), Stopped> {
+pub(super) async fn mounted(task: &Task<'_>, wanted: bool) -> Result<(), Stopped> {
     let clock = task.host.clock();
     let began = clock.monotonic();
     loop {
-        // `local` is a link that only pmxcfs shows.
-        let seen = match task.host.root().read_link(MOUNTED) {
-            Ok(_) => true,
-            Err(crate::host::ReadError::NotFound { .. }) => false,
-            Err(error) => return Err(error.into()),
-        };
-        if seen == wanted {
+        if is_mounted(task)? == wanted {
             return Ok(());
         }
         if clock.since(began) >= task.pace.of(MOUNTED_WITHIN) {

@@ -101,7 +101,9 @@ impl<'h> Task<'h> {
                 addresses,
                 priority,
             } => add_link::run(self, cluster, *link, addresses, *priority).await,
-            Action::CleanUpAfter { removed, .. } => clean_up_after::run(self, removed),
+            Action::CleanUpAfter {
+                removed, keep_folder, ..
+            } => clean_up_after::run(self, removed, *keep_folder),
             Action::AdmitKeys {
                 cluster,
                 keys,

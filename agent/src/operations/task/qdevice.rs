@@ -13,6 +13,8 @@ use crate::host::ReadError;
 const KNOWN: &str = "/root/.ssh/known_hosts";
 /// The certificate store that a set-up makes first: there without a QDevice, it was left by one that failed.
 const STORE: &str = "/etc/corosync/qdevice/net/nssdb";
+/// What the nodes fetch their certificate from, with its private key. pvecm removes it at its end.
+const KEY: &str = "/etc/pve/qdevice-net-node.p12";
 /// What marks our lines. known_hosts ignores it.
 const MARK: &str = "quorate";
 
@@ -35,7 +37,18 @@ pub(super) async fn set_up(task: &Task<'_>, address: IpAddr, keys: &BTreeSet<Ssh
         .change(pvecm::qdevice_setup(task.host.tools(), address, force))
         .await;
     let forgotten = forget(task, address);
-    set_up.and(forgotten)
+    let cleared = if set_up.is_err() { no_key_left(task) } else { Ok(()) };
+    set_up.and(forgotten).and(cleared)
+}
+
+/// A set-up that breaks off leaves the QDevice's certificate and private key where every node can read them.
+fn no_key_left(task: &Task<'_>) -> Result<(), Stopped> {
+    let root = task.host.root();
+    if root.exists(KEY)? {
+        root.remove(KEY)?;
+        say(&format!("{KEY}, with a private key in it, is removed again"));
+    }
+    Ok(())
 }
 
 fn known_hosts(task: &Task<'_>) -> Result<String, Stopped> {

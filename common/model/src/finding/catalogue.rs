@@ -85,7 +85,7 @@ catalogue! {
     NameNotKnown "QRT-NAME-NOT-KNOWN" Note false "Servers do not resolve each other's names. A join does not put them into /etc/hosts, and PVE does without.";
     AddressTaken "QRT-ADDRESS-TAKEN" Refusal false "An address that one server is to have is on another one as well, or another member has it in corosync.conf. PVE accepts this and the cluster breaks later.";
     FirewallKeepsOut "QRT-FIREWALL-KEEPS-OUT" Refusal true "A server that joins gets the firewall of the cluster, and that is not known to let the coordinator and the other agents in. Accepted, the plan adds rules for the agents before the joins.";
-    ServiceDown "QRT-SERVICE-DOWN" Refusal false "A service of PVE that a change leans on does not run: pve-cluster, pvedaemon, pveproxy or sshd.";
+    ServiceDown "QRT-SERVICE-DOWN" Refusal false "A service of PVE that a change leans on does not run: pve-cluster, pvedaemon, pveproxy or sshd, or corosync-qnetd on the host of the third vote.";
     LittleSpace "QRT-LITTLE-SPACE" Refusal false "There is too little room for the copy of its configuration that a server makes when it joins. Older versions of PVE die there, when the cluster counts the server already.";
     PackageNotAvailable "QRT-PACKAGE-NOT-AVAILABLE" Refusal false "A package that is needed is not installed, and no repository that apt knows has it, or apt can not fetch it from there.";
     RepositoriesNote "QRT-REPOSITORIES" Note false "The enterprise repository is the only one of PVE that is enabled, which gives nothing without a subscription, or none is enabled.";
@@ -116,7 +116,7 @@ catalogue! {
     OneLink "QRT-ONE-LINK" Warning false "The cluster has a single corosync link: one switch or cable can cost the quorum.";
     EvenVotes "QRT-EVEN-VOTES" Warning false "The cluster has an even number of votes. Two servers do not survive the loss of one: a third vote (QDevice or witness) is needed for that.";
     TwoServersHa "QRT-TWO-SERVERS-HA" Refusal false "Guests are under HA in a cluster of two votes. When one server fails, the other has no quorum, and its watchdog resets it too: HA makes two servers fail where one did.";
-    ConfigNotRunning "QRT-CONFIG-NOT-RUNNING" Warning false "corosync.conf is newer than what corosync runs with: an edit was not taken over.";
+    ConfigNotRunning "QRT-CONFIG-NOT-RUNNING" Warning false "corosync.conf says something else than what corosync runs with: an edit was not taken over, or its version was lowered. The next change would be lost, or kill another server than it names.";
     HaPaused "QRT-HA-PAUSED" Warning false "Guests are under HA, and the change touches the membership: HA is disarmed before and armed after it. In between, nobody restarts guests of a server that fails.";
     HaAlreadyDisarmed "QRT-HA-DISARMED" Warning false "HA is disarmed, or its daemons are stopped: guests of a server that fails are not restarted. What no rollout of Quorate put to rest is left as it is.";
     HaBusy "QRT-HA-BUSY" Refusal false "HA is fencing, recovering or moving guests, or is about to be disarmed. The membership is not touched before that is over.";
@@ -135,7 +135,8 @@ catalogue! {
     RemoveHasGuests "QRT-REMOVE-HAS-GUESTS" Refusal false "A server that is to be taken out still has guests. Their configuration would go with it.";
     RemoveHasReplication "QRT-REMOVE-HAS-REPLICATION" Refusal false "A replication job copies from or to a server that is to be taken out. Such a job can not be removed cleanly afterwards.";
     RemoveHasHa "QRT-REMOVE-HAS-HA" Refusal false "HA has services on a server that is to be taken out, or names it in a group or rule.";
-    RemoveHasCeph "QRT-REMOVE-HAS-CEPH" Refusal false "A server that is to be taken out is a Ceph monitor. Ceph has its own order of leaving.";
+    RemoveHasCeph "QRT-REMOVE-HAS-CEPH" Refusal false "A server that is to be taken out has daemons or disks of Ceph, or may have had some. Ceph has its own order of leaving.";
+    RemoveHasStorage "QRT-REMOVE-HAS-STORAGE" Warning false "A storage is limited to servers of which one is to be taken out. pvecm leaves its name in storage.cfg.";
     RemoveIdTwice "QRT-REMOVE-ID-TWICE" Refusal false "The corosync id of a server that is to be taken out is given twice. pvecm delnode kills by id: it would kill a healthy server.";
     RemoveNotOff "QRT-REMOVE-NOT-OFF" Refusal false "A server that is to be taken out is not known to be off for good. One that comes back with its old configuration can disturb the cluster.";
     RemoveLosesQuorum "QRT-REMOVE-LOSES-QUORUM" Refusal false "Taking the server out by the order of things would take the quorum from the others. Quorate never does that.";
@@ -153,6 +154,8 @@ catalogue! {
     QdeviceUnmanaged "QRT-QDEVICE-UNMANAGED" Warning false "The cluster has a QDevice that the cluster file does not name. It is left alone: absence never deletes.";
     QdeviceInTheWay "QRT-QDEVICE-IN-THE-WAY" Refusal false "The membership can not change while a QDevice is configured, and Quorate could not set up this one again.";
     QdeviceMoves "QRT-QDEVICE-MOVES" Warning false "The cluster file names another host for the third vote than the cluster has: the QDevice is taken off, and set up with the other one.";
+    QdeviceKeyLeft "QRT-QDEVICE-KEY-LEFT" Warning false "A set-up of the QDevice that broke off left its certificate, with the private key, in /etc/pve, where every member can read it.";
+    SshTooOld "QRT-SSH-TOO-OLD" Refusal false "sshd on the host of the third vote does not understand times in UTC: it would not let the cluster's key in for the set-up.";
     RootKeyMissing "QRT-ROOT-KEY-MISSING" Refusal false "A key that setting up the QDevice needs is missing: the root key of a member, or the host keys of the other host.";
 
     JoinLoginRefused "QRT-JOIN-LOGIN-REFUSED" Refusal false "The member did not accept the ticket or password of the server that wanted to join. Most often the clocks differ: a ticket is good from five minutes ahead to two hours back.";

@@ -32,6 +32,17 @@ pub struct PveConfig {
     pub ha_placements: Facet<BTreeMap<String, Vec<String>>>,
     /// Ceph's monitors, by name; `None`: there is no ceph.conf. Source: `[mon.NAME]` of /etc/pve/ceph.conf.
     pub ceph_monitors: Facet<Option<Vec<String>>>,
+    /// Ceph's daemons on this node, such as `osd.3` or `mgr.prox1`. Source: the folders of /var/lib/ceph/{mon,mgr,mds,osd}.
+    #[serde(default)]
+    pub ceph_daemons: Facet<Vec<String>>,
+    /// MAC addresses of all guests of the cluster, in lower case: by them a host is seen to be one of them, wherever it runs. Source:
+    /// `netN` of /etc/pve/nodes/*/{qemu-server,lxc}/*.conf.
+    #[serde(default)]
+    pub guest_macs: Facet<Vec<String>>,
+    /// The QDevice's certificate with its private key lies in /etc/pve, where a set-up that broke off left it. Source:
+    /// /etc/pve/qdevice-net-node.p12 exists.
+    #[serde(default)]
+    pub qdevice_key: bool,
     /// Folders of nodes, by name. Source: /etc/pve/nodes.
     pub node_folders: Facet<BTreeMap<String, NodeFolder>>,
     /// The cluster file that was last applied; `None`: none was kept. Source: /etc/pve/quorate/spec.toml.

@@ -80,12 +80,15 @@ pub enum Action {
         id: u32,
     },
     /// Clears up what `delnode` leaves behind: the folder /etc/pve/nodes/NAME (kept as a copy in the agent's state; refused while a
-    /// guest is configured in it) and the node's key in the cluster's authorized_keys.
+    /// guest is configured in it), the node's key in the cluster's authorized_keys, and its host key in known_hosts.
     CleanUpAfter {
         /// The cluster.
         cluster: ClusterName,
         /// Who was taken out.
         removed: NodeName,
+        /// Leaves the folder: the server was installed anew and is to join afresh, with new keys.
+        #[serde(default)]
+        keep_folder: bool,
     },
     /// `systemctl poweroff` of this node, which is about to be taken out of the cluster.
     PowerOff {
@@ -262,9 +265,9 @@ impl Package {
     /// All of them.
     pub const ALL: [Package; 2] = [Self::CorosyncQdevice, Self::CorosyncQnetd];
 
-    /// The package's name.
+    /// The package's name, which is that of its unit as well.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::CorosyncQdevice => "corosync-qdevice",
             Self::CorosyncQnetd => "corosync-qnetd",

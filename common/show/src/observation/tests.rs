@@ -108,6 +108,9 @@ fn config() -> PveConfig {
         tokens: known(texts(["root@pam!backup"])),
         root_tfa: known(true),
         own_certificate: true,
+        ceph_daemons: known(texts(["osd.3"])),
+        guest_macs: known(texts(["bc:24:11:00:00:01"])),
+        qdevice_key: true,
         authorized_keys: known(
             texts(["root@prox1", "admin@office"])
                 .into_iter()

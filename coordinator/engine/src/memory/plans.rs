@@ -152,11 +152,13 @@ pub fn clean_up(name: &str, removed: &str, on: &str, needs: &[&str]) -> Step {
     let action = Action::CleanUpAfter {
         cluster: cluster(name),
         removed: node(removed),
+        keep_folder: false,
     };
     let done = Condition::CleanedUp {
         cluster: cluster(name),
         removed: node(removed),
         on: node(on),
+        keep_folder: false,
     };
     step(format!("clean/{removed}"), on, action, vec![], done, needs)
 }
@@ -191,6 +193,12 @@ pub fn admit(name: &str, host: &str, needs: &[&str]) -> Step {
         keys,
     };
     step(format!("admit/{name}"), host, action, vec![], done, needs)
+}
+
+/// `admit/CLUSTER`, for the set-up that takes back `qdevice/off`.
+#[must_use]
+pub fn admit_again(name: &str, host: &str, needs: &[&str]) -> Step {
+    restoring(admit(name, host, needs), "qdevice/off")
 }
 
 /// `withdraw/CLUSTER`: takes back `admit/CLUSTER`.

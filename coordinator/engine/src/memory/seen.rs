@@ -259,6 +259,9 @@ impl Inner {
             node_folders: known(left().map(|n| (n.to_string(), NodeFolder { guests: vec![] })).collect()),
             spec: Facet::not_asked(),
             files: Facet::not_asked(),
+            ceph_daemons: Facet::not_asked(),
+            guest_macs: Facet::not_asked(),
+            qdevice_key: false,
         }
     }
 }
@@ -271,6 +274,7 @@ fn readiness(server: &Server) -> Readiness {
         };
         (package.as_str().to_owned(), state)
     };
+    let qnetd = server.packages.contains(&Package::CorosyncQnetd);
     let admitted = server.admitted.iter().flat_map(|(cluster, keys)| {
         keys.iter().map(|key| AdmittedKey {
             cluster: cluster.clone(),
@@ -279,7 +283,18 @@ fn readiness(server: &Server) -> Readiness {
         })
     });
     Readiness {
-        services: BTreeMap::new(),
+        services: qnetd
+            .then(|| {
+                let running = ServiceState {
+                    load: "loaded".to_owned(),
+                    active: "active".to_owned(),
+                    sub: "running".to_owned(),
+                    enabled: "enabled".to_owned(),
+                };
+                ("corosync-qnetd".to_owned(), known(running))
+            })
+            .into_iter()
+            .collect(),
         packages: known(Package::ALL.into_iter().map(package).collect()),
         updates: Facet::not_asked(),
         repositories: Facet::not_asked(),

@@ -1,7 +1,7 @@
 //! What to look at and what to type when a step did not come to its end: a row for each kind of action.
 
 use quorate_model::operation::Action;
-use quorate_model::plan::{Plan, Step};
+use quorate_model::plan::{Condition, Plan, Step};
 
 /// What to look at, and what to type then.
 pub(super) fn next(step: &Step) -> String {
@@ -101,19 +101,29 @@ pub(super) struct LeftBehind {
     pub(super) mend: String,
 }
 
+/// With two votes and no third, HA armed has the server that is left reset itself when the other one fails.
+fn third_vote_first(step: &Step) -> String {
+    let needed = step.gate.iter().any(|c| matches!(c, Condition::NotTwoVotes { .. }));
+    if needed {
+        format!("first bring the third vote back, if pvecm status shows two votes and no Qdevice: {AGAIN}; then ")
+    } else {
+        String::new()
+    }
+}
+
 pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
     let node = &step.node;
     match &step.action {
         Action::ArmHa { cluster } => LeftBehind {
             what: format!("HA is still disarmed in {cluster}: no guest is restarted elsewhere when a server fails"),
-            mend: format!("on {node} type: ha-manager crm-command arm-ha"),
+            mend: format!("{}on {node} type: ha-manager crm-command arm-ha", third_vote_first(step)),
         },
         Action::StartHa { service, .. } => LeftBehind {
             what: format!(
                 "{} is still stopped on {node}: HA does not look after its guests",
                 service.unit()
             ),
-            mend: format!("on {node} type: systemctl start {}", service.unit()),
+            mend: format!("{}on {node} type: systemctl start {}", third_vote_first(step), service.unit()),
         },
         Action::WithdrawKeys { cluster } => LeftBehind {
             what: format!("root of {cluster} may still log in on {node}, until the key's time is over"),

@@ -5,7 +5,7 @@ use quorate_model::plan::{Plan, Step};
 
 use crate::memory::World;
 use crate::memory::plans::{
-    abandon_join, add_link, admit, allow_agents, arm, clean_up, create, disarm, expect_votes, finish_join, install,
+    abandon_join, add_link, admit, admit_again, allow_agents, arm, clean_up, create, disarm, expect_votes, finish_join, install,
     join, plan, power_off, remove, remove_qdevice, set_up_qdevice, set_up_qdevice_again, start_ha, stop_ha, withdraw,
 };
 
@@ -132,13 +132,13 @@ pub(super) fn whole_life() -> Case {
     let steps = vec![
         install("prox5", &[]),
         disarm("hk1", FOUR, &[]),
-        admit("hk1", "prox6", &["ha/disarm"]),
-        remove_qdevice("hk1", FOUR, &["admit/hk1"]),
+        remove_qdevice("hk1", FOUR, &["ha/disarm"]),
         power_off("hk1", "prox4", left, &["qdevice/off"]),
         remove("hk1", ("prox4", 4), left, &[], &["off/prox4"]),
         clean_up("hk1", "prox4", "prox1", &["remove/prox4"]),
         join("hk1", "prox5", left, &["clean/prox4", "packages/prox5"]),
-        set_up_qdevice_again("hk1", "prox6", left, &["join/prox5"]),
+        admit_again("hk1", "prox6", &["join/prox5"]),
+        set_up_qdevice_again("hk1", "prox6", left, &["admit/hk1"]),
         withdraw("hk1", "prox6", &["qdevice/on"]),
         arm("hk1", left, &["withdraw/hk1"]),
     ];
@@ -156,13 +156,13 @@ pub(super) fn whole_life() -> Case {
     )
 }
 
-/// What taking the QDevice back on needs is there before it goes off: afterwards a failure could keep it from coming.
+/// As the planner makes it: the key that the set-up needs is let in when it is due, however long the join took.
 fn qdevice_around_a_join() -> Vec<Step> {
     vec![
-        admit("hk1", "prox6", &[]),
-        remove_qdevice("hk1", TWO, &["admit/hk1"]),
+        remove_qdevice("hk1", TWO, &[]),
         join("hk1", "prox3", TWO, &["qdevice/off"]),
-        set_up_qdevice_again("hk1", "prox6", TWO, &["join/prox3"]),
+        admit_again("hk1", "prox6", &["join/prox3"]),
+        set_up_qdevice_again("hk1", "prox6", TWO, &["admit/hk1"]),
         withdraw("hk1", "prox6", &["qdevice/on"]),
     ]
 }

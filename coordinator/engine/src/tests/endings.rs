@@ -27,6 +27,13 @@ async fn the_records_of_an_undisturbed_run() {
     assert_eq!(run.told().last().unwrap(), "finished Done");
 }
 
+/// Was this never begun, since that one failed? What takes something back is begun all the same, if that was.
+fn never_was(plan: &quorate_model::plan::Plan, id: &quorate_model::StepId, failed: &quorate_model::StepId) -> bool {
+    let step = plan.step(id).unwrap();
+    let taken_back = |restores: &quorate_model::StepId| restores != failed && never_was(plan, restores, failed);
+    after(plan, step, failed) && step.restores.as_ref().is_none_or(taken_back)
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_error_at_every_step_stops_its_branch_and_no_other() {
     let mut tried = 0;
@@ -41,11 +48,14 @@ async fn an_error_at_every_step_stops_its_branch_and_no_other() {
             let states = run.states();
             assert_eq!(states[index].1, STOPPED(StopKind::Failed), "{}: {what}", case.name);
             for (other, (_, state)) in case.plan.steps.iter().zip(&states).filter(|(o, _)| o.id != step.id) {
+                // What takes something back may need what another such step did not bring about: its gate holds it, and that is told.
+                let both = step.restores.is_some() && other.restores.is_some() && after(&case.plan, other, &step.id);
+                if both && *state == STOPPED(StopKind::Held) {
+                    continue;
+                }
                 let expected = match (after(&case.plan, other, &step.id), &other.restores) {
                     (true, None) => StepState::Waiting,
-                    (true, Some(restores)) if after(&case.plan, case.plan.step(restores).unwrap(), &step.id) => {
-                        StepState::Skipped
-                    }
+                    (true, Some(restores)) if never_was(&case.plan, restores, &step.id) => StepState::Skipped,
                     _ => StepState::Verified,
                 };
                 assert_eq!(

@@ -131,9 +131,8 @@ impl Checker<'_> {
             | Action::ExpectVotes { .. }
             | Action::RemoveMember { .. }
             | Action::SetUpQdevice { .. }
-            | Action::RemoveQdevice { .. } => true,
-            // Its own shutdown ends its daemons in order; that its watchdog is not armed now is what must be seen.
-            Action::PowerOff { .. } => !self.goes_by_itself(&step.node),
+            | Action::RemoveQdevice { .. }
+            | Action::PowerOff { .. } => true,
             _ => false,
         };
         let covers = |nodes: &BTreeSet<NodeName>| {
@@ -143,10 +142,10 @@ impl Checker<'_> {
                 world.online.is_subset(nodes)
             }
         };
-        let gated = step
-            .gate
-            .iter()
-            .any(|c| matches!(c, Condition::HaDisarmed { nodes, .. } if covers(nodes)));
+        let gated = step.gate.iter().any(|c| match c {
+            Condition::HaDisarmed { nodes, .. } | Condition::QdeviceDue { nodes, .. } => covers(nodes),
+            _ => false,
+        });
         self.demand(
             step,
             !must_rest || gated,
@@ -161,16 +160,6 @@ impl Checker<'_> {
             let after_all = rest.filter(|s| !self.order.is_after(step, &s.id)).count() == 0;
             self.demand(step, after_all, "it does not wait until HA is at rest");
         }
-    }
-
-    fn goes_by_itself(&self, node: &NodeName) -> bool {
-        let stops = self
-            .plan
-            .steps
-            .iter()
-            .any(|s| matches!(s.action, Action::StopHa { .. }));
-        let unarmed = self.view.facet(node, |o| &o.ha).is_ok_and(|ha| !ha.watchdog_armed);
-        stops && unarmed
     }
 
     fn gate(&mut self, step: &Step, condition: &Condition, rule: &str) {
@@ -230,11 +219,15 @@ impl Checker<'_> {
                 world.by_fiat = true;
             }
             Action::RemoveMember { removed, id, .. } => self.goes_out(step, removed, *id, world),
-            Action::CleanUpAfter { removed, .. } => {
+            Action::CleanUpAfter {
+                removed, keep_folder, ..
+            } => {
                 let out = !world.online.contains(removed) && !world.offline.contains(removed);
                 self.demand(step, out, "it clears up after a member");
                 let consent = self.is_removed(removed) || self.wish.undo_join.contains(removed);
-                self.demand(step, consent, "nobody consented to it");
+                // The old key of one that stands alone goes without a word; nothing else of it.
+                let afresh = *keep_folder && self.stands_alone(removed);
+                self.demand(step, consent || afresh, "nobody consented to it");
             }
             Action::PowerOff { .. } => {
                 let consent = self.is_removed(&step.node) && !self.file.nodes.contains_key(&step.node);
@@ -351,6 +344,9 @@ impl Checker<'_> {
         self.demand(step, wished || never_in, "nobody consented to it");
         let said = !self.silent(removed) || self.wish.is_off.contains(removed);
         self.demand(step, said, "nobody said that it is off");
+        // One that is off can't be waited for: the QDevice can only be taken off while all are online.
+        let goes_now = self.plan.steps.iter().any(|s| matches!(s.action, Action::PowerOff { .. }) && s.node == *removed);
+        self.demand(step, !goes_now || world.device.is_none(), "a QDevice is configured meanwhile");
         let seen_off = step.gate.iter().any(|c| match c {
             Condition::Off { node, .. } | Condition::Standalone { node } => node == removed,
             _ => false,
@@ -369,7 +365,17 @@ impl Checker<'_> {
     }
 
     fn third_vote(&mut self, step: &Step, world: &mut World) {
-        self.exactly_the_members(step, world);
+        // What comes back whatever happened is for whoever is in by then: that is what its own gate asks.
+        let again = step.restores.is_some();
+        let due = step.gate.iter().any(|c| match c {
+            Condition::QdeviceDue { via, nodes, .. } => *via == step.node && world.online.is_subset(nodes),
+            _ => false,
+        });
+        if again {
+            self.demand(step, due, "its gate does not see that a QDevice is due");
+        } else {
+            self.exactly_the_members(step, world);
+        }
         self.demand(step, world.offline.is_empty(), "not all members are online by then");
         let plan = self.plan;
         let Action::SetUpQdevice { host, address, .. } = &step.action else {
@@ -399,7 +405,8 @@ impl Checker<'_> {
         let with_ca = self.view.coordinator_addresses.contains(address);
         self.demand(step, !inside && !with_ca, "that host is a member, or holds the CA");
         let votes: u32 = world.online.iter().map(|n| world.votes_of(n)).sum();
-        self.demand(step, votes.is_multiple_of(2), "the number of votes is odd");
+        // A selection may end between two joins: then there is nothing to set up again.
+        self.demand(step, again || votes.is_multiple_of(2), "the number of votes is odd");
         let admitted = step
             .gate
             .iter()
@@ -411,9 +418,12 @@ impl Checker<'_> {
                 .gate
                 .iter()
                 .any(|c| matches!(c, Condition::Installed { node: on, packages } if on == node && has(packages)));
+            let seen = seen || (again && due);
             self.demand(step, seen, "its gate does not see corosync-qdevice on every member");
         }
-        world.device = Some((1, 1));
+        if votes.is_multiple_of(2) {
+            world.device = Some((1, 1));
+        }
     }
 }
 

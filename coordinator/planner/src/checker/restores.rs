@@ -1,18 +1,19 @@
 //! What is done for the time of the rollout only is taken back, exactly once, and after everything that was done under it.
 
 use quorate_model::operation::{Action, ActionKind, HaService, rules};
-use quorate_model::plan::Step;
+use quorate_model::plan::{Condition, Step};
 use quorate_model::view::Rest;
 
 use super::Checker;
 
-/// What takes this back, if it has to be.
-fn taken_back_by(action: &Action) -> Option<ActionKind> {
+/// What takes this back, if it has to be: exactly one step of each kind.
+fn taken_back_by(action: &Action) -> &'static [ActionKind] {
     match action {
-        Action::DisarmHa { .. } => Some(ActionKind::ArmHa),
-        Action::StopHa { .. } => Some(ActionKind::StartHa),
-        Action::AdmitKeys { .. } => Some(ActionKind::WithdrawKeys),
-        _ => None,
+        Action::DisarmHa { .. } => &[ActionKind::ArmHa],
+        Action::StopHa { .. } => &[ActionKind::StartHa],
+        Action::AdmitKeys { .. } => &[ActionKind::WithdrawKeys],
+        Action::RemoveQdevice { .. } => &[ActionKind::AdmitKeys, ActionKind::SetUpQdevice],
+        _ => &[],
     }
 }
 
@@ -27,27 +28,31 @@ impl Checker<'_> {
     pub(super) fn restores(&mut self) {
         let plan = self.plan;
         for step in &plan.steps {
-            if let Some(kind) = taken_back_by(&step.action) {
-                let back: Vec<&Step> = plan
-                    .steps
-                    .iter()
-                    .filter(|s| s.restores.as_ref() == Some(&step.id))
-                    .collect();
-                self.demand(step, back.len() == 1, "it is not taken back by exactly one step");
-                for restoring in back {
-                    self.demand(
-                        restoring,
-                        restoring.action.kind() == kind,
-                        "it is not what takes that step back",
-                    );
-                    self.under(step, restoring);
-                }
+            // A QDevice that the file does not name any more goes for good.
+            let for_good = matches!(step.action, Action::RemoveQdevice { .. }) && self.file.qnetd().is_none();
+            let back: Vec<&Step> = plan
+                .steps
+                .iter()
+                .filter(|s| s.restores.as_ref() == Some(&step.id))
+                .collect();
+            for kind in taken_back_by(&step.action).iter().filter(|_| !for_good) {
+                let of_kind = back.iter().filter(|s| s.action.kind() == *kind).count();
+                self.demand(step, of_kind == 1, "it is not taken back by exactly one step");
+            }
+            for restoring in back {
+                self.under(step, restoring);
+            }
+            let off = plan.steps.iter().any(|s| matches!(s.action, Action::RemoveQdevice { .. }));
+            let wakes = matches!(step.action, Action::ArmHa { .. } | Action::StartHa { .. });
+            if wakes && step.restores.is_some() && off && self.file.qnetd().is_some() {
+                let asks = step.gate.iter().any(|c| matches!(c, Condition::NotTwoVotes { .. }));
+                self.demand(step, asks, "it may wake HA in a cluster of two votes whose third did not come back");
             }
             let restored = step.restores.as_ref().map(|id| plan.step(id));
             match restored {
                 Some(None) => self.demand(step, false, "it restores a step that there is not"),
                 Some(Some(restored)) => {
-                    let fits = taken_back_by(&restored.action) == Some(step.action.kind())
+                    let fits = taken_back_by(&restored.action).contains(&step.action.kind())
                         && service(&restored.action) == service(&step.action);
                     self.demand(step, fits, "it restores a step that it does not take back");
                     let same = restored.action.kind() != ActionKind::StopHa || restored.node == step.node;

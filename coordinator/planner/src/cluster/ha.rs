@@ -11,7 +11,6 @@ use quorate_model::view::View;
 
 use super::members::Standing;
 use super::preflight::Founder;
-use super::removal::{Removal, State};
 use super::{Changes, links};
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
@@ -45,7 +44,6 @@ pub(super) fn decide(
     standing: &Standing<'_>,
     changes: Changes,
     founder: Option<Founder<'_>>,
-    removals: &[Removal],
     report: &mut Report,
 ) -> Ha {
     if !changes.corosync() {
@@ -106,46 +104,29 @@ pub(super) fn decide(
         // Where only the daemons rest, those of a joiner would see the services, and take them up.
         return stop_running(&seen, &others, report).unwrap_or(Ha::Idle);
     }
+    let armed_now = seen.iter().any(|(_, ha)| ha.watchdog_armed);
+    if !standing.quorate() && !armed_now {
+        // Without quorum no daemon gets the lock that it would arm the watchdog for, and none is armed: they can be stopped.
+        report.tell(paused(&under_ha, &ours));
+        let all: BTreeSet<&NodeName> = own.iter().chain(&others).copied().collect();
+        return stop_running(&seen, &all, report).unwrap_or(Ha::Idle);
+    }
     if !standing.quorate() {
         report.tell(Finding::new(
             Code::HaCannotDisarm,
             in_a_row(ours.iter().map(|(node, _)| node)),
-            "HA may be armed, and nothing disarms it without quorum",
-            "bring quorum back first: pvecm status, on each",
+            "a watchdog is armed, and nothing disarms it without quorum: that server will reset itself within a minute",
+            "bring quorum back (pvecm status, on each), or wait for the reset; then plan again",
         ));
         return Ha::Idle;
     }
     report.tell(paused(&under_ha, &ours));
-    for removal in removals.iter().filter(|r| r.state == State::Alive) {
-        let armed = ours
-            .iter()
-            .any(|(node, ha)| **node == removal.node && ha.watchdog_armed);
-        if armed && !can_disarm(&seen).unwrap_or(false) {
-            report.tell(Finding::new(
-                Code::HaCannotDisarm,
-                removal.node.as_str(),
-                format!(
-                    "the watchdog of {} is armed, and it is to be switched off: its daemons would not be started again",
-                    removal.node
-                ),
-                format!(
-                    "on {}: systemctl stop pve-ha-lrm; systemctl stop pve-ha-crm; then plan again",
-                    removal.node
-                ),
-            ));
-        }
-    }
     match can_disarm(&seen) {
         Ok(true) => Ha::Disarm,
         Ok(false) => {
-            let leaving: BTreeSet<&NodeName> = removals.iter().map(|r| &r.node).collect();
-            let stay: BTreeSet<&NodeName> = own
-                .iter()
-                .chain(&others)
-                .copied()
-                .filter(|n| !leaving.contains(n))
-                .collect();
-            stop_running(&seen, &stay, report).unwrap_or(Ha::Idle)
+            // Those of a server that is taken out as well: they are not started again once it is off.
+            let all: BTreeSet<&NodeName> = own.iter().chain(&others).copied().collect();
+            stop_running(&seen, &all, report).unwrap_or(Ha::Idle)
         }
         Err((node, unknown)) => {
             let finding = facet_unknown(node, FacetName::Ha, "version of pve-ha-manager", unknown);

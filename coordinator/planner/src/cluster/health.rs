@@ -10,6 +10,7 @@ use quorate_model::observation::cluster::{Member, Pmxcfs};
 use quorate_model::view::View;
 
 use super::Changes;
+use super::link_changes::EDIT;
 use super::members::Standing;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
@@ -136,7 +137,7 @@ fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Rep
         Err(unknown) => {
             let what = "the version of corosync.conf that each member runs with";
             report.weigh(
-                Weight::needed_if(changes.links),
+                Weight::needed_if(changes.links || changes.removals),
                 facet_unknown(node, FacetName::Cluster, what, unknown),
             );
             None
@@ -160,7 +161,13 @@ fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Rep
     } else {
         return;
     };
-    let next = format!("on {node}: journalctl -u corosync -n 50 says why; after mending the file: corosync-cfgtool -R");
+    let running = elsewhere.map_or(member.running_version, |r| r.version).max(member.running_version);
+    let next = if running > member.file_version {
+        // Neither pmxcfs nor corosync goes back to a lower version.
+        format!("give the file a config_version above {running}; {EDIT}")
+    } else {
+        format!("on {node}: journalctl -u corosync -n 50 says why; mend the file with a higher config_version; {EDIT}")
+    };
     let mut finding = Finding::new(Code::ConfigNotRunning, node.as_str(), message, next);
     if changes.weight() == Weight::Needed {
         finding.severity = Severity::Refusal;

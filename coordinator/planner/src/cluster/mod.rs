@@ -87,7 +87,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     let meant = founder.or_else(|| preflight::provisional(&standing));
     let via = via(&standing, meant);
     let qdevice = qdevice::decide(file, wish, view, &standing, changes, via, report);
-    let ha = ha::decide(view, &standing, changes, meant, &removals, report);
+    let ha = ha::decide(view, &standing, changes, meant, report);
     let left = left::of(view, &standing, &ha, report);
     removal::keeps_quorum(file, &standing, &removals, &ha, report);
     overwritten::by_joins(file, view, &standing, via, meant, report);

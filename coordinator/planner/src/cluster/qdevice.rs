@@ -63,6 +63,11 @@ fn consented(wish: &Wish, view: &View, standing: &Standing<'_>, device: &Qdevice
         })
 }
 
+/// Is there one that the operator has not let go?
+pub(super) fn stays(wish: &Wish, view: &View, standing: &Standing<'_>) -> bool {
+    now(standing).is_some_and(|device| !consented(wish, view, standing, device))
+}
+
 /// Does it have to be taken off, or set up?
 pub(super) fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>, changes: Changes) -> bool {
     match (now(standing), file.qnetd()) {
@@ -86,6 +91,7 @@ pub(super) fn decide(
     let mut decided = Qdevice::default();
     let cluster = &file.cluster.name.value;
     let device = now(standing);
+    key_left(view, standing, report);
     if let (Some(device), None) = (device, file.qnetd()) {
         if consented(wish, view, standing, device) {
             decided.off = true;
@@ -155,6 +161,19 @@ pub(super) fn decide(
         decided.withdraw = left_in(file, view, host).then(|| host.clone());
     }
     decided
+}
+
+/// What a set-up that broke off has left, and nothing needs.
+fn key_left(view: &View, standing: &Standing<'_>, report: &mut Report) {
+    let has_key = |node: &&NodeName| view.facet(node, |o| &o.config).is_ok_and(|c| c.qdevice_key);
+    if let Some(node) = standing.inside.keys().find(|node| has_key(node)) {
+        report.tell(Finding::new(
+            Code::QdeviceKeyLeft,
+            node.as_str(),
+            "/etc/pve/qdevice-net-node.p12 is left from a set-up of the QDevice that broke off; there is a private key in it",
+            format!("on {node}: rm /etc/pve/qdevice-net-node.p12"),
+        ));
+    }
 }
 
 /// What speaks against the host.
@@ -228,44 +247,47 @@ fn report_host(
             elsewhere,
         );
     }
-    if let Some(server) = in_guest_of(view, observation, host) {
-        tell(
+    match in_guest_of(view, observation, host) {
+        Ok(Some(server)) => tell(
             Code::QnetdInGuest,
-            format!("{host} seems to be a guest on {server}: {server} has a tap or veth with its MAC address"),
+            format!("{host} seems to be a guest: {server} knows one with its MAC address"),
             elsewhere,
-        );
+        ),
+        Ok(None) => {}
+        Err((node, unknown)) => {
+            if weight == Weight::Needed {
+                odd.push(facet_unknown(node, FacetName::Config, "MAC addresses of guests", unknown));
+            }
+        }
     }
     odd
 }
 
-/// A guest's MAC address shows on its server: as that of its veth's other end, or, with the first byte changed, of its tap.
-/// Only that can be told from outside; a guest that is off, or behind a router, is not seen.
-fn in_guest_of<'v>(view: &'v View, host: &quorate_model::Observation, name: &NodeName) -> Option<&'v NodeName> {
-    let tail = |mac: &str| mac.get(2..).map(str::to_ascii_lowercase).filter(|t| !t.is_empty());
-    let own: BTreeSet<String> = host
-        .network
-        .get()
-        .ok()?
-        .interfaces
-        .iter()
-        .filter_map(|i| tail(&i.mac))
-        .collect();
-    let guest_side = |interface: &str| {
-        ["tap", "veth", "fwpr", "fwln"]
-            .iter()
-            .any(|prefix| interface.starts_with(prefix))
-    };
-    view.nodes
-        .iter()
-        .filter(|(node, _)| *node != name)
-        .find_map(|(node, seen)| {
-            let network = seen.observation.as_ref().ok()?.network.get().ok()?;
-            let has = network
-                .interfaces
-                .iter()
-                .any(|i| guest_side(&i.name) && tail(&i.mac).is_some_and(|t| own.contains(&t)));
-            has.then_some(node)
-        })
+/// A host that is a guest has the MAC address that its configuration gives it, wherever it runs, and whether or not it runs. Every member
+/// knows all of them. Only behind a router of its own would one not be seen.
+fn in_guest_of<'v>(
+    view: &'v View,
+    host: &quorate_model::Observation,
+    name: &NodeName,
+) -> Result<Option<&'v NodeName>, (&'v NodeName, &'v Unknown)> {
+    let Ok(network) = host.network.get() else { return Ok(None) };
+    let own: BTreeSet<String> = network.interfaces.iter().map(|i| i.mac.to_ascii_lowercase()).collect();
+    let mut unseen = None;
+    for (node, seen) in view.nodes.iter().filter(|(node, _)| *node != name) {
+        let Ok(observation) = &seen.observation else { continue };
+        let macs = match observation.config.get() {
+            Ok(config) => config.guest_macs.get(),
+            Err(unknown) => Err(unknown),
+        };
+        match macs {
+            Ok(macs) if macs.iter().any(|mac| own.contains(mac)) => return Ok(Some(node)),
+            Ok(_) => {}
+            Err(unknown) => {
+                unseen.get_or_insert((node, unknown));
+            }
+        }
+    }
+    unseen.map_or(Ok(None), Err)
 }
 
 /// A QDevice that is left as it is should give its vote to all.
@@ -326,6 +348,9 @@ fn packages(view: &View, standing: &Standing<'_>, host: &NodeName, report: &mut 
                 let why = Unknown::new(UnknownKind::NotAsked, "its agent does not tell of it");
                 report.weigh(Weight::Needed, unknown(&why));
             }
+            Ok(Some(state)) if state.installed.is_some() && package == Package::CorosyncQnetd => {
+                answers(node, readiness, report);
+            }
             Ok(Some(state)) if state.installed.is_some() => {}
             Ok(Some(state)) if state.candidate.is_some() => {
                 missing.push((node.clone(), package));
@@ -361,10 +386,57 @@ fn fetched(node: &NodeName, package: Package, readiness: &Readiness, report: &mu
     }
 }
 
+/// pvecm sets a QDevice up also where nobody answers, and says that it is done.
+fn answers(host: &NodeName, readiness: &Readiness, report: &mut Report) {
+    const UNIT: &str = Package::CorosyncQnetd.as_str();
+    match readiness.services.get(UNIT).map(Facet::get) {
+        Some(Ok(state)) if state.is_running() => {}
+        Some(Ok(state)) => report.tell(Finding::new(
+            Code::ServiceDown,
+            host.as_str(),
+            format!("{UNIT} does not run on {host}: it is {} ({})", state.active, state.sub),
+            format!("on {host}: systemctl start {UNIT}; journalctl -u {UNIT} -n 50"),
+        )),
+        Some(Err(unknown)) => {
+            let what = format!("state of {UNIT}");
+            report.weigh(Weight::Needed, facet_unknown(host, FacetName::Readiness, &what, unknown));
+        }
+        None => {
+            let why = Unknown::new(UnknownKind::NotAsked, "its agent does not tell of it");
+            let what = format!("state of {UNIT}");
+            report.weigh(Weight::Needed, facet_unknown(host, FacetName::Readiness, &what, &why));
+        }
+    }
+}
+
+/// The key is let in until a time in UTC, which older versions of sshd refuse together with the whole line.
+const SSHD: (u32, u32) = (9, 1);
+
+fn understands_time(host: &NodeName, readiness: &Readiness, report: &mut Report) {
+    let known = readiness.packages.get().ok().and_then(|all| all.get("openssh-server"));
+    let Some(installed) = known.and_then(|state| state.installed.as_deref()) else {
+        return;
+    };
+    // Such as 1:9.2p1-2+deb12u3.
+    let upstream = installed.split_once(':').map_or(installed, |(_, rest)| rest);
+    let mut numbers = upstream.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
+        && (major, minor) < SSHD
+    {
+        report.tell(Finding::new(
+            Code::SshTooOld,
+            host.as_str(),
+            format!("{host} has openssh-server {installed}; it takes 9.1 or later to let a key in for some minutes only"),
+            "use a host with Debian 12 or later",
+        ));
+    }
+}
+
 fn set_up(view: &View, host: &NodeName, spec: &NodeSpec, via: &NodeName, report: &mut Report) -> Option<SetUp> {
     let member = report.facet(view, via, FacetName::Readiness, Weight::Needed, |o| &o.readiness)?;
     let network = report.facet(view, via, FacetName::Network, Weight::Needed, |o| &o.network)?;
     let readiness = report.facet(view, host, FacetName::Readiness, Weight::Needed, |o| &o.readiness)?;
+    understands_time(host, readiness, report);
     let key = key_of(via, &member.root_key, report)?;
     let host_keys = host_keys(host, readiness, report)?;
     let from: BTreeSet<IpAddr> = network

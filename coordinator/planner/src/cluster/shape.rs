@@ -12,6 +12,7 @@ use quorate_model::{NodeName, Severity};
 use super::Changes;
 use super::links;
 use super::members::Standing;
+use super::qdevice;
 use super::unfinished::Unfinished;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
@@ -45,17 +46,25 @@ pub(super) fn weaknesses(
             .at(file.cluster.links.first().map(|l| l.place.clone())),
         );
     }
-    votes(file, view, standing, changes, report);
+    votes(file, wish, view, standing, changes, report);
 }
 
-fn votes(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
+fn votes(
+    file: &ClusterFile,
+    wish: &Wish,
+    view: &View,
+    standing: &Standing<'_>,
+    changes: Changes,
+    report: &mut Report,
+) {
     let cluster = &file.cluster.name.value;
     let votes = if standing.clear {
         votes_after(standing)
     } else {
         votes_meant(file, standing)
     };
-    let third = file.qnetd().is_some() || standing.any_member().is_some_and(|m| m.qdevice.is_some());
+    // One that goes by consent is no third vote any more.
+    let third = file.qnetd().is_some() || qdevice::stays(wish, view, standing);
     if !votes.is_multiple_of(2) || third {
         return;
     }

@@ -62,13 +62,17 @@ pub fn apply(view: &mut View, step: &Step) {
             }
             shape.spread(view);
         }
-        Condition::CleanedUp { removed, on, .. } => {
+        Condition::CleanedUp {
+            removed, on, keep_folder, ..
+        } => {
             let members = Shape::seen(view, &BTreeSet::from([on.clone()]))
                 .nodes
                 .into_keys()
                 .collect();
             in_shared_config(view, &members, |config| {
-                known(&mut config.node_folders).remove(removed.as_str());
+                if !keep_folder {
+                    known(&mut config.node_folders).remove(removed.as_str());
+                }
                 known(&mut config.authorized_keys).retain(|key| key.name != format!("root@{removed}"));
             });
         }
@@ -82,10 +86,24 @@ pub fn apply(view: &mut View, step: &Step) {
             shape.version += 1;
             shape.spread(view);
         }
+        Condition::QdeviceBack { via, nodes, host, .. } => {
+            let mut shape = Shape::seen(view, &nodes.iter().chain([via]).cloned().collect());
+            if shape.nodes.len() % 2 == 0 {
+                shape.qdevice = Some(QdeviceConfig {
+                    host: host.to_string(),
+                    algorithm: "ffsplit".to_owned(),
+                    votes: Some(1),
+                });
+                shape.version += 1;
+                shape.spread(view);
+            }
+        }
         Condition::Installed { node, packages } => readiness(view, node, |readiness| {
             for package in packages {
                 let state = known(&mut readiness.packages).get_mut(package.as_str());
                 state.expect("asked about").installed = Some("3.0.3-1".to_owned());
+                let unit = package.as_str().to_owned();
+                readiness.services.insert(unit, Facet::known(service(true), NOW));
             }
         }),
         Condition::KeysAdmitted { node, cluster, keys } => readiness(view, node, |readiness| {
@@ -94,7 +112,7 @@ pub fn apply(view: &mut View, step: &Step) {
             admitted.extend(keys.iter().map(|key| AdmittedKey {
                 cluster: cluster.clone(),
                 key: key.clone(),
-                until: NOW,
+                until: quorate_model::Timestamp(NOW.0 + 900_000_000),
             }));
         }),
         Condition::HaDisarmed { nodes, .. } => ha(view, nodes, |ha| {
@@ -116,6 +134,7 @@ pub fn apply(view: &mut View, step: &Step) {
                 }
             });
         }
+        Condition::HaServiceOrOut { .. } => {}
         Condition::HaService {
             node,
             service: unit,
@@ -140,7 +159,7 @@ pub fn apply(view: &mut View, step: &Step) {
                 known(&mut config.firewall).rules.splice(0..0, rules);
             });
         }
-        Condition::LinksUp { .. } => {}
+        Condition::LinksUp { .. } | Condition::QdeviceDue { .. } | Condition::NotTwoVotes { .. } => {}
     }
 }
 

@@ -201,6 +201,9 @@ fn config(node: &NodeName) -> PveConfig {
         node_folders: Facet::known(BTreeMap::from([(node.to_string(), NodeFolder { guests: vec![] })]), NOW),
         spec: Facet::known(None, NOW),
         files: Facet::known(vec![], NOW),
+        ceph_daemons: Facet::known(vec![], NOW),
+        guest_macs: Facet::known(vec![], NOW),
+        qdevice_key: false,
     }
 }
 

@@ -7,7 +7,7 @@ use quorate_model::view::Rest;
 use quorate_model::{Code, Facet, Wish};
 
 use super::{afterwards, sound, told, wished};
-use crate::testkit::{NOW, Servers, VOTE, file, file_with_vote, known, name, parse, service};
+use crate::testkit::{NOW, Servers, VOTE, file, file_with_vote, known, name, parse, service, unseen};
 
 const FAST: &[&str] = &["10.10.10.0/24"];
 const BOTH: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
@@ -68,6 +68,48 @@ fn the_dead_half_of_two_servers_leaves() {
         .offline("prox2")
         .unreachable("prox2");
     insta::assert_snapshot!(told(&done(&file(1, FAST), &remove(&["prox2"], &["prox2"]), &servers)));
+}
+
+#[test]
+fn the_dead_half_of_two_servers_leaves_also_with_guests_under_ha() {
+    // The one that is left was reset by its watchdog, and came back without quorum: its daemons run, and can arm nothing.
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .under_ha("vm:100", "prox1", "4.0.7")
+        .offline("prox2")
+        .unreachable("prox2")
+        .with_ha("prox1", |ha| ha.watchdog_armed = false);
+    let plan = done(&file(1, FAST), &remove(&["prox2"], &["prox2"]), &servers);
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "ha.stop-lrm/prox1",
+            "ha.stop-crm/prox1",
+            "cluster.expect/prox2",
+            "cluster.remove/prox2",
+            "cluster.clean-up/prox2",
+            "ha.start-crm/prox1",
+            "ha.start-lrm/prox1",
+        ],
+        "{}",
+        told(&plan)
+    );
+}
+
+#[test]
+fn daemons_of_ha_are_stopped_also_on_the_one_that_leaves_and_the_third_vote_goes_first() {
+    let servers = Servers::bare(4)
+        .members("hk1", &["prox1", "prox2", "prox3", "prox4"], FAST)
+        .under_ha("vm:100", "prox1", "4.0.7")
+        .qdevice(VOTE)
+        .outside("vote", VOTE);
+    let plan = done(&file(3, FAST), &remove(&["prox4", "vote"], &[]), &servers);
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    let place = |id: &str| ids.iter().position(|i| *i == id).unwrap_or_else(|| panic!("no {id} in {ids:?}"));
+    assert!(place("ha.stop-crm/prox4") < place("qdevice.remove"), "{ids:?}");
+    assert!(place("qdevice.remove") < place("cluster.power-off/prox4"), "{ids:?}");
+    assert!(place("cluster.remove/prox4") < place("ha.start-crm/prox4"), "{ids:?}");
 }
 
 #[test]
@@ -339,6 +381,12 @@ fn a_join_that_was_begun_is_finished() {
     )));
     let lone = done(&file(2, FAST), &Wish::default(), &begun(&["prox1"], "prox2"));
     assert_eq!(lone.steps.len(), 1, "{}", told(&lone));
+    // It broke off before pmxcfs was started anew: nothing is mounted there, and there are no guests.
+    let down = begun(&["prox1", "prox2"], "prox3")
+        .with_cluster("prox3", |c| c.pmxcfs = quorate_model::observation::cluster::Pmxcfs::NotMounted)
+        .with("prox3", |o| o.config = unseen());
+    let plan = done(&file(3, FAST), &Wish::default(), &down);
+    assert_eq!(plan.steps.len(), 1, "{}", told(&plan));
 }
 
 #[test]

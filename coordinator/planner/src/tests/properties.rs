@@ -328,7 +328,12 @@ proptest! {
         for (index, step) in plan.steps.iter().enumerate() {
             match &step.action {
                 Action::PowerOff { .. } => prop_assert!(case.wish.remove.contains(&step.node)),
-                Action::CleanUpAfter { removed, .. } => prop_assert!(case.wish.remove.contains(removed)),
+                Action::CleanUpAfter {
+                    removed, keep_folder, ..
+                } => {
+                    let bare = case.servers.view.cluster_of(removed).is_ok_and(|c| c.member().is_none());
+                    prop_assert!(case.wish.remove.contains(removed) || (bare && *keep_folder));
+                }
                 Action::RemoveMember { removed, .. } => {
                     let bare = case.servers.view.cluster_of(removed).is_ok_and(|c| c.member().is_none());
                     prop_assert!(case.wish.remove.contains(removed) || bare);
@@ -344,7 +349,12 @@ proptest! {
             }
         }
         let unconsented = crate::plan(&case.file, &Wish::default(), &case.servers.view);
-        let removes = |a: &Action| matches!(a, Action::PowerOff { .. } | Action::CleanUpAfter { .. });
+        let removes = |a: &Action| {
+            matches!(
+                a,
+                Action::PowerOff { .. } | Action::CleanUpAfter { keep_folder: false, .. }
+            )
+        };
         prop_assert!(!unconsented.steps.iter().any(|s| removes(&s.action)), "absence deletes");
     }
 

@@ -25,6 +25,9 @@ message!(
         node_folders,
         spec,
         files,
+        ceph_daemons,
+        guest_macs,
+        qdevice_key,
     }
 );
 facet!(Vec<RootKey> = v1::RootKeysFacet: v1::root_keys_facet::State);

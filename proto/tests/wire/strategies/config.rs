@@ -20,10 +20,12 @@ prop_compose! {
         ceph_monitors in facet(maybe(some(text()))),
         node_folders in facet(by_text(some(any::<u32>()).prop_map(|guests| NodeFolder { guests }))),
         (spec, files) in (facet(maybe(kept())), facet(some(file()))),
+        (ceph_daemons, guest_macs) in (facet(some(text())), facet(some(text()))),
+        qdevice_key: bool,
     ) -> PveConfig {
         PveConfig {
             storages, users, tokens, root_tfa, own_certificate, authorized_keys, firewall, replication, ha_placements,
-            ceph_monitors, node_folders, spec, files,
+            ceph_monitors, node_folders, spec, files, ceph_daemons, guest_macs, qdevice_key,
         }
     }
 }

@@ -69,7 +69,11 @@ fn membership() -> impl Strategy<Value = Action> {
             removed,
             id
         }),
-        (cluster(), node()).prop_map(|(cluster, removed)| Action::CleanUpAfter { cluster, removed }),
+        (cluster(), node(), any::<bool>()).prop_map(|(cluster, removed, keep_folder)| Action::CleanUpAfter {
+            cluster,
+            removed,
+            keep_folder
+        }),
         cluster().prop_map(|cluster| Action::PowerOff { cluster }),
     ]
 }

@@ -31,12 +31,35 @@ fn of_the_cluster() -> impl Strategy<Value = Condition> {
                 addresses
             }),
         (cluster(), node(), nodes()).prop_map(|(cluster, node, seen_by)| Condition::Off { cluster, node, seen_by }),
-        (cluster(), node(), node()).prop_map(|(cluster, removed, on)| Condition::CleanedUp { cluster, removed, on }),
+        (cluster(), node(), node(), any::<bool>()).prop_map(|(cluster, removed, on, keep_folder)| {
+            Condition::CleanedUp {
+                cluster,
+                removed,
+                on,
+                keep_folder,
+            }
+        }),
+        (cluster(), node(), ha_service(), node()).prop_map(|(cluster, node, service, seen_by)| {
+            Condition::HaServiceOrOut {
+                cluster,
+                node,
+                service,
+                seen_by,
+            }
+        }),
         (cluster(), nodes(), maybe(address())).prop_map(|(cluster, nodes, host)| Condition::Qdevice {
             cluster,
             nodes,
             host
         }),
+        (cluster(), node(), nodes()).prop_map(|(cluster, via, nodes)| Condition::QdeviceDue { cluster, via, nodes }),
+        (cluster(), node(), nodes(), address()).prop_map(|(cluster, via, nodes, host)| Condition::QdeviceBack {
+            cluster,
+            via,
+            nodes,
+            host
+        }),
+        (cluster(), node()).prop_map(|(cluster, node)| Condition::NotTwoVotes { cluster, node }),
     ]
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::membership::member_of;
 use super::{Not, Verdict, on_each};
-use crate::facet::Facet;
-use crate::ids::NodeName;
+use crate::facet::{Facet, UnknownKind};
+use crate::ids::{ClusterName, NodeName};
 use crate::observation::Ha;
 use crate::observation::readiness::ServiceState;
 use crate::operation::HaService;
@@ -76,6 +77,28 @@ pub(super) fn service(view: &View, node: &NodeName, service: HaService, running:
             }
         },
     )
+}
+
+/// Whoever was switched off for good in between, or taken out, has no daemon to be started.
+pub(super) fn service_or_out(
+    view: &View,
+    cluster: &ClusterName,
+    node: &NodeName,
+    wanted: HaService,
+    seen_by: &NodeName,
+) -> Verdict {
+    let member = view.cluster_of(seen_by).ok().and_then(|seen| member_of(seen, cluster).ok());
+    if let Some(member) = member {
+        let silent = view.cluster_of(node).is_err_and(|unknown| unknown.kind == UnknownKind::Unreachable);
+        match member.nodes.iter().find(|n| n.name == node.as_str()) {
+            None => return Verdict::Holds(format!("{node} is out, says {seen_by}")),
+            Some(seen) if silent && !seen.online => {
+                return Verdict::Holds(format!("{node} does not answer; {seen_by} sees it offline"));
+            }
+            Some(_) => {}
+        }
+    }
+    service(view, node, wanted, true)
 }
 
 fn of<'v>(view: &'v View, node: &NodeName) -> Result<&'v Ha, Not> {

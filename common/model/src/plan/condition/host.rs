@@ -7,15 +7,20 @@ use super::{Not, Verdict, on_each, row};
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::operation::Package;
 use crate::passage::Passage;
+use crate::time::Timestamp;
 use crate::view::View;
 
-pub(super) fn cleaned_up(view: &View, removed: &NodeName, on: &NodeName) -> Verdict {
+/// A set-up of the QDevice may take two minutes (its deadline), and the gate of it some more.
+const KEY_LASTS_MICROS: i64 = 180_000_000;
+
+pub(super) fn cleaned_up(view: &View, removed: &NodeName, on: &NodeName, keep_folder: bool) -> Verdict {
+    let what = if keep_folder { "no key" } else { "no folder and no key" };
     on_each(
         [on],
-        || format!("no folder and no key of {removed} in /etc/pve"),
+        || format!("{what} of {removed} in /etc/pve"),
         |on| {
             let config = view.facet(on, |o| &o.config)?;
-            if config.node_folders.get()?.contains_key(removed.as_str()) {
+            if !keep_folder && config.node_folders.get()?.contains_key(removed.as_str()) {
                 return Err(Not::Yet(format!("still has /etc/pve/nodes/{removed}")));
             }
             let own = format!("root@{removed}");
@@ -39,12 +44,24 @@ pub(super) fn installed(view: &View, node: &NodeName, packages: &BTreeSet<Packag
                     Some(state) if state.installed.is_none() => {
                         return Err(Not::Yet(format!("does not have {package} installed")));
                     }
+                    // pvecm sets a QDevice up also where nobody answers, and says that it is done.
+                    Some(_) if *package == Package::CorosyncQnetd && !qnetd_runs(view, node)? => {
+                        return Err(Not::Yet(format!("has {package} installed, and it does not run")));
+                    }
                     Some(_) => {}
                 }
             }
             Ok(())
         },
     )
+}
+
+fn qnetd_runs(view: &View, node: &NodeName) -> Result<bool, Not> {
+    let services = &view.facet(node, |o| &o.readiness)?.services;
+    match services.get(Package::CorosyncQnetd.as_str()) {
+        Some(state) => Ok(state.get()?.is_running()),
+        None => Err(Not::Known("corosync-qnetd was not asked about".to_owned())),
+    }
 }
 
 pub(super) fn keys_admitted(
@@ -58,16 +75,19 @@ pub(super) fn keys_admitted(
         _ => format!("{cluster}'s key may log in"),
     };
     on_each([node], evidence, |node| {
-        let admitted = view.facet(node, |o| &o.readiness)?.admitted.get()?;
-        let now: BTreeSet<&SshPublicKey> = admitted
-            .iter()
-            .filter(|a| a.cluster == *cluster)
-            .map(|a| &a.key)
-            .collect();
-        if keys.iter().any(|key| !now.contains(key)) {
-            return Err(Not::Yet(format!("does not let {cluster}'s key in")));
+        let facet = &view.facet(node, |o| &o.readiness)?.admitted;
+        let admitted = facet.get()?;
+        // By the host's own clock, as sshd judges it. What is over soon would not last as long as a set-up may take.
+        let seen = facet.collected_at().unwrap_or_default();
+        let lasts = |until: Timestamp| until.0 >= seen.0.saturating_add(KEY_LASTS_MICROS);
+        let ours = || admitted.iter().filter(|a| a.cluster == *cluster);
+        let good: BTreeSet<&SshPublicKey> = ours().filter(|a| lasts(a.until)).map(|a| &a.key).collect();
+        if keys.iter().any(|key| !good.contains(key)) {
+            return Err(Not::Yet(format!("does not let {cluster}'s key in for long enough")));
         }
-        if now.len() > keys.len() {
+        // One that is over has to go as well.
+        let there: BTreeSet<&SshPublicKey> = ours().map(|a| &a.key).collect();
+        if there.len() > keys.len() {
             return Err(Not::Yet(format!("still lets a key of {cluster} in")));
         }
         Ok(())

@@ -59,7 +59,7 @@ pub(super) fn up(view: &View, cluster: &ClusterName, link: u8, addresses: &BTree
 }
 
 /// An edit that corosync did not take over leaves the file ahead of what runs, on some members or on all.
-fn same_version(member: &Member) -> Result<(), Not> {
+pub(super) fn same_version(member: &Member) -> Result<(), Not> {
     let running = member.running_versions.get()?;
     match running.iter().find(|r| r.version != member.file_version) {
         None => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::links::same_version;
 use super::{Not, Verdict, on_each, row};
 use crate::facet::UnknownKind;
 use crate::ids::{ClusterName, NodeName};
@@ -67,6 +68,8 @@ pub(super) fn members(
         if let Some(gone) = offline.iter().find(counted) {
             return Err(Not::Yet(format!("does not count {gone} among the members")));
         }
+        // An edit that corosync did not take over: the next change would be made on a file that nobody runs with.
+        same_version(member)?;
         can_write(seen, member)
     })
 }

@@ -32,7 +32,8 @@ pub enum Condition {
         node: NodeName,
     },
     /// The cluster consists of exactly these members: `nodes` online and quorate with /etc/pve writable, every one of them saying so
-    /// (a joiner that believes it is in while the member does not is not in), and `offline` configured but seen offline by each.
+    /// (a joiner that believes it is in while the member does not is not in) and run the file's version, and `offline` configured but
+    /// seen offline by each.
     Members {
         /// The cluster's name.
         cluster: ClusterName,
@@ -82,6 +83,9 @@ pub enum Condition {
         removed: NodeName,
         /// Who looks.
         on: NodeName,
+        /// Its folder may stay: it is to join afresh.
+        #[serde(default)]
+        keep_folder: bool,
     },
     /// With `host`: the QDevice is configured to that address, every member is registered with it and it gives its vote.
     /// Without: no QDevice is configured.
@@ -93,7 +97,36 @@ pub enum Condition {
         /// Where corosync-qnetd answers.
         host: Option<IpAddr>,
     },
-    /// These packages are installed.
+    /// A QDevice may be set up for those who are in by then, whoever that is: all whom `via` counts are online, see the same members,
+    /// are at rest, have corosync-qdevice and no QDevice.
+    QdeviceDue {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The member by whose word they are in.
+        via: NodeName,
+        /// Who may be in by then.
+        nodes: BTreeSet<NodeName>,
+    },
+    /// The QDevice at this address gives its vote to all whom `via` counts; or an odd number of servers is in, which needs none.
+    QdeviceBack {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The member by whose word they are in.
+        via: NodeName,
+        /// Who may be in by then.
+        nodes: BTreeSet<NodeName>,
+        /// Where corosync-qnetd answers.
+        host: IpAddr,
+    },
+    /// This node does not see a cluster of two votes without a third one that is given: armed, HA would have the server that is left
+    /// reset itself when the other one fails.
+    NotTwoVotes {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Who looks.
+        node: NodeName,
+    },
+    /// These packages are installed; corosync-qnetd also runs.
     Installed {
         /// Where.
         node: NodeName,
@@ -131,6 +164,17 @@ pub enum Condition {
         service: HaService,
         /// Runs, or is stopped.
         running: bool,
+    },
+    /// An HA daemon runs on this node again, or the node went out for good: it is off, or not counted any more.
+    HaServiceOrOut {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// Which daemon.
+        service: HaService,
+        /// By whose word the node is off or out.
+        seen_by: NodeName,
     },
     /// The firewall surely lets these addresses through to and from the agents, as this node has it.
     AgentsAllowed {
@@ -171,8 +215,21 @@ impl Condition {
     /// What must be looked at to judge it.
     #[must_use]
     pub fn needs(&self) -> Needs {
+        if let Self::QdeviceDue { via, nodes, .. } = self {
+            let facets = BTreeSet::from([FacetName::Cluster, FacetName::Ha, FacetName::Readiness]);
+            return nodes.iter().chain([via]).map(|node| (node.clone(), facets.clone())).collect();
+        }
+        if let Self::HaServiceOrOut { node, seen_by, .. } = self {
+            let own = BTreeSet::from([FacetName::Cluster, FacetName::Ha]);
+            return Needs::from([(seen_by.clone(), BTreeSet::from([FacetName::Cluster])), (node.clone(), own)]);
+        }
         let (nodes, facet): (BTreeSet<&NodeName>, FacetName) = match self {
-            Self::Standalone { node } | Self::Quorate { node, .. } => (BTreeSet::from([node]), FacetName::Cluster),
+            Self::Standalone { node } | Self::Quorate { node, .. } | Self::NotTwoVotes { node, .. } => {
+                (BTreeSet::from([node]), FacetName::Cluster)
+            }
+            Self::QdeviceDue { via, nodes, .. } | Self::QdeviceBack { via, nodes, .. } => {
+                (nodes.iter().chain([via]).collect(), FacetName::Cluster)
+            }
             Self::Members { nodes, .. } | Self::LinksUp { nodes, .. } | Self::Qdevice { nodes, .. } => {
                 (nodes.iter().collect(), FacetName::Cluster)
             }
@@ -183,7 +240,7 @@ impl Condition {
                 (BTreeSet::from([node]), FacetName::Readiness)
             }
             Self::HaDisarmed { nodes, .. } | Self::HaArmed { nodes, .. } => (nodes.iter().collect(), FacetName::Ha),
-            Self::HaService { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
+            Self::HaService { node, .. } | Self::HaServiceOrOut { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
             Self::AgentsAllowed { node, .. } => (BTreeSet::from([node]), FacetName::Config),
         };
         nodes
@@ -217,10 +274,21 @@ impl Condition {
                 addresses,
             } => links::up(view, cluster, *link, addresses),
             Self::Qdevice { cluster, nodes, host } => qdevice::is(view, cluster, nodes, *host),
+            Self::QdeviceDue { cluster, via, .. } => qdevice::due(view, cluster, via),
+            Self::QdeviceBack { cluster, via, host, .. } => qdevice::back(view, cluster, via, *host),
+            Self::NotTwoVotes { cluster, node } => qdevice::not_two_votes(view, cluster, node),
             Self::HaDisarmed { nodes, .. } => ha::disarmed(view, nodes),
             Self::HaArmed { nodes, .. } => ha::armed(view, nodes),
             Self::HaService { node, service, running } => ha::service(view, node, *service, *running),
-            Self::CleanedUp { removed, on, .. } => host::cleaned_up(view, removed, on),
+            Self::HaServiceOrOut {
+                cluster,
+                node,
+                service,
+                seen_by,
+            } => ha::service_or_out(view, cluster, node, *service, seen_by),
+            Self::CleanedUp {
+                removed, on, keep_folder, ..
+            } => host::cleaned_up(view, removed, on, *keep_folder),
             Self::Installed { node, packages } => host::installed(view, node, packages),
             Self::KeysAdmitted { node, cluster, keys } => host::keys_admitted(view, node, cluster, keys),
             Self::AgentsAllowed { node, passages, from } => host::agents_allowed(view, node, passages, from),
@@ -306,6 +374,12 @@ impl fmt::Display for Condition {
             Self::Off { node, seen_by, .. } => {
                 write!(f, "{node} does not answer, and {} see it offline", row(seen_by))
             }
+            Self::CleanedUp {
+                removed,
+                on,
+                keep_folder: true,
+                ..
+            } => write!(f, "no key of {removed} is left in /etc/pve on {on}"),
             Self::CleanedUp { removed, on, .. } => write!(f, "nothing of {removed} is left in /etc/pve on {on}"),
             Self::Qdevice {
                 cluster,
@@ -317,6 +391,19 @@ impl fmt::Display for Condition {
             Self::Qdevice {
                 cluster, host: None, ..
             } => write!(f, "{cluster} has no QDevice"),
+            Self::QdeviceDue { cluster, via, .. } => write!(
+                f,
+                "all members of {cluster} that {via} counts are online, at rest and ready for a QDevice"
+            ),
+            Self::QdeviceBack {
+                cluster, via, host, ..
+            } => write!(
+                f,
+                "the QDevice at {host} votes in {cluster}, seen by each member that {via} counts, or their number is odd"
+            ),
+            Self::NotTwoVotes { cluster, node } => {
+                write!(f, "{cluster} does not hang on two votes without a third, seen by {node}")
+            }
             Self::Installed { node, packages } => write!(f, "{} installed on {node}", row(packages)),
             Self::KeysAdmitted { node, cluster, keys } if keys.is_empty() => {
                 write!(f, "no key of {cluster} may log in on {node}")
@@ -327,6 +414,9 @@ impl fmt::Display for Condition {
             Self::HaService { node, service, running } => {
                 let state = if *running { "runs" } else { "is stopped" };
                 write!(f, "{} {state} on {node}", service.unit())
+            }
+            Self::HaServiceOrOut { node, service, .. } => {
+                write!(f, "{} runs on {node}, or {node} is off or out", service.unit())
             }
             Self::AgentsAllowed { node, passages, from } => {
                 write!(f, "{node}'s firewall lets {} through to {}", row(from), row(passages))

@@ -10,6 +10,8 @@ use crate::observation::cluster::{
     Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion, VoteRow,
     Votes,
 };
+use crate::observation::readiness::{AdmittedKey, PackageState, Readiness, ServiceState};
+use crate::operation::Package;
 use crate::time::Timestamp;
 use crate::view::{NodeView, View};
 
@@ -163,6 +165,71 @@ fn an_edit_that_one_member_did_not_take_over_is_seen() {
 }
 
 #[test]
+fn members_that_run_with_another_version_are_not_fit_for_a_change() {
+    let names = ["prox1", "prox2"];
+    let all = Condition::Members {
+        cluster: hk1(),
+        nodes: nodes(&names),
+        offline: nodes(&[]),
+    };
+    assert!(all.judge(&view(&names, |_, _| {})).holds());
+    // The file was edited by hand and its version lowered: pmxcfs and corosync keep the newer one.
+    let lowered = view(&names, |_, member| member.file_version = 2);
+    let verdict = all.judge(&lowered);
+    assert!(says(&verdict).contains("while the file has 2"), "{verdict:?}");
+    let unseen = view(&names, |_, member| member.running_versions = Facet::not_asked());
+    assert!(matches!(all.judge(&unseen), Verdict::Unknown(_)));
+}
+
+fn with_device(_: &str, member: &mut Member) {
+    member.qdevice = Some(QdeviceConfig {
+        host: "192.0.2.9".into(),
+        algorithm: "ffsplit".into(),
+        votes: Some(1),
+    });
+    if let Facet::Known { value, .. } = &mut member.votes {
+        value.device = Some(1);
+        for vote in &mut value.rows {
+            vote.qdevice = Some("A,V,NMW".to_owned());
+        }
+    }
+}
+
+#[test]
+fn a_qdevice_comes_back_for_whoever_is_in() {
+    let back = Condition::QdeviceBack {
+        cluster: hk1(),
+        via: node("prox1"),
+        nodes: nodes(&["prox1", "prox2", "prox3", "prox4"]),
+        host: "192.0.2.9".parse().unwrap(),
+    };
+    let two = ["prox1", "prox2"];
+    assert!(matches!(back.judge(&view(&two, |_, _| {})), Verdict::NotYet(_)));
+    assert!(back.judge(&view(&two, with_device)).holds(), "two of four came in");
+    let odd = back.judge(&view(&["prox1", "prox2", "prox3"], |_, _| {}));
+    assert!(says(&odd).contains("an odd number") && odd.holds(), "{odd:?}");
+}
+
+#[test]
+fn two_votes_without_a_third_are_too_few_for_ha() {
+    let asked = Condition::NotTwoVotes {
+        cluster: hk1(),
+        node: node("prox1"),
+    };
+    let two = ["prox1", "prox2"];
+    assert!(matches!(asked.judge(&view(&two, |_, _| {})), Verdict::NotYet(_)));
+    assert!(asked.judge(&view(&two, with_device)).holds());
+    assert!(asked.judge(&view(&["prox1", "prox2", "prox3"], |_, _| {})).holds());
+    let silent = view(&two, |name, member| {
+        with_device(name, member);
+        if let Facet::Known { value, .. } = &mut member.votes {
+            value.device = Some(0);
+        }
+    });
+    assert!(!asked.judge(&silent).holds(), "qnetd does not answer");
+}
+
+#[test]
 fn a_link_to_one_peer_that_is_down_is_not_up() {
     let names = ["prox1", "prox2", "prox3"];
     let all = Condition::LinksUp {
@@ -259,4 +326,77 @@ fn a_qdevice_counts_when_every_member_gets_its_vote() {
     assert!(!wanted(None).judge(&with("A,V,NMW", Some(1))).holds());
     // After a removal pvecm keeps showing a column; the file decides.
     assert!(wanted(None).judge(&view(&names, |_, _| {})).holds());
+}
+
+/// The host of a third vote: what it has installed and let in, at the time 0 on its clock.
+fn host_of_the_vote(runs: bool, until: Timestamp) -> View {
+    let state = ServiceState {
+        load: "loaded".into(),
+        active: if runs { "active" } else { "inactive" }.into(),
+        sub: "x".into(),
+        enabled: "enabled".into(),
+    };
+    let package = PackageState {
+        installed: Some("3.0.3-1".into()),
+        candidate: None,
+    };
+    let readiness = Readiness {
+        services: BTreeMap::from([("corosync-qnetd".to_owned(), Facet::known(state, AT))]),
+        packages: Facet::known(BTreeMap::from([("corosync-qnetd".to_owned(), package)]), AT),
+        updates: Facet::not_asked(),
+        repositories: Facet::not_asked(),
+        free: BTreeMap::new(),
+        fetch: Facet::not_asked(),
+        root_key: Facet::not_asked(),
+        host_keys: Facet::not_asked(),
+        admitted: Facet::known(
+            vec![AdmittedKey {
+                cluster: hk1(),
+                key: KEY.parse().unwrap(),
+                until,
+            }],
+            AT,
+        ),
+    };
+    let mut observation = Observation::empty("vote", AT);
+    observation.readiness = Facet::known(readiness, AT);
+    let seen = NodeView {
+        observation: Ok(observation),
+        clock_offset: None,
+    };
+    View {
+        nodes: BTreeMap::from([(node("vote"), seen)]),
+        ..View::default()
+    }
+}
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const MINUTE: i64 = 60_000_000;
+
+#[test]
+fn a_third_party_that_does_not_run_is_not_there() {
+    let installed = Condition::Installed {
+        node: node("vote"),
+        packages: BTreeSet::from([Package::CorosyncQnetd]),
+    };
+    assert!(installed.judge(&host_of_the_vote(true, AT)).holds());
+    let stopped = installed.judge(&host_of_the_vote(false, AT));
+    assert!(matches!(&stopped, Verdict::NotYet(why) if why.contains("does not run")), "{stopped:?}");
+}
+
+#[test]
+fn a_key_that_is_over_lets_nobody_in() {
+    let admitted = |keys: &[&str]| Condition::KeysAdmitted {
+        node: node("vote"),
+        cluster: hk1(),
+        keys: keys.iter().map(|k| k.parse().unwrap()).collect(),
+    };
+    let lasting = host_of_the_vote(true, Timestamp(15 * MINUTE));
+    assert!(admitted(&[KEY]).judge(&lasting).holds());
+    for until in [-5, 0, 2] {
+        let verdict = admitted(&[KEY]).judge(&host_of_the_vote(true, Timestamp(until * MINUTE)));
+        assert!(matches!(verdict, Verdict::NotYet(_)), "{until}: {verdict:?}");
+    }
+    let over = host_of_the_vote(true, Timestamp(-5 * MINUTE));
+    assert!(!admitted(&[]).judge(&over).holds(), "its line is still there");
 }

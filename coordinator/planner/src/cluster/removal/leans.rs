@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::Severity;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
+use quorate_model::observation::disks::HolderKind;
 use quorate_model::observation::{FacetName, Guest, GuestKind, Ha, PveConfig};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
@@ -42,8 +44,9 @@ pub(super) fn on(
     }
     if let Some(config) = report.facet(view, speaker, FacetName::Config, Weight::Needed, |o| &o.config) {
         replication(node, speaker, config, &on_it, dead, report);
-        ceph(node, speaker, config, report);
+        ceph(view, node, speaker, config, dead, report);
         placements(node, speaker, config, report);
+        storages(node, speaker, config, report);
     }
     if let Some(ha) = report.facet(view, speaker, FacetName::Ha, Weight::Needed, |o| &o.ha) {
         services(node, speaker, ha, target, report);
@@ -119,22 +122,84 @@ fn replication(
     ));
 }
 
-fn ceph(node: &NodeName, speaker: &NodeName, config: &PveConfig, report: &mut Report) {
-    match config.ceph_monitors.get() {
-        Ok(Some(monitors)) if monitors.iter().any(|m| m == node.as_str()) => report.tell(Finding::new(
-            Code::RemoveHasCeph,
-            node.as_str(),
-            format!("{node} is a Ceph monitor"),
-            format!(
-                "take its OSDs, managers and monitor out of Ceph first (PVE's manual, \"Ceph Maintenance\"); on {node}: pveceph osd destroy \
-                 ID; pveceph mgr destroy {node}; pveceph mon destroy {node}"
-            ),
-        )),
-        Ok(_) => {}
+/// Monitors stand in ceph.conf, which every member has; of the others only the server itself knows.
+fn ceph(view: &View, node: &NodeName, speaker: &NodeName, config: &PveConfig, dead: bool, report: &mut Report) {
+    let monitors = match config.ceph_monitors.get() {
+        Ok(monitors) => monitors,
         Err(unknown) => {
             let finding = facet_unknown(speaker, FacetName::Config, "Ceph monitors", unknown);
-            report.weigh(Weight::Needed, finding);
+            return report.weigh(Weight::Needed, finding);
         }
+    };
+    let mut has: BTreeSet<String> = BTreeSet::new();
+    if monitors.iter().flatten().any(|m| m == node.as_str()) {
+        has.insert(format!("mon.{node}"));
+    }
+    if let Ok(disks) = view.facet(node, |o| &o.disks) {
+        let holders = disks.disks.iter().flat_map(|disk| &disk.holders);
+        let osds = holders.filter(|holder| holder.kind == HolderKind::CephOsd);
+        has.extend(osds.map(|osd| match osd.name.as_str() {
+            "" => format!("an OSD on {}", osd.device),
+            number => format!("osd.{number}"),
+        }));
+    }
+    let own = view.facet(node, |o| &o.config);
+    match own.as_ref().map(|own| own.ceph_daemons.get()) {
+        Ok(Ok(daemons)) => has.extend(daemons.iter().cloned()),
+        // Of one that is off for good nobody can be asked.
+        _ if dead => {
+            if monitors.is_some() && has.is_empty() {
+                let mut finding = Finding::new(
+                    Code::RemoveHasCeph,
+                    node.as_str(),
+                    format!("there is Ceph here, and whether {node} has OSDs, managers or metadata servers can't be seen any more"),
+                    format!("on {speaker}: ceph osd tree; ceph -s; take out what was on {node} (PVE's manual, \"Ceph Maintenance\")"),
+                );
+                finding.severity = Severity::Warning;
+                report.tell(finding);
+                return;
+            }
+        }
+        Ok(Err(unknown)) | Err(unknown) => {
+            let finding = facet_unknown(node, FacetName::Config, "Ceph's daemons", unknown);
+            return report.weigh(Weight::Needed, finding);
+        }
+    }
+    if has.is_empty() {
+        return;
+    }
+    report.tell(Finding::new(
+        Code::RemoveHasCeph,
+        node.as_str(),
+        format!("{node} has a part in Ceph: {}", in_a_row(&has)),
+        format!(
+            "take its OSDs, managers and monitor out of Ceph first (PVE's manual, \"Ceph Maintenance\"); on {node}: pveceph osd destroy \
+             ID; pveceph mgr destroy {node}; pveceph mon destroy {node}"
+        ),
+    ));
+}
+
+/// Storages that are limited to servers, of which this is one: its name stays behind in storage.cfg.
+fn storages(node: &NodeName, speaker: &NodeName, config: &PveConfig, report: &mut Report) {
+    let Ok(storages) = config.storages.get() else { return };
+    for storage in storages.iter().filter(|s| s.nodes.iter().any(|n| n == node.as_str())) {
+        let others: Vec<&str> = storage
+            .nodes
+            .iter()
+            .map(String::as_str)
+            .filter(|n| *n != node.as_str())
+            .collect();
+        let next = if others.is_empty() {
+            format!("when {node} is out, on {speaker}: pvesm remove {}", storage.id)
+        } else {
+            format!("when {node} is out, on {speaker}: pvesm set {} --nodes {}", storage.id, others.join(","))
+        };
+        report.tell(Finding::new(
+            Code::RemoveHasStorage,
+            node.as_str(),
+            format!("the storage {} is limited to servers of which {node} is one", storage.id),
+            next,
+        ));
     }
 }
 

@@ -7,7 +7,7 @@ use quorate_model::Severity;
 use quorate_model::facet::UnknownKind;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
-use quorate_model::observation::FacetName;
+use quorate_model::observation::{FacetName, PveConfig};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 use quorate_model::wish::Wish;
@@ -149,12 +149,7 @@ fn gone(
     let config =
         speaker.and_then(|speaker| report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config));
     let folder = config.and_then(|c| c.node_folders.get().ok()?.get(node.as_str()));
-    let key = format!("root@{node}");
-    let has_key = config.is_some_and(|c| {
-        c.authorized_keys
-            .get()
-            .is_ok_and(|keys| keys.iter().any(|k| k.name == key))
-    });
+    let has_key = config.is_some_and(|config| lets_in(config, node));
     match folder {
         // That guests are in it is told with the folder.
         Some(folder) if !folder.guests.is_empty() => {}
@@ -167,6 +162,12 @@ fn gone(
             "",
         )),
     }
+}
+
+/// Is a key of this server among those that root lets in?
+pub(super) fn lets_in(config: &PveConfig, node: &NodeName) -> bool {
+    let key = format!("root@{node}");
+    config.authorized_keys.get().is_ok_and(|keys| keys.iter().any(|k| k.name == key))
 }
 
 fn gone_already(node: &NodeName) -> Removal {
@@ -194,6 +195,20 @@ fn unique_id(standing: &Standing<'_>, node: &NodeName, report: &mut Report) -> O
                 format!(
                     "corosync.conf gives the id {id} to {}, says {speaker}: pvecm delnode {node} could kill another one",
                     in_a_row(same_id)
+                ),
+                format!("mend it by hand first: {}", super::link_changes::EDIT),
+            ));
+            return None;
+        }
+        // It kills whoever runs with the id, whatever the file says.
+        let running = member.nodes.iter().find(|n| n.id == id && n.name != node.as_str());
+        if let Some(other) = running {
+            report.tell(Finding::new(
+                Code::RemoveIdTwice,
+                node.as_str(),
+                format!(
+                    "{} runs with the id {id}, says {speaker}, which corosync.conf gives to {node}: pvecm delnode {node} would kill it",
+                    other.name
                 ),
                 format!("mend it by hand first: {}", super::link_changes::EDIT),
             ));

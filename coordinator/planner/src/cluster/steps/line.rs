@@ -37,6 +37,8 @@ pub(super) struct Line<'i> {
     pub(super) online: BTreeSet<NodeName>,
     /// Who is counted and not in.
     pub(super) offline: BTreeSet<NodeName>,
+    /// Who was in when the plan began.
+    pub(super) at_first: BTreeSet<NodeName>,
     /// Do those that are in have quorum?
     pub(super) quorate: bool,
 }
@@ -58,6 +60,7 @@ impl<'i> Line<'i> {
             steps: Vec::new(),
             prepared: Vec::new(),
             last: None,
+            at_first: named(true),
             online: named(true),
             offline: named(false),
             quorate: standing.quorate(),

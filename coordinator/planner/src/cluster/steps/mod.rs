@@ -56,30 +56,15 @@ fn all(line: &mut Line<'_>) -> Option<()> {
     let intent = *line.intent;
     let in_state = |wanted: fn(State) -> bool| intent.removals.iter().filter(move |r| wanted(r.state));
     prepare::packages(line)?;
-    // Where only the daemons can be stopped, those of a server that is switched off would never be started again: its own shutdown
-    // does that, before the others are touched.
-    let off_first = intent.ha.daemons_are_stopped();
-    if off_first {
-        for removal in in_state(|s| s == State::Alive) {
-            remove::power_off(line, removal)?;
-        }
-    }
     let rested = rest::begin(line)?;
     unfinished::settle(line)?;
     for removal in in_state(|s| matches!(s, State::Dead { .. } | State::Bare)) {
         remove::take_out(line, removal)?;
     }
-    if off_first {
-        for removal in in_state(|s| s == State::Alive) {
-            remove::take_out(line, removal)?;
-        }
-    }
-    qdevice::off(line)?;
-    if !off_first {
-        for removal in in_state(|s| s == State::Alive) {
-            remove::power_off(line, removal)?;
-            remove::take_out(line, removal)?;
-        }
+    let device = qdevice::off(line)?;
+    for removal in in_state(|s| s == State::Alive) {
+        remove::power_off(line, removal)?;
+        remove::take_out(line, removal)?;
     }
     for removal in in_state(|s| s == State::Gone) {
         remove::clean_up(line, &removal.node)?;
@@ -88,7 +73,7 @@ fn all(line: &mut Line<'_>) -> Option<()> {
     prepare::firewall(line)?;
     join::others(line)?;
     join::links(line)?;
-    qdevice::on(line)?;
+    qdevice::on(line, device)?;
     rest::end(line, &rested)?;
     rest::wake(line)
 }

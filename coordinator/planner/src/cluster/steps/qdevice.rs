@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::ids::{NodeName, StepId};
 use quorate_model::operation::{Action, Package};
 use quorate_model::plan::Condition;
 
@@ -14,13 +15,14 @@ const ON_SECONDS: u64 = 10;
 /// As long as a set-up may take at the most, with its gates, rounded up: then sshd forgets the key by itself.
 const ADMITTED_MINUTES: u32 = 15;
 
-pub(super) fn off(line: &mut Line<'_>) -> Option<()> {
+/// Takes it off; with the step that has to be taken back, if it is to come again.
+pub(super) fn off(line: &mut Line<'_>) -> Option<Option<StepId>> {
     if !line.intent.qdevice.off {
-        return Some(());
+        return Some(None);
     }
     let (via, cluster) = (line.via(), line.cluster());
     let back = line.intent.qdevice.on.is_some();
-    line.next(Draft {
+    let off = line.next(Draft {
         id: "qdevice.remove".to_owned(),
         node: via.clone(),
         action: Action::RemoveQdevice {
@@ -28,7 +30,8 @@ pub(super) fn off(line: &mut Line<'_>) -> Option<()> {
         },
         title: format!("take the QDevice of {cluster} off"),
         why: vec![if back {
-            "members would disagree about the votes if others came or went beside it; it is set up again at the end"
+            "members would disagree about the votes if others came or went beside it; it is set up again at the end, whatever became of \
+             the change"
                 .to_owned()
         } else {
             "its host is to be taken out, and the cluster file does not name it any more".to_owned()
@@ -44,10 +47,11 @@ pub(super) fn off(line: &mut Line<'_>) -> Option<()> {
         destroys: vec!["the QDevice's vote and certificates".to_owned()],
         restores: None,
     })?;
-    Some(())
+    Some(back.then_some(off))
 }
 
-pub(super) fn on(line: &mut Line<'_>) -> Option<()> {
+/// Sets it up. What was taken off comes back however the steps between ended, for whoever is in by then.
+pub(super) fn on(line: &mut Line<'_>, off: Option<StepId>) -> Option<()> {
     let intent = *line.intent;
     let (via, cluster) = (line.via(), line.cluster());
     if let Some(host) = &intent.qdevice.withdraw {
@@ -62,7 +66,7 @@ pub(super) fn on(line: &mut Line<'_>) -> Option<()> {
         cluster: cluster.clone(),
         keys: set_up.keys.clone(),
     };
-    let installed = |node: &quorate_model::NodeName, package| Condition::Installed {
+    let installed = |node: &NodeName, package| Condition::Installed {
         node: node.clone(),
         packages: BTreeSet::from([package]),
     };
@@ -85,19 +89,39 @@ pub(super) fn on(line: &mut Line<'_>) -> Option<()> {
         seconds: 1,
         undo: format!("on {host}: take the line of {cluster} out of /root/.ssh/authorized_keys"),
         destroys: vec![],
-        restores: None,
+        restores: off.clone(),
     })?;
-    let mut gate = vec![
-        line.members(),
-        line.at_rest(),
-        Condition::Qdevice {
+    // Whose step failed may be in or not.
+    let nodes: BTreeSet<NodeName> = line.at_first.union(&line.online).cloned().collect();
+    let (gate, done_when) = if off.is_some() {
+        let due = Condition::QdeviceDue {
+            cluster: cluster.clone(),
+            via: via.clone(),
+            nodes: nodes.clone(),
+        };
+        let back = Condition::QdeviceBack {
+            cluster: cluster.clone(),
+            via: via.clone(),
+            nodes,
+            host: address,
+        };
+        (vec![due, admitted, installed(host, Package::CorosyncQnetd)], back)
+    } else {
+        let device = |host| Condition::Qdevice {
             cluster: cluster.clone(),
             nodes: line.online.clone(),
-            host: None,
-        },
-        admitted,
-    ];
-    gate.extend(line.online.iter().map(|node| installed(node, Package::CorosyncQdevice)));
+            host,
+        };
+        let mut gate = vec![
+            line.members(),
+            line.at_rest(),
+            device(None),
+            admitted,
+            installed(host, Package::CorosyncQnetd),
+        ];
+        gate.extend(line.online.iter().map(|node| installed(node, Package::CorosyncQdevice)));
+        (gate, device(Some(address)))
+    };
     line.next(Draft {
         id: "qdevice.set-up".to_owned(),
         node: via.clone(),
@@ -114,22 +138,18 @@ pub(super) fn on(line: &mut Line<'_>) -> Option<()> {
                 .to_owned(),
         ],
         gate,
-        done_when: Condition::Qdevice {
-            cluster,
-            nodes: line.online.clone(),
-            host: Some(address),
-        },
+        done_when,
         seconds: ON_SECONDS,
         undo: format!("on {via}: pvecm qdevice remove"),
         destroys: vec![],
-        restores: None,
+        restores: off,
     })?;
     let draft = withdraw(line, host, Some(admit));
     line.next(draft)?;
     Some(())
 }
 
-fn withdraw(line: &Line<'_>, host: &quorate_model::NodeName, restores: Option<quorate_model::StepId>) -> Draft {
+fn withdraw(line: &Line<'_>, host: &NodeName, restores: Option<StepId>) -> Draft {
     let cluster = line.cluster();
     Draft {
         id: format!("qdevice.withdraw/{host}"),

@@ -7,7 +7,7 @@ use quorate_model::operation::Action;
 use quorate_model::plan::Condition;
 
 use super::line::{Draft, Line};
-use crate::cluster::removal::{Removal, State};
+use crate::cluster::removal::{Removal, State, lets_in};
 
 const POWER_OFF_SECONDS: u64 = 60;
 /// The command itself takes a second or two; then the others take over the new configuration.
@@ -16,21 +16,17 @@ const REMOVE_SECONDS: u64 = 5;
 pub(super) fn power_off(line: &mut Line<'_>, removal: &Removal) -> Option<()> {
     let (node, cluster) = (&removal.node, line.cluster());
     let rest: BTreeSet<NodeName> = line.online.iter().filter(|n| *n != node).cloned().collect();
-    let mut gate = vec![
+    let gate = vec![
         line.members(),
         Condition::LinksUp {
             cluster: cluster.clone(),
             nodes: line.online.clone(),
         },
+        line.at_rest(),
     ];
-    let mut why = vec![format!(
+    let why = vec![format!(
         "{node} is to be taken out for good; one that runs on with its old configuration would disturb the cluster"
     )];
-    if line.intent.ha.daemons_are_stopped() {
-        why.push("its own shutdown ends HA's daemons on it in order".to_owned());
-    } else {
-        gate.push(line.at_rest());
-    }
     line.next(Draft {
         id: format!("cluster.power-off/{node}"),
         node: node.clone(),
@@ -159,6 +155,7 @@ pub(super) fn clean_up(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
         action: Action::CleanUpAfter {
             cluster: cluster.clone(),
             removed: node.clone(),
+            keep_folder: false,
         },
         title: format!("clear up what {node} leaves behind"),
         why: vec![format!(
@@ -169,6 +166,7 @@ pub(super) fn clean_up(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
             cluster,
             removed: node.clone(),
             on: via.clone(),
+            keep_folder: false,
         },
         seconds: 2,
         undo: format!("the agent on {via} keeps a copy of the folder in its state"),
@@ -176,6 +174,40 @@ pub(super) fn clean_up(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
             format!("/etc/pve/nodes/{node}"),
             format!("the key root@{node} in the cluster's authorized_keys"),
         ],
+        restores: None,
+    })?;
+    Some(())
+}
+
+/// The key of a server that was installed anew and is to join afresh: its old one would be let in for ever. Its folder stays.
+pub(super) fn old_key(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
+    let (via, cluster) = (line.via(), line.cluster());
+    let config = line.intent.view.facet(&via, |o| &o.config);
+    if !config.is_ok_and(|config| lets_in(config, node)) {
+        return Some(());
+    }
+    line.next(Draft {
+        id: format!("cluster.clean-up/{node}"),
+        node: via.clone(),
+        action: Action::CleanUpAfter {
+            cluster: cluster.clone(),
+            removed: node.clone(),
+            keep_folder: true,
+        },
+        title: format!("take {node}'s old key out"),
+        why: vec![format!(
+            "{node} is in no cluster, and a key that it had is still let in by all members; it brings a new one when it joins"
+        )],
+        gate: vec![line.quorate_via()],
+        done_when: Condition::CleanedUp {
+            cluster,
+            removed: node.clone(),
+            on: via.clone(),
+            keep_folder: true,
+        },
+        seconds: 2,
+        undo: format!("nothing to undo: {node} brings a new key"),
+        destroys: vec![format!("the key root@{node} in the cluster's authorized_keys")],
         restores: None,
     })?;
     Some(())

@@ -88,7 +88,7 @@ fn short(service: HaService) -> &'static str {
 
 fn stop(line: &mut Line<'_>, node: &NodeName, service: HaService) -> Option<Rested> {
     let (unit, cluster) = (service.unit(), line.cluster());
-    let gate = if line.online.contains(node) {
+    let gate = if line.online.contains(node) && line.quorate {
         vec![line.members()]
     } else if line.intent.standing.bare.contains_key(node) {
         vec![Condition::Standalone { node: node.clone() }]
@@ -162,7 +162,7 @@ pub(super) fn wake(line: &mut Line<'_>) -> Option<()> {
             },
             title: format!("arm HA of {cluster}, which was left disarmed"),
             why: vec![why.to_owned()],
-            gate: vec![line.quorate_via()],
+            gate: vec![line.quorate_via(), not_two_votes(line, &via)],
             done_when: Condition::HaArmed {
                 cluster: cluster.clone(),
                 nodes,
@@ -185,7 +185,7 @@ pub(super) fn wake(line: &mut Line<'_>) -> Option<()> {
                 },
                 title: format!("start {unit} on {node}, which was left stopped"),
                 why: vec![why.to_owned()],
-                gate: vec![line.quorate_via()],
+                gate: vec![line.quorate_via(), not_two_votes(line, node)],
                 done_when: Condition::HaService {
                     node: node.clone(),
                     service: *service,
@@ -213,7 +213,7 @@ fn arm(line: &mut Line<'_>, rested: &Rested) -> Option<()> {
         },
         title: format!("arm HA of {cluster} again"),
         why: vec!["it was disarmed for the time of the change; this is done whatever became of that".to_owned()],
-        gate: vec![],
+        gate: not_alone(line, &via),
         done_when: Condition::HaArmed { cluster, nodes },
         seconds: DISARM_SECONDS,
         undo: format!("on {via}: ha-manager crm-command disarm-ha freeze"),
@@ -225,6 +225,9 @@ fn arm(line: &mut Line<'_>, rested: &Rested) -> Option<()> {
 
 fn start(line: &mut Line<'_>, rested: &Rested, node: &NodeName, service: HaService) -> Option<()> {
     let unit = service.unit();
+    let via = line.via();
+    // Of one that is switched off there is nothing to start; of one that could not be, there is.
+    let leaves = line.intent.removals.iter().any(|r| r.node == *node);
     line.next(Draft {
         id: format!("ha.start-{}/{node}", short(service)),
         node: node.clone(),
@@ -234,11 +237,21 @@ fn start(line: &mut Line<'_>, rested: &Rested, node: &NodeName, service: HaServi
         },
         title: format!("start {unit} on {node} again"),
         why: vec!["it was stopped for the time of the change; this is done whatever became of that".to_owned()],
-        gate: vec![],
-        done_when: Condition::HaService {
-            node: node.clone(),
-            service,
-            running: true,
+        // Of one that is off, nobody can be asked but the others.
+        gate: not_alone(line, if leaves { &via } else { node }),
+        done_when: if leaves {
+            Condition::HaServiceOrOut {
+                cluster: line.cluster(),
+                node: node.clone(),
+                service,
+                seen_by: via.clone(),
+            }
+        } else {
+            Condition::HaService {
+                node: node.clone(),
+                service,
+                running: true,
+            }
         },
         seconds: START_SECONDS,
         undo: format!("on {node}: systemctl stop {unit}"),
@@ -246,4 +259,22 @@ fn start(line: &mut Line<'_>, rested: &Rested, node: &NodeName, service: HaServi
         restores: Some(rested.by.clone()),
     })?;
     Some(())
+}
+
+/// If the QDevice that was taken off could not be set up again, two servers are left with two votes: HA armed there has the healthy one
+/// reset itself when the other fails. It stays asleep then, and that is told.
+fn not_alone(line: &Line<'_>, node: &NodeName) -> Vec<Condition> {
+    let device = line.intent.qdevice;
+    if device.off && device.on.is_some() {
+        vec![not_two_votes(line, node)]
+    } else {
+        vec![]
+    }
+}
+
+fn not_two_votes(line: &Line<'_>, node: &NodeName) -> Condition {
+    Condition::NotTwoVotes {
+        cluster: line.cluster(),
+        node: node.clone(),
+    }
 }

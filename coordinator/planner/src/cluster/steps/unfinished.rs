@@ -34,11 +34,14 @@ pub(super) fn settle(line: &mut Line<'_>) -> Option<()> {
                 take_out(line, node, "its join is undone, by your word")?;
                 remove::clean_up(line, node)?;
             }
-            Unfinished::Bare { undo: false } => take_out(
-                line,
-                node,
-                "the members count it, and it is in no cluster: so that it can join afresh",
-            )?,
+            Unfinished::Bare { undo: false } => {
+                take_out(
+                    line,
+                    node,
+                    "the members count it, and it is in no cluster: so that it can join afresh",
+                )?;
+                remove::old_key(line, node)?;
+            }
             Unfinished::Bare { undo: true } => take_out(
                 line,
                 node,

@@ -53,10 +53,41 @@ pub(super) fn removals() -> Vec<Row> {
             Code::RemoveHasCeph,
             "prox4",
             Refusal,
-            "a Ceph monitor",
+            "mon.prox4",
             removal(leaving().with_config("prox1", |c| {
                 c.ceph_monitors = Facet::known(Some(vec!["prox4".into()]), NOW)
             })),
+        ),
+        (
+            Code::RemoveHasCeph,
+            "prox4",
+            Refusal,
+            "mgr.prox4 and osd.3",
+            removal(leaving().with_config("prox4", |c| {
+                c.ceph_daemons = Facet::known(vec!["osd.3".into(), "mgr.prox4".into()], NOW);
+            })),
+        ),
+        (
+            Code::RemoveHasStorage,
+            "prox4",
+            Warning,
+            "the storage tank",
+            removal(leaving().with_config("prox1", |c| {
+                let tank = Storage {
+                    id: "tank".into(),
+                    kind: "zfspool".into(),
+                    nodes: vec!["prox3".into(), "prox4".into()],
+                    digest: String::new(),
+                };
+                known(&mut c.storages).push(tank);
+            })),
+        ),
+        (
+            Code::RemoveIdTwice,
+            "prox4",
+            Refusal,
+            "prox2 runs with the id 4",
+            removal(leaving().with_member("prox1", |m| m.nodes[1].id = 4)),
         ),
         (
             Code::RemoveIdTwice,
@@ -165,12 +196,63 @@ pub(super) fn third_votes() -> Vec<Row> {
             Code::QnetdInGuest,
             "vote",
             Refusal,
-            "a guest on prox2",
-            vote(voting().with_network("prox2", |n| {
-                let mut tap = interface("tap105i0", InterfaceKind::Other, None, Some("vmbr0"), &[]);
-                tap.mac = "fe:54:00:99:99:99".into();
-                n.interfaces.push(tap);
+            "prox2 knows one with its MAC address",
+            vote(voting().with_config("prox2", |c| {
+                c.guest_macs = Facet::known(vec!["52:54:00:99:99:99".into()], NOW);
             })),
+        ),
+        (
+            Code::FacetUnknown,
+            "prox2",
+            Refusal,
+            "MAC addresses of guests",
+            vote(voting().with_config("prox2", |c| c.guest_macs = unseen())),
+        ),
+        (
+            Code::ServiceDown,
+            "vote",
+            Refusal,
+            "corosync-qnetd does not run on vote",
+            vote(voting().with_readiness("vote", |r| {
+                known(&mut r.packages).get_mut("corosync-qnetd").unwrap().installed = Some("3.0.3-1".into());
+                r.services.insert("corosync-qnetd".into(), Facet::known(service(false), NOW));
+            })),
+        ),
+        (
+            Code::SshTooOld,
+            "vote",
+            Refusal,
+            "1:8.4p1-5+deb11u3",
+            vote(voting().with_readiness("vote", |r| {
+                let old = PackageState {
+                    installed: Some("1:8.4p1-5+deb11u3".into()),
+                    candidate: None,
+                };
+                known(&mut r.packages).insert("openssh-server".into(), old);
+            })),
+        ),
+        (
+            Code::QdeviceKeyLeft,
+            "prox1",
+            Warning,
+            "qdevice-net-node.p12",
+            with(file(3, BOTH), settled().with_config("prox1", |c| c.qdevice_key = true)),
+        ),
+        (
+            Code::TwoServersHa,
+            "hk1",
+            Refusal,
+            "vm:100 is under HA",
+            Planted {
+                wish: Wish {
+                    remove: [name("vote")].into(),
+                    ..Wish::default()
+                },
+                ..with(
+                    file(2, BOTH),
+                    voting().qdevice(VOTE).under_ha("vm:100", "prox1", "5.1.3"),
+                )
+            },
         ),
         (Code::QnetdWithCa, "vote", Refusal, "the fleet's CA", {
             let mut servers = voting();

@@ -16,7 +16,7 @@ use quorate_model::{ByteSize, Code, Severity, UnknownKind, Wish};
 
 use super::told;
 use crate::checker::check;
-use crate::testkit::{NOW, Servers, VOTE, file, file_with_vote, interface, known, name, parse, service};
+use crate::testkit::{NOW, Servers, VOTE, file, file_with_vote, interface, known, name, parse, service, unseen};
 
 const FAST: &[&str] = &["10.10.10.0/24"];
 const BOTH: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
