@@ -115,7 +115,8 @@ impl Fleet {
         [self.starts(one, &lines[0]), self.starts(two, &lines[1])]
     }
 
-    fn starts(&self, node: &str, argv: &[String]) -> Daemon {
+    /// Starts a tool in the background.
+    pub fn starts(&self, node: &str, argv: &[String]) -> Daemon {
         let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         let log = self.lab.layout().dir().join(format!("{node}-add.out"));
         self.lab
@@ -123,7 +124,8 @@ impl Fleet {
             .expect("pvecm starts")
     }
 
-    async fn join_line(&self, member: &str, node: &str, links: &[&str]) -> Vec<String> {
+    /// The line of `pvecm add` of a node through a member.
+    pub async fn join_line(&self, member: &str, node: &str, links: &[&str]) -> Vec<String> {
         let information = self
             .tool(member, "pvesh get /cluster/config/join --output-format json")
             .await;

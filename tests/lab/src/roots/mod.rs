@@ -122,6 +122,7 @@ fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) ->
     }
     Pmxcfs {
         running: false,
+        by_hand: false,
         pid: 0,
         replica,
         ip: None,
@@ -133,6 +134,9 @@ fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) ->
     }
 }
 
+/// pmxcfs's database, below a server's root. Its content is the model's; that it is there is what others see of it.
+pub(crate) const DATABASE: &str = "var/lib/pve-cluster/config.db";
+
 fn write_root(server: &Server) -> io::Result<()> {
     let root = &server.root;
     for folder in ["run", "tmp", "root", "var/lib/dpkg", "dev/disk/by-id"] {
@@ -142,6 +146,7 @@ fn write_root(server: &Server) -> io::Result<()> {
         for folder in ["var/lib/pve-cluster/backup", "var/lib/vz", "var/log/pve/tasks"] {
             fs::create_dir_all(root.join(folder))?;
         }
+        put(&root.join(DATABASE), "")?;
     }
     etc::write(server)?;
     apt::write(server)?;

@@ -39,7 +39,14 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     }
     let started = call.world.with(|state| state.start_pmxcfs_in(call.node, local));
     match started {
-        Ok(()) => Ok(0),
+        Ok(()) => {
+            call.world.with(|state| {
+                if let Some(server) = state.servers.get_mut(call.node) {
+                    server.pmxcfs.by_hand = true;
+                }
+            });
+            Ok(0)
+        }
         Err(text) => call.reply(0, Reply::fail(255, format!("{text}\n"))).await,
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Pmxcfs {
     pub(crate) replica: Replica,
     /// The address its name resolved to when it started.
     pub(crate) ip: Option<Ipv4Addr>,
+    /// Started by hand and not as the unit `pve-cluster`, which then neither stops it nor can start another.
+    pub(crate) by_hand: bool,
     /// Began in cluster mode: corosync.conf was there. Local mode is always writable.
     pub(crate) clustered: bool,
     /// What corosync told it; nothing until it reached corosync.

@@ -1,7 +1,7 @@
 //! Joins that were begun by hand and did not come to their end: recognised, finished, or undone.
 
 use quorate_lab::{Lab, Plant, Script, What};
-use quorate_suites::hand::{ONE_LINK, findings, steps};
+use quorate_suites::hand::{ONE_LINK, findings, raised, steps, version};
 use quorate_suites::{Fleet, told};
 
 fn file(fleet: &Fleet, nodes: &[&str]) -> String {
@@ -229,4 +229,126 @@ async fn a_second_server_that_hung_before_quorum_is_finished() {
     let applied = fleet.run(&["apply", &file, "--yes"]).await;
     assert!(applied.success(), "{}", told(&applied));
     fleet.all_in(&FIVE[..2]).await;
+}
+
+const DATABASE: &str = "/var/lib/pve-cluster/config.db";
+
+/// prox3 is counted, and its join broke off after it had written what the member sent: /etc/corosync is the cluster's, /etc/pve is not.
+async fn broke_off(fleet: &Fleet) -> String {
+    fleet.made_by_hand(&FIVE[..2], ONE_LINK).await;
+    counted_and_bare(fleet, "prox3").await;
+    for (from, to) in [
+        ("/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"),
+        ("/etc/corosync/authkey", "/etc/corosync/authkey"),
+    ] {
+        std::fs::copy(fleet.rooted("prox1", from), fleet.rooted("prox3", to)).unwrap();
+    }
+    file(fleet, &FIVE[..3])
+}
+
+async fn is_finished(fleet: &Fleet, file: &str) {
+    let plan = fleet.json(&["plan", file]).await;
+    assert_eq!(steps(&plan), ["cluster.finish-join/prox3"], "{plan:#}");
+    fleet.ok(&["apply", file, "--yes"]).await;
+    fleet.all_in(&FIVE[..3]).await;
+    assert!(steps(&fleet.json(&["plan", file]).await).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_broke_off_before_its_database_was_put_aside_is_finished() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
+    let file = broke_off(&fleet).await;
+    is_finished(&fleet, &file).await;
+    let kept = std::fs::read_dir(fleet.rooted("prox3", "/var/lib/pve-cluster")).unwrap();
+    let kept = kept.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with(".bak"));
+    assert_eq!(kept.count(), 1, "what was in /etc/pve is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_broke_off_before_pmxcfs_started_anew_is_finished() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
+    let file = broke_off(&fleet).await;
+    assert!(fleet.tool("prox3", "systemctl stop pve-cluster").await.success());
+    std::fs::remove_file(fleet.rooted("prox3", DATABASE)).unwrap();
+    is_finished(&fleet, &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undoing_that_broke_off_in_local_mode_is_done_again() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(5)).await;
+    fleet.made_by_hand(&FIVE[..3], ONE_LINK).await;
+    let left = left_by_two_joins(&fleet).await;
+    let file = file(&fleet, &FIVE);
+    for line in ["systemctl stop pve-cluster corosync", "pmxcfs -l"] {
+        assert!(fleet.tool(&left, line).await.success(), "{line}");
+    }
+    fleet.ok(&["apply", &file, "--yes", "--undo-join", &left]).await;
+    let stay: Vec<&str> = FIVE.into_iter().filter(|node| *node != left).collect();
+    fleet.all_in(&stay).await;
+    assert_eq!(fleet.read(&left, "/etc/corosync/corosync.conf"), "");
+}
+
+/// An id that is given twice, by hand, on a server that is to be taken out or whose join is to be undone: `pvecm delnode` would kill the
+/// healthy one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_given_twice_kills_nobody() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
+    fleet.made_by_hand(&FIVE[..2], ONE_LINK).await;
+    let mut argv = fleet.join_line("prox1", "prox3", ONE_LINK).await;
+    argv.extend(["--nodeid".to_owned(), "2".to_owned()]);
+    let mut add = fleet.starts("prox3", &argv);
+    fleet
+        .until("the members count it", async || {
+            fleet.read("prox1", "/etc/pve/corosync.conf").contains("name: prox3")
+        })
+        .await;
+    add.kill();
+    fleet.until("the join to end", async || no_join_runs(&fleet, "prox3")).await;
+    let three = file(&fleet, &FIVE[..3]);
+    let two = fleet.linked_file("two.toml", &FIVE[..2], ONE_LINK, "");
+    for args in [
+        vec!["apply", three.as_str(), "--yes"],
+        vec!["apply", &three, "--yes", "--undo-join", "prox3"],
+        vec!["apply", &two, "--yes", "--remove", "prox3"],
+        vec!["apply", &two, "--yes", "--remove", "prox3", "--is-off", "prox3"],
+    ] {
+        let refused = fleet.ends(&args, 3).await;
+        assert!(refused.stdout.contains("QRT-"), "{}", told(&refused));
+    }
+    assert!(fleet.calls("pvecm", "delnode").is_empty());
+    assert_eq!(fleet.happened(What::NodeRemoved), 0);
+    fleet.all_in(&FIVE[..2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_was_lowered_by_hand_keeps_others_out() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
+    fleet.made_by_hand(&FIVE[..2], ONE_LINK).await;
+    let conf = fleet.read("prox1", "/etc/pve/corosync.conf");
+    let lowered = conf.replace(
+        &format!("config_version: {}", version(&conf)),
+        &format!("config_version: {}", version(&conf) - 1),
+    );
+    std::fs::write(fleet.rooted("prox1", "/etc/pve/corosync.conf"), lowered).unwrap();
+    let file = file(&fleet, &FIVE[..3]);
+    let mut seen = fleet.json(&["plan", &file]).await;
+    fleet
+        .until("it is seen", async || {
+            seen = fleet.json(&["plan", &file]).await;
+            !findings(&seen, "QRT-CONFIG-NOT-RUNNING").is_empty()
+        })
+        .await;
+    let next = findings(&seen, "QRT-CONFIG-NOT-RUNNING")[0]["next"].as_str().unwrap().to_owned();
+    assert!(next.contains("a config_version above"), "{next}");
+    fleet.ends(&["apply", &file, "--yes"], 3).await;
+    assert_eq!(fleet.calls("pvecm", "add").len(), 1, "prox2's own");
+    // As the finding says.
+    std::fs::write(fleet.rooted("prox1", "/etc/pve/corosync.conf"), raised(&conf, 1)).unwrap();
+    fleet
+        .until("it runs", async || {
+            findings(&fleet.json(&["plan", &file]).await, "QRT-CONFIG-NOT-RUNNING").is_empty()
+        })
+        .await;
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.all_in(&FIVE[..3]).await;
 }

@@ -136,3 +136,28 @@ async fn life_the_coordinator_is_killed_while_the_key_is_let_in() {
     assert_eq!(fleet.calls("pvecm", "setup").len(), 1);
     fleet.nothing_twice();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn life_a_third_party_that_does_not_run_is_told_before_anything_is_done() {
+    let fleet = Fleet::enrolled(two()).await;
+    let file = fleet.voted_file("two.toml", &TWO, true);
+    let plant = |running| quorate_lab::Plant::Qnetd { running };
+    let package = quorate_lab::Plant::Package {
+        name: "corosync-qnetd".to_owned(),
+        installed: Some("3.0.3-1".to_owned()),
+        candidate: Some("3.0.3-1".to_owned()),
+        residual: false,
+    };
+    fleet.plant(WITNESS, package).await;
+    fleet.plant(WITNESS, plant(false)).await;
+    let refused = fleet.ends(&["apply", &file, "--yes"], 3).await;
+    assert!(
+        refused.stdout.contains("corosync-qnetd does not run on witness1"),
+        "{}",
+        told(&refused)
+    );
+    assert!(fleet.calls("pvecm", "setup").is_empty());
+    fleet.plant(WITNESS, plant(true)).await;
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.third_votes(&TWO).await;
+}

@@ -9,6 +9,7 @@ use super::super::Call;
 use super::super::worker::{Failure, Worker, died};
 use super::nodes::{self, Addition};
 use super::updatecerts;
+use crate::roots::DATABASE;
 use crate::world::oplog::What;
 use crate::world::pmxcfs::Replica;
 use crate::world::server::{Network, Server};
@@ -269,6 +270,7 @@ impl Join {
                 if let Err(error) = crate::roots::put(&file, "") {
                     crate::world::complain(&format!("{}: {error}", server.name()));
                 }
+                std::fs::remove_file(server.root.join(DATABASE)).ok();
                 server.pmxcfs.replica = Replica::default();
             }
         });

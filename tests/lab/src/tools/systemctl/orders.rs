@@ -91,7 +91,7 @@ fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), R
     };
     let running = match unit {
         "corosync" => server.corosync.is_some(),
-        "pve-cluster" => server.pmxcfs.running,
+        "pve-cluster" => server.pmxcfs.running && !server.pmxcfs.by_hand,
         "corosync-qdevice" => server.qdevice.is_some(),
         "corosync-qnetd" => server.qnetd_running,
         "pve-ha-lrm" => server.ha.lrm.running,
@@ -114,6 +114,13 @@ fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), R
             if starts {
                 return state.start_corosync_unit(index).map_err(|_| Refused);
             }
+        }
+        // It holds the lock that the unit's own one would need.
+        "pve-cluster" if server.pmxcfs.by_hand && server.pmxcfs.running => {
+            if starts {
+                return Err(Refused);
+            }
+            units::set(server, unit, Active::Stopped);
         }
         "pve-cluster" => {
             if stops {

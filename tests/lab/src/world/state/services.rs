@@ -1,8 +1,11 @@
 //! Starts and stops pmxcfs and corosync.
 
 use super::State;
+use crate::roots::{self, DATABASE};
+use crate::world::complain;
 use crate::world::corosync::Corosync;
 use crate::world::oplog::What;
+use crate::world::pmxcfs::Replica;
 use crate::world::units::{self, Active};
 
 impl State {
@@ -27,6 +30,18 @@ impl State {
             server.log("pmxcfs", pid, text.clone());
             return Err(text);
         };
+        // Without a database it begins with an empty one, and takes over what lies in /etc/corosync, before it mounts anything.
+        let database = server.root.join(DATABASE);
+        if !database.exists() {
+            server.pmxcfs.replica = Replica::default();
+            if let Err(error) = roots::put(&database, "") {
+                complain(&format!("{}: {error}", server.spec.name));
+            }
+        }
+        let replica = &mut server.pmxcfs.replica;
+        if replica.conf.is_none() && replica.certificates.is_empty() {
+            replica.conf.clone_from(&server.etc_conf);
+        }
         if server.mount.is_blocked() {
             server.log("pmxcfs", pid, "[main] crit: fuse_mount error: File exists");
             return Err("fuse: mountpoint is not empty".to_owned());
@@ -40,11 +55,8 @@ impl State {
             ),
         );
         let pmxcfs = &mut server.pmxcfs;
-        // Without a database it takes over what lies in /etc/corosync.
-        if pmxcfs.replica.conf.is_none() && pmxcfs.replica.certificates.is_empty() {
-            pmxcfs.replica.conf.clone_from(&server.etc_conf);
-        }
         pmxcfs.running = true;
+        pmxcfs.by_hand = false;
         pmxcfs.pid = pid;
         pmxcfs.ip = Some(ip);
         pmxcfs.clustered = !local && pmxcfs.replica.conf.is_some();
