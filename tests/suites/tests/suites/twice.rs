@@ -303,6 +303,7 @@ async fn twice_from_bare_servers_to_the_last_member() {
     let clean_up = Action::CleanUpAfter {
         cluster: cluster(),
         removed: "prox2".parse().unwrap(),
+        keep_folder: false,
     };
     let cleared = |fleet: &Fleet| usize::from(!fleet.rooted("prox1", "/etc/pve/nodes/prox2").exists());
     driving.twice("prox1", clean_up, cleared).await;
