@@ -162,7 +162,7 @@ pub(super) fn wake(line: &mut Line<'_>) -> Option<()> {
             },
             title: format!("arm HA of {cluster}, which was left disarmed"),
             why: vec![why.to_owned()],
-            gate: vec![line.quorate_via(), not_two_votes(line, &via)],
+            gate: vec![line.quorate_via()],
             done_when: Condition::HaArmed {
                 cluster: cluster.clone(),
                 nodes,
@@ -185,7 +185,7 @@ pub(super) fn wake(line: &mut Line<'_>) -> Option<()> {
                 },
                 title: format!("start {unit} on {node}, which was left stopped"),
                 why: vec![why.to_owned()],
-                gate: vec![line.quorate_via(), not_two_votes(line, node)],
+                gate: vec![line.quorate_via()],
                 done_when: Condition::HaService {
                     node: node.clone(),
                     service: *service,
