@@ -154,6 +154,7 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
             units::set(server, "pveproxy", active);
         }
         Script::UdpBlocked(blocked) => server.udp_blocked = blocked,
+        Script::LocaleMissing(missing) => server.locale_missing = missing,
         Script::ClockOffset(offset) => {
             server.clock_offset_ms = offset;
             server.spec.clock_offset_ms = offset;

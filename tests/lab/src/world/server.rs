@@ -90,6 +90,8 @@ pub(crate) struct Server {
     pub(crate) unplugged: BTreeSet<Network>,
     /// Corosync's packets are filtered away, all else passes.
     pub(crate) udp_blocked: bool,
+    /// Perl finds no locale, and says so.
+    pub(crate) locale_missing: bool,
     pub(crate) power: Power,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) pmxcfs: Pmxcfs,
