@@ -169,6 +169,9 @@ async fn a_third_node_is_taken_in_without_a_word_and_disagrees() {
         (output.stdout.as_str(), output.code()),
         ("Reloading corosync.conf...\nDone\n\nRemoved Qdevice.\n", Some(0))
     );
+    let ended = happened(&lab, What::ToolEnded).pop().expect("it ended").ms;
+    let called = happened(&lab, What::ToolCalled).pop().expect("it began").ms;
+    assert!(ended - called >= 3300, "{} ms, 3.3 s were seen", ended - called);
     let after = until(&lab, "prox1", &["Expected votes:   3", "NA,NV,NMW"]).await.stdout;
     assert_eq!(shown(&after), recorded("qdevice-removed"));
     let itself = until(&lab, "prox4", &["Expected votes:   3"]).await.stdout;
