@@ -100,6 +100,8 @@ pub enum Script {
     AgentCut(bool),
     /// The clock runs ahead by so many milliseconds; the agent's configuration changes too, for its next start.
     ClockOffset(i64),
+    /// PVE's programs find no locale (LANG is one that is not installed), or do again.
+    LocaleMissing(bool),
     /// Corosync and pmxcfs restart.
     RestartCluster,
     /// Corosync stops in an orderly way.

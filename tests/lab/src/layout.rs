@@ -27,6 +27,11 @@ impl Layout {
         self.dir.join("lab.json")
     }
 
+    /// Whose lab it is, if it ends with its owner: the mark of a process.
+    pub(crate) fn owner(&self) -> PathBuf {
+        self.dir.join("owner")
+    }
+
     /// What the world chose when it started (addresses), as JSON; written once it is ready.
     #[must_use]
     pub fn ready(&self) -> PathBuf {

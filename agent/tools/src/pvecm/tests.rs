@@ -145,6 +145,32 @@ fn the_member_cannot_be_reached_or_trusted() {
 }
 
 #[test]
+fn a_member_without_its_daemon_is_a_member_that_does_not_answer() {
+    // Seen live: pveproxy is there, and finds no pvedaemon behind it.
+    let (stage, kinds, change) = join!(@ "Establishing API connection with host '10.77.0.1'\n", "595 Connection refused\n");
+    assert_eq!(
+        (stage, kinds, change),
+        (Connecting, vec![Kind::PeerUnreachable], PeerChange::No)
+    );
+}
+
+/// Seen live, where LANG names a locale that is not installed.
+const NO_LOCALE: &str = "perl: warning: Setting locale failed.\nperl: warning: Please check that your locale settings:\n\
+    \tLANGUAGE = (unset),\n\tLC_ALL = (unset),\n\tLANG = \"de_DE.UTF-8\"\n    are supported and installed on your system.\n\
+    perl: warning: Falling back to the standard locale (\"C\").\n";
+
+#[test]
+fn a_missing_locale_is_no_trouble() {
+    let (stage, kinds, _) = join!(@ fixture!(concat!("pvecm/pve-8.4/add-success.out")), NO_LOCALE);
+    assert_eq!((stage, kinds), (Succeeded, vec![]));
+    let refused = format!("{NO_LOCALE}401 authentication failure\n");
+    let (_, kinds, _) = join!(@ "Establishing API connection with host 'x'\n", &refused);
+    assert_eq!(kinds, [Kind::LoginRefused]);
+    assert_eq!(read_create("", NO_LOCALE).troubles, []);
+    assert_eq!(read_delnode("Killing node 5\n", NO_LOCALE).troubles, []);
+}
+
+#[test]
 fn refused_by_the_member_nothing_is_changed() {
     let no = PeerChange::No;
     for (stage, kinds, change) in [

@@ -9,7 +9,7 @@ use super::narrate::{Failed, Narrator, failed};
 use crate::control::Script;
 use crate::lab::LabError;
 use crate::plants::{Plant, ServiceIs};
-use crate::world::oplog::What;
+use crate::world::oplog::{Entry, What};
 
 const CLUSTER: &str = "hk1";
 const FILE: &str = "hk1.toml";
@@ -26,13 +26,18 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     write_file(tell, &nodes)?;
     preflight(tell).await?;
     tell.say("One server creates the cluster, the others join it one after the other.");
+    // Until the plug was pulled the join must not get ahead, however busy this machine is.
+    tell.lab.script("prox2", Script::UdpBlocked(true)).await?;
     let started = tell.quorate(&["apply", FILE, "--yes", "--detach"]).await?;
     killed_in_the_middle(tell).await?;
     let rollout = rollout(&started.stdout)?;
     tell.quorate(&["rollout", "watch", &rollout]).await?;
     tell.quorate(&["status"]).await?;
     tell.say("Asked again, the same file wants nothing more.");
-    tell.quorate(&["plan", FILE]).await?;
+    let again = tell.quorate(&["plan", FILE]).await?;
+    if !again.stdout.contains("Nothing to do.") {
+        return failed("the second plan is not empty");
+    }
     check(tell, &nodes).await
 }
 
@@ -104,6 +109,15 @@ async fn killed_in_the_middle(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.say("In the middle of prox2's join, past the point of no return, the coordinator dies. What runs on a server goes on there.");
     tell.typed("coordinator", "kill -9 $(pidof quorate)");
     tell.lab.kill_coordinator();
+    let ended = |entry: &Entry| {
+        entry.node.as_deref() == Some("prox2")
+            && matches!(entry.what, What::ToolEnded | What::ToolDied)
+            && entry.argv.starts_with(&["pvecm".to_owned(), "add".to_owned()])
+    };
+    if tell.lab.operations()?.iter().any(ended) {
+        return failed("prox2's join had ended before the coordinator was killed");
+    }
+    tell.lab.script("prox2", Script::UdpBlocked(false)).await?;
     tell.typed("coordinator", "quorate serve &");
     tell.lab.start_coordinator(&[])?;
     tell.coordinator_is_up().await?;

@@ -12,7 +12,7 @@ use crate::binaries;
 use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
 use crate::plants::Plant;
-use crate::process::Program;
+use crate::process::{self, Program};
 
 /// How a lab shall be.
 #[derive(Debug, Clone)]
@@ -125,16 +125,23 @@ impl Builder {
                 fs::create_dir_all(&dir).map_err(io_error(format!("creating {}", dir.display())))?;
                 dir
             }
-            None => tempfile::Builder::new()
-                .prefix("quorate-lab-")
-                .tempdir()
-                .map_err(io_error("creating a temporary folder"))?
-                .keep(),
+            None => {
+                super::sweep(&std::env::temp_dir());
+                tempfile::Builder::new()
+                    .prefix(super::PREFIX)
+                    .tempdir()
+                    .map_err(io_error("creating a temporary folder"))?
+                    .keep()
+            }
         };
         let dir = fs::canonicalize(&dir).map_err(io_error("resolving the lab's folder"))?;
         let layout = Layout::new(&dir);
         let spec = serde_json::to_vec_pretty(&self.spec).map_err(|e| io_error("writing lab.json")(e.into()))?;
         fs::write(layout.spec(), spec).map_err(io_error("writing lab.json"))?;
+        if !self.keep {
+            let mark = process::own_mark().map_err(io_error("looking at the own process"))?;
+            fs::write(layout.owner(), mark).map_err(io_error("writing whose lab it is"))?;
+        }
         let mut program = Program::new(lab).args(["world", "--dir", &dir.to_string_lossy()]);
         if !self.keep {
             program = program.args(["--owned"]);

@@ -172,3 +172,52 @@ pub fn remove(dir: &Path) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// How temporary labs' folders begin.
+const PREFIX: &str = "quorate-lab-";
+
+/// Removes temporary labs whose owner and world were both killed: nobody else would.
+fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let dir = entry.path();
+        let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let orphaned = || fs::read_to_string(Layout::new(&dir).owner()).is_ok_and(|mark| process::has_ended(&mark));
+        if named && orphaned() {
+            remove(&dir);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_dead_owner_left_is_swept_away() -> std::io::Result<()> {
+        let place = tempfile::TempDir::new()?;
+        let own = process::own_mark()?;
+        let space = own.split(' ').next().unwrap_or_default();
+        let dead = format!("{space} 4294967294 1\n");
+        let lab = |name: &str, mark: Option<&str>| {
+            let dir = place.path().join(name);
+            fs::create_dir_all(dir.join("nodes/prox1/root/etc/pve"))?;
+            match mark {
+                Some(mark) => fs::write(Layout::new(&dir).owner(), mark).map(|()| dir),
+                None => Ok(dir),
+            }
+        };
+        let gone = lab("quorate-lab-dead", Some(&dead))?;
+        let stay = [
+            lab("quorate-lab-live", Some(&own))?,
+            lab("quorate-lab-kept", None)?,
+            lab("another", Some(&dead))?,
+        ];
+        sweep(place.path());
+        assert!(!gone.exists());
+        assert!(stay.iter().all(|dir| dir.is_dir()));
+        Ok(())
+    }
+}

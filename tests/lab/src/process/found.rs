@@ -1,6 +1,7 @@
 //! Finds the lab's processes among all others, and ends them.
 
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,32 @@ pub fn reap(dir: &Path) -> usize {
         }
     }
     found
+}
+
+/// Names the process that called, in a way that no later one shares: number space, number, start.
+pub(crate) fn own_mark() -> io::Result<String> {
+    let space = fs::read_link("/proc/self/ns/pid")?;
+    let pid = std::process::id();
+    let started = started(pid).ok_or_else(|| io::Error::other("/proc/self/stat can't be read"))?;
+    Ok(format!("{} {pid} {started}\n", space.display()))
+}
+
+/// Has the process of that mark ended, as far as can be told from here?
+pub(crate) fn has_ended(mark: &str) -> bool {
+    let words: Vec<&str> = mark.split_whitespace().collect();
+    let [space, pid, start] = words.as_slice() else {
+        return false;
+    };
+    let Ok(pid) = pid.parse::<u32>() else { return false };
+    let here = fs::read_link("/proc/self/ns/pid").is_ok_and(|own| own.as_os_str() == *space);
+    here && started(pid).is_none_or(|now| now != *start)
+}
+
+/// When a process started, in ticks since boot: the 22nd field, counted behind its name.
+fn started(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    fields.split_whitespace().nth(19).map(str::to_owned)
 }
 
 fn is_ours(process: &Path) -> bool {
@@ -110,4 +137,26 @@ fn names(process: &Path, dir: &Path) -> bool {
         let bytes = fs::read(process.join(file)).unwrap_or_default();
         bytes.windows(dir.len()).any(|window| window == dir)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_tells_whether_its_process_has_ended() -> io::Result<()> {
+        let own = own_mark()?;
+        assert!(!has_ended(&own));
+        // The number was given again: another start.
+        let words: Vec<&str> = own.split_whitespace().collect();
+        let [space, pid, _] = words.as_slice() else {
+            return Err(io::Error::other(own));
+        };
+        assert!(has_ended(&format!("{space} {pid} 1")));
+        assert!(has_ended(&format!("{space} 4294967294 1")));
+        // Of another number space nothing is known.
+        assert!(!has_ended("pid:[1] 4294967294 1"));
+        assert!(!has_ended(""));
+        Ok(())
+    }
 }

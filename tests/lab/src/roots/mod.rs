@@ -47,6 +47,19 @@ pub(crate) fn build(layout: &Layout, spec: &LabSpec, network: Ipv4Addr) -> io::R
     Ok(servers)
 }
 
+/// Servers without their host tools: their world is watched by itself.
+#[cfg(test)]
+pub(crate) fn build_bare(layout: &Layout, spec: &LabSpec) -> io::Result<Vec<Server>> {
+    let servers = spec.servers.iter().enumerate();
+    servers
+        .map(|(index, server)| {
+            let server = server_of(layout, server, index)?;
+            write_root(&server)?;
+            Ok(server)
+        })
+        .collect()
+}
+
 fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Server> {
     let root = layout.root(&spec.name);
     let folders: &[&str] = if spec.is_pve() {
@@ -81,6 +94,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         unplugged: BTreeSet::new(),
         udp_blocked: false,
         agent_cut: false,
+        locale_missing: false,
         power: Power::default(),
         certificate: Some(certificate),
         etc_conf: None,

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::put;
 use crate::description::{Role, ServerSpec};
 use crate::world::server::Server;
+use crate::world::units;
 
 pub(crate) fn write(server: &Server) -> io::Result<()> {
     let (root, name) = (&server.root, server.name());
@@ -28,6 +29,7 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
             &format!("{key}\n"),
         )?;
     }
+    put(&root.join(SSHD), SSHD_CONFIG)?;
     let keys = root.join("root/.ssh/authorized_keys");
     match server.spec.role {
         Role::Qnetd => put(&keys, ""),
@@ -35,6 +37,34 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
         Role::Pve if keys.symlink_metadata().is_err() => symlink("../../etc/pve/priv/authorized_keys", &keys),
         Role::Pve => Ok(()),
     }
+}
+
+const SSHD: &str = "etc/ssh/sshd_config";
+
+/// As Debian ships it, without its comments.
+const SSHD_CONFIG: &str = "Include /etc/ssh/sshd_config.d/*.conf\n\n#PermitRootLogin prohibit-password\n\
+                           KbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\n\
+                           AcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n";
+
+/// What `pvecm create` and every join do first, whatever becomes of them: root may log in, and sshd hears of it. Where that
+/// holds already, nothing is done.
+pub(crate) fn permit_root_login(server: &mut Server) -> io::Result<()> {
+    const WANTED: &str = "PermitRootLogin yes";
+    let path = server.root.join(SSHD);
+    let text = fs::read_to_string(&path)?;
+    if text.lines().any(|line| line.trim_end() == WANTED) {
+        return Ok(());
+    }
+    let replaced = |line: &str| line.trim_start_matches('#').starts_with("PermitRootLogin");
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| if replaced(line) { WANTED } else { line })
+        .collect();
+    put(&path, &format!("{}\n", lines.join("\n")))?;
+    if units::runs(server, "ssh") {
+        server.log("ssh", 650, "Received SIGHUP; restarting.");
+    }
+    Ok(())
 }
 
 /// Root's own public key.

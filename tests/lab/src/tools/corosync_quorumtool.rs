@@ -48,7 +48,7 @@ pub(super) fn status(server: &Server, raw: bool) -> Reply {
         corosync.total_votes(),
         corosync.quorum(),
         if yes { " " } else { "Activity blocked" },
-        flags(server),
+        flags(corosync),
     )
     .ok();
     text.push_str(&membership(corosync, raw));
@@ -67,13 +67,13 @@ pub(super) fn members(server: &Server, raw: bool) -> Reply {
     }
 }
 
-/// The device's flag stands where its daemon is registered with this corosync.
-fn flags(server: &Server) -> String {
+/// The device's flag stands where its daemon is registered with this corosync, alive or not.
+fn flags(corosync: &Corosync) -> String {
     let mut text = String::new();
-    if server.corosync.as_ref().is_some_and(|corosync| corosync.quorate) {
+    if corosync.quorate {
         text.push_str("Quorate ");
     }
-    if server.qdevice.is_some() {
+    if corosync.device_registered {
         text.push_str("Qdevice ");
     }
     text

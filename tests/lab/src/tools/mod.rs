@@ -259,7 +259,20 @@ async fn misbehave(call: &Call, script: ToolScript) -> Result<i32, Stop> {
     }
 }
 
+/// Those that are written in Perl.
+const OF_PERL: &[&str] = &[
+    "ha-manager", "pct", "perl", "pve-firewall", "pvecm", "pvesh", "pveversion", "qm",
+];
+
+const NO_LOCALE: &str = "perl: warning: Setting locale failed.\nperl: warning: Please check that your locale settings:\n\
+                         \tLANGUAGE = (unset),\n\tLC_ALL = (unset),\n\tLANG = \"de_DE.UTF-8\"\n    \
+                         are supported and installed on your system.\n\
+                         perl: warning: Falling back to the standard locale (\"C\").\n";
+
 async fn dispatch(call: &Call) -> Result<i32, Stop> {
+    if OF_PERL.contains(&call.tool.as_str()) && call.server(|server, _| server.locale_missing) == Some(true) {
+        call.io.err(NO_LOCALE).await?;
+    }
     match call.tool.as_str() {
         "pvecm" => return pvecm::run(call).await,
         "pmxcfs" => return pmxcfs::run(call).await,

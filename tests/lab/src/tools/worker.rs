@@ -102,6 +102,11 @@ impl<'a> Worker<'a> {
             None if line == "OK" => Ok(0),
             None => {
                 self.call.io.err(&format!("{line}\n")).await?;
+                // It tells the cluster of its task's end, too.
+                let alone = self.call.server(|server, _| !server.pmxcfs.running);
+                if alone == Some(true) {
+                    self.call.io.err("ipcc_send_rec[4] failed: Connection refused\n").await?;
+                }
                 Ok(0)
             }
         }

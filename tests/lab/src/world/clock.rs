@@ -36,6 +36,16 @@ impl Pace {
         simulated.div_f64(self.speed)
     }
 
+    pub(crate) fn simulated(&self, real: Duration) -> Duration {
+        real.mul_f64(self.speed)
+    }
+
+    /// How often the world looks around, in real time.
+    pub(crate) fn tick(&self) -> Duration {
+        self.real(Duration::from_millis(100))
+            .clamp(Duration::from_millis(2), Duration::from_millis(100))
+    }
+
     /// Waits for a simulated duration.
     pub(crate) async fn sleep(&self, simulated: Duration) {
         tokio::time::sleep(self.real(simulated)).await;

@@ -155,6 +155,7 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
         }
         Script::UdpBlocked(blocked) => server.udp_blocked = blocked,
         Script::AgentCut(cut) => server.agent_cut = cut,
+        Script::LocaleMissing(missing) => server.locale_missing = missing,
         Script::ClockOffset(offset) => {
             server.clock_offset_ms = offset;
             server.spec.clock_offset_ms = offset;

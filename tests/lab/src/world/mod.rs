@@ -30,7 +30,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch::Sender;
@@ -42,6 +42,12 @@ use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
 use crate::process::Daemon;
 use crate::roots;
+
+/// The world looks around this often, in simulated time, as far as the speed allows.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How long it may take to make up for lost time, in real time: callers wait meanwhile.
+const CATCHES_UP: Duration = Duration::from_millis(20);
 
 /// What a lab's users need to know of a running world.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -79,7 +85,7 @@ impl World {
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut guard = self.lock();
         let (state, oplog) = &mut *guard;
-        state.advance(self.pace.now());
+        self.catch_up(state);
         let result = act(state);
         if let Err(error) = state.flush() {
             complain(&format!("can't write the servers' files: {error}"));
@@ -101,13 +107,21 @@ impl World {
         result
     }
 
+    /// Moves on to the present, in small steps: on a busy host the world may not have had its turn for a while, and what
+    /// was due meanwhile happens when it was due, one thing after another. A big lab may not keep up; then it leaps.
+    fn catch_up(&self, state: &mut State) {
+        let began = Instant::now();
+        let now = self.pace.now();
+        let step = self.pace.simulated(self.pace.tick()).max(STEP);
+        while now.saturating_sub(state.now) > step && began.elapsed() < CATCHES_UP {
+            state.advance(state.now + step);
+        }
+        state.advance(now);
+    }
+
     /// Moves on with time until the world ends.
     async fn tick(self: Arc<Self>) {
-        let real = self
-            .pace
-            .real(Duration::from_millis(100))
-            .clamp(Duration::from_millis(2), Duration::from_millis(100));
-        let mut interval = tokio::time::interval(real);
+        let mut interval = tokio::time::interval(self.pace.tick());
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;

@@ -64,7 +64,15 @@ pub enum What {
     ConfigReloaded,
     /// Corosync could not take over a changed configuration.
     ReloadFailed,
-    /// Corosync formed another membership.
+    /// knet called a link to a peer up: `host: 3 link: 0`.
+    LinkUp,
+    /// knet called it down.
+    LinkDown,
+    /// Corosync has not seen its token for too long: it begins to form another membership.
+    TokenLost,
+    /// Corosync knows its new members, and asks its quorum device before it provides service to them.
+    DevicePolled,
+    /// Corosync formed another membership, and provides service.
     MembershipChanged,
     /// The server's corosync became quorate.
     QuorumGained,

@@ -12,7 +12,7 @@ pub(crate) const NOTICES: Duration = Duration::from_secs(10);
 /// The same while a membership is being formed, when heartbeats are rarer (15.1 s were seen).
 pub(crate) const NOTICES_IN_SYNC: Duration = Duration::from_secs(15);
 /// How soon a host that is reachable again answers an attempt that goes on.
-pub(crate) const ANSWERS: Duration = Duration::from_millis(600);
+pub(crate) const ANSWERS: Duration = Duration::from_millis(450);
 /// The next attempt after one that was refused.
 pub(crate) const TRIES_AGAIN: Duration = Duration::from_secs(5);
 /// How long a membership waits for the vote of a host that answers: votequorum's own interval.
@@ -78,6 +78,8 @@ pub(crate) enum Flag {
     Votes,
     /// It runs, and has no vote to give.
     Silent,
+    /// It registered, and died.
+    Dead,
 }
 
 impl fmt::Display for Flag {
@@ -86,6 +88,7 @@ impl fmt::Display for Flag {
             Self::NotRegistered => "NR",
             Self::Votes => "A,V,NMW",
             Self::Silent => "A,NV,NMW",
+            Self::Dead => "NA,NV,NMW",
         })
     }
 }

@@ -92,6 +92,8 @@ pub(crate) struct Server {
     pub(crate) udp_blocked: bool,
     /// What the coordinator and the agent send one another is dropped, all else passes.
     pub(crate) agent_cut: bool,
+    /// Perl finds no locale, and says so.
+    pub(crate) locale_missing: bool,
     pub(crate) power: Power,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) pmxcfs: Pmxcfs,

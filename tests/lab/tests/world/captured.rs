@@ -45,6 +45,7 @@ pub(crate) fn comparable(text: &str) -> String {
     for line in text.lines() {
         let line = without_fingerprint(line)
             .replace("10.77.0.", "A.")
+            .replace("10.78.0.", "A.")
             .replace("10.10.10.", "A.")
             .replace("192.168.1.1", "A.");
         let label = [

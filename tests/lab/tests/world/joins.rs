@@ -1,7 +1,7 @@
 //! Joins beyond their texts: tickets, clocks, what the first node goes through, and what remains after failures.
 
 use quorate_lab::process::Daemon;
-use quorate_lab::{Script, What};
+use quorate_lab::{Lab, Script, What};
 
 use crate::{PATIENCE, add, adding_two, created, happened, lab, nothing_unknown, three};
 
@@ -73,19 +73,42 @@ async fn a_clock_hours_behind_rotates_the_ticket_key() {
     assert_eq!(happened(&lab, What::AuthkeyRotated).len(), 1);
 }
 
-#[tokio::test]
-async fn a_ticket_from_a_clock_ten_minutes_ahead_is_refused() {
-    let lab = lab(|builder| builder.nodes(2).clock_offset("prox2", 600_000)).await;
-    created(&lab, "lab1").await;
-    // A standalone node's ticket is signed with another key, too; either way it is no good here.
+/// A ticket that prox1 makes while its clock is off by so many minutes.
+async fn ticket_off_by(lab: &Lab, minutes: i64) -> String {
+    lab.script("prox1", Script::ClockOffset(minutes * 60_000))
+        .await
+        .expect("set");
     let ticket = lab
-        .tool("prox2", &["perl", "-e", TICKET], None)
+        .tool("prox1", &["perl", "-e", TICKET], None)
         .await
         .expect("perl runs");
-    let output = add(&lab, "prox2", &ticket.stdout, &["--link0", "10.10.10.2"]).await;
-    assert_eq!(
-        (output.stderr.as_str(), output.code()),
-        ("401 authentication failure\n", Some(0))
+    assert!(ticket.success() && ticket.stdout.len() == 367, "{ticket:?}");
+    lab.script("prox1", Script::ClockOffset(0)).await.expect("set back");
+    ticket.stdout
+}
+
+#[tokio::test]
+async fn a_ticket_is_good_from_two_hours_after_to_five_minutes_before_it_was_made() {
+    let lab = lab(|builder| builder.nodes(2)).await;
+    created(&lab, "lab1").await;
+    for minutes in [10, 6, -125] {
+        let ticket = ticket_off_by(&lab, minutes).await;
+        let output = add(&lab, "prox2", &ticket, &["--link0", "10.10.10.2"]).await;
+        assert_eq!(
+            (output.stderr.as_str(), output.code()),
+            ("401 authentication failure\n", Some(0)),
+            "made {minutes} min ahead"
+        );
+        let at = |what: What| happened(&lab, what).pop().expect("it happened").ms;
+        assert!(at(What::TaskEnded) - at(What::TaskStarted) >= 3000);
+    }
+    // The key is still the one that it was: the refusals were for the time alone.
+    assert_eq!(happened(&lab, What::AuthkeyRotated), Vec::new());
+    let ticket = ticket_off_by(&lab, 4).await;
+    let output = add(&lab, "prox2", &ticket, &["--link0", "10.10.10.2"]).await;
+    assert!(
+        output.stdout.ends_with("successfully added node 'prox2' to cluster.\n"),
+        "{output:?}"
     );
 }
 

@@ -8,7 +8,7 @@ use crate::{add, created, fingerprint, lab, nothing_unknown, three};
 
 /// Plays calls on a node and compares stdout, stderr and the exit code with the fixtures named beside them, put together.
 /// Of other codes than 0, 1 and 2 only that they are not 0: in Perl they are leftovers.
-async fn compare(lab: &Lab, node: &str, calls: &[(&str, &[&str])]) {
+pub(crate) async fn compare(lab: &Lab, node: &str, calls: &[(&str, &[&str])]) {
     for (line, fixtures) in calls {
         let recorded: Vec<_> = fixtures.iter().map(|name| captured::read(name)).collect();
         let wanted_stdout: String = recorded.iter().map(|part| part.stdout.as_str()).collect();

@@ -228,7 +228,13 @@ async fn a_file_written_while_pmxcfs_is_down_keeps_it_down() {
     );
     let output = run(&lab, "prox1", "pmxcfs").await;
     assert_eq!(output.code(), Some(255));
-    assert!(output.stderr.ends_with("fuse: mountpoint is not empty\n"), "{output:?}");
+    assert!(
+        output.stderr.ends_with(
+            "fuse: mountpoint is not empty\nfuse: if you are sure this is safe, use the 'nonempty' mount option\n\
+             [main] crit: fuse_mount error: File exists\n[main] notice: exit proxmox configuration filesystem (-1)\n"
+        ),
+        "{output:?}"
+    );
     assert_eq!(
         run(&lab, "prox1", "systemctl is-active pve-cluster").await.stdout,
         "failed\n"

@@ -6,10 +6,11 @@ use super::super::io::Stop;
 use super::super::options::{self, LINKS};
 use super::super::worker::{Failure, Worker, died};
 use super::super::{Call, Reply};
-use super::{BAD_NAME, bad_parameter, one_word};
+use super::{BAD_NAME, CONF_DENIED, bad_parameter, one_word};
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::oplog::What;
 use crate::world::random;
+use crate::world::units;
 
 const USAGE: &str = "pvecm create <clustername> [OPTIONS]";
 
@@ -67,6 +68,7 @@ async fn create(worker: &Worker<'_>, plan: &Plan) -> Result<(), Failure> {
         .server(|server, _| (server.own_address(), server.spec.major(), server.authkey.is_some()))
         .unwrap_or((None, 8, false));
     worker.pause(60).await?;
+    super::permit_root_login(call);
     if !has_key {
         worker
             .say(
@@ -100,14 +102,22 @@ async fn create(worker: &Worker<'_>, plan: &Plan) -> Result<(), Failure> {
         written
     });
     if written.is_err() {
-        return died("unable to open file '/etc/pve/corosync.conf.new.tmp' - Permission denied");
+        return died(CONF_DENIED);
     }
     worker.say("Restart corosync and cluster filesystem\n").await?;
     call.world.with(|state| state.stop_pmxcfs(call.node));
     worker.pause(650).await?;
     let started = call.world.with(|state| state.start_pmxcfs(call.node));
     worker.pause(1050).await?;
-    let corosync = call.world.with(|state| state.start_corosync(call.node));
+    let corosync = call.world.with(|state| {
+        let masked = state
+            .get(call.node)
+            .is_some_and(|server| units::file(server, "corosync") == "masked");
+        if masked {
+            return Err("Unit corosync.service is masked.".to_owned());
+        }
+        state.start_corosync(call.node)
+    });
     worker.pause(450).await?;
     if started.is_err() || corosync.is_err() {
         return died("command 'systemctl restart corosync pve-cluster' failed: exit code 1");

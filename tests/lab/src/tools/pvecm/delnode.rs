@@ -3,6 +3,7 @@
 
 use super::super::io::Stop;
 use super::super::{Call, Reply};
+use super::CONF_DENIED;
 use super::locks::{self, NoLock};
 use crate::world::corosync::conf::Conf;
 use crate::world::oplog::What;
@@ -86,8 +87,7 @@ async fn delete(call: &Call, wanted: &str) -> Result<Reply, Stop> {
         written
     });
     if written.is_err() {
-        let text = "unable to open file '/etc/pve/corosync.conf.new.tmp.1133' - Permission denied\n";
-        return Ok(Reply::fail(PERMISSION_DENIED, text));
+        return Ok(Reply::fail(PERMISSION_DENIED, format!("{CONF_DENIED}\n")));
     }
     super::join::wait(call, 1000).await;
     // A failed reload is only logged.

@@ -46,6 +46,7 @@ impl Join {
     pub(crate) async fn run(&self, worker: &Worker<'_>, secret: &Secret) -> Result<(), Failure> {
         worker.pause(40).await?;
         self.check_this_node(worker).await?;
+        super::permit_root_login(worker.call);
         let peer = self.log_in(worker, secret).await?;
         worker.pause(60).await?;
         worker.say("check cluster join API version\n").await?;
@@ -278,14 +279,16 @@ impl Join {
         let pmxcfs = call.world.with(|state| state.start_pmxcfs(call.node));
         worker.pause(1050).await?;
         let corosync = call.world.with(|state| state.start_corosync(call.node));
-        if let Some(unit) = [("pve-cluster", pmxcfs.is_err()), ("corosync", corosync.is_err())]
-            .into_iter()
-            .find_map(|(unit, failed)| failed.then_some(unit))
-        {
-            return died(format!(
-                "starting pve-cluster failed: Job for {unit}.service failed because the control process exited with error \
-                 code."
-            ));
+        // Both as recorded; what stands behind the colon is what the systemctl of those hosts left.
+        match (pmxcfs, corosync) {
+            (Err(_), _) => return died("starting pve-cluster failed: exit code 1"),
+            (Ok(()), Err(_)) => {
+                return died(
+                    "starting pve-cluster failed: Job for corosync.service failed because the control process exited with \
+                     error code.",
+                );
+            }
+            (Ok(()), Ok(())) => {}
         }
         worker.pause(400).await
     }
@@ -323,7 +326,7 @@ impl Join {
         worker
             .say("generated new node certificate, restart pveproxy and pvedaemon services\n")
             .await?;
-        worker.pause(4060).await?;
+        worker.pause(4760).await?;
         worker
             .say(&format!("successfully added node '{name}' to cluster.\n"))
             .await?;

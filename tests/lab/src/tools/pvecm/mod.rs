@@ -14,6 +14,8 @@ use std::time::Duration;
 use super::io::Stop;
 use super::options::{self, Parsed};
 use super::{Call, Reply, corosync_quorumtool, unknown};
+use crate::roots::ssh;
+use crate::world::complain;
 use crate::world::server::Server;
 
 /// What every call costs before it does anything.
@@ -21,6 +23,9 @@ const START: Duration = Duration::from_millis(225);
 
 const NOT_CLUSTERED: &str =
     "Error: Corosync config '/etc/pve/corosync.conf' does not exist - is this node part of a cluster?\n";
+
+/// The number at the end is the process's; here it is always the recorded one.
+const CONF_DENIED: &str = "unable to open file '/etc/pve/corosync.conf.new.tmp.1133' - Permission denied";
 
 pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     call.io.pause(START).await?;
@@ -52,6 +57,17 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         }
         _ => unknown(call).await,
     }
+}
+
+/// Root may log in by ssh from now on.
+fn permit_root_login(call: &Call) {
+    call.world.with(|state| {
+        if let Some(server) = state.servers.get_mut(call.node)
+            && let Err(error) = ssh::permit_root_login(server)
+        {
+            complain(&format!("{}: can't change sshd_config: {error}", server.name()));
+        }
+    });
 }
 
 /// What stops every `pvecm` call: pmxcfs is down, or the own name leads nowhere.

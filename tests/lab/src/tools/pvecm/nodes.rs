@@ -8,7 +8,7 @@ use super::super::io::Stop;
 use super::super::options::{self, LINKS};
 use super::super::{Call, Reply};
 use super::locks::{self, NoLock};
-use super::{BAD_NAME, bad_parameter, one_word};
+use super::{BAD_NAME, CONF_DENIED, bad_parameter, one_word};
 use crate::world::World;
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::oplog::What;
@@ -81,7 +81,7 @@ fn commit(world: &Arc<World>, member: usize, addition: &Addition) -> Result<(), 
                     replica.nodes.push(addition.name.clone());
                 }
             })
-            .map_err(|_| "unable to open file '/etc/pve/corosync.conf.new.tmp' - Permission denied".to_owned())?;
+            .map_err(|_| CONF_DENIED.to_owned())?;
         if let Some(server) = state.servers.get_mut(member) {
             server.added.insert(addition.name.clone(), conf.clone());
             let pid = server.next_pid;

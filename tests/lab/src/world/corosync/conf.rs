@@ -116,6 +116,11 @@ impl Conf {
         })
     }
 
+    /// knet prefers the link with the highest one.
+    pub(crate) fn priority(&self, link: u8) -> u32 {
+        self.priorities.get(&link).copied().unwrap_or(1)
+    }
+
     /// 3000 ms or what stands there, and the coefficient for each node above two.
     pub(crate) fn token(&self) -> Duration {
         let above = u64::try_from(self.nodes.len()).unwrap_or(0).saturating_sub(2);

@@ -40,6 +40,21 @@ pub(crate) struct Corosync {
     pub(crate) addresses: BTreeMap<u32, (u32, String)>,
     /// What knet thinks of each peer's links.
     pub(crate) links: BTreeMap<(u32, u8), Link>,
+    /// The best link to a member was called down: what was lost on it is sent again until then.
+    pub(crate) stalls_until: SimTime,
+    /// What was said of the token that stays away.
+    pub(crate) token: Token,
+    /// A device daemon registered here and did not go away in an orderly way.
+    pub(crate) device_registered: bool,
+}
+
+/// How far corosync is with a token that does not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Token {
+    #[default]
+    Comes,
+    Late,
+    Lost,
 }
 
 /// One knet link to one peer.
@@ -83,6 +98,9 @@ impl Corosync {
             versions: BTreeMap::new(),
             addresses: BTreeMap::new(),
             links: BTreeMap::new(),
+            stalls_until: SimTime::ZERO,
+            token: Token::Comes,
+            device_registered: false,
         };
         corosync.quorate = corosync.total_votes() >= corosync.quorum();
         corosync
@@ -115,6 +133,26 @@ impl Corosync {
         self.conf
             .node(id)
             .map_or_else(|| format!("Node{id}"), |node| node.name.clone())
+    }
+
+    /// The link that carries the traffic to a peer: of those that are up the one of the highest priority, the lowest first.
+    pub(crate) fn best_link(&self, id: u32) -> Option<u8> {
+        let up = self
+            .links
+            .iter()
+            .filter(|((host, _), link)| *host == id && link.connected);
+        up.map(|((_, number), _)| *number)
+            .max_by_key(|number| (self.conf.priority(*number), std::cmp::Reverse(*number)))
+    }
+
+    /// Does what is sent to a member get lost, because knet has not noticed yet that its best link is silent?
+    pub(crate) fn loses_packets(&self, now: SimTime) -> bool {
+        now < self.stalls_until
+            || self.members.iter().any(|id| {
+                self.best_link(*id)
+                    .and_then(|best| self.links.get(&(*id, best)))
+                    .is_some_and(|link| link.differs_since.is_some())
+            })
     }
 
     pub(crate) fn address_of(&self, id: u32, link: u8) -> Option<&str> {

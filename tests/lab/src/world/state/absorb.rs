@@ -27,7 +27,8 @@ impl State {
         }
     }
 
-    /// Does corosync count members that it no longer hears? Then writes block until that is decided.
+    /// Does corosync count members that it no longer hears, or does it send to them on a link that lost its other end? Then
+    /// writes block until that is decided.
     pub(crate) fn is_undecided(&self, index: usize) -> bool {
         if self
             .get(index)
@@ -37,7 +38,11 @@ impl State {
         }
         let others = || (0..self.servers.len()).filter(|other| self.pairs.together(index, *other));
         self.waiting.iter().any(|(component, _)| component.contains(&index))
-            || others().any(|other| other != index && self.reach(index, other) != Reach::Hears)
+            || others().any(|other| other != index && !matches!(self.reach(index, other), Reach::Hears { .. }))
+            || self
+                .get(index)
+                .and_then(|server| server.corosync.as_ref())
+                .is_some_and(|corosync| corosync.loses_packets(self.now))
     }
 
     fn absorb_corosync(&mut self, index: usize) {

@@ -1,9 +1,16 @@
 //! Which corosync hears which, and over which links.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::State;
-use crate::world::corosync::membership::{LINK_UP, Reach};
-use crate::world::corosync::{Corosync, Link};
+use crate::world::corosync::membership::{Reach, gather, link_down, link_up};
+use crate::world::corosync::{Corosync, Link, Token};
+use crate::world::oplog::What;
 use crate::world::server::Server;
+
+/// What was lost on a link before knet called it down is sent again so much later.
+const SENT_AGAIN: Duration = Duration::from_millis(350);
 
 impl State {
     /// Does a cable carry this link from one corosync to another?
@@ -61,7 +68,9 @@ impl State {
             .iter()
             .any(|link| self.link_carries(a, b, *link) && self.link_carries(b, a, *link));
         if carries {
-            Reach::Hears
+            Reach::Hears {
+                patience: gather(corosync.conf.token()),
+            }
         } else {
             Reach::Silent {
                 patience: corosync.conf.token() + corosync.conf.consensus(),
@@ -92,7 +101,42 @@ impl State {
         }
         for a in 0..count {
             self.observe_knet(a);
+            self.watch_token(a);
         }
+    }
+
+    /// What corosync says of a token that stays away.
+    fn watch_token(&mut self, index: usize) {
+        let others = (0..self.servers.len()).filter(|other| *other != index);
+        let silent = others.filter_map(|other| self.pairs.silent_since(index, other)).min();
+        let waited = silent.map(|since| self.now.saturating_sub(since));
+        let Some(corosync) = self.servers.get_mut(index).and_then(|server| server.corosync.as_mut()) else {
+            return;
+        };
+        let (token, consensus) = (corosync.conf.token(), corosync.conf.consensus());
+        let warning = token * 3 / 4;
+        let now = match waited {
+            Some(waited) if waited >= token => Token::Lost,
+            Some(waited) if waited >= warning => Token::Late,
+            _ => Token::Comes,
+        };
+        let before = std::mem::replace(&mut corosync.token, now);
+        let mut lines = Vec::new();
+        if before < Token::Late && now >= Token::Late {
+            lines.push(format!(
+                "  [TOTEM ] Token has not been received in {} ms ",
+                warning.as_millis()
+            ));
+        }
+        if before < Token::Lost && now == Token::Lost {
+            lines.push(format!(
+                "  [TOTEM ] A processor failed, forming new configuration: token timed out ({}ms), waiting {}ms for consensus.",
+                token.as_millis(),
+                consensus.as_millis()
+            ));
+            self.note(Some(index), What::TokenLost, "");
+        }
+        self.corosync_log(index, lines);
     }
 
     pub(super) fn observe_knet(&mut self, index: usize) {
@@ -100,7 +144,6 @@ impl State {
         let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
             return;
         };
-        let timeout = corosync.conf.token() / 2;
         let mut seen = Vec::new();
         for node in corosync.conf.nodes.iter().filter(|node| node.id != corosync.node_id) {
             let peer = self.find(&node.name).filter(|peer| self.acquainted(index, *peer));
@@ -115,7 +158,12 @@ impl State {
         };
         let Some(corosync) = &mut server.corosync else { return };
         corosync.links.retain(|key, _| seen.iter().any(|(seen, _)| seen == key));
-        let mut lines = Vec::new();
+        let best: BTreeMap<u32, Option<u8>> = seen
+            .iter()
+            .map(|((id, _), _)| (*id, corosync.best_link(*id)))
+            .collect();
+        let token = corosync.conf.token();
+        let mut changed = Vec::new();
         for ((id, number), carries) in seen {
             let link = corosync.links.entry((id, number)).or_insert_with(Link::new);
             if link.connected == carries {
@@ -123,7 +171,7 @@ impl State {
                 continue;
             }
             let since = *link.differs_since.get_or_insert(now);
-            let delay = if carries { LINK_UP } else { timeout * 9 / 10 };
+            let delay = if carries { link_up(token) } else { link_down(token) };
             if now.saturating_sub(since) < delay {
                 continue;
             }
@@ -131,23 +179,39 @@ impl State {
             link.differs_since = None;
             if carries {
                 link.up_count += 1;
-                lines.push(format!("  [KNET  ] rx: host: {id} link: {number} is up"));
             } else {
                 link.down_count += 1;
+                if best.get(&id) == Some(&Some(number)) && corosync.members.contains(&id) {
+                    corosync.stalls_until = now + SENT_AGAIN;
+                }
+            }
+            changed.push((id, number, carries));
+        }
+        let mut lines = Vec::new();
+        for (id, number, up) in &changed {
+            if *up {
+                lines.push(format!("  [KNET  ] rx: host: {id} link: {number} is up"));
+                lines.push(format!(
+                    "  [KNET  ] link: Resetting MTU for link {number} because host {id} joined"
+                ));
+            } else {
                 lines.push(format!("  [KNET  ] link: host: {id} link: {number} is down"));
             }
-            let best = corosync
-                .links
-                .iter()
-                .find(|((host, _), link)| *host == id && link.connected);
-            lines.push(match best {
-                Some(((_, best), _)) => format!("  [KNET  ] host: host: {id} (passive) best link: {best} (pri: 1)"),
-                None => format!("  [KNET  ] host: host: {id} has no active links"),
-            });
+            // Without any it names the one that it was told to prefer.
+            let best = corosync.best_link(*id);
+            let shown = best.or(corosync.conf.links.first().copied()).unwrap_or_default();
+            lines.push(format!(
+                "  [KNET  ] host: host: {id} (passive) best link: {shown} (pri: {})",
+                corosync.conf.priority(shown)
+            ));
+            if best.is_none() {
+                lines.push(format!("  [KNET  ] host: host: {id} has no active links"));
+            }
         }
-        let pid = corosync.pid;
-        for line in lines {
-            server.log("corosync", pid, line);
+        self.corosync_log(index, lines);
+        for (id, number, up) in changed {
+            let what = if up { What::LinkUp } else { What::LinkDown };
+            self.note(Some(index), what, format!("host: {id} link: {number}"));
         }
     }
 }

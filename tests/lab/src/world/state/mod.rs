@@ -7,6 +7,8 @@ mod links;
 pub(crate) mod power;
 pub(crate) mod qdevice;
 mod quorum;
+#[cfg(test)]
+mod seen;
 mod services;
 mod writes;
 

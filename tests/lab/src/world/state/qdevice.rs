@@ -14,6 +14,15 @@ use crate::world::qdevice::{
 pub(crate) const STORE: &str = "etc/corosync/qdevice/net/nssdb";
 const UNIT: &str = "corosync-qdevice";
 
+/// Whether a membership waits for the vote of its quorum device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    Never,
+    Begins,
+    GoesOn,
+    Over,
+}
+
 impl State {
     /// Lets every corosync-qdevice see what has become of its QNetd host.
     pub(super) fn follow_qnetd(&mut self) {
@@ -50,7 +59,7 @@ impl State {
             (true, false) => {
                 self.start_qdevice(index).ok();
             }
-            (false, true) => server.qdevice = None,
+            (false, true) => self.end_qdevice(index),
             _ => {}
         }
     }
@@ -67,6 +76,10 @@ impl State {
         if !server.packages.has(UNIT) || server.corosync.as_ref().is_none_or(|c| c.conf.device.is_none()) {
             return Err(());
         }
+        // It registers before it looks for its certificates.
+        if let Some(corosync) = &mut server.corosync {
+            corosync.device_registered = true;
+        }
         if !server.root.join(STORE).is_dir() {
             server.log(UNIT, pid, "Can't init nss (-8174): security library: bad database.");
             return Err(());
@@ -74,6 +87,16 @@ impl State {
         server.qdevice = Some(Qdevice::new(pid, now));
         self.note(Some(index), What::QdeviceStarted, "");
         Ok(())
+    }
+
+    /// It ends in an orderly way, and tells corosync. One that died before can't any more.
+    pub(crate) fn end_qdevice(&mut self, index: usize) {
+        if let Some(server) = self.servers.get_mut(index)
+            && server.qdevice.take().is_some()
+            && let Some(corosync) = &mut server.corosync
+        {
+            corosync.device_registered = false;
+        }
     }
 
     /// Does the QNetd host of a node's configuration answer it?
@@ -205,6 +228,7 @@ impl State {
                 continue;
             };
             let flag = match &server.qdevice {
+                None if peer.device_registered => Flag::Dead,
                 None => Flag::NotRegistered,
                 Some(daemon) if daemon.votes => Flag::Votes,
                 Some(_) => Flag::Silent,
@@ -219,32 +243,28 @@ impl State {
     }
 
     /// Must this partition still wait for its device's vote before its new membership stands?
-    pub(super) fn waits_for_device(&mut self, component: &BTreeSet<usize>) -> bool {
+    pub(super) fn waits_for_device(&mut self, component: &BTreeSet<usize>) -> Wait {
         let now = self.now;
-        let since = match self.waiting.iter().find(|(waiting, _)| waiting == component) {
-            Some((_, since)) => *since,
-            None if self.loses_silently(component) => {
-                self.waiting.push((component.clone(), now));
-                for index in component {
-                    if let Some(server) = self.servers.get_mut(*index) {
-                        let pid = server.corosync.as_ref().map_or(0, |corosync| corosync.pid);
-                        server.log(
-                            "corosync",
-                            pid,
-                            "  [VOTEQ ] waiting for quorum device Qdevice poll (but maximum for 30000 ms)",
-                        );
-                    }
-                }
-                now
+        let Some((_, since)) = self.waiting.iter().find(|(waiting, _)| waiting == component) else {
+            if !self.loses_silently(component) {
+                return Wait::Never;
             }
-            None => return false,
+            self.waiting.push((component.clone(), now));
+            return Wait::Begins;
         };
-        let waited = now.saturating_sub(since);
-        let undecided = waited < POLL_MAXIMUM && component.iter().any(|index| !self.decided(*index, waited));
-        if !undecided {
-            self.waiting.retain(|(waiting, _)| waiting != component);
+        let waited = now.saturating_sub(*since);
+        if waited < POLL_MAXIMUM && component.iter().any(|index| !self.decided(*index, waited)) {
+            return Wait::GoesOn;
         }
-        undecided
+        self.waiting.retain(|(waiting, _)| waiting != component);
+        Wait::Over
+    }
+
+    /// Does a device daemon run on one of these?
+    pub(super) fn asks_device(&self, component: &BTreeSet<usize>) -> bool {
+        component
+            .iter()
+            .any(|index| self.get(*index).is_some_and(|server| server.qdevice.is_some()))
     }
 
     fn decided(&self, index: usize, waited: SimTime) -> bool {
@@ -260,9 +280,7 @@ impl State {
 
     /// A member that fell silent, and a daemon that is asked about it; one that said goodbye needs no poll.
     fn loses_silently(&self, component: &BTreeSet<usize>) -> bool {
-        let asked = component
-            .iter()
-            .any(|index| self.get(*index).is_some_and(|server| server.qdevice.is_some()));
+        let asked = self.asks_device(component);
         let names: Vec<String> = component
             .iter()
             .filter_map(|index| self.get(*index)?.corosync.as_ref())

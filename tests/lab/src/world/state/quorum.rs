@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::State;
+use super::qdevice::Wait;
 use crate::world::corosync::conf::ConfNode;
 use crate::world::oplog::What;
 
@@ -18,15 +19,26 @@ impl State {
             components.push(component);
         }
         self.forget_waits(&components);
+        let mut formed = BTreeSet::new();
         for component in &components {
-            self.form_membership(component);
+            if self.form_membership(component) {
+                formed.extend(component.iter().copied());
+            }
         }
         // Who is in the new partitions decides whose device votes: no partition counts a vote that it no longer has.
         self.vote_anew();
-        self.recount();
+        let changed = self.recount();
+        for index in formed {
+            if !changed.contains(&index) {
+                self.log_members(index);
+            }
+            let text = "  [MAIN  ] Completed service synchronization, ready to provide service.";
+            self.corosync_log(index, [text.to_owned()]);
+        }
     }
 
-    pub(super) fn form_membership(&mut self, component: &BTreeSet<usize>) {
+    /// Did these form another membership?
+    fn form_membership(&mut self, component: &BTreeSet<usize>) -> bool {
         let corosyncs = || {
             component
                 .iter()
@@ -35,10 +47,19 @@ impl State {
         let members: BTreeSet<u32> = corosyncs().map(|(_, c)| c.node_id).collect();
         let still: BTreeSet<u32> = members.union(&self.missed(component)).copied().collect();
         if corosyncs().all(|(_, c)| c.members == members || c.members == still) {
-            return;
+            return false;
         }
-        if self.waits_for_device(component) {
-            return;
+        let wait = self.waits_for_device(component);
+        match wait {
+            Wait::Begins => {
+                self.announce(component, &members);
+                for index in component {
+                    self.note(Some(*index), What::DevicePolled, "");
+                }
+                return false;
+            }
+            Wait::GoesOn => return false,
+            Wait::Never | Wait::Over => {}
         }
         let corosyncs = || {
             component
@@ -61,45 +82,98 @@ impl State {
                 }
                 self.stop_corosync(index, What::CorosyncExited, &text);
             }
-            return;
+            return false;
         }
-        let ring = corosyncs().map(|(_, c)| c.ring).max().unwrap_or(1) + 4;
+        if wait == Wait::Never {
+            self.announce(component, &members);
+        }
+        let ring = self.next_ring(component);
         let list = members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         for index in component.iter().copied() {
             let Some(server) = self.servers.get_mut(index) else {
                 continue;
             };
             let Some(corosync) = &mut server.corosync else { continue };
-            let words = |ids: Vec<&u32>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-            let joined = words(members.difference(&corosync.members).collect());
-            let left = words(corosync.members.difference(&members).collect());
             for id in members.difference(&corosync.members) {
                 *corosync.join_counts.entry(*id).or_insert(0) += 1;
             }
             corosync.members.clone_from(&members);
             corosync.ring = ring;
-            let (pid, id) = (corosync.pid, corosync.ring_id());
-            let changes = [("joined", joined), ("left", left)]
-                .into_iter()
-                .filter(|(_, ids)| !ids.is_empty())
-                .map(|(word, ids)| format!(" {word}: {ids}"))
-                .collect::<String>();
-            server.log(
-                "corosync",
-                pid,
-                format!("  [TOTEM ] A new membership ({id}) was formed. Members{changes}"),
-            );
-            server.log(
-                "corosync",
-                pid,
-                format!("  [QUORUM] Members[{}]: {list}", members.len()),
-            );
-            server.log(
-                "corosync",
-                pid,
-                "  [MAIN  ] Completed service synchronization, ready to provide service.",
-            );
             self.note(Some(index), What::MembershipChanged, list.clone());
+        }
+        true
+    }
+
+    fn next_ring(&self, component: &BTreeSet<usize>) -> u64 {
+        let corosyncs = component
+            .iter()
+            .filter_map(|index| self.get(*index)?.corosync.as_ref());
+        corosyncs.map(|corosync| corosync.ring).max().unwrap_or(1) + 4
+    }
+
+    /// What each member says as soon as it knows who is in with it: services come after.
+    fn announce(&mut self, component: &BTreeSet<usize>, members: &BTreeSet<u32>) {
+        let representative = members.first().copied().unwrap_or_default();
+        let id = format!("{representative}.{:x}", self.next_ring(component));
+        let polls = self.asks_device(component);
+        for index in component {
+            let Some(corosync) = self.get(*index).and_then(|server| server.corosync.as_ref()) else {
+                continue;
+            };
+            let joined: Vec<u32> = members.difference(&corosync.members).copied().collect();
+            let left: Vec<u32> = corosync.members.difference(members).copied().collect();
+            let failed: Vec<u32> = left
+                .iter()
+                .copied()
+                .filter(|id| self.fell_silent(&corosync.name_of(*id)))
+                .collect();
+            let mut lines = vec![sync("members", &members.iter().copied().collect::<Vec<_>>())];
+            let mut changes = String::new();
+            for (word, ids) in [("joined", &joined), ("left", &left)] {
+                if !ids.is_empty() {
+                    lines.push(sync(word, ids));
+                    changes.push_str(&format!(" {word}: {}", words(ids)));
+                }
+            }
+            if polls {
+                let text = "  [VOTEQ ] waiting for quorum device Qdevice poll (but maximum for 30000 ms)";
+                lines.push(text.to_owned());
+            }
+            lines.push(format!(
+                "  [TOTEM ] A new membership ({id}) was formed. Members{changes}"
+            ));
+            if !failed.is_empty() {
+                lines.push(format!(
+                    "  [TOTEM ] Failed to receive the leave message. failed: {}",
+                    words(&failed)
+                ));
+            }
+            self.corosync_log(*index, lines);
+        }
+    }
+
+    /// It did not say that it goes: its corosync runs on somewhere, or vanished.
+    fn fell_silent(&self, name: &str) -> bool {
+        self.find(name)
+            .and_then(|index| self.get(index))
+            .is_some_and(|server| server.corosync.is_some() || server.power.vanished)
+    }
+
+    pub(super) fn log_members(&mut self, index: usize) {
+        let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
+            return;
+        };
+        let ids: Vec<u32> = corosync.members.iter().copied().collect();
+        self.corosync_log(index, [format!("  [QUORUM] Members[{}]: {}", ids.len(), words(&ids))]);
+    }
+
+    pub(super) fn corosync_log(&mut self, index: usize, lines: impl IntoIterator<Item = String>) {
+        if let Some(server) = self.servers.get_mut(index)
+            && let Some(pid) = server.corosync.as_ref().map(|corosync| corosync.pid)
+        {
+            for line in lines {
+                server.log("corosync", pid, line);
+            }
         }
     }
 
@@ -119,8 +193,9 @@ impl State {
         ids
     }
 
-    /// Counts votes anew on every running corosync.
-    pub(super) fn recount(&mut self) {
+    /// Counts votes anew on every running corosync; tells where that won or lost quorum.
+    pub(super) fn recount(&mut self) -> BTreeSet<usize> {
+        let mut changed = BTreeSet::new();
         for index in 0..self.servers.len() {
             let Some(server) = self.servers.get_mut(index) else {
                 continue;
@@ -155,8 +230,11 @@ impl State {
                 )
             };
             server.log("corosync", pid, text);
+            self.log_members(index);
             self.note(Some(index), what, detail);
+            changed.insert(index);
         }
+        changed
     }
 
     /// Lets every corosync know what version each of its members runs with, and where it was when it joined.
@@ -182,4 +260,12 @@ impl State {
             }
         }
     }
+}
+
+pub(super) fn sync(word: &str, ids: &[u32]) -> String {
+    format!("  [QUORUM] Sync {word}[{}]: {}", ids.len(), words(ids))
+}
+
+fn words(ids: &[u32]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }

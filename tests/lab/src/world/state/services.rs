@@ -1,12 +1,21 @@
 //! Starts and stops pmxcfs and corosync.
 
 use super::State;
+use super::quorum::sync;
 use crate::roots::{self, DATABASE};
 use crate::world::complain;
 use crate::world::corosync::Corosync;
 use crate::world::oplog::What;
 use crate::world::pmxcfs::Replica;
 use crate::world::units::{self, Active};
+
+/// What pmxcfs says when something lies below its mount point.
+const NOT_EMPTY: [&str; 4] = [
+    "fuse: mountpoint is not empty",
+    "fuse: if you are sure this is safe, use the 'nonempty' mount option",
+    "[main] crit: fuse_mount error: File exists",
+    "[main] notice: exit proxmox configuration filesystem (-1)",
+];
 
 impl State {
     /// Starts pmxcfs; refuses, as the real one does, when the own name does not resolve.
@@ -42,18 +51,18 @@ impl State {
         if replica.conf.is_none() && replica.certificates.is_empty() {
             replica.conf.clone_from(&server.etc_conf);
         }
-        if server.mount.is_blocked() {
-            server.log("pmxcfs", pid, "[main] crit: fuse_mount error: File exists");
-            return Err("fuse: mountpoint is not empty".to_owned());
-        }
-        server.log(
-            "pmxcfs",
-            pid,
-            format!(
-                "[main] notice: resolved node name '{}' to '{ip}' for default node IP address",
-                server.spec.name
-            ),
+        let text = format!(
+            "[main] notice: resolved node name '{}' to '{ip}' for default node IP address",
+            server.spec.name
         );
+        server.log("pmxcfs", pid, text);
+        if server.mount.is_blocked() {
+            // It says all of it on stderr; the service's journal holds that, too.
+            for line in NOT_EMPTY {
+                server.log("pmxcfs", pid, line);
+            }
+            return Err(NOT_EMPTY.join("\n"));
+        }
         let pmxcfs = &mut server.pmxcfs;
         pmxcfs.running = true;
         pmxcfs.by_hand = false;
@@ -155,6 +164,13 @@ impl State {
         server.corosync = Some(corosync);
         server.power.vanished = false;
         self.pairs.forget(index);
+        let mut lines = vec![sync("members", &[id]), sync("joined", &[id])];
+        lines.push(format!(
+            "  [TOTEM ] A new membership ({id}.5) was formed. Members joined: {id}"
+        ));
+        lines.push(format!("  [QUORUM] Members[1]: {id}"));
+        lines.push("  [MAIN  ] Completed service synchronization, ready to provide service.".to_owned());
+        self.corosync_log(index, lines);
         self.note(
             Some(index),
             What::CorosyncStarted,

@@ -7,7 +7,7 @@ use quorate_lab::plants::Plant;
 use quorate_lab::{Builder, Lab, Output, What};
 
 use crate::captured::{self, comparable};
-use crate::{PATIENCE, add, created};
+use crate::{PATIENCE, add, created, happened};
 
 pub(super) const WITNESS: &str = "192.168.1.13";
 
@@ -86,6 +86,9 @@ pub(super) async fn with_device(lab: &Lab) {
     let_in(lab, "");
     let output = setup(lab, &[]).await;
     assert_eq!(output.code(), Some(0), "{output:?}");
+    let ms = |what: What| happened(lab, what).pop().expect("it happened").ms;
+    let took = ms(What::ToolEnded) - ms(What::ToolCalled);
+    assert!(took >= 6600, "{took} ms, 6.6 to 7.5 s were seen");
     until(lab, "prox1", &["Total votes:      3"]).await;
     until(lab, "prox2", &["Total votes:      3"]).await;
 }

@@ -18,14 +18,21 @@ async fn with_a_member_cut_off_the_other_stays_quorate_after_a_long_stall() {
     assert!(output.stdout.contains("Total votes:      1\n"), "{}", output.stdout);
     let kept = after(&lab, What::Cut, "prox1", What::MembershipChanged);
     let lost = after(&lab, What::Cut, "prox2", What::QuorumLost);
-    assert!(
-        (11_000..30_000).contains(&kept),
-        "membership stands after {kept} ms, 11600 were seen"
-    );
-    assert!(
-        (14_500..35_000).contains(&lost),
-        "quorum is lost after {lost} ms, 15100 were seen"
-    );
+    // How late, at most, is held by the unit tests of `world::state::seen`, where no busy machine interferes.
+    assert!(kept >= 11_500, "membership stands after {kept} ms, 11600 were seen");
+    assert!(lost >= 14_900, "quorum is lost after {lost} ms, 15100 were seen");
+    let polled = after(&lab, What::Cut, "prox1", What::DevicePolled);
+    assert!(polled >= 6500, "the device is asked after {polled} ms, 6600 were seen");
+    let log = run(&lab, "prox1", &["journalctl", "-u", "corosync"]).await.stdout;
+    let last = |text: &str| log.rfind(text).unwrap_or_else(|| panic!("{text}: {log}"));
+    let order = [
+        last("[QUORUM] Sync left[1]: 2\n"),
+        last("[VOTEQ ] waiting for quorum device Qdevice poll (but maximum for 30000 ms)\n"),
+        last("was formed. Members left: 2\n"),
+        last("[TOTEM ] Failed to receive the leave message. failed: 2\n"),
+        last("[QUORUM] Members[1]: 1\n"),
+    ];
+    assert!(order.is_sorted(), "{log}");
     assert!(
         !happened(&lab, What::QuorumLost)
             .iter()
@@ -52,7 +59,7 @@ async fn writes_block_until_the_device_was_asked() {
     let output = run(&lab, "prox1", &["ha-manager", "remove", "vm:100"]).await;
     assert_eq!(output.code(), Some(0), "{output:?}");
     let blocked = after(&lab, What::Cut, "prox1", What::ToolEnded);
-    assert!((11_000..30_000).contains(&blocked), "{blocked} ms");
+    assert!(blocked >= 11_400, "{blocked} ms");
 }
 
 #[tokio::test]
@@ -64,7 +71,7 @@ async fn without_the_daemons_host_two_of_three_votes_are_enough_and_one_is_not()
     assert!(output.stdout.contains("Quorate:          Yes\n") && output.code() == Some(0));
     assert!(output.stdout.contains("Total votes:      2\n"));
     let noticed = after(&lab, What::Cut, "prox1", What::QdeviceLost);
-    assert!((8_000..25_000).contains(&noticed), "{noticed} ms");
+    assert!(noticed >= 8_500, "{noticed} ms");
     assert_eq!(
         happened(&lab, What::QuorumLost).len(),
         quorum_losses_while_growing(&lab)
@@ -78,11 +85,10 @@ async fn without_the_daemons_host_two_of_three_votes_are_enough_and_one_is_not()
             assert_eq!(shown(&output.stdout), recorded("qdevice-not-quorate"));
         }
         let lost = after(&lab, What::Cut, node, What::QuorumLost);
-        assert!((8_000..25_000).contains(&lost), "{lost} ms");
+        assert!(lost >= 8_300, "{lost} ms");
     }
     lab.heal("witness1").await.expect("healed");
     until(&lab, "prox1", &["Quorate:          Yes", "Nodes:            1"]).await;
-    assert!(after(&lab, What::Healed, "prox1", What::QuorumGained) < 10_000);
 }
 
 /// prox1 alone loses quorum from the reload that takes prox2 in until it is there.
@@ -122,14 +128,14 @@ async fn a_member_that_stops_in_order_costs_no_quorum_and_one_alone_starts_with_
         &["Nodes:            1", "Quorate:          Yes", "Total votes:      2"],
     )
     .await;
-    assert!(after(&lab, What::CorosyncStopped, "prox1", What::MembershipChanged) < 6_000);
+    let log = run(&lab, "prox1", &["journalctl", "-u", "corosync"]).await.stdout;
+    assert!(!log.contains("A processor failed"), "nobody waits for a token: {log}");
 
     lab.script("prox1", Script::StopCorosync).await.expect("stopped");
     let output = run(&lab, "prox1", &["systemctl", "start", "corosync"]).await;
     assert_eq!(output.code(), Some(0));
     let output = until(&lab, "prox1", &["Quorate:          Yes"]).await;
     assert!(output.stdout.contains("Expected votes:   2\n"), "{}", output.stdout);
-    assert!(after(&lab, What::CorosyncStarted, "prox1", What::QuorumGained) < 10_000);
 }
 
 #[tokio::test]
@@ -152,20 +158,30 @@ async fn a_third_node_is_taken_in_without_a_word_and_disagrees() {
     let tool = run(&lab, "prox4", &["corosync-qdevice-tool", "-s"]).await;
     assert_eq!(tool.code(), Some(3));
 
+    // Its daemon registers with corosync, finds no certificates, and dies.
+    let output = run(&lab, "prox4", &["systemctl", "start", "corosync-qdevice"]).await;
+    assert_ne!(output.code(), Some(0));
+    let log = run(&lab, "prox4", &["journalctl", "-u", "corosync-qdevice"]).await.stdout;
+    assert!(log.contains("Can't init nss (-8174)"), "{log}");
+
     let output = run(&lab, "prox1", &["pvecm", "qdevice", "remove"]).await;
     assert_eq!(
         (output.stdout.as_str(), output.code()),
         ("Reloading corosync.conf...\nDone\n\nRemoved Qdevice.\n", Some(0))
     );
-    let after = until(&lab, "prox1", &["Expected votes:   3"]).await.stdout;
+    let ended = happened(&lab, What::ToolEnded).pop().expect("it ended").ms;
+    let called = happened(&lab, What::ToolCalled).pop().expect("it began").ms;
+    assert!(ended - called >= 3300, "{} ms, 3.3 s were seen", ended - called);
+    let after = until(&lab, "prox1", &["Expected votes:   3", "NA,NV,NMW"]).await.stdout;
+    assert_eq!(shown(&after), recorded("qdevice-removed"));
+    let itself = until(&lab, "prox4", &["Expected votes:   3"]).await.stdout;
     for text in [
-        "Total votes:      3\n",
-        "    Nodeid      Votes    Qdevice Name\n",
-        "         NR 10.10.10.1 (local)\n",
+        "Flags:            Quorate Qdevice \n",
+        "         NR 10.10.10.1\n",
+        "  NA,NV,NMW 10.10.10.4 (local)\n",
         "0x00000000          0            Qdevice (votes 0)\n",
-        "Flags:            Quorate \n",
     ] {
-        assert!(after.contains(text), "{text}: {after}");
+        assert!(itself.contains(text), "{text}: {itself}");
     }
     assert!(
         !lab.node("prox2")

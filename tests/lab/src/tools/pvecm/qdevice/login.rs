@@ -50,7 +50,7 @@ impl Setup<'_> {
              /bin/ssh-copy-id: INFO: attempting to log in with the new key(s), to filter out any that are already installed\n",
         )
         .await?;
-        self.pause(300).await?;
+        self.pause(450).await?;
         let failed = format!("command 'ssh-copy-id -i /root/.ssh/id_rsa root@{host}' failed: exit code 1\n");
         match self.login() {
             Ok(_) => {

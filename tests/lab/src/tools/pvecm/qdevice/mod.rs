@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 use super::super::io::Stop;
 use super::super::{Call, Reply, options, unknown};
 use super::locks::{self, NoLock};
-use super::{NOT_CLUSTERED, bad_option, bad_parameter};
+use super::{CONF_DENIED, NOT_CLUSTERED, bad_option, bad_parameter};
 use crate::plants::ServiceIs;
 use crate::world::corosync::conf::{Conf, Device};
 use crate::world::oplog::What;
@@ -106,10 +106,7 @@ fn change_device(state: &mut State, index: usize, device: Option<&Device>) -> Re
     });
     match written {
         Ok(_) => Ok(()),
-        Err(_) => died(
-            13,
-            "unable to open file '/etc/pve/corosync.conf.new.tmp.1133' - Permission denied\n",
-        ),
+        Err(_) => died(13, format!("{CONF_DENIED}\n")),
     }
 }
 
@@ -144,13 +141,13 @@ async fn remove(call: &Call) -> Result<(), Failure> {
             if let Some(server) = state.servers.get_mut(index) {
                 server.hardware.enabled.insert(DAEMON.to_owned(), false);
                 server.hardware.units.insert(DAEMON.to_owned(), ServiceIs::Stopped);
-                server.qdevice = None;
                 // The certificates on the host of the daemon stay.
                 fs::remove_dir_all(server.root.join("etc/corosync/qdevice")).ok();
             }
+            state.end_qdevice(index);
         });
     }
-    setup.pause(500).await?;
+    setup.pause(1000).await?;
     call.world.with(|state| {
         state.reload(call.node).ok();
         state.note(Some(call.node), What::QdeviceRemoved, "");

@@ -82,12 +82,12 @@ impl State {
             ("pve-ha-crm", false) => self.stop_crm(index),
             ("corosync-qdevice", true) => return self.start_qdevice(index),
             _ => {
-                if let Some(server) = self.servers.get_mut(index) {
-                    match unit {
-                        "corosync-qnetd" => server.qnetd_running = runs && server.packages.has(unit),
-                        "corosync-qdevice" => server.qdevice = None,
-                        _ => {}
-                    }
+                if unit == "corosync-qdevice" {
+                    self.end_qdevice(index);
+                } else if unit == "corosync-qnetd"
+                    && let Some(server) = self.servers.get_mut(index)
+                {
+                    server.qnetd_running = runs && server.packages.has(unit);
                 }
             }
         }

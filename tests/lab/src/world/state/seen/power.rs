@@ -1,0 +1,63 @@
+//! Servers that go, in order or not, and what HA's watchdog makes of it.
+
+use super::{Seen, cluster};
+use crate::description::GuestKind;
+use crate::world::oplog::What;
+use crate::world::pmxcfs::Guest;
+use crate::world::server::Network::{Cluster, Public};
+
+#[test]
+fn who_says_goodbye_is_missed_at_once_and_who_vanishes_after_its_token() {
+    let mut seen = cluster(3, &[Cluster], false);
+    let mark = seen.mark();
+    seen.state.shut_down(2, false);
+    seen.pass(10_000);
+    let off = seen.after(&mark, 2, What::PoweredOff, "").expect("it is off");
+    let missed = seen.after(&mark, 0, What::MembershipChanged, "1 2").expect("it is missed");
+    assert!((650..=750).contains(&(missed - off)), "{off} ms, {missed} ms");
+    seen.assert_never(&mark, What::TokenLost);
+
+    let mut seen = cluster(3, &[Cluster], false);
+    let mark = seen.mark();
+    seen.state.cut_power(2, false);
+    seen.pass(10_000);
+    seen.assert_within(&mark, 0, What::MembershipChanged, "1 2", 8000..=8040);
+}
+
+/// vm:100 under HA on the third node, which is not the master.
+fn protected() -> Seen {
+    let mut seen = cluster(3, &[Cluster], false);
+    let guest = |node: &str| Guest {
+        node: node.to_owned(),
+        kind: GuestKind::Qemu,
+        name: "guest100".to_owned(),
+        version: 1,
+    };
+    let planted = seen.state.write(2, |replica| {
+        replica.guests.insert(100, guest("prox3"));
+        replica.ha.resources.insert("vm:100".to_owned(), "started".to_owned());
+    });
+    planted.expect("writable");
+    seen.pass(60_000);
+    assert!(seen.state.servers[2].ha.armed());
+    seen
+}
+
+#[test]
+fn an_armed_node_without_quorum_is_reset_about_a_minute_later() {
+    let mut seen = protected();
+    let mark = seen.cut(2, &[Cluster, Public]);
+    seen.pass(100_000);
+    // 60 s after it was last fed, which is a round before quorum went, at most; then up to ten more.
+    seen.assert_within(&mark, 2, What::WatchdogReset, "", 53_000..=76_000);
+}
+
+#[test]
+fn an_lrm_without_guests_stays_armed_for_sixty_rounds() {
+    let mut seen = protected();
+    let mark = seen.mark();
+    let emptied = seen.state.write(0, |replica| replica.ha.resources.clear());
+    emptied.expect("writable");
+    seen.pass(700_000);
+    seen.assert_within(&mark, 2, What::WatchdogClosed, "", 590_000..=640_000);
+}
