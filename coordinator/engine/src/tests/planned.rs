@@ -277,7 +277,7 @@ fn begun(inside: &[&str], joiner: &str) -> Servers {
 }
 
 fn scenes() -> Vec<Scene> {
-    let undo = |scene, node: &str| wanting(scene, |wish| drop(wish.undo_join.insert(name(node))));
+    let undo = |scene, node: &str| wanting(scene, |wish| wish.undo_join.extend([name(node)]));
     let mut all = vec![
         scene("one bare server", file(1, FAST), Servers::bare(1)),
         scene("three bare servers", file(3, FAST), Servers::bare(3)),

@@ -48,6 +48,23 @@ async fn the_coordinator_is_killed_before_and_after_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_was_acknowledged_outlives_the_coordinator() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(5.0)).await;
+    let rollout = begin(&fleet).await;
+    fleet
+        .until("prox2's join is past the point of no return", async || {
+            fleet.happened(What::AddnodeCommitted) == 1
+        })
+        .await;
+    fleet.ok(&["rollout", "cancel", &rollout]).await;
+    fleet.lab.kill_coordinator();
+    fleet.start_coordinator(&[]).await;
+    let watched = fleet.run(&["rollout", "watch", &rollout]).await;
+    assert_eq!(watched.code(), Some(8), "cancelled: {}", told(&watched));
+    assert_eq!(fleet.calls("pvecm", "add").len(), 1, "the next join does not begin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_agent_is_killed_during_pvecm_add() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(5.0)).await;
     let rollout = begin(&fleet).await;

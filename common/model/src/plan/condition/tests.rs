@@ -6,10 +6,12 @@ use super::{Condition, Verdict};
 use crate::Observation;
 use crate::facet::{Facet, Unknown, UnknownKind};
 use crate::ids::{ClusterName, NodeName};
+use crate::observation::Ha;
 use crate::observation::cluster::{
     Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion, VoteRow,
     Votes,
 };
+use crate::observation::ha::{Disarm, ManagerStatus};
 use crate::observation::readiness::{AdmittedKey, PackageState, Readiness, ServiceState};
 use crate::operation::Package;
 use crate::time::Timestamp;
@@ -381,7 +383,10 @@ fn a_third_party_that_does_not_run_is_not_there() {
     };
     assert!(installed.judge(&host_of_the_vote(true, AT)).holds());
     let stopped = installed.judge(&host_of_the_vote(false, AT));
-    assert!(matches!(&stopped, Verdict::NotYet(why) if why.contains("does not run")), "{stopped:?}");
+    assert!(
+        matches!(&stopped, Verdict::NotYet(why) if why.contains("does not run")),
+        "{stopped:?}"
+    );
 }
 
 #[test]
@@ -399,4 +404,54 @@ fn a_key_that_is_over_lets_nobody_in() {
     }
     let over = host_of_the_vote(true, Timestamp(-5 * MINUTE));
     assert!(!admitted(&[]).judge(&over).holds(), "its line is still there");
+}
+
+/// A daemon that somebody stopped before the rollout is not for arming to start, and must not count against it.
+#[test]
+fn ha_is_armed_when_nobody_says_that_it_is_disarmed() {
+    let service = |running| {
+        let (active, sub) = if running {
+            ("active", "running")
+        } else {
+            ("inactive", "dead")
+        };
+        let state = ServiceState {
+            load: "loaded".to_owned(),
+            active: active.to_owned(),
+            sub: sub.to_owned(),
+            enabled: "enabled".to_owned(),
+        };
+        Facet::known(state, AT)
+    };
+    let judged = |disarm: Option<&str>| {
+        let mut view = view(&["prox1", "prox2"], |_, _| {});
+        for (name, seen) in &mut view.nodes {
+            let manager = ManagerStatus {
+                master: "prox1".to_owned(),
+                at: AT,
+                nodes: BTreeMap::new(),
+                services: BTreeMap::new(),
+                disarm: disarm.map(|state| Disarm {
+                    mode: "freeze".to_owned(),
+                    state: state.to_owned(),
+                }),
+            };
+            let ha = Ha {
+                version: Facet::known("5.1.3".to_owned(), AT),
+                watchdog_armed: false,
+                lrm: service(name.as_str() == "prox1"),
+                crm: service(true),
+                lrm_status: Facet::not_asked(),
+                manager: Facet::known(Some(manager), AT),
+                resources: Facet::not_asked(),
+            };
+            if let Ok(observation) = &mut seen.observation {
+                observation.ha = Facet::known(ha, AT);
+            }
+        }
+        let (cluster, nodes) = (hk1(), nodes(&["prox1", "prox2"]));
+        Condition::HaArmed { cluster, nodes }.judge(&view)
+    };
+    assert!(judged(None).holds(), "{:?}", judged(None));
+    assert_eq!(says(&judged(Some("disarming"))), "prox1 says that HA is disarming");
 }
