@@ -228,7 +228,7 @@ fn counted(name: &NodeRef, seen: &[Sighting]) -> Counted {
     let (mut denied, mut unknown, mut itself) = (false, None, false);
     for sighting in seen {
         let observation = sighting.view.observation.as_ref();
-        let cluster = observation.map_err(|unknown| unknown).and_then(|o| o.cluster.get());
+        let cluster = observation.and_then(|o| o.cluster.get());
         match cluster.map(|cluster| cluster.member()) {
             Ok(Some(_)) if sighting.node == *name => itself = true,
             Ok(Some(member)) => {

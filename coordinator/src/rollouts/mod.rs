@@ -60,6 +60,8 @@ pub(crate) struct Rollouts {
     dropped: Mutex<BTreeMap<RolloutId, String>>,
     /// Journals of rollouts that contradict themselves, and how.
     nonsense: Mutex<BTreeMap<RolloutId, String>>,
+    /// What the journal tells of HA at rest.
+    rests: Mutex<Option<rest::Read>>,
     /// What is left at rest, as it was seen last.
     resting: Mutex<BTreeMap<(ClusterName, Rest), Finding>>,
     /// One at a time decides whether a cluster is free.
@@ -124,6 +126,7 @@ impl Rollouts {
             driven,
             dropped,
             nonsense: Mutex::default(),
+            rests: Mutex::default(),
             resting: Mutex::default(),
             turn,
             tasks,
@@ -433,6 +436,10 @@ impl Rollouts {
 
     fn nonsense(&self) -> MutexGuard<'_, BTreeMap<RolloutId, String>> {
         self.nonsense.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rests(&self) -> MutexGuard<'_, Option<rest::Read>> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn resting(&self) -> MutexGuard<'_, BTreeMap<(ClusterName, Rest), Finding>> {

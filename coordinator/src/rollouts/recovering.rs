@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How often a server is asked again on which something unknown runs.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often it is looked what rollouts left at rest. The whole journal is read for it.
+/// How often it is looked what rollouts left at rest.
 const AT_REST: Duration = Duration::from_secs(10);
 
 /// How long agents are waited for that don't answer, before the generation is chosen without them. If one of them obeys a

@@ -1,15 +1,22 @@
 //! HA that rollouts put to rest and did not wake: the next plan wakes it, and until then it is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use quorate_model::view::Rest;
-use quorate_model::{ClusterName, Code, Facet, Finding, NodeRef, RolloutId, Timestamp};
+use quorate_model::{ClusterName, Code, Facet, Finding, JournalAnchor, NodeRef, RolloutId, Timestamp};
 
 use super::Rollouts;
 use crate::trust::{self, sentence};
 
 /// How much older than the rollout's end, by another clock, a look must not be to count.
 const MARGIN: i64 = 60_000_000;
+
+/// When a rollout put something to rest, or woke it (`true`).
+pub(super) type Event = (Timestamp, RolloutId, Rest, bool);
+
+/// What the journal tells of all clusters, and up to which record it was read.
+pub(super) type Read = (Option<JournalAnchor>, Arc<Vec<(ClusterName, Event)>>);
 
 /// What is left at rest of one cluster, by which rollout, and since when.
 pub(super) type Left = BTreeMap<Rest, (RolloutId, Timestamp)>;
@@ -21,21 +28,38 @@ impl Rollouts {
     }
 
     async fn left(&self, cluster: &ClusterName) -> Left {
+        let mut all = self.recovery.rests(cluster);
+        let journal = self.journal_rests().await;
+        all.extend(journal.iter().filter(|(of, _)| of == cluster).map(|(_, event)| event.clone()));
+        let awake = match self.clusters.decided(cluster) {
+            Ok(decided) => decided.awake,
+            Err(_) => None,
+        };
+        left_of(all, awake)
+    }
+
+    /// What rollouts of the journal that have ended put to rest and did not wake, or woke (`true`). The journal is read for it only when
+    /// there is more in it than the last time.
+    async fn journal_rests(&self) -> Arc<Vec<(ClusterName, Event)>> {
+        let newest = self.store.newest();
+        if let Some((read, rests)) = &*self.rests()
+            && *read == newest
+        {
+            return Arc::clone(rests);
+        }
         let states = match self.states().await {
             Ok(states) => states,
             Err(error) => {
                 tracing::error!(%error, "what rollouts left at rest can't be told");
-                vec![]
+                return Arc::default();
             }
         };
-        let mut all = self.recovery.rests(cluster);
+        let mut all = Vec::new();
         for (id, state) in states {
             let (Some(created), Some((_, ended))) = (state.created(), state.finished()) else {
                 continue;
             };
-            if created.plan.cluster != *cluster {
-                continue;
-            }
+            let cluster = &created.plan.cluster;
             let not_restored: BTreeSet<_> = state.not_restored().collect();
             for step in &created.plan.steps {
                 if let Some((rest, true)) = Rest::by(&step.node, &step.action) {
@@ -43,16 +67,14 @@ impl Rollouts {
                         .log_of(&step.id)
                         .is_some_and(|log| log.state == quorate_model::rollout::StepState::Verified);
                     if verified || not_restored.contains(&step.id) {
-                        all.push((ended, id.clone(), rest, verified));
+                        all.push((cluster.clone(), (ended, id.clone(), rest, verified)));
                     }
                 }
             }
         }
-        let awake = match self.clusters.decided(cluster) {
-            Ok(decided) => decided.awake,
-            Err(_) => None,
-        };
-        left_of(all, awake)
+        let all = Arc::new(all);
+        *self.rests() = Some((newest, Arc::clone(&all)));
+        all
     }
 
     /// Looks at what the servers said last, and keeps what of it is to be told. What was seen awake is not woken later: if it rests
@@ -140,7 +162,7 @@ impl Rollouts {
 }
 
 /// What is left of all that was put to rest and woken (`true`).
-fn left_of(mut all: Vec<(Timestamp, RolloutId, Rest, bool)>, awake: Option<Timestamp>) -> Left {
+fn left_of(mut all: Vec<Event>, awake: Option<Timestamp>) -> Left {
     // Within one rollout what was woken comes last, and what could not be is told by itself.
     all.sort_by(|a, b| (a.0, &a.1, a.3).cmp(&(b.0, &b.1, b.3)));
     let mut left = Left::new();

@@ -136,6 +136,12 @@ async fn whatever_happens_to_the_journal_at_whichever_step_the_end_is_the_same()
             rollouts(&mut client).await.iter().any(|r| r.id == rollout),
             "{what}: the lost rollout stays visible"
         );
+        let request = v1::UndoInfoRequest {
+            rollout: rollout.clone(),
+        };
+        let undo = of(client.undo_info(request).await).unwrap();
+        assert!(undo.plan.is_none() && undo.nodes.len() == SERVERS, "{what}: {undo:?}");
+        assert!(undo.nodes.iter().all(|node| node.before.len() == 1), "{what}: {undo:?}");
         let asked = of(client.watch_rollout(v1::WatchRolloutRequest { rollout }).await).unwrap_err();
         assert!(asked.to_string().contains("was lost"), "{asked}");
         daemon.stop().await;

@@ -61,7 +61,7 @@ impl Checker<'_> {
                 None => {
                     if let Some((rest, true)) = Rest::by(&step.node, &step.action) {
                         let ours = self.view.at_rest.contains(&rest);
-                        self.demand(step, ours, "it wakes HA that nobody of ours put to rest");
+                        self.demand(step, ours, "it wakes HA that the plan did not put to rest");
                         let disruptive = plan.steps.iter().filter(|s| rules(s.action.kind()).disruptive);
                         let over = disruptive.filter(|s| !self.order.is_after(step, &s.id)).count() == 0;
                         self.demand(step, over, "it wakes HA before all is done that disturbs");
