@@ -463,7 +463,10 @@ fn rules_of_an_earlier_version_are_not_lost_when_the_measuring_is_opened() {
         });
     let plan = wished(&file(2, FAST), &Wish::default(), &servers);
     let told = plan.findings.iter().find(|f| f.code == Code::FirewallKeepsOut).unwrap();
-    assert!(!told.message.contains("7443/tcp") && told.message.contains("7450-7459/udp"), "{told}");
+    assert!(
+        !told.message.contains("7443/tcp") && told.message.contains("7450-7459/udp"),
+        "{told}"
+    );
     let opened = plan.steps.iter().find_map(|step| match &step.action {
         Action::AllowAgents { passages, .. } => Some(passages),
         _ => None,
