@@ -133,6 +133,12 @@ impl Operations {
         }
     }
 
+    /// Does the node's administrator allow changes at all?
+    #[must_use]
+    pub fn allow_changes(&self) -> bool {
+        self.shared.parts.policy.allow_changes
+    }
+
     /// Takes up what the ledger says is not over. Returns how many.
     pub async fn resume(&self) -> usize {
         let shared = &self.shared;

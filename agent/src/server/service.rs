@@ -133,10 +133,14 @@ impl Agent for Service {
         let host = &self.parts.host;
         let received_at = host.now();
         let request = request.into_inner();
-        let more = Asked {
+        let mut more = Asked {
             names: names(request.resolve)?,
             fetch: field("fetch", request.fetch)?,
         };
+        // Filling apt's cache is a change, if a small one.
+        if !self.parts.operations.allow_changes() {
+            more.fetch.clear();
+        }
         let observation = observe_all(host, &facets(request.facets)?, &more).await;
         Ok(Response::new(v1::ObserveReply {
             observation: observation.into_wire(),

@@ -25,6 +25,9 @@ const COROSYNC_PORT: u16 = 5405;
 /// What a joining server calls the member at: PVE's API, and ssh.
 const PVE_PORTS: [u16; 2] = [8006, 22];
 
+/// What the comments of our own rules begin with.
+const OURS: &str = "# quorate:";
+
 /// What has to be let through, and for whom.
 #[derive(Debug)]
 pub(super) struct Opening {
@@ -111,8 +114,11 @@ fn agents(
             in_a_row(kept_out.keys().map(|passage| format!("`{}`", example(*passage)))),
         ),
     ));
+    // Our earlier rules are replaced by the new ones, so these have to be enough without them.
+    let mut others = firewall.of_cluster();
+    others.rules.retain(|rule| !rule.text.contains(OURS));
     Some(Opening {
-        passages: kept_out.into_keys().collect(),
+        passages: self::kept_out(&others, &passages, &from).into_keys().collect(),
         from,
     })
 }

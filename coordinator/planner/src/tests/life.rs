@@ -1,7 +1,8 @@
 //! The life of a cluster, event by event: what is planned, and that nothing is left to do afterwards.
 
+use quorate_model::observation::config::FirewallRule;
 use quorate_model::observation::ha::Disarm;
-use quorate_model::operation::HaService;
+use quorate_model::operation::{Action, HaService};
 use quorate_model::plan::Plan;
 use quorate_model::view::Rest;
 use quorate_model::{Code, Facet, Wish};
@@ -483,4 +484,41 @@ fn a_firewall_that_may_keep_agents_out_is_opened_before_the_joins() {
     insta::assert_snapshot!(told(&plan));
     let after = afterwards(&file, &wish, &servers, &plan);
     assert!(after.is_empty() && !after.refused(), "{}", told(&after));
+}
+
+/// The new rules take the place of the earlier ones, so what only these let in has to be among them.
+#[test]
+fn rules_of_an_earlier_version_are_not_lost_when_the_measuring_is_opened() {
+    let earlier = |address: &str| FirewallRule {
+        text: format!("IN ACCEPT -source {address} -p tcp -dport 7443 -log nolog # quorate: agents"),
+        disabled: false,
+        direction: "IN".to_owned(),
+        action: "ACCEPT".to_owned(),
+        source: Some(address.to_owned()),
+        dest: None,
+        protocol: Some("tcp".to_owned()),
+        ports: Some("7443".to_owned()),
+        narrowed: false,
+    };
+    let servers = Servers::bare(2)
+        .members("hk1", &["prox1"], FAST)
+        .with_config("prox1", |c| {
+            let firewall = known(&mut c.firewall);
+            firewall.enabled = true;
+            firewall.rules = ["192.168.1.11", "192.168.1.12", "10.10.10.11", "10.10.10.12"]
+                .map(earlier)
+                .to_vec();
+        });
+    let plan = wished(&file(2, FAST), &Wish::default(), &servers);
+    let told = plan.findings.iter().find(|f| f.code == Code::FirewallKeepsOut).unwrap();
+    assert!(
+        !told.message.contains("7443/tcp") && told.message.contains("7450-7459/udp"),
+        "{told}"
+    );
+    let opened = plan.steps.iter().find_map(|step| match &step.action {
+        Action::AllowAgents { passages, .. } => Some(passages),
+        _ => None,
+    });
+    let opened: Vec<String> = opened.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(opened, ["7443/tcp", "7450-7459/udp"]);
 }
