@@ -66,7 +66,7 @@ catalogue! {
     NodeUnreachable "QRT-NODE-UNREACHABLE" Refusal false "A node's agent does not answer. What can't be seen is unknown, and nothing that depends on it is planned.";
     FacetUnknown "QRT-FACET-UNKNOWN" Refusal false "Part of what a node should report could not be read or understood. Unknown is not absent: the plan that needs it is refused.";
     DataStale "QRT-DATA-STALE" Warning false "What is shown was seen some time ago and has not been refreshed since.";
-    NodeNotEnrolled "QRT-NODE-NOT-ENROLLED" Refusal false "The cluster file names a node that is not enrolled in this cluster.";
+    NodeNotEnrolled "QRT-NODE-NOT-ENROLLED" Refusal false "A server that the cluster file names, or a member whose word is needed for a change, is not enrolled in this cluster.";
     NodeNotInFile "QRT-NODE-NOT-IN-FILE" Warning false "An enrolled node is not named by the cluster file. It is left alone.";
     NodeUnmanaged "QRT-NODE-UNMANAGED" Warning false "The cluster has a member that the cluster file does not name. It is left alone: absence never deletes.";
     CoordinatorOnNode "QRT-COORDINATOR-ON-NODE" Warning false "The coordinator runs on one of the servers that it looks after. When that server fails, so does the view on the others; it is handled last, and can not be taken out from there.";
@@ -161,6 +161,7 @@ catalogue! {
     ClusterLocked "QRT-CLUSTER-LOCKED" Refusal false "Another change holds the cluster's lock on corosync.conf, or an old lock is left from a loss of quorum. PVE lets an old one expire after two minutes.";
 
     // Rollouts
+    PlanUntold "QRT-PLAN-UNTOLD" Refusal false "The cluster is not as the file wants it, and what is to be done can't be told from what was seen. Nothing is done, and the file does not count as applied.";
     PlanChanged "QRT-PLAN-CHANGED" Refusal false "A fresh plan has other steps than the one that was shown. Nothing was started.";
     PartDone "QRT-PART-DONE" Note false "Nothing is left to do of the part of the plan that was asked for; something else is.";
     RolloutRunning "QRT-ROLLOUT-RUNNING" Refusal false "Another rollout holds this cluster. One at a time.";

@@ -20,6 +20,8 @@ struct World {
     by_fiat: bool,
     links: BTreeSet<u8>,
     addresses: BTreeMap<IpAddr, NodeName>,
+    /// Members are counted whose names no server can be asked by.
+    nameless: bool,
 }
 
 impl World {
@@ -73,6 +75,7 @@ impl Checker<'_> {
             by_fiat: false,
             links: BTreeSet::new(),
             addresses: BTreeMap::new(),
+            nameless: false,
         };
         // Everybody whom anybody counts. Who is in, says who has quorum; of those that have none, not one that the plan brings in.
         let mut counted: BTreeSet<NodeName> = BTreeSet::new();
@@ -82,6 +85,7 @@ impl Checker<'_> {
             let heard = member.quorate || (!quorate && !self.finishes(speaker));
             for node in &member.configured {
                 let Ok(name) = NodeName::new(node.name.as_str()) else {
+                    world.nameless = true;
                     continue;
                 };
                 world.votes.insert(name.clone(), node.votes);
@@ -93,6 +97,7 @@ impl Checker<'_> {
             }
             for seen in &member.nodes {
                 let Ok(name) = NodeName::new(seen.name.as_str()) else {
+                    world.nameless = true;
                     continue;
                 };
                 if heard && seen.online {
@@ -181,6 +186,7 @@ impl Checker<'_> {
     fn exactly_the_members(&mut self, step: &Step, world: &World) {
         let members = world.members(&self.plan.cluster);
         self.gate(step, &members, "its gate does not see exactly the members so far");
+        self.demand(step, !world.nameless, "a member has a name that no server can be asked by");
     }
 
     fn leaves_exactly(&mut self, step: &Step, world: &World) {

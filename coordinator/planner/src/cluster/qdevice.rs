@@ -53,14 +53,23 @@ fn is_at(device: &QdeviceConfig, spec: &NodeSpec) -> bool {
     device.host.parse() == Ok(spec.address.value)
 }
 
-/// `--remove` names an enrolled host that has the QDevice's address: it may go for good.
-fn consented(wish: &Wish, view: &View, standing: &Standing<'_>, device: &QdeviceConfig) -> bool {
-    wish.removed()
-        .filter(|name| !standing.roster.contains(name.as_str()))
-        .any(|name| {
-            let network = view.facet(name, |o| &o.network);
-            network.is_ok_and(|n| n.addresses().any(|(_, a)| device.host.parse() == Ok(a.address)))
-        })
+/// Has this host, which is no member, the address of the QDevice that there is: by its own word, or, where it does not answer any more,
+/// by the address that it was enrolled with?
+pub(super) fn lets_go(view: &View, standing: &Standing<'_>, host: &NodeName) -> bool {
+    let Some(Ok(address)) = now(standing).map(|device| device.host.parse::<IpAddr>()) else {
+        return false;
+    };
+    let enrolled = view.addresses.get(host) == Some(&address);
+    let own = || {
+        let network = view.facet(host, |o| &o.network);
+        network.is_ok_and(|n| n.addresses().any(|(_, a)| a.address == address))
+    };
+    !standing.roster.contains(host.as_str()) && (enrolled || own())
+}
+
+/// `--remove` names the host of the QDevice: it may go for good.
+fn consented(wish: &Wish, view: &View, standing: &Standing<'_>) -> bool {
+    wish.removed().any(|name| lets_go(view, standing, name))
 }
 
 /// Does it have to be taken off, or set up?
@@ -70,7 +79,7 @@ pub(super) fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &S
         (None, Some(_)) => true,
         (Some(_), Some(_)) if changes.membership() => true,
         (Some(device), Some((_, spec))) => !is_at(device, spec),
-        (Some(device), None) => consented(wish, view, standing, device),
+        (Some(_), None) => consented(wish, view, standing),
     }
 }
 
@@ -87,7 +96,7 @@ pub(super) fn decide(
     let cluster = &file.cluster.name.value;
     let device = now(standing);
     if let (Some(device), None) = (device, file.qnetd()) {
-        if consented(wish, view, standing, device) {
+        if consented(wish, view, standing) {
             decided.off = true;
         } else if changes.membership() {
             report.tell(Finding::new(
@@ -146,7 +155,13 @@ pub(super) fn decide(
         ));
     }
     for finding in odd {
-        report.weigh(weight, finding.at(place.clone()));
+        // What is unknown of a server stands nowhere in the file.
+        let finding = if finding.code == Code::FacetUnknown {
+            finding
+        } else {
+            finding.at(place.clone())
+        };
+        report.weigh(weight, finding);
     }
     if changes.qdevice {
         decided.packages = packages(view, standing, host, report);
@@ -208,16 +223,10 @@ fn report_host(
         Ok(Err(_)) | Err(_) => {}
     }
     let mut tell = |code, message: String, next: &str| odd.push(Finding::new(code, host.as_str(), message, next));
-    if standing.roster.contains(host.as_str()) {
-        tell(
-            Code::QnetdOnMember,
-            format!("{host} is a member of {cluster}"),
-            elsewhere,
-        );
-    }
+    let network = observation.network.get();
     let here = view.coordinator_on.as_ref() == Some(host)
         || view.coordinator_addresses.contains(&address)
-        || observation.network.get().is_ok_and(|n| {
+        || network.is_ok_and(|n| {
             n.addresses()
                 .any(|(_, a)| view.coordinator_addresses.contains(&a.address) && !a.address.is_loopback())
         });
@@ -234,6 +243,14 @@ fn report_host(
             format!("{host} seems to be a guest on {server}: {server} has a tap or veth with its MAC address"),
             elsewhere,
         );
+    } else if weight == Weight::Needed {
+        // Whose MAC addresses are not seen could be the other half.
+        let servers = standing.inside.keys().copied().chain(links::joining(standing));
+        for node in servers.chain([host]) {
+            if let Err(unknown) = view.facet(node, |o| &o.network) {
+                odd.push(facet_unknown(node, FacetName::Network, FacetName::Network.as_str(), &unknown));
+            }
+        }
     }
     odd
 }

@@ -258,6 +258,50 @@ fn carried_out(case: &Case, plan: &Plan) -> View {
     view
 }
 
+/// What is seen to be other than the file wants it, without the planner.
+fn differs(case: &Case) -> Option<String> {
+    let (file, view) = (&case.file, &case.servers.view);
+    let mut seen = view.nodes.keys().filter_map(|node| view.cluster_of(node).ok()?.member());
+    let wanted: Vec<_> = file
+        .members()
+        .map(|(node, _)| node)
+        .filter(|node| !case.wish.undo_join.contains(node))
+        .collect();
+    let Some(member) = seen.find(|m| m.cluster == file.cluster.name.value.as_str()) else {
+        return (!wanted.is_empty()).then(|| "there is no cluster".to_owned());
+    };
+    if let Some(node) = wanted.iter().find(|node| !member.nodes.iter().any(|n| n.name == node.as_str())) {
+        return Some(format!("{node} is not in"));
+    }
+    for node in case.wish.removed() {
+        if member.nodes.iter().any(|n| n.name == node.as_str()) {
+            return Some(format!("{node} is still in"));
+        }
+    }
+    for node in member.configured.iter().filter(|_| !file.links_by_address()) {
+        if !node.addresses.keys().copied().eq(0..u8::try_from(file.cluster.links.len()).unwrap()) {
+            return Some(format!("{} has the links {:?}", node.name, node.addresses));
+        }
+        for (link, address) in file.cluster.links.iter().zip(node.addresses.values()) {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            if link.network.as_ref().is_some_and(|network| !network.value.contains(&address)) {
+                return Some(format!("{} has {address} on a link", node.name));
+            }
+        }
+    }
+    for (link, number) in file.cluster.links.iter().zip(0u8..) {
+        let now = member.interfaces.get(&number).copied().flatten().unwrap_or(1).max(1);
+        if link.priority.as_ref().is_some_and(|priority| priority.value.max(1) != now) {
+            return Some(format!("link {number} has priority {now}"));
+        }
+    }
+    let (device, host) = (member.qdevice.as_ref(), file.qnetd());
+    let there = |(_, spec): (_, &quorate_model::spec::NodeSpec)| {
+        device.is_some_and(|d| d.host.parse() == Ok(spec.address.value))
+    };
+    host.is_some_and(|host| !there(host)).then(|| "the third vote is not there".to_owned())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -277,6 +321,15 @@ proptest! {
             prop_assert_eq!(creates, index == 0 && case.members == 0);
             let before: Vec<_> = index.checked_sub(1).map(|i| plan.steps[i].id.clone()).into_iter().collect();
             prop_assert_eq!(&step.needs, &before);
+        }
+    }
+
+    /// "Nothing to do" is a statement about the cluster, not a plan that came to nothing.
+    #[test]
+    fn an_empty_plan_means_that_the_cluster_is_as_the_file_wants_it(case in prop_oneof![odd(), alive()]) {
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        if plan.is_empty() && !plan.refused() {
+            prop_assert_eq!(differs(&case), None::<String>, "{:#?}", plan.findings);
         }
     }
 

@@ -8,6 +8,7 @@ use quorate_model::operation::Action;
 use quorate_model::plan::Condition;
 
 use super::line::{Draft, Line};
+use crate::cluster::has_coordinator;
 use crate::cluster::links::joining;
 use crate::cluster::preflight::Founder;
 
@@ -77,7 +78,7 @@ pub(super) fn others(line: &mut Line<'_>) -> Option<()> {
         .filter(|node| !intent.founder.is(node))
         .collect();
     // The server with the coordinator last: it is the one whose trouble nobody else would tell of.
-    joiners.sort_by_key(|node| (intent.view.coordinator_on.as_ref() == Some(*node), *node));
+    joiners.sort_by_key(|node| (has_coordinator(intent.view, node), *node));
     for node in joiners {
         join(line, node)?;
     }
