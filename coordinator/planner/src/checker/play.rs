@@ -186,7 +186,11 @@ impl Checker<'_> {
     fn exactly_the_members(&mut self, step: &Step, world: &World) {
         let members = world.members(&self.plan.cluster);
         self.gate(step, &members, "its gate does not see exactly the members so far");
-        self.demand(step, !world.nameless, "a member has a name that no server can be asked by");
+        self.demand(
+            step,
+            !world.nameless,
+            "a member has a name that no server can be asked by",
+        );
     }
 
     fn leaves_exactly(&mut self, step: &Step, world: &World) {

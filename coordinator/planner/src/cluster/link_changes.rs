@@ -68,7 +68,9 @@ fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, changes: &C
             Finding::new(
                 Code::FacetUnknown,
                 node,
-                format!("the address of {node} on link {number} can't be told: corosync.conf has the name `{text}` for it"),
+                format!(
+                    "the address of {node} on link {number} can't be told: corosync.conf has the name `{text}` for it"
+                ),
                 format!("write the address instead of the name, with what it resolves to on every member: {EDIT}"),
             ),
         );
@@ -97,11 +99,7 @@ fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, changes: &C
 }
 
 /// A priority that the file does not name is left as it is. corosync takes none and 0 as 1.
-fn priorities(
-    file: &ClusterFile,
-    have: impl Iterator<Item = (u8, Option<u8>)>,
-    report: &mut Report,
-) -> bool {
+fn priorities(file: &ClusterFile, have: impl Iterator<Item = (u8, Option<u8>)>, report: &mut Report) -> bool {
     let effective = |priority: Option<u8>| priority.unwrap_or(1).max(1);
     let mut fits = true;
     for (number, now) in have {

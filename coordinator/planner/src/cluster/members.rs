@@ -227,7 +227,9 @@ impl<'v> Standing<'v> {
                 None => report.tell(Finding::new(
                     Code::NodeNotEnrolled,
                     name,
-                    format!("{name} is a member of {cluster} and not enrolled: whether it agrees to a change can't be seen"),
+                    format!(
+                        "{name} is a member of {cluster} and not enrolled: whether it agrees to a change can't be seen"
+                    ),
                     NodeName::new(name).map_or_else(
                         |error| format!("{error}; this cluster has to be changed by hand"),
                         |name| format!("quorate node invite {cluster}/{name} --address ADDRESS"),
@@ -238,7 +240,9 @@ impl<'v> Standing<'v> {
                         Code::SplitMembership,
                         name,
                         format!("{cluster} counts {name} among its members, but {name} is not in it by its own word"),
-                        format!("on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"),
+                        format!(
+                            "on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"
+                        ),
                     ));
                 }
                 // Told above.

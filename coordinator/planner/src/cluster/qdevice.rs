@@ -248,7 +248,12 @@ fn report_host(
         let servers = standing.inside.keys().copied().chain(links::joining(standing));
         for node in servers.chain([host]) {
             if let Err(unknown) = view.facet(node, |o| &o.network) {
-                odd.push(facet_unknown(node, FacetName::Network, FacetName::Network.as_str(), &unknown));
+                odd.push(facet_unknown(
+                    node,
+                    FacetName::Network,
+                    FacetName::Network.as_str(),
+                    &unknown,
+                ));
             }
         }
     }

@@ -261,7 +261,10 @@ fn carried_out(case: &Case, plan: &Plan) -> View {
 /// What is seen to be other than the file wants it, without the planner.
 fn differs(case: &Case) -> Option<String> {
     let (file, view) = (&case.file, &case.servers.view);
-    let mut seen = view.nodes.keys().filter_map(|node| view.cluster_of(node).ok()?.member());
+    let mut seen = view
+        .nodes
+        .keys()
+        .filter_map(|node| view.cluster_of(node).ok()?.member());
     let wanted: Vec<_> = file
         .members()
         .map(|(node, _)| node)
@@ -270,7 +273,10 @@ fn differs(case: &Case) -> Option<String> {
     let Some(member) = seen.find(|m| m.cluster == file.cluster.name.value.as_str()) else {
         return (!wanted.is_empty()).then(|| "there is no cluster".to_owned());
     };
-    if let Some(node) = wanted.iter().find(|node| !member.nodes.iter().any(|n| n.name == node.as_str())) {
+    if let Some(node) = wanted
+        .iter()
+        .find(|node| !member.nodes.iter().any(|n| n.name == node.as_str()))
+    {
         return Some(format!("{node} is not in"));
     }
     for node in case.wish.removed() {
@@ -279,19 +285,32 @@ fn differs(case: &Case) -> Option<String> {
         }
     }
     for node in member.configured.iter().filter(|_| !file.links_by_address()) {
-        if !node.addresses.keys().copied().eq(0..u8::try_from(file.cluster.links.len()).unwrap()) {
+        if !node
+            .addresses
+            .keys()
+            .copied()
+            .eq(0..u8::try_from(file.cluster.links.len()).unwrap())
+        {
             return Some(format!("{} has the links {:?}", node.name, node.addresses));
         }
         for (link, address) in file.cluster.links.iter().zip(node.addresses.values()) {
             let address: std::net::IpAddr = address.parse().unwrap();
-            if link.network.as_ref().is_some_and(|network| !network.value.contains(&address)) {
+            if link
+                .network
+                .as_ref()
+                .is_some_and(|network| !network.value.contains(&address))
+            {
                 return Some(format!("{} has {address} on a link", node.name));
             }
         }
     }
     for (link, number) in file.cluster.links.iter().zip(0u8..) {
         let now = member.interfaces.get(&number).copied().flatten().unwrap_or(1).max(1);
-        if link.priority.as_ref().is_some_and(|priority| priority.value.max(1) != now) {
+        if link
+            .priority
+            .as_ref()
+            .is_some_and(|priority| priority.value.max(1) != now)
+        {
             return Some(format!("link {number} has priority {now}"));
         }
     }
@@ -299,7 +318,8 @@ fn differs(case: &Case) -> Option<String> {
     let there = |(_, spec): (_, &quorate_model::spec::NodeSpec)| {
         device.is_some_and(|d| d.host.parse() == Ok(spec.address.value))
     };
-    host.is_some_and(|host| !there(host)).then(|| "the third vote is not there".to_owned())
+    host.is_some_and(|host| !there(host))
+        .then(|| "the third vote is not there".to_owned())
 }
 
 proptest! {

@@ -50,13 +50,20 @@ fn a_member_that_nobody_can_ask_keeps_every_change_from_happening() {
     let cases = [
         (file(2, BOTH), Wish::default(), servers(FAST)),
         (file(2, FAST), remove(&["prox3"]), servers(FAST)),
-        (file_with_vote(2, FAST), Wish::default(), servers(FAST).outside("vote", VOTE)),
+        (
+            file_with_vote(2, FAST),
+            Wish::default(),
+            servers(FAST).outside("vote", VOTE),
+        ),
     ];
     for (file, wish, servers) in cases {
         for (servers, code) in [
             (not_enrolled(servers.clone(), "prox4"), Code::NodeNotEnrolled),
             (servers.clone().unreachable("prox4"), Code::NodeUnreachable),
-            (servers.clone().with("prox4", |o| o.cluster = unseen()), Code::FacetUnknown),
+            (
+                servers.clone().with("prox4", |o| o.cluster = unseen()),
+                Code::FacetUnknown,
+            ),
             (renamed(servers.clone(), "prox4", "Prox4"), Code::NodeNotEnrolled),
         ] {
             let plan = wished(&file, &wish, &servers);
@@ -73,7 +80,10 @@ fn the_checker_wants_nobody_asked_who_can_t_answer() {
     let servers = Servers::bare(4).members("hk1", THREE, FAST);
     let plan = sound(&file(4, FAST), &servers);
     for (servers, rule) in [
-        (not_enrolled(servers.clone(), "prox3"), "it asks a server that is not enrolled"),
+        (
+            not_enrolled(servers.clone(), "prox3"),
+            "it asks a server that is not enrolled",
+        ),
         (
             renamed(servers, "prox3", "Prox3"),
             "a member has a name that no server can be asked by",
@@ -105,7 +115,11 @@ fn a_host_name_in_corosync_conf_is_no_reason_to_do_nothing() {
     let four = named(Servers::bare(4).members("hk1", &["prox1", "prox2", "prox3", "prox4"], FAST));
     let plan = wished(&file(3, FAST), &remove(&["prox4"]), &four);
     assert!(!plan.is_empty() && !plan.refused(), "{}", told(&plan));
-    assert!(plan.findings.iter().any(|f| f.code == Code::FacetUnknown && f.subject == "prox1"));
+    assert!(
+        plan.findings
+            .iter()
+            .any(|f| f.code == Code::FacetUnknown && f.subject == "prox1")
+    );
 
     let three = named(Servers::bare(4).members("hk1", THREE, FAST));
     for file in [file(4, FAST), file(3, BOTH)] {
@@ -208,7 +222,11 @@ fn one_of_the_file_does_what_one_does_for_all_and_not_the_one_with_the_coordinat
         .under_ha("vm:100", "prox3", "4.0.7");
     servers.view.coordinator_on = Some(name("prox2"));
     let plan = sound(&parse(text), &servers);
-    let join = plan.steps.iter().find(|s| s.id.as_str() == "cluster.join/prox4").unwrap();
+    let join = plan
+        .steps
+        .iter()
+        .find(|s| s.id.as_str() == "cluster.join/prox4")
+        .unwrap();
     assert!(join.title.ends_with("through prox3"), "{}", told(&plan));
     let order = |action: &str| {
         let begins = format!("ha.{action}-lrm/");

@@ -155,7 +155,11 @@ fn gone(
             Code::RemoveNotMember,
             node.as_str(),
             format!("no server that can be seen is in {cluster}: there is nobody who could take {node} out"),
-            if seen { String::new() } else { format!("quorate status; once a member of {cluster} can be seen, plan again") },
+            if seen {
+                String::new()
+            } else {
+                format!("quorate status; once a member of {cluster} can be seen, plan again")
+            },
         );
         if !seen {
             finding.severity = Severity::Refusal;
@@ -168,7 +172,10 @@ fn gone(
     let (folders, keys) = match (config.node_folders.get(), config.authorized_keys.get()) {
         (Ok(folders), Ok(keys)) => (folders, keys),
         (folders, keys) => {
-            let unknown = [("folders of nodes", folders.err()), ("keys in authorized_keys", keys.err())];
+            let unknown = [
+                ("folders of nodes", folders.err()),
+                ("keys in authorized_keys", keys.err()),
+            ];
             for (what, why) in unknown.into_iter().filter_map(|(what, why)| Some((what, why?))) {
                 report.weigh(Weight::Needed, facet_unknown(speaker, FacetName::Config, what, why));
             }
