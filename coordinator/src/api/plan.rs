@@ -297,6 +297,7 @@ fn consents(wish: &Wish) -> Vec<String> {
     let mut said = each("--remove", &wish.remove);
     said.extend(each("--is-off", &wish.is_off));
     said.extend(each("--undo-join", &wish.undo_join));
+    said.extend(wish.destroy.iter().map(|disk| format!("--destroy {disk}")));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
 }

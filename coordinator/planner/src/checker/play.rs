@@ -20,6 +20,8 @@ struct World {
     by_fiat: bool,
     links: BTreeSet<u8>,
     addresses: BTreeMap<IpAddr, NodeName>,
+    /// Links that run over IPv4, and those that don't.
+    ipv4: BTreeMap<u8, bool>,
     /// Members are counted whose names no server can be asked by.
     nameless: bool,
 }
@@ -75,6 +77,7 @@ impl Checker<'_> {
             by_fiat: false,
             links: BTreeSet::new(),
             addresses: BTreeMap::new(),
+            ipv4: BTreeMap::new(),
             nameless: false,
         };
         // Everybody whom anybody counts. Who is in, says who has quorum; of those that have none, not one that the plan brings in.
@@ -90,8 +93,11 @@ impl Checker<'_> {
                 };
                 world.votes.insert(name.clone(), node.votes);
                 world.links.extend(node.addresses.keys());
-                for address in node.addresses.values().filter_map(|a| a.parse().ok()) {
-                    world.addresses.insert(address, name.clone());
+                for (number, text) in &node.addresses {
+                    if let Ok(address) = text.parse::<IpAddr>() {
+                        world.ipv4.insert(*number, address.is_ipv4());
+                        world.addresses.insert(address, name.clone());
+                    }
                 }
                 counted.insert(name);
             }
@@ -256,12 +262,20 @@ impl Checker<'_> {
                 world.offline.insert(step.node.clone());
                 self.demand(step, world.quorate(), "it takes the quorum from the others");
             }
-            Action::AddLink { link, addresses, .. } => {
+            Action::AddLink {
+                link,
+                addresses,
+                priority,
+                ..
+            } => {
                 self.exactly_the_members(step, world);
                 let all = addresses.keys().eq(world.online.iter()) && world.offline.is_empty();
                 self.demand(step, all, "it does not have the address of every member");
                 self.demand(step, world.links.insert(*link), "there is such a link already");
+                let wanted = self.priority_of(*link);
+                self.demand(step, *priority == wanted, "it gives the link another priority than the file");
                 for (node, address) in addresses {
+                    self.end_of_link(step, world, node, *link, *address);
                     let taken = world.addresses.insert(*address, node.clone()).is_some();
                     self.demand(step, !taken, "one of its addresses is used twice");
                 }
@@ -319,7 +333,12 @@ impl Checker<'_> {
                 world.links = links.keys().copied().collect();
             }
         }
-        for address in links.values() {
+        if let Action::CreateCluster { priorities, .. } = &step.action {
+            let as_written = links.keys().all(|n| priorities.get(n).copied() == self.priority_of(*n));
+            self.demand(step, as_written, "it gives a link another priority than the file");
+        }
+        for (number, address) in links {
+            self.end_of_link(step, world, &step.node, *number, *address);
             let unique = world.addresses.insert(*address, step.node.clone()).is_none();
             self.demand(step, unique, "one of its addresses is used twice");
         }
@@ -327,6 +346,28 @@ impl Checker<'_> {
         world.votes.insert(step.node.clone(), 1);
         world.by_fiat = false;
         self.leaves_exactly(step, world);
+    }
+
+    fn priority_of(&self, link: u8) -> Option<u8> {
+        let link = self.file.cluster.links.get(usize::from(link))?;
+        link.priority.as_ref().map(|priority| priority.value)
+    }
+
+    /// A server's end of a link is the one that the file names, or lies in the link's network; and all ends are of one family.
+    fn end_of_link(&mut self, step: &Step, world: &mut World, node: &NodeName, link: u8, address: IpAddr) {
+        let (file, at) = (self.file, usize::from(link));
+        let spec = file.nodes.get(node);
+        let fits = if let Some(own) = spec.and_then(|spec| spec.links.as_ref()) {
+            own.get(at).is_some_and(|own| own.value == address)
+        } else if file.cluster.links.is_empty() {
+            link == 0 && spec.is_none_or(|spec| spec.address.value == address)
+        } else {
+            let network = file.cluster.links.get(at).and_then(|link| link.network.as_ref());
+            network.is_some_and(|network| network.value.contains(&address))
+        };
+        self.demand(step, fits, "an end of a link is not where the file wants it");
+        let ipv4 = *world.ipv4.entry(link).or_insert(address.is_ipv4());
+        self.demand(step, ipv4 == address.is_ipv4(), "a link is to run over IPv4 and IPv6");
     }
 
     fn goes_out(&mut self, step: &Step, removed: &NodeName, id: u32, world: &mut World) {

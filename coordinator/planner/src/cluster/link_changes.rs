@@ -45,8 +45,7 @@ pub(super) fn compare(file: &ClusterFile, standing: &Standing<'_>, changes: &Cha
             }
         }
         // A link need not have an interface section: its priority is corosync's own then.
-        let now = |number: &u8| member.interfaces.get(number).copied().flatten();
-        fits &= priorities(file, there.iter().map(|number| (*number, now(number))), report);
+        fits &= priorities(file, there.iter().map(|number| (*number, member.link_priority(*number))), report);
     }
     fits
 }
@@ -99,8 +98,7 @@ fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, changes: &C
 }
 
 /// A priority that the file does not name is left as it is. corosync takes none and 0 as 1.
-fn priorities(file: &ClusterFile, have: impl Iterator<Item = (u8, Option<u8>)>, report: &mut Report) -> bool {
-    let effective = |priority: Option<u8>| priority.unwrap_or(1).max(1);
+fn priorities(file: &ClusterFile, have: impl Iterator<Item = (u8, u8)>, report: &mut Report) -> bool {
     let mut fits = true;
     for (number, now) in have {
         let Some(wanted) = file
@@ -111,15 +109,14 @@ fn priorities(file: &ClusterFile, have: impl Iterator<Item = (u8, Option<u8>)>, 
         else {
             continue;
         };
-        if effective(Some(wanted.value)) != effective(now) {
+        if wanted.value.max(1) != now {
             fits = false;
             report.tell(
                 Finding::new(
                     Code::LinkPriorityDiffers,
                     file.cluster.name.value.as_str(),
                     format!(
-                        "link {number} has priority {}, and the cluster file says {}",
-                        effective(now),
+                        "link {number} has priority {now}, and the cluster file says {}",
                         wanted.value
                     ),
                     format!("write the priority that it has; or change `knet_link_priority` by hand: {EDIT}"),

@@ -1,6 +1,7 @@
 //! Membership: who is in the cluster, who is to join or to leave it, over which addresses, with which third vote, and what stands
 //! against it.
 
+mod apart;
 mod clocks;
 pub(crate) mod ends;
 mod firewall;
@@ -77,6 +78,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     versions::compare(file, view, &standing, weight, report);
     health::members(view, &standing, changes, report);
     speed::of_links(file, view, &standing, report);
+    apart::check(file, view, report);
     mtu::compare(file, view, report);
     latency::judge(file, view, &standing, changes, report);
     names::of_others(file, view, changes, report);

@@ -236,3 +236,104 @@ fn one_of_the_file_does_what_one_does_for_all_and_not_the_one_with_the_coordinat
     assert_eq!(order("stop").last(), Some(&"prox2"), "{}", told(&plan));
     assert_eq!(order("start").last(), Some(&"prox2"), "{}", told(&plan));
 }
+
+#[test]
+fn what_corosync_conf_has_twice_is_told_and_holds_up_a_change() {
+    let twice = |change: fn(&mut quorate_model::observation::cluster::ConfiguredNode)| {
+        Servers::bare(4).members("hk1", THREE, FAST).with_each(|seen| {
+            let cluster = known(&mut seen.cluster);
+            if let quorate_model::observation::Membership::Member(member) = &mut cluster.membership {
+                member.configured.iter_mut().filter(|n| n.name == "prox3").for_each(change);
+            }
+        })
+    };
+    let address = twice(|node| drop(node.addresses.insert(0, "10.10.10.12".to_owned())));
+    let id = twice(|node| node.id = 2);
+    for (servers, code) in [(address, Code::AddressTaken), (id, Code::NodeIdTwice)] {
+        let plan = sound(&file(3, FAST), &servers);
+        let finding = plan.findings.iter().find(|f| f.code == code).unwrap();
+        assert!(finding.message.contains("prox2 and prox3") && !plan.refused(), "{}", told(&plan));
+        let plan = sound(&file(4, FAST), &servers);
+        assert!(refusals(&plan).contains(&code), "{}", told(&plan));
+    }
+}
+
+#[test]
+fn a_server_may_take_the_address_of_the_one_that_it_replaces() {
+    let mut servers = Servers::bare(4)
+        .members("hk1", THREE, FAST)
+        .offline("prox3")
+        .unreachable("prox3");
+    servers = servers.with_network("prox4", |network| {
+        for address in network.interfaces.iter_mut().flat_map(|i| &mut i.addresses) {
+            let theirs = address.address.to_string().replace(".14", ".13");
+            address.address = theirs.parse().unwrap();
+        }
+        known(&mut network.own_name).addresses = vec!["192.168.1.13".parse().unwrap()];
+    });
+    let text = "[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[nodes.prox2]\naddress = \
+                \"192.168.1.12\"\n[nodes.prox4]\naddress = \"192.168.1.13\"\n";
+    let mut wish = Wish::default();
+    wish.replace.insert(name("prox3"), name("prox4"));
+    wish.is_off.insert(name("prox3"));
+    let plan = wished(&parse(text), &wish, &servers);
+    assert!(!plan.refused() && !plan.is_empty(), "{}", told(&plan));
+}
+
+#[test]
+fn links_that_fail_together_are_told() {
+    let shares = |servers: &Servers| {
+        let plan = sound(&file(3, BOTH), servers);
+        let share = plan.findings.iter().filter(|f| f.code == Code::LinksShare);
+        share.map(|f| f.message.clone()).collect::<Vec<_>>()
+    };
+    let servers = Servers::bare(3);
+    assert_eq!(shares(&servers), Vec::<String>::new());
+    // The fast network on a VLAN of the port that the bridge has.
+    let vlan = servers.clone().with_network("prox2", |network| {
+        let fast = network.interfaces.iter_mut().find(|i| i.name == "ens1").unwrap();
+        fast.name = "eno1.10".to_owned();
+        fast.kind = quorate_model::observation::network::InterfaceKind::Vlan;
+    });
+    assert_eq!(shares(&vlan), ["links 0 and 1 of prox2 both run over eno1"]);
+    let wide = servers.with_network("prox2", |network| {
+        let addresses = network.interfaces.iter_mut().flat_map(|i| &mut i.addresses);
+        addresses.for_each(|a| a.prefix = 0);
+    });
+    assert_eq!(shares(&wide), ["links 0 and 1 of prox2 both run in 0.0.0.0/0"]);
+}
+
+#[test]
+fn a_disk_is_destroyed_by_its_name_or_not_at_all() {
+    let servers = Servers::bare(2);
+    let mut plan = sound(&file(2, FAST), &servers);
+    let disk: quorate_model::ids::DiskRef = "prox2:wwn-0x5000c500a1b2c3d4".parse().unwrap();
+    plan.steps[1].disks.insert(disk.clone());
+    let said = |destroy: &[&str]| {
+        let wish = Wish {
+            destroy: destroy.iter().map(|d| d.parse().unwrap()).collect(),
+            ..Wish::default()
+        };
+        let mut report = crate::report::Report::default();
+        crate::destruction::consented(&plan.steps, &wish, &mut report);
+        let refusing: Vec<Code> = report.into_findings().into_iter().filter(|f| f.refuses()).map(|f| f.code).collect();
+        let complaints = check(&file(2, FAST), &wish, &servers.view, &plan);
+        (refusing, complaints.is_empty())
+    };
+    assert_eq!(said(&[]), (vec![Code::DestroyNotConsented], false));
+    assert_eq!(said(&["prox2:wwn-0x5000c500a1b2c3d4"]), (vec![], true));
+    // Another disk, or that disk in another server.
+    for other in ["prox2:wwn-0x5000c500a1b2c3d5", "prox1:wwn-0x5000c500a1b2c3d4"] {
+        let (codes, fine) = said(&[other]);
+        assert!(codes.contains(&Code::DestroyNotConsented) && codes.contains(&Code::DestroyNotPlanned) && !fine);
+    }
+    // And the planner itself asks.
+    let wish = Wish {
+        destroy: [disk].into(),
+        ..Wish::default()
+    };
+    let plan = wished(&file(2, FAST), &wish, &servers);
+    assert_eq!(refusals(&plan), [Code::DestroyNotPlanned], "{}", told(&plan));
+    let done = wished(&file(2, FAST), &wish, &servers.members("hk1", &["prox1", "prox2"], FAST));
+    assert!(done.is_empty() && !done.refused(), "{}", told(&done));
+}

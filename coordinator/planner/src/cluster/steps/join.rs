@@ -159,6 +159,7 @@ pub(super) fn links(line: &mut Line<'_>) -> Option<()> {
             return None;
         }
         let spec = intent.file.cluster.links.get(usize::from(*number));
+        let priority = spec.and_then(|s| s.priority.as_ref()).map(|p| p.value);
         line.next(Draft {
             id: format!("link.add/{number}"),
             node: via.clone(),
@@ -166,7 +167,7 @@ pub(super) fn links(line: &mut Line<'_>) -> Option<()> {
                 cluster: cluster.clone(),
                 link: *number,
                 addresses: addresses.clone(),
-                priority: spec.and_then(|s| s.priority.as_ref()).map(|p| p.value),
+                priority,
             },
             title: format!("add link {number} to cluster {cluster}"),
             why: vec![
@@ -185,6 +186,7 @@ pub(super) fn links(line: &mut Line<'_>) -> Option<()> {
                 cluster,
                 link: *number,
                 addresses: addresses.clone(),
+                priority,
             },
             seconds: LINK_SECONDS,
             undo: format!("on {via}: take ring{number}_addr of every node and the interface {number} out of corosync.conf the same way"),
