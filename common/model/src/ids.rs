@@ -246,6 +246,65 @@ impl From<NodeRef> for String {
     }
 }
 
+checked_text!(
+    /// A disk's name that stays with the disk wherever it is plugged in: what stands in /dev/disk/by-id, such as `wwn-0x5000c500a1b2c3d4`.
+    DiskName, "stable name of a disk", |text| {
+        let allowed = |c: char| c.is_ascii_graphic() && c != '/';
+        match text {
+            "" => Err("it is empty"),
+            _ if text.len() > 255 => Err("it is longer than 255 characters"),
+            _ if !text.chars().all(allowed) => Err("it is not a name as in /dev/disk/by-id"),
+            _ => Ok(()),
+        }
+    }
+);
+
+/// A disk of a server, for consent to its destruction: `NODE:STABLE-NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DiskRef {
+    /// The server that it is in.
+    pub node: NodeName,
+    /// Its stable name.
+    pub disk: DiskName,
+}
+
+impl fmt::Display for DiskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}:{}", self.node, self.disk))
+    }
+}
+
+impl FromStr for DiskRef {
+    type Err = InvalidName;
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let Some((node, disk)) = text.split_once(':') else {
+            return Err(InvalidName {
+                what: "disk",
+                text: text.to_owned(),
+                reason: "write it as NODE:STABLE-NAME, for example prox1:wwn-0x5000c500a1b2c3d4",
+            });
+        };
+        Ok(Self {
+            node: node.parse()?,
+            disk: disk.parse()?,
+        })
+    }
+}
+
+impl TryFrom<String> for DiskRef {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<DiskRef> for String {
+    fn from(disk: DiskRef) -> String {
+        disk.to_string()
+    }
+}
+
 /// Who drives: each start of a coordinator takes a higher one, agents refuse a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -23,6 +23,9 @@ pub struct View {
     /// The addresses from which the coordinator calls the agents, as far as it knows them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub coordinator_addresses: BTreeSet<IpAddr>,
+    /// The address at which each enrolled node's agent is called: known also of one that does not answer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<NodeName, IpAddr>,
     /// What rollouts of ours put to rest and did not take back, as far as the coordinator knows. What the servers say goes first: only
     /// what is still at rest by their word is woken.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

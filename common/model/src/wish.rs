@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{NodeName, StepId};
+use crate::ids::{DiskRef, NodeName, StepId};
 
 /// What an operator says with a plan. The plan depends on it, and the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub struct Wish {
     pub undo_join: BTreeSet<NodeName>,
     /// `--replace DEAD=NEW`: NEW takes DEAD's place; DEAD is removed as by `remove` first.
     pub replace: BTreeMap<NodeName, NodeName>,
+    /// `--destroy NODE:STABLE-NAME`: everything on this disk may go. Nothing else says so, `--yes` least of all.
+    pub destroy: BTreeSet<DiskRef>,
     /// `--only PART`: steps whose id begins with this, and what they need.
     pub only: Option<String>,
     /// `--until STEP`: this step, and what it needs.

@@ -54,7 +54,13 @@ pub fn plan(plan: &Plan) -> String {
         let destroyed: Vec<_> = plan
             .steps
             .iter()
-            .flat_map(|s| s.destroys.iter().map(move |d| (s, d)))
+            .flat_map(|s| {
+                let disks = s
+                    .disks
+                    .iter()
+                    .map(|disk| format!("everything on the disk {}", disk.disk));
+                s.destroys.iter().cloned().chain(disks).map(move |what| (s, what))
+            })
             .collect();
         if destroyed.is_empty() {
             text.push_str("Nothing is destroyed.\n");

@@ -254,6 +254,7 @@ pub(crate) fn plan() -> Plan {
             nodes: members.iter().map(|n| name(n)).collect::<BTreeSet<_>>(),
         },
         destroys: vec![],
+        disks: BTreeSet::new(),
         estimate: Duration::from_secs(8),
         undo: Undo::Operator {
             how: "separate the node from its cluster, as PVE's manual says".into(),

@@ -100,7 +100,7 @@ fn parts(old: &Step, new: &Step) -> Vec<&'static str> {
         (old.needs != new.needs, "order"),
         (old.gate != new.gate, "gate"),
         (old.done_when != new.done_when, "outcome"),
-        (old.destroys != new.destroys, "destruction"),
+        (old.destroys != new.destroys || old.disks != new.disks, "destruction"),
         (old.title != new.title || old.why != new.why, "reasons"),
         (old.estimate != new.estimate, "estimate"),
         (old.undo != new.undo, "undo"),

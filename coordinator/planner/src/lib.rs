@@ -6,6 +6,7 @@
 
 pub mod checker;
 mod cluster;
+mod destruction;
 pub mod diff;
 mod report;
 pub mod select;
@@ -68,6 +69,7 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
     let steps = cluster::plan(file, wish, view, &mut report);
+    destruction::consented(&steps, wish, &mut report);
     Plan {
         cluster: file.cluster.name.value.clone(),
         spec_digest: file.digest.clone(),

@@ -65,6 +65,11 @@ impl Report {
         self.tell(finding);
     }
 
+    /// Does anything so far forbid the plan?
+    pub(crate) fn refuses(&self) -> bool {
+        self.findings.iter().any(Finding::refuses)
+    }
+
     /// Was anything not seen that a step depends on, or is there no way to do what is asked, so that no steps can be told?
     pub(crate) fn blind(&self) -> bool {
         self.findings

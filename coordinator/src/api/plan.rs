@@ -266,11 +266,14 @@ impl Api {
                 .filter(|name| name.cluster == *cluster)
         };
         let coordinator_on = self.host.node_of(&seen).or_else(by_address).map(|name| name.node);
+        let registry = &self.fleet.registry;
+        let address = |name: &NodeRef| Some((name.node.clone(), registry.node(name)?.address.ip()));
         View {
             nodes: seen
                 .into_iter()
                 .map(|sighting| (sighting.node.node, sighting.view))
                 .collect(),
+            addresses: names.iter().filter_map(address).collect(),
             coordinator_on,
             coordinator_addresses: self.host.addresses(&self.advertise),
             at_rest: self.rollouts.at_rest(cluster).await,
@@ -294,6 +297,7 @@ fn consents(wish: &Wish) -> Vec<String> {
     let mut said = each("--remove", &wish.remove);
     said.extend(each("--is-off", &wish.is_off));
     said.extend(each("--undo-join", &wish.undo_join));
+    said.extend(wish.destroy.iter().map(|disk| format!("--destroy {disk}")));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
 }

@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "plan")]
     file: Option<PathBuf>,
     /// Apply exactly this plan, as `quorate plan --out` kept it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "accept", "remove", "is_off", "undo_join", "only", "until"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "accept", "remove", "is_off", "undo_join", "destroy", "only", "until"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     options: Options,

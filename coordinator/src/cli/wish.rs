@@ -1,6 +1,6 @@
 //! What an operator says beside the cluster file: consents, words that nobody can observe, and how much of the plan.
 
-use quorate_model::ids::{NodeName, StepId};
+use quorate_model::ids::{DiskRef, NodeName, StepId};
 use quorate_model::{Code, Wish};
 
 /// Options that `plan` and `apply` share.
@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// Undo the unfinished join of this server instead of finishing it
     #[arg(long, value_name = "NODE")]
     undo_join: Vec<NodeName>,
+    /// Everything on this disk may go: its server and its stable name, as `quorate disks` shows it. --yes never says that
+    #[arg(long, value_name = "NODE:DISK")]
+    destroy: Vec<DiskRef>,
     /// Only the steps of this part (cluster, link, qdevice, ha, firewall, packages), and what they need
     #[arg(long, value_name = "PART")]
     only: Option<String>,
@@ -36,6 +39,7 @@ impl Options {
             remove: self.remove.iter().cloned().collect(),
             is_off: self.is_off.iter().cloned().collect(),
             undo_join: self.undo_join.iter().cloned().collect(),
+            destroy: self.destroy.iter().cloned().collect(),
             only: self.only.clone(),
             until: self.until.clone(),
             ..Wish::default()

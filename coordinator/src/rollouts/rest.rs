@@ -30,7 +30,12 @@ impl Rollouts {
     async fn left(&self, cluster: &ClusterName) -> Left {
         let mut all = self.recovery.rests(cluster);
         let journal = self.journal_rests().await;
-        all.extend(journal.iter().filter(|(of, _)| of == cluster).map(|(_, event)| event.clone()));
+        all.extend(
+            journal
+                .iter()
+                .filter(|(of, _)| of == cluster)
+                .map(|(_, event)| event.clone()),
+        );
         let awake = match self.clusters.decided(cluster) {
             Ok(decided) => decided.awake,
             Err(_) => None,

@@ -14,6 +14,7 @@ message!(
         is_off,
         undo_join,
         replace,
+        destroy,
         only,
         until
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use quorate_model::finding::Code;
 use quorate_model::ids::{
-    ClusterName, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName, OperationId,
-    OperatorName, RolloutId, SshPublicKey, StepId,
+    ClusterName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
+    OperationId, OperatorName, RolloutId, SshPublicKey, StepId,
 };
 use quorate_model::{ByteSize, Timestamp};
 
@@ -66,6 +66,7 @@ macro_rules! text {
 text!(
     ClusterName,
     Code,
+    DiskRef,
     FleetName,
     FrameDigest,
     InstanceId,

@@ -18,8 +18,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid};
 use tokio::io::AsyncWriteExt;
 
-pub(crate) use self::found::{end_node, has_ended, own_mark};
 pub use self::found::{Agent, agent_of, reap};
+pub(crate) use self::found::{end_node, has_ended, own_mark};
 
 /// What a finished program left.
 #[derive(Debug, Clone)]

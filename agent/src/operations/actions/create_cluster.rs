@@ -51,6 +51,16 @@ impl Act for CreateCluster<'_> {
                 self.cluster, member.cluster
             ));
         }
+        let other = self
+            .priorities
+            .iter()
+            .find(|(link, wanted)| member.link_priority(**link) != (**wanted).max(1));
+        if let Some((link, wanted)) = other {
+            return State::Between(format!(
+                "the cluster is made, but link {link} has priority {} in corosync.conf and not {wanted}",
+                member.link_priority(*link)
+            ));
+        }
         match member::missing(cluster, member) {
             Some(missing) => State::Between(missing),
             None => State::Reached(member::evidence(member)),

@@ -147,7 +147,8 @@ fn the_member_cannot_be_reached_or_trusted() {
 #[test]
 fn a_member_without_its_daemon_is_a_member_that_does_not_answer() {
     // Seen live: pveproxy is there, and finds no pvedaemon behind it.
-    let (stage, kinds, change) = join!(@ "Establishing API connection with host '10.77.0.1'\n", "595 Connection refused\n");
+    let (stage, kinds, change) =
+        join!(@ "Establishing API connection with host '10.77.0.1'\n", "595 Connection refused\n");
     assert_eq!(
         (stage, kinds, change),
         (Connecting, vec![Kind::PeerUnreachable], PeerChange::No)

@@ -66,7 +66,7 @@ catalogue! {
     NodeUnreachable "QRT-NODE-UNREACHABLE" Refusal false "A node's agent does not answer. What can't be seen is unknown, and nothing that depends on it is planned.";
     FacetUnknown "QRT-FACET-UNKNOWN" Refusal false "Part of what a node should report could not be read or understood. Unknown is not absent: the plan that needs it is refused.";
     DataStale "QRT-DATA-STALE" Warning false "What is shown was seen some time ago and has not been refreshed since.";
-    NodeNotEnrolled "QRT-NODE-NOT-ENROLLED" Refusal false "The cluster file names a node that is not enrolled in this cluster.";
+    NodeNotEnrolled "QRT-NODE-NOT-ENROLLED" Refusal false "A server that the cluster file names, or a member whose word is needed for a change, is not enrolled in this cluster.";
     NodeNotInFile "QRT-NODE-NOT-IN-FILE" Warning false "An enrolled node is not named by the cluster file. It is left alone.";
     NodeUnmanaged "QRT-NODE-UNMANAGED" Warning false "The cluster has a member that the cluster file does not name. It is left alone: absence never deletes.";
     CoordinatorOnNode "QRT-COORDINATOR-ON-NODE" Warning false "The coordinator runs on one of the servers that it looks after. When that server fails, so does the view on the others; it is handled last, and can not be taken out from there.";
@@ -113,6 +113,8 @@ catalogue! {
     LinkNoAnswer "QRT-LINK-NO-ANSWER" Refusal true "Nothing at all passes between two servers on a corosync link: packets were sent, and none came back. A server that joins over such a link waits for quorum for ever. The refusal can be accepted, since a firewall may shut out the measuring alone: accept it only if that is sure, or if another link connects the two.";
     LinkWorse "QRT-LINK-WORSE" Warning false "A link is worse than it was when it was measured before: three times the typical round trip or more, packets that are lost, or a smaller packet that passes uncut. It may still be good enough for corosync; something has changed.";
     LinkNotMeasured "QRT-LINK-NOT-MEASURED" Warning false "Nothing, or not all, is known about the way between two servers on a corosync link. Not measured does not mean good.";
+    LinksShare "QRT-LINKS-SHARE" Warning false "Two corosync links of one server run over the same port or in the same network. They fail together: the second one saves nothing.";
+    NodeIdTwice "QRT-NODE-ID-TWICE" Refusal false "corosync.conf gives one id to two servers. corosync takes them for one, and pvecm delnode of one of them would kill the other. It is mended by hand, before anything else is changed.";
     OneLink "QRT-ONE-LINK" Warning false "The cluster has a single corosync link: one switch or cable can cost the quorum.";
     EvenVotes "QRT-EVEN-VOTES" Warning false "The cluster has an even number of votes. Two servers do not survive the loss of one: a third vote (QDevice or witness) is needed for that.";
     TwoServersHa "QRT-TWO-SERVERS-HA" Refusal false "Guests are under HA in a cluster of two votes. When one server fails, the other has no quorum, and its watchdog resets it too: HA makes two servers fail where one did.";
@@ -145,6 +147,10 @@ catalogue! {
     ReplaceNotNamed "QRT-REPLACE-NOT-NAMED" Refusal false "The server that is to take the place of another is not named by the cluster file.";
     QuorumGone "QRT-QUORUM-GONE" Refusal false "The servers that are left are too few to be given quorum safely by one change. This is a recovery, not a removal.";
 
+    // Disks
+    DestroyNotConsented "QRT-DESTROY-NOT-CONSENTED" Refusal false "A step overwrites a disk, and nobody consented to that by name. A yes to the plan is no consent to the loss of what is on a disk.";
+    DestroyNotPlanned "QRT-DESTROY-NOT-PLANNED" Refusal false "A disk that may be overwritten by the operator's word is not one that the plan overwrites. A name that is mistyped must not be found out afterwards.";
+
     // The third vote
     QnetdOnMember "QRT-QNETD-ON-MEMBER" Refusal false "The host of the third vote is a Proxmox VE server or a member: it must be outside of the cluster, and corosync-qnetd and PVE get in the way of each other.";
     QnetdInGuest "QRT-QNETD-IN-GUEST" Refusal false "The host of the third vote seems to be a guest of the cluster: it would be gone just when its vote is needed.";
@@ -164,6 +170,7 @@ catalogue! {
     ClusterLocked "QRT-CLUSTER-LOCKED" Refusal false "Another change holds the cluster's lock on corosync.conf, or an old lock is left from a loss of quorum. PVE lets an old one expire after two minutes.";
 
     // Rollouts
+    PlanUntold "QRT-PLAN-UNTOLD" Refusal false "The cluster is not as the file wants it, and what is to be done can't be told from what was seen. Nothing is done, and the file does not count as applied.";
     PlanChanged "QRT-PLAN-CHANGED" Refusal false "A fresh plan has other steps than the one that was shown. Nothing was started.";
     PartDone "QRT-PART-DONE" Note false "Nothing is left to do of the part of the plan that was asked for; something else is.";
     RolloutRunning "QRT-ROLLOUT-RUNNING" Refusal false "Another rollout holds this cluster. One at a time.";

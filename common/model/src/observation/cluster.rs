@@ -208,6 +208,12 @@ impl Member {
         self.nodes.iter().filter(|n| n.online).map(|n| n.name.as_str())
     }
 
+    /// Which priority corosync takes a link to have: without one, or without an interface section, and with 0, it is 1.
+    #[must_use]
+    pub fn link_priority(&self, link: u8) -> u8 {
+        self.interfaces.get(&link).copied().flatten().unwrap_or(1).max(1)
+    }
+
     /// How to speak of the node with this corosync id: by its name, where corosync.conf or the membership has it.
     #[must_use]
     pub fn name_of(&self, id: u32) -> String {

@@ -3,13 +3,14 @@
 
 pub mod condition;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::finding::Finding;
-use crate::ids::{ClusterName, NodeName, StepId};
+use crate::ids::{ClusterName, DiskRef, NodeName, StepId};
 use crate::operation::Action;
 
 pub use condition::{Condition, Needs, Verdict};
@@ -76,6 +77,9 @@ pub struct Step {
     pub done_when: Condition,
     /// What is destroyed by it, by stable identity; needs consent.
     pub destroys: Vec<String>,
+    /// Disks of its node that are overwritten by it, each by its stable name; each needs a consent of its own (`--destroy`).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub disks: BTreeSet<DiskRef>,
     /// About how long it takes.
     #[serde(with = "whole_seconds")]
     pub estimate: Duration,

@@ -147,7 +147,8 @@ pub const CLUSTER: KeyTable = KeyTable {
             kind: Kind::Network,
             needed: false,
             default: "PVE's own choice: the network of the nodes' addresses",
-            meaning: "The network for migration and replication traffic.",
+            meaning: "The network for migration and replication traffic. It is checked and not set by this version, which a plan says: set it in the \
+                      web interface (Datacenter, Options, Migration Settings).",
             example: "migration_network = \"10.10.10.0/24\"",
         },
         Key {
@@ -187,7 +188,7 @@ pub const LINK: KeyTable = KeyTable {
             name: "priority",
             kind: Kind::Byte,
             needed: false,
-            default: "1",
+            default: "1 for a link that is made; a link that the cluster has keeps its own",
             meaning: "Which link corosync uses while several work: the one with the *highest* number; among equal ones that with the \
                       lowest link number. 0 counts as 1.",
             example: "priority = 20",

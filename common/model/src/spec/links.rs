@@ -72,7 +72,40 @@ pub(super) fn network<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>
         reader.problem(Code::SpecBadAddress, network.place, message, next);
         return None;
     }
+    if network.value.prefix_len() == 0 || local(network.value.network()).is_some() {
+        let message = format!("{} is no network that servers could share a link in", network.value);
+        let next = "name the network of the servers' own addresses, such as \"10.10.10.0/24\"";
+        reader.problem(Code::SpecBadAddress, network.place, message, next);
+        return None;
+    }
     Some(network)
+}
+
+/// Why an address can't be that of a server for others: it means the server itself, everybody, nobody, or something else on each wire.
+fn local(address: IpAddr) -> Option<&'static str> {
+    let kinds = match address {
+        IpAddr::V4(v4) => [
+            (v4.is_loopback(), "a loopback address"),
+            (v4.is_unspecified(), "no address of anybody"),
+            (v4.is_multicast() || v4.is_broadcast(), "an address of many"),
+            (v4.is_link_local(), "a link-local address, which a server gives itself"),
+            (false, ""),
+        ],
+        IpAddr::V6(v6) => [
+            (v6.is_loopback(), "a loopback address"),
+            (v6.is_unspecified(), "no address of anybody"),
+            (v6.is_multicast(), "an address of many"),
+            (
+                v6.is_unicast_link_local(),
+                "a link-local address, which means another server on each wire",
+            ),
+            (
+                v6.to_ipv4_mapped().is_some(),
+                "an IPv4 address in IPv6's clothes: write it as IPv4",
+            ),
+        ],
+    };
+    kinds.into_iter().find(|(is, _)| *is).map(|(_, kind)| kind)
 }
 
 /// Is the link's network apart from those before it?
@@ -115,9 +148,11 @@ pub(super) fn address<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>
             "write an address, not a name, such as \"192.168.1.11\"".to_owned(),
         )
     })?;
-    let ip = address.value;
-    if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
-        let message = format!("{ip} is no address that other servers could reach");
+    if let Some(kind) = local(address.value) {
+        let message = format!(
+            "{} is no address that other servers could reach, but {kind}",
+            address.value
+        );
         reader.problem(
             Code::SpecBadAddress,
             address.place.clone(),

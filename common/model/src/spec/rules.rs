@@ -23,7 +23,7 @@ pub(super) fn check(
         if let Some(cluster) = &cluster {
             number_of_links(reader, cluster.links.as_deref(), &nodes.nodes);
             in_their_networks(reader, cluster.links.as_deref().unwrap_or_default(), &nodes.nodes);
-            one_family(reader, &nodes.nodes);
+            one_family(reader, cluster.links.is_none(), &nodes.nodes);
             if let Some(vote) = &cluster.third_vote {
                 third_vote(reader, vote, &nodes.nodes);
             }
@@ -152,12 +152,16 @@ fn in_their_networks(reader: &mut Reader<'_>, links: &[ReadLink], nodes: &[ReadN
     }
 }
 
-/// The two ends of a connection are both IPv4 or both IPv6.
-fn one_family(reader: &mut Reader<'_>, nodes: &[ReadNode<'_>]) {
+/// The two ends of a connection are both IPv4 or both IPv6. Without any links, the nodes' addresses are the ends.
+fn one_family(reader: &mut Reader<'_>, no_networks: bool, nodes: &[ReadNode<'_>]) {
     let mut first: BTreeMap<usize, (&str, IpAddr)> = BTreeMap::new();
-    for node in nodes.iter().filter(|n| n.votes()) {
-        let addresses = node.links.iter().flat_map(|own| &own.addresses).enumerate();
-        for (number, address) in addresses.filter_map(|(n, a)| Some((n, a.as_ref()?))) {
+    let voters = || nodes.iter().filter(|n| n.votes());
+    let by_address = no_networks && voters().all(|n| n.links.is_none());
+    for node in voters() {
+        let own = node.address.as_slice().iter().filter(|_| by_address).map(Some);
+        let links = node.links.iter().flat_map(|own| &own.addresses).map(Option::as_ref);
+        let addresses = own.chain(links).enumerate();
+        for (number, address) in addresses.filter_map(|(n, a)| Some((n, a?))) {
             let (other, theirs) = *first.entry(number).or_insert((node.key, address.value));
             if theirs.is_ipv4() != address.value.is_ipv4() {
                 let message = format!(

@@ -94,6 +94,7 @@ pub fn add_link(name: &str, link: u8, all: &[&str], needs: &[&str]) -> Step {
         cluster: cluster(name),
         link,
         addresses,
+        priority: None,
     };
     let gate = vec![members(name, all, &[])];
     step(format!("link/{link}"), first(all), action, gate, done, needs)
@@ -356,6 +357,7 @@ fn step(id: String, on: &str, action: Action, gate: Vec<Condition>, done_when: C
         gate,
         done_when,
         destroys: vec![],
+        disks: BTreeSet::new(),
         estimate: Duration::from_secs(10),
         undo: Undo::Operator {
             how: "forget it".to_owned(),

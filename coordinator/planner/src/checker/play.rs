@@ -20,6 +20,10 @@ struct World {
     by_fiat: bool,
     links: BTreeSet<u8>,
     addresses: BTreeMap<IpAddr, NodeName>,
+    /// Links that run over IPv4, and those that don't.
+    ipv4: BTreeMap<u8, bool>,
+    /// Members are counted whose names no server can be asked by.
+    nameless: bool,
 }
 
 impl World {
@@ -73,6 +77,8 @@ impl Checker<'_> {
             by_fiat: false,
             links: BTreeSet::new(),
             addresses: BTreeMap::new(),
+            ipv4: BTreeMap::new(),
+            nameless: false,
         };
         // Everybody whom anybody counts. Who is in, says who has quorum; of those that have none, not one that the plan brings in.
         let mut counted: BTreeSet<NodeName> = BTreeSet::new();
@@ -82,17 +88,22 @@ impl Checker<'_> {
             let heard = member.quorate || (!quorate && !self.finishes(speaker));
             for node in &member.configured {
                 let Ok(name) = NodeName::new(node.name.as_str()) else {
+                    world.nameless = true;
                     continue;
                 };
                 world.votes.insert(name.clone(), node.votes);
                 world.links.extend(node.addresses.keys());
-                for address in node.addresses.values().filter_map(|a| a.parse().ok()) {
-                    world.addresses.insert(address, name.clone());
+                for (number, text) in &node.addresses {
+                    if let Ok(address) = text.parse::<IpAddr>() {
+                        world.ipv4.insert(*number, address.is_ipv4());
+                        world.addresses.insert(address, name.clone());
+                    }
                 }
                 counted.insert(name);
             }
             for seen in &member.nodes {
                 let Ok(name) = NodeName::new(seen.name.as_str()) else {
+                    world.nameless = true;
                     continue;
                 };
                 if heard && seen.online {
@@ -170,6 +181,11 @@ impl Checker<'_> {
     fn exactly_the_members(&mut self, step: &Step, world: &World) {
         let members = world.members(&self.plan.cluster);
         self.gate(step, &members, "its gate does not see exactly the members so far");
+        self.demand(
+            step,
+            !world.nameless,
+            "a member has a name that no server can be asked by",
+        );
     }
 
     fn leaves_exactly(&mut self, step: &Step, world: &World) {
@@ -239,12 +255,24 @@ impl Checker<'_> {
                 world.offline.insert(step.node.clone());
                 self.demand(step, world.quorate(), "it takes the quorum from the others");
             }
-            Action::AddLink { link, addresses, .. } => {
+            Action::AddLink {
+                link,
+                addresses,
+                priority,
+                ..
+            } => {
                 self.exactly_the_members(step, world);
                 let all = addresses.keys().eq(world.online.iter()) && world.offline.is_empty();
                 self.demand(step, all, "it does not have the address of every member");
                 self.demand(step, world.links.insert(*link), "there is such a link already");
+                let wanted = self.priority_of(*link);
+                self.demand(
+                    step,
+                    *priority == wanted,
+                    "it gives the link another priority than the file",
+                );
                 for (node, address) in addresses {
+                    self.end_of_link(step, world, node, *link, *address);
                     let taken = world.addresses.insert(*address, node.clone()).is_some();
                     self.demand(step, !taken, "one of its addresses is used twice");
                 }
@@ -302,7 +330,12 @@ impl Checker<'_> {
                 world.links = links.keys().copied().collect();
             }
         }
-        for address in links.values() {
+        if let Action::CreateCluster { priorities, .. } = &step.action {
+            let as_written = links.keys().all(|n| priorities.get(n).copied() == self.priority_of(*n));
+            self.demand(step, as_written, "it gives a link another priority than the file");
+        }
+        for (number, address) in links {
+            self.end_of_link(step, world, &step.node, *number, *address);
             let unique = world.addresses.insert(*address, step.node.clone()).is_none();
             self.demand(step, unique, "one of its addresses is used twice");
         }
@@ -310,6 +343,28 @@ impl Checker<'_> {
         world.votes.insert(step.node.clone(), 1);
         world.by_fiat = false;
         self.leaves_exactly(step, world);
+    }
+
+    fn priority_of(&self, link: u8) -> Option<u8> {
+        let link = self.file.cluster.links.get(usize::from(link))?;
+        link.priority.as_ref().map(|priority| priority.value)
+    }
+
+    /// A server's end of a link is the one that the file names, or lies in the link's network; and all ends are of one family.
+    fn end_of_link(&mut self, step: &Step, world: &mut World, node: &NodeName, link: u8, address: IpAddr) {
+        let (file, at) = (self.file, usize::from(link));
+        let spec = file.nodes.get(node);
+        let fits = if let Some(own) = spec.and_then(|spec| spec.links.as_ref()) {
+            own.get(at).is_some_and(|own| own.value == address)
+        } else if file.cluster.links.is_empty() {
+            link == 0 && spec.is_none_or(|spec| spec.address.value == address)
+        } else {
+            let network = file.cluster.links.get(at).and_then(|link| link.network.as_ref());
+            network.is_some_and(|network| network.value.contains(&address))
+        };
+        self.demand(step, fits, "an end of a link is not where the file wants it");
+        let ipv4 = *world.ipv4.entry(link).or_insert(address.is_ipv4());
+        self.demand(step, ipv4 == address.is_ipv4(), "a link is to run over IPv4 and IPv6");
     }
 
     fn goes_out(&mut self, step: &Step, removed: &NodeName, id: u32, world: &mut World) {
@@ -345,8 +400,16 @@ impl Checker<'_> {
         let said = !self.silent(removed) || self.wish.is_off.contains(removed);
         self.demand(step, said, "nobody said that it is off");
         // One that is off can't be waited for: the QDevice can only be taken off while all are online.
-        let goes_now = self.plan.steps.iter().any(|s| matches!(s.action, Action::PowerOff { .. }) && s.node == *removed);
-        self.demand(step, !goes_now || world.device.is_none(), "a QDevice is configured meanwhile");
+        let goes_now = self
+            .plan
+            .steps
+            .iter()
+            .any(|s| matches!(s.action, Action::PowerOff { .. }) && s.node == *removed);
+        self.demand(
+            step,
+            !goes_now || world.device.is_none(),
+            "a QDevice is configured meanwhile",
+        );
         let seen_off = step.gate.iter().any(|c| match c {
             Condition::Off { node, .. } | Condition::Standalone { node } => node == removed,
             _ => false,

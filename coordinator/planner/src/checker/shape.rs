@@ -33,6 +33,10 @@ impl Checker<'_> {
                 "it does not say what it does and why",
             );
             self.demand(step, !step.estimate.is_zero(), "it has no estimate");
+            let consented = step.disks.iter().all(|disk| self.wish.destroy.contains(disk));
+            self.demand(step, consented, "nobody consented to what it does to a disk");
+            let own = step.disks.iter().all(|disk| disk.node == step.node);
+            self.demand(step, own, "it overwrites a disk of another server");
             let Undo::Operator { how } = &step.undo;
             self.demand(step, !how.is_empty(), "it does not say how it is undone");
             earlier.insert(&step.id);

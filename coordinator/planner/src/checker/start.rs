@@ -9,6 +9,9 @@ impl Checker<'_> {
     pub(super) fn fit_to_start(&mut self) {
         let plan = self.plan;
         for step in &plan.steps {
+            let mut asked = step.gate.iter().chain([&step.done_when]).flat_map(Condition::nodes);
+            let all = asked.all(|node| self.view.nodes.contains_key(&node));
+            self.demand(step, all, "it asks a server that is not enrolled");
             for condition in &step.gate {
                 // What an earlier step brings about can't be seen yet.
                 let joins = matches!(step.action, Action::JoinCluster { .. });

@@ -163,9 +163,18 @@ fn judged_at_rest(view: &View, ours: &[(&NodeName, &Seen)]) -> bool {
     rest.judge(view).holds()
 }
 
+/// Is HA in the middle of something, or can that not be told?
 fn busy(ours: &[(&NodeName, &Seen)], report: &mut Report) -> bool {
     for (node, ha) in ours {
-        let Ok(Some(manager)) = ha.manager.get() else { continue };
+        let manager = match ha.manager.get() {
+            Ok(Some(manager)) => manager,
+            Ok(None) => continue,
+            Err(unknown) => {
+                let finding = facet_unknown(node, FacetName::Ha, "what HA's manager does", unknown);
+                report.weigh(Weight::Needed, finding);
+                return true;
+            }
+        };
         let moving: Vec<String> = manager
             .services
             .iter()

@@ -49,6 +49,7 @@ pub(super) fn members(view: &View, standing: &Standing<'_>, changes: Changes, re
         } else if view.cluster_of(node).is_ok_and(|c| c.pmxcfs != Pmxcfs::Writable) {
             report.weigh(weight, not_writable(view, node));
         }
+        ids(member, weight, report);
         versions(node, member, changes, report);
         links(node, member, changes, report);
     }
@@ -129,6 +130,23 @@ pub(super) fn not_writable(view: &View, node: &NodeName) -> Finding {
     )
 }
 
+/// One id for two servers: each takes the other's place, and nobody can be taken out without hitting the other.
+fn ids(member: &Member, weight: Weight, report: &mut Report) {
+    let mut by_id: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
+    for node in &member.configured {
+        by_id.entry(node.id).or_default().insert(&node.name);
+    }
+    for (id, names) in by_id.into_iter().filter(|(_, names)| names.len() > 1) {
+        let finding = Finding::new(
+            Code::NodeIdTwice,
+            member.cluster.as_str(),
+            format!("corosync.conf gives the id {id} to {}", in_a_row(&names)),
+            format!("give each its own `nodeid`; {}", super::link_changes::EDIT),
+        );
+        report.weigh(weight, finding);
+    }
+}
+
 /// An edit that corosync did not take over is a nuisance; on top of it, another edit would not be taken over either,
 /// and a joiner would wait for quorum without end.
 fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Report) {
@@ -161,7 +179,9 @@ fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Rep
     } else {
         return;
     };
-    let running = elsewhere.map_or(member.running_version, |r| r.version).max(member.running_version);
+    let running = elsewhere
+        .map_or(member.running_version, |r| r.version)
+        .max(member.running_version);
     let next = if running > member.file_version {
         // Neither pmxcfs nor corosync goes back to a lower version.
         format!("give the file a config_version above {running}; {EDIT}")

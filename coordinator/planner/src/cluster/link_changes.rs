@@ -1,18 +1,14 @@
 //! Whether the links of a running cluster are those of the file. New ones are added; what exists is never moved or taken out.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::finding::{Code, Finding};
-use quorate_model::ids::NodeName;
-use quorate_model::observation::FacetName;
 use quorate_model::spec::ClusterFile;
 
 use super::Changes;
 use super::links::{Wanted, count, there, wanted};
 use super::members::Standing;
-use crate::report::{Report, Weight, facet_unknown};
+use crate::report::{Report, Weight};
 
 /// How PVE's manual wants corosync.conf to be edited.
 pub(super) const EDIT: &str = "on a member: cp /etc/pve/corosync.conf /etc/pve/corosync.conf.new; edit the copy and raise config_version by \
@@ -42,13 +38,18 @@ pub(super) fn compare(file: &ClusterFile, standing: &Standing<'_>, changes: &Cha
         for node in member
             .configured
             .iter()
-            .filter(|n| !standing.leaving.contains(n.name.as_str()))
+            .filter(|n| !standing.leaving.contains(n.name.as_str()) && !standing.entry_goes(&n.name))
         {
             for (number, text) in node.addresses.iter().filter(|(number, _)| **number < count(file)) {
                 fits &= fits_link(file, &node.name, *number, text, changes, report);
             }
         }
-        fits &= priorities(file, member.interfaces.iter().map(|(n, p)| (*n, *p)), &there, report);
+        // A link need not have an interface section: its priority is corosync's own then.
+        fits &= priorities(
+            file,
+            there.iter().map(|number| (*number, member.link_priority(*number))),
+            report,
+        );
     }
     fits
 }
@@ -63,18 +64,20 @@ fn links(count: u8) -> String {
 
 fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, changes: &Changes, report: &mut Report) -> bool {
     let Ok(address) = text.parse::<IpAddr>() else {
-        if let Ok(node) = NodeName::new(node) {
-            let unknown = Unknown::new(
-                UnknownKind::Unparsable,
-                format!("corosync.conf has the name `{text}` for it, not an address"),
-            );
-            let what = format!("network of link {number}");
-            report.weigh(
-                Weight::needed_if(changes.joins || changes.links),
-                facet_unknown(&node, FacetName::Cluster, &what, &unknown),
-            );
-        }
-        return false;
+        // Who joins or gets a link must fit to what is there; taking a server out leaves the links as they are.
+        let weight = Weight::needed_if(changes.joins || changes.unfinished || changes.links);
+        report.weigh(
+            weight,
+            Finding::new(
+                Code::FacetUnknown,
+                node,
+                format!(
+                    "the address of {node} on link {number} can't be told: corosync.conf has the name `{text}` for it"
+                ),
+                format!("write the address instead of the name, with what it resolves to on every member: {EDIT}"),
+            ),
+        );
+        return weight == Weight::Told;
     };
     let (fits, expected, place) = match wanted(file, node, number) {
         Wanted::In(network, place) => (network.contains(&address), network.to_string(), place),
@@ -99,15 +102,9 @@ fn fits_link(file: &ClusterFile, node: &str, number: u8, text: &str, changes: &C
 }
 
 /// A priority that the file does not name is left as it is. corosync takes none and 0 as 1.
-fn priorities(
-    file: &ClusterFile,
-    have: impl Iterator<Item = (u8, Option<u8>)>,
-    there: &BTreeSet<u8>,
-    report: &mut Report,
-) -> bool {
-    let effective = |priority: Option<u8>| priority.unwrap_or(1).max(1);
+fn priorities(file: &ClusterFile, have: impl Iterator<Item = (u8, u8)>, report: &mut Report) -> bool {
     let mut fits = true;
-    for (number, now) in have.filter(|(number, _)| there.contains(number)) {
+    for (number, now) in have {
         let Some(wanted) = file
             .cluster
             .links
@@ -116,15 +113,14 @@ fn priorities(
         else {
             continue;
         };
-        if effective(Some(wanted.value)) != effective(now) {
+        if wanted.value.max(1) != now {
             fits = false;
             report.tell(
                 Finding::new(
                     Code::LinkPriorityDiffers,
                     file.cluster.name.value.as_str(),
                     format!(
-                        "link {number} has priority {}, and the cluster file says {}",
-                        effective(now),
+                        "link {number} has priority {now}, and the cluster file says {}",
                         wanted.value
                     ),
                     format!("write the priority that it has; or change `knet_link_priority` by hand: {EDIT}"),

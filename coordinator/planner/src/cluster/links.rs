@@ -78,7 +78,7 @@ pub(super) fn choose<'v>(
         }
     }
     complete &= new_links(file, view, standing, &mut links, report);
-    complete &= no_two_alike(file, view, standing, &links, report);
+    complete &= no_two_alike(file, view, standing, &links, changes, report);
     complete.then_some(links)
 }
 
@@ -341,6 +341,7 @@ fn no_two_alike(
     view: &View,
     standing: &Standing<'_>,
     links: &Links<'_>,
+    changes: &Changes,
     report: &mut Report,
 ) -> bool {
     let mut used: BTreeMap<IpAddr, BTreeSet<String>> = BTreeMap::new();
@@ -354,9 +355,14 @@ fn no_two_alike(
         used.entry(*address).or_default().insert(node.to_string());
     }
     let mut owners = used.clone();
+    // One that is taken out first leaves its address to whoever takes its place.
     let configured = standing.any_member().into_iter().flat_map(|m| &m.configured);
+    let configured =
+        configured.filter(|n| !standing.leaving.contains(n.name.as_str()) && !standing.entry_goes(&n.name));
+    let mut written: BTreeSet<IpAddr> = BTreeSet::new();
     for (name, address) in configured.flat_map(|n| n.addresses.values().map(move |a| (&n.name, a))) {
         if let Ok(address) = address.parse::<IpAddr>() {
+            written.insert(address);
             owners.entry(address).or_default().insert(name.clone());
         }
     }
@@ -372,15 +378,20 @@ fn no_two_alike(
     let mut unique = true;
     for (address, nodes) in owners
         .into_iter()
-        .filter(|(a, nodes)| used.contains_key(a) && nodes.len() > 1)
+        .filter(|(a, nodes)| (used.contains_key(a) || written.contains(a)) && nodes.len() > 1)
     {
-        unique = false;
-        report.tell(Finding::new(
-            Code::AddressTaken,
-            file.cluster.name.value.as_str(),
-            format!("{} all have {address}", in_a_row(&nodes)),
-            "give each server its own address on each link: ip address show, on each of them",
-        ));
+        // What is so already holds up a change, and nothing else.
+        let weight = Weight::needed_if(used.contains_key(&address) || changes.corosync());
+        unique &= weight == Weight::Told;
+        report.weigh(
+            weight,
+            Finding::new(
+                Code::AddressTaken,
+                file.cluster.name.value.as_str(),
+                format!("{} all have {address}", in_a_row(&nodes)),
+                "give each server its own address on each link: ip address show, on each of them, and /etc/pve/corosync.conf",
+            ),
+        );
     }
     unique
 }

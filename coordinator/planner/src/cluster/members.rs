@@ -11,6 +11,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 use quorate_model::wish::Wish;
 
+use super::Changes;
 use super::unfinished::Unfinished;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
@@ -48,6 +49,15 @@ impl<'v> Standing<'v> {
             .iter()
             .filter(|(node, _)| !self.leaving.contains(node.as_str()))
             .map(|(node, member)| (*node, *member))
+    }
+
+    /// Is what corosync.conf has of this server taken out by the plan, since its join is undone or made anew?
+    pub(super) fn entry_goes(&self, name: &str) -> bool {
+        let how_far = self.unfinished.iter().find(|(node, _)| node.as_str() == name);
+        matches!(
+            how_far,
+            Some((_, Unfinished::Bare { .. } | Unfinished::Begun { undo: true }))
+        )
     }
 
     /// How the members know a server, if they count it.
@@ -113,7 +123,7 @@ pub(super) fn standing<'v>(file: &'v ClusterFile, wish: &'v Wish, view: &'v View
             Ok(cluster) => standing.place(file, node, cluster, report),
         }
     }
-    let unseen = standing.others(file, view);
+    standing.others(file, view);
     super::unfinished::half_synced(file, view, &mut standing);
     for member in standing.inside.values() {
         standing.roster.extend(member.nodes.iter().map(|n| n.name.as_str()));
@@ -128,8 +138,8 @@ pub(super) fn standing<'v>(file: &'v ClusterFile, wish: &'v Wish, view: &'v View
         .filter(|name| standing.roster.contains(name) && !named(name))
         .collect();
     super::unfinished::sort_out(file, wish, &mut standing, report);
-    standing.tell_unseen(file, unseen, report);
     standing.agree(file, report);
+    standing.outsiders(file, report);
     standing.strangers(file, view, report);
     standing
 }
@@ -161,41 +171,84 @@ impl<'v> Standing<'v> {
         }
     }
 
-    /// Takes in what enrolled servers that the file does not name say of themselves; returns those that say nothing.
-    fn others(&mut self, file: &ClusterFile, view: &'v View) -> Vec<(&'v NodeName, &'v Unknown, bool)> {
-        let mut unseen = Vec::new();
-        for (node, seen) in view.nodes.iter().filter(|(node, _)| !file.nodes.contains_key(*node)) {
-            match &seen.observation {
-                Err(unknown) => unseen.push((node, unknown, false)),
-                Ok(observation) => match observation.cluster.get() {
-                    Err(unknown) => unseen.push((node, unknown, true)),
-                    Ok(Cluster {
-                        membership: Membership::Member(member),
-                        ..
-                    }) if member.cluster == file.cluster.name.value.as_str() => {
-                        self.inside.insert(node, member);
-                    }
-                    Ok(_) => {}
-                },
+    /// Takes in what enrolled servers say of themselves that the file does not name as members.
+    fn others(&mut self, file: &ClusterFile, view: &'v View) {
+        let voters: BTreeSet<&NodeName> = file.members().map(|(node, _)| node).collect();
+        for node in view.nodes.keys().filter(|node| !voters.contains(node)) {
+            let Ok(Cluster {
+                membership: Membership::Member(member),
+                ..
+            }) = view.cluster_of(node)
+            else {
+                continue;
+            };
+            if member.cluster == file.cluster.name.value.as_str() {
+                self.inside.insert(node, member);
             }
         }
-        unseen
     }
 
-    /// An enrolled server outside the file that can't be seen matters where it may be a member: as long as nobody is seen in the
-    /// cluster, it may *be* the cluster, and creating another of that name would split them for ever.
-    fn tell_unseen(&mut self, file: &ClusterFile, unseen: Vec<(&NodeName, &Unknown, bool)>, report: &mut Report) {
+    /// A member that is not asked can't agree to anything: before corosync's configuration is changed, the word of every one that stays
+    /// is needed, of those too that the file does not name. And an enrolled server that can't be seen may *be* the cluster, as long as
+    /// nobody is seen in it: creating another of that name would split them for ever.
+    pub(super) fn hear_all(&mut self, file: &ClusterFile, view: &'v View, changes: Changes, report: &mut Report) {
+        let cluster = &file.cluster.name.value;
         // What stands against taking a server out is told with that.
-        for (node, unknown, answers) in unseen.into_iter().filter(|u| !self.leaving.contains(u.0.as_str())) {
-            let matters = !self.founded() || self.roster.contains(node.as_str());
-            let weight = Weight::needed_if(matters && !self.bare.is_empty());
-            self.clear &= weight == Weight::Told;
-            let finding = if answers {
-                facet_unknown(node, FacetName::Cluster, "membership", unknown)
-            } else {
-                unreachable(file, node, unknown)
+        let outside = view
+            .nodes
+            .iter()
+            .filter(|(node, _)| !file.nodes.contains_key(*node) && !self.leaving.contains(node.as_str()));
+        for (node, seen) in outside {
+            let finding = match &seen.observation {
+                Err(unknown) => unreachable(file, node, unknown),
+                Ok(observation) => match observation.cluster.get() {
+                    Err(unknown) => facet_unknown(node, FacetName::Cluster, "membership", unknown),
+                    Ok(_) => continue,
+                },
             };
+            let matters = !self.founded() || self.roster.contains(node.as_str());
+            let weight = Weight::needed_if(matters && changes.corosync());
+            self.clear &= weight == Weight::Told;
             report.weigh(weight, finding);
+        }
+        if !changes.corosync() {
+            return;
+        }
+        let named = |name: &str| file.nodes.keys().any(|n| n.as_str() == name);
+        let is_in = |name: &str| self.inside.keys().any(|n| n.as_str() == name);
+        let silent: Vec<&str> = self
+            .roster
+            .iter()
+            .copied()
+            .filter(|name| !named(name) && !is_in(name) && !self.leaving.contains(name))
+            .collect();
+        for name in silent {
+            match view.nodes.iter().find(|(node, _)| node.as_str() == name) {
+                None => report.tell(Finding::new(
+                    Code::NodeNotEnrolled,
+                    name,
+                    format!(
+                        "{name} is a member of {cluster} and not enrolled: whether it agrees to a change can't be seen"
+                    ),
+                    NodeName::new(name).map_or_else(
+                        |error| format!("{error}; this cluster has to be changed by hand"),
+                        |name| format!("quorate node invite {cluster}/{name} --address ADDRESS"),
+                    ),
+                )),
+                Some((_, seen)) if seen.observation.as_ref().is_ok_and(|o| o.cluster.is_known()) => {
+                    report.tell(Finding::new(
+                        Code::SplitMembership,
+                        name,
+                        format!("{cluster} counts {name} among its members, but {name} is not in it by its own word"),
+                        format!(
+                            "on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"
+                        ),
+                    ));
+                }
+                // Told above.
+                Some(_) => {}
+            }
+            self.clear = false;
         }
     }
 
@@ -228,7 +281,7 @@ impl<'v> Standing<'v> {
         }
     }
 
-    /// What the file does not name is left alone; but the word of members among it is needed before others join them.
+    /// What the file does not name is left alone.
     fn strangers(&mut self, file: &ClusterFile, view: &View, report: &mut Report) {
         let cluster = &file.cluster.name.value;
         for node in view
@@ -254,38 +307,27 @@ impl<'v> Standing<'v> {
                     "add [nodes.{name}] to the cluster file if Quorate is to manage it, or take it out: --remove {name}"
                 ),
             ));
-            let enrolled = view.nodes.keys().any(|n| n.as_str() == name);
-            let inside = self.inside.keys().any(|n| n.as_str() == name);
-            if inside || self.bare.is_empty() {
-                continue;
-            }
+        }
+    }
+
+    /// What the file names as no member must not be one.
+    fn outsiders(&mut self, file: &ClusterFile, report: &mut Report) {
+        let cluster = &file.cluster.name.value;
+        for (node, spec) in file.nodes.iter().filter(|(node, spec)| {
+            !spec.role.votes() && (self.roster.contains(node.as_str()) || self.inside.contains_key(*node))
+        }) {
             self.clear = false;
-            if !enrolled {
-                report.tell(Finding::new(
-                    Code::NodeNotEnrolled,
-                    name,
+            report.tell(
+                Finding::new(
+                    Code::QnetdOnMember,
+                    node.as_str(),
+                    format!("{node} is a member of {cluster}, and the cluster file gives it the role {}", spec.role),
                     format!(
-                        "{name} is a member of {cluster} and not enrolled: whether it agrees to a join can't be seen"
+                        "take `role` out of [nodes.{node}], if it is to stay a member; for the third vote, name a host outside of this cluster"
                     ),
-                    NodeName::new(name).map_or_else(
-                        |error| format!("{error}; joins into this cluster have to be made by hand"),
-                        |name| format!("quorate node invite {cluster}/{name} --address ADDRESS"),
-                    ),
-                ));
-            } else if view
-                .nodes
-                .iter()
-                .any(|(n, v)| n.as_str() == name && v.observation.as_ref().is_ok_and(|o| o.cluster.is_known()))
-            {
-                report.tell(Finding::new(
-                    Code::SplitMembership,
-                    name,
-                    format!("{cluster} counts {name} among its members, but {name} is not in it by its own word"),
-                    format!(
-                        "on a member, look at `pvecm status` and, if {name} is gone for good: pvecm delnode {name}"
-                    ),
-                ));
-            }
+                )
+                .at(Some(spec.place.clone())),
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Membership: who is in the cluster, who is to join or to leave it, over which addresses, with which third vote, and what stands
 //! against it.
 
+mod apart;
 mod clocks;
 pub(crate) mod ends;
 mod firewall;
@@ -24,8 +25,7 @@ mod steps;
 mod unfinished;
 mod versions;
 
-use std::collections::BTreeSet;
-
+use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::plan::Step;
 use quorate_model::spec::ClusterFile;
@@ -69,14 +69,16 @@ impl Changes {
 }
 
 pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Report) -> Vec<Step> {
-    let standing = members::standing(file, wish, view, report);
+    let mut standing = members::standing(file, wish, view, report);
     let changes = changes(file, wish, view, &standing);
     let weight = changes.weight();
+    standing.hear_all(file, view, changes, report);
 
     clocks::compare(file, view, &standing, weight, report);
     versions::compare(file, view, &standing, weight, report);
     health::members(view, &standing, changes, report);
     speed::of_links(file, view, &standing, report);
+    apart::check(file, view, report);
     mtu::compare(file, view, report);
     latency::judge(file, view, &standing, changes, report);
     names::of_others(file, view, changes, report);
@@ -85,7 +87,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     let removals = removal::check(file, wish, view, &standing, report);
     // So that all problems are found at once, also those that hang on who founds the cluster.
     let meant = founder.or_else(|| preflight::provisional(&standing));
-    let via = via(&standing, meant);
+    let via = via(file, view, &standing, meant);
     let qdevice = qdevice::decide(file, wish, view, &standing, changes, via, report);
     let ha = ha::decide(view, &standing, changes, meant, report);
     let left = left::of(view, &standing, &ha, report);
@@ -95,7 +97,9 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     let firewall = firewall::check(file, view, &standing, links.as_ref(), via, meant, report);
     shape::weaknesses(file, wish, view, &standing, changes, report);
 
-    match (standing.clear && !report.blind(), links, founder, via) {
+    let awake = !left.whole && left.daemons.is_empty();
+    let wanted = changes.corosync() || !removals.is_empty() || qdevice.withdraw.is_some() || !awake;
+    let steps = match (standing.clear && !report.blind(), links, founder, via) {
         (true, Some(links), Some(founder), Some(via)) => {
             let intent = steps::Intent {
                 file,
@@ -112,8 +116,19 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
             };
             steps::build(&intent)
         }
-        _ => Vec::new(),
+        _ => None,
+    };
+    // No steps must never look like nothing to do.
+    if steps.is_none() && wanted && !report.refuses() {
+        report.tell(Finding::new(
+            Code::PlanUntold,
+            file.cluster.name.value.as_str(),
+            "something is to be done, and which steps lead there can't be told from what was seen",
+            "compare pvecm status and /etc/pve/corosync.conf on the members with the cluster file; if they are as they should be, this is a \
+             mistake of Quorate: report it with what `quorate plan FILE -o json` prints",
+        ));
     }
+    steps.unwrap_or_default()
 }
 
 /// Do servers join, or links come, so that the network between them has to bear it? Also where no step can be told yet.
@@ -135,15 +150,25 @@ fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>
     changes
 }
 
-/// The member that the others join through, and that does what one has to do for all: the first that stays and is in.
-fn via<'v>(standing: &Standing<'v>, founder: Option<Founder<'v>>) -> Option<&'v NodeName> {
+/// The member that the others join through, and that does what one has to do for all: one that stays and is in; rather one that the
+/// file names, since the others are left alone, and rather not the one with the coordinator, which is handled last.
+fn via<'v>(
+    file: &ClusterFile,
+    view: &View,
+    standing: &Standing<'v>,
+    founder: Option<Founder<'v>>,
+) -> Option<&'v NodeName> {
     if let Some(Founder::Creates { node, .. }) = founder {
         return Some(node);
     }
-    let online: BTreeSet<&NodeName> = standing
+    standing
         .staying()
-        .filter(|(node, _)| standing.seen_online(node.as_str()))
         .map(|(node, _)| node)
-        .collect();
-    online.into_iter().next()
+        .filter(|node| standing.seen_online(node.as_str()))
+        .min_by_key(|node| (!file.nodes.contains_key(*node), has_coordinator(view, node), *node))
+}
+
+/// Does the coordinator run on this server?
+fn has_coordinator(view: &View, node: &NodeName) -> bool {
+    view.coordinator_on.as_ref() == Some(node)
 }

@@ -53,19 +53,28 @@ fn is_at(device: &QdeviceConfig, spec: &NodeSpec) -> bool {
     device.host.parse() == Ok(spec.address.value)
 }
 
-/// `--remove` names an enrolled host that has the QDevice's address: it may go for good.
-fn consented(wish: &Wish, view: &View, standing: &Standing<'_>, device: &QdeviceConfig) -> bool {
-    wish.removed()
-        .filter(|name| !standing.roster.contains(name.as_str()))
-        .any(|name| {
-            let network = view.facet(name, |o| &o.network);
-            network.is_ok_and(|n| n.addresses().any(|(_, a)| device.host.parse() == Ok(a.address)))
-        })
+/// Has this host, which is no member, the address of the QDevice that there is: by its own word, or, where it does not answer any more,
+/// by the address that it was enrolled with?
+pub(super) fn lets_go(view: &View, standing: &Standing<'_>, host: &NodeName) -> bool {
+    let Some(Ok(address)) = now(standing).map(|device| device.host.parse::<IpAddr>()) else {
+        return false;
+    };
+    let enrolled = view.addresses.get(host) == Some(&address);
+    let own = || {
+        let network = view.facet(host, |o| &o.network);
+        network.is_ok_and(|n| n.addresses().any(|(_, a)| a.address == address))
+    };
+    !standing.roster.contains(host.as_str()) && (enrolled || own())
+}
+
+/// `--remove` names the host of the QDevice: it may go for good.
+fn consented(wish: &Wish, view: &View, standing: &Standing<'_>) -> bool {
+    wish.removed().any(|name| lets_go(view, standing, name))
 }
 
 /// Is there one that the operator has not let go?
 pub(super) fn stays(wish: &Wish, view: &View, standing: &Standing<'_>) -> bool {
-    now(standing).is_some_and(|device| !consented(wish, view, standing, device))
+    now(standing).is_some() && !consented(wish, view, standing)
 }
 
 /// Does it have to be taken off, or set up?
@@ -75,7 +84,7 @@ pub(super) fn changes(file: &ClusterFile, wish: &Wish, view: &View, standing: &S
         (None, Some(_)) => true,
         (Some(_), Some(_)) if changes.membership() => true,
         (Some(device), Some((_, spec))) => !is_at(device, spec),
-        (Some(device), None) => consented(wish, view, standing, device),
+        (Some(_), None) => consented(wish, view, standing),
     }
 }
 
@@ -93,7 +102,7 @@ pub(super) fn decide(
     let device = now(standing);
     key_left(view, standing, report);
     if let (Some(device), None) = (device, file.qnetd()) {
-        if consented(wish, view, standing, device) {
+        if consented(wish, view, standing) {
             decided.off = true;
         } else if changes.membership() {
             report.tell(Finding::new(
@@ -152,7 +161,13 @@ pub(super) fn decide(
         ));
     }
     for finding in odd {
-        report.weigh(weight, finding.at(place.clone()));
+        // What is unknown of a server stands nowhere in the file.
+        let finding = if finding.code == Code::FacetUnknown {
+            finding
+        } else {
+            finding.at(place.clone())
+        };
+        report.weigh(weight, finding);
     }
     if changes.qdevice {
         decided.packages = packages(view, standing, host, report);
@@ -227,16 +242,10 @@ fn report_host(
         Ok(Err(_)) | Err(_) => {}
     }
     let mut tell = |code, message: String, next: &str| odd.push(Finding::new(code, host.as_str(), message, next));
-    if standing.roster.contains(host.as_str()) {
-        tell(
-            Code::QnetdOnMember,
-            format!("{host} is a member of {cluster}"),
-            elsewhere,
-        );
-    }
+    let network = observation.network.get();
     let here = view.coordinator_on.as_ref() == Some(host)
         || view.coordinator_addresses.contains(&address)
-        || observation.network.get().is_ok_and(|n| {
+        || network.is_ok_and(|n| {
             n.addresses()
                 .any(|(_, a)| view.coordinator_addresses.contains(&a.address) && !a.address.is_loopback())
         });
@@ -256,9 +265,23 @@ fn report_host(
         Ok(None) => {}
         Err((node, unknown)) => {
             if weight == Weight::Needed {
-                odd.push(facet_unknown(node, FacetName::Config, "MAC addresses of guests", unknown));
+                odd.push(facet_unknown(
+                    node,
+                    FacetName::Config,
+                    "MAC addresses of guests",
+                    unknown,
+                ));
             }
         }
+    }
+    // Its own addresses and MAC addresses are one half of both questions above.
+    if let (Weight::Needed, Err(unknown)) = (weight, network) {
+        odd.push(facet_unknown(
+            host,
+            FacetName::Network,
+            FacetName::Network.as_str(),
+            unknown,
+        ));
     }
     odd
 }
@@ -270,7 +293,9 @@ fn in_guest_of<'v>(
     host: &quorate_model::Observation,
     name: &NodeName,
 ) -> Result<Option<&'v NodeName>, (&'v NodeName, &'v Unknown)> {
-    let Ok(network) = host.network.get() else { return Ok(None) };
+    let Ok(network) = host.network.get() else {
+        return Ok(None);
+    };
     let own: BTreeSet<String> = network.interfaces.iter().map(|i| i.mac.to_ascii_lowercase()).collect();
     let mut unseen = None;
     for (node, seen) in view.nodes.iter().filter(|(node, _)| *node != name) {
@@ -399,7 +424,10 @@ fn answers(host: &NodeName, readiness: &Readiness, report: &mut Report) {
         )),
         Some(Err(unknown)) => {
             let what = format!("state of {UNIT}");
-            report.weigh(Weight::Needed, facet_unknown(host, FacetName::Readiness, &what, unknown));
+            report.weigh(
+                Weight::Needed,
+                facet_unknown(host, FacetName::Readiness, &what, unknown),
+            );
         }
         None => {
             let why = Unknown::new(UnknownKind::NotAsked, "its agent does not tell of it");
@@ -426,7 +454,9 @@ fn understands_time(host: &NodeName, readiness: &Readiness, report: &mut Report)
         report.tell(Finding::new(
             Code::SshTooOld,
             host.as_str(),
-            format!("{host} has openssh-server {installed}; it takes 9.1 or later to let a key in for some minutes only"),
+            format!(
+                "{host} has openssh-server {installed}; it takes 9.1 or later to let a key in for some minutes only"
+            ),
             "use a host with Debian 12 or later",
         ));
     }

@@ -13,7 +13,6 @@ use super::Changes;
 use super::links;
 use super::members::Standing;
 use super::qdevice;
-use super::unfinished::Unfinished;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
 pub(super) fn weaknesses(
@@ -49,14 +48,7 @@ pub(super) fn weaknesses(
     votes(file, wish, view, standing, changes, report);
 }
 
-fn votes(
-    file: &ClusterFile,
-    wish: &Wish,
-    view: &View,
-    standing: &Standing<'_>,
-    changes: Changes,
-    report: &mut Report,
-) {
+fn votes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
     let cluster = &file.cluster.name.value;
     let votes = if standing.clear {
         votes_after(standing)
@@ -132,18 +124,11 @@ fn votes_meant(file: &ClusterFile, standing: &Standing<'_>) -> u32 {
 
 /// Votes of servers once the plan is done.
 pub(super) fn votes_after(standing: &Standing<'_>) -> u32 {
-    let undone = |name: &str| {
-        let how_far = standing.unfinished.iter().find(|(node, _)| node.as_str() == name);
-        matches!(
-            how_far,
-            Some((_, Unfinished::Begun { undo: true } | Unfinished::Bare { .. }))
-        )
-    };
     let configured: u32 = standing.any_member().map_or(0, |m| {
         let stay = m
             .configured
             .iter()
-            .filter(|n| !standing.leaving.contains(n.name.as_str()) && !undone(&n.name));
+            .filter(|n| !standing.leaving.contains(n.name.as_str()) && !standing.entry_goes(&n.name));
         stay.map(|n| n.votes).sum()
     });
     configured + u32::try_from(links::joining(standing).len()).unwrap_or(u32::MAX)

@@ -108,7 +108,7 @@ pub(super) fn carrier(network: &Network, address: IpAddr) -> Option<&Interface> 
 }
 
 /// The ports of the server that an interface ends in.
-fn ports<'n>(network: &'n Network, interface: &'n Interface) -> Vec<&'n Interface> {
+pub(super) fn ports<'n>(network: &'n Network, interface: &'n Interface) -> Vec<&'n Interface> {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut open = vec![interface];
     let mut ports = Vec::new();

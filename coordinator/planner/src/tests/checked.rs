@@ -110,6 +110,38 @@ fn each_mistake_is_found() {
             },
             "one of its addresses is used twice",
         ),
+        (
+            |p| {
+                if let Action::CreateCluster { priorities, .. } = &mut p.steps[0].action {
+                    priorities.insert(0, 20);
+                }
+            },
+            "it gives a link another priority than the file",
+        ),
+        (
+            |p| {
+                if let Action::JoinCluster { links, .. } = &mut p.steps[1].action {
+                    links.insert(0, "192.168.1.12".parse().unwrap());
+                }
+            },
+            "an end of a link is not where the file wants it",
+        ),
+        (
+            |p| {
+                if let Action::JoinCluster { links, .. } = &mut p.steps[1].action {
+                    links.insert(0, "fd00::12".parse().unwrap());
+                }
+            },
+            "a link is to run over IPv4 and IPv6",
+        ),
+        (
+            |p| p.steps[1].disks = ["prox2:wwn-0x5000c500a1b2c3d4".parse().unwrap()].into(),
+            "nobody consented to what it does to a disk",
+        ),
+        (
+            |p| p.steps[1].disks = ["prox3:wwn-0x5000c500a1b2c3d4".parse().unwrap()].into(),
+            "it overwrites a disk of another server",
+        ),
         (|p| p.cluster = "other".parse().unwrap(), "it is about another cluster"),
     ];
     for (spoil, rule) in mistakes {
@@ -120,6 +152,37 @@ fn each_mistake_is_found() {
         );
     }
     assert_eq!(complaints(|_| {}), Vec::<String>::new());
+}
+
+#[test]
+fn links_are_not_mixed_up_in_an_edit() {
+    let text = "[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\", { network = \"192.168.1.0/24\", priority = 5 }]\n[nodes.prox1]\naddress = \
+                \"192.168.1.11\"\n[nodes.prox2]\naddress = \"192.168.1.12\"\n";
+    let (file, servers) = (parse(text), Servers::bare(2).members("hk1", &["prox1", "prox2"], LINK));
+    let told = |spoil: fn(&mut Action)| {
+        let mut plan = crate::plan(&file, &Wish::default(), &servers.view);
+        spoil(&mut plan.steps[0].action);
+        let complaints = check(&file, &Wish::default(), &servers.view, &plan);
+        complaints.into_iter().map(|c| c.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(told(|_| {}), Vec::<String>::new());
+    let other_priority = told(|action| {
+        if let Action::AddLink { priority, .. } = action {
+            *priority = None;
+        }
+    });
+    assert_eq!(other_priority, ["it gives the link another priority than the file"]);
+    let other_place = told(|action| {
+        if let Action::AddLink { addresses, .. } = action {
+            addresses.insert(name("prox2"), "10.10.10.12".parse().unwrap());
+        }
+    });
+    assert!(
+        other_place
+            .iter()
+            .any(|r| r == "an end of a link is not where the file wants it"),
+        "{other_place:?}"
+    );
 }
 
 #[test]
@@ -152,6 +215,45 @@ fn quorum_is_never_given_away() {
     let told = check(&file, &Wish::default(), &weak.view, &plan);
     let quorum = "it takes the quorum from the members that are in";
     assert!(told.iter().any(|c| c.rule == quorum), "{told:?}");
+}
+
+#[test]
+fn quorum_is_not_switched_off_or_taken_out() {
+    let four = ["prox1", "prox2", "prox3", "prox4"];
+    let (file, mut wish) = (file(3, LINK), Wish::default());
+    wish.remove.insert(name("prox4"));
+    let servers = Servers::bare(4).members("hk1", &four, LINK);
+    let plan = crate::plan(&file, &wish, &servers.view);
+    let rules = |servers: &Servers, plan: &Plan, step: &str| {
+        let complaints = check(&file, &wish, &servers.view, plan);
+        let of_step = complaints.into_iter().filter(|c| c.step.as_str() == step);
+        of_step.map(|c| c.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&servers, &plan, "cluster.power-off/prox4"), Vec::<String>::new());
+    // Without prox3, two of four votes would be left once prox4 is off.
+    let weak = servers.clone().offline("prox3");
+    let told = rules(&weak, &plan, "cluster.power-off/prox4");
+    assert!(
+        told.iter().any(|r| r == "it takes the quorum from the others"),
+        "{told:?}"
+    );
+
+    // A dead one is taken out; with two others gone as well there is nobody left to do it.
+    let dead = servers.offline("prox4").unreachable("prox4");
+    wish.is_off.insert(name("prox4"));
+    let plan = crate::plan(&file, &wish, &dead.view);
+    let check_removal = |servers: &Servers| {
+        let complaints = check(&file, &wish, &servers.view, &plan);
+        let of_step = complaints
+            .into_iter()
+            .filter(|c| c.step.as_str() == "cluster.remove/prox4");
+        of_step.map(|c| c.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(check_removal(&dead), Vec::<String>::new());
+    let told = check_removal(&dead.offline("prox3").offline("prox2"));
+    for rule in ["there is no quorum for it", "it takes the quorum from the others"] {
+        assert!(told.iter().any(|r| r == rule), "{told:?}");
+    }
 }
 
 /// A plan that takes prox4 out of four, with HA and a QDevice, after something was done to it.

@@ -1,9 +1,12 @@
-//! The cluster files that the guide shows can be planned.
+//! The cluster files that the guide shows can be planned, and once done leave nothing to do.
 
-use quorate_model::Code;
+use std::net::IpAddr;
 
-use super::{sound, told};
-use crate::testkit::{Servers, parse};
+use quorate_model::Wish;
+use quorate_model::operation::Action;
+
+use super::{afterwards, sound, told};
+use crate::testkit::{Servers, known, parse, unseen};
 
 #[test]
 fn three_full_nodes() {
@@ -12,15 +15,59 @@ fn three_full_nodes() {
     assert!(!plan.refused() && !plan.is_empty(), "{}", told(&plan));
 }
 
+/// `proxN` with other addresses.
+fn at(servers: Servers, node: &str, own: &str, fast: (&str, u8)) -> Servers {
+    let (own, cable): (IpAddr, IpAddr) = (own.parse().unwrap(), fast.0.parse().unwrap());
+    servers.with_network(node, |network| {
+        for interface in &mut network.interfaces {
+            for address in &mut interface.addresses {
+                if interface.name == "vmbr0" {
+                    address.address = own;
+                } else {
+                    (address.address, address.prefix) = (cable, fast.1);
+                }
+            }
+        }
+        known(&mut network.own_name).addresses = vec![own];
+    })
+}
+
 #[test]
 fn two_nodes_and_a_qdevice() {
     let file = parse(include_str!("../../../../docs/examples/two-nodes-and-a-qdevice.toml"));
-    let plan = sound(&file, &Servers::bare(2));
-    // These servers are in other networks than the guide's, and nobody has enrolled box1.
-    assert!(plan.refused(), "{}", told(&plan));
-    assert!(
-        plan.findings.iter().all(|f| f.code != Code::SpecNotSupported),
+    let mut servers = Servers::bare(2).outside("box1", "192.168.2.20");
+    for n in 1..=2 {
+        let (own, cable) = (format!("192.168.2.1{n}"), format!("10.20.20.{n}"));
+        servers = at(servers, &format!("prox{n}"), &own, (&cable, 30));
+    }
+    let plan = sound(&file, &servers);
+    assert!(!plan.refused(), "{}", told(&plan));
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "packages.install/prox1",
+            "packages.install/prox2",
+            "packages.install/box1",
+            "cluster.create",
+            "cluster.join/prox2",
+            "qdevice.admit/box1",
+            "qdevice.set-up",
+            "qdevice.withdraw/box1"
+        ],
         "{}",
         told(&plan)
     );
+    let create = plan.steps.iter().find(|s| s.id.as_str() == "cluster.create").unwrap();
+    let Action::CreateCluster { links, priorities, .. } = &create.action else {
+        panic!("{create:?}");
+    };
+    assert_eq!(links[&0], "10.20.20.1".parse::<IpAddr>().unwrap());
+    assert_eq!(links[&1], "192.168.2.11".parse::<IpAddr>().unwrap());
+    assert_eq!(*priorities, [(0, 20)].into());
+    let after = afterwards(&file, &Wish::default(), &servers, &plan);
+    assert!(after.is_empty() && !after.refused(), "{}", told(&after));
+    // A host of which too little is known gets no third vote.
+    let nobody = servers.with("box1", |o| o.network = unseen());
+    assert!(sound(&file, &nobody).refused());
 }

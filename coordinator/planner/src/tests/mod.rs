@@ -9,6 +9,7 @@ mod life;
 mod planted;
 mod properties;
 mod selected;
+mod untold;
 
 use std::fmt::Write as _;
 

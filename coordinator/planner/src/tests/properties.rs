@@ -11,7 +11,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{Code, View, Wish};
 
 use crate::checker::check;
-use crate::testkit::{Servers, VOTE, apply, file, file_with_vote, name, parse, unseen};
+use crate::testkit::{Servers, VOTE, apply, name, parse, unseen};
 
 /// What is odd about a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,11 +131,32 @@ struct Life {
     counted: bool,
     /// The cluster has link 0 only.
     one_link: bool,
+    /// The join of the first server that is not in is to be undone.
+    undo: bool,
+    /// The last member is away, whoever it is.
+    away: bool,
+    /// The file names every server's address on each link, in no network.
+    explicit: bool,
+    /// What the file says of the priority of link 0, and what a cluster that is there has.
+    priority: (Option<u8>, Option<u8>),
+    /// The second server is only a witness.
+    witness: bool,
 }
 
 fn lives() -> impl Strategy<Value = Life> {
     let ha = prop_oneof![Just(None), Just(Some("5.1.3")), Just(Some("4.0.7"))];
-    (any::<(bool, bool, bool, bool, bool, bool)>(), ha).prop_map(|(flags, ha)| Life {
+    let seldom = || prop::bool::weighted(0.2);
+    let more = (seldom(), prop::bool::weighted(0.05), seldom(), seldom());
+    // Mostly what the file says is what there is.
+    let priority = prop_oneof![
+        6 => Just((None, None)),
+        2 => Just((Some(20), Some(20))),
+        1 => Just((Some(0), None)),
+        1 => Just((None, Some(5))),
+        1 => Just((Some(20), None)),
+    ];
+    let flags = any::<(bool, bool, bool, bool, bool, bool)>();
+    (flags, ha, more, priority).prop_map(|(flags, ha, more, priority)| Life {
         third_vote: flags.0,
         has_vote: flags.1,
         ha,
@@ -143,6 +164,11 @@ fn lives() -> impl Strategy<Value = Life> {
         dead: flags.3,
         counted: flags.4,
         one_link: flags.5,
+        undo: more.0,
+        away: more.1,
+        explicit: more.2,
+        witness: more.3,
+        priority,
     })
 }
 
@@ -175,6 +201,17 @@ fn cases(
                 servers = servers.members("hk1", &inside, there);
                 if life.counted && members < count {
                     servers = servers.counted(&nodes[members], there);
+                    if life.undo {
+                        wish.undo_join.insert(name(&nodes[members]));
+                    }
+                }
+                if let Some(priority) = life.priority.1 {
+                    for node in &inside {
+                        servers = servers.with_member(node, |m| m.interfaces.extend([(0, Some(priority))]));
+                    }
+                }
+                if life.away && members > 1 {
+                    servers = servers.offline(&nodes[members - 1]);
                 }
                 if life.has_vote {
                     servers = servers.qdevice(VOTE);
@@ -209,11 +246,7 @@ fn cases(
                 }
             }
             Case {
-                file: if life.third_vote {
-                    file_with_vote(count, links)
-                } else {
-                    file(count, links)
-                },
+                file: written(count, links, life),
                 servers,
                 wish,
                 links,
@@ -223,6 +256,42 @@ fn cases(
             }
         },
     )
+}
+
+/// The cluster file of this life.
+fn written(count: usize, links: &[&str], life: Life) -> ClusterFile {
+    use std::fmt::Write as _;
+    let mut text = "[cluster]\nname = \"hk1\"\n".to_owned();
+    if !links.is_empty() {
+        let each = links.iter().enumerate().map(|(number, network)| {
+            let network = (!life.explicit).then(|| format!("network = \"{network}\""));
+            let priority = life
+                .priority
+                .0
+                .filter(|_| number == 0)
+                .map(|p| format!("priority = {p}"));
+            let keys: Vec<String> = network.into_iter().chain(priority).collect();
+            format!("{{ {} }}", keys.join(", "))
+        });
+        writeln!(text, "links = [{}]", each.collect::<Vec<_>>().join(", ")).unwrap();
+    }
+    if life.third_vote {
+        text.push_str("third_vote = { qdevice = \"vote\" }\n");
+        write!(text, "[nodes.vote]\naddress = \"{VOTE}\"\nrole = \"qnetd\"\n").unwrap();
+    }
+    for n in 1..=count {
+        write!(text, "[nodes.prox{n}]\naddress = \"192.168.1.{}\"\n", 10 + n).unwrap();
+        if life.witness && n == 2 {
+            text.push_str("role = \"witness\"\n");
+        }
+        if life.explicit && !links.is_empty() {
+            let each = links
+                .iter()
+                .map(|network| format!("\"{}{}\"", network.trim_end_matches("0/24"), 10 + n));
+            writeln!(text, "links = [{}]", each.collect::<Vec<_>>().join(", ")).unwrap();
+        }
+    }
+    parse(&text)
 }
 
 fn well() -> impl Strategy<Value = Case> {
@@ -258,6 +327,101 @@ fn carried_out(case: &Case, plan: &Plan) -> View {
     view
 }
 
+/// Is this server in no cluster, by its own word? Its entry is taken out so that it can join afresh.
+fn stands_alone(case: &Case, node: &quorate_model::NodeName) -> bool {
+    case.servers.view.cluster_of(node).is_ok_and(|c| c.member().is_none())
+}
+
+/// After this, something is gone for good.
+fn destroys(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::RemoveMember { .. }
+            | Action::CleanUpAfter { .. }
+            | Action::AbandonJoin { .. }
+            | Action::RemoveQdevice { .. }
+    )
+}
+
+/// All steps that one needs, directly or through others.
+fn needed(plan: &Plan, index: usize) -> std::collections::BTreeSet<usize> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut open = vec![index];
+    while let Some(next) = open.pop() {
+        for need in &plan.steps[next].needs {
+            let at = plan.steps.iter().position(|s| s.id == *need).unwrap();
+            if found.insert(at) {
+                open.push(at);
+            }
+        }
+    }
+    found
+}
+
+/// What is seen to be other than the file wants it, without the planner.
+fn differs(case: &Case) -> Option<String> {
+    let (file, view) = (&case.file, &case.servers.view);
+    let mut seen = view
+        .nodes
+        .keys()
+        .filter_map(|node| view.cluster_of(node).ok()?.member());
+    let wanted: Vec<_> = file
+        .members()
+        .map(|(node, _)| node)
+        .filter(|node| !case.wish.undo_join.contains(node))
+        .collect();
+    let Some(member) = seen.find(|m| m.cluster == file.cluster.name.value.as_str()) else {
+        return (!wanted.is_empty()).then(|| "there is no cluster".to_owned());
+    };
+    if let Some(node) = wanted
+        .iter()
+        .find(|node| !member.nodes.iter().any(|n| n.name == node.as_str()))
+    {
+        return Some(format!("{node} is not in"));
+    }
+    for node in case.wish.removed().chain(&case.wish.undo_join) {
+        if member.nodes.iter().any(|n| n.name == node.as_str()) {
+            return Some(format!("{node} is still in"));
+        }
+    }
+    for node in member.configured.iter().filter(|_| !file.links_by_address()) {
+        if !node
+            .addresses
+            .keys()
+            .copied()
+            .eq(0..u8::try_from(file.cluster.links.len()).unwrap())
+        {
+            return Some(format!("{} has the links {:?}", node.name, node.addresses));
+        }
+        for (link, address) in file.cluster.links.iter().zip(node.addresses.values()) {
+            let address: std::net::IpAddr = address.parse().unwrap();
+            if link
+                .network
+                .as_ref()
+                .is_some_and(|network| !network.value.contains(&address))
+            {
+                return Some(format!("{} has {address} on a link", node.name));
+            }
+        }
+    }
+    for (link, number) in file.cluster.links.iter().zip(0u8..) {
+        let now = member.interfaces.get(&number).copied().flatten().unwrap_or(1).max(1);
+        if link
+            .priority
+            .as_ref()
+            .is_some_and(|priority| priority.value.max(1) != now)
+        {
+            return Some(format!("link {number} has priority {now}"));
+        }
+    }
+    let (device, host) = (member.qdevice.as_ref(), file.qnetd());
+    let there = |(_, spec): (_, &quorate_model::spec::NodeSpec)| {
+        device.is_some_and(|d| d.host.parse() == Ok(spec.address.value))
+    };
+    host.is_some_and(|host| !there(host))
+        .then(|| "the third vote is not there".to_owned())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -277,6 +441,15 @@ proptest! {
             prop_assert_eq!(creates, index == 0 && case.members == 0);
             let before: Vec<_> = index.checked_sub(1).map(|i| plan.steps[i].id.clone()).into_iter().collect();
             prop_assert_eq!(&step.needs, &before);
+        }
+    }
+
+    /// "Nothing to do" is a statement about the cluster, not a plan that came to nothing.
+    #[test]
+    fn an_empty_plan_means_that_the_cluster_is_as_the_file_wants_it(case in prop_oneof![odd(), alive()]) {
+        let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
+        if plan.is_empty() && !plan.refused() {
+            prop_assert_eq!(differs(&case), None::<String>, "{:#?}", plan.findings);
         }
     }
 
@@ -324,7 +497,7 @@ proptest! {
     #[test]
     fn nothing_is_destroyed_unasked_and_nothing_disturbs_beside_another(case in alive()) {
         let plan = crate::plan(&case.file, &case.wish, &case.servers.view);
-        let mut disruptive = 0;
+        let mut disruptive: Vec<usize> = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {
             match &step.action {
                 Action::PowerOff { .. } => prop_assert!(case.wish.remove.contains(&step.node)),
@@ -335,27 +508,42 @@ proptest! {
                     prop_assert!(case.wish.remove.contains(removed) || (bare && *keep_folder));
                 }
                 Action::RemoveMember { removed, .. } => {
-                    let bare = case.servers.view.cluster_of(removed).is_ok_and(|c| c.member().is_none());
-                    prop_assert!(case.wish.remove.contains(removed) || bare);
+                    prop_assert!(case.wish.remove.contains(removed) || stands_alone(&case, removed));
                 }
-                Action::AbandonJoin { .. } => prop_assert!(false, "nobody asked for it"),
+                Action::AbandonJoin { .. } => prop_assert!(case.wish.undo_join.contains(&step.node)),
+                Action::RemoveQdevice { .. } => {
+                    let again = plan.steps[index..].iter().any(|s| matches!(s.action, Action::SetUpQdevice { .. }));
+                    let for_good = case.wish.remove.contains(&name("vote")) && case.file.qnetd().is_none();
+                    prop_assert!(again || for_good);
+                }
                 _ => {}
             }
+            // What destroys says so, and nothing else does; and no disk is touched.
+            prop_assert_eq!(!step.destroys.is_empty(), destroys(&step.action), "{}", step.id);
+            prop_assert!(step.disks.is_empty());
             if rules(step.action.kind()).disruptive {
-                disruptive += 1;
-                // Each comes after every step before it that touches the cluster, one way or the other.
-                let chained = step.needs.iter().all(|need| plan.steps[..index].iter().any(|s| s.id == *need));
-                prop_assert!(chained && (disruptive == 1 || !step.needs.is_empty()));
+                // Each comes after every one before it, directly or through others.
+                let before = needed(&plan, index);
+                for earlier in &disruptive {
+                    prop_assert!(before.contains(earlier), "{} may run beside {}", step.id, plan.steps[*earlier].id);
+                }
+                disruptive.push(index);
             }
         }
         let unconsented = crate::plan(&case.file, &Wish::default(), &case.servers.view);
-        let removes = |a: &Action| {
-            matches!(
-                a,
-                Action::PowerOff { .. } | Action::CleanUpAfter { keep_folder: false, .. }
-            )
-        };
-        prop_assert!(!unconsented.steps.iter().any(|s| removes(&s.action)), "absence deletes");
+        for (index, step) in unconsented.steps.iter().enumerate() {
+            let fine = match &step.action {
+                Action::PowerOff { .. }
+                | Action::CleanUpAfter { keep_folder: false, .. }
+                | Action::AbandonJoin { .. } => false,
+                Action::RemoveMember { removed, .. } => stands_alone(&case, removed),
+                Action::RemoveQdevice { .. } => {
+                    unconsented.steps[index..].iter().any(|s| matches!(s.action, Action::SetUpQdevice { .. }))
+                }
+                _ => true,
+            };
+            prop_assert!(fine, "absence deletes: {}", step.id);
+        }
     }
 
     #[test]

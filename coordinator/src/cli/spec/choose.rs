@@ -15,8 +15,12 @@ use super::tables::{node, third};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
     pub(super) links: Vec<DraftLink>,
+    /// One link over the servers' addresses.
+    pub(super) no_links: bool,
     pub(super) nodes: Vec<NodeName>,
     pub(super) qdevice: Option<NodeName>,
+    /// No third vote.
+    pub(super) no_qdevice: bool,
 }
 
 /// Makes the draft. `servers` are all that are enrolled in the cluster.
@@ -115,6 +119,9 @@ fn links(
             .map(|s| s.describe(members))
             .unwrap_or_default()
     };
+    if wanted.no_links {
+        return Ok(Vec::new());
+    }
     if !wanted.links.is_empty() {
         let with_comment = |link: &DraftLink| DraftLink {
             comment: link.network.as_ref().map(comment).unwrap_or_default(),
@@ -136,7 +143,7 @@ fn links(
     };
     let question = Question {
         text: "which networks are its links, link 0 first? (numbers or networks; none: one link over the servers' addresses)",
-        flag: "--link NETWORK",
+        flag: "--link NETWORK or --no-links",
         proposed: Some(&usual),
     };
     way.find(&question, |answer| {
@@ -216,21 +223,35 @@ fn third_vote<'s>(
         })?;
         return Ok(Some(host));
     }
-    if !members.len().is_multiple_of(2) || others.is_empty() {
+    if wanted.no_qdevice || !members.len().is_multiple_of(2) || others.is_empty() {
         return Ok(None);
     }
+    // A host may be called like the answer that means no host.
+    let (nobody, text) = if others.iter().any(|s| s.name.as_str() == NONE) {
+        (
+            "-",
+            "which host outside of the cluster holds the third vote? (-: no third vote)",
+        )
+    } else {
+        (
+            NONE,
+            "which host outside of the cluster holds the third vote? (none: no third vote)",
+        )
+    };
     // A host of which it isn't even known what it is, is not proposed.
     let usual = others
         .iter()
         .find(|s| s.pve == Pve::Not)
-        .map_or(NONE, |s| s.name.as_str());
+        .map_or(nobody, |s| s.name.as_str());
     let question = Question {
-        text: "which host outside of the cluster holds the third vote? (none: no third vote)",
-        flag: "--qdevice NAME",
+        text,
+        flag: "--qdevice NAME or --no-qdevice",
         proposed: Some(usual),
     };
-    way.find(&question, |answer| match answer {
-        NONE => Ok(None),
-        name => found(name).map(Some),
+    way.find(&question, |answer| {
+        if answer == nobody {
+            return Ok(None);
+        }
+        found(answer).map(Some)
     })
 }

@@ -31,12 +31,18 @@ pub(crate) struct Args {
     /// A network for a link, link 0 first, such as 10.10.10.0/24 or 10.10.10.0/24,priority=20; of priorities the higher one is preferred
     #[arg(long = "link", value_name = "NETWORK[,priority=N]")]
     links: Vec<Link>,
+    /// No networks: one link over the servers' addresses
+    #[arg(long, conflicts_with = "links")]
+    no_links: bool,
     /// A server that is to be a member
     #[arg(long = "node", value_name = "NAME")]
     nodes: Vec<NodeName>,
     /// An enrolled host outside of the cluster that holds the third vote
     #[arg(long, value_name = "NAME")]
     qdevice: Option<NodeName>,
+    /// No third vote
+    #[arg(long, conflicts_with = "qdevice")]
+    no_qdevice: bool,
     /// Ask nothing: what no flag says is as proposed
     #[arg(long, short)]
     yes: bool,
@@ -110,8 +116,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
 
     let wanted = Wanted {
         links: args.links.into_iter().map(|link| link.0).collect(),
+        no_links: args.no_links,
         nodes: args.nodes,
         qdevice: args.qdevice,
+        no_qdevice: args.no_qdevice,
     };
     let mut terminal = Terminal;
     let way = match (args.yes, output::interactive()) {
@@ -129,7 +137,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         return Err(failure.with(findings));
     }
     if to_stdout {
-        output::text(&text);
+        output::either(
+            context.format,
+            &serde_json::json!({ "file": "-", "text": text }),
+            || text.clone(),
+        );
     } else {
         put(&path, &text, args.force)?;
         let name = path.display();
@@ -200,7 +212,12 @@ fn the_cluster(enrolled: &Enrolled, args: &Args) -> Result<ClusterName, Failure>
 }
 
 async fn servers(client: &mut Client, cluster: &ClusterName, enrolled: &Enrolled) -> Result<Vec<Server>, Failure> {
-    let facets = [FacetName::System, FacetName::Disks, FacetName::Network];
+    let facets = [
+        FacetName::System,
+        FacetName::Disks,
+        FacetName::Network,
+        FacetName::Cluster,
+    ];
     let look = look(client, cluster.as_str(), "", &facets, true).await?;
     let addresses = enrolled.get(cluster);
     look.nodes

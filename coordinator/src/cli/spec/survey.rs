@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use quorate_model::facet::Unknown;
 use quorate_model::observation::disks::Disk;
 use quorate_model::observation::network::{Interface, Network};
-use quorate_model::observation::{Disks, System};
+use quorate_model::observation::{Cluster, Disks, System};
 use quorate_model::{Facet, NodeName, Observation};
 
 /// A server as far as it was seen.
@@ -17,6 +17,8 @@ pub(super) struct Server {
     /// To which its own name leads; else the one it is enrolled with.
     pub(super) address: Option<IpAddr>,
     pub(super) pve: Pve,
+    /// The cluster that it is in by its own word, if that was seen and it is in one.
+    pub(super) cluster: Option<String>,
     /// Its ends of networks, if its network was seen.
     pub(super) ends: Vec<End>,
     /// Free disks; `None`: not seen.
@@ -57,6 +59,7 @@ impl Server {
             name,
             address: enrolled.filter(|address| !address.is_loopback()),
             pve: Pve::Unseen,
+            cluster: None,
             ends: Vec::new(),
             free: None,
             unseen: Vec::new(),
@@ -67,6 +70,7 @@ impl Server {
                 .push(format!("nothing of it is known: {}", unknown.reason)),
             Ok(observation) => {
                 server.see_system(&observation.system);
+                server.see_cluster(&observation.cluster);
                 server.see_network(&observation.network);
                 server.see_disks(&observation.disks);
             }
@@ -81,6 +85,18 @@ impl Server {
             Err(unknown) => self
                 .unseen
                 .push(format!("whether it is a PVE server: {}", unknown.reason)),
+        }
+    }
+
+    /// A host that is no PVE server is in none.
+    fn see_cluster(&mut self, cluster: &Facet<Cluster>) {
+        match cluster.get() {
+            Ok(cluster) => self.cluster = cluster.member().map(|member| member.cluster.clone()),
+            Err(unknown) if self.pve != Pve::Not => {
+                self.unseen
+                    .push(format!("whether it is in a cluster: {}", unknown.reason));
+            }
+            Err(_) => {}
         }
     }
 

@@ -26,11 +26,18 @@ pub(super) fn node(server: &Server, links: &[DraftLink]) -> Result<DraftNode, Fa
         None => None,
         Some(several) => {
             let several = several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            comment.push_str(&format!(
-                "\nIt has several addresses in a link's network ({several}): which is meant is written down."
-            ));
             let meant = |ends: &Vec<IpAddr>| ends.iter().find(|end| **end == address).or(ends.first()).copied();
-            ends.iter().map(meant).collect()
+            // All its addresses can be written down, or none.
+            let all: Option<Vec<IpAddr>> = ends.iter().map(meant).collect();
+            let which = if all.is_some() {
+                "which is meant is written down."
+            } else {
+                "write down which is meant, as its `links`, with its address on each of the others."
+            };
+            comment.push_str(&format!(
+                "\nIt has several addresses in a link's network ({several}): {which}"
+            ));
+            all
         }
     };
     Ok(DraftNode {
@@ -103,6 +110,17 @@ pub(super) fn advice(draft: &Draft, servers: &[Server]) -> Vec<String> {
         if !without.is_empty() {
             advice.push(format!("no address in {network} was seen on {}", without.join(", ")));
         }
+    }
+    let inside: Vec<String> = members
+        .iter()
+        .filter_map(|m| Some(format!("{} (in {})", m.name, m.cluster.as_ref()?)))
+        .collect();
+    if !inside.is_empty() {
+        let cluster = &draft.name;
+        advice.push(format!(
+            "there is a cluster already: {}; for the file of a cluster as it is: quorate adopt {cluster}",
+            inside.join(", ")
+        ));
     }
     if draft.links.len() < 2 {
         advice.push("there is a single link: one switch or cable can cost the quorum".to_owned());

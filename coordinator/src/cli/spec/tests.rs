@@ -15,7 +15,7 @@ use quorate_model::{ByteSize, Facet, NodeName, Observation, Timestamp, Unknown};
 use super::asking::{Ask, Way};
 use super::choose::{Wanted, draft};
 use super::init::Link;
-use super::survey::{Pve, Server, networks, show};
+use super::survey::{End, Pve, Server, networks, show};
 use super::tables::advice;
 use crate::cli::cluster_file::{Source, show as show_problems};
 
@@ -250,6 +250,7 @@ fn flags_are_not_asked_for() {
         ],
         nodes: vec![name("prox1"), name("prox2")],
         qdevice: Some(name("box1")),
+        ..Wanted::default()
     };
     let text = made(&[server(1), server(2), server(4), host()], &wanted, Way::Refuse).unwrap();
     for said in [
@@ -284,6 +285,7 @@ fn flags_that_can_t_be_are_refused() {
         links: vec![DraftLink::default()],
         nodes: nodes.iter().map(|n| name(n)).collect(),
         qdevice: qdevice.map(name),
+        ..Wanted::default()
     };
     let exit = |wanted: &Wanted| made(&[server(1), server(2)], wanted, Way::Take).unwrap_err().exit;
     assert_eq!(exit(&of(&["prox9"], None)), ExitCode::NotFound);
@@ -313,6 +315,76 @@ fn several_addresses_in_a_links_network_are_written_down() {
     assert!(text.contains("links = [\"10.10.10.11\", \"192.168.1.11\"]"), "{text}");
     assert!(
         text.contains("several addresses in a link's network (10.10.10.11, 10.10.10.111)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_proposed_can_be_declined_by_flags() {
+    let wanted = Wanted {
+        nodes: vec![name("prox1"), name("prox2")],
+        no_links: true,
+        no_qdevice: true,
+        ..Wanted::default()
+    };
+    for way in [Way::Take, Way::Refuse] {
+        let text = made(&[server(1), server(2), host()], &wanted, way).unwrap();
+        assert!(
+            !text.contains("third_vote") && !text.contains("10.10.10.0/24"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_host_may_be_called_none() {
+    let mut none = host();
+    none.name = name("none");
+    let chosen = |answer: &'static str| {
+        let mut operator = Operator {
+            answers: ["", "", answer].into(),
+            ..Operator::default()
+        };
+        let servers = [server(1), server(2), none.clone()];
+        made(&servers, &Wanted::default(), Way::Ask(&mut operator)).unwrap()
+    };
+    assert!(chosen("none").contains("third_vote = { qdevice = \"none\" }"));
+    assert!(!chosen("-").contains("third_vote"));
+}
+
+#[test]
+fn several_addresses_that_can_t_be_written_down_are_not_said_to_be() {
+    let mut double = server(1);
+    let again = double
+        .ends
+        .iter()
+        .find(|e| e.address.to_string() == "10.10.10.11")
+        .unwrap()
+        .clone();
+    double.ends.push(End {
+        address: "10.10.10.111".parse().unwrap(),
+        ..again
+    });
+    let wanted = Wanted {
+        links: ["10.10.10.0/24", "10.77.0.0/16"]
+            .map(|l| l.parse::<Link>().unwrap().0)
+            .to_vec(),
+        ..Wanted::default()
+    };
+    let text = made(&[double, server(2), server(4)], &wanted, Way::Take).unwrap();
+    assert!(
+        text.contains("write down which is meant") && !text.contains("is written down"),
+        "{text}"
+    );
+}
+
+#[test]
+fn servers_that_are_in_a_cluster_are_better_adopted() {
+    let mut inside = server(1);
+    inside.cluster = Some("hk1".to_owned());
+    let text = made(&[inside, server(2), server(4)], &Wanted::default(), Way::Take).unwrap();
+    assert!(
+        text.contains("prox1 (in hk1); for the file of a cluster as it is: quorate adopt hk1"),
         "{text}"
     );
 }

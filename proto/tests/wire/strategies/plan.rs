@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
 use super::operation::{action, ha_service, key, package};
@@ -23,12 +24,14 @@ fn of_the_cluster() -> impl Strategy<Value = Condition> {
         (
             cluster(),
             any::<u8>(),
-            prop::collection::btree_map(node(), address(), 0..4)
+            prop::collection::btree_map(node(), address(), 0..4),
+            maybe(any::<u8>())
         )
-            .prop_map(|(cluster, link, addresses)| Condition::LinkUp {
+            .prop_map(|(cluster, link, addresses, priority)| Condition::LinkUp {
                 cluster,
                 link,
-                addresses
+                addresses,
+                priority
             }),
         (cluster(), node(), nodes()).prop_map(|(cluster, node, seen_by)| Condition::Off { cluster, node, seen_by }),
         (cluster(), node(), node(), any::<bool>()).prop_map(|(cluster, removed, on, keep_folder)| {
@@ -93,17 +96,24 @@ pub(crate) fn condition() -> impl Strategy<Value = Condition> {
     prop_oneof![of_the_cluster(), of_the_host()]
 }
 
+fn disk() -> impl Strategy<Value = DiskRef> {
+    (node(), "[a-z]{3}-[0-9a-zA-Z:_.+-]{1,20}").prop_map(|(node, disk)| DiskRef {
+        node,
+        disk: disk.parse().unwrap(),
+    })
+}
+
 prop_compose! {
     pub(crate) fn step()(
         (id, node, action) in (step_id(), node(), action()),
         (title, why, needs) in (text(), some(text()), some(step_id())),
         (gate, done_when) in (some(condition()), condition()),
-        destroys in some(text()),
+        (destroys, disks) in (some(text()), prop::collection::btree_set(disk(), 0..3)),
         estimate in any::<u64>().prop_map(Duration::from_secs),
         undo in text().prop_map(|how| Undo::Operator { how }),
         restores in maybe(step_id()),
     ) -> Step {
-        Step { id, node, action, title, why, needs, gate, done_when, destroys, estimate, undo, restores }
+        Step { id, node, action, title, why, needs, gate, done_when, destroys, disks, estimate, undo, restores }
     }
 }
 

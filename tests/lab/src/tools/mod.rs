@@ -261,7 +261,14 @@ async fn misbehave(call: &Call, script: ToolScript) -> Result<i32, Stop> {
 
 /// Those that are written in Perl.
 const OF_PERL: &[&str] = &[
-    "ha-manager", "pct", "perl", "pve-firewall", "pvecm", "pvesh", "pveversion", "qm",
+    "ha-manager",
+    "pct",
+    "perl",
+    "pve-firewall",
+    "pvecm",
+    "pvesh",
+    "pveversion",
+    "qm",
 ];
 
 const NO_LOCALE: &str = "perl: warning: Setting locale failed.\nperl: warning: Please check that your locale settings:\n\

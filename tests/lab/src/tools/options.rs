@@ -51,6 +51,19 @@ impl Parsed {
     }
 }
 
+impl Parsed {
+    /// The `priority=5` of the same options. PVE writes no 0 (PVE/Corosync.pm).
+    pub(crate) fn priorities(&self) -> BTreeMap<u8, u32> {
+        (0..8)
+            .filter_map(|number| {
+                let value = self.option(&format!("link{number}"))?;
+                let priority = value.split(',').find_map(|part| part.strip_prefix("priority="))?;
+                Some((number, priority.parse().ok().filter(|priority| *priority > 0)?))
+            })
+            .collect()
+    }
+}
+
 pub(crate) const LINKS: [&str; 8] = ["link0", "link1", "link2", "link3", "link4", "link5", "link6", "link7"];
 
 /// PVE's rule for names of nodes and clusters: letters, digits, inner hyphens.

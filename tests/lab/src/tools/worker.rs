@@ -105,7 +105,10 @@ impl<'a> Worker<'a> {
                 // It tells the cluster of its task's end, too.
                 let alone = self.call.server(|server, _| !server.pmxcfs.running);
                 if alone == Some(true) {
-                    self.call.io.err("ipcc_send_rec[4] failed: Connection refused\n").await?;
+                    self.call
+                        .io
+                        .err("ipcc_send_rec[4] failed: Connection refused\n")
+                        .await?;
                 }
                 Ok(0)
             }

@@ -19,8 +19,8 @@ mod traps_conf;
 mod traps_delnode;
 mod traps_files;
 mod traps_joins;
-mod traps_pvesh;
 mod traps_power;
+mod traps_pvesh;
 mod traps_recovery;
 mod waiting;
 

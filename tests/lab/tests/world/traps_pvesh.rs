@@ -43,10 +43,18 @@ async fn items_1_and_14_a_join_by_pvesh_ends_with_0_and_its_task_s_number() {
 
     let output = join(&lab, "prox2", "labpass", &[]).await;
     assert_eq!(output.code(), Some(2), "no fingerprint: {output:?}");
-    assert!(output.stderr.contains("fingerprint: property is missing and it is not optional\n"));
+    assert!(
+        output
+            .stderr
+            .contains("fingerprint: property is missing and it is not optional\n")
+    );
     let output = join(&lab, "prox2", &"x".repeat(129), &with).await;
     assert_eq!(output.code(), Some(2), "{output:?}");
-    assert!(output.stderr.contains("password: value may only be 128 characters long\n"));
+    assert!(
+        output
+            .stderr
+            .contains("password: value may only be 128 characters long\n")
+    );
 
     let output = join(&lab, "prox2", "wrong", &with).await;
     assert_eq!(
@@ -55,11 +63,20 @@ async fn items_1_and_14_a_join_by_pvesh_ends_with_0_and_its_task_s_number() {
     );
     let task = upid(&output, "prox2");
     let index = fs::read_to_string(rooted(&lab, "prox2", "var/log/pve/tasks/index")).expect("the index");
-    assert!(index.contains(&task) && index.ends_with(" 401 authentication failure\n"), "{index}");
+    assert!(
+        index.contains(&task) && index.ends_with(" 401 authentication failure\n"),
+        "{index}"
+    );
     let at = |what: What| happened(&lab, what).pop().expect("it happened").ms;
-    assert!(at(What::TaskEnded) - at(What::TaskStarted) >= 3000, "a refusal takes its time");
+    assert!(
+        at(What::TaskEnded) - at(What::TaskStarted) >= 3000,
+        "a refusal takes its time"
+    );
     let seen = happened(&lab, What::ToolCalled).pop().expect("called").argv;
-    assert!(seen.contains(&"wrong".to_owned()), "everybody sees the password: {seen:?}");
+    assert!(
+        seen.contains(&"wrong".to_owned()),
+        "everybody sees the password: {seen:?}"
+    );
 
     let output = join(&lab, "prox2", "labpass", &with).await;
     assert_eq!((output.stderr.as_str(), output.code()), ("", Some(0)));
@@ -69,7 +86,11 @@ async fn items_1_and_14_a_join_by_pvesh_ends_with_0_and_its_task_s_number() {
     // And once more, which is refused as it was recorded.
     let recorded = captured::read("pvecm/pve-8.4/add-already-member");
     let output = join(&lab, "prox2", "labpass", &with).await;
-    let list = |text: &str| text.rsplit_once("UPID:").map(|(list, _)| list.to_owned()).expect("a number");
+    let list = |text: &str| {
+        text.rsplit_once("UPID:")
+            .map(|(list, _)| list.to_owned())
+            .expect("a number")
+    };
     assert_eq!(list(&output.stdout), list(&recorded.stdout));
     assert_eq!((&output.stderr, output.code()), (&recorded.stderr, Some(recorded.code)));
     upid(&output, "prox2");
@@ -88,7 +109,10 @@ async fn item_1_a_create_whose_task_fails_ends_with_0() {
             Some(0)
         )
     );
-    assert!(read(&lab, "prox1", CONF).contains("cluster_name: lab1\n"), "and it is half made");
+    assert!(
+        read(&lab, "prox1", CONF).contains("cluster_name: lab1\n"),
+        "and it is half made"
+    );
 }
 
 #[tokio::test]
@@ -123,12 +147,18 @@ fn names(list: &Value) -> Vec<String> {
 async fn item_15_numbers_are_strings_here_and_numbers_there_and_nothing_has_an_order() {
     let lab = lab(|builder| builder.nodes(3)).await;
     three(&lab).await;
-    let recorded: Value =
-        serde_json::from_str(&captured::read("pvesh/pve-8.4/join-three-nodes").stdout).expect("JSON");
+    let recorded: Value = serde_json::from_str(&captured::read("pvesh/pve-8.4/join-three-nodes").stdout).expect("JSON");
     let mut orders = Vec::new();
     for node in ["prox1", "prox2", "prox3"] {
         let value = json(&run(&lab, node, "pvesh get /cluster/config/join --output-format json").await);
-        let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .expect("an object")
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keys(&value), keys(&recorded));
         assert_eq!(keys(&value["totem"]), keys(&recorded["totem"]));
         assert_eq!(keys(&value["nodelist"][0]), keys(&recorded["nodelist"][0]));
@@ -159,7 +189,9 @@ async fn item_15_without_its_locale_perl_complains_and_goes_on() {
     let lab = lab(|builder| builder.nodes(1)).await;
     created(&lab, "lab1").await;
     let usual = run(&lab, "prox1", "pvecm nodes").await;
-    lab.script("prox1", Script::LocaleMissing(true)).await.expect("scripted");
+    lab.script("prox1", Script::LocaleMissing(true))
+        .await
+        .expect("scripted");
     let output = run(&lab, "prox1", "pvecm nodes").await;
     assert_eq!((&output.stdout, output.code()), (&usual.stdout, Some(0)));
     assert_eq!(output.stderr.lines().count(), 7, "{output:?}");

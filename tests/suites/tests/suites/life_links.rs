@@ -79,6 +79,46 @@ async fn a_second_link_is_added_by_one_edit() {
     }
 }
 
+/// Priorities come from the file at the creation and with a new link, and the second plan finds them as they shall be.
+#[tokio::test(flavor = "multi_thread")]
+async fn priorities_are_what_the_file_says() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2).speed(20.0)).await;
+    let file = |name: &str, links: &str| {
+        let made = fleet.linked_file(name, &ALL[..2], &[], "");
+        let text = std::fs::read_to_string(&made).unwrap();
+        fleet.write_file(name, &text.replace("links = []", &format!("links = [{links}]")))
+    };
+    let one = "{ network = \"10.10.10.0/24\", priority = 20 }";
+    let first = file("one.toml", one);
+    fleet.ok(&["apply", &first, "--yes"]).await;
+    assert!(
+        fleet.read("prox2", CONF).contains("knet_link_priority: 20"),
+        "{}",
+        fleet.read("prox2", CONF)
+    );
+    let again = fleet.json(&["plan", &first]).await;
+    assert!(
+        steps(&again).is_empty() && findings(&again, "QRT-LINK-PRIORITY-DIFFERS").is_empty(),
+        "{again:#}"
+    );
+
+    let second = file(
+        "two.toml",
+        &format!("{one}, {{ network = \"192.168.1.0/24\", priority = 5 }}"),
+    );
+    fleet.ok(&["apply", &second, "--yes"]).await;
+    let conf = fleet.read("prox1", CONF);
+    assert!(
+        conf.contains("knet_link_priority: 5") && conf.contains("knet_link_priority: 20"),
+        "{conf}"
+    );
+    let again = fleet.json(&["plan", &second]).await;
+    assert!(
+        steps(&again).is_empty() && findings(&again, "QRT-LINK-PRIORITY-DIFFERS").is_empty(),
+        "{again:#}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn coordinator_and_agent_are_killed_in_the_middle_and_it_is_added_once() {
     let fleet = three(5.0).await;

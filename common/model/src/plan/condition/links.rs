@@ -26,7 +26,13 @@ pub(super) fn all_up(view: &View, cluster: &ClusterName, nodes: &BTreeSet<NodeNa
     })
 }
 
-pub(super) fn up(view: &View, cluster: &ClusterName, link: u8, addresses: &BTreeMap<NodeName, IpAddr>) -> Verdict {
+pub(super) fn up(
+    view: &View,
+    cluster: &ClusterName,
+    link: u8,
+    addresses: &BTreeMap<NodeName, IpAddr>,
+    priority: Option<u8>,
+) -> Verdict {
     let nodes: BTreeSet<NodeName> = addresses.keys().cloned().collect();
     let evidence = || {
         format!(
@@ -52,6 +58,10 @@ pub(super) fn up(view: &View, cluster: &ClusterName, link: u8, addresses: &BTree
                 }
                 Some(_) => {}
             }
+        }
+        let has = member.link_priority(link);
+        if priority.is_some_and(|wanted| wanted.max(1) != has) {
+            return Err(Not::Yet(format!("has priority {has} for link {link} in corosync.conf")));
         }
         same_version(member)?;
         connected(member, node, &nodes, link)

@@ -57,7 +57,8 @@ pub enum Condition {
         /// The members.
         nodes: BTreeSet<NodeName>,
     },
-    /// This link has these addresses, in the file and as corosync runs: connected from each to each, all on the file's version.
+    /// This link has these addresses and this priority, in the file and as corosync runs: connected from each to each, all on the
+    /// file's version.
     LinkUp {
         /// The cluster.
         cluster: ClusterName,
@@ -65,6 +66,9 @@ pub enum Condition {
         link: u8,
         /// Each member's address on it.
         addresses: BTreeMap<NodeName, IpAddr>,
+        /// Its `knet_link_priority`; `None`: whatever it has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        priority: Option<u8>,
     },
     /// The node does not answer, and every one of `seen_by` sees it outside the membership.
     Off {
@@ -279,7 +283,8 @@ impl Condition {
                 cluster,
                 link,
                 addresses,
-            } => links::up(view, cluster, *link, addresses),
+                priority,
+            } => links::up(view, cluster, *link, addresses, *priority),
             Self::Qdevice { cluster, nodes, host } => qdevice::is(view, cluster, nodes, *host),
             Self::QdeviceDue { cluster, via, .. } => qdevice::due(view, cluster, via),
             Self::QdeviceBack { cluster, via, host, .. } => qdevice::back(view, cluster, via, *host),
@@ -378,8 +383,10 @@ impl fmt::Display for Condition {
                 cluster,
                 link,
                 addresses,
+                priority,
             } => {
-                write!(f, "link {link} of {cluster} connects {}", row(addresses.keys()))
+                write!(f, "link {link} of {cluster} connects {}", row(addresses.keys()))?;
+                priority.map_or(Ok(()), |priority| write!(f, ", with priority {priority}"))
             }
             Self::Off { node, seen_by, .. } => {
                 write!(f, "{node} does not answer, and {} see it offline", row(seen_by))

@@ -137,8 +137,19 @@ fn an_edit_that_one_member_did_not_take_over_is_seen() {
             (node("prox1"), "10.10.10.1".parse().unwrap()),
             (node("prox2"), "10.10.10.2".parse().unwrap()),
         ]),
+        priority: None,
     };
     assert!(up.judge(&view(&names, |_, _| {})).holds());
+    let mut preferred = up.clone();
+    if let Condition::LinkUp { priority, .. } = &mut preferred {
+        *priority = Some(20);
+    }
+    let verdict = preferred.judge(&view(&names, |_, _| {}));
+    assert!(says(&verdict).contains("has priority 1 for link 0"), "{verdict:?}");
+    let written = view(&names, |_, member| {
+        member.interfaces.insert(0, Some(20));
+    });
+    assert!(preferred.judge(&written).holds());
     let behind = view(&names, |name, member| {
         if name == "prox2" {
             member.running_versions = Facet::known(

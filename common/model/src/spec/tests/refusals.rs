@@ -73,6 +73,63 @@ fn addresses_on_links() {
 }
 
 #[test]
+fn addresses_that_can_carry_no_link() {
+    let addresses = [
+        "fe80::12",
+        "169.254.3.4",
+        "255.255.255.255",
+        "::ffff:10.10.10.12",
+        "224.0.0.1",
+        "0.0.0.0",
+    ];
+    for address in addresses {
+        let file = format!(
+            "[cluster]\nname = \"hk1\"\n[nodes.prox1]\naddress = \"{address}\"\n[nodes.prox2]\naddress = \"192.168.1.12\"\n"
+        );
+        let told = problems(&file).join("\n");
+        assert!(
+            told.contains("is no address that other servers could reach"),
+            "{address}: {told}"
+        );
+    }
+    for network in [
+        "0.0.0.0/0",
+        "::/0",
+        "127.0.0.0/8",
+        "224.0.0.0/4",
+        "fe80::/10",
+        "169.254.0.0/16",
+        "ff02::/16",
+    ] {
+        let file =
+            format!("[cluster]\nname = \"hk1\"\nlinks = [\"{network}\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n");
+        let told = problems(&file).join("\n");
+        assert!(
+            told.contains("is no network that servers could share a link in"),
+            "{network}: {told}"
+        );
+    }
+}
+
+#[test]
+fn servers_addresses_are_of_one_family_where_they_are_the_link() {
+    let mixed = "[nodes.prox1]\naddress = \"192.168.1.11\"\n[nodes.prox2]\naddress = \"fd00::12\"\n";
+    let told = problems(&format!("[cluster]\nname = \"hk1\"\n{mixed}")).join("\n");
+    assert!(told.contains("one of them is IPv4 and the other IPv6"), "{told}");
+    // With links of their own, the servers may be called by whatever they like; and a host that doesn't vote has no link.
+    let fine = [
+        format!("[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\"]\n{mixed}"),
+        format!(
+            "[cluster]\nname = \"hk1\"\n{}role = \"qnetd\"\n",
+            mixed.replace("prox2", "vote")
+        ),
+    ];
+    for file in fine {
+        assert!(crate::spec::ClusterFile::parse("hk1.toml", &file).is_ok(), "{file}");
+    }
+}
+
+#[test]
 fn no_address_twice_anywhere() {
     insta::assert_snapshot!(told(&[
         [

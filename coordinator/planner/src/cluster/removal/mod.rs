@@ -145,16 +145,51 @@ fn gone(
     report: &mut Report,
 ) {
     let cluster = &file.cluster.name.value;
-    let speaker = standing.staying().next().map(|(speaker, _)| speaker);
-    let config =
-        speaker.and_then(|speaker| report.facet(view, speaker, FacetName::Config, Weight::Told, |o| &o.config));
-    let folder = config.and_then(|c| c.node_folders.get().ok()?.get(node.as_str()));
-    let has_key = config.is_some_and(|config| lets_in(config, node));
-    match folder {
+    let Some((speaker, _)) = standing.staying().next() else {
+        // Where all are to go, that is told. Where nobody is in, somebody who can't be seen may be.
+        if standing.founded() {
+            return;
+        }
+        let seen = view.nodes.keys().all(|node| view.cluster_of(node).is_ok());
+        let mut finding = Finding::new(
+            Code::RemoveNotMember,
+            node.as_str(),
+            format!("no server that can be seen is in {cluster}: there is nobody who could take {node} out"),
+            if seen {
+                String::new()
+            } else {
+                format!("quorate status; once a member of {cluster} can be seen, plan again")
+            },
+        );
+        if !seen {
+            finding.severity = Severity::Refusal;
+        }
+        return report.tell(finding);
+    };
+    let Some(config) = report.facet(view, speaker, FacetName::Config, Weight::Needed, |o| &o.config) else {
+        return;
+    };
+    let folders = match (config.node_folders.get(), config.authorized_keys.get()) {
+        (Ok(folders), Ok(_)) => folders,
+        (folders, keys) => {
+            let unknown = [
+                ("folders of nodes", folders.err()),
+                ("keys in authorized_keys", keys.err()),
+            ];
+            for (what, why) in unknown.into_iter().filter_map(|(what, why)| Some((what, why?))) {
+                report.weigh(Weight::Needed, facet_unknown(speaker, FacetName::Config, what, why));
+            }
+            return;
+        }
+    };
+    let has_key = lets_in(config, node);
+    match folders.get(node.as_str()) {
         // That guests are in it is told with the folder.
         Some(folder) if !folder.guests.is_empty() => {}
         Some(_) => removals.push(gone_already(node)),
         None if has_key => removals.push(gone_already(node)),
+        // It was never meant as a member, and what it is there for is told with the QDevice.
+        None if super::qdevice::lets_go(view, standing, node) => {}
         None => report.tell(Finding::new(
             Code::RemoveNotMember,
             node.as_str(),
@@ -167,7 +202,10 @@ fn gone(
 /// Is a key of this server among those that root lets in?
 pub(super) fn lets_in(config: &PveConfig, node: &NodeName) -> bool {
     let key = format!("root@{node}");
-    config.authorized_keys.get().is_ok_and(|keys| keys.iter().any(|k| k.name == key))
+    config
+        .authorized_keys
+        .get()
+        .is_ok_and(|keys| keys.iter().any(|k| k.name == key))
 }
 
 fn gone_already(node: &NodeName) -> Removal {

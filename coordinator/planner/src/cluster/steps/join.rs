@@ -8,6 +8,7 @@ use quorate_model::operation::Action;
 use quorate_model::plan::Condition;
 
 use super::line::{Draft, Line};
+use crate::cluster::has_coordinator;
 use crate::cluster::links::joining;
 use crate::cluster::preflight::Founder;
 
@@ -77,7 +78,7 @@ pub(super) fn others(line: &mut Line<'_>) -> Option<()> {
         .filter(|node| !intent.founder.is(node))
         .collect();
     // The server with the coordinator last: it is the one whose trouble nobody else would tell of.
-    joiners.sort_by_key(|node| (intent.view.coordinator_on.as_ref() == Some(*node), *node));
+    joiners.sort_by_key(|node| (has_coordinator(intent.view, node), *node));
     for node in joiners {
         join(line, node)?;
     }
@@ -158,6 +159,7 @@ pub(super) fn links(line: &mut Line<'_>) -> Option<()> {
             return None;
         }
         let spec = intent.file.cluster.links.get(usize::from(*number));
+        let priority = spec.and_then(|s| s.priority.as_ref()).map(|p| p.value);
         line.next(Draft {
             id: format!("link.add/{number}"),
             node: via.clone(),
@@ -165,7 +167,7 @@ pub(super) fn links(line: &mut Line<'_>) -> Option<()> {
                 cluster: cluster.clone(),
                 link: *number,
                 addresses: addresses.clone(),
-                priority: spec.and_then(|s| s.priority.as_ref()).map(|p| p.value),
+                priority,
             },
             title: format!("add link {number} to cluster {cluster}"),
             why: vec![
@@ -184,6 +186,7 @@ pub(super) fn links(line: &mut Line<'_>) -> Option<()> {
                 cluster,
                 link: *number,
                 addresses: addresses.clone(),
+                priority,
             },
             seconds: LINK_SECONDS,
             undo: format!("on {via}: take ring{number}_addr of every node and the interface {number} out of corosync.conf the same way"),

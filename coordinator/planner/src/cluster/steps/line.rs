@@ -137,6 +137,8 @@ impl<'i> Line<'i> {
             gate: draft.gate,
             done_when: draft.done_when,
             destroys: draft.destroys,
+            // Nothing that touches a disk is planned here.
+            disks: BTreeSet::new(),
             estimate: Duration::from_secs(draft.seconds),
             undo: Undo::Operator { how: draft.undo },
             restores: draft.restores,

@@ -43,13 +43,11 @@ pub(super) struct Intent<'a> {
     pub(super) firewall: Option<&'a Opening>,
 }
 
-/// The steps; none if one of them can't be told.
-pub(super) fn build(intent: &Intent<'_>) -> Vec<Step> {
+/// The steps; `None` if one of them can't be told, which is not the same as that there is nothing to do.
+pub(super) fn build(intent: &Intent<'_>) -> Option<Vec<Step>> {
     let mut line = Line::new(intent);
-    match all(&mut line) {
-        Some(()) => line.into_steps(),
-        None => Vec::new(),
-    }
+    all(&mut line)?;
+    Some(line.into_steps())
 }
 
 fn all(line: &mut Line<'_>) -> Option<()> {

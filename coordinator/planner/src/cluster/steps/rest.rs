@@ -8,6 +8,7 @@ use quorate_model::plan::Condition;
 
 use super::line::{Draft, Line};
 use crate::cluster::ha::Ha;
+use crate::cluster::has_coordinator;
 
 /// What was put to rest: by which step, and on which node what.
 pub(super) struct Rested {
@@ -30,6 +31,9 @@ pub(super) fn begin(line: &mut Line<'_>) -> Option<Vec<Rested>> {
         Ha::Stop { lrm, crm } => {
             let mut rested = Vec::new();
             for (service, nodes) in [(HaService::Lrm, lrm), (HaService::Crm, crm)] {
+                // The server with the coordinator last, here and when they are started again.
+                let mut nodes: Vec<&NodeName> = nodes.iter().collect();
+                nodes.sort_by_key(|node| (has_coordinator(line.intent.view, node), *node));
                 for node in nodes {
                     rested.push(stop(line, node, service)?);
                 }

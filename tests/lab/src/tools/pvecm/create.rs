@@ -48,6 +48,7 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let plan = Plan {
         name,
         links: parsed.links(),
+        priorities: parsed.priorities(),
         id: number("nodeid", 1),
         votes: number("votes", 1),
     };
@@ -58,6 +59,7 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
 struct Plan {
     name: String,
     links: BTreeMap<u8, String>,
+    priorities: BTreeMap<u8, u32>,
     id: u32,
     votes: u32,
 }
@@ -90,7 +92,10 @@ async fn create(worker: &Worker<'_>, plan: &Plan) -> Result<(), Failure> {
         votes: plan.votes,
         rings,
     };
-    let conf = Conf::first(&plan.name, node, major);
+    let conf = Conf {
+        priorities: plan.priorities.clone(),
+        ..Conf::first(&plan.name, node, major)
+    };
     let written = call.world.with(|state| {
         if let Some(server) = state.servers.get_mut(call.node) {
             server.authkey.get_or_insert_with(random);

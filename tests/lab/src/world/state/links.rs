@@ -158,10 +158,7 @@ impl State {
         };
         let Some(corosync) = &mut server.corosync else { return };
         corosync.links.retain(|key, _| seen.iter().any(|(seen, _)| seen == key));
-        let best: BTreeMap<u32, Option<u8>> = seen
-            .iter()
-            .map(|((id, _), _)| (*id, corosync.best_link(*id)))
-            .collect();
+        let best: BTreeMap<u32, Option<u8>> = seen.iter().map(|((id, _), _)| (*id, corosync.best_link(*id))).collect();
         let token = corosync.conf.token();
         let mut changed = Vec::new();
         for ((id, number), carries) in seen {

@@ -105,9 +105,7 @@ impl State {
     }
 
     fn next_ring(&self, component: &BTreeSet<usize>) -> u64 {
-        let corosyncs = component
-            .iter()
-            .filter_map(|index| self.get(*index)?.corosync.as_ref());
+        let corosyncs = component.iter().filter_map(|index| self.get(*index)?.corosync.as_ref());
         corosyncs.map(|corosync| corosync.ring).max().unwrap_or(1) + 4
     }
 

@@ -161,7 +161,9 @@ async fn a_third_node_is_taken_in_without_a_word_and_disagrees() {
     // Its daemon registers with corosync, finds no certificates, and dies.
     let output = run(&lab, "prox4", &["systemctl", "start", "corosync-qdevice"]).await;
     assert_ne!(output.code(), Some(0));
-    let log = run(&lab, "prox4", &["journalctl", "-u", "corosync-qdevice"]).await.stdout;
+    let log = run(&lab, "prox4", &["journalctl", "-u", "corosync-qdevice"])
+        .await
+        .stdout;
     assert!(log.contains("Can't init nss (-8174)"), "{log}");
 
     let output = run(&lab, "prox1", &["pvecm", "qdevice", "remove"]).await;

@@ -31,7 +31,11 @@ fn unmoved(seen: &Seen, mark: &super::Mark) {
 #[test]
 fn link0_cut_and_restored() {
     let mut seen = two_links();
-    assert_eq!(seen.corosync(0).links[&(3, 0)].down_count, 1, "the first connection counts one");
+    assert_eq!(
+        seen.corosync(0).links[&(3, 0)].down_count,
+        1,
+        "the first connection counts one"
+    );
     let members = || std::fs::read_to_string(seen.state.servers[0].root.join("etc/pve/.members"));
     let before = members().expect("there");
     let mark = seen.cut(THIRD, &[Cluster]);

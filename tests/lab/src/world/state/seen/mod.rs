@@ -66,7 +66,9 @@ impl Seen {
             name: format!("prox{}", index + 1),
             id: u32::try_from(index).expect("small") + 1,
             votes: 1,
-            rings: (0..).zip(links.iter().map(|net| net.address_of(index).to_string())).collect(),
+            rings: (0..)
+                .zip(links.iter().map(|net| net.address_of(index).to_string()))
+                .collect(),
         };
         let conf = Conf {
             cluster_name: "lab".to_owned(),
@@ -151,9 +153,8 @@ impl Seen {
     fn after(&self, mark: &Mark, index: usize, what: What, detail: &str) -> Option<u64> {
         let name = self.state.servers[index].name();
         let mut events = self.events.iter().skip(mark.events);
-        let found = events.find(|entry| {
-            entry.node.as_deref() == Some(name) && entry.what == what && entry.detail.contains(detail)
-        });
+        let found = events
+            .find(|entry| entry.node.as_deref() == Some(name) && entry.what == what && entry.detail.contains(detail));
         found.map(|entry| entry.ms - mark.ms)
     }
 
@@ -183,7 +184,10 @@ impl Seen {
         let said = self.said(mark, index);
         let mut rest = said.iter();
         for line in wanted {
-            assert!(rest.any(|said| said.trim_start() == *line), "{line} in its place: {said:#?}");
+            assert!(
+                rest.any(|said| said.trim_start() == *line),
+                "{line} in its place: {said:#?}"
+            );
         }
     }
 

@@ -13,7 +13,9 @@ fn who_says_goodbye_is_missed_at_once_and_who_vanishes_after_its_token() {
     seen.state.shut_down(2, false);
     seen.pass(10_000);
     let off = seen.after(&mark, 2, What::PoweredOff, "").expect("it is off");
-    let missed = seen.after(&mark, 0, What::MembershipChanged, "1 2").expect("it is missed");
+    let missed = seen
+        .after(&mark, 0, What::MembershipChanged, "1 2")
+        .expect("it is missed");
     assert!((650..=750).contains(&(missed - off)), "{off} ms, {missed} ms");
     seen.assert_never(&mark, What::TokenLost);
 

@@ -41,7 +41,11 @@ fn b_cut_completely_and_back() {
         "[MAIN  ] Completed service synchronization, ready to provide service.",
     ];
     seen.assert_said(&mark, A, &lines);
-    let formed = seen.said(&mark, A).iter().filter(|line| line.contains("was formed")).count();
+    let formed = seen
+        .said(&mark, A)
+        .iter()
+        .filter(|line| line.contains("was formed"))
+        .count();
     assert_eq!(formed, 1);
 
     let mark = seen.heal(B);
