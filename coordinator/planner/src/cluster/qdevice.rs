@@ -133,7 +133,7 @@ pub(super) fn decide(
     };
     let place = file.cluster.third_vote.as_ref().map(|v| v.qdevice.place.clone());
     let weight = Weight::needed_if(changes.qdevice);
-    let mut odd = report_host(file, view, standing, host, spec, weight);
+    let mut odd = report_host(file, view, host, spec, weight);
     if let Some(device) = device {
         decided.off = changes.qdevice;
         if !is_at(device, spec) {
@@ -195,7 +195,6 @@ fn key_left(view: &View, standing: &Standing<'_>, report: &mut Report) {
 fn report_host(
     file: &ClusterFile,
     view: &View,
-    standing: &Standing<'_>,
     host: &NodeName,
     spec: &NodeSpec,
     weight: Weight,
