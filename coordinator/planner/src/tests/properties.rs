@@ -211,7 +211,15 @@ fn cases(
                     }
                 }
                 if life.away && members > 1 {
-                    servers = servers.offline(&nodes[members - 1]);
+                    let away = &nodes[members - 1];
+                    servers = servers.offline(away);
+                    // Cut off from the others, it sees nobody but itself.
+                    if servers.view.cluster_of(&name(away)).is_ok() {
+                        servers = servers.with_member(away, |m| {
+                            m.quorate = false;
+                            m.nodes.iter_mut().for_each(|n| n.online = n.name == *away);
+                        });
+                    }
                 }
                 if life.has_vote {
                     servers = servers.qdevice(VOTE);
