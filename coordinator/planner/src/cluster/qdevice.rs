@@ -192,13 +192,7 @@ fn key_left(view: &View, standing: &Standing<'_>, report: &mut Report) {
 }
 
 /// What speaks against the host.
-fn report_host(
-    file: &ClusterFile,
-    view: &View,
-    host: &NodeName,
-    spec: &NodeSpec,
-    weight: Weight,
-) -> Vec<Finding> {
+fn report_host(file: &ClusterFile, view: &View, host: &NodeName, spec: &NodeSpec, weight: Weight) -> Vec<Finding> {
     let cluster = &file.cluster.name.value;
     let mut odd = Vec::new();
     let mut tell = |code, message: String, next: &str| odd.push(Finding::new(code, host.as_str(), message, next));
