@@ -218,7 +218,9 @@ fn a_mount_whose_pmxcfs_has_died_is_told_from_other_trouble() {
     assert!(pmxcfs_is_gone(&error(io::ErrorKind::NotConnected)), "killed");
     assert!(pmxcfs_is_gone(&error(io::ErrorKind::ConnectionAborted)), "ending");
     assert!(!pmxcfs_is_gone(&error(io::ErrorKind::PermissionDenied)));
-    assert!(!pmxcfs_is_gone(&ReadError::NotFound { path: MEMBERS.to_owned() }));
+    assert!(!pmxcfs_is_gone(&ReadError::NotFound {
+        path: MEMBERS.to_owned()
+    }));
 }
 
 fn corosync_is(active: &str) -> Call {

@@ -11,7 +11,9 @@ pub fn without_host(text: &str, host: &str) -> String {
         let only_addresses = hosts(line).all(|name| name.parse::<IpAddr>().is_ok());
         named(line) || (only_addresses && key(line).is_some_and(|key| keys.contains(&key)))
     };
-    text.split_inclusive('\n').filter(|line| !of_it(line.trim_end())).collect()
+    text.split_inclusive('\n')
+        .filter(|line| !of_it(line.trim_end()))
+        .collect()
 }
 
 /// The hosts of a line; none of a comment, of one that is hashed, or of an authority's.

@@ -141,10 +141,16 @@ fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
     for (node, member) in &members {
         // Each node's own word, and what it sees of the others: an edit may be taken over by some, or its version be lower.
         let others = member.running_versions.get().ok().into_iter().flatten();
-        let other = others.map(|r| r.version).find(|version| *version != member.file_version);
+        let other = others
+            .map(|r| r.version)
+            .find(|version| *version != member.file_version);
         let own = (member.running_version != member.file_version).then_some(member.running_version);
         if let Some(running) = own.or(other) {
-            let whom = if own.is_some() { node.to_string() } else { format!("a server that {node} sees") };
+            let whom = if own.is_some() {
+                node.to_string()
+            } else {
+                format!("a server that {node} sees")
+            };
             findings.push(Finding::new(
                 Code::ConfigNotRunning,
                 node.to_string(),

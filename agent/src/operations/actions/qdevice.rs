@@ -163,7 +163,9 @@ mod tests {
             remove.precheck(&node, &seen(&cluster)),
         ] {
             assert!(
-                findings.iter().any(|f| f.code == Code::MemberOffline && f.subject == "prox2"),
+                findings
+                    .iter()
+                    .any(|f| f.code == Code::MemberOffline && f.subject == "prox2"),
                 "{findings:?}"
             );
         }

@@ -80,7 +80,10 @@ impl Act for RemoveMember<'_> {
                 if running.iter().any(|r| r.id == self.id) {
                     refuse(
                         Code::PlanChanged,
-                        format!("a node with the id {} is in the membership now: pvecm delnode would kill it", self.id),
+                        format!(
+                            "a node with the id {} is in the membership now: pvecm delnode would kill it",
+                            self.id
+                        ),
                         format!("look on {node}: corosync-cmapctl -b runtime.members.; {MEND}"),
                     );
                 }

@@ -13,10 +13,7 @@ fn refused(change: impl FnOnce(&mut quorate_model::observation::cluster::Member)
         unreachable!("a member");
     };
     seen.nodes[2].online = false;
-    seen.running_versions = Facet::known(
-        [1, 2].map(|id| RunningVersion { id, version: 3 }).into(),
-        Timestamp(0),
-    );
+    seen.running_versions = Facet::known([1, 2].map(|id| RunningVersion { id, version: 3 }).into(), Timestamp(0));
     change(seen);
     let mut observation = Observation::empty("prox1", Timestamp(0));
     observation.cluster = Facet::known(cluster, Timestamp(0));
@@ -39,8 +36,16 @@ fn one_that_is_off_is_taken_out() {
 #[test]
 fn nobody_else_may_run_with_the_id_that_delnode_kills() {
     // The file was edited and not taken over: prox2 runs on with the id that the file gives to prox3 now.
-    let says = refused(|m| m.nodes[1] = MemberNode { id: 3, ..m.nodes[1].clone() });
-    assert!(says.iter().any(|s| s.contains("prox2 runs with the node id 3")), "{says:?}");
+    let says = refused(|m| {
+        m.nodes[1] = MemberNode {
+            id: 3,
+            ..m.nodes[1].clone()
+        }
+    });
+    assert!(
+        says.iter().any(|s| s.contains("prox2 runs with the node id 3")),
+        "{says:?}"
+    );
     let says = refused(|m| {
         let running = [1, 3].map(|id| RunningVersion { id, version: 3 }).into();
         m.running_versions = Facet::known(running, Timestamp(0));
@@ -50,6 +55,11 @@ fn nobody_else_may_run_with_the_id_that_delnode_kills() {
     assert!(says.iter().any(|s| s.contains("the file has 4")), "{says:?}");
     let says = refused(|m| m.running_versions = Facet::not_asked());
     assert!(!says.is_empty(), "who runs with which id can't be seen");
-    let says = refused(|m| m.configured[1] = ConfiguredNode { id: 3, ..m.configured[1].clone() });
+    let says = refused(|m| {
+        m.configured[1] = ConfiguredNode {
+            id: 3,
+            ..m.configured[1].clone()
+        }
+    });
     assert!(says.iter().any(|s| s.contains("not prox3's alone")), "{says:?}");
 }

@@ -33,7 +33,10 @@ pub(super) fn member(names: &[&str]) -> Cluster {
             .collect(),
         interfaces: BTreeMap::from([(0, None)]),
         qdevice: None,
-        running_versions: Facet::known(ids().map(|(id, _)| RunningVersion { id, version: 3 }).collect(), Timestamp(0)),
+        running_versions: Facet::known(
+            ids().map(|(id, _)| RunningVersion { id, version: 3 }).collect(),
+            Timestamp(0),
+        ),
         votes: Facet::not_asked(),
         links: Facet::not_asked(),
     };

@@ -13,7 +13,10 @@ pub fn macs(text: &str) -> Vec<String> {
     });
     let words = cards.flat_map(|card| card.split(','));
     let values = words.filter_map(|word| word.split_once('=').map(|(_, value)| value.trim()));
-    values.filter(|value| is_mac(value)).map(str::to_ascii_lowercase).collect()
+    values
+        .filter(|value| is_mac(value))
+        .map(str::to_ascii_lowercase)
+        .collect()
 }
 
 fn is_mac(text: &str) -> bool {
@@ -35,7 +38,8 @@ mod tests {
                        e1000=BC:24:11:0A:0B:0D,bridge=vmbr1\nnetwork: x=00:11:22:33:44:55\nsmbios1: uuid=1\n\n[before]\nnet0: \
                        virtio=BC:24:11:FF:FF:FF,bridge=vmbr0\n";
         assert_eq!(macs(machine), ["bc:24:11:0a:0b:0c", "bc:24:11:0a:0b:0d"]);
-        let container = "arch: amd64\nnet0: name=eth0,bridge=vmbr0,gw6=fd00::1,hwaddr=BC:24:11:01:02:03,ip=dhcp,type=veth\n";
+        let container =
+            "arch: amd64\nnet0: name=eth0,bridge=vmbr0,gw6=fd00::1,hwaddr=BC:24:11:01:02:03,ip=dhcp,type=veth\n";
         assert_eq!(macs(container), ["bc:24:11:01:02:03"]);
         assert!(macs("").is_empty());
     }

@@ -47,7 +47,10 @@ pub(super) fn config(config: &PveConfig) -> String {
     line("Ceph's daemons here", listed(&config.ceph_daemons, Clone::clone));
     line("MAC addresses of guests", listed(&config.guest_macs, Clone::clone));
     if config.qdevice_key {
-        line("left by a QDevice set-up", "/etc/pve/qdevice-net-node.p12, with a private key".to_owned());
+        line(
+            "left by a QDevice set-up",
+            "/etc/pve/qdevice-net-node.p12, with a private key".to_owned(),
+        );
     }
     line(
         "folders of nodes",

@@ -116,14 +116,21 @@ pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
     match &step.action {
         Action::ArmHa { cluster } => LeftBehind {
             what: format!("HA is still disarmed in {cluster}: no guest is restarted elsewhere when a server fails"),
-            mend: format!("{}on {node} type: ha-manager crm-command arm-ha", third_vote_first(step)),
+            mend: format!(
+                "{}on {node} type: ha-manager crm-command arm-ha",
+                third_vote_first(step)
+            ),
         },
         Action::StartHa { service, .. } => LeftBehind {
             what: format!(
                 "{} is still stopped on {node}: HA does not look after its guests",
                 service.unit()
             ),
-            mend: format!("{}on {node} type: systemctl start {}", third_vote_first(step), service.unit()),
+            mend: format!(
+                "{}on {node} type: systemctl start {}",
+                third_vote_first(step),
+                service.unit()
+            ),
         },
         Action::WithdrawKeys { cluster } => LeftBehind {
             what: format!("root of {cluster} may still log in on {node}, until the key's time is over"),

@@ -5,8 +5,9 @@ use quorate_model::plan::{Plan, Step};
 
 use crate::memory::World;
 use crate::memory::plans::{
-    abandon_join, add_link, admit, admit_again, allow_agents, arm, clean_up, create, disarm, expect_votes, finish_join, install,
-    join, plan, power_off, remove, remove_qdevice, set_up_qdevice, set_up_qdevice_again, start_ha, stop_ha, withdraw,
+    abandon_join, add_link, admit, admit_again, allow_agents, arm, clean_up, create, disarm, expect_votes, finish_join,
+    install, join, plan, power_off, remove, remove_qdevice, set_up_qdevice, set_up_qdevice_again, start_ha, stop_ha,
+    withdraw,
 };
 
 /// A plan with the world that it begins in, and how its clusters look when all went well.

@@ -345,8 +345,16 @@ impl Checker<'_> {
         let said = !self.silent(removed) || self.wish.is_off.contains(removed);
         self.demand(step, said, "nobody said that it is off");
         // One that is off can't be waited for: the QDevice can only be taken off while all are online.
-        let goes_now = self.plan.steps.iter().any(|s| matches!(s.action, Action::PowerOff { .. }) && s.node == *removed);
-        self.demand(step, !goes_now || world.device.is_none(), "a QDevice is configured meanwhile");
+        let goes_now = self
+            .plan
+            .steps
+            .iter()
+            .any(|s| matches!(s.action, Action::PowerOff { .. }) && s.node == *removed);
+        self.demand(
+            step,
+            !goes_now || world.device.is_none(),
+            "a QDevice is configured meanwhile",
+        );
         let seen_off = step.gate.iter().any(|c| match c {
             Condition::Off { node, .. } | Condition::Standalone { node } => node == removed,
             _ => false,

@@ -42,11 +42,18 @@ impl Checker<'_> {
             for restoring in back {
                 self.under(step, restoring);
             }
-            let off = plan.steps.iter().any(|s| matches!(s.action, Action::RemoveQdevice { .. }));
+            let off = plan
+                .steps
+                .iter()
+                .any(|s| matches!(s.action, Action::RemoveQdevice { .. }));
             let wakes = matches!(step.action, Action::ArmHa { .. } | Action::StartHa { .. });
             if wakes && step.restores.is_some() && off && self.file.qnetd().is_some() {
                 let asks = step.gate.iter().any(|c| matches!(c, Condition::NotTwoVotes { .. }));
-                self.demand(step, asks, "it may wake HA in a cluster of two votes whose third did not come back");
+                self.demand(
+                    step,
+                    asks,
+                    "it may wake HA in a cluster of two votes whose third did not come back",
+                );
             }
             let restored = step.restores.as_ref().map(|id| plan.step(id));
             match restored {

@@ -161,7 +161,9 @@ fn versions(node: &NodeName, member: &Member, changes: Changes, report: &mut Rep
     } else {
         return;
     };
-    let running = elsewhere.map_or(member.running_version, |r| r.version).max(member.running_version);
+    let running = elsewhere
+        .map_or(member.running_version, |r| r.version)
+        .max(member.running_version);
     let next = if running > member.file_version {
         // Neither pmxcfs nor corosync goes back to a lower version.
         format!("give the file a config_version above {running}; {EDIT}")

@@ -256,7 +256,12 @@ fn report_host(
         Ok(None) => {}
         Err((node, unknown)) => {
             if weight == Weight::Needed {
-                odd.push(facet_unknown(node, FacetName::Config, "MAC addresses of guests", unknown));
+                odd.push(facet_unknown(
+                    node,
+                    FacetName::Config,
+                    "MAC addresses of guests",
+                    unknown,
+                ));
             }
         }
     }
@@ -270,7 +275,9 @@ fn in_guest_of<'v>(
     host: &quorate_model::Observation,
     name: &NodeName,
 ) -> Result<Option<&'v NodeName>, (&'v NodeName, &'v Unknown)> {
-    let Ok(network) = host.network.get() else { return Ok(None) };
+    let Ok(network) = host.network.get() else {
+        return Ok(None);
+    };
     let own: BTreeSet<String> = network.interfaces.iter().map(|i| i.mac.to_ascii_lowercase()).collect();
     let mut unseen = None;
     for (node, seen) in view.nodes.iter().filter(|(node, _)| *node != name) {
@@ -399,7 +406,10 @@ fn answers(host: &NodeName, readiness: &Readiness, report: &mut Report) {
         )),
         Some(Err(unknown)) => {
             let what = format!("state of {UNIT}");
-            report.weigh(Weight::Needed, facet_unknown(host, FacetName::Readiness, &what, unknown));
+            report.weigh(
+                Weight::Needed,
+                facet_unknown(host, FacetName::Readiness, &what, unknown),
+            );
         }
         None => {
             let why = Unknown::new(UnknownKind::NotAsked, "its agent does not tell of it");
@@ -426,7 +436,9 @@ fn understands_time(host: &NodeName, readiness: &Readiness, report: &mut Report)
         report.tell(Finding::new(
             Code::SshTooOld,
             host.as_str(),
-            format!("{host} has openssh-server {installed}; it takes 9.1 or later to let a key in for some minutes only"),
+            format!(
+                "{host} has openssh-server {installed}; it takes 9.1 or later to let a key in for some minutes only"
+            ),
             "use a host with Debian 12 or later",
         ));
     }

@@ -49,14 +49,7 @@ pub(super) fn weaknesses(
     votes(file, wish, view, standing, changes, report);
 }
 
-fn votes(
-    file: &ClusterFile,
-    wish: &Wish,
-    view: &View,
-    standing: &Standing<'_>,
-    changes: Changes,
-    report: &mut Report,
-) {
+fn votes(file: &ClusterFile, wish: &Wish, view: &View, standing: &Standing<'_>, changes: Changes, report: &mut Report) {
     let cluster = &file.cluster.name.value;
     let votes = if standing.clear {
         votes_after(standing)

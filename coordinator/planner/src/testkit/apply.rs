@@ -63,7 +63,10 @@ pub fn apply(view: &mut View, step: &Step) {
             shape.spread(view);
         }
         Condition::CleanedUp {
-            removed, on, keep_folder, ..
+            removed,
+            on,
+            keep_folder,
+            ..
         } => {
             let members = Shape::seen(view, &BTreeSet::from([on.clone()]))
                 .nodes

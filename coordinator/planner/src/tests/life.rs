@@ -106,7 +106,11 @@ fn daemons_of_ha_are_stopped_also_on_the_one_that_leaves_and_the_third_vote_goes
         .outside("vote", VOTE);
     let plan = done(&file(3, FAST), &remove(&["prox4", "vote"], &[]), &servers);
     let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
-    let place = |id: &str| ids.iter().position(|i| *i == id).unwrap_or_else(|| panic!("no {id} in {ids:?}"));
+    let place = |id: &str| {
+        ids.iter()
+            .position(|i| *i == id)
+            .unwrap_or_else(|| panic!("no {id} in {ids:?}"))
+    };
     assert!(place("ha.stop-crm/prox4") < place("qdevice.remove"), "{ids:?}");
     assert!(place("qdevice.remove") < place("cluster.power-off/prox4"), "{ids:?}");
     assert!(place("cluster.remove/prox4") < place("ha.start-crm/prox4"), "{ids:?}");
@@ -383,7 +387,9 @@ fn a_join_that_was_begun_is_finished() {
     assert_eq!(lone.steps.len(), 1, "{}", told(&lone));
     // It broke off before pmxcfs was started anew: nothing is mounted there, and there are no guests.
     let down = begun(&["prox1", "prox2"], "prox3")
-        .with_cluster("prox3", |c| c.pmxcfs = quorate_model::observation::cluster::Pmxcfs::NotMounted)
+        .with_cluster("prox3", |c| {
+            c.pmxcfs = quorate_model::observation::cluster::Pmxcfs::NotMounted
+        })
         .with("prox3", |o| o.config = unseen());
     let plan = done(&file(3, FAST), &Wish::default(), &down);
     assert_eq!(plan.steps.len(), 1, "{}", told(&plan));

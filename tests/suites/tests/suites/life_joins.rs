@@ -303,7 +303,9 @@ async fn an_id_that_is_given_twice_kills_nobody() {
         })
         .await;
     add.kill();
-    fleet.until("the join to end", async || no_join_runs(&fleet, "prox3")).await;
+    fleet
+        .until("the join to end", async || no_join_runs(&fleet, "prox3"))
+        .await;
     let three = file(&fleet, &FIVE[..3]);
     let two = fleet.linked_file("two.toml", &FIVE[..2], ONE_LINK, "");
     for args in [
@@ -338,7 +340,10 @@ async fn a_version_that_was_lowered_by_hand_keeps_others_out() {
             !findings(&seen, "QRT-CONFIG-NOT-RUNNING").is_empty()
         })
         .await;
-    let next = findings(&seen, "QRT-CONFIG-NOT-RUNNING")[0]["next"].as_str().unwrap().to_owned();
+    let next = findings(&seen, "QRT-CONFIG-NOT-RUNNING")[0]["next"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert!(next.contains("a config_version above"), "{next}");
     fleet.ends(&["apply", &file, "--yes"], 3).await;
     assert_eq!(fleet.calls("pvecm", "add").len(), 1, "prox2's own");

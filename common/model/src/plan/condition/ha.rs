@@ -87,9 +87,14 @@ pub(super) fn service_or_out(
     wanted: HaService,
     seen_by: &NodeName,
 ) -> Verdict {
-    let member = view.cluster_of(seen_by).ok().and_then(|seen| member_of(seen, cluster).ok());
+    let member = view
+        .cluster_of(seen_by)
+        .ok()
+        .and_then(|seen| member_of(seen, cluster).ok());
     if let Some(member) = member {
-        let silent = view.cluster_of(node).is_err_and(|unknown| unknown.kind == UnknownKind::Unreachable);
+        let silent = view
+            .cluster_of(node)
+            .is_err_and(|unknown| unknown.kind == UnknownKind::Unreachable);
         match member.nodes.iter().find(|n| n.name == node.as_str()) {
             None => return Verdict::Holds(format!("{node} is out, says {seen_by}")),
             Some(seen) if silent && !seen.online => {

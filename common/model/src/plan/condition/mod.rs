@@ -217,11 +217,18 @@ impl Condition {
     pub fn needs(&self) -> Needs {
         if let Self::QdeviceDue { via, nodes, .. } = self {
             let facets = BTreeSet::from([FacetName::Cluster, FacetName::Ha, FacetName::Readiness]);
-            return nodes.iter().chain([via]).map(|node| (node.clone(), facets.clone())).collect();
+            return nodes
+                .iter()
+                .chain([via])
+                .map(|node| (node.clone(), facets.clone()))
+                .collect();
         }
         if let Self::HaServiceOrOut { node, seen_by, .. } = self {
             let own = BTreeSet::from([FacetName::Cluster, FacetName::Ha]);
-            return Needs::from([(seen_by.clone(), BTreeSet::from([FacetName::Cluster])), (node.clone(), own)]);
+            return Needs::from([
+                (seen_by.clone(), BTreeSet::from([FacetName::Cluster])),
+                (node.clone(), own),
+            ]);
         }
         let (nodes, facet): (BTreeSet<&NodeName>, FacetName) = match self {
             Self::Standalone { node } | Self::Quorate { node, .. } | Self::NotTwoVotes { node, .. } => {
@@ -287,7 +294,10 @@ impl Condition {
                 seen_by,
             } => ha::service_or_out(view, cluster, node, *service, seen_by),
             Self::CleanedUp {
-                removed, on, keep_folder, ..
+                removed,
+                on,
+                keep_folder,
+                ..
             } => host::cleaned_up(view, removed, on, *keep_folder),
             Self::Installed { node, packages } => host::installed(view, node, packages),
             Self::KeysAdmitted { node, cluster, keys } => host::keys_admitted(view, node, cluster, keys),
@@ -395,14 +405,15 @@ impl fmt::Display for Condition {
                 f,
                 "all members of {cluster} that {via} counts are online, at rest and ready for a QDevice"
             ),
-            Self::QdeviceBack {
-                cluster, via, host, ..
-            } => write!(
+            Self::QdeviceBack { cluster, via, host, .. } => write!(
                 f,
                 "the QDevice at {host} votes in {cluster}, seen by each member that {via} counts, or their number is odd"
             ),
             Self::NotTwoVotes { cluster, node } => {
-                write!(f, "{cluster} does not hang on two votes without a third, seen by {node}")
+                write!(
+                    f,
+                    "{cluster} does not hang on two votes without a third, seen by {node}"
+                )
             }
             Self::Installed { node, packages } => write!(f, "{} installed on {node}", row(packages)),
             Self::KeysAdmitted { node, cluster, keys } if keys.is_empty() => {

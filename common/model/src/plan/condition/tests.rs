@@ -381,7 +381,10 @@ fn a_third_party_that_does_not_run_is_not_there() {
     };
     assert!(installed.judge(&host_of_the_vote(true, AT)).holds());
     let stopped = installed.judge(&host_of_the_vote(false, AT));
-    assert!(matches!(&stopped, Verdict::NotYet(why) if why.contains("does not run")), "{stopped:?}");
+    assert!(
+        matches!(&stopped, Verdict::NotYet(why) if why.contains("does not run")),
+        "{stopped:?}"
+    );
 }
 
 #[test]

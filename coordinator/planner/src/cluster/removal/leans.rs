@@ -152,8 +152,12 @@ fn ceph(view: &View, node: &NodeName, speaker: &NodeName, config: &PveConfig, de
                 let mut finding = Finding::new(
                     Code::RemoveHasCeph,
                     node.as_str(),
-                    format!("there is Ceph here, and whether {node} has OSDs, managers or metadata servers can't be seen any more"),
-                    format!("on {speaker}: ceph osd tree; ceph -s; take out what was on {node} (PVE's manual, \"Ceph Maintenance\")"),
+                    format!(
+                        "there is Ceph here, and whether {node} has OSDs, managers or metadata servers can't be seen any more"
+                    ),
+                    format!(
+                        "on {speaker}: ceph osd tree; ceph -s; take out what was on {node} (PVE's manual, \"Ceph Maintenance\")"
+                    ),
                 );
                 finding.severity = Severity::Warning;
                 report.tell(finding);
@@ -192,12 +196,19 @@ fn storages(node: &NodeName, speaker: &NodeName, config: &PveConfig, report: &mu
         let next = if others.is_empty() {
             format!("when {node} is out, on {speaker}: pvesm remove {}", storage.id)
         } else {
-            format!("when {node} is out, on {speaker}: pvesm set {} --nodes {}", storage.id, others.join(","))
+            format!(
+                "when {node} is out, on {speaker}: pvesm set {} --nodes {}",
+                storage.id,
+                others.join(",")
+            )
         };
         report.tell(Finding::new(
             Code::RemoveHasStorage,
             node.as_str(),
-            format!("the storage {} is limited to servers of which {node} is one", storage.id),
+            format!(
+                "the storage {} is limited to servers of which {node} is one",
+                storage.id
+            ),
             next,
         ));
     }

@@ -167,7 +167,10 @@ fn gone(
 /// Is a key of this server among those that root lets in?
 pub(super) fn lets_in(config: &PveConfig, node: &NodeName) -> bool {
     let key = format!("root@{node}");
-    config.authorized_keys.get().is_ok_and(|keys| keys.iter().any(|k| k.name == key))
+    config
+        .authorized_keys
+        .get()
+        .is_ok_and(|keys| keys.iter().any(|k| k.name == key))
 }
 
 fn gone_already(node: &NodeName) -> Removal {

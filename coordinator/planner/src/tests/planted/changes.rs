@@ -215,7 +215,8 @@ pub(super) fn third_votes() -> Vec<Row> {
             "corosync-qnetd does not run on vote",
             vote(voting().with_readiness("vote", |r| {
                 known(&mut r.packages).get_mut("corosync-qnetd").unwrap().installed = Some("3.0.3-1".into());
-                r.services.insert("corosync-qnetd".into(), Facet::known(service(false), NOW));
+                r.services
+                    .insert("corosync-qnetd".into(), Facet::known(service(false), NOW));
             })),
         ),
         (
