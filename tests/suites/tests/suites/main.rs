@@ -7,6 +7,7 @@
     clippy::panic,
     reason = "helpers of tests; a panic is the report"
 )]
+#![expect(clippy::print_stdout, reason = "shown only of a test that fails: which seed it was")]
 
 mod cli;
 mod crash;
