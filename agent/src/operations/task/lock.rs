@@ -71,6 +71,8 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             std::fs::create_dir_all(dir.path().join("root/etc/pve/priv/lock")).unwrap();
+            // By this it is seen that pmxcfs is mounted there.
+            std::os::unix::fs::symlink("nodes/prox1", dir.path().join("root/etc/pve/local")).unwrap();
             let root = HostRoot::lab(&dir.path().join("root")).unwrap();
             let runner = Arc::new(Scripted::new([]));
             let host = Host::new(root, Tools::imagined(), runner, Clock::system());
@@ -102,9 +104,12 @@ mod tests {
 
     /// What pmxcfs does with a lock that has expired, when somebody asks for it.
     async fn break_when_asked(lock: &Path) {
-        while std::fs::metadata(lock).unwrap().mtime() != 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let asked = async {
+            while std::fs::metadata(lock).unwrap().mtime() != 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asked).await.unwrap();
         std::fs::remove_dir(lock).unwrap();
     }
 
