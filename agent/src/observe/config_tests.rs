@@ -102,6 +102,7 @@ async fn files_that_nobody_else_tells_of_are_named() {
             "nodes/prox1/host.fw",
             "priv/storage/backup.enc",
             "priv/tfa.cfg",
+            "qdevice-net-node.p12",
             "sdn/zones.cfg",
             "user.cfg",
         ]

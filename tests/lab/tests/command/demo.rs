@@ -32,7 +32,12 @@ async fn the_demo_reads_as_an_administrator_would_see_it() {
     assert!(text.contains("QRT-SERVICE-DOWN"), "{text}");
     assert!(text.contains("3 of 3 steps verified"), "{text}");
     // Killed in the middle: applied before, watched after; and then there is nothing left to do.
-    let order = ["apply hk1.toml --yes", "kill -9", "rollout watch", "Nothing to do."];
+    let order = [
+        "# quorate apply hk1.toml --yes",
+        "# kill -9",
+        "# quorate rollout watch",
+        "Nothing to do.",
+    ];
     let places: Vec<_> = order.iter().filter_map(|part| text.find(part)).collect();
     assert_eq!(places.len(), order.len(), "{text}");
     assert!(places.is_sorted(), "{text}");
