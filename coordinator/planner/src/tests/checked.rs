@@ -315,7 +315,7 @@ fn each_mistake_in_a_removal_is_found() {
                 let arm = at(p, "ha.arm");
                 p.steps[arm].restores = None;
             },
-            "ha.arm: it wakes HA that nobody of ours put to rest",
+            "ha.arm: it wakes HA that the plan did not put to rest",
         ),
         (
             |p| {

@@ -172,11 +172,11 @@ fn a_third_vote_in_a_guest_is_looked_for_on_every_server() {
     let servers = Servers::bare(2)
         .members("hk1", &["prox1", "prox2"], FAST)
         .outside("vote", VOTE);
-    for unknown in ["prox2", "vote"] {
-        let plan = sound(
-            &file_with_vote(2, FAST),
-            &servers.clone().with(unknown, |o| o.network = unseen()),
-        );
+    for unknown in [
+        servers.clone().with_config("prox2", |c| c.guest_macs = unseen()),
+        servers.clone().with("vote", |o| o.network = unseen()),
+    ] {
+        let plan = sound(&file_with_vote(2, FAST), &unknown);
         assert_eq!(refusals(&plan), [Code::FacetUnknown], "{}", told(&plan));
     }
 }
