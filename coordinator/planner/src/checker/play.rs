@@ -133,19 +133,19 @@ impl Checker<'_> {
     /// No change of membership or of corosync's configuration while a watchdog may be armed.
     fn at_rest(&mut self, step: &Step, world: &World) {
         let founds = matches!(step.action, Action::CreateCluster { .. });
-        let must_rest = match &step.action {
+        let must_rest = matches!(
+            step.action,
             Action::CreateCluster { .. }
-            | Action::JoinCluster { .. }
-            | Action::FinishJoin { .. }
-            | Action::AbandonJoin { .. }
-            | Action::AddLink { .. }
-            | Action::ExpectVotes { .. }
-            | Action::RemoveMember { .. }
-            | Action::SetUpQdevice { .. }
-            | Action::RemoveQdevice { .. }
-            | Action::PowerOff { .. } => true,
-            _ => false,
-        };
+                | Action::JoinCluster { .. }
+                | Action::FinishJoin { .. }
+                | Action::AbandonJoin { .. }
+                | Action::AddLink { .. }
+                | Action::ExpectVotes { .. }
+                | Action::RemoveMember { .. }
+                | Action::SetUpQdevice { .. }
+                | Action::RemoveQdevice { .. }
+                | Action::PowerOff { .. }
+        );
         let covers = |nodes: &BTreeSet<NodeName>| {
             if founds {
                 nodes.contains(&step.node)

@@ -91,7 +91,7 @@ pub fn apply(view: &mut View, step: &Step) {
         }
         Condition::QdeviceBack { via, nodes, host, .. } => {
             let mut shape = Shape::seen(view, &nodes.iter().chain([via]).cloned().collect());
-            if shape.nodes.len() % 2 == 0 {
+            if shape.nodes.len().is_multiple_of(2) {
                 shape.qdevice = Some(QdeviceConfig {
                     host: host.to_string(),
                     algorithm: "ffsplit".to_owned(),

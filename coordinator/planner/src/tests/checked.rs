@@ -250,7 +250,13 @@ fn quorum_is_not_switched_off_or_taken_out() {
         of_step.map(|c| c.rule).collect::<Vec<_>>()
     };
     assert_eq!(check_removal(&dead), Vec::<String>::new());
-    let told = check_removal(&dead.offline("prox3").unreachable("prox3").offline("prox2").unreachable("prox2"));
+    let told = check_removal(
+        &dead
+            .offline("prox3")
+            .unreachable("prox3")
+            .offline("prox2")
+            .unreachable("prox2"),
+    );
     for rule in ["there is no quorum for it", "it takes the quorum from the others"] {
         assert!(told.iter().any(|r| r == rule), "{told:?}");
     }

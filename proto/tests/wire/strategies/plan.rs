@@ -97,9 +97,11 @@ pub(crate) fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn disk() -> impl Strategy<Value = DiskRef> {
-    (node(), "[a-z]{3}-[0-9a-zA-Z:_.+-]{1,20}").prop_map(|(node, disk)| DiskRef {
-        node,
-        disk: disk.parse().unwrap(),
+    (node(), "[a-z]{3}-[0-9a-zA-Z:_.+-]{1,20}").prop_filter_map("a disk's name", |(node, disk)| {
+        Some(DiskRef {
+            node,
+            disk: disk.parse().ok()?,
+        })
     })
 }
 
