@@ -1,8 +1,6 @@
 //! How long things take, against what was seen on real servers. Time is the tests' own here: it stands still while they look,
 //! and no busy machine makes anything late.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking, and says why")]
-
 mod links;
 mod power;
 mod votes;
