@@ -54,7 +54,8 @@ pub struct Moment {
 
 /// Tools that change something, with the word that says so.
 const CHANGING: [(&str, &str); 9] = [
-    ("apt-get", "install"),
+    // Not what only fetches.
+    ("apt-get", "Dpkg::Options::=--force-confold"),
     ("pvecm", "create"),
     ("pvecm", "add"),
     ("pvecm", "delnode"),
