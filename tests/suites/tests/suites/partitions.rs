@@ -69,9 +69,9 @@ async fn every_server_is_cut_off_while_a_third_vote_is_set_up() {
     cut_off(
         Scenario::ThirdVote,
         &[
-            ("prox1", "apt-get", "install"),
-            ("prox2", "apt-get", "install"),
-            ("witness1", "apt-get", "install"),
+            ("prox1", "apt-get", "force-confold install"),
+            ("prox2", "apt-get", "force-confold install"),
+            ("witness1", "apt-get", "force-confold install"),
             ("prox1", "pvecm", "create"),
             ("prox2", "pvecm", "add "),
             ("prox1", "pvecm", "qdevice setup"),
