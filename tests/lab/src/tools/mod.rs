@@ -239,7 +239,7 @@ async fn misbehave(call: &Call, script: ToolScript) -> Result<i32, Stop> {
             dispatch(call).await
         }
         ToolScript::Hold => {
-            while call.server(|server, _| script::holds(&server.misbehaviour, &call.tool)) == Some(true) {
+            while call.server(|server, _| script::holds(&server.misbehaviour, &call.tool, &call.argv)) == Some(true) {
                 call.io.pause(LOOKS_AGAIN).await?;
             }
             dispatch(call).await

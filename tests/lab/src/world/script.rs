@@ -66,12 +66,17 @@ pub struct Misbehaviour {
     pub script: ToolScript,
 }
 
+impl Misbehaviour {
+    /// Is it about this call?
+    fn is_of(&self, tool: &str, argv: &[String]) -> bool {
+        let line = argv.join(" ");
+        self.tool == tool && self.matching.as_ref().is_none_or(|text| line.contains(text))
+    }
+}
+
 /// The script for a call, if there is one; counts it.
 pub(crate) fn take(list: &mut Vec<Misbehaviour>, tool: &str, argv: &[String]) -> Option<ToolScript> {
-    let line = argv.join(" ");
-    let index = list
-        .iter()
-        .position(|entry| entry.tool == tool && entry.matching.as_ref().is_none_or(|text| line.contains(text)))?;
+    let index = list.iter().position(|entry| entry.is_of(tool, argv))?;
     let entry = list.get_mut(index)?;
     let script = entry.script.clone();
     if let Some(times) = &mut entry.times {
@@ -84,12 +89,30 @@ pub(crate) fn take(list: &mut Vec<Misbehaviour>, tool: &str, argv: &[String]) ->
 }
 
 /// Is a call still held?
-pub(crate) fn holds(list: &[Misbehaviour], tool: &str) -> bool {
+pub(crate) fn holds(list: &[Misbehaviour], tool: &str, argv: &[String]) -> bool {
     list.iter()
-        .any(|entry| entry.tool == tool && entry.script == ToolScript::Hold)
+        .any(|entry| entry.script == ToolScript::Hold && entry.is_of(tool, argv))
 }
 
 /// How long a hang lasts, in simulated time.
 pub(crate) fn hang(ms: Option<u64>) -> Option<Duration> {
     ms.map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_held_by_what_is_about_it_and_not_by_another_call_of_its_tool() {
+        let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let held = [Misbehaviour {
+            tool: "pvecm".to_owned(),
+            matching: Some("qdevice setup".to_owned()),
+            times: None,
+            script: ToolScript::Hold,
+        }];
+        assert!(holds(&held, "pvecm", &argv("qdevice setup 192.168.1.20")));
+        assert!(!holds(&held, "pvecm", &argv("create hk1")));
+    }
 }
