@@ -23,7 +23,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Once the product is built: on a fresh machine that takes minutes, which no command here is allowed.
     pub(crate) fn new() -> Self {
+        quorate_lab::binaries::ensure_built().expect("the product builds");
         Self {
             dir: TempDir::new().expect("a folder"),
             logs: TempDir::new().expect("a folder"),
@@ -36,7 +38,7 @@ impl Place {
             .deadline(PATIENCE)
             .env("TMPDIR", self.dir.path())
             .env("XDG_RUNTIME_DIR", self.dir.path());
-        // The demo builds the product first.
+        // The demo asks cargo where the product is.
         for name in [
             "CARGO",
             "CARGO_HOME",
