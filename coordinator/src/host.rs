@@ -61,6 +61,17 @@ impl Host {
             .collect()
     }
 
+    /// The MAC addresses of this host's interfaces, in lower case: those of a guest's are in its configuration. None in a lab, where all servers are one host.
+    pub(crate) fn macs(&self) -> BTreeSet<String> {
+        let hardware = |interface: nix::ifaddrs::InterfaceAddress| {
+            let address = interface.address?;
+            let bytes = address.as_link_addr()?.addr().filter(|bytes| *bytes != [0; 6])?;
+            Some(bytes.map(|byte| format!("{byte:02x}")).join(":"))
+        };
+        let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
+        all.filter(|_| !self.lab).filter_map(hardware).collect()
+    }
+
     /// The same from the books, for a node that can't be seen: by the address that its agent is called at.
     pub(crate) fn node_at(&self, registry: &Registry) -> Option<NodeRef> {
         let nodes = registry.nodes();

@@ -23,6 +23,9 @@ pub struct View {
     /// The addresses from which the coordinator calls the agents, as far as it knows them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub coordinator_addresses: BTreeSet<IpAddr>,
+    /// The MAC addresses of the host that the coordinator runs on, in lower case: by them the cluster would know it as a guest of its own.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub coordinator_macs: BTreeSet<String>,
     /// The address at which each enrolled node's agent is called: known also of one that does not answer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<NodeName, IpAddr>,

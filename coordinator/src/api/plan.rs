@@ -276,6 +276,7 @@ impl Api {
             addresses: names.iter().filter_map(address).collect(),
             coordinator_on,
             coordinator_addresses: self.host.addresses(&self.advertise),
+            coordinator_macs: self.host.macs(),
             at_rest: self.rollouts.at_rest(cluster).await,
             ..View::default()
         }

@@ -69,6 +69,7 @@ catalogue! {
     NodeNotEnrolled "QRT-NODE-NOT-ENROLLED" Refusal false "A server that the cluster file names, or a member whose word is needed for a change, is not enrolled in this cluster.";
     NodeNotInFile "QRT-NODE-NOT-IN-FILE" Warning false "An enrolled node is not named by the cluster file. It is left alone.";
     NodeUnmanaged "QRT-NODE-UNMANAGED" Warning false "The cluster has a member that the cluster file does not name. It is left alone: absence never deletes.";
+    CoordinatorInGuest "QRT-COORDINATOR-IN-GUEST" Warning false "The coordinator runs in a guest of the cluster that it looks after. When its server fails, or the cluster as a whole, nobody watches, and nothing of ours goes on until that guest runs again.";
     CoordinatorOnNode "QRT-COORDINATOR-ON-NODE" Warning false "The coordinator runs on one of the servers that it looks after. When that server fails, so does the view on the others; it is handled last, and can not be taken out from there.";
     HostNameDiffers "QRT-HOST-NAME-DIFFERS" Refusal false "The server calls itself by another name than the one it is enrolled under. PVE takes the server's own name into the cluster, and it can't be changed later.";
 

@@ -244,7 +244,11 @@ fn badness(verdict: Verdict, measured: &PairMeasurement) -> u64 {
 fn figures(verdict: Verdict, measured: &PairMeasurement) -> String {
     match verdict {
         Verdict::LatencyTooHigh => ms(measured.rtt_p50),
-        Verdict::LatencyHigh => format!("{} (99 of 100 within {})", ms(measured.rtt_p50), ms(measured.rtt_p99)),
+        Verdict::LatencyHigh => format!(
+            "typically {}, 99 of 100 within {}",
+            ms(measured.rtt_p50),
+            ms(measured.rtt_p99)
+        ),
         Verdict::LossHeavy | Verdict::Loss => format!("{} of {}", measured.lost(), measured.sent),
         Verdict::PathMtuSmall { path, interfaces } => format!("{path} instead of {interfaces}"),
         Verdict::EndsDiffer { local, remote } => format!("{local} and {remote}"),
@@ -258,8 +262,9 @@ fn sentence(verdict: Verdict, pairs: String) -> String {
             ms_of(LATENCY_TOO_HIGH)
         ),
         Verdict::LatencyHigh => format!(
-            "round trips are longer than the {} that corosync needs to run stably: {pairs}",
-            ms_of(LATENCY_HIGH)
+            "to run stably, corosync needs typical round trips below {} and single ones below {}: {pairs}",
+            ms_of(LATENCY_HIGH),
+            ms_of(LATENCY_TOO_HIGH)
         ),
         Verdict::LossHeavy => format!("{LOSS_REFUSED_PERCENT} % of the packets or more are lost: {pairs}"),
         Verdict::Loss => format!("packets are lost: {pairs}"),

@@ -155,7 +155,7 @@ fn each_kind_is_one_finding_a_link_and_the_worst_is_named_first() {
     );
     assert!(findings[0].next.contains("two clusters") && findings[0].next.contains("Proxmox Backup Server"));
     assert!(
-        findings[1].message.contains("prox1 and prox2 7.12 ms"),
+        findings[1].message.contains("prox1 and prox2 typically 7.12 ms"),
         "{}",
         findings[1].message
     );

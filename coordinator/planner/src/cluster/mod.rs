@@ -5,6 +5,7 @@ mod apart;
 mod clocks;
 pub(crate) mod ends;
 mod firewall;
+mod guests;
 mod ha;
 mod health;
 mod latency;

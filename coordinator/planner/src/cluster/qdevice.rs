@@ -14,6 +14,7 @@ use quorate_model::spec::{ClusterFile, NodeSpec};
 use quorate_model::view::View;
 use quorate_model::wish::Wish;
 
+use super::guests::knows_guest;
 use super::members::Standing;
 use super::shape::votes_after;
 use super::{Changes, links};
@@ -173,7 +174,7 @@ pub(super) fn decide(
         decided.packages = packages(view, standing, host, report);
         decided.on = via.and_then(|via| set_up(view, host, spec, via, report));
     } else {
-        decided.withdraw = left_in(file, view, host).then(|| host.clone());
+        decided.withdraw = left_in(file, view, host, report).then(|| host.clone());
     }
     decided
 }
@@ -249,7 +250,11 @@ fn report_host(file: &ClusterFile, view: &View, host: &NodeName, spec: &NodeSpec
             elsewhere,
         );
     }
-    match in_guest_of(view, observation, host) {
+    let in_guest = network.map_or(Ok(None), |n| {
+        let macs = n.interfaces.iter().map(|i| i.mac.to_ascii_lowercase()).collect();
+        knows_guest(view, &macs, Some(host))
+    });
+    match in_guest {
         Ok(Some(server)) => tell(
             Code::QnetdInGuest,
             format!("{host} seems to be a guest: {server} knows one with its MAC address"),
@@ -277,35 +282,6 @@ fn report_host(file: &ClusterFile, view: &View, host: &NodeName, spec: &NodeSpec
         ));
     }
     odd
-}
-
-/// A host that is a guest has the MAC address that its configuration gives it, wherever it runs, and whether or not it runs. Every member
-/// knows all of them. Only behind a router of its own would one not be seen.
-fn in_guest_of<'v>(
-    view: &'v View,
-    host: &quorate_model::Observation,
-    name: &NodeName,
-) -> Result<Option<&'v NodeName>, (&'v NodeName, &'v Unknown)> {
-    let Ok(network) = host.network.get() else {
-        return Ok(None);
-    };
-    let own: BTreeSet<String> = network.interfaces.iter().map(|i| i.mac.to_ascii_lowercase()).collect();
-    let mut unseen = None;
-    for (node, seen) in view.nodes.iter().filter(|(node, _)| *node != name) {
-        let Ok(observation) = &seen.observation else { continue };
-        let macs = match observation.config.get() {
-            Ok(config) => config.guest_macs.get(),
-            Err(unknown) => Err(unknown),
-        };
-        match macs {
-            Ok(macs) if macs.iter().any(|mac| own.contains(mac)) => return Ok(Some(node)),
-            Ok(_) => {}
-            Err(unknown) => {
-                unseen.get_or_insert((node, unknown));
-            }
-        }
-    }
-    unseen.map_or(Ok(None), Err)
 }
 
 /// A QDevice that is left as it is should give its vote to all.
@@ -524,10 +500,16 @@ fn host_keys(host: &NodeName, readiness: &Readiness, report: &mut Report) -> Opt
 }
 
 /// A rollout that died left a key of this cluster admitted. sshd does not honour it any more by itself; it goes all the same.
-fn left_in(file: &ClusterFile, view: &View, host: &NodeName) -> bool {
-    let readiness = view.facet(host, |o| &o.readiness);
-    readiness.is_ok_and(|r| {
-        let admitted = r.admitted.get();
-        admitted.is_ok_and(|all| all.iter().any(|a| a.cluster == file.cluster.name.value))
-    })
+fn left_in(file: &ClusterFile, view: &View, host: &NodeName, report: &mut Report) -> bool {
+    let Some(readiness) = report.facet(view, host, FacetName::Readiness, Weight::Told, |o| &o.readiness) else {
+        return false;
+    };
+    match readiness.admitted.get() {
+        Ok(admitted) => admitted.iter().any(|a| a.cluster == file.cluster.name.value),
+        Err(unknown) => {
+            let finding = facet_unknown(host, FacetName::Readiness, "the list of keys let in", unknown);
+            report.weigh(Weight::Told, finding);
+            false
+        }
+    }
 }

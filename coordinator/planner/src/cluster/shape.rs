@@ -10,6 +10,7 @@ use quorate_model::wish::Wish;
 use quorate_model::{NodeName, Severity};
 
 use super::Changes;
+use super::guests::knows_guest;
 use super::links;
 use super::members::Standing;
 use super::qdevice;
@@ -25,6 +26,7 @@ pub(super) fn weaknesses(
 ) {
     migration_network(file, report);
     coordinator_on(file, view, report);
+    coordinator_in_guest(view, report);
     folders(wish, view, standing, report);
     let cluster = &file.cluster.name;
     let numbers: BTreeSet<u8> = links::there(standing)
@@ -184,6 +186,20 @@ fn coordinator_on(file: &ClusterFile, view: &View, report: &mut Report) {
         Code::CoordinatorOnNode,
         node.as_str(),
         format!("this coordinator runs on {node}, a server of the cluster: when {node} fails, nobody watches the others; it is handled last"),
+        "put the coordinator on a host of its own: quorate backup there, quorate init --restore here",
+    ));
+}
+
+/// Unlike a container, which has the name of its host's boot, a virtual machine is known by its MAC address.
+fn coordinator_in_guest(view: &View, report: &mut Report) {
+    // Who can't tell its guests is told where something depends on it.
+    let Ok(Some(server)) = knows_guest(view, &view.coordinator_macs, None) else {
+        return;
+    };
+    report.tell(Finding::new(
+        Code::CoordinatorInGuest,
+        "",
+        format!("this coordinator seems to run in a guest of the cluster: {server} knows one with its MAC address; when that guest's server fails, nobody watches the others"),
         "put the coordinator on a host of its own: quorate backup there, quorate init --restore here",
     ));
 }

@@ -35,7 +35,8 @@ pub(super) async fn run(acts: &[String], keep: bool, speed: f64) -> Outcome {
         return Ok(ExitCode::from(INTERRUPTED));
     };
     let played = played?;
-    line(&format!("\n{} acts passed, {} failed", played.passed, played.failed));
+    let acts = if played.passed == 1 { "act" } else { "acts" };
+    line(&format!("\n{} {acts} passed, {} failed", played.passed, played.failed));
     Ok(if played.failed == 0 {
         ExitCode::SUCCESS
     } else {

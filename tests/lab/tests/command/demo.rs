@@ -11,7 +11,7 @@ async fn the_demo_reads_as_an_administrator_would_see_it() {
     let output = place.run(&["demo", "cluster"]).await;
     assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
     let text = &output.stdout;
-    assert!(text.ends_with("\n\n1 acts passed, 0 failed\n"), "{text}");
+    assert!(text.ends_with("\n\n1 act passed, 0 failed\n"), "{text}");
     assert!(!text.contains("\n\n\n"), "no doubled blank lines");
     assert!(text.lines().all(|line| line == line.trim_end()), "no trailing blanks");
     for typed in [

@@ -143,7 +143,7 @@ fn join(line: &mut Line<'_>, node: &NodeName) -> Option<()> {
         gate,
         done_when: line.members(),
         seconds: JOIN_SECONDS,
-        undo: format!("take [nodes.{node}] out of the file, then: quorate plan FILE --remove {node}; {node} has to be installed anew"),
+        undo: format!("take [nodes.{node}] out of the file, then: quorate apply FILE --remove {node}; {node} has to be installed anew"),
         destroys: vec![],
         restores: None,
     })?;

@@ -208,6 +208,14 @@ pub(super) fn third_votes() -> Vec<Row> {
             "MAC addresses of guests",
             vote(voting().with_config("prox2", |c| c.guest_macs = unseen())),
         ),
+        // Nothing depends on it: told, and not taken for none.
+        (
+            Code::FacetUnknown,
+            "vote",
+            Warning,
+            "the list of keys let in of vote could not be seen",
+            vote(voting().qdevice(VOTE).with_readiness("vote", |r| r.admitted = unseen())),
+        ),
         (
             Code::ServiceDown,
             "vote",

@@ -1,5 +1,7 @@
 //! What is wrong with a cluster, or weak in it.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 pub(super) fn health() -> Vec<Row> {
@@ -128,6 +130,19 @@ pub(super) fn health() -> Vec<Row> {
             join(settled().with_config("prox1", |c| {
                 known(&mut c.node_folders).insert("prox9".into(), NodeFolder { guests: vec![] });
             })),
+        ),
+        (
+            Code::CoordinatorInGuest,
+            "",
+            Warning,
+            "prox2 knows one with its MAC address",
+            {
+                let mut servers = joining().with_config("prox2", |c| {
+                    c.guest_macs = Facet::known(vec!["bc:24:11:0a:0b:0c".into()], NOW);
+                });
+                servers.view.coordinator_macs = BTreeSet::from(["bc:24:11:0a:0b:0c".into()]);
+                join(servers)
+            },
         ),
         (Code::CoordinatorOnNode, "prox2", Warning, "handled last", {
             let mut servers = settled();
