@@ -13,8 +13,12 @@ pub(super) struct Background<T> {
     every: Duration,
     /// When it is due, on the monotonic clock.
     due: Duration,
-    /// Something changed while it was being observed: what comes of that may be outdated.
+    /// Something changed, maybe while it was being observed: what comes of that may be outdated.
     hurried: bool,
+    /// For how long a change goes on to show.
+    settling: Duration,
+    /// Until when the last change does, on the monotonic clock.
+    restless_until: Duration,
     task: Option<JoinHandle<Facet<T>>>,
 }
 
@@ -24,13 +28,22 @@ impl<T: Send + 'static> Background<T> {
             every,
             due: Duration::ZERO,
             hurried: false,
+            settling: Duration::ZERO,
+            restless_until: Duration::ZERO,
             task: None,
         }
     }
 
-    /// Makes it due.
-    pub(super) fn hurry(&mut self) {
+    /// For so long after a change it is observed more often: its consequences come one by one.
+    pub(super) fn settling(mut self, settling: Duration) -> Self {
+        self.settling = settling;
+        self
+    }
+
+    /// Something has shown that it changed.
+    pub(super) fn changed(&mut self, now: Duration) {
         self.hurried = true;
+        self.restless_until = now.saturating_add(self.settling);
     }
 
     /// Starts the work if it is due, and returns what has come of it by now: "not asked for" if nothing has.
@@ -73,11 +86,8 @@ impl<T: Send + 'static> Background<T> {
                 format!("observing it ended before its time: {error}"),
             )
         });
-        self.due = now.saturating_add(if facet.is_known() {
-            self.every
-        } else {
-            AGAIN.min(self.every)
-        });
+        let settled = facet.is_known() && self.restless_until <= now;
+        self.due = now.saturating_add(if settled { self.every } else { AGAIN.min(self.every) });
         facet
     }
 }
@@ -93,4 +103,30 @@ impl<T> Drop for Background<T> {
 /// Whether this says only that a tick has nothing new of the facet.
 pub(super) fn is_no_news(unknown: &Unknown) -> bool {
     unknown.kind == UnknownKind::NotAsked
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::Timestamp;
+
+    use super::*;
+
+    /// Seen in the lab: the members had changed, and the votes were shown as before for a minute.
+    #[tokio::test]
+    async fn while_a_change_settles_it_is_observed_again_and_again() {
+        let (minute, half) = (Duration::from_secs(60), Duration::from_secs(30));
+        let mut votes = Background::every(minute).settling(half);
+        let mut told = Vec::new();
+        for second in 0..=200 {
+            let now = Duration::from_secs(second);
+            if second == 70 {
+                votes.changed(now);
+            }
+            let work = || async { Facet::known((), Timestamp(1)) };
+            if votes.look_and_wait(now, minute, work).await.is_known() {
+                told.push(second);
+            }
+        }
+        assert_eq!(told, [0, 60, 70, 75, 80, 85, 90, 95, 100, 160]);
+    }
 }

@@ -23,8 +23,11 @@ const NOW_AND_THEN: Duration = Duration::from_secs(60);
 /// Guests come and go without a sign elsewhere, and their list is one small file.
 const GUESTS: Duration = Duration::from_secs(10);
 
-/// How soon to look again after a facet could not be observed.
+/// How soon to look again after a facet could not be observed, or while a change settles.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// When the members change, votes and links follow: a QDevice's vote after up to 15 s, a link after 3 s.
+const MEMBERSHIP_SETTLES: Duration = Duration::from_secs(30);
 
 /// How long a tick waits for the membership's details: corosync's tools answer in some twenty milliseconds, and a change
 /// is then told whole. If they hang, the tick goes on without.
@@ -62,7 +65,7 @@ impl HealthCollector {
             host,
             system: Background::every(NOW_AND_THEN),
             last_system: None,
-            cluster: Background::every(NOW_AND_THEN),
+            cluster: Background::every(NOW_AND_THEN).settling(MEMBERSHIP_SETTLES),
             membership: None,
             disks: Background::every(NOW_AND_THEN),
             last_disks: Vec::new(),
@@ -104,7 +107,7 @@ impl HealthCollector {
         let armed = self.host.root().exists(ha::WATCHDOG_ARMED).ok();
         if self.watchdog_armed != armed {
             self.watchdog_armed = armed;
-            self.ha.hurry();
+            self.ha.changed(now);
         }
         let host = Arc::clone(&self.host);
         let work = || async move { finished(&host, ha::observe(&host).await) };
@@ -122,7 +125,7 @@ impl HealthCollector {
         };
         if self.membership.as_ref() != Some(&signs) {
             self.membership = Some(signs);
-            self.cluster.hurry();
+            self.cluster.changed(now);
         }
         let host = Arc::clone(&self.host);
         let work = || async move { finished(&host, cluster::observe(&host).await) };
@@ -153,7 +156,7 @@ impl HealthCollector {
         let partitions = self.host.root().read_text("/proc/partitions").ok();
         if self.partitions != partitions {
             self.partitions = partitions;
-            self.disks.hurry();
+            self.disks.changed(now);
         }
         let work = || {
             let (host, recent) = (Arc::clone(&self.host), self.last_disks.clone());

@@ -8,15 +8,16 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{error, line};
 use super::{Outcome, place};
+use crate::demo::Stage;
 use crate::layout::Layout;
 use crate::{binaries, demo, lab};
 
-pub(super) async fn run(acts: &[String], keep: bool, speed: f64) -> Outcome {
+pub(super) async fn run(acts: &[String], keep: bool, stage: Stage) -> Outcome {
     demo::check(acts)?;
     let dir = if keep { Some(place::claim()?) } else { None };
     // Dropping the play ends and removes a lab that shall not be kept.
     let played = tokio::select! {
-        played = demo::play(acts, dir.as_deref(), speed, &line) => Some(played),
+        played = demo::play(acts, dir.as_deref(), stage, &line) => Some(played),
         interrupted = interrupted() => {
             interrupted?;
             None

@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 use self::output::{error, line};
 use self::script::ScriptCommand;
 use crate::control::{self, Answer, Press, Request};
+use crate::demo::Stage;
 use crate::lab::{self, Lab, LabError};
 use crate::layout::Layout;
 use crate::world;
@@ -38,6 +39,12 @@ enum Command {
         /// Leave the lab running afterwards
         #[arg(long)]
         keep: bool,
+        /// So many servers more, enrolled and in no cluster, to go on with by hand
+        #[arg(long, default_value_t = 0, requires = "keep", value_parser = clap::value_parser!(u8).range(..=13))]
+        spare: u8,
+        /// A host for the third vote, enrolled as `vote`
+        #[arg(long, requires = "keep")]
+        vote: bool,
         /// Divide the durations of tools and timers by this
         #[arg(long, default_value_t = 20.0, value_parser = speed)]
         speed: f64,
@@ -143,7 +150,20 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 async fn run(command: Command) -> Outcome {
     match command {
         Command::World { dir, owned } => world::run(&dir, owned).await?,
-        Command::Demo { acts, keep, speed } => return demo::run(&acts, keep, speed).await,
+        Command::Demo {
+            acts,
+            keep,
+            spare,
+            vote,
+            speed,
+        } => {
+            let stage = Stage {
+                spare: spare.into(),
+                vote,
+                speed,
+            };
+            return demo::run(&acts, keep, stage).await;
+        }
         Command::Up { nodes, speed } => up(usize::from(nodes), speed).await?,
         Command::Down => down().await?,
         Command::Status => status::run().await?,

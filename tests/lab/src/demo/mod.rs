@@ -24,6 +24,23 @@ struct Act {
     title: &'static str,
 }
 
+/// Servers that the acts do not begin without.
+const SERVERS: usize = 3;
+
+/// The name of a host for the third vote.
+const VOTE: &str = "vote";
+
+/// What a demo is played on.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage {
+    /// So many servers more, enrolled and in no cluster.
+    pub spare: usize,
+    /// A host for the third vote, enrolled.
+    pub vote: bool,
+    /// Durations of tools and timers are divided by this.
+    pub speed: f64,
+}
+
 /// What a demo leaves.
 #[derive(Debug)]
 pub struct Played {
@@ -53,9 +70,12 @@ pub fn check(acts: &[String]) -> Result<(), LabError> {
 ///
 /// # Errors
 /// When an act is not known, the product can't be built, or the lab does not come up.
-pub async fn play(acts: &[String], keep: Option<&Path>, speed: f64, print: Print<'_>) -> Result<Played, LabError> {
+pub async fn play(acts: &[String], keep: Option<&Path>, stage: Stage, print: Print<'_>) -> Result<Played, LabError> {
     check(acts)?;
-    let mut builder = Lab::builder().nodes(3).speed(speed);
+    let mut builder = Lab::builder().nodes(SERVERS + stage.spare).speed(stage.speed);
+    if stage.vote {
+        builder = builder.qnetd(VOTE);
+    }
     if let Some(dir) = keep {
         builder = builder.dir(dir).keep();
     }

@@ -43,6 +43,19 @@ async fn a_lab_is_started_steered_and_ended() {
 
     assert!(place.run(&["script", "prox2", "fail", "lsblk", "7"]).await.success());
     assert!(place.run(&["status"]).await.stdout.contains("  lsblk fails with 7\n"));
+    // In no cluster, and ready for one.
+    assert!(
+        demo.stdout
+            .contains("coordinator# quorate node invite hk1/prox4 --address "),
+        "{}",
+        demo.stdout
+    );
+    assert!(
+        demo.stdout
+            .contains("coordinator# quorate node invite hk1/vote --address "),
+        "{}",
+        demo.stdout
+    );
     let shell = place.run_fed(&["shell", "prox2"], "lsblk").await;
     assert_eq!(shell.code(), Some(7), "{shell:?}");
 
@@ -86,7 +99,7 @@ async fn without_a_lab_or_with_a_wrong_name_it_says_so() {
 #[tokio::test]
 async fn a_kept_demo_can_be_used_and_ended() {
     let place = Place::new();
-    let demo = place.run(&["demo", "--keep"]).await;
+    let demo = place.run(&["demo", "--keep", "--spare", "1", "--vote"]).await;
     assert!(demo.success(), "{}\n{}", demo.stdout, demo.stderr);
     assert!(demo.stdout.ends_with("\n1 act passed, 0 failed\n"), "{}", demo.stdout);
     let config = demo
