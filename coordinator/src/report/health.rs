@@ -90,18 +90,17 @@ fn node(now: Timestamp, sighting: &Sighting, findings: &mut Vec<Finding>) {
 }
 
 fn unreachable(now: Timestamp, name: &NodeRef, connection: &Connection) -> Finding {
-    let state = match connection.state {
-        ConnectionState::Lost => "lost",
-        ConnectionState::Connecting | ConnectionState::Connected => "not there",
+    let since = spoken(connection.since.age(now));
+    let told = match connection.state {
+        ConnectionState::Lost => format!("the connection to {name} has been lost for {since}"),
+        ConnectionState::Connecting | ConnectionState::Connected => {
+            format!("there has been no connection to {name} for {since}")
+        }
     };
     Finding::new(
         Code::NodeUnreachable,
         name.to_string(),
-        format!(
-            "the link to {name} has been {state} for {}: {}",
-            spoken(connection.since.age(now)),
-            connection.reason
-        ),
+        format!("{told}: {}", connection.reason),
         format!(
             "on {}: systemctl status quorate-agent; from here: ping, and port 7443 through every firewall",
             name.node

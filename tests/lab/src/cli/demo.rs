@@ -1,30 +1,30 @@
 //! `cargo lab demo`: whatever ends it, nothing stays that was not asked for.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{error, line};
-use super::{Outcome, place};
-use crate::demo::Stage;
-use crate::layout::Layout;
-use crate::{binaries, demo, lab};
+use super::{Outcome, place, up};
+use crate::{demo, lab};
 
-pub(super) async fn run(acts: &[String], keep: bool, stage: Stage) -> Outcome {
+pub(super) async fn run(acts: &[String], keep: bool, speed: f64) -> Outcome {
     demo::check(acts)?;
     let dir = if keep { Some(place::claim()?) } else { None };
     // Dropping the play ends and removes a lab that shall not be kept.
     let played = tokio::select! {
-        played = demo::play(acts, dir.as_deref(), stage, &line) => Some(played),
+        played = demo::play(acts, dir.as_deref(), speed, &line) => Some(played),
         interrupted = interrupted() => {
             interrupted?;
             None
         }
     };
     match (&dir, &played) {
-        (Some(dir), Some(Ok(_))) => tell_how_to_reach(dir)?,
+        (Some(dir), Some(Ok(_))) => {
+            line("\nThe lab is still running:");
+            up::how_to_reach(dir, true)?;
+        }
         (Some(dir), _) => {
             lab::remove(dir);
             place::release()?;
@@ -58,19 +58,5 @@ async fn interrupted() -> io::Result<()> {
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
     }
-    Ok(())
-}
-
-fn tell_how_to_reach(dir: &Path) -> io::Result<()> {
-    let config = Layout::new(dir).coordinator_config();
-    let quorate = binaries::ensure_built()?.quorate;
-    line("\nThe lab is still running:");
-    line("  cargo lab status          how the servers are");
-    line("  cargo lab shell prox1     a shell on one of them");
-    line("  cargo lab cut prox3       cut one off; cargo lab heal prox3 undoes it");
-    line("  cargo lab down            end and remove it");
-    line("Its coordinator:");
-    line(&format!("  export QUORATE_CONFIG={}", config.display()));
-    line(&format!("  {} status", quorate.display()));
     Ok(())
 }

@@ -6,6 +6,7 @@ mod place;
 mod script;
 mod shell;
 mod status;
+mod up;
 mod way;
 
 use std::io;
@@ -17,7 +18,6 @@ use clap::{Parser, Subcommand};
 use self::output::{error, line};
 use self::script::ScriptCommand;
 use crate::control::{self, Answer, Press, Request};
-use crate::demo::Stage;
 use crate::lab::{self, Lab, LabError};
 use crate::layout::Layout;
 use crate::world;
@@ -39,12 +39,6 @@ enum Command {
         /// Leave the lab running afterwards
         #[arg(long)]
         keep: bool,
-        /// So many servers more, enrolled and in no cluster, to go on with by hand
-        #[arg(long, default_value_t = 0, requires = "keep", value_parser = clap::value_parser!(u8).range(..=13))]
-        spare: u8,
-        /// A host for the third vote, enrolled as `vote`
-        #[arg(long, requires = "keep")]
-        vote: bool,
         /// Divide the durations of tools and timers by this
         #[arg(long, default_value_t = 20.0, value_parser = speed)]
         speed: f64,
@@ -54,6 +48,12 @@ enum Command {
         /// How many servers
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
         nodes: u8,
+        /// One more host, `vote`, that is no PVE server: for a third vote
+        #[arg(long)]
+        vote: bool,
+        /// With a coordinator that all of them are enrolled with
+        #[arg(long)]
+        enrolled: bool,
         /// Divide the durations of tools and timers by this
         #[arg(long, default_value_t = 1.0, value_parser = speed)]
         speed: f64,
@@ -150,21 +150,19 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 async fn run(command: Command) -> Outcome {
     match command {
         Command::World { dir, owned } => world::run(&dir, owned).await?,
-        Command::Demo {
-            acts,
-            keep,
-            spare,
+        Command::Demo { acts, keep, speed } => return demo::run(&acts, keep, speed).await,
+        Command::Up {
+            nodes,
             vote,
+            enrolled,
             speed,
         } => {
-            let stage = Stage {
-                spare: spare.into(),
-                vote,
-                speed,
-            };
-            return demo::run(&acts, keep, stage).await;
+            let mut builder = Lab::builder().nodes(nodes.into()).speed(speed);
+            if vote {
+                builder = builder.qnetd("vote");
+            }
+            up::run(builder, enrolled).await?;
         }
-        Command::Up { nodes, speed } => up(usize::from(nodes), speed).await?,
         Command::Down => down().await?,
         Command::Status => status::run().await?,
         Command::Shell { node } => return shell::run(&node),
@@ -198,29 +196,6 @@ async fn run(command: Command) -> Outcome {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn up(nodes: usize, speed: f64) -> Result<(), Box<dyn std::error::Error>> {
-    let dir = place::claim()?;
-    match Lab::builder().nodes(nodes).speed(speed).dir(&dir).keep().start().await {
-        Ok(lab) => {
-            let count = if nodes == 1 {
-                "1 server is".to_owned()
-            } else {
-                format!("{nodes} servers are")
-            };
-            line(&format!("{count} up in {}", lab.layout().dir().display()));
-            line("  cargo lab status          how they are");
-            line("  cargo lab shell prox1     a shell on one of them");
-            line("  cargo lab down            end and remove them");
-            Ok(())
-        }
-        Err(reason) => {
-            lab::remove(&dir);
-            place::release()?;
-            Err(reason.into())
-        }
-    }
 }
 
 async fn down() -> io::Result<()> {

@@ -1,27 +1,18 @@
 //! The act `cluster`: enrol three servers, look at their disks, write a cluster file, plan, apply, and be quorate.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-use super::SERVERS;
+use super::fleet::{self, CLUSTER};
 use super::narrate::{Failed, Narrator, failed};
 use crate::control::Script;
-use crate::lab::LabError;
 use crate::plants::{Plant, ServiceIs};
 use crate::world::oplog::{Entry, What};
 
-const CLUSTER: &str = "hk1";
 const FILE: &str = "hk1.toml";
-const PASSPHRASE: &str = "passphrase";
 
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
-    let all = tell.lab.names();
-    let nodes: Vec<String> = all.iter().take(SERVERS).cloned().collect();
-    start_coordinator(tell).await?;
-    enrol(tell, &all).await?;
-    tell.all_connected().await?;
+    let nodes = tell.lab.names();
+    fleet::begin(tell).await?;
     tell.quorate(&["node", "list"]).await?;
     tell.say("What the servers have for disks: what each is free for, and why not.");
     tell.quorate(&["disks"]).await?;
@@ -41,44 +32,6 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
         return failed("the second plan is not empty");
     }
     check(tell, &nodes).await
-}
-
-async fn start_coordinator(tell: &Narrator<'_>) -> Result<(), Failed> {
-    write(
-        &tell.lab.layout().coordinator().join(PASSPHRASE),
-        "a passphrase for the demo\n",
-    )?;
-    let advertise = tell.lab.coordinator_address().to_string();
-    tell.say("A fleet begins with its certificate authority; the root key rests under a passphrase.");
-    let args = [
-        "init",
-        "--fleet",
-        "demo",
-        "--advertise",
-        &advertise,
-        "--passphrase-file",
-        PASSPHRASE,
-    ];
-    tell.quorate(&args).await?;
-    tell.typed("coordinator", "quorate serve &");
-    tell.lab.start_coordinator(&[])?;
-    tell.coordinator_is_up().await
-}
-
-async fn enrol(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
-    tell.say("Each server is invited by name; its token is good once, and typed in on that server only.");
-    tell.say("In the lab, each of them finds the coordinator at an address of its own.");
-    for node in nodes {
-        let address = tell.address(node)?.to_string();
-        let name = format!("{CLUSTER}/{node}");
-        let invited = tell.quorate(&["node", "invite", &name, "--address", &address]).await?;
-        let token = token(&invited.stdout)?;
-        let host = tell.lab.enrolment(node)?.to_string();
-        tell.agent(node, &["enroll", &host], &format!("{token}\n")).await?;
-        tell.typed(node, "systemctl enable --now quorate-agent");
-        tell.lab.start_agent(node)?;
-    }
-    Ok(())
 }
 
 /// A problem, and what the plan says of it; then without.
@@ -138,42 +91,19 @@ fn rollout(started: &str) -> Result<String, Failed> {
     }
 }
 
-/// The token, from where an administrator reads it: set off below the line that speaks of it.
-fn token(invitation: &str) -> Result<&str, Failed> {
-    let mut lines = invitation.lines().skip_while(|line| !line.contains("token"));
-    match lines.find_map(|line| line.strip_prefix("    ")) {
-        Some(token) => Ok(token.trim()),
-        None => failed("the invitation shows no token"),
-    }
-}
-
 fn write_file(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
     let mut text = format!("[cluster]\nname = \"{CLUSTER}\"\nlinks = [\"10.10.10.0/24\", \"192.168.1.0/24\"]\n");
     for node in nodes {
         let address = tell.lab.node(node)?.public_address;
         text.push_str(&format!("\n[nodes.{node}]\naddress = \"{address}\"\n"));
     }
-    write(&tell.lab.layout().coordinator().join(FILE), &text)?;
+    fleet::write(&tell.lab.layout().coordinator().join(FILE), &text)?;
     tell.say("What the cluster shall be stands in one file.");
     tell.typed("coordinator", &format!("cat {FILE}"));
     for line in text.lines() {
         tell.plain(line);
     }
     Ok(())
-}
-
-/// For its owner alone: one of the files is a passphrase.
-fn write(path: &std::path::Path, text: &str) -> Result<(), Failed> {
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true).mode(0o600);
-    options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|source| LabError::Io {
-            what: format!("writing {}", path.display()),
-            source,
-        })
-        .map_err(Failed::from)
 }
 
 /// What the world saw, whatever the commands said.
@@ -186,8 +116,7 @@ async fn check(tell: &Narrator<'_>, nodes: &[String]) -> Result<(), Failed> {
             "the world saw {created} clusters created and {joined} nodes joined"
         ));
     }
-    let all = tell.lab.status().await?;
-    for server in all.iter().filter(|server| nodes.contains(&server.name)) {
+    for server in tell.lab.status().await? {
         if !server.quorate || !server.writable || server.members.len() != nodes.len() {
             return failed(format!(
                 "{} is not in a quorate cluster of {}: {server:?}",

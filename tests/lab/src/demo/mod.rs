@@ -1,6 +1,7 @@
 //! Plays the mission on the lab, act by act.
 
 mod cluster;
+mod fleet;
 mod narrate;
 
 use std::path::Path;
@@ -22,23 +23,6 @@ const ACTS: &[Act] = &[Act {
 struct Act {
     name: &'static str,
     title: &'static str,
-}
-
-/// Servers that the acts do not begin without.
-const SERVERS: usize = 3;
-
-/// The name of a host for the third vote.
-const VOTE: &str = "vote";
-
-/// What a demo is played on.
-#[derive(Debug, Clone, Copy)]
-pub struct Stage {
-    /// So many servers more, enrolled and in no cluster.
-    pub spare: usize,
-    /// A host for the third vote, enrolled.
-    pub vote: bool,
-    /// Durations of tools and timers are divided by this.
-    pub speed: f64,
 }
 
 /// What a demo leaves.
@@ -70,12 +54,9 @@ pub fn check(acts: &[String]) -> Result<(), LabError> {
 ///
 /// # Errors
 /// When an act is not known, the product can't be built, or the lab does not come up.
-pub async fn play(acts: &[String], keep: Option<&Path>, stage: Stage, print: Print<'_>) -> Result<Played, LabError> {
+pub async fn play(acts: &[String], keep: Option<&Path>, speed: f64, print: Print<'_>) -> Result<Played, LabError> {
     check(acts)?;
-    let mut builder = Lab::builder().nodes(SERVERS + stage.spare).speed(stage.speed);
-    if stage.vote {
-        builder = builder.qnetd(VOTE);
-    }
+    let mut builder = Lab::builder().nodes(3).speed(speed);
     if let Some(dir) = keep {
         builder = builder.dir(dir).keep();
     }
@@ -106,6 +87,18 @@ pub async fn play(acts: &[String], keep: Option<&Path>, stage: Stage, print: Pri
         }
     }
     Ok(Played { passed, failed })
+}
+
+/// Starts a coordinator in a lab and enrols all its servers, as the demo does, saying nothing.
+///
+/// # Errors
+/// When the product can't be built, or something does not go as it should.
+pub async fn enrol_all(lab: &Lab) -> Result<(), LabError> {
+    build().await?;
+    let narrator = Narrator::new(lab, &|_| {});
+    fleet::begin(&narrator)
+        .await
+        .map_err(|reason| LabError::Refused(reason.to_string()))
 }
 
 /// On a thread of its own: it takes minutes the first time, and the demo may be interrupted meanwhile.

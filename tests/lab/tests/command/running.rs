@@ -43,19 +43,6 @@ async fn a_lab_is_started_steered_and_ended() {
 
     assert!(place.run(&["script", "prox2", "fail", "lsblk", "7"]).await.success());
     assert!(place.run(&["status"]).await.stdout.contains("  lsblk fails with 7\n"));
-    // In no cluster, and ready for one.
-    assert!(
-        demo.stdout
-            .contains("coordinator# quorate node invite hk1/prox4 --address "),
-        "{}",
-        demo.stdout
-    );
-    assert!(
-        demo.stdout
-            .contains("coordinator# quorate node invite hk1/vote --address "),
-        "{}",
-        demo.stdout
-    );
     let shell = place.run_fed(&["shell", "prox2"], "lsblk").await;
     assert_eq!(shell.code(), Some(7), "{shell:?}");
 
@@ -99,7 +86,7 @@ async fn without_a_lab_or_with_a_wrong_name_it_says_so() {
 #[tokio::test]
 async fn a_kept_demo_can_be_used_and_ended() {
     let place = Place::new();
-    let demo = place.run(&["demo", "--keep", "--spare", "1", "--vote"]).await;
+    let demo = place.run(&["demo", "--keep"]).await;
     assert!(demo.success(), "{}\n{}", demo.stdout, demo.stderr);
     assert!(demo.stdout.ends_with("\n1 act passed, 0 failed\n"), "{}", demo.stdout);
     let config = demo
@@ -118,6 +105,32 @@ async fn a_kept_demo_can_be_used_and_ended() {
         shell.success() && shell.stdout.contains("Quorate:          Yes"),
         "{shell:?}"
     );
+    assert!(place.run(&["down"]).await.success());
+    place.assert_empty();
+}
+
+#[tokio::test]
+async fn a_lab_comes_up_with_a_fleet_if_wanted() {
+    let place = Place::new();
+    let up = place.run(&["up", "--nodes", "1", "--vote", "--enrolled"]).await;
+    assert!(up.success(), "{up:?}");
+    let after = |what: &str| up.stdout.lines().find_map(|line| line.trim().strip_prefix(what));
+    let config = after("export QUORATE_CONFIG=").expect("how to reach the coordinator");
+    let quorate = up
+        .stdout
+        .lines()
+        .last()
+        .and_then(|line| line.trim().strip_suffix(" status"));
+    let list = quorate_lab::process::Program::new(quorate.expect("its command line"))
+        .args(["node", "list"])
+        .env("QUORATE_CONFIG", config)
+        .run()
+        .await
+        .expect("quorate runs");
+    for name in ["hk1/prox1 ", "hk1/vote "] {
+        let row = list.stdout.lines().find(|line| line.starts_with(name));
+        assert!(row.is_some_and(|row| row.contains(" connected ")), "{list:?}");
+    }
     assert!(place.run(&["down"]).await.success());
     place.assert_empty();
 }

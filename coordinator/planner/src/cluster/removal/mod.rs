@@ -285,7 +285,7 @@ fn state(wish: &Wish, view: &View, standing: &Standing<'_>, node: &NodeName, rep
         if !said_off {
             report.tell(not_off(
                 format!("{node} does not answer; whether it is off, nobody can see from here"),
-                format!("switch it off for good, so that it never comes back with its old configuration; then say so: --is-off {node}"),
+                format!("switch it off for good, so that it never comes back with its old configuration; then say so: --is-off {node} (node remove, node replace: --is-off)"),
             ));
             return None;
         }
