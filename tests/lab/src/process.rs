@@ -251,12 +251,16 @@ impl Program {
             .map_err(|error| named(&self.path, &error))
     }
 
-    /// Runs it with the environment inherited and stderr shown, and returns what it printed on stdout.
+    /// Runs cargo with the environment inherited and stderr shown, and returns what it printed on stdout.
     ///
     /// # Errors
     /// When it can't be started or fails.
     pub fn build(&self) -> io::Result<String> {
-        let output = Command::new(&self.path)
+        let mut command = Command::new(&self.path);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_cargo_s_own(name)) {
+            command.env_remove(name);
+        }
+        let output = command
             .args(&self.args)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
@@ -272,6 +276,21 @@ impl Program {
             output.status
         )))
     }
+}
+
+/// What cargo tells a program that it runs about that program's package. Some build scripts (ring's) run again when it changes, and
+/// everything above them with it: minutes, each time that another package's program, or a shell, calls cargo.
+fn is_cargo_s_own(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
