@@ -38,7 +38,10 @@ pub(super) async fn observe(host: &Host) -> Result<Cluster, Unknown> {
         None => None,
     };
     let config = match published(host, CONFIG).await? {
-        Some(text) => Some(corosync_conf::read(&text).map_err(unparsable)?),
+        // Every member has the same file: until it is mended, nothing can be done with any of them.
+        Some(text) => Some(read_config(CONFIG, &text).map_err(|Unknown { kind, reason }| {
+            Unknown::new(kind, format!("{reason}; mend it in a copy, and mv that over it"))
+        })?),
         None => None,
     };
     let pmxcfs = pmxcfs(host, members.as_ref()).await?;
@@ -53,15 +56,19 @@ pub(super) async fn observe(host: &Host) -> Result<Cluster, Unknown> {
     })
 }
 
+fn read_config(path: &str, text: &str) -> Result<CorosyncConf, Unknown> {
+    corosync_conf::read(text).map_err(|error| {
+        let unknown = unparsable(error);
+        Unknown::new(unknown.kind, format!("{path}: {}", unknown.reason))
+    })
+}
+
 fn local_config(host: &Host) -> Result<Option<LocalConfig>, Unknown> {
     let text = match host.root().read_text(LOCAL_CONFIG) {
         Err(ReadError::NotFound { .. }) => return Ok(None),
         read => read.map_err(unreadable)?,
     };
-    let config = corosync_conf::read(&text).map_err(|error| {
-        let unknown = unparsable(error);
-        Unknown::new(unknown.kind, format!("{LOCAL_CONFIG}: {}", unknown.reason))
-    })?;
+    let config = read_config(LOCAL_CONFIG, &text)?;
     Ok(Some(LocalConfig {
         cluster: config.cluster,
         version: config.config_version,

@@ -87,6 +87,33 @@ async fn a_local_copy_that_cannot_be_understood_is_unknown_alone() {
 }
 
 #[tokio::test]
+async fn a_corosync_conf_that_was_edited_badly_is_told_with_its_line() {
+    let fake = Fake::new();
+    make_member(&fake);
+    let good = fixture!("corosync.conf/pve-8.4/three-nodes.conf");
+    for (from, to, told) in [
+        (
+            "name: prox1",
+            "name prox1",
+            "missing `:` after the key: `    name prox1`",
+        ),
+        ("logging {", "} logging {", "a closing brace too many: `} logging {`"),
+        ("nodelist {", "nodes {", "section nodelist is missing"),
+        ("  version: 2\n}", "  version: 2\n", "section totem is not closed"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        fake.put("/etc/pve/corosync.conf", &bad);
+        let unknown = observe(&fake.host([])).await.unwrap_err();
+        assert_eq!(unknown.kind, UnknownKind::Unparsable);
+        assert_eq!(
+            unknown.reason,
+            format!("/etc/pve/corosync.conf: corosync.conf: {told}; mend it in a copy, and mv that over it")
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_standalone_node_and_a_machine_without_pve() {
     let fake = Fake::new();
     let cluster = observe(&fake.host([])).await.unwrap();

@@ -223,6 +223,7 @@ mod tests {
             both[0].digest, both[1].digest,
             "one key, with options and another comment"
         );
+        assert!(both[0].is(&KEY.parse().unwrap()), "as a server tells of its own");
         let other = keys(&others.replace("AAAAAAAA admin", "AAAAAAAB admin"));
         assert_ne!(both[0].digest, other[0].digest, "another key of the same comment");
         assert_eq!(without_comment(&others, "backup job").lines().count(), 2);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use quorate_engine::ports::Journal as _;
 use quorate_model::failure::ExitCode;
 use quorate_model::ids::Driver;
 use quorate_model::plan::Plan;
@@ -11,6 +12,7 @@ use quorate_proto::{Wire, field, v1};
 
 use super::*;
 use crate::serve::Daemon;
+use crate::store::Store;
 
 pub(super) fn cluster_file(servers: usize) -> String {
     let mut text = "[cluster]\nname = \"hk1\"\n".to_owned();
@@ -233,6 +235,127 @@ async fn one_rollout_holds_its_cluster_and_can_be_cancelled_between_steps() {
         })
         .await);
     assert_eq!(unknown.unwrap_err().exit, ExitCode::NotFound);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_not_taken_as_applied_while_a_rollout_holds_its_cluster() {
+    let fixture = Fixture::new();
+    let (daemon, mut client, all, rollout) = begun(&fixture).await;
+    // All that the file asks for is so, by what is seen; the rollout does not know that yet.
+    *all[0].state.world.lock().unwrap() = Servers::bare(2).members("hk1", &["prox1", "prox2"], &[]);
+    let empty = plan(&mut client, 2).await;
+    assert!(empty.is_empty() && !empty.refused(), "{:?}", empty.findings);
+    let refused = apply(&mut client, 2, empty).await.unwrap_err();
+    assert_eq!(
+        (refused.exit, refused.findings[0].code),
+        (ExitCode::Refused, Code::RolloutRunning)
+    );
+    assert!(
+        refused.findings[0]
+            .next
+            .contains(&format!("quorate rollout watch {rollout}")),
+        "{refused:?}"
+    );
+    assert!(all.iter().all(|node| node.state.kept.lock().unwrap().is_empty()));
+    daemon.stop().await;
+}
+
+async fn not_driven(client: &mut Client) -> Vec<v1::Finding> {
+    let info = of(client.info(v1::InfoRequest {}).await).unwrap();
+    let code = Code::RolloutNotDriven.as_str();
+    info.findings
+        .into_iter()
+        .filter(|finding| finding.code == code)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_that_nobody_drives_is_told_holds_its_cluster_and_is_taken_up_when_that_is_mended() {
+    let fixture = Fixture::new();
+    let (daemon, mut client, all, rollout) = begun(&fixture).await;
+    assert_eq!(not_driven(&mut client).await, []);
+    daemon.stop().await;
+    // What was decided about the cluster can't be read, neither it nor its copy.
+    let specs = fixture.config.state_dir.join("specs");
+    let documents: Vec<_> = std::fs::read_dir(&specs)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    let whole: Vec<_> = documents.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    assert_eq!(documents.len(), 2, "{documents:?}");
+    for path in &documents {
+        std::fs::write(path, "tooth of time").unwrap();
+    }
+
+    let daemon = fixture.start().await;
+    let mut client = fixture.client().await;
+    until("that nobody drives it is told", || {
+        let mut client = client.clone();
+        async move { !not_driven(&mut client).await.is_empty() }
+    })
+    .await;
+    let told = not_driven(&mut client).await;
+    assert_eq!(
+        (told.len(), told[0].subject.as_str()),
+        (1, rollout.as_str()),
+        "{told:?}"
+    );
+    assert!(told[0].message.contains("not under way"), "{told:?}");
+    assert!(told[0].next.contains("systemctl restart quorate"), "{told:?}");
+    let cancel = v1::CancelRolloutRequest {
+        rollout: rollout.clone(),
+    };
+    let not_cancelled = of(client.cancel_rollout(cancel).await).unwrap_err();
+    assert!(not_cancelled.to_string().contains("not under way"), "{not_cancelled}");
+    daemon.stop().await;
+
+    for (path, bytes) in documents.iter().zip(whole) {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let daemon = fixture.start().await;
+    let mut client = fixture.client().await;
+    all[0].state.go.send_replace(true);
+    let records = watch(&mut client, &rollout).await.unwrap();
+    assert_eq!(finished(&records), RolloutResult::Done);
+    assert_eq!(executed(&all), [1, 1]);
+    assert_eq!(not_driven(&mut client).await, []);
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_contradicts_itself_is_told_and_does_not_hold_its_cluster() {
+    let fixture = Fixture::new();
+    let (daemon, _, all, rollout) = begun(&fixture).await;
+    daemon.stop().await;
+    all[0].state.go.send_replace(true);
+    let clock = quorate_clock::Clock::system();
+    let opened = Store::open(&fixture.config.state_dir.join("journal"), true, clock).unwrap();
+    assert_eq!(opened.damage, None);
+    let verified = Record::Verified {
+        step: "cluster.join/prox2".parse().unwrap(),
+        evidence: "it never began".to_owned(),
+    };
+    let id: RolloutId = rollout.parse().unwrap();
+    opened.store.append(&id, verified).await.unwrap();
+    drop(opened.store);
+    opened.thread.join().unwrap();
+
+    let daemon = fixture.start().await;
+    let mut client = fixture.client().await;
+    let told = not_driven(&mut client).await;
+    assert_eq!(
+        (told.len(), told[0].subject.as_str()),
+        (1, rollout.as_str()),
+        "{told:?}"
+    );
+    assert!(told[0].message.contains("contradicts itself"), "{told:?}");
+    linked(&mut client, 2).await;
+    let shown = plan(&mut client, 2).await;
+    let again = apply(&mut client, 2, shown).await.unwrap();
+    let records = watch(&mut client, &again).await.unwrap();
+    assert_eq!(finished(&records), RolloutResult::Done);
+    assert_eq!(executed(&all), [1, 1], "nothing was done twice");
     daemon.stop().await;
 }
 

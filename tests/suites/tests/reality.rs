@@ -1,11 +1,12 @@
-//! Against what is real here: this machine's own lsblk, dpkg, apt and df.
+//! Against what is real here: this machine's own lsblk, dpkg, apt and df, and what its kernel was asked for.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is the report")]
 
 use std::collections::BTreeMap;
 
-use quorate_lab::binaries;
 use quorate_lab::process::Program;
+use quorate_lab::{Lab, binaries};
+use quorate_suites::Fleet;
 use serde_json::Value;
 
 async fn run(program: Program) -> Value {
@@ -85,6 +86,65 @@ async fn the_agent_understands_this_machines_packages_services_and_space() {
     assert!(
         (found - real).abs() < 2e9,
         "{found} beside {real}: other programs write here too, but not as much"
+    );
+}
+
+/// That an agent has accepted an operation must survive a power cut before anything is done for it: both copies of its ledger are whole on
+/// the disk, under their names, before the supervisor of the tool starts. By the system calls that the agent made.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_accepted_is_on_disk_before_a_tool_runs() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(1)).await;
+    let pid = fleet.lab.agent_pid("prox1").unwrap().to_string();
+    let [calls, said] = ["calls", "strace.out"].map(|name| fleet.lab.layout().dir().join(name));
+    let which = "trace=write,fsync,fdatasync,rename,renameat,renameat2,execve";
+    let calls_path = calls.to_string_lossy().into_owned();
+    let args = ["-f", "-y", "-s", "100000", "-e", which, "-o", &calls_path, "-p", &pid];
+    let mut strace = Program::new("/usr/bin/strace").args(args).spawn(&said, false).unwrap();
+    fleet
+        .until("strace is attached", async || {
+            std::fs::read_to_string(&said).unwrap_or_default().contains("attached")
+        })
+        .await;
+    let file = fleet.cluster_file(&fleet.lab.names());
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    strace.kill();
+
+    let text = std::fs::read_to_string(&calls).unwrap();
+    // What it says to others and to itself is left out.
+    let to_a_file = |line: &&str| !line.contains("write(") || line.contains("</");
+    let lines: Vec<&str> = text.lines().filter(to_a_file).collect();
+    let next = |from: usize, what: &str, is: &dyn Fn(&str) -> bool| {
+        let found = lines[from..].iter().position(|line| is(line));
+        from + found.unwrap_or_else(|| panic!("{what} does not come after line {from} of\n{}", lines.join("\n"))) + 1
+    };
+    let tool = next(0, "the supervisor", &|line| {
+        line.contains("execve(") && line.contains("\"run-op\"")
+    });
+    let mut at = 0;
+    for copy in ["ledger.json", "ledger.copy.json"] {
+        let temporary = format!("/.{copy}.");
+        let written =
+            |line: &str| line.contains("write(") && line.contains(&temporary) && line.contains("create_cluster");
+        at = next(at, &format!("the record in {copy}"), &written);
+        let synced = |line: &str| line.contains("sync(") && line.contains(&temporary);
+        at = next(at, &format!("the fsync of {copy}"), &synced);
+        let renamed = |line: &str| line.contains("rename") && line.contains(&temporary);
+        let name = next(at, &format!("the name {copy}"), &renamed);
+        assert!(
+            !lines[at..name - 1].iter().any(|line| written(line)),
+            "written after its fsync"
+        );
+        at = next(name, "the fsync of the folder", &|line| {
+            line.contains("sync(")
+                && line
+                    .split(['<', '>'])
+                    .nth(1)
+                    .is_some_and(|path| path.ends_with("/var/lib/quorate-agent"))
+        });
+    }
+    assert!(
+        at < tool,
+        "the tool's supervisor began before that, at line {tool} and not after {at}"
     );
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::facet::Facet;
+use crate::ids::SshPublicKey;
 use crate::time::Timestamp;
 
 pub use super::firewall::{Firewall, FirewallRule};
@@ -59,6 +60,21 @@ pub struct RootKey {
     pub name: String,
     /// SHA-256 of the key itself, in hex: two may have one comment.
     pub digest: String,
+}
+
+impl RootKey {
+    /// Is it this key? Its comment is no proof: anybody may write one.
+    #[must_use]
+    pub fn is(&self, key: &SshPublicKey) -> bool {
+        self.digest == Self::digest_of(key)
+    }
+
+    /// The digest by which a key is known.
+    #[must_use]
+    pub fn digest_of(key: &SshPublicKey) -> String {
+        let key = key.as_str();
+        crate::spec::digest_of(key.split_whitespace().nth(1).unwrap_or(key))
+    }
 }
 
 /// A file below /etc/pve.

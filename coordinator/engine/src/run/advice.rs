@@ -64,9 +64,14 @@ fn of(step: &Step) -> Advice {
             format!("on {node}: the lines of /root/.ssh/authorized_keys that are marked as Quorate's"),
             AGAIN.to_owned(),
         ),
-        Action::SetUpQdevice { .. } => (
-            format!("on {node}: pvecm status, systemctl status corosync-qdevice"),
-            format!("on {node}: pvecm qdevice remove; then: {AGAIN}"),
+        // One that is set up and was not answered gets its vote by itself.
+        Action::SetUpQdevice { host, .. } => (
+            format!(
+                "on {node}: pvecm status, systemctl status corosync-qdevice; on {host}: systemctl status corosync-qnetd"
+            ),
+            format!(
+                "{AGAIN}, when corosync-qnetd runs on {host}; if the vote does not come then, on {node}: pvecm qdevice remove, and: {AGAIN}"
+            ),
         ),
         Action::RemoveQdevice { .. } => (format!("on {node}: pvecm status"), AGAIN.to_owned()),
         Action::DisarmHa { .. } => (

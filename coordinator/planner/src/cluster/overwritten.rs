@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use quorate_model::facet::Facet;
 use quorate_model::finding::{Code, Finding};
-use quorate_model::ids::NodeName;
+use quorate_model::ids::{NodeName, SshPublicKey};
 use quorate_model::observation::FacetName;
-use quorate_model::observation::config::{PveConfig, PveFile, Storage};
+use quorate_model::observation::config::{PveConfig, PveFile, RootKey, Storage};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 
@@ -38,7 +38,9 @@ pub(super) fn by_joins(
         let Some(config) = report.facet(view, node, FacetName::Config, Weight::Needed, |o| &o.config) else {
             continue;
         };
-        let lost = names(node, config, kept, report);
+        let own_key = view.facet(node, |o| &o.readiness).ok();
+        let own_key = own_key.and_then(|readiness| readiness.root_key.get().ok()?.as_ref());
+        let lost = names((node, own_key), config, kept, report);
         if !lost.is_empty() {
             report.tell(Finding::new(
                 Code::JoinOverwrites,
@@ -56,7 +58,12 @@ pub(super) fn by_joins(
 }
 
 /// All that a join drops or replaces, in words, kind by kind. What can't be seen is refused: nobody could be told of its loss.
-fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: &mut Report) -> Vec<String> {
+fn names(
+    (node, own_key): (&NodeName, Option<&SshPublicKey>),
+    config: &PveConfig,
+    kept: Option<&PveConfig>,
+    report: &mut Report,
+) -> Vec<String> {
     let mut lost = Vec::new();
     let list = |what: &str, facet: Result<Vec<String>, &quorate_model::Unknown>, report: &mut Report| match facet {
         Ok(names) if names.is_empty() => None,
@@ -89,12 +96,12 @@ fn names(node: &NodeName, config: &PveConfig, kept: Option<&PveConfig>, report: 
         .flatten()
         .map(|key| key.digest.as_str())
         .collect();
-    // Its own key comes back with the join.
-    let own = format!("root@{node}");
+    // Its own key comes back with the join. One that only bears its name does not.
+    let own = |key: &RootKey| own_key.is_some_and(|own| key.is(own));
     let keys = config.authorized_keys.get().map(|all| {
         let gone = all
             .iter()
-            .filter(|key| !other.contains(key.digest.as_str()) && key.name != own);
+            .filter(|key| !other.contains(key.digest.as_str()) && !own(key));
         gone.map(|key| key.name.clone()).collect()
     });
     lost.extend(list("the keys in root's authorized_keys", keys, report));

@@ -149,7 +149,10 @@ pub(super) fn decide(
             ));
         }
         if !changes.qdevice {
-            odd.extend(not_voting(standing));
+            let without = without_package(view, standing, &device.host);
+            // What lacks the package is why it does not vote; that a server is silent for another reason shows once it is there.
+            odd.extend(not_voting(standing).filter(|_| without.is_empty()));
+            odd.extend(without);
         }
     }
     let votes = votes_after(standing);
@@ -282,6 +285,27 @@ fn report_host(file: &ClusterFile, view: &View, host: &NodeName, spec: &NodeSpec
         ));
     }
     odd
+}
+
+/// Members of a cluster with a QDevice on which somebody took its daemon away.
+fn without_package(view: &View, standing: &Standing<'_>, at: &str) -> Vec<Finding> {
+    const PACKAGE: &str = Package::CorosyncQdevice.as_str();
+    let missing = |node: &&&NodeName| {
+        let readiness = view.facet(node, |o| &o.readiness);
+        let packages = readiness.ok().and_then(|readiness| readiness.packages.get().ok());
+        packages
+            .and_then(|all| all.get(PACKAGE))
+            .is_some_and(|state| state.installed.is_none())
+    };
+    let told = |node: &&NodeName| {
+        Finding::new(
+            Code::QdeviceNotVoting,
+            node.as_str(),
+            format!("{PACKAGE} is not installed on {node}: the QDevice at {at} gives no vote there"),
+            format!("on {node}: apt install {PACKAGE}; systemctl enable --now {PACKAGE}"),
+        )
+    };
+    standing.inside.keys().filter(missing).map(told).collect()
 }
 
 /// A QDevice that is left as it is should give its vote to all.

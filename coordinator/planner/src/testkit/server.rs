@@ -45,7 +45,7 @@ pub fn ssh_key(owner: &str) -> SshPublicKey {
 pub fn root_key(owner: &str) -> RootKey {
     RootKey {
         name: format!("root@{owner}"),
-        digest: format!("of {owner}"),
+        digest: RootKey::digest_of(&ssh_key(owner)),
     }
 }
 

@@ -133,6 +133,10 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
                 Some(_) => roots::link_tools(layout, server, tools),
                 None => roots::unlink_tools(layout, server, tools),
             };
+            // Debian stops what it removes.
+            if name == "corosync-qdevice" && installed.is_none() {
+                state.end_qdevice(index);
+            }
             return done.map_err(|error| error.to_string());
         }
         Plant::AptLocked { held } => server.packages.locked_by = held.then_some(4711),

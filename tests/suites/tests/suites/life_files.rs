@@ -28,7 +28,10 @@ async fn a_plan_that_was_kept_is_applied_exactly_so_or_not_at_all() {
         "{}",
         told(&planned)
     );
-    fleet.ok(&["apply", "--plan", &kept, "--dry-run"]).await;
+    let before = fleet.changes();
+    let dry_run = ["apply", "--plan", &kept, "--dry-run"];
+    let dry = fleet.ok(&dry_run).await;
+    assert!(dry.stdout.contains("cluster.join/prox3"), "{}", told(&dry));
 
     // prox3 has a guest now, so that it must be the one that creates the cluster.
     let guest = GuestSpec {
@@ -41,7 +44,13 @@ async fn a_plan_that_was_kept_is_applied_exactly_so_or_not_at_all() {
     for said in ["QRT-PLAN-CHANGED", "cluster.create", "prox3"] {
         assert!(refused.stderr.contains(said), "{said}: {}", told(&refused));
     }
+    let dry = fleet.ends(&dry_run, 3).await;
+    for said in ["nothing would be done", "cluster.create", "prox3", "--out"] {
+        assert!(dry.stderr.contains(said), "{said}: {}", told(&dry));
+    }
+    assert_eq!(fleet.changes(), before);
     assert_eq!(fleet.happened(What::ClusterCreated), 0);
+    assert!(fleet.json(&["rollout", "list"]).await.as_array().unwrap().is_empty());
 
     fleet.lab.script("prox3", Script::RemoveGuest(100)).await.unwrap();
     let applied = fleet.ok(&["apply", "--plan", &kept, "--yes"]).await;

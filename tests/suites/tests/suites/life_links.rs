@@ -153,3 +153,41 @@ async fn an_edit_that_one_member_does_not_take_over_is_told_and_nothing_else_run
     );
     assert_eq!(edits(&fleet), 1, "it was not tried again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corosync_conf_that_nobody_can_read_holds_up_every_change_of_the_membership() {
+    let fleet = three(20.0).await;
+    let good = fleet.read("prox1", CONF);
+    let bad = good.replacen("name: prox2", "name prox2", 1);
+    std::fs::write(fleet.rooted("prox1", CONF), bad).unwrap();
+    fleet
+        .until("all have the file", async || {
+            fleet.read("prox3", CONF).contains("name prox2")
+        })
+        .await;
+    let before = fleet.changes();
+    let link = fleet.linked_file("two.toml", &ALL, BOTH_LINKS, "");
+    let out = fleet.linked_file("out.toml", &["prox1", "prox2"], ONE_LINK, "");
+    for asked in [
+        vec!["apply", &link, "--yes"],
+        vec!["apply", &out, "--remove", "prox3", "--yes"],
+        vec!["node", "remove", "hk1/prox3", "--file", &link, "--yes"],
+    ] {
+        let refused = fleet.ends(&asked, 3).await;
+        for said in [
+            "QRT-FACET-UNKNOWN",
+            "/etc/pve/corosync.conf",
+            "missing `:` after the key: `    name prox2`",
+            "mend it in a copy",
+        ] {
+            assert!(refused.stdout.contains(said), "{said}: {}", told(&refused));
+        }
+    }
+    assert_eq!(fleet.changes(), before);
+    std::fs::write(fleet.rooted("prox1", CONF), good).unwrap();
+    fleet
+        .until("it is mended everywhere", async || {
+            steps(&fleet.json(&["plan", &link]).await).len() == 1
+        })
+        .await;
+}

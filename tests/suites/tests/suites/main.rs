@@ -11,6 +11,7 @@
 
 mod cli;
 mod crash;
+mod crash_life;
 mod crash_points;
 mod crash_seeds;
 mod e2e;
@@ -23,6 +24,7 @@ mod life_links;
 mod life_members;
 mod life_preflight;
 mod life_votes;
+mod life_votes_away;
 mod life_votes_joins;
 mod losses;
 mod misfortune;

@@ -147,40 +147,57 @@ fn ceph(view: &View, node: &NodeName, speaker: &NodeName, config: &PveConfig, de
     match own.as_ref().map(|own| own.ceph_daemons.get()) {
         Ok(Ok(daemons)) => has.extend(daemons.iter().cloned()),
         // Of one that is off for good nobody can be asked.
-        _ if dead => {
-            if monitors.is_some() && has.is_empty() {
-                let mut finding = Finding::new(
-                    Code::RemoveHasCeph,
-                    node.as_str(),
-                    format!(
-                        "there is Ceph here, and whether {node} has OSDs, managers or metadata servers can't be seen any more"
-                    ),
-                    format!(
-                        "on {speaker}: ceph osd tree; ceph -s; take out what was on {node} (PVE's manual, \"Ceph Maintenance\")"
-                    ),
-                );
-                finding.severity = Severity::Warning;
-                report.tell(finding);
-                return;
-            }
-        }
+        _ if dead => {}
         Ok(Err(unknown)) | Err(unknown) => {
             let finding = facet_unknown(node, FacetName::Config, "Ceph's daemons", unknown);
             return report.weigh(Weight::Needed, finding);
         }
     }
-    if has.is_empty() {
-        return;
+    if dead && (monitors.is_some() || !has.is_empty()) {
+        report.tell(left_in_ceph(node, speaker, &has));
+    } else if !has.is_empty() {
+        report.tell(Finding::new(
+            Code::RemoveHasCeph,
+            node.as_str(),
+            format!("{node} has a part in Ceph: {}", in_a_row(&has)),
+            format!(
+                "take its OSDs, managers and monitor out of Ceph first (PVE's manual, \"Ceph Maintenance\"); on {node}: pveceph osd \
+                 destroy ID; pveceph mgr destroy {node}; pveceph mon destroy {node}"
+            ),
+        ));
     }
-    report.tell(Finding::new(
+}
+
+/// Nothing can be typed on it any more, and what it says, once it was installed anew, is not what it was: Ceph itself is to be asked.
+fn left_in_ceph(node: &NodeName, speaker: &NodeName, has: &BTreeSet<String>) -> Finding {
+    let unseen = format!("whether {node} has OSDs, managers or metadata servers can't be seen any more");
+    let message = if has.is_empty() {
+        format!("there is Ceph here, and {unseen}; what it has stays behind in Ceph")
+    } else {
+        format!(
+            "{node} has a part in Ceph, which stays behind there: {}; {unseen}",
+            in_a_row(has)
+        )
+    };
+    let monitor = if has.contains(&format!("mon.{node}")) {
+        format!("ceph mon remove {node}, then its address and [mon.{node}] out of /etc/pve/ceph.conf; ")
+    } else {
+        String::new()
+    };
+    let mut finding = Finding::new(
         Code::RemoveHasCeph,
         node.as_str(),
-        format!("{node} has a part in Ceph: {}", in_a_row(&has)),
+        message,
         format!(
-            "take its OSDs, managers and monitor out of Ceph first (PVE's manual, \"Ceph Maintenance\"); on {node}: pveceph osd destroy \
-             ID; pveceph mgr destroy {node}; pveceph mon destroy {node}"
+            "on {speaker}: ceph -s; ceph osd tree; {monitor}for each OSD of {node}, once Ceph has made up for it: ceph osd purge ID \
+             --yes-i-really-mean-it; then: ceph osd crush remove {node} (PVE's manual, \"Ceph Maintenance\")"
         ),
-    ));
+    );
+    // What may be there and can't be seen can't be taken out first either.
+    if has.is_empty() {
+        finding.severity = Severity::Warning;
+    }
+    finding
 }
 
 /// Storages that are limited to servers, of which this is one: its name stays behind in storage.cfg.

@@ -67,6 +67,40 @@ pub(super) fn removals() -> Vec<Row> {
                 c.ceph_daemons = Facet::known(vec!["osd.3".into(), "mgr.prox4".into()], NOW);
             })),
         ),
+        // What a dead server had in Ceph stays behind: its monitor is known of, the rest can't be seen.
+        (
+            Code::RemoveHasCeph,
+            "prox4",
+            Refusal,
+            "stays behind there: mon.prox4; whether prox4 has OSDs, managers or metadata servers can't be seen",
+            dead(leaving().with_config("prox1", |c| {
+                c.ceph_monitors = Facet::known(Some(vec!["prox4".into()]), NOW)
+            })),
+        ),
+        (
+            Code::RemoveHasCeph,
+            "prox4",
+            Warning,
+            "there is Ceph here, and whether prox4 has OSDs",
+            dead(leaving().with_config("prox1", |c| {
+                c.ceph_monitors = Facet::known(Some(vec!["prox1".into()]), NOW)
+            })),
+        ),
+        // So is what it had before it was installed anew.
+        (
+            Code::RemoveHasCeph,
+            "prox4",
+            Warning,
+            "whether prox4 has OSDs",
+            removal(
+                Servers::bare(4)
+                    .members("hk1", &["prox1", "prox2", "prox3"], BOTH)
+                    .counted("prox4", BOTH)
+                    .with_config("prox1", |c| {
+                        c.ceph_monitors = Facet::known(Some(vec!["prox1".into()]), NOW)
+                    }),
+            ),
+        ),
         (
             Code::RemoveHasStorage,
             "prox4",
@@ -280,11 +314,16 @@ pub(super) fn third_votes() -> Vec<Row> {
             "prox1",
             Warning,
             "say prox1",
-            vote(
-                voting()
-                    .qdevice(VOTE)
-                    .with_member("prox1", |m| known(&mut m.votes).device = Some(0)),
-            ),
+            vote(with_device().with_member("prox1", |m| known(&mut m.votes).device = Some(0))),
+        ),
+        (
+            Code::QdeviceNotVoting,
+            "prox2",
+            Warning,
+            "corosync-qdevice is not installed on prox2",
+            vote(with_device().with_readiness("prox2", |r| {
+                known(&mut r.packages).get_mut("corosync-qdevice").unwrap().installed = None;
+            })),
         ),
         (
             Code::QdeviceUnmanaged,

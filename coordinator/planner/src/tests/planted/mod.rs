@@ -43,6 +43,18 @@ fn voting() -> Servers {
         .outside("vote", VOTE)
 }
 
+/// It is set up, and each member has its daemon.
+fn with_device() -> Servers {
+    let mut servers = voting().qdevice(VOTE);
+    for node in ["prox1", "prox2"] {
+        servers = servers.with_readiness(node, |r| {
+            let package = known(&mut r.packages).get_mut("corosync-qdevice").unwrap();
+            package.installed = Some("3.0.3-1".to_owned());
+        });
+    }
+    servers
+}
+
 fn resolved(node: &str, addresses: &[&str]) -> Facet<NameResolution> {
     Facet::known(
         NameResolution {
@@ -98,6 +110,13 @@ fn removal(servers: Servers) -> Planted {
         wish,
         servers,
     }
+}
+
+/// The same, where somebody says that prox4 is off for good.
+fn dead(servers: Servers) -> Planted {
+    let mut planted = removal(servers.offline("prox4").unreachable("prox4"));
+    planted.wish.is_off.insert(name("prox4"));
+    planted
 }
 
 fn vote(servers: Servers) -> Planted {

@@ -395,6 +395,19 @@ pub(super) fn overwritten() -> Vec<Row> {
                 });
             })),
         ),
+        // The key that it had before it was set up anew, say: what comes back with the join is the one that it has.
+        (
+            Code::JoinOverwrites,
+            "prox3",
+            Warning,
+            "authorized_keys root@prox3",
+            join(joining().with_config("prox3", |c| {
+                known(&mut c.authorized_keys).push(RootKey {
+                    name: "root@prox3".into(),
+                    digest: "of another key with its name".into(),
+                });
+            })),
+        ),
         (
             Code::FirewallKeepsOut,
             "hk1",
