@@ -7,6 +7,7 @@ mod drivers;
 mod endings;
 mod leave;
 mod legality;
+mod off;
 mod planned;
 mod restoring;
 mod shapes;
@@ -20,7 +21,7 @@ use quorate_model::operation::{Action, ActionKind};
 use quorate_model::rollout::{Entry, Progress, Record, RolloutResult, StepState, StopKind};
 use tokio::sync::{broadcast, watch};
 
-use crate::memory::{Fault, FaultyJournal, Gatekeeper, MemJournal, TokioClock, World};
+use crate::memory::{Fault, FaultyJournal, Gatekeeper, MemJournal, World};
 use crate::{Patience, Ports, RolloutState, RunError, run_rollout, summary};
 use corpus::{Case, corpus, three, two_branches};
 
@@ -71,7 +72,7 @@ impl Run {
         let ports = Ports {
             journal: Arc::new(journal),
             agents: Arc::new(self.world.clone()),
-            clock: Arc::new(TokioClock::default()),
+            clock: Arc::new(self.journal.clock()),
             permit: Arc::new(self.gatekeeper.clone()),
             patience: self.patience.clone(),
         };
