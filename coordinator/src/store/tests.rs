@@ -237,6 +237,8 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
     }
 }
 
+type ChangeByHand = fn(&mut serde_json::Value);
+
 /// The head file of a journal with three records, after a change by hand.
 fn changed_head(change: impl FnOnce(&mut serde_json::Value)) -> (tempfile::TempDir, std::path::PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -251,7 +253,7 @@ fn changed_head(change: impl FnOnce(&mut serde_json::Value)) -> (tempfile::TempD
 
 #[test]
 fn a_head_file_of_a_newer_version_is_no_damaged_one() {
-    let changes: [(&str, fn(&mut serde_json::Value)); 4] = [
+    let changes: [(&str, ChangeByHand); 4] = [
         ("`signature`", |file| file["signature"] = "x".into()),
         ("`epoch`", |file| file["head"]["epoch"] = 7.into()),
         ("format 2", |file| {
@@ -278,7 +280,7 @@ fn a_head_file_of_a_newer_version_is_no_damaged_one() {
 fn a_head_file_that_names_the_known_format_is_read_and_one_that_was_altered_is_damaged() {
     let (_home, dir) = changed_head(|file| file["format"] = 1.into());
     assert_eq!(open(&dir).unwrap().rollouts().len(), 3);
-    let alterations: [fn(&mut serde_json::Value); 3] = [
+    let alterations: [ChangeByHand; 3] = [
         |file| file["head"]["count"] = 2.into(),
         // A letter of a field's name: an unknown field, and one that is missing.
         |file| {
