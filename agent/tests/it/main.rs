@@ -15,6 +15,7 @@ mod enrolment;
 mod fleet;
 mod holds;
 mod operations;
+mod races;
 mod server;
 mod tickets;
 mod trust;

@@ -110,7 +110,7 @@ pub enum RolloutResult {
     Failed,
     /// It was cancelled between steps.
     Cancelled,
-    /// Its journal was lost. How far it came is known from the agents' ledgers, and from observing.
+    /// Its journal was lost, or contradicts itself and was let go of. How far it came is known from the agents' ledgers, and from observing.
     Abandoned,
 }
 

@@ -221,7 +221,7 @@ impl Teller {
                         "FAILED: {} of {total} steps verified. See above for what to do.\n",
                         self.done
                     ),
-                    RolloutResult::Abandoned => "Abandoned: its journal was lost.\n".to_owned(),
+                    RolloutResult::Abandoned => "Abandoned: its journal was lost, or contradicts itself.\n".to_owned(),
                     RolloutResult::Cancelled => format!("Cancelled: {} of {total} steps verified.\n", self.done),
                 }
             }

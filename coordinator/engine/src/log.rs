@@ -55,8 +55,6 @@ pub struct StepLog {
     pub state: StepState,
     /// Its newest attempt, once there is one.
     pub attempt: Option<Attempt>,
-    /// An agent had one of its attempts.
-    pub accepted: bool,
     /// How many attempts were reported to have ended other than done.
     pub failures: u32,
 }
@@ -68,6 +66,8 @@ pub struct Attempt {
     pub number: u32,
     /// The operation.
     pub operation: OperationId,
+    /// When the agent was known to have it.
+    pub accepted: Option<Timestamp>,
     /// Its end, once reported.
     pub outcome: Option<Outcome>,
 }
@@ -277,7 +277,6 @@ impl RolloutState {
                 let waiting = || StepLog {
                     state: StepState::Waiting,
                     attempt: None,
-                    accepted: false,
                     failures: 0,
                 };
                 self.steps = plan.steps.iter().map(|_| waiting()).collect();
@@ -303,13 +302,16 @@ impl RolloutState {
                     log.attempt = Some(Attempt {
                         number: *attempt,
                         operation: operation.clone(),
+                        accepted: None,
                         outcome: None,
                     });
                 });
             }
             Record::Accepted { step } => self.change(step, |log| {
                 log.state = StepState::Running;
-                log.accepted = true;
+                if let Some(attempt) = &mut log.attempt {
+                    attempt.accepted = Some(entry.at);
+                }
             }),
             Record::Ended { step, outcome } => self.change(step, |log| {
                 log.state = StepState::Ended;

@@ -12,8 +12,9 @@
 //! | intended | has it not | neither | stuck |
 //! | accepted | has it | – | followed, never sent again |
 //! | accepted | has it not | – | ended, outcome unknown |
-//! | accepted, to switch its own server off | does not answer | server seen off | verified |
-//! | nothing or intended, to switch its own server off | does not answer | server seen off | held or stuck: it may only be cut off |
+//! | accepted, to switch its own server off | does not answer | server seen off within the operation's time | ended: done |
+//! | accepted, to switch its own server off | does not answer for that time | otherwise | ended, outcome unknown |
+//! | this attempt: anything but done, to switch its own server off | does not answer | server seen off | held or stuck: it may only be cut off |
 //! | ended: done or unknown | – | as wanted | verified |
 //! | ended: unknown, and the tool runs no more | – | gate holds | another attempt |
 //! | ended: unknown, and the tool may run | – | gate holds | stuck |

@@ -158,7 +158,7 @@ impl Api {
                     "rollout {holder} holds cluster {}: none of its nodes is removed meanwhile",
                     name.cluster
                 ),
-                format!("quorate rollout watch {holder}"),
+                self.rollouts.next_about(&holder),
             );
             return Err(Failure::new(ExitCode::Refused, format!("can't remove {name} now")).with(vec![finding]));
         }

@@ -42,9 +42,9 @@ impl Api {
         by: &Who,
     ) -> Result<v1::CancelRolloutReply, Failure> {
         let id = rollout_id(request.rollout)?;
-        self.rollouts.cancel(&id, by).await?;
-        tracing::info!(rollout = %id, by = by.name, "cancel asked for");
-        Ok(v1::CancelRolloutReply {})
+        let let_go = self.rollouts.cancel(&id, by).await?;
+        tracing::info!(rollout = %id, by = by.name, let_go, "cancel asked for");
+        Ok(v1::CancelRolloutReply { let_go })
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) enum Command {
         /// Its id
         rollout: String,
     },
-    /// Stop a rollout between two steps; what runs is followed to its end
+    /// Stop a rollout between two steps; what runs is followed to its end. Lets go of one whose journal contradicts itself
     Cancel {
         /// Its id
         rollout: String,
@@ -53,14 +53,19 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
         Command::Watch { rollout } => watch(context, &mut client, &rollout.unwrap_or_default()).await,
         Command::UndoInfo { rollout } => undo_info::run(context, &mut client, rollout).await,
         Command::Cancel { rollout } => {
-            client
+            let reply = client
                 .cancel_rollout(v1::CancelRolloutRequest {
                     rollout: rollout.clone(),
                 })
                 .await
-                .map_err(wire::refused)?;
+                .map_err(wire::refused)?
+                .into_inner();
             output::either(context.format, &serde_json::json!({ "cancelled": rollout }), || {
-                "Cancelled: no further step is started. The running one is followed to its end.\n".to_owned()
+                if reply.let_go {
+                    "Let go of: its journal contradicts itself. The cluster is free for another rollout.\n".to_owned()
+                } else {
+                    "Cancelled: no further step is started. The running one is followed to its end.\n".to_owned()
+                }
             });
             Ok(ExitCode::Done)
         }

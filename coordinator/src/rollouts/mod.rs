@@ -3,6 +3,7 @@
 mod around;
 pub(crate) mod before;
 mod history;
+mod nonsense;
 mod recovering;
 mod rest;
 mod waiting;
@@ -59,7 +60,7 @@ pub(crate) struct Rollouts {
     /// Why rollouts that are not finished are not driven.
     dropped: Mutex<BTreeMap<RolloutId, String>>,
     /// Journals of rollouts that contradict themselves, and how.
-    nonsense: Mutex<BTreeMap<RolloutId, String>>,
+    nonsense: Mutex<BTreeMap<RolloutId, nonsense::Nonsense>>,
     /// What the journal tells of HA at rest.
     rests: Mutex<Option<rest::Read>>,
     /// What is left at rest, as it was seen last.
@@ -216,7 +217,8 @@ impl Rollouts {
         let unfinished = |(_, state): &(RolloutId, RolloutState)| {
             state.finished().is_none() && state.created().is_some_and(|created| created.plan.cluster == *cluster)
         };
-        Ok(self.states().await?.into_iter().find(unfinished).map(|(id, _)| id))
+        let holder = self.states().await?.into_iter().find(unfinished).map(|(id, _)| id);
+        Ok(holder.or_else(|| self.nonsensical_holder(cluster)))
     }
 
     /// Refuses what would come between the steps of another rollout.
@@ -228,9 +230,7 @@ impl Rollouts {
             Code::RolloutRunning,
             cluster.as_str(),
             format!("rollout {holder} holds cluster {cluster}"),
-            format!(
-                "watch it: quorate rollout watch {holder}; or stop it between steps: quorate rollout cancel {holder}"
-            ),
+            self.next_about(&holder),
         )))
     }
 
@@ -241,7 +241,7 @@ impl Rollouts {
             let entries = self.store.load(&id).await.map_err(|error| unusable(&error))?;
             match quorate_engine::summary(&id, &entries) {
                 Ok(summary) => all.extend(summary),
-                Err(error) => tracing::error!(rollout = %id, error = sentence(&error), "left out of the list"),
+                Err(error) => all.extend(nonsense::summary(&id, &entries, &error)),
             }
         }
         let state = self.before_dir.parent().map(PathBuf::from).unwrap_or_default();
@@ -264,8 +264,9 @@ impl Rollouts {
         Ok(lines)
     }
 
-    /// Asks a rollout to stop between steps. When this returns, the wish is durable: another coordinator would follow it, too.
-    pub(crate) async fn cancel(&self, id: &RolloutId, who: &Who) -> Result<(), Failure> {
+    /// Asks a rollout to stop between steps, or lets go of one whose journal makes no sense (`true`). When this returns, the wish is
+    /// durable: another coordinator would follow it, too.
+    pub(crate) async fn cancel(&self, id: &RolloutId, who: &Who) -> Result<bool, Failure> {
         self.seat.check().map_err(|finding| refused(*finding))?;
         let running = self
             .driven()
@@ -278,7 +279,7 @@ impl Rollouts {
             self.audit.note(act).await?;
             cancel.send_replace(Some(who.name.clone()));
             drop(cancel);
-            return self.cancel_recorded(id, progress).await;
+            return self.cancel_recorded(id, progress).await.map(|()| false);
         }
         let known = self
             .store
@@ -288,6 +289,9 @@ impl Rollouts {
             .contains(id);
         if !known {
             return Err(no_such(id));
+        }
+        if self.let_go_of(id, who).await? {
+            return Ok(true);
         }
         let why = self.dropped().get(id).cloned();
         Err(match why {
@@ -418,13 +422,7 @@ impl Rollouts {
             let entries = self.store.load(&id).await.map_err(|error| unusable(&error))?;
             match RolloutState::replay(&entries) {
                 Ok(state) => all.push((id, state)),
-                // It can't be taken up, and must not hold its cluster for ever.
-                Err(error) => {
-                    let why = sentence(&error);
-                    if self.nonsense().insert(id.clone(), why.clone()).is_none() {
-                        tracing::error!(rollout = %id, error = why, "a journal contradicts itself");
-                    }
-                }
+                Err(error) => self.note_nonsense(&id, &entries, &error),
             }
         }
         Ok(all)
@@ -432,10 +430,6 @@ impl Rollouts {
 
     fn driven(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Driven>> {
         self.driven.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn nonsense(&self) -> MutexGuard<'_, BTreeMap<RolloutId, String>> {
-        self.nonsense.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rests(&self) -> MutexGuard<'_, Option<rest::Read>> {

@@ -153,14 +153,7 @@ impl Rollouts {
                 "mend what it says, then: systemctl restart quorate; it takes up what is not finished",
             ));
         }
-        for (id, why) in self.nonsense().iter() {
-            findings.push(Finding::new(
-                Code::RolloutNotDriven,
-                id.as_str(),
-                format!("the journal of rollout {id} contradicts itself, so it is not taken up: {why}"),
-                "look at the servers: quorate status --fresh; then plan and apply again",
-            ));
-        }
+        findings.extend(self.nonsense_findings());
         findings.extend(self.resting().values().cloned());
         findings
     }

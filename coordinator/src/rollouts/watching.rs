@@ -106,8 +106,12 @@ impl Rollouts {
         let mut failure = Failure::new(
             ExitCode::Failed,
             format!("rollout {id} is not finished, and not under way"),
-        )
-        .hint("restart the coordinator: it takes up what is not finished");
+        );
+        if let Some((why, next)) = self.contradiction(id) {
+            failure.causes.push(why);
+            return failure.hint(next);
+        }
+        let mut failure = failure.hint("restart the coordinator: it takes up what is not finished");
         failure.causes.extend(self.dropped().get(id).cloned());
         failure
     }

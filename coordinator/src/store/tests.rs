@@ -236,3 +236,64 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
         );
     }
 }
+
+type ChangeByHand = fn(&mut serde_json::Value);
+
+/// The head file of a journal with three records, after a change by hand.
+fn changed_head(change: impl FnOnce(&mut serde_json::Value)) -> (tempfile::TempDir, std::path::PathBuf) {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("journal");
+    written(&dir, 3);
+    let path = dir.join("head.json");
+    let mut head: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut head);
+    fs::write(&path, head.to_string()).unwrap();
+    (home, dir)
+}
+
+#[test]
+fn a_head_file_of_a_newer_version_is_no_damaged_one() {
+    let changes: [(&str, ChangeByHand); 4] = [
+        ("`signature`", |file| file["signature"] = "x".into()),
+        ("`epoch`", |file| file["head"]["epoch"] = 7.into()),
+        ("format 2", |file| {
+            file["format"] = 2.into();
+            // It may well count other things under its digest.
+            file["sha256"] = "x".into();
+        }),
+        ("format 2", |file| {
+            *file = serde_json::json!({ "format": 2, "chain": [] })
+        }),
+    ];
+    for (what, change) in changes {
+        let (home, dir) = changed_head(change);
+        let before = fs::read(dir.join("head.json")).unwrap();
+        let error = Store::open(&dir, true, Clock::system()).unwrap_err().to_string();
+        assert!(error.contains("newer version") && error.contains(what), "{error}");
+        assert!(!error.contains("damaged"), "{error}");
+        assert_eq!(fs::read(dir.join("head.json")).unwrap(), before);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing was moved aside");
+    }
+}
+
+#[test]
+fn a_head_file_that_names_the_known_format_is_read_and_one_that_was_altered_is_damaged() {
+    let (_home, dir) = changed_head(|file| file["format"] = 1.into());
+    assert_eq!(open(&dir).unwrap().rollouts().len(), 3);
+    let alterations: [ChangeByHand; 3] = [
+        |file| file["head"]["count"] = 2.into(),
+        // A letter of a field's name: an unknown field, and one that is missing.
+        |file| {
+            let name = file["head"]["journal"].take();
+            file["head"].as_object_mut().unwrap().remove("journal");
+            file["head"]["jovrnal"] = name;
+        },
+        |file| {
+            file.as_object_mut().unwrap().remove("sha256");
+        },
+    ];
+    for alter in alterations {
+        let (_home, dir) = changed_head(alter);
+        assert!(matches!(open(&dir), Err(JournalError::Damaged(_))));
+    }
+}

@@ -1,6 +1,8 @@
 //! The daemon as a whole, with nodes that have real certificates and a world in memory.
 
 mod applied;
+mod claims;
+mod contradictions;
 mod daemon;
 mod enrolment;
 mod fake_node;

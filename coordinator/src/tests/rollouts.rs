@@ -152,7 +152,7 @@ async fn a_cluster_file_with_mistakes_is_refused_with_all_of_them() {
 }
 
 /// Begins a rollout on two servers, the first of which never ends what it was asked for.
-async fn begun(fixture: &Fixture) -> (Daemon, Client, Vec<FakeNode>, String) {
+pub(super) async fn begun(fixture: &Fixture) -> (Daemon, Client, Vec<FakeNode>, String) {
     let daemon = fixture.start().await;
     let mut client = fixture.client().await;
     let all = enrolled(&mut client, 2).await;

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use quorate_model::Timestamp;
 use quorate_model::ids::RolloutId;
 use quorate_model::plan::Plan;
 use quorate_model::rollout::{Entry, Record};
 use tokio::sync::watch;
 
-use super::{World, locked};
-use crate::ports::{Journal, JournalError, Recorded};
+use super::{TokioClock, World, locked};
+use crate::ports::{Clock as _, Journal, JournalError, Recorded};
 
 /// A journal in memory. Clones are the same journal, as a restarted process finds it.
 #[derive(Debug, Clone, Default)]
 pub struct MemJournal {
     rollouts: Arc<Mutex<BTreeMap<RolloutId, Vec<Entry>>>>,
+    clock: TokioClock,
 }
 
 impl MemJournal {
@@ -41,6 +41,12 @@ impl MemJournal {
         journal
     }
 
+    /// The clock of its records, which goes on when its coordinator does not.
+    #[must_use]
+    pub fn clock(&self) -> TokioClock {
+        self.clock
+    }
+
     /// What a rollout's journal has.
     #[must_use]
     pub fn entries(&self, rollout: &RolloutId) -> Vec<Entry> {
@@ -60,7 +66,7 @@ impl MemJournal {
         let sequence = u64::try_from(entries.len()).unwrap_or(u64::MAX);
         let entry = Entry {
             sequence,
-            at: Timestamp::from_seconds(1_795_345_772),
+            at: self.clock.now(),
             record,
         };
         entries.push(entry.clone());

@@ -234,13 +234,27 @@ pub fn set_up_qdevice(name: &str, host: &str, all: &[&str], needs: &[&str]) -> S
     step("qdevice/on".to_owned(), first(all), action, gate, done, needs)
 }
 
-/// `qdevice/on`, which takes back `qdevice/off`: for those who are members however the steps between ended.
+/// `qdevice/on`, which takes back `qdevice/off`: for whoever of these is in by then, however the steps between ended.
 #[must_use]
-pub fn set_up_qdevice_again(name: &str, host: &str, staying: &[&str], needs: &[&str]) -> Step {
-    let mut step = set_up_qdevice(name, host, staying, needs);
+pub fn set_up_qdevice_again(name: &str, host: &str, all: &[&str], needs: &[&str]) -> Step {
+    let mut step = set_up_qdevice(name, host, all, needs);
+    let (cluster, via, nodes) = (cluster(name), node(first(all)), nodes(all));
     step.gate
-        .retain(|condition| !matches!(condition, Condition::Members { .. }));
-    step.gate.push(quorate(name, first(staying)));
+        .retain(|condition| matches!(condition, Condition::KeysAdmitted { .. }));
+    step.gate.insert(
+        0,
+        Condition::QdeviceDue {
+            cluster: cluster.clone(),
+            via: via.clone(),
+            nodes: nodes.clone(),
+        },
+    );
+    step.done_when = Condition::QdeviceBack {
+        cluster,
+        via,
+        nodes,
+        host: address(9),
+    };
     restoring(step, "qdevice/off")
 }
 

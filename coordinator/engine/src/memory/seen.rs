@@ -27,7 +27,7 @@ fn known<T>(value: T) -> Facet<T> {
 }
 
 impl World {
-    pub(super) fn seen(&self, needs: &Needs) -> View {
+    pub(crate) fn seen(&self, needs: &Needs) -> View {
         let inner = locked(&self.inner);
         let observe = |node: &NodeName, facets: &BTreeSet<FacetName>| match inner.servers.get(node) {
             Some(server) if !server.cut && !server.off => Ok(inner.observation(node, server, facets)),

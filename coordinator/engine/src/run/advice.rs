@@ -122,7 +122,7 @@ pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
         Action::ArmHa { cluster } => LeftBehind {
             what: format!("HA is still disarmed in {cluster}: no guest is restarted elsewhere when a server fails"),
             mend: format!(
-                "{}on {node} type: ha-manager crm-command arm-ha",
+                "{}on {node}, or on any other member, type: ha-manager crm-command arm-ha",
                 third_vote_first(step)
             ),
         },

@@ -309,7 +309,14 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 Err(AgentError::NotReached(why) | AgentError::NoAnswer(why)) => why,
             };
             if let Some(evidence) = self.seen_off().await {
-                let reason = format!("the agent went silent, as it does when its server goes off: {evidence}");
+                let evidence = format!("the agent fell silent, as it does when its server goes off: {evidence}");
+                return self.end(Outcome::Done { evidence }).await;
+            }
+            if self.ends_in_silence() && pause.waited >= self.patience_to_settle() {
+                let reason = format!(
+                    "{} does not answer, and did not say that it goes off: it may be off, or only cut off ({why})",
+                    self.step.node
+                );
                 return self.end_unknown(reason).await;
             }
             if self.gives_up(&pause).await {

@@ -38,7 +38,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         let view = self.shared.ports.agents.view(&self.needs).await;
         let sight = match look(&self.step, &view) {
             // A machine that is only cut off from the network looks the same, and must not be taken for one that is off.
-            Sight::Reached(evidence) if self.ends_in_silence() && !self.shared.goes_off(&self.step.id).await => {
+            Sight::Reached(evidence) if self.ends_in_silence() && !self.shared.is_done(&self.step.id).await => {
                 let node = &self.step.node;
                 Sight::Unseen(format!(
                     "{evidence}; but {node} was not heard to go off: it may only be cut off from the network"
@@ -54,12 +54,17 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         matches!(&self.step.done_when, Condition::Off { node, .. } if *node == self.step.node)
     }
 
-    /// What shows that the agent does not answer because its server is off, as the step wants it.
+    /// What shows that the agent, which has begun, does not answer because its server is off, as the step wants it. A shutdown is over
+    /// within the time that its operation has: a server that falls silent later did not go off by it.
     pub(super) async fn seen_off(&self) -> Option<String> {
         if !self.ends_in_silence() {
             return None;
         }
-        match self.look().await {
+        let begun = self.shared.accepted_for(&self.step.id).await?;
+        if begun > self.patience_to_settle() {
+            return None;
+        }
+        match look(&self.step, &self.shared.ports.agents.view(&self.needs).await) {
             Sight::Reached(evidence) => Some(evidence),
             Sight::Clean(_) | Sight::Mixed { .. } | Sight::Unseen(_) => None,
         }

@@ -1,6 +1,7 @@
 //! What all steps of a running rollout share: the ports, and the state that is never ahead of the journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_model::finding::Finding;
 use quorate_model::ids::{Generation, RolloutId, StepId};
@@ -114,6 +115,7 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         let attempt = Attempt {
             number,
             operation: operation.clone(),
+            accepted: None,
             outcome: None,
         };
         let record = Record::Intended {
@@ -202,13 +204,20 @@ impl<J: Journal, A: Agents, C: Clock> Shared<J, A, C> {
         }
     }
 
-    /// Has the agent taken on to switch its server off, and not said that this failed?
-    pub(super) async fn goes_off(&self, step: &StepId) -> bool {
+    /// Is it known of the newest attempt that it brought about what it was to?
+    pub(super) async fn is_done(&self, step: &StepId) -> bool {
         let state = self.state().await;
-        state.log_of(step).is_some_and(|log| {
-            let outcome = log.attempt.as_ref().and_then(|a| a.outcome.as_ref());
-            log.accepted && !matches!(outcome, Some(Outcome::Failed { .. }))
-        })
+        let attempt = state.log_of(step).and_then(|log| log.attempt.as_ref());
+        matches!(attempt.and_then(|a| a.outcome.as_ref()), Some(Outcome::Done { .. }))
+    }
+
+    /// How long ago the agent was known to have the newest attempt, if it was.
+    pub(super) async fn accepted_for(&self, step: &StepId) -> Option<Duration> {
+        let state = self.state().await;
+        let attempt = state.log_of(step).and_then(|log| log.attempt.as_ref());
+        attempt
+            .and_then(|a| a.accepted)
+            .map(|at| at.age(self.ports.clock.now()))
     }
 
     fn cancelled(&self) -> bool {

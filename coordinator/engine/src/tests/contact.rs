@@ -6,7 +6,7 @@ use quorate_model::finding::Code;
 use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 
 use super::corpus::guarded_join;
-use super::{Case, Run, assert_right, corpus, end_of, heard, is_unheard, three};
+use super::{Case, Run, assert_right, corpus, end_of, everything, heard, is_unheard, three};
 use crate::RunError;
 use crate::memory::{Conduct, Reply};
 
@@ -78,7 +78,7 @@ async fn events_that_come_twice_and_in_the_wrong_order_are_told_once() {
 #[tokio::test(start_paused = true)]
 async fn a_partition_at_every_step_is_outlived() {
     let mut tried = 0;
-    for case in corpus() {
+    for case in everything() {
         let digest = end_of(&case).await;
         for step in &case.plan.steps {
             for partition in [
@@ -441,9 +441,10 @@ async fn independent_steps_run_beside_each_other_and_those_that_disturb_do_not()
         ("two joins under one disarming, and packages beside them", 2),
         ("three bare servers", 1),
     ] {
-        let case = corpus().into_iter().find(|c| c.name == name).unwrap();
+        let case = everything().into_iter().find(|c| c.name == name).unwrap();
         let run = Run::of(&case);
         run.end().await;
+        assert_right(&case, &run, name);
         assert_eq!(run.world.most_at_once(), at_once, "{name}");
     }
 }

@@ -1,4 +1,6 @@
-//! The plans that everything is tried on: each thing that an agent can change, alone and with others, in rows and side by side.
+//! Plans in few words, in a world where every agent and tool can misbehave: each thing that an agent can change, alone and with
+//! others, in the planner's order and for one cluster. What the planner itself makes, word for word and as its checker accepts it, is
+//! tried in `planned`.
 
 use quorate_model::operation::HaService::{Crm, Lrm};
 use quorate_model::plan::{Plan, Step};
@@ -65,18 +67,6 @@ pub(super) fn three() -> Case {
     case("three bare servers", bare, steps, &["hk1: prox1 prox2 prox3"])
 }
 
-/// Two clusters that have nothing to do with each other. Still no two changes of membership at once.
-pub(super) fn two_branches() -> Case {
-    let steps = vec![
-        create("hk1", "prox1"),
-        join("hk1", "prox2", ONE, &["create/hk1"]),
-        create("hk2", "prox3"),
-        join("hk2", "prox4", &["prox3"], &["create/hk2"]),
-    ];
-    let becomes = &["hk1: prox1 prox2", "hk2: prox3 prox4"];
-    case("two clusters beside each other", bare, steps, becomes)
-}
-
 /// HA disarmed as a whole, a join, HA armed.
 pub(super) fn guarded_join() -> Case {
     let steps = vec![
@@ -127,45 +117,49 @@ fn texts(all: &[String]) -> Vec<&str> {
     all.iter().map(String::as_str).collect()
 }
 
-/// Everything at once: HA off, QDevice off, a node out, another in, QDevice on, HA on.
+/// A node out and another in, under HA.
 pub(super) fn whole_life() -> Case {
-    let left = &["prox1", "prox2", "prox3"];
     let steps = vec![
-        install("prox5", &[]),
         disarm("hk1", FOUR, &[]),
-        remove_qdevice("hk1", FOUR, &["ha/disarm"]),
-        power_off("hk1", "prox4", left, &["qdevice/off"]),
-        remove("hk1", ("prox4", 4), left, &[], &["off/prox4"]),
+        power_off("hk1", "prox4", THREE, &["ha/disarm"]),
+        remove("hk1", ("prox4", 4), THREE, &[], &["off/prox4"]),
         clean_up("hk1", "prox4", "prox1", &["remove/prox4"]),
-        join("hk1", "prox5", left, &["clean/prox4", "packages/prox5"]),
-        admit_again("hk1", "prox6", &["join/prox5"]),
-        set_up_qdevice_again("hk1", "prox6", left, &["admit/hk1"]),
-        withdraw("hk1", "prox6", &["qdevice/on"]),
-        arm("hk1", left, &["withdraw/hk1"]),
+        join("hk1", "prox5", THREE, &["clean/prox4"]),
+        arm("hk1", THREE, &["join/prox5"]),
     ];
-    let world = || {
-        of_four()
-            .with_ha("hk1")
-            .with_qdevice("hk1")
-            .with_packages(&["prox1", "prox2", "prox3", "prox6"])
-    };
     case(
-        "a node for another, with HA and QDevice",
-        world,
+        "a node for another, with HA",
+        || of_four().with_ha("hk1"),
         steps,
         &["hk1: prox1 prox2 prox3 prox5"],
     )
 }
 
-/// As the planner makes it: the key that the set-up needs is let in when it is due, however long the join took.
-fn qdevice_around_a_join() -> Vec<Step> {
-    vec![
-        remove_qdevice("hk1", TWO, &[]),
+/// HA off, QDevice off, two nodes in, QDevice on, HA on. The key that the set-up needs is let in when it is due, however long the
+/// joins took.
+fn qdevice_around_joins() -> Case {
+    let steps = vec![
+        disarm("hk1", TWO, &[]),
+        remove_qdevice("hk1", TWO, &["ha/disarm"]),
         join("hk1", "prox3", TWO, &["qdevice/off"]),
-        admit_again("hk1", "prox6", &["join/prox3"]),
-        set_up_qdevice_again("hk1", "prox6", TWO, &["admit/hk1"]),
+        join("hk1", "prox4", THREE, &["join/prox3"]),
+        admit_again("hk1", "prox6", &["join/prox4"]),
+        set_up_qdevice_again("hk1", "prox6", FOUR, &["admit/hk1"]),
         withdraw("hk1", "prox6", &["qdevice/on"]),
-    ]
+        arm("hk1", TWO, &["withdraw/hk1"]),
+    ];
+    let world = || {
+        of_two()
+            .with_ha("hk1")
+            .with_qdevice("hk1")
+            .with_packages(&["prox1", "prox2", "prox3", "prox4", "prox6"])
+    };
+    case(
+        "a QDevice off and on around two joins under HA",
+        world,
+        steps,
+        &["hk1: prox1 prox2 prox3 prox4"],
+    )
 }
 
 fn left_over_key() -> Vec<Step> {
@@ -202,17 +196,17 @@ fn creating() -> Vec<Case> {
             ],
             &["hk1: prox1 prox2 prox3"],
         ),
-        two_branches(),
         case(
-            "both clusters first, then two joins that wait for both",
+            "five bare servers",
             bare,
             vec![
                 create("hk1", "prox1"),
-                create("hk2", "prox2"),
-                join("hk1", "prox3", &["prox1"], &["create/hk1", "create/hk2"]),
-                join("hk2", "prox4", &["prox2"], &["create/hk1", "create/hk2"]),
+                join("hk1", "prox2", ONE, &["create/hk1"]),
+                join("hk1", "prox3", TWO, &["join/prox2"]),
+                join("hk1", "prox4", THREE, &["join/prox3"]),
+                join("hk1", "prox5", FOUR, &["join/prox4"]),
             ],
-            &["hk1: prox1 prox3", "hk2: prox2 prox4"],
+            &["hk1: prox1 prox2 prox3 prox4 prox5"],
         ),
         case(
             "a firewall that must let the agents through before a join",
@@ -222,26 +216,6 @@ fn creating() -> Vec<Case> {
                 join("hk1", "prox3", TWO, &["firewall/prox1"]),
             ],
             &["hk1: prox1 prox2 prox3"],
-        ),
-        case(
-            "packages everywhere, side by side",
-            bare,
-            ["prox1", "prox2", "prox3", "prox4", "prox5", "prox6"]
-                .map(|n| install(n, &[]))
-                .into(),
-            &[],
-        ),
-        case(
-            "a cluster, its second link, and packages beside it",
-            bare,
-            vec![
-                create("hk1", "prox1"),
-                join("hk1", "prox2", ONE, &["create/hk1"]),
-                add_link("hk1", 1, TWO, &["join/prox2"]),
-                install("prox5", &[]),
-                install("prox6", &[]),
-            ],
-            &["hk1: prox1 prox2"],
         ),
         case(
             "two more links, one after the other",
@@ -270,17 +244,6 @@ fn around_members() -> Vec<Case> {
                 abandon_join("hk1", "prox3", &["remove/prox3"]),
             ],
             &["hk1: prox1 prox2"],
-        ),
-        case(
-            "a half-done join that is undone, and done again",
-            || of_two().with_half_join("hk1", "prox3"),
-            vec![
-                remove("hk1", ("prox3", 3), TWO, &[], &[]),
-                clean_up("hk1", "prox3", "prox1", &["remove/prox3"]),
-                abandon_join("hk1", "prox3", &["remove/prox3"]),
-                join("hk1", "prox3", TWO, &["abandon/prox3", "clean/prox3"]),
-            ],
-            &["hk1: prox1 prox2 prox3"],
         ),
         case(
             "a node is removed",
@@ -342,14 +305,13 @@ fn guarding() -> Vec<Case> {
             &["hk1: prox1 prox2 prox3"],
         ),
         case(
-            "two joins under one disarming, and packages beside them",
+            "two joins under one disarming",
             guarded,
             vec![
                 disarm("hk1", THREE, &[]),
                 join("hk1", "prox4", THREE, &["ha/disarm"]),
                 join("hk1", "prox5", FOUR, &["join/prox4"]),
                 arm("hk1", THREE, &["join/prox5"]),
-                install("prox6", &[]),
             ],
             &["hk1: prox1 prox2 prox3 prox4 prox5"],
         ),
@@ -378,16 +340,7 @@ fn guarding() -> Vec<Case> {
             vec![remove_qdevice("hk1", TWO, &[])],
             &["hk1: prox1 prox2"],
         ),
-        case(
-            "a QDevice off and on around a join",
-            || {
-                of_two()
-                    .with_qdevice("hk1")
-                    .with_packages(&["prox1", "prox2", "prox3", "prox6"])
-            },
-            qdevice_around_a_join(),
-            &["hk1: prox1 prox2 prox3"],
-        ),
+        qdevice_around_joins(),
         case(
             "a key that was left behind",
             || bare().with_key("hk1", "prox6"),
@@ -395,5 +348,61 @@ fn guarding() -> Vec<Case> {
             &[],
         ),
         whole_life(),
+    ]
+}
+
+/// All plans that are tried at every record.
+pub(super) fn everything() -> Vec<Case> {
+    let mut all = corpus();
+    all.extend(beside_each_other());
+    all
+}
+
+/// Plans that the planner does not make, about what the engine does with any plan: what is independent goes side by side.
+pub(super) fn beside_each_other() -> Vec<Case> {
+    vec![
+        case(
+            "two clusters beside each other",
+            bare,
+            vec![
+                create("hk1", "prox1"),
+                join("hk1", "prox2", ONE, &["create/hk1"]),
+                create("hk2", "prox3"),
+                join("hk2", "prox4", &["prox3"], &["create/hk2"]),
+            ],
+            &["hk1: prox1 prox2", "hk2: prox3 prox4"],
+        ),
+        case(
+            "packages everywhere, side by side",
+            bare,
+            ["prox1", "prox2", "prox3", "prox4", "prox5", "prox6"]
+                .map(|n| install(n, &[]))
+                .into(),
+            &[],
+        ),
+        case(
+            "a cluster, its second link, and packages beside it",
+            bare,
+            vec![
+                create("hk1", "prox1"),
+                join("hk1", "prox2", ONE, &["create/hk1"]),
+                add_link("hk1", 1, TWO, &["join/prox2"]),
+                install("prox5", &[]),
+                install("prox6", &[]),
+            ],
+            &["hk1: prox1 prox2"],
+        ),
+        case(
+            "two joins under one disarming, and packages beside them",
+            guarded,
+            vec![
+                disarm("hk1", THREE, &[]),
+                join("hk1", "prox4", THREE, &["ha/disarm"]),
+                join("hk1", "prox5", FOUR, &["join/prox4"]),
+                arm("hk1", THREE, &["join/prox5"]),
+                install("prox6", &[]),
+            ],
+            &["hk1: prox1 prox2 prox3 prox4 prox5"],
+        ),
     ]
 }

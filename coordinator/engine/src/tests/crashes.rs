@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use quorate_model::rollout::{Record, RolloutResult};
 
-use super::{Case, Run, assert_clean, assert_restored, assert_right, corpus, end_of, is_unheard, rollout, three};
+use super::{
+    Case, Run, assert_clean, assert_restored, assert_right, corpus, end_of, everything, is_unheard, rollout, three,
+};
 use crate::RunError;
 use crate::memory::{CrashPoint, Fault, FaultyJournal, MemJournal};
 use crate::ports::Journal as _;
@@ -33,7 +35,7 @@ async fn resumed(case: &Case, crashed: Run, what: &str) -> Run {
 #[tokio::test(start_paused = true)]
 async fn at_every_record_and_point() {
     let (mut points, mut plans, mut unheard) = (0, 0, 0);
-    for case in corpus() {
+    for case in everything() {
         plans += 1;
         let length = length(&case).await;
         let digest = end_of(&case).await;

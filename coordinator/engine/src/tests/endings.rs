@@ -4,7 +4,7 @@ use quorate_model::finding::Code;
 use quorate_model::operation::rules;
 use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 
-use super::{Run, assert_clean, assert_restored, assert_right, corpus, heard, three, two_branches};
+use super::{Run, assert_clean, assert_restored, assert_right, corpus, everything, heard, three};
 use crate::memory::{Conduct, CrashPoint, Fault, World, create, plan};
 
 const STOPPED: fn(StopKind) -> StepState = |kind| StepState::Stopped { kind };
@@ -37,7 +37,7 @@ fn never_was(plan: &quorate_model::plan::Plan, id: &quorate_model::StepId, faile
 #[tokio::test(start_paused = true)]
 async fn an_error_at_every_step_stops_its_branch_and_no_other() {
     let mut tried = 0;
-    for case in corpus() {
+    for case in everything() {
         for (index, step) in case.plan.steps.iter().enumerate() {
             let run = Run::of(&case);
             run.world
@@ -80,7 +80,7 @@ async fn an_error_at_every_step_stops_its_branch_and_no_other() {
 #[tokio::test(start_paused = true)]
 async fn every_way_to_fail_at_every_step_ends_cleanly_and_takes_back_what_was_done_for_a_time() {
     let mut tried = 0;
-    for case in corpus() {
+    for case in everything() {
         for step in &case.plan.steps {
             for conduct in Conduct::BAD {
                 let run = Run::of(&case);
@@ -378,7 +378,7 @@ async fn a_cancel_at_every_record_acts_between_steps() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_before_anything_was_begun_changes_nothing() {
-    let run = Run::of(&two_branches());
+    let run = Run::of(&three());
     run.cancel.send_replace(Some("anna".to_owned()));
     assert_eq!(run.end().await, RolloutResult::Cancelled);
     assert_eq!(run.told(), ["created", "cancelled by anna", "finished Cancelled"]);

@@ -7,7 +7,7 @@ use quorate_model::operation::rules;
 use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 
 use super::corpus::{Case, guarded_join, three};
-use super::{Run, assert_clean, assert_restored, assert_right, corpus, heard};
+use super::{Run, assert_clean, assert_restored, assert_right, corpus, everything, heard};
 use crate::memory::{CrashPoint, Fault};
 
 fn frozen() -> Finding {
@@ -91,7 +91,7 @@ async fn ha_is_not_disarmed_while_what_it_is_disarmed_for_must_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn what_disturbs_nobody_goes_on() {
-    let case = corpus()
+    let case = everything()
         .into_iter()
         .find(|c| c.name.starts_with("a cluster, its second link"));
     let run = Run::of(&case.unwrap());

@@ -10,7 +10,6 @@ use quorate_model::operation::{Outcome, rules};
 use quorate_model::plan::Plan;
 use quorate_model::rollout::{Entry, Record, RolloutResult, StopKind};
 
-use super::corpus::two_branches;
 use super::rollout;
 use crate::memory::plans::{admit, create, install, join, plan, withdraw};
 use crate::{RolloutState, operation_id, summary};
@@ -369,7 +368,8 @@ fn a_step_that_the_plan_does_not_have_is_illegal() {
 
 #[test]
 fn operations_of_different_steps_and_attempts_never_share_an_id() {
-    let mut plan = two_branches().plan;
+    let mut plan = tested_plan();
+    plan.steps.truncate(4);
     plan.steps[0].id = StepId::new("a/b").unwrap();
     plan.steps[1].id = StepId::new("a-b").unwrap();
     plan.steps[2].id = StepId::new("x".repeat(128)).unwrap();

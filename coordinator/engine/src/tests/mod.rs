@@ -7,6 +7,7 @@ mod drivers;
 mod endings;
 mod leave;
 mod legality;
+mod off;
 mod planned;
 mod restoring;
 mod shapes;
@@ -17,12 +18,13 @@ use std::time::Duration;
 use quorate_model::finding::Severity;
 use quorate_model::ids::{Generation, RolloutId};
 use quorate_model::operation::{Action, ActionKind};
+use quorate_model::plan::Step;
 use quorate_model::rollout::{Entry, Progress, Record, RolloutResult, StepState, StopKind};
 use tokio::sync::{broadcast, watch};
 
-use crate::memory::{Fault, FaultyJournal, Gatekeeper, MemJournal, TokioClock, World};
+use crate::memory::{Fault, FaultyJournal, Gatekeeper, MemJournal, World};
 use crate::{Patience, Ports, RolloutState, RunError, run_rollout, summary};
-use corpus::{Case, corpus, three, two_branches};
+use corpus::{Case, corpus, everything, three};
 
 fn rollout() -> RolloutId {
     RolloutId::new("hk1-7").unwrap()
@@ -71,7 +73,7 @@ impl Run {
         let ports = Ports {
             journal: Arc::new(journal),
             agents: Arc::new(self.world.clone()),
-            clock: Arc::new(TokioClock::default()),
+            clock: Arc::new(self.journal.clock()),
             permit: Arc::new(self.gatekeeper.clone()),
             patience: self.patience.clone(),
         };
@@ -207,7 +209,7 @@ fn assert_restored(case: &Case, run: &Run, what: &str) {
     for (step, (_, state)) in restorers {
         let back = matches!(state, StepState::Verified | StepState::Skipped);
         assert!(
-            back,
+            back || held_by_its_gate(run, step, state),
             "{}: {what}: {} is {state:?}: {:#?}",
             case.name,
             step.id,
@@ -223,6 +225,14 @@ fn assert_restored(case: &Case, run: &Run, what: &str) {
     );
     let let_in = run.world.lets_somebody_in() && !before.lets_somebody_in();
     assert!(!let_in, "{}: {what}", case.name);
+}
+
+/// A third vote can't come back as long as not all whom the cluster counts are in: then its own gate holds it, and that is told.
+fn held_by_its_gate(run: &Run, step: &Step, state: &StepState) -> bool {
+    let mut gate = step.gate.iter();
+    let held = *state == StepState::Stopped { kind: StopKind::Held };
+    let third_vote = matches!(step.action, Action::SetUpQdevice { .. });
+    held && third_vote && gate.any(|c| !c.judge(&run.world.seen(&c.needs())).holds())
 }
 
 /// A server that was to go off was not heard to have begun: it may only be cut off, so it is not removed, and somebody must look.

@@ -19,7 +19,7 @@ use quorate_planner::testkit::{Servers, VOTE, apply, file, file_with_vote, known
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::rollout;
-use crate::memory::{CrashPoint, Fault, FaultyJournal, MemJournal, TokioClock, World};
+use crate::memory::{CrashPoint, Fault, FaultyJournal, MemJournal, World};
 use crate::ports::{AgentError, Agents, AlwaysPermitted, Events, Recorded};
 use crate::{Patience, Ports, RunError, run_rollout, summary};
 
@@ -381,13 +381,14 @@ async fn go(
     generation: u64,
     fault: Option<(u64, Fault)>,
 ) -> Option<Result<RolloutResult, RunError>> {
+    let time = journal.clock();
     // This world's operations end by themselves: nobody has to wait for them.
     let journal = FaultyJournal::new(journal.clone(), World::of(&[]), fault);
     let mut crashed = journal.crashed();
     let ports = Ports {
         journal: Arc::new(journal),
         agents: Arc::new(world.clone()),
-        clock: Arc::new(TokioClock::default()),
+        clock: Arc::new(time),
         permit: Arc::new(AlwaysPermitted),
         patience: Patience::default(),
     };

@@ -141,7 +141,10 @@ async fn what_can_t_be_taken_back_is_the_first_thing_said_with_what_to_type() {
             "{}",
             first.message
         );
-        assert_eq!(first.next, "on prox1 type: ha-manager crm-command arm-ha");
+        assert_eq!(
+            first.next,
+            "on prox1, or on any other member, type: ha-manager crm-command arm-ha"
+        );
         let summary = crate::summary(&super::rollout(), &run.entries()).unwrap().unwrap();
         let names: Vec<&str> = summary.not_restored.iter().map(quorate_model::StepId::as_str).collect();
         assert_eq!(names, ["ha/arm"]);
