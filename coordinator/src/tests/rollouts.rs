@@ -324,42 +324,6 @@ async fn a_rollout_that_nobody_drives_is_told_holds_its_cluster_and_is_taken_up_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_contradicts_itself_is_told_and_does_not_hold_its_cluster() {
-    let fixture = Fixture::new();
-    let (daemon, _, all, rollout) = begun(&fixture).await;
-    daemon.stop().await;
-    all[0].state.go.send_replace(true);
-    let clock = quorate_clock::Clock::system();
-    let opened = Store::open(&fixture.config.state_dir.join("journal"), true, clock).unwrap();
-    assert_eq!(opened.damage, None);
-    let verified = Record::Verified {
-        step: "cluster.join/prox2".parse().unwrap(),
-        evidence: "it never began".to_owned(),
-    };
-    let id: RolloutId = rollout.parse().unwrap();
-    opened.store.append(&id, verified).await.unwrap();
-    drop(opened.store);
-    opened.thread.join().unwrap();
-
-    let daemon = fixture.start().await;
-    let mut client = fixture.client().await;
-    let told = not_driven(&mut client).await;
-    assert_eq!(
-        (told.len(), told[0].subject.as_str()),
-        (1, rollout.as_str()),
-        "{told:?}"
-    );
-    assert!(told[0].message.contains("contradicts itself"), "{told:?}");
-    linked(&mut client, 2).await;
-    let shown = plan(&mut client, 2).await;
-    let again = apply(&mut client, 2, shown).await.unwrap();
-    let records = watch(&mut client, &again).await.unwrap();
-    assert_eq!(finished(&records), RolloutResult::Done);
-    assert_eq!(executed(&all), [1, 1], "nothing was done twice");
-    daemon.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_superseded_coordinator_stops_and_returns_only_by_taking_over() {
     let fixture = Fixture::new();
     let daemon = fixture.start().await;
