@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use quorate_engine::ports::Journal as _;
 use quorate_model::failure::ExitCode;
 use quorate_model::ids::Driver;
 use quorate_model::plan::Plan;
@@ -12,7 +11,6 @@ use quorate_proto::{Wire, field, v1};
 
 use super::*;
 use crate::serve::Daemon;
-use crate::store::Store;
 
 pub(super) fn cluster_file(servers: usize) -> String {
     let mut text = "[cluster]\nname = \"hk1\"\n".to_owned();
