@@ -1,6 +1,7 @@
 //! Names and identifiers as validated newtypes: a node's name can't be passed where a cluster's is meant,
 //! and what reached a type has passed the rules of the tool that will read it.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,9 +66,22 @@ fn token(text: &str, punctuation: &str) -> Result<(), &'static str> {
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
+
+        /// As people count: `prox2` before `prox10`.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                natord::compare(&self.0, &other.0).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// Checks the rules and takes the text.
@@ -380,5 +394,16 @@ mod tests {
         assert!(serde_json::from_str::<OperationId>("\"../../etc\"").is_err());
         assert!(OperationId::new("a/b").is_err(), "agents name a folder by it");
         assert!(StepId::new("cluster.join/prox2").is_ok());
+    }
+
+    #[test]
+    fn names_are_ordered_as_people_count() {
+        let mut names: Vec<NodeName> = ["prox10", "prox2", "prox1", "prox01", "a-10-b", "a-9-c", "prox"]
+            .iter()
+            .map(|name| name.parse().unwrap())
+            .collect();
+        names.sort();
+        let shown: Vec<&str> = names.iter().map(NodeName::as_str).collect();
+        assert_eq!(shown, ["a-9-c", "a-10-b", "prox", "prox01", "prox1", "prox2", "prox10"]);
     }
 }
