@@ -61,7 +61,8 @@ impl Host {
             .collect()
     }
 
-    /// The MAC addresses of this host's interfaces, in lower case: those of a guest's are in its configuration. None in a lab, where all servers are one host.
+    /// The MAC addresses of this host's interfaces, in lower case: those of a guest's are in its configuration. None in a lab, where all
+    /// servers are one host.
     pub(crate) fn macs(&self) -> BTreeSet<String> {
         let hardware = |interface: nix::ifaddrs::InterfaceAddress| {
             let address = interface.address?;

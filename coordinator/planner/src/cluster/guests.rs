@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use quorate_model::ids::NodeName;
 use quorate_model::{Unknown, View};
 
-/// A server that knows a guest with one of these MAC addresses (in lower case); else one that could not say. What the host `asked_of` itself says does not count.
+/// A server that knows a guest with one of these MAC addresses (in lower case); else one that could not say. What the host `asked_of`
+/// itself says does not count.
 ///
 /// A host that is a guest has the MAC address that its configuration gives it, wherever it runs, and whether or not it runs. Every member
 /// knows all of them. Only behind a router of its own would one not be seen.
