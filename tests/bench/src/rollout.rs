@@ -1,8 +1,10 @@
 //! Our own share of the wall time of a create and its joins.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use quorate_lab::{Entry, Lab, What};
+use quorate_model::Timestamp;
+use quorate_model::rollout::Summary;
 use quorate_suites::Fleet;
 
 use crate::agent::cpu_ticks;
@@ -30,14 +32,17 @@ pub(crate) async fn measure(nodes: usize, speed: f64) -> Vec<Figure> {
 /// What a rollout took, in seconds.
 #[derive(Debug)]
 pub(crate) struct Took {
-    /// From `quorate apply`'s start to its end.
+    /// From the rollout's first record to its last. The plan and the measurement of the network before it have figures of their own.
     pub(crate) wall: f64,
-    /// The part in which, by the world's log, no changing tool ran and nothing settled. Something settles from a changing tool's call
-    /// until the last member can write to /etc/pve. What tools take that only look is ours: nobody but us wants to know.
+    /// The part in which, by the world's log, no tool ran that a join by hand needs too and nothing settled. Something settles from the
+    /// call of a tool that changes anything until the last member can write to /etc/pve. What tools take that only look is ours:
+    /// nobody but us wants to know.
     pub(crate) own: f64,
     /// The part of it in which a tool ran that only looks.
     pub(crate) looking: f64,
-    /// What the coordinator's process computed meanwhile.
+    /// How often a member's cluster was looked at in the own part; what watches health looks too.
+    pub(crate) looks: f64,
+    /// What the coordinator's process computed for `quorate apply`, the plan included.
     pub(crate) coordinator: f64,
 }
 
@@ -45,26 +50,40 @@ pub(crate) struct Took {
 pub(crate) async fn create(nodes: usize, speed: f64) -> Took {
     let fleet = Fleet::measured(Lab::builder().nodes(nodes).speed(speed)).await;
     let file = fleet.cluster_file(&fleet.lab.names());
-    let before = fleet.world().last().map_or(0, |e| e.ms);
     let pid = fleet.lab.coordinator_pid().expect("the coordinator runs");
     let ticks = cpu_ticks(pid);
-    let begun = Instant::now();
     let longest = OF_EACH * u32::try_from(nodes).unwrap_or(u32::MAX);
     drop(fleet.ok_within(&["apply", &file, "--yes"], longest).await);
-    let wall = begun.elapsed().as_secs_f64();
     let coordinator = (cpu_ticks(pid) - ticks) / 100.0;
     fleet.is_one_quorate_cluster(&fleet.lab.names()).await;
-    let log: Vec<Entry> = fleet.world().into_iter().filter(|e| e.ms >= before).collect();
-    let mut busy = tools(&log, is_changing);
+    let shown = fleet.json(&["rollout", "show"]).await;
+    let rollout: Summary = serde_json::from_value(shown).expect("a rollout");
+    let finished = rollout.finished_at.expect("it has finished");
+
+    let log = fleet.world();
+    let from = |entry: &Entry| entry.at.parse::<Timestamp>().is_ok_and(|at| at >= rollout.created_at);
+    let log: Vec<Entry> = log.into_iter().filter(from).collect();
+    let wall = rollout.created_at.age(finished).as_secs_f64();
+    let mut busy = tools(&log, |entry| is_changing(entry) || is_for_a_join(entry));
     busy.extend(settling(&log));
     let not_ours = covered(busy.clone()) / speed;
+    let looks = log.iter().filter(|e| is_look(e) && !is_within(&busy, e.ms)).count();
     busy.extend(tools(&log, |_| true));
     Took {
         wall,
         own: wall - not_ours,
         looking: covered(busy) / speed - not_ours,
+        looks: f64::from(u32::try_from(looks).unwrap_or(u32::MAX)),
         coordinator,
     }
+}
+
+fn is_look(entry: &Entry) -> bool {
+    entry.what == What::ToolCalled && tool(entry) == "corosync-quorumtool"
+}
+
+fn is_within(spans: &[(u64, u64)], ms: u64) -> bool {
+    spans.iter().any(|(begin, end)| (*begin..*end).contains(&ms))
 }
 
 fn tool(entry: &Entry) -> &str {
@@ -74,6 +93,12 @@ fn tool(entry: &Entry) -> &str {
 /// All that changes anything in a rollout that creates a cluster.
 fn is_changing(entry: &Entry) -> bool {
     tool(entry) == "pvecm" && entry.argv.iter().any(|a| a == "create" || a == "add")
+}
+
+/// What also somebody needs who joins a server by hand: the password's place is taken by a ticket.
+fn is_for_a_join(entry: &Entry) -> bool {
+    let join_information = entry.argv.iter().any(|a| a == "/cluster/config/join");
+    join_information || tool(entry) == "perl"
 }
 
 /// From each such tool's call to its end.

@@ -58,6 +58,14 @@ impl Network {
         }
     }
 
+    /// Whose address it is, if that server exists: the reverse of [`Network::address_of`].
+    pub(crate) fn index_of(self, address: Ipv4Addr) -> Option<usize> {
+        let [_, _, _, first] = self.address_of(0).octets();
+        let [_, _, _, own] = address.octets();
+        let index = own.checked_sub(first).map(usize::from)?;
+        (self.address_of(index) == address).then_some(index)
+    }
+
     pub(crate) fn port(self) -> &'static str {
         match self {
             Self::Public => "eno1",

@@ -36,6 +36,8 @@ pub(crate) struct Pairs(BTreeMap<(usize, usize), Pair>);
 struct Pair {
     together: bool,
     differs_since: Option<SimTime>,
+    /// A link carries.
+    hears: bool,
     /// Nothing carries, or one of them vanished.
     silent: bool,
 }
@@ -62,6 +64,7 @@ impl Pairs {
     pub(crate) fn observe(&mut self, a: usize, b: usize, reach: Reach, now: SimTime) -> bool {
         let pair = self.0.entry((a.min(b), a.max(b))).or_default();
         let wanted = matches!(reach, Reach::Hears { .. });
+        pair.hears = wanted;
         pair.silent = matches!(reach, Reach::Silent { .. });
         if pair.together == wanted {
             pair.differs_since = None;
@@ -77,6 +80,12 @@ impl Pairs {
             pair.differs_since = None;
         }
         pair.together
+    }
+
+    /// Do they belong together, and hear nothing of one another?
+    pub(crate) fn lost(&self, a: usize, b: usize) -> bool {
+        let pair = self.0.get(&(a.min(b), a.max(b)));
+        pair.is_some_and(|pair| pair.together && !pair.hears)
     }
 
     /// Since when two that belong together do not hear one another; an orderly leave is no silence.

@@ -137,10 +137,8 @@ impl Corosync {
 
     /// The link that carries the traffic to a peer: of those that are up the one of the highest priority, the lowest first.
     pub(crate) fn best_link(&self, id: u32) -> Option<u8> {
-        let up = self
-            .links
-            .iter()
-            .filter(|((host, _), link)| *host == id && link.connected);
+        let links = self.links.range((id, 0)..=(id, u8::MAX));
+        let up = links.filter(|(_, link)| link.connected);
         up.map(|((_, number), _)| *number)
             .max_by_key(|number| (self.conf.priority(*number), std::cmp::Reverse(*number)))
     }

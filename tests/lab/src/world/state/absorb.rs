@@ -5,7 +5,6 @@
 
 use super::State;
 use crate::world::complain;
-use crate::world::corosync::membership::Reach;
 use crate::world::mount::{Changes, Etc};
 use crate::world::oplog::What;
 
@@ -36,9 +35,8 @@ impl State {
         {
             return false;
         }
-        let others = || (0..self.servers.len()).filter(|other| self.pairs.together(index, *other));
         self.waiting.iter().any(|(component, _)| component.contains(&index))
-            || others().any(|other| other != index && !matches!(self.reach(index, other), Reach::Hears { .. }))
+            || (0..self.servers.len()).any(|other| other != index && self.pairs.lost(index, other))
             || self
                 .get(index)
                 .and_then(|server| server.corosync.as_ref())

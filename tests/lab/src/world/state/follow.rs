@@ -1,19 +1,21 @@
 //! How pmxcfs follows corosync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
 use crate::world::oplog::What;
 use crate::world::pmxcfs::{RETRY, View, ViewNode};
+use crate::world::server::Server;
 
 impl State {
     pub(super) fn follow_corosync(&mut self) {
         for index in 0..self.servers.len() {
             self.connect_pmxcfs(index);
         }
-        for index in 0..self.servers.len() {
+        let groups = self.groups();
+        for (index, group) in groups.iter().enumerate() {
             let before = self.get(index).is_some_and(|server| server.pmxcfs.writable());
-            self.update_view(index);
+            self.update_view(index, group);
             let Some(server) = self.servers.get_mut(index) else {
                 continue;
             };
@@ -29,8 +31,8 @@ impl State {
                 self.note(Some(index), what, "");
             }
         }
-        for index in 0..self.servers.len() {
-            self.synchronise(index);
+        for group in groups.into_iter().collect::<BTreeSet<_>>() {
+            self.synchronise(&group);
         }
     }
 
@@ -79,7 +81,7 @@ impl State {
         }
     }
 
-    pub(super) fn update_view(&mut self, index: usize) {
+    fn update_view(&mut self, index: usize, group: &[usize]) {
         let Some(server) = self.get(index) else { return };
         let (Some(corosync), Some(view)) = (&server.corosync, &server.pmxcfs.view) else {
             return;
@@ -88,7 +90,11 @@ impl State {
         if !server.pmxcfs.running || (!view.nodes.is_empty() && self.now < server.pmxcfs.next_attempt) {
             return;
         }
-        let group = self.group(index);
+        let online: BTreeSet<&str> = group
+            .iter()
+            .filter_map(|other| self.get(*other))
+            .map(Server::name)
+            .collect();
         let nodes = corosync
             .conf
             .nodes
@@ -96,9 +102,7 @@ impl State {
             .map(|node| ViewNode {
                 name: node.name.clone(),
                 id: node.id,
-                online: group
-                    .iter()
-                    .any(|other| self.get(*other).is_some_and(|peer| peer.name() == node.name)),
+                online: online.contains(node.name.as_str()),
             })
             .collect();
         let fresh = View {
@@ -127,22 +131,22 @@ impl State {
     }
 
     /// Members of one state share the newest copy, and tell one another their addresses.
-    pub(super) fn synchronise(&mut self, index: usize) {
-        if self
-            .get(index)
-            .is_none_or(|server| !server.pmxcfs.clustered || server.pmxcfs.view.is_none())
-        {
+    fn synchronise(&mut self, group: &[usize]) {
+        let looking = |index: &usize| {
+            self.get(*index)
+                .filter(|server| server.pmxcfs.clustered && server.pmxcfs.view.is_some())
+        };
+        let Some(first) = group.iter().copied().find(|index| looking(index).is_some()) else {
             return;
-        }
-        let group = self.group(index);
-        let quorate = self.get(index).is_some_and(|server| server.pmxcfs.writable());
+        };
+        let quorate = group.iter().filter_map(looking).any(|server| server.pmxcfs.writable());
         let mut ips = BTreeMap::new();
-        for member in &group {
+        for member in group {
             if let Some(server) = self.get(*member) {
                 ips.extend(server.pmxcfs.replica.ips.iter().map(|(name, ip)| (name.clone(), *ip)));
             }
         }
-        for member in &group {
+        for member in group {
             if let Some(server) = self.get(*member)
                 && let Some(ip) = server.pmxcfs.ip
             {
@@ -150,13 +154,13 @@ impl State {
             }
         }
         let sequence = |member: &usize| self.get(*member).map_or(0, |server| server.pmxcfs.replica.sequence);
-        let newest = group.iter().copied().max_by_key(sequence).unwrap_or(index);
+        let newest = group.iter().copied().max_by_key(sequence).unwrap_or(first);
         let behind = group.iter().any(|member| sequence(member) < sequence(&newest));
         let newest = self
             .get(newest)
             .filter(|_| quorate && behind)
             .map(|server| server.pmxcfs.replica.clone());
-        for member in group {
+        for member in group.iter().copied() {
             let Some(server) = self.servers.get_mut(member) else {
                 continue;
             };

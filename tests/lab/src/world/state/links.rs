@@ -1,6 +1,6 @@
 //! Which corosync hears which, and over which links.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::State;
@@ -12,9 +12,24 @@ use crate::world::server::Server;
 /// What was lost on a link before knet called it down is sent again so much later.
 const SENT_AGAIN: Duration = Duration::from_millis(350);
 
+/// By pair (lower index first) that is acquainted: the links that are carried.
+type Carried = BTreeMap<(usize, usize), Vec<u8>>;
+
 impl State {
+    /// The links that cables carry between two corosyncs, both ways.
+    fn carried(&self, a: usize, b: usize) -> Vec<u8> {
+        let links = |index: usize| self.get(index).and_then(|server| server.corosync.as_ref());
+        let known: BTreeSet<u8> = [a, b]
+            .into_iter()
+            .filter_map(links)
+            .flat_map(|corosync| corosync.conf.links.iter().copied())
+            .collect();
+        let both = |link: &u8| self.link_carries(a, b, *link) && self.link_carries(b, a, *link);
+        known.into_iter().filter(both).collect()
+    }
+
     /// Does a cable carry this link from one corosync to another?
-    pub(super) fn link_carries(&self, from: usize, to: usize, link: u8) -> bool {
+    fn link_carries(&self, from: usize, to: usize, link: u8) -> bool {
         let (Some(a), Some(b)) = (self.get(from), self.get(to)) else {
             return false;
         };
@@ -39,7 +54,7 @@ impl State {
     }
 
     /// Are these two configured to talk to one another?
-    pub(super) fn acquainted(&self, from: usize, to: usize) -> bool {
+    fn acquainted(&self, from: usize, to: usize) -> bool {
         let (Some(a), Some(b)) = (
             self.get(from).and_then(|s| s.corosync.as_ref()),
             self.get(to).and_then(|s| s.corosync.as_ref()),
@@ -55,19 +70,15 @@ impl State {
         a.key == b.key && knows(a, b, name(to)) && knows(b, a, name(from))
     }
 
-    pub(super) fn reach(&self, a: usize, b: usize) -> Reach {
-        if !self.acquainted(a, b) {
+    /// What reaches from the first to the second, over the links that are carried; `None`: they are not acquainted.
+    fn reach(&self, a: usize, b: usize, carried: Option<&[u8]>) -> Reach {
+        let Some(carried) = carried else {
             return self.left_behind(a, b).unwrap_or(Reach::Gone);
-        }
+        };
         let Some(corosync) = self.get(a).and_then(|server| server.corosync.as_ref()) else {
             return Reach::Gone;
         };
-        let carries = corosync
-            .conf
-            .links
-            .iter()
-            .any(|link| self.link_carries(a, b, *link) && self.link_carries(b, a, *link));
-        if carries {
+        if corosync.conf.links.iter().any(|link| carried.contains(link)) {
             Reach::Hears {
                 patience: gather(corosync.conf.token()),
             }
@@ -93,14 +104,19 @@ impl State {
 
     pub(super) fn observe_links(&mut self) {
         let count = self.servers.len();
+        let mut carried = Carried::new();
         for a in 0..count {
             for b in (a + 1)..count {
-                let reach = self.reach(a, b);
+                let links = self.acquainted(a, b).then(|| self.carried(a, b));
+                let reach = self.reach(a, b, links.as_deref());
                 self.pairs.observe(a, b, reach, self.now);
+                if let Some(links) = links {
+                    carried.insert((a, b), links);
+                }
             }
         }
         for a in 0..count {
-            self.observe_knet(a);
+            self.observe_knet(a, &carried);
             self.watch_token(a);
         }
     }
@@ -139,26 +155,26 @@ impl State {
         self.corosync_log(index, lines);
     }
 
-    pub(super) fn observe_knet(&mut self, index: usize) {
+    fn observe_knet(&mut self, index: usize, carried: &Carried) {
         let now = self.now;
         let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
             return;
         };
-        let mut seen = Vec::new();
+        let mut seen = BTreeMap::new();
         for node in corosync.conf.nodes.iter().filter(|node| node.id != corosync.node_id) {
-            let peer = self.find(&node.name).filter(|peer| self.acquainted(index, *peer));
+            let peer = self.find(&node.name);
+            let carried = peer.and_then(|peer| carried.get(&(index.min(peer), index.max(peer))));
             for link in &corosync.conf.links {
-                let carries = peer
-                    .is_some_and(|peer| self.link_carries(index, peer, *link) && self.link_carries(peer, index, *link));
-                seen.push(((node.id, *link), carries));
+                let carries = carried.is_some_and(|carried| carried.contains(link));
+                seen.insert((node.id, *link), carries);
             }
         }
         let Some(server) = self.servers.get_mut(index) else {
             return;
         };
         let Some(corosync) = &mut server.corosync else { return };
-        corosync.links.retain(|key, _| seen.iter().any(|(seen, _)| seen == key));
-        let best: BTreeMap<u32, Option<u8>> = seen.iter().map(|((id, _), _)| (*id, corosync.best_link(*id))).collect();
+        corosync.links.retain(|key, _| seen.contains_key(key));
+        let best: BTreeMap<u32, Option<u8>> = seen.keys().map(|(id, _)| (*id, corosync.best_link(*id))).collect();
         let token = corosync.conf.token();
         let mut changed = Vec::new();
         for ((id, number), carries) in seen {

@@ -76,11 +76,8 @@ impl State {
     /// Whose address this is, and in which network.
     pub(crate) fn locate(&self, address: Ipv4Addr) -> Option<(usize, Network)> {
         let network = Network::of(address)?;
-        let index = self
-            .servers
-            .iter()
-            .position(|server| server.has_address(address.into()))?;
-        Some((index, network))
+        let index = network.index_of(address)?;
+        self.get(index).map(|_| (index, network))
     }
 
     /// Can `from` send packets to `to` in a network?

@@ -6,31 +6,31 @@ use super::{State, WriteRefused};
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::oplog::What;
 use crate::world::pmxcfs::Replica;
+use crate::world::server::Server;
 
 impl State {
-    /// The servers whose pmxcfs share one state with this one's, itself included.
-    pub(super) fn group(&self, index: usize) -> Vec<usize> {
-        let Some(server) = self.get(index) else {
-            return Vec::new();
-        };
-        if !server.pmxcfs.clustered {
-            return vec![index];
+    /// By server: those whose pmxcfs share one state with this one's, itself included.
+    pub(super) fn groups(&self) -> Vec<Vec<usize>> {
+        let ring = |server: &Server| server.corosync.as_ref().map(|c| (c.key, c.ring, c.members.clone()));
+        let mut sharing: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, server) in self.servers.iter().enumerate() {
+            if server.pmxcfs.running
+                && server.pmxcfs.view.is_some()
+                && let Some(ring) = ring(server)
+            {
+                sharing.entry(ring).or_default().push(index);
+            }
         }
-        let Some(corosync) = &server.corosync else {
-            return vec![index];
+        let group = |(index, server): (usize, &Server)| {
+            let ring = ring(server).filter(|_| server.pmxcfs.clustered);
+            let mut group = ring.and_then(|ring| sharing.get(&ring).cloned()).unwrap_or_default();
+            if !group.contains(&index) {
+                group.push(index);
+                group.sort_unstable();
+            }
+            group
         };
-        (0..self.servers.len())
-            .filter(|other| {
-                *other == index
-                    || self.get(*other).is_some_and(|peer| {
-                        peer.pmxcfs.running
-                            && peer.pmxcfs.view.is_some()
-                            && peer.corosync.as_ref().is_some_and(|c| {
-                                c.key == corosync.key && c.members == corosync.members && c.ring == corosync.ring
-                            })
-                    })
-            })
-            .collect()
+        self.servers.iter().enumerate().map(group).collect()
     }
 
     /// Changes the cluster's files, on all servers that share them.
@@ -45,7 +45,8 @@ impl State {
             return Err(WriteRefused::ReadOnly);
         }
         let mut to_reload = false;
-        for member in self.group(index) {
+        let group = self.groups().into_iter().nth(index).unwrap_or_default();
+        for member in group {
             let Some(server) = self.servers.get_mut(member) else {
                 continue;
             };
