@@ -5,8 +5,8 @@ use crate::rollout::create;
 
 const SIZES: [u16; 3] = [3, 8, 32];
 
-/// So that 40 joins take six minutes and not twelve. Faster than this, two cores can't carry 32 servers at once.
-const SPEED: f64 = 2.0;
+/// It takes twelve minutes; faster than this, two cores can't carry 32 servers at once.
+const SPEED: f64 = 1.0;
 
 /// Own time for one server of the largest cluster may be this many times that of the smallest; linear growth would be 1.
 const LINEAR: f64 = 1.5;

@@ -61,6 +61,29 @@ async fn the_membership_is_told_when_it_changes_and_now_and_then() {
     assert_eq!(quorate(&health.tick().await), Some(false));
 }
 
+/// Votes and links follow the members, without a sign of their own.
+#[tokio::test]
+async fn after_a_change_of_members_votes_and_links_are_looked_at_until_they_have_settled() {
+    let fake = Fake::new();
+    member(&fake);
+    let (mut health, hands) = watched(&fake, 20);
+    assert_eq!(quorate(&health.tick().await), Some(true));
+    for _ in 0..2 {
+        hands.advance(Duration::from_secs(61));
+        assert_eq!(quorate(&health.tick().await), Some(true));
+    }
+    hands.advance(AGAIN);
+    assert!(is_silent(&health.tick().await.cluster), "nothing has changed for long");
+    fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-not-quorate.json"));
+    for _ in 0..6 {
+        assert_eq!(quorate(&health.tick().await), Some(false));
+        hands.advance(AGAIN);
+    }
+    assert_eq!(quorate(&health.tick().await), Some(false), "for half a minute");
+    hands.advance(AGAIN);
+    assert!(is_silent(&health.tick().await.cluster), "it has settled");
+}
+
 #[tokio::test]
 async fn losing_pmxcfs_is_told_at_once() {
     let fake = Fake::new();

@@ -49,6 +49,10 @@ const STEP: Duration = Duration::from_millis(100);
 /// How long it may take to make up for lost time, in real time: callers wait meanwhile.
 const CATCHES_UP: Duration = Duration::from_millis(20);
 
+/// For each moment that looking around took, the world rests for so many: in a big lab that takes milliseconds, and dozens of tools
+/// that ask at once would wait for one another. They see what was so a moment ago.
+const RESTS: u32 = 3;
+
 /// What a lab's users need to know of a running world.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ready {
@@ -64,7 +68,7 @@ pub(crate) struct World {
     pub(crate) layout: Layout,
     pub(crate) pace: Pace,
     pub(crate) network: Ipv4Addr,
-    state: Mutex<(State, OpLog)>,
+    held: Mutex<Held>,
     /// How packets between the servers fare.
     roads: Arc<RwLock<relay::Roads>>,
     /// Per server: do packets pass between its agent and the coordinator?
@@ -76,16 +80,32 @@ pub(crate) struct World {
     pub(crate) stop: Sender<bool>,
 }
 
+#[derive(Debug)]
+struct Held {
+    state: State,
+    oplog: OpLog,
+    /// See [`RESTS`].
+    rests_until: Instant,
+}
+
 impl World {
-    fn lock(&self) -> MutexGuard<'_, (State, OpLog)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at or changes the state as it is now; what follows from it is on the disk and in the log afterwards.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut guard = self.lock();
-        let (state, oplog) = &mut *guard;
-        self.catch_up(state);
+        let Held {
+            state,
+            oplog,
+            rests_until,
+        } = &mut *guard;
+        let began = Instant::now();
+        if began >= *rests_until {
+            self.catch_up(state);
+            *rests_until = Instant::now() + began.elapsed() * RESTS;
+        }
         let result = act(state);
         if let Err(error) = state.flush() {
             complain(&format!("can't write the servers' files: {error}"));
@@ -155,7 +175,11 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
     let world = Arc::new(World {
         pace: Pace::new(spec.speed),
         network: claim.network,
-        state: Mutex::new((State::new(servers), OpLog::open(&layout.operations())?)),
+        held: Mutex::new(Held {
+            state: State::new(servers),
+            oplog: OpLog::open(&layout.operations())?,
+            rests_until: Instant::now(),
+        }),
         public,
         roads: Arc::default(),
         losses,
