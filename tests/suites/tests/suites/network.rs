@@ -1,7 +1,8 @@
 //! The pairwise measurement: what is described to the lab is what `quorate network` says.
 
 use quorate_lab::{Lab, Way};
-use quorate_suites::{Fleet, codes, findings, told};
+use quorate_suites::hand::findings;
+use quorate_suites::{Fleet, codes, told};
 use serde_json::Value;
 
 /// The cluster file of these nodes, with both networks as links.
