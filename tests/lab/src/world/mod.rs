@@ -49,8 +49,8 @@ const STEP: Duration = Duration::from_millis(100);
 /// How long it may take to make up for lost time, in real time: callers wait meanwhile.
 const CATCHES_UP: Duration = Duration::from_millis(20);
 
-/// For each moment that looking around took, the world rests for so many: in a big lab that takes milliseconds, and dozens of tools
-/// that ask at once would wait for one another. They see what was so a moment ago.
+/// For each moment that looking around took, the world rests for so many, at most from one tick to the next: in a big lab that takes
+/// milliseconds, and dozens of tools that ask at once would wait for one another. They see what was so a moment ago.
 const RESTS: u32 = 3;
 
 /// What a lab's users need to know of a running world.
@@ -101,10 +101,9 @@ impl World {
             oplog,
             rests_until,
         } = &mut *guard;
-        let began = Instant::now();
-        if began >= *rests_until {
-            self.catch_up(state);
-            *rests_until = Instant::now() + began.elapsed() * RESTS;
+        if Instant::now() >= *rests_until {
+            let took = self.catch_up(state);
+            *rests_until = Instant::now() + (took * RESTS).min(self.pace.tick());
         }
         let result = act(state);
         if let Err(error) = state.flush() {
@@ -129,14 +128,17 @@ impl World {
 
     /// Moves on to the present, in small steps: on a busy host the world may not have had its turn for a while, and what
     /// was due meanwhile happens when it was due, one thing after another. A big lab may not keep up; then it leaps.
-    fn catch_up(&self, state: &mut State) {
+    /// Returns what the last step took, in real time.
+    fn catch_up(&self, state: &mut State) -> Duration {
         let began = Instant::now();
         let now = self.pace.now();
         let step = self.pace.simulated(self.pace.tick()).max(STEP);
         while now.saturating_sub(state.now) > step && began.elapsed() < CATCHES_UP {
             state.advance(state.now + step);
         }
+        let last = Instant::now();
         state.advance(now);
+        last.elapsed()
     }
 
     /// Moves on with time until the world ends.

@@ -437,7 +437,7 @@ async fn of_a_cluster_in_need() {
 async fn of_the_network() {
     let lab = Lab::builder()
         .nodes(4)
-        .way(Way::between(&["prox1", "prox2"]).on(0).rtt_ms(7.0))
+        .way(Way::between(&["prox1", "prox2"]).on(0).rtt_ms(6.0))
         .way(Way::between(&["prox1", "prox3"]).on(0).rtt_ms(12.0))
         .way(Way::between(&["prox2", "prox3"]).on(0).loss(3.0))
         .way(Way::between(&["prox1", "prox4"]).on(1).mtu(1400))
