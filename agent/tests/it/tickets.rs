@@ -126,6 +126,8 @@ async fn garbage_is_no_ticket() {
         &format!("{} >&2; printf '%s' '{SECRET}'", cat("perl/pve-8.4/key-rotated.err")),
     );
     assert_eq!(refused(&mut client).await, Code::ClockSkew);
+    // Whatever the ticket is: nothing says where to go with it.
+    server.tool("perl", &format!("printf '%s' '{SECRET}'"));
     server.tool("pvesh", "echo '{}'");
     assert_eq!(refused(&mut client).await, Code::StepFailed);
 }
