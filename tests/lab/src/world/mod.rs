@@ -49,9 +49,13 @@ const STEP: Duration = Duration::from_millis(100);
 /// How long it may take to make up for lost time, in real time: callers wait meanwhile.
 const CATCHES_UP: Duration = Duration::from_millis(20);
 
-/// For each moment that looking around took, the world rests for so many, at most from one tick to the next: in a big lab that takes
-/// milliseconds, and dozens of tools that ask at once would wait for one another. They see what was so a moment ago.
+/// For each moment that looking around took, the world of a crowded lab rests for so many, at most from one tick to the next: it takes
+/// milliseconds there, and dozens of tools that ask at once would wait for one another. They see what was so a moment ago, unless
+/// something has happened since.
 const RESTS: u32 = 3;
+
+/// With so many servers a lab is crowded.
+const CROWDED: usize = 9;
 
 /// What a lab's users need to know of a running world.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,7 +107,9 @@ impl World {
         } = &mut *guard;
         if Instant::now() >= *rests_until {
             let took = self.catch_up(state);
-            *rests_until = Instant::now() + (took * RESTS).min(self.pace.tick());
+            if state.servers.len() >= CROWDED {
+                *rests_until = Instant::now() + (took * RESTS).min(self.pace.tick());
+            }
         }
         let result = act(state);
         if let Err(error) = state.flush() {
@@ -112,7 +118,12 @@ impl World {
         for order in state.take_orders() {
             self.carry_out(state, order);
         }
-        for entry in state.take_events() {
+        let events = state.take_events();
+        let of_tools = |entry: &oplog::Entry| matches!(entry.what, What::ToolCalled | What::ToolEnded);
+        if !events.iter().all(of_tools) {
+            *rests_until = Instant::now();
+        }
+        for entry in events {
             if let Err(error) = oplog.append(&entry) {
                 complain(&format!("can't write the operation log: {error}"));
             }
