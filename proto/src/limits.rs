@@ -47,7 +47,7 @@ pub const OBSERVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many names one observation resolves: those of the largest cluster, with room.
 pub const MAX_RESOLVED: usize = 64;
 
-/// A join ticket: one `perl` with PVE's libraries and one `pvesh`, on a busy server some seconds each.
+/// A join ticket: one `perl` with PVE's libraries, on a busy server some seconds.
 pub const JOIN_TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Opening or closing a node's end of a measurement, and what measuring takes beyond its packets: waiting for the last answers and

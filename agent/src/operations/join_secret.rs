@@ -3,7 +3,7 @@
 use std::fmt;
 
 use quorate_exec::SecretBytes;
-use quorate_tools::pvesh::is_fingerprint;
+use quorate_tools::pve_config::certificate::is_fingerprint;
 
 /// A ticket or password, and the certificate that it may be shown to.
 #[derive(Clone, PartialEq, Eq)]

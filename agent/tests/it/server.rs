@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use crate::fleet::{AMPLE, Fleet};
 
+/// Of the certificate in the fixture `openssl/3.0/node.pem`.
 pub(crate) const FINGERPRINT: &str =
-    "5B:0F:5B:3C:B9:7F:0D:7F:D3:3E:15:2C:D0:50:88:70:3E:23:DD:4B:2A:20:9A:D4:E3:82:6C:C5:4A:C6:1E:8A";
+    "97:6F:A0:17:A9:EE:39:3A:28:4A:1B:96:F1:FA:99:8C:1F:B6:11:B8:32:D4:E9:72:61:94:88:F2:C4:3E:C3:F1";
 
 pub(crate) struct TestServer {
     pub(crate) dir: TempDir,
@@ -109,7 +110,9 @@ impl TestServer {
     }
 
     pub(crate) fn put(&self, file: &str, text: &str) {
-        fs::write(self.root().join(file), text).unwrap();
+        let path = self.root().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
 
     /// A tool that is this script. `$D` is the server's folder; `wait_for FILE` waits until it exists there.

@@ -9,6 +9,8 @@ use crate::agent::{Client, RunningAgent, SECRET, driver};
 use crate::fleet::Fleet;
 use crate::server::{FINGERPRINT, TestServer, cat, fixture};
 
+const PVE_SSL: &str = "etc/pve/nodes/prox1/pve-ssl.pem";
+
 fn request() -> v1::JoinTicketRequest {
     v1::JoinTicketRequest {
         driver: Some(driver(1, "a").into()),
@@ -22,7 +24,7 @@ fn member(fleet: &Fleet) -> TestServer {
     server.put("etc/pve/.members", &text("pmxcfs/pve-8.4/members-one-node.json"));
     server.put("etc/pve/corosync.conf", &text("corosync.conf/pve-8.4/one-node.conf"));
     server.put("etc/pve/authkey.pub", "key");
-    server.tool("pvesh", &cat("pvesh/pve-8.4/join-one-node.out"));
+    server.put(PVE_SSL, &text("openssl/3.0/node.pem"));
     server.tool("perl", &format!("echo $# > \"$D/perl.args\"; printf '%s' '{SECRET}'"));
     server
 }
@@ -126,8 +128,25 @@ async fn garbage_is_no_ticket() {
         &format!("{} >&2; printf '%s' '{SECRET}'", cat("perl/pve-8.4/key-rotated.err")),
     );
     assert_eq!(refused(&mut client).await, Code::ClockSkew);
-    // Whatever the ticket is: nothing says where to go with it.
-    server.tool("perl", &format!("printf '%s' '{SECRET}'"));
-    server.tool("pvesh", "echo '{}'");
+}
+
+#[tokio::test]
+async fn the_certificate_is_the_one_that_the_api_shows() {
+    let fleet = Fleet::new();
+    let server = member(&fleet);
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    // The administrator's own one is shown, if there is one; and none is invented.
+    let own = "etc/pve/nodes/prox1/pveproxy-ssl.pem";
+    server.put(own, "no certificate");
     assert_eq!(refused(&mut client).await, Code::StepFailed);
+    let pve_ssl = std::fs::read_to_string(server.root().join(PVE_SSL)).unwrap();
+    server.put(own, &pve_ssl);
+    std::fs::remove_file(server.root().join(PVE_SSL)).unwrap();
+    let ticket = client.0.join_ticket(request()).await.unwrap().into_inner();
+    assert_eq!(ticket.secret.unwrap().fingerprint, FINGERPRINT);
+    std::fs::remove_file(server.root().join(own)).unwrap();
+    std::fs::remove_file(server.path("perl.args")).unwrap();
+    assert_eq!(refused(&mut client).await, Code::StepFailed);
+    assert!(!server.path("perl.args").exists(), "no ticket is made");
 }

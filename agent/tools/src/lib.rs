@@ -46,7 +46,6 @@ pub mod proc;
 pub mod pve_config;
 pub mod pve_firewall;
 pub mod pvecm;
-pub mod pvesh;
 pub mod pveversion;
 pub mod pvs;
 pub mod smartctl;

@@ -34,8 +34,7 @@ fn read_with_all(text: &str) {
         pvecm::read_join("", text).peer_change(),
     ));
     drop((
-        pvesh::read_join(text),
-        pvesh::says_standalone(text),
+        pve_config::certificate::fingerprint(text),
         perl::read_ticket(text.as_bytes()),
     ));
     drop((

@@ -61,6 +61,26 @@ pub enum Sight {
     Unseen(String),
 }
 
+impl Sight {
+    /// Why what is wanted is not there; `None`: it is.
+    #[must_use]
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Self::Reached(_) => None,
+            Self::Clean(why) | Self::Mixed { wanted: why, .. } | Self::Unseen(why) => Some(why),
+        }
+    }
+}
+
+/// Judges a step's outcome alone; if it is not there, it is as if it could not be told whether anything has happened.
+#[must_use]
+pub fn look_for_outcome(step: &Step, view: &View) -> Sight {
+    match step.done_when.judge(view) {
+        Verdict::Holds(evidence) => Sight::Reached(evidence),
+        Verdict::Unknown(why) | Verdict::NotYet(why) => Sight::Unseen(why),
+    }
+}
+
 /// Judges a step's gate and outcome on a view.
 #[must_use]
 pub fn look(step: &Step, view: &View) -> Sight {

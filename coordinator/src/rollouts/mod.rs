@@ -6,7 +6,7 @@ mod history;
 mod nonsense;
 mod recovering;
 mod rest;
-mod waiting;
+mod told;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,9 +41,9 @@ use crate::pace::Pace;
 use crate::recovery::Recovery;
 use crate::store::Store;
 use crate::trust::{self, sentence};
-use waiting::Waiting;
+use told::Told;
 
-/// What watchers may fall behind; those who fall further read the journal.
+/// What the engine may be ahead of those whom it is told.
 const PROGRESS: usize = 1024;
 
 /// All rollouts.
@@ -76,8 +76,7 @@ pub(crate) struct Rollouts {
 #[derive(Debug)]
 struct Driven {
     id: RolloutId,
-    progress: broadcast::Sender<Progress>,
-    waiting: Waiting,
+    told: Told,
     cancel: watch::Sender<Option<String>>,
     /// Stops it as a crash would.
     stop: CancellationToken,
@@ -272,7 +271,7 @@ impl Rollouts {
             .driven()
             .iter()
             .find(|(_, driven)| driven.id == *id)
-            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone(), driven.progress.subscribe()));
+            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone(), driven.told.listen().1));
         if let Some((cluster, cancel, progress)) = running {
             let rollout = id.to_string();
             let act = Act::new(By::caller(who), What::Cancel { rollout }).in_cluster(cluster);
@@ -351,14 +350,13 @@ impl Rollouts {
         let stop = self.stop.child_token();
         let driven = Driven {
             id: id.clone(),
-            progress: progress.clone(),
-            waiting: Waiting::default(),
+            told: Told::new(),
             cancel,
             stop: stop.clone(),
         };
         let cluster = plan.cluster.clone();
         self.dropped().remove(&id);
-        self.tasks.spawn(driven.waiting.clone().listen(progress.subscribe()));
+        self.tasks.spawn(driven.told.clone().relay(progress.subscribe()));
         self.driven().insert(cluster.clone(), driven);
         let ports = Ports {
             journal: Arc::new(self.store.clone()),

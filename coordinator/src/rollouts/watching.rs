@@ -1,11 +1,13 @@
-//! Watching a rollout: its journal from the beginning, then what happens, until it ends.
+//! Watching a rollout: its journal from the beginning, what was told since it is driven, then what happens, until it ends.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use quorate_engine::ports::Journal;
 use quorate_model::RolloutId;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::rollout::{Progress, Record};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{Rollouts, no_such, unusable};
@@ -51,52 +53,38 @@ impl Rollouts {
 
     /// Tells until the rollout ends, or nobody listens any more.
     async fn tell(&self, id: &RolloutId, tell: &mpsc::Sender<Result<Progress, Failure>>) {
-        // Subscribed before the journal is read: what comes in between is seen twice, and told once.
-        let mut live = self
+        // Listened to before the journal is read: what comes in between is seen twice, and told once.
+        let mut source = self
             .driven()
             .values()
             .find(|driven| driven.id == *id)
-            .map(|driven| driven.progress.subscribe());
-        let mut waiting = self
-            .driven()
-            .values()
-            .find(|driven| driven.id == *id)
-            .map(|driven| driven.waiting.clone());
-        // What was told of it already, and may come once more.
-        let mut told = Vec::new();
+            .map(|driven| Source::of(driven.told.listen()));
         let mut next = 0;
         loop {
             let entries = match self.store.load(id).await {
                 Ok(entries) => entries,
                 Err(error) => return drop(tell.send(Err(unusable(&error))).await),
             };
-            for entry in entries {
+            let until = source.as_ref().map_or(u64::MAX, Source::first_record);
+            for entry in entries.into_iter().filter(|entry| entry.sequence < until) {
                 if entry.sequence >= next {
                     next = entry.sequence + 1;
                     let last = matches!(entry.record, Record::Finished { .. });
-                    if let (true, Some(events)) = (last, &mut live) {
-                        let_go(events, tell).await;
+                    if let (true, Some(source)) = (last, &mut source) {
+                        source.let_go(tell).await;
                     }
                     if tell.send(Ok(Progress::Entry(Box::new(entry)))).await.is_err() || last {
                         return;
                     }
                 }
             }
-            if let Some(waiting) = waiting.take() {
-                told = waiting.said();
-                for waits in &told {
-                    if tell.send(Ok(waits.clone())).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            let Some(events) = &mut live else {
+            let Some(events) = &mut source else {
                 return drop(tell.send(Err(self.not_driven(id))).await);
             };
-            match follow(events, &mut next, &mut told, tell).await {
+            match follow(events, &mut next, tell).await {
                 // Whatever was missed is in the journal.
                 After::FellBehind => {}
-                After::DriverGone => live = None,
+                After::DriverGone => source = None,
                 After::Told => return,
             }
         }
@@ -117,15 +105,43 @@ impl Rollouts {
     }
 }
 
-/// Waits until the rollout holds its cluster no longer: whoever hears of its end may change the next thing at once.
-async fn let_go(events: &mut broadcast::Receiver<Progress>, tell: &mpsc::Sender<Result<Progress, Failure>>) {
-    let released = async {
-        // All who could send go with the hold.
-        while !matches!(events.recv().await, Err(broadcast::error::RecvError::Closed)) {}
-    };
-    tokio::select! {
-        () = released => {}
-        () = tell.closed() => {}
+/// What is told of a rollout: first what was told before, then what is told now.
+struct Source {
+    before: VecDeque<Progress>,
+    live: broadcast::Receiver<Progress>,
+}
+
+impl Source {
+    fn of((before, live): (VecDeque<Progress>, broadcast::Receiver<Progress>)) -> Self {
+        Self { before, live }
+    }
+
+    /// The number of the first record that is still to come from what was told before; what the journal has before it goes first.
+    fn first_record(&self) -> u64 {
+        let record = |progress: &Progress| match progress {
+            Progress::Entry(entry) => Some(entry.sequence),
+            _ => None,
+        };
+        self.before.iter().find_map(record).unwrap_or(u64::MAX)
+    }
+
+    async fn next(&mut self) -> Result<Progress, RecvError> {
+        match self.before.pop_front() {
+            Some(progress) => Ok(progress),
+            None => self.live.recv().await,
+        }
+    }
+
+    /// Waits until the rollout holds its cluster no longer: whoever hears of its end may change the next thing at once.
+    async fn let_go(&mut self, tell: &mpsc::Sender<Result<Progress, Failure>>) {
+        let released = async {
+            // All who could send go with the hold.
+            while !matches!(self.live.recv().await, Err(RecvError::Closed)) {}
+        };
+        tokio::select! {
+            () = released => {}
+            () = tell.closed() => {}
+        }
     }
 }
 
@@ -135,29 +151,19 @@ enum After {
     Told,
 }
 
-async fn follow(
-    events: &mut broadcast::Receiver<Progress>,
-    next: &mut u64,
-    told: &mut Vec<Progress>,
-    tell: &mpsc::Sender<Result<Progress, Failure>>,
-) -> After {
+async fn follow(source: &mut Source, next: &mut u64, tell: &mpsc::Sender<Result<Progress, Failure>>) -> After {
     loop {
         let event = tokio::select! {
-            event = events.recv() => event,
+            event = source.next() => event,
             () = tell.closed() => return After::Told,
         };
         let event = match event {
             Ok(event) => event,
-            Err(broadcast::error::RecvError::Lagged(_)) => return After::FellBehind,
-            Err(broadcast::error::RecvError::Closed) => return After::DriverGone,
+            Err(RecvError::Lagged(_)) => return After::FellBehind,
+            Err(RecvError::Closed) => return After::DriverGone,
         };
         let mut last = false;
-        if let Some(at) = told.iter().position(|waits| *waits == event) {
-            told.remove(at);
-            continue;
-        }
         if let Progress::Entry(entry) = &event {
-            told.clear();
             if entry.sequence < *next {
                 continue;
             }
@@ -168,7 +174,7 @@ async fn follow(
             last = matches!(entry.record, Record::Finished { .. });
         }
         if last {
-            let_go(events, tell).await;
+            source.let_go(tell).await;
         }
         if tell.send(Ok(event)).await.is_err() || last {
             return After::Told;

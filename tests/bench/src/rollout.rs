@@ -23,7 +23,7 @@ pub(crate) async fn measure(nodes: usize, speed: f64) -> Vec<Figure> {
             "%",
         ),
         Figure::shown("  own time", took.own, "s"),
-        Figure::shown("  of it, with a tool that only looks under way", took.looking, "s"),
+        Figure::shown("  of it, with a tool under way that changes nothing", took.looking, "s"),
         Figure::shown("  wall time", took.wall, "s"),
         Figure::shown("  the coordinator's CPU time", took.coordinator, "s"),
     ]
@@ -34,11 +34,11 @@ pub(crate) async fn measure(nodes: usize, speed: f64) -> Vec<Figure> {
 pub(crate) struct Took {
     /// From the rollout's first record to its last. The plan and the measurement of the network before it have figures of their own.
     pub(crate) wall: f64,
-    /// The part in which, by the world's log, no tool ran that a join by hand needs too and nothing settled. Something settles from the
-    /// call of a tool that changes anything until the last member can write to /etc/pve. What tools take that only look is ours:
-    /// nobody but us wants to know.
+    /// The part in which, by the world's log, no tool ran that changes anything (`pvecm create`, `pvecm add`) and nothing settled.
+    /// Something settles from such a call until the last member can write to /etc/pve. What other tools take is ours: those that look,
+    /// and the making of a ticket, which takes the place of a password.
     pub(crate) own: f64,
-    /// The part of it in which a tool ran that only looks.
+    /// The part of it in which a tool ran: one that looks, or makes a ticket.
     pub(crate) looking: f64,
     /// How often a member's cluster was looked at in the own part; what watches health looks too.
     pub(crate) looks: f64,
@@ -64,7 +64,7 @@ pub(crate) async fn create(nodes: usize, speed: f64) -> Took {
     let from = |entry: &Entry| entry.at.parse::<Timestamp>().is_ok_and(|at| at >= rollout.created_at);
     let log: Vec<Entry> = log.into_iter().filter(from).collect();
     let wall = rollout.created_at.age(finished).as_secs_f64();
-    let mut busy = tools(&log, |entry| is_changing(entry) || is_for_a_join(entry));
+    let mut busy = tools(&log, is_changing);
     busy.extend(settling(&log));
     let not_ours = covered(busy.clone()) / speed;
     let looks = log.iter().filter(|e| is_look(e) && !is_within(&busy, e.ms)).count();
@@ -93,12 +93,6 @@ fn tool(entry: &Entry) -> &str {
 /// All that changes anything in a rollout that creates a cluster.
 fn is_changing(entry: &Entry) -> bool {
     tool(entry) == "pvecm" && entry.argv.iter().any(|a| a == "create" || a == "add")
-}
-
-/// What also somebody needs who joins a server by hand: the password's place is taken by a ticket.
-fn is_for_a_join(entry: &Entry) -> bool {
-    let join_information = entry.argv.iter().any(|a| a == "/cluster/config/join");
-    join_information || tool(entry) == "perl"
 }
 
 /// From each such tool's call to its end.

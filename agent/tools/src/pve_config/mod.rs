@@ -1,6 +1,7 @@
 //! Files of /etc/pve that belong to PVE, each as far as a change of the cluster touches it.
 
 pub mod ceph;
+pub mod certificate;
 pub mod guest;
 pub mod ha;
 pub mod replication;

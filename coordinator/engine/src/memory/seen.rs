@@ -28,7 +28,8 @@ fn known<T>(value: T) -> Facet<T> {
 
 impl World {
     pub(crate) fn seen(&self, needs: &Needs) -> View {
-        let inner = locked(&self.inner);
+        let mut inner = locked(&self.inner);
+        inner.looks.push(needs.clone());
         let observe = |node: &NodeName, facets: &BTreeSet<FacetName>| match inner.servers.get(node) {
             Some(server) if !server.cut && !server.off => Ok(inner.observation(node, server, facets)),
             _ => Err(Unknown::new(UnknownKind::Unreachable, "no route to host")),

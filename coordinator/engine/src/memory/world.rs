@@ -9,7 +9,7 @@ use std::time::Duration;
 use quorate_model::Passage;
 use quorate_model::ids::{ClusterName, Generation, NodeName, OperationId, SshPublicKey};
 use quorate_model::operation::{Action, ActionKind, LedgerEntry, OperationEvent, Package};
-use quorate_model::plan::Step;
+use quorate_model::plan::{Needs, Step};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -40,6 +40,8 @@ pub(super) struct Inner {
     pub(super) shuffled: bool,
     pub(super) shuffled_at: BTreeSet<(OperationId, u64)>,
     pub(super) troubles: Vec<Trouble>,
+    /// What was looked at, look by look.
+    pub(super) looks: Vec<Needs>,
 }
 
 /// A line of the world's own log.
@@ -376,6 +378,12 @@ impl World {
     #[must_use]
     pub fn log(&self) -> Vec<Done> {
         locked(&self.inner).log.clone()
+    }
+
+    /// What was looked at, look by look.
+    #[must_use]
+    pub fn looks(&self) -> Vec<Needs> {
+        locked(&self.inner).looks.clone()
     }
 
     /// What must never happen and did.

@@ -154,7 +154,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// then; if certainly none has, there is nothing that could not be told, and it is waited on.
     async fn settled_elsewise(&self, way: &mut Way, last: &mut Option<NotTaken>) -> Result<bool, RunError> {
         let sight = if way.left {
-            self.settle(|sight| matches!(sight, Sight::Clean(_))).await
+            self.settle_or_clean().await
         } else {
             self.look().await
         };

@@ -10,7 +10,7 @@ use quorate_model::plan::Condition;
 use super::RunError;
 use super::step::Driver;
 use crate::ports::{Agents, Clock, Journal};
-use crate::recovery::{Sight, look};
+use crate::recovery::{Sight, look, look_for_outcome};
 
 /// Seconds after which pmxcfs breaks a lock that somebody asks for. Source: `CFS_LOCK_TIMEOUT`.
 const LOCK_LIVES: u64 = 120;
@@ -34,9 +34,19 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         self.seen().await.0
     }
 
+    /// The same, at what is wanted alone: the gate's part is not asked of anybody, and is not judged.
+    async fn look_for_outcome(&self) -> Sight {
+        let view = self.shared.ports.agents.view(&self.wanted).await;
+        self.not_only_silent(look_for_outcome(&self.step, &view)).await
+    }
+
     async fn seen(&self) -> (Sight, View) {
         let view = self.shared.ports.agents.view(&self.needs).await;
-        let sight = match look(&self.step, &view) {
+        (self.not_only_silent(look(&self.step, &view)).await, view)
+    }
+
+    async fn not_only_silent(&self, sight: Sight) -> Sight {
+        match sight {
             // A machine that is only cut off from the network looks the same, and must not be taken for one that is off.
             Sight::Reached(evidence) if self.ends_in_silence() && !self.shared.is_done(&self.step.id).await => {
                 let node = &self.step.node;
@@ -45,8 +55,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 ))
             }
             sight => sight,
-        };
-        (sight, view)
+        }
     }
 
     /// Is the step to end with its own server, and so the agent, being off?
@@ -142,27 +151,50 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         }
     }
 
-    /// Looks until what is wanted is there or `enough` is satisfied; after that long, whatever is seen then.
-    pub(super) async fn settle(&self, enough: impl Fn(&Sight) -> bool + Send + Sync) -> Sight {
-        let patience = &self.shared.ports.patience;
-        let mut left = self.patience_to_settle();
-        let mut said = Said::default();
+    /// Looks until what is wanted is there; after that long, at everything: whatever is seen then.
+    pub(super) async fn settle(&self) -> Sight {
+        let mut waits = self.settling();
         loop {
-            let sight = self.look().await;
-            if matches!(sight, Sight::Reached(_)) || enough(&sight) || left.is_zero() {
+            let sight = self.look_for_outcome().await;
+            if matches!(sight, Sight::Reached(_)) {
                 return sight;
             }
-            let why = match &sight {
-                Sight::Clean(why) | Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => why.as_str(),
-                Sight::Reached(_) => "it is there",
-            };
-            if said.is_news(why) {
-                self.say_waiting(why);
+            if waits.is_over() {
+                return self.look().await;
             }
-            let pause = patience.look.min(left);
-            self.shared.ports.clock.sleep(pause).await;
-            left = left.saturating_sub(pause);
+            self.pause_while(&mut waits, &sight).await;
         }
+    }
+
+    /// Looks until what is wanted is there, or certainly nothing of it has happened; after that long, whatever is seen then.
+    pub(super) async fn settle_or_clean(&self) -> Sight {
+        let mut waits = self.settling();
+        loop {
+            let sight = self.look().await;
+            if matches!(sight, Sight::Reached(_) | Sight::Clean(_)) || waits.is_over() {
+                return sight;
+            }
+            self.pause_while(&mut waits, &sight).await;
+        }
+    }
+
+    fn settling(&self) -> Settling {
+        Settling {
+            left: self.patience_to_settle(),
+            said: Said::default(),
+        }
+    }
+
+    async fn pause_while(&self, waits: &mut Settling, sight: &Sight) {
+        if let Some(why) = sight.why_not()
+            && waits.said.is_news(why)
+        {
+            self.say_waiting(why);
+        }
+        let patience = &self.shared.ports.patience;
+        let pause = patience.look.min(waits.left);
+        self.shared.ports.clock.sleep(pause).await;
+        waits.left = waits.left.saturating_sub(pause);
     }
 
     /// A cancel ends the pause, unless the step is carried out all the same.
@@ -195,6 +227,18 @@ fn lock_in_the_way(action: &Action, view: &View) -> Option<String> {
     Some(format!(
         "another command holds the lock on corosync.conf, or has left it behind, as {node} sees"
     ))
+}
+
+/// How long something still gets to settle, and what was said of it.
+struct Settling {
+    left: Duration,
+    said: Said,
+}
+
+impl Settling {
+    fn is_over(&self) -> bool {
+        self.left.is_zero()
+    }
 }
 
 /// Each reason is said once, until it changes.

@@ -23,17 +23,25 @@ pub(super) struct Driver<J, A, C> {
     pub(super) step: Step,
     /// What its conditions are about.
     pub(super) needs: Needs,
+    /// What the one about its outcome is about: nothing else is looked at while that only has to settle.
+    pub(super) wanted: Needs,
 }
 
 impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     pub(super) fn new(shared: Arc<Shared<J, A, C>>, step: Step) -> Self {
-        let mut needs = step.done_when.needs();
+        let wanted = step.done_when.needs();
+        let mut needs = wanted.clone();
         for condition in &step.gate {
             for (node, facets) in condition.needs() {
                 needs.entry(node).or_default().extend(facets);
             }
         }
-        Self { shared, step, needs }
+        Self {
+            shared,
+            step,
+            needs,
+            wanted,
+        }
     }
 
     /// Returns when the step is verified or stopped, or was not begun because of a cancel or because the cluster may not be
@@ -81,7 +89,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 self.take_up(outcome).await?;
                 Ok(None)
             }
-            Asked::HasNot => match self.settle(|sight| matches!(sight, Sight::Clean(_))).await {
+            Asked::HasNot => match self.settle_or_clean().await {
                 Sight::Reached(evidence) => self.shared.verified(&self.step, evidence).await.map(|()| None),
                 Sight::Clean(_) => self.intend_again().await,
                 Sight::Mixed { wanted: why, .. } | Sight::Unseen(why) => {
@@ -117,7 +125,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     async fn judge(&self, log: &StepLog, outcome: &Outcome) -> Result<Option<Recorded>, RunError> {
         let sight = match outcome {
             // Wanted, or possible: it gets time to show.
-            Outcome::Done { .. } | Outcome::Unknown { .. } => self.settle(|_| false).await,
+            Outcome::Done { .. } | Outcome::Unknown { .. } => self.settle().await,
             Outcome::Failed { .. } => self.look().await,
         };
         if let Sight::Reached(evidence) = sight {

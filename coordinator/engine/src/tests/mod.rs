@@ -7,6 +7,7 @@ mod drivers;
 mod endings;
 mod leave;
 mod legality;
+mod looks;
 mod off;
 mod planned;
 mod restoring;

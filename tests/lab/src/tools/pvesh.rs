@@ -317,7 +317,9 @@ fn join_information(server: &Server, preferred: Option<&str>) -> Got {
             );
             return Got::Refused(Reply::fail(2, text));
         };
-        map.insert("pve_fp".to_owned(), json!(certificate.fingerprint));
+        let own = server.pmxcfs.replica.own_certificate(&node.name);
+        let shown = own.unwrap_or_else(|| certificate.fingerprint.clone());
+        map.insert("pve_fp".to_owned(), json!(shown));
         list.push(value);
     }
     // PVE prints a SHA-1; only its change means something.

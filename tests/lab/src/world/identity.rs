@@ -1,6 +1,8 @@
 //! Node certificates and login tickets.
 
 use data_encoding::{BASE64, HEXUPPER};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest, Sha256};
 
 /// A node's web certificate.
@@ -15,17 +17,23 @@ impl Certificate {
     /// A fresh one: each call gives another fingerprint, as at a join.
     pub(crate) fn generate(node: &str) -> Result<Self, rcgen::Error> {
         let certified = rcgen::generate_simple_self_signed(vec![node.to_owned(), format!("{node}.lab.example")])?;
-        let digest = Sha256::digest(certified.cert.der());
-        let fingerprint = digest
-            .iter()
-            .map(|byte| HEXUPPER.encode(&[*byte]))
-            .collect::<Vec<_>>()
-            .join(":");
         Ok(Self {
             pem: certified.cert.pem(),
-            fingerprint,
+            fingerprint: fingerprint(certified.cert.der()),
         })
     }
+}
+
+/// Of the first certificate of a PEM text, if it has one.
+pub(crate) fn fingerprint_of(pem: &str) -> Option<String> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    Some(fingerprint(&der))
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    let digest = Sha256::digest(der);
+    let pairs: Vec<String> = digest.iter().map(|byte| HEXUPPER.encode(&[*byte])).collect();
+    pairs.join(":")
 }
 
 /// Seconds a ticket lives.

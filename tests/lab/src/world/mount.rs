@@ -76,7 +76,7 @@ impl Mount {
                 } else {
                     self.aside.clone()
                 };
-                watcher.folder(&place, self.server);
+                watcher.folder(&place, (self.server, Some("")));
                 self.fill(&place, tree, nodename, watcher)?;
                 if self.writable != writable || !self.mounted {
                     self.writable = writable;
@@ -93,6 +93,11 @@ impl Mount {
                 Ok(())
             }
         }
+    }
+
+    /// Does the model have this file, or folder (its path ends in `/`)?
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.written.contains_key(path)
     }
 
     /// Has anything changed since the last time?
@@ -174,7 +179,7 @@ impl Mount {
                 if !full.is_dir() {
                     writable_parent(&full, || fs::create_dir(&full))?;
                 }
-                watcher.folder(&full, self.server);
+                watcher.folder(&full, (self.server, Some(path)));
                 chmod(&full, mode)?;
             } else {
                 writable_parent(&full, || write_atomic(&full, &file.text, mode))?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::clock::SimTime;
 use super::corosync::conf::Conf;
+use super::identity::fingerprint_of;
 use super::pmxcfs::{Guest, PveFile, Replica};
 use crate::description::GuestKind;
 use crate::roots::ssh::root_key;
@@ -28,6 +29,13 @@ impl Replica {
                 put(tree, path, text.clone());
             }
         }
+    }
+
+    /// The fingerprint of the administrator's own certificate for a node's API, if there is one: pveproxy shows that, and the join
+    /// information names it.
+    pub(crate) fn own_certificate(&self, node: &str) -> Option<String> {
+        let pem = self.files.get(&format!("nodes/{node}/pveproxy-ssl.pem"))?;
+        fingerprint_of(pem)
     }
 
     /// A file was written, or moved here.

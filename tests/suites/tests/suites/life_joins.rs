@@ -21,10 +21,11 @@ async fn counted_and_bare(fleet: &Fleet, node: &str) {
         .await;
     add.kill();
     fleet.until("the join to end", async || no_join_runs(fleet, node)).await;
-    fleet.lab.script(node, Script::UdpBlocked(false)).await.unwrap();
     for line in ["systemctl stop pve-cluster corosync", "pmxcfs -l"] {
         assert!(fleet.tool(node, line).await.success(), "{line}");
     }
+    // Not before its corosync is stopped: if it had come so far as to run, the members would see it for a moment.
+    fleet.lab.script(node, Script::UdpBlocked(false)).await.unwrap();
     for path in [
         "/etc/pve/corosync.conf",
         "/etc/corosync/corosync.conf",
@@ -356,4 +357,19 @@ async fn a_version_that_was_lowered_by_hand_keeps_others_out() {
         .await;
     fleet.ok(&["apply", &file, "--yes"]).await;
     fleet.all_in(&FIVE[..3]).await;
+}
+
+/// Its API shows the administrator's certificate, and not the one that PVE made for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_joins_through_a_member_with_a_certificate_of_its_own() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
+    fleet.made_by_hand(&FIVE[..1], ONE_LINK).await;
+    fleet
+        .lab
+        .script("prox1", Script::Plant(Plant::OwnCertificate))
+        .await
+        .unwrap();
+    let file = file(&fleet, &FIVE[..2]);
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.all_in(&FIVE[..2]).await;
 }

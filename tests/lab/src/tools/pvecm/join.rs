@@ -124,9 +124,10 @@ impl Join {
             (
                 !runs("pveproxy"),
                 runs("pvedaemon"),
-                server
-                    .and_then(|server| server.certificate.clone())
-                    .map(|certificate| certificate.fingerprint),
+                server.and_then(|server| {
+                    let own = server.pmxcfs.replica.own_certificate(server.name());
+                    own.or_else(|| Some(server.certificate.clone()?.fingerprint))
+                }),
             )
         });
         worker.pause(40).await?;

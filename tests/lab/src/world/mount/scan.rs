@@ -98,7 +98,7 @@ impl Mount {
                 let path = format!("{folder}{name}/");
                 seen.insert(path.clone(), look);
                 if !self.written.contains_key(&path) {
-                    watcher.folder(&entry.path(), self.server);
+                    watcher.folder(&entry.path(), (self.server, Some(&path)));
                     self.take(&path, String::new(), changes);
                 }
                 self.look_around(&path, watcher, seen, changes)?;

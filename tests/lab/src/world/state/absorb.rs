@@ -7,6 +7,7 @@ use super::State;
 use crate::world::complain;
 use crate::world::mount::{Changes, Etc};
 use crate::world::oplog::What;
+use crate::world::watch::Changed;
 
 /// pmxcfs waits so long before it makes corosync take over a new configuration.
 const BEFORE_RELOAD: std::time::Duration = std::time::Duration::from_secs(1);
@@ -14,8 +15,13 @@ const BEFORE_RELOAD: std::time::Duration = std::time::Duration::from_secs(1);
 impl State {
     /// Takes note of everything that was written since the last time.
     pub(super) fn absorb(&mut self) {
-        let changed = self.watcher.changed(self.servers.len());
-        self.touched.extend(changed);
+        let servers = &self.servers;
+        let has = |index: usize, path: &str| servers.get(index).is_some_and(|server| server.mount.has(path));
+        let Changed { servers, brief } = self.watcher.changed(servers.len(), has);
+        for (index, path) in brief {
+            self.note(Some(index), What::PveWritten, format!("{path} -{path}"));
+        }
+        self.touched.extend(servers);
         for index in std::mem::take(&mut self.touched) {
             self.absorb_corosync(index);
             if self.is_undecided(index) {

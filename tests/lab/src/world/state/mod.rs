@@ -50,7 +50,7 @@ impl State {
     pub(crate) fn new(servers: Vec<Server>) -> Self {
         let mut watcher = Watcher::new();
         for server in &servers {
-            watcher.folder(&server.root.join("etc/corosync"), server.index);
+            watcher.folder(&server.root.join("etc/corosync"), (server.index, None));
         }
         Self {
             servers,
