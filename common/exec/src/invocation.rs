@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::{Arg, CommandLine, InvalidCommand, Stdin};
 
-/// How long a read may take unless said otherwise. The slowest ordinary reader, `pvesh`, needs about a second on an
-/// idle host; ten leave room for a loaded one, and are still an answer for somebody who waits.
+/// How long a read may take unless said otherwise. The slowest ordinary readers, which load PVE's Perl libraries, need about
+/// a second on an idle host; ten leave room for a loaded one, and are still an answer for somebody who waits.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How much a read may print on stdout unless said otherwise: several times the `lsblk` of a server with a hundred

@@ -271,7 +271,7 @@ impl Rollouts {
             .driven()
             .iter()
             .find(|(_, driven)| driven.id == *id)
-            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone(), driven.told.listen().1));
+            .map(|(cluster, driven)| (cluster.clone(), driven.cancel.clone(), driven.told.subscribe()));
         if let Some((cluster, cancel, progress)) = running {
             let rollout = id.to_string();
             let act = Act::new(By::caller(who), What::Cancel { rollout }).in_cluster(cluster);

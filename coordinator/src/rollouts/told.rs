@@ -56,6 +56,11 @@ impl Told {
         drop(self.0.live.send(progress));
     }
 
+    /// Whatever is told from now on.
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Progress> {
+        self.0.live.subscribe()
+    }
+
     /// Everything so far, and whatever comes after it: nothing between them is missing, nothing is in both.
     pub(super) fn listen(&self) -> (VecDeque<Progress>, broadcast::Receiver<Progress>) {
         let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);

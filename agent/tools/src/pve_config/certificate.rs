@@ -8,8 +8,8 @@ use crate::ParseError;
 
 const NAME: &str = "the certificate of the API";
 
-/// Files below a node's folder that hold it: the first one that exists is shown. Source: PVE::Cluster (`get_node_fingerprint`), and so
-/// `pve_fp` of the join information.
+/// Files below a node's folder that hold it: the first one that exists is shown. Source: what
+/// `pve_fp` of PVE's join information is made of.
 pub const FILES: [&str; 2] = ["pveproxy-ssl.pem", "pve-ssl.pem"];
 
 /// SHA-256 of the first certificate in such a file, which is the node's own: 32 pairs of hexadecimal digits with colons, as PVE writes
@@ -24,7 +24,7 @@ pub fn fingerprint(pem: &str) -> Result<String, ParseError> {
     Ok(pairs.join(":"))
 }
 
-/// Is this a fingerprint as PVE takes it? Source: PVE::JSONSchema (`fingerprint-sha256`).
+/// 32 pairs of hexadecimal digits, parted by colons: what `pvecm add --fingerprint` accepts.
 #[must_use]
 pub fn is_fingerprint(text: &str) -> bool {
     let pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
