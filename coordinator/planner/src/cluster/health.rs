@@ -86,15 +86,17 @@ fn mended_by_the_plan(standing: &Standing<'_>) -> bool {
     !offline.is_empty() && offline.iter().all(|name| expected_offline(standing, name))
 }
 
-/// The one lock that changes of corosync.conf take; everybody sees the same one.
+/// The one lock that changes of corosync.conf take; everybody sees the same one. Told is the first who sees it, and the
+/// least age that anybody measured: clocks differ a little, and so a lock that is new to one may be a second old to another.
 fn lock(view: &View, standing: &Standing<'_>, weight: Weight, report: &mut Report) {
-    let ages = standing
+    let mut seen = standing
         .inside
         .keys()
         .filter_map(|node| Some((*node, view.cluster_of(node).ok()?.config_lock_age?)));
-    let Some((node, age)) = ages.min_by_key(|(_, age)| *age) else {
+    let Some((node, age)) = seen.next() else {
         return;
     };
+    let age = seen.map(|(_, age)| age).fold(age, u64::min);
     let expired = age > LOCK_EXPIRES_SECONDS;
     let message = if expired {
         format!(

@@ -28,6 +28,17 @@ pub(super) fn health() -> Vec<Row> {
             join(settled().with_cluster("prox1", |c| c.config_lock_age = Some(40))),
         ),
         (
+            Code::ClusterLocked,
+            "prox1",
+            Refusal,
+            "since 40 s",
+            join(
+                joining()
+                    .with_cluster("prox1", |c| c.config_lock_age = Some(41))
+                    .with_cluster("prox2", |c| c.config_lock_age = Some(40)),
+            ),
+        ),
+        (
             Code::ConfigNotRunning,
             "prox1",
             Refusal,
