@@ -1,13 +1,14 @@
 //! What the files of /etc/pve say, and root's authorized_keys. Each is read apart: one that can't be understood is unknown alone.
 
 mod files;
+mod guests;
 
 use std::collections::BTreeMap;
 
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::PveConfig;
 use quorate_model::observation::config::{Firewall, KeptSpec, NodeFolder, RootKey};
-use quorate_tools::pve_config::{ceph, guest, ha, replication, storage, tfa, user};
+use quorate_tools::pve_config::{ceph, ha, replication, storage, tfa, user};
 use quorate_tools::{ParseError, authorized_keys as keys, kept_spec, pve_firewall};
 
 use super::cluster::{MEMBERS, mounted, pmxcfs_is_gone, published, published_for_sure};
@@ -32,6 +33,7 @@ pub(super) async fn observe(host: &Host) -> Result<PveConfig, Unknown> {
     let node = hostname(host);
     let users = parsed(host, "/etc/pve/user.cfg", user::read).await;
     let certificate = format!("{NODES}/{node}/pveproxy-ssl.pem");
+    let guests = guests::read(host).await;
     Ok(PveConfig {
         storages: finished(host, parsed(host, "/etc/pve/storage.cfg", storage::read).await),
         users: finished(host, users.clone().map(|users| users.users)),
@@ -44,7 +46,8 @@ pub(super) async fn observe(host: &Host) -> Result<PveConfig, Unknown> {
         ha_placements: finished(host, ha_placements(host).await),
         ceph_monitors: finished(host, if_there(host, "/etc/pve/ceph.conf", ceph::read_monitors).await),
         ceph_daemons: finished(host, ceph_daemons(host)),
-        guest_macs: finished(host, guest_macs(host).await),
+        guest_macs: finished(host, guests::macs(&guests)),
+        guest_devices: finished(host, guests::devices(host, &guests).await),
         qdevice_key: host.mode(QDEVICE_KEY).await.map_err(unreadable)?.is_some(),
         node_folders: finished(host, node_folders(host).await),
         spec: finished(host, spec(host).await),
@@ -125,37 +128,6 @@ fn ceph_daemons(host: &Host) -> Result<Vec<String>, Unknown> {
         let named = names.iter().filter_map(|name| name.split_once('-'));
         found.extend(named.map(|(_, name)| format!("{kind}.{name}")));
     }
-    Ok(found)
-}
-
-/// Of all guests of the cluster, in one go.
-async fn guest_macs(host: &Host) -> Result<Vec<String>, Unknown> {
-    match host.patiently(NODES, read_macs).await {
-        Err(ReadError::NotFound { .. }) => Ok(Vec::new()),
-        read => read.map_err(unreadable),
-    }
-}
-
-fn read_macs(root: &HostRoot) -> Result<Vec<String>, ReadError> {
-    let mut found = Vec::new();
-    for node in root.read_dir(NODES)? {
-        for kind in ["qemu-server", "lxc"] {
-            let path = format!("{NODES}/{node}/{kind}");
-            let names = match root.read_dir(&path) {
-                Err(ReadError::NotFound { .. }) => continue,
-                names => names?,
-            };
-            for name in names.iter().filter(|name| name.ends_with(".conf")) {
-                match root.read_text(&format!("{path}/{name}")) {
-                    // It moved to another node, or was removed, in this moment.
-                    Err(ReadError::NotFound { .. }) => {}
-                    text => found.extend(guest::macs(&text?)),
-                }
-            }
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
     Ok(found)
 }
 

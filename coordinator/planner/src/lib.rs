@@ -8,6 +8,7 @@ pub mod checker;
 mod cluster;
 mod destruction;
 pub mod diff;
+pub mod disks;
 mod report;
 pub mod select;
 #[cfg(any(test, feature = "testkit"))]

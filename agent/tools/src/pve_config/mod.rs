@@ -4,6 +4,7 @@ pub mod ceph;
 pub mod certificate;
 pub mod guest;
 pub mod ha;
+pub mod pci;
 pub mod replication;
 mod sections;
 pub mod storage;

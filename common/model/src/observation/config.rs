@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facet::Facet;
 use crate::ids::SshPublicKey;
+use crate::observation::guests::GuestDevice;
 use crate::time::Timestamp;
 
 pub use super::firewall::{Firewall, FirewallRule};
@@ -40,6 +41,10 @@ pub struct PveConfig {
     /// `netN` of /etc/pve/nodes/*/{qemu-server,lxc}/*.conf.
     #[serde(default)]
     pub guest_macs: Facet<Vec<String>>,
+    /// Devices of their hosts that guests of the cluster are given directly: a disk among them is in use, whatever it carries. Source: the
+    /// same files, and /etc/pve/mapping/pci.cfg.
+    #[serde(default)]
+    pub guest_devices: Facet<Vec<GuestDevice>>,
     /// The QDevice's certificate with its private key lies in /etc/pve, where a set-up that broke off left it. Source:
     /// /etc/pve/qdevice-net-node.p12 exists.
     #[serde(default)]

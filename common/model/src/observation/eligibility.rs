@@ -93,6 +93,12 @@ pub enum ReasonKind {
     NoIdentity,
     /// Whether it carries a file system or label could not be seen: nobody may take it for empty.
     SignaturesUnseen,
+    /// Another server, or another path of the same one, shows the same WWN: a LUN of shared storage, or one disk by several paths.
+    SharedLun,
+    /// A guest of the cluster is given it, or the controller that it hangs on.
+    GivenToGuest,
+    /// Which disks guests are given is not known: nobody may take it for free.
+    GuestsUnseen,
 }
 
 /// Drivers of controllers that can show RAID volumes. Most of them also show plain disks (JBOD, HBA mode).

@@ -3,6 +3,7 @@
 use quorate_model::Facet;
 use quorate_model::observation::PveConfig;
 use quorate_model::observation::config::{Firewall, FirewallRule, Storage};
+use quorate_model::observation::guests::{GuestDevice, HostDevice};
 
 use crate::table::count;
 
@@ -46,6 +47,10 @@ pub(super) fn config(config: &PveConfig) -> String {
     );
     line("Ceph's daemons here", listed(&config.ceph_daemons, Clone::clone));
     line("MAC addresses of guests", listed(&config.guest_macs, Clone::clone));
+    line(
+        "devices of hosts that guests are given",
+        listed(&config.guest_devices, device),
+    );
     if config.qdevice_key {
         line(
             "left by a QDevice set-up",
@@ -92,6 +97,11 @@ fn row(items: impl Iterator<Item = String>) -> String {
     } else {
         items.join(", ")
     }
+}
+
+fn device(given: &GuestDevice) -> String {
+    let (HostDevice::Path(name) | HostDevice::Pci(name)) = &given.device;
+    format!("{name} of {} ({} of guest {})", given.node, given.key, given.vmid)
 }
 
 fn storage(storage: &Storage) -> String {

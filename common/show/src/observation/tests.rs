@@ -7,6 +7,7 @@ use quorate_model::observation::cluster::{Membership, QdeviceConfig, RunningVers
 use quorate_model::observation::config::{
     Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, ReplicationJob, RootKey, Storage,
 };
+use quorate_model::observation::guests::{GuestDevice, HostDevice};
 use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaResource, LrmStatus, ManagerStatus};
 use quorate_model::observation::network::{NameResolution, Network};
 use quorate_model::observation::readiness::{AdmittedKey, PackageState, Readiness, Repository, ServiceState};
@@ -110,6 +111,20 @@ fn config() -> PveConfig {
         own_certificate: true,
         ceph_daemons: known(texts(["osd.3"])),
         guest_macs: known(texts(["bc:24:11:00:00:01"])),
+        guest_devices: known(vec![
+            GuestDevice {
+                vmid: 100,
+                key: "scsi1".into(),
+                node: "prox1".into(),
+                device: HostDevice::Path("/dev/sdb".into()),
+            },
+            GuestDevice {
+                vmid: 101,
+                key: "hostpci0".into(),
+                node: "prox2".into(),
+                device: HostDevice::Pci("0000:03:00".into()),
+            },
+        ]),
         qdevice_key: true,
         authorized_keys: known(
             texts(["root@prox1", "admin@office"])

@@ -262,6 +262,7 @@ impl Inner {
             files: Facet::not_asked(),
             ceph_daemons: Facet::not_asked(),
             guest_macs: Facet::not_asked(),
+            guest_devices: Facet::not_asked(),
             qdevice_key: false,
         }
     }

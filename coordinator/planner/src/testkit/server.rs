@@ -203,6 +203,7 @@ fn config(node: &NodeName) -> PveConfig {
         files: Facet::known(vec![], NOW),
         ceph_daemons: Facet::known(vec![], NOW),
         guest_macs: Facet::known(vec![], NOW),
+        guest_devices: Facet::known(vec![], NOW),
         qdevice_key: false,
     }
 }

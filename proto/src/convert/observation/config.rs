@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use quorate_model::observation::config::{
     Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, ReplicationJob, RootKey, Storage,
 };
+use quorate_model::observation::guests::{GuestDevice, HostDevice};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -28,8 +29,20 @@ message!(
         ceph_daemons,
         guest_macs,
         qdevice_key,
+        guest_devices,
     }
 );
+facet!(Vec<GuestDevice> = v1::GuestDevicesFacet: v1::guest_devices_facet::State);
+list!(GuestDevice = v1::GuestDevices { devices });
+message!(
+    GuestDevice = v1::GuestDevice {
+        vmid,
+        key,
+        node,
+        device
+    }
+);
+oneof!(HostDevice = v1::HostDevice [device: v1::host_device::Device] {} holding { path: Path, pci: Pci });
 facet!(Vec<RootKey> = v1::RootKeysFacet: v1::root_keys_facet::State);
 list!(RootKey = v1::RootKeys { keys });
 message!(RootKey = v1::RootKey { name, digest });

@@ -92,6 +92,9 @@ choice!(
         Failing,
         NoIdentity,
         SignaturesUnseen,
+        SharedLun,
+        GivenToGuest,
+        GuestsUnseen,
     }
 );
 message!(Reason = v1::Reason { kind, text });

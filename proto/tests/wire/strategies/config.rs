@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use quorate_model::observation::config::{
     Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, ReplicationJob, RootKey, Storage,
 };
+use quorate_model::observation::guests::{GuestDevice, HostDevice};
 
 use super::types::{facet, time};
 use super::{by_text, maybe, some, text};
@@ -21,11 +22,11 @@ prop_compose! {
         node_folders in facet(by_text(some(any::<u32>()).prop_map(|guests| NodeFolder { guests }))),
         (spec, files) in (facet(maybe(kept())), facet(some(file()))),
         (ceph_daemons, guest_macs) in (facet(some(text())), facet(some(text()))),
-        qdevice_key: bool,
+        (qdevice_key, guest_devices) in (any::<bool>(), facet(some(guest_device()))),
     ) -> PveConfig {
         PveConfig {
             storages, users, tokens, root_tfa, own_certificate, authorized_keys, firewall, replication, ha_placements,
-            ceph_monitors, node_folders, spec, files, ceph_daemons, guest_macs, qdevice_key,
+            ceph_monitors, node_folders, spec, files, ceph_daemons, guest_macs, qdevice_key, guest_devices,
         }
     }
 }
@@ -34,6 +35,16 @@ prop_compose! {
     fn storage()((id, kind, digest) in (text(), text(), text()), nodes in some(text())) -> Storage {
         Storage { id, kind, nodes, digest }
     }
+}
+
+prop_compose! {
+    fn guest_device()((key, node) in (text(), text()), vmid: u32, device in host_device()) -> GuestDevice {
+        GuestDevice { vmid, key, node, device }
+    }
+}
+
+fn host_device() -> impl Strategy<Value = HostDevice> {
+    prop_oneof![text().prop_map(HostDevice::Path), text().prop_map(HostDevice::Pci)]
 }
 
 prop_compose! {

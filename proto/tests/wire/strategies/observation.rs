@@ -133,7 +133,8 @@ prop_compose! {
         kind in one_of([
             ReasonKind::InUse, ReasonKind::Leftover, ReasonKind::RaidVolume, ReasonKind::MaybeRaid,
             ReasonKind::Removable, ReasonKind::ReadOnly, ReasonKind::TooSmall, ReasonKind::Failing,
-            ReasonKind::NoIdentity, ReasonKind::SignaturesUnseen,
+            ReasonKind::NoIdentity, ReasonKind::SignaturesUnseen, ReasonKind::SharedLun,
+            ReasonKind::GivenToGuest, ReasonKind::GuestsUnseen,
         ]),
         text in text(),
     ) -> Reason {

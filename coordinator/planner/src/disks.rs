@@ -1,0 +1,148 @@
+//! What can be said of a disk only by looking at the whole cluster: LUNs that several servers see, and disks that guests are given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::eligibility::{Reason, ReasonKind};
+use quorate_model::observation::guests::{GuestDevice, HostDevice};
+use quorate_model::{Facet, NodeName, View};
+
+/// Links below /dev/disk whose names do not stand in any observation: which disk they mean can't be told from here.
+const UNTOLD: [&str; 5] = [
+    "/dev/disk/by-path/",
+    "/dev/disk/by-uuid/",
+    "/dev/disk/by-label/",
+    "/dev/disk/by-partuuid/",
+    "/dev/disk/by-partlabel/",
+];
+
+/// The disks of each node of a cluster, each verdict with what the whole cluster says against the disk.
+#[must_use]
+pub fn across(view: &View) -> BTreeMap<NodeName, Facet<Disks>> {
+    let (shown, given) = (shown(view), given(view));
+    let of_node = |name: &NodeName, disks: &Disks| {
+        let mut disks = disks.clone();
+        for disk in &mut disks.disks {
+            let against = against(view, name, disk, &shown, &given);
+            for verdict in &mut disk.verdicts {
+                verdict.against.extend(against.iter().cloned());
+            }
+        }
+        disks
+    };
+    let facet = |(name, node): (&NodeName, &quorate_model::NodeView)| {
+        let facet = match &node.observation {
+            Ok(observation) => match &observation.disks {
+                Facet::Known { value, collected_at } => Facet::known(of_node(name, value), *collected_at),
+                Facet::Unknown(unknown) => Facet::Unknown(unknown.clone()),
+            },
+            Err(unknown) => Facet::Unknown(unknown.clone()),
+        };
+        (name.clone(), facet)
+    };
+    view.nodes.iter().map(facet).collect()
+}
+
+/// By WWN: where it shows, as node and kernel path.
+type Shown = BTreeMap<String, BTreeSet<(NodeName, String)>>;
+
+fn shown(view: &View) -> Shown {
+    let mut shown = Shown::new();
+    for name in view.nodes.keys() {
+        let Ok(disks) = view.facet(name, |o| &o.disks) else {
+            continue;
+        };
+        for disk in &disks.disks {
+            if let Some(wwn) = &disk.wwn {
+                let places = shown.entry(wwn.to_ascii_lowercase()).or_default();
+                places.insert((name.clone(), disk.path.clone()));
+            }
+        }
+    }
+    shown
+}
+
+/// What all servers of the cluster know of devices that guests are given.
+fn given(view: &View) -> BTreeSet<&GuestDevice> {
+    let configs = view
+        .nodes
+        .keys()
+        .filter_map(|name| view.facet(name, |o| &o.config).ok());
+    configs
+        .filter_map(|config| config.guest_devices.get().ok())
+        .flatten()
+        .collect()
+}
+
+fn against(view: &View, node: &NodeName, disk: &Disk, shown: &Shown, given: &BTreeSet<&GuestDevice>) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let mut say = |kind, text: String| reasons.push(Reason { kind, text });
+    let wwn = disk.wwn.as_ref().map(|wwn| wwn.to_ascii_lowercase());
+    let places = wwn.and_then(|wwn| shown.get(&wwn));
+    let elsewhere: Vec<String> = places
+        .into_iter()
+        .flatten()
+        .filter(|(name, path)| (name, path) != (node, &disk.path))
+        .map(|(name, path)| format!("{path} of {name}"))
+        .collect();
+    if !elsewhere.is_empty() {
+        let text = format!(
+            "has the same WWN as {}: a LUN of shared storage, or one disk by several paths",
+            elsewhere.join(", ")
+        );
+        say(ReasonKind::SharedLun, text);
+    }
+    for device in given {
+        if let Some(text) = names(device, node, disk) {
+            say(ReasonKind::GivenToGuest, text);
+        }
+    }
+    let own = view.facet(node, |o| &o.config);
+    if let Err(unknown) = own.and_then(|config| config.guest_devices.get().map_err(Clone::clone)) {
+        let text = format!("which disks guests are given is not known: {}", unknown.reason);
+        say(ReasonKind::GuestsUnseen, text);
+    }
+    reasons
+}
+
+/// What it means that a guest is given this device, if it is the disk, a part of it, or what it hangs on.
+fn names(given: &GuestDevice, node: &NodeName, disk: &Disk) -> Option<String> {
+    let here = given.node == node.as_str();
+    let GuestDevice { vmid, key, .. } = given;
+    match &given.device {
+        HostDevice::Pci(address) => {
+            let controller = disk.controller.as_ref().filter(|_| here)?;
+            given.is_pci(&controller.pci_address).then(|| {
+                format!(
+                    "hangs on {}, which guest {vmid} is given ({key}: {address})",
+                    controller.pci_address
+                )
+            })
+        }
+        // A link by identity names the same disk on whatever server it is.
+        HostDevice::Path(path) => {
+            if let Some(link) = path.strip_prefix("/dev/disk/by-id/") {
+                let is_it = disk.by_id.iter().any(|own| own == whole(link));
+                return is_it.then(|| format!("guest {vmid} is given it ({key}: {path})"));
+            }
+            if !here {
+                return None;
+            }
+            if UNTOLD.iter().any(|folder| path.starts_with(folder)) {
+                return Some(format!(
+                    "guest {vmid} is given {path} ({key}), and which disk that is can't be told"
+                ));
+            }
+            let part = disk.partitions.iter().any(|partition| partition.path == *path);
+            (disk.path == *path || part).then(|| format!("guest {vmid} is given {path} ({key})"))
+        }
+    }
+}
+
+/// The disk's link of a partition's: `ata-X-part3` is a part of `ata-X`.
+fn whole(link: &str) -> &str {
+    match link.rsplit_once("-part") {
+        Some((whole, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => whole,
+        _ => link,
+    }
+}
