@@ -22,10 +22,11 @@ pub fn disks(nodes: &[DiskRow<'_>]) -> String {
     let mut rows = Vec::new();
     let mut reasons = String::new();
     let mut unknown = String::new();
+    let mut none = String::new();
     for node in nodes {
         match node.disks.get() {
             Err(why) => unknown.push_str(&format!("{}disks {why}\n", prefix(&node.node))),
-            Ok(known) if known.disks.is_empty() => unknown.push_str(&format!("{}no disks\n", prefix(&node.node))),
+            Ok(known) if known.disks.is_empty() => none.push_str(&format!("{}none\n", prefix(&node.node))),
             Ok(known) => {
                 for disk in &known.disks {
                     let mut row = disk_row(disk);
@@ -40,10 +41,12 @@ pub fn disks(nodes: &[DiskRow<'_>]) -> String {
     }
     let mut headers = vec![
         "PATH",
+        "NAME",
         "MODEL",
         "SERIAL",
         "SIZE",
         "KIND",
+        "TRANSPORT",
         "CONTROLLER",
         "HEALTH",
         "HELD BY",
@@ -59,6 +62,10 @@ pub fn disks(nodes: &[DiskRow<'_>]) -> String {
     if !reasons.is_empty() {
         text.push_str("\nNot usable, and why\n");
         text.push_str(&indent(&reasons, 2));
+    }
+    if !none.is_empty() {
+        text.push_str("\nNo such disks\n");
+        text.push_str(&indent(&none, 2));
     }
     if !unknown.is_empty() {
         text.push_str("\nNot known\n");
@@ -79,10 +86,12 @@ fn disk_row(disk: &Disk) -> Vec<String> {
     let controller = disk.controller.as_ref().and_then(|c| c.driver.as_deref());
     vec![
         disk.path.clone(),
+        or_dash(disk.stable_name()),
         or_dash(disk.model.as_deref()),
         or_dash(disk.serial.as_deref()),
         disk.size.to_string(),
         disk.kind().as_str().to_owned(),
+        or_dash(disk.transport.as_deref()),
         or_dash(controller),
         health(disk),
         held_by(&disk.holders),

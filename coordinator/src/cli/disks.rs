@@ -1,12 +1,20 @@
 //! `quorate disks`: one table for all nodes.
 
-use quorate_model::Facet;
+use std::collections::BTreeMap;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use quorate_model::facet::Facet;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::NodeRef;
+use quorate_model::observation::disks::Disk;
+use quorate_model::observation::eligibility::{Role, Verdict};
 use quorate_model::observation::{Disks, FacetName};
+use quorate_model::view::NodeView;
+use quorate_model::{ClusterName, NodeName, View};
+use quorate_planner::disks::across;
 use quorate_show::DiskRow;
 
-use super::status::look;
+use super::status::{Seen, look};
 use super::{Answer, Context, output, wire};
 
 /// Options of `quorate disks`.
@@ -14,42 +22,46 @@ use super::{Answer, Context, output, wire};
 pub(crate) struct Args {
     /// Only this node: CLUSTER/NODE, or NODE where there is only one of that name
     node: Option<String>,
+    /// Only what may be used for this: zfs, osd
+    #[arg(long, value_parser = role())]
+    role: Option<Role>,
+    /// Also what may not be used for the role, and devices that are no disks (zram, zvols, nbd, rbd)
+    #[arg(long)]
+    all: bool,
+}
+
+fn role() -> impl clap::builder::TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|name| {
+        let named = Role::ALL.into_iter().find(|role| role.as_str() == name);
+        named.ok_or("no such role")
+    })
 }
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
-    let (cluster, node) = match args.node.as_deref() {
-        None => (String::new(), String::new()),
-        Some(text) if text.contains('/') => {
-            let node: NodeRef = text
-                .parse()
-                .map_err(|e| Failure::new(ExitCode::Usage, "can't tell which node").because(&e))?;
-            (node.cluster.to_string(), node.node.to_string())
+    let wanted = wanted(args.node.as_deref())?;
+    let cluster = wanted.as_ref().and_then(|(cluster, _)| cluster.as_ref());
+    // What the other servers of its cluster see and what all guests are given may speak against a disk.
+    let facets = [FacetName::Disks, FacetName::Config];
+    let look = look(&mut client, cluster.map_or("", |c| c.as_str()), "", &facets, true).await?;
+    let mut rows: Vec<(String, Facet<Disks>)> = Vec::new();
+    for (cluster, view) in views(look.nodes)? {
+        for (node, disks) in across(&view) {
+            if wanted.as_ref().is_none_or(|(_, name)| *name == node) {
+                rows.push((format!("{cluster}/{node}"), chosen(disks, &args)));
+            }
         }
-        Some(name) => (String::new(), name.to_owned()),
-    };
-    let look = look(&mut client, &cluster, &node, &[FacetName::Disks], true).await?;
-    let disks: Vec<(String, Facet<Disks>)> = look
-        .nodes
-        .into_iter()
-        .map(|seen| {
-            let facet = match seen.observation {
-                Ok(observation) => observation.disks,
-                Err(unknown) => Facet::Unknown(unknown),
-            };
-            (format!("{}/{}", seen.cluster, seen.node), facet)
-        })
-        .collect();
-    if disks.is_empty() {
+    }
+    if rows.is_empty() {
         let message = args.node.map_or_else(
             || "no nodes are enrolled yet".to_owned(),
             |n| format!("there is no node {n}"),
         );
         return Err(Failure::new(ExitCode::NotFound, message).hint("quorate node list"));
     }
-    let document: std::collections::BTreeMap<_, _> = disks.iter().map(|(n, d)| (n, d)).collect();
+    let document: BTreeMap<_, _> = rows.iter().map(|(node, disks)| (node, disks)).collect();
     output::either(context.format, &document, || {
-        let rows: Vec<_> = disks
+        let rows: Vec<_> = rows
             .iter()
             .map(|(node, disks)| DiskRow {
                 node: node.clone(),
@@ -58,9 +70,56 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
             .collect();
         quorate_show::disks(&rows)
     });
-    Ok(if disks.iter().all(|(_, d)| d.is_known()) {
+    Ok(if rows.iter().all(|(_, disks)| disks.is_known()) {
         ExitCode::Done
     } else {
         ExitCode::Degraded
     })
+}
+
+/// The node that is meant, and its cluster if that was said.
+fn wanted(text: Option<&str>) -> Result<Option<(Option<ClusterName>, NodeName)>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    let usage = |error: &dyn std::error::Error| Failure::new(ExitCode::Usage, format!("`{text}` is no node: {error}"));
+    if text.contains('/') {
+        let node: NodeRef = text.parse().map_err(|e| usage(&e))?;
+        return Ok(Some((Some(node.cluster), node.node)));
+    }
+    let node = text.parse().map_err(|e| usage(&e))?;
+    Ok(Some((None, node)))
+}
+
+fn views(seen: Vec<Seen>) -> Result<BTreeMap<String, View>, Failure> {
+    let mut views: BTreeMap<String, View> = BTreeMap::new();
+    for one in seen {
+        let node: NodeName = one
+            .node
+            .parse()
+            .map_err(|error| Failure::new(ExitCode::Internal, "the coordinator names a node that can't be").because(&error))?;
+        let seen = NodeView {
+            observation: one.observation,
+            clock_offset: one.clock_offset,
+        };
+        views.entry(one.cluster).or_default().nodes.insert(node, seen);
+    }
+    Ok(views)
+}
+
+fn chosen(mut facet: Facet<Disks>, args: &Args) -> Facet<Disks> {
+    if let Facet::Known { value, .. } = &mut facet {
+        if let Some(role) = args.role {
+            for disk in &mut value.disks {
+                disk.verdicts.retain(|verdict| verdict.role == role);
+            }
+        }
+        value.disks.retain(|disk| args.all || is_of_interest(disk, args.role));
+    }
+    facet
+}
+
+fn is_of_interest(disk: &Disk, role: Option<Role>) -> bool {
+    match role {
+        None => !disk.is_made_by_software(),
+        Some(_) => disk.verdicts.iter().any(Verdict::eligible),
+    }
 }

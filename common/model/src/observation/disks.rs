@@ -72,6 +72,17 @@ impl Disk {
             .or(self.serial.as_deref())
     }
 
+    /// No disk at all, but something that the kernel shows as one: compressed memory, a zvol, a network or Ceph block device.
+    #[must_use]
+    pub fn is_made_by_software(&self) -> bool {
+        let name = self.path.strip_prefix("/dev/").unwrap_or(&self.path);
+        let numbered = |stem: &str| {
+            let rest = name.strip_prefix(stem);
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
+        ["zram", "zd", "nbd", "rbd", "ram"].into_iter().any(numbered)
+    }
+
     /// Kind of medium, as far as can be told.
     #[must_use]
     pub fn kind(&self) -> DiskKind {

@@ -2,6 +2,7 @@
 
 mod checked;
 mod compared;
+mod disks;
 mod documented;
 mod golden;
 mod latency;
