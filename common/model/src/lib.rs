@@ -20,6 +20,7 @@ pub mod observation;
 pub mod operation;
 pub mod passage;
 pub mod plan;
+pub mod raid;
 pub mod rollout;
 pub mod size;
 pub mod spec;

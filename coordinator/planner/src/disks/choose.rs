@@ -1,0 +1,219 @@
+//! Which disks of a server a selector means. The same disks in any order give the same choice; a disk that anything speaks against is
+//! never among them.
+
+use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::eligibility::{Reason, ReasonKind, Role};
+use quorate_model::spec::{DiskName, Pick, Selector};
+
+/// The disks that are meant, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice<'d> {
+    /// In the order in which they are used.
+    pub chosen: Vec<Chosen<'d>>,
+    /// The others of the server, each with why not.
+    pub passed_over: Vec<PassedOver<'d>>,
+}
+
+/// A disk that is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen<'d> {
+    /// The disk.
+    pub disk: &'d str,
+    /// Its stable name.
+    pub name: &'d str,
+    /// Why this one.
+    pub why: String,
+}
+
+/// A disk that is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver<'d> {
+    /// The disk.
+    pub disk: &'d str,
+    /// Why not.
+    pub why: String,
+}
+
+/// What is meant is not all there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotEnough {
+    /// So many fit, and so many were asked for.
+    TooFew {
+        /// What fits.
+        found: usize,
+        /// What was asked for.
+        wanted: usize,
+    },
+    /// A disk that was named is not there, or there are several of that name.
+    NotThere {
+        /// As written.
+        name: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// A disk that was named may not be used.
+    NotFree {
+        /// As written.
+        name: String,
+        /// All that speaks against it.
+        against: Vec<Reason>,
+    },
+}
+
+/// Chooses among a server's disks, of which some may be spoken for already (by stable name). `accepted`: what the operator has said
+/// yes to; only what can't be decided may be accepted, never that a disk is in use.
+///
+/// # Errors
+/// Everything that is missing.
+pub fn choose<'d>(
+    pick: &Pick,
+    role: Role,
+    disks: &'d Disks,
+    taken: &[&str],
+    accepted: &[ReasonKind],
+) -> Result<Choice<'d>, Vec<NotEnough>> {
+    let seen: Vec<Seen<'d>> = disks.disks.iter().map(|disk| Seen::of(disk, role, taken, accepted)).collect();
+    match pick {
+        Pick::Named(names) => named(names.iter().map(|name| &name.value), &seen),
+        Pick::Matching(selector) => matching(selector, seen),
+    }
+}
+
+/// A disk with what speaks against it.
+struct Seen<'d> {
+    disk: &'d Disk,
+    against: Vec<Reason>,
+    taken: bool,
+}
+
+impl<'d> Seen<'d> {
+    fn of(disk: &'d Disk, role: Role, taken: &[&str], accepted: &[ReasonKind]) -> Self {
+        let verdict = disk.verdicts.iter().find(|verdict| verdict.role == role);
+        let against = match verdict {
+            Some(verdict) => verdict.against.clone(),
+            // Nobody judged it: it is not free for that.
+            None => vec![Reason {
+                kind: ReasonKind::SignaturesUnseen,
+                text: "nobody has judged it".to_owned(),
+            }],
+        };
+        let may_be_accepted = |reason: &Reason| reason.kind == ReasonKind::MaybeRaid && accepted.contains(&reason.kind);
+        Self {
+            disk,
+            against: against.into_iter().filter(|reason| !may_be_accepted(reason)).collect(),
+            taken: disk.stable_name().is_some_and(|name| taken.contains(&name)),
+        }
+    }
+
+    fn why_not(&self) -> Option<String> {
+        if self.taken {
+            return Some("is chosen for something else".to_owned());
+        }
+        let texts: Vec<&str> = self.against.iter().map(|reason| reason.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+}
+
+fn named<'n, 'd>(names: impl Iterator<Item = &'n DiskName>, seen: &[Seen<'d>]) -> Result<Choice<'d>, Vec<NotEnough>> {
+    let (mut chosen, mut missing) = (Vec::<Chosen<'d>>::new(), Vec::new());
+    for name in names {
+        let found: Vec<&Seen<'d>> = seen.iter().filter(|seen| name.means(seen.disk)).collect();
+        let name = name.to_string();
+        match found[..] {
+            [one] if one.taken || !one.against.is_empty() => missing.push(NotEnough::NotFree {
+                name,
+                against: one.against.clone(),
+            }),
+            [one] => match one.disk.stable_name() {
+                Some(stable) => chosen.push(Chosen {
+                    disk: &one.disk.path,
+                    name: stable,
+                    why: "named in the cluster file".to_owned(),
+                }),
+                None => missing.push(NotEnough::NotThere { name, found: 0 }),
+            },
+            _ => missing.push(NotEnough::NotThere {
+                name,
+                found: found.len(),
+            }),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let is_chosen = |seen: &&Seen<'d>| chosen.iter().any(|chosen| chosen.disk == seen.disk.path);
+    let passed_over = seen
+        .iter()
+        .filter(|seen| !is_chosen(seen))
+        .map(|seen| PassedOver {
+            disk: &seen.disk.path,
+            why: "is not named in the cluster file".to_owned(),
+        })
+        .collect();
+    Ok(Choice { chosen, passed_over })
+}
+
+/// Of those that fit, the most alike are best for a pool: of all sizes of which there are enough, the smallest. So large disks stay
+/// free for what needs them. Among equals, by stable name.
+fn matching<'d>(selector: &Selector, seen: Vec<Seen<'d>>) -> Result<Choice<'d>, Vec<NotEnough>> {
+    let (mut fitting, mut passed_over) = (Vec::<(&Disk, &str)>::new(), Vec::new());
+    for seen in seen {
+        let why = selector.refuses(seen.disk).or_else(|| seen.why_not());
+        match (why, seen.disk.stable_name()) {
+            (None, Some(name)) => fitting.push((seen.disk, name)),
+            (why, _) => passed_over.push(PassedOver {
+                disk: &seen.disk.path,
+                why: why.unwrap_or_else(|| "can't be named safely".to_owned()),
+            }),
+        }
+    }
+    let mut names: Vec<&str> = fitting.iter().map(|(_, name)| *name).collect();
+    names.sort_unstable();
+    let twice = |name: &str| names.iter().filter(|other| **other == name).count() > 1;
+    let (double, mut fitting): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(_, name)| twice(name));
+    passed_over.extend(double.into_iter().map(|(disk, name)| PassedOver {
+        disk: &disk.path,
+        why: format!("another disk has the same name {name}"),
+    }));
+    fitting.sort_by_key(|(disk, name)| (disk.size, *name));
+    let wanted = selector.count.as_ref().map_or(fitting.len(), |count| usize::from(count.value));
+    if fitting.len() < wanted || fitting.is_empty() {
+        return Err(vec![NotEnough::TooFew {
+            found: fitting.len(),
+            wanted: wanted.max(1),
+        }]);
+    }
+    let start = alike(&fitting, wanted);
+    let why = match &selector.count {
+        None => "fits, as all that fit are meant".to_owned(),
+        Some(_) if fitting.len() == wanted => "fits".to_owned(),
+        Some(_) => "fits, and is of the smallest size of which there are enough".to_owned(),
+    };
+    let mut chosen = Vec::new();
+    for (index, (disk, name)) in fitting.into_iter().enumerate() {
+        if (start..start + wanted).contains(&index) {
+            chosen.push(Chosen {
+                disk: &disk.path,
+                name,
+                why: why.clone(),
+            });
+        } else {
+            passed_over.push(PassedOver {
+                disk: &disk.path,
+                why: format!("fits, and is not needed: {wanted} are enough"),
+            });
+        }
+    }
+    passed_over.sort_by(|a, b| a.disk.cmp(b.disk));
+    Ok(Choice { chosen, passed_over })
+}
+
+/// Where, among disks sorted by size, so many begin that differ least: the first of equal ones.
+fn alike(fitting: &[(&Disk, &str)], wanted: usize) -> usize {
+    let spread = |start: &usize| {
+        let size = |index: usize| fitting.get(index).map_or(0, |(disk, _)| disk.size.0);
+        (size(start + wanted.saturating_sub(1)) - size(*start), *start)
+    };
+    let last = fitting.len().saturating_sub(wanted);
+    (0..=last).min_by_key(spread).unwrap_or(0)
+}

@@ -1,0 +1,7 @@
+//! Disks: what the whole cluster says against each, and which of them a selector means.
+
+mod across;
+mod choose;
+
+pub use across::across;
+pub use choose::{Choice, Chosen, NotEnough, PassedOver, choose};
