@@ -136,6 +136,36 @@ checked_text!(
     /// A PVE server's short host name (uname's nodename cut at the first dot), also its name in corosync.
     NodeName, "node name", |text| dns_label(text, 63)
 );
+/// What a ZFS pool, and the storage of the same name, may be called: PVE's rule for storages and OpenZFS's reserved beginnings.
+/// Source: PVE's `pve-storage-id`; zpool(8) and what `zpool create` refused.
+fn pool_name(text: &str) -> Result<(), &'static str> {
+    if text.len() < 2 {
+        return Err("it has less than two characters");
+    }
+    if text.len() > 100 {
+        return Err("it is longer than 100 characters");
+    }
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Err("it does not begin with a letter");
+    }
+    if !text.chars().all(inner) {
+        return Err("only letters, digits, hyphens, underscores and dots are allowed");
+    }
+    if !text.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err("it does not end with a letter or digit");
+    }
+    let reserved = ["mirror", "raidz", "draid", "spare"];
+    if text == "log" || reserved.into_iter().any(|word| text.starts_with(word)) {
+        return Err("ZFS reserves names that begin with mirror, raidz, draid or spare, and `log`");
+    }
+    Ok(())
+}
+
+checked_text!(
+    /// A ZFS pool's name, also the name of the storage over it.
+    PoolName, "pool name", pool_name
+);
 checked_text!(
     /// A cluster's name as corosync knows it: `pvecm create` allows 15 characters and it can't be changed later.
     ClusterName, "cluster name", |text| dns_label(text, 15)

@@ -1,6 +1,7 @@
 //! Sizes in bytes, shown as disk vendors and administrators write them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,41 @@ impl fmt::Display for ByteSize {
     /// In decimal units, as printed on disks: `960 GB`, `3.84 TB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&scaled(self.0, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB"]))
+    }
+}
+
+/// A text that is no size.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no size")]
+pub struct InvalidSize(String);
+
+impl FromStr for ByteSize {
+    type Err = InvalidSize;
+
+    /// A number, maybe with a fraction, and a unit: `900GB`, `3.84 TB`, `1TiB`.
+    fn from_str(text: &str) -> Result<Self, InvalidSize> {
+        let invalid = || InvalidSize(text.to_owned());
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(end).ok_or_else(invalid)?;
+        let unit = unit.trim().to_ascii_lowercase();
+        let (decimal, binary) = (["b", "kb", "mb", "gb", "tb", "pb"], ["b", "kib", "mib", "gib", "tib", "pib"]);
+        let power = |units: [&str; 6]| units.iter().position(|known| *known == unit);
+        let (base, power) = match (power(decimal), power(binary)) {
+            (Some(power), _) => (1000_u64, power),
+            (None, Some(power)) => (1024, power),
+            (None, None) => return Err(invalid()),
+        };
+        let scale = base.checked_pow(u32::try_from(power).map_err(|_| invalid())?).ok_or_else(invalid)?;
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let bytes = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(scale)).ok_or_else(invalid)?;
+        // Digit by digit: a fraction of a size is exact.
+        let (mut rest, mut worth) = (0_u64, scale);
+        for digit in fraction.chars() {
+            worth /= 10;
+            let digit = digit.to_digit(10).ok_or_else(invalid)?;
+            rest += u64::from(digit) * worth;
+        }
+        bytes.checked_add(rest).map(Self).ok_or_else(invalid)
     }
 }
 
@@ -55,6 +91,18 @@ fn scaled(bytes: u64, base: f64, units: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_people_write_it() {
+        let size = |text: &str| text.parse::<ByteSize>().map(|size| size.0);
+        assert_eq!(size("900GB"), Ok(900_000_000_000));
+        assert_eq!(size("3.84 TB"), Ok(3_840_000_000_000));
+        assert_eq!(size("1TiB"), Ok(1 << 40));
+        assert_eq!(size("512b"), Ok(512));
+        for bad in ["", "GB", "900", "900 G", "-1GB", "1.2.3TB", "99999999PB", "ä"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn as_written_on_the_label() {

@@ -96,7 +96,7 @@ impl Disk {
 }
 
 /// Kind of medium.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskKind {
     /// Spinning, or said to be.
@@ -107,7 +107,24 @@ pub enum DiskKind {
     Nvme,
 }
 
+/// A word that is no kind of disk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no kind of disk")]
+pub struct InvalidKind(String);
+
+impl std::str::FromStr for DiskKind {
+    type Err = InvalidKind;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKind> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| InvalidKind(text.to_owned()))
+    }
+}
+
 impl DiskKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Hdd, Self::Ssd, Self::Nvme];
+
     /// As shown in tables and written in cluster files.
     #[must_use]
     pub fn as_str(self) -> &'static str {

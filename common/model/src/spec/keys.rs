@@ -1,6 +1,8 @@
 //! Every key of the cluster file, once: the reader knows keys from here, and the JSON Schema and the reference page are made from it.
 
 use super::{MOST_LINKS, NodeRole};
+use crate::observation::disks::DiskKind;
+use crate::raid::Raid;
 
 /// A table of the cluster file.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,18 @@ pub enum Kind {
     Table(&'static KeyTable),
     /// Tables with these keys, each under a node's name; at least one.
     ByNode(&'static KeyTable),
+    /// Tables with these keys, each under a pool's name.
+    ByPool(&'static KeyTable),
+    /// A pool's layout.
+    Raid,
+    /// A kind of disk.
+    DiskKind,
+    /// A size, such as 900GB.
+    Size,
+    /// Any text.
+    Text,
+    /// A selector with these keys; or under each node's name a selector, or a list of disks' names.
+    Disks(&'static KeyTable),
 }
 
 impl Kind {
@@ -75,6 +89,12 @@ impl Kind {
             Self::NetworkOr(_) => "network, or table".to_owned(),
             Self::Table(_) => "table".to_owned(),
             Self::ByNode(_) => "a table for each node".to_owned(),
+            Self::ByPool(_) => "a table for each pool".to_owned(),
+            Self::Raid => Raid::ALL.map(|r| format!("`\"{r}\"`")).join(", "),
+            Self::DiskKind => DiskKind::ALL.map(|k| format!("`\"{}\"`", k.as_str())).join(", "),
+            Self::Size => "size".to_owned(),
+            Self::Text => "text".to_owned(),
+            Self::Disks(_) => "selector; or for each node a selector, or a list of disks' names".to_owned(),
         }
     }
 }
@@ -93,7 +113,7 @@ impl KeyTable {
 }
 
 /// All tables, in the order of the reference page.
-pub const TABLES: [&KeyTable; 5] = [&FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE];
+pub const TABLES: [&KeyTable; 7] = [&FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE, &POOL, &SELECTOR];
 
 /// The top of the file.
 pub const FILE: KeyTable = KeyTable {
@@ -116,8 +136,16 @@ pub const FILE: KeyTable = KeyTable {
                       A server that the file does not name is left alone.",
             example: "[nodes.prox1]\naddress = \"192.168.1.11\"",
         },
+        Key {
+            name: "zfs",
+            kind: Kind::ByPool(&POOL),
+            needed: false,
+            default: "no pool is made; pools that are there are left alone",
+            meaning: "ZFS pools: one of this name on each member, and one storage of the same name over all of them.",
+            example: "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\" }",
+        },
     ],
-    later: &["zfs", "replication", "ha", "storage", "ceph", "drills", "canary"],
+    later: &["replication", "ha", "storage", "ceph", "drills", "canary"],
 };
 
 /// `[cluster]`
@@ -239,6 +267,99 @@ pub const NODE: KeyTable = KeyTable {
             default: "found by the networks of the cluster's `links`",
             meaning: "Its address on each link, link 0 first. As many as the cluster has links; not for `qnetd`.",
             example: "links = [\"10.10.10.11\", \"192.168.1.11\"]",
+        },
+    ],
+    later: &[],
+};
+
+/// `[zfs.NAME]`
+pub const POOL: KeyTable = KeyTable {
+    path: "zfs.NAME",
+    keys: &[
+        Key {
+            name: "raid",
+            kind: Kind::Raid,
+            needed: true,
+            default: "",
+            meaning: "How the disks are laid out. `mirror` is one mirror of all disks, `raid10` mirrors of two.",
+            example: "raid = \"mirror\"",
+        },
+        Key {
+            name: "disks",
+            kind: Kind::Disks(&SELECTOR),
+            needed: true,
+            default: "",
+            meaning: "Which disks: what they are like, on each member; or for each member apart, by what they are like or by name (a link \
+                      below /dev/disk/by-id, a WWN or a serial number, as `quorate disks` shows them; never /dev/sdX, which means \
+                      another disk after the next boot). A disk that anything speaks against is never chosen.",
+            example: "disks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }",
+        },
+    ],
+    later: &[
+        "ashift",
+        "compression",
+        "autotrim",
+        "spares",
+        "log",
+        "cache",
+        "special",
+        "nodes",
+        "content",
+        "thin",
+    ],
+};
+
+/// `disks` of a pool, by what they are like.
+pub const SELECTOR: KeyTable = KeyTable {
+    path: "zfs.NAME.disks",
+    keys: &[
+        Key {
+            name: "count",
+            kind: Kind::Byte,
+            needed: false,
+            default: "all that fit",
+            meaning: "How many on each server.",
+            example: "count = 2",
+        },
+        Key {
+            name: "kind",
+            kind: Kind::DiskKind,
+            needed: false,
+            default: "any",
+            meaning: "What kind of disk.",
+            example: "kind = \"ssd\"",
+        },
+        Key {
+            name: "min_size",
+            kind: Kind::Size,
+            needed: false,
+            default: "any",
+            meaning: "The smallest that fits.",
+            example: "min_size = \"900GB\"",
+        },
+        Key {
+            name: "max_size",
+            kind: Kind::Size,
+            needed: false,
+            default: "any",
+            meaning: "The largest that fits.",
+            example: "max_size = \"1TB\"",
+        },
+        Key {
+            name: "model",
+            kind: Kind::Text,
+            needed: false,
+            default: "any",
+            meaning: "A part of the model's name, in any case.",
+            example: "model = \"PM883\"",
+        },
+        Key {
+            name: "transport",
+            kind: Kind::Text,
+            needed: false,
+            default: "any",
+            meaning: "How it is attached, as `quorate disks` shows it.",
+            example: "transport = \"sata\"",
         },
     ],
     later: &[],

@@ -2,8 +2,10 @@
 
 pub mod edit;
 pub mod keys;
+mod disks;
 mod links;
 mod nodes;
+mod pools;
 mod read;
 mod reader;
 mod rules;
@@ -20,9 +22,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::finding::{Finding, Place};
-use crate::ids::{ClusterName, NodeName};
+use crate::ids::{ClusterName, NodeName, PoolName};
 use crate::maintenance::MaintenanceWindow;
 
+pub use disks::{DiskChoice, DiskName, InvalidDiskName, Pick, Selector};
+pub use pools::PoolSpec;
 pub use schema::schema;
 pub use write::{Draft, DraftLink, DraftNode, write};
 
@@ -44,6 +48,8 @@ pub struct ClusterFile {
     pub cluster: ClusterSpec,
     /// `[nodes.NAME]`, at least one; also hosts that are no members (see [`NodeRole`]).
     pub nodes: BTreeMap<NodeName, NodeSpec>,
+    /// `[zfs.NAME]`
+    pub pools: BTreeMap<PoolName, PoolSpec>,
 }
 
 /// `[cluster]`

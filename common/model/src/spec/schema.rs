@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::NodeRole;
 use super::keys::{FILE, Key, KeyTable, Kind};
+use crate::observation::disks::DiskKind;
+use crate::raid::Raid;
 
 const NAME: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 const ADDRESS: &str = "[0-9A-Fa-f:.]+";
@@ -73,5 +75,22 @@ fn kind(of: Kind) -> Value {
             "additionalProperties": table(keys),
             "minProperties": 1,
         }),
+        Kind::ByPool(keys) => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$" },
+            "additionalProperties": table(keys),
+        }),
+        Kind::Raid => json!({ "enum": Raid::ALL.map(Raid::as_str) }),
+        Kind::DiskKind => json!({ "enum": DiskKind::ALL.map(DiskKind::as_str) }),
+        Kind::Size => json!({ "type": "string", "pattern": "^[0-9.]+ *[A-Za-z]+$" }),
+        Kind::Text => json!({ "type": "string" }),
+        Kind::Disks(keys) => json!({ "anyOf": [table(keys), {
+            "type": "object",
+            "propertyNames": kind(Kind::NodeName),
+            "additionalProperties": {
+                "anyOf": [table(keys), { "type": "array", "items": { "type": "string" }, "minItems": 1 }],
+            },
+            "minProperties": 1,
+        }] }),
     }
 }
