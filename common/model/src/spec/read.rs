@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use super::keys;
 use super::links::{self, ReadLink};
 use super::nodes::{self, ReadNode};
+use super::pools;
 use super::reader::{Reader, Table, Value};
 use super::{ClusterFile, Located, ThirdVote, rules};
 use crate::finding::{Code, Finding, Place};
@@ -42,10 +43,19 @@ pub(super) fn cluster_file(file: &str, text: &str, digest: String) -> Result<Clu
                 nodes: nodes::read(&mut reader, &table),
                 place: table.place,
             });
-        rules::check(&mut reader, cluster, nodes)
+        let pools = top
+            .get("zfs")
+            .and_then(|value| reader.names("[zfs]", value))
+            .map(|table| pools::read(&mut reader, &table));
+        rules::check(&mut reader, cluster, nodes, pools.unwrap_or_default())
     });
     match read {
-        Some((cluster, nodes)) if !reader.has_problems() => Ok(ClusterFile { digest, cluster, nodes }),
+        Some((cluster, nodes, pools)) if !reader.has_problems() => Ok(ClusterFile {
+            digest,
+            cluster,
+            nodes,
+            pools,
+        }),
         _ => Err(reader.into_problems()),
     }
 }

@@ -5,20 +5,23 @@ use std::net::IpAddr;
 
 use super::links::ReadLink;
 use super::nodes::ReadNode;
+use super::pools::{PoolSpec, ReadPool};
 use super::read::{ReadCluster, ReadNodes};
 use super::reader::Reader;
-use super::{ClusterSpec, LinkSpec, NodeRole, NodeSpec, ThirdVote};
+use super::{ClusterSpec, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
 use crate::finding::Code;
-use crate::ids::NodeName;
+use crate::ids::{NodeName, PoolName};
 
 type Nodes = BTreeMap<NodeName, NodeSpec>;
+type Pools = BTreeMap<PoolName, PoolSpec>;
 
 /// Tells what does not fit together, and puts together what could be read; `None` if something that is needed could not.
 pub(super) fn check(
     reader: &mut Reader<'_>,
     cluster: Option<ReadCluster>,
     nodes: Option<ReadNodes<'_>>,
-) -> Option<(ClusterSpec, Nodes)> {
+    pools: Vec<ReadPool>,
+) -> Option<(ClusterSpec, Nodes, Pools)> {
     if let Some(nodes) = &nodes {
         if let Some(cluster) = &cluster {
             number_of_links(reader, cluster.links.as_deref(), &nodes.nodes);
@@ -27,6 +30,9 @@ pub(super) fn check(
             if let Some(vote) = &cluster.third_vote {
                 third_vote(reader, vote, &nodes.nodes);
             }
+        }
+        for pool in pools.iter().filter_map(|pool| pool.spec.as_ref()) {
+            disks_of_members(reader, pool, &nodes.nodes);
         }
         roles(reader, nodes);
         no_address_twice(reader, &nodes.nodes);
@@ -44,7 +50,9 @@ pub(super) fn check(
         maintenance: cluster.maintenance,
     };
     let nodes = nodes.into_iter().map(node).collect::<Option<Nodes>>()?;
-    Some((cluster, nodes))
+    let pool = |pool: ReadPool| Some((pool.name?, pool.spec?));
+    let pools = pools.into_iter().map(pool).collect::<Option<Pools>>()?;
+    Some((cluster, nodes, pools))
 }
 
 fn node(read: ReadNode<'_>) -> Option<(NodeName, NodeSpec)> {
@@ -189,6 +197,56 @@ fn third_vote(reader: &mut Reader<'_>, vote: &ThirdVote, nodes: &[ReadNode<'_>])
         ),
     };
     reader.problem(Code::SpecBadValue, vote.qdevice.place.clone(), message, next);
+}
+
+/// Disks are named for members only, for each of them, and in a number that the layout takes.
+fn disks_of_members(reader: &mut Reader<'_>, pool: &PoolSpec, nodes: &[ReadNode<'_>]) {
+    let place = &pool.disks.place;
+    for (name, pick) in &pool.disks.on {
+        let node = nodes.iter().find(|node| node.key == name.as_str());
+        let message = match node.map(|node| node.role) {
+            Some(None | Some(NodeRole::Member)) => None,
+            Some(Some(role)) => Some(format!("{name} has the role {role}, and gets no pool")),
+            None => Some(format!("{name} is no node of this file")),
+        };
+        if let Some(message) = message {
+            let next = "name disks of members only";
+            reader.problem(Code::SpecBadValue, place.clone(), message, next);
+        }
+        number_of_disks(reader, pool, pick);
+    }
+    match &pool.disks.everywhere {
+        Some(pick) => number_of_disks(reader, pool, pick),
+        None => {
+            let without = nodes
+                .iter()
+                .filter(|node| node.role == Some(NodeRole::Member))
+                .filter(|node| !pool.disks.on.keys().any(|name| name.as_str() == node.key));
+            for node in without {
+                let message = format!("no disks are named for {}", node.key);
+                let next = "name disks for each member, or one selector for all";
+                reader.problem(Code::SpecMissingKey, place.clone(), message, next);
+            }
+        }
+    }
+}
+
+fn number_of_disks(reader: &mut Reader<'_>, pool: &PoolSpec, pick: &Pick) {
+    let count = match pick {
+        Pick::Named(names) => Some((names.len(), pool.disks.place.clone())),
+        Pick::Matching(selector) => selector
+            .count
+            .as_ref()
+            .map(|count| (usize::from(count.value), count.place.clone())),
+    };
+    let raid = pool.raid.value;
+    if let Some((count, place)) = count
+        && let Some(why) = raid.refuses(count)
+    {
+        let next = "name another number of disks, or another layout";
+        let message = format!("{raid} {why}, and {count} are asked for");
+        reader.problem(Code::SpecBadValue, place, message, next);
+    }
 }
 
 fn roles(reader: &mut Reader<'_>, nodes: &ReadNodes<'_>) {

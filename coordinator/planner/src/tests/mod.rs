@@ -1,6 +1,7 @@
 //! Plans as an operator would read them, and what must hold of every plan.
 
 mod checked;
+mod choice;
 mod compared;
 mod disks;
 mod documented;
