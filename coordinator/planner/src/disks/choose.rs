@@ -157,6 +157,7 @@ fn named<'n, 'd>(names: impl Iterator<Item = &'n DiskName>, seen: &[Seen<'d>]) -
 /// free for what needs them. Among equals, by stable name.
 fn matching<'d>(selector: &Selector, seen: Vec<Seen<'d>>) -> Result<Choice<'d>, Vec<NotEnough>> {
     let (mut fitting, mut passed_over) = (Vec::<(&Disk, &str)>::new(), Vec::new());
+    let names: Vec<&str> = seen.iter().filter_map(|seen| seen.disk.stable_name()).collect();
     for seen in seen {
         let why = selector.refuses(seen.disk).or_else(|| seen.why_not());
         match (why, seen.disk.stable_name()) {
@@ -167,8 +168,7 @@ fn matching<'d>(selector: &Selector, seen: Vec<Seen<'d>>) -> Result<Choice<'d>, 
             }),
         }
     }
-    let mut names: Vec<&str> = fitting.iter().map(|(_, name)| *name).collect();
-    names.sort_unstable();
+    // Also where the other one would not fit: a name must not mean a disk that is in use.
     let twice = |name: &str| names.iter().filter(|other| **other == name).count() > 1;
     let (double, mut fitting): (Vec<_>, Vec<_>) = fitting.into_iter().partition(|(_, name)| twice(name));
     passed_over.extend(double.into_iter().map(|(disk, name)| PassedOver {
