@@ -115,7 +115,12 @@ impl Raid {
     /// each of it.
     #[must_use]
     pub fn usable(self, sizes: &[ByteSize]) -> ByteSize {
-        let smallest = |vdev: &[usize]| vdev.iter().filter_map(|disk| sizes.get(*disk)).min().map_or(0, |size| size.0);
+        let smallest = |vdev: &[usize]| {
+            vdev.iter()
+                .filter_map(|disk| sizes.get(*disk))
+                .min()
+                .map_or(0, |size| size.0)
+        };
         let of_vdev = |vdev: &Vec<usize>| {
             let data = match self {
                 Self::Single | Self::Mirror | Self::Raid10 => 1,
@@ -162,7 +167,9 @@ mod tests {
     #[test]
     fn pve_s_smallest_numbers_of_disks() {
         let fewest = |text: &str| text.parse::<Raid>().unwrap().fewest();
-        let all = ["single", "mirror", "raid10", "raidz", "raidz2", "raidz3", "draid", "draid2", "draid3"];
+        let all = [
+            "single", "mirror", "raid10", "raidz", "raidz2", "raidz3", "draid", "draid2", "draid3",
+        ];
         assert_eq!(all.map(fewest), [1, 2, 4, 3, 4, 5, 3, 4, 5]);
         assert!("raid5".parse::<Raid>().is_err());
     }
@@ -170,7 +177,10 @@ mod tests {
     #[test]
     fn a_wrong_number_of_disks_is_refused_in_words() {
         assert_eq!(Raid::Single.refuses(2).as_deref(), Some("takes exactly one disk"));
-        assert_eq!(Raid::Raid10.refuses(5).as_deref(), Some("takes an even number of disks"));
+        assert_eq!(
+            Raid::Raid10.refuses(5).as_deref(),
+            Some("takes an even number of disks")
+        );
         assert_eq!(Raid::Raid10.refuses(3).as_deref(), Some("takes at least 4 disks"));
         for raid in Raid::ALL {
             assert_eq!(raid.refuses(raid.fewest()), None);
@@ -180,7 +190,12 @@ mod tests {
 
     #[test]
     fn the_smallest_disk_of_a_vdev_counts() {
-        let tb = |sizes: &[u64]| sizes.iter().map(|n| ByteSize(n * 1_000_000_000_000)).collect::<Vec<_>>();
+        let tb = |sizes: &[u64]| {
+            sizes
+                .iter()
+                .map(|n| ByteSize(n * 1_000_000_000_000))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(Raid::Mirror.usable(&tb(&[2, 4])), ByteSize(2_000_000_000_000));
         assert_eq!(Raid::Raid10.usable(&tb(&[2, 2, 4, 4])), ByteSize(6_000_000_000_000));
         assert_eq!(Raid::Raidz2.usable(&tb(&[4, 4, 4, 2])), ByteSize(4_000_000_000_000));

@@ -36,19 +36,30 @@ impl FromStr for ByteSize {
     /// A number, maybe with a fraction, and a unit: `900GB`, `3.84 TB`, `1TiB`.
     fn from_str(text: &str) -> Result<Self, InvalidSize> {
         let invalid = || InvalidSize(text.to_owned());
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let end = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at_checked(end).ok_or_else(invalid)?;
         let unit = unit.trim().to_ascii_lowercase();
-        let (decimal, binary) = (["b", "kb", "mb", "gb", "tb", "pb"], ["b", "kib", "mib", "gib", "tib", "pib"]);
+        let (decimal, binary) = (
+            ["b", "kb", "mb", "gb", "tb", "pb"],
+            ["b", "kib", "mib", "gib", "tib", "pib"],
+        );
         let power = |units: [&str; 6]| units.iter().position(|known| *known == unit);
         let (base, power) = match (power(decimal), power(binary)) {
             (Some(power), _) => (1000_u64, power),
             (None, Some(power)) => (1024, power),
             (None, None) => return Err(invalid()),
         };
-        let scale = base.checked_pow(u32::try_from(power).map_err(|_| invalid())?).ok_or_else(invalid)?;
+        let scale = base
+            .checked_pow(u32::try_from(power).map_err(|_| invalid())?)
+            .ok_or_else(invalid)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let bytes = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(scale)).ok_or_else(invalid)?;
+        let bytes = whole
+            .parse::<u64>()
+            .ok()
+            .and_then(|whole| whole.checked_mul(scale))
+            .ok_or_else(invalid)?;
         // Digit by digit: a fraction of a size is exact.
         let (mut rest, mut worth) = (0_u64, scale);
         for digit in fraction.chars() {

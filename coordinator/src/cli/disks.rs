@@ -92,10 +92,9 @@ fn wanted(text: Option<&str>) -> Result<Option<(Option<ClusterName>, NodeName)>,
 fn views(seen: Vec<Seen>) -> Result<BTreeMap<String, View>, Failure> {
     let mut views: BTreeMap<String, View> = BTreeMap::new();
     for one in seen {
-        let node: NodeName = one
-            .node
-            .parse()
-            .map_err(|error| Failure::new(ExitCode::Internal, "the coordinator names a node that can't be").because(&error))?;
+        let node: NodeName = one.node.parse().map_err(|error| {
+            Failure::new(ExitCode::Internal, "the coordinator names a node that can't be").because(&error)
+        })?;
         let seen = NodeView {
             observation: one.observation,
             clock_offset: one.clock_offset,

@@ -128,7 +128,11 @@ impl FromStr for DiskName {
         let name = text.strip_prefix("/dev/disk/by-id/").unwrap_or(text);
         let kernel = |name: &str| {
             let stems = ["sd", "vd", "hd", "xvd"];
-            let letters = |stem: &str| name.strip_prefix(stem).is_some_and(|rest| !rest.is_empty() && rest.len() <= 3 && rest.bytes().all(|b| b.is_ascii_lowercase()));
+            let letters = |stem: &str| {
+                name.strip_prefix(stem).is_some_and(|rest| {
+                    !rest.is_empty() && rest.len() <= 3 && rest.bytes().all(|b| b.is_ascii_lowercase())
+                })
+            };
             let nvme = name.strip_prefix("nvme").and_then(|rest| rest.split_once('n'));
             let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             stems.into_iter().any(letters) || nvme.is_some_and(|(a, b)| digits(a) && digits(b))

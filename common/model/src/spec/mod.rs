@@ -1,8 +1,8 @@
 //! The cluster file: what the operator wants. It is read once, into checked types that remember where in the file they stood.
 
+mod disks;
 pub mod edit;
 pub mod keys;
-mod disks;
 mod links;
 mod nodes;
 mod pools;

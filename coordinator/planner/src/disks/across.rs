@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{Reason, ReasonKind};
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
+use quorate_model::view::NodeView;
 use quorate_model::{Facet, NodeName, View};
 
 /// Links below /dev/disk whose names do not stand in any observation: which disk they mean can't be told from here.
@@ -30,7 +31,7 @@ pub fn across(view: &View) -> BTreeMap<NodeName, Facet<Disks>> {
         }
         disks
     };
-    let facet = |(name, node): (&NodeName, &quorate_model::NodeView)| {
+    let facet = |(name, node): (&NodeName, &NodeView)| {
         let facet = match &node.observation {
             Ok(observation) => match &observation.disks {
                 Facet::Known { value, collected_at } => Facet::known(of_node(name, value), *collected_at),

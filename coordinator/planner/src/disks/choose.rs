@@ -72,7 +72,11 @@ pub fn choose<'d>(
     taken: &[&str],
     accepted: &[ReasonKind],
 ) -> Result<Choice<'d>, Vec<NotEnough>> {
-    let seen: Vec<Seen<'d>> = disks.disks.iter().map(|disk| Seen::of(disk, role, taken, accepted)).collect();
+    let seen: Vec<Seen<'d>> = disks
+        .disks
+        .iter()
+        .map(|disk| Seen::of(disk, role, taken, accepted))
+        .collect();
     match pick {
         Pick::Named(names) => named(names.iter().map(|name| &name.value), &seen),
         Pick::Matching(selector) => matching(selector, seen),
@@ -176,7 +180,10 @@ fn matching<'d>(selector: &Selector, seen: Vec<Seen<'d>>) -> Result<Choice<'d>, 
         why: format!("another disk has the same name {name}"),
     }));
     fitting.sort_by_key(|(disk, name)| (disk.size, *name));
-    let wanted = selector.count.as_ref().map_or(fitting.len(), |count| usize::from(count.value));
+    let wanted = selector
+        .count
+        .as_ref()
+        .map_or(fitting.len(), |count| usize::from(count.value));
     if fitting.len() < wanted || fitting.is_empty() {
         return Err(vec![NotEnough::TooFew {
             found: fitting.len(),

@@ -59,7 +59,10 @@ fn pick(disks: &str) -> Pick {
     );
     let file = ClusterFile::parse("test.toml", &text).expect("a valid file");
     let pool = file.pools.values().next().expect("a pool");
-    pool.disks.of(&"prox1".parse().unwrap()).expect("disks of prox1").clone()
+    pool.disks
+        .of(&"prox1".parse().unwrap())
+        .expect("disks of prox1")
+        .clone()
 }
 
 fn names(pick: &Pick, disks: &[Disk]) -> Result<Vec<String>, Vec<NotEnough>> {
@@ -71,11 +74,21 @@ fn names(pick: &Pick, disks: &[Disk]) -> Result<Vec<String>, Vec<NotEnough>> {
 #[test]
 fn of_more_than_enough_the_most_alike_are_chosen_and_of_those_the_smallest() {
     let two = pick("disks = { count = 2, min_size = \"400GB\" }");
-    let disks = [disk("A", 300 * GB), disk("B", 480 * GB), disk("C", 960 * GB), disk("D", 960 * GB), disk("E", 960 * GB)];
+    let disks = [
+        disk("A", 300 * GB),
+        disk("B", 480 * GB),
+        disk("C", 960 * GB),
+        disk("D", 960 * GB),
+        disk("E", 960 * GB),
+    ];
     assert_eq!(names(&two, &disks).unwrap(), ["ata-SAMSUNG_C", "ata-SAMSUNG_D"]);
     let all = Disks { disks: disks.to_vec() };
     let choice = choose(&two, Role::Zfs, &all, &[], &[]).unwrap();
-    let why: Vec<_> = choice.passed_over.iter().map(|passed| (passed.disk, passed.why.as_str())).collect();
+    let why: Vec<_> = choice
+        .passed_over
+        .iter()
+        .map(|passed| (passed.disk, passed.why.as_str()))
+        .collect();
     assert_eq!(
         why,
         [
@@ -99,7 +112,10 @@ fn too_few_are_told_with_how_many_there_are() {
 fn a_named_disk_is_that_one_or_none() {
     let named = pick("disks.prox1 = [\"ata-SAMSUNG_B\", \"wwn-0x5002538eA\"]");
     let (a, b) = (disk("A", GB), disk("B", GB));
-    assert_eq!(names(&named, &[a.clone(), b.clone()]).unwrap(), ["ata-SAMSUNG_B", "ata-SAMSUNG_A"]);
+    assert_eq!(
+        names(&named, &[a.clone(), b.clone()]).unwrap(),
+        ["ata-SAMSUNG_B", "ata-SAMSUNG_A"]
+    );
     let gone = names(&named, std::slice::from_ref(&b)).unwrap_err();
     assert_eq!(
         gone,
@@ -115,8 +131,14 @@ fn a_named_disk_is_that_one_or_none() {
         name: "/srv".into(),
     });
     judged(&mut used);
-    assert!(matches!(&names(&named, &[used, b.clone()]).unwrap_err()[..], [NotEnough::NotFree { .. }]));
-    let double = Disk { path: "/dev/sdz".into(), ..a.clone() };
+    assert!(matches!(
+        &names(&named, &[used, b.clone()]).unwrap_err()[..],
+        [NotEnough::NotFree { .. }]
+    ));
+    let double = Disk {
+        path: "/dev/sdz".into(),
+        ..a.clone()
+    };
     assert!(matches!(
         &names(&named, &[a, double, b]).unwrap_err()[..],
         [NotEnough::NotThere { found: 2, .. }]
@@ -132,7 +154,12 @@ fn any_disk() -> impl Strategy<Value = Disk> {
     ];
     let driver = prop_oneof![Just(None), Just(Some("ahci")), Just(Some("megaraid_sas"))];
     let size = prop_oneof![Just(480 * GB), Just(960 * GB), Just(960 * GB + 1), Just(1000)];
-    let odd = (any::<bool>(), prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let odd = (
+        any::<bool>(),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+    );
     (held, driver, size, 0..12_u32, odd).prop_map(|(holders, driver, size, number, odd)| {
         let (rotational, read_only, removable, nameless) = odd;
         let mut one = disk(&format!("N{number}"), size);

@@ -141,14 +141,21 @@ fn a_disk_that_a_guest_is_given_is_in_use() {
         let servers = given(servers(), "prox2", path(named));
         let told = against(&servers, "prox2", "/dev/sdb");
         assert_eq!(told.len(), 1, "{named}");
-        assert!(told[0].0 == ReasonKind::GivenToGuest && told[0].1.contains("104"), "{told:?}");
+        assert!(
+            told[0].0 == ReasonKind::GivenToGuest && told[0].1.contains("104"),
+            "{told:?}"
+        );
         assert_eq!(kinds(&servers, "prox2", "/dev/sdc"), []);
         assert_eq!(kinds(&servers, "prox1", "/dev/sdb"), []);
     }
     // A link by identity means the disk wherever it is: disks move, and guests do.
     for named in ["ata-SAMSUNG_1b", "wwn-0x5002538e1b-part3"] {
         let servers = given(servers(), "prox3", path(&format!("/dev/disk/by-id/{named}")));
-        assert_eq!(kinds(&servers, "prox1", "/dev/sdb"), [ReasonKind::GivenToGuest], "{named}");
+        assert_eq!(
+            kinds(&servers, "prox1", "/dev/sdb"),
+            [ReasonKind::GivenToGuest],
+            "{named}"
+        );
         assert_eq!(kinds(&servers, "prox1", "/dev/sdc"), []);
     }
     // Which disk other links mean stands in no observation.
