@@ -7,6 +7,7 @@ mod guests;
 mod ha;
 pub mod health;
 mod network;
+mod pools;
 mod readiness;
 mod system;
 
@@ -36,7 +37,7 @@ pub struct Asked {
 /// The same, with more that was asked for.
 pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Observation {
     let asked = |facet| facets.contains(&facet);
-    let (system, disks, network, cluster, guests, ha, config, readiness) = tokio::join!(
+    let (system, disks, network, cluster, guests, ha, config, readiness, pools) = tokio::join!(
         facet(host, asked(FacetName::System), system::observe(host)),
         facet(host, asked(FacetName::Disks), disks::observe(host, &[])),
         facet(host, asked(FacetName::Network), network::observe(host, &more.names)),
@@ -45,6 +46,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         facet(host, asked(FacetName::Ha), ha::observe(host)),
         facet(host, asked(FacetName::Config), config::observe(host)),
         facet(host, asked(FacetName::Readiness), readiness::observe(host, &more.fetch)),
+        facet(host, asked(FacetName::Pools), pools::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -55,6 +57,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     observation.ha = ha;
     observation.config = config;
     observation.readiness = readiness;
+    observation.pools = pools;
     observation
 }
 

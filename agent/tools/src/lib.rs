@@ -53,6 +53,8 @@ pub mod ssh_key;
 pub mod systemctl;
 pub mod timedatectl;
 pub mod zpool;
+pub mod zpool_get;
+pub mod zpool_status;
 
 pub use error::{CallError, ParseError};
 

@@ -14,6 +14,8 @@ fn read_with_all(text: &str) {
         lsblk::refused_column(text),
         zpool::read_devices(text),
         zpool::read_health(text),
+        zpool_status::read(text),
+        zpool_get::read(text),
     ));
     drop((
         pvs::read(text),

@@ -84,6 +84,7 @@ fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
             FacetName::Ha => observation.ha = Facet::not_asked(),
             FacetName::Config => observation.config = Facet::not_asked(),
             FacetName::Readiness => observation.readiness = Facet::not_asked(),
+            FacetName::Pools => observation.pools = Facet::not_asked(),
         }
     }
 }

@@ -27,13 +27,14 @@ const COMPARE_CLOCKS: Duration = Duration::from_secs(60);
 
 /// What is looked at when a link comes up: what its stream keeps up to date. What else there is costs the node more, and is asked
 /// for freshly by whoever plans.
-const AT_FIRST: [FacetName; 6] = [
+const AT_FIRST: [FacetName; 7] = [
     FacetName::System,
     FacetName::Disks,
     FacetName::Network,
     FacetName::Cluster,
     FacetName::Guests,
     FacetName::Ha,
+    FacetName::Pools,
 ];
 
 /// No package is to be fetched for what is seen in passing.

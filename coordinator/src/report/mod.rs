@@ -1,6 +1,7 @@
 //! What there is to say about what is seen. Pure: findings from sightings.
 
 mod health;
+mod storage;
 #[cfg(test)]
 mod tests;
 

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_model::facet::{Facet, Unknown};
-use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, System};
+use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, System};
 
-use super::{cluster, disks, finished, guests, ha, hostname, network, system};
+use super::{cluster, disks, finished, guests, ha, hostname, network, pools, system};
 use crate::host::Host;
 use background::Background;
 
@@ -45,6 +45,7 @@ pub struct HealthCollector {
     last_disks: Vec<Disk>,
     partitions: Option<String>,
     network: Background<Network>,
+    pools: Background<Vec<Pool>>,
     guests: Background<Vec<Guest>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
@@ -71,6 +72,7 @@ impl HealthCollector {
             last_disks: Vec::new(),
             partitions: None,
             network: Background::every(NOW_AND_THEN),
+            pools: Background::every(NOW_AND_THEN),
             guests: Background::every(GUESTS),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
@@ -96,6 +98,11 @@ impl HealthCollector {
         observation.guests = self
             .guests
             .look(now, || async move { finished(&host, guests::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.pools = self
+            .pools
+            .look(now, || async move { finished(&host, pools::observe(&host).await) })
             .await;
         observation.ha = self.ha_facet(now).await;
         observation.observed_at = self.host.now();

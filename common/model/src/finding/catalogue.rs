@@ -152,6 +152,20 @@ catalogue! {
     DestroyNotConsented "QRT-DESTROY-NOT-CONSENTED" Refusal false "A step overwrites a disk, and nobody consented to that by name. A yes to the plan is no consent to the loss of what is on a disk.";
     DestroyNotPlanned "QRT-DESTROY-NOT-PLANNED" Refusal false "A disk that may be overwritten by the operator's word is not one that the plan overwrites. A name that is mistyped must not be found out afterwards.";
 
+    DiskFailing "QRT-DISK-FAILING" Critical false "A disk says of itself by SMART that it fails. Replace it before it does.";
+    DiskWorn "QRT-DISK-WORN" Warning false "A disk has used up nine tenths of the writes that it is made for, by its own count.";
+
+    // Pools
+    PoolNotOnline "QRT-POOL-NOT-ONLINE" Critical false "A ZFS pool works without a part of it, or does not work: the next loss may be one of data.";
+    PoolDataLost "QRT-POOL-DATA-LOST" Critical false "A ZFS pool has data that can't be read any more, and that no copy could repair. zpool still calls such a pool ONLINE.";
+    PoolErrors "QRT-POOL-ERRORS" Warning false "A disk of a ZFS pool has given or taken wrong data since its errors were cleared last. What could be repaired was; zpool calls such a pool ONLINE.";
+    PoolFull "QRT-POOL-FULL" Critical false "Nine tenths of a ZFS pool are taken. Writes become slow, and soon fail.";
+    PoolFilling "QRT-POOL-FILLING" Warning false "Eight tenths of a ZFS pool are taken. Copy-on-write needs room: from here on it becomes slower.";
+    PoolFragmented "QRT-POOL-FRAGMENTED" Warning false "The free room of a ZFS pool is in small pieces: writes are slow, and large ones may not find room.";
+    PoolScrubOld "QRT-POOL-SCRUB-OLD" Warning false "A ZFS pool was not scrubbed for more than five weeks. Debian scrubs every month; what rots meanwhile is found when the last good copy is needed.";
+    PoolNeverScrubbed "QRT-POOL-NEVER-SCRUBBED" Note false "A ZFS pool was never scrubbed since it was made. Debian scrubs on the second Sunday of each month.";
+    PoolResilvers "QRT-POOL-RESILVERS" Note false "A ZFS pool fills a disk that is new or was away. Until that is done it does not survive what it is laid out for.";
+
     // The third vote
     QnetdOnMember "QRT-QNETD-ON-MEMBER" Refusal false "The host of the third vote is a Proxmox VE server or a member: it must be outside of the cluster, and corosync-qnetd and PVE get in the way of each other.";
     QnetdInGuest "QRT-QNETD-IN-GUEST" Refusal false "The host of the third vote seems to be a guest of the cluster: it would be gone just when its vote is needed.";

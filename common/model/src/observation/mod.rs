@@ -8,6 +8,7 @@ pub mod firewall;
 pub mod guests;
 pub mod ha;
 pub mod network;
+pub mod pools;
 pub mod readiness;
 pub mod system;
 
@@ -22,6 +23,7 @@ pub use disks::{Disk, Disks};
 pub use guests::{Guest, GuestKind};
 pub use ha::Ha;
 pub use network::Network;
+pub use pools::Pool;
 pub use readiness::Readiness;
 pub use system::System;
 
@@ -45,13 +47,16 @@ pub enum FacetName {
     Config,
     /// Services, packages, free space, keys.
     Readiness,
+    /// ZFS pools that are imported.
+    Pools,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 8] = [
+    pub const ALL: [FacetName; 9] = [
         Self::System,
         Self::Disks,
+        Self::Pools,
         Self::Network,
         Self::Cluster,
         Self::Guests,
@@ -72,6 +77,7 @@ impl FacetName {
             Self::Ha => "ha",
             Self::Config => "config",
             Self::Readiness => "readiness",
+            Self::Pools => "pools",
         }
     }
 }
@@ -107,6 +113,9 @@ pub struct Observation {
     /// Services, packages, space.
     #[serde(default)]
     pub readiness: Facet<Readiness>,
+    /// ZFS pools that are imported.
+    #[serde(default)]
+    pub pools: Facet<Vec<Pool>>,
 }
 
 impl Observation {
@@ -124,6 +133,7 @@ impl Observation {
             ha: Facet::not_asked(),
             config: Facet::not_asked(),
             readiness: Facet::not_asked(),
+            pools: Facet::not_asked(),
         }
     }
 
@@ -145,5 +155,6 @@ impl Observation {
         take(&mut self.ha, newer.ha);
         take(&mut self.config, newer.config);
         take(&mut self.readiness, newer.readiness);
+        take(&mut self.pools, newer.pools);
     }
 }

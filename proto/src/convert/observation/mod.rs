@@ -6,6 +6,7 @@ mod disks;
 mod guests;
 mod ha;
 mod network;
+mod pools;
 mod readiness;
 mod system;
 mod values;
@@ -25,6 +26,7 @@ choice!(
         Ha,
         Config,
         Readiness,
+        Pools,
     }
 );
 message!(
@@ -39,5 +41,6 @@ message!(
         ha,
         config,
         readiness,
+        pools,
     }
 );

@@ -6,6 +6,7 @@ pub(crate) mod measurement;
 pub(crate) mod observation;
 pub(crate) mod operation;
 pub(crate) mod plan;
+mod pools;
 mod readiness;
 pub(crate) mod rollout;
 pub(crate) mod types;

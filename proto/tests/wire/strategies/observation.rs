@@ -18,6 +18,7 @@ use quorate_model::observation::system::{
 
 use super::config::config;
 use super::ha::ha;
+use super::pools::pool;
 use super::readiness::readiness;
 use super::types::{address, facet, size, time};
 use super::{maybe, one_of, some, text};
@@ -35,8 +36,9 @@ prop_compose! {
         ha in facet(ha()).boxed(),
         config in facet(config()).boxed(),
         readiness in facet(readiness()).boxed(),
+        pools in facet(some(pool())).boxed(),
     ) -> Observation {
-        Observation { hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness }
+        Observation { hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools }
     }
 }
 

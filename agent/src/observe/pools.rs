@@ -1,0 +1,111 @@
+//! ZFS pools that are imported.
+
+use quorate_model::ByteSize;
+use quorate_model::facet::Unknown;
+use quorate_model::observation::Pool;
+use quorate_tools::zpool_get::Properties;
+use quorate_tools::{zpool, zpool_get, zpool_status};
+
+use crate::host::{Host, complaint, text, unparsable};
+
+/// Observes the pools. A zpool that is installed and does not answer makes them unknown; where it is not installed, or the kernel's part
+/// of ZFS is not loaded, there are none.
+pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
+    if host.tools().find(zpool::NAME).is_err() {
+        return Ok(Vec::new());
+    }
+    let (status, properties) = tokio::join!(
+        host.run(zpool_status::status(host.tools())),
+        host.run(zpool_get::of_pools(host.tools())),
+    );
+    let status = status?;
+    if !status.exit.is_success() {
+        if zpool::says_no_module(&status.stderr_text()) {
+            return Ok(Vec::new());
+        }
+        return Err(complaint(zpool::NAME, &status));
+    }
+    let properties = properties?;
+    if !properties.exit.is_success() {
+        return Err(complaint(zpool::NAME, &properties));
+    }
+    let pools = zpool_status::read(&text(zpool::NAME, &status)?).map_err(unparsable)?;
+    let properties = zpool_get::read(&text(zpool::NAME, &properties)?).map_err(unparsable)?;
+    let of = |pool: zpool_status::Status| {
+        let properties = properties.get(&pool.name).cloned().unwrap_or_default();
+        with(pool, &properties)
+    };
+    pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
+}
+
+fn with(status: zpool_status::Status, properties: &Properties) -> Result<Pool, quorate_tools::ParseError> {
+    let zpool_status::Status {
+        name,
+        state,
+        complaint,
+        data_errors,
+        scan,
+        vdevs,
+    } = status;
+    Ok(Pool {
+        name,
+        state,
+        complaint,
+        data_errors,
+        scan,
+        vdevs,
+        size: ByteSize(properties.needed("size")?),
+        allocated: ByteSize(properties.needed("allocated")?),
+        fragmentation: properties.number("fragmentation"),
+        ashift: properties.number("ashift"),
+        autotrim: properties.switch("autotrim"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_exec::Exit;
+    use quorate_exec::scripted::Call;
+    use quorate_model::observation::pools::VdevState;
+
+    use super::super::testing::{Fake, fixture};
+    use super::*;
+
+    fn status(answer: &str) -> Call {
+        Call::of(["/usr/bin/zpool", "status", "-Pp"]).prints(answer)
+    }
+
+    fn get(answer: &str) -> Call {
+        let properties = "size,allocated,fragmentation,ashift,autotrim";
+        Call::of(["/usr/bin/zpool", "get", "-Hp", properties]).prints(answer)
+    }
+
+    #[tokio::test]
+    async fn a_pool_has_its_room_and_its_health() {
+        let fake = Fake::new();
+        let calls = [
+            status(fixture!("zpool-status/2.1.11/repaired.out")),
+            get(fixture!("zpool-get/2.1.11/one-pool.out")),
+        ];
+        let pools = observe(&fake.host(calls)).await.unwrap();
+        let [pool] = pools.as_slice() else { panic!("{pools:?}") };
+        assert_eq!((pool.name.as_str(), pool.state, pool.fill()), ("tank", VdevState::Online, 0));
+        assert_eq!((pool.size, pool.ashift, pool.autotrim), (ByteSize(503_316_480), Some(12), Some(true)));
+        assert_eq!(pool.leaves().nth(1).unwrap().health.errors.unwrap().checksum, 273);
+    }
+
+    #[tokio::test]
+    async fn without_zfs_there_are_none_and_a_zpool_that_fails_leaves_them_unknown() {
+        let fake = Fake::new();
+        assert_eq!(observe(&fake.bare()).await.unwrap(), []);
+        let no_module = |call: Call| call.exits(Exit::Code(1)).complains(fixture!("zpool/2.1.11/no-module.err"));
+        let calls = [no_module(status("")), no_module(get(""))];
+        assert_eq!(observe(&fake.host(calls)).await.unwrap(), []);
+        let broken = status("").exits(Exit::Code(1)).complains("internal error: out of memory\n");
+        let unknown = observe(&fake.host([broken, get("")])).await.unwrap_err();
+        assert!(unknown.reason.contains("out of memory"), "{unknown:?}");
+        // A pool of which nothing is known but its name is not a pool without room.
+        let calls = [status(fixture!("zpool-status/2.1.11/mirror.out")), get("")];
+        assert!(observe(&fake.host(calls)).await.is_err());
+    }
+}

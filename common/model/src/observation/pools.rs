@@ -1,0 +1,255 @@
+//! ZFS pools that a node has imported: their vdevs, room and health.
+
+use serde::{Deserialize, Serialize};
+
+use crate::size::ByteSize;
+use crate::time::Timestamp;
+
+/// A pool. That its state is `ONLINE` does not mean that all is well: errors that were repaired, files that are lost for good, and a disk
+/// that nobody has written to since it was pulled leave it so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Source: `zpool status`, `state:`.
+    pub state: VdevState,
+    /// What zpool says is wrong, on one line. Source: `zpool status`, `status:`.
+    pub complaint: Option<String>,
+    /// Data that is lost for good: how many errors, 0 for none; `None`: zpool said it in words that we don't know.
+    /// Source: `zpool status`, `errors:`.
+    pub data_errors: Option<u64>,
+    /// The last scrub or resilver, or the one that runs. Source: `zpool status`, `scan:`.
+    pub scan: Option<Scan>,
+    /// What it is made of, in zpool's order.
+    pub vdevs: Vec<Vdev>,
+    /// Room of all data vdevs, parity included. Source: `zpool get`, `size`.
+    pub size: ByteSize,
+    /// What of it is taken. Source: `zpool get`, `allocated`.
+    pub allocated: ByteSize,
+    /// Percent of the free room that is in pieces; `None`: unknown. Source: `zpool get`, `fragmentation`.
+    pub fragmentation: Option<u32>,
+    /// Source: `zpool get`, `ashift`; 0: chosen by ZFS for each vdev.
+    pub ashift: Option<u32>,
+    /// Source: `zpool get`, `autotrim`.
+    pub autotrim: Option<bool>,
+}
+
+/// A top-level vdev: disks that hold data together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vdev {
+    /// What it is for.
+    pub class: VdevClass,
+    /// As zpool calls it, such as `mirror-0`; a disk's path where the disk is a vdev by itself.
+    pub name: String,
+    /// State and errors.
+    pub health: VdevHealth,
+    /// Its disks; one that is being replaced stands there with its successor.
+    pub leaves: Vec<Leaf>,
+}
+
+/// A disk of a vdev.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaf {
+    /// Its path as the pool knows it (`/dev/disk/by-id/…-part1`), or a number where the disk is gone.
+    pub name: String,
+    /// State and errors.
+    pub health: VdevHealth,
+    /// It is part of a replacement, or a spare in somebody's place; such as `replacing-1`, `spare-0`.
+    pub group: Option<String>,
+}
+
+/// State and errors of a vdev or a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VdevHealth {
+    /// Its state.
+    pub state: VdevState,
+    /// Errors since they were cleared last; `None`: zpool counts none for it (spares).
+    pub errors: Option<VdevErrors>,
+    /// What zpool says of it, such as `was /dev/sdb1`, `(resilvering)`.
+    pub note: Option<String>,
+}
+
+/// Errors since they were cleared last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct VdevErrors {
+    /// Reads that failed.
+    pub read: u64,
+    /// Writes that failed.
+    pub write: u64,
+    /// Data that was not what its checksum says.
+    pub checksum: u64,
+}
+
+/// What a vdev is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VdevClass {
+    /// Data.
+    Data,
+    /// Synchronous writes first (SLOG).
+    Log,
+    /// Reads (L2ARC).
+    Cache,
+    /// In waiting.
+    Spare,
+    /// Metadata and small blocks.
+    Special,
+    /// The deduplication table.
+    Dedup,
+}
+
+impl VdevClass {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Data,
+        Self::Log,
+        Self::Cache,
+        Self::Spare,
+        Self::Special,
+        Self::Dedup,
+    ];
+
+    /// As zpool heads them; data has no heading.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Log => "logs",
+            Self::Cache => "cache",
+            Self::Spare => "spares",
+            Self::Special => "special",
+            Self::Dedup => "dedup",
+        }
+    }
+}
+
+/// zpool's word for how something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VdevState {
+    /// Fine, or not known not to be.
+    Online,
+    /// Works without a part of it.
+    Degraded,
+    /// Can't be used.
+    Faulted,
+    /// Taken out by hand.
+    Offline,
+    /// Can't be opened.
+    Unavail,
+    /// Pulled.
+    Removed,
+    /// All reading and writing waits.
+    Suspended,
+    /// A spare in waiting.
+    Available,
+    /// A spare in use.
+    InUse,
+    /// A word that we don't know.
+    Other,
+}
+
+impl VdevState {
+    /// All but [`VdevState::Other`].
+    pub const KNOWN: [Self; 9] = [
+        Self::Online,
+        Self::Degraded,
+        Self::Faulted,
+        Self::Offline,
+        Self::Unavail,
+        Self::Removed,
+        Self::Suspended,
+        Self::Available,
+        Self::InUse,
+    ];
+
+    /// As zpool writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "ONLINE",
+            Self::Degraded => "DEGRADED",
+            Self::Faulted => "FAULTED",
+            Self::Offline => "OFFLINE",
+            Self::Unavail => "UNAVAIL",
+            Self::Removed => "REMOVED",
+            Self::Suspended => "SUSPENDED",
+            Self::Available => "AVAIL",
+            Self::InUse => "INUSE",
+            Self::Other => "?",
+        }
+    }
+
+    /// From zpool's word.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        let found = Self::KNOWN.into_iter().find(|state| state.as_str() == word);
+        found.unwrap_or(Self::Other)
+    }
+}
+
+/// A scrub or a resilver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Scan {
+    /// Which.
+    pub kind: ScanKind,
+    /// How far it is.
+    pub state: ScanState,
+    /// When it began, if it runs; when it ended or was stopped, if not.
+    pub at: Option<Timestamp>,
+    /// Percent that is done, while it runs; `None`: zpool does not say.
+    pub percent: Option<f64>,
+    /// Errors that it could not repair, once it has ended.
+    pub errors: Option<u64>,
+}
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanKind {
+    /// Reads everything and repairs what is wrong.
+    Scrub,
+    /// Fills a disk that is new or was away.
+    Resilver,
+}
+
+/// How far a scan is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanState {
+    /// It runs.
+    Running,
+    /// Somebody paused it.
+    Paused,
+    /// Somebody stopped it.
+    Cancelled,
+    /// It came to its end.
+    Finished,
+}
+
+impl Pool {
+    /// All disks, of every class.
+    pub fn leaves(&self) -> impl Iterator<Item = &Leaf> {
+        self.vdevs.iter().flat_map(|vdev| &vdev.leaves)
+    }
+
+    /// Percent of its room that is taken, rounded down.
+    #[must_use]
+    pub fn fill(&self) -> u8 {
+        let percent = u128::from(self.allocated.0) * 100 / u128::from(self.size.0.max(1));
+        u8::try_from(percent).unwrap_or(100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_back() {
+        for state in VdevState::KNOWN {
+            assert_eq!(VdevState::of(state.as_str()), state);
+        }
+        assert_eq!(VdevState::of("SPLIT"), VdevState::Other);
+    }
+}
