@@ -17,7 +17,7 @@ prop_compose! {
         scan in maybe(scan()),
         vdevs in some(vdev()),
         (size, allocated) in (size(), size()),
-        (fragmentation, ashift, autotrim): (Option<u32>, Option<u32>, Option<bool>),
+        (fragmentation, ashift, autotrim) in any::<(Option<u32>, Option<u32>, Option<bool>)>(),
     ) -> Pool {
         Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim }
     }

@@ -140,7 +140,8 @@ address = "192.168.1.14"
     12:11 QRT-SPEC-WRONG-TYPE `address` must be a text in quotes, not a number -> write a text in quotes
     16:11 QRT-SPEC-DUPLICATE-ADDRESS prox5 and prox4 have the same address 192.168.1.14 -> give each node its own
     17:2 QRT-SPEC-UNKNOWN-KEY unknown key `nods` -> did you mean `nodes`?
-    18:2 QRT-SPEC-NOT-SUPPORTED `zfs` is not supported by this version of Quorate -> take it out of the file, or use a version that has it
+    18:6 QRT-SPEC-MISSING-KEY `raid` in [zfs.data_zfs] is missing -> add it, for example: raid = "mirror"
+    18:6 QRT-SPEC-MISSING-KEY `disks` in [zfs.data_zfs] is missing -> add it, for example: disks = { count = 2, kind = "ssd", min_size = "900GB" }
     "#);
 }
 
