@@ -53,6 +53,7 @@ pub mod ssh_key;
 pub mod systemctl;
 pub mod timedatectl;
 pub mod zpool;
+pub mod zpool_create;
 pub mod zpool_get;
 pub mod zpool_status;
 

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod anchor;
+pub mod compression;
 pub mod event;
 pub mod facet;
 pub mod failure;
@@ -20,6 +21,7 @@ pub mod observation;
 pub mod operation;
 pub mod passage;
 pub mod plan;
+pub mod pool_layout;
 pub mod raid;
 pub mod rollout;
 pub mod size;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use toml::de::DeValue;
 
 use super::read::bad_name;
-use super::reader::{Reader, Value, closest};
+use super::reader::{Reader, Value};
 use super::{Located, keys};
 use crate::finding::{Code, Place};
 use crate::ids::NodeName;
@@ -221,11 +221,5 @@ fn selector<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Optio
 }
 
 fn kind<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<DiskKind>> {
-    let words = DiskKind::ALL.map(DiskKind::as_str);
-    let word = value.get_ref().as_str().unwrap_or_default();
-    let next = closest(word, words).map_or_else(
-        || format!("write one of: {}", words.join(", ")),
-        |meant| format!("did you mean \"{meant}\"?"),
-    );
-    reader.parsed::<DiskKind>("`kind`", value, Code::SpecBadValue, |error| (error.to_string(), next))
+    reader.word("`kind`", value, DiskKind::ALL.map(DiskKind::as_str))
 }

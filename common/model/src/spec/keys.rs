@@ -1,6 +1,7 @@
 //! Every key of the cluster file, once: the reader knows keys from here, and the JSON Schema and the reference page are made from it.
 
 use super::{MOST_LINKS, NodeRole};
+use crate::compression::Compression;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
 
@@ -67,6 +68,10 @@ pub enum Kind {
     Size,
     /// Any text.
     Text,
+    /// `true` or `false`.
+    Switch,
+    /// How a pool compresses.
+    Compression,
     /// A selector with these keys; or under each node's name a selector, or a list of disks' names.
     Disks(&'static KeyTable),
 }
@@ -94,6 +99,8 @@ impl Kind {
             Self::DiskKind => DiskKind::ALL.map(|k| format!("`\"{}\"`", k.as_str())).join(", "),
             Self::Size => "size".to_owned(),
             Self::Text => "text".to_owned(),
+            Self::Switch => "`true`, `false`".to_owned(),
+            Self::Compression => Compression::ALL.map(|c| format!("`\"{c}\"`")).join(", "),
             Self::Disks(_) => "selector; or for each node a selector, or a list of disks' names".to_owned(),
         }
     }
@@ -294,19 +301,64 @@ pub const POOL: KeyTable = KeyTable {
                       another disk after the next boot). A disk that anything speaks against is never chosen.",
             example: "disks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }",
         },
+        Key {
+            name: "ashift",
+            kind: Kind::Byte,
+            needed: false,
+            default: "12, for sectors of 4 KiB",
+            meaning: "The power of two that is the smallest block, 9 to 16. It can't be changed later; too small a one makes modern disks slow.",
+            example: "ashift = 12",
+        },
+        Key {
+            name: "compression",
+            kind: Kind::Compression,
+            needed: false,
+            default: "`\"on\"`",
+            meaning: "How what is written is compressed.",
+            example: "compression = \"zstd\"",
+        },
+        Key {
+            name: "autotrim",
+            kind: Kind::Switch,
+            needed: false,
+            default: "`true`",
+            meaning: "Whether disks are told at once what is free again. Disks that can't be told ignore it.",
+            example: "autotrim = false",
+        },
+        Key {
+            name: "spares",
+            kind: Kind::Disks(&SELECTOR),
+            needed: false,
+            default: "none",
+            meaning: "Disks in waiting, as `disks`.",
+            example: "spares = { count = 1, kind = \"ssd\" }",
+        },
+        Key {
+            name: "log",
+            kind: Kind::Disks(&SELECTOR),
+            needed: false,
+            default: "none",
+            meaning: "Disks for synchronous writes, as `disks`: one, or two that are mirrored.",
+            example: "log = { count = 2, kind = \"nvme\", max_size = \"100GB\" }",
+        },
+        Key {
+            name: "cache",
+            kind: Kind::Disks(&SELECTOR),
+            needed: false,
+            default: "none",
+            meaning: "Disks that what is read often is kept on, as `disks`. What is on them may be lost at any time.",
+            example: "cache = { count = 1, kind = \"nvme\" }",
+        },
+        Key {
+            name: "special",
+            kind: Kind::Disks(&SELECTOR),
+            needed: false,
+            default: "none",
+            meaning: "Disks for metadata, as `disks`; two or three, which are mirrored: with them the whole pool is lost.",
+            example: "special = { count = 2, kind = \"nvme\" }",
+        },
     ],
-    later: &[
-        "ashift",
-        "compression",
-        "autotrim",
-        "spares",
-        "log",
-        "cache",
-        "special",
-        "nodes",
-        "content",
-        "thin",
-    ],
+    later: &["nodes", "content", "thin"],
 };
 
 /// `disks` of a pool, by what they are like.

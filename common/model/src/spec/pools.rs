@@ -1,10 +1,14 @@
 //! `[zfs.NAME]`
 
+use std::collections::BTreeMap;
+
 use super::disks::{self, DiskChoice};
-use super::reader::{Reader, Table, Value, closest};
+use super::reader::{Reader, Table, Value};
 use super::{Located, keys};
+use crate::compression::Compression;
 use crate::finding::{Code, Place};
 use crate::ids::PoolName;
+use crate::observation::pools::VdevClass;
 use crate::raid::Raid;
 
 /// `[zfs.NAME]`: a pool of this name on each member.
@@ -16,7 +20,29 @@ pub struct PoolSpec {
     pub raid: Located<Raid>,
     /// `disks`
     pub disks: DiskChoice,
+    /// `spares`, `log`, `cache`, `special`: those that are given.
+    pub beside: BTreeMap<VdevClass, DiskChoice>,
+    /// `ashift`: the power of two that is the smallest block.
+    pub ashift: u8,
+    /// `compression`
+    pub compression: Compression,
+    /// `autotrim`
+    pub autotrim: bool,
 }
+
+/// Sectors of 4 KiB, as all disks have them today whatever they say.
+const ASHIFT: u8 = 12;
+
+/// What ZFS takes. Source: PVE's `ashift` of POST /nodes/N/disks/zfs.
+const ASHIFTS: std::ops::RangeInclusive<u8> = 9..=16;
+
+/// Keys whose disks stand beside those of the data, and how many of them there may be.
+const BESIDE: [(&str, VdevClass); 4] = [
+    ("spares", VdevClass::Spare),
+    ("log", VdevClass::Log),
+    ("cache", VdevClass::Cache),
+    ("special", VdevClass::Special),
+];
 
 /// A pool as far as it could be read.
 pub(super) struct ReadPool {
@@ -44,18 +70,42 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
         let disks = reader
             .required(&table, "disks")
             .and_then(|value| disks::read(reader, &format!("zfs.{key}.disks"), value));
-        let spec = raid.zip(disks).map(|(raid, disks)| PoolSpec { place, raid, disks });
+        let ashift = table.get("ashift").and_then(|value| ashift(reader, value));
+        let compression = table.get("compression").and_then(|value| {
+            reader.word::<Compression, 7>("`compression`", value, Compression::ALL.map(Compression::as_str))
+        });
+        let autotrim = table.get("autotrim").and_then(|value| reader.switch("`autotrim`", value));
+        let mut beside = BTreeMap::new();
+        for (key_beside, class) in BESIDE {
+            let value = table.get(key_beside);
+            if let Some(choice) = value.and_then(|value| disks::read(reader, &format!("zfs.{key}.{key_beside}"), value)) {
+                beside.insert(class, choice);
+            }
+        }
+        let spec = raid.zip(disks).map(|(raid, disks)| PoolSpec {
+            place,
+            raid,
+            disks,
+            beside,
+            ashift: ashift.unwrap_or(ASHIFT),
+            compression: compression.map(|found| found.value).unwrap_or_default(),
+            autotrim: autotrim.is_none_or(|found| found.value),
+        });
         found.push(ReadPool { name, spec });
     }
     found
 }
 
 fn raid<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<Raid>> {
-    let words = Raid::ALL.map(Raid::as_str);
-    let word = value.get_ref().as_str().unwrap_or_default();
-    let next = closest(word, words).map_or_else(
-        || format!("write one of: {}", words.join(", ")),
-        |meant| format!("did you mean \"{meant}\"?"),
-    );
-    reader.parsed::<Raid>("`raid`", value, Code::SpecBadValue, |error| (error.to_string(), next))
+    reader.word("`raid`", value, Raid::ALL.map(Raid::as_str))
+}
+
+fn ashift<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<u8> {
+    let found = reader.byte("`ashift`", value)?;
+    if ASHIFTS.contains(&found.value) {
+        return Some(found.value);
+    }
+    let message = format!("`ashift` is {}", found.value);
+    reader.problem(Code::SpecBadValue, found.place, message, "write a number from 9 to 16; 12 is right for nearly all disks");
+    None
 }

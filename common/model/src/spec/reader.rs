@@ -227,6 +227,32 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn switch(&mut self, what: &str, value: &Value<'t>) -> Option<Located<bool>> {
+        let place = self.place(value.span());
+        match value.get_ref() {
+            DeValue::Boolean(value) => Some(Located { value: *value, place }),
+            other => {
+                self.wrong_type(place, what, "true or false", other);
+                None
+            }
+        }
+    }
+
+    /// A text that is one of these words.
+    pub(super) fn word<T: FromStr<Err: ToString>, const N: usize>(
+        &mut self,
+        what: &str,
+        value: &Value<'t>,
+        words: [&'static str; N],
+    ) -> Option<Located<T>> {
+        let next = closest(value.get_ref().as_str().unwrap_or_default(), words).map_or_else(
+            || format!("write one of: {}", words.join(", ")),
+            |meant| format!("did you mean \"{meant}\"?"),
+        );
+        self.parsed::<T>(what, value, Code::SpecBadValue, |error| (error.to_string(), next))
+    }
+
     /// The elements of an array that must have some; `next` is what to do about an empty one.
     pub(super) fn array<'v>(&mut self, what: &str, value: &'v Value<'t>, next: &str) -> Option<&'v [Value<'t>]> {
         let place = self.place(value.span());

@@ -8,9 +8,10 @@ use super::nodes::ReadNode;
 use super::pools::{PoolSpec, ReadPool};
 use super::read::{ReadCluster, ReadNodes};
 use super::reader::Reader;
-use super::{ClusterSpec, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
-use crate::finding::Code;
+use super::{ClusterSpec, DiskChoice, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
+use crate::finding::{Code, Place};
 use crate::ids::{NodeName, PoolName};
+use crate::observation::pools::VdevClass;
 
 type Nodes = BTreeMap<NodeName, NodeSpec>;
 type Pools = BTreeMap<PoolName, PoolSpec>;
@@ -201,8 +202,29 @@ fn third_vote(reader: &mut Reader<'_>, vote: &ThirdVote, nodes: &[ReadNode<'_>])
 
 /// Disks are named for members only, for each of them, and in a number that the layout takes.
 fn disks_of_members(reader: &mut Reader<'_>, pool: &PoolSpec, nodes: &[ReadNode<'_>]) {
-    let place = &pool.disks.place;
-    for (name, pick) in &pool.disks.on {
+    let raid = pool.raid.value;
+    let of_data = |count| raid.refuses(count).map(|why| format!("{raid} {why}"));
+    choice(reader, &pool.disks, nodes, &of_data);
+    for (class, disks) in &pool.beside {
+        let most_and_least = |count: usize| match class {
+            VdevClass::Log if count > 2 => Some("a log is one disk, or two".to_owned()),
+            VdevClass::Special if !(2..=3).contains(&count) => Some("special disks are two or three".to_owned()),
+            _ if count == 0 => Some(format!("{} needs a disk", class.as_str())),
+            _ => None,
+        };
+        choice(reader, disks, nodes, &most_and_least);
+    }
+}
+
+/// `refuses`: why so many disks don't go.
+fn choice(
+    reader: &mut Reader<'_>,
+    disks: &DiskChoice,
+    nodes: &[ReadNode<'_>],
+    refuses: &dyn Fn(usize) -> Option<String>,
+) {
+    let place = &disks.place;
+    for (name, pick) in &disks.on {
         let node = nodes.iter().find(|node| node.key == name.as_str());
         let message = match node.map(|node| node.role) {
             Some(None | Some(NodeRole::Member)) => None,
@@ -213,15 +235,15 @@ fn disks_of_members(reader: &mut Reader<'_>, pool: &PoolSpec, nodes: &[ReadNode<
             let next = "name disks of members only";
             reader.problem(Code::SpecBadValue, place.clone(), message, next);
         }
-        number_of_disks(reader, pool, pick);
+        number_of_disks(reader, place, pick, refuses);
     }
-    match &pool.disks.everywhere {
-        Some(pick) => number_of_disks(reader, pool, pick),
+    match &disks.everywhere {
+        Some(pick) => number_of_disks(reader, place, pick, refuses),
         None => {
             let without = nodes
                 .iter()
                 .filter(|node| node.role == Some(NodeRole::Member))
-                .filter(|node| !pool.disks.on.keys().any(|name| name.as_str() == node.key));
+                .filter(|node| !disks.on.keys().any(|name| name.as_str() == node.key));
             for node in without {
                 let message = format!("no disks are named for {}", node.key);
                 let next = "name disks for each member, or one selector for all";
@@ -231,21 +253,19 @@ fn disks_of_members(reader: &mut Reader<'_>, pool: &PoolSpec, nodes: &[ReadNode<
     }
 }
 
-fn number_of_disks(reader: &mut Reader<'_>, pool: &PoolSpec, pick: &Pick) {
+fn number_of_disks(reader: &mut Reader<'_>, place: &Place, pick: &Pick, refuses: &dyn Fn(usize) -> Option<String>) {
     let count = match pick {
-        Pick::Named(names) => Some((names.len(), pool.disks.place.clone())),
+        Pick::Named(names) => Some((names.len(), place)),
         Pick::Matching(selector) => selector
             .count
             .as_ref()
-            .map(|count| (usize::from(count.value), count.place.clone())),
+            .map(|count| (usize::from(count.value), &count.place)),
     };
-    let raid = pool.raid.value;
     if let Some((count, place)) = count
-        && let Some(why) = raid.refuses(count)
+        && let Some(why) = refuses(count)
     {
         let next = "name another number of disks, or another layout";
-        let message = format!("{raid} {why}, and {count} are asked for");
-        reader.problem(Code::SpecBadValue, place, message, next);
+        reader.problem(Code::SpecBadValue, place.clone(), format!("{why}, and {count} are asked for"), next);
     }
 }
 

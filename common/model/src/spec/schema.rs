@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::NodeRole;
 use super::keys::{FILE, Key, KeyTable, Kind};
+use crate::compression::Compression;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
 
@@ -84,6 +85,8 @@ fn kind(of: Kind) -> Value {
         Kind::DiskKind => json!({ "enum": DiskKind::ALL.map(DiskKind::as_str) }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9.]+ *[A-Za-z]+$" }),
         Kind::Text => json!({ "type": "string" }),
+        Kind::Switch => json!({ "type": "boolean" }),
+        Kind::Compression => json!({ "enum": Compression::ALL.map(Compression::as_str) }),
         Kind::Disks(keys) => json!({ "anyOf": [table(keys), {
             "type": "object",
             "propertyNames": kind(Kind::NodeName),

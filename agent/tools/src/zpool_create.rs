@@ -1,0 +1,102 @@
+//! `zpool create`: the only thing here that writes to disks. It is never forced: what zpool itself finds on a disk refuses.
+
+use quorate_exec::{Invocation, Tools};
+use quorate_model::observation::pools::VdevClass;
+use quorate_model::pool_layout::PoolLayout;
+use quorate_model::raid::Raid;
+
+use crate::CallError;
+use crate::zpool::NAME;
+
+/// Makes the pool, on its disks' links below /dev/disk/by-id.
+///
+/// # Errors
+/// When zpool is not installed.
+pub fn create(tools: &Tools, layout: &PoolLayout) -> Result<Invocation, CallError> {
+    let switch = if layout.autotrim { "on" } else { "off" };
+    let mut args = vec!["create".to_owned()];
+    for property in [format!("ashift={}", layout.ashift), format!("autotrim={switch}")] {
+        args.extend(["-o".to_owned(), property]);
+    }
+    args.extend(["-O".to_owned(), format!("compression={}", layout.compression)]);
+    args.push(layout.name.to_string());
+    let mut class = VdevClass::Data;
+    for vdev in layout.vdevs() {
+        if vdev.class != class {
+            class = vdev.class;
+            args.extend(word(class).map(str::to_owned));
+        }
+        if vdev.raid != Raid::Single {
+            args.push(vdev.raid.as_str().to_owned());
+        }
+        args.extend(vdev.disks.iter().map(|disk| format!("/dev/disk/by-id/{}", disk.link)));
+    }
+    Ok(tools.call(NAME)?.args(args).build()?)
+}
+
+/// The word before the vdevs of a class. Source: zpool-create(8), zpoolconcepts(7).
+fn word(class: VdevClass) -> Option<&'static str> {
+    match class {
+        VdevClass::Data => None,
+        VdevClass::Log => Some("log"),
+        VdevClass::Cache => Some("cache"),
+        VdevClass::Spare => Some("spare"),
+        VdevClass::Special => Some("special"),
+        VdevClass::Dedup => Some("dedup"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use quorate_model::ByteSize;
+    use quorate_model::compression::Compression;
+    use quorate_model::pool_layout::DiskIdentity;
+
+    use super::*;
+
+    fn disk(link: &str) -> DiskIdentity {
+        DiskIdentity {
+            link: link.to_owned(),
+            serial: None,
+            wwn: None,
+            model: None,
+            size: ByteSize(0),
+        }
+    }
+
+    fn line(raid: Raid, disks: &[&str], beside: &[(VdevClass, &[&str])]) -> String {
+        let of = |links: &[&str]| links.iter().map(|link| disk(link)).collect::<Vec<_>>();
+        let layout = PoolLayout {
+            name: "data_zfs".parse().unwrap(),
+            raid,
+            disks: of(disks),
+            beside: beside.iter().map(|(class, links)| (*class, of(links))).collect::<BTreeMap<_, _>>(),
+            ashift: 12,
+            compression: Compression::On,
+            autotrim: true,
+        };
+        let call = create(&Tools::imagined(), &layout).unwrap().to_string();
+        let begin = "/usr/bin/zpool create -o ashift=12 -o autotrim=on -O compression=on data_zfs ";
+        call.strip_prefix(begin).unwrap().replace("/dev/disk/by-id/", "")
+    }
+
+    #[test]
+    fn vdevs_are_written_as_zpool_wants_them() {
+        assert_eq!(line(Raid::Single, &["a"], &[]), "a");
+        assert_eq!(line(Raid::Mirror, &["a", "b", "c"], &[]), "mirror a b c");
+        assert_eq!(line(Raid::Raid10, &["a", "b", "c", "d"], &[]), "mirror a b mirror c d");
+        assert_eq!(line(Raid::Raidz2, &["a", "b", "c", "d"], &[]), "raidz2 a b c d");
+        let beside: &[(VdevClass, &[&str])] = &[
+            (VdevClass::Log, &["l", "m"]),
+            (VdevClass::Cache, &["x", "y"]),
+            (VdevClass::Spare, &["s"]),
+            (VdevClass::Special, &["n", "o"]),
+        ];
+        assert_eq!(
+            line(Raid::Mirror, &["a", "b"], beside),
+            "mirror a b log mirror l m cache x y spare s special mirror n o"
+        );
+    }
+}
