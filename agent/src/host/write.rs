@@ -114,6 +114,17 @@ impl HostRoot {
         written.map_err(failed(path, WHAT))
     }
 
+    /// Opens a file that is only there to be locked, and makes it if there is none.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub fn open_lock(&self, path: &str) -> Result<fs::File, WriteError> {
+        const WHAT: &str = "opened";
+        let target = self.target(path, WHAT)?;
+        let opened = fs::OpenOptions::new().append(true).create(true).mode(0o644).open(&target.path);
+        opened.map_err(failed(path, WHAT))
+    }
+
     /// Makes a folder, if there is none.
     ///
     /// # Errors

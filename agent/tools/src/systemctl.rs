@@ -49,6 +49,14 @@ pub fn start(tools: &Tools, unit: &str) -> Result<Invocation, CallError> {
     change(tools, "start", &[unit])
 }
 
+/// `systemctl enable UNIT`.
+///
+/// # Errors
+/// When systemctl is not installed.
+pub fn enable(tools: &Tools, unit: &str) -> Result<Invocation, CallError> {
+    change(tools, "enable", &[unit])
+}
+
 /// `systemctl stop UNIT`.
 ///
 /// # Errors

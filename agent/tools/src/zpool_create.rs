@@ -48,11 +48,9 @@ fn word(class: VdevClass) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use quorate_model::ByteSize;
     use quorate_model::compression::Compression;
-    use quorate_model::pool_layout::DiskIdentity;
+    use quorate_model::pool_layout::{DiskIdentity, DisksBeside};
 
     use super::*;
 
@@ -72,10 +70,17 @@ mod tests {
             name: "data_zfs".parse().unwrap(),
             raid,
             disks: of(disks),
-            beside: beside.iter().map(|(class, links)| (*class, of(links))).collect::<BTreeMap<_, _>>(),
+            beside: beside
+                .iter()
+                .map(|(class, links)| DisksBeside {
+                    class: *class,
+                    disks: of(links),
+                })
+                .collect(),
             ashift: 12,
             compression: Compression::On,
             autotrim: true,
+            accepted: [].into(),
         };
         let call = create(&Tools::imagined(), &layout).unwrap().to_string();
         let begin = "/usr/bin/zpool create -o ashift=12 -o autotrim=on -O compression=on data_zfs ";

@@ -1,12 +1,13 @@
 //! A pool as it is to be made: which disks, in which vdevs, with which properties; and whether a pool that is there is that one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::compression::Compression;
 use crate::ids::PoolName;
 use crate::observation::disks::{Disk, Disks};
+use crate::observation::eligibility::{Reason, ReasonKind};
 use crate::observation::pools::{Leaf, Pool, VdevClass, VdevState};
 use crate::raid::Raid;
 use crate::size::ByteSize;
@@ -20,15 +21,27 @@ pub struct PoolLayout {
     pub raid: Raid,
     /// They, in the order in which they are used.
     pub disks: Vec<DiskIdentity>,
-    /// Disks of the other classes.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub beside: BTreeMap<VdevClass, Vec<DiskIdentity>>,
+    /// Disks of other classes, each class once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<DisksBeside>,
     /// The power of two that is the smallest block.
     pub ashift: u8,
     /// How its datasets compress.
     pub compression: Compression,
     /// Whether disks are told at once what is free.
     pub autotrim: bool,
+    /// What can't be decided about its disks, and the operator has said yes to. That a disk is in use is nothing of the kind.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub accepted: BTreeSet<ReasonKind>,
+}
+
+/// Disks that stand beside those of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisksBeside {
+    /// What they are for.
+    pub class: VdevClass,
+    /// They.
+    pub disks: Vec<DiskIdentity>,
 }
 
 /// A disk by all that tells it from another one. It is looked for by its link, and must then be the one that was seen.
@@ -85,9 +98,15 @@ impl DiskIdentity {
 }
 
 impl PoolLayout {
+    /// May a disk be used although this speaks against it?
+    #[must_use]
+    pub fn accepts(&self, reason: &Reason) -> bool {
+        reason.kind == ReasonKind::MaybeRaid && self.accepted.contains(&reason.kind)
+    }
+
     /// All disks, of every class.
     pub fn all_disks(&self) -> impl Iterator<Item = &DiskIdentity> {
-        self.disks.iter().chain(self.beside.values().flatten())
+        self.disks.iter().chain(self.beside.iter().flat_map(|beside| &beside.disks))
     }
 
     /// Its vdevs in the order of `zpool create`: what each is for, whether its disks hold the same, and its disks.
@@ -98,7 +117,7 @@ impl PoolLayout {
             raid: if self.raid == Raid::Raid10 { Raid::Mirror } else { self.raid },
             disks: disks.into_iter().filter_map(|disk| self.disks.get(disk)).collect(),
         });
-        let beside = self.beside.iter().flat_map(|(class, disks)| {
+        let beside = self.beside.iter().flat_map(|DisksBeside { class, disks }| {
             let together = matches!(class, VdevClass::Log | VdevClass::Special | VdevClass::Dedup) && disks.len() > 1;
             let vdev = |raid, disks: Vec<_>| PlannedVdev {
                 class: *class,

@@ -41,10 +41,11 @@ fn layout(raid: Raid, data: &[usize]) -> PoolLayout {
         name: "data_zfs".parse().unwrap(),
         raid,
         disks: data.iter().map(of).collect(),
-        beside: BTreeMap::new(),
+        beside: vec![],
         ashift: 12,
         compression: Compression::On,
         autotrim: true,
+        accepted: BTreeSet::new(),
     }
 }
 
@@ -107,7 +108,10 @@ fn a_pool_is_known_by_its_disks_whatever_they_are_called_there() {
 fn pairs_are_vdevs_of_their_own_and_logs_are_mirrored() {
     let mut raid10 = layout(Raid::Raid10, &[0, 1, 2, 3]);
     let of = |index: usize| DiskIdentity::of(&disks().disks[index]).unwrap();
-    raid10.beside.insert(VdevClass::Log, vec![of(4), of(5)]);
+    raid10.beside.push(DisksBeside {
+        class: VdevClass::Log,
+        disks: vec![of(4), of(5)],
+    });
     let planned: Vec<_> = raid10.vdevs().iter().map(|v| (v.class, v.raid, v.disks.len())).collect();
     let mirror = |class| (class, Raid::Mirror, 2);
     assert_eq!(planned, [mirror(VdevClass::Data), mirror(VdevClass::Data), mirror(VdevClass::Log)]);

@@ -9,6 +9,7 @@ mod cluster;
 mod destruction;
 pub mod diff;
 pub mod disks;
+mod pools;
 mod report;
 pub mod select;
 #[cfg(any(test, feature = "testkit"))]
@@ -31,8 +32,8 @@ pub use select::select;
 
 use report::Report;
 
-/// What a plan looks at. Nothing else is asked of the nodes for it: a disk that hangs must not hold up a cluster.
-pub const NEEDED: [FacetName; 7] = [
+/// What every plan looks at.
+const NEEDED: [FacetName; 7] = [
     FacetName::System,
     FacetName::Network,
     FacetName::Cluster,
@@ -41,6 +42,14 @@ pub const NEEDED: [FacetName; 7] = [
     FacetName::Config,
     FacetName::Readiness,
 ];
+
+/// What a plan of this file looks at. Nothing else is asked of the nodes for it: a disk that hangs must not hold up a cluster of which
+/// no pool is wanted.
+#[must_use]
+pub fn needed(file: &ClusterFile) -> Vec<FacetName> {
+    let pools = [FacetName::Disks, FacetName::Pools].into_iter().filter(|_| !file.pools.is_empty());
+    NEEDED.into_iter().chain(pools).collect()
+}
 
 /// The packages that a cluster of this file needs on each host and that PVE does not bring along: whether they can be fetched where they
 /// are missing is a question to ask before a plan.
@@ -69,7 +78,12 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 #[must_use]
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
-    let steps = cluster::plan(file, wish, view, &mut report);
+    let mut steps = cluster::plan(file, wish, view, &mut report);
+    let pools = pools::plan(file, view, &steps, &mut report);
+    // Where the cluster's steps can't be told, it is not as it should be, and nothing else is begun in it.
+    if !report.blind() {
+        steps.extend(pools);
+    }
     destruction::consented(&steps, wish, &mut report);
     Plan {
         cluster: file.cluster.name.value.clone(),

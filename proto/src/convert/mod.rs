@@ -13,6 +13,7 @@ mod measurement;
 mod observation;
 mod operation;
 mod plan;
+mod pool_layout;
 mod rollout;
 mod types;
 mod view;

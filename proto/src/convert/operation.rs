@@ -28,6 +28,7 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     stop_ha: StopHa { cluster, service } = v1::StopHa,
     start_ha: StartHa { cluster, service } = v1::StartHa,
     allow_agents: AllowAgents { cluster, passages, from } = v1::AllowAgents,
+    create_pool: CreatePool { layout } = v1::CreatePool,
 });
 choice!(
     Package = v1::Package {

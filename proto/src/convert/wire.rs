@@ -8,7 +8,7 @@ use std::time::Duration;
 use quorate_model::finding::Code;
 use quorate_model::ids::{
     ClusterName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
-    OperationId, OperatorName, RolloutId, SshPublicKey, StepId,
+    OperationId, OperatorName, PoolName, RolloutId, SshPublicKey, StepId,
 };
 use quorate_model::{ByteSize, Timestamp};
 
@@ -74,6 +74,7 @@ text!(
     NodeName,
     OperationId,
     OperatorName,
+    PoolName,
     RolloutId,
     SshPublicKey,
     StepId

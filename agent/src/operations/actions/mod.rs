@@ -6,6 +6,7 @@ mod add_link;
 mod allow_agents;
 mod clean_up_after;
 mod create_cluster;
+mod create_pool;
 mod diagnose;
 mod expect_votes;
 mod finish_join;
@@ -34,6 +35,7 @@ use super::follow::Output;
 use super::passed::{Passed, PassedKind};
 use crate::observe::observe;
 
+pub(super) use create_pool::against as against_a_pool;
 pub(super) use diagnose::diagnose;
 
 /// What every action says about itself.
@@ -214,6 +216,7 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             run: true,
         }),
         Action::AllowAgents { passages, from, .. } => Box::new(allow_agents::AllowAgents { passages, from }),
+        Action::CreatePool { layout } => Box::new(create_pool::CreatePool { layout }),
     }
 }
 

@@ -5,6 +5,8 @@ mod abandon_join;
 mod add_link;
 mod allow_agents;
 mod clean_up_after;
+mod create_pool;
+mod disk_lock;
 mod finish_join;
 mod keys;
 mod lock;
@@ -113,6 +115,7 @@ impl<'h> Task<'h> {
             Action::WithdrawKeys { cluster } => keys::withdraw(self, cluster),
             Action::SetUpQdevice { address, host_keys, .. } => qdevice::set_up(self, *address, host_keys).await,
             Action::AllowAgents { passages, from, .. } => allow_agents::run(self, passages, from),
+            Action::CreatePool { layout } => create_pool::run(self, layout).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

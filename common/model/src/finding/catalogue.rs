@@ -152,6 +152,12 @@ catalogue! {
     DestroyNotConsented "QRT-DESTROY-NOT-CONSENTED" Refusal false "A step overwrites a disk, and nobody consented to that by name. A yes to the plan is no consent to the loss of what is on a disk.";
     DestroyNotPlanned "QRT-DESTROY-NOT-PLANNED" Refusal false "A disk that may be overwritten by the operator's word is not one that the plan overwrites. A name that is mistyped must not be found out afterwards.";
 
+    DiskNotThere "QRT-DISK-NOT-THERE" Refusal false "A disk that is named or was planned is not there, or another one bears its name: it was pulled, or swapped.";
+    DiskNotFree "QRT-DISK-NOT-FREE" Refusal false "A disk that is named or was planned is in use, or carries something. Nothing is ever overwritten without a word of its own.";
+    DisksTooFew "QRT-DISKS-TOO-FEW" Refusal false "A server has fewer free disks than the cluster file asks for.";
+    DiskMaybeRaid "QRT-DISK-MAYBE-RAID" Refusal true "Whether a disk is one disk or a volume of a RAID controller can't be told. ZFS on a RAID volume can't mend what the controller spoils, and does not see which disk fails.";
+    PoolsUnequal "QRT-POOLS-UNEQUAL" Warning false "Pools of one name have different room on different servers: replication and migration are bound by the smallest.";
+    PoolDiffers "QRT-POOL-DIFFERS" Warning false "A pool is there already and is not as the cluster file has it. It is left alone: what is on it matters more than how it is laid out.";
     DiskFailing "QRT-DISK-FAILING" Critical false "A disk says of itself by SMART that it fails. Replace it before it does.";
     DiskWorn "QRT-DISK-WORN" Warning false "A disk has used up nine tenths of the writes that it is made for, by its own count.";
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::passage::Passage;
+use crate::pool_layout::PoolLayout;
 
 /// The things an agent can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +169,12 @@ pub enum Action {
         /// Who may come in, and be reached: the coordinator and the nodes.
         from: BTreeSet<IpAddr>,
     },
+    /// `zpool create` under PVE's own lock on disks, and its import at boot. In the instant before, each disk must still be the one that was
+    /// planned, and nothing may be on it.
+    CreatePool {
+        /// The pool.
+        layout: PoolLayout,
+    },
 }
 
 /// One row for each kind of action: its name in code and as shown.
@@ -228,6 +235,7 @@ kinds! {
     StopHa "stop ha";
     StartHa "start ha";
     AllowAgents "allow agents";
+    CreatePool "create pool";
 }
 
 /// The daemons of PVE's HA manager.

@@ -106,6 +106,7 @@ table! {
     StopHa          180 yes no  no  "a killed LRM with an armed watchdog resets its node";
     StartHa          60 yes no  no  "starting a unit that runs does nothing";
     AllowAgents      20 yes no  no  "one file, put in place by a rename";
+    CreatePool      120 no  no  no  "a zpool that is killed leaves partitions and labels on some of the disks and not on others";
 }
 
 #[cfg(test)]

@@ -159,6 +159,9 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::StopHa { cluster, .. }
         | Action::StartHa { cluster, .. }
         | Action::AllowAgents { cluster, .. } => Some(cluster),
-        Action::InstallPackages { .. } | Action::AdmitKeys { .. } | Action::WithdrawKeys { .. } => None,
+        Action::InstallPackages { .. }
+        | Action::AdmitKeys { .. }
+        | Action::WithdrawKeys { .. }
+        | Action::CreatePool { .. } => None,
     }
 }

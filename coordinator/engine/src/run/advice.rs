@@ -90,6 +90,11 @@ fn of(step: &Step) -> Advice {
             format!("on {node}: systemctl status {}", service.unit()),
             format!("on {node}: systemctl start {}", service.unit()),
         ),
+        // What is left on the disks is told, and goes only by a word for each of them.
+        Action::CreatePool { layout } => (
+            format!("on {node}: zpool status {0}, zpool import, lsblk -f; from here: quorate disks {node}", layout.name),
+            AGAIN.to_owned(),
+        ),
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),

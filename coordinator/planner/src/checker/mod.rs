@@ -3,6 +3,7 @@
 
 mod order;
 mod play;
+mod pools;
 mod restores;
 mod shape;
 mod start;

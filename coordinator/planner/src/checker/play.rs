@@ -288,6 +288,7 @@ impl Checker<'_> {
             | Action::ArmHa { .. }
             | Action::StopHa { .. }
             | Action::StartHa { .. } => {}
+            Action::CreatePool { layout } => self.pool(step, layout),
         }
     }
 
@@ -492,7 +493,7 @@ impl Checker<'_> {
 
 fn cluster_of(action: &Action) -> Option<&ClusterName> {
     match action {
-        Action::InstallPackages { .. } => None,
+        Action::InstallPackages { .. } | Action::CreatePool { .. } => None,
         Action::CreateCluster { cluster, .. }
         | Action::JoinCluster { cluster, .. }
         | Action::FinishJoin { cluster, .. }

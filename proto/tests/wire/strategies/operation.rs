@@ -111,7 +111,35 @@ fn around_it() -> impl Strategy<Value = Action> {
                 from,
             }
         }),
+        pool_layout().prop_map(|layout| Action::CreatePool { layout }),
     ]
+}
+
+prop_compose! {
+    fn disk_identity()(
+        link in text(),
+        serial in maybe(text()),
+        wwn in maybe(text()),
+        model in maybe(text()),
+        size in size(),
+    ) -> DiskIdentity {
+        DiskIdentity { link, serial, wwn, model, size }
+    }
+}
+
+prop_compose! {
+    fn pool_layout()(
+        name in "[a-l][a-z0-9]{2,8}".prop_filter_map("reserved", |name| name.parse().ok()),
+        raid in one_of(Raid::ALL),
+        disks in some(disk_identity()),
+        beside in some((one_of(VdevClass::ALL), some(disk_identity())).prop_map(|(class, disks)| DisksBeside { class, disks })),
+        ashift: u8,
+        compression in one_of(Compression::ALL),
+        autotrim: bool,
+        accepted in prop::collection::btree_set(one_of([ReasonKind::MaybeRaid, ReasonKind::InUse]), 0..2),
+    ) -> PoolLayout {
+        PoolLayout { name, raid, disks, beside, ashift, compression, autotrim, accepted }
+    }
 }
 
 pub(crate) fn action() -> impl Strategy<Value = Action> {

@@ -5,6 +5,7 @@ mod ha;
 mod host;
 mod links;
 mod membership;
+mod pools;
 mod qdevice;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::observation::FacetName;
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
+use crate::pool_layout::PoolLayout;
 use crate::view::View;
 
 /// Something that a view can be asked.
@@ -190,6 +192,20 @@ pub enum Condition {
         /// For whom.
         from: BTreeSet<IpAddr>,
     },
+    /// Each disk of a pool that is to be made is there, is the one that was planned, and carries nothing; and no pool has the name.
+    DisksFree {
+        /// Where.
+        node: NodeName,
+        /// The pool.
+        layout: PoolLayout,
+    },
+    /// The pool is imported, has each of its disks in its place, and all of them are well.
+    PoolMade {
+        /// Where.
+        node: NodeName,
+        /// The pool.
+        layout: PoolLayout,
+    },
 }
 
 /// What a view answers.
@@ -234,6 +250,10 @@ impl Condition {
                 (node.clone(), own),
             ]);
         }
+        if let Self::DisksFree { node, .. } | Self::PoolMade { node, .. } = self {
+            let facets = BTreeSet::from([FacetName::Disks, FacetName::Pools]);
+            return Needs::from([(node.clone(), facets)]);
+        }
         let (nodes, facet): (BTreeSet<&NodeName>, FacetName) = match self {
             Self::Standalone { node } | Self::Quorate { node, .. } | Self::NotTwoVotes { node, .. } => {
                 (BTreeSet::from([node]), FacetName::Cluster)
@@ -253,6 +273,7 @@ impl Condition {
             Self::HaDisarmed { nodes, .. } | Self::HaArmed { nodes, .. } => (nodes.iter().collect(), FacetName::Ha),
             Self::HaService { node, .. } | Self::HaServiceOrOut { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
             Self::AgentsAllowed { node, .. } => (BTreeSet::from([node]), FacetName::Config),
+            Self::DisksFree { node, .. } | Self::PoolMade { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
         };
         nodes
             .into_iter()
@@ -307,6 +328,8 @@ impl Condition {
             Self::Installed { node, packages } => host::installed(view, node, packages),
             Self::KeysAdmitted { node, cluster, keys } => host::keys_admitted(view, node, cluster, keys),
             Self::AgentsAllowed { node, passages, from } => host::agents_allowed(view, node, passages, from),
+            Self::DisksFree { node, layout } => pools::disks_free(view, node, layout),
+            Self::PoolMade { node, layout } => pools::made(view, node, layout),
         }
     }
 }
@@ -438,6 +461,13 @@ impl fmt::Display for Condition {
             }
             Self::AgentsAllowed { node, passages, from } => {
                 write!(f, "{node}'s firewall lets {} through to {}", row(from), row(passages))
+            }
+            Self::DisksFree { node, layout } => {
+                let names = layout.all_disks().map(|disk| disk.link.as_str());
+                write!(f, "{} of {node} carry nothing, and are the disks that were planned", row(names))
+            }
+            Self::PoolMade { node, layout } => {
+                write!(f, "pool {} of {node} is ONLINE, with each disk in its place", layout.name)
             }
         }
     }
