@@ -9,7 +9,7 @@ use quorate_model::{ByteSize, NodeName};
 use crate::disks::across;
 use crate::testkit::{NOW, Servers};
 
-fn disk(path: &str, serial: &str) -> Disk {
+pub(super) fn disk(path: &str, serial: &str) -> Disk {
     let mut disk = Disk {
         path: path.into(),
         by_id: vec![format!("ata-SAMSUNG_{serial}"), format!("wwn-0x5002538e{serial}")],
@@ -56,7 +56,7 @@ fn disk(path: &str, serial: &str) -> Disk {
 }
 
 /// `prox1` to `prox3`, a cluster, each with `/dev/sdb` and `/dev/sdc` of its own.
-fn servers() -> Servers {
+pub(super) fn servers() -> Servers {
     let mut servers = Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], &["192.168.1.0/24"]);
     for n in 1..=3 {
         let disks = vec![disk("/dev/sdb", &format!("{n}b")), disk("/dev/sdc", &format!("{n}c"))];

@@ -4,6 +4,7 @@ mod checked;
 mod choice;
 mod compared;
 mod disks;
+mod pools;
 mod documented;
 mod golden;
 mod latency;

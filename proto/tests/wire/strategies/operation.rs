@@ -5,12 +5,17 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use quorate_model::SshPublicKey;
+use quorate_model::compression::Compression;
+use quorate_model::observation::eligibility::ReasonKind;
+use quorate_model::observation::pools::VdevClass;
 use quorate_model::operation::{
     Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
 };
+use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
+use quorate_model::raid::Raid;
 
-use super::types::{address, cluster, finding, node, operation_id, passage, time};
-use super::{maybe, some, text};
+use super::types::{address, cluster, finding, node, operation_id, passage, size, time};
+use super::{maybe, one_of, some, text};
 
 fn links() -> impl Strategy<Value = BTreeMap<u8, IpAddr>> {
     prop::collection::btree_map(any::<u8>(), address(), 0..4)
