@@ -90,6 +90,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         clock_offset_ms: spec.clock_offset_ms,
         clock_synchronised: spec.clock_offset_ms == 0,
         disks: spec.disks.clone(),
+        pools: Vec::new(),
         dropped: BTreeSet::new(),
         unplugged: BTreeSet::new(),
         udp_blocked: false,

@@ -289,6 +289,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "apt-cache" | "apt-get" => return apt::run(call).await,
         "ha-manager" => return ha_manager::run(call).await,
         "systemctl" => return systemctl::run(call).await,
+        "zfs" | "zpool" => return zpool::run(call).await,
         _ => {}
     }
     let args = call.args();
@@ -312,7 +313,6 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "pveversion" => pveversion::reply(server, &args),
         "smartctl" => smartctl::reply(server, &args),
         "timedatectl" => timedatectl::reply(server, &args),
-        "zfs" | "zpool" => zpool::reply(&call.tool, &args),
         _ => None,
     });
     match reply.flatten() {

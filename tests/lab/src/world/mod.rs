@@ -23,6 +23,7 @@ pub(crate) mod state;
 pub(crate) mod tasks;
 pub(crate) mod units;
 pub(crate) mod watch;
+pub(crate) mod zfs;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};

@@ -19,6 +19,7 @@ use super::power::Power;
 use super::qdevice::Qdevice;
 use super::script::Misbehaviour;
 use super::tasks::Tasks;
+use super::zfs::Pool;
 use crate::description::{DiskSpec, ServerSpec};
 
 /// The lab's two networks.
@@ -92,6 +93,8 @@ pub(crate) struct Server {
     pub(crate) clock_offset_ms: i64,
     pub(crate) clock_synchronised: bool,
     pub(crate) disks: Vec<DiskSpec>,
+    /// ZFS pools that are imported.
+    pub(crate) pools: Vec<Pool>,
     /// Dropped on the way: the port stays up.
     pub(crate) dropped: BTreeSet<Network>,
     /// The cable is out: no carrier.

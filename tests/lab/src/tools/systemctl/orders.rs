@@ -151,6 +151,11 @@ fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), R
 pub(super) async fn files(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let now = args.contains(&"--now");
     let words: Vec<&str> = args.iter().copied().filter(|arg| *arg != "--now").collect();
+    if let ["enable", unit] = words[..]
+        && unit.starts_with("zfs-import@")
+    {
+        return import_at_boot(call, unit).await;
+    }
     let Some((verb, names)) = words.split_first().filter(|(_, names)| plain(names)) else {
         return unknown(call).await;
     };
@@ -183,6 +188,18 @@ pub(super) async fn files(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         return order(call, &follow).await;
     }
     call.reply(400, Reply::default()).await
+}
+
+/// An instance of ZFS's own unit, which is there wherever ZFS is.
+async fn import_at_boot(call: &Call, unit: &str) -> Result<i32, Stop> {
+    let news = call.world.with(|state| {
+        let server = state.servers.get_mut(call.node)?;
+        server.hardware.enabled.insert(unit.to_owned(), true)
+    });
+    let text = format!(
+        "Created symlink /etc/systemd/system/zfs-import.target.wants/{unit} \u{2192} /lib/systemd/system/zfs-import@.service.\n"
+    );
+    call.reply(400, Reply { stderr: if news == Some(true) { String::new() } else { text }, ..Reply::default() }).await
 }
 
 /// The order is taken at once; the server goes down after it.
