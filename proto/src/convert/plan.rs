@@ -52,4 +52,6 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     qdevice_back: QdeviceBack { cluster, via, nodes, host } = v1::condition::QdeviceBack,
     not_two_votes: NotTwoVotes { cluster, node } = v1::condition::NotTwoVotes,
     agents_allowed: AgentsAllowed { node, passages, from } = v1::condition::AgentsAllowed,
+    disks_free: DisksFree { node, layout } = v1::condition::DisksFree,
+    pool_made: PoolMade { node, layout } = v1::condition::PoolMade,
 });

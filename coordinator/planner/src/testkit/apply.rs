@@ -17,7 +17,7 @@ use quorate_model::view::View;
 
 use super::cluster::{Node, Shape, in_shared_config};
 use super::server::{service, standalone};
-use super::{NOW, addresses, known};
+use super::{NOW, addresses, known, pools};
 
 /// What the step would leave behind if it went well: its `done_when` holds afterwards.
 pub fn apply(view: &mut View, step: &Step) {
@@ -162,7 +162,11 @@ pub fn apply(view: &mut View, step: &Step) {
                 known(&mut config.firewall).rules.splice(0..0, rules);
             });
         }
-        Condition::LinksUp { .. } | Condition::QdeviceDue { .. } | Condition::NotTwoVotes { .. } => {}
+        Condition::PoolMade { node, layout } => pools::made(view, node, layout),
+        Condition::LinksUp { .. }
+        | Condition::QdeviceDue { .. }
+        | Condition::NotTwoVotes { .. }
+        | Condition::DisksFree { .. } => {}
     }
 }
 

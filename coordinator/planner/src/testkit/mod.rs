@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+mod pools;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -133,7 +133,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn pool_layout()(
+    pub(crate) fn pool_layout()(
         name in "[a-l][a-z0-9]{2,8}".prop_filter_map("reserved", |name| name.parse().ok()),
         raid in one_of(Raid::ALL),
         disks in some(disk_identity()),

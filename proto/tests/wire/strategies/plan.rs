@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
-use super::operation::{action, ha_service, key, package};
+use super::operation::{pool_layout, action, ha_service, key, package};
 use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
 
@@ -89,6 +89,8 @@ fn of_the_host() -> impl Strategy<Value = Condition> {
             prop::collection::btree_set(address(), 0..3)
         )
             .prop_map(|(node, passages, from)| Condition::AgentsAllowed { node, passages, from }),
+        (node(), pool_layout()).prop_map(|(node, layout)| Condition::DisksFree { node, layout }),
+        (node(), pool_layout()).prop_map(|(node, layout)| Condition::PoolMade { node, layout }),
     ]
 }
 

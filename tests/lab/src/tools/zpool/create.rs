@@ -2,6 +2,7 @@
 //!
 //! Captured: properties first, then the devices, then (with the disks partitioned already) the name, and what only the kernel finds.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use super::super::io::Stop;
@@ -276,7 +277,7 @@ fn made(server: &Server, asked: &Asked<'_>) -> Pool {
     Pool {
         name: asked.name.to_owned(),
         // Only that it is another one each time means something.
-        guid: rand::random::<u64>() | 1 << 63,
+        guid: RandomState::new().build_hasher().finish() | 1 << 63,
         ashift: property("ashift").and_then(|value| value.parse().ok()).unwrap_or(0),
         autotrim: property("autotrim") == Some("on"),
         vdevs,
