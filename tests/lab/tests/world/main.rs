@@ -23,6 +23,7 @@ mod traps_power;
 mod traps_pvesh;
 mod traps_recovery;
 mod waiting;
+mod zpool;
 
 use std::path::PathBuf;
 use std::time::Duration;

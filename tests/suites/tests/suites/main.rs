@@ -30,6 +30,7 @@ mod losses;
 mod misfortune;
 mod network;
 mod partitions;
+mod pools;
 mod secrets;
 mod security;
 mod spec;
