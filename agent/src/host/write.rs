@@ -121,7 +121,11 @@ impl HostRoot {
     pub fn open_lock(&self, path: &str) -> Result<fs::File, WriteError> {
         const WHAT: &str = "opened";
         let target = self.target(path, WHAT)?;
-        let opened = fs::OpenOptions::new().append(true).create(true).mode(0o644).open(&target.path);
+        let opened = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .open(&target.path);
         opened.map_err(failed(path, WHAT))
     }
 

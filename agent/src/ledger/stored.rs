@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, SshPublicKey};
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
+use quorate_model::pool_layout::PoolLayout;
 use quorate_model::{Hold, Passage, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +133,9 @@ enum ActionForm {
         #[serde(alias = "port", deserialize_with = "quorate_model::passage::or_port")]
         passages: BTreeSet<Passage>,
         from: BTreeSet<IpAddr>,
+    },
+    CreatePool {
+        layout: PoolLayout,
     },
 }
 

@@ -89,8 +89,14 @@ mod tests {
         ];
         let pools = observe(&fake.host(calls)).await.unwrap();
         let [pool] = pools.as_slice() else { panic!("{pools:?}") };
-        assert_eq!((pool.name.as_str(), pool.state, pool.fill()), ("tank", VdevState::Online, 0));
-        assert_eq!((pool.size, pool.ashift, pool.autotrim), (ByteSize(503_316_480), Some(12), Some(true)));
+        assert_eq!(
+            (pool.name.as_str(), pool.state, pool.fill()),
+            ("tank", VdevState::Online, 0)
+        );
+        assert_eq!(
+            (pool.size, pool.ashift, pool.autotrim),
+            (ByteSize(503_316_480), Some(12), Some(true))
+        );
         assert_eq!(pool.leaves().nth(1).unwrap().health.errors.unwrap().checksum, 273);
     }
 
@@ -98,10 +104,15 @@ mod tests {
     async fn without_zfs_there_are_none_and_a_zpool_that_fails_leaves_them_unknown() {
         let fake = Fake::new();
         assert_eq!(observe(&fake.bare()).await.unwrap(), []);
-        let no_module = |call: Call| call.exits(Exit::Code(1)).complains(fixture!("zpool/2.1.11/no-module.err"));
+        let no_module = |call: Call| {
+            call.exits(Exit::Code(1))
+                .complains(fixture!("zpool/2.1.11/no-module.err"))
+        };
         let calls = [no_module(status("")), no_module(get(""))];
         assert_eq!(observe(&fake.host(calls)).await.unwrap(), []);
-        let broken = status("").exits(Exit::Code(1)).complains("internal error: out of memory\n");
+        let broken = status("")
+            .exits(Exit::Code(1))
+            .complains("internal error: out of memory\n");
         let unknown = observe(&fake.host([broken, get("")])).await.unwrap_err();
         assert!(unknown.reason.contains("out of memory"), "{unknown:?}");
         // A pool of which nothing is known but its name is not a pool without room.

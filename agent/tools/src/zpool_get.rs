@@ -58,7 +58,11 @@ pub fn read(stdout: &str) -> Result<BTreeMap<String, Properties>, ParseError> {
     // Without a pool it says so, in words.
     for line in stdout.lines().filter(|line| *line != "no pools available") {
         let [pool, property, value, _source] = line.split('\t').collect::<Vec<_>>()[..] else {
-            return Err(ParseError::at(NAME, line, "expected a pool, a property, its value and source"));
+            return Err(ParseError::at(
+                NAME,
+                line,
+                "expected a pool, a property, its value and source",
+            ));
         };
         let properties = pools.entry(pool.to_owned()).or_default();
         properties.0.insert(property.to_owned(), value.to_owned());
@@ -73,14 +77,20 @@ mod tests {
     #[test]
     fn properties_by_pool() {
         let call = of_pools(&Tools::imagined()).unwrap().to_string();
-        assert_eq!(call, "/usr/bin/zpool get -Hp size,allocated,fragmentation,ashift,autotrim");
+        assert_eq!(
+            call,
+            "/usr/bin/zpool get -Hp size,allocated,fragmentation,ashift,autotrim"
+        );
         let pools = read(fixture!("zpool-get/2.1.11/all.out")).unwrap();
         let tank = &pools["tank"];
         assert_eq!(tank.needed("size"), Ok(503_316_480));
         assert_eq!((tank.number("ashift"), tank.switch("autotrim")), (Some(12), Some(true)));
         assert_eq!((tank.number("checkpoint"), tank.switch("nothing")), (None, None));
         assert!(tank.needed("checkpoint").is_err());
-        assert_eq!((read(""), read("no pools available\n")), (Ok(BTreeMap::new()), Ok(BTreeMap::new())));
+        assert_eq!(
+            (read(""), read("no pools available\n")),
+            (Ok(BTreeMap::new()), Ok(BTreeMap::new()))
+        );
         assert!(read("no such pool\n").is_err());
     }
 }

@@ -17,7 +17,11 @@ const NAME: &str = "zpool status";
 /// # Errors
 /// When zpool is not installed.
 pub fn status(tools: &Tools) -> Result<Invocation, CallError> {
-    Ok(tools.call(crate::zpool::NAME)?.args(["status", "-Pp"]).env("TZ", "UTC0").build()?)
+    Ok(tools
+        .call(crate::zpool::NAME)?
+        .args(["status", "-Pp"])
+        .env("TZ", "UTC0")
+        .build()?)
 }
 
 /// A pool as `zpool status` has it.
@@ -53,7 +57,8 @@ pub fn read(stdout: &str) -> Result<Vec<Status>, ParseError> {
             let pool = pool.ok_or_else(|| ParseError::at(NAME, line, "a heading before any pool"))?;
             pool.sections.push((key, vec![text]));
             section = Some(key);
-        } else if let (Some(_), Some((_, lines))) = (section, pools.last_mut().and_then(|pool| pool.sections.last_mut()))
+        } else if let (Some(_), Some((_, lines))) =
+            (section, pools.last_mut().and_then(|pool| pool.sections.last_mut()))
         {
             lines.push(line);
         } else if !line.trim().is_empty() && !says_none(line) {
@@ -72,7 +77,9 @@ fn says_none(line: &str) -> bool {
 fn heading(line: &str) -> Option<(&str, &str)> {
     let (key, text) = line.split_once(':')?;
     let word = key.trim_start_matches(' ');
-    let fits = (key.len() == 6 || key == "checkpoint") && !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let fits = (key.len() == 6 || key == "checkpoint")
+        && !word.is_empty()
+        && word.bytes().all(|byte| byte.is_ascii_lowercase());
     fits.then(|| (word, text.trim()))
 }
 
@@ -189,7 +196,9 @@ struct Line<'t> {
 /// other classes stand where pools do.
 fn vdevs(pool: &str, config: &[&str]) -> Result<Vec<Vdev>, ParseError> {
     let mut lines = config.iter().filter(|line| !line.trim().is_empty());
-    let header = lines.next().ok_or_else(|| ParseError::missing(NAME, "a pool without devices"))?;
+    let header = lines
+        .next()
+        .ok_or_else(|| ParseError::missing(NAME, "a pool without devices"))?;
     if !header.trim_start().starts_with("NAME ") {
         return Err(ParseError::at(NAME, header, "expected the heading of the devices"));
     }
@@ -225,7 +234,9 @@ fn vdevs(pool: &str, config: &[&str]) -> Result<Vec<Vdev>, ParseError> {
                 });
             }
             depth => {
-                let Some(vdev) = vdevs.last_mut() else { return out_of_place() };
+                let Some(vdev) = vdevs.last_mut() else {
+                    return out_of_place();
+                };
                 if group.as_ref().is_some_and(|(of, _)| depth <= *of) {
                     group = None;
                 }
@@ -259,7 +270,9 @@ fn is_group(name: &str) -> bool {
 }
 
 fn line(text: &str) -> Result<Line<'_>, ParseError> {
-    let body = text.strip_prefix('\t').ok_or_else(|| ParseError::at(NAME, text, "a device that is not set in"))?;
+    let body = text
+        .strip_prefix('\t')
+        .ok_or_else(|| ParseError::at(NAME, text, "a device that is not set in"))?;
     let name_and_rest = body.trim_start_matches(' ');
     let spaces = body.len() - name_and_rest.len();
     let mut words = name_and_rest.split_whitespace();

@@ -40,26 +40,40 @@ fn the_call_asks_for_utc() {
 #[test]
 fn a_healthy_mirror() {
     let pool = one(fixture!("zpool-status/2.1.11/mirror.out"));
-    assert_eq!((pool.name.as_str(), pool.state, pool.data_errors), ("tank", VdevState::Online, Some(0)));
+    assert_eq!(
+        (pool.name.as_str(), pool.state, pool.data_errors),
+        ("tank", VdevState::Online, Some(0))
+    );
     assert_eq!((&pool.complaint, &pool.scan), (&None, &None));
-    let [mirror] = pool.vdevs.as_slice() else { panic!("{pool:?}") };
+    let [mirror] = pool.vdevs.as_slice() else {
+        panic!("{pool:?}")
+    };
     assert_eq!((mirror.class, mirror.name.as_str()), (VdevClass::Data, "mirror-0"));
     let fine = (VdevState::Online, Some([0, 0, 0]));
     let wwn = |n| format!("wwn-0x5000c500a1b2c30{n}-part1");
     let expected = [(wwn(1), fine), (wwn(2), fine)];
-    let expected: Vec<_> = expected.iter().map(|(name, (state, errors))| (name.as_str(), *state, *errors)).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, (state, errors))| (name.as_str(), *state, *errors))
+        .collect();
     assert_eq!(leaves(&pool), expected);
 }
 
 #[test]
 fn what_is_degraded_and_why() {
     let pool = one(fixture!("zpool-status/2.1.11/offline.out"));
-    assert_eq!((pool.state, leaves(&pool)[1].1), (VdevState::Degraded, VdevState::Offline));
+    assert_eq!(
+        (pool.state, leaves(&pool)[1].1),
+        (VdevState::Degraded, VdevState::Offline)
+    );
     let complaint = "One or more devices has been taken offline by the administrator. Sufficient replicas exist for the pool to continue \
                      functioning in a degraded state.";
     assert_eq!(pool.complaint.as_deref(), Some(complaint));
     let pool = one(fixture!("zpool-status/2.1.11/removed.out"));
-    assert_eq!((pool.state, leaves(&pool)[1].1), (VdevState::Degraded, VdevState::Removed));
+    assert_eq!(
+        (pool.state, leaves(&pool)[1].1),
+        (VdevState::Degraded, VdevState::Removed)
+    );
     assert_eq!(pool.scan, finished(ScanKind::Resilver, "2026-11-22T11:16:32Z", 0));
 }
 
@@ -109,9 +123,15 @@ fn every_class_has_its_disks_and_a_replacement_both_of_them() {
         ]
     );
     let gone = &pool.vdevs[0].leaves[1];
-    assert_eq!((gone.name.as_str(), gone.health.state), ("17401683450812953081", VdevState::Unavail));
+    assert_eq!(
+        (gone.name.as_str(), gone.health.state),
+        ("17401683450812953081", VdevState::Unavail)
+    );
     assert_eq!(gone.group.as_deref(), Some("replacing-1"));
-    assert_eq!(gone.health.note.as_deref(), Some("was /dev/disk/by-id/wwn-0x5000c500a1b2c302-part1"));
+    assert_eq!(
+        gone.health.note.as_deref(),
+        Some("was /dev/disk/by-id/wwn-0x5000c500a1b2c302-part1")
+    );
     assert_eq!(leaves(&pool)[4].2, Some([3, 1, 2]));
     assert_eq!(pool.vdevs[5].leaves[0].health.state, VdevState::InUse);
     assert_eq!(pool.vdevs[6].leaves[0].health.state, VdevState::Available);
@@ -132,7 +152,9 @@ fn several_pools_and_none() {
 
 #[test]
 fn a_name_with_a_space_is_a_name() {
-    let text = fixture!("zpool-status/2.1.11/mirror.out").replace("tank   ", "a b    ").replace(": tank", ": a b");
+    let text = fixture!("zpool-status/2.1.11/mirror.out")
+        .replace("tank   ", "a b    ")
+        .replace(": tank", ": a b");
     assert_eq!(one(&text).name, "a b");
 }
 

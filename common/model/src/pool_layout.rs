@@ -63,7 +63,9 @@ impl DiskIdentity {
     /// Of a disk that was seen; `None`: it has no link, and could not be found again.
     #[must_use]
     pub fn of(disk: &Disk) -> Option<Self> {
-        let link = disk.stable_name().filter(|name| disk.by_id.iter().any(|link| link == name))?;
+        let link = disk
+            .stable_name()
+            .filter(|name| disk.by_id.iter().any(|link| link == name))?;
         Some(Self {
             link: link.to_owned(),
             serial: disk.serial.clone(),
@@ -106,7 +108,9 @@ impl PoolLayout {
 
     /// All disks, of every class.
     pub fn all_disks(&self) -> impl Iterator<Item = &DiskIdentity> {
-        self.disks.iter().chain(self.beside.iter().flat_map(|beside| &beside.disks))
+        self.disks
+            .iter()
+            .chain(self.beside.iter().flat_map(|beside| &beside.disks))
     }
 
     /// Its vdevs in the order of `zpool create`: what each is for, whether its disks hold the same, and its disks.
@@ -114,7 +118,11 @@ impl PoolLayout {
     pub fn vdevs(&self) -> Vec<PlannedVdev<'_>> {
         let data = self.raid.vdevs(self.disks.len()).into_iter().map(|disks| PlannedVdev {
             class: VdevClass::Data,
-            raid: if self.raid == Raid::Raid10 { Raid::Mirror } else { self.raid },
+            raid: if self.raid == Raid::Raid10 {
+                Raid::Mirror
+            } else {
+                self.raid
+            },
             disks: disks.into_iter().filter_map(|disk| self.disks.get(disk)).collect(),
         });
         let beside = self.beside.iter().flat_map(|DisksBeside { class, disks }| {
@@ -153,10 +161,16 @@ impl PoolLayout {
                 let disk = identity.find(disks).map_err(|why| format!("{} {why}", identity.link))?;
                 paths.insert(disk.path.as_str());
             }
-            let found = left.iter().position(|(class, seen)| *class == planned.class && *seen == paths);
+            let found = left
+                .iter()
+                .position(|(class, seen)| *class == planned.class && *seen == paths);
             let Some(found) = found else {
                 let names: Vec<&str> = planned.disks.iter().map(|disk| disk.link.as_str()).collect();
-                return Err(format!("{} of {} is not part of it", planned.class.as_str(), names.join(", ")));
+                return Err(format!(
+                    "{} of {} is not part of it",
+                    planned.class.as_str(),
+                    names.join(", ")
+                ));
             };
             left.swap_remove(found);
         }
@@ -164,7 +178,9 @@ impl PoolLayout {
             let paths: Vec<&str> = paths.iter().copied().collect();
             return Err(format!("it has {} of {} besides", class.as_str(), paths.join(", ")));
         }
-        let bad = pool.leaves().find(|leaf| !matches!(leaf.health.state, VdevState::Online | VdevState::Available));
+        let bad = pool
+            .leaves()
+            .find(|leaf| !matches!(leaf.health.state, VdevState::Online | VdevState::Available));
         match bad {
             Some(leaf) => Err(format!("{} is {}", leaf.name, leaf.health.state.as_str())),
             None if pool.state != VdevState::Online => Err(format!("it is {}", pool.state.as_str())),

@@ -30,7 +30,10 @@ fn disk(letter: char, serial: &str) -> Disk {
 fn disks() -> Disks {
     let letters = ['a', 'b', 'c', 'd', 'e', 'f'];
     Disks {
-        disks: letters.iter().map(|letter| disk(*letter, &format!("S{letter}"))).collect(),
+        disks: letters
+            .iter()
+            .map(|letter| disk(*letter, &format!("S{letter}")))
+            .collect(),
     }
 }
 
@@ -112,9 +115,16 @@ fn pairs_are_vdevs_of_their_own_and_logs_are_mirrored() {
         class: VdevClass::Log,
         disks: vec![of(4), of(5)],
     });
-    let planned: Vec<_> = raid10.vdevs().iter().map(|v| (v.class, v.raid, v.disks.len())).collect();
+    let planned: Vec<_> = raid10
+        .vdevs()
+        .iter()
+        .map(|v| (v.class, v.raid, v.disks.len()))
+        .collect();
     let mirror = |class| (class, Raid::Mirror, 2);
-    assert_eq!(planned, [mirror(VdevClass::Data), mirror(VdevClass::Data), mirror(VdevClass::Log)]);
+    assert_eq!(
+        planned,
+        [mirror(VdevClass::Data), mirror(VdevClass::Data), mirror(VdevClass::Log)]
+    );
     let mut vdevs = vec![
         vdev(VdevClass::Data, "mirror-0", &["ata-SSD_Sa", "ata-SSD_Sb"]),
         vdev(VdevClass::Data, "mirror-1", &["ata-SSD_Sc", "ata-SSD_Sd"]),
@@ -137,7 +147,10 @@ fn a_disk_that_was_swapped_is_not_the_disk() {
     };
     assert_eq!(find(&|_| {}), Ok("/dev/sda".to_owned()));
     // The kernel may give it another name at any boot.
-    assert_eq!(find(&|disk| disk.path = "/dev/sdz".to_owned()), Ok("/dev/sdz".to_owned()));
+    assert_eq!(
+        find(&|disk| disk.path = "/dev/sdz".to_owned()),
+        Ok("/dev/sdz".to_owned())
+    );
     let refused = |change: &dyn Fn(&mut Disk)| find(change).unwrap_err();
     assert_eq!(refused(&|disk| disk.by_id.clear()), "is not there any more");
     let serial = refused(&|disk| disk.serial = Some("S9".to_owned()));
@@ -146,5 +159,8 @@ fn a_disk_that_was_swapped_is_not_the_disk() {
     assert!(refused(&|disk| disk.size = ByteSize(1)).contains("size"));
     let mut twice = disks();
     twice.disks[3].by_id = vec!["ata-SSD_Sa".to_owned()];
-    assert_eq!(mirror.disks[0].find(&twice).unwrap_err(), "is a name that two disks have");
+    assert_eq!(
+        mirror.disks[0].find(&twice).unwrap_err(),
+        "is a name that two disks have"
+    );
 }

@@ -28,7 +28,9 @@ pub fn observation(seen: &Observation) -> String {
         };
         format!("{}\n{}", summary(known), disks(&[row]))
     });
-    section(&mut text, "Pools", &seen.pools, |known| pools::pools(known, seen.observed_at));
+    section(&mut text, "Pools", &seen.pools, |known| {
+        pools::pools(known, seen.observed_at)
+    });
     section(&mut text, "Network", &seen.network, network);
     section(&mut text, "Cluster", &seen.cluster, cluster);
     section(&mut text, "Guests", &seen.guests, |known| guests(known));

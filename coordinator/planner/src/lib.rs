@@ -47,7 +47,9 @@ const NEEDED: [FacetName; 7] = [
 /// no pool is wanted.
 #[must_use]
 pub fn needed(file: &ClusterFile) -> Vec<FacetName> {
-    let pools = [FacetName::Disks, FacetName::Pools].into_iter().filter(|_| !file.pools.is_empty());
+    let pools = [FacetName::Disks, FacetName::Pools]
+        .into_iter()
+        .filter(|_| !file.pools.is_empty());
     NEEDED.into_iter().chain(pools).collect()
 }
 

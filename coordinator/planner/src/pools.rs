@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, PoolName, StepId};
+use quorate_model::observation::FacetName;
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{ReasonKind, Role};
 use quorate_model::observation::pools::{Pool, VdevClass};
-use quorate_model::observation::FacetName;
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Step, Undo};
 use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
@@ -38,7 +38,11 @@ pub(crate) fn plan(file: &ClusterFile, view: &View, steps: &[Step], report: &mut
         }
         let mut taken: Vec<String> = Vec::new();
         for (name, spec) in &file.pools {
-            let server = Server { node, view, disks: disks.get(node) };
+            let server = Server {
+                node,
+                view,
+                disks: disks.get(node),
+            };
             let Some(wanted) = server.wants(name, spec, &mut taken, report) else {
                 continue;
             };
@@ -74,7 +78,15 @@ impl Server<'_> {
         let disks = match self.disks?.get() {
             Ok(disks) => disks,
             // Of a server that can't be seen at all, that alone is told elsewhere.
-            Err(_) if self.view.nodes.get(self.node).is_none_or(|seen| seen.observation.is_err()) => return None,
+            Err(_)
+                if self
+                    .view
+                    .nodes
+                    .get(self.node)
+                    .is_none_or(|seen| seen.observation.is_err()) =>
+            {
+                return None;
+            }
             Err(unknown) => {
                 report.tell(facet_unknown(self.node, FacetName::Disks, "disks", unknown));
                 return None;
@@ -101,7 +113,9 @@ impl Server<'_> {
             let found = match choose(pick, Role::Zfs, disks, &names, may_accept) {
                 Ok(found) => found,
                 Err(missing) => {
-                    missing.iter().for_each(|m| report.tell(self.missing(name, spec, class, m)));
+                    missing
+                        .iter()
+                        .for_each(|m| report.tell(self.missing(name, spec, class, m)));
                     return None;
                 }
             };
@@ -146,7 +160,10 @@ impl Server<'_> {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a finding about a disk of a pool has to name")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a finding about a disk of a pool has to name"
+    )]
     fn identities(
         &self,
         name: &PoolName,
@@ -169,7 +186,13 @@ impl Server<'_> {
             let verdict = disk.verdicts.iter().find(|verdict| verdict.role == Role::Zfs);
             for reason in verdict.into_iter().flat_map(|verdict| &verdict.against) {
                 accepted.insert(reason.kind);
-                let message = format!("{} of {}, for {} of {name}, {}", chosen.name, self.node, class.as_str(), reason.text);
+                let message = format!(
+                    "{} of {}, for {} of {name}, {}",
+                    chosen.name,
+                    self.node,
+                    class.as_str(),
+                    reason.text
+                );
                 let next = "look at the controller's settings: it should show single disks (HBA or JBOD); if it does, accept this";
                 report.tell(self.told(name, spec, Code::DiskMaybeRaid, message, next));
             }
@@ -182,19 +205,31 @@ impl Server<'_> {
         let (node, class) = (self.node, class.as_str());
         let (code, message) = match missing {
             NotEnough::TooFew { found, wanted } => {
-                let message = format!("{found} disks of {node} fit and are free for {class} of pool {name}, and {wanted} are asked for");
+                let message = format!(
+                    "{found} disks of {node} fit and are free for {class} of pool {name}, and {wanted} are asked for"
+                );
                 (Code::DisksTooFew, message)
             }
             NotEnough::NotThere { name: disk, found: 0 } => (Code::DiskNotThere, format!("{node} has no disk {disk}")),
-            NotEnough::NotThere { name: disk, found } => {
-                (Code::DiskNotThere, format!("{node} has {found} disks that are called {disk}"))
-            }
+            NotEnough::NotThere { name: disk, found } => (
+                Code::DiskNotThere,
+                format!("{node} has {found} disks that are called {disk}"),
+            ),
             NotEnough::NotFree { name: disk, against } => {
                 let texts: Vec<&str> = against.iter().map(|reason| reason.text.as_str()).collect();
-                (Code::DiskNotFree, format!("{disk} of {node} is not free: {}", texts.join("; ")))
+                (
+                    Code::DiskNotFree,
+                    format!("{disk} of {node} is not free: {}", texts.join("; ")),
+                )
             }
         };
-        self.told(name, spec, code, message, &format!("quorate disks {node} --role zfs --all says why of each"))
+        self.told(
+            name,
+            spec,
+            code,
+            message,
+            &format!("quorate disks {node} --role zfs --all says why of each"),
+        )
     }
 
     fn told(&self, name: &PoolName, spec: &PoolSpec, code: Code, message: String, next: &str) -> Finding {
@@ -215,8 +250,15 @@ impl Server<'_> {
         if shape != data {
             differs.push(format!("its disks are not laid out as {}", spec.raid.value));
         }
-        if pool.ashift.is_some_and(|ashift| ashift != 0 && ashift != u32::from(spec.ashift)) {
-            differs.push(format!("its ashift is {}, not {}", pool.ashift.unwrap_or(0), spec.ashift));
+        if pool
+            .ashift
+            .is_some_and(|ashift| ashift != 0 && ashift != u32::from(spec.ashift))
+        {
+            differs.push(format!(
+                "its ashift is {}, not {}",
+                pool.ashift.unwrap_or(0),
+                spec.ashift
+            ));
         }
         for class in spec.beside.keys() {
             if !pool.vdevs.iter().any(|vdev| vdev.class == *class) {
@@ -224,7 +266,12 @@ impl Server<'_> {
             }
         }
         if !differs.is_empty() {
-            let message = format!("pool {} of {} differs from the cluster file: {}", pool.name, self.node, differs.join("; "));
+            let message = format!(
+                "pool {} of {} differs from the cluster file: {}",
+                pool.name,
+                self.node,
+                differs.join("; ")
+            );
             let finding = Finding::new(
                 Code::PoolDiffers,
                 format!("{}/{}", self.node, pool.name),
@@ -241,7 +288,13 @@ fn told(class: VdevClass, found: &Choice<'_>, disks: &Disks) -> Vec<String> {
     let mut lines = Vec::new();
     for chosen in &found.chosen {
         let what = described(chosen.disk).unwrap_or_default();
-        lines.push(format!("{}: {} ({what}; now {}) {}", class.as_str(), chosen.name, chosen.disk, chosen.why));
+        lines.push(format!(
+            "{}: {} ({what}; now {}) {}",
+            class.as_str(),
+            chosen.name,
+            chosen.disk,
+            chosen.why
+        ));
     }
     for other in &found.passed_over {
         let what = described(other.disk).unwrap_or_default();

@@ -42,7 +42,12 @@ fn smart(name: &NodeRef, disk: &Disk, findings: &mut Vec<Finding>) {
     let next = format!("on {}: smartctl -a {}; replace it", name.node, disk.path);
     let subject = format!("{name}/{shown}");
     if smart.passed == Some(false) {
-        findings.push(Finding::new(Code::DiskFailing, &subject, format!("{what} says that it fails"), &next));
+        findings.push(Finding::new(
+            Code::DiskFailing,
+            &subject,
+            format!("{what} says that it fails"),
+            &next,
+        ));
     }
     if let Some(wear) = smart.wear_percent.filter(|wear| *wear >= WORN) {
         let message = format!("{what} has used {wear} % of its rated life");
@@ -57,7 +62,11 @@ fn health(name: &NodeRef, pool: &Pool, say: &mut Say<'_>) {
     let look = format!("on {node}: zpool status -v {called}");
     if pool.state != VdevState::Online {
         let bad: Vec<String> = pool.leaves().filter(|leaf| is_bad(leaf)).map(state_of).collect();
-        let which = if bad.is_empty() { String::new() } else { format!(": {}", bad.join(", ")) };
+        let which = if bad.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", bad.join(", "))
+        };
         say(
             Code::PoolNotOnline,
             format!("pool {called} of {name} is {}{which}", pool.state.as_str()),
@@ -66,10 +75,17 @@ fn health(name: &NodeRef, pool: &Pool, say: &mut Say<'_>) {
     }
     if let Some(count) = pool.data_errors.filter(|count| *count > 0) {
         let message = format!("pool {called} of {name} has lost data: {count} errors that nothing could repair");
-        say(Code::PoolDataLost, message, format!("{look} names the files; restore them from a backup"));
+        say(
+            Code::PoolDataLost,
+            message,
+            format!("{look} names the files; restore them from a backup"),
+        );
     }
     let faulty = pool.leaves().filter_map(|leaf| {
-        let errors = leaf.health.errors.filter(|all| all.read + all.write + all.checksum > 0)?;
+        let errors = leaf
+            .health
+            .errors
+            .filter(|all| all.read + all.write + all.checksum > 0)?;
         Some(format!(
             "{} ({} reads, {} writes, {} checksums)",
             leaf.name, errors.read, errors.write, errors.checksum
@@ -86,7 +102,10 @@ fn health(name: &NodeRef, pool: &Pool, say: &mut Say<'_>) {
 }
 
 fn is_bad(leaf: &Leaf) -> bool {
-    !matches!(leaf.health.state, VdevState::Online | VdevState::Available | VdevState::InUse)
+    !matches!(
+        leaf.health.state,
+        VdevState::Online | VdevState::Available | VdevState::InUse
+    )
 }
 
 fn state_of(leaf: &Leaf) -> String {
@@ -96,7 +115,10 @@ fn state_of(leaf: &Leaf) -> String {
 fn room(name: &NodeRef, pool: &Pool, say: &mut Say<'_>) {
     let (called, fill) = (&pool.name, pool.fill());
     let message = format!("pool {called} of {name} is {fill} % full");
-    let next = format!("on {}: zfs list -o space -r {called}; remove snapshots, or add a vdev", name.node);
+    let next = format!(
+        "on {}: zfs list -o space -r {called}; remove snapshots, or add a vdev",
+        name.node
+    );
     if fill >= FULL {
         say(Code::PoolFull, message, next);
     } else if fill >= FILLING {
@@ -104,13 +126,20 @@ fn room(name: &NodeRef, pool: &Pool, say: &mut Say<'_>) {
     }
     if let Some(pieces) = pool.fragmentation.filter(|pieces| *pieces >= FRAGMENTED) {
         let message = format!("{pieces} % of the free room of pool {called} of {name} is in pieces");
-        say(Code::PoolFragmented, message, "free some room: ZFS fills larger pieces first".to_owned());
+        say(
+            Code::PoolFragmented,
+            message,
+            "free some room: ZFS fills larger pieces first".to_owned(),
+        );
     }
 }
 
 fn scans(name: &NodeRef, pool: &Pool, now: Timestamp, say: &mut Say<'_>) {
     let called = &pool.name;
-    let next = format!("on {}: zpool scrub {called}; the schedule is in /etc/cron.d/zfsutils-linux", name.node);
+    let next = format!(
+        "on {}: zpool scrub {called}; the schedule is in /etc/cron.d/zfsutils-linux",
+        name.node
+    );
     match &pool.scan {
         None => say(
             Code::PoolNeverScrubbed,
@@ -200,7 +229,10 @@ mod tests {
         observation.pools = Facet::known(vec![pool], NOW);
         let mut findings = Vec::new();
         storage(&"hk1/prox1".parse().unwrap(), &observation, &mut findings);
-        findings.into_iter().map(|finding| (finding.code, finding.message)).collect()
+        findings
+            .into_iter()
+            .map(|finding| (finding.code, finding.message))
+            .collect()
     }
 
     fn codes(change: impl FnOnce(&mut Pool)) -> Vec<Code> {

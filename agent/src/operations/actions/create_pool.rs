@@ -61,7 +61,10 @@ pub(in crate::operations) fn against(layout: &PoolLayout, node: &NodeName, seen:
         (disks, pools) => {
             let unknown = |what, reason| precheck::unknown(node, what, reason);
             let disks = disks.err().map(|reason| unknown("disks", reason));
-            return disks.into_iter().chain(pools.err().map(|reason| unknown("pools", reason))).collect();
+            return disks
+                .into_iter()
+                .chain(pools.err().map(|reason| unknown("pools", reason)))
+                .collect();
         }
     };
     let mut findings = Vec::new();
@@ -79,7 +82,12 @@ pub(in crate::operations) fn against(layout: &PoolLayout, node: &NodeName, seen:
             Ok(disk) => disk,
             Err(why) => {
                 let message = format!("the disk {} {why}", planned.link);
-                findings.push(Finding::new(Code::DiskNotThere, subject, message, "look at quorate disks; then plan again"));
+                findings.push(Finding::new(
+                    Code::DiskNotThere,
+                    subject,
+                    message,
+                    "look at quorate disks; then plan again",
+                ));
                 continue;
             }
         };
@@ -92,8 +100,18 @@ pub(in crate::operations) fn against(layout: &PoolLayout, node: &NodeName, seen:
             None => vec!["nobody has judged it"],
         };
         if !texts.is_empty() {
-            let message = format!("the disk {} ({}) is not free (any more): {}", planned.link, disk.path, texts.join("; "));
-            findings.push(Finding::new(Code::DiskNotFree, subject, message, "look at quorate disks; then plan again"));
+            let message = format!(
+                "the disk {} ({}) is not free (any more): {}",
+                planned.link,
+                disk.path,
+                texts.join("; ")
+            );
+            findings.push(Finding::new(
+                Code::DiskNotFree,
+                subject,
+                message,
+                "look at quorate disks; then plan again",
+            ));
         }
     }
     findings

@@ -23,7 +23,8 @@ pub(super) async fn run(task: &Task<'_>, layout: &PoolLayout) -> Result<(), Stop
     task.change(zpool_create::create(tools, layout)).await?;
     drop(held);
     // As PVE does it: the cache file may be lost or stale, and a pool that is not imported is not there for any guest.
-    task.change(systemctl::enable(tools, &import_unit(layout.name.as_str()))).await
+    task.change(systemctl::enable(tools, &import_unit(layout.name.as_str())))
+        .await
 }
 
 /// The unit that imports a pool at boot, with the name escaped as systemd wants it in an instance. Source: PVE::API2::Disks::ZFS.

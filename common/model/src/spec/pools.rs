@@ -74,11 +74,14 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
         let compression = table.get("compression").and_then(|value| {
             reader.word::<Compression, 7>("`compression`", value, Compression::ALL.map(Compression::as_str))
         });
-        let autotrim = table.get("autotrim").and_then(|value| reader.switch("`autotrim`", value));
+        let autotrim = table
+            .get("autotrim")
+            .and_then(|value| reader.switch("`autotrim`", value));
         let mut beside = BTreeMap::new();
         for (key_beside, class) in BESIDE {
             let value = table.get(key_beside);
-            if let Some(choice) = value.and_then(|value| disks::read(reader, &format!("zfs.{key}.{key_beside}"), value)) {
+            if let Some(choice) = value.and_then(|value| disks::read(reader, &format!("zfs.{key}.{key_beside}"), value))
+            {
                 beside.insert(class, choice);
             }
         }
@@ -106,6 +109,11 @@ fn ashift<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<u8> {
         return Some(found.value);
     }
     let message = format!("`ashift` is {}", found.value);
-    reader.problem(Code::SpecBadValue, found.place, message, "write a number from 9 to 16; 12 is right for nearly all disks");
+    reader.problem(
+        Code::SpecBadValue,
+        found.place,
+        message,
+        "write a number from 9 to 16; 12 is right for nearly all disks",
+    );
     None
 }

@@ -265,7 +265,12 @@ fn number_of_disks(reader: &mut Reader<'_>, place: &Place, pick: &Pick, refuses:
         && let Some(why) = refuses(count)
     {
         let next = "name another number of disks, or another layout";
-        reader.problem(Code::SpecBadValue, place.clone(), format!("{why}, and {count} are asked for"), next);
+        reader.problem(
+            Code::SpecBadValue,
+            place.clone(),
+            format!("{why}, and {count} are asked for"),
+            next,
+        );
     }
 }
 

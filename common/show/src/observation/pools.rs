@@ -19,13 +19,22 @@ pub(super) fn pools(pools: &[Pool], now: Timestamp) -> String {
             pool.state.as_str().to_owned(),
             pool.size.binary(),
             format!("{} %", pool.fill()),
-            pool.fragmentation.map_or_else(|| "-".to_owned(), |pieces| format!("{pieces} %")),
+            pool.fragmentation
+                .map_or_else(|| "-".to_owned(), |pieces| format!("{pieces} %")),
             vdevs.join(", "),
             scan(pool.scan.as_ref(), now),
         ]
     };
     let rows: Vec<Vec<String>> = pools.iter().map(row).collect();
-    let headers = ["POOL", "STATE", "SIZE", "USED", "IN PIECES", "VDEVS", "LAST SCRUB OR RESILVER"];
+    let headers = [
+        "POOL",
+        "STATE",
+        "SIZE",
+        "USED",
+        "IN PIECES",
+        "VDEVS",
+        "LAST SCRUB OR RESILVER",
+    ];
     table(&headers, &rows) + &pools.iter().map(troubles).collect::<String>()
 }
 
@@ -39,17 +48,24 @@ fn scan(scan: Option<&Scan>, now: Timestamp) -> String {
         ScanKind::Scrub => "scrub",
         ScanKind::Resilver => "resilver",
     };
-    let ago = scan.at.map_or_else(String::new, |at| format!(" {} ago", spoken(at.age(now))));
+    let ago = scan
+        .at
+        .map_or_else(String::new, |at| format!(" {} ago", spoken(at.age(now))));
     match scan.state {
         ScanState::Running => {
-            let percent = scan.percent.map_or_else(String::new, |percent| format!(", {percent:.0} % done"));
+            let percent = scan
+                .percent
+                .map_or_else(String::new, |percent| format!(", {percent:.0} % done"));
             format!("{kind} runs{percent}")
         }
         ScanState::Paused => format!("{kind} paused"),
         ScanState::Cancelled => format!("{kind} cancelled{ago}"),
         ScanState::Finished => {
             let errors = scan.errors.filter(|errors| *errors > 0);
-            format!("{kind}{ago}{}", errors.map_or_else(String::new, |n| format!(", {n} errors")))
+            format!(
+                "{kind}{ago}{}",
+                errors.map_or_else(String::new, |n| format!(", {n} errors"))
+            )
         }
     }
 }
@@ -66,7 +82,11 @@ fn troubles(pool: &Pool) -> String {
         if fine && !counted {
             continue;
         }
-        let note = leaf.health.note.as_ref().map_or_else(String::new, |note| format!(", {note}"));
+        let note = leaf
+            .health
+            .note
+            .as_ref()
+            .map_or_else(String::new, |note| format!(", {note}"));
         text.push_str(&format!(
             "{}: {} is {}, {} read, {} write, {} checksum errors{note}\n",
             pool.name,

@@ -92,7 +92,10 @@ fn of(step: &Step) -> Advice {
         ),
         // What is left on the disks is told, and goes only by a word for each of them.
         Action::CreatePool { layout } => (
-            format!("on {node}: zpool status {0}, zpool import, lsblk -f; from here: quorate disks {node}", layout.name),
+            format!(
+                "on {node}: zpool status {0}, zpool import, lsblk -f; from here: quorate disks {node}",
+                layout.name
+            ),
             AGAIN.to_owned(),
         ),
         Action::AllowAgents { .. } => (

@@ -13,7 +13,11 @@ impl Checker<'_> {
         let pools = self.view.facet(&step.node, |o| &o.pools);
         let free = pools.is_ok_and(|pools| pools.iter().all(|pool| pool.name != layout.name.as_str()));
         self.demand(step, free, "there is a pool of this name, or it can't be told");
-        self.demand(step, self.file.pools.contains_key(&layout.name), "no such pool is asked for");
+        self.demand(
+            step,
+            self.file.pools.contains_key(&layout.name),
+            "no such pool is asked for",
+        );
         let all = across(self.view);
         let disks = all.get(&step.node).and_then(|disks| disks.get().ok());
         for planned in layout.all_disks() {

@@ -16,7 +16,9 @@ pub(super) fn made(view: &mut View, node: &NodeName, layout: &PoolLayout) {
         return;
     };
     if let Facet::Known { value, .. } = &mut seen.disks {
-        let used = |disk: &quorate_model::observation::Disk| layout.all_disks().any(|planned| disk.by_id.contains(&planned.link));
+        let used = |disk: &quorate_model::observation::Disk| {
+            layout.all_disks().any(|planned| disk.by_id.contains(&planned.link))
+        };
         for disk in value.disks.iter_mut().filter(|disk| used(disk)) {
             disk.holders.push(Holder {
                 device: disk.path.clone(),

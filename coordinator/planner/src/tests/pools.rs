@@ -47,17 +47,25 @@ fn ids(plan: &Plan) -> Vec<&str> {
 
 fn refusals(plan: &Plan) -> Vec<(Code, &str)> {
     let refusing = plan.findings.iter().filter(|finding| finding.refuses());
-    refusing.map(|finding| (finding.code, finding.message.as_str())).collect()
+    refusing
+        .map(|finding| (finding.code, finding.message.as_str()))
+        .collect()
 }
 
 #[test]
 fn each_member_gets_its_pool_and_the_plan_says_of_which_disks_and_why() {
     let plan = plan(MIRROR, &members());
     assert_eq!(refusals(&plan), []);
-    let expected = ["zfs.create/prox1/data_zfs", "zfs.create/prox2/data_zfs", "zfs.create/prox3/data_zfs"];
+    let expected = [
+        "zfs.create/prox1/data_zfs",
+        "zfs.create/prox2/data_zfs",
+        "zfs.create/prox3/data_zfs",
+    ];
     assert_eq!(ids(&plan), expected);
     let first = &plan.steps[0];
-    let Action::CreatePool { layout } = &first.action else { panic!("{first:?}") };
+    let Action::CreatePool { layout } = &first.action else {
+        panic!("{first:?}")
+    };
     let links: Vec<&str> = layout.disks.iter().map(|disk| disk.link.as_str()).collect();
     assert_eq!(links, ["ata-SAMSUNG_1b", "ata-SAMSUNG_1c"]);
     assert_eq!(
@@ -81,14 +89,21 @@ fn on_a_server_that_is_to_join_the_pool_comes_after_that() {
         });
     }
     let plan = plan(MIRROR, &servers);
-    let of_prox3 = plan.steps.iter().find(|step| step.id.as_str() == "zfs.create/prox3/data_zfs").unwrap();
+    let of_prox3 = plan
+        .steps
+        .iter()
+        .find(|step| step.id.as_str() == "zfs.create/prox3/data_zfs")
+        .unwrap();
     let needs: Vec<&str> = of_prox3.needs.iter().map(|step| step.as_str()).collect();
     assert_eq!(needs, ["cluster.join/prox3"]);
 }
 
 #[test]
 fn two_pools_never_share_a_disk() {
-    let both = format!("{}{}", "[zfs.a1]\nraid = \"single\"\ndisks = { count = 1 }\n", "[zfs.b1]\nraid = \"single\"\ndisks = { count = 1 }\n");
+    let both = format!(
+        "{}{}",
+        "[zfs.a1]\nraid = \"single\"\ndisks = { count = 1 }\n", "[zfs.b1]\nraid = \"single\"\ndisks = { count = 1 }\n"
+    );
     let plan = plan(&both, &members());
     assert_eq!(refusals(&plan), []);
     let links: Vec<String> = plan
@@ -110,7 +125,9 @@ fn too_few_free_disks_refuse_and_so_does_one_that_is_named_and_in_use() {
     assert!(refusals(&plan(&three, &members())).contains(&(Code::DisksTooFew, few)));
     let named = "[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"1b\"]\nprox2 = [\"2b\"]\nprox3 = [\"S9\"]\n";
     let used = members().with("prox1", |seen| {
-        let Facet::Known { value, .. } = &mut seen.disks else { panic!() };
+        let Facet::Known { value, .. } = &mut seen.disks else {
+            panic!()
+        };
         value.disks[0].verdicts.iter_mut().for_each(|verdict| {
             verdict.against.push(Reason {
                 kind: ReasonKind::InUse,
@@ -120,7 +137,10 @@ fn too_few_free_disks_refuse_and_so_does_one_that_is_named_and_in_use() {
     });
     let plan = plan(named, &used);
     let expected = [
-        (Code::DiskNotFree, "1b of prox1 is not free: /dev/sdb1 is mounted at /srv"),
+        (
+            Code::DiskNotFree,
+            "1b of prox1 is not free: /dev/sdb1 is mounted at /srv",
+        ),
         (Code::DiskNotThere, "prox3 has no disk S9"),
     ];
     assert_eq!(refusals(&plan), expected);
@@ -130,7 +150,9 @@ fn too_few_free_disks_refuse_and_so_does_one_that_is_named_and_in_use() {
 fn what_cant_be_told_of_a_named_disk_may_be_accepted_and_a_selector_never_takes_it() {
     let doubtful = || {
         members().with("prox1", |seen| {
-            let Facet::Known { value, .. } = &mut seen.disks else { panic!() };
+            let Facet::Known { value, .. } = &mut seen.disks else {
+                panic!()
+            };
             value.disks[0].verdicts.iter_mut().for_each(|verdict| {
                 verdict.against.push(Reason {
                     kind: ReasonKind::MaybeRaid,
@@ -150,11 +172,15 @@ fn what_cant_be_told_of_a_named_disk_may_be_accepted_and_a_selector_never_takes_
 
 #[test]
 fn what_cant_be_seen_plans_nothing() {
-    let unseen = members().with("prox2", |seen| seen.pools = Facet::unknown(UnknownKind::TimedOut, "zpool hangs"));
+    let unseen = members().with("prox2", |seen| {
+        seen.pools = Facet::unknown(UnknownKind::TimedOut, "zpool hangs")
+    });
     let plan = plan(MIRROR, &unseen);
     assert_eq!(refusals(&plan)[0].0, Code::FacetUnknown);
     assert!(!ids(&plan).contains(&"zfs.create/prox2/data_zfs"));
-    let unseen = members().with("prox2", |seen| seen.disks = Facet::unknown(UnknownKind::TimedOut, "lsblk hangs"));
+    let unseen = members().with("prox2", |seen| {
+        seen.disks = Facet::unknown(UnknownKind::TimedOut, "lsblk hangs")
+    });
     assert_eq!(refusals(&self::plan(MIRROR, &unseen))[0].0, Code::FacetUnknown);
 }
 
@@ -195,16 +221,30 @@ fn a_pool_that_is_there_is_never_touched_only_compared() {
         let mut servers = members();
         for n in 1..=3 {
             let of = if n == 3 { size } else { 960_000_000_000 };
-            servers = servers.with(&format!("prox{n}"), |seen| seen.pools = Facet::known(vec![pool(leaves, of)], NOW));
+            servers = servers.with(&format!("prox{n}"), |seen| {
+                seen.pools = Facet::known(vec![pool(leaves, of)], NOW)
+            });
         }
         servers
     };
     let same = plan(MIRROR, &there(&["/dev/a", "/dev/b"], 960_000_000_000));
-    assert!(same.steps.is_empty() && same.findings.iter().all(|f| f.code != Code::PoolDiffers), "{same:?}");
-    let other = plan(MIRROR, &there(&["/dev/a", "/dev/b", "/dev/c", "/dev/d"], 480_000_000_000));
+    assert!(
+        same.steps.is_empty() && same.findings.iter().all(|f| f.code != Code::PoolDiffers),
+        "{same:?}"
+    );
+    let other = plan(
+        MIRROR,
+        &there(&["/dev/a", "/dev/b", "/dev/c", "/dev/d"], 480_000_000_000),
+    );
     assert!(other.steps.is_empty());
-    let raid10 = plan(&MIRROR.replace("mirror", "raid10").replace("count = 2", "count = 4"), &there(&["/dev/a", "/dev/b"], 1));
+    let raid10 = plan(
+        &MIRROR.replace("mirror", "raid10").replace("count = 2", "count = 4"),
+        &there(&["/dev/a", "/dev/b"], 1),
+    );
     let codes: Vec<Code> = raid10.findings.iter().map(|finding| finding.code).collect();
-    assert!(codes.contains(&Code::PoolDiffers) && codes.contains(&Code::PoolsUnequal), "{codes:?}");
+    assert!(
+        codes.contains(&Code::PoolDiffers) && codes.contains(&Code::PoolsUnequal),
+        "{codes:?}"
+    );
     assert!(raid10.steps.is_empty() && refusals(&raid10).is_empty());
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
-use super::operation::{pool_layout, action, ha_service, key, package};
+use super::operation::{action, ha_service, key, package, pool_layout};
 use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
 

@@ -118,7 +118,10 @@ impl Vdev {
 
 impl Pool {
     pub(crate) fn size(&self) -> u64 {
-        let counted = self.vdevs.iter().filter(|vdev| matches!(vdev.class, Class::Data | Class::Special | Class::Dedup));
+        let counted = self
+            .vdevs
+            .iter()
+            .filter(|vdev| matches!(vdev.class, Class::Data | Class::Special | Class::Dedup));
         counted.map(Vdev::size).sum()
     }
 }
@@ -126,7 +129,9 @@ impl Pool {
 /// The disk that a path below `/dev` means, if it means a whole disk.
 pub(crate) fn disk_at<'d>(disks: &'d [DiskSpec], path: &str) -> Option<&'d DiskSpec> {
     if let Some(link) = path.strip_prefix("/dev/disk/by-id/") {
-        return disks.iter().find(|disk| identities(disk).iter().any(|name| name == link));
+        return disks
+            .iter()
+            .find(|disk| identities(disk).iter().any(|name| name == link));
     }
     let name = path.strip_prefix("/dev/")?;
     disks.iter().find(|disk| disk.name == name)

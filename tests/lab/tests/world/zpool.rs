@@ -20,17 +20,32 @@ async fn partitions(lab: &Lab, disk: &str) -> Vec<(String, Option<String>)> {
     let argv = ["lsblk", "--json", "--bytes", "--output", "NAME,PARTTYPE,FSTYPE", disk];
     let output = lab.tool("prox1", &argv, None).await.expect("the tool runs");
     let seen: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
-    let children = seen["blockdevices"][0]["children"].as_array().cloned().unwrap_or_default();
-    let of = |part: &serde_json::Value| (part["name"].as_str().unwrap().to_owned(), part["fstype"].as_str().map(str::to_owned));
+    let children = seen["blockdevices"][0]["children"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let of = |part: &serde_json::Value| {
+        (
+            part["name"].as_str().unwrap().to_owned(),
+            part["fstype"].as_str().map(str::to_owned),
+        )
+    };
     children.iter().map(of).collect()
 }
 
 #[tokio::test]
 async fn a_mirror_is_made_shown_and_destroyed() {
     let lab = lab(|builder| builder.nodes(1)).await;
-    assert_eq!(zpool(&lab, "status -Pp").await, (String::new(), "no pools available\n".to_owned(), 0));
+    assert_eq!(
+        zpool(&lab, "status -Pp").await,
+        (String::new(), "no pools available\n".to_owned(), 0)
+    );
     assert_eq!(zpool(&lab, "get -Hp size,ashift").await.0, "");
-    let made = zpool(&lab, &format!("create -o ashift=12 -o autotrim=on -O compression=on tank mirror {A} {B}")).await;
+    let made = zpool(
+        &lab,
+        &format!("create -o ashift=12 -o autotrim=on -O compression=on tank mirror {A} {B}"),
+    )
+    .await;
     assert_eq!(made, (String::new(), String::new(), 0));
     let width = A.len() + 4 + "-part1".len();
     let row = |indent: &str, name: &str| {
@@ -47,13 +62,25 @@ async fn a_mirror_is_made_shown_and_destroyed() {
         "\nerrors: No known data errors\n".to_owned(),
     ];
     assert_eq!(zpool(&lab, "status -Pp").await.0, expected.concat());
-    assert_eq!(zpool(&lab, "get -Hp ashift,autotrim").await.0, "tank\tashift\t12\tlocal\ntank\tautotrim\ton\tlocal\n");
+    assert_eq!(
+        zpool(&lab, "get -Hp ashift,autotrim").await.0,
+        "tank\tashift\t12\tlocal\ntank\tautotrim\ton\tlocal\n"
+    );
     let label = |name: &str, fstype: Option<&str>| (name.to_owned(), fstype.map(str::to_owned));
-    assert_eq!(partitions(&lab, "/dev/sda").await, [label("sda1", Some("zfs_member")), label("sda9", None)]);
+    assert_eq!(
+        partitions(&lab, "/dev/sda").await,
+        [label("sda1", Some("zfs_member")), label("sda9", None)]
+    );
     let again = zpool(&lab, &format!("create tank2 {A}")).await;
-    assert_eq!((again.1, again.2), (format!("{A} is in use and contains a unknown filesystem.\n"), 1));
+    assert_eq!(
+        (again.1, again.2),
+        (format!("{A} is in use and contains a unknown filesystem.\n"), 1)
+    );
     assert_eq!(zpool(&lab, "destroy tank").await, (String::new(), String::new(), 0));
-    assert_eq!(partitions(&lab, "/dev/sda").await, [label("sda1", None), label("sda9", None)]);
+    assert_eq!(
+        partitions(&lab, "/dev/sda").await,
+        [label("sda1", None), label("sda9", None)]
+    );
     nothing_unknown(&lab);
 }
 
@@ -72,7 +99,10 @@ async fn what_is_on_a_disk_refuses_and_a_late_refusal_leaves_partitions() {
         refused(&format!("create tank mirror {A}")).await,
         "invalid vdev specification: mirror requires at least 2 devices\n"
     );
-    assert_eq!(refused("create tank /dev/disk/by-id/nope").await, "cannot resolve path '/dev/disk/by-id/nope'\n");
+    assert_eq!(
+        refused("create tank /dev/disk/by-id/nope").await,
+        "cannot resolve path '/dev/disk/by-id/nope'\n"
+    );
     assert_eq!(partitions(&lab, "/dev/sda").await, [], "nothing was written so far");
     let name = format!("cannot create 'mirror': name is reserved\npool name may have been omitted\n");
     assert_eq!(refused(&format!("create mirror {A}")).await, name);

@@ -7,7 +7,8 @@ use quorate_suites::hand::{ONE_LINK, findings, steps};
 use quorate_suites::{Fleet, told};
 
 const THREE: [&str; 3] = ["prox1", "prox2", "prox3"];
-const MIRROR: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
+const MIRROR: &str =
+    "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
 
 /// Three members, and the file that wants this pool on each of them.
 async fn three(pools: &str) -> (Fleet, String) {
@@ -30,7 +31,12 @@ async fn each_member_gets_its_pool_on_the_disks_that_the_plan_named() {
     let expected = THREE.map(|node| format!("zfs.create/{node}/data_zfs"));
     assert_eq!(steps(&plan), expected, "{plan:#}");
     let shown = fleet.ok(&["plan", &file]).await.stdout;
-    for words in ["S45NNA0N104171", "960 GB usable; survives the loss of one disk", "not /dev/sdc", "not /dev/sdd"] {
+    for words in [
+        "S45NNA0N104171",
+        "960 GB usable; survives the loss of one disk",
+        "not /dev/sdc",
+        "not /dev/sdd",
+    ] {
         assert!(shown.contains(words), "{words} in\n{shown}");
     }
     let applied = fleet.ok(&["apply", &file, "--yes"]).await;
@@ -38,11 +44,21 @@ async fn each_member_gets_its_pool_on_the_disks_that_the_plan_named() {
     for node in THREE {
         assert_eq!(health_of(&fleet, node).await, "data_zfs\tONLINE\n");
         let status = fleet.tool(node, "zpool status -P").await.stdout;
-        assert!(status.contains("/dev/disk/by-id/ata-SAMSUNG") && status.contains("mirror-0"), "{status}");
+        assert!(
+            status.contains("/dev/disk/by-id/ata-SAMSUNG") && status.contains("mirror-0"),
+            "{status}"
+        );
         let enabled = |e: &&quorate_lab::Entry| {
-            e.what == What::ToolCalled && e.node.as_deref() == Some(node) && e.argv.get(1).is_some_and(|arg| arg == "enable")
+            e.what == What::ToolCalled
+                && e.node.as_deref() == Some(node)
+                && e.argv.get(1).is_some_and(|arg| arg == "enable")
         };
-        let argv = fleet.world().iter().find(enabled).map(|e| e.argv.clone()).expect("its import is enabled");
+        let argv = fleet
+            .world()
+            .iter()
+            .find(enabled)
+            .map(|e| e.argv.clone())
+            .expect("its import is enabled");
         assert_eq!(argv, ["systemctl", "enable", "zfs-import@data_zfs.service"]);
     }
     let again = fleet.json(&["plan", &file]).await;
@@ -56,7 +72,11 @@ async fn a_disk_that_was_pulled_or_put_to_use_since_the_plan_is_refused() {
     let planned = fleet.lab.layout().coordinator().join("plan.json");
     let planned = planned.to_str().unwrap();
     fleet.ok(&["plan", &file, "--out", planned]).await;
-    fleet.lab.script("prox1", Script::RemoveDisk("sdb".to_owned())).await.unwrap();
+    fleet
+        .lab
+        .script("prox1", Script::RemoveDisk("sdb".to_owned()))
+        .await
+        .unwrap();
     let made = fleet.tool("prox2", "zpool create other /dev/sda").await;
     assert!(made.success(), "{}", told(&made));
     let applied = fleet.run(&["apply", "--plan", planned, "--yes"]).await;

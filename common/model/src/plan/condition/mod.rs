@@ -464,10 +464,18 @@ impl fmt::Display for Condition {
             }
             Self::DisksFree { node, layout } => {
                 let names = layout.all_disks().map(|disk| disk.link.as_str());
-                write!(f, "{} of {node} carry nothing, and are the disks that were planned", row(names))
+                write!(
+                    f,
+                    "{} of {node} carry nothing, and are the disks that were planned",
+                    row(names)
+                )
             }
             Self::PoolMade { node, layout } => {
-                write!(f, "pool {} of {node} is ONLINE, with each disk in its place", layout.name)
+                write!(
+                    f,
+                    "pool {} of {node} is ONLINE, with each disk in its place",
+                    layout.name
+                )
             }
         }
     }

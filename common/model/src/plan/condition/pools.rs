@@ -10,7 +10,13 @@ pub(super) fn disks_free(view: &View, node: &NodeName, layout: &PoolLayout) -> V
     let names: Vec<&str> = layout.all_disks().map(|disk| disk.link.as_str()).collect();
     on_each(
         [node],
-        || format!("nothing is on {} of {node}, and no pool is called {}", names.join(", "), layout.name),
+        || {
+            format!(
+                "nothing is on {} of {node}, and no pool is called {}",
+                names.join(", "),
+                layout.name
+            )
+        },
         |node| {
             let pools = view.facet(node, |o| &o.pools)?;
             if pools.iter().any(|pool| pool.name == layout.name.as_str()) {
@@ -18,7 +24,9 @@ pub(super) fn disks_free(view: &View, node: &NodeName, layout: &PoolLayout) -> V
             }
             let disks = view.facet(node, |o| &o.disks)?;
             for planned in layout.all_disks() {
-                let disk = planned.find(disks).map_err(|why| Not::Yet(format!("has a disk {} that {why}", planned.link)))?;
+                let disk = planned
+                    .find(disks)
+                    .map_err(|why| Not::Yet(format!("has a disk {} that {why}", planned.link)))?;
                 let verdict = disk.verdicts.iter().find(|verdict| verdict.role == Role::Zfs);
                 let Some(verdict) = verdict else {
                     return Err(Not::Known(format!("nobody has judged {}", planned.link)));

@@ -199,7 +199,14 @@ async fn import_at_boot(call: &Call, unit: &str) -> Result<i32, Stop> {
     let text = format!(
         "Created symlink /etc/systemd/system/zfs-import.target.wants/{unit} \u{2192} /lib/systemd/system/zfs-import@.service.\n"
     );
-    call.reply(400, Reply { stderr: if news == Some(true) { String::new() } else { text }, ..Reply::default() }).await
+    call.reply(
+        400,
+        Reply {
+            stderr: if news == Some(true) { String::new() } else { text },
+            ..Reply::default()
+        },
+    )
+    .await
 }
 
 /// The order is taken at once; the server goes down after it.

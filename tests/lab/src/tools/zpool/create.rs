@@ -52,7 +52,9 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         End::Late(disks, text) => {
             call.io.pause(CREATES).await?;
             call.world.with(|state| {
-                let Some(server) = state.servers.get_mut(call.node) else { return };
+                let Some(server) = state.servers.get_mut(call.node) else {
+                    return;
+                };
                 for disk in disks {
                     change_disk(server, &disk, |disk| partitioned(disk, None));
                 }
@@ -62,7 +64,9 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         End::Made(pool) => {
             call.io.pause(CREATES).await?;
             call.world.with(|state| {
-                let Some(server) = state.servers.get_mut(call.node) else { return };
+                let Some(server) = state.servers.get_mut(call.node) else {
+                    return;
+                };
                 for leaf in pool.vdevs.iter().flat_map(|vdev| &vdev.leaves) {
                     let label = (pool.name.as_str(), pool.guid);
                     change_disk(server, &leaf.disk, |disk| partitioned(disk, Some(label)));
@@ -109,7 +113,11 @@ fn read<'a>(args: &[&'a str]) -> Option<Asked<'a>> {
             asked.vdevs.push((class, kind, Vec::new()));
             continue;
         }
-        match asked.vdevs.last_mut().filter(|(of, as_kind, _)| kind != Kind::Disk && *of == class && *as_kind == kind) {
+        match asked
+            .vdevs
+            .last_mut()
+            .filter(|(of, as_kind, _)| kind != Kind::Disk && *of == class && *as_kind == kind)
+        {
             Some((_, _, paths)) => paths.push(word),
             None => asked.vdevs.push((class, Kind::Disk, vec![word])),
         }
@@ -124,7 +132,11 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
     let mut taken: Vec<(&DiskSpec, &str)> = Vec::new();
     for (_, kind, paths) in &asked.vdevs {
         if paths.len() < kind.fewest() {
-            let text = format!("invalid vdev specification: {} requires at least {} devices\n", word(*kind), kind.fewest());
+            let text = format!(
+                "invalid vdev specification: {} requires at least {} devices\n",
+                word(*kind),
+                kind.fewest()
+            );
             return End::Refused(text);
         }
         for path in paths {
@@ -142,7 +154,9 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
     }
     let touched = || taken.iter().map(|(disk, _)| disk.name.clone()).collect::<Vec<_>>();
     let name = asked.name;
-    let twice = taken.iter().any(|(disk, _)| taken.iter().filter(|(other, _)| other.name == disk.name).count() > 1);
+    let twice = taken
+        .iter()
+        .any(|(disk, _)| taken.iter().filter(|(other, _)| other.name == disk.name).count() > 1);
     if twice {
         let text = format!(
             "cannot create '{name}': one or more vdevs refer to the same device, or one of\nthe devices is part of an active md or lvm device\n"
@@ -160,7 +174,10 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
         return End::Late(touched(), text);
     }
     if let Some(why) = wrong_name(name) {
-        return End::Late(touched(), format!("cannot create '{name}': {why}\npool name may have been omitted\n"));
+        return End::Late(
+            touched(),
+            format!("cannot create '{name}': {why}\npool name may have been omitted\n"),
+        );
     }
     End::Made(made(server, asked))
 }
@@ -180,7 +197,9 @@ fn wrong_property(asked: &Asked<'_>) -> Option<String> {
     for (key, value) in &asked.pool {
         match *key {
             "ashift" if !value.parse::<u8>().is_ok_and(|n| (9..=16).contains(&n)) => {
-                return Some(format!("invalid 'ashift={value}' property: only values between 9 and 16 are allowed.\n"));
+                return Some(format!(
+                    "invalid 'ashift={value}' property: only values between 9 and 16 are allowed.\n"
+                ));
             }
             "ashift" | "autotrim" => {}
             other => return Some(format!("property '{other}' is not a valid pool property\n")),
@@ -200,18 +219,27 @@ fn device<'s>(server: &'s Server, path: &str, force: bool) -> Result<&'s DiskSpe
             format!("cannot open '{path}': no such device in /dev\nmust be a full path or shorthand device name\n")
         });
     };
-    let in_pool = server.pools.iter().flat_map(|pool| &pool.vdevs).flat_map(|vdev| &vdev.leaves);
+    let in_pool = server
+        .pools
+        .iter()
+        .flat_map(|pool| &pool.vdevs)
+        .flat_map(|vdev| &vdev.leaves);
     if in_pool.into_iter().any(|leaf| leaf.disk == disk.name) {
         return Err(format!("{path} is in use and contains a unknown filesystem.\n"));
     }
-    let mounted = disk.partitions.iter().find(|part| {
-        part.mountpoint.is_some() || part.volumes.iter().any(|volume| volume.mountpoint.is_some())
-    });
+    let mounted = disk
+        .partitions
+        .iter()
+        .find(|part| part.mountpoint.is_some() || part.volumes.iter().any(|volume| volume.mountpoint.is_some()));
     if let Some(part) = mounted {
         let fstype = part.fstype.as_deref().unwrap_or("unknown");
         return Err(format!("{path} is in use and contains a {fstype} filesystem.\n"));
     }
-    let override_it = |what: String| Err(format!("invalid vdev specification\nuse '-f' to override the following errors:\n{what}\n"));
+    let override_it = |what: String| {
+        Err(format!(
+            "invalid vdev specification\nuse '-f' to override the following errors:\n{what}\n"
+        ))
+    };
     if let Some(fstype) = disk.fstype.as_deref().filter(|_| !force) {
         return override_it(format!("{path} contains a filesystem of type '{fstype}'"));
     }
@@ -230,7 +258,10 @@ fn device<'s>(server: &'s Server, path: &str, force: bool) -> Result<&'s DiskSpe
 
 fn sizes(server: &Server, asked: &Asked<'_>) -> Option<String> {
     let unequal = asked.vdevs.iter().find(|(_, kind, paths)| {
-        let mut sizes = paths.iter().filter_map(|path| disk_at(&server.disks, path)).map(|disk| disk.size);
+        let mut sizes = paths
+            .iter()
+            .filter_map(|path| disk_at(&server.disks, path))
+            .map(|disk| disk.size);
         let first = sizes.next();
         *kind != Kind::Disk && sizes.any(|size| Some(size) != first)
     });
@@ -250,12 +281,20 @@ fn wrong_name(name: &str) -> Option<String> {
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Some("name must begin with a letter".to_owned());
     }
-    let wrong = name.chars().find(|c| !c.is_ascii_alphanumeric() && !"-_.: ".contains(*c));
+    let wrong = name
+        .chars()
+        .find(|c| !c.is_ascii_alphanumeric() && !"-_.: ".contains(*c));
     wrong.map(|c| format!("invalid character '{c}' in pool name"))
 }
 
 fn made(server: &Server, asked: &Asked<'_>) -> Pool {
-    let property = |wanted: &str| asked.pool.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
+    let property = |wanted: &str| {
+        asked
+            .pool
+            .iter()
+            .find(|(key, _)| *key == wanted)
+            .map(|(_, value)| *value)
+    };
     let leaf = |path: &&str| {
         let disk = disk_at(&server.disks, path)?;
         Some(Leaf {

@@ -90,7 +90,10 @@ async fn destroy(call: &Call, name: &str) -> Result<i32, Stop> {
     });
     match gone {
         Some(()) => Ok(0),
-        None => call.reply(0, Reply::fail(1, format!("cannot open '{name}': no such pool\n"))).await,
+        None => {
+            call.reply(0, Reply::fail(1, format!("cannot open '{name}': no such pool\n")))
+                .await
+        }
     }
 }
 

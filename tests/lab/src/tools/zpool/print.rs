@@ -25,10 +25,19 @@ pub(super) fn devices(server: &Server) -> String {
         for (number, class, vdev) in numbered(pool) {
             if let Some(class) = class {
                 let heading = if class == "spares" { "spare" } else { class };
-                writeln!(text, "{heading}      -      -      -        -         -      -      -      -  -").ok();
+                writeln!(
+                    text,
+                    "{heading}      -      -      -        -         -      -      -      -  -"
+                )
+                .ok();
             }
             if let Some(name) = vdev.name(number) {
-                writeln!(text, "\t{name}\t{}\t-\t-\t-\t-\t0%\t0.00%\t-\tONLINE", human(vdev.size())).ok();
+                writeln!(
+                    text,
+                    "\t{name}\t{}\t-\t-\t-\t-\t0%\t0.00%\t-\tONLINE",
+                    human(vdev.size())
+                )
+                .ok();
             }
             for leaf in &vdev.leaves {
                 let state = if vdev.class == Class::Spare { "AVAIL" } else { "ONLINE" };
@@ -55,7 +64,11 @@ pub(super) fn properties(server: &Server, wanted: &str) -> Option<String> {
     let mut text = String::new();
     for pool in &server.pools {
         for name in wanted.split(',') {
-            let source = if ["ashift", "autotrim"].contains(&name) { "local" } else { "-" };
+            let source = if ["ashift", "autotrim"].contains(&name) {
+                "local"
+            } else {
+                "-"
+            };
             writeln!(text, "{}\t{name}\t{}\t{source}", pool.name, property(pool, name)?).ok();
         }
     }
@@ -80,7 +93,11 @@ fn property(pool: &Pool, name: &str) -> Option<String> {
 
 /// `zpool status -P`, of all pools or of one; nothing if there is none of that name.
 pub(super) fn status(server: &Server, of: Option<&str>) -> Option<String> {
-    let pools: Vec<&Pool> = server.pools.iter().filter(|pool| of.is_none_or(|name| pool.name == name)).collect();
+    let pools: Vec<&Pool> = server
+        .pools
+        .iter()
+        .filter(|pool| of.is_none_or(|name| pool.name == name))
+        .collect();
     if pools.is_empty() {
         return None;
     }
@@ -99,9 +116,19 @@ fn one(pool: &Pool) -> String {
         let state = if spare { "AVAIL" } else { "ONLINE" };
         rows.extend(vdev.leaves.iter().map(|leaf| (depth, leaf.path.clone(), state, !spare)));
     }
-    let width = rows.iter().map(|(depth, name, ..)| 2 * depth + name.len()).max().unwrap_or(4).max(4);
+    let width = rows
+        .iter()
+        .map(|(depth, name, ..)| 2 * depth + name.len())
+        .max()
+        .unwrap_or(4)
+        .max(4);
     let mut text = format!("  pool: {}\n state: ONLINE\nconfig:\n\n", pool.name);
-    writeln!(text, "\t{:width$}  {:8} {:>5} {:>5} {:>5}", "NAME", "STATE", "READ", "WRITE", "CKSUM").ok();
+    writeln!(
+        text,
+        "\t{:width$}  {:8} {:>5} {:>5} {:>5}",
+        "NAME", "STATE", "READ", "WRITE", "CKSUM"
+    )
+    .ok();
     for (depth, name, state, counted) in rows {
         let name = format!("{}{name}", "  ".repeat(depth));
         if state.is_empty() {
@@ -155,5 +182,9 @@ fn human(bytes: u64) -> String {
     if power == 0 || exact.fract() == 0.0 || scaled >= 100 {
         return format!("{scaled}{unit}");
     }
-    if scaled >= 10 { format!("{exact:.1}{unit}") } else { format!("{exact:.2}{unit}") }
+    if scaled >= 10 {
+        format!("{exact:.1}{unit}")
+    } else {
+        format!("{exact:.2}{unit}")
+    }
 }
