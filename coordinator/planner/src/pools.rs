@@ -250,6 +250,15 @@ impl Server<'_> {
         if shape != data {
             differs.push(format!("its disks are not laid out as {}", spec.raid.value));
         }
+        let count = match spec.disks.of(self.node) {
+            Some(Pick::Named(names)) => Some(names.len()),
+            Some(Pick::Matching(selector)) => selector.count.as_ref().map(|count| usize::from(count.value)),
+            None => None,
+        };
+        let has: usize = data.iter().sum();
+        if let Some(count) = count.filter(|count| *count != has) {
+            differs.push(format!("it has {has} disks for data, not {count}"));
+        }
         if pool
             .ashift
             .is_some_and(|ashift| ashift != 0 && ashift != u32::from(spec.ashift))
