@@ -158,7 +158,12 @@ fn write_root(server: &Server) -> io::Result<()> {
         fs::create_dir_all(root.join(folder))?;
     }
     if server.spec.is_pve() {
-        for folder in ["var/lib/pve-cluster/backup", "var/lib/vz", "var/log/pve/tasks"] {
+        for folder in [
+            "run/lock",
+            "var/lib/pve-cluster/backup",
+            "var/lib/vz",
+            "var/log/pve/tasks",
+        ] {
             fs::create_dir_all(root.join(folder))?;
         }
         put(&root.join(DATABASE), "")?;
