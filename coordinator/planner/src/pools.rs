@@ -160,10 +160,6 @@ impl Server<'_> {
         })
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a finding about a disk of a pool has to name"
-    )]
     fn identities(
         &self,
         name: &PoolName,

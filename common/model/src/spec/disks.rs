@@ -39,7 +39,7 @@ pub enum Pick {
     /// These.
     Named(Vec<Located<DiskName>>),
     /// Those that are like this.
-    Matching(Selector),
+    Matching(Box<Selector>),
 }
 
 /// What disks must be like.
@@ -98,7 +98,7 @@ impl DiskName {
     pub fn means(&self, disk: &Disk) -> bool {
         let same = |other: &Option<String>| other.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(&self.0));
         let wwn = self.0.strip_prefix("wwn-").unwrap_or(&self.0);
-        disk.by_id.iter().any(|link| *link == self.0)
+        disk.by_id.contains(&self.0)
             || same(&disk.serial)
             || disk.wwn.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(wwn))
     }
@@ -156,7 +156,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -
     if is_selector || names.entries().next().is_none() {
         return Some(DiskChoice {
             place,
-            everywhere: Some(Pick::Matching(selector(reader, what, value)?)),
+            everywhere: Some(Pick::Matching(Box::new(selector(reader, what, value)?))),
             on: BTreeMap::new(),
         });
     }
@@ -174,7 +174,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -
         let what = format!("{what}.{key}");
         let pick = match value.get_ref() {
             DeValue::Array(_) => named(reader, &what, value).map(Pick::Named),
-            _ => selector(reader, &what, value).map(Pick::Matching),
+            _ => selector(reader, &what, value).map(Box::new).map(Pick::Matching),
         };
         if let Some(pick) = pick {
             on.insert(name, pick);

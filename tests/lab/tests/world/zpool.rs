@@ -20,17 +20,12 @@ async fn partitions(lab: &Lab, disk: &str) -> Vec<(String, Option<String>)> {
     let argv = ["lsblk", "--json", "--bytes", "--output", "NAME,PARTTYPE,FSTYPE", disk];
     let output = lab.tool("prox1", &argv, None).await.expect("the tool runs");
     let seen: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
-    let children = seen["blockdevices"][0]["children"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    let of = |part: &serde_json::Value| {
-        (
-            part["name"].as_str().unwrap().to_owned(),
-            part["fstype"].as_str().map(str::to_owned),
-        )
-    };
-    children.iter().map(of).collect()
+    let children = seen
+        .pointer("/blockdevices/0/children")
+        .and_then(|children| children.as_array());
+    let text = |part: &serde_json::Value, key: &str| part.get(key).and_then(|text| text.as_str()).map(str::to_owned);
+    let of = |part: &serde_json::Value| (text(part, "name").unwrap_or_default(), text(part, "fstype"));
+    children.into_iter().flatten().map(of).collect()
 }
 
 #[tokio::test]
@@ -104,7 +99,7 @@ async fn what_is_on_a_disk_refuses_and_a_late_refusal_leaves_partitions() {
         "cannot resolve path '/dev/disk/by-id/nope'\n"
     );
     assert_eq!(partitions(&lab, "/dev/sda").await, [], "nothing was written so far");
-    let name = format!("cannot create 'mirror': name is reserved\npool name may have been omitted\n");
+    let name = "cannot create 'mirror': name is reserved\npool name may have been omitted\n";
     assert_eq!(refused(&format!("create mirror {A}")).await, name);
     let left = [("sda1".to_owned(), None), ("sda9".to_owned(), None)];
     assert_eq!(partitions(&lab, "/dev/sda").await, left, "a GPT is left behind");
