@@ -8,6 +8,7 @@
 
 pub mod anchor;
 pub mod compression;
+pub mod disk_marks;
 pub mod event;
 pub mod facet;
 pub mod failure;

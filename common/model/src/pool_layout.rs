@@ -21,6 +21,9 @@ pub struct PoolLayout {
     pub raid: Raid,
     /// They, in the order in which they are used.
     pub disks: Vec<DiskIdentity>,
+    /// Over how many vdevs they are spread; [`Raid::Raid10`] has its own number.
+    #[serde(default = "one")]
+    pub data_vdevs: u8,
     /// Disks of other classes, each class once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<DisksBeside>,
@@ -33,6 +36,10 @@ pub struct PoolLayout {
     /// What can't be decided about its disks, and the operator has said yes to. That a disk is in use is nothing of the kind.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub accepted: BTreeSet<ReasonKind>,
+}
+
+fn one() -> u8 {
+    1
 }
 
 /// Disks that stand beside those of the data.
@@ -99,11 +106,28 @@ impl DiskIdentity {
     }
 }
 
+impl DiskIdentity {
+    /// Is it the disk that a pool's leaf lies on?
+    #[must_use]
+    pub fn is_at(&self, leaf: &Leaf, disks: &Disks) -> bool {
+        let disk = self.find(disks).ok();
+        disk.is_some_and(|disk| disk_of(leaf, disks).is_some_and(|of_leaf| of_leaf.path == disk.path))
+    }
+}
+
 impl PoolLayout {
     /// May a disk be used although this speaks against it?
     #[must_use]
     pub fn accepts(&self, reason: &Reason) -> bool {
-        reason.kind == ReasonKind::MaybeRaid && self.accepted.contains(&reason.kind)
+        reason.kind.is_accepted(&self.accepted)
+    }
+
+    /// Which of the data's disks, by their number, make each vdev.
+    fn data_by_number(&self) -> Vec<Vec<usize>> {
+        if self.disks.is_empty() {
+            return Vec::new();
+        }
+        self.raid.vdevs(self.disks.len(), usize::from(self.data_vdevs))
     }
 
     /// All disks, of every class.
@@ -116,7 +140,7 @@ impl PoolLayout {
     /// Its vdevs in the order of `zpool create`: what each is for, whether its disks hold the same, and its disks.
     #[must_use]
     pub fn vdevs(&self) -> Vec<PlannedVdev<'_>> {
-        let data = self.raid.vdevs(self.disks.len()).into_iter().map(|disks| PlannedVdev {
+        let data = self.data_by_number().into_iter().map(|disks| PlannedVdev {
             class: VdevClass::Data,
             raid: if self.raid == Raid::Raid10 {
                 Raid::Mirror
@@ -146,6 +170,25 @@ impl PoolLayout {
     /// # Errors
     /// Why not.
     pub fn is(&self, pool: &Pool, disks: &Disks) -> Result<(), String> {
+        let besides = self.placed(pool, disks)?;
+        if let Some((class, paths)) = besides.first() {
+            let paths: Vec<&str> = paths.iter().copied().collect();
+            return Err(format!("it has {} of {} besides", class.as_str(), paths.join(", ")));
+        }
+        all_well(pool)
+    }
+
+    /// Is each of its vdevs in a pool that is there and well, whatever else that one has?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_part_of(&self, pool: &Pool, disks: &Disks) -> Result<(), String> {
+        self.placed(pool, disks)?;
+        all_well(pool)
+    }
+
+    /// What the pool has besides: of which class, and on which disks.
+    fn placed<'d>(&self, pool: &Pool, disks: &'d Disks) -> Result<Vec<(VdevClass, BTreeSet<&'d str>)>, String> {
         let mut left: Vec<(VdevClass, BTreeSet<&str>)> = Vec::new();
         for vdev in &pool.vdevs {
             let mut paths = BTreeSet::new();
@@ -174,18 +217,18 @@ impl PoolLayout {
             };
             left.swap_remove(found);
         }
-        if let Some((class, paths)) = left.first() {
-            let paths: Vec<&str> = paths.iter().copied().collect();
-            return Err(format!("it has {} of {} besides", class.as_str(), paths.join(", ")));
-        }
-        let bad = pool
-            .leaves()
-            .find(|leaf| !matches!(leaf.health.state, VdevState::Online | VdevState::Available));
-        match bad {
-            Some(leaf) => Err(format!("{} is {}", leaf.name, leaf.health.state.as_str())),
-            None if pool.state != VdevState::Online => Err(format!("it is {}", pool.state.as_str())),
-            None => Ok(()),
-        }
+        Ok(left)
+    }
+}
+
+fn all_well(pool: &Pool) -> Result<(), String> {
+    let bad = pool
+        .leaves()
+        .find(|leaf| !matches!(leaf.health.state, VdevState::Online | VdevState::Available));
+    match bad {
+        Some(leaf) => Err(format!("{} is {}", leaf.name, leaf.health.state.as_str())),
+        None if pool.state != VdevState::Online => Err(format!("it is {}", pool.state.as_str())),
+        None => Ok(()),
     }
 }
 
@@ -200,8 +243,9 @@ pub struct PlannedVdev<'p> {
     pub disks: Vec<&'p DiskIdentity>,
 }
 
-/// The disk that a pool's leaf lies on: its partition's link, or the kernel's path of it.
-fn disk_of<'d>(leaf: &Leaf, disks: &'d Disks) -> Option<&'d Disk> {
+/// The disk that a pool's leaf lies on: its partition's link, or the kernel's path of it. `None`: it can't be told, as of a disk that is gone.
+#[must_use]
+pub fn disk_of<'d>(leaf: &Leaf, disks: &'d Disks) -> Option<&'d Disk> {
     let is_it = |disk: &&Disk| match leaf.name.strip_prefix("/dev/disk/by-id/") {
         Some(name) => {
             let whole = name.rsplit_once("-part").map_or(name, |(whole, _)| whole);

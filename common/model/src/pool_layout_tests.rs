@@ -44,6 +44,7 @@ fn layout(raid: Raid, data: &[usize]) -> PoolLayout {
         name: "data_zfs".parse().unwrap(),
         raid,
         disks: data.iter().map(of).collect(),
+        data_vdevs: 1,
         beside: vec![],
         ashift: 12,
         compression: Compression::On,

@@ -88,33 +88,55 @@ impl Raid {
         }
     }
 
-    /// Why so many disks don't go, in words that follow the name of the layout; `None`: they do.
+    /// Why so many disks, in so many vdevs, don't go, in words that follow the name of the layout; `None`: they do.
     #[must_use]
-    pub fn refuses(self, disks: usize) -> Option<String> {
+    pub fn refuses(self, disks: usize, vdevs: usize) -> Option<String> {
+        let vdevs = vdevs.max(1);
         match self {
+            Self::Single | Self::Raid10 if vdevs > 1 => Some("says by itself of how many vdevs it is".to_owned()),
             Self::Single if disks != 1 => Some("takes exactly one disk".to_owned()),
             Self::Raid10 if disks >= self.fewest() && !disks.is_multiple_of(2) => {
                 Some("takes an even number of disks".to_owned())
             }
+            _ if disks < self.fewest() * vdevs && vdevs > 1 => Some(format!(
+                "takes at least {} disks for each of {vdevs} vdevs",
+                self.fewest()
+            )),
             _ if disks < self.fewest() => Some(format!("takes at least {} disks", self.fewest())),
+            _ if !disks.is_multiple_of(vdevs) => Some(format!("takes as many disks for each of {vdevs} vdevs")),
             _ => None,
         }
     }
 
-    /// Which disks, by their number, make each vdev.
+    /// Which disks, by their number, make each of so many vdevs. [`Raid::Raid10`] has its own number of them.
     #[must_use]
-    pub fn vdevs(self, disks: usize) -> Vec<Vec<usize>> {
+    pub fn vdevs(self, disks: usize, vdevs: usize) -> Vec<Vec<usize>> {
         let all: Vec<usize> = (0..disks).collect();
-        match self {
-            Self::Raid10 => all.chunks(2).map(<[usize]>::to_vec).collect(),
-            _ => vec![all],
-        }
+        let of_each = match self {
+            Self::Raid10 => 2,
+            _ => disks.div_ceil(vdevs.max(1)).max(1),
+        };
+        all.chunks(of_each).map(<[usize]>::to_vec).collect()
+    }
+
+    /// Does zpool call a vdev of this layout so? One disk by itself is called by its path.
+    #[must_use]
+    pub fn names(self, vdev: &str) -> bool {
+        let stem = match self {
+            Self::Single => return vdev.starts_with('/'),
+            Self::Mirror | Self::Raid10 => "mirror",
+            Self::Raidz => "raidz1",
+            Self::Draid => "draid1",
+            other => other.as_str(),
+        };
+        let rest = vdev.strip_prefix(stem);
+        rest.is_some_and(|rest| rest.starts_with('-') || rest.starts_with(':'))
     }
 
     /// What is usable of disks of these sizes, before ZFS's own needs (about three hundredths). The smallest disk of a vdev counts for
     /// each of it.
     #[must_use]
-    pub fn usable(self, sizes: &[ByteSize]) -> ByteSize {
+    pub fn usable(self, sizes: &[ByteSize], vdevs: usize) -> ByteSize {
         let smallest = |vdev: &[usize]| {
             vdev.iter()
                 .filter_map(|disk| sizes.get(*disk))
@@ -128,14 +150,16 @@ impl Raid {
             };
             smallest(vdev).saturating_mul(u64::try_from(data).unwrap_or(u64::MAX))
         };
-        ByteSize(self.vdevs(sizes.len()).iter().map(of_vdev).sum())
+        ByteSize(self.vdevs(sizes.len(), vdevs).iter().map(of_vdev).sum())
     }
 
     /// Which losses it survives, in words.
     #[must_use]
-    pub fn survives(self, disks: usize) -> String {
+    pub fn survives(self, disks: usize, vdevs: usize) -> String {
+        let vdevs = vdevs.max(1);
         match self {
             Self::Single => "survives the loss of no disk".to_owned(),
+            _ if vdevs > 1 => format!("each of its {vdevs} vdevs {}", self.survives(disks / vdevs, 1)),
             Self::Mirror if disks > 2 => format!("survives the loss of all disks but one of {disks}"),
             Self::Mirror => "survives the loss of one disk".to_owned(),
             Self::Raid10 => "survives the loss of one disk of each pair".to_owned(),
@@ -176,16 +200,23 @@ mod tests {
 
     #[test]
     fn a_wrong_number_of_disks_is_refused_in_words() {
-        assert_eq!(Raid::Single.refuses(2).as_deref(), Some("takes exactly one disk"));
+        let refuses = |raid: Raid, disks| raid.refuses(disks, 1);
+        assert_eq!(refuses(Raid::Single, 2).as_deref(), Some("takes exactly one disk"));
         assert_eq!(
-            Raid::Raid10.refuses(5).as_deref(),
+            refuses(Raid::Raid10, 5).as_deref(),
             Some("takes an even number of disks")
         );
-        assert_eq!(Raid::Raid10.refuses(3).as_deref(), Some("takes at least 4 disks"));
+        assert_eq!(refuses(Raid::Raid10, 3).as_deref(), Some("takes at least 4 disks"));
         for raid in Raid::ALL {
-            assert_eq!(raid.refuses(raid.fewest()), None);
-            assert!(raid.refuses(raid.fewest() - 1).is_some());
+            assert_eq!(refuses(raid, raid.fewest()), None);
+            assert!(refuses(raid, raid.fewest() - 1).is_some());
         }
+        assert_eq!(Raid::Raidz.refuses(8, 2), None);
+        let each = "takes at least 3 disks for each of 2 vdevs";
+        assert_eq!(Raid::Raidz.refuses(5, 2).as_deref(), Some(each));
+        let even = "takes as many disks for each of 2 vdevs";
+        assert_eq!(Raid::Raidz.refuses(7, 2).as_deref(), Some(even));
+        assert!(Raid::Raid10.refuses(4, 2).is_some());
     }
 
     #[test]
@@ -196,9 +227,19 @@ mod tests {
                 .map(|n| ByteSize(n * 1_000_000_000_000))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(Raid::Mirror.usable(&tb(&[2, 4])), ByteSize(2_000_000_000_000));
-        assert_eq!(Raid::Raid10.usable(&tb(&[2, 2, 4, 4])), ByteSize(6_000_000_000_000));
-        assert_eq!(Raid::Raidz2.usable(&tb(&[4, 4, 4, 2])), ByteSize(4_000_000_000_000));
-        assert_eq!(Raid::Raid10.vdevs(4), [vec![0, 1], vec![2, 3]]);
+        assert_eq!(Raid::Mirror.usable(&tb(&[2, 4]), 1), ByteSize(2_000_000_000_000));
+        assert_eq!(Raid::Raid10.usable(&tb(&[2, 2, 4, 4]), 1), ByteSize(6_000_000_000_000));
+        assert_eq!(Raid::Raidz2.usable(&tb(&[4, 4, 4, 2]), 1), ByteSize(4_000_000_000_000));
+        assert_eq!(Raid::Raidz.usable(&tb(&[2, 2, 2, 4, 4, 4]), 2), ByteSize(12_000_000_000_000));
+        assert_eq!(Raid::Raid10.vdevs(4, 1), [vec![0, 1], vec![2, 3]]);
+        assert_eq!(Raid::Mirror.vdevs(6, 2), [vec![0, 1, 2], vec![3, 4, 5]]);
+    }
+
+    #[test]
+    fn vdevs_are_called_as_zpool_calls_them() {
+        assert!(Raid::Mirror.names("mirror-0") && Raid::Raid10.names("mirror-1"));
+        assert!(Raid::Raidz.names("raidz1-0") && !Raid::Raidz.names("raidz2-0"));
+        assert!(Raid::Raidz2.names("raidz2-0") && Raid::Draid2.names("draid2:4d:8c:1s-0"));
+        assert!(Raid::Single.names("/dev/disk/by-id/ata-A-part1") && !Raid::Mirror.names("/dev/sda1"));
     }
 }

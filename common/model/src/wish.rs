@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DiskRef, NodeName, StepId};
+use crate::ids::{DiskName, DiskRef, NodeName, PoolName, StepId};
 
 /// What an operator says with a plan. The plan depends on it, and the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,10 +21,27 @@ pub struct Wish {
     pub replace: BTreeMap<NodeName, NodeName>,
     /// `--destroy NODE:STABLE-NAME`: everything on this disk may go. Nothing else says so, `--yes` least of all.
     pub destroy: BTreeSet<DiskRef>,
+    /// `quorate zfs replace`: a disk of a pool is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replace_disk: Option<DiskReplacement>,
     /// `--only PART`: steps whose id begins with this, and what they need.
     pub only: Option<String>,
     /// `--until STEP`: this step, and what it needs.
     pub until: Option<StepId>,
+}
+
+/// A disk of a pool that is to be replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskReplacement {
+    /// The server.
+    pub node: NodeName,
+    /// The pool.
+    pub pool: PoolName,
+    /// The old disk: a stable name, or what the pool calls it, such as a number where the disk is gone.
+    pub old: String,
+    /// The new one, by its stable name; `None`: one that fits is chosen.
+    pub with: Option<DiskName>,
 }
 
 impl Wish {

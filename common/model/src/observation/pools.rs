@@ -58,6 +58,14 @@ pub struct Leaf {
     pub group: Option<String>,
 }
 
+impl Leaf {
+    /// Is it, or its place, being taken by another disk?
+    #[must_use]
+    pub fn is_being_replaced(&self) -> bool {
+        self.group.as_deref().is_some_and(|group| group.starts_with("replacing"))
+    }
+}
+
 /// State and errors of a vdev or a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VdevHealth {

@@ -7,9 +7,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClusterName, NodeName, SshPublicKey};
+use crate::disk_marks::Mark;
+use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
+use crate::observation::eligibility::ReasonKind;
 use crate::passage::Passage;
-use crate::pool_layout::PoolLayout;
+use crate::pool_layout::{DiskIdentity, PoolLayout};
 
 /// The things an agent can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +177,32 @@ pub enum Action {
         /// The pool.
         layout: PoolLayout,
     },
+    /// Everything on a disk goes: its labels and signatures, its partitions, and the beginning and the end of each. Under PVE's own lock on disks; in
+    /// the instant before, the disk must still be the one that was planned, carry exactly what it carried then, and nobody may use it.
+    WipeDisk {
+        /// The disk.
+        disk: DiskIdentity,
+        /// What it carries.
+        carries: BTreeSet<Mark>,
+    },
+    /// `zpool add` under PVE's own lock on disks: further vdevs for a pool that is there. They can't be taken out again.
+    GrowPool {
+        /// The pool, with the new disks alone.
+        layout: PoolLayout,
+    },
+    /// `zpool replace` under PVE's own lock on disks: a disk takes the place of another one in a pool. What was on the old one is made anew from
+    /// the others, which may take hours; the pool works on meanwhile.
+    ReplaceDisk {
+        /// The pool.
+        pool: PoolName,
+        /// The old one, as the pool calls it: a path, or a number where it is gone. Source: `zpool status -P`.
+        old: String,
+        /// The new one.
+        with: DiskIdentity,
+        /// What can't be decided about it, and the operator has said yes to.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        accepted: BTreeSet<ReasonKind>,
+    },
 }
 
 /// One row for each kind of action: its name in code and as shown.
@@ -236,6 +264,9 @@ kinds! {
     StartHa "start ha";
     AllowAgents "allow agents";
     CreatePool "create pool";
+    WipeDisk "wipe disk";
+    GrowPool "grow pool";
+    ReplaceDisk "replace disk";
 }
 
 /// The daemons of PVE's HA manager.

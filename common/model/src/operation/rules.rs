@@ -38,14 +38,16 @@ pub struct ActionRules {
     /// Does it take something away that can't be had back by running it again? The node's own policy may forbid it
     /// (`allow_remove`).
     pub removes: bool,
+    /// Does it destroy what is on a disk? The node's own policy has to allow it (`allow_destroy`).
+    pub destroys: bool,
     /// Why so.
     pub why: &'static str,
 }
 
-/// One row: kind, seconds, repeatable, disruptive, removes, reason. Every change is followed rather than stopped: a half-state is
+/// One row: kind, seconds, repeatable, disruptive, whether it removes or destroys, reason. Every change is followed rather than stopped: a half-state is
 /// worse than waiting. What waits for PVE's lock on corosync.conf (130 s, a lock that was left behind lives 120) has the time for it.
 macro_rules! table {
-    ($($kind:ident $seconds:literal $repeatable:ident $disruptive:ident $removes:ident $why:literal;)*) => {
+    ($($kind:ident $seconds:literal $repeatable:ident $disruptive:ident $takes:ident $why:literal;)*) => {
         /// The rules of an action.
         #[must_use]
         pub const fn rules(kind: ActionKind) -> ActionRules {
@@ -62,7 +64,8 @@ macro_rules! table {
                         },
                         repeatable: said!($repeatable),
                         disruptive: said!($disruptive),
-                        removes: said!($removes),
+                        removes: takes!($takes, removes),
+                        destroys: takes!($takes, destroys),
                         why: $why,
                     },
                 )*
@@ -84,29 +87,44 @@ macro_rules! said {
     };
 }
 
+macro_rules! takes {
+    (removes, removes) => {
+        true
+    };
+    (destroys, destroys) => {
+        true
+    };
+    ($takes:ident, $what:ident) => {
+        false
+    };
+}
+
 #[rustfmt::skip]
 table! {
-    // kind       seconds repeatable disruptive removes
-    CreateCluster    60 yes yes no  "it takes seconds, and stopping it between the key and corosync.conf leaves files that refuse the next try";
-    JoinCluster     120 yes yes no  "after the member has accepted the node, a killed join leaves a vote without a voter; before that it ends by itself; only its wait for quorum has no end";
-    FinishJoin      120 yes yes no  "it restarts corosync on a node that is not in yet; every part of it may be done twice";
-    AbandonJoin      60 yes yes yes "between stopping pve-cluster and starting it in local mode the node has no /etc/pve";
-    AddLink         180 yes yes no  "the rename is the one moment that counts; before it nothing has happened, after it corosync takes it over or not";
-    ExpectVotes      20 yes yes no  "it is one call to corosync, and the next change of corosync.conf undoes it";
-    RemoveMember     60 yes yes yes "it holds the cluster's lock on corosync.conf; killed, it leaves the lock for two minutes";
-    CleanUpAfter     60 yes no  yes "what is already gone stays gone, and a copy was made first";
-    PowerOff        180 yes yes yes "a shutdown can't be called back";
-    InstallPackages 600 yes no  no  "a killed dpkg leaves packages half-configured and its lock held";
-    AdmitKeys        20 yes no  no  "one line in a file; sshd stops honouring it by itself";
-    WithdrawKeys     20 yes no  no  "one line in a file";
-    SetUpQdevice    120 no  yes no  "a set-up that was stopped leaves certificate stores that refuse the next one, and the cluster's private key in /etc/pve";
-    RemoveQdevice    60 yes yes no  "it clears one node after another; half-way, some still vote by the device";
-    DisarmHa        120 yes no  no  "the master carries it out over some rounds; nothing is gained by stopping the command";
-    ArmHa           120 yes no  no  "as for disarming; and nothing may keep it from coming";
-    StopHa          180 yes no  no  "a killed LRM with an armed watchdog resets its node";
-    StartHa          60 yes no  no  "starting a unit that runs does nothing";
-    AllowAgents      20 yes no  no  "one file, put in place by a rename";
-    CreatePool      120 no  no  no  "a zpool that is killed leaves partitions and labels on some of the disks and not on others";
+    // kind       seconds repeatable disruptive takes away
+    CreateCluster    60 yes yes nothing "it takes seconds, and stopping it between the key and corosync.conf leaves files that refuse the next try";
+    JoinCluster     120 yes yes nothing "after the member has accepted the node, a killed join leaves a vote without a voter; before that it ends by itself; only its wait for quorum has no end";
+    FinishJoin      120 yes yes nothing "it restarts corosync on a node that is not in yet; every part of it may be done twice";
+    AbandonJoin      60 yes yes removes "between stopping pve-cluster and starting it in local mode the node has no /etc/pve";
+    AddLink         180 yes yes nothing "the rename is the one moment that counts; before it nothing has happened, after it corosync takes it over or not";
+    ExpectVotes      20 yes yes nothing "it is one call to corosync, and the next change of corosync.conf undoes it";
+    RemoveMember     60 yes yes removes "it holds the cluster's lock on corosync.conf; killed, it leaves the lock for two minutes";
+    CleanUpAfter     60 yes no  removes "what is already gone stays gone, and a copy was made first";
+    PowerOff        180 yes yes removes "a shutdown can't be called back";
+    InstallPackages 600 yes no  nothing "a killed dpkg leaves packages half-configured and its lock held";
+    AdmitKeys        20 yes no  nothing "one line in a file; sshd stops honouring it by itself";
+    WithdrawKeys     20 yes no  nothing "one line in a file";
+    SetUpQdevice    120 no  yes nothing "a set-up that was stopped leaves certificate stores that refuse the next one, and the cluster's private key in /etc/pve";
+    RemoveQdevice    60 yes yes nothing "it clears one node after another; half-way, some still vote by the device";
+    DisarmHa        120 yes no  nothing "the master carries it out over some rounds; nothing is gained by stopping the command";
+    ArmHa           120 yes no  nothing "as for disarming; and nothing may keep it from coming";
+    StopHa          180 yes no  nothing "a killed LRM with an armed watchdog resets its node";
+    StartHa          60 yes no  nothing "starting a unit that runs does nothing";
+    AllowAgents      20 yes no  nothing "one file, put in place by a rename";
+    CreatePool      120 no  no  nothing "a zpool that is killed leaves partitions and labels on some of the disks and not on others";
+    WipeDisk        600 yes no  destroys "a disk that is wiped in part carries what nobody can read any more; wiping it again ends that";
+    GrowPool        120 no  no  nothing "a zpool that is killed leaves partitions and labels on some of the disks and not on others";
+    ReplaceDisk     120 no  no  nothing "as for growing; what is being made anew goes on by itself";
 }
 
 #[cfg(test)]
@@ -128,6 +146,8 @@ mod tests {
         let arm = rules(ActionKind::ArmHa);
         assert!(!arm.disruptive && !arm.removes, "arming must never wait for a window");
         assert!(!rules(ActionKind::SetUpQdevice).repeatable);
+        let destroying = ActionKind::ALL.into_iter().filter(|kind| rules(*kind).destroys);
+        assert_eq!(destroying.collect::<Vec<_>>(), [ActionKind::WipeDisk]);
         assert_eq!(rules(ActionKind::JoinCluster).on_cancel, OnDeadline::LetGo);
         assert_eq!(rules(ActionKind::RemoveMember).on_cancel, OnDeadline::Follow);
     }

@@ -302,6 +302,16 @@ pub const POOL: KeyTable = KeyTable {
             example: "disks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }",
         },
         Key {
+            name: "vdevs",
+            kind: Kind::Byte,
+            needed: false,
+            default: "1; `raid10` has as many as pairs",
+            meaning: "Over how many vdevs of that layout the disks are spread, each with as many of them: 12 disks as `raidz2` in 2 vdevs are \
+                      two groups of six. A pool that is there grows by whole vdevs: write a higher number here and as `count` of disks; what \
+                      was added can't be taken out again.",
+            example: "vdevs = 2",
+        },
+        Key {
             name: "ashift",
             kind: Kind::Byte,
             needed: false,

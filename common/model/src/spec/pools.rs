@@ -18,6 +18,8 @@ pub struct PoolSpec {
     pub place: Place,
     /// `raid`
     pub raid: Located<Raid>,
+    /// `vdevs`: over how many of them the disks are spread.
+    pub vdevs: u8,
     /// `disks`
     pub disks: DiskChoice,
     /// `spares`, `log`, `cache`, `special`: those that are given.
@@ -70,6 +72,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
         let disks = reader
             .required(&table, "disks")
             .and_then(|value| disks::read(reader, &format!("zfs.{key}.disks"), value));
+        let vdevs = table.get("vdevs").and_then(|value| vdevs(reader, value));
         let ashift = table.get("ashift").and_then(|value| ashift(reader, value));
         let compression = table.get("compression").and_then(|value| {
             reader.word::<Compression, 7>("`compression`", value, Compression::ALL.map(Compression::as_str))
@@ -88,6 +91,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
         let spec = raid.zip(disks).map(|(raid, disks)| PoolSpec {
             place,
             raid,
+            vdevs: vdevs.unwrap_or(1),
             disks,
             beside,
             ashift: ashift.unwrap_or(ASHIFT),
@@ -101,6 +105,16 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
 
 fn raid<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<Raid>> {
     reader.word("`raid`", value, Raid::ALL.map(Raid::as_str))
+}
+
+fn vdevs<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<u8> {
+    let found = reader.byte("`vdevs`", value)?;
+    if found.value > 0 {
+        return Some(found.value);
+    }
+    let message = "`vdevs` is 0".to_owned();
+    reader.problem(Code::SpecBadValue, found.place, message, "write a number from 1, or leave it out");
+    None
 }
 
 fn ashift<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<u8> {

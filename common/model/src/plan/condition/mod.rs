@@ -1,6 +1,7 @@
 //! What must be seen: gates before a step and `done_when` after it. Judged on a view, with three answers:
 //! it holds, it does not (yet), or it can't be told.
 
+mod disks;
 mod ha;
 mod host;
 mod links;
@@ -17,11 +18,13 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::facet::Unknown;
-use crate::ids::{ClusterName, NodeName, SshPublicKey};
+use crate::disk_marks::Mark;
+use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
 use crate::observation::FacetName;
+use crate::observation::eligibility::ReasonKind;
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
-use crate::pool_layout::PoolLayout;
+use crate::pool_layout::{DiskIdentity, PoolLayout};
 use crate::view::View;
 
 /// Something that a view can be asked.
@@ -206,6 +209,61 @@ pub enum Condition {
         /// The pool.
         layout: PoolLayout,
     },
+    /// The disk is there, is the one that was planned, carries exactly this, and nobody uses it.
+    DiskCarries {
+        /// Where.
+        node: NodeName,
+        /// The disk.
+        disk: DiskIdentity,
+        /// What it carries.
+        carries: BTreeSet<Mark>,
+    },
+    /// The disk is there, is the one that was planned, and carries nothing.
+    DiskEmpty {
+        /// Where.
+        node: NodeName,
+        /// The disk.
+        disk: DiskIdentity,
+    },
+    /// The pool is imported and well, has none of these disks yet, and each of them is the one that was planned and carries nothing.
+    PoolCanGrow {
+        /// Where.
+        node: NodeName,
+        /// The pool, with the new disks alone.
+        layout: PoolLayout,
+    },
+    /// The pool is imported and well, and has these disks, each in its place, whatever else it has.
+    PoolHas {
+        /// Where.
+        node: NodeName,
+        /// The pool, with the new disks alone.
+        layout: PoolLayout,
+    },
+    /// The pool is imported and has the old disk, which nothing replaces yet; the new one is the one that was planned and carries nothing.
+    DiskCanReplace {
+        /// Where.
+        node: NodeName,
+        /// The pool.
+        pool: PoolName,
+        /// The old disk, as the pool calls it.
+        old: String,
+        /// The new one.
+        with: DiskIdentity,
+        /// What can't be decided about it, and the operator has said yes to.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        accepted: BTreeSet<ReasonKind>,
+    },
+    /// The new disk is in the pool, in the place of the old one or beside it while its data is being made anew.
+    DiskReplaced {
+        /// Where.
+        node: NodeName,
+        /// The pool.
+        pool: PoolName,
+        /// The old disk, as the pool calls it.
+        old: String,
+        /// The new one.
+        with: DiskIdentity,
+    },
 }
 
 /// What a view answers.
@@ -250,7 +308,7 @@ impl Condition {
                 (node.clone(), own),
             ]);
         }
-        if let Self::DisksFree { node, .. } | Self::PoolMade { node, .. } = self {
+        if let Some(node) = self.about_disks() {
             let facets = BTreeSet::from([FacetName::Disks, FacetName::Pools]);
             return Needs::from([(node.clone(), facets)]);
         }
@@ -273,12 +331,34 @@ impl Condition {
             Self::HaDisarmed { nodes, .. } | Self::HaArmed { nodes, .. } => (nodes.iter().collect(), FacetName::Ha),
             Self::HaService { node, .. } | Self::HaServiceOrOut { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
             Self::AgentsAllowed { node, .. } => (BTreeSet::from([node]), FacetName::Config),
-            Self::DisksFree { node, .. } | Self::PoolMade { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
+            Self::DisksFree { node, .. }
+            | Self::PoolMade { node, .. }
+            | Self::DiskCarries { node, .. }
+            | Self::DiskEmpty { node, .. }
+            | Self::PoolCanGrow { node, .. }
+            | Self::PoolHas { node, .. }
+            | Self::DiskCanReplace { node, .. }
+            | Self::DiskReplaced { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
         };
         nodes
             .into_iter()
             .map(|node| (node.clone(), BTreeSet::from([facet])))
             .collect()
+    }
+
+    /// The node on whose disks and pools it depends, if it is of that kind.
+    fn about_disks(&self) -> Option<&NodeName> {
+        match self {
+            Self::DisksFree { node, .. }
+            | Self::PoolMade { node, .. }
+            | Self::DiskCarries { node, .. }
+            | Self::DiskEmpty { node, .. }
+            | Self::PoolCanGrow { node, .. }
+            | Self::PoolHas { node, .. }
+            | Self::DiskCanReplace { node, .. }
+            | Self::DiskReplaced { node, .. } => Some(node),
+            _ => None,
+        }
     }
 
     /// The nodes that must be looked at to judge it.
@@ -330,6 +410,18 @@ impl Condition {
             Self::AgentsAllowed { node, passages, from } => host::agents_allowed(view, node, passages, from),
             Self::DisksFree { node, layout } => pools::disks_free(view, node, layout),
             Self::PoolMade { node, layout } => pools::made(view, node, layout),
+            Self::DiskCarries { node, disk, carries } => disks::carries(view, node, disk, carries),
+            Self::DiskEmpty { node, disk } => disks::empty(view, node, disk),
+            Self::PoolCanGrow { node, layout } => pools::can_grow(view, node, layout),
+            Self::PoolHas { node, layout } => pools::has(view, node, layout),
+            Self::DiskCanReplace {
+                node,
+                pool,
+                old,
+                with,
+                accepted,
+            } => pools::can_replace(view, node, (pool, old), with, accepted),
+            Self::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
         }
     }
 }
@@ -476,6 +568,24 @@ impl fmt::Display for Condition {
                     "pool {} of {node} is ONLINE, with each disk in its place",
                     layout.name
                 )
+            }
+            Self::DiskCarries { node, disk, carries } => {
+                write!(f, "{} of {node} carries {}, as was planned, and nobody uses it", disk.link, row(carries))
+            }
+            Self::DiskEmpty { node, disk } => write!(f, "{} of {node} carries nothing", disk.link),
+            Self::PoolCanGrow { node, layout } => {
+                let names = layout.all_disks().map(|disk| disk.link.as_str());
+                write!(f, "pool {} of {node} is ONLINE, and {} carry nothing", layout.name, row(names))
+            }
+            Self::PoolHas { node, layout } => {
+                let names = layout.all_disks().map(|disk| disk.link.as_str());
+                write!(f, "pool {} of {node} is ONLINE with {}", layout.name, row(names))
+            }
+            Self::DiskCanReplace { node, pool, old, with, .. } => {
+                write!(f, "pool {pool} of {node} has {old}, and {} carries nothing", with.link)
+            }
+            Self::DiskReplaced { node, pool, old, with } => {
+                write!(f, "pool {pool} of {node} has {} for {old}", with.link)
             }
         }
     }

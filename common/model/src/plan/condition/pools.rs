@@ -1,9 +1,13 @@
 //! Pools: that their disks are free, and that they are there.
 
+use std::collections::BTreeSet;
+
 use super::{Not, Verdict, on_each};
-use crate::ids::NodeName;
-use crate::observation::eligibility::Role;
-use crate::pool_layout::PoolLayout;
+use crate::ids::{NodeName, PoolName};
+use crate::observation::disks::Disks;
+use crate::observation::eligibility::{ReasonKind, Role};
+use crate::observation::pools::{Pool, VdevState};
+use crate::pool_layout::{DiskIdentity, PoolLayout};
 use crate::view::View;
 
 pub(super) fn disks_free(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict {
@@ -23,19 +27,114 @@ pub(super) fn disks_free(view: &View, node: &NodeName, layout: &PoolLayout) -> V
                 return Err(Not::Yet(format!("has a pool {} already", layout.name)));
             }
             let disks = view.facet(node, |o| &o.disks)?;
-            for planned in layout.all_disks() {
-                let disk = planned
-                    .find(disks)
-                    .map_err(|why| Not::Yet(format!("has a disk {} that {why}", planned.link)))?;
-                let verdict = disk.verdicts.iter().find(|verdict| verdict.role == Role::Zfs);
-                let Some(verdict) = verdict else {
-                    return Err(Not::Known(format!("nobody has judged {}", planned.link)));
-                };
-                if let Some(reason) = verdict.against.iter().find(|reason| !layout.accepts(reason)) {
-                    return Err(Not::Yet(format!("has something on {}: {}", planned.link, reason.text)));
+            layout
+                .all_disks()
+                .try_for_each(|planned| free(planned, disks, &layout.accepted))
+        },
+    )
+}
+
+/// Is it the disk that was planned, and does nothing speak against using it?
+fn free(planned: &DiskIdentity, disks: &Disks, accepted: &BTreeSet<ReasonKind>) -> Result<(), Not> {
+    let disk = planned
+        .find(disks)
+        .map_err(|why| Not::Yet(format!("has a disk {} that {why}", planned.link)))?;
+    let verdict = disk.verdicts.iter().find(|verdict| verdict.role == Role::Zfs);
+    let Some(verdict) = verdict else {
+        return Err(Not::Known(format!("nobody has judged {}", planned.link)));
+    };
+    match verdict.against.iter().find(|reason| !reason.kind.is_accepted(accepted)) {
+        Some(reason) => Err(Not::Yet(format!("has something on {}: {}", planned.link, reason.text))),
+        None => Ok(()),
+    }
+}
+
+fn pool_of<'v>(view: &'v View, node: &NodeName, name: &PoolName) -> Result<&'v Pool, Not> {
+    let pools = view.facet(node, |o| &o.pools)?;
+    let found = pools.iter().find(|pool| pool.name == name.as_str());
+    found.ok_or_else(|| Not::Yet(format!("has no pool {name}")))
+}
+
+/// Well enough to be changed: with every vdev ONLINE, so that what is added is not added to a pool that is about to be lost.
+fn well(pool: &Pool) -> Result<(), Not> {
+    match pool.state {
+        VdevState::Online => Ok(()),
+        state => Err(Not::Yet(format!("has a pool {} that is {}", pool.name, state.as_str()))),
+    }
+}
+
+pub(super) fn can_grow(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict {
+    on_each(
+        [node],
+        || format!("pool {} of {node} is ONLINE, and nothing is on its new disks", layout.name),
+        |node| {
+            well(pool_of(view, node, &layout.name)?)?;
+            let disks = view.facet(node, |o| &o.disks)?;
+            layout
+                .all_disks()
+                .try_for_each(|planned| free(planned, disks, &layout.accepted))
+        },
+    )
+}
+
+pub(super) fn has(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict {
+    on_each(
+        [node],
+        || format!("pool {} of {node} is ONLINE with its new disks", layout.name),
+        |node| {
+            let pool = pool_of(view, node, &layout.name)?;
+            let disks = view.facet(node, |o| &o.disks)?;
+            let is = layout.is_part_of(pool, disks);
+            is.map_err(|why| Not::Yet(format!("has a pool {} that is not as planned: {why}", layout.name)))
+        },
+    )
+}
+
+pub(super) fn can_replace(
+    view: &View,
+    node: &NodeName,
+    (name, old): (&PoolName, &str),
+    with: &DiskIdentity,
+    accepted: &BTreeSet<ReasonKind>,
+) -> Verdict {
+    on_each(
+        [node],
+        || format!("pool {name} of {node} has {old}, and nothing is on {}", with.link),
+        |node| {
+            let pool = pool_of(view, node, name)?;
+            match pool.leaves().find(|leaf| leaf.name == old) {
+                None => return Err(Not::Yet(format!("has no {old} in pool {name}"))),
+                Some(leaf) if leaf.is_being_replaced() => {
+                    return Err(Not::Yet(format!("replaces {old} in pool {name} already")));
                 }
+                Some(_) => {}
             }
-            Ok(())
+            free(with, view.facet(node, |o| &o.disks)?, accepted)
+        },
+    )
+}
+
+pub(super) fn replaced(view: &View, node: &NodeName, (name, old): (&PoolName, &str), with: &DiskIdentity) -> Verdict {
+    on_each(
+        [node],
+        || format!("pool {name} of {node} has {} in place of {old}", with.link),
+        |node| {
+            let pool = pool_of(view, node, name)?;
+            let disks = view.facet(node, |o| &o.disks)?;
+            let new = pool.leaves().find(|leaf| with.is_at(leaf, disks));
+            let Some(new) = new else {
+                return Err(Not::Yet(format!("has no {} in pool {name}", with.link)));
+            };
+            let state = new.health.state;
+            if state != VdevState::Online {
+                return Err(Not::Yet(format!("has {} in pool {name}, which is {}", with.link, state.as_str())));
+            }
+            match pool.leaves().find(|leaf| leaf.name == old && leaf.name != new.name) {
+                Some(left) if !left.is_being_replaced() => {
+                    Err(Not::Yet(format!("has {old} in pool {name} as before")))
+                }
+                _ => Ok(()),
+            }
         },
     )
 }

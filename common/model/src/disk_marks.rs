@@ -1,0 +1,114 @@
+//! What a disk carries, told so that it can be told again after a reboot: kernel paths move, what follows them does not.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observation::disks::{Disk, HolderKind};
+use crate::observation::eligibility::{ReasonKind, Role};
+
+/// One thing that a disk carries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Mark {
+    /// What of its path follows the disk's own: `1` for `/dev/sda1`, `p1` for `/dev/nvme0n1p1`, nothing for the whole disk.
+    pub part: String,
+    /// What it is.
+    pub kind: HolderKind,
+    /// Whose, or of which type: see [`HolderKind`].
+    pub name: String,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.kind, self.name.as_str()) {
+            (HolderKind::OtherSignature, name) => format!("a signature ({name})"),
+            (HolderKind::Zfs, "") => "the ZFS label of a pool that is not imported".to_owned(),
+            (kind, "") => kind.as_str().to_owned(),
+            (kind, name) => format!("{} ({name})", kind.as_str()),
+        };
+        match self.part.as_str() {
+            "" => f.pad(&what),
+            part => f.pad(&format!("{what} on partition {}", part.trim_start_matches('p'))),
+        }
+    }
+}
+
+impl Disk {
+    /// All that it carries.
+    #[must_use]
+    pub fn marks(&self) -> BTreeSet<Mark> {
+        let marks = self.holders.iter().map(|holder| Mark {
+            part: holder
+                .device
+                .strip_prefix(&self.path)
+                .unwrap_or(&holder.device)
+                .to_owned(),
+            kind: holder.kind,
+            name: holder.name.clone(),
+        });
+        marks.collect()
+    }
+
+    /// What is to be said against wiping it, in words that follow its name: that it is in use, above all. What is merely left on it, or
+    /// speaks against its use for other reasons, is none of it.
+    #[must_use]
+    pub fn against_wiping(&self) -> Vec<&str> {
+        let Some(verdict) = self.verdicts.iter().find(|verdict| verdict.role == Role::Zfs) else {
+            return vec!["has not been judged"];
+        };
+        let against = verdict
+            .against
+            .iter()
+            .filter(|reason| !reason.kind.goes_by_wiping() && !reason.kind.is_about_the_role());
+        against.map(|reason| reason.text.as_str()).collect()
+    }
+}
+
+impl ReasonKind {
+    /// Is it gone once the disk is wiped? All others stay, or forbid it.
+    #[must_use]
+    pub fn goes_by_wiping(self) -> bool {
+        matches!(self, Self::Leftover)
+    }
+
+    /// May a disk be used in spite of it, by the operator's word? Only what can't be decided; never that somebody uses it.
+    #[must_use]
+    pub fn is_accepted(self, accepted: &BTreeSet<Self>) -> bool {
+        self == Self::MaybeRaid && accepted.contains(&self)
+    }
+
+    /// Does it say that the disk is no good for something, and not that somebody needs what is on it?
+    fn is_about_the_role(self) -> bool {
+        matches!(self, Self::TooSmall | Self::Removable | Self::Failing | Self::MaybeRaid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_told_without_the_kernel_s_names() {
+        let mark = |part: &str, kind, name: &str| Mark {
+            part: part.to_owned(),
+            kind,
+            name: name.to_owned(),
+        };
+        let told = [
+            mark("", HolderKind::PartitionTable, "gpt").to_string(),
+            mark("p1", HolderKind::FileSystem, "ext4").to_string(),
+            mark("1", HolderKind::Zfs, "").to_string(),
+            mark("", HolderKind::OtherSignature, "drbd").to_string(),
+        ];
+        assert_eq!(
+            told,
+            [
+                "partition table (gpt)",
+                "file system (ext4) on partition 1",
+                "the ZFS label of a pool that is not imported on partition 1",
+                "a signature (drbd)",
+            ]
+        );
+    }
+}

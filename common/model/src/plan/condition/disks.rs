@@ -1,0 +1,64 @@
+//! A disk that is to be wiped, before and after.
+
+use std::collections::BTreeSet;
+
+use super::{Not, Verdict, on_each, row};
+use crate::disk_marks::Mark;
+use crate::ids::NodeName;
+use crate::observation::disks::Disk;
+use crate::pool_layout::DiskIdentity;
+use crate::view::View;
+
+pub(super) fn carries(view: &View, node: &NodeName, disk: &DiskIdentity, carries: &BTreeSet<Mark>) -> Verdict {
+    on_each(
+        [node],
+        || format!("{} of {node} carries what was planned, and nobody uses it", disk.link),
+        |node| {
+            let seen = find(view, node, disk)?;
+            let against = seen.against_wiping();
+            if !against.is_empty() {
+                return Err(Not::Yet(format!("has a disk {} that must not be wiped: {}", disk.link, against.join("; "))));
+            }
+            let marks = seen.marks();
+            if marks != *carries {
+                return Err(Not::Yet(format!(
+                    "has a disk {} that carries {}, and not what was planned",
+                    disk.link,
+                    told(&marks)
+                )));
+            }
+            Ok(())
+        },
+    )
+}
+
+pub(super) fn empty(view: &View, node: &NodeName, disk: &DiskIdentity) -> Verdict {
+    on_each(
+        [node],
+        || format!("{} of {node} carries nothing", disk.link),
+        |node| {
+            let seen = find(view, node, disk)?;
+            let marks = seen.marks();
+            let left = seen
+                .verdicts
+                .iter()
+                .flat_map(|verdict| &verdict.against)
+                .find(|reason| reason.kind.goes_by_wiping());
+            match left {
+                _ if !marks.is_empty() => Err(Not::Yet(format!("has a disk {} that carries {}", disk.link, told(&marks)))),
+                Some(reason) => Err(Not::Yet(format!("has a disk {}: {}", disk.link, reason.text))),
+                None => Ok(()),
+            }
+        },
+    )
+}
+
+fn find<'v>(view: &'v View, node: &NodeName, disk: &DiskIdentity) -> Result<&'v Disk, Not> {
+    let disks = view.facet(node, |o| &o.disks)?;
+    disk.find(disks)
+        .map_err(|why| Not::Yet(format!("has a disk {} that {why}", disk.link)))
+}
+
+fn told(marks: &BTreeSet<Mark>) -> String {
+    if marks.is_empty() { "nothing".to_owned() } else { row(marks) }
+}
