@@ -45,12 +45,12 @@ pub struct Policy {
     pub allow_changes: bool,
     /// May rehearsed failures be caused here?
     pub allow_faults: bool,
-    /// May data be destroyed here, such as by making a pool on a disk?
+    /// May what is on a disk be destroyed here? The operator has to say so of each disk as well.
     pub allow_destroy: bool,
     /// May a member be taken out of its cluster from here, or this server be switched off for that? The operator has to say so each
     /// time as well.
     pub allow_remove: bool,
-    /// WWNs or `by-id` names of disks that are never touched.
+    /// WWNs, serial numbers or `by-id` names of disks that are never touched: they are eligible for nothing.
     pub never_touch: Vec<String>,
     /// The longest that a rehearsed failure may last.
     #[serde(deserialize_with = "duration")]

@@ -75,6 +75,7 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
     let keys = [
         ("allow_changes", policy.allow_changes),
         ("allow_remove", policy.allow_remove || !rules(action).removes),
+        ("allow_destroy", policy.allow_destroy || !rules(action).destroys),
     ];
     match keys.into_iter().find(|(_, allowed)| !allowed) {
         None => Ok(()),

@@ -41,6 +41,7 @@ pub struct Host {
     root: HostRoot,
     links: LinkMap,
     listening: Listening,
+    never_touch: Vec<String>,
     tools: Tools,
     runner: Arc<dyn Runner>,
     clock: Clock,
@@ -70,6 +71,7 @@ impl Host {
             root,
             links: LinkMap::default(),
             listening: Listening::default(),
+            never_touch: Vec::new(),
             tools,
             runner,
             started: clock.monotonic(),
@@ -108,6 +110,19 @@ impl Host {
     pub fn listening_at(mut self, listening: Listening) -> Self {
         self.listening = listening;
         self
+    }
+
+    /// The same host, of whose disks some are never touched.
+    #[must_use]
+    pub fn never_touching(mut self, disks: Vec<String>) -> Self {
+        self.never_touch = disks;
+        self
+    }
+
+    /// WWNs, serial numbers or `by-id` names of disks that are never touched, by its own policy.
+    #[must_use]
+    pub fn never_touch(&self) -> &[String] {
+        &self.never_touch
     }
 
     /// Where the agent answers; nothing is told where none does.

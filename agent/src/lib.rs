@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+mod begun_pools;
 pub mod config;
 pub mod enroll;
 mod errors;

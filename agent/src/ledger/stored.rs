@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, SshPublicKey};
+use quorate_model::disk_marks::Mark;
+use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PoolName, SshPublicKey};
+use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
-use quorate_model::pool_layout::PoolLayout;
+use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
 use quorate_model::{Hold, Passage, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +138,20 @@ enum ActionForm {
     },
     CreatePool {
         layout: PoolLayout,
+    },
+    WipeDisk {
+        disk: DiskIdentity,
+        carries: BTreeSet<Mark>,
+    },
+    GrowPool {
+        layout: PoolLayout,
+    },
+    ReplaceDisk {
+        pool: PoolName,
+        old: String,
+        with: DiskIdentity,
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        accepted: BTreeSet<ReasonKind>,
     },
 }
 

@@ -1,10 +1,12 @@
 //! ZFS pools that are imported.
 
+use std::collections::BTreeMap;
+
 use quorate_model::ByteSize;
 use quorate_model::facet::Unknown;
 use quorate_model::observation::Pool;
 use quorate_tools::zpool_get::Properties;
-use quorate_tools::{zpool, zpool_get, zpool_status};
+use quorate_tools::{zfs_get, zpool, zpool_get, zpool_status};
 
 use crate::host::{Host, complaint, text, unparsable};
 
@@ -31,14 +33,30 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
     }
     let pools = zpool_status::read(&text(zpool::NAME, &status)?).map_err(unparsable)?;
     let properties = zpool_get::read(&text(zpool::NAME, &properties)?).map_err(unparsable)?;
+    let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
+    let compressions = compressions(host, &names).await;
     let of = |pool: zpool_status::Status| {
         let properties = properties.get(&pool.name).cloned().unwrap_or_default();
-        with(pool, &properties)
+        let compression = compressions.get(&pool.name).cloned();
+        with(pool, &properties, compression)
     };
     pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
 }
 
-fn with(status: zpool_status::Status, properties: &Properties) -> Result<Pool, quorate_tools::ParseError> {
+/// By pool; where zfs does not answer, a pool is no less seen.
+async fn compressions(host: &Host, pools: &[&str]) -> BTreeMap<String, String> {
+    if pools.is_empty() {
+        return BTreeMap::new();
+    }
+    let answer = host.ask(zfs_get::compression(host.tools(), pools)).await;
+    answer.map(|stdout| zfs_get::read(&stdout)).unwrap_or_default()
+}
+
+fn with(
+    status: zpool_status::Status,
+    properties: &Properties,
+    compression: Option<String>,
+) -> Result<Pool, quorate_tools::ParseError> {
     let zpool_status::Status {
         name,
         state,
@@ -59,6 +77,7 @@ fn with(status: zpool_status::Status, properties: &Properties) -> Result<Pool, q
         fragmentation: properties.number("fragmentation"),
         ashift: properties.number("ashift"),
         autotrim: properties.switch("autotrim"),
+        compression,
     })
 }
 
@@ -86,6 +105,7 @@ mod tests {
         let calls = [
             status(fixture!("zpool-status/2.1.11/repaired.out")),
             get(fixture!("zpool-get/2.1.11/one-pool.out")),
+            Call::of(["/usr/bin/zfs", "get", "-Hp", "-o", "name,value", "compression", "tank"]).prints("tank\tlz4\n"),
         ];
         let pools = observe(&fake.host(calls)).await.unwrap();
         let [pool] = pools.as_slice() else { panic!("{pools:?}") };
@@ -97,6 +117,7 @@ mod tests {
             (pool.size, pool.ashift, pool.autotrim),
             (ByteSize(503_316_480), Some(12), Some(true))
         );
+        assert_eq!(pool.compression.as_deref(), Some("lz4"));
         assert_eq!(pool.leaves().nth(1).unwrap().health.errors.unwrap().checksum, 273);
     }
 

@@ -79,7 +79,8 @@ impl ReasonKind {
     }
 
     /// Does it say that the disk is no good for something, and not that somebody needs what is on it?
-    fn is_about_the_role(self) -> bool {
+    #[must_use]
+    pub fn is_about_the_role(self) -> bool {
         matches!(self, Self::TooSmall | Self::Removable | Self::Failing | Self::MaybeRaid)
     }
 }

@@ -88,6 +88,7 @@ fn pool(vdevs: Vec<Vdev>) -> Pool {
         fragmentation: None,
         ashift: None,
         autotrim: None,
+        compression: None,
     }
 }
 

@@ -43,13 +43,13 @@ const NEEDED: [FacetName; 7] = [
     FacetName::Readiness,
 ];
 
-/// What a plan of this file looks at. Nothing else is asked of the nodes for it: a disk that hangs must not hold up a cluster of which
+/// What a plan of this file and wish looks at. Nothing else is asked of the nodes for it: a disk that hangs must not hold up a cluster of which
 /// no pool is wanted.
 #[must_use]
-pub fn needed(file: &ClusterFile) -> Vec<FacetName> {
+pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
     let pools = [FacetName::Disks, FacetName::Pools]
         .into_iter()
-        .filter(|_| !file.pools.is_empty());
+        .filter(|_| !file.pools.is_empty() || wish.replace_disk.is_some());
     NEEDED.into_iter().chain(pools).collect()
 }
 
@@ -81,7 +81,7 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
     let mut steps = cluster::plan(file, wish, view, &mut report);
-    let pools = pools::plan(file, view, &steps, &mut report);
+    let pools = pools::plan(file, wish, view, &steps, &mut report);
     // Where the cluster's steps can't be told, it is not as it should be, and nothing else is begun in it.
     if !report.blind() {
         steps.extend(pools);

@@ -258,7 +258,7 @@ impl Api {
         let fetch = quorate_planner::packages(file);
         let seen = self
             .fleet
-            .look_and_fetch(&names, &quorate_planner::needed(file), &fetch)
+            .look_and_fetch(&names, &quorate_planner::needed(file, wish), &fetch)
             .await;
         let by_address = || {
             self.host

@@ -219,6 +219,7 @@ mod tests {
             fragmentation: Some(12),
             ashift: Some(12),
             autotrim: Some(true),
+            compression: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What holds a cluster up, and what an operator says beside its file.
 
 use quorate_model::maintenance::MaintenanceWindow;
+use quorate_model::wish::DiskReplacement;
 use quorate_model::{Frozen, Hold, Wish};
 
 use super::{ConvertError, Wire, field};
@@ -15,10 +16,12 @@ message!(
         undo_join,
         replace,
         destroy,
+        replace_disk,
         only,
         until
     }
 );
+message!(DiskReplacement = v1::DiskReplacement { node, pool, old, with });
 
 impl Wire<String> for MaintenanceWindow {
     fn into_wire(self) -> String {

@@ -29,6 +29,9 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     start_ha: StartHa { cluster, service } = v1::StartHa,
     allow_agents: AllowAgents { cluster, passages, from } = v1::AllowAgents,
     create_pool: CreatePool { layout } = v1::CreatePool,
+    wipe_disk: WipeDisk { disk, carries } = v1::WipeDisk,
+    grow_pool: GrowPool { layout } = v1::GrowPool,
+    replace_disk: ReplaceDisk { pool, old, with, accepted } = v1::ReplaceDisk,
 });
 choice!(
     Package = v1::Package {

@@ -54,4 +54,10 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     agents_allowed: AgentsAllowed { node, passages, from } = v1::condition::AgentsAllowed,
     disks_free: DisksFree { node, layout } = v1::condition::DisksFree,
     pool_made: PoolMade { node, layout } = v1::condition::PoolMade,
+    disk_carries: DiskCarries { node, disk, carries } = v1::condition::DiskCarries,
+    disk_empty: DiskEmpty { node, disk } = v1::condition::DiskEmpty,
+    pool_can_grow: PoolCanGrow { node, layout } = v1::condition::PoolCanGrow,
+    pool_has: PoolHas { node, layout } = v1::condition::PoolHas,
+    disk_can_replace: DiskCanReplace { node, pool, old, with, accepted } = v1::condition::DiskCanReplace,
+    disk_replaced: DiskReplaced { node, pool, old, with } = v1::condition::DiskReplaced,
 });

@@ -1,6 +1,7 @@
 //! Pools as they are to be made.
 
 use quorate_model::compression::Compression;
+use quorate_model::disk_marks::Mark;
 use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
 use quorate_model::raid::Raid;
 
@@ -16,9 +17,11 @@ message!(
         ashift,
         compression,
         autotrim,
-        accepted
+        accepted,
+        data_vdevs
     }
 );
+message!(Mark = v1::DiskMark { part, kind, name });
 message!(DisksBeside = v1::DisksBeside { class, disks });
 message!(
     DiskIdentity = v1::DiskIdentity {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quorate_model::finding::Code;
 use quorate_model::ids::{
-    ClusterName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
+    ClusterName, DiskName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
     OperationId, OperatorName, PoolName, RolloutId, SshPublicKey, StepId,
 };
 use quorate_model::{ByteSize, Timestamp};
@@ -66,6 +66,7 @@ macro_rules! text {
 text!(
     ClusterName,
     Code,
+    DiskName,
     DiskRef,
     FleetName,
     FrameDigest,

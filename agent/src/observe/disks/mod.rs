@@ -4,6 +4,7 @@
 //! rbd, which have no identity and are therefore eligible for nothing. Loop devices and optical drives are not listed.
 
 mod holders;
+mod own;
 mod sight;
 mod signature;
 mod smart;
@@ -49,7 +50,9 @@ pub(super) async fn observe(host: &Host, recent: &[Disk]) -> Result<Disks, Unkno
                 .for_each(|verdict| verdict.against.push(reason.clone()));
         }
     }
-    Ok(Disks { disks })
+    let mut disks = Disks { disks };
+    own::judge(host, &mut disks).await;
+    Ok(disks)
 }
 
 async fn devices(host: &Host) -> Result<Vec<Device>, Unknown> {

@@ -20,6 +20,17 @@ pub(super) fn judged(node: &NodeName, seen: &Observation, condition: &Condition)
     }
 }
 
+/// Judges an action that leads from one condition to another: where neither holds, something of it is there.
+pub(super) fn from_to(node: &NodeName, seen: &Observation, from: &Condition, to: &Condition) -> State {
+    match judged(node, seen, to) {
+        State::Untouched => match judged(node, seen, from) {
+            State::Reached(_) => State::Untouched,
+            State::Untouched | State::Between(_) => State::Between(format!("{to}")),
+        },
+        state => state,
+    }
+}
+
 /// As [`judged`], for actions whose tool is done before what it brings about is to be seen.
 pub(super) fn awaited(node: &NodeName, seen: &Observation, condition: &Condition) -> State {
     match condition.judge(&alone(node, seen)) {

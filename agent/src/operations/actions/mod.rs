@@ -8,8 +8,10 @@ mod clean_up_after;
 mod create_cluster;
 mod create_pool;
 mod diagnose;
+mod disks;
 mod expect_votes;
 mod finish_join;
+mod grow_pool;
 mod ha;
 mod join_cluster;
 mod keys;
@@ -20,8 +22,10 @@ mod power_off;
 mod precheck;
 mod qdevice;
 mod remove_member;
+mod replace_disk;
 #[cfg(test)]
 mod testing;
+mod wipe_disk;
 
 use quorate_exec::{Invocation, Tools};
 use quorate_model::ids::NodeName;
@@ -33,9 +37,9 @@ use quorate_tools::CallError;
 use super::context::Context;
 use super::follow::Output;
 use super::passed::{Passed, PassedKind};
+use crate::host::Host;
 use crate::observe::observe;
 
-pub(super) use create_pool::against as against_a_pool;
 pub(super) use diagnose::diagnose;
 
 /// What every action says about itself.
@@ -217,7 +221,30 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
         }),
         Action::AllowAgents { passages, from, .. } => Box::new(allow_agents::AllowAgents { passages, from }),
         Action::CreatePool { layout } => Box::new(create_pool::CreatePool { layout }),
+        Action::WipeDisk { disk, carries } => Box::new(wipe_disk::WipeDisk { disk, carries }),
+        Action::GrowPool { layout } => Box::new(grow_pool::GrowPool { layout }),
+        Action::ReplaceDisk {
+            pool,
+            old,
+            with,
+            accepted,
+        } => Box::new(replace_disk::ReplaceDisk {
+            pool,
+            old,
+            with,
+            accepted,
+        }),
     }
+}
+
+/// What is seen, and what of it stands against an action on this server, once more: for tasks that had to wait for a lock.
+pub(super) async fn against(host: &Host, action: &Action, node: &NodeName) -> (Observation, Vec<Finding>) {
+    let act = of(action);
+    let mut facets = act.facets().to_vec();
+    facets.extend(act.precheck_facets());
+    let seen = observe(host, &facets).await;
+    let findings = act.precheck(node, &seen);
+    (seen, findings)
 }
 
 /// Looks at everything that matters, in the instant before.

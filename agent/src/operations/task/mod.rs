@@ -5,22 +5,25 @@ mod abandon_join;
 mod add_link;
 mod allow_agents;
 mod clean_up_after;
-mod create_pool;
 mod disk_lock;
 mod finish_join;
 mod keys;
 mod lock;
+mod pools;
 mod qdevice;
+mod wipe_disk;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_exec::{Invocation, Sink, Stdin, supervise};
+use quorate_model::Observation;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{NodeName, OperationId};
 use quorate_model::operation::{Action, Operation};
 use quorate_tools::CallError;
 
+use super::actions::against;
 use super::folder::{Folder, TaskFile};
 use crate::config::Config;
 use crate::errors::chain;
@@ -115,7 +118,10 @@ impl<'h> Task<'h> {
             Action::WithdrawKeys { cluster } => keys::withdraw(self, cluster),
             Action::SetUpQdevice { address, host_keys, .. } => qdevice::set_up(self, *address, host_keys).await,
             Action::AllowAgents { passages, from, .. } => allow_agents::run(self, passages, from),
-            Action::CreatePool { layout } => create_pool::run(self, layout).await,
+            Action::CreatePool { layout } => pools::create(self, layout).await,
+            Action::GrowPool { layout } => pools::grow(self, layout).await,
+            Action::ReplaceDisk { pool, old, with, .. } => pools::replace(self, pool, old, with).await,
+            Action::WipeDisk { disk, .. } => wipe_disk::run(self, disk).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }
@@ -133,6 +139,17 @@ impl<'h> Task<'h> {
         } else {
             stopped(format!("{command} ended with {exit}"))
         }
+    }
+
+    /// Looks once more at all that stood against the action in the instant before: a lock may have been waited for while another command
+    /// changed it. Gives what was seen.
+    async fn look_again(&self) -> Result<Observation, Stopped> {
+        let (seen, against) = against(self.host, &self.operation.action, &self.node).await;
+        if against.is_empty() {
+            return Ok(seen);
+        }
+        let told: Vec<String> = against.into_iter().map(|finding| finding.message).collect();
+        stopped(told.join("; "))
     }
 
     /// Waits, at the lab's pace if there is one.

@@ -99,6 +99,8 @@ pub enum ReasonKind {
     GivenToGuest,
     /// Which disks guests are given is not known: nobody may take it for free.
     GuestsUnseen,
+    /// The server's own policy file says never to touch it.
+    NeverTouch,
 }
 
 /// Drivers of controllers that can show RAID volumes. Most of them also show plain disks (JBOD, HBA mode).

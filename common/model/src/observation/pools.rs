@@ -32,6 +32,8 @@ pub struct Pool {
     pub ashift: Option<u32>,
     /// Source: `zpool get`, `autotrim`.
     pub autotrim: Option<bool>,
+    /// How its datasets compress, unless one has a setting of its own; `None`: unknown. Source: `zfs get`, `compression`.
+    pub compression: Option<String>,
 }
 
 /// A top-level vdev: disks that hold data together.
@@ -59,6 +61,27 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// What zpool's commands call it, if it takes up a whole disk: ZFS made the partition that its name tells of by itself. A number, where the
+    /// disk is gone, stays one; `None`: it is a partition among others, as on a disk that PVE boots from.
+    #[must_use]
+    pub fn whole_disk(&self) -> Option<&str> {
+        let name = self.name.as_str();
+        if let Some((disk, number)) = name.rsplit_once("-part") {
+            return (number == "1").then_some(disk);
+        }
+        if !name.starts_with("/dev/") || name.starts_with("/dev/disk/") || name.starts_with("/dev/mapper/") {
+            return Some(name);
+        }
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number = name.get(stem.len()..).unwrap_or_default();
+        match stem.strip_suffix('p') {
+            // nvme0n1p1; without a partition, nvme0n1.
+            Some(disk) if disk.ends_with(|c: char| c.is_ascii_digit()) => (number == "1").then_some(disk),
+            _ if number.is_empty() || stem.starts_with("/dev/nvme") => Some(name),
+            _ => (number == "1").then_some(stem),
+        }
+    }
+
     /// Is it, or its place, being taken by another disk?
     #[must_use]
     pub fn is_being_replaced(&self) -> bool {
@@ -252,6 +275,32 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_disk_is_called_without_the_partition_that_zfs_made_on_it() {
+        let called = |name: &str| {
+            let leaf = Leaf {
+                name: name.to_owned(),
+                health: VdevHealth {
+                    state: VdevState::Online,
+                    errors: None,
+                    note: None,
+                },
+                group: None,
+            };
+            leaf.whole_disk().map(str::to_owned)
+        };
+        let same = |name: &str| Some(name.to_owned());
+        assert_eq!(called("/dev/disk/by-id/ata-A-part1"), same("/dev/disk/by-id/ata-A"));
+        assert_eq!(called("/dev/disk/by-id/ata-A-part3"), None);
+        assert_eq!(called("/dev/sdb1"), same("/dev/sdb"));
+        assert_eq!(called("/dev/sdb3"), None);
+        assert_eq!(called("/dev/nvme0n1p1"), same("/dev/nvme0n1"));
+        assert_eq!(called("/dev/nvme0n1p3"), None);
+        assert_eq!(called("/dev/nvme0n1"), same("/dev/nvme0n1"));
+        assert_eq!(called("/dev/sdb"), same("/dev/sdb"));
+        assert_eq!(called("12345678901234567890"), same("12345678901234567890"));
+    }
 
     #[test]
     fn words_are_read_back() {

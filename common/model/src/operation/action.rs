@@ -178,7 +178,7 @@ pub enum Action {
         layout: PoolLayout,
     },
     /// Everything on a disk goes: its labels and signatures, its partitions, and the beginning and the end of each. Under PVE's own lock on disks; in
-    /// the instant before, the disk must still be the one that was planned, carry exactly what it carried then, and nobody may use it.
+    /// the instant before, the disk must still be the one that was planned, carry nothing but what it carried then, and nobody may use it.
     WipeDisk {
         /// The disk.
         disk: DiskIdentity,

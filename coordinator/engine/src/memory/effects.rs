@@ -162,6 +162,9 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         Action::InstallPackages { .. }
         | Action::AdmitKeys { .. }
         | Action::WithdrawKeys { .. }
-        | Action::CreatePool { .. } => None,
+        | Action::CreatePool { .. }
+        | Action::WipeDisk { .. }
+        | Action::GrowPool { .. }
+        | Action::ReplaceDisk { .. } => None,
     }
 }

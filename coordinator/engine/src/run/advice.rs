@@ -98,6 +98,21 @@ fn of(step: &Step) -> Advice {
             ),
             AGAIN.to_owned(),
         ),
+        Action::GrowPool { layout } => (
+            format!("on {node}: zpool status {}; from here: quorate disks {node}", layout.name),
+            AGAIN.to_owned(),
+        ),
+        Action::ReplaceDisk { pool, .. } => (
+            format!("on {node}: zpool status {pool}; from here: quorate disks {node}"),
+            AGAIN.to_owned(),
+        ),
+        Action::WipeDisk { disk, .. } => (
+            format!(
+                "on {node}: lsblk -f /dev/disk/by-id/{}; who holds it: ls /sys/block/*/holders, cat /proc/mounts",
+                disk.link
+            ),
+            AGAIN.to_owned(),
+        ),
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),

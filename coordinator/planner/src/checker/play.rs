@@ -289,6 +289,9 @@ impl Checker<'_> {
             | Action::StopHa { .. }
             | Action::StartHa { .. } => {}
             Action::CreatePool { layout } => self.pool(step, layout),
+            Action::GrowPool { layout } => self.growth(step, layout),
+            Action::WipeDisk { disk, .. } => self.wipe(step, disk),
+            Action::ReplaceDisk { pool, old, with, .. } => self.replacement(step, pool, old, with),
         }
     }
 
@@ -493,7 +496,11 @@ impl Checker<'_> {
 
 fn cluster_of(action: &Action) -> Option<&ClusterName> {
     match action {
-        Action::InstallPackages { .. } | Action::CreatePool { .. } => None,
+        Action::InstallPackages { .. }
+        | Action::CreatePool { .. }
+        | Action::GrowPool { .. }
+        | Action::WipeDisk { .. }
+        | Action::ReplaceDisk { .. } => None,
         Action::CreateCluster { cluster, .. }
         | Action::JoinCluster { cluster, .. }
         | Action::FinishJoin { cluster, .. }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::Code;
 use quorate_model::ids::StepId;
 use quorate_model::operation::{Action, rules};
 use quorate_model::plan::{Step, Undo};
@@ -33,8 +34,12 @@ impl Checker<'_> {
                 "it does not say what it does and why",
             );
             self.demand(step, !step.estimate.is_zero(), "it has no estimate");
-            let consented = step.disks.iter().all(|disk| self.wish.destroy.contains(disk));
+            // Where that is what refuses the plan, nothing is done.
+            let refused = plan.findings.iter().any(|f| f.refuses() && f.code == Code::DestroyNotConsented);
+            let consented = refused || step.disks.iter().all(|disk| self.wish.destroy.contains(disk));
             self.demand(step, consented, "nobody consented to what it does to a disk");
+            let names_it = !rules(step.action.kind()).destroys || !step.disks.is_empty();
+            self.demand(step, names_it, "it destroys what is on a disk, and does not say of which");
             let own = step.disks.iter().all(|disk| disk.node == step.node);
             self.demand(step, own, "it overwrites a disk of another server");
             let Undo::Operator { how } = &step.undo;

@@ -60,8 +60,56 @@ pub enum NotEnough {
     },
 }
 
-/// Chooses among a server's disks, of which some may be spoken for already (by stable name). `accepted`: what the operator has said
-/// yes to; only what can't be decided may be accepted, never that a disk is in use.
+/// What may be overlooked in a disk. That somebody uses it never is.
+pub struct Allowed<'a> {
+    undecided: bool,
+    wiping: &'a dyn Fn(&str) -> bool,
+}
+
+impl std::fmt::Debug for Allowed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Allowed").field("undecided", &self.undecided).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Allowed<'a> {
+    /// Nothing.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            undecided: false,
+            wiping: &|_| false,
+        }
+    }
+
+    /// What is left on disks with these stable names: it goes.
+    #[must_use]
+    pub fn wiping(of: &'a dyn Fn(&str) -> bool) -> Self {
+        Self {
+            undecided: false,
+            wiping: of,
+        }
+    }
+
+    /// All that may be overlooked at all, in each disk; whoever chooses has to ask the operator for it.
+    #[must_use]
+    pub fn whatever_may_be() -> Self {
+        Self {
+            undecided: true,
+            wiping: &|_| true,
+        }
+    }
+}
+
+/// Is something left on a disk that speaks against its use, and could it be wiped?
+#[must_use]
+pub fn wipeable(disk: &Disk, role: Role) -> bool {
+    let verdict = disk.verdicts.iter().find(|verdict| verdict.role == role);
+    let left = verdict.is_some_and(|verdict| verdict.against.iter().any(|reason| reason.kind.goes_by_wiping()));
+    left && disk.against_wiping().is_empty()
+}
+
+/// Chooses among a server's disks, of which some may be spoken for already (by stable name).
 ///
 /// # Errors
 /// Everything that is missing.
@@ -70,12 +118,12 @@ pub fn choose<'d>(
     role: Role,
     disks: &'d Disks,
     taken: &[&str],
-    accepted: &[ReasonKind],
+    allowed: &Allowed<'_>,
 ) -> Result<Choice<'d>, Vec<NotEnough>> {
     let seen: Vec<Seen<'d>> = disks
         .disks
         .iter()
-        .map(|disk| Seen::of(disk, role, taken, accepted))
+        .map(|disk| Seen::of(disk, role, taken, allowed))
         .collect();
     match pick {
         Pick::Named(names) => named(names.iter().map(|name| &name.value), &seen),
@@ -91,7 +139,7 @@ struct Seen<'d> {
 }
 
 impl<'d> Seen<'d> {
-    fn of(disk: &'d Disk, role: Role, taken: &[&str], accepted: &[ReasonKind]) -> Self {
+    fn of(disk: &'d Disk, role: Role, taken: &[&str], allowed: &Allowed<'_>) -> Self {
         let verdict = disk.verdicts.iter().find(|verdict| verdict.role == role);
         let against = match verdict {
             Some(verdict) => verdict.against.clone(),
@@ -101,10 +149,14 @@ impl<'d> Seen<'d> {
                 text: "nobody has judged it".to_owned(),
             }],
         };
-        let may_be_accepted = |reason: &Reason| reason.kind == ReasonKind::MaybeRaid && accepted.contains(&reason.kind);
+        let wiped = wipeable(disk, role) && disk.stable_name().is_some_and(|name| (allowed.wiping)(name));
+        let overlooked = |reason: &Reason| {
+            let undecided = allowed.undecided && reason.kind == ReasonKind::MaybeRaid;
+            undecided || (wiped && reason.kind.goes_by_wiping())
+        };
         Self {
             disk,
-            against: against.into_iter().filter(|reason| !may_be_accepted(reason)).collect(),
+            against: against.into_iter().filter(|reason| !overlooked(reason)).collect(),
             taken: disk.stable_name().is_some_and(|name| taken.contains(&name)),
         }
     }

@@ -4,4 +4,4 @@ mod across;
 mod choose;
 
 pub use across::across;
-pub use choose::{Choice, Chosen, NotEnough, PassedOver, choose};
+pub use choose::{Allowed, Choice, Chosen, NotEnough, PassedOver, choose, wipeable};

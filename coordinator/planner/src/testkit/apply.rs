@@ -163,10 +163,16 @@ pub fn apply(view: &mut View, step: &Step) {
             });
         }
         Condition::PoolMade { node, layout } => pools::made(view, node, layout),
+        Condition::PoolHas { node, layout } => pools::grown(view, node, layout),
+        Condition::DiskEmpty { node, disk } => pools::wiped(view, node, disk),
+        Condition::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
         Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }
-        | Condition::DisksFree { .. } => {}
+        | Condition::DisksFree { .. }
+        | Condition::DiskCarries { .. }
+        | Condition::PoolCanGrow { .. }
+        | Condition::DiskCanReplace { .. } => {}
     }
 }
 

@@ -1,33 +1,21 @@
-//! Pools as they are after they were made.
+//! Pools and disks as they are after they were made, grown, replaced or wiped.
 
 use quorate_model::facet::Facet;
-use quorate_model::ids::NodeName;
-use quorate_model::observation::disks::{Holder, HolderKind};
+use quorate_model::ids::{NodeName, PoolName};
+use quorate_model::observation::Observation;
+use quorate_model::observation::disks::{Disk, Holder, HolderKind};
 use quorate_model::observation::eligibility::{Role, judge};
 use quorate_model::observation::pools::{Leaf, Pool, Vdev, VdevHealth, VdevState};
-use quorate_model::pool_layout::PoolLayout;
+use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
+use quorate_model::raid::Raid;
 use quorate_model::view::View;
 
 use super::NOW;
 
 /// The pool is there with each of its disks, and they are held by it.
 pub(super) fn made(view: &mut View, node: &NodeName, layout: &PoolLayout) {
-    let Some(Ok(seen)) = view.nodes.get_mut(node).map(|v| v.observation.as_mut()) else {
-        return;
-    };
-    if let Facet::Known { value, .. } = &mut seen.disks {
-        let used = |disk: &quorate_model::observation::Disk| {
-            layout.all_disks().any(|planned| disk.by_id.contains(&planned.link))
-        };
-        for disk in value.disks.iter_mut().filter(|disk| used(disk)) {
-            disk.holders.push(Holder {
-                device: disk.path.clone(),
-                kind: HolderKind::Zfs,
-                name: layout.name.to_string(),
-            });
-            disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
-        }
-    }
+    let Some(seen) = seen(view, node) else { return };
+    layout.all_disks().for_each(|disk| hold(seen, disk, layout.name.as_str()));
     let pool = pool(layout);
     match &mut seen.pools {
         Facet::Known { value, .. } => value.push(pool),
@@ -35,27 +23,110 @@ pub(super) fn made(view: &mut View, node: &NodeName, layout: &PoolLayout) {
     }
 }
 
-fn pool(layout: &PoolLayout) -> Pool {
-    let health = VdevHealth {
+/// The pool has these disks as well.
+pub(super) fn grown(view: &mut View, node: &NodeName, layout: &PoolLayout) {
+    let Some(seen) = seen(view, node) else { return };
+    layout.all_disks().for_each(|disk| hold(seen, disk, layout.name.as_str()));
+    let Facet::Known { value, .. } = &mut seen.pools else {
+        return;
+    };
+    for pool in value.iter_mut().filter(|pool| pool.name == layout.name.as_str()) {
+        let first = pool.vdevs.len();
+        pool.vdevs.extend(vdevs(layout, first));
+    }
+}
+
+/// The new disk stands where the old one did.
+pub(super) fn replaced(view: &mut View, node: &NodeName, (name, old): (&PoolName, &str), with: &DiskIdentity) {
+    let Some(seen) = seen(view, node) else { return };
+    hold(seen, with, name.as_str());
+    let Facet::Known { value, .. } = &mut seen.pools else {
+        return;
+    };
+    let leaves = value
+        .iter_mut()
+        .filter(|pool| pool.name == name.as_str())
+        .flat_map(|pool| &mut pool.vdevs)
+        .flat_map(|vdev| &mut vdev.leaves);
+    for leaf in leaves.filter(|leaf| leaf.name == old) {
+        *leaf = of_pool(with);
+    }
+}
+
+/// Nothing is left on the disk.
+pub(super) fn wiped(view: &mut View, node: &NodeName, disk: &DiskIdentity) {
+    let Some(seen) = seen(view, node) else { return };
+    of_name(seen, disk, |disk| {
+        disk.holders.clear();
+        disk.partitions.clear();
+        (disk.partition_table, disk.fstype) = (None, None);
+    });
+}
+
+fn seen<'v>(view: &'v mut View, node: &NodeName) -> Option<&'v mut Observation> {
+    view.nodes.get_mut(node)?.observation.as_mut().ok()
+}
+
+fn hold(seen: &mut Observation, planned: &DiskIdentity, pool: &str) {
+    of_name(seen, planned, |disk| {
+        disk.holders.push(Holder {
+            device: disk.path.clone(),
+            kind: HolderKind::Zfs,
+            name: pool.to_owned(),
+        });
+    });
+}
+
+fn of_name(seen: &mut Observation, planned: &DiskIdentity, change: impl Fn(&mut Disk)) {
+    if let Facet::Known { value, .. } = &mut seen.disks {
+        let named = |disk: &&mut Disk| disk.by_id.contains(&planned.link);
+        for disk in value.disks.iter_mut().filter(named) {
+            change(disk);
+            disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
+        }
+    }
+}
+
+fn well() -> VdevHealth {
+    VdevHealth {
         state: VdevState::Online,
         errors: None,
         note: None,
-    };
+    }
+}
+
+fn of_pool(disk: &DiskIdentity) -> Leaf {
+    Leaf {
+        name: format!("/dev/disk/by-id/{}-part1", disk.link),
+        health: well(),
+        group: None,
+    }
+}
+
+/// `first`: the number of the first of them.
+fn vdevs(layout: &PoolLayout, first: usize) -> Vec<Vdev> {
     let planned = layout.vdevs();
-    let vdevs = planned.iter().enumerate().map(|(number, vdev)| Vdev {
-        class: vdev.class,
-        name: format!("{}-{number}", vdev.raid),
-        health: health.clone(),
-        leaves: vdev
-            .disks
-            .iter()
-            .map(|disk| Leaf {
-                name: format!("/dev/disk/by-id/{}-part1", disk.link),
-                health: health.clone(),
-                group: None,
-            })
-            .collect(),
-    });
+    let vdev = |(number, vdev): (usize, &quorate_model::pool_layout::PlannedVdev<'_>)| {
+        let leaves: Vec<Leaf> = vdev.disks.iter().map(|disk| of_pool(disk)).collect();
+        let number = first + number;
+        let name = match vdev.raid {
+            Raid::Single => leaves.first().map(|leaf| leaf.name.clone()).unwrap_or_default(),
+            Raid::Raidz => format!("raidz1-{number}"),
+            Raid::Draid => format!("draid1:{}c-{number}", leaves.len()),
+            raid @ (Raid::Draid2 | Raid::Draid3) => format!("{raid}:{}c-{number}", leaves.len()),
+            raid => format!("{raid}-{number}"),
+        };
+        Vdev {
+            class: vdev.class,
+            name,
+            health: well(),
+            leaves,
+        }
+    };
+    planned.iter().enumerate().map(vdev).collect()
+}
+
+fn pool(layout: &PoolLayout) -> Pool {
     let sizes: Vec<_> = layout.disks.iter().map(|disk| disk.size).collect();
     Pool {
         name: layout.name.to_string(),
@@ -63,11 +134,12 @@ fn pool(layout: &PoolLayout) -> Pool {
         complaint: None,
         data_errors: Some(0),
         scan: None,
-        vdevs: vdevs.collect(),
-        size: layout.raid.usable(&sizes),
+        vdevs: vdevs(layout, 0),
+        size: layout.raid.usable(&sizes, usize::from(layout.data_vdevs)),
         allocated: quorate_model::ByteSize(0),
         fragmentation: Some(0),
         ashift: Some(u32::from(layout.ashift)),
         autotrim: Some(layout.autotrim),
+        compression: Some(layout.compression.as_str().to_owned()),
     }
 }

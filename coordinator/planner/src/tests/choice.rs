@@ -7,7 +7,7 @@ use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderK
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, judge};
 use quorate_model::spec::{ClusterFile, Pick};
 
-use crate::disks::{NotEnough, choose};
+use crate::disks::{Allowed, NotEnough, choose};
 use crate::testkit::NOW;
 
 const GB: u64 = 1_000_000_000;
@@ -67,7 +67,7 @@ fn pick(disks: &str) -> Pick {
 
 fn names(pick: &Pick, disks: &[Disk]) -> Result<Vec<String>, Vec<NotEnough>> {
     let disks = Disks { disks: disks.to_vec() };
-    let choice = choose(pick, Role::Zfs, &disks, &[], &[])?;
+    let choice = choose(pick, Role::Zfs, &disks, &[], &Allowed::nothing())?;
     Ok(choice.chosen.iter().map(|chosen| chosen.name.to_owned()).collect())
 }
 
@@ -83,7 +83,7 @@ fn of_more_than_enough_the_most_alike_are_chosen_and_of_those_the_smallest() {
     ];
     assert_eq!(names(&two, &disks).unwrap(), ["ata-SAMSUNG_C", "ata-SAMSUNG_D"]);
     let all = Disks { disks: disks.to_vec() };
-    let choice = choose(&two, Role::Zfs, &all, &[], &[]).unwrap();
+    let choice = choose(&two, Role::Zfs, &all, &[], &Allowed::nothing()).unwrap();
     let why: Vec<_> = choice
         .passed_over
         .iter()

@@ -164,7 +164,7 @@ fn what_cant_be_told_of_a_named_disk_may_be_accepted_and_a_selector_never_takes_
     assert_eq!(refusals(&plan(MIRROR, &doubtful()))[0].0, Code::DisksTooFew);
     let named = "[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"1b\"]\nprox2 = [\"2b\"]\nprox3 = [\"3b\"]\n";
     let plan = plan(named, &doubtful());
-    let message = "ata-SAMSUNG_1b of prox1, for data of data_zfs, may be a volume of megaraid_sas";
+    let message = "ata-SAMSUNG_1b of prox1, for data of pool data_zfs, may be a volume of megaraid_sas";
     assert_eq!(refusals(&plan), [(Code::DiskMaybeRaid, message)]);
     assert!(Code::DiskMaybeRaid.entry().overridable);
     assert_eq!(ids(&plan).len(), 3);
@@ -212,6 +212,7 @@ fn pool(leaves: &[&str], size: u64) -> Pool {
         fragmentation: None,
         ashift: Some(12),
         autotrim: None,
+        compression: None,
     }
 }
 

@@ -95,6 +95,7 @@ choice!(
         SharedLun,
         GivenToGuest,
         GuestsUnseen,
+        NeverTouch,
     }
 );
 message!(Reason = v1::Reason { kind, text });

@@ -21,7 +21,8 @@ message!(
         allocated,
         fragmentation,
         ashift,
-        autotrim
+        autotrim,
+        compression
     }
 );
 choice!(

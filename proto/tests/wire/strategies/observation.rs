@@ -136,7 +136,7 @@ prop_compose! {
             ReasonKind::InUse, ReasonKind::Leftover, ReasonKind::RaidVolume, ReasonKind::MaybeRaid,
             ReasonKind::Removable, ReasonKind::ReadOnly, ReasonKind::TooSmall, ReasonKind::Failing,
             ReasonKind::NoIdentity, ReasonKind::SignaturesUnseen, ReasonKind::SharedLun,
-            ReasonKind::GivenToGuest, ReasonKind::GuestsUnseen,
+            ReasonKind::GivenToGuest, ReasonKind::GuestsUnseen, ReasonKind::NeverTouch,
         ]),
         text in text(),
     ) -> Reason {

@@ -1,11 +1,14 @@
 //! Operations and what is said about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use proptest::prelude::*;
 use quorate_model::SshPublicKey;
 use quorate_model::compression::Compression;
+use quorate_model::disk_marks::Mark;
+use quorate_model::ids::PoolName;
+use quorate_model::observation::disks::HolderKind;
 use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::observation::pools::VdevClass;
 use quorate_model::operation::{
@@ -116,12 +119,41 @@ fn around_it() -> impl Strategy<Value = Action> {
                 from,
             }
         }),
-        pool_layout().prop_map(|layout| Action::CreatePool { layout }),
     ]
 }
 
+fn on_disks() -> impl Strategy<Value = Action> {
+    use prop::collection::btree_set as set;
+    prop_oneof![
+        pool_layout().prop_map(|layout| Action::CreatePool { layout }),
+        (disk_identity(), set(disk_mark(), 0..3)).prop_map(|(disk, carries)| Action::WipeDisk { disk, carries }),
+        pool_layout().prop_map(|layout| Action::GrowPool { layout }),
+        (pool_name(), text(), disk_identity(), accepted()).prop_map(|(pool, old, with, accepted)| {
+            Action::ReplaceDisk {
+                pool,
+                old,
+                with,
+                accepted,
+            }
+        }),
+    ]
+}
+
+pub(crate) fn accepted() -> impl Strategy<Value = BTreeSet<ReasonKind>> {
+    prop::collection::btree_set(one_of([ReasonKind::MaybeRaid, ReasonKind::InUse]), 0..2)
+}
+
+pub(crate) fn pool_name() -> impl Strategy<Value = PoolName> {
+    "[a-l][a-z0-9]{2,8}".prop_filter_map("reserved", |name| name.parse().ok())
+}
+
+pub(crate) fn disk_mark() -> impl Strategy<Value = Mark> {
+    let kinds = [HolderKind::PartitionTable, HolderKind::FileSystem, HolderKind::Zfs];
+    (text(), one_of(kinds), text()).prop_map(|(part, kind, name)| Mark { part, kind, name })
+}
+
 prop_compose! {
-    fn disk_identity()(
+    pub(crate) fn disk_identity()(
         link in text(),
         serial in maybe(text()),
         wwn in maybe(text()),
@@ -134,21 +166,22 @@ prop_compose! {
 
 prop_compose! {
     pub(crate) fn pool_layout()(
-        name in "[a-l][a-z0-9]{2,8}".prop_filter_map("reserved", |name| name.parse().ok()),
+        name in pool_name(),
+        data_vdevs: u8,
         raid in one_of(Raid::ALL),
         disks in some(disk_identity()),
         beside in some((one_of(VdevClass::ALL), some(disk_identity())).prop_map(|(class, disks)| DisksBeside { class, disks })),
         ashift: u8,
         compression in one_of(Compression::ALL),
         autotrim: bool,
-        accepted in prop::collection::btree_set(one_of([ReasonKind::MaybeRaid, ReasonKind::InUse]), 0..2),
+        accepted in accepted(),
     ) -> PoolLayout {
-        PoolLayout { name, raid, disks, beside, ashift, compression, autotrim, accepted }
+        PoolLayout { name, raid, disks, beside, ashift, compression, autotrim, accepted, data_vdevs }
     }
 }
 
 pub(crate) fn action() -> impl Strategy<Value = Action> {
-    prop_oneof![membership(), around_it()]
+    prop_oneof![membership(), around_it(), on_disks()]
 }
 
 prop_compose! {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
-use super::operation::{action, ha_service, key, package, pool_layout};
+use super::operation::{accepted, action, disk_identity, disk_mark, ha_service, key, package, pool_layout, pool_name};
 use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
 
@@ -89,13 +89,42 @@ fn of_the_host() -> impl Strategy<Value = Condition> {
             prop::collection::btree_set(address(), 0..3)
         )
             .prop_map(|(node, passages, from)| Condition::AgentsAllowed { node, passages, from }),
+    ]
+}
+
+fn of_disks() -> impl Strategy<Value = Condition> {
+    use prop::collection::btree_set as set;
+    prop_oneof![
         (node(), pool_layout()).prop_map(|(node, layout)| Condition::DisksFree { node, layout }),
         (node(), pool_layout()).prop_map(|(node, layout)| Condition::PoolMade { node, layout }),
+        (node(), disk_identity(), set(disk_mark(), 0..3)).prop_map(|(node, disk, carries)| Condition::DiskCarries {
+            node,
+            disk,
+            carries
+        }),
+        (node(), disk_identity()).prop_map(|(node, disk)| Condition::DiskEmpty { node, disk }),
+        (node(), pool_layout()).prop_map(|(node, layout)| Condition::PoolCanGrow { node, layout }),
+        (node(), pool_layout()).prop_map(|(node, layout)| Condition::PoolHas { node, layout }),
+        (node(), pool_name(), text(), disk_identity(), accepted()).prop_map(|(node, pool, old, with, accepted)| {
+            Condition::DiskCanReplace {
+                node,
+                pool,
+                old,
+                with,
+                accepted,
+            }
+        }),
+        (node(), pool_name(), text(), disk_identity()).prop_map(|(node, pool, old, with)| Condition::DiskReplaced {
+            node,
+            pool,
+            old,
+            with
+        }),
     ]
 }
 
 pub(crate) fn condition() -> impl Strategy<Value = Condition> {
-    prop_oneof![of_the_cluster(), of_the_host()]
+    prop_oneof![of_the_cluster(), of_the_host(), of_disks()]
 }
 
 fn disk() -> impl Strategy<Value = DiskRef> {

@@ -18,8 +18,9 @@ prop_compose! {
         vdevs in some(vdev()),
         (size, allocated) in (size(), size()),
         (fragmentation, ashift, autotrim) in any::<(Option<u32>, Option<u32>, Option<bool>)>(),
+        compression in maybe(text()),
     ) -> Pool {
-        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim }
+        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression }
     }
 }
 

@@ -209,7 +209,7 @@ pub enum Condition {
         /// The pool.
         layout: PoolLayout,
     },
-    /// The disk is there, is the one that was planned, carries exactly this, and nobody uses it.
+    /// The disk is there, is the one that was planned, carries nothing but this, and nobody uses it.
     DiskCarries {
         /// Where.
         node: NodeName,
@@ -570,7 +570,7 @@ impl fmt::Display for Condition {
                 )
             }
             Self::DiskCarries { node, disk, carries } => {
-                write!(f, "{} of {node} carries {}, as was planned, and nobody uses it", disk.link, row(carries))
+                write!(f, "{} of {node} carries nothing but {}, and nobody uses it", disk.link, row(carries))
             }
             Self::DiskEmpty { node, disk } => write!(f, "{} of {node} carries nothing", disk.link),
             Self::PoolCanGrow { node, layout } => {

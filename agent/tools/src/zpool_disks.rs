@@ -1,8 +1,9 @@
-//! `zpool create`: the only thing here that writes to disks. It is never forced: what zpool itself finds on a disk refuses.
+//! `zpool create`, `add` and `replace`: what gives disks to a pool. They are never forced: what zpool itself finds on a disk refuses.
 
 use quorate_exec::{Invocation, Tools};
+use quorate_model::ids::PoolName;
 use quorate_model::observation::pools::VdevClass;
-use quorate_model::pool_layout::PoolLayout;
+use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
 use quorate_model::raid::Raid;
 
 use crate::CallError;
@@ -20,6 +21,39 @@ pub fn create(tools: &Tools, layout: &PoolLayout) -> Result<Invocation, CallErro
     }
     args.extend(["-O".to_owned(), format!("compression={}", layout.compression)]);
     args.push(layout.name.to_string());
+    args.extend(vdevs(layout));
+    Ok(tools.call(NAME)?.args(args).build()?)
+}
+
+/// `zpool add`: further vdevs for a pool that is there. Unforced as well: a vdev of another kind than the pool's is refused.
+///
+/// # Errors
+/// When zpool is not installed.
+pub fn add(tools: &Tools, layout: &PoolLayout) -> Result<Invocation, CallError> {
+    let args = [
+        "add".to_owned(),
+        "-o".to_owned(),
+        format!("ashift={}", layout.ashift),
+        layout.name.to_string(),
+    ];
+    Ok(tools.call(NAME)?.args(args.into_iter().chain(vdevs(layout))).build()?)
+}
+
+/// `zpool replace`: a disk takes the place of another one, which zpool calls so; unforced.
+///
+/// # Errors
+/// When zpool is not installed.
+pub fn replace(tools: &Tools, pool: &PoolName, old: &str, with: &DiskIdentity) -> Result<Invocation, CallError> {
+    let call = tools.call(NAME)?.args(["replace", pool.as_str(), old]);
+    Ok(call.arg(path(with)).build()?)
+}
+
+fn path(disk: &DiskIdentity) -> String {
+    format!("/dev/disk/by-id/{}", disk.link)
+}
+
+fn vdevs(layout: &PoolLayout) -> Vec<String> {
+    let mut args = Vec::new();
     let mut class = VdevClass::Data;
     for vdev in layout.vdevs() {
         if vdev.class != class {
@@ -29,9 +63,9 @@ pub fn create(tools: &Tools, layout: &PoolLayout) -> Result<Invocation, CallErro
         if vdev.raid != Raid::Single {
             args.push(vdev.raid.as_str().to_owned());
         }
-        args.extend(vdev.disks.iter().map(|disk| format!("/dev/disk/by-id/{}", disk.link)));
+        args.extend(vdev.disks.iter().map(|disk| path(disk)));
     }
-    Ok(tools.call(NAME)?.args(args).build()?)
+    args
 }
 
 /// The word before the vdevs of a class. Source: zpool-create(8), zpoolconcepts(7).
@@ -50,7 +84,7 @@ fn word(class: VdevClass) -> Option<&'static str> {
 mod tests {
     use quorate_model::ByteSize;
     use quorate_model::compression::Compression;
-    use quorate_model::pool_layout::{DiskIdentity, DisksBeside};
+    use quorate_model::pool_layout::DisksBeside;
 
     use super::*;
 
@@ -64,12 +98,13 @@ mod tests {
         }
     }
 
-    fn line(raid: Raid, disks: &[&str], beside: &[(VdevClass, &[&str])]) -> String {
+    fn layout(raid: Raid, disks: &[&str], beside: &[(VdevClass, &[&str])]) -> PoolLayout {
         let of = |links: &[&str]| links.iter().map(|link| disk(link)).collect::<Vec<_>>();
-        let layout = PoolLayout {
+        PoolLayout {
             name: "data_zfs".parse().unwrap(),
             raid,
             disks: of(disks),
+            data_vdevs: 1,
             beside: beside
                 .iter()
                 .map(|(class, links)| DisksBeside {
@@ -81,8 +116,11 @@ mod tests {
             compression: Compression::On,
             autotrim: true,
             accepted: [].into(),
-        };
-        let call = create(&Tools::imagined(), &layout).unwrap().to_string();
+        }
+    }
+
+    fn line(raid: Raid, disks: &[&str], beside: &[(VdevClass, &[&str])]) -> String {
+        let call = create(&Tools::imagined(), &layout(raid, disks, beside)).unwrap().to_string();
         let begin = "/usr/bin/zpool create -o ashift=12 -o autotrim=on -O compression=on data_zfs ";
         call.strip_prefix(begin).unwrap().replace("/dev/disk/by-id/", "")
     }
@@ -103,5 +141,20 @@ mod tests {
             line(Raid::Mirror, &["a", "b"], beside),
             "mirror a b log mirror l m cache x y spare s special mirror n o"
         );
+    }
+
+    #[test]
+    fn what_is_added_stands_by_itself_and_a_new_disk_comes_after_the_old_one() {
+        let tools = Tools::imagined();
+        let mut more = layout(Raid::Raidz, &["a", "b", "c", "d", "e", "f"], &[(VdevClass::Spare, &["s"])]);
+        more.data_vdevs = 2;
+        let call = add(&tools, &more).unwrap().to_string().replace("/dev/disk/by-id/", "");
+        assert_eq!(call, "/usr/bin/zpool add -o ashift=12 data_zfs raidz a b c raidz d e f spare s");
+        let none: &[&str] = &[];
+        let only_log = layout(Raid::Mirror, none, &[(VdevClass::Log, &["l"])]);
+        let call = add(&tools, &only_log).unwrap().to_string().replace("/dev/disk/by-id/", "");
+        assert_eq!(call, "/usr/bin/zpool add -o ashift=12 data_zfs log l");
+        let call = replace(&tools, &more.name, "/dev/disk/by-id/ata-A", &disk("ata-B")).unwrap().to_string();
+        assert_eq!(call, "/usr/bin/zpool replace data_zfs /dev/disk/by-id/ata-A /dev/disk/by-id/ata-B");
     }
 }
