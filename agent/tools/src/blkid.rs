@@ -29,7 +29,6 @@ pub fn signature(stdout: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
 
     #[test]
     fn signatures_are_found_and_a_table_s_word_for_a_partition_is_none() {

@@ -19,6 +19,7 @@ pub use disks::{DiskRow, disks};
 pub use findings::{finding_line, findings, problems};
 pub use network::network;
 pub use observation::observation;
+pub use observation::pools::{PoolRow, of_nodes as pools};
 pub use plan::plan;
 pub use rollout::{Teller, rollout, rollouts};
 pub use spec::cluster_file;

@@ -2,7 +2,7 @@
 
 mod config;
 mod ha;
-mod pools;
+pub(crate) mod pools;
 mod readiness;
 
 use quorate_model::Facet;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use quorate_model::facet::Unknown;
-use quorate_model::observation::Observation;
+use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::observation::pools::VdevState;
+use quorate_model::observation::{Observation, Pool};
 use quorate_model::observation::cluster::Member;
 use quorate_model::time::spoken;
 use quorate_model::{Facet, Finding, Timestamp};
@@ -51,27 +52,54 @@ pub fn status(clusters: &[ClusterStatus<'_>], now: Timestamp) -> String {
 
 fn block(cluster: &ClusterStatus<'_>, now: Timestamp) -> String {
     let mut text = format!("Cluster {}: {}\n\n", cluster.name, headline(cluster));
-    let rows: Vec<Vec<String>> = cluster.nodes.iter().map(|n| row(n, cluster, now)).collect();
-    text.push_str(&table(
-        &[
-            "NODE",
-            "MEMBER",
-            "LINKS",
-            "PVE",
-            "KERNEL",
-            "LOAD",
-            "MEMORY USED",
-            "UP",
-            "CLOCK",
-            "SEEN",
-        ],
-        &rows,
-    ));
+    let mut rows: Vec<Vec<String>> = cluster.nodes.iter().map(|n| row(n, cluster, now)).collect();
+    let mut headers = vec![
+        "NODE",
+        "MEMBER",
+        "LINKS",
+        "PVE",
+        "KERNEL",
+        "LOAD",
+        "MEMORY USED",
+        "UP",
+        "CLOCK",
+        "SEEN",
+    ];
+    let pools: Vec<String> = cluster.nodes.iter().map(pools).collect();
+    // Where there is no pool anywhere, nobody misses the column.
+    if pools.iter().any(|pools| pools != NO_POOLS) {
+        headers.insert(POOLS_AT, "POOLS");
+        rows.iter_mut()
+            .zip(pools)
+            .for_each(|(row, pools)| row.insert(POOLS_AT.min(row.len()), pools));
+    }
+    text.push_str(&table(&headers, &rows));
     let told = problems(&cluster.findings);
     if !told.is_empty() {
         text.push_str(&format!("\n{told}"));
     }
     text
+}
+
+/// Behind what the node runs, before how long.
+const POOLS_AT: usize = 7;
+const NO_POOLS: &str = "-";
+
+/// Each with how full it is, or with what is wrong with it.
+fn pools(node: &NodeStatus<'_>) -> String {
+    let Ok(seen) = node.seen else {
+        return NO_POOLS.to_owned();
+    };
+    let told = |pool: &Pool| match pool.state {
+        VdevState::Online => format!("{} {} %", pool.name, pool.fill()),
+        state => format!("{} {}", pool.name, state.as_str()),
+    };
+    match seen.pools.get() {
+        Ok(pools) if pools.is_empty() => NO_POOLS.to_owned(),
+        Ok(pools) => pools.iter().map(told).collect::<Vec<_>>().join(", "),
+        Err(unknown) if unknown.kind == UnknownKind::NotAsked => NO_POOLS.to_owned(),
+        Err(_) => "unknown".to_owned(),
+    }
 }
 
 fn members<'a>(cluster: &'a ClusterStatus<'_>) -> impl Iterator<Item = (&'a str, &'a Member)> {

@@ -246,7 +246,7 @@ impl Api {
         )))
     }
 
-    async fn view_of(&self, file: &ClusterFile) -> View {
+    async fn view_of(&self, file: &ClusterFile, wish: &Wish) -> View {
         let cluster = &file.cluster.name.value;
         let names: BTreeSet<NodeRef> = self
             .fleet
@@ -299,6 +299,7 @@ fn consents(wish: &Wish) -> Vec<String> {
     said.extend(each("--is-off", &wish.is_off));
     said.extend(each("--undo-join", &wish.undo_join));
     said.extend(wish.destroy.iter().map(|disk| format!("--destroy {disk}")));
+    said.extend(wish.replace_disk.iter().map(|what| format!("zfs replace {} {} {}", what.node, what.pool, what.old)));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
 }

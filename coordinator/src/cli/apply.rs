@@ -129,7 +129,10 @@ fn question(plan: &Plan) -> String {
     let taken: Vec<&str> = plan
         .steps
         .iter()
-        .filter(|step| rules(step.action.kind()).removes)
+        .filter(|step| {
+            let rules = rules(step.action.kind());
+            rules.removes || rules.destroys
+        })
         .map(|step| step.title.as_str())
         .collect();
     let taken = match taken.as_slice() {

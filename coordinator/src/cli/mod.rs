@@ -26,6 +26,7 @@ mod status;
 mod undo_info;
 mod wire;
 mod wish;
+mod zfs;
 
 use std::path::PathBuf;
 
@@ -83,6 +84,9 @@ enum Command {
     Operator(operator::Command),
     /// Show every node's disks: what holds each, and for what it may be used
     Disks(disks::Args),
+    /// Show ZFS pools, or replace a disk of one
+    #[command(subcommand)]
+    Zfs(zfs::Command),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -176,6 +180,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
     match command {
         Command::Node(command) => node::run(context, command).await,
         Command::Disks(args) => disks::run(context, args).await,
+        Command::Zfs(command) => zfs::run(context, command).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -80,7 +80,7 @@ pub(crate) async fn look(
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
-    let facets = [FacetName::System, FacetName::Cluster];
+    let facets = [FacetName::System, FacetName::Cluster, FacetName::Pools];
     let look = look(
         &mut client,
         args.cluster.as_deref().unwrap_or(""),

@@ -1,5 +1,6 @@
 //! What only this server can say of its disks: that its policy forbids to touch one, and that what lies on one is left from a try of ours.
 
+use quorate_exec::Exit;
 use quorate_model::observation::disks::{Disk, Disks, Partition};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role};
 use quorate_model::pool_layout::PoolLayout;
@@ -68,7 +69,7 @@ async fn left_by<'b>(host: &Host, disks: &Disks, index: usize, begun: &'b [PoolL
     }
     // udev's database may lag behind: the device itself is asked.
     let finished = host.run(blkid::probe(host.tools(), &data.path)).await.ok()?;
-    let nothing = finished.exit.is_success() || finished.exit.code() == Some(blkid::NOTHING);
+    let nothing = matches!(finished.exit, Exit::Code(0 | blkid::NOTHING));
     let empty = nothing && blkid::signature(&finished.stdout_text().ok()?).is_none();
     empty.then_some(pool)
 }

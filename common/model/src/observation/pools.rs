@@ -1,5 +1,7 @@
 //! ZFS pools that a node has imported: their vdevs, room and health.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::size::ByteSize;
@@ -47,6 +49,30 @@ pub struct Vdev {
     pub health: VdevHealth,
     /// Its disks; one that is being replaced stands there with its successor.
     pub leaves: Vec<Leaf>,
+}
+
+impl Vdev {
+    fn may_lose(&self) -> usize {
+        // A disk that is being replaced, or for which a spare stands in, is one place: filled when any of them is.
+        let mut places: BTreeMap<&str, bool> = BTreeMap::new();
+        for leaf in &self.leaves {
+            let place = leaf.group.as_deref().unwrap_or(&leaf.name);
+            let fine = matches!(leaf.health.state, VdevState::Online | VdevState::InUse);
+            let whole = fine && leaf.health.note.as_deref() != Some("(resilvering)");
+            *places.entry(place).or_default() |= whole;
+        }
+        let missing = places.values().filter(|whole| !**whole).count();
+        let parity = ["raidz", "draid"].into_iter().find_map(|stem| {
+            let digit = self.name.strip_prefix(stem)?.chars().next()?;
+            digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok())
+        });
+        let spare = match parity {
+            Some(parity) => parity,
+            None if self.name.starts_with("mirror") => places.len().saturating_sub(1),
+            None => 0,
+        };
+        spare.saturating_sub(missing)
+    }
 }
 
 /// A disk of a vdev.
@@ -264,6 +290,14 @@ impl Pool {
         self.vdevs.iter().flat_map(|vdev| &vdev.leaves)
     }
 
+    /// How many more disks it may lose, whichever they are, and still has its data: the weakest vdev of those that hold some counts, and what
+    /// is missing already is missing.
+    #[must_use]
+    pub fn may_lose(&self) -> usize {
+        let holds = |vdev: &&Vdev| matches!(vdev.class, VdevClass::Data | VdevClass::Special | VdevClass::Dedup);
+        self.vdevs.iter().filter(holds).map(Vdev::may_lose).min().unwrap_or(0)
+    }
+
     /// Percent of its room that is taken, rounded down.
     #[must_use]
     pub fn fill(&self) -> u8 {
@@ -275,6 +309,43 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_already_is_not_there_to_be_lost() {
+        let leaf = |name: &str, state, group: Option<&str>| Leaf {
+            name: name.to_owned(),
+            health: VdevHealth {
+                state,
+                errors: None,
+                note: None,
+            },
+            group: group.map(str::to_owned),
+        };
+        let vdev = |name: &str, leaves: Vec<Leaf>| Vdev {
+            class: VdevClass::Data,
+            name: name.to_owned(),
+            health: leaves[0].health.clone(),
+            leaves,
+        };
+        let (on, gone) = (VdevState::Online, VdevState::Removed);
+        let mirror = |second| vdev("mirror-0", vec![leaf("a", on, None), leaf("b", second, None)]);
+        assert_eq!((mirror(on).may_lose(), mirror(gone).may_lose()), (1, 0));
+        let raidz2 = vdev(
+            "raidz2-0",
+            vec![leaf("a", on, None), leaf("b", gone, None), leaf("c", on, None), leaf("d", on, None)],
+        );
+        assert_eq!(raidz2.may_lose(), 1);
+        let replacing = vdev(
+            "mirror-0",
+            vec![
+                leaf("a", on, None),
+                leaf("b", gone, Some("replacing-1")),
+                leaf("c", on, Some("replacing-1")),
+            ],
+        );
+        assert_eq!(replacing.may_lose(), 1);
+        assert_eq!(vdev("/dev/sdb1", vec![leaf("/dev/sdb1", on, None)]).may_lose(), 0);
+    }
 
     #[test]
     fn a_whole_disk_is_called_without_the_partition_that_zfs_made_on_it() {

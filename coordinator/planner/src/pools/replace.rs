@@ -36,7 +36,7 @@ pub(super) fn plan(
     let Some(pool) = pools.iter().find(|pool| pool.name == what.pool.as_str()) else {
         let there: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
         let message = format!("{node} has no pool {}; it has {}", what.pool, or_none(&there));
-        return refuse(report, Code::DiskNotThere, message, format!("quorate zfs {node}"));
+        return refuse(report, Code::DiskNotThere, message, format!("quorate zfs list {node}"));
     };
     let meant: Vec<&Leaf> = pool.leaves().filter(|leaf| means(&what.old, leaf, disks)).collect();
     let [leaf] = meant[..] else {
@@ -53,7 +53,7 @@ pub(super) fn plan(
             what.pool,
             or_none(&names)
         );
-        return refuse(report, Code::DiskNotThere, message, format!("quorate zfs {node}"));
+        return refuse(report, Code::DiskNotThere, message, format!("quorate zfs list {node}"));
     };
     if leaf.is_being_replaced() {
         let message = format!("{} is being replaced in pool {} of {node} already", what.old, what.pool);
