@@ -132,7 +132,7 @@ impl Api {
             )
             .with(findings)
         })?;
-        let mut view = self.view_of(&file).await;
+        let mut view = self.view_of(&file, &source.wish).await;
         self.put_measurements(&file, &source.wish, &mut view).await;
         let mut plan = quorate_planner::plan(&file, &source.wish, &view);
         let cluster = &file.cluster.name.value;

@@ -10,6 +10,7 @@ mod latency;
 mod life;
 mod planted;
 mod pools;
+mod pools_later;
 mod properties;
 mod selected;
 mod untold;
