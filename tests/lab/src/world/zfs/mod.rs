@@ -232,16 +232,34 @@ impl Vdev {
         }
     }
 
-    /// Bytes for data and parity.
+    /// Bytes for data and parity: what is left of its disks beside the labels, in whole metaslabs.
     pub(crate) fn size(&self) -> u64 {
         let smallest = self.leaves.iter().map(|leaf| leaf.size).min().unwrap_or(0);
-        match self.kind {
-            Kind::Disk | Kind::Mirror => smallest,
+        let usable = smallest.saturating_sub(LABELS) / LABEL * LABEL;
+        let whole = match self.kind {
+            Kind::Disk | Kind::Mirror => usable,
             Kind::Raidz(_) | Kind::Draid(_) => {
-                smallest.saturating_mul(u64::try_from(self.leaves.len()).unwrap_or(u64::MAX))
+                usable.saturating_mul(u64::try_from(self.leaves.len()).unwrap_or(u64::MAX))
             }
-        }
+        };
+        let metaslab = 1_u64 << metaslab_shift(whole);
+        whole / metaslab * metaslab
     }
+}
+
+/// One of the four labels on a disk, and all of them with the boot block.
+const LABEL: u64 = 256 << 10;
+const LABELS: u64 = 4 * LABEL + (7 << 19);
+
+/// Source: OpenZFS 2.1 vdev.c (`vdev_metaslab_set_size`); it gives the captured 480M of 512 MiB, and 888G of a disk of 960 GB.
+fn metaslab_shift(size: u64) -> u32 {
+    let highest_bit = |number: u64| u64::BITS - number.leading_zeros();
+    let shift = match size >> 29 {
+        0..16 => highest_bit(size / 16),
+        16..=200 => 29,
+        _ => highest_bit(size / 200),
+    };
+    shift.clamp(24, 34)
 }
 
 impl Pool {
@@ -317,4 +335,24 @@ impl Pool {
 /// Only that it is another one each time means something.
 pub(crate) fn fresh_guid() -> u64 {
     RandomState::new().build_hasher().finish() | 1 << 63
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_whole_metaslabs() {
+        let size = |bytes| {
+            let leaves = vec![Leaf::new("/dev/sda1".to_owned(), "sda".to_owned(), bytes)];
+            let vdev = Vdev {
+                class: Class::Data,
+                kind: Kind::Disk,
+                leaves,
+            };
+            vdev.size()
+        };
+        assert_eq!(size(526_385_152), 503_316_480);
+        assert_eq!(size(960_186_638_336), 888 << 30);
+    }
 }
