@@ -206,6 +206,8 @@ pub struct DiskSpec {
     pub raid_level: Option<String>,
     /// Bytes of a physical sector.
     pub physical_sector: u32,
+    /// Can't be written.
+    pub read_only: bool,
     /// File system or member type straight on the disk.
     pub fstype: Option<String>,
     /// `gpt`, `dos` or nothing.
@@ -235,6 +237,7 @@ impl Default for DiskSpec {
             hctl: Some("0:0:0:0".to_owned()),
             raid_level: None,
             physical_sector: 4096,
+            read_only: false,
             fstype: None,
             pttype: None,
             partitions: Vec::new(),
@@ -267,8 +270,12 @@ pub struct PartitionSpec {
     pub parttype: Option<String>,
     /// The identifier's name.
     pub parttypename: Option<String>,
+    /// GPT name.
+    pub partlabel: Option<String>,
     /// File system's or member's identifier.
     pub uuid: Option<String>,
+    /// The member's own identifier among those of its group: a disk's in a ZFS pool.
+    pub uuid_sub: Option<String>,
     /// File system's label.
     pub label: Option<String>,
     /// Where it is mounted.

@@ -176,6 +176,16 @@ fn device_folder(disk: &DiskSpec) -> PathBuf {
     }
 }
 
+/// Where it is as a block device, below `/sys`.
+fn block_folder(disk: &DiskSpec) -> PathBuf {
+    let device = device_folder(disk);
+    if disk.hctl.is_some() {
+        device.join("block").join(&disk.name)
+    } else {
+        device.join(&disk.name)
+    }
+}
+
 /// `nvme0` of `nvme0n1`.
 fn controller_of(name: &str) -> &str {
     name.get(4..)
@@ -234,16 +244,12 @@ pub(crate) fn identities(disk: &DiskSpec) -> Vec<String> {
 pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     let sys = root.join("sys");
     let device = device_folder(disk);
-    let block = if disk.hctl.is_some() {
-        device.join("block").join(&disk.name)
-    } else {
-        device.join(&disk.name)
-    };
+    let block = block_folder(disk);
     let folder = sys.join(&block);
     let flag = |yes: bool| if yes { "1\n" } else { "0\n" };
     put(&folder.join("size"), &format!("{}\n", disk.size / 512))?;
     put(&folder.join("removable"), "0\n")?;
-    put(&folder.join("ro"), "0\n")?;
+    put(&folder.join("ro"), flag(disk.read_only))?;
     put(&folder.join("queue/rotational"), flag(disk.rotational))?;
     put(&folder.join("queue/logical_block_size"), "512\n")?;
     put(
@@ -312,7 +318,7 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     }
     controller(&sys, &disk.controller)?;
     link(&Path::new("..").join(&block), &sys.join("block").join(&disk.name))?;
-    node(root, &disk.name, &identities(disk), "")?;
+    node(root, &disk.name, disk.size, &identities(disk), "")?;
     let mut start = 2048;
     for partition in &disk.partitions {
         let name = partition_name(disk, partition.number);
@@ -323,10 +329,35 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
         put(&part.join("ro"), "0\n")?;
         fs::create_dir_all(part.join("holders"))?;
         start += partition.size / 512;
-        node(root, &name, &identities(disk), &format!("-part{}", partition.number))?;
+        let suffix = format!("-part{}", partition.number);
+        node(root, &name, partition.size, &identities(disk), &suffix)?;
         for (position, volume) in partition.volumes.iter().enumerate() {
             mapped(root, &name, &block.join(&name), position, volume)?;
         }
+    }
+    Ok(())
+}
+
+/// Shows other partitions. The disk itself stays, with what somebody may have written to it.
+pub(crate) fn changed(root: &Path, before: &DiskSpec, now: &DiskSpec) -> io::Result<()> {
+    let sys = root.join("sys").join(block_folder(before));
+    for partition in &before.partitions {
+        let name = partition_name(before, partition.number);
+        fs::remove_dir_all(sys.join(&name))?;
+        unlink(root, before, &name, &format!("-part{}", partition.number))?;
+    }
+    add(root, now)
+}
+
+/// Takes a node and its links away.
+fn unlink(root: &Path, disk: &DiskSpec, name: &str, suffix: &str) -> io::Result<()> {
+    let gone = |path: PathBuf| match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    gone(root.join("dev").join(name))?;
+    for identity in identities(disk) {
+        gone(root.join("dev/disk/by-id").join(format!("{identity}{suffix}")))?;
     }
     Ok(())
 }
@@ -335,18 +366,10 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
 pub(crate) fn remove(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     fs::remove_dir_all(root.join("sys").join(device_folder(disk)))?;
     fs::remove_file(root.join("sys/block").join(&disk.name))?;
-    fs::remove_file(root.join("dev").join(&disk.name))?;
-    for identity in identities(disk) {
-        fs::remove_file(root.join("dev/disk/by-id").join(&identity))?;
-    }
+    unlink(root, disk, &disk.name, "")?;
     for partition in &disk.partitions {
-        fs::remove_file(root.join("dev").join(partition_name(disk, partition.number)))?;
-        for identity in identities(disk) {
-            fs::remove_file(
-                root.join("dev/disk/by-id")
-                    .join(format!("{identity}-part{}", partition.number)),
-            )?;
-        }
+        let name = partition_name(disk, partition.number);
+        unlink(root, disk, &name, &format!("-part{}", partition.number))?;
     }
     Ok(())
 }
@@ -403,7 +426,8 @@ fn mapped(root: &Path, below: &str, block: &Path, position: usize, volume: &Volu
         &Path::new("../devices/virtual/block").join(&name),
         &sys.join("block").join(&name),
     )?;
-    node(root, &name, &[format!("dm-name-{}-{}", volume.group, volume.name)], "")?;
+    let link_name = format!("dm-name-{}-{}", volume.group, volume.name);
+    node(root, &name, volume.size, &[link_name], "")?;
     let mapper = root.join("dev/mapper");
     fs::create_dir_all(&mapper)?;
     link(
@@ -412,9 +436,17 @@ fn mapped(root: &Path, below: &str, block: &Path, position: usize, volume: &Volu
     )
 }
 
-/// A placeholder in `/dev` (an ordinary user can make no device nodes), and the links to it.
-fn node(root: &Path, name: &str, identities: &[String], suffix: &str) -> io::Result<()> {
-    put(&root.join("dev").join(name), "")?;
+/// A file as large as the device, empty, in `/dev` (an ordinary user can make no device nodes), and the links to it. One that is
+/// there is kept.
+fn node(root: &Path, name: &str, size: u64, identities: &[String], suffix: &str) -> io::Result<()> {
+    let place = root.join("dev").join(name);
+    fs::create_dir_all(root.join("dev"))?;
+    let mut options = fs::OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).open(&place)?;
+    // Nothing of it is allocated. Where so large a file can't be, an empty one has to do.
+    if file.set_len(size).is_err() {
+        file.set_len(0)?;
+    }
     let by_id = root.join("dev/disk/by-id");
     fs::create_dir_all(&by_id)?;
     for identity in identities {

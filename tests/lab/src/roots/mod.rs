@@ -91,6 +91,8 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         clock_synchronised: spec.clock_offset_ms == 0,
         disks: spec.disks.clone(),
         pools: Vec::new(),
+        dormant: Vec::new(),
+        pulled: Vec::new(),
         dropped: BTreeSet::new(),
         unplugged: BTreeSet::new(),
         udp_blocked: false,

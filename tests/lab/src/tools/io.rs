@@ -168,6 +168,16 @@ impl Io {
         }
     }
 
+    /// Works in the kernel, where no signal reaches it: only the loss of power ends it.
+    pub(crate) async fn uninterruptible(&self, simulated: Duration) -> Result<(), Stop> {
+        let mut losses = self.losses.clone();
+        tokio::select! {
+            biased;
+            Ok(_) = losses.wait_for(|now| *now != self.losses_before) => Err(NO_POWER),
+            () = self.pace.sleep(simulated) => Ok(()),
+        }
+    }
+
     /// Hangs until somebody ends it.
     pub(crate) async fn end(&self) -> Result<(), Stop> {
         let (mut terminated, mut gone) = (self.terminated.clone(), self.gone.clone());

@@ -3,6 +3,7 @@
 //! They know of the real tools what was recorded or read in their source, and share no code with the product's readers.
 
 mod apt;
+mod block;
 mod chronyc;
 mod corosync_cfgtool;
 mod corosync_cmapctl;
@@ -29,6 +30,7 @@ mod qdevice_tools;
 mod smartctl;
 mod systemctl;
 mod timedatectl;
+mod wipefs;
 mod worker;
 mod zpool;
 
@@ -49,6 +51,7 @@ use crate::world::state::State;
 pub(crate) const NAMES: &[&str] = &[
     "apt-cache",
     "apt-get",
+    "blockdev",
     "chronyc",
     "corosync-cfgtool",
     "corosync-cmapctl",
@@ -72,10 +75,13 @@ pub(crate) const NAMES: &[&str] = &[
     "pveversion",
     "pvs",
     "qm",
+    "sgdisk",
     "smartctl",
     "systemctl",
     "timedatectl",
+    "udevadm",
     "vgs",
+    "wipefs",
     "zfs",
     "zpool",
 ];
@@ -93,6 +99,7 @@ pub(crate) const OF_PVE: &[&str] = &[
     "pvesh",
     "pveversion",
     "qm",
+    "sgdisk",
     "zfs",
     "zpool",
 ];
@@ -290,10 +297,13 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "ha-manager" => return ha_manager::run(call).await,
         "systemctl" => return systemctl::run(call).await,
         "zfs" | "zpool" => return zpool::run(call).await,
+        "wipefs" => return wipefs::run(call).await,
+        "sgdisk" => return block::sgdisk(call).await,
         _ => {}
     }
     let args = call.args();
     let reply = call.server(|server, state| match call.tool.as_str() {
+        "blockdev" => block::blockdev(server, &args),
         "chronyc" => chronyc::reply(server, &args),
         "corosync-cfgtool" => corosync_cfgtool::reply(server, &args),
         "corosync-cmapctl" => corosync_cmapctl::reply(server, &args),
@@ -313,6 +323,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "pveversion" => pveversion::reply(server, &args),
         "smartctl" => smartctl::reply(server, &args),
         "timedatectl" => timedatectl::reply(server, &args),
+        "udevadm" => block::udevadm(&args),
         _ => None,
     });
     match reply.flatten() {

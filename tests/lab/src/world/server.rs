@@ -19,7 +19,7 @@ use super::power::Power;
 use super::qdevice::Qdevice;
 use super::script::Misbehaviour;
 use super::tasks::Tasks;
-use super::zfs::Pool;
+use super::zfs::{Dormant, Pool};
 use crate::description::{DiskSpec, ServerSpec};
 
 /// The lab's two networks.
@@ -95,6 +95,10 @@ pub(crate) struct Server {
     pub(crate) disks: Vec<DiskSpec>,
     /// ZFS pools that are imported.
     pub(crate) pools: Vec<Pool>,
+    /// Pools on its disks that are not imported.
+    pub(crate) dormant: Vec<Dormant>,
+    /// Disks that were pulled, as they were.
+    pub(crate) pulled: Vec<DiskSpec>,
     /// Dropped on the way: the port stays up.
     pub(crate) dropped: BTreeSet<Network>,
     /// The cable is out: no carrier.

@@ -1,20 +1,22 @@
 //! `zpool create`: what it refuses, in zpool's own order and words, and what it leaves on disks where it fails late.
 //!
-//! Captured: properties first, then the devices, then (with the disks partitioned already) the name, and what only the kernel finds.
+//! Captured: properties first, then the devices, then (with the disks partitioned already) the mountpoint, the name, and what
+//! only the kernel finds.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use super::super::io::Stop;
 use super::super::{Call, Reply, unknown};
-use super::change_disk;
-use crate::description::DiskSpec;
+use super::spec::{self, Spec, Taken};
+use super::{REFUSES, label, partition};
 use crate::world::server::Server;
-use crate::world::zfs::{Class, Kind, Leaf, Pool, Vdev, disk_at, first_partition, partitioned, usable};
+use crate::world::zfs::{Class, Pool};
 
 /// Source: captured, 1.5 to 4.8 s emulated.
 const CREATES: Duration = Duration::from_millis(1500);
-const REFUSES: Duration = Duration::from_millis(200);
+
+/// The least that a device may have. Source: OpenZFS `SPA_MINDEVSIZE`.
+pub(super) const SMALLEST: u64 = 64 << 20;
 
 const COMPRESSIONS: [&str; 9] = ["on", "off", "lzjb", "gzip", "zle", "lz4", "zstd", "zstd-fast", "gzip-9"];
 
@@ -22,19 +24,22 @@ const COMPRESSIONS: [&str; 9] = ["on", "off", "lzjb", "gzip", "zle", "lz4", "zst
 #[derive(Default)]
 struct Asked<'a> {
     force: bool,
+    dry: bool,
+    mountpoint: Option<&'a str>,
     pool: Vec<(&'a str, &'a str)>,
     filesystem: Vec<(&'a str, &'a str)>,
     name: &'a str,
-    vdevs: Vec<(Class, Kind, Vec<&'a str>)>,
+    specs: Vec<Spec<'a>>,
 }
 
 /// How it ends.
 enum End {
     /// So.
     Refused(String),
-    /// After the disks were partitioned.
+    /// After these disks were partitioned.
     Late(Vec<String>, String),
-    Made(Pool),
+    Would(String),
+    Made(Box<Pool>),
 }
 
 pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
@@ -49,30 +54,20 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
             call.io.pause(REFUSES).await?;
             call.reply(0, Reply::fail(1, text)).await
         }
+        End::Would(text) => call.reply(super::COST, Reply::ok(text)).await,
         End::Late(disks, text) => {
             call.io.pause(CREATES).await?;
-            call.world.with(|state| {
-                let Some(server) = state.servers.get_mut(call.node) else {
-                    return;
-                };
-                for disk in disks {
-                    change_disk(server, &disk, |disk| partitioned(disk, None));
-                }
-            });
+            partition(call, &disks);
             call.reply(0, Reply::fail(1, text)).await
         }
         End::Made(pool) => {
             call.io.pause(CREATES).await?;
             call.world.with(|state| {
-                let Some(server) = state.servers.get_mut(call.node) else {
-                    return;
-                };
-                for leaf in pool.vdevs.iter().flat_map(|vdev| &vdev.leaves) {
-                    let label = (pool.name.as_str(), pool.guid);
-                    change_disk(server, &leaf.disk, |disk| partitioned(disk, Some(label)));
+                if let Some(server) = state.servers.get_mut(call.node) {
+                    label(server, &pool, pool.leaves());
+                    server.pools.push(*pool);
+                    server.pools.sort_by(|a, b| a.name.cmp(&b.name));
                 }
-                server.pools.push(pool);
-                server.pools.sort_by(|a, b| a.name.cmp(&b.name));
             });
             Ok(0)
         }
@@ -83,114 +78,121 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
 fn read<'a>(args: &[&'a str]) -> Option<Asked<'a>> {
     let mut asked = Asked::default();
     let mut args = args.iter().copied();
-    let name = loop {
+    asked.name = loop {
         match args.next()? {
             "-f" => asked.force = true,
+            "-n" => asked.dry = true,
+            "-m" => asked.mountpoint = Some(args.next()?),
             "-o" => asked.pool.push(args.next()?.split_once('=')?),
             "-O" => asked.filesystem.push(args.next()?.split_once('=')?),
             option if option.starts_with('-') => return None,
             name => break name,
         }
     };
-    asked.name = name;
-    let mut class = Class::Data;
-    let mut kind = Kind::Disk;
-    for word in args {
-        let of_class = match word {
-            "log" => Some(Class::Log),
-            "cache" => Some(Class::Cache),
-            "spare" => Some(Class::Spare),
-            "special" => Some(Class::Special),
-            "dedup" => Some(Class::Dedup),
-            _ => None,
-        };
-        if let Some(of_class) = of_class {
-            (class, kind) = (of_class, Kind::Disk);
-            continue;
-        }
-        if let Some(of_kind) = Kind::of(word) {
-            kind = of_kind;
-            asked.vdevs.push((class, kind, Vec::new()));
-            continue;
-        }
-        match asked
-            .vdevs
-            .last_mut()
-            .filter(|(of, as_kind, _)| kind != Kind::Disk && *of == class && *as_kind == kind)
-        {
-            Some((_, _, paths)) => paths.push(word),
-            None => asked.vdevs.push((class, Kind::Disk, vec![word])),
-        }
-    }
-    (!asked.vdevs.is_empty()).then_some(asked)
+    asked.specs = spec::read(args)?;
+    Some(asked)
 }
 
 fn judge(server: &Server, asked: &Asked<'_>) -> End {
+    let name = asked.name;
     if let Some(text) = wrong_property(asked) {
         return End::Refused(text);
     }
-    let mut taken: Vec<(&DiskSpec, &str)> = Vec::new();
-    for (_, kind, paths) in &asked.vdevs {
-        if paths.len() < kind.fewest() {
-            let text = format!(
-                "invalid vdev specification: {} requires at least {} devices\n",
-                word(*kind),
-                kind.fewest()
-            );
-            return End::Refused(text);
-        }
-        for path in paths {
-            match device(server, path, asked.force) {
-                Ok(disk) => taken.push((disk, path)),
-                Err(text) => return End::Refused(text),
-            }
-        }
+    if name.contains('/') {
+        return End::Refused(format!(
+            "cannot create '{name}': invalid character '/' in pool name\nuse 'zfs create' to create a dataset\n"
+        ));
     }
-    if let Some(text) = sizes(server, asked).filter(|_| !asked.force) {
+    let taken = match spec::devices(server, &asked.specs, asked.force, None) {
+        Ok(taken) => taken,
+        Err(text) => return End::Refused(text),
+    };
+    if let Some(text) = spec::mismatch(server, &asked.specs, None).filter(|_| !asked.force) {
         return End::Refused(text);
     }
-    if server.pools.iter().any(|pool| pool.name == asked.name) {
-        return End::Refused(format!("cannot create '{}': pool already exists\n", asked.name));
+    if asked.dry {
+        return End::Would(layout(asked));
     }
-    let touched = || taken.iter().map(|(disk, _)| disk.name.clone()).collect::<Vec<_>>();
-    let name = asked.name;
-    let twice = taken
-        .iter()
-        .any(|(disk, _)| taken.iter().filter(|(other, _)| other.name == disk.name).count() > 1);
-    if twice {
+    let touched = |taken: &[Taken<'_, '_>]| -> Vec<String> {
+        let whole = taken.iter().filter(|device| device.part.is_none());
+        whole.map(|device| device.disk.name.clone()).collect()
+    };
+    if let Some(place) = taken.iter().position(|device| device.disk.read_only) {
+        let (before, from) = taken.split_at(place);
+        let disk = from.first().map_or("", |device| device.disk.name.as_str());
+        let text = format!("cannot label '{disk}': cannot label '/dev/{disk}': unable to open device: 30\n");
+        return End::Late(touched(before), text);
+    }
+    if asked.mountpoint.is_none() && not_empty(server, name) {
         let text = format!(
-            "cannot create '{name}': one or more vdevs refer to the same device, or one of\nthe devices is part of an active md or lvm device\n"
+            "mountpoint '/{name}' exists and is not empty\nuse '-m' option to provide a different default\n"
         );
-        return End::Late(touched(), text);
+        return End::Late(touched(&taken), text);
+    }
+    let late = |why: &str| End::Late(touched(&taken), format!("cannot create '{name}': {why}\n"));
+    if let Some(why) = wrong_name(name) {
+        return late(&format!("{why}\npool name may have been omitted"));
     }
     let compression = asked.filesystem.iter().find(|(key, _)| *key == "compression");
-    if let Some((_, value)) = compression.filter(|(_, value)| !COMPRESSIONS.contains(value)) {
-        let text = format!(
-            "cannot create '{name}': 'compression' must be one of 'on | off | lzjb | gzip | gzip-[1-9] | zle | lz4 | zstd | \
-             zstd-[1-19] | zstd-fast | zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]'\n"
-        );
-        // Captured ({value} was `fast`).
-        let _ = value;
-        return End::Late(touched(), text);
-    }
-    if let Some(why) = wrong_name(name) {
-        return End::Late(
-            touched(),
-            format!("cannot create '{name}': {why}\npool name may have been omitted\n"),
+    if compression.is_some_and(|(_, value)| !COMPRESSIONS.contains(value)) {
+        return late(
+            "'compression' must be one of 'on | off | lzjb | gzip | gzip-[1-9] | zle | lz4 | zstd | zstd-[1-19] | zstd-fast | \
+             zstd-fast-[1-10,20,30,40,50,60,70,80,90,100,500,1000]'",
         );
     }
-    End::Made(made(server, asked))
+    if server.pools.iter().any(|pool| pool.name == name) {
+        return late("pool already exists");
+    }
+    if twice(&taken) {
+        return late("one or more vdevs refer to the same device, or one of\nthe devices is part of an active md or lvm device");
+    }
+    // Source: libzfs_pool.c (`zpool_create`), not seen.
+    if taken.iter().any(|device| spec::leaf(device).size < SMALLEST) {
+        return late("one or more devices is less than the minimum size (64M)");
+    }
+    End::Made(Box::new(made(asked, &taken)))
 }
 
-fn word(kind: Kind) -> String {
-    match kind {
-        Kind::Disk => "disk".to_owned(),
-        Kind::Mirror => "mirror".to_owned(),
-        Kind::Raidz(1) => "raidz".to_owned(),
-        Kind::Raidz(parity) => format!("raidz{parity}"),
-        Kind::Draid(1) => "draid".to_owned(),
-        Kind::Draid(parity) => format!("draid{parity}"),
+/// The same device by two names too.
+pub(super) fn twice(taken: &[Taken<'_, '_>]) -> bool {
+    let same = |one: &Taken<'_, '_>, other: &Taken<'_, '_>| one.disk.name == other.disk.name && one.part == other.part;
+    taken
+        .iter()
+        .any(|one| taken.iter().filter(|other| same(one, other)).count() > 1)
+}
+
+/// What `-n` says. Source: captured, of vdevs without a class; zpool_main.c (`print_vdev_tree`).
+fn layout(asked: &Asked<'_>) -> String {
+    let mut text = format!(
+        "would create '{}' with the following layout:\n\n\t{}\n",
+        asked.name, asked.name
+    );
+    let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let mut specs: Vec<&Spec<'_>> = asked.specs.iter().collect();
+    specs.sort_by_key(|spec| spec.class);
+    let mut class = Class::Data;
+    for spec in specs {
+        if spec.class != class {
+            class = spec.class;
+            let heading = match class {
+                Class::Data => "",
+                Class::Dedup => "dedup",
+                Class::Special => "special",
+                Class::Log => "logs",
+                Class::Cache => "cache",
+                Class::Spare => "spares",
+            };
+            text.push_str(&format!("\t{heading}\n"));
+        }
+        let group = spec.kind != crate::world::zfs::Kind::Disk;
+        if group {
+            text.push_str(&format!("\t  {}\n", spec.kind.word()));
+        }
+        for path in &spec.paths {
+            text.push_str(&format!("\t  {}{}\n", if group { "  " } else { "" }, last(path)));
+        }
     }
+    text
 }
 
 fn wrong_property(asked: &Asked<'_>) -> Option<String> {
@@ -201,124 +203,48 @@ fn wrong_property(asked: &Asked<'_>) -> Option<String> {
                     "invalid 'ashift={value}' property: only values between 9 and 16 are allowed.\n"
                 ));
             }
-            "ashift" | "autotrim" => {}
+            "ashift" | "autotrim" | "cachefile" => {}
             other => return Some(format!("property '{other}' is not a valid pool property\n")),
         }
     }
-    let known = ["compression", "atime", "xattr", "acltype"];
+    let known = ["compression", "atime", "xattr", "acltype", "mountpoint", "relatime"];
     let wrong = asked.filesystem.iter().find(|(key, _)| !known.contains(key));
     wrong.map(|(key, _)| format!("property '{key}' is not a valid filesystem property\n"))
 }
 
-/// The whole disk that a path means, if nothing is on it that zpool sees.
-fn device<'s>(server: &'s Server, path: &str, force: bool) -> Result<&'s DiskSpec, String> {
-    let Some(disk) = disk_at(&server.disks, path) else {
-        return Err(if path.starts_with('/') {
-            format!("cannot resolve path '{path}'\n")
-        } else {
-            format!("cannot open '{path}': no such device in /dev\nmust be a full path or shorthand device name\n")
-        });
-    };
-    let in_pool = server
-        .pools
-        .iter()
-        .flat_map(|pool| &pool.vdevs)
-        .flat_map(|vdev| &vdev.leaves);
-    if in_pool.into_iter().any(|leaf| leaf.disk == disk.name) {
-        return Err(format!("{path} is in use and contains a unknown filesystem.\n"));
-    }
-    let mounted = disk
-        .partitions
-        .iter()
-        .find(|part| part.mountpoint.is_some() || part.volumes.iter().any(|volume| volume.mountpoint.is_some()));
-    if let Some(part) = mounted {
-        let fstype = part.fstype.as_deref().unwrap_or("unknown");
-        return Err(format!("{path} is in use and contains a {fstype} filesystem.\n"));
-    }
-    let override_it = |what: String| {
-        Err(format!(
-            "invalid vdev specification\nuse '-f' to override the following errors:\n{what}\n"
-        ))
-    };
-    if let Some(fstype) = disk.fstype.as_deref().filter(|_| !force) {
-        return override_it(format!("{path} contains a filesystem of type '{fstype}'"));
-    }
-    for part in disk.partitions.iter().filter(|_| !force) {
-        let of_part = format!("{path}-part{}", part.number);
-        match (part.fstype.as_deref(), &part.label) {
-            (Some("zfs_member"), Some(pool)) => {
-                return override_it(format!("{of_part} is part of exported pool '{pool}'"));
-            }
-            (Some(fstype), _) => return override_it(format!("{of_part} contains a filesystem of type '{fstype}'")),
-            (None, _) => {}
-        }
-    }
-    Ok(disk)
-}
-
-fn sizes(server: &Server, asked: &Asked<'_>) -> Option<String> {
-    let unequal = asked.vdevs.iter().find(|(_, kind, paths)| {
-        let mut sizes = paths
-            .iter()
-            .filter_map(|path| disk_at(&server.disks, path))
-            .map(|disk| disk.size);
-        let first = sizes.next();
-        *kind != Kind::Disk && sizes.any(|size| Some(size) != first)
-    });
-    unequal.map(|(_, kind, _)| {
-        format!(
-            "invalid vdev specification\nuse '-f' to override the following errors:\n{} contains devices of different sizes\n",
-            word(*kind)
-        )
-    })
+fn not_empty(server: &Server, name: &str) -> bool {
+    let folder = std::fs::read_dir(server.root.join(name));
+    folder.is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn wrong_name(name: &str) -> Option<String> {
     let reserved = ["mirror", "raidz", "draid", "spare"];
-    if name == "log" || reserved.into_iter().any(|word| name.starts_with(word)) {
-        return Some("name is reserved".to_owned());
-    }
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Some("name must begin with a letter".to_owned());
+    // Source: OpenZFS zfs_namecheck.c (`pool_namecheck`).
+    if name.len() >= 240 {
+        return Some("name is too long".to_owned());
     }
     let wrong = name
         .chars()
         .find(|c| !c.is_ascii_alphanumeric() && !"-_.: ".contains(*c));
-    wrong.map(|c| format!("invalid character '{c}' in pool name"))
+    if let Some(wrong) = wrong {
+        return Some(format!("invalid character '{wrong}' in pool name"));
+    }
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return Some("name must begin with a letter".to_owned());
+    }
+    (name == "log" || reserved.into_iter().any(|word| name.starts_with(word))).then(|| "name is reserved".to_owned())
 }
 
-fn made(server: &Server, asked: &Asked<'_>) -> Pool {
+fn made(asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
     let property = |wanted: &str| {
-        asked
-            .pool
-            .iter()
-            .find(|(key, _)| *key == wanted)
-            .map(|(_, value)| *value)
+        let found = asked.pool.iter().find(|(key, _)| *key == wanted);
+        found.map(|(_, value)| *value)
     };
-    let leaf = |path: &&str| {
-        let disk = disk_at(&server.disks, path)?;
-        Some(Leaf {
-            path: first_partition(disk, path),
-            disk: disk.name.clone(),
-            size: usable(disk),
-        })
-    };
-    let mut vdevs: Vec<Vdev> = asked
-        .vdevs
-        .iter()
-        .map(|(class, kind, paths)| Vdev {
-            class: *class,
-            kind: *kind,
-            leaves: paths.iter().filter_map(leaf).collect(),
-        })
-        .collect();
-    vdevs.sort_by_key(|vdev| vdev.class);
-    Pool {
-        name: asked.name.to_owned(),
-        // Only that it is another one each time means something.
-        guid: RandomState::new().build_hasher().finish() | 1 << 63,
-        ashift: property("ashift").and_then(|value| value.parse().ok()).unwrap_or(0),
-        autotrim: property("autotrim") == Some("on"),
-        vdevs,
-    }
+    let mut pool = Pool::new(asked.name, spec::vdevs(&asked.specs, taken));
+    pool.ashift = property("ashift").and_then(|value| value.parse().ok()).unwrap_or(0);
+    pool.autotrim = property("autotrim") == Some("on");
+    pool.cached = property("cachefile") != Some("none");
+    let set = asked.filesystem.iter();
+    pool.filesystem = set.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    pool
 }

@@ -133,6 +133,9 @@ impl State {
         self.expire_locks();
         self.run_ha();
         self.follow_power();
+        for server in self.servers.iter_mut().filter(|server| !server.power.off) {
+            server.follow_zfs(now);
+        }
     }
 
     /// Puts what changed on the disk.

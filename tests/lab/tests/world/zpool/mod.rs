@@ -1,5 +1,9 @@
 //! Pools: what zpool prints of them, what it refuses, and what it leaves on disks.
 
+mod disks;
+mod refusals;
+mod wiping;
+
 use quorate_lab::Lab;
 
 use crate::{lab, nothing_unknown};
@@ -72,10 +76,12 @@ async fn a_mirror_is_made_shown_and_destroyed() {
         (format!("{A} is in use and contains a unknown filesystem.\n"), 1)
     );
     assert_eq!(zpool(&lab, "destroy tank").await, (String::new(), String::new(), 0));
+    // Only ZFS itself sees in the label that the pool is no more.
     assert_eq!(
         partitions(&lab, "/dev/sda").await,
-        [label("sda1", None), label("sda9", None)]
+        [label("sda1", Some("zfs_member")), label("sda9", None)]
     );
+    assert_eq!(zpool(&lab, &format!("create tank2 {A}")).await.2, 0);
     nothing_unknown(&lab);
 }
 

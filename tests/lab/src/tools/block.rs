@@ -1,0 +1,79 @@
+//! `blockdev`, `sgdisk`, `udevadm`: what is done to a disk before and after it is wiped. All of it is from the tools' sources and
+//! manuals, not seen.
+
+use std::time::Duration;
+
+use super::io::Stop;
+use super::wipefs::held;
+use super::{Call, Reply, unknown};
+use crate::world::server::Server;
+use crate::world::zfs::disks;
+
+const COST: u64 = 5;
+/// udev has nothing to do most of the time.
+const SETTLES: u64 = 60;
+
+/// Source: util-linux blockdev.c.
+pub(super) fn blockdev(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
+    let [command, path] = args else { return None };
+    let Some((disk, number)) = disks::at(&server.disks, path) else {
+        let text = format!("blockdev: cannot open {path}: No such file or directory\n");
+        return Some((COST, Reply::fail(1, text)));
+    };
+    let part = number.and_then(|number| disk.partitions.iter().find(|part| part.number == number));
+    let size = part.map_or(disk.size, |part| part.size);
+    let reply = match *command {
+        "--rereadpt" if part.is_some() => Reply::fail(1, "blockdev: ioctl error on BLKRRPART: Invalid argument\n"),
+        "--rereadpt" if held(server, disk, None) => {
+            Reply::fail(1, "blockdev: ioctl error on BLKRRPART: Device or resource busy\n")
+        }
+        "--rereadpt" | "--flushbufs" => Reply::default(),
+        "--getsize64" => Reply::ok(format!("{size}\n")),
+        "--getsz" => Reply::ok(format!("{}\n", size / 512)),
+        "--getro" => Reply::ok(if disk.read_only { "1\n" } else { "0\n" }),
+        "--getss" => Reply::ok("512\n"),
+        "--getpbsz" => Reply::ok(format!("{}\n", disk.physical_sector)),
+        _ => return None,
+    };
+    Some((COST, reply))
+}
+
+/// Nothing is ever late: `settle` and `trigger` end in silence.
+pub(super) fn udevadm(args: &[&str]) -> Option<(u64, Reply)> {
+    match args {
+        ["settle" | "trigger", ..] => Some((SETTLES, Reply::default())),
+        _ => None,
+    }
+}
+
+/// `sgdisk --zap-all DISK`. Source: gdisk 1.0.9 sgdisk.cc, gptcl.cc.
+pub(super) async fn sgdisk(call: &Call) -> Result<i32, Stop> {
+    let args = call.args();
+    let ["--zap-all" | "-Z", path] = args.as_slice() else {
+        return unknown(call).await;
+    };
+    call.io.pause(Duration::from_millis(1000)).await?;
+    let reply = call.world.with(|state| {
+        let server = state.servers.get_mut(call.node)?;
+        let Some(disk) = disks::whole_at(&server.disks, path) else {
+            let text = format!("Problem opening {path} for reading! Error is 2.\nThe specified file does not exist!\n");
+            return Some(Reply::fail(2, text));
+        };
+        let name = disk.name.clone();
+        let stays = held(server, disk, None);
+        if !stays {
+            disks::change(server, &name, |disk| {
+                disk.pttype = None;
+                disk.partitions.clear();
+            });
+        }
+        let old = "Warning: The kernel is still using the old partition table.\nThe new table will be used at the next reboot or \
+                   after you\nrun partprobe(8) or kpartx(8)\n";
+        let done = "GPT data structures destroyed! You may now partition the disk using fdisk or\nother utilities.\n";
+        Some(Reply::ok(format!("{}{done}", if stays { old } else { "" })))
+    });
+    match reply {
+        Some(reply) => call.reply(0, reply).await,
+        None => unknown(call).await,
+    }
+}
