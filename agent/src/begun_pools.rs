@@ -11,7 +11,7 @@ const FOLDER: &str = "/var/lib/quorate-agent/begun-pools";
 
 /// Why nothing could be noted.
 #[derive(Debug, thiserror::Error)]
-pub enum NoteError {
+pub(crate) enum NoteError {
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -24,7 +24,7 @@ pub enum NoteError {
 ///
 /// # Errors
 /// It is not noted; then no disk may be touched.
-pub fn begin(root: &HostRoot, layout: &PoolLayout) -> Result<(), NoteError> {
+pub(crate) fn begin(root: &HostRoot, layout: &PoolLayout) -> Result<(), NoteError> {
     let text = serde_json::to_string_pretty(layout)?;
     root.make_folder(FOLDER, 0o700)?;
     Ok(root.replace(&path(&layout.name), &text, 0o600)?)
@@ -34,13 +34,13 @@ pub fn begin(root: &HostRoot, layout: &PoolLayout) -> Result<(), NoteError> {
 ///
 /// # Errors
 /// The note stays. That does no harm: a disk is taken for our own leftover only if it carries no label.
-pub fn finish(root: &HostRoot, name: &PoolName) -> Result<(), WriteError> {
+pub(crate) fn finish(root: &HostRoot, name: &PoolName) -> Result<(), WriteError> {
     root.remove(&path(name))
 }
 
 /// Those that were begun. What can't be read is left out: its disks are then not taken for our own.
 #[must_use]
-pub fn all(root: &HostRoot) -> Vec<PoolLayout> {
+pub(crate) fn all(root: &HostRoot) -> Vec<PoolLayout> {
     let names = match root.read_dir(FOLDER) {
         Ok(names) => names,
         Err(ReadError::NotFound { .. }) => return Vec::new(),

@@ -41,8 +41,9 @@ fn on_prox1(servers: Servers, change: impl FnOnce(&mut Disks)) -> Servers {
 /// One of prox1's two disks carries a file system, or is mounted.
 fn with_leftover(kind: HolderKind, name: &str) -> Servers {
     on_prox1(members(), |disks| {
+        let device = format!("{}1", disks.disks[0].path);
         disks.disks[0].holders.push(Holder {
-            device: format!("{}1", disks.disks[0].path),
+            device,
             kind,
             name: name.to_owned(),
         });

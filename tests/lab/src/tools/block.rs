@@ -1,4 +1,4 @@
-//! `blockdev`, `sgdisk`, `udevadm`: what is done to a disk before and after it is wiped. All of it is from the tools' sources and
+//! `blkid`, `blockdev`, `dd`, `sgdisk`, `udevadm`: what is done to a disk before and after it is wiped, and how it is looked at. All of it is from the tools' sources and
 //! manuals, not seen.
 
 use std::time::Duration;
@@ -36,6 +36,48 @@ pub(super) fn blockdev(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
         _ => return None,
     };
     Some((COST, reply))
+}
+
+/// `blkid -p -o export DEVICE`. Captured: a partition with a file system, LVM, a partition table, an empty disk (exit 2, no output).
+pub(super) fn blkid(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
+    let ["-p", "-o", "export", path] = args else { return None };
+    let nothing = Reply::fail(2, "");
+    let Some((disk, number)) = disks::at(&server.disks, path) else {
+        return Some((COST, Reply::fail(2, format!("blkid: error: {path}: No such file or directory\n"))));
+    };
+    let Some(number) = number else {
+        let kind = disk.fstype.as_ref().map(|kind| ("TYPE", kind));
+        let found = kind.or(disk.pttype.as_ref().map(|table| ("PTTYPE", table)));
+        let reply = found.map_or(nothing, |(key, value)| Reply::ok(format!("DEVNAME={path}\n{key}={value}\n")));
+        return Some((COST, reply));
+    };
+    let part = disk.partitions.iter().find(|part| part.number == number)?;
+    let mut text = format!("DEVNAME={path}\n");
+    if let Some(kind) = &part.fstype {
+        text.push_str(&format!("TYPE={kind}\n"));
+    }
+    text.push_str(&format!("PART_ENTRY_SCHEME=gpt\nPART_ENTRY_NUMBER={number}\n"));
+    Some((COST, Reply::ok(text)))
+}
+
+/// `dd if=/dev/zero of=DEVICE … status=none`: nothing is said. What it writes over is erased by `wipefs` before; zeros leave nothing new.
+pub(super) fn dd(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
+    let value = |key: &str| args.iter().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='));
+    let ("/dev/zero", "none", path) = (value("if")?, value("status")?, value("of")?) else {
+        return None;
+    };
+    let number = |key: &str| value(key)?.parse::<u64>().ok();
+    let (count, seek) = (number("count")?, number("seek")?);
+    let Some((disk, part)) = disks::at(&server.disks, path) else {
+        return Some((COST, Reply::fail(1, format!("dd: failed to open '{path}': No such file or directory\n"))));
+    };
+    let part = part.and_then(|number| disk.partitions.iter().find(|part| part.number == number));
+    let size = part.map_or(disk.size, |part| part.size);
+    if seek + count > size {
+        return Some((COST, Reply::fail(1, format!("dd: error writing '{path}': No space left on device\n"))));
+    }
+    // Some 200 MB a second.
+    Some((COST + count / 200_000, Reply::default()))
 }
 
 /// Nothing is ever late: `settle` and `trigger` end in silence.

@@ -51,11 +51,13 @@ use crate::world::state::State;
 pub(crate) const NAMES: &[&str] = &[
     "apt-cache",
     "apt-get",
+    "blkid",
     "blockdev",
     "chronyc",
     "corosync-cfgtool",
     "corosync-cmapctl",
     "corosync-quorumtool",
+    "dd",
     "df",
     "dpkg-query",
     "getent",
@@ -303,6 +305,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
     }
     let args = call.args();
     let reply = call.server(|server, state| match call.tool.as_str() {
+        "blkid" => block::blkid(server, &args),
         "blockdev" => block::blockdev(server, &args),
         "chronyc" => chronyc::reply(server, &args),
         "corosync-cfgtool" => corosync_cfgtool::reply(server, &args),
@@ -310,6 +313,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "corosync-quorumtool" => corosync_quorumtool::reply(server, &args),
         "corosync-qdevice-tool" => qdevice_tools::qdevice(server, &args),
         "corosync-qnetd-tool" => qdevice_tools::qnetd(server, state, &args),
+        "dd" => block::dd(server, &args),
         "df" => df::reply(server, &args),
         "dpkg-query" => dpkg_query::reply(server, &args),
         "getent" => getent::reply(server, &args),
