@@ -31,6 +31,7 @@ mod misfortune;
 mod network;
 mod partitions;
 mod pools;
+mod pools_later;
 mod secrets;
 mod security;
 mod spec;
