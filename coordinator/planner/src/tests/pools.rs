@@ -16,9 +16,15 @@ use crate::testkit::{NOW, Servers};
 const MIRROR: &str = "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2 }\n";
 
 fn file(pools: &str) -> ClusterFile {
+    file_of(pools, "")
+}
+
+/// `others`: what else is said of prox2 and prox3.
+fn file_of(pools: &str, others: &str) -> ClusterFile {
     let mut text = "[cluster]\nname = \"hk1\"\nlinks = [\"192.168.1.0/24\"]\n".to_owned();
     for n in 1..=3 {
-        text.push_str(&format!("[nodes.prox{n}]\naddress = \"192.168.1.{}\"\n", 10 + n));
+        let more = if n == 1 { "" } else { others };
+        text.push_str(&format!("[nodes.prox{n}]\naddress = \"192.168.1.{}\"\n{more}", 10 + n));
     }
     ClusterFile::parse("test.toml", &(text + pools)).expect("a valid file")
 }
@@ -34,13 +40,17 @@ pub(super) fn members() -> Servers {
 
 /// Plans, and has the plan checked.
 fn plan(pools: &str, servers: &Servers) -> Plan {
-    plan_with(pools, &Wish::default(), servers)
+    checked(&file(pools), &Wish::default(), servers)
 }
 
+/// The same, where prox1 alone has pools.
 pub(super) fn plan_with(pools: &str, wish: &Wish, servers: &Servers) -> Plan {
-    let file = file(pools);
-    let plan = crate::plan(&file, wish, &servers.view);
-    let complaints = check(&file, wish, &servers.view, &plan);
+    checked(&file_of(pools, "role = \"witness\"\n"), wish, servers)
+}
+
+fn checked(file: &ClusterFile, wish: &Wish, servers: &Servers) -> Plan {
+    let plan = crate::plan(file, wish, &servers.view);
+    let complaints = check(file, wish, &servers.view, &plan);
     assert!(complaints.is_empty(), "{complaints:?}");
     plan
 }

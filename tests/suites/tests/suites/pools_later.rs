@@ -8,7 +8,7 @@ use quorate_suites::hand::{ONE_LINK, findings, steps};
 use quorate_suites::{Fleet, told};
 use serde_json::Value;
 
-const ONE: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
+const ONE: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\nprox2 = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
 
 /// A cluster of two; the file wants this pool on prox1.
 async fn two(pools: &str) -> (Fleet, String) {
@@ -100,7 +100,7 @@ async fn what_somebody_else_left_goes_only_by_a_word_for_just_that_disk() {
     add(&fleet, used).await;
     let file = file(
         &fleet,
-        "\n[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"S45NNA0NLEFT01\"]\n",
+        "\n[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"S45NNA0NLEFT01\"]\nprox2 = { count = 1, kind = \"ssd\" }\n",
     );
     let unasked = fleet.json(&["plan", &file]).await;
     let told_so = code(&unasked, "QRT-DESTROY-NOT-CONSENTED");
@@ -121,7 +121,7 @@ async fn a_disk_that_is_put_to_use_between_plan_and_wipe_is_not_wiped() {
     add(&fleet, used).await;
     let file = file(
         &fleet,
-        "\n[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"S45NNA0NLEFT02\"]\n",
+        "\n[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"S45NNA0NLEFT02\"]\nprox2 = { count = 1, kind = \"ssd\" }\n",
     );
     let told_so = code(&fleet.json(&["plan", &file]).await, "QRT-DESTROY-NOT-CONSENTED");
     let consent = told_so.split("--destroy ").nth(1).unwrap().trim().to_owned();
@@ -142,7 +142,8 @@ async fn a_mirror_grows_by_a_pair() {
     fleet.ok(&["apply", &first, "--yes"]).await;
     add(&fleet, ssd("sdx", "S45NNA0NMORE01")).await;
     add(&fleet, ssd("sdy", "S45NNA0NMORE02")).await;
-    let more = file(&fleet, &ONE.replace("mirror", "raid10").replace("count = 2", "count = 4"));
+    // The other one stays as it is: told, and left alone.
+    let more = file(&fleet, &ONE.replace("mirror", "raid10").replacen("count = 2", "count = 4", 1));
     let plan = fleet.json(&["plan", &more]).await;
     assert_eq!(steps(&plan), ["zfs.grow/prox1/data_zfs"], "{plan:#}");
     fleet.ok(&["apply", &more, "--yes"]).await;
