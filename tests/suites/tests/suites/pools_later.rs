@@ -105,7 +105,7 @@ async fn what_somebody_else_left_goes_only_by_a_word_for_just_that_disk() {
     let unasked = fleet.json(&["plan", &file]).await;
     let told_so = code(&unasked, "QRT-DESTROY-NOT-CONSENTED");
     let consent = told_so.split("--destroy ").nth(1).unwrap().trim().to_owned();
-    assert!(fleet.run(&["apply", &file, "--yes"]).await.code != Some(0), "--yes is no consent");
+    assert!(fleet.run(&["apply", &file, "--yes"]).await.code() != Some(0), "--yes is no consent");
     let shown = fleet.ok(&["plan", &file, "--destroy", &consent]).await.stdout;
     assert!(shown.contains("DESTROYED") && shown.contains("ext4"), "{shown}");
     fleet.ok(&["apply", &file, "--yes", "--destroy", &consent]).await;
