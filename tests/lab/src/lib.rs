@@ -18,6 +18,7 @@ pub mod process;
 mod roots;
 mod tools;
 pub mod ways;
+pub mod zfs;
 mod wire;
 pub mod world;
 

@@ -245,6 +245,7 @@ fn made(asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
     pool.autotrim = property("autotrim") == Some("on");
     pool.cached = property("cachefile") != Some("none");
     let set = asked.filesystem.iter();
-    pool.filesystem = set.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let set = set.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    pool.datasets.insert(asked.name.to_owned(), set);
     pool
 }

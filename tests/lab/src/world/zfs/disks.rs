@@ -227,3 +227,18 @@ pub(crate) fn unlabel(server: &mut Server, pool: u64, leaf: &Leaf) {
             .for_each(clear);
     });
 }
+
+/// The pool has another name.
+pub(crate) fn rename(disk: &mut DiskSpec, pool: u64, name: &str) {
+    let pool = pool.to_string();
+    let of_pool = disk.partitions.iter_mut().filter(|part| part.uuid.as_ref() == Some(&pool));
+    of_pool.for_each(|part| part.label = Some(name.to_owned()));
+}
+
+/// A partition by its first stable name, or by the kernel's.
+pub(crate) fn path_of(disk: &DiskSpec, number: u32) -> String {
+    match identities(disk).into_iter().next() {
+        Some(link) => format!("/dev/disk/by-id/{link}-part{number}"),
+        None => format!("/dev/{}", partition_name(disk, number)),
+    }
+}

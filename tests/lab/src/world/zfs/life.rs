@@ -1,10 +1,10 @@
 //! What happens to pools as time goes on: disks that are gone are noticed when something is read or written, scans come to their
-//! end, boots find what is there.
+//! end.
 
 use std::time::Duration;
 
 use super::scan::{Scan, ScanKind, ScanState};
-use super::{Beside, Dormant, Kind, Leaf, LeafState, Left, Pool, disks};
+use super::{Beside, Kind, Leaf, LeafState, Pool, disks};
 use crate::world::clock::SimTime;
 use crate::world::server::Server;
 
@@ -124,14 +124,5 @@ impl Server {
         for leaf in detached {
             disks::unlabel(self, guid, &leaf);
         }
-    }
-
-    /// All pools that were imported lie on disks now.
-    pub(crate) fn forget_pools(&mut self) {
-        let pools = std::mem::take(&mut self.pools).into_iter();
-        self.dormant.extend(pools.map(|pool| Dormant {
-            pool,
-            left: Left::InUse,
-        }));
     }
 }
