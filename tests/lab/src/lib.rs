@@ -18,9 +18,9 @@ pub mod process;
 mod roots;
 mod tools;
 pub mod ways;
-pub mod zfs;
 mod wire;
 pub mod world;
+pub mod zfs;
 
 pub use control::Script;
 pub use description::{DiskSpec, GuestSpec, LabSpec, Role, ServerSpec};

@@ -105,7 +105,11 @@ fn value((pool, name, set): Found<'_>, key: &str) -> Option<(String, &'static st
         "refer" | "referenced" => return fixed(EMPTY.to_string()),
         "avail" | "available" => {
             let size = pool.size();
-            return fixed(size.saturating_sub(slop(size)).saturating_sub(pool.allocated).to_string());
+            return fixed(
+                size.saturating_sub(slop(size))
+                    .saturating_sub(pool.allocated)
+                    .to_string(),
+            );
         }
         "mounted" => return fixed(if volume { "-" } else { "yes" }.to_owned()),
         "mountpoint" if volume => return fixed("-".to_owned()),
@@ -144,7 +148,9 @@ pub(super) async fn change(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     members::wait_while_stuck(call, &pool).await?;
     call.io.pause(CHANGES).await?;
     call.world.with(|state| {
-        let Some(server) = state.servers.get_mut(call.node) else { return };
+        let Some(server) = state.servers.get_mut(call.node) else {
+            return;
+        };
         let Some(index) = server.pools.iter().position(|one| one.name == pool) else {
             return;
         };

@@ -117,7 +117,9 @@ fn shown(pool: &Pool, left: Left) -> String {
         Health::Unavailable => " action: The pool cannot be imported due to damaged devices or data.\n",
     });
     if let Some(see) = see {
-        text.push_str(&format!("   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-{see}\n"));
+        text.push_str(&format!(
+            "   see: https://openzfs.github.io/openzfs-docs/msg/ZFS-8000-{see}\n"
+        ));
     }
     text.push_str(" config:\n\n");
     text.push_str(&config(pool));
@@ -156,7 +158,12 @@ fn config(pool: &Pool) -> String {
             rows.extend(leaf.both().map(|leaf| (deeper, short(leaf), state(vdev.class, leaf))));
         }
     }
-    let width = rows.iter().map(|(depth, name, _)| 2 * depth + name.len()).max().unwrap_or(0).max(10);
+    let width = rows
+        .iter()
+        .map(|(depth, name, _)| 2 * depth + name.len())
+        .max()
+        .unwrap_or(0)
+        .max(10);
     let mut text = String::new();
     for (depth, name, state) in rows {
         let name = format!("{}{name}", "  ".repeat(depth));
@@ -211,7 +218,10 @@ fn take(server: &mut Server, asked: &Asked<'_>, name: &str) -> Reply {
     };
     // Its own name then, which may be taken.
     let own = server.dormant.iter().find(|dormant| dormant.pool.guid == guid);
-    let own = asked.new_name.map_or_else(|| own.map(|dormant| dormant.pool.name.clone()), |new| Some(new.to_owned()));
+    let own = asked.new_name.map_or_else(
+        || own.map(|dormant| dormant.pool.name.clone()),
+        |new| Some(new.to_owned()),
+    );
     let own = own.unwrap_or_default();
     if server.pools.iter().any(|pool| pool.name == own) {
         return fail(format!("cannot import '{own}': pool already exists\n"));

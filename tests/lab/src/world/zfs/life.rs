@@ -17,15 +17,19 @@ impl Server {
     pub(crate) fn is_stuck(&self, pool: &Pool) -> bool {
         let lost = |vdev: &super::Vdev| {
             let there = |leaf: &Leaf| {
-                leaf.both()
-                    .any(|leaf| leaf.state <= LeafState::Degraded && disks::holding(&self.disks, pool.guid, leaf).is_some())
+                leaf.both().any(|leaf| {
+                    leaf.state <= LeafState::Degraded && disks::holding(&self.disks, pool.guid, leaf).is_some()
+                })
             };
             let there = vdev.leaves.iter().filter(|leaf| there(leaf)).count();
             let needed = match vdev.kind {
                 Kind::Disk | Kind::Mirror => 1,
                 Kind::Raidz(parity) | Kind::Draid(parity) => vdev.leaves.len().saturating_sub(usize::from(parity)),
             };
-            matches!(vdev.class, super::Class::Data | super::Class::Special | super::Class::Dedup) && there < needed
+            matches!(
+                vdev.class,
+                super::Class::Data | super::Class::Special | super::Class::Dedup
+            ) && there < needed
         };
         pool.suspended || pool.vdevs.iter().any(lost)
     }
@@ -44,7 +48,10 @@ impl Server {
         for lost in gone {
             let named = lost.guid.to_string();
             let can_lose = pool.vdev_of(&named).is_some_and(|vdev| {
-                matches!(vdev.class, super::Class::Cache | super::Class::Spare | super::Class::Log) || vdev.can_lose(&named)
+                matches!(
+                    vdev.class,
+                    super::Class::Cache | super::Class::Spare | super::Class::Log
+                ) || vdev.can_lose(&named)
             });
             pool.each_leaf(|leaf| {
                 if leaf.guid != lost.guid {
@@ -86,7 +93,10 @@ impl Server {
             if let Some(took) = due {
                 self.end_scan(index, took);
             }
-            let io = self.pools.get_mut(index).and_then(|pool| pool.io_at.take_if(|at| *at <= now));
+            let io = self
+                .pools
+                .get_mut(index)
+                .and_then(|pool| pool.io_at.take_if(|at| *at <= now));
             if io.is_some() {
                 self.pool_io(index);
             }

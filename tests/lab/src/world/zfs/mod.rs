@@ -327,7 +327,10 @@ impl Pool {
                 return;
             }
             leaf.errors = Errors::default();
-            if matches!(leaf.state, LeafState::Degraded | LeafState::Faulted | LeafState::ForceFaulted) {
+            if matches!(
+                leaf.state,
+                LeafState::Degraded | LeafState::Faulted | LeafState::ForceFaulted
+            ) {
                 leaf.state = LeafState::Online;
             }
         });
