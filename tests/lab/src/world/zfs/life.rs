@@ -53,13 +53,10 @@ impl Server {
                     super::Class::Cache | super::Class::Spare | super::Class::Log
                 ) || vdev.can_lose(&named)
             });
-            pool.each_leaf(|leaf| {
-                if leaf.guid != lost.guid {
-                } else if can_lose {
-                    leaf.state = LeafState::Removed;
-                } else {
-                    leaf.errors.write += FAILED_WRITES;
-                }
+            pool.each_leaf(|leaf| match (leaf.guid == lost.guid, can_lose) {
+                (true, true) => leaf.state = LeafState::Removed,
+                (true, false) => leaf.errors.write += FAILED_WRITES,
+                (false, _) => {}
             });
             if !can_lose && pool.data_errors.is_empty() {
                 let files = ["<metadata>:<0x0>", "<metadata>:<0x1>", "<metadata>:<0x3d>"];
