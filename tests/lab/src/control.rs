@@ -11,6 +11,7 @@ use crate::description::{DiskSpec, GuestSpec, OwnName};
 use crate::plants::Plant;
 use crate::wire::{self, Frame, Hello};
 pub use crate::world::script::{Misbehaviour, ToolScript};
+pub use crate::zfs::PoolHappens;
 
 /// What the world can be asked to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,8 +83,22 @@ pub enum Script {
     ClearTools,
     /// A disk vanishes.
     RemoveDisk(String),
+    /// A disk that vanished is back, with all that was on it.
+    ReturnDisk {
+        /// Its kernel name when it vanished.
+        name: String,
+        /// Another kernel name now.
+        now: Option<String>,
+    },
     /// A disk appears.
     AddDisk(Box<DiskSpec>),
+    /// Something happens to an imported ZFS pool.
+    Pool {
+        /// Its name.
+        name: String,
+        /// What.
+        happens: PoolHappens,
+    },
     /// The server's own name resolves otherwise (pmxcfs keeps what it found when it started).
     OwnName(OwnName),
     /// A guest appears.

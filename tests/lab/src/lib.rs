@@ -20,6 +20,7 @@ mod tools;
 pub mod ways;
 mod wire;
 pub mod world;
+pub mod zfs;
 
 pub use control::Script;
 pub use description::{DiskSpec, GuestSpec, LabSpec, Role, ServerSpec};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::zfs::PoolPlant;
+
 /// One thing that is planted on one server, from the start (in its description) or later (by a script).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "plant", deny_unknown_fields)]
@@ -148,6 +150,20 @@ pub enum Plant {
     Qnetd {
         /// Does it run?
         running: bool,
+    },
+    /// A ZFS pool that somebody else made. Shows in `zpool`, `lsblk`.
+    Pool(PoolPlant),
+    /// `/etc/zfs/zpool.cache` is lost: at the next boot only pools whose `zfs-import@` is enabled are imported.
+    ZpoolCacheLost {
+        /// Is it?
+        lost: bool,
+    },
+    /// The import of a pool fails at each boot. Shows in `systemctl`, `zpool`.
+    ImportFails {
+        /// The pool.
+        pool: String,
+        /// Does it?
+        fails: bool,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::control::{Misbehaviour, Script, ToolScript};
+use crate::control::{Misbehaviour, PoolHappens, Script, ToolScript};
 use crate::description::{DiskSpec, GuestKind, GuestSpec, OwnName};
 use crate::plants::Plant;
 
@@ -15,6 +15,9 @@ pub(super) enum ScriptCommand {
         /// Simulated milliseconds; for ever without
         #[arg(long)]
         ms: Option<u64>,
+        /// Only calls whose arguments hold this, for example replace
+        #[arg(long)]
+        matching: Option<String>,
     },
     /// A tool prints garbage
     Garbage {
@@ -44,6 +47,9 @@ pub(super) enum ScriptCommand {
         /// What it prints on stderr
         #[arg(long, default_value = "")]
         stderr: String,
+        /// Only calls whose arguments hold this, for example replace
+        #[arg(long)]
+        matching: Option<String>,
     },
     /// All tools work again
     Clear,
@@ -51,6 +57,22 @@ pub(super) enum ScriptCommand {
     RemoveDisk {
         /// For example sda
         name: String,
+    },
+    /// A disk that vanished is back, with all that was on it
+    ReturnDisk {
+        /// Its name when it vanished
+        name: String,
+        /// Its name now, if it is another
+        #[arg(long)]
+        now: Option<String>,
+    },
+    /// Something happens to a ZFS pool, for example {"does":"errors","disk":"sda","checksum":3}
+    Pool {
+        /// The pool
+        name: String,
+        /// What, as JSON; the kinds stand in the lab's `zfs.rs`
+        #[arg(value_parser = happens)]
+        happens: PoolHappens,
     },
     /// An empty SATA SSD appears
     AddDisk {
@@ -114,6 +136,10 @@ fn plant(text: &str) -> Result<Plant, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
+fn happens(text: &str) -> Result<PoolHappens, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Resolves {
     Address,
@@ -129,16 +155,21 @@ pub(super) enum OnOff {
 
 impl ScriptCommand {
     pub(super) fn into_script(self) -> Script {
-        let tool = |tool, script| {
+        let some = |tool, matching, script| {
             Script::Tool(Misbehaviour {
                 tool,
-                matching: None,
+                matching,
                 times: None,
                 script,
             })
         };
+        let tool = |name, script| some(name, None, script);
         match self {
-            Self::Hang { tool: name, ms } => tool(name, ToolScript::Hang { ms }),
+            Self::Hang {
+                tool: name,
+                ms,
+                matching,
+            } => some(name, matching, ToolScript::Hang { ms }),
             Self::Garbage { tool: name, text } => tool(name, ToolScript::Garbage { text }),
             Self::Die {
                 tool: name,
@@ -149,9 +180,12 @@ impl ScriptCommand {
                 tool: name,
                 code,
                 stderr,
-            } => tool(name, ToolScript::Fail { code, stderr }),
+                matching,
+            } => some(name, matching, ToolScript::Fail { code, stderr }),
             Self::Clear => Script::ClearTools,
             Self::RemoveDisk { name } => Script::RemoveDisk(name),
+            Self::ReturnDisk { name, now } => Script::ReturnDisk { name, now },
+            Self::Pool { name, happens } => Script::Pool { name, happens },
             Self::AddDisk { name } => {
                 let serial = Some(format!("S45NNA0NADDED{name}"));
                 let model = Some("SAMSUNG MZ7LH960HAJR-00005".to_owned());

@@ -32,6 +32,7 @@ use crate::world::random;
 use crate::world::relay;
 use crate::world::server::Server;
 use crate::world::tasks::Tasks;
+use crate::world::zfs::boot::AtBoot;
 
 /// Writes the whole lab's folders and returns the servers that live in them.
 pub(crate) fn build(layout: &Layout, spec: &LabSpec, network: Ipv4Addr) -> io::Result<Vec<Server>> {
@@ -92,6 +93,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         disks: spec.disks.clone(),
         pools: Vec::new(),
         dormant: Vec::new(),
+        zfs_boot: AtBoot::default(),
         pulled: Vec::new(),
         dropped: BTreeSet::new(),
         unplugged: BTreeSet::new(),

@@ -137,7 +137,7 @@ fn print(server: &Server, options: &Options<'_>) -> Reply {
     let all = devices(server);
     let roots: Vec<&Device> = match options.device {
         None => all.iter().collect(),
-        Some(path) => find(&all, path).into_iter().collect(),
+        Some(path) => find(&all, &target(server, path)).into_iter().collect(),
     };
     let mut text = String::from("{\n   \"blockdevices\": [\n");
     if roots.is_empty() {
@@ -308,6 +308,15 @@ fn mapped(server: &Server, disk: &DiskSpec, parent: &str, volume: &VolumeSpec) -
     }
 }
 
+/// Where a path leads to.
+fn target(server: &Server, path: &str) -> String {
+    match crate::world::zfs::disks::at(&server.disks, path) {
+        Some((disk, None)) => format!("/dev/{}", disk.name),
+        Some((disk, Some(number))) => format!("/dev/{}", disks::partition_name(disk, number)),
+        None => path.to_owned(),
+    }
+}
+
 fn find<'a>(devices: &'a [Device], path: &str) -> Option<&'a Device> {
     devices.iter().find_map(|device| {
         if device.path == path {
@@ -371,7 +380,7 @@ fn value(device: &Device, column: &str, indent: usize) -> String {
         },
         "rota" => disk.rotational.to_string(),
         "rand" => "false".to_owned(),
- "ro" => (disk.read_only && device.kind != "lvm").to_string(),
+        "ro" => (disk.read_only && device.kind != "lvm").to_string(),
         "rm" | "dax" | "hotplug" | "disc-zero" => "false".to_owned(),
         "phy-sec" => disk.physical_sector.to_string(),
         "min-io" => disk.physical_sector.to_string(),

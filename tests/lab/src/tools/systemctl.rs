@@ -6,6 +6,7 @@ use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::world::server::Server;
 use crate::world::units::{self, Active};
+use crate::world::zfs::boot::pool_of_unit;
 
 const COST: u64 = 6;
 
@@ -141,7 +142,30 @@ impl Unit {
     }
 }
 
+/// The unit that imports a pool at boot: it is done, it failed, or it has not run. Source: zfs-import@.service of PVE
+/// (`Type=oneshot`, `RemainAfterExit=yes`), not seen.
+fn import_of(server: &Server, name: &str, pool: &str) -> Unit {
+    let (active, sub) = if server.zfs_boot.failed.contains(pool) {
+        ("failed", "failed")
+    } else if server.zfs_boot.done.contains(pool) {
+        ("active", "exited")
+    } else {
+        ("inactive", "dead")
+    };
+    let enabled = server.hardware.enabled.get(&full(name)) == Some(&true);
+    Unit {
+        load: "loaded",
+        active,
+        sub,
+        file: if enabled { "enabled" } else { "disabled" },
+        pid: 0,
+    }
+}
+
 fn unit_of(server: &Server, name: &str) -> Unit {
+    if let Some(pool) = pool_of_unit(name) {
+        return import_of(server, name, &pool);
+    }
     let Some(unit) = units::on(server, name) else {
         return Unit {
             load: "not-found",

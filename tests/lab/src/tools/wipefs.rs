@@ -28,7 +28,9 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     let args = call.args();
     let (flags, devices): (Vec<&str>, Vec<&str>) = args.iter().copied().partition(|arg| arg.starts_with('-'));
     let has = |long: &str, short: &str| flags.contains(&long) || flags.contains(&short);
-    let known = ["--json", "-J", "--no-act", "-n", "--all", "-a", "--force", "-f", "--quiet", "-q"];
+    let known = [
+        "--json", "-J", "--no-act", "-n", "--all", "-a", "--force", "-f", "--quiet", "-q",
+    ];
     if devices.is_empty() || !flags.iter().all(|flag| known.contains(flag)) {
         return unknown(call).await;
     }
@@ -169,7 +171,12 @@ async fn erase(call: &Call, devices: &[&str], force: bool, quiet: bool, dry: boo
 
 fn erase_one(server: &mut Server, path: &str, force: bool, dry: bool) -> Result<String, Reply> {
     let (disk, part) = find(server, path)?;
-    let failed = |why: &str| Reply::fail(1, format!("wipefs: error: {path}: probing initialization failed: {why}\n"));
+    let failed = |why: &str| {
+        Reply::fail(
+            1,
+            format!("wipefs: error: {path}: probing initialization failed: {why}\n"),
+        )
+    };
     if disk.read_only {
         return Err(failed("Read-only file system"));
     }
@@ -210,9 +217,7 @@ fn erase_one(server: &mut Server, path: &str, force: bool, dry: bool) -> Result<
 /// Is it held open: mounted, of an imported pool, below a volume? The kernel lets nobody have a whole disk for himself of which a
 /// partition is.
 pub(super) fn held(server: &Server, disk: &DiskSpec, part: Option<&PartitionSpec>) -> bool {
-    let one = |part: &PartitionSpec| {
-        part.mountpoint.is_some() || !part.volumes.is_empty() || disks::open(server, part)
-    };
+    let one = |part: &PartitionSpec| part.mountpoint.is_some() || !part.volumes.is_empty() || disks::open(server, part);
     match part {
         Some(part) => one(part),
         None => disk.partitions.iter().any(one),

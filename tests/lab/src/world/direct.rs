@@ -96,6 +96,7 @@ fn networks(link: Option<u8>) -> Result<Vec<Network>, String> {
 
 fn play(world: &World, state: &mut State, index: usize, script: Script) -> Result<(), String> {
     let count = state.servers.len();
+    let now = state.now;
     let Some(server) = state.servers.get_mut(index) else {
         return Err("no such server".to_owned());
     };
@@ -110,7 +111,21 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
                 .ok_or("there is no such disk")?;
             let disk = server.disks.remove(disk);
             roots::disks::remove(&server.root, &disk).map_err(|error| error.to_string())?;
+            server.pulled.push(disk);
         }
+        Script::ReturnDisk { name, now: new_name } => {
+            let place = server.pulled.iter().position(|disk| disk.name == name);
+            let place = place.ok_or("no such disk was taken away")?;
+            let named = new_name.as_ref().unwrap_or(&name);
+            if server.disks.iter().any(|present| present.name == *named) {
+                return Err(format!("{named} is there already"));
+            }
+            let mut disk = server.pulled.remove(place);
+            disk.name.clone_from(named);
+            roots::disks::add(&server.root, &disk).map_err(|error| error.to_string())?;
+            server.disks.push(disk);
+        }
+        Script::Pool { name, happens } => server.happens(&name, &happens, now)?,
         Script::AddDisk(disk) => {
             if server.disks.iter().any(|present| present.name == disk.name) {
                 return Err(format!("{} is there already", disk.name));

@@ -51,6 +51,16 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
             let before = fs::read_to_string(&path).unwrap_or_default();
             roots::put(&path, &(before + &line)).map_err(|error| error.to_string())?;
         }
+        Plant::Pool(pool) => server.plant_pool(pool)?,
+        Plant::ZpoolCacheLost { lost } => server.zfs_boot.cache_lost = *lost,
+        Plant::ImportFails { pool, fails } => {
+            let failing = &mut server.zfs_boot.failing;
+            if *fails {
+                failing.insert(pool.clone());
+            } else {
+                failing.remove(pool);
+            }
+        }
         Plant::Firewall { policy_in, rules } => {
             let policy = policy_in.as_deref().unwrap_or("DROP");
             let mut text = format!("[OPTIONS]\n\nenable: 1\npolicy_in: {policy}\n\n[RULES]\n\n");

@@ -19,6 +19,7 @@ use super::power::Power;
 use super::qdevice::Qdevice;
 use super::script::Misbehaviour;
 use super::tasks::Tasks;
+use super::zfs::boot::AtBoot;
 use super::zfs::{Dormant, Pool};
 use crate::description::{DiskSpec, ServerSpec};
 
@@ -97,6 +98,8 @@ pub(crate) struct Server {
     pub(crate) pools: Vec<Pool>,
     /// Pools on its disks that are not imported.
     pub(crate) dormant: Vec<Dormant>,
+    /// What happens to pools at boot.
+    pub(crate) zfs_boot: AtBoot,
     /// Disks that were pulled, as they were.
     pub(crate) pulled: Vec<DiskSpec>,
     /// Dropped on the way: the port stays up.

@@ -151,10 +151,10 @@ fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), R
 pub(super) async fn files(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let now = args.contains(&"--now");
     let words: Vec<&str> = args.iter().copied().filter(|arg| *arg != "--now").collect();
-    if let ["enable", unit] = words[..]
+    if let [verb @ ("enable" | "disable"), unit] = words[..]
         && unit.starts_with("zfs-import@")
     {
-        return import_at_boot(call, unit).await;
+        return import_at_boot(call, &full(unit), verb == "enable").await;
     }
     let Some((verb, names)) = words.split_first().filter(|(_, names)| plain(names)) else {
         return unknown(call).await;
@@ -190,19 +190,22 @@ pub(super) async fn files(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     call.reply(400, Reply::default()).await
 }
 
-/// An instance of ZFS's own unit, which is there wherever ZFS is.
-async fn import_at_boot(call: &Call, unit: &str) -> Result<i32, Stop> {
-    let news = call.world.with(|state| {
+/// An instance of ZFS's own unit, which is there wherever ZFS is. Source of what `disable` says: systemd's install.c, not seen.
+async fn import_at_boot(call: &Call, unit: &str, on: bool) -> Result<i32, Stop> {
+    let before = call.world.with(|state| {
         let server = state.servers.get_mut(call.node)?;
-        server.hardware.enabled.insert(unit.to_owned(), true)
+        server.hardware.enabled.insert(unit.to_owned(), on)
     });
-    let text = format!(
-        "Created symlink /etc/systemd/system/zfs-import.target.wants/{unit} \u{2192} /lib/systemd/system/zfs-import@.service.\n"
-    );
+    let link = format!("/etc/systemd/system/zfs-import.target.wants/{unit}");
+    let text = match (before == Some(true), on) {
+        (false, true) => format!("Created symlink {link} \u{2192} /lib/systemd/system/zfs-import@.service.\n"),
+        (true, false) => format!("Removed \"{link}\".\n"),
+        _ => String::new(),
+    };
     call.reply(
         400,
         Reply {
-            stderr: if news == Some(true) { String::new() } else { text },
+            stderr: text,
             ..Reply::default()
         },
     )

@@ -124,9 +124,8 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
         return End::Late(touched(before), text);
     }
     if asked.mountpoint.is_none() && not_empty(server, name) {
-        let text = format!(
-            "mountpoint '/{name}' exists and is not empty\nuse '-m' option to provide a different default\n"
-        );
+        let text =
+            format!("mountpoint '/{name}' exists and is not empty\nuse '-m' option to provide a different default\n");
         return End::Late(touched(&taken), text);
     }
     let late = |why: &str| End::Late(touched(&taken), format!("cannot create '{name}': {why}\n"));
@@ -144,7 +143,9 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
         return late("pool already exists");
     }
     if twice(&taken) {
-        return late("one or more vdevs refer to the same device, or one of\nthe devices is part of an active md or lvm device");
+        return late(
+            "one or more vdevs refer to the same device, or one of\nthe devices is part of an active md or lvm device",
+        );
     }
     // Source: libzfs_pool.c (`zpool_create`), not seen.
     if taken.iter().any(|device| spec::leaf(device).size < SMALLEST) {
@@ -245,6 +246,9 @@ fn made(asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
     pool.autotrim = property("autotrim") == Some("on");
     pool.cached = property("cachefile") != Some("none");
     let set = asked.filesystem.iter();
-    pool.filesystem = set.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let set = set
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    pool.datasets.insert(asked.name.to_owned(), set);
     pool
 }

@@ -202,7 +202,11 @@ fn judge_attach(
     let spare = |vdev: &&Vdev| vdev.class == Class::Spare;
     let spares = || pool.vdevs.iter().filter(spare).flat_map(|vdev| &vdev.leaves);
     let own_spare = spares().find(|spare| spare.is(new)).filter(|_| replacing);
-    let disks = if own_spare.is_some() { Vec::new() } else { touched(&taken) };
+    let disks = if own_spare.is_some() {
+        Vec::new()
+    } else {
+        touched(&taken)
+    };
     let what = if replacing {
         format!("cannot replace {old} with {new}")
     } else {

@@ -56,7 +56,11 @@ fn judge(server: &Server, path: &str, force: bool) -> Result<(String, u32), Repl
     };
     let pool = part.label.as_deref().unwrap_or_default();
     let member = |state: &str| {
-        let hint = if force { ". Offline the disk first to clear its label." } else { "" };
+        let hint = if force {
+            ". Offline the disk first to clear its label."
+        } else {
+            ""
+        };
         // The line's end comes on the other stream.
         Err(Reply {
             stdout: "\n".to_owned(),
@@ -65,7 +69,8 @@ fn judge(server: &Server, path: &str, force: bool) -> Result<(String, u32), Repl
         })
     };
     let override_it = |state: &str| {
-        let text = format!("use '-f' to override the following error:\n{path} is a member of {state} pool \"{pool}\"\n");
+        let text =
+            format!("use '-f' to override the following error:\n{path} is a member of {state} pool \"{pool}\"\n");
         Err(Reply::fail(1, text))
     };
     match disks::holds(server, part) {

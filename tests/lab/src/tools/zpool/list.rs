@@ -109,7 +109,11 @@ fn capacity(pool: &Pool) -> u64 {
 /// `zpool list -Hp -o …`, of all pools or of one.
 pub(super) fn columns(server: &Server, columns: &str, of: Option<&str>) -> Option<String> {
     let mut text = String::new();
-    for pool in server.pools.iter().filter(|pool| of.is_none_or(|name| pool.name == name)) {
+    for pool in server
+        .pools
+        .iter()
+        .filter(|pool| of.is_none_or(|name| pool.name == name))
+    {
         let values: Option<Vec<String>> = columns.split(',').map(|column| property(pool, column)).collect();
         writeln!(text, "{}", values?.join("\t")).ok();
     }
@@ -119,7 +123,11 @@ pub(super) fn columns(server: &Server, columns: &str, of: Option<&str>) -> Optio
 /// `zpool get -Hp …`, of all pools or of one.
 pub(super) fn properties(server: &Server, wanted: &str, of: Option<&str>) -> Option<String> {
     let mut text = String::new();
-    for pool in server.pools.iter().filter(|pool| of.is_none_or(|name| pool.name == name)) {
+    for pool in server
+        .pools
+        .iter()
+        .filter(|pool| of.is_none_or(|name| pool.name == name))
+    {
         for name in wanted.split(',') {
             let source = match name {
                 "ashift" if pool.ashift == 0 => "default",

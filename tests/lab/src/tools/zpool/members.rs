@@ -89,7 +89,10 @@ async fn online(call: &Call, pool: &str, device: &str) -> Result<i32, Stop> {
     let refused = change(call, pool, |server, index, now| {
         let pool = server.pools.get(index)?;
         let Some(leaf) = pool.leaf(device).cloned() else {
-            return Some(Reply::fail(1, format!("cannot online {device}: no such device in pool\n")));
+            return Some(Reply::fail(
+                1,
+                format!("cannot online {device}: no such device in pool\n"),
+            ));
         };
         let there = disks::holding(&server.disks, pool.guid, &leaf).map(|(disk, _)| disk.name.clone());
         let away = leaf.state > LeafState::Degraded;
@@ -207,7 +210,12 @@ async fn scrub(call: &Call, pool: &str, what: Scrub) -> Result<i32, Stop> {
                     ScanState::Paused { done } => done,
                     _ => 0.0,
                 });
-                pool.scan = Some(Scan::begun(ScanKind::Scrub, at, now.saturating_sub(takes.mul_f64(done)), takes));
+                pool.scan = Some(Scan::begun(
+                    ScanKind::Scrub,
+                    at,
+                    now.saturating_sub(takes.mul_f64(done)),
+                    takes,
+                ));
                 server.pool_io(index);
             }
             Scrub::Stop | Scrub::Pause => {

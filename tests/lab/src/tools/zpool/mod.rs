@@ -4,7 +4,9 @@
 //! says so.
 
 mod create;
+mod datasets;
 mod grow;
+mod import;
 mod label;
 mod list;
 mod members;
@@ -35,6 +37,9 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         ("zpool", ["replace", rest @ ..]) => return grow::attach(call, rest, true).await,
         ("zpool", ["detach", pool, device]) => return grow::detach(call, pool, device).await,
         ("zpool", ["labelclear", rest @ ..]) => return label::run(call, rest).await,
+        ("zpool", ["import", rest @ ..]) => return import::import(call, rest).await,
+        ("zpool", ["export", "-f", name] | ["export", name]) => return import::export(call, name).await,
+        ("zfs", ["create" | "set", ..]) => return datasets::change(call, &args).await,
         ("zpool", ["destroy", "-f", name] | ["destroy", name]) => return destroy(call, name).await,
         ("zpool", ["offline" | "online" | "clear" | "scrub" | "set" | "wait", ..]) => {
             return members::run(call, &args).await;
@@ -103,6 +108,7 @@ fn reply(server: &Server, state: &State, tool: &str, args: &[&str]) -> Option<Re
                 Reply::fail(0, "no datasets available\n")
             }
         }
+        ("zfs", ["list" | "get", ..]) => datasets::reply(server, args)?,
         _ => return None,
     })
 }

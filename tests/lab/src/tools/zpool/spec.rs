@@ -281,7 +281,11 @@ pub(super) fn mismatch(server: &Server, specs: &[Spec<'_>], pool: Option<&Pool>)
     let specs: Vec<&Spec<'_>> = specs.iter().filter(|spec| counts(spec.class)).collect();
     let heading = "invalid vdev specification\nuse '-f' to override the following errors:\n";
     let unequal = specs.iter().find(|spec| {
-        let mut sizes = spec.paths.iter().filter_map(|path| whole_at(&server.disks, path)).map(|disk| disk.size);
+        let mut sizes = spec
+            .paths
+            .iter()
+            .filter_map(|path| whole_at(&server.disks, path))
+            .map(|disk| disk.size);
         let first = sizes.next().unwrap_or_default();
         spec.kind != Kind::Disk && sizes.any(|size| size.abs_diff(first) > FUZZ)
     });
@@ -290,7 +294,10 @@ pub(super) fn mismatch(server: &Server, specs: &[Spec<'_>], pool: Option<&Pool>)
             kind: spec.kind,
             disks: spec.paths.len(),
         };
-        return Some(format!("{heading}{} contains devices of different sizes\n", word.word()));
+        return Some(format!(
+            "{heading}{} contains devices of different sizes\n",
+            word.word()
+        ));
     }
     let levels: Vec<Level> = specs
         .iter()
@@ -314,7 +321,10 @@ pub(super) fn mismatch(server: &Server, specs: &[Spec<'_>], pool: Option<&Pool>)
         return None;
     }
     let text = differ(*own, *first)?;
-    Some(format!("{heading}mismatched replication level: {}\n", text.pool_and_new()))
+    Some(format!(
+        "{heading}mismatched replication level: {}\n",
+        text.pool_and_new()
+    ))
 }
 
 /// How two vdevs differ.

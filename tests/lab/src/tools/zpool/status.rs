@@ -190,7 +190,11 @@ fn table(server: &Server, asked: Asked<'_>, pool: &Pool) -> String {
             Line::Heading(_) => None,
         })
     };
-    let width = rows().map(|row| 2 * row.depth + row.name.len()).max().unwrap_or(0).max(10);
+    let width = rows()
+        .map(|row| 2 * row.depth + row.name.len())
+        .max()
+        .unwrap_or(0)
+        .max(10);
     let mut text = format!(
         "\t{:width$}  {:8} {:>5} {:>5} {:>5}",
         "NAME", "STATE", "READ", "WRITE", "CKSUM"
@@ -283,7 +287,12 @@ fn of_leaf(server: &Server, asked: Asked<'_>, pool: &Pool, depth: usize, leaf: &
 }
 
 fn spare(server: &Server, asked: Asked<'_>, pool: &Pool, leaf: &Leaf) -> Row {
-    let used = |other: &Leaf| other.beside.as_ref().is_some_and(|(_, beside)| beside.path == leaf.path);
+    let used = |other: &Leaf| {
+        other
+            .beside
+            .as_ref()
+            .is_some_and(|(_, beside)| beside.path == leaf.path)
+    };
     let in_use = pool.vdevs.iter().flat_map(|vdev| &vdev.leaves).any(used);
     let (state, note) = match (in_use, leaf.state) {
         (true, _) => ("INUSE", "currently in use"),

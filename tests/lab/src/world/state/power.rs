@@ -90,6 +90,7 @@ impl State {
         server.power.losses += 1;
         server.power.up_at = again.then_some(now + BOOT);
         server.pvecm_locked = false;
+        server.forget_pools();
         self.orders.push(Order::Kill(index));
         self.note(Some(index), What::PoweredOff, "");
     }
@@ -103,6 +104,7 @@ impl State {
         server.power.journal_from = server.journal.len();
         server.booted = server.now();
         units::boot(server);
+        server.import_at_boot();
         if let Err(error) = roots::proc::write(server) {
             complain(&format!("{}: can't write /proc: {error}", server.name()));
         }

@@ -25,10 +25,18 @@ pub(crate) fn at<'d>(disks: &'d [DiskSpec], path: &str) -> Option<(&'d DiskSpec,
     let names = |disk: &DiskSpec| -> Vec<(String, String)> {
         let links = identities(disk).into_iter();
         let mut names: Vec<_> = links
-            .map(|link| (format!("/dev/disk/by-id/{link}"), format!("/dev/disk/by-id/{link}-part")))
+            .map(|link| {
+                (
+                    format!("/dev/disk/by-id/{link}"),
+                    format!("/dev/disk/by-id/{link}-part"),
+                )
+            })
             .collect();
         let stem = partition_name(disk, 0);
-        names.push((format!("/dev/{}", disk.name), format!("/dev/{}", stem.trim_end_matches('0'))));
+        names.push((
+            format!("/dev/{}", disk.name),
+            format!("/dev/{}", stem.trim_end_matches('0')),
+        ));
         names
     };
     disks.iter().find_map(|disk| {
@@ -157,7 +165,12 @@ pub(crate) fn holds(server: &Server, part: &PartitionSpec) -> Holds {
             Some(_) => Holds::Active,
         };
     }
-    match server.dormant.iter().find(|dormant| is(&dormant.pool)).map(|dormant| dormant.left) {
+    match server
+        .dormant
+        .iter()
+        .find(|dormant| is(&dormant.pool))
+        .map(|dormant| dormant.left)
+    {
         Some(Left::Destroyed) => Holds::Nothing,
         Some(Left::InUse) => Holds::PotentiallyActive,
         Some(Left::Exported) | None => Holds::Exported,
@@ -192,7 +205,11 @@ pub(crate) fn change(server: &mut Server, name: &str, change: impl FnOnce(&mut D
 
 /// Makes a disk or a partition a member of a pool.
 pub(crate) fn label(disk: &mut DiskSpec, pool: &Pool, leaf: &Leaf) {
-    let number = disk.partitions.iter().find(|part| leads_to(disk, part.number, &leaf.path)).map(|part| part.number);
+    let number = disk
+        .partitions
+        .iter()
+        .find(|part| leads_to(disk, part.number, &leaf.path))
+        .map(|part| part.number);
     let of_zfs = |part: &PartitionSpec| part.parttype.as_deref() == Some(OF_ZFS);
     match number.and_then(|number| disk.partitions.iter_mut().find(|part| part.number == number)) {
         // A partition that somebody else made.
@@ -226,4 +243,22 @@ pub(crate) fn unlabel(server: &mut Server, pool: u64, leaf: &Leaf) {
             .filter(|part| part.number == number)
             .for_each(clear);
     });
+}
+
+/// The pool has another name.
+pub(crate) fn rename(disk: &mut DiskSpec, pool: u64, name: &str) {
+    let pool = pool.to_string();
+    let of_pool = disk
+        .partitions
+        .iter_mut()
+        .filter(|part| part.uuid.as_ref() == Some(&pool));
+    of_pool.for_each(|part| part.label = Some(name.to_owned()));
+}
+
+/// A partition by its first stable name, or by the kernel's.
+pub(crate) fn path_of(disk: &DiskSpec, number: u32) -> String {
+    match identities(disk).into_iter().next() {
+        Some(link) => format!("/dev/disk/by-id/{link}-part{number}"),
+        None => format!("/dev/{}", partition_name(disk, number)),
+    }
 }

@@ -222,7 +222,8 @@ action: Wait for the resilver to complete.
 const SUSPENDED: &str = "status: One or more devices are faulted in response to IO failures.
 action: Make sure the affected devices are connected, then run 'zpool clear'.
 ";
-const FAULTED_NO_REPLICAS: &str = "status: One or more devices are faulted in response to persistent errors.  There are \
+const FAULTED_NO_REPLICAS: &str =
+    "status: One or more devices are faulted in response to persistent errors.  There are \
 insufficient replicas for the pool to
 \tcontinue functioning.
 action: Destroy and re-create the pool from a backup source.  Manually marking the device

@@ -1,10 +1,10 @@
 //! What happens to pools as time goes on: disks that are gone are noticed when something is read or written, scans come to their
-//! end, boots find what is there.
+//! end.
 
 use std::time::Duration;
 
 use super::scan::{Scan, ScanKind, ScanState};
-use super::{Beside, Dormant, Kind, Leaf, LeafState, Left, Pool, disks};
+use super::{Beside, Kind, Leaf, LeafState, Pool, disks};
 use crate::world::clock::SimTime;
 use crate::world::server::Server;
 
@@ -17,15 +17,19 @@ impl Server {
     pub(crate) fn is_stuck(&self, pool: &Pool) -> bool {
         let lost = |vdev: &super::Vdev| {
             let there = |leaf: &Leaf| {
-                leaf.both()
-                    .any(|leaf| leaf.state <= LeafState::Degraded && disks::holding(&self.disks, pool.guid, leaf).is_some())
+                leaf.both().any(|leaf| {
+                    leaf.state <= LeafState::Degraded && disks::holding(&self.disks, pool.guid, leaf).is_some()
+                })
             };
             let there = vdev.leaves.iter().filter(|leaf| there(leaf)).count();
             let needed = match vdev.kind {
                 Kind::Disk | Kind::Mirror => 1,
                 Kind::Raidz(parity) | Kind::Draid(parity) => vdev.leaves.len().saturating_sub(usize::from(parity)),
             };
-            matches!(vdev.class, super::Class::Data | super::Class::Special | super::Class::Dedup) && there < needed
+            matches!(
+                vdev.class,
+                super::Class::Data | super::Class::Special | super::Class::Dedup
+            ) && there < needed
         };
         pool.suspended || pool.vdevs.iter().any(lost)
     }
@@ -44,15 +48,15 @@ impl Server {
         for lost in gone {
             let named = lost.guid.to_string();
             let can_lose = pool.vdev_of(&named).is_some_and(|vdev| {
-                matches!(vdev.class, super::Class::Cache | super::Class::Spare | super::Class::Log) || vdev.can_lose(&named)
+                matches!(
+                    vdev.class,
+                    super::Class::Cache | super::Class::Spare | super::Class::Log
+                ) || vdev.can_lose(&named)
             });
-            pool.each_leaf(|leaf| {
-                if leaf.guid != lost.guid {
-                } else if can_lose {
-                    leaf.state = LeafState::Removed;
-                } else {
-                    leaf.errors.write += FAILED_WRITES;
-                }
+            pool.each_leaf(|leaf| match (leaf.guid == lost.guid, can_lose) {
+                (true, true) => leaf.state = LeafState::Removed,
+                (true, false) => leaf.errors.write += FAILED_WRITES,
+                (false, _) => {}
             });
             if !can_lose && pool.data_errors.is_empty() {
                 let files = ["<metadata>:<0x0>", "<metadata>:<0x1>", "<metadata>:<0x3d>"];
@@ -86,7 +90,10 @@ impl Server {
             if let Some(took) = due {
                 self.end_scan(index, took);
             }
-            let io = self.pools.get_mut(index).and_then(|pool| pool.io_at.take_if(|at| *at <= now));
+            let io = self
+                .pools
+                .get_mut(index)
+                .and_then(|pool| pool.io_at.take_if(|at| *at <= now));
             if io.is_some() {
                 self.pool_io(index);
             }
@@ -124,14 +131,5 @@ impl Server {
         for leaf in detached {
             disks::unlabel(self, guid, &leaf);
         }
-    }
-
-    /// All pools that were imported lie on disks now.
-    pub(crate) fn forget_pools(&mut self) {
-        let pools = std::mem::take(&mut self.pools).into_iter();
-        self.dormant.extend(pools.map(|pool| Dormant {
-            pool,
-            left: Left::InUse,
-        }));
     }
 }

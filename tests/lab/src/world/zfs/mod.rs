@@ -1,6 +1,8 @@
 //! ZFS of a server: the pools that its kernel has imported, and those that lie on disks only.
 
+pub(crate) mod boot;
 pub(crate) mod disks;
+mod happen;
 pub(crate) mod health;
 mod life;
 pub(crate) mod scan;
@@ -33,8 +35,8 @@ pub(crate) struct Pool {
     pub(crate) suspended: bool,
     /// It stands in `/etc/zfs/zpool.cache`, from where it is imported at boot.
     pub(crate) cached: bool,
-    /// Properties of its file system that were set.
-    pub(crate) filesystem: BTreeMap<String, String>,
+    /// Its file systems and volumes, itself too, with the properties that were set.
+    pub(crate) datasets: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) scan: Option<Scan>,
     pub(crate) durations: Durations,
     /// When something is read and written in it next, by the world's clock.
@@ -275,7 +277,7 @@ impl Pool {
             data_errors: Vec::new(),
             suspended: false,
             cached: true,
-            filesystem: BTreeMap::new(),
+            datasets: BTreeMap::from([(name.to_owned(), BTreeMap::new())]),
             scan: None,
             durations: Durations::default(),
             io_at: None,
@@ -325,7 +327,10 @@ impl Pool {
                 return;
             }
             leaf.errors = Errors::default();
-            if matches!(leaf.state, LeafState::Degraded | LeafState::Faulted | LeafState::ForceFaulted) {
+            if matches!(
+                leaf.state,
+                LeafState::Degraded | LeafState::Faulted | LeafState::ForceFaulted
+            ) {
                 leaf.state = LeafState::Online;
             }
         });

@@ -28,11 +28,18 @@ pub(crate) enum ScanKind {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ScanState {
     /// Since then, by the world's clock.
-    Running { since: SimTime, takes: Duration },
+    Running {
+        since: SimTime,
+        takes: Duration,
+    },
     /// So far.
-    Paused { done: f64 },
+    Paused {
+        done: f64,
+    },
     Cancelled,
-    Finished { took: Duration },
+    Finished {
+        took: Duration,
+    },
 }
 
 /// How long scans take from now on.

@@ -1,6 +1,8 @@
 //! Pools: what zpool prints of them, what it refuses, and what it leaves on disks.
 
 mod disks;
+mod health;
+mod importing;
 mod refusals;
 mod wiping;
 

@@ -10,14 +10,23 @@ async fn devices_are_refused_before_anything_is_written() {
     let lab = with_tank().await;
     let empty = partitions(&lab, S3).await;
     for (fixture, line) in [
-        ("zpool-create/2.1.11/bad-property", format!("create -o frob=1 tank {S3}")),
+        (
+            "zpool-create/2.1.11/bad-property",
+            format!("create -o frob=1 tank {S3}"),
+        ),
         ("zpool-create/2.1.11/slash", format!("create ta/nk {S3}")),
-        ("zpool-create/2.1.11/in-use-forced", format!("create -f tank3 mirror {S1} {S3}")),
+        (
+            "zpool-create/2.1.11/in-use-forced",
+            format!("create -f tank3 mirror {S1} {S3}"),
+        ),
         (
             "zpool-create/2.1.11/active-partition",
             format!("create -f tank3 mirror {S1}-part1 {S3}"),
         ),
-        ("zpool-create/2.1.11/exported-label", format!("create tank mirror {S3} {OLD}")),
+        (
+            "zpool-create/2.1.11/exported-label",
+            format!("create tank mirror {S3} {OLD}"),
+        ),
         ("zpool-create/2.1.11/sizes", format!("create tank mirror {S3} {SMALL}")),
         ("zpool-add/2.1.11/mismatch", format!("add tank {PERC}")),
         ("zpool-replace/2.1.11/in-use", format!("replace tank {S2} {S1}")),
@@ -46,7 +55,10 @@ async fn an_empty_machine_refuses_as_recorded_and_a_dry_run_writes_nothing() {
     let read_only = run(&lab, &format!("zpool create tank mirror {S1} /dev/sdl")).await;
     assert_eq!(
         (read_only.stderr.as_str(), read_only.code()),
-        ("cannot label 'sdl': cannot label '/dev/sdl': unable to open device: 30\n", Some(1))
+        (
+            "cannot label 'sdl': cannot label '/dev/sdl': unable to open device: 30\n",
+            Some(1)
+        )
     );
     assert_eq!(partitions(&lab, S1).await, [part("sde1", None), part("sde9", None)]);
 }
@@ -81,7 +93,10 @@ async fn what_is_refused_late_leaves_a_gpt_behind() {
     let output = run(&lab, &line).await;
     assert_eq!(
         (output.code(), output.stderr),
-        (Some(255), format!("cannot replace {S1} with {SMALL}: device is too small\n"))
+        (
+            Some(255),
+            format!("cannot replace {S1} with {SMALL}: device is too small\n")
+        )
     );
     assert_eq!(partitions(&lab, SMALL).await, [part("sdd1", None), part("sdd9", None)]);
     nothing_unknown(&lab);
