@@ -10,7 +10,7 @@ mod root;
 mod write;
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ pub struct Host {
     links: LinkMap,
     listening: Listening,
     tools: Tools,
+    program: Option<PathBuf>,
     runner: Arc<dyn Runner>,
     clock: Clock,
     started: Duration,
@@ -71,6 +72,7 @@ impl Host {
             links: LinkMap::default(),
             listening: Listening::default(),
             tools,
+            program: None,
             runner,
             started: clock.monotonic(),
             pmxcfs: Patience::new(clock.clone(), PMXCFS_DEADLINE),
@@ -88,6 +90,19 @@ impl Host {
             Arc::new(OsRunner::new(clock.clone())),
             clock,
         )
+    }
+
+    /// The same host, with this agent's own program, for what may hang in the kernel and is therefore done by another process.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// This agent's own program, where it is known.
+    #[must_use]
+    pub fn program(&self) -> Option<&Path> {
+        self.program.as_deref()
     }
 
     /// The root of all files.

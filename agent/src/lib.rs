@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod config;
+pub mod edges;
 pub mod enroll;
 mod errors;
 pub mod guard;

@@ -103,7 +103,7 @@ impl PoolLayout {
     /// May a disk be used although this speaks against it?
     #[must_use]
     pub fn accepts(&self, reason: &Reason) -> bool {
-        reason.kind == ReasonKind::MaybeRaid && self.accepted.contains(&reason.kind)
+        reason.kind.may_be_accepted() && self.accepted.contains(&reason.kind)
     }
 
     /// All disks, of every class.

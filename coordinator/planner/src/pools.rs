@@ -106,7 +106,7 @@ impl Server<'_> {
             let pick = choice.of(self.node)?;
             // A disk of which it can't be told what it is must have been meant: a selector never chooses it.
             let may_accept: &[ReasonKind] = match pick {
-                Pick::Named(_) => &[ReasonKind::MaybeRaid],
+                Pick::Named(_) => &[ReasonKind::MaybeRaid, ReasonKind::Virtual],
                 Pick::Matching(_) => &[],
             };
             let names: Vec<&str> = taken.iter().map(String::as_str).collect();

@@ -8,7 +8,7 @@ use super::super::testing::{Fake, fixture};
 use super::*;
 
 const COLUMNS: &str =
-    "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
+    "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
 
 fn lsblk(answer: &str) -> Call {
     Call::of(["/usr/bin/lsblk", "--json", "--bytes", "--output", COLUMNS]).prints(answer)
@@ -57,7 +57,7 @@ fn lvm() -> [Call; 2] {
 /// The disks, without SMART: no test here is about it.
 async fn disks(fake: &Fake, calls: impl IntoIterator<Item = Call>) -> Vec<Disk> {
     let host = fake.host(calls);
-    let devices = devices(&host).await.unwrap();
+    let (devices, _) = devices(&host).await.unwrap();
     let claims = claims(&host, &devices).await.unwrap();
     let by_id = sysfs::by_id_links(&host).unwrap();
     devices
@@ -319,7 +319,7 @@ async fn a_zpool_that_fails_makes_the_facet_unknown_and_a_missing_module_does_no
         .exits(Exit::Code(1));
     let unknown = observe(
         &fake.host([lsblk(fixture!("lsblk/2.38.1/virtual-machine.json")), broken]),
-        &[],
+        Depth::InPassing(&[]),
     )
     .await
     .unwrap_err();
@@ -351,7 +351,7 @@ async fn smart_is_asked_of_each_disk_and_fails_alone() {
         smartctl("/dev/sda", fixture!("smartctl/7.4/sata-failing.json")).exits(Exit::Code(24)),
         smartctl("/dev/sdb", fixture!("smartctl/7.4/asleep.json")).exits(Exit::Code(2)),
     ];
-    let found = observe(&fake.host(calls), &[]).await.unwrap().disks;
+    let found = observe(&fake.host(calls), Depth::InPassing(&[])).await.unwrap().disks;
     assert_eq!(found[0].smart.get().unwrap().passed, Some(false));
     assert!(
         found[0]
@@ -376,7 +376,7 @@ async fn smart_is_asked_of_each_disk_and_fails_alone() {
         zpool(""),
         smartctl("/dev/sdb", "").exits(Exit::Code(1)).complains("hm\n"),
     ];
-    let later = observe(&fake.host(again), &found).await.unwrap().disks;
+    let later = observe(&fake.host(again), Depth::InPassing(&found)).await.unwrap().disks;
     assert_eq!(later[0].smart, found[0].smart);
     assert_eq!(
         later[1].smart.get().unwrap_err().reason,
@@ -394,7 +394,7 @@ async fn without_smartctl_health_is_unknown_and_the_disks_are_not() {
     let program = tools.join("lsblk").to_str().unwrap().to_owned();
     let call = Call::of([&program, "--json", "--bytes", "--output", COLUMNS]).prints(TWO_DISKS);
     let host = fake.host_with(Tools::only_in(tools).unwrap(), [call], quorate_clock::Clock::system());
-    let found = observe(&host, &[]).await.unwrap().disks;
+    let found = observe(&host, Depth::InPassing(&[])).await.unwrap().disks;
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].smart.get().unwrap_err().kind, UnknownKind::ToolMissing);
 }
@@ -445,7 +445,7 @@ async fn on_this_machine_the_disks_are_those_that_lsblk_lists() {
         .filter(|line| line.contains(" disk "))
         .map(str::to_owned)
         .collect();
-    let disks = observe(&host, &[]).await.unwrap().disks;
+    let disks = observe(&host, Depth::InPassing(&[])).await.unwrap().disks;
     let flag = |yes: bool| if yes { 1 } else { 0 };
     let show = |d: &Disk| {
         format!(

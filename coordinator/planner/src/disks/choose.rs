@@ -101,7 +101,7 @@ impl<'d> Seen<'d> {
                 text: "nobody has judged it".to_owned(),
             }],
         };
-        let may_be_accepted = |reason: &Reason| reason.kind == ReasonKind::MaybeRaid && accepted.contains(&reason.kind);
+        let may_be_accepted = |reason: &Reason| reason.kind.may_be_accepted() && accepted.contains(&reason.kind);
         Self {
             disk,
             against: against.into_iter().filter(|reason| !may_be_accepted(reason)).collect(),

@@ -1,7 +1,7 @@
 //! What the whole cluster says against a disk.
 
 use quorate_model::facet::{Facet, UnknownKind};
-use quorate_model::observation::disks::{Controller, Disk, Disks, Partition, Smart};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Partition, Smart};
 use quorate_model::observation::eligibility::{ReasonKind, Role, judge};
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
 use quorate_model::{ByteSize, NodeName};
@@ -49,6 +49,7 @@ pub(super) fn disk(path: &str, serial: &str) -> Disk {
             },
             NOW,
         ),
+        edges: Facet::known(Edges::default(), NOW),
         verdicts: vec![],
     };
     disk.verdicts = Role::ALL.iter().map(|role| judge(&disk, *role)).collect();
