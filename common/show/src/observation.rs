@@ -13,7 +13,7 @@ use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation
 use quorate_model::time::spoken;
 use std::time::Duration;
 
-use crate::disks::{DiskRow, disks, summary};
+use crate::disks::{DiskDetail, DiskRow, disks, summary};
 use crate::table::{count, indent, or_dash, table};
 
 /// Every facet that was asked for.

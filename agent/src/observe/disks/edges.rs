@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_exec::Invocation;
-use quorate_model::facet::{Facet, Unknown, UnknownKind};
+use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::observation::disks::{Disk, Edges};
 use quorate_model::observation::eligibility::{Role, judge};
 

@@ -161,6 +161,11 @@ catalogue! {
     DiskFailing "QRT-DISK-FAILING" Critical false "A disk says of itself by SMART that it fails. Replace it before it does.";
     DiskWorn "QRT-DISK-WORN" Warning false "A disk has used up nine tenths of the writes that it is made for, by its own count.";
 
+    DiskDecays "QRT-DISK-DECAYS" Warning false "A disk has more bad sectors than before. Those that were replaced do no harm; that they become more is how most disks begin to fail. Told for a week after the last.";
+    DiskGone "QRT-DISK-GONE" Critical false "A disk that was in use is not there any more. Told until it is back or its pool is whole without it; where no pool used it, for a week.";
+    DiskPulled "QRT-DISK-PULLED" Note false "A disk that nobody used is not there any more. Told for a day.";
+    DiskNew "QRT-DISK-NEW" Note false "A disk is there that was not there before. Told for a day.";
+
     // Pools
     PoolNotOnline "QRT-POOL-NOT-ONLINE" Critical false "A ZFS pool works without a part of it, or does not work: the next loss may be one of data.";
     PoolDataLost "QRT-POOL-DATA-LOST" Critical false "A ZFS pool has data that can't be read any more, and that no copy could repair. zpool still calls such a pool ONLINE.";
