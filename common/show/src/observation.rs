@@ -26,7 +26,7 @@ pub fn observation(seen: &Observation) -> String {
             node: String::new(),
             disks: &seen.disks,
         };
-        format!("{}\n{}", summary(known), disks(&[row]))
+        format!("{}\n{}", summary(known), disks(&[row], DiskDetail::Usual))
     });
     section(&mut text, "Pools", &seen.pools, |known| {
         pools::pools(known, seen.observed_at)

@@ -22,7 +22,9 @@ mod wire;
 pub mod world;
 
 pub use control::Script;
-pub use description::{DiskSpec, GuestSpec, LabSpec, Role, ServerSpec};
+pub use description::{
+    ControllerSpec, DiskSpec, GuestSpec, LabSpec, PartitionSpec, Role, ServerSpec, SmartSpec, StackedSpec,
+};
 pub use lab::{Builder, Lab, LabError, Node};
 pub use plants::Plant;
 pub use process::Output;
