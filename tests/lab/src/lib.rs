@@ -20,6 +20,7 @@ mod tools;
 pub mod ways;
 mod wire;
 pub mod world;
+mod zoo;
 
 pub use control::Script;
 pub use description::{
@@ -29,4 +30,5 @@ pub use lab::{Builder, Lab, LabError, Node};
 pub use plants::Plant;
 pub use process::Output;
 pub use ways::Way;
+pub use zoo::zoo;
 pub use world::oplog::{Entry, What};

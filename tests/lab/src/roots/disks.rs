@@ -356,7 +356,7 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
             stacked(root, &name, &block.join(&name), device)?;
         }
     }
-    Ok(())
+    partitions(root)
 }
 
 /// What a read of the disk finds: a file of its size in the place of the device, empty but for what was written to it.
@@ -412,7 +412,33 @@ pub(crate) fn remove(root: &Path, disk: &DiskSpec) -> io::Result<()> {
         let name = partition_name(disk, partition.number);
         unlink(root, &name, &identities(disk), &format!("-part{}", partition.number))?;
     }
-    Ok(())
+    partitions(root)
+}
+
+/// `/proc/partitions`: every disk and partition with its size in KiB. The numbers are not those that `lsblk` shows.
+fn partitions(root: &Path) -> io::Result<()> {
+    let mut lines = Vec::new();
+    for disk in names(&root.join("sys/block"))? {
+        let folder = root.join("sys/block").join(&disk);
+        lines.push((folder.join("size"), disk.clone()));
+        for part in names(&folder)?.into_iter().filter(|name| name.starts_with(&disk)) {
+            lines.push((folder.join(&part).join("size"), part));
+        }
+    }
+    let mut text = String::from("major minor  #blocks  name\n\n");
+    for (minor, (size, name)) in lines.into_iter().enumerate() {
+        let sectors: u64 = fs::read_to_string(size)?.trim().parse().unwrap_or(0);
+        text.push_str(&format!("{:4}  {minor:7} {:10} {name}\n", 259, sectors / 2));
+    }
+    put(&root.join("proc/partitions"), &text)
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 fn unlink(root: &Path, name: &str, identities: &[String], suffix: &str) -> io::Result<()> {
