@@ -368,7 +368,7 @@ mod tests {
         let expected = [
             "/dev/sdb is in use: the kernel does not give it to anybody else",
             "its first MiB is not empty (offset 0x200)",
-            "its last MiB is not empty (offset 0xdf8ffffe00)",
+            "its last MiB is not empty (offset 0xdf90355e00)",
         ];
         assert_eq!(texts, expected);
         disk.edges = Facet::unknown(UnknownKind::TimedOut, "it did not answer");

@@ -10,7 +10,7 @@ const EXPECTED: [(&str, &[&str], &str); 41] = [
     ("nvme0n1", &["leftover", "in_use"], "/dev/nvme0n1p2 is mounted at /boot/efi"),
     ("sda", &[], ""),
     ("sdb", &["not_empty"], "its first MiB is not empty (offset 0x8000)"),
-    ("sdc", &["not_empty"], "its last MiB is not empty (offset 0xdf8fffff000)"),
+    ("sdc", &["not_empty"], "its last MiB is not empty (offset 0xdf90355000)"),
     ("sdd", &[], ""),
     ("sde", &["edges_unseen"], "Input/output error"),
     ("sdf", &["leftover"], "/dev/sdf holds a file system (ext4)"),
@@ -148,7 +148,7 @@ async fn what_becomes_of_disks_is_told_while_it_happens() {
     fleet.until("the pool is seen", async || held(&disks(&fleet).await)).await;
     fleet.plant("prox1", Plant::NoDisk { name: "sda".to_owned() }).await;
     until_said(&fleet, "QRT-DISK-GONE", first, 1).await;
-    fleet.ends(&["status"], 4).await;
+    fleet.ends(&["status"], 9).await;
     fleet.lab.kill_coordinator();
     fleet.start_coordinator(&[]).await;
     fleet.connected(&fleet.lab.names()).await;
