@@ -189,8 +189,18 @@ impl Server<'_> {
                     class.as_str(),
                     reason.text
                 );
-                let next = "look at the controller's settings: it should show single disks (HBA or JBOD); if it does, accept this";
-                report.tell(self.told(name, spec, Code::DiskMaybeRaid, message, next));
+                let (code, next) = if reason.kind == ReasonKind::Virtual {
+                    (
+                        Code::DiskVirtual,
+                        "look at the hypervisor: its disk should lie on one of its own and be written through; if so, accept this",
+                    )
+                } else {
+                    (
+                        Code::DiskMaybeRaid,
+                        "look at the controller's settings: it should show single disks (HBA or JBOD); if it does, accept this",
+                    )
+                };
+                report.tell(self.told(name, spec, code, message, next));
             }
             identities.push(identity);
         }

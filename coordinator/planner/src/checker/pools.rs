@@ -24,7 +24,7 @@ impl Checker<'_> {
             let disk = disks.and_then(|disks| planned.find(disks).ok());
             let verdict = disk.and_then(|disk| disk.verdicts.iter().find(|verdict| verdict.role == Role::Zfs));
             let unused = verdict.is_some_and(|verdict| {
-                let undecided = |kind| kind.may_be_accepted() && layout.accepted.contains(&kind);
+                let undecided = |kind: ReasonKind| kind.may_be_accepted() && layout.accepted.contains(&kind);
                 verdict.against.iter().all(|reason| undecided(reason.kind))
             });
             self.demand(step, unused, "one of its disks is not seen to be free");
