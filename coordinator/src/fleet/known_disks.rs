@@ -4,7 +4,7 @@
 //! was away for one that never was. What is kept can be observed again but for what has vanished: if it is lost, all disks that are
 //! there count as known, and nothing else is said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -128,15 +128,18 @@ impl KnownDisks {
                     self.see(&peer.name, &observation, trust::now(&fleet.clock));
                 }
             }
-            let enrolled = fleet.registry.enrolled();
-            let mut books = self.books();
-            let before = books.nodes.len();
-            books.nodes.retain(|node, _| enrolled.contains(node));
-            if books.nodes.len() != before {
-                self.keep(&books);
-            }
-            drop(books);
+            self.forget_others_than(&fleet.registry.enrolled());
             tokio::time::sleep(fleet.pace.wait(EVERY)).await;
+        }
+    }
+
+    /// Servers that were taken out of the fleet.
+    fn forget_others_than(&self, enrolled: &BTreeSet<NodeRef>) {
+        let mut books = self.books();
+        let before = books.nodes.len();
+        books.nodes.retain(|node, _| enrolled.contains(node));
+        if books.nodes.len() != before {
+            self.keep(&books);
         }
     }
 

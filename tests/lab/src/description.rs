@@ -222,6 +222,8 @@ pub struct DiskSpec {
     pub filled: Vec<u64>,
     /// The kernel can't read it: every read ends with `Input/output error`.
     pub unreadable: bool,
+    /// The kernel does not answer who opens it.
+    pub hangs: bool,
     /// `gpt`, `dos` or nothing.
     pub pttype: Option<String>,
     /// Partitions.
@@ -257,6 +259,7 @@ impl Default for DiskSpec {
             stacked: Vec::new(),
             filled: Vec::new(),
             unreadable: false,
+            hangs: false,
             pttype: None,
             partitions: Vec::new(),
             smart: SmartSpec::default(),

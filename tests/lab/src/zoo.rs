@@ -90,6 +90,10 @@ fn free() -> Vec<DiskSpec> {
             unreadable: true,
             ..disk("sde", "DYING")
         },
+        DiskSpec {
+            hangs: true,
+            ..disk("sdal", "HANGING")
+        },
     ]
 }
 

@@ -367,6 +367,11 @@ fn content(root: &Path, disk: &DiskSpec) -> io::Result<()> {
         // A file that opens, and of which the kernel reads nothing for anybody: EIO, as from a disk that is dying.
         return symlink("/proc/self/mem", &place);
     }
+    if disk.hangs {
+        fs::remove_file(&place)?;
+        // Whoever opens it for reading waits for one who writes.
+        return Ok(nix::unistd::mkfifo(&place, nix::sys::stat::Mode::from_bits_truncate(0o600))?);
+    }
     let file = fs::OpenOptions::new().write(true).open(&place)?;
     file.set_len(disk.size)?;
     for offset in &disk.filled {

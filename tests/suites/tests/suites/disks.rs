@@ -6,13 +6,14 @@ use quorate_suites::{Fleet, told};
 use serde_json::Value;
 
 /// What of each disk of the zoo is to be told against it: kinds, and words of the texts.
-const EXPECTED: [(&str, &[&str], &str); 41] = [
+const EXPECTED: [(&str, &[&str], &str); 42] = [
     ("nvme0n1", &["leftover", "in_use"], "/dev/nvme0n1p2 is mounted at /boot/efi"),
     ("sda", &[], ""),
     ("sdb", &["not_empty"], "its first MiB is not empty (offset 0x8000)"),
     ("sdc", &["not_empty"], "its last MiB is not empty (offset 0xdf90355000)"),
     ("sdd", &[], ""),
     ("sde", &["edges_unseen"], "Input/output error"),
+    ("sdal", &["edges_unseen"], "did not end within"),
     ("sdf", &["leftover"], "/dev/sdf holds a file system (ext4)"),
     ("sdg", &["leftover"], "/dev/sdg1 is what a server boots from (EFI system partition)"),
     ("sdh", &["leftover"], "has a partition table (gpt)"),
