@@ -61,7 +61,12 @@ fn filled(device: &File, from: u64, length: u64) -> io::Result<Option<u64>> {
     while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let at = from + done as u64;
         match device.read_at(rest, at) {
-            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("it ends after {at} bytes"))),
+            Ok(0) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("it ends after {at} bytes"),
+                ));
+            }
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -115,7 +120,10 @@ mod tests {
     #[test]
     fn a_single_byte_at_either_end_is_found() {
         assert_eq!(edges(&[(0x218, b"x")]), (Some(0x218), None));
-        assert_eq!(edges(&[(MIB - 1, b"x"), (SIZE - 1, b"x")]), (Some(MIB - 1), Some(SIZE - 1)));
+        assert_eq!(
+            edges(&[(MIB - 1, b"x"), (SIZE - 1, b"x")]),
+            (Some(MIB - 1), Some(SIZE - 1))
+        );
         assert_eq!(edges(&[(SIZE - MIB, b"x")]).1, Some(SIZE - MIB));
     }
 

@@ -220,22 +220,24 @@ mod tests {
     fn an_older_lsblk_is_asked_for_one_mount_point() {
         let all = Columns::default();
         assert_eq!(asked(&all), WHOLE);
-        let older = all
-            .without_refused(fixture!("lsblk/2.36/unknown-column.err"))
-            .unwrap();
+        let older = all.without_refused(fixture!("lsblk/2.36/unknown-column.err")).unwrap();
         assert_eq!(asked(&older), WHOLE.replace("MOUNTPOINTS", "MOUNTPOINT"));
         assert_eq!(older.untold(), [""; 0]);
     }
 
     #[test]
     fn what_is_refused_is_left_out_and_what_then_can_not_be_told_is_known() {
-        let refuses = |columns: &Columns, name: &str| columns.without_refused(&format!("lsblk: unknown column: {name}\n"));
+        let refuses =
+            |columns: &Columns, name: &str| columns.without_refused(&format!("lsblk: unknown column: {name}\n"));
         let all = Columns::default();
         let fewer = refuses(&all, "HCTL,RO,RM,PKNAME").unwrap();
         assert_eq!(asked(&fewer), WHOLE.replace("HCTL,", ""));
         assert_eq!(fewer.untold(), [""; 0]);
         let fewer = refuses(&refuses(&fewer, "PTTYPE").unwrap(), "MOUNTPOINTS").unwrap();
-        assert_eq!(refuses(&fewer, "MOUNTPOINT").unwrap().untold(), ["PTTYPE", "MOUNTPOINT"]);
+        assert_eq!(
+            refuses(&fewer, "MOUNTPOINT").unwrap().untold(),
+            ["PTTYPE", "MOUNTPOINT"]
+        );
         // Without these there is no list of disks; and what was not asked for can't be left out.
         assert_eq!(refuses(&all, "PATH"), None);
         assert_eq!(all.without_refused(fixture!("lsblk/2.38.1/bad-column.err")), None);

@@ -64,7 +64,16 @@ pub fn disks(nodes: &[DiskRow<'_>], detail: DiskDetail) -> String {
         }
     }
     let mut headers = match detail {
-        DiskDetail::Usual => vec!["DISK", "MODEL", "SERIAL", "SIZE", "KIND", "HEALTH", "HELD BY", "USABLE FOR"],
+        DiskDetail::Usual => vec![
+            "DISK",
+            "MODEL",
+            "SERIAL",
+            "SIZE",
+            "KIND",
+            "HEALTH",
+            "HELD BY",
+            "USABLE FOR",
+        ],
         DiskDetail::All => vec![
             "DISK",
             "NAME",
@@ -216,7 +225,10 @@ fn said_of(node: &str, disk: &Disk, of: impl Fn(&Verdict) -> Vec<&str>) -> Strin
         vec![(name, first)]
     } else {
         let of_role = |verdict: &Verdict| format!("{name} for {}", verdict.role.as_str().to_uppercase());
-        disk.verdicts.iter().map(|verdict| (of_role(verdict), verdict)).collect()
+        disk.verdicts
+            .iter()
+            .map(|verdict| (of_role(verdict), verdict))
+            .collect()
     };
     told.into_iter()
         .map(|(name, verdict)| (name, of(verdict)))

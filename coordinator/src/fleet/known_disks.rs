@@ -90,13 +90,7 @@ impl KnownDisks {
         self.take_in(&mut books, node, (value, pools), now);
     }
 
-    fn take_in(
-        &self,
-        books: &mut Books,
-        node: &NodeRef,
-        (disks, pools): (&Disks, Option<&[Pool]>),
-        now: Timestamp,
-    ) {
+    fn take_in(&self, books: &mut Books, node: &NodeRef, (disks, pools): (&Disks, Option<&[Pool]>), now: Timestamp) {
         let known = books.nodes.get(node).cloned();
         let mut next = known.clone().unwrap_or_default();
         for turn in next.see(disks, pools, now) {
@@ -116,7 +110,10 @@ impl KnownDisks {
     /// What there is to say of this server's disks.
     pub(crate) fn findings(&self, node: &NodeRef, now: Timestamp) -> Vec<Finding> {
         let books = self.books();
-        books.nodes.get(node).map_or_else(Vec::new, |disks| disks.findings(node, now))
+        books
+            .nodes
+            .get(node)
+            .map_or_else(Vec::new, |disks| disks.findings(node, now))
     }
 
     /// Takes in what came over the links, for ever. Whoever started it cancels it.
@@ -144,7 +141,10 @@ impl KnownDisks {
     }
 
     fn keep(&self, books: &Books) {
-        let nodes = books.nodes.iter().map(|(name, disks)| (name.to_string(), disks.clone()));
+        let nodes = books
+            .nodes
+            .iter()
+            .map(|(name, disks)| (name.to_string(), disks.clone()));
         let document = Document {
             version: VERSION,
             nodes: nodes.collect(),

@@ -172,7 +172,11 @@ impl Known {
             let told = self.decays.map_or(before, |decay| decay.to);
             if count > told {
                 let from = self.decays.map_or(before, |decay| decay.from);
-                self.decays = Some(Decay { from, to: count, at: now });
+                self.decays = Some(Decay {
+                    from,
+                    to: count,
+                    at: now,
+                });
                 turns.push(Turn::Decays(self.name.clone()));
             } else if self.decays.is_some_and(|decay| decay.at.age(now) > WEEK) {
                 self.decays = None;
@@ -189,7 +193,9 @@ impl Known {
             Some(User::Other(_)) => gone.age(now) > WEEK,
             // A pool may be called ONLINE although a disk of it was pulled, until it is read or written next.
             Some(User::Pool(name)) => pools.into_iter().flatten().any(|pool| {
-                pool.name == *name && pool.state == VdevState::Online && !pool.leaves().any(|leaf| self.is_at(&leaf.name))
+                pool.name == *name
+                    && pool.state == VdevState::Online
+                    && !pool.leaves().any(|leaf| self.is_at(&leaf.name))
             }),
         }
     }
@@ -220,7 +226,10 @@ impl Known {
             ),
             (Some(gone), Some(User::Other(name))) => say(
                 Code::DiskGone,
-                format!("{what} has been gone for {}: it was in use, {name}", spoken(gone.age(now))),
+                format!(
+                    "{what} has been gone for {}: it was in use, {name}",
+                    spoken(gone.age(now))
+                ),
                 format!("{cable}; this is told for a week"),
             ),
             (Some(gone), None) => say(
@@ -234,14 +243,20 @@ impl Known {
             say(
                 Code::DiskNew,
                 format!("{what} is new: it came {} ago", spoken(since.age(now))),
-                format!("quorate disks {} says what it may be used for; this is told for a day", node.node),
+                format!(
+                    "quorate disks {} says what it may be used for; this is told for a day",
+                    node.node
+                ),
             );
         }
         if let Some(decay) = self.decays.filter(|_| self.gone.is_none()) {
             let ago = spoken(decay.at.age(now));
             say(
                 Code::DiskDecays,
-                format!("{what} has {} bad sectors, and had {}: the last came {ago} ago", decay.to, decay.from),
+                format!(
+                    "{what} has {} bad sectors, and had {}: the last came {ago} ago",
+                    decay.to, decay.from
+                ),
                 format!("on {}: smartctl -a {}; have another disk at hand", node.node, self.path),
             );
         }
@@ -251,7 +266,10 @@ impl Known {
 
 /// What uses a disk, if anything does: what merely lies on it is no use.
 fn user(disk: &Disk) -> Option<User> {
-    let pool = disk.holders.iter().find(|holder| holder.kind == HolderKind::Zfs && !holder.name.is_empty());
+    let pool = disk
+        .holders
+        .iter()
+        .find(|holder| holder.kind == HolderKind::Zfs && !holder.name.is_empty());
     if let Some(pool) = pool {
         return Some(User::Pool(pool.name.clone()));
     }

@@ -101,11 +101,17 @@ impl Seen {
 
     fn says(&self, seconds: i64) -> Vec<(Code, String)> {
         let findings = self.0.findings(&"hk1/prox1".parse().unwrap(), at(seconds));
-        findings.into_iter().map(|finding| (finding.code, finding.message)).collect()
+        findings
+            .into_iter()
+            .map(|finding| (finding.code, finding.message))
+            .collect()
     }
 
     fn codes(&mut self, seconds: i64, disks: &[Disk], pools: &[Pool]) -> Vec<Code> {
-        self.sees(seconds, disks, pools).into_iter().map(|(code, _)| code).collect()
+        self.sees(seconds, disks, pools)
+            .into_iter()
+            .map(|(code, _)| code)
+            .collect()
     }
 }
 
@@ -126,7 +132,11 @@ fn a_disk_that_nobody_used_is_missed_for_a_day() {
     let mut seen = Seen::default();
     seen.sees(0, &[a.clone(), b.clone()], &[]);
     assert_eq!(seen.codes(60, std::slice::from_ref(&a), &[]), [Code::DiskPulled]);
-    assert_eq!(seen.codes(120, std::slice::from_ref(&a), &[]), [Code::DiskPulled], "once, and it stays");
+    assert_eq!(
+        seen.codes(120, std::slice::from_ref(&a), &[]),
+        [Code::DiskPulled],
+        "once, and it stays"
+    );
     assert_eq!(seen.codes(180, &[a.clone(), b.clone()], &[]), [], "it is back");
     assert_eq!(seen.codes(240, std::slice::from_ref(&a), &[]), [Code::DiskPulled]);
     assert_eq!(seen.codes(26 * HOUR, std::slice::from_ref(&a), &[]), []);
@@ -147,8 +157,14 @@ fn a_pools_disk_is_missed_until_the_pool_is_whole_without_it() {
     let message = "ata-SAMSUNG_B (SAMSUNG, 960 GB) of hk1/prox1 has been gone for 0 ms: pool tank had it".to_owned();
     assert_eq!(said, [(Code::DiskGone, message)]);
     let degraded = pool(VdevState::Degraded, &[&first, &second]);
-    assert_eq!(seen.codes(60 * 24 * HOUR, std::slice::from_ref(&a), &[degraded]), [Code::DiskGone]);
-    assert_eq!(seen.codes(60 * 24 * HOUR + 1, std::slice::from_ref(&a), &[]), [Code::DiskGone]);
+    assert_eq!(
+        seen.codes(60 * 24 * HOUR, std::slice::from_ref(&a), &[degraded]),
+        [Code::DiskGone]
+    );
+    assert_eq!(
+        seen.codes(60 * 24 * HOUR + 1, std::slice::from_ref(&a), &[]),
+        [Code::DiskGone]
+    );
     let whole = pool(VdevState::Online, &[&first, &third]);
     let c = used("/dev/sdb", "C");
     assert_eq!(seen.codes(61 * 24 * HOUR, &[a, c], &[whole]), [Code::DiskNew]);
@@ -156,12 +172,18 @@ fn a_pools_disk_is_missed_until_the_pool_is_whole_without_it() {
 
 #[test]
 fn what_else_used_a_disk_is_named_for_a_week() {
-    let (a, b) = (disk("/dev/sda", "A"), held(disk("/dev/sdb", "B"), HolderKind::Mounted, "/srv"));
+    let (a, b) = (
+        disk("/dev/sda", "A"),
+        held(disk("/dev/sdb", "B"), HolderKind::Mounted, "/srv"),
+    );
     let mut seen = Seen::default();
     seen.sees(0, &[a.clone(), b], &[]);
     let said = seen.sees(1, std::slice::from_ref(&a), &[]);
     assert!(said[0].1.ends_with("it was in use, mounted at /srv"), "{said:?}");
-    assert_eq!(seen.codes(6 * 24 * HOUR, std::slice::from_ref(&a), &[]), [Code::DiskGone]);
+    assert_eq!(
+        seen.codes(6 * 24 * HOUR, std::slice::from_ref(&a), &[]),
+        [Code::DiskGone]
+    );
     assert_eq!(seen.codes(8 * 24 * HOUR, &[a], &[]), []);
 }
 
@@ -178,7 +200,10 @@ fn another_kernel_name_or_a_link_that_comes_later_is_the_same_disk() {
     let mut twin = disk("/dev/sdc", "B");
     twin.wwn = Some("0x1".into());
     twin.by_id = vec!["ata-OTHER".into()];
-    assert_eq!(seen.codes(120, &[moved[0].clone(), moved[1].clone(), twin], &[]), [Code::DiskNew]);
+    assert_eq!(
+        seen.codes(120, &[moved[0].clone(), moved[1].clone(), twin], &[]),
+        [Code::DiskNew]
+    );
 }
 
 #[test]
@@ -188,15 +213,28 @@ fn bad_sectors_are_told_when_they_become_more() {
     let said = seen.sees(60, &[worn(disk("/dev/sda", "A"), 16)], &[]);
     let message = "ata-SAMSUNG_A (SAMSUNG, 960 GB) of hk1/prox1 has 16 bad sectors, and had 8: the last came 0 ms ago";
     assert_eq!(said, [(Code::DiskDecays, message.to_owned())]);
-    assert_eq!(seen.codes(6 * 24 * HOUR, &[worn(disk("/dev/sda", "A"), 16)], &[]), [Code::DiskDecays]);
+    assert_eq!(
+        seen.codes(6 * 24 * HOUR, &[worn(disk("/dev/sda", "A"), 16)], &[]),
+        [Code::DiskDecays]
+    );
     assert_eq!(seen.codes(8 * 24 * HOUR, &[worn(disk("/dev/sda", "A"), 16)], &[]), []);
-    assert_eq!(seen.codes(8 * 24 * HOUR + 1, &[worn(disk("/dev/sda", "A"), 17)], &[]), [Code::DiskDecays]);
+    assert_eq!(
+        seen.codes(8 * 24 * HOUR + 1, &[worn(disk("/dev/sda", "A"), 17)], &[]),
+        [Code::DiskDecays]
+    );
 }
 
 #[test]
 fn what_is_known_survives_the_daemon() {
     let mut seen = Seen::default();
-    seen.sees(0, &[disk("/dev/sda", "A"), held(disk("/dev/sdb", "B"), HolderKind::Zfs, "tank")], &[]);
+    seen.sees(
+        0,
+        &[
+            disk("/dev/sda", "A"),
+            held(disk("/dev/sdb", "B"), HolderKind::Zfs, "tank"),
+        ],
+        &[],
+    );
     let kept = serde_json::to_string(&seen.0).unwrap();
     let mut again = Seen(serde_json::from_str(&kept).unwrap());
     assert_eq!(again.codes(60, &[disk("/dev/sda", "A")], &[]), [Code::DiskGone]);

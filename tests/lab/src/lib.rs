@@ -30,5 +30,5 @@ pub use lab::{Builder, Lab, LabError, Node};
 pub use plants::Plant;
 pub use process::Output;
 pub use ways::Way;
-pub use zoo::zoo;
 pub use world::oplog::{Entry, What};
+pub use zoo::zoo;

@@ -24,7 +24,9 @@ pub fn zoo() -> Vec<DiskSpec> {
 }
 
 fn disk(name: &str, model: &str) -> DiskSpec {
-    let number = name.bytes().fold(0_u32, |sum, byte| sum * 31 % 65_521 + u32::from(byte));
+    let number = name
+        .bytes()
+        .fold(0_u32, |sum, byte| sum * 31 % 65_521 + u32::from(byte));
     DiskSpec {
         name: name.to_owned(),
         model: Some(model.to_owned()),
@@ -172,7 +174,10 @@ fn in_use() -> Vec<DiskSpec> {
         on(carries("sdr", "OSD", "LVM2_member"), osd),
         on(carries("sds", "MD 1", "linux_raid_member"), array.clone()),
         on(carries("sdt", "MD 2", "linux_raid_member"), array),
-        on(carries("sdu", "OPEN LUKS", "crypto_LUKS"), under("secret", "dm-7", "crypt")),
+        on(
+            carries("sdu", "OPEN LUKS", "crypto_LUKS"),
+            under("secret", "dm-7", "crypt"),
+        ),
         on(carries("sdv", "BCACHE", "bcache"), under("bcache0", "bcache0", "disk")),
         on(carries("sdw", "DRBD", "drbd"), under("drbd0", "drbd0", "disk")),
     ];

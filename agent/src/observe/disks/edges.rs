@@ -32,7 +32,12 @@ pub(super) async fn add(host: &Host, disks: &mut [Disk]) {
 }
 
 fn may_be_free(disk: &Disk) -> bool {
-    let free = |role: &Role| judge(disk, *role).against.iter().all(|reason| reason.kind.may_be_accepted());
+    let free = |role: &Role| {
+        judge(disk, *role)
+            .against
+            .iter()
+            .all(|reason| reason.kind.may_be_accepted())
+    };
     Role::ALL.iter().any(free)
 }
 
@@ -42,7 +47,9 @@ async fn read(host: &Host, disk: &Disk) -> Result<Edges, Unknown> {
         .program()
         .ok_or_else(|| Unknown::new(UnknownKind::ToolMissing, "this agent's own program can't be found"))?;
     let path = host.root().unfollowed(&disk.path).map_err(crate::host::unreadable)?;
-    let path = path.to_str().ok_or_else(|| failed(format!("{} is no text", path.display())))?;
+    let path = path
+        .to_str()
+        .ok_or_else(|| failed(format!("{} is no text", path.display())))?;
     let call = Invocation::of(program)
         .args(["read-edges", path, &disk.size.0.to_string()])
         .deadline(WITHIN)

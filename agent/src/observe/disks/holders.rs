@@ -164,12 +164,18 @@ impl Found {
     fn sorted(self) -> Vec<Holder> {
         let beside = |holder: &Holder, kind: HolderKind| {
             let others = self.0.iter().filter(move |other| other.kind == kind);
-            others.filter(|other| other.device == holder.device).any(|other| !other.name.is_empty())
+            others
+                .filter(|other| other.device == holder.device)
+                .any(|other| !other.name.is_empty())
         };
         let goes_without_saying = |holder: &Holder| {
             (holder.name.is_empty() && beside(holder, holder.kind))
                 || (holder.kind == HolderKind::ZfsLabel && beside(holder, HolderKind::Zfs))
         };
-        self.0.iter().filter(|holder| !goes_without_saying(holder)).cloned().collect()
+        self.0
+            .iter()
+            .filter(|holder| !goes_without_saying(holder))
+            .cloned()
+            .collect()
     }
 }

@@ -117,9 +117,18 @@ mod tests {
     #[test]
     fn a_partitions_type_tells_where_no_signature_does() {
         assert_eq!(holder_of_type("0x42"), Some(HolderKind::Ldm));
-        assert_eq!(holder_of_type("AF9B60A0-1431-4F62-BC68-3311714A69AD"), Some(HolderKind::Ldm));
-        assert_eq!(holder_of_type("21686148-6449-6E6F-744E-656564454649"), Some(HolderKind::Boot));
+        assert_eq!(
+            holder_of_type("AF9B60A0-1431-4F62-BC68-3311714A69AD"),
+            Some(HolderKind::Ldm)
+        );
+        assert_eq!(
+            holder_of_type("21686148-6449-6E6F-744E-656564454649"),
+            Some(HolderKind::Boot)
+        );
         assert_eq!(holder_of_type("0fc63daf-8483-4772-8e79-3d69d8477de4"), None);
-        assert_eq!(boot_partition("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"), "EFI system partition");
+        assert_eq!(
+            boot_partition("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"),
+            "EFI system partition"
+        );
     }
 }

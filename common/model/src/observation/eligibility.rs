@@ -170,7 +170,10 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
         }
         Err(unknown) if unknown.kind == UnknownKind::NotAsked => {}
         Err(unknown) => {
-            let text = format!("whether its first and last MiB are empty is not known: {}", unknown.reason);
+            let text = format!(
+                "whether its first and last MiB are empty is not known: {}",
+                unknown.reason
+            );
             say(ReasonKind::EdgesUnseen, text);
         }
     }
@@ -206,16 +209,23 @@ fn held(holder: &Holder) -> (ReasonKind, String) {
         HolderKind::CephOsd => (InUse, format!("{device} holds Ceph OSD {name}").trim_end().to_owned()),
         HolderKind::Multipath => (
             InUse,
-            format!("{device} is a path of multipath device {name}").trim_end().to_owned(),
+            format!("{device} is a path of multipath device {name}")
+                .trim_end()
+                .to_owned(),
         ),
-        HolderKind::Md if !named => (Leftover, format!("{device} is a member of an md array that does not run")),
+        HolderKind::Md if !named => (
+            Leftover,
+            format!("{device} is a member of an md array that does not run"),
+        ),
         HolderKind::Luks if !named => (Leftover, format!("{device} is encrypted (LUKS)")),
         HolderKind::Bcache if !named => (Leftover, format!("{device} is a part of a bcache that does not run")),
         HolderKind::Drbd if !named => (Leftover, format!("{device} carries metadata of DRBD")),
         HolderKind::Ldm => (Leftover, format!("{device} is a dynamic disk of Windows (LDM)")),
         HolderKind::Md | HolderKind::Luks | HolderKind::Bcache | HolderKind::Drbd | HolderKind::DeviceMapper => (
             InUse,
-            format!("{device} is held by {} {name}", kind.as_str()).trim_end().to_owned(),
+            format!("{device} is held by {} {name}", kind.as_str())
+                .trim_end()
+                .to_owned(),
         ),
     }
 }

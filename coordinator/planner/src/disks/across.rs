@@ -53,7 +53,10 @@ pub fn across(view: &View) -> BTreeMap<NodeName, Facet<Disks>> {
 
 /// That nobody has read a disk, if so. Who watches in passing does not: what was seen so is not enough to take a disk for empty.
 fn unread(disk: &Disk) -> Option<Reason> {
-    let unread = disk.edges.get().is_err_and(|unknown| unknown.kind == UnknownKind::NotAsked);
+    let unread = disk
+        .edges
+        .get()
+        .is_err_and(|unknown| unknown.kind == UnknownKind::NotAsked);
     unread.then(|| Reason {
         kind: ReasonKind::EdgesUnseen,
         text: "whether its first and last MiB are empty was not looked at".to_owned(),

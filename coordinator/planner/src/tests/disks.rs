@@ -225,7 +225,10 @@ fn a_disk_whose_serial_names_none_or_several_says_by_what_it_is_named() {
         disks[0].serial = None;
         disks[0].by_id.clear();
     });
-    assert_eq!(notes(&bare, "/dev/sdb"), ["has no serial number: it can be named only by WWN 0x5002538e1b"]);
+    assert_eq!(
+        notes(&bare, "/dev/sdb"),
+        ["has no serial number: it can be named only by WWN 0x5002538e1b"]
+    );
     assert_eq!(notes(&bare, "/dev/sdc"), [""; 0]);
     let alike = on_prox1(twins, |disks| {
         for disk in disks {

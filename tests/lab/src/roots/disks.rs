@@ -370,7 +370,10 @@ fn content(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     if disk.hangs {
         fs::remove_file(&place)?;
         // Whoever opens it for reading waits for one who writes.
-        return Ok(nix::unistd::mkfifo(&place, nix::sys::stat::Mode::from_bits_truncate(0o600))?);
+        return Ok(nix::unistd::mkfifo(
+            &place,
+            nix::sys::stat::Mode::from_bits_truncate(0o600),
+        )?);
     }
     let file = fs::OpenOptions::new().write(true).open(&place)?;
     file.set_len(disk.size)?;
@@ -399,7 +402,10 @@ fn stacked(root: &Path, below: &str, block: &Path, device: &StackedSpec) -> io::
     }
     let up: PathBuf = block.components().map(|_| "..").collect();
     let own = Path::new("devices/virtual/block").join(&device.kname);
-    link(&Path::new("../../../../..").join(block), &folder.join("slaves").join(below))?;
+    link(
+        &Path::new("../../../../..").join(block),
+        &folder.join("slaves").join(below),
+    )?;
     link(
         &up.join("..").join(&own),
         &sys.join(block).join("holders").join(&device.kname),

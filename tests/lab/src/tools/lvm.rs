@@ -93,7 +93,10 @@ fn physical(server: &Server) -> Vec<Row> {
         }
     }
     for (device, size, on_it) in on_whole_devices(server) {
-        let group = on_it.iter().find_map(|device| named(&device.name)).map(|(group, _)| group);
+        let group = on_it
+            .iter()
+            .find_map(|device| named(&device.name))
+            .map(|(group, _)| group);
         rows.push(vec![
             ("pv_name", device),
             ("vg_name", group.unwrap_or_default()),
@@ -180,7 +183,9 @@ fn logical(server: &Server) -> Vec<Row> {
     }
     for (device, _, on_it) in on_whole_devices(server) {
         for volume in on_it.iter().filter(|device| device.kind == "lvm") {
-            let Some((group, name)) = named(&volume.name) else { continue };
+            let Some((group, name)) = named(&volume.name) else {
+                continue;
+            };
             rows.push(vec![
                 ("lv_path", format!("/dev/{group}/{name}")),
                 ("lv_name", name),

@@ -169,11 +169,17 @@ async fn a_zoo_of_disks_shows_what_lies_on_each() {
     assert_eq!(children("sdx"), ["mpath \"/dev/mapper/mpatha\""]);
     assert_eq!(children("sdz"), [""; 0]);
     assert!(std::fs::canonicalize(root.join("sys/block/sdz/holders/dm-9")).is_ok());
-    assert_eq!(std::fs::read_to_string(root.join("sys/block/dm-9/dm/uuid")).expect("its maker"), "CRYPT-LUKS2-secret2\n");
+    assert_eq!(
+        std::fs::read_to_string(root.join("sys/block/dm-9/dm/uuid")).expect("its maker"),
+        "CRYPT-LUKS2-secret2\n"
+    );
     assert_eq!((&disk("sdac")["ro"], &disk("sdad")["rm"]), (&true.into(), &true.into()));
     assert_eq!(disk("sdn")["children"][0]["label"], "oldtank");
     assert_eq!(disk("sdaa")["mountpoints"][0], "[SWAP]");
-    assert_eq!((&disk("vda")["serial"], &disk("vda")["wwn"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    assert_eq!(
+        (&disk("vda")["serial"], &disk("vda")["wwn"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
     // What a read finds.
     let device = std::fs::File::open(root.join("dev/sdb")).expect("a device");
     let mut byte = [0_u8; 2];
@@ -192,11 +198,20 @@ async fn smartctl_says_of_volumes_and_virtual_disks_what_it_was_seen_to_say() {
         let argv = ["smartctl", "-j", "-n", "standby", "-i", "-H", "-A", device];
         let output = lab.tool("prox1", &argv, None).await.expect("smartctl runs");
         let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
-        (value["smartctl"]["messages"][0]["string"].as_str().unwrap_or_default().to_owned(), output.code())
+        (
+            value["smartctl"]["messages"][0]["string"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            output.code(),
+        )
     };
     let perc = "Smartctl open device: /dev/sdag failed: DELL or MegaRaid controller, please try adding '-d megaraid,N'";
     assert_eq!(ask("/dev/sdag").await, (perc.to_owned(), Some(2)));
-    assert_eq!(ask("/dev/vda").await, ("/dev/vda: Unable to detect device type".to_owned(), Some(1)));
+    assert_eq!(
+        ask("/dev/vda").await,
+        ("/dev/vda: Unable to detect device type".to_owned(), Some(1))
+    );
     assert_eq!(ask("/dev/sdah").await, (String::new(), Some(0)));
     assert_eq!(ask("/dev/sdaf").await, (String::new(), Some(8)));
     nothing_unknown(&lab);
@@ -213,7 +228,10 @@ async fn what_is_plugged_pulled_and_ages_shows_at_once() {
     plant(Plant::NoDisk { name: "sda".to_owned() }).await;
     assert!(!partitions().contains(" sda\n"));
     // One of its name takes its place.
-    let put_to_use = zoo().into_iter().find(|disk| disk.name == "sdf").expect("one with ext4");
+    let put_to_use = zoo()
+        .into_iter()
+        .find(|disk| disk.name == "sdf")
+        .expect("one with ext4");
     let disk = Box::new(DiskSpec {
         name: "sdb".to_owned(),
         ..put_to_use
@@ -222,7 +240,10 @@ async fn what_is_plugged_pulled_and_ages_shows_at_once() {
     let list = listed(&lab).await;
     let names: Vec<_> = list.iter().filter_map(|disk| disk["name"].as_str()).collect();
     assert_eq!(names, ["nvme0n1", "sdb", "sdc", "sdd"]);
-    assert_eq!((&list[1]["fstype"], &list[1]["label"]), (&"ext4".into(), &"wholefs".into()));
+    assert_eq!(
+        (&list[1]["fstype"], &list[1]["label"]),
+        (&"ext4".into(), &"wholefs".into())
+    );
     let smart = SmartSpec::Answers {
         passed: true,
         used_percent: 0,
@@ -230,7 +251,11 @@ async fn what_is_plugged_pulled_and_ages_shows_at_once() {
         temperature: 30,
         bad_sectors: 24,
     };
-    plant(Plant::Smart { name: "sdc".to_owned(), smart }).await;
+    plant(Plant::Smart {
+        name: "sdc".to_owned(),
+        smart,
+    })
+    .await;
     let argv = ["smartctl", "-j", "-n", "standby", "-i", "-H", "-A", "/dev/sdc"];
     let output = lab.tool("prox1", &argv, None).await.expect("smartctl runs");
     let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
@@ -242,7 +267,9 @@ async fn what_is_plugged_pulled_and_ages_shows_at_once() {
 #[tokio::test]
 async fn the_lsblk_of_pve_7_does_not_know_mountpoints() {
     let lab = lab(|builder| {
-        builder.nodes(1).server("prox1", |server| server.pve_version = "7.4-20".to_owned())
+        builder
+            .nodes(1)
+            .server("prox1", |server| server.pve_version = "7.4-20".to_owned())
     })
     .await;
     let argv = ["lsblk", "--json", "--bytes", "--output", "NAME,MOUNTPOINTS,HCTL"];

@@ -79,14 +79,32 @@ async fn an_lsblk_that_can_not_tell_what_a_disk_carries_leaves_none_free() {
     // What a transport is called is no reason.
     let fewer = without("TRAN");
     let answer = Call::of(["/usr/bin/lsblk", "--json", "--bytes", "--output", &fewer]).prints(TWO_DISKS);
-    let calls = [refuses(COLUMNS, "TRAN,FSTYPE"), answer, zpool(""), smart("/dev/sda"), smart("/dev/sdb")];
-    let found = observe(&Fake::new().host(calls), Depth::InPassing(&[])).await.unwrap().disks;
+    let calls = [
+        refuses(COLUMNS, "TRAN,FSTYPE"),
+        answer,
+        zpool(""),
+        smart("/dev/sda"),
+        smart("/dev/sdb"),
+    ];
+    let found = observe(&Fake::new().host(calls), Depth::InPassing(&[]))
+        .await
+        .unwrap()
+        .disks;
     assert!(found[0].verdicts.iter().all(|verdict| verdict.eligible()));
 
     let fewer = without("PTTYPE");
     let answer = Call::of(["/usr/bin/lsblk", "--json", "--bytes", "--output", &fewer]).prints(TWO_DISKS);
-    let calls = [refuses(COLUMNS, "PTTYPE"), answer, zpool(""), smart("/dev/sda"), smart("/dev/sdb")];
-    let found = observe(&Fake::new().host(calls), Depth::InPassing(&[])).await.unwrap().disks;
+    let calls = [
+        refuses(COLUMNS, "PTTYPE"),
+        answer,
+        zpool(""),
+        smart("/dev/sda"),
+        smart("/dev/sdb"),
+    ];
+    let found = observe(&Fake::new().host(calls), Depth::InPassing(&[]))
+        .await
+        .unwrap()
+        .disks;
     let told = "whether it carries something or is in use can't be told: lsblk of this server does not know PTTYPE";
     for disk in &found {
         assert_eq!(disk.verdicts[0].against[0].text, told);
@@ -96,7 +114,12 @@ async fn an_lsblk_that_can_not_tell_what_a_disk_carries_leaves_none_free() {
 fn edges(fake: &Fake, name: &str) -> Call {
     let root = std::fs::canonicalize(fake.place("/")).unwrap();
     let path = root.join("dev").join(name);
-    Call::of(["/usr/bin/quorate-agent", "read-edges", path.to_str().unwrap(), "1000204886016"])
+    Call::of([
+        "/usr/bin/quorate-agent",
+        "read-edges",
+        path.to_str().unwrap(),
+        "1000204886016",
+    ])
 }
 
 #[tokio::test]
@@ -121,7 +144,13 @@ async fn only_what_seems_free_is_read_and_only_when_somebody_asks() {
     ];
     let host = fake.host(calls).with_program("/usr/bin/quorate-agent".into());
     let found = observe(&host, Depth::Whole).await.unwrap().disks;
-    let kinds = |disk: &Disk| disk.verdicts[0].against.iter().map(|reason| reason.kind).collect::<Vec<_>>();
+    let kinds = |disk: &Disk| {
+        disk.verdicts[0]
+            .against
+            .iter()
+            .map(|reason| reason.kind)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(kinds(&found[0]), []);
     // One that can't be read makes nothing unknown but itself.
     assert_eq!(kinds(&found[1]), [ReasonKind::EdgesUnseen]);
