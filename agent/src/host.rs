@@ -20,6 +20,7 @@ use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::time::Timestamp;
 use quorate_tools::{CallError, ParseError};
 
+use crate::pace::Pace;
 use cache::Cache;
 pub(crate) use cache::Circumstances;
 pub use links::LinkMap;
@@ -43,6 +44,7 @@ pub struct Host {
     listening: Listening,
     tools: Tools,
     program: Option<PathBuf>,
+    pace: Pace,
     runner: Arc<dyn Runner>,
     clock: Clock,
     started: Duration,
@@ -73,6 +75,7 @@ impl Host {
             listening: Listening::default(),
             tools,
             program: None,
+            pace: Pace::REAL,
             runner,
             started: clock.monotonic(),
             pmxcfs: Patience::new(clock.clone(), PMXCFS_DEADLINE),
@@ -103,6 +106,19 @@ impl Host {
     #[must_use]
     pub fn program(&self) -> Option<&Path> {
         self.program.as_deref()
+    }
+
+    /// The same host, on which things go as fast as that.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How fast things go here.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// The root of all files.

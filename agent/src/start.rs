@@ -42,7 +42,7 @@ pub fn host(config: &Config) -> Result<Host, Failure> {
     let tools = Tools::only_in(&lab.tools).map_err(|error| broken(&error))?;
     let runner = Arc::new(OsRunner::new(clock.clone()));
     let host = Host::new(root, tools, runner, clock).with_links(LinkMap::lab(lab.addresses.clone()));
-    Ok(knowing_itself(host))
+    Ok(knowing_itself(host).at_pace(config.pace()))
 }
 
 /// While the package is upgraded the program's file is gone for a moment: what needs it is then not known, and says so.

@@ -158,3 +158,50 @@ impl KnownDisks {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::observation::disks::Disk;
+
+    use super::*;
+
+    fn seen(serials: &[&str], at: i64) -> Observation {
+        let disk = |serial: &&str| -> Disk {
+            let text = format!(
+                r#"{{"path": "/dev/sd{serial}", "by_id": [], "wwn": null, "serial": "{serial}", "model": null, "vendor": null, "size": 1,
+                "rotational": false, "transport": null, "hctl": null, "read_only": false, "removable": false, "partition_table": null,
+                "fstype": null, "controller": null, "raid_level": null, "partitions": [], "holders": [], "verdicts": [],
+                "smart": {{"state": "unknown", "kind": "not_asked", "reason": ""}},
+                "edges": {{"state": "unknown", "kind": "not_asked", "reason": ""}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let mut observation = Observation::empty("prox1", Timestamp::from_seconds(at));
+        let disks = serials.iter().map(disk).collect();
+        observation.disks = Facet::known(Disks { disks }, Timestamp::from_seconds(at));
+        observation
+    }
+
+    #[test]
+    fn what_was_kept_is_known_again_and_damage_means_a_first_look() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("disks.json");
+        let node: NodeRef = "hk1/prox1".parse().unwrap();
+        let at = Timestamp::from_seconds;
+        KnownDisks::open(path.clone()).see(&node, &seen(&["a", "b"], 100), at(100));
+        let again = KnownDisks::open(path.clone());
+        again.see(&node, &seen(&["a"], 200), at(200));
+        assert_eq!(again.findings(&node, at(200)).len(), 1);
+        // An answer that was overtaken, and one that says nothing, change nothing.
+        again.see(&node, &seen(&["a", "b"], 190), at(201));
+        again.see(&node, &Observation::empty("prox1", at(202)), at(202));
+        assert_eq!(again.findings(&node, at(202)).len(), 1);
+        again.forget_others_than(&BTreeSet::new());
+        assert_eq!(again.findings(&node, at(202)), []);
+
+        quorate_identity::write_secret_file(&path, "{\"version\": 1, \"no").unwrap();
+        let damaged = KnownDisks::open(path);
+        damaged.see(&node, &seen(&["a"], 300), at(300));
+        assert_eq!(damaged.findings(&node, at(300)), []);
+    }
+}

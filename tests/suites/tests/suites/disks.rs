@@ -279,25 +279,23 @@ async fn a_disk_that_is_not_empty_any_more_is_refused_before_use() {
          [zfs.data_zfs]\nraid = \"mirror\"\ndisks = {{ count = 2, kind = \"ssd\", min_size = \"900GB\" }}\n"
     );
     let file = fleet.write_file("hk1.toml", &file);
-    let planned = fleet.lab.layout().coordinator().join("plan.json");
-    let planned = planned.to_str().unwrap();
-    fleet.ok(&["plan", &file, "--out", planned]).await;
+    // It happens while the rollout is at its first step: the plan was good.
+    fleet.hold("prox1", "pvecm", "create").await;
+    let rollout = fleet.begins(&["apply", &file]).await;
+    fleet
+        .until("the cluster is being made", async || {
+            fleet.under_way("prox1", "pvecm", "create") == 1
+        })
+        .await;
     let disk = fleet.rooted("prox1", "/dev/sdb");
     let device = std::fs::OpenOptions::new().write(true).open(disk).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&device, b"raw data", 0x4000).unwrap();
-    let applied = fleet.run(&["apply", "--plan", planned, "--yes"]).await;
-    assert!(!applied.success(), "{}", told(&applied));
-    let words = "its first MiB is not empty (offset 0x4000)";
-    assert!(
-        format!("{}{}", applied.stdout, applied.stderr).contains(words),
-        "{}",
-        told(&applied)
-    );
+    fleet.let_go("prox1").await;
+    fleet
+        .until_told(&rollout, "its first MiB is not empty (offset 0x4000)")
+        .await;
     assert!(fleet.calls("zpool", "create").is_empty());
     let plan = fleet.run(&["plan", &file]).await;
-    assert!(
-        format!("{}{}", plan.stdout, plan.stderr).contains("QRT-DISKS-TOO-FEW"),
-        "{}",
-        told(&plan)
-    );
+    let told_of = format!("{}{}", plan.stdout, plan.stderr);
+    assert!(told_of.contains("QRT-DISKS-TOO-FEW"), "{}", told(&plan));
 }
