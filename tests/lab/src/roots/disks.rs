@@ -333,6 +333,7 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     }
     controller(&sys, &disk.controller)?;
     link(&Path::new("..").join(&block), &sys.join("block").join(&disk.name))?;
+    class(&sys, &block, &disk.name)?;
     node(root, &disk.name, &identities(disk), "")?;
     content(root, disk)?;
     for device in &disk.stacked {
@@ -348,6 +349,7 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
         put(&part.join("ro"), "0\n")?;
         fs::create_dir_all(part.join("holders"))?;
         start += partition.size / 512;
+        class(&sys, &block.join(&name), &name)?;
         node(root, &name, &identities(disk), &format!("-part{}", partition.number))?;
         for (position, volume) in partition.volumes.iter().enumerate() {
             mapped(root, &name, &block.join(&name), position, volume)?;
@@ -357,6 +359,11 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
         }
     }
     partitions(root)
+}
+
+/// Where disks, partitions and what lies on them stand side by side.
+fn class(sys: &Path, device: &Path, name: &str) -> io::Result<()> {
+    link(&Path::new("../..").join(device), &sys.join("class/block").join(name))
 }
 
 /// What a read of the disk finds: a file of its size in the place of the device, empty but for what was written to it.
@@ -411,6 +418,7 @@ fn stacked(root: &Path, below: &str, block: &Path, device: &StackedSpec) -> io::
         &sys.join(block).join("holders").join(&device.kname),
     )?;
     link(&Path::new("..").join(&own), &sys.join("block").join(&device.kname))?;
+    class(&sys, &own, &device.kname)?;
     put(&root.join("dev").join(&device.kname), "")
 }
 
@@ -454,6 +462,7 @@ fn names(folder: &Path) -> io::Result<Vec<String>> {
 
 fn unlink(root: &Path, name: &str, identities: &[String], suffix: &str) -> io::Result<()> {
     fs::remove_file(root.join("dev").join(name))?;
+    fs::remove_file(root.join("sys/class/block").join(name))?;
     for identity in identities {
         let link = root.join("dev/disk/by-id").join(format!("{identity}{suffix}"));
         if fs::read_link(&link).is_ok_and(|target| target.ends_with(name)) {
@@ -516,6 +525,7 @@ fn mapped(root: &Path, below: &str, block: &Path, position: usize, volume: &Volu
         &Path::new("../devices/virtual/block").join(&name),
         &sys.join("block").join(&name),
     )?;
+    class(&sys, &Path::new("devices/virtual/block").join(&name), &name)?;
     node(root, &name, &[format!("dm-name-{}-{}", volume.group, volume.name)], "")?;
     let mapper = root.join("dev/mapper");
     fs::create_dir_all(&mapper)?;

@@ -168,7 +168,13 @@ async fn a_zoo_of_disks_shows_what_lies_on_each() {
     assert_eq!(children("sdw"), ["disk \"/dev/drbd0\""]);
     assert_eq!(children("sdx"), ["mpath \"/dev/mapper/mpatha\""]);
     assert_eq!(children("sdz"), [""; 0]);
-    assert!(std::fs::canonicalize(root.join("sys/block/sdz/holders/dm-9")).is_ok());
+    for holder in [
+        "block/sdz/holders/dm-9",
+        "class/block/sdz/holders/dm-9",
+        "class/block/nvme0n1p3/holders/dm-0",
+    ] {
+        assert!(std::fs::canonicalize(root.join("sys").join(holder)).is_ok(), "{holder}");
+    }
     assert_eq!(
         std::fs::read_to_string(root.join("sys/block/dm-9/dm/uuid")).expect("its maker"),
         "CRYPT-LUKS2-secret2\n"
