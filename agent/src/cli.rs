@@ -55,6 +55,14 @@ pub(crate) enum Command {
     /// Put the applied cluster file, which stdin has, into /etc/pve.
     #[command(hide = true)]
     KeepSpec,
+    /// Read the first and the last MiB of a disk.
+    #[command(hide = true)]
+    ReadEdges {
+        /// The device.
+        path: PathBuf,
+        /// Its size in bytes.
+        size: u64,
+    },
     /// Do what takes more than one tool.
     #[command(hide = true)]
     Task {

@@ -10,7 +10,7 @@ mod root;
 mod write;
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::time::Timestamp;
 use quorate_tools::{CallError, ParseError};
 
+use crate::pace::Pace;
 use cache::Cache;
 pub(crate) use cache::Circumstances;
 pub use links::LinkMap;
@@ -43,6 +44,8 @@ pub struct Host {
     listening: Listening,
     never_touch: Vec<String>,
     tools: Tools,
+    program: Option<PathBuf>,
+    pace: Pace,
     runner: Arc<dyn Runner>,
     clock: Clock,
     started: Duration,
@@ -73,6 +76,8 @@ impl Host {
             listening: Listening::default(),
             never_touch: Vec::new(),
             tools,
+            program: None,
+            pace: Pace::REAL,
             runner,
             started: clock.monotonic(),
             pmxcfs: Patience::new(clock.clone(), PMXCFS_DEADLINE),
@@ -90,6 +95,32 @@ impl Host {
             Arc::new(OsRunner::new(clock.clone())),
             clock,
         )
+    }
+
+    /// The same host, with this agent's own program, for what may hang in the kernel and is therefore done by another process.
+    #[must_use]
+    pub fn with_program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// This agent's own program, where it is known.
+    #[must_use]
+    pub fn program(&self) -> Option<&Path> {
+        self.program.as_deref()
+    }
+
+    /// The same host, on which things go as fast as that.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How fast things go here.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.pace
     }
 
     /// The root of all files.

@@ -8,6 +8,7 @@
 
 mod begun_pools;
 pub mod config;
+pub mod edges;
 pub mod enroll;
 mod errors;
 pub mod guard;

@@ -8,6 +8,7 @@ use std::process::ExitCode as ProcessExit;
 
 use clap::Parser as _;
 use quorate_agent::config::{Config, ConfigError};
+use quorate_agent::edges;
 use quorate_agent::enroll::enroll;
 use quorate_agent::kept_spec;
 use quorate_agent::observe::observe;
@@ -66,6 +67,12 @@ async fn obey(cli: Cli) -> Result<(), Failure> {
             let text = std::io::read_to_string(std::io::stdin().lock())
                 .map_err(|error| Failure::new(ExitCode::Usage, "stdin has no text").because(&error))?;
             kept_spec::write(host.root(), &text).map_err(|why| Failure::new(ExitCode::Failed, why))
+        }
+        Command::ReadEdges { path, size } => {
+            let edges = edges::read(&path, size).map_err(|error| {
+                Failure::new(ExitCode::Failed, format!("{} can't be read: {error}", path.display()))
+            })?;
+            out::edges(&edges)
         }
         Command::Task { id } => {
             let config = or_default(config)?;

@@ -8,6 +8,7 @@ use quorate_agent::enroll::Enrolled;
 use quorate_identity::Token;
 use quorate_model::Observation;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::observation::disks::Edges;
 use sd_notify::NotifyState;
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
@@ -68,6 +69,12 @@ pub(crate) fn observation(observation: &Observation, json: bool) -> Result<(), F
     }
     let text = serde_json::to_string_pretty(observation)
         .map_err(|error| Failure::new(ExitCode::Internal, "the observation can't be put into JSON").because(&error))?;
+    say(&format!("{text}\n"))
+}
+
+pub(crate) fn edges(edges: &Edges) -> Result<(), Failure> {
+    let text = serde_json::to_string(edges)
+        .map_err(|error| Failure::new(ExitCode::Internal, "what was read can't be put into JSON").because(&error))?;
     say(&format!("{text}\n"))
 }
 

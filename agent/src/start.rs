@@ -32,7 +32,7 @@ use crate::server::{self, Server};
 /// A lab's folder can't be used.
 pub fn host(config: &Config) -> Result<Host, Failure> {
     let Some(lab) = &config.lab else {
-        return Ok(Host::real(Clock::system()).never_touching(config.policy.never_touch.clone()));
+        return Ok(knowing_itself(Host::real(Clock::system())).never_touching(config.policy.never_touch.clone()));
     };
     let clock = Clock::for_lab(lab.clock_offset_ms.saturating_mul(1000));
     let broken = |error: &(dyn std::error::Error + 'static)| {
@@ -42,7 +42,19 @@ pub fn host(config: &Config) -> Result<Host, Failure> {
     let tools = Tools::only_in(&lab.tools).map_err(|error| broken(&error))?;
     let runner = Arc::new(OsRunner::new(clock.clone()));
     let host = Host::new(root, tools, runner, clock).with_links(LinkMap::lab(lab.addresses.clone()));
-    Ok(host.never_touching(config.policy.never_touch.clone()))
+    let host = host.never_touching(config.policy.never_touch.clone());
+    Ok(knowing_itself(host).at_pace(config.pace()))
+}
+
+/// While the package is upgraded the program's file is gone for a moment: what needs it is then not known, and says so.
+fn knowing_itself(host: Host) -> Host {
+    match std::env::current_exe() {
+        Ok(program) => host.with_program(program),
+        Err(error) => {
+            tracing::warn!(%error, "this program's own path can't be told");
+            host
+        }
+    }
 }
 
 /// Time for certificates, from the host's clock.

@@ -25,6 +25,7 @@ use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
+use crate::fleet::known_disks::KnownDisks;
 use crate::fleet::registry::Registry;
 use crate::fleet::revoked::Revoked;
 use crate::fleet::{Fleet, renewal};
@@ -142,6 +143,7 @@ impl Daemon {
             Arc::clone(&trust.issuing),
             trust.roots.clone(),
         ));
+        let disks = Arc::new(KnownDisks::open(state.disks()));
         let (door, door_seen) = watch::channel(Door::Closed);
         let service = api::Service(Arc::new(Api {
             fleet_name: document.name,
@@ -152,6 +154,7 @@ impl Daemon {
             network_as_given: config.lab.as_ref().is_some_and(|lab| lab.network_as_given),
             state,
             fleet: Arc::clone(&fleet),
+            disks: Arc::clone(&disks),
             seat: Arc::clone(&seat),
             audit: audit.clone(),
             audit_seen: std::sync::Mutex::default(),
@@ -172,6 +175,7 @@ impl Daemon {
         };
         daemon.spawn(rollouts.watch_agents());
         daemon.spawn(Arc::clone(&fleet).follow_books());
+        daemon.spawn(disks.follow(Arc::clone(&fleet)));
         daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), trust.issuing));
         daemon.spawn(enrol::keep_door(
             fleet,

@@ -160,6 +160,11 @@ impl StateDir {
         self.journal().exists() || fs::read_to_string(self.audit()).is_ok_and(started)
     }
 
+    /// Which disks the servers had.
+    pub(crate) fn disks(&self) -> PathBuf {
+        self.path.join("disks.json")
+    }
+
     /// The rollout journal.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path.join("journal")

@@ -125,7 +125,7 @@ impl HostRoot {
     }
 
     /// The path of the file itself on this machine, links in its folder's path followed, its own not.
-    fn unfollowed(&self, path: &str) -> Result<PathBuf, ReadError> {
+    pub(crate) fn unfollowed(&self, path: &str) -> Result<PathBuf, ReadError> {
         match path.rsplit_once('/') {
             Some((folder, name)) if !folder.is_empty() && !name.is_empty() && name != ".." => {
                 Ok(self.resolve(folder)?.join(name))

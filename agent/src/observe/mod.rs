@@ -39,7 +39,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     let asked = |facet| facets.contains(&facet);
     let (system, disks, network, cluster, guests, ha, config, readiness, pools) = tokio::join!(
         facet(host, asked(FacetName::System), system::observe(host)),
-        facet(host, asked(FacetName::Disks), disks::observe(host, &[])),
+        facet(host, asked(FacetName::Disks), disks::observe(host, disks::Depth::Whole)),
         facet(host, asked(FacetName::Network), network::observe(host, &more.names)),
         facet(host, asked(FacetName::Cluster), cluster::observe(host)),
         facet(host, asked(FacetName::Guests), guests::observe(host)),

@@ -9,41 +9,88 @@ use crate::{CallError, ParseError, json, lenient};
 /// Its name.
 pub const NAME: &str = "lsblk";
 
-/// All columns but the mount points, in the order in which they are asked for.
-const COLUMNS: &str = "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,PTTYPE,PARTTYPE";
-const MORE_COLUMNS: &str = "HCTL,RO,RM,PKNAME";
+/// Everything that is asked for, in this order.
+const COLUMNS: [&str; 20] = [
+    "NAME",
+    "KNAME",
+    "PATH",
+    "TYPE",
+    "SIZE",
+    "ROTA",
+    "MODEL",
+    "VENDOR",
+    "SERIAL",
+    "WWN",
+    "TRAN",
+    "FSTYPE",
+    "LABEL",
+    "PTTYPE",
+    "PARTTYPE",
+    "MOUNTPOINTS",
+    "HCTL",
+    "RO",
+    "RM",
+    "PKNAME",
+];
 
-/// How mount points are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MountColumn {
-    /// `MOUNTPOINTS`: all of them. util-linux 2.37 and later (PVE 8 and later).
-    All,
-    /// `MOUNTPOINT`: one of them. Before (PVE 7).
-    One,
+/// Without these nothing can be said of a device.
+const NEEDED: [&str; 8] = ["NAME", "KNAME", "PATH", "TYPE", "SIZE", "ROTA", "RO", "RM"];
+
+/// What tells whether a device carries something, or is in use.
+const OF_CONTENT: [&str; 4] = ["FSTYPE", "PTTYPE", "PARTTYPE", "MOUNTPOINT"];
+
+/// All mount points of a device (util-linux 2.37 and later, PVE 8 and later), and one of them (before, PVE 7).
+const MOUNTPOINTS: &str = "MOUNTPOINTS";
+const MOUNTPOINT: &str = "MOUNTPOINT";
+
+/// What lsblk is asked for. Which columns there are depends on util-linux's version; one that it does not know makes it refuse all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns(Vec<&'static str>);
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self(COLUMNS.to_vec())
+    }
+}
+
+impl Columns {
+    /// What is left to ask for after lsblk refused a column. It names it and, in some versions, all that stand behind it:
+    /// `lsblk: unknown column: MOUNTPOINTS,HCTL,RO`. `None`: it complains of something else, or nothing can be said without that one.
+    #[must_use]
+    pub fn without_refused(&self, stderr: &str) -> Option<Self> {
+        let refused = stderr.split("unknown column: ").nth(1)?;
+        let refused = refused.split([',', '\n']).next()?.trim();
+        let place = self.0.iter().position(|column| *column == refused)?;
+        let mut left = self.0.clone();
+        if refused == MOUNTPOINTS {
+            *left.get_mut(place)? = MOUNTPOINT;
+        } else if NEEDED.contains(&refused) {
+            return None;
+        } else {
+            left.remove(place);
+        }
+        Some(Self(left))
+    }
+
+    /// Which of those that tell what is on a device are not asked for: of a device that shows nothing it can't be said then that it is
+    /// empty.
+    #[must_use]
+    pub fn untold(&self) -> Vec<&'static str> {
+        let asked = |column: &str| self.0.iter().any(|own| own.trim_end_matches('S') == column);
+        OF_CONTENT.into_iter().filter(|column| !asked(column)).collect()
+    }
 }
 
 /// Asks for the tree of all devices with sizes in bytes.
 ///
 /// # Errors
 /// When lsblk is not installed.
-pub fn list(tools: &Tools, mounts: MountColumn) -> Result<Invocation, CallError> {
-    let column = match mounts {
-        MountColumn::All => "MOUNTPOINTS",
-        MountColumn::One => "MOUNTPOINT",
-    };
-    let columns = format!("{COLUMNS},{column},{MORE_COLUMNS}");
+pub fn list(tools: &Tools, columns: &Columns) -> Result<Invocation, CallError> {
     Ok(tools
         .call(NAME)?
         .args(["--json", "--bytes", "--output"])
-        .arg(columns)
+        .arg(columns.0.join(","))
         .build()?)
-}
-
-/// Whether lsblk refused a column that it does not know (`lsblk: unknown column: MOUNTPOINTS…`): then the older
-/// [`MountColumn::One`] is to be tried.
-#[must_use]
-pub fn refused_column(stderr: &str) -> bool {
-    stderr.contains("unknown column")
 }
 
 /// A node of the tree. A device that lies on two others (RAID, multipath) appears below each of them.
@@ -82,6 +129,9 @@ pub struct Device {
     /// Signature.
     #[serde(default, deserialize_with = "lenient::text")]
     pub fstype: Option<String>,
+    /// What the signature says of its name: a file system's label, the name of a ZFS pool.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub label: Option<String>,
     /// Kind of partition table; a partition carries its disk's.
     #[serde(default, deserialize_with = "lenient::text")]
     pub pttype: Option<String>,
@@ -159,19 +209,39 @@ fn mountpoints<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>,
 mod tests {
     use super::*;
 
+    const WHOLE: &str = "/usr/bin/lsblk --json --bytes --output NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,\
+                         FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
+
+    fn asked(columns: &Columns) -> String {
+        list(&Tools::imagined(), columns).unwrap().to_string()
+    }
+
     #[test]
-    fn both_calls_differ_in_the_mount_column_only() {
-        let all = list(&Tools::imagined(), MountColumn::All).unwrap().to_string();
-        let one = list(&Tools::imagined(), MountColumn::One).unwrap().to_string();
+    fn an_older_lsblk_is_asked_for_one_mount_point() {
+        let all = Columns::default();
+        assert_eq!(asked(&all), WHOLE);
+        let older = all.without_refused(fixture!("lsblk/2.36/unknown-column.err")).unwrap();
+        assert_eq!(asked(&older), WHOLE.replace("MOUNTPOINTS", "MOUNTPOINT"));
+        assert_eq!(older.untold(), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_refused_is_left_out_and_what_then_can_not_be_told_is_known() {
+        let refuses =
+            |columns: &Columns, name: &str| columns.without_refused(&format!("lsblk: unknown column: {name}\n"));
+        let all = Columns::default();
+        let fewer = refuses(&all, "HCTL,RO,RM,PKNAME").unwrap();
+        assert_eq!(asked(&fewer), WHOLE.replace("HCTL,", ""));
+        assert_eq!(fewer.untold(), [""; 0]);
+        let fewer = refuses(&refuses(&fewer, "PTTYPE").unwrap(), "MOUNTPOINTS").unwrap();
         assert_eq!(
-            all,
-            "/usr/bin/lsblk --json --bytes --output NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,PTTYPE,\
-             PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME"
+            refuses(&fewer, "MOUNTPOINT").unwrap().untold(),
+            ["PTTYPE", "MOUNTPOINT"]
         );
-        assert_eq!(one, all.replace("MOUNTPOINTS", "MOUNTPOINT"));
-        assert!(refused_column(fixture!("lsblk/2.36/unknown-column.err")));
-        assert!(refused_column(fixture!("lsblk/2.38.1/bad-column.err")));
-        assert!(!refused_column(fixture!("lsblk/2.38.1/no-such-device.err")));
+        // Without these there is no list of disks; and what was not asked for can't be left out.
+        assert_eq!(refuses(&all, "PATH"), None);
+        assert_eq!(all.without_refused(fixture!("lsblk/2.38.1/bad-column.err")), None);
+        assert_eq!(all.without_refused(fixture!("lsblk/2.38.1/no-such-device.err")), None);
     }
 
     #[test]

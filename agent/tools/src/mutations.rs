@@ -11,7 +11,7 @@ use crate::*;
 fn read_with_all(text: &str) {
     drop((
         lsblk::read(text),
-        lsblk::refused_column(text),
+        lsblk::Columns::default().without_refused(text).is_some(),
         zpool::read_devices(text),
         zpool::read_health(text),
         zpool_status::read(text),

@@ -69,19 +69,19 @@ impl ReasonKind {
     /// Is it gone once the disk is wiped? All others stay, or forbid it.
     #[must_use]
     pub fn goes_by_wiping(self) -> bool {
-        matches!(self, Self::Leftover)
+        matches!(self, Self::Leftover | Self::NotEmpty)
     }
 
     /// May a disk be used in spite of it, by the operator's word? Only what can't be decided; never that somebody uses it.
     #[must_use]
     pub fn is_accepted(self, accepted: &BTreeSet<Self>) -> bool {
-        self == Self::MaybeRaid && accepted.contains(&self)
+        self.may_be_accepted() && accepted.contains(&self)
     }
 
     /// Does it say that the disk is no good for something, and not that somebody needs what is on it?
     #[must_use]
     pub fn is_about_the_role(self) -> bool {
-        matches!(self, Self::TooSmall | Self::Removable | Self::Failing | Self::MaybeRaid)
+        matches!(self, Self::TooSmall | Self::Removable | Self::Failing) || self.may_be_accepted()
     }
 }
 

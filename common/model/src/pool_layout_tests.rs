@@ -23,6 +23,7 @@ fn disk(letter: char, serial: &str) -> Disk {
         partitions: vec![],
         holders: vec![],
         smart: Facet::not_asked(),
+        edges: Facet::not_asked(),
         verdicts: vec![],
     }
 }

@@ -15,7 +15,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use disks::{DiskRow, disks};
+pub use disks::{DiskDetail, DiskRow, disks};
 pub use findings::{finding_line, findings, problems};
 pub use network::network;
 pub use observation::observation;

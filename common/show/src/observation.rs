@@ -13,7 +13,7 @@ use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation
 use quorate_model::time::spoken;
 use std::time::Duration;
 
-use crate::disks::{DiskRow, disks, summary};
+use crate::disks::{DiskDetail, DiskRow, disks, summary};
 use crate::table::{count, indent, or_dash, table};
 
 /// Every facet that was asked for.
@@ -26,7 +26,7 @@ pub fn observation(seen: &Observation) -> String {
             node: String::new(),
             disks: &seen.disks,
         };
-        format!("{}\n{}", summary(known), disks(&[row]))
+        format!("{}\n{}", summary(known), disks(&[row], DiskDetail::Usual))
     });
     section(&mut text, "Pools", &seen.pools, |known| {
         pools::pools(known, seen.observed_at)

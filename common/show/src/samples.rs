@@ -7,7 +7,7 @@ use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{
     Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
 };
-use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Smart};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Smart};
 use quorate_model::observation::eligibility::{Role, judge};
 use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, Memory, PveVersion, System};
 use quorate_model::operation::Action;
@@ -51,6 +51,7 @@ fn disk(path: &str, model: &str, serial: &str, size: u64) -> Disk {
             power_on_hours: None,
             bad_sectors: None,
         }),
+        edges: known(Edges::default()),
         verdicts: vec![],
     }
 }

@@ -1,10 +1,12 @@
 //! What an operator reads.
 
 use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::observation::disks::{Holder, HolderKind};
+use quorate_model::observation::eligibility::{Role, judge};
 use quorate_model::{Code, Facet, Finding, Timestamp};
 
 use crate::samples::{NOW, disks, member, observation, plan, standalone};
-use crate::{ClusterStatus, DiskRow, NodeStatus};
+use crate::{ClusterStatus, DiskDetail, DiskRow, NodeStatus};
 
 #[test]
 fn disks_with_every_reason() {
@@ -20,7 +22,31 @@ fn disks_with_every_reason() {
             disks: &unknown,
         },
     ];
-    insta::assert_snapshot!(crate::disks(&rows));
+    insta::assert_snapshot!(crate::disks(&rows, DiskDetail::Usual));
+    insta::assert_snapshot!("disks_with_everything", crate::disks(&rows, DiskDetail::All));
+}
+
+#[test]
+fn long_reasons_stand_on_lines_of_their_own_and_the_table_stays_narrow() {
+    let mut known = disks();
+    if let Facet::Known { value, .. } = &mut known {
+        let disk = &mut value.disks[1];
+        disk.holders = (1..12)
+            .map(|n| Holder {
+                device: format!("/dev/sda{n}"),
+                kind: HolderKind::FileSystem,
+                name: "ext4".into(),
+            })
+            .collect();
+        disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
+    }
+    let rows = [DiskRow {
+        node: "hk1/prox1".into(),
+        disks: &known,
+    }];
+    let text = crate::disks(&rows, DiskDetail::Usual);
+    assert!(text.lines().all(|line| line.chars().count() <= 130), "{text}");
+    assert!(text.contains("/dev/sda11 holds a file system (ext4)"), "{text}");
 }
 
 fn node<'a>(name: &str, seen: Result<&'a quorate_model::Observation, &'a Unknown>, at: Timestamp) -> NodeStatus<'a> {

@@ -28,6 +28,7 @@ use crate::clusters::Clusters;
 use crate::driver::Seat;
 use crate::enrol::Door;
 use crate::fleet::Fleet;
+use crate::fleet::known_disks::KnownDisks;
 use crate::host::Host;
 use crate::incoming::Who;
 use crate::measure::Measurements;
@@ -44,6 +45,7 @@ pub(crate) struct Api {
     pub(crate) started_at: Timestamp,
     pub(crate) state: StateDir,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) disks: Arc<KnownDisks>,
     pub(crate) seat: Arc<Seat>,
     pub(crate) audit: Audit,
     /// What the audit log's verification found, and for which length and time of the file.

@@ -23,6 +23,12 @@ impl Api {
         let now = trust::now(&self.fleet.clock);
         let mut findings = self.own_findings();
         findings.extend(report::health(now, &seen));
+        for sighting in &seen {
+            if let Ok(observation) = &sighting.view.observation {
+                self.disks.see(&sighting.node, observation, now);
+            }
+            findings.extend(self.disks.findings(&sighting.node, now));
+        }
         for sighting in &mut seen {
             if let Ok(observation) = &mut sighting.view.observation {
                 leave_out(observation, &facets);

@@ -12,7 +12,7 @@ use quorate_model::observation::{Disks, FacetName};
 use quorate_model::view::NodeView;
 use quorate_model::{ClusterName, NodeName, View};
 use quorate_planner::disks::across;
-use quorate_show::DiskRow;
+use quorate_show::{DiskDetail, DiskRow};
 
 use super::status::{Seen, look};
 use super::{Answer, Context, output, wire};
@@ -25,7 +25,8 @@ pub(crate) struct Args {
     /// Only what may be used for this: zfs, osd
     #[arg(long, value_parser = role())]
     role: Option<Role>,
-    /// Also what may not be used for the role, and devices that are no disks (zram, zvols, nbd, rbd)
+    /// Everything: also what may not be used for the role, devices that are no disks (zram, zvols, nbd, rbd), and of each disk its
+    /// name that stays, WWN and controller
     #[arg(long)]
     all: bool,
 }
@@ -68,7 +69,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
                 disks,
             })
             .collect();
-        quorate_show::disks(&rows)
+        let detail = if args.all { DiskDetail::All } else { DiskDetail::Usual };
+        quorate_show::disks(&rows, detail)
     });
     Ok(if rows.iter().all(|(_, disks)| disks.is_known()) {
         ExitCode::Done

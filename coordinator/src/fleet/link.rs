@@ -25,11 +25,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often clocks are compared while the link is up.
 const COMPARE_CLOCKS: Duration = Duration::from_secs(60);
 
-/// What is looked at when a link comes up: what its stream keeps up to date. What else there is costs the node more, and is asked
-/// for freshly by whoever plans.
-const AT_FIRST: [FacetName; 7] = [
+/// What is looked at when a link comes up: what its stream keeps up to date, but for the disks, which the stream itself tells at once:
+/// who asks for them has them read, and sleeping ones woken. What else there is costs the node more, and is asked for freshly by
+/// whoever plans.
+const AT_FIRST: [FacetName; 6] = [
     FacetName::System,
-    FacetName::Disks,
     FacetName::Network,
     FacetName::Cluster,
     FacetName::Guests,

@@ -5,6 +5,7 @@ mod call;
 mod echo;
 mod files;
 mod health;
+pub(crate) mod known_disks;
 mod link;
 mod memory;
 mod peer;

@@ -1,8 +1,10 @@
 //! What there is to say about what is seen. Pure: findings from sightings.
 
+mod disks;
 mod health;
 mod storage;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::disks::{DisksOf, Turn};
 pub(crate) use self::health::health;

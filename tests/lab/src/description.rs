@@ -177,7 +177,7 @@ impl GuestKind {
 }
 
 /// One whole disk.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskSpec {
     /// Kernel name, for example `sda`.
@@ -206,10 +206,24 @@ pub struct DiskSpec {
     pub raid_level: Option<String>,
     /// Bytes of a physical sector.
     pub physical_sector: u32,
-    /// Can't be written.
+    /// A medium that can be taken out.
+    pub removable: bool,
+    /// Write-protected.
     pub read_only: bool,
     /// File system or member type straight on the disk.
     pub fstype: Option<String>,
+    /// What that calls itself: a label, a pool's name.
+    pub label: Option<String>,
+    /// Where it is mounted, or `[SWAP]`.
+    pub mountpoint: Option<String>,
+    /// What lies straight on the disk.
+    pub stacked: Vec<StackedSpec>,
+    /// Where something was written that no tool has a name for: bytes from the beginning.
+    pub filled: Vec<u64>,
+    /// The kernel can't read it: every read ends with `Input/output error`.
+    pub unreadable: bool,
+    /// The kernel does not answer who opens it.
+    pub hangs: bool,
     /// `gpt`, `dos` or nothing.
     pub pttype: Option<String>,
     /// Partitions.
@@ -237,8 +251,15 @@ impl Default for DiskSpec {
             hctl: Some("0:0:0:0".to_owned()),
             raid_level: None,
             physical_sector: 4096,
+            removable: false,
             read_only: false,
             fstype: None,
+            label: None,
+            mountpoint: None,
+            stacked: Vec::new(),
+            filled: Vec::new(),
+            unreadable: false,
+            hangs: false,
             pttype: None,
             partitions: Vec::new(),
             smart: SmartSpec::default(),
@@ -257,7 +278,7 @@ pub struct ControllerSpec {
 }
 
 /// One partition.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartitionSpec {
     /// From 1.
@@ -282,10 +303,35 @@ pub struct PartitionSpec {
     pub mountpoint: Option<String>,
     /// Device-mapper volumes on it.
     pub volumes: Vec<VolumeSpec>,
+    /// What else lies on it.
+    pub stacked: Vec<StackedSpec>,
+}
+
+/// A device that lies on a disk or a partition: an md array, an opened LUKS, a multipath device, bcache, DRBD, an LVM volume. Of several
+/// disks that carry the same one, each has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StackedSpec {
+    /// As `lsblk` calls it: `md0`, `mpatha`, `bcache0`, `drbd0`, `vg-lv` with doubled hyphens.
+    pub name: String,
+    /// The kernel's name: the same, or `dm-7`.
+    pub kname: String,
+    /// `lsblk`'s TYPE: `raid1`, `crypt`, `mpath`, `lvm`; `disk` for bcache and DRBD.
+    pub kind: String,
+    /// Bytes.
+    pub size: u64,
+    /// File system.
+    pub fstype: Option<String>,
+    /// Where it is mounted.
+    pub mountpoint: Option<String>,
+    /// LVM tags, for example of an OSD.
+    pub tags: String,
+    /// Not among what `lsblk` shows; only the kernel's `holders` tell.
+    pub hidden: bool,
 }
 
 /// One LVM logical volume.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeSpec {
     /// Volume group.
@@ -301,7 +347,7 @@ pub struct VolumeSpec {
 }
 
 /// What SMART knows of a disk.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
 pub enum SmartSpec {
     /// The device does not answer (a RAID volume).
@@ -317,5 +363,8 @@ pub enum SmartSpec {
         hours: u32,
         /// Degrees Celsius.
         temperature: u8,
+        /// Sectors that were replaced.
+        #[serde(default)]
+        bad_sectors: u32,
     },
 }

@@ -21,11 +21,15 @@ pub mod ways;
 mod wire;
 pub mod world;
 pub mod zfs;
+mod zoo;
 
 pub use control::Script;
-pub use description::{DiskSpec, GuestSpec, LabSpec, Role, ServerSpec};
+pub use description::{
+    ControllerSpec, DiskSpec, GuestSpec, LabSpec, PartitionSpec, Role, ServerSpec, SmartSpec, StackedSpec,
+};
 pub use lab::{Builder, Lab, LabError, Node};
 pub use plants::Plant;
 pub use process::Output;
 pub use ways::Way;
 pub use world::oplog::{Entry, What};
+pub use zoo::zoo;

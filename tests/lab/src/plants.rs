@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::description::{DiskSpec, SmartSpec};
 use crate::zfs::PoolPlant;
 
 /// One thing that is planted on one server, from the start (in its description) or later (by a script).
@@ -146,6 +147,24 @@ pub enum Plant {
     },
     /// No guest is under HA any more. The LRM and the watchdog follow ten minutes later.
     NoHa,
+    /// A disk is plugged in; one of its name is replaced by it, as when it was put to use or swapped. Shows in `/sys`, `/dev`, `lsblk`,
+    /// `smartctl` and LVM's tools.
+    Disk {
+        /// What it is and what is on it.
+        disk: Box<DiskSpec>,
+    },
+    /// A disk is pulled.
+    NoDisk {
+        /// Its kernel name.
+        name: String,
+    },
+    /// What a disk says of its health. Shows in `smartctl`.
+    Smart {
+        /// Its kernel name.
+        name: String,
+        /// What it answers from now on.
+        smart: SmartSpec,
+    },
     /// corosync-qnetd runs or not, if it is installed. Shows in `systemctl` and `corosync-qnetd-tool`.
     Qnetd {
         /// Does it run?

@@ -41,8 +41,29 @@ fn carrier(host: &Host, part: &Device, claims: &Claims, found: &mut Found) {
     for holder in sysfs::holders(host, part) {
         let seen = part.tree().any(|device| device.sysfs_name() == holder);
         if !seen {
-            found.add(&part.path, HolderKind::DeviceMapper, &holder);
+            let (kind, name) = unseen(host, holder);
+            found.add(&part.path, kind, &name);
         }
+    }
+}
+
+/// What a holder is that lsblk does not show.
+fn unseen(host: &Host, holder: String) -> (HolderKind, String) {
+    let kind = match &holder {
+        md if md.starts_with("md") => HolderKind::Md,
+        bcache if bcache.starts_with("bcache") => HolderKind::Bcache,
+        drbd if drbd.starts_with("drbd") => HolderKind::Drbd,
+        _ => HolderKind::DeviceMapper,
+    };
+    let Some((uuid, name)) = sysfs::mapped(host, &holder) else {
+        return (kind, holder);
+    };
+    // Whoever makes a device-mapper device begins its uuid with its own name.
+    match uuid.split('-').next() {
+        Some("LVM") => (HolderKind::Lvm, volume_group(&name)),
+        Some("CRYPT") => (HolderKind::Luks, name),
+        Some("mpath") => (HolderKind::Multipath, name),
+        _ => (HolderKind::DeviceMapper, name),
     }
 }
 
@@ -52,11 +73,21 @@ fn own_marks(device: &Device, carrier: &str, found: &mut Found) {
         let kind = signature::holder(fstype);
         let name = match kind {
             HolderKind::FileSystem | HolderKind::OtherSignature => fstype,
+            HolderKind::ZfsLabel => device.label.as_deref().unwrap_or_default(),
             _ => "",
         };
         found.add(carrier, kind, name);
-    } else if let Some(kind) = device.parttype.as_deref().and_then(signature::holder_of_type) {
-        found.add(carrier, kind, "");
+    }
+    let typed = device.parttype.as_deref().and_then(|parttype| {
+        let kind = signature::holder_of_type(parttype)?;
+        Some((kind, parttype))
+    });
+    match typed {
+        Some((HolderKind::Boot, parttype)) => {
+            found.add(carrier, HolderKind::Boot, signature::boot_partition(parttype));
+        }
+        Some((kind, _)) if device.fstype.is_none() || kind == HolderKind::Ldm => found.add(carrier, kind, ""),
+        _ => {}
     }
     in_use(device, carrier, found);
 }
@@ -82,6 +113,7 @@ fn stacked_kind(device: &Device) -> HolderKind {
         "md" | "linear" => HolderKind::Md,
         raid if raid.starts_with("raid") => HolderKind::Md,
         _ if device.kname.starts_with("bcache") => HolderKind::Bcache,
+        _ if device.kname.starts_with("drbd") => HolderKind::Drbd,
         _ => HolderKind::DeviceMapper,
     }
 }
@@ -127,15 +159,22 @@ impl Found {
         });
     }
 
-    /// Without those that have no name where another of the same kind on the same device has one.
+    /// Without those that have no name where another of the same kind on the same device has one, and without the labels of pools
+    /// that are imported.
     fn sorted(self) -> Vec<Holder> {
-        let named = |holder: &Holder| {
-            let is_it = |other: &&Holder| other.device == holder.device && other.kind == holder.kind;
-            self.0.iter().filter(is_it).any(|other| !other.name.is_empty())
+        let beside = |holder: &Holder, kind: HolderKind| {
+            let others = self.0.iter().filter(move |other| other.kind == kind);
+            others
+                .filter(|other| other.device == holder.device)
+                .any(|other| !other.name.is_empty())
+        };
+        let goes_without_saying = |holder: &Holder| {
+            (holder.name.is_empty() && beside(holder, holder.kind))
+                || (holder.kind == HolderKind::ZfsLabel && beside(holder, HolderKind::Zfs))
         };
         self.0
             .iter()
-            .filter(|holder| !holder.name.is_empty() || !named(holder))
+            .filter(|holder| !goes_without_saying(holder))
             .cloned()
             .collect()
     }

@@ -3,6 +3,7 @@
 //! Listed is every device that lsblk calls a `disk` and that lies on no other: real disks, and also zram, zvols, nbd and
 //! rbd, which have no identity and are therefore eligible for nothing. Loop devices and optical drives are not listed.
 
+mod edges;
 mod holders;
 mod own;
 mod sight;
@@ -14,9 +15,9 @@ use std::collections::BTreeMap;
 
 use quorate_model::facet::Unknown;
 use quorate_model::observation::disks::{Disk, Disks, Partition};
-use quorate_model::observation::eligibility::{Role, judge};
+use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, judge};
 use quorate_model::size::ByteSize;
-use quorate_tools::lsblk::{self, Device, MountColumn};
+use quorate_tools::lsblk::{self, Columns, Device};
 use quorate_tools::lvs::LogicalVolume;
 use quorate_tools::pvs::PhysicalVolume;
 use quorate_tools::zpool::Member;
@@ -32,19 +33,42 @@ struct Claims {
     logical_volumes: Vec<LogicalVolume>,
 }
 
-/// Observes the disks. SMART is asked anew, but for disks whose earlier answer in `recent` is still good.
-pub(super) async fn observe(host: &Host, recent: &[Disk]) -> Result<Disks, Unknown> {
-    let devices = devices(host).await?;
+/// How closely disks are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Depth<'a> {
+    /// By who watches: no disk is read, and SMART is asked anew but for disks whose earlier answer among these is still good.
+    InPassing(&'a [Disk]),
+    /// By who asks what disks may be used for: those that seem to be free are read, too.
+    Whole,
+}
+
+/// Observes the disks.
+pub(super) async fn observe(host: &Host, depth: Depth<'_>) -> Result<Disks, Unknown> {
+    let (devices, untold) = devices(host).await?;
     let claims = claims(host, &devices).await?;
     let by_id = sysfs::by_id_links(host)?;
     let roots = devices.iter().filter(|device| device.kind == "disk");
     let mut disks: Vec<Disk> = roots.map(|device| disk(host, device, &claims, &by_id)).collect();
     disks.sort_by_key(|disk| natural(&disk.path));
+    let recent = match depth {
+        Depth::InPassing(recent) => recent,
+        Depth::Whole => &[],
+    };
     smart::add(host, &mut disks, recent).await;
+    if matches!(depth, Depth::Whole) {
+        edges::add(host, &mut disks).await;
+    }
     let unseen = sight::unseen(host, &devices).await;
+    let untold = (!untold.is_empty()).then(|| Reason {
+        kind: ReasonKind::SignaturesUnseen,
+        text: format!(
+            "whether it carries something or is in use can't be told: lsblk of this server does not know {}",
+            untold.join(", ")
+        ),
+    });
     for disk in &mut disks {
         disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
-        if let Some(reason) = unseen.get(&disk.path) {
+        for reason in unseen.get(&disk.path).into_iter().chain(&untold) {
             disk.verdicts
                 .iter_mut()
                 .for_each(|verdict| verdict.against.push(reason.clone()));
@@ -55,15 +79,35 @@ pub(super) async fn observe(host: &Host, recent: &[Disk]) -> Result<Disks, Unkno
     Ok(disks)
 }
 
-async fn devices(host: &Host) -> Result<Vec<Device>, Unknown> {
-    let mut finished = host.run(lsblk::list(host.tools(), MountColumn::All)).await?;
-    if !finished.exit.is_success() && lsblk::refused_column(&finished.stderr_text()) {
-        finished = host.run(lsblk::list(host.tools(), MountColumn::One)).await?;
+/// Waits for at most eight futures at once.
+async fn together(futures: Vec<impl Future<Output = ()>>) {
+    let mut futures = futures.into_iter();
+    let mut next = || {
+        let future = futures.next();
+        async move {
+            if let Some(future) = future {
+                future.await;
+            }
+        }
+    };
+    tokio::join!(next(), next(), next(), next(), next(), next(), next(), next());
+}
+
+/// All devices, and which columns that tell of what they carry this lsblk does not know.
+async fn devices(host: &Host) -> Result<(Vec<Device>, Vec<&'static str>), Unknown> {
+    let mut columns = Columns::default();
+    loop {
+        let finished = host.run(lsblk::list(host.tools(), &columns)).await?;
+        if finished.exit.is_success() {
+            let devices = lsblk::read(&text(lsblk::NAME, &finished)?).map_err(unparsable)?;
+            return Ok((devices, columns.untold()));
+        }
+        // It names one at a time; each time there are fewer to name.
+        match columns.without_refused(&finished.stderr_text()) {
+            Some(fewer) => columns = fewer,
+            None => return Err(complaint(lsblk::NAME, &finished)),
+        }
     }
-    if !finished.exit.is_success() {
-        return Err(complaint(lsblk::NAME, &finished));
-    }
-    lsblk::read(&text(lsblk::NAME, &finished)?).map_err(unparsable)
 }
 
 /// A zpool that is installed but does not answer makes everything unknown: "in no pool" could not be said of any disk.
@@ -142,6 +186,7 @@ fn disk(host: &Host, device: &Device, claims: &Claims, by_id: &BTreeMap<String, 
         partitions: partitions.map(partition).collect(),
         holders: holders::of(host, device, claims),
         smart: quorate_model::Facet::not_asked(),
+        edges: quorate_model::Facet::not_asked(),
         verdicts: Vec::new(),
     }
 }

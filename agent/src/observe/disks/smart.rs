@@ -6,7 +6,7 @@ use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::disks::{Disk, Smart};
 use quorate_tools::smartctl::{self, Answer};
 
-use super::sysfs;
+use super::{sysfs, together};
 use crate::host::{Host, complaint, text, unparsable};
 
 /// How many disks are asked at the same time: enough that a dying one does not hold up the rest, few enough that a server
@@ -32,20 +32,6 @@ pub(super) async fn add(host: &Host, disks: &mut [Disk], recent: &[Disk]) {
         }
         together(asked).await;
     }
-}
-
-/// Waits for at most [`AT_A_TIME`] futures at once.
-async fn together(futures: Vec<impl Future<Output = ()>>) {
-    let mut futures = futures.into_iter();
-    let mut next = || {
-        let future = futures.next();
-        async move {
-            if let Some(future) = future {
-                future.await;
-            }
-        }
-    };
-    tokio::join!(next(), next(), next(), next());
 }
 
 /// The same disk, not only the same path.

@@ -127,6 +127,12 @@ pub(super) fn holders(host: &Host, device: &Device) -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// Uuid and name of a device-mapper device.
+pub(super) fn mapped(host: &Host, name: &str) -> Option<(String, String)> {
+    let read = |what: &str| host.root().read_text(&format!("/sys/block/{name}/dm/{what}")).ok();
+    Some((read("uuid")?.trim().to_owned(), read("name")?.trim().to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

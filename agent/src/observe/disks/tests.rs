@@ -7,8 +7,9 @@ use quorate_model::observation::eligibility::ReasonKind;
 use super::super::testing::{Fake, fixture};
 use super::*;
 
-const COLUMNS: &str =
-    "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
+mod odd;
+
+const COLUMNS: &str = "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
 
 fn lsblk(answer: &str) -> Call {
     Call::of(["/usr/bin/lsblk", "--json", "--bytes", "--output", COLUMNS]).prints(answer)
@@ -57,7 +58,7 @@ fn lvm() -> [Call; 2] {
 /// The disks, without SMART: no test here is about it.
 async fn disks(fake: &Fake, calls: impl IntoIterator<Item = Call>) -> Vec<Disk> {
     let host = fake.host(calls);
-    let devices = devices(&host).await.unwrap();
+    let (devices, _) = devices(&host).await.unwrap();
     let claims = claims(&host, &devices).await.unwrap();
     let by_id = sysfs::by_id_links(&host).unwrap();
     devices
@@ -103,8 +104,10 @@ async fn everything_that_is_stacked_on_a_disk_holds_it() {
     );
     let boot = [
         "/dev/sda partition table gpt",
+        "/dev/sda1 boot BIOS boot partition",
         "/dev/sda2 file system vfat",
         "/dev/sda2 mounted /boot/efi",
+        "/dev/sda2 boot EFI system partition",
         "/dev/sda3 mounted /",
         "/dev/sda3 mounted /var/snap",
         "/dev/sda3 LVM pve",
@@ -183,7 +186,7 @@ async fn members_of_pools_are_known_by_zpool_and_by_the_partitions_type() {
     // udev's database lags: no signature, but the partition's type tells.
     assert_eq!(
         held(&disks, "/dev/sda"),
-        ["/dev/sda partition table gpt", "/dev/sda1 ZFS"]
+        ["/dev/sda partition table gpt", "/dev/sda1 ZFS label"]
     );
     let stale = disks.iter().find(|disk| disk.path == "/dev/sda").unwrap();
     assert!(
@@ -211,12 +214,17 @@ async fn the_servers_disks_are_judged_with_all_reasons() {
     };
     assert_eq!(against("/dev/sda"), []);
     assert_eq!(against("/dev/sdb"), [ReasonKind::RaidVolume]);
-    assert_eq!(against("/dev/sdf"), [ReasonKind::Leftover, ReasonKind::Leftover]);
-    assert_eq!(against("/dev/sdg"), [ReasonKind::InUse]);
-    assert_eq!(against("/dev/sdh"), [ReasonKind::Leftover]);
-    assert_eq!(against("/dev/sdi"), [ReasonKind::Leftover]);
-    assert_eq!(against("/dev/sdl"), [ReasonKind::ReadOnly]);
-    assert_eq!(against("/dev/nvme0n1"), [ReasonKind::Leftover, ReasonKind::InUse]);
+    // What QEMU shows under its own name is a hypervisor's, too.
+    let virtual_too = |kinds: &[ReasonKind]| [kinds, &[ReasonKind::Virtual]].concat();
+    assert_eq!(against("/dev/sdf"), virtual_too(&[ReasonKind::Leftover; 3]));
+    assert_eq!(against("/dev/sdg"), virtual_too(&[ReasonKind::InUse]));
+    assert_eq!(against("/dev/sdh"), virtual_too(&[ReasonKind::Leftover]));
+    assert_eq!(against("/dev/sdi"), virtual_too(&[ReasonKind::Leftover]));
+    assert_eq!(against("/dev/sdl"), virtual_too(&[ReasonKind::ReadOnly]));
+    assert_eq!(
+        against("/dev/nvme0n1"),
+        virtual_too(&[ReasonKind::Leftover, ReasonKind::InUse])
+    );
     assert_eq!(held(&disks, "/dev/sdg"), ["/dev/sdg LVM vgold"]);
 }
 
@@ -270,7 +278,7 @@ async fn sysfs_tells_controller_driver_raid_level_holders_and_stable_names() {
     assert_eq!(sda.raid_level.as_deref(), Some("RAID 1(1+0)"));
     assert_eq!(sda.by_id, ["scsi-35000c500a1b2c301", "wwn-0x5000c500a1b2c301"]);
     assert_eq!(sda.stable_name(), Some("scsi-35000c500a1b2c301"));
-    assert_eq!(held(&disks, "/dev/sda"), ["/dev/sda device mapper drbd0"]);
+    assert_eq!(held(&disks, "/dev/sda"), ["/dev/sda DRBD drbd0"]);
 }
 
 #[tokio::test]
@@ -319,7 +327,7 @@ async fn a_zpool_that_fails_makes_the_facet_unknown_and_a_missing_module_does_no
         .exits(Exit::Code(1));
     let unknown = observe(
         &fake.host([lsblk(fixture!("lsblk/2.38.1/virtual-machine.json")), broken]),
-        &[],
+        Depth::InPassing(&[]),
     )
     .await
     .unwrap_err();
@@ -351,7 +359,7 @@ async fn smart_is_asked_of_each_disk_and_fails_alone() {
         smartctl("/dev/sda", fixture!("smartctl/7.4/sata-failing.json")).exits(Exit::Code(24)),
         smartctl("/dev/sdb", fixture!("smartctl/7.4/asleep.json")).exits(Exit::Code(2)),
     ];
-    let found = observe(&fake.host(calls), &[]).await.unwrap().disks;
+    let found = observe(&fake.host(calls), Depth::InPassing(&[])).await.unwrap().disks;
     assert_eq!(found[0].smart.get().unwrap().passed, Some(false));
     assert!(
         found[0]
@@ -376,7 +384,10 @@ async fn smart_is_asked_of_each_disk_and_fails_alone() {
         zpool(""),
         smartctl("/dev/sdb", "").exits(Exit::Code(1)).complains("hm\n"),
     ];
-    let later = observe(&fake.host(again), &found).await.unwrap().disks;
+    let later = observe(&fake.host(again), Depth::InPassing(&found))
+        .await
+        .unwrap()
+        .disks;
     assert_eq!(later[0].smart, found[0].smart);
     assert_eq!(
         later[1].smart.get().unwrap_err().reason,
@@ -394,7 +405,7 @@ async fn without_smartctl_health_is_unknown_and_the_disks_are_not() {
     let program = tools.join("lsblk").to_str().unwrap().to_owned();
     let call = Call::of([&program, "--json", "--bytes", "--output", COLUMNS]).prints(TWO_DISKS);
     let host = fake.host_with(Tools::only_in(tools).unwrap(), [call], quorate_clock::Clock::system());
-    let found = observe(&host, &[]).await.unwrap().disks;
+    let found = observe(&host, Depth::InPassing(&[])).await.unwrap().disks;
     assert_eq!(found.len(), 2);
     assert_eq!(found[0].smart.get().unwrap_err().kind, UnknownKind::ToolMissing);
 }
@@ -445,7 +456,7 @@ async fn on_this_machine_the_disks_are_those_that_lsblk_lists() {
         .filter(|line| line.contains(" disk "))
         .map(str::to_owned)
         .collect();
-    let disks = observe(&host, &[]).await.unwrap().disks;
+    let disks = observe(&host, Depth::InPassing(&[])).await.unwrap().disks;
     let flag = |yes: bool| if yes { 1 } else { 0 };
     let show = |d: &Disk| {
         format!(

@@ -167,7 +167,7 @@ impl HealthCollector {
         }
         let work = || {
             let (host, recent) = (Arc::clone(&self.host), self.last_disks.clone());
-            async move { finished(&host, disks::observe(&host, &recent).await) }
+            async move { finished(&host, disks::observe(&host, disks::Depth::InPassing(&recent)).await) }
         };
         let facet = self.disks.look(now, work).await;
         if let Facet::Known { value, .. } = &facet {

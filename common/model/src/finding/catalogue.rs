@@ -156,10 +156,16 @@ catalogue! {
     DiskNotFree "QRT-DISK-NOT-FREE" Refusal false "A disk that is named or was planned is in use, or carries something. Nothing is ever overwritten without a word of its own.";
     DisksTooFew "QRT-DISKS-TOO-FEW" Refusal false "A server has fewer free disks than the cluster file asks for.";
     DiskMaybeRaid "QRT-DISK-MAYBE-RAID" Refusal true "Whether a disk is one disk or a volume of a RAID controller can't be told. ZFS on a RAID volume can't mend what the controller spoils, and does not see which disk fails.";
+    DiskVirtual "QRT-DISK-VIRTUAL" Refusal true "A disk is a hypervisor's. Whether two of them lie on two disks, and whether what is written is on disk when it says so, can't be told from inside.";
     PoolsUnequal "QRT-POOLS-UNEQUAL" Warning false "Pools of one name have different room on different servers: replication and migration are bound by the smallest.";
     PoolDiffers "QRT-POOL-DIFFERS" Warning false "A pool is there already and is not as the cluster file has it. It is left alone: what is on it matters more than how it is laid out.";
     DiskFailing "QRT-DISK-FAILING" Critical false "A disk says of itself by SMART that it fails. Replace it before it does.";
     DiskWorn "QRT-DISK-WORN" Warning false "A disk has used up nine tenths of the writes that it is made for, by its own count.";
+
+    DiskDecays "QRT-DISK-DECAYS" Warning false "A disk has more bad sectors than before. Those that were replaced do no harm; that they become more is how most disks begin to fail. Told for a week after the last.";
+    DiskGone "QRT-DISK-GONE" Critical false "A disk that was in use is not there any more. Told until it is back or its pool is whole without it; where no pool used it, for a week.";
+    DiskPulled "QRT-DISK-PULLED" Note false "A disk that nobody used is not there any more. Told for a day.";
+    DiskNew "QRT-DISK-NEW" Note false "A disk is there that was not there before. Told for a day.";
 
     // Pools
     PoolNotOnline "QRT-POOL-NOT-ONLINE" Critical false "A ZFS pool works without a part of it, or does not work: the next loss may be one of data.";

@@ -54,6 +54,9 @@ pub struct Disk {
     pub holders: Vec<Holder>,
     /// Health, where smartctl is installed.
     pub smart: Facet<Smart>,
+    /// What reading it tells. Looked at only of disks that nothing else speaks against, and only when somebody asks: it wakes a disk
+    /// that sleeps.
+    pub edges: Facet<Edges>,
     /// May it be used, and for what: one verdict a role.
     pub verdicts: Vec<Verdict>,
 }
@@ -187,11 +190,11 @@ pub enum HolderKind {
     Lvm,
     /// A member of an md array; name: the array where running.
     Md,
-    /// A ZFS label; name: the pool where imported.
+    /// A member of an imported ZFS pool; name: the pool.
     Zfs,
     /// A Ceph OSD; name: its number where known.
     CephOsd,
-    /// Swap space; name: where active.
+    /// Swap space; name: its device where active.
     Swap,
     /// LUKS.
     Luks,
@@ -203,6 +206,14 @@ pub enum HolderKind {
     DeviceMapper,
     /// Another signature; name: lsblk's word for it.
     OtherSignature,
+    /// A ZFS label of a pool that is not imported here; name: the pool where the label tells.
+    ZfsLabel,
+    /// DRBD; name: its device where it runs.
+    Drbd,
+    /// A dynamic disk of Windows (LDM).
+    Ldm,
+    /// What a server boots from; name: the kind of partition.
+    Boot,
 }
 
 impl HolderKind {
@@ -223,6 +234,10 @@ impl HolderKind {
             Self::Bcache => "bcache",
             Self::DeviceMapper => "device mapper",
             Self::OtherSignature => "signature",
+            Self::ZfsLabel => "ZFS label",
+            Self::Drbd => "DRBD",
+            Self::Ldm => "LDM",
+            Self::Boot => "boot",
         }
     }
 }
@@ -240,4 +255,15 @@ pub struct Smart {
     pub power_on_hours: Option<u64>,
     /// Sectors reallocated or, for NVMe, media errors.
     pub bad_sectors: Option<u64>,
+}
+
+/// What reading a disk tells that no tool does. Source: the first and the last MiB of the device itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edges {
+    /// Where its first MiB holds something, in bytes from the disk's beginning.
+    pub first: Option<u64>,
+    /// Where its last MiB does, in bytes from the disk's beginning.
+    pub last: Option<u64>,
+    /// The kernel did not give the disk to us alone: something holds it, whatever lsblk shows.
+    pub claimed: bool,
 }

@@ -5,8 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::observation::disks::{Disk, HolderKind};
+use crate::facet::UnknownKind;
+use crate::observation::disks::{Disk, Holder, HolderKind};
 use crate::size::ByteSize;
+
+mod hardware;
+
+use hardware::Hardware;
 
 /// What a disk could be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,43 +106,12 @@ pub enum ReasonKind {
     GuestsUnseen,
     /// The server's own policy file says never to touch it.
     NeverTouch,
-}
-
-/// Drivers of controllers that can show RAID volumes. Most of them also show plain disks (JBOD, HBA mode).
-const RAID_CAPABLE_DRIVERS: [&str; 9] = [
-    "megaraid_sas",
-    "smartpqi",
-    "hpsa",
-    "aacraid",
-    "mpt3sas",
-    "mpi3mr",
-    "arcmsr",
-    "3w-sas",
-    "cciss",
-];
-
-/// Words in vendor and model by which RAID volumes call themselves. From the controllers' own inquiry strings.
-const RAID_VOLUME_WORDS: [&str; 12] = [
-    "PERC",
-    "LOGICAL VOLUME",
-    "LOGICAL_VOLUME",
-    "MegaRAID",
-    "MR9",
-    "RAID",
-    "ServeRAID",
-    "Virtual Disk",
-    "LSI LOGICAL",
-    "SmartArray",
-    "Adaptec",
-    "AVAGO",
-];
-
-/// Whether a disk is what it seems behind a RAID-capable controller.
-#[derive(Debug, PartialEq, Eq)]
-enum Behind {
-    Plain,
-    Volume(String),
-    Undecidable(String),
+    /// Its first or last MiB holds something, though no signature that anybody knows.
+    NotEmpty,
+    /// Its first and last MiB could not be read, or were not: nobody may take it for empty.
+    EdgesUnseen,
+    /// A hypervisor's: what it lies on can't be told.
+    Virtual,
 }
 
 /// Judges one disk for one role by what its node can see.
@@ -148,55 +122,7 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
     let mut say = |kind, text: String| against.push(Reason { kind, text });
 
     for holder in &disk.holders {
-        let (kind, text) = match holder.kind {
-            HolderKind::Mounted => (
-                ReasonKind::InUse,
-                format!("{} is mounted at {}", holder.device, holder.name),
-            ),
-            HolderKind::Swap => (ReasonKind::InUse, format!("{} is swap space", holder.device)),
-            HolderKind::PartitionTable => (ReasonKind::Leftover, format!("has a partition table ({})", holder.name)),
-            HolderKind::FileSystem => (
-                ReasonKind::Leftover,
-                format!("{} holds a file system ({})", holder.device, holder.name),
-            ),
-            HolderKind::OtherSignature => (
-                ReasonKind::Leftover,
-                format!("{} carries a signature ({})", holder.device, holder.name),
-            ),
-            HolderKind::Lvm if holder.name.is_empty() => (
-                ReasonKind::InUse,
-                format!("{} is an LVM physical volume", holder.device),
-            ),
-            HolderKind::Lvm => (
-                ReasonKind::InUse,
-                format!("{} belongs to volume group {}", holder.device, holder.name),
-            ),
-            HolderKind::Zfs if holder.name.is_empty() => (
-                ReasonKind::Leftover,
-                format!(
-                    "{} carries a ZFS label of a pool that is not imported here",
-                    holder.device
-                ),
-            ),
-            HolderKind::Zfs => (
-                ReasonKind::InUse,
-                format!("{} belongs to pool {}", holder.device, holder.name),
-            ),
-            HolderKind::CephOsd => (
-                ReasonKind::InUse,
-                format!("{} holds Ceph OSD {}", holder.device, holder.name),
-            ),
-            HolderKind::Md
-            | HolderKind::Luks
-            | HolderKind::Multipath
-            | HolderKind::Bcache
-            | HolderKind::DeviceMapper => (
-                ReasonKind::InUse,
-                format!("{} is held by {} {}", holder.device, holder.kind.as_str(), holder.name)
-                    .trim_end()
-                    .to_owned(),
-            ),
-        };
+        let (kind, text) = held(holder);
         say(kind, text);
     }
     if disk.read_only {
@@ -217,10 +143,12 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
             "has neither serial, WWN nor by-id link".to_owned(),
         );
     }
-    match behind(disk) {
-        Behind::Plain => {}
-        Behind::Volume(why) => say(ReasonKind::RaidVolume, why),
-        Behind::Undecidable(why) => say(ReasonKind::MaybeRaid, why),
+    match hardware::of(disk) {
+        Hardware::Plain => {}
+        Hardware::PlainBehind(note) => notes.push(note),
+        Hardware::Volume(why) => say(ReasonKind::RaidVolume, why),
+        Hardware::Undecidable(why) => say(ReasonKind::MaybeRaid, why),
+        Hardware::Virtual(why) => say(ReasonKind::Virtual, why),
     }
     match disk.smart.get() {
         Ok(smart) if smart.passed == Some(false) => {
@@ -229,39 +157,86 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
         Ok(_) => {}
         Err(unknown) => notes.push(format!("SMART {unknown}")),
     }
+    match disk.edges.get() {
+        Ok(edges) => {
+            if edges.claimed {
+                let text = format!("{} is in use: the kernel does not give it to anybody else", disk.path);
+                say(ReasonKind::InUse, text);
+            }
+            for (which, offset) in [("first", edges.first), ("last", edges.last)] {
+                if let Some(offset) = offset {
+                    let text = format!("its {which} MiB is not empty (offset {offset:#x})");
+                    say(ReasonKind::NotEmpty, text);
+                }
+            }
+        }
+        Err(unknown) if unknown.kind == UnknownKind::NotAsked => {}
+        Err(unknown) => {
+            let text = format!(
+                "whether its first and last MiB are empty is not known: {}",
+                unknown.reason
+            );
+            say(ReasonKind::EdgesUnseen, text);
+        }
+    }
     Verdict { role, against, notes }
 }
 
-fn behind(disk: &Disk) -> Behind {
-    if let Some(level) = &disk.raid_level {
-        return Behind::Volume(format!("is a RAID volume ({level}) of a controller"));
+/// What it means that something holds a disk, or has left its mark on it.
+fn held(holder: &Holder) -> (ReasonKind, String) {
+    use ReasonKind::{InUse, Leftover};
+    let Holder { device, kind, name } = holder;
+    let named = !name.is_empty();
+    match kind {
+        HolderKind::Mounted => (InUse, format!("{device} is mounted at {name}")),
+        HolderKind::Swap if named => (InUse, format!("{device} is swap space in use")),
+        HolderKind::Swap => (Leftover, format!("{device} is swap space")),
+        HolderKind::PartitionTable => (Leftover, format!("has a partition table ({name})")),
+        HolderKind::FileSystem => (Leftover, format!("{device} holds a file system ({name})")),
+        HolderKind::OtherSignature => (Leftover, format!("{device} carries a signature ({name})")),
+        HolderKind::Boot => (Leftover, format!("{device} is what a server boots from ({name})")),
+        // A volume group without active volumes may be that of a storage whose guests are all stopped.
+        HolderKind::Lvm if named => (InUse, format!("{device} belongs to volume group {name}")),
+        HolderKind::Lvm => (InUse, format!("{device} is an LVM physical volume")),
+        HolderKind::Zfs if named => (InUse, format!("{device} belongs to pool {name}")),
+        HolderKind::ZfsLabel if named => (
+            Leftover,
+            format!("{device} carries a ZFS label of pool {name}, which is not imported here"),
+        ),
+        HolderKind::Zfs | HolderKind::ZfsLabel => (
+            Leftover,
+            format!("{device} carries a ZFS label of a pool that is not imported here"),
+        ),
+        // An OSD that is stopped has the cluster's data all the same.
+        HolderKind::CephOsd => (InUse, format!("{device} holds Ceph OSD {name}").trim_end().to_owned()),
+        HolderKind::Multipath => (
+            InUse,
+            format!("{device} is a path of multipath device {name}")
+                .trim_end()
+                .to_owned(),
+        ),
+        HolderKind::Md if !named => (
+            Leftover,
+            format!("{device} is a member of an md array that does not run"),
+        ),
+        HolderKind::Luks if !named => (Leftover, format!("{device} is encrypted (LUKS)")),
+        HolderKind::Bcache if !named => (Leftover, format!("{device} is a part of a bcache that does not run")),
+        HolderKind::Drbd if !named => (Leftover, format!("{device} carries metadata of DRBD")),
+        HolderKind::Ldm => (Leftover, format!("{device} is a dynamic disk of Windows (LDM)")),
+        HolderKind::Md | HolderKind::Luks | HolderKind::Bcache | HolderKind::Drbd | HolderKind::DeviceMapper => (
+            InUse,
+            format!("{device} is held by {} {name}", kind.as_str())
+                .trim_end()
+                .to_owned(),
+        ),
     }
-    let words = format!(
-        "{} {}",
-        disk.vendor.as_deref().unwrap_or(""),
-        disk.model.as_deref().unwrap_or("")
-    );
-    if let Some(word) = RAID_VOLUME_WORDS
-        .iter()
-        .find(|w| words.to_lowercase().contains(&w.to_lowercase()))
-    {
-        return Behind::Volume(format!(
-            "is a volume of a RAID controller (model says {word}): ZFS and Ceph must see the disks themselves"
-        ));
-    }
-    let driver = disk.controller.as_ref().and_then(|c| c.driver.as_deref());
-    let Some(driver) = driver.filter(|d| RAID_CAPABLE_DRIVERS.contains(d)) else {
-        return Behind::Plain;
-    };
-    // A plain disk behind such a controller shows its own model, serial and WWN and answers SMART itself.
-    let own_identity = disk.model.is_some() && disk.serial.is_some() && disk.wwn.is_some();
-    let answers_smart = matches!(disk.smart.get(), Ok(smart) if smart.passed.is_some());
-    if own_identity && answers_smart {
-        Behind::Plain
-    } else {
-        Behind::Undecidable(format!(
-            "is behind {driver}, and whether it is a plain disk can't be told"
-        ))
+}
+
+impl ReasonKind {
+    /// May an operator say that a disk is used nevertheless? Only what can't be told of its nature, never that something is on it.
+    #[must_use]
+    pub fn may_be_accepted(self) -> bool {
+        matches!(self, Self::MaybeRaid | Self::Virtual)
     }
 }
 
@@ -269,7 +244,7 @@ fn behind(disk: &Disk) -> Behind {
 mod tests {
     use super::*;
     use crate::facet::{Facet, UnknownKind};
-    use crate::observation::disks::{Controller, Holder, Smart};
+    use crate::observation::disks::{Controller, Edges, Smart};
     use crate::time::Timestamp;
 
     fn blank() -> Disk {
@@ -302,6 +277,7 @@ mod tests {
                 },
                 Timestamp(0),
             ),
+            edges: Facet::known(Edges::default(), Timestamp(0)),
             verdicts: vec![],
         }
     }
@@ -357,6 +333,8 @@ mod tests {
         let mut plain = blank();
         plain.controller = controller;
         assert_eq!(kinds(&plain), []);
+        let note = "is behind megaraid_sas, and shows itself as a plain disk: own model, serial, WWN and SMART";
+        assert_eq!(judge(&plain, Role::Zfs).notes, [note]);
         plain.smart = Facet::unknown(UnknownKind::ToolMissing, "smartctl is not installed");
         assert_eq!(kinds(&plain), [ReasonKind::MaybeRaid]);
     }
@@ -368,5 +346,85 @@ mod tests {
         disk.wwn = None;
         disk.serial = None;
         assert_eq!(kinds(&disk), [ReasonKind::NoIdentity]);
+    }
+
+    #[test]
+    fn a_virtual_disk_is_not_taken_without_a_word() {
+        for (vendor, model) in [
+            (Some("QEMU"), Some("QEMU HARDDISK")),
+            (Some("0x1af4"), None),
+            (None, Some("QEMU NVMe Ctrl")),
+            (Some("VMware"), Some("Virtual disk")),
+            (Some("Msft"), Some("Virtual Disk")),
+        ] {
+            let mut disk = blank();
+            disk.vendor = vendor.map(str::to_owned);
+            disk.model = model.map(str::to_owned);
+            assert_eq!(kinds(&disk), [ReasonKind::Virtual], "{model:?}");
+        }
+        assert!(ReasonKind::Virtual.may_be_accepted() && !ReasonKind::InUse.may_be_accepted());
+    }
+
+    #[test]
+    fn what_reading_it_tells_speaks_against_it() {
+        let mut disk = blank();
+        disk.edges = Facet::known(
+            Edges {
+                first: Some(512),
+                last: Some(960_197_123_584),
+                claimed: true,
+            },
+            Timestamp(0),
+        );
+        let texts: Vec<String> = judge(&disk, Role::Osd).against.into_iter().map(|r| r.text).collect();
+        let expected = [
+            "/dev/sdb is in use: the kernel does not give it to anybody else",
+            "its first MiB is not empty (offset 0x200)",
+            "its last MiB is not empty (offset 0xdf90355e00)",
+        ];
+        assert_eq!(texts, expected);
+        disk.edges = Facet::unknown(UnknownKind::TimedOut, "it did not answer");
+        assert_eq!(kinds(&disk), [ReasonKind::EdgesUnseen]);
+        // Not looked into is nothing that the disk itself says; whoever chooses disks minds it.
+        disk.edges = Facet::not_asked();
+        assert_eq!(kinds(&disk), []);
+    }
+
+    #[test]
+    fn what_nobody_uses_is_a_leftover_and_what_somebody_uses_is_not() {
+        use HolderKind::*;
+        for (kind, name, expected) in [
+            (Md, "md0", ReasonKind::InUse),
+            (Md, "", ReasonKind::Leftover),
+            (Luks, "secret", ReasonKind::InUse),
+            (Luks, "", ReasonKind::Leftover),
+            (Bcache, "bcache0", ReasonKind::InUse),
+            (Bcache, "", ReasonKind::Leftover),
+            (Drbd, "drbd0", ReasonKind::InUse),
+            (Drbd, "", ReasonKind::Leftover),
+            (Swap, "/dev/sdb", ReasonKind::InUse),
+            (Swap, "", ReasonKind::Leftover),
+            (Zfs, "tank", ReasonKind::InUse),
+            (ZfsLabel, "tank", ReasonKind::Leftover),
+            (ZfsLabel, "", ReasonKind::Leftover),
+            (Lvm, "", ReasonKind::InUse),
+            (CephOsd, "", ReasonKind::InUse),
+            (Multipath, "", ReasonKind::InUse),
+            (Ldm, "", ReasonKind::Leftover),
+            (Boot, "EFI system partition", ReasonKind::Leftover),
+            (PartitionTable, "gpt", ReasonKind::Leftover),
+            (FileSystem, "ext4", ReasonKind::Leftover),
+            (OtherSignature, "stratis", ReasonKind::Leftover),
+            (Mounted, "/srv", ReasonKind::InUse),
+            (DeviceMapper, "dm-3", ReasonKind::InUse),
+        ] {
+            let mut disk = blank();
+            disk.holders = vec![Holder {
+                device: "/dev/sdb".into(),
+                kind,
+                name: name.into(),
+            }];
+            assert_eq!(kinds(&disk), [expected], "{kind:?} {name}");
+        }
     }
 }

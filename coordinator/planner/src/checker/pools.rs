@@ -82,9 +82,9 @@ impl Checker<'_> {
                 wipes && other.node == step.node && step.needs.contains(&other.id)
             });
             let fine = verdict.is_some_and(|verdict| {
-                let undecided = |kind| kind == ReasonKind::MaybeRaid && accepted.contains(&kind);
+                let undecided = |kind: ReasonKind| kind.may_be_accepted() && accepted.contains(&kind);
                 let mut against = verdict.against.iter().map(|reason| reason.kind);
-                against.all(|kind| undecided(kind) || (wiped && kind == ReasonKind::Leftover))
+                against.all(|kind| undecided(kind) || (wiped && kind.goes_by_wiping()))
             });
             self.demand(step, fine, "one of its disks is not seen to be free");
             let others = self.plan.steps.iter().filter(|other| other.node == step.node);

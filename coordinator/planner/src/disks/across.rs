@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quorate_model::facet::UnknownKind;
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{Reason, ReasonKind};
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
@@ -22,11 +23,17 @@ const UNTOLD: [&str; 5] = [
 pub fn across(view: &View) -> BTreeMap<NodeName, Facet<Disks>> {
     let (shown, given) = (shown(view), given(view));
     let of_node = |name: &NodeName, disks: &Disks| {
+        let names: Vec<Option<String>> = disks.disks.iter().map(|disk| naming(disk, disks)).collect();
         let mut disks = disks.clone();
-        for disk in &mut disks.disks {
+        for (disk, note) in disks.disks.iter_mut().zip(names) {
             let against = against(view, name, disk, &shown, &given);
+            let unread = unread(disk);
             for verdict in &mut disk.verdicts {
+                verdict.notes.extend(note.iter().cloned());
                 verdict.against.extend(against.iter().cloned());
+                if verdict.against.iter().all(|reason| reason.kind.may_be_accepted()) {
+                    verdict.against.extend(unread.iter().cloned());
+                }
             }
         }
         disks
@@ -42,6 +49,50 @@ pub fn across(view: &View) -> BTreeMap<NodeName, Facet<Disks>> {
         (name.clone(), facet)
     };
     view.nodes.iter().map(facet).collect()
+}
+
+/// That nobody has read a disk, if so. Who watches in passing does not: what was seen so is not enough to take a disk for empty.
+fn unread(disk: &Disk) -> Option<Reason> {
+    let unread = disk
+        .edges
+        .get()
+        .is_err_and(|unknown| unknown.kind == UnknownKind::NotAsked);
+    unread.then(|| Reason {
+        kind: ReasonKind::EdgesUnseen,
+        text: "whether its first and last MiB are empty was not looked at".to_owned(),
+    })
+}
+
+/// By what alone a disk can be named whose serial number names none, or several.
+fn naming(disk: &Disk, disks: &Disks) -> Option<String> {
+    if disk.is_made_by_software() || disk.stable_name().is_none() {
+        return None;
+    }
+    let flaw = match &disk.serial {
+        None => "has no serial number".to_owned(),
+        Some(serial) => {
+            let twins = disks.disks.iter().filter(|other| other.path != disk.path);
+            let twins: Vec<&str> = twins
+                .filter(|other| other.serial.as_ref() == Some(serial))
+                .map(|other| other.path.as_str())
+                .collect();
+            if twins.is_empty() {
+                return None;
+            }
+            format!("shares its serial number {serial} with {}", twins.join(", "))
+        }
+    };
+    let unique = |wwn: &&String| {
+        let bearers = disks.disks.iter().filter(|other| other.wwn.as_ref() == Some(wwn));
+        bearers.count() == 1
+    };
+    let wwn = disk.wwn.as_ref().filter(unique).map(|wwn| format!("WWN {wwn}"));
+    let names: Vec<String> = wwn.into_iter().chain(disk.by_id.first().cloned()).collect();
+    Some(if names.is_empty() {
+        format!("{flaw}, and nothing else names it alone")
+    } else {
+        format!("{flaw}: it can be named only by {}", names.join(" or "))
+    })
 }
 
 /// By WWN: where it shows, as node and kernel path.

@@ -151,7 +151,7 @@ impl<'d> Seen<'d> {
         };
         let wiped = wipeable(disk, role) && disk.stable_name().is_some_and(|name| (allowed.wiping)(name));
         let overlooked = |reason: &Reason| {
-            let undecided = allowed.undecided && reason.kind == ReasonKind::MaybeRaid;
+            let undecided = allowed.undecided && reason.kind.may_be_accepted();
             undecided || (wiped && reason.kind.goes_by_wiping())
         };
         Self {

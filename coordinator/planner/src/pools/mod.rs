@@ -350,8 +350,18 @@ impl<'a> Server<'a> {
                 accepted.insert(reason.kind);
                 let (name, node, what) = (chosen.name, self.node, &picking.what);
                 let message = format!("{name} of {node}, for {what}, {}", reason.text);
-                let next = "look at the controller's settings: it should show single disks (HBA or JBOD); if it does, accept this";
-                report.tell(picking.told(Code::DiskMaybeRaid, message, next));
+                let (code, next) = if reason.kind == ReasonKind::Virtual {
+                    (
+                        Code::DiskVirtual,
+                        "look at the hypervisor: its disk should lie on one of its own and be written through; if so, accept this",
+                    )
+                } else {
+                    (
+                        Code::DiskMaybeRaid,
+                        "look at the controller's settings: it should show single disks (HBA or JBOD); if it does, accept this",
+                    )
+                };
+                report.tell(picking.told(code, message, next));
             }
             if wipeable(disk, Role::Zfs) {
                 picked.wiped.push(identity.clone());

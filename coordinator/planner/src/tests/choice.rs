@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use quorate_model::ByteSize;
 use quorate_model::facet::Facet;
-use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Smart};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, judge};
 use quorate_model::spec::{ClusterFile, Pick};
 
@@ -42,6 +42,7 @@ fn disk(serial: &str, size: u64) -> Disk {
             },
             NOW,
         ),
+        edges: Facet::known(Edges::default(), NOW),
         verdicts: vec![],
     };
     judged(&mut disk);

@@ -1,7 +1,7 @@
 //! What the whole cluster says against a disk.
 
 use quorate_model::facet::{Facet, UnknownKind};
-use quorate_model::observation::disks::{Controller, Disk, Disks, Partition, Smart};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Partition, Smart};
 use quorate_model::observation::eligibility::{ReasonKind, Role, judge};
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
 use quorate_model::{ByteSize, NodeName};
@@ -49,6 +49,7 @@ pub(super) fn disk(path: &str, serial: &str) -> Disk {
             },
             NOW,
         ),
+        edges: Facet::known(Edges::default(), NOW),
         verdicts: vec![],
     };
     disk.verdicts = Role::ALL.iter().map(|role| judge(&disk, *role)).collect();
@@ -184,4 +185,57 @@ fn while_it_is_not_known_what_guests_are_given_no_disk_is_free() {
     assert_eq!(told[0].0, ReasonKind::GuestsUnseen);
     assert!(told[0].1.contains("/etc/pve does not answer"), "{told:?}");
     assert_eq!(kinds(&unseen, "prox1", "/dev/sdb"), []);
+}
+
+/// Changes the disks of prox1, and judges them anew.
+fn on_prox1(servers: Servers, change: impl Fn(&mut Vec<Disk>)) -> Servers {
+    servers.with("prox1", |seen| {
+        if let Facet::Known { value, .. } = &mut seen.disks {
+            change(&mut value.disks);
+            for disk in &mut value.disks {
+                disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
+            }
+        }
+    })
+}
+
+fn notes(servers: &Servers, path: &str) -> Vec<String> {
+    let node: NodeName = "prox1".parse().unwrap();
+    let disks = across(&servers.view).remove(&node).unwrap();
+    let disk = disks.get().unwrap().disks.iter().find(|d| d.path == path).unwrap();
+    disk.verdicts[0].notes.clone()
+}
+
+#[test]
+fn a_disk_that_nobody_has_read_is_not_taken_for_empty() {
+    let servers = on_prox1(servers(), |disks| disks[0].edges = Facet::not_asked());
+    assert_eq!(kinds(&servers, "prox1", "/dev/sdb"), [ReasonKind::EdgesUnseen]);
+    assert_eq!(kinds(&servers, "prox1", "/dev/sdc"), []);
+    // Nobody reads what is not free: nothing more is to be said of it.
+    let servers = on_prox1(servers, |disks| disks[0].read_only = true);
+    assert_eq!(kinds(&servers, "prox1", "/dev/sdb"), [ReasonKind::ReadOnly]);
+}
+
+#[test]
+fn a_disk_whose_serial_names_none_or_several_says_by_what_it_is_named() {
+    let twins = on_prox1(servers(), |disks| disks[1].serial = disks[0].serial.clone());
+    let note = "shares its serial number 1b with /dev/sdc: it can be named only by WWN 0x5002538e1b or ata-SAMSUNG_1b";
+    assert_eq!(notes(&twins, "/dev/sdb"), [note]);
+    let bare = on_prox1(servers(), |disks| {
+        disks[0].serial = None;
+        disks[0].by_id.clear();
+    });
+    assert_eq!(
+        notes(&bare, "/dev/sdb"),
+        ["has no serial number: it can be named only by WWN 0x5002538e1b"]
+    );
+    assert_eq!(notes(&bare, "/dev/sdc"), [""; 0]);
+    let alike = on_prox1(twins, |disks| {
+        for disk in disks {
+            disk.by_id.clear();
+            disk.wwn = None;
+        }
+    });
+    let note = "shares its serial number 1b with /dev/sdc, and nothing else names it alone";
+    assert_eq!(notes(&alike, "/dev/sdb"), [note]);
 }

@@ -98,6 +98,7 @@ fn disks(n: u8) -> Disks {
         partitions: vec![],
         holders: vec![],
         smart: Facet::not_asked(),
+        edges: Facet::not_asked(),
         verdicts: vec![],
     };
     let mut used = disk("/dev/sda", &format!("S{n}A"));

@@ -1,6 +1,6 @@
 //! Disks, what holds them, and what they may be used for.
 
-use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Partition, Smart};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
 
 use super::{ConvertError, Wire, field};
@@ -30,6 +30,7 @@ message!(
         holders,
         smart,
         verdicts,
+        edges,
     }
 );
 message!(
@@ -64,6 +65,10 @@ choice!(
         Bcache,
         DeviceMapper,
         OtherSignature,
+        ZfsLabel,
+        Drbd,
+        Ldm,
+        Boot,
     }
 );
 message!(Holder = v1::Holder { device, kind, name });
@@ -78,6 +83,9 @@ message!(
         bad_sectors
     }
 );
+
+facet!(Edges = v1::EdgesFacet: v1::edges_facet::State);
+message!(Edges = v1::Edges { first, last, claimed });
 
 choice!(Role = v1::role_verdict::Role { Zfs, Osd });
 choice!(
@@ -96,6 +104,9 @@ choice!(
         GivenToGuest,
         GuestsUnseen,
         NeverTouch,
+        NotEmpty,
+        EdgesUnseen,
+        Virtual,
     }
 );
 message!(Reason = v1::Reason { kind, text });

@@ -6,7 +6,7 @@ use quorate_model::observation::cluster::{
     Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion,
     VoteRow, Votes,
 };
-use quorate_model::observation::disks::{Controller, Disk, Disks, Holder, HolderKind, Partition, Smart};
+use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
 use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::network::{
@@ -110,7 +110,8 @@ prop_compose! {
         kind in one_of([
             HolderKind::PartitionTable, HolderKind::FileSystem, HolderKind::Mounted, HolderKind::Lvm, HolderKind::Md,
             HolderKind::Zfs, HolderKind::CephOsd, HolderKind::Swap, HolderKind::Luks, HolderKind::Multipath,
-            HolderKind::Bcache, HolderKind::DeviceMapper, HolderKind::OtherSignature,
+            HolderKind::Bcache, HolderKind::DeviceMapper, HolderKind::OtherSignature, HolderKind::ZfsLabel,
+            HolderKind::Drbd, HolderKind::Ldm, HolderKind::Boot,
         ]),
         name in text(),
     ) -> Holder {
@@ -131,12 +132,20 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn edges()(first: Option<u64>, last: Option<u64>, claimed: bool) -> Edges {
+        Edges { first, last, claimed }
+    }
+}
+
+prop_compose! {
     fn reason()(
         kind in one_of([
             ReasonKind::InUse, ReasonKind::Leftover, ReasonKind::RaidVolume, ReasonKind::MaybeRaid,
             ReasonKind::Removable, ReasonKind::ReadOnly, ReasonKind::TooSmall, ReasonKind::Failing,
             ReasonKind::NoIdentity, ReasonKind::SignaturesUnseen, ReasonKind::SharedLun,
-            ReasonKind::GivenToGuest, ReasonKind::GuestsUnseen, ReasonKind::NeverTouch,
+            ReasonKind::NeverTouch,
+            ReasonKind::GivenToGuest, ReasonKind::GuestsUnseen, ReasonKind::NotEmpty, ReasonKind::EdgesUnseen,
+            ReasonKind::Virtual,
         ]),
         text in text(),
     ) -> Reason {
@@ -159,11 +168,12 @@ prop_compose! {
         (controller, raid_level) in (maybe(controller()), maybe(text())),
         (partitions, holders) in (some(partition()), some(holder())),
         smart in facet(smart()),
+        edges in facet(edges()),
         verdicts in some(verdict()),
     ) -> Disk {
         Disk {
             path, by_id, wwn, serial, model, vendor, size, rotational, transport, hctl, read_only, removable,
-            partition_table, fstype, controller, raid_level, partitions, holders, smart, verdicts,
+            partition_table, fstype, controller, raid_level, partitions, holders, smart, edges, verdicts,
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use super::put;
-use crate::description::{ControllerSpec, DiskSpec, PartitionSpec, SmartSpec, VolumeSpec};
+use crate::description::{ControllerSpec, DiskSpec, PartitionSpec, SmartSpec, StackedSpec, VolumeSpec};
 
 const EFI: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const LVM: &str = "e6d6d379-f507-44c2-a23c-238f2a3df928";
@@ -77,6 +77,7 @@ fn boot(number: usize) -> DiskSpec {
             used_percent: 3,
             hours: 9120,
             temperature: 38,
+            bad_sectors: 0,
         },
         ..DiskSpec::default()
     }
@@ -95,6 +96,7 @@ fn ssd(name: &str, hctl: &str, number: usize, place: u8) -> DiskSpec {
             used_percent: 2,
             hours: 8211,
             temperature: 29,
+            bad_sectors: 0,
         },
         ..DiskSpec::default()
     }
@@ -126,6 +128,7 @@ fn old_disk(name: &str, number: usize) -> DiskSpec {
             used_percent: 0,
             hours: 31_877,
             temperature: 34,
+            bad_sectors: 0,
         },
         ..DiskSpec::default()
     }
@@ -152,11 +155,19 @@ fn raid_volume(name: &str, number: usize) -> DiskSpec {
     }
 }
 
+/// A disk of a virtual machine that is no SCSI disk.
+pub(crate) fn is_virtio(disk: &DiskSpec) -> bool {
+    disk.name.starts_with("vd")
+}
+
 /// Where the kernel keeps the disk, below `/sys`.
 fn device_folder(disk: &DiskSpec) -> PathBuf {
     let address = &disk.controller.address;
     let bus = address.rsplit_once(':').map_or("0000:00", |(bus, _)| bus);
     let controller = PathBuf::from(format!("devices/pci{bus}/{address}"));
+    if is_virtio(disk) {
+        return controller.join("virtio2");
+    }
     match &disk.hctl {
         Some(hctl) => {
             let mut parts = hctl.split(':');
@@ -222,6 +233,9 @@ pub(crate) fn dm_name(disks: &[DiskSpec], disk: &str, volume: &VolumeSpec) -> St
 pub(crate) fn identities(disk: &DiskSpec) -> Vec<String> {
     let mut names = Vec::new();
     let model = disk.model.as_deref().unwrap_or_default().replace(' ', "_");
+    if is_virtio(disk) {
+        return disk.serial.iter().map(|serial| format!("virtio-{serial}")).collect();
+    }
     match (disk.transport.as_deref(), &disk.serial) {
         (Some("nvme"), Some(serial)) => {
             names.push(format!("nvme-{model}_{serial}"));
@@ -248,7 +262,7 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     let folder = sys.join(&block);
     let flag = |yes: bool| if yes { "1\n" } else { "0\n" };
     put(&folder.join("size"), &format!("{}\n", disk.size / 512))?;
-    put(&folder.join("removable"), "0\n")?;
+    put(&folder.join("removable"), flag(disk.removable))?;
     put(&folder.join("ro"), flag(disk.read_only))?;
     put(&folder.join("queue/rotational"), flag(disk.rotational))?;
     put(&folder.join("queue/logical_block_size"), "512\n")?;
@@ -299,6 +313,13 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
                 .as_path(),
             &folder.join("device"),
         )?;
+    } else if is_virtio(disk) {
+        put(&own.join("vendor"), "0x1af4\n")?;
+        put(
+            &folder.join("serial"),
+            &format!("{}\n", disk.serial.clone().unwrap_or_default()),
+        )?;
+        link(Path::new("../../../virtio2"), &folder.join("device"))?;
     } else {
         put(&own.join("model"), &format!("{model:40}\n"))?;
         put(
@@ -318,7 +339,12 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
     }
     controller(&sys, &disk.controller)?;
     link(&Path::new("..").join(&block), &sys.join("block").join(&disk.name))?;
+    class(&sys, &block, &disk.name)?;
     node(root, &disk.name, disk.size, &identities(disk), "")?;
+    content(root, disk)?;
+    for device in &disk.stacked {
+        stacked(root, &disk.name, &block, device)?;
+    }
     let mut start = 2048;
     for partition in &disk.partitions {
         let name = partition_name(disk, partition.number);
@@ -329,11 +355,43 @@ pub(crate) fn add(root: &Path, disk: &DiskSpec) -> io::Result<()> {
         put(&part.join("ro"), "0\n")?;
         fs::create_dir_all(part.join("holders"))?;
         start += partition.size / 512;
+        class(&sys, &block.join(&name), &name)?;
         let suffix = format!("-part{}", partition.number);
         node(root, &name, partition.size, &identities(disk), &suffix)?;
         for (position, volume) in partition.volumes.iter().enumerate() {
             mapped(root, &name, &block.join(&name), position, volume)?;
         }
+        for device in &partition.stacked {
+            stacked(root, &name, &block.join(&name), device)?;
+        }
+    }
+    partitions(root)
+}
+
+/// Where disks, partitions and what lies on them stand side by side.
+fn class(sys: &Path, device: &Path, name: &str) -> io::Result<()> {
+    link(&Path::new("../..").join(device), &sys.join("class/block").join(name))
+}
+
+/// What a read of the disk finds: a file of its size in the place of the device, empty but for what was written to it.
+fn content(root: &Path, disk: &DiskSpec) -> io::Result<()> {
+    let place = root.join("dev").join(&disk.name);
+    if disk.unreadable {
+        fs::remove_file(&place)?;
+        // A file that opens, and of which the kernel reads nothing for anybody: EIO, as from a disk that is dying.
+        return symlink("/proc/self/mem", &place);
+    }
+    if disk.hangs {
+        fs::remove_file(&place)?;
+        // Whoever opens it for reading waits for one who writes.
+        return Ok(nix::unistd::mkfifo(
+            &place,
+            nix::sys::stat::Mode::from_bits_truncate(0o600),
+        )?);
+    }
+    let file = fs::OpenOptions::new().write(true).open(&place)?;
+    for offset in &disk.filled {
+        file.write_all_at(b"\x17", *offset)?;
     }
     Ok(())
 }
@@ -344,32 +402,93 @@ pub(crate) fn changed(root: &Path, before: &DiskSpec, now: &DiskSpec) -> io::Res
     for partition in &before.partitions {
         let name = partition_name(before, partition.number);
         fs::remove_dir_all(sys.join(&name))?;
-        unlink(root, before, &name, &format!("-part{}", partition.number))?;
+        unlink(root, &name, &identities(before), &format!("-part{}", partition.number))?;
     }
     add(root, now)
 }
 
-/// Takes a node and its links away.
-fn unlink(root: &Path, disk: &DiskSpec, name: &str, suffix: &str) -> io::Result<()> {
+/// What the kernel shows of a device that lies on another.
+fn stacked(root: &Path, below: &str, block: &Path, device: &StackedSpec) -> io::Result<()> {
+    let sys = root.join("sys");
+    let folder = sys.join("devices/virtual/block").join(&device.kname);
+    put(&folder.join("size"), &format!("{}\n", device.size / 512))?;
+    put(&folder.join("ro"), "0\n")?;
+    fs::create_dir_all(folder.join("holders"))?;
+    if device.kname.starts_with("dm-") {
+        let maker = match device.kind.as_str() {
+            "lvm" => "LVM",
+            "crypt" => "CRYPT-LUKS2",
+            "mpath" => "mpath",
+            _ => "other",
+        };
+        put(&folder.join("dm/name"), &format!("{}\n", device.name))?;
+        put(&folder.join("dm/uuid"), &format!("{maker}-{}\n", device.name))?;
+    }
+    let up: PathBuf = block.components().map(|_| "..").collect();
+    let own = Path::new("devices/virtual/block").join(&device.kname);
+    link(
+        &Path::new("../../../../..").join(block),
+        &folder.join("slaves").join(below),
+    )?;
+    link(
+        &up.join("..").join(&own),
+        &sys.join(block).join("holders").join(&device.kname),
+    )?;
+    link(&Path::new("..").join(&own), &sys.join("block").join(&device.kname))?;
+    class(&sys, &own, &device.kname)?;
+    put(&root.join("dev").join(&device.kname), "")
+}
+
+/// Makes a disk vanish. Links that lead to another one of the same identity stay.
+pub(crate) fn remove(root: &Path, disk: &DiskSpec) -> io::Result<()> {
+    fs::remove_dir_all(root.join("sys").join(device_folder(disk)))?;
+    fs::remove_file(root.join("sys/block").join(&disk.name))?;
+    unlink(root, &disk.name, &identities(disk), "")?;
+    for partition in &disk.partitions {
+        let name = partition_name(disk, partition.number);
+        unlink(root, &name, &identities(disk), &format!("-part{}", partition.number))?;
+    }
+    partitions(root)
+}
+
+/// `/proc/partitions`: every disk and partition with its size in KiB. The numbers are not those that `lsblk` shows.
+fn partitions(root: &Path) -> io::Result<()> {
+    let mut lines = Vec::new();
+    for disk in names(&root.join("sys/block"))? {
+        let folder = root.join("sys/block").join(&disk);
+        lines.push((folder.join("size"), disk.clone()));
+        for part in names(&folder)?.into_iter().filter(|name| name.starts_with(&disk)) {
+            lines.push((folder.join(&part).join("size"), part));
+        }
+    }
+    let mut text = String::from("major minor  #blocks  name\n\n");
+    for (minor, (size, name)) in lines.into_iter().enumerate() {
+        let sectors: u64 = fs::read_to_string(size)?.trim().parse().unwrap_or(0);
+        text.push_str(&format!("{:4}  {minor:7} {:10} {name}\n", 259, sectors / 2));
+    }
+    put(&root.join("proc/partitions"), &text)
+}
+
+fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut names: Vec<String> = fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn unlink(root: &Path, name: &str, identities: &[String], suffix: &str) -> io::Result<()> {
     let gone = |path: PathBuf| match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     };
     gone(root.join("dev").join(name))?;
-    for identity in identities(disk) {
-        gone(root.join("dev/disk/by-id").join(format!("{identity}{suffix}")))?;
-    }
-    Ok(())
-}
-
-/// Makes a disk vanish.
-pub(crate) fn remove(root: &Path, disk: &DiskSpec) -> io::Result<()> {
-    fs::remove_dir_all(root.join("sys").join(device_folder(disk)))?;
-    fs::remove_file(root.join("sys/block").join(&disk.name))?;
-    unlink(root, disk, &disk.name, "")?;
-    for partition in &disk.partitions {
-        let name = partition_name(disk, partition.number);
-        unlink(root, disk, &name, &format!("-part{}", partition.number))?;
+    gone(root.join("sys/class/block").join(name))?;
+    for identity in identities {
+        let link = root.join("dev/disk/by-id").join(format!("{identity}{suffix}"));
+        if fs::read_link(&link).is_ok_and(|target| target.ends_with(name)) {
+            fs::remove_file(link)?;
+        }
     }
     Ok(())
 }
@@ -381,6 +500,7 @@ fn controller(sys: &Path, spec: &ControllerSpec) -> io::Result<()> {
         "nvme" => ("0x010802", "0x8086"),
         "ahci" => ("0x010601", "0x8086"),
         "megaraid_sas" => ("0x010400", "0x1000"),
+        "virtio-pci" => ("0x010000", "0x1af4"),
         _ => ("0x010700", "0x1000"),
     };
     put(&folder.join("class"), &format!("{class}\n"))?;
@@ -426,6 +546,7 @@ fn mapped(root: &Path, below: &str, block: &Path, position: usize, volume: &Volu
         &Path::new("../devices/virtual/block").join(&name),
         &sys.join("block").join(&name),
     )?;
+    class(&sys, &Path::new("devices/virtual/block").join(&name), &name)?;
     let link_name = format!("dm-name-{}-{}", volume.group, volume.name);
     node(root, &name, volume.size, &[link_name], "")?;
     let mapper = root.join("dev/mapper");

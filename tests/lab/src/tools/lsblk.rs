@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Reply;
-use crate::description::{DiskSpec, PartitionSpec, VolumeSpec};
+use crate::description::{DiskSpec, PartitionSpec, StackedSpec, VolumeSpec};
 use crate::roots::disks;
 use crate::world::server::Server;
 
@@ -93,12 +93,12 @@ pub(super) fn reply(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
             "-b" | "--bytes" => bytes = true,
             "-d" | "--nodeps" => options.nodeps = true,
             "-O" | "--output-all" => options.columns = COLUMNS.to_vec(),
-            "-o" | "--output" => match columns(args.next()?) {
+            "-o" | "--output" => match columns(server, args.next()?) {
                 Ok(list) => options.columns = list,
                 Err(reply) => return Some((COST, reply)),
             },
             other => match other.strip_prefix("--output=") {
-                Some(list) => match columns(list) {
+                Some(list) => match columns(server, list) {
                     Ok(list) => options.columns = list,
                     Err(reply) => return Some((COST, reply)),
                 },
@@ -120,17 +120,22 @@ struct Options<'a> {
     device: Option<&'a str>,
 }
 
-fn columns(list: &str) -> Result<Vec<&'static str>, Reply> {
-    list.split(',')
-        .map(|name| {
-            let lower = name.to_ascii_lowercase();
-            COLUMNS
-                .iter()
-                .find(|column| **column == lower)
-                .copied()
-                .ok_or_else(|| Reply::fail(1, format!("lsblk: unknown column: {name}\n")))
-        })
-        .collect()
+/// util-linux 2.36, which PVE 7 has, does not know them yet.
+const SINCE_2_37: [&str; 2] = ["mountpoints", "fsroots"];
+
+/// From util-linux's source: a column that is not known is named with all that stand behind it.
+fn columns(server: &Server, list: &str) -> Result<Vec<&'static str>, Reply> {
+    let known = |name: &str| {
+        let lower = name.to_ascii_lowercase();
+        let older = server.spec.major() < 8 && SINCE_2_37.contains(&lower.as_str());
+        COLUMNS.iter().find(|column| **column == lower && !older).copied()
+    };
+    let names: Vec<&str> = list.split(',').collect();
+    let found = names.iter().enumerate().map(|(place, name)| {
+        let rest = || names.get(place..).unwrap_or_default().join(",");
+        known(name).ok_or_else(|| Reply::fail(1, format!("lsblk: unknown column: {}\n", rest())))
+    });
+    found.collect()
 }
 
 fn print(server: &Server, options: &Options<'_>) -> Reply {
@@ -186,7 +191,7 @@ struct Device {
     name: String,
     kname: String,
     path: String,
-    kind: &'static str,
+    kind: String,
     size: u64,
     start: Option<u64>,
     parent: Option<String>,
@@ -200,6 +205,8 @@ struct Device {
     partlabel: Option<String>,
     maj_min: String,
     disk: DiskSpec,
+    /// It lies on a disk or a partition.
+    stacked: bool,
     children: Vec<Device>,
 }
 
@@ -209,7 +216,10 @@ fn devices(server: &Server) -> Vec<Device> {
         .disks
         .iter()
         .map(|disk| {
-            let (major, minor) = if disk.name.starts_with("nvme") {
+            let (major, minor) = if disks::is_virtio(disk) {
+                sd += 1;
+                (254, (sd - 1) * 16)
+            } else if disk.name.starts_with("nvme") {
                 nvme += 1;
                 (259, (nvme - 1) * 16)
             } else {
@@ -221,35 +231,65 @@ fn devices(server: &Server) -> Vec<Device> {
         .collect()
 }
 
+/// What lies on a disk or a partition and is shown.
+fn on(below: &str, disk: &DiskSpec, list: &[StackedSpec]) -> Vec<Device> {
+    let shown = list.iter().filter(|device| !device.hidden);
+    let mapper = |device: &StackedSpec| device.kname.starts_with("dm-");
+    shown
+        .map(|device| Device {
+            path: if mapper(device) {
+                format!("/dev/mapper/{}", device.name)
+            } else {
+                format!("/dev/{}", device.name)
+            },
+            name: device.name.clone(),
+            kname: device.kname.clone(),
+            kind: device.kind.clone(),
+            size: device.size,
+            start: None,
+            parent: Some(below.to_owned()),
+            fstype: device.fstype.clone(),
+            label: None,
+            uuid: None,
+            mountpoint: device.mountpoint.clone(),
+            pttype: None,
+            parttype: None,
+            parttypename: None,
+            maj_min: if mapper(device) { "252:9" } else { "9:0" }.to_owned(),
+            disk: disk.clone(),
+            stacked: true,
+            children: Vec::new(),
+        })
+        .collect()
+}
+
 fn whole(server: &Server, disk: &DiskSpec, major: u32, minor: u32) -> Device {
     let mut start = 2048;
-    let children = disk
-        .partitions
-        .iter()
-        .map(|part| {
-            let device = partition(server, disk, part, start, format!("{major}:{}", minor + part.number));
-            start += part.size / 512;
-            device
-        })
-        .collect();
+    let partitions = disk.partitions.iter().map(|part| {
+        let device = partition(server, disk, part, start, format!("{major}:{}", minor + part.number));
+        start += part.size / 512;
+        device
+    });
+    let children = partitions.chain(on(&disk.name, disk, &disk.stacked)).collect();
     Device {
         name: disk.name.clone(),
         kname: disk.name.clone(),
         path: format!("/dev/{}", disk.name),
-        kind: "disk",
+        kind: "disk".to_owned(),
         size: disk.size,
         start: None,
         parent: None,
         fstype: disk.fstype.clone(),
-        label: None,
+        label: disk.label.clone(),
         uuid: None,
-        mountpoint: None,
+        mountpoint: disk.mountpoint.clone(),
         pttype: disk.pttype.clone(),
         parttype: None,
         parttypename: None,
         partlabel: None,
         maj_min: format!("{major}:{minor}"),
         disk: disk.clone(),
+        stacked: false,
         children,
     }
 }
@@ -260,12 +300,13 @@ fn partition(server: &Server, disk: &DiskSpec, part: &PartitionSpec, start: u64,
         .volumes
         .iter()
         .map(|volume| mapped(server, disk, &name, volume))
+        .chain(on(&name, disk, &part.stacked))
         .collect();
     Device {
         path: format!("/dev/{name}"),
         kname: name.clone(),
         name,
-        kind: "part",
+        kind: "part".to_owned(),
         size: part.size,
         start: Some(start),
         parent: Some(disk.name.clone()),
@@ -279,6 +320,7 @@ fn partition(server: &Server, disk: &DiskSpec, part: &PartitionSpec, start: u64,
         partlabel: part.partlabel.clone(),
         maj_min,
         disk: disk.clone(),
+        stacked: false,
         children,
     }
 }
@@ -291,7 +333,7 @@ fn mapped(server: &Server, disk: &DiskSpec, parent: &str, volume: &VolumeSpec) -
         name,
         maj_min: format!("252:{}", kname.trim_start_matches("dm-")),
         kname,
-        kind: "lvm",
+        kind: "lvm".to_owned(),
         size: volume.size,
         start: None,
         parent: Some(parent.to_owned()),
@@ -304,6 +346,7 @@ fn mapped(server: &Server, disk: &DiskSpec, parent: &str, volume: &VolumeSpec) -
         parttypename: None,
         partlabel: None,
         disk: disk.clone(),
+        stacked: true,
         children: Vec::new(),
     }
 }
@@ -333,16 +376,16 @@ fn text(value: Option<&str>) -> String {
 
 fn value(device: &Device, column: &str, indent: usize) -> String {
     let disk = &device.disk;
-    let is_disk = device.kind == "disk";
+    let is_disk = device.kind == "disk" && !device.stacked;
     let of_disk = |value: &Option<String>| text(value.as_deref().filter(|_| is_disk));
-    let inherited = |value: &Option<String>| text(value.as_deref().filter(|_| device.kind != "lvm"));
+    let inherited = |value: &Option<String>| text(value.as_deref().filter(|_| !device.stacked));
     let array = |item: String| format!("[\n{pad}       {item}\n{pad}   ]", pad = " ".repeat(indent));
     let mountable = device.mountpoint.as_deref().filter(|point| point.starts_with('/'));
     match column {
         "name" => text(Some(&device.name)),
         "kname" => text(Some(&device.kname)),
         "path" => text(Some(&device.path)),
-        "type" => text(Some(device.kind)),
+        "type" => text(Some(&device.kind)),
         "size" => device.size.to_string(),
         "start" => device
             .start
@@ -373,27 +416,31 @@ fn value(device: &Device, column: &str, indent: usize) -> String {
             Some("nvme") => inherited(&disk.transport),
             _ => of_disk(&disk.transport),
         },
-        "state" => match (is_disk, device.kind) {
+        "state" => match (is_disk, device.kname.starts_with("dm-")) {
+            // virtio's driver has none.
+            (true, _) if disks::is_virtio(disk) => "null".to_owned(),
             (true, _) => text(Some(if disk.hctl.is_some() { "running" } else { "live" })),
-            (_, "lvm") => text(Some("running")),
+            (_, true) => text(Some("running")),
             _ => "null".to_owned(),
         },
         "rota" => disk.rotational.to_string(),
         "rand" => "false".to_owned(),
-        "ro" => (disk.read_only && device.kind != "lvm").to_string(),
-        "rm" | "dax" | "hotplug" | "disc-zero" => "false".to_owned(),
+        "rm" | "hotplug" => (disk.removable && !device.stacked).to_string(),
+        "ro" => disk.read_only.to_string(),
+        "dax" | "disc-zero" => "false".to_owned(),
         "phy-sec" => disk.physical_sector.to_string(),
         "min-io" => disk.physical_sector.to_string(),
         "log-sec" => "512".to_owned(),
         "ra" => "128".to_owned(),
         "rq-size" => "256".to_owned(),
-        "sched" => text((device.kind != "lvm").then_some(if disk.rotational { "mq-deadline" } else { "none" })),
+        "sched" => text((!device.stacked).then_some(if disk.rotational { "mq-deadline" } else { "none" })),
         "group" => text(Some("disk")),
         "owner" => text(Some("root")),
         "mode" => text(Some("brw-rw----")),
-        "subsystems" => text(Some(match (device.kind, disk.hctl.is_some()) {
-            ("lvm", _) => "block",
+        "subsystems" => text(Some(match (device.stacked, disk.hctl.is_some()) {
+            (true, _) => "block",
             (_, true) => "block:scsi:pci",
+            (_, false) if disks::is_virtio(disk) => "block:virtio:pci",
             (_, false) => "block:nvme:pci",
         })),
         "zoned" => text(Some("none")),

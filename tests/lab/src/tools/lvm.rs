@@ -1,6 +1,7 @@
 //! `pvs`, `vgs` and `lvs`, in LVM's JSON report.
 
 use super::Reply;
+use crate::description::{PartitionSpec, StackedSpec};
 use crate::roots::disks;
 use crate::world::server::Server;
 
@@ -91,7 +92,45 @@ fn physical(server: &Server) -> Vec<Row> {
             ]);
         }
     }
+    for (device, size, on_it) in on_whole_devices(server) {
+        let group = on_it
+            .iter()
+            .find_map(|device| named(&device.name))
+            .map(|(group, _)| group);
+        rows.push(vec![
+            ("pv_name", device),
+            ("vg_name", group.unwrap_or_default()),
+            ("pv_fmt", "lvm2".to_owned()),
+            ("pv_attr", if on_it.is_empty() { "---" } else { "a--" }.to_owned()),
+            ("pv_size", format!("{size}B")),
+            ("pv_free", "0B".to_owned()),
+            ("pv_uuid", String::new()),
+        ]);
+    }
     rows
+}
+
+/// Physical volumes that are described by what lies on them, if anything does.
+fn on_whole_devices(server: &Server) -> Vec<(String, u64, &[StackedSpec])> {
+    let mut found = Vec::new();
+    for disk in &server.disks {
+        if disk.fstype.as_deref() == Some("LVM2_member") {
+            found.push((format!("/dev/{}", disk.name), disk.size, disk.stacked.as_slice()));
+        }
+        let bare = |part: &&PartitionSpec| part.fstype.as_deref() == Some("LVM2_member") && part.volumes.is_empty();
+        for part in disk.partitions.iter().filter(bare) {
+            let name = format!("/dev/{}", disks::partition_name(disk, part.number));
+            found.push((name, part.size, part.stacked.as_slice()));
+        }
+    }
+    found
+}
+
+/// Group and volume of a device-mapper name, in which hyphens of both are doubled.
+fn named(name: &str) -> Option<(String, String)> {
+    let shielded = name.replace("--", "\0");
+    let (group, volume) = shielded.split_once('-')?;
+    Some((group.replace('\0', "-"), volume.replace('\0', "-")))
 }
 
 fn groups(server: &Server) -> Vec<Row> {
@@ -140,6 +179,22 @@ fn logical(server: &Server) -> Vec<Row> {
                     ),
                 ]);
             }
+        }
+    }
+    for (device, _, on_it) in on_whole_devices(server) {
+        for volume in on_it.iter().filter(|device| device.kind == "lvm") {
+            let Some((group, name)) = named(&volume.name) else {
+                continue;
+            };
+            rows.push(vec![
+                ("lv_path", format!("/dev/{group}/{name}")),
+                ("lv_name", name),
+                ("vg_name", group),
+                ("lv_attr", "-wi-ao----".to_owned()),
+                ("lv_size", format!("{}B", volume.size)),
+                ("lv_tags", volume.tags.clone()),
+                ("devices", format!("{device}(0)")),
+            ]);
         }
     }
     rows

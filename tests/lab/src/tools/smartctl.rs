@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::Reply;
 use crate::description::{DiskSpec, SmartSpec};
+use crate::roots::disks;
 use crate::world::clock;
 use crate::world::server::Server;
 
@@ -120,8 +121,20 @@ fn report(server: &Server, args: &[&str], path: &str, disk: &DiskSpec) -> (Value
         used_percent,
         hours,
         temperature,
+        bad_sectors,
     } = disk.smart
     else {
+        // Captured.
+        if disks::is_virtio(disk) {
+            let message = format!("{path}: Unable to detect device type");
+            return (head(server, args, 1, Some(&message)), 1);
+        }
+        if disk.vendor.as_deref().map(str::trim) == Some("DELL") {
+            let message = format!(
+                "Smartctl open device: {path} failed: DELL or MegaRaid controller, please try adding '-d megaraid,N'"
+            );
+            return (head(server, args, 2, Some(&message)), 2);
+        }
         // A RAID volume: the controller answers, not a drive.
         let mut value = head(server, args, 4, None);
         if let Some(map) = value.as_object_mut() {
@@ -160,34 +173,42 @@ fn report(server: &Server, args: &[&str], path: &str, disk: &DiskSpec) -> (Value
     if disk.transport.as_deref() == Some("nvme") {
         put(
             "nvme_smart_health_information_log",
-            nvme_log(passed, used_percent, hours, temperature),
+            nvme_log(passed, used_percent, hours, temperature, bad_sectors),
         );
     } else {
         put("physical_block_size", json!(disk.physical_sector));
         put("rotation_rate", json!(if disk.rotational { 7200 } else { 0 }));
-        put("ata_smart_attributes", ata_attributes(disk, used_percent, hours));
+        if disk.transport.as_deref() == Some("sata") {
+            let attributes = ata_attributes(disk, used_percent, hours, bad_sectors);
+            put("ata_smart_attributes", attributes);
+        } else {
+            put("scsi_grown_defect_list", json!(bad_sectors));
+            if !disk.rotational {
+                put("scsi_percentage_used_endurance_indicator", json!(used_percent));
+            }
+        }
     }
     (value, code)
 }
 
-fn nvme_log(passed: bool, used: u8, hours: u32, temperature: u8) -> Value {
+fn nvme_log(passed: bool, used: u8, hours: u32, temperature: u8, media_errors: u32) -> Value {
     json!({
         "critical_warning": if passed { 0 } else { 4 }, "temperature": temperature, "available_spare": 100,
         "available_spare_threshold": 10, "percentage_used": used, "data_units_read": 1_204_118,
         "data_units_written": 3_001_422, "host_reads": 40_112_094, "host_writes": 81_230_411, "controller_busy_time": 120,
-        "power_cycles": 27, "power_on_hours": hours, "unsafe_shutdowns": 3, "media_errors": 0, "num_err_log_entries": 0,
+        "power_cycles": 27, "power_on_hours": hours, "unsafe_shutdowns": 3, "media_errors": media_errors, "num_err_log_entries": 0,
         "warning_temp_time": 0, "critical_comp_time": 0,
     })
 }
 
-fn ata_attributes(disk: &DiskSpec, used: u8, hours: u32) -> Value {
+fn ata_attributes(disk: &DiskSpec, used: u8, hours: u32, bad_sectors: u32) -> Value {
     let attribute = |id: u32, name: &str, value: u32, thresh: u32, raw: u64| {
         json!({"id": id, "name": name, "value": value, "worst": value, "thresh": thresh, "when_failed": "",
             "flags": {"value": 50, "string": "-O--CK ", "prefailure": false},
             "raw": {"value": raw, "string": raw.to_string()}})
     };
     let mut table = vec![
-        attribute(5, "Reallocated_Sector_Ct", 100, 10, 0),
+        attribute(5, "Reallocated_Sector_Ct", 100, 10, u64::from(bad_sectors)),
         attribute(9, "Power_On_Hours", 98, 0, u64::from(hours)),
         attribute(12, "Power_Cycle_Count", 99, 0, 27),
     ];

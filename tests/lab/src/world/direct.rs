@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use super::hardware;
 use super::oplog::What;
 use super::plant;
 use super::pmxcfs::Guest;
@@ -104,13 +105,7 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
         Script::Tool(misbehaviour) => server.misbehaviour.push(misbehaviour),
         Script::ClearTools => server.misbehaviour.clear(),
         Script::RemoveDisk(name) => {
-            let disk = server
-                .disks
-                .iter()
-                .position(|disk| disk.name == name)
-                .ok_or("there is no such disk")?;
-            let disk = server.disks.remove(disk);
-            roots::disks::remove(&server.root, &disk).map_err(|error| error.to_string())?;
+            let disk = hardware::pull(server, &name)?;
             server.pulled.push(disk);
         }
         Script::ReturnDisk { name, now: new_name } => {
@@ -130,8 +125,7 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
             if server.disks.iter().any(|present| present.name == disk.name) {
                 return Err(format!("{} is there already", disk.name));
             }
-            roots::disks::add(&server.root, &disk).map_err(|error| error.to_string())?;
-            server.disks.push(*disk);
+            hardware::plug(server, &disk)?;
         }
         Script::OwnName(own_name) => {
             server.spec.own_name = own_name;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::server::Server;
+use crate::description::DiskSpec;
 use crate::plants::ServiceIs;
+use crate::roots;
 
 /// Free bytes of a file system nobody planted anything about.
 const FREE: u64 = 58_129_936_384;
@@ -41,4 +44,23 @@ impl Hardware {
     pub(crate) fn mtu(&self, interface: &str) -> u32 {
         self.mtus.get(interface).copied().unwrap_or(1500)
     }
+}
+
+/// A disk is plugged in; one of its name is pulled first.
+pub(crate) fn plug(server: &mut Server, disk: &DiskSpec) -> Result<(), String> {
+    let place = server.disks.iter().position(|present| present.name == disk.name);
+    if place.is_some() {
+        pull(server, &disk.name)?;
+    }
+    roots::disks::add(&server.root, disk).map_err(|error| error.to_string())?;
+    server.disks.insert(place.unwrap_or(server.disks.len()), disk.clone());
+    Ok(())
+}
+
+/// A disk is pulled.
+pub(crate) fn pull(server: &mut Server, name: &str) -> Result<DiskSpec, String> {
+    let place = server.disks.iter().position(|disk| disk.name == name);
+    let disk = server.disks.remove(place.ok_or("there is no such disk")?);
+    roots::disks::remove(&server.root, &disk).map_err(|error| error.to_string())?;
+    Ok(disk)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::hardware;
 use super::pmxcfs::{Guest, Replica};
 use super::server::Server;
 use super::state::State;
@@ -68,6 +69,12 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
                 text.push_str(&format!("{rule}\n"));
             }
             return pve(state, index, "firewall/cluster.fw", Some(&text));
+        }
+        Plant::Disk { disk } => return hardware::plug(server, disk),
+        Plant::NoDisk { name } => return hardware::pull(server, name).map(drop),
+        Plant::Smart { name, smart } => {
+            let disk = server.disks.iter_mut().find(|disk| disk.name == *name);
+            disk.ok_or("there is no such disk")?.smart = smart.clone();
         }
         Plant::Service { unit, state: is } => return service(state, index, unit, *is),
         Plant::Free { path, bytes } => {

@@ -14,6 +14,7 @@ mod crash;
 mod crash_life;
 mod crash_points;
 mod crash_seeds;
+mod disks;
 mod e2e;
 mod life_adopt;
 mod life_files;
