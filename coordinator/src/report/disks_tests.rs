@@ -85,6 +85,7 @@ fn pool(state: VdevState, leaves: &[&str]) -> Pool {
         fragmentation: None,
         ashift: None,
         autotrim: None,
+        compression: None,
     }
 }
 

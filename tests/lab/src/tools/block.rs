@@ -1,6 +1,7 @@
 //! `blkid`, `blockdev`, `dd`, `sgdisk`, `udevadm`: what is done to a disk before and after it is wiped, and how it is looked at. All of it is from the tools' sources and
 //! manuals, not seen.
 
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use super::io::Stop;
@@ -60,24 +61,54 @@ pub(super) fn blkid(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     Some((COST, Reply::ok(text)))
 }
 
-/// `dd if=/dev/zero of=DEVICE … status=none`: nothing is said. What it writes over is erased by `wipefs` before; zeros leave nothing new.
-pub(super) fn dd(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
+/// `dd if=/dev/zero of=DEVICE … status=none`: nothing is said. Signatures are erased by `wipefs` before; what else lies there goes.
+pub(super) async fn dd(call: &Call) -> Result<i32, Stop> {
+    let args = call.args();
     let value = |key: &str| args.iter().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='));
-    let ("/dev/zero", "none", path) = (value("if")?, value("status")?, value("of")?) else {
-        return None;
-    };
     let number = |key: &str| value(key)?.parse::<u64>().ok();
-    let (count, seek) = (number("count")?, number("seek")?);
-    let Some((disk, part)) = disks::at(&server.disks, path) else {
-        return Some((COST, Reply::fail(1, format!("dd: failed to open '{path}': No such file or directory\n"))));
+    let (Some("/dev/zero"), Some("none"), Some(path)) = (value("if"), value("status"), value("of")) else {
+        return unknown(call).await;
     };
-    let part = part.and_then(|number| disk.partitions.iter().find(|part| part.number == number));
-    let size = part.map_or(disk.size, |part| part.size);
-    if seek + count > size {
-        return Some((COST, Reply::fail(1, format!("dd: error writing '{path}': No space left on device\n"))));
-    }
+    let (Some(count), Some(seek)) = (number("count"), number("seek")) else {
+        return unknown(call).await;
+    };
     // Some 200 MB a second.
-    Some((COST + count / 200_000, Reply::default()))
+    call.io.pause(Duration::from_millis(COST + count / 200_000)).await?;
+    let reply = call.world.with(|state| {
+        let server = state.servers.get_mut(call.node)?;
+        Some(zero(server, path, seek, count))
+    });
+    match reply {
+        Some(reply) => call.reply(0, reply).await,
+        None => unknown(call).await,
+    }
+}
+
+/// Source: coreutils dd.c.
+fn zero(server: &mut Server, path: &str, seek: u64, count: u64) -> Reply {
+    let Some((disk, part)) = disks::at(&server.disks, path) else {
+        return Reply::fail(1, format!("dd: failed to open '{path}': No such file or directory\n"));
+    };
+    let found = part.and_then(|number| disk.partitions.iter().find(|part| part.number == number));
+    if seek + count > found.map_or(disk.size, |part| part.size) {
+        return Reply::fail(1, format!("dd: error writing '{path}': No space left on device\n"));
+    }
+    if part.is_some() {
+        return Reply::default();
+    }
+    let (name, device) = (disk.name.clone(), server.root.join("dev").join(&disk.name));
+    let gone: Vec<u64> = disk.filled.iter().copied().filter(|at| (seek..seek + count).contains(at)).collect();
+    if gone.is_empty() {
+        return Reply::default();
+    }
+    let written = std::fs::OpenOptions::new().write(true).open(device).and_then(|file| {
+        gone.iter().try_for_each(|at| file.write_all_at(&[0], *at))
+    });
+    if let Err(error) = written {
+        return Reply::fail(1, format!("dd: error writing '{path}': {error}\n"));
+    }
+    disks::change(server, &name, |disk| disk.filled.retain(|at| !gone.contains(at)));
+    Reply::default()
 }
 
 /// Nothing is ever late: `settle` and `trigger` end in silence.

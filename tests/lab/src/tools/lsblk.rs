@@ -255,6 +255,7 @@ fn on(below: &str, disk: &DiskSpec, list: &[StackedSpec]) -> Vec<Device> {
             pttype: None,
             parttype: None,
             parttypename: None,
+            partlabel: None,
             maj_min: if mapper(device) { "252:9" } else { "9:0" }.to_owned(),
             disk: disk.clone(),
             stacked: true,

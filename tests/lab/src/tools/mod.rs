@@ -300,6 +300,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "systemctl" => return systemctl::run(call).await,
         "zfs" | "zpool" => return zpool::run(call).await,
         "wipefs" => return wipefs::run(call).await,
+        "dd" => return block::dd(call).await,
         "sgdisk" => return block::sgdisk(call).await,
         _ => {}
     }
@@ -313,7 +314,6 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "corosync-quorumtool" => corosync_quorumtool::reply(server, &args),
         "corosync-qdevice-tool" => qdevice_tools::qdevice(server, &args),
         "corosync-qnetd-tool" => qdevice_tools::qnetd(server, state, &args),
-        "dd" => block::dd(server, &args),
         "df" => df::reply(server, &args),
         "dpkg-query" => dpkg_query::reply(server, &args),
         "getent" => getent::reply(server, &args),
