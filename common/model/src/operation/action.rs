@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::passage::Passage;
 use crate::pool_layout::PoolLayout;
+use crate::storage::StorageDefinition;
 
 /// The things an agent can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +176,23 @@ pub enum Action {
         /// The pool.
         layout: PoolLayout,
     },
+    /// `pvesm add`: a storage for the whole cluster. PVE tries it on this node, if it is to be here, and takes it back if that fails.
+    AddStorage {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The storage.
+        storage: StorageDefinition,
+        /// A file on the coordinator's host with the password, which is read for every attempt and passed beside the operation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password_file: Option<String>,
+    },
+    /// `pvesm set`: a storage that is there gets more nodes, or may keep more. Where it lies is said to be sure which one is meant.
+    ExtendStorage {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The storage as it is to be: its kind and what can't be changed, its nodes and its content.
+        storage: StorageDefinition,
+    },
 }
 
 /// One row for each kind of action: its name in code and as shown.
@@ -236,6 +254,8 @@ kinds! {
     StartHa "start ha";
     AllowAgents "allow agents";
     CreatePool "create pool";
+    AddStorage "add storage";
+    ExtendStorage "extend storage";
 }
 
 /// The daemons of PVE's HA manager.

@@ -107,6 +107,8 @@ table! {
     StartHa          60 yes no  no  "starting a unit that runs does nothing";
     AllowAgents      20 yes no  no  "one file, put in place by a rename";
     CreatePool      120 no  no  no  "a zpool that is killed leaves partitions and labels on some of the disks and not on others";
+    AddStorage      120 yes no  no  "PVE writes one file under its own lock, tries the storage, and takes it back itself if that fails";
+    ExtendStorage    60 yes no  no  "one file, written under PVE's own lock";
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod links;
 mod membership;
 mod pools;
 mod qdevice;
+mod storages;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::observation::FacetName;
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
 use crate::pool_layout::PoolLayout;
+use crate::storage::StorageDefinition;
 use crate::view::View;
 
 /// Something that a view can be asked.
@@ -206,6 +208,13 @@ pub enum Condition {
         /// The pool.
         layout: PoolLayout,
     },
+    /// The storage is defined so, and each of these nodes has it active.
+    StorageReady {
+        /// The storage.
+        storage: StorageDefinition,
+        /// Who must have it active.
+        nodes: BTreeSet<NodeName>,
+    },
 }
 
 /// What a view answers.
@@ -274,6 +283,7 @@ impl Condition {
             Self::HaService { node, .. } | Self::HaServiceOrOut { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
             Self::AgentsAllowed { node, .. } => (BTreeSet::from([node]), FacetName::Config),
             Self::DisksFree { node, .. } | Self::PoolMade { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
+            Self::StorageReady { nodes, .. } => (nodes.iter().collect(), FacetName::Storages),
         };
         nodes
             .into_iter()
@@ -330,6 +340,7 @@ impl Condition {
             Self::AgentsAllowed { node, passages, from } => host::agents_allowed(view, node, passages, from),
             Self::DisksFree { node, layout } => pools::disks_free(view, node, layout),
             Self::PoolMade { node, layout } => pools::made(view, node, layout),
+            Self::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
         }
     }
 }
@@ -476,6 +487,9 @@ impl fmt::Display for Condition {
                     "pool {} of {node} is ONLINE, with each disk in its place",
                     layout.name
                 )
+            }
+            Self::StorageReady { storage, nodes } => {
+                write!(f, "storage {} is defined so, and active on {}", storage.name, row(nodes))
             }
         }
     }
