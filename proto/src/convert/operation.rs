@@ -29,6 +29,8 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     start_ha: StartHa { cluster, service } = v1::StartHa,
     allow_agents: AllowAgents { cluster, passages, from } = v1::AllowAgents,
     create_pool: CreatePool { layout } = v1::CreatePool,
+    add_storage: AddStorage { cluster, storage, password_file } = v1::AddStorage,
+    extend_storage: ExtendStorage { cluster, storage } = v1::ExtendStorage,
 });
 choice!(
     Package = v1::Package {

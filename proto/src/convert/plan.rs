@@ -54,4 +54,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     agents_allowed: AgentsAllowed { node, passages, from } = v1::condition::AgentsAllowed,
     disks_free: DisksFree { node, layout } = v1::condition::DisksFree,
     pool_made: PoolMade { node, layout } = v1::condition::PoolMade,
+    storage_ready: StorageReady { storage, nodes } = v1::condition::StorageReady,
 });

@@ -7,6 +7,7 @@ use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
 use super::operation::{action, ha_service, key, package, pool_layout};
+use super::storages::definition;
 use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
 
@@ -91,6 +92,7 @@ fn of_the_host() -> impl Strategy<Value = Condition> {
             .prop_map(|(node, passages, from)| Condition::AgentsAllowed { node, passages, from }),
         (node(), pool_layout()).prop_map(|(node, layout)| Condition::DisksFree { node, layout }),
         (node(), pool_layout()).prop_map(|(node, layout)| Condition::PoolMade { node, layout }),
+        (definition(), nodes()).prop_map(|(storage, nodes)| Condition::StorageReady { storage, nodes }),
     ]
 }
 
