@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, SshPublicKey};
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
 use quorate_model::pool_layout::PoolLayout;
+use quorate_model::storage::StorageDefinition;
 use quorate_model::{Hold, Passage, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +137,16 @@ enum ActionForm {
     },
     CreatePool {
         layout: PoolLayout,
+    },
+    AddStorage {
+        cluster: ClusterName,
+        storage: StorageDefinition,
+        #[serde(default)]
+        password_file: Option<String>,
+    },
+    ExtendStorage {
+        cluster: ClusterName,
+        storage: StorageDefinition,
     },
 }
 

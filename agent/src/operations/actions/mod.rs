@@ -20,6 +20,7 @@ mod power_off;
 mod precheck;
 mod qdevice;
 mod remove_member;
+mod storage;
 #[cfg(test)]
 mod testing;
 
@@ -217,6 +218,16 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
         }),
         Action::AllowAgents { passages, from, .. } => Box::new(allow_agents::AllowAgents { passages, from }),
         Action::CreatePool { layout } => Box::new(create_pool::CreatePool { layout }),
+        Action::AddStorage {
+            cluster,
+            storage,
+            password_file,
+        } => Box::new(storage::AddStorage {
+            cluster,
+            storage,
+            with_password: password_file.is_some(),
+        }),
+        Action::ExtendStorage { cluster, storage } => Box::new(storage::ExtendStorage { cluster, storage }),
     }
 }
 

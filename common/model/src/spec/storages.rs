@@ -29,7 +29,7 @@ pub struct StorageSpec {
 }
 
 /// What a storage may keep, with its place in the file; at least one thing.
-pub type Contents = Located<BTreeSet<Content>>;
+pub(super) type Contents = Located<BTreeSet<Content>>;
 
 /// A storage as far as it could be read.
 pub(super) struct ReadStorage {

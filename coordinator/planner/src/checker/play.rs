@@ -289,6 +289,8 @@ impl Checker<'_> {
             | Action::StopHa { .. }
             | Action::StartHa { .. } => {}
             Action::CreatePool { layout } => self.pool(step, layout),
+            Action::AddStorage { storage, .. } => self.adds_storage(step, storage),
+            Action::ExtendStorage { storage, .. } => self.extends_storage(step, storage),
         }
     }
 
@@ -511,6 +513,8 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::ArmHa { cluster }
         | Action::StopHa { cluster, .. }
         | Action::StartHa { cluster, .. }
-        | Action::AllowAgents { cluster, .. } => Some(cluster),
+        | Action::AllowAgents { cluster, .. }
+        | Action::AddStorage { cluster, .. }
+        | Action::ExtendStorage { cluster, .. } => Some(cluster),
     }
 }
