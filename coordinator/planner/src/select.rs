@@ -95,7 +95,10 @@ fn possible(wanted: &str, file: &ClusterFile, wish: &Wish) -> bool {
         .and_then(|(_, rest)| rest.parse::<NodeName>().ok());
     let number = |name: &NodeName| name.as_str().bytes().all(|byte| byte.is_ascii_digit());
     let known = |name: NodeName| {
+        let text = name.as_str();
         number(&name)
+            || file.storages.keys().any(|storage| storage.as_str() == text)
+            || file.pools.keys().any(|pool| pool.as_str() == text)
             || file.nodes.contains_key(&name)
             || wish.undo_join.contains(&name)
             || wish.removed().any(|removed| *removed == name)

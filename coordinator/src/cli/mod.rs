@@ -23,6 +23,7 @@ mod rollout;
 mod serve;
 mod spec;
 mod status;
+mod storage;
 mod undo_info;
 mod wire;
 mod wish;
@@ -83,6 +84,8 @@ enum Command {
     Operator(operator::Command),
     /// Show every node's disks: what holds each, and for what it may be used
     Disks(disks::Args),
+    /// Show the storages of each cluster: where they should be and are, how full, and whether they are as the cluster file has them
+    Storage(storage::Args),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -176,6 +179,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
     match command {
         Command::Node(command) => node::run(context, command).await,
         Command::Disks(args) => disks::run(context, args).await,
+        Command::Storage(args) => storage::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -2,6 +2,7 @@
 
 mod health;
 mod storage;
+mod storages;
 #[cfg(test)]
 mod tests;
 

@@ -12,6 +12,7 @@ mod planted;
 mod pools;
 mod properties;
 mod selected;
+mod storages;
 mod untold;
 
 use std::fmt::Write as _;

@@ -13,9 +13,9 @@ use super::disks::{disk, servers};
 use crate::checker::check;
 use crate::testkit::{NOW, Servers};
 
-const MIRROR: &str = "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2 }\n";
+pub(super) const MIRROR: &str = "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2 }\n";
 
-fn file(pools: &str) -> ClusterFile {
+pub(super) fn file(pools: &str) -> ClusterFile {
     let mut text = "[cluster]\nname = \"hk1\"\nlinks = [\"192.168.1.0/24\"]\n".to_owned();
     for n in 1..=3 {
         text.push_str(&format!("[nodes.prox{n}]\naddress = \"192.168.1.{}\"\n", 10 + n));
@@ -24,7 +24,7 @@ fn file(pools: &str) -> ClusterFile {
 }
 
 /// Members without pools, each with two free disks.
-fn members() -> Servers {
+pub(super) fn members() -> Servers {
     let mut servers = servers();
     for n in 1..=3 {
         servers = servers.with(&format!("prox{n}"), |seen| seen.pools = Facet::known(vec![], NOW));
@@ -34,18 +34,20 @@ fn members() -> Servers {
 
 /// Plans, and has the plan checked.
 fn plan(pools: &str, servers: &Servers) -> Plan {
-    let (file, wish) = (file(pools), Wish::default());
+    let (mut file, wish) = (file(pools), Wish::default());
+    // Their storages have tests of their own.
+    file.pools.values_mut().for_each(|pool| pool.storage = false);
     let plan = crate::plan(&file, &wish, &servers.view);
     let complaints = check(&file, &wish, &servers.view, &plan);
     assert!(complaints.is_empty(), "{complaints:?}");
     plan
 }
 
-fn ids(plan: &Plan) -> Vec<&str> {
+pub(super) fn ids(plan: &Plan) -> Vec<&str> {
     plan.steps.iter().map(|step| step.id.as_str()).collect()
 }
 
-fn refusals(plan: &Plan) -> Vec<(Code, &str)> {
+pub(super) fn refusals(plan: &Plan) -> Vec<(Code, &str)> {
     let refusing = plan.findings.iter().filter(|finding| finding.refuses());
     refusing
         .map(|finding| (finding.code, finding.message.as_str()))
