@@ -24,6 +24,7 @@ mod pmxcfs;
 mod pve_firewall;
 mod pvecm;
 mod pvesh;
+mod pvesm;
 mod pveversion;
 mod qdevice_tools;
 mod smartctl;
@@ -69,6 +70,7 @@ pub(crate) const NAMES: &[&str] = &[
     "pve-firewall",
     "pvecm",
     "pvesh",
+    "pvesm",
     "pveversion",
     "pvs",
     "qm",
@@ -91,6 +93,7 @@ pub(crate) const OF_PVE: &[&str] = &[
     "pve-firewall",
     "pvecm",
     "pvesh",
+    "pvesm",
     "pveversion",
     "qm",
     "zfs",
@@ -267,6 +270,7 @@ const OF_PERL: &[&str] = &[
     "pve-firewall",
     "pvecm",
     "pvesh",
+    "pvesm",
     "pveversion",
     "qm",
 ];
@@ -285,6 +289,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "pmxcfs" => return pmxcfs::run(call).await,
         "killall" => return pmxcfs::killall(call).await,
         "pvesh" => return pvesh::run(call).await,
+        "pvesm" => return pvesm::run(call).await,
         "perl" => return perl::run(call).await,
         "apt-cache" | "apt-get" => return apt::run(call).await,
         "ha-manager" => return ha_manager::run(call).await,

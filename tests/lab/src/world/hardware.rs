@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::plants::ServiceIs;
+use crate::plants::{ServiceIs, StorageIs};
 
 /// Free bytes of a file system nobody planted anything about.
 const FREE: u64 = 58_129_936_384;
@@ -20,6 +20,8 @@ pub(crate) struct Hardware {
     pub(crate) free: BTreeMap<String, u64>,
     /// Units that are not as usual, by name without `.service`.
     pub(crate) units: BTreeMap<String, ServiceIs>,
+    /// Storages that are not as usual, by id.
+    pub(crate) storages: BTreeMap<String, StorageIs>,
     /// Units that were switched on (true) or off at boot.
     pub(crate) enabled: BTreeMap<String, bool>,
 }

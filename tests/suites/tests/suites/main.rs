@@ -34,4 +34,5 @@ mod pools;
 mod secrets;
 mod security;
 mod spec;
+mod storages;
 mod twice;
