@@ -31,7 +31,11 @@ pub(crate) fn read(path: &str, storage: &str) -> Result<v1::StorageSecret, Findi
     };
     // A pipe or a device would keep us waiting.
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits() | nix::fcntl::OFlag::O_CLOEXEC.bits();
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     if !about.is_file() {
         let next = "name a file".to_owned();
@@ -83,7 +87,8 @@ mod tests {
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let read = read(path.to_str().unwrap(), "backup");
-        read.map(|secret| secret.password.clone()).map_err(|finding| finding.message)
+        read.map(|secret| secret.password.clone())
+            .map_err(|finding| finding.message)
     }
 
     #[test]

@@ -45,18 +45,31 @@ pub fn storages(rows: &[StorageRow]) -> String {
     let cells = |row: &StorageRow| {
         let active = row.on.iter().filter(|(_, status)| status.state == StorageState::Active);
         let names: Vec<&str> = active.clone().map(|(node, _)| node.as_str()).collect();
-        let fullest = active.filter_map(|(_, status)| Some((status.fill()?, status))).max_by_key(|(fill, _)| *fill);
+        let fullest = active
+            .filter_map(|(_, status)| Some((status.fill()?, status)))
+            .max_by_key(|(fill, _)| *fill);
         vec![
             row.cluster.clone(),
             row.id.clone(),
-            row.defined.as_ref().map_or_else(|| "-".to_owned(), |defined| defined.kind.clone()),
+            row.defined
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |defined| defined.kind.clone()),
             storage_content(row.defined.as_ref()),
-            row.defined.as_ref().map_or_else(|| "-".to_owned(), |defined| storage_nodes(Some(defined))),
-            if names.is_empty() { "nowhere".to_owned() } else { names.join(", ") },
-            fullest.map_or_else(|| "-".to_owned(), |(fill, status)| {
-                let total = status.total.unwrap_or_default().binary();
-                format!("{fill} % of {total}")
-            }),
+            row.defined
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |defined| storage_nodes(Some(defined))),
+            if names.is_empty() {
+                "nowhere".to_owned()
+            } else {
+                names.join(", ")
+            },
+            fullest.map_or_else(
+                || "-".to_owned(),
+                |(fill, status)| {
+                    let total = status.total.unwrap_or_default().binary();
+                    format!("{fill} % of {total}")
+                },
+            ),
             match &row.drift {
                 None => "not in it".to_owned(),
                 Some(differs) if differs.is_empty() => "as in it".to_owned(),
@@ -65,7 +78,16 @@ pub fn storages(rows: &[StorageRow]) -> String {
         ]
     };
     let rows_of_cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    let headers = ["CLUSTER", "STORAGE", "TYPE", "CONTENT", "NODES", "ACTIVE ON", "FULLEST", "CLUSTER FILE"];
+    let headers = [
+        "CLUSTER",
+        "STORAGE",
+        "TYPE",
+        "CONTENT",
+        "NODES",
+        "ACTIVE ON",
+        "FULLEST",
+        "CLUSTER FILE",
+    ];
     let below: String = rows.iter().map(troubles).collect();
     let gap = if below.is_empty() { "" } else { "\n" };
     table(&headers, &rows_of_cells) + gap + &below
@@ -78,7 +100,10 @@ fn troubles(row: &StorageRow) -> String {
         match row.on.get(node) {
             Some(status) if status.state == StorageState::Active => {}
             Some(status) => {
-                let why = status.complaint.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                let why = status
+                    .complaint
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {why}"));
                 say(format!("{} on {node}{why}", status.state.as_str()));
             }
             None => {

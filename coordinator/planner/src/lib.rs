@@ -58,7 +58,10 @@ pub fn needed(file: &ClusterFile) -> Vec<FacetName> {
         (FacetName::Pools, on_pools),
         (FacetName::Storages, !storages.is_empty()),
     ];
-    let of_storages = of_storages.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name);
+    let of_storages = of_storages
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(name, _)| name);
     NEEDED.into_iter().chain(pools).chain(of_storages).collect()
 }
 

@@ -73,7 +73,9 @@ fn of_cluster(cluster: &str, view: &View) -> Vec<StorageRow> {
         rows.insert(id.clone(), empty(id));
     }
     for node in view.nodes.keys() {
-        let Ok(storages) = view.facet(node, |o| &o.storages) else { continue };
+        let Ok(storages) = view.facet(node, |o| &o.storages) else {
+            continue;
+        };
         for defined in &storages.defined {
             let row = rows.entry(defined.id.clone()).or_insert_with(|| empty(&defined.id));
             row.defined.get_or_insert_with(|| defined.clone());

@@ -11,14 +11,22 @@ const FULL: u8 = 90;
 
 /// What is worth saying about the storages as a server sees them.
 pub(super) fn storages(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>) {
-    let Ok(storages) = observation.storages.get() else { return };
+    let Ok(storages) = observation.storages.get() else {
+        return;
+    };
     let status = match storages.status.get() {
         Ok(status) => status,
         // A host without PVE has no storages.
         Err(unknown) if matches!(unknown.kind, UnknownKind::ToolMissing | UnknownKind::NotAsked) => return,
         Err(unknown) => {
-            let message = format!("whether storages can be used on {name} could not be seen: {}", unknown.reason);
-            let next = format!("on {}: pvesm status; mostly an NFS or backup server does not answer", name.node);
+            let message = format!(
+                "whether storages can be used on {name} could not be seen: {}",
+                unknown.reason
+            );
+            let next = format!(
+                "on {}: pvesm status; mostly an NFS or backup server does not answer",
+                name.node
+            );
             findings.push(Finding::new(Code::StorageUnseen, name.to_string(), message, next));
             return;
         }
@@ -33,7 +41,10 @@ pub(super) fn storages(name: &NodeRef, observation: &Observation, findings: &mut
 }
 
 fn inactive(name: &NodeRef, row: &StorageStatus) -> Finding {
-    let why = row.complaint.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    let why = row
+        .complaint
+        .as_ref()
+        .map_or_else(String::new, |why| format!(": {why}"));
     let message = format!("storage {} ({}) is not active on {name}{why}", row.id, row.kind);
     let next = match row.kind.as_str() {
         "zfspool" => format!("on {}: zpool list; zpool import", name.node),
@@ -85,7 +96,10 @@ mod tests {
         observation.storages = Facet::known(storages, NOW);
         let mut findings = Vec::new();
         super::storages(&"hk1/prox1".parse().unwrap(), &observation, &mut findings);
-        findings.into_iter().map(|finding| (finding.code, finding.message)).collect()
+        findings
+            .into_iter()
+            .map(|finding| (finding.code, finding.message))
+            .collect()
     }
 
     fn of(row: StorageStatus) -> Vec<(Code, String)> {

@@ -32,7 +32,12 @@ impl Act for AddStorage<'_> {
         let there = seen.storages.get().ok();
         let there = there.and_then(|storages| storages.defined(self.storage.name.as_str()));
         if let Some(there) = there {
-            let differs: Vec<String> = self.storage.differences(there).iter().map(ToString::to_string).collect();
+            let differs: Vec<String> = self
+                .storage
+                .differences(there)
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             let message = format!(
                 "there is a storage {} already, which was not planned so: {}",
                 self.storage.name,
@@ -94,13 +99,19 @@ impl Act for ExtendStorage<'_> {
         let name = &self.storage.name;
         let refused = |code, message| Finding::new(code, node.as_str(), message, "plan again");
         match storages.defined(name.as_str()) {
-            None => findings.push(refused(Code::PlanChanged, format!("there is no storage {name} any more"))),
+            None => findings.push(refused(
+                Code::PlanChanged,
+                format!("there is no storage {name} any more"),
+            )),
             Some(there) => {
                 let all = self.storage.differences(there);
                 let other = all.iter().filter(|difference| difference.remedy != Remedy::Extend);
                 let other: Vec<String> = other.map(ToString::to_string).collect();
                 if !other.is_empty() {
-                    let message = format!("the storage {name} is not the one that was planned: {}", other.join("; "));
+                    let message = format!(
+                        "the storage {name} is not the one that was planned: {}",
+                        other.join("; ")
+                    );
                     findings.push(refused(Code::StorageTaken, message));
                 }
             }

@@ -20,11 +20,7 @@ pub const NAME: &str = "pvesm";
 ///
 /// # Errors
 /// When pvesm is not installed.
-pub fn add(
-    tools: &Tools,
-    storage: &StorageDefinition,
-    secret: Option<&SecretBytes>,
-) -> Result<Invocation, CallError> {
+pub fn add(tools: &Tools, storage: &StorageDefinition, secret: Option<&SecretBytes>) -> Result<Invocation, CallError> {
     let mut call = tools
         .call(NAME)?
         .args(["add", storage.kind.as_str(), storage.name.as_str()]);

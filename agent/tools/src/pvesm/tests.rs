@@ -107,22 +107,36 @@ fn the_columns_of_pve_8_and_9_are_read() {
             "nas nfs disabled - - ",
         ]
     );
-    for bad in ["", "local dir active 1 1 1 1%\n", "Name Type\nlocal dir up 1 1 1 1%\n", "Name Type\nlocal dir active x 1 1 1%\n"] {
+    for bad in [
+        "",
+        "local dir active 1 1 1 1%\n",
+        "Name Type\nlocal dir up 1 1 1 1%\n",
+        "Name Type\nlocal dir active x 1 1 1%\n",
+    ] {
         assert!(read_status(bad, "").is_err(), "{bad}");
     }
-    assert_eq!(read_status(fixture!("pvesm-status/pve-8.4/fresh.out"), "").unwrap()[0].state, StorageState::Active);
+    assert_eq!(
+        read_status(fixture!("pvesm-status/pve-8.4/fresh.out"), "").unwrap()[0].state,
+        StorageState::Active
+    );
 }
 
 #[test]
 fn what_went_wrong_is_known_by_its_words() {
     let kinds = |text: &str| -> Vec<TroubleKind> { read_troubles(text).into_iter().map(|t| t.kind).collect() };
     for (text, kind) in [
-        ("create storage failed: storage ID 'tank' already defined\n", TroubleKind::AlreadyDefined),
+        (
+            "create storage failed: storage ID 'tank' already defined\n",
+            TroubleKind::AlreadyDefined,
+        ),
         (
             "create storage failed: cfs-lock 'file-storage_cfg' error: got lock request timeout\n",
             TroubleKind::Locked,
         ),
-        ("create storage failed: storage 'nas' is not online\n", TroubleKind::NotOnline),
+        (
+            "create storage failed: storage 'nas' is not online\n",
+            TroubleKind::NotOnline,
+        ),
         (
             "create storage failed: backup: error fetching datastores - 401 Unauthorized\n",
             TroubleKind::LoginRefused,
@@ -139,7 +153,10 @@ fn what_went_wrong_is_known_by_its_words() {
             "create storage failed: could not activate storage 'tank', zfs error: cannot import 'tank': no such pool available\n",
             TroubleKind::NotActivated,
         ),
-        ("storage does not support content type 'iso'\n", TroubleKind::ContentDropped),
+        (
+            "storage does not support content type 'iso'\n",
+            TroubleKind::ContentDropped,
+        ),
         ("what is this\n", TroubleKind::Other),
     ] {
         assert_eq!(kinds(text), [kind], "{text}");

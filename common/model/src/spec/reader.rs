@@ -149,7 +149,10 @@ impl<'t> Reader<'t> {
             }
             let place = self.place(key.span());
             if table.known.secrets.contains(&word) {
-                let message = format!("`{word}`{} is a secret, and this file is kept in /etc/pve and shown", table.inside());
+                let message = format!(
+                    "`{word}`{} is a secret, and this file is kept in /etc/pve and shown",
+                    table.inside()
+                );
                 let next = "take it out; write it into a file that only the coordinator can read, and name that by `password_file`";
                 self.problem(Code::SpecBadValue, place, message, next);
                 continue;
@@ -221,12 +224,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A whole number that the type has room for; `next` says which these are.
-    pub(super) fn number<T: TryFrom<i128>>(
-        &mut self,
-        what: &str,
-        value: &Value<'t>,
-        next: &str,
-    ) -> Option<Located<T>> {
+    pub(super) fn number<T: TryFrom<i128>>(&mut self, what: &str, value: &Value<'t>, next: &str) -> Option<Located<T>> {
         let place = self.place(value.span());
         match value.get_ref() {
             DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()).map(T::try_from) {

@@ -67,7 +67,9 @@ fn one<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>, place: Place) -> Opti
         .and_then(|value| reader.word("`type`", value, StorageKind::ALL.map(StorageKind::as_str)))?;
     let mut properties = BTreeMap::new();
     for property in Property::ALL {
-        let Some(value) = table.get(property.as_str()) else { continue };
+        let Some(value) = table.get(property.as_str()) else {
+            continue;
+        };
         if !kind.value.has(property) {
             let all = kind.value.required().iter().chain(kind.value.optional());
             let names: Vec<&str> = all.map(|known| known.as_str()).collect();
@@ -196,7 +198,9 @@ pub(super) fn rules(reader: &mut Reader<'_>, storages: &[ReadStorage], pools: &[
         }
     }
     for storage in storages {
-        let (Some(name), Some(spec)) = (&storage.name, &storage.spec) else { continue };
+        let (Some(name), Some(spec)) = (&storage.name, &storage.spec) else {
+            continue;
+        };
         if of_pools.contains_key(name.as_str()) {
             let message = format!("[zfs.{name}] registers a storage of this name itself");
             let next = format!("write `content` and `thin` there; or write `storage = false` in [zfs.{name}]");

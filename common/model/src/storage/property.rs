@@ -186,7 +186,8 @@ impl Property {
         match self.value() {
             Value::Path => {
                 let fine = |c: char| c.is_ascii_alphanumeric() || "/-_.@".contains(c);
-                let whole = value.starts_with('/') && value.chars().all(fine) && !value.split('/').any(|part| part == "..");
+                let whole =
+                    value.starts_with('/') && value.chars().all(fine) && !value.split('/').any(|part| part == "..");
                 whole
                     .then_some(())
                     .ok_or("is no path from the root of letters, digits, and -_.@")

@@ -101,7 +101,12 @@ fn a_definition_that_pvesm_would_misunderstand_is_refused() {
 fn values_are_compared_as_pve_takes_them() {
     for (property, one, other, same) in [
         (Property::Fingerprint, "AB:cd", "ab:CD", true),
-        (Property::PruneBackups, "keep-last=3,keep-daily=7", "keep-daily=7,keep-last=3", true),
+        (
+            Property::PruneBackups,
+            "keep-last=3,keep-daily=7",
+            "keep-daily=7,keep-last=3",
+            true,
+        ),
         (Property::Export, "/a/", "/a", true),
         (Property::Krbd, "yes", "1", true),
         (Property::Pool, "a", "A", false),

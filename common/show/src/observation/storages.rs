@@ -39,12 +39,28 @@ pub(super) fn storages(storages: &Storages) -> String {
 
 /// What it keeps; `-`: what is usual for its kind.
 pub(crate) fn content(defined: Option<&DefinedStorage>) -> String {
-    let words: Vec<&str> = defined.map(DefinedStorage::content).unwrap_or_default().into_iter().collect();
-    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    let words: Vec<&str> = defined
+        .map(DefinedStorage::content)
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
+    }
 }
 
 /// Where it is to be.
 pub(crate) fn nodes(defined: Option<&DefinedStorage>) -> String {
-    let names: Vec<&str> = defined.map(DefinedStorage::nodes).unwrap_or_default().into_iter().collect();
-    if names.is_empty() { "all".to_owned() } else { names.join(", ") }
+    let names: Vec<&str> = defined
+        .map(DefinedStorage::nodes)
+        .unwrap_or_default()
+        .into_iter()
+        .collect();
+    if names.is_empty() {
+        "all".to_owned()
+    } else {
+        names.join(", ")
+    }
 }

@@ -35,17 +35,28 @@ impl Checker<'_> {
 
     /// By whose word storages are defined.
     fn speakers(&self) -> impl Iterator<Item = &NodeName> {
-        let quorate: Vec<&NodeName> = self.members().filter(|(_, m)| m.quorate).map(|(node, _)| node).collect();
+        let quorate: Vec<&NodeName> = self
+            .members()
+            .filter(|(_, m)| m.quorate)
+            .map(|(node, _)| node)
+            .collect();
         let founds = |step: &&Step| matches!(step.action, Action::CreateCluster { .. });
         let founder = self.plan.steps.iter().filter(founds).map(|step| &step.node);
-        let seen = quorate.into_iter().filter(|node| self.file.nodes.contains_key(*node)).take(1);
+        let seen = quorate
+            .into_iter()
+            .filter(|node| self.file.nodes.contains_key(*node))
+            .take(1);
         seen.chain(founder)
     }
 
     fn any_storage(&mut self, step: &Step, storage: &StorageDefinition) {
         let name = storage.name.as_str();
         let asked = self.file.storages.keys().any(|known| known.as_str() == name)
-            || self.file.pools.iter().any(|(pool, spec)| spec.storage && pool.as_str() == name);
+            || self
+                .file
+                .pools
+                .iter()
+                .any(|(pool, spec)| spec.storage && pool.as_str() == name);
         self.demand(step, asked, "no such storage is asked for");
         self.demand(step, storage.check().is_ok(), "pvesm would not take it so");
         self.demand(step, storage.is_on(&step.node), "it is not tried where it is changed");
@@ -59,7 +70,10 @@ impl Checker<'_> {
         let Condition::StorageReady { storage: seen, nodes } = &step.done_when else {
             return self.demand(step, false, "it is done without being seen active");
         };
-        let everywhere = members.iter().filter(|node| storage.is_on(node)).all(|node| nodes.contains(*node));
+        let everywhere = members
+            .iter()
+            .filter(|node| storage.is_on(node))
+            .all(|node| nodes.contains(*node));
         // A pool's storage that has no restriction is not expected where there is no pool.
         let by_pool = storage.kind == StorageKind::Zfspool && storage.nodes.is_none();
         self.demand(
@@ -76,7 +90,11 @@ impl Checker<'_> {
                 let makes = matches!(&other.action, Action::CreatePool { layout } if layout.name.as_str() == pool);
                 makes && other.node == *node && step.needs.contains(&other.id)
             });
-            self.demand(step, there || made, "a node that is to have it has no pool for it by then");
+            self.demand(
+                step,
+                there || made,
+                "a node that is to have it has no pool for it by then",
+            );
         }
     }
 }

@@ -5,6 +5,7 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use quorate_model::View;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, StepId};
 use quorate_model::observation::storages::{DefinedStorage, StorageState, Storages};
@@ -13,7 +14,6 @@ use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Step, Undo};
 use quorate_model::spec::{ClusterFile, NodeRole};
 use quorate_model::storage::{Difference, Property, Remedy, StorageDefinition, StorageKind};
-use quorate_model::View;
 
 use crate::report::{Report, Weight, in_a_row};
 
@@ -74,7 +74,11 @@ fn seen_with(file: &ClusterFile, view: &View, pool: &str) -> BTreeSet<NodeName> 
         let pools = view.facet(node, |o| &o.pools);
         pools.is_ok_and(|pools| pools.iter().any(|seen| seen.name == pool))
     };
-    file.members().map(|(node, _)| node).filter(|node| has(node)).cloned().collect()
+    file.members()
+        .map(|(node, _)| node)
+        .filter(|node| has(node))
+        .cloned()
+        .collect()
 }
 
 /// By whose word storages are defined: whoever founds the cluster keeps its own; after that, a member that is quorate.
@@ -84,10 +88,11 @@ fn speaker<'v>(file: &'v ClusterFile, view: &View, steps: &'v [Step]) -> Option<
         return Some(&step.node);
     }
     let quorate = |node: &NodeName| {
-        view.facet(node, |o| &o.cluster).is_ok_and(|cluster| match &cluster.membership {
-            Membership::Member(member) => member.quorate && member.cluster == file.cluster.name.value.as_str(),
-            Membership::Standalone => false,
-        })
+        view.facet(node, |o| &o.cluster)
+            .is_ok_and(|cluster| match &cluster.membership {
+                Membership::Member(member) => member.quorate && member.cluster == file.cluster.name.value.as_str(),
+                Membership::Standalone => false,
+            })
     };
     file.members().map(|(node, _)| node).find(|node| quorate(node))
 }
@@ -166,7 +171,10 @@ impl Planner<'_> {
             report.tell(told(one, Code::StorageNoSecret, message, next));
         }
         let storage = one.anew(with_pool);
-        let mut why = vec![format!("there is no storage {}; it is defined once for the cluster", one.name)];
+        let mut why = vec![format!(
+            "there is no storage {}; it is defined once for the cluster",
+            one.name
+        )];
         if let (None, Some(with)) = (one.nodes, with_pool) {
             why.push(format!("on {}, which have its pool", in_a_row(with)));
         }
@@ -220,7 +228,11 @@ impl Planner<'_> {
         };
         let (never, by_hand, extend) = (of(Remedy::Never), of(Remedy::ByHand), of(Remedy::Extend));
         if !never.is_empty() {
-            let message = format!("storage {} is another one than is meant: {}", one.name, in_words(&never));
+            let message = format!(
+                "storage {} is another one than is meant: {}",
+                one.name,
+                in_words(&never)
+            );
             let next = "give it another name, or make the file say what is there; PVE can't change that, and guests may have disks there";
             report.tell(told(one, Code::StorageTaken, message, next));
             return None;
@@ -235,7 +247,11 @@ impl Planner<'_> {
                 "make the file say what is there; or, if nothing there depends on it, on {}: pvesm set {} {}",
                 self.speaker,
                 one.name,
-                by_hand.iter().map(|difference| option(difference)).collect::<Vec<_>>().join(" ")
+                by_hand
+                    .iter()
+                    .map(|difference| option(difference))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             );
             report.tell(told(one, Code::StorageDiffers, message, &next));
         }
@@ -255,19 +271,18 @@ impl Planner<'_> {
     }
 
     /// A storage that is as it should be and can't be used: no step mends that.
-    fn where_it_is_not(
-        &self,
-        one: &Wanted<'_>,
-        there: &DefinedStorage,
-        on: &BTreeSet<NodeName>,
-        report: &mut Report,
-    ) {
+    fn where_it_is_not(&self, one: &Wanted<'_>, there: &DefinedStorage, on: &BTreeSet<NodeName>, report: &mut Report) {
         for node in on.iter().filter(|node| there.is_for(node)) {
-            let Ok(storages) = self.view.facet(node, |o| &o.storages) else { continue };
+            let Ok(storages) = self.view.facet(node, |o| &o.storages) else {
+                continue;
+            };
             let Ok(status) = storages.status.get() else { continue };
             let row = status.iter().find(|status| status.id == one.name.as_str());
             if let Some(row) = row.filter(|row| row.state == StorageState::Inactive) {
-                let why = row.complaint.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+                let why = row
+                    .complaint
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(": {why}"));
                 let message = format!("storage {} is not active on {node}{why}", one.name);
                 let next = format!("on {node}: pvesm status --storage {}", one.name);
                 report.weigh(Weight::Told, told(one, Code::StorageInactive, message, &next));
@@ -293,7 +308,10 @@ impl Planner<'_> {
         };
         let undo = match &action {
             Action::AddStorage { .. } => format!("on {node}: pvesm remove {}; what lies on it stays", one.name),
-            _ => format!("on {node}: pvesm set {} with its nodes and content from before", one.name),
+            _ => format!(
+                "on {node}: pvesm set {} with its nodes and content from before",
+                one.name
+            ),
         };
         Some(Step {
             id: StepId::new(format!("{verb}/{}", one.name)).ok()?,
@@ -305,10 +323,7 @@ impl Planner<'_> {
                 cluster: self.file.cluster.name.value.clone(),
                 node: node.clone(),
             }],
-            done_when: Condition::StorageReady {
-                storage,
-                nodes: on,
-            },
+            done_when: Condition::StorageReady { storage, nodes: on },
             action,
             destroys: vec![],
             disks: BTreeSet::new(),
@@ -348,7 +363,11 @@ fn extended(
         let names = names.collect::<Result<BTreeSet<_>, _>>().ok()?;
         (!names.is_empty()).then_some(names)
     };
-    let content = if has("content") { wanted.content.clone() } else { BTreeSet::new() };
+    let content = if has("content") {
+        wanted.content.clone()
+    } else {
+        BTreeSet::new()
+    };
     let fixed = |property: &Property| one.kind.required().contains(property);
     let storage = StorageDefinition {
         name: one.name.clone(),

@@ -35,7 +35,11 @@ pub(crate) fn all(file: &ClusterFile) -> Vec<Wanted<'_>> {
             place: &pool.place,
             kind: StorageKind::Zfspool,
             properties,
-            content: pool.content.as_ref().map(|content| content.value.clone()).unwrap_or_default(),
+            content: pool
+                .content
+                .as_ref()
+                .map(|content| content.value.clone())
+                .unwrap_or_default(),
             nodes: None,
             password_file: None,
         })
@@ -45,7 +49,11 @@ pub(crate) fn all(file: &ClusterFile) -> Vec<Wanted<'_>> {
         place: &storage.place,
         kind: storage.kind.value,
         properties: storage.properties.clone(),
-        content: storage.content.as_ref().map(|content| content.value.clone()).unwrap_or_default(),
+        content: storage
+            .content
+            .as_ref()
+            .map(|content| content.value.clone())
+            .unwrap_or_default(),
         nodes: storage.nodes.as_ref().map(|nodes| &nodes.value),
         password_file: storage.password_file.as_ref().map(|file| file.value.as_str()),
     });
@@ -69,7 +77,10 @@ impl Wanted<'_> {
     pub(crate) fn anew(&self, on: Option<&BTreeSet<NodeName>>) -> StorageDefinition {
         let mut definition = self.definition(on);
         if self.kind == StorageKind::Zfspool {
-            definition.properties.entry(Property::Thin).or_insert_with(|| switch(true));
+            definition
+                .properties
+                .entry(Property::Thin)
+                .or_insert_with(|| switch(true));
             if definition.content.is_empty() {
                 definition.content = [Content::Images, Content::Rootdir].into();
             }
@@ -84,7 +95,13 @@ impl Wanted<'_> {
             definition.nodes = None;
         } else if self.nodes.is_none() && on.is_none() {
             // Nothing is said about nodes: it may be limited to any.
-            definition.nodes = Some(there.nodes().into_iter().filter_map(|node| NodeName::new(node).ok()).collect());
+            definition.nodes = Some(
+                there
+                    .nodes()
+                    .into_iter()
+                    .filter_map(|node| NodeName::new(node).ok())
+                    .collect(),
+            );
         }
         definition
     }

@@ -14,7 +14,8 @@ use super::pools::{MIRROR, file, ids, members, refusals};
 use crate::checker::check;
 use crate::testkit::{NOW, Servers, apply};
 
-const NAS: &str = "[storage.nas]\ntype = \"nfs\"\nserver = \"192.168.1.5\"\nexport = \"/export/vm\"\ncontent = [\"images\"]\n";
+const NAS: &str =
+    "[storage.nas]\ntype = \"nfs\"\nserver = \"192.168.1.5\"\nexport = \"/export/vm\"\ncontent = [\"images\"]\n";
 
 fn plan(stores: &str, servers: &Servers) -> Plan {
     let (file, wish) = (file(stores), Wish::default());
@@ -104,15 +105,26 @@ fn a_server_that_joins_later_extends_the_storage() {
             seen.pools = Facet::known(vec![], NOW);
         });
     }
-    let own = [("pool", "data_zfs"), ("content", "images,rootdir"), ("nodes", "prox1,prox2"), ("sparse", "1")];
+    let own = [
+        ("pool", "data_zfs"),
+        ("content", "images,rootdir"),
+        ("nodes", "prox1,prox2"),
+        ("sparse", "1"),
+    ];
     let servers = with(servers, &[defined("zfspool", "data_zfs", &own)]);
     let plan = plan(MIRROR, &servers);
     let step = plan.steps.last().unwrap();
     assert_eq!(step.id.as_str(), "storage.set/data_zfs");
     assert_eq!(step.why, ["its nodes is prox1,prox2, not prox1,prox2,prox3"]);
     let needs: Vec<&str> = step.needs.iter().map(|need| need.as_str()).collect();
-    assert!(needs.contains(&"cluster.join/prox3") && needs.contains(&"zfs.create/prox3/data_zfs"), "{needs:?}");
-    assert!(!format!("{:?}", step.action).contains("Thin"), "nothing but what is added");
+    assert!(
+        needs.contains(&"cluster.join/prox3") && needs.contains(&"zfs.create/prox3/data_zfs"),
+        "{needs:?}"
+    );
+    assert!(
+        !format!("{:?}", step.action).contains("Thin"),
+        "nothing but what is added"
+    );
 }
 
 #[test]
@@ -122,7 +134,10 @@ fn what_differs_is_told_thing_by_thing_and_never_changed() {
         with(members(), &[defined("nfs", "nas", &all)])
     };
     let same = plan(NAS, &nas(&[("content", "images")]));
-    assert!(ids(&same).is_empty() && same.findings.iter().all(|f| f.subject != "nas"), "{same:?}");
+    assert!(
+        ids(&same).is_empty() && same.findings.iter().all(|f| f.subject != "nas"),
+        "{same:?}"
+    );
     let wider = plan(NAS, &nas(&[("content", "iso,images"), ("disable", "")]));
     assert!(ids(&wider).is_empty() && refusals(&wider).is_empty());
     assert_eq!(
@@ -137,7 +152,15 @@ fn what_differs_is_told_thing_by_thing_and_never_changed() {
 
 #[test]
 fn an_id_that_is_another_storage_refuses() {
-    let other = defined("nfs", "nas", &[("server", "192.168.1.9"), ("export", "/export/vm"), ("content", "images")]);
+    let other = defined(
+        "nfs",
+        "nas",
+        &[
+            ("server", "192.168.1.9"),
+            ("export", "/export/vm"),
+            ("content", "images"),
+        ],
+    );
     let plan = plan(NAS, &with(members(), &[other]));
     let message = "storage nas is another one than is meant: server is 192.168.1.9, not 192.168.1.5";
     assert_eq!(refusals(&plan), [(Code::StorageTaken, message)]);
@@ -151,7 +174,8 @@ fn an_id_that_is_another_storage_refuses() {
 fn a_pool_under_a_second_id_needs_a_word_and_one_that_nobody_has_refuses() {
     let before = defined("zfspool", "tank", &[("pool", "data_zfs")]);
     let twice = plan(MIRROR, &with(members(), &[before]));
-    let message = "the pool data_zfs is registered already, as storage tank; data_zfs would be a second one over the same disks";
+    let message =
+        "the pool data_zfs is registered already, as storage tank; data_zfs would be a second one over the same disks";
     assert_eq!(refusals(&twice), [(Code::StoragePoolTwice, message)]);
     let nobody = "[storage.vm]\ntype = \"zfspool\"\npool = \"rpool/data\"\n";
     let message = "storage vm is to lie on the pool rpool, which no server has";
@@ -169,7 +193,10 @@ fn a_backup_server_needs_a_password_and_its_plan_has_only_the_file_s_name() {
     let with_file = format!("{pbs}password_file = \"/etc/quorate/pbs.password\"\nnodes = [\"prox2\"]\n");
     let plan = plan(&with_file, &servers);
     assert_eq!(refusals(&plan), []);
-    assert_eq!((ids(&plan), plan.steps[0].node.as_str()), (vec!["storage.add/backup"], "prox2"));
+    assert_eq!(
+        (ids(&plan), plan.steps[0].node.as_str()),
+        (vec!["storage.add/backup"], "prox2")
+    );
     done(&with_file, servers, &plan);
 }
 
@@ -181,10 +208,22 @@ fn what_cant_be_seen_plans_nothing_and_what_is_inactive_is_told() {
     let blind = plan(NAS, &hidden);
     assert!(ids(&blind).is_empty());
     assert_eq!(refusals(&blind)[0].0, Code::FacetUnknown);
-    let there = defined("nfs", "nas", &[("server", "192.168.1.5"), ("export", "/export/vm"), ("content", "images")]);
+    let there = defined(
+        "nfs",
+        "nas",
+        &[
+            ("server", "192.168.1.5"),
+            ("export", "/export/vm"),
+            ("content", "images"),
+        ],
+    );
     let inactive = with(members(), &[there]).with("prox2", |seen| {
-        let Facet::Known { value, .. } = &mut seen.storages else { panic!() };
-        let Facet::Known { value: status, .. } = &mut value.status else { panic!() };
+        let Facet::Known { value, .. } = &mut seen.storages else {
+            panic!()
+        };
+        let Facet::Known { value: status, .. } = &mut value.status else {
+            panic!()
+        };
         status[0].state = StorageState::Inactive;
         status[0].complaint = Some("storage 'nas' is not online".to_owned());
     });

@@ -86,13 +86,18 @@ async fn a_password_is_one_line_of_stdin_and_a_wrong_one_leaves_nothing() {
     storage_on(&lab, "backup", StorageIs::Away).await;
     assert_eq!(
         pvesm(&lab, BACKUP, Some("lab-backup-secret\n")).await,
-        said("create storage failed: backup: error fetching datastores - 500 Can't connect to 192.168.1.5:8007 (No route to host)")
+        said(
+            "create storage failed: backup: error fetching datastores - 500 Can't connect to 192.168.1.5:8007 (No route to host)"
+        )
     );
     storage_on(&lab, "backup", StorageIs::Usual).await;
     assert_eq!(pvesm(&lab, BACKUP, Some("lab-backup-secret\n")).await, quiet());
     storage_on(&lab, "backup", StorageIs::Away).await;
     let (rows, stderr, well) = pvesm(&lab, "status", None).await;
-    assert!(rows.contains("inactive") && stderr.contains("No route to host") && well, "{rows}{stderr}");
+    assert!(
+        rows.contains("inactive") && stderr.contains("No route to host") && well,
+        "{rows}{stderr}"
+    );
 }
 
 #[tokio::test]
@@ -105,6 +110,10 @@ async fn content_that_a_kind_does_not_keep_is_dropped_with_a_warning_only() {
         said("create storage failed: storage 'nas' is not online")
     );
     let warned = pvesm(&lab, &TANK.replace("prox1", "prox2").replace("images", "iso"), None).await;
-    let expected = (String::new(), "storage does not support content type 'iso'\n".to_owned(), true);
+    let expected = (
+        String::new(),
+        "storage does not support content type 'iso'\n".to_owned(),
+        true,
+    );
     assert_eq!(warned, expected);
 }

@@ -489,7 +489,12 @@ impl fmt::Display for Condition {
                 )
             }
             Self::StorageReady { storage, nodes } => {
-                write!(f, "storage {} is defined so, and active on {}", storage.name, row(nodes))
+                write!(
+                    f,
+                    "storage {} is defined so, and active on {}",
+                    storage.name,
+                    row(nodes)
+                )
             }
         }
     }

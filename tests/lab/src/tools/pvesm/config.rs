@@ -72,7 +72,10 @@ impl Sections {
 
 impl Section {
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.values.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+        self.values
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Enabled on the node of this name.
@@ -110,7 +113,9 @@ struct Plugin {
 }
 
 const ANYWHERE: [&str; 4] = ["nodes", "content", "disable", "bwlimit"];
-const WORDS: [&str; 8] = ["images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"];
+const WORDS: [&str; 8] = [
+    "images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none",
+];
 
 fn plugin(kind: &str) -> Option<Plugin> {
     Some(match kind {
@@ -150,9 +155,10 @@ fn plugin(kind: &str) -> Option<Plugin> {
 
 /// A definition from its options, and what is only warned of.
 pub(super) fn checked(kind: &str, id: &str, options: Vec<(String, String)>) -> Result<(Section, String), String> {
-    let wrong = |what: String| format!("400 Parameter verification failed.\n{what}\n\npvesm add <type> <storage> [OPTIONS]\n");
-    let plugin = plugin(kind)
-        .ok_or_else(|| wrong(format!("type: value '{kind}' does not have a value in the enumeration")))?;
+    let wrong =
+        |what: String| format!("400 Parameter verification failed.\n{what}\n\npvesm add <type> <storage> [OPTIONS]\n");
+    let plugin =
+        plugin(kind).ok_or_else(|| wrong(format!("type: value '{kind}' does not have a value in the enumeration")))?;
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if id.len() < 2 || !id.starts_with(|c: char| c.is_ascii_alphabetic()) || !id.chars().all(fine) {
         return Err(wrong(format!("storage: storage ID '{id}' contains illegal characters")));
@@ -160,7 +166,12 @@ pub(super) fn checked(kind: &str, id: &str, options: Vec<(String, String)>) -> R
     let mut values = Vec::new();
     let mut warnings = String::new();
     for (key, value) in options {
-        let known = plugin.needs.iter().chain(plugin.takes).chain(&ANYWHERE).any(|known| *known == key);
+        let known = plugin
+            .needs
+            .iter()
+            .chain(plugin.takes)
+            .chain(&ANYWHERE)
+            .any(|known| *known == key);
         if !known {
             return Err(format!("create storage failed: unexpected property '{key}'\n"));
         }
@@ -171,14 +182,25 @@ pub(super) fn checked(kind: &str, id: &str, options: Vec<(String, String)>) -> R
             values.push((key, value));
         }
     }
-    if let Some(missing) = plugin.needs.iter().find(|need| !values.iter().any(|(key, _)| key == *need)) {
-        return Err(format!("create storage failed: missing value for required option '{missing}'\n"));
+    if let Some(missing) = plugin
+        .needs
+        .iter()
+        .find(|need| !values.iter().any(|(key, _)| key == *need))
+    {
+        return Err(format!(
+            "create storage failed: missing value for required option '{missing}'\n"
+        ));
     }
     let mut more = Vec::new();
     if !values.iter().any(|(key, _)| key == "content") {
         more.push(("content".to_owned(), plugin.usual.to_owned()));
     }
-    let of = |key: &str| values.iter().find(|(known, _)| known == key).map(|(_, value)| value.clone());
+    let of = |key: &str| {
+        values
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.clone())
+    };
     if let (true, Some(pool), None) = (kind == "zfspool", of("pool"), of("mountpoint")) {
         more.push(("mountpoint".to_owned(), format!("/{pool}")));
     }

@@ -64,7 +64,11 @@ async fn add(call: &Call, kind: &str, id: &str, args: &[&str]) -> Result<i32, St
     if let Some(place) = options.iter().position(|(name, _)| name == "password") {
         let (_, given) = options.remove(place);
         // With an optional value, a word after it would be it; alone, one line is read.
-        password = if given.is_empty() { call.io.line().await? } else { Some(given) };
+        password = if given.is_empty() {
+            call.io.line().await?
+        } else {
+            Some(given)
+        };
     }
     let (section, warnings) = match config::checked(kind, id, options) {
         Ok(checked) => checked,
@@ -78,7 +82,9 @@ async fn add(call: &Call, kind: &str, id: &str, args: &[&str]) -> Result<i32, St
     let taken = call.server(|server, _| sections(server).get(id).is_some());
     if taken == Some(true) {
         unlock(call);
-        return call.reply(0, failed(format!("storage ID '{id}' already defined"))).await;
+        return call
+            .reply(0, failed(format!("storage ID '{id}' already defined")))
+            .await;
     }
     let kept = password.clone();
     let put = section.clone();
@@ -106,7 +112,10 @@ async fn set(call: &Call, id: &str, args: &[&str]) -> Result<i32, Stop> {
         return call.reply(0, failed(why)).await;
     }
     let changed = call.server(|server, _| {
-        let mut section = sections(server).get(id).cloned().ok_or(format!("storage '{id}' does not exist"))?;
+        let mut section = sections(server)
+            .get(id)
+            .cloned()
+            .ok_or(format!("storage '{id}' does not exist"))?;
         config::change(&mut section, &options)?;
         Ok::<Section, String>(section)
     });
@@ -204,7 +213,10 @@ fn unlock(call: &Call) {
 /// Can the storage be used here? Else what PVE says.
 fn activate(server: &Server, section: &Section) -> Result<(), String> {
     let id = &section.id;
-    let away = matches!(server.hardware.storages.get(id), Some(StorageIs::Away | StorageIs::Hangs));
+    let away = matches!(
+        server.hardware.storages.get(id),
+        Some(StorageIs::Away | StorageIs::Hangs)
+    );
     match section.kind.as_str() {
         "zfspool" => {
             let pool = section.get("pool").unwrap_or_default();

@@ -78,7 +78,11 @@ fn room(server: &Server, section: &Section) -> (u64, u64) {
         "zfspool" => {
             let pool = section.get("pool").unwrap_or_default();
             let name = pool.split('/').next().unwrap_or(pool);
-            let size = server.pools.iter().find(|pool| pool.name == name).map_or(0, |pool| pool.size());
+            let size = server
+                .pools
+                .iter()
+                .find(|pool| pool.name == name)
+                .map_or(0, |pool| pool.size());
             size / KIB
         }
         // Seen on the test hosts.
