@@ -121,6 +121,7 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("cluster", observation.cluster.get().err()),
         ("guests", observation.guests.get().err()),
         ("pools", observation.pools.get().err()),
+        ("storages", observation.storages.get().err()),
     ];
     for (facet, unknown) in unknowns {
         let Some(unknown) = unknown.filter(|unknown| unknown.kind != quorate_model::UnknownKind::NotAsked) else {
