@@ -87,7 +87,7 @@ fn a_definition_that_pvesm_would_misunderstand_is_refused() {
         (refused(&set(Property::Pool, "a\nb")), "has blanks"),
         (refused(&set(Property::Mountpoint, "/a/../b")), "is no path"),
         (
-            refused(&|d| drop(d.content.insert(Content::Iso))),
+            refused(&|d| d.content = [Content::Iso].into()),
             "a storage of the kind zfspool keeps no iso",
         ),
         (refused(&|d| d.nodes = Some(BTreeSet::new())), "is on no node"),
