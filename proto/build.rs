@@ -1,11 +1,12 @@
 //! Compiles the protocol with a protoc written in Rust, so that building needs no installed one.
 
 /// Messages that carry a secret: `src/secrets.rs` writes their `Debug` by hand.
-const SECRET: [&str; 6] = [
+const SECRET: [&str; 7] = [
     "quorate.v1.OpenEchoRequest",
     "quorate.v1.MeasureRequest",
     "quorate.v1.CloseEchoRequest",
     "quorate.v1.JoinSecret",
+    "quorate.v1.StorageSecret",
     "quorate.v1.EnrolRequest",
     "quorate.v1.InviteNodeReply",
 ];

@@ -30,6 +30,7 @@ mod report;
 mod rollouts;
 mod serve;
 mod state_dir;
+mod storage_secret;
 mod store;
 mod trust;
 

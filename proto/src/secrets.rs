@@ -15,6 +15,12 @@ impl fmt::Debug for v1::JoinSecret {
     }
 }
 
+impl fmt::Debug for v1::StorageSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StorageSecret").field("password", &REDACTED).finish()
+    }
+}
+
 impl fmt::Debug for v1::EnrolRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnrolRequest")
@@ -104,6 +110,12 @@ mod tests {
                     }),
                     ..Default::default()
                 }
+            ),
+            format!(
+                "{:?}",
+                v1::secret::Secret::Storage(v1::StorageSecret {
+                    password: "PVE:root@pam:6A21".to_owned(),
+                })
             ),
         ];
         for text in texts {

@@ -9,6 +9,7 @@ use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PoolName, S
 use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
+use quorate_model::storage::StorageDefinition;
 use quorate_model::{Hold, Passage, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -152,6 +153,16 @@ enum ActionForm {
         with: DiskIdentity,
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         accepted: BTreeSet<ReasonKind>,
+    },
+    AddStorage {
+        cluster: ClusterName,
+        storage: StorageDefinition,
+        #[serde(default)]
+        password_file: Option<String>,
+    },
+    ExtendStorage {
+        cluster: ClusterName,
+        storage: StorageDefinition,
     },
 }
 

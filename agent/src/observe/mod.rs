@@ -9,6 +9,7 @@ pub mod health;
 mod network;
 mod pools;
 mod readiness;
+mod storages;
 mod system;
 
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ pub struct Asked {
 /// The same, with more that was asked for.
 pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Observation {
     let asked = |facet| facets.contains(&facet);
-    let (system, disks, network, cluster, guests, ha, config, readiness, pools) = tokio::join!(
+    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages) = tokio::join!(
         facet(host, asked(FacetName::System), system::observe(host)),
         facet(host, asked(FacetName::Disks), disks::observe(host, disks::Depth::Whole)),
         facet(host, asked(FacetName::Network), network::observe(host, &more.names)),
@@ -47,6 +48,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         facet(host, asked(FacetName::Config), config::observe(host)),
         facet(host, asked(FacetName::Readiness), readiness::observe(host, &more.fetch)),
         facet(host, asked(FacetName::Pools), pools::observe(host)),
+        facet(host, asked(FacetName::Storages), storages::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -58,6 +60,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     observation.config = config;
     observation.readiness = readiness;
     observation.pools = pools;
+    observation.storages = storages;
     observation
 }
 

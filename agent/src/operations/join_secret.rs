@@ -34,19 +34,28 @@ impl JoinSecret {
     /// # Errors
     /// What it breaks.
     pub fn new(password: String, fingerprint: String) -> Result<Self, InvalidSecret> {
-        let password = SecretBytes::new(password);
-        let bytes = password.expose();
-        if bytes.is_empty() {
-            return Err(InvalidSecret::Empty);
-        }
-        if bytes.len() > 2048 || bytes.iter().any(u8::is_ascii_control) {
-            return Err(InvalidSecret::NotALine);
-        }
+        let password = line(password)?;
         if !is_fingerprint(&fingerprint) {
             return Err(InvalidSecret::Fingerprint);
         }
         Ok(Self { password, fingerprint })
     }
+}
+
+/// A secret that is one line on a tool's stdin, still without its line feed.
+///
+/// # Errors
+/// It is empty, or none.
+pub fn line(secret: String) -> Result<SecretBytes, InvalidSecret> {
+    let secret = SecretBytes::new(secret);
+    let bytes = secret.expose();
+    if bytes.is_empty() {
+        return Err(InvalidSecret::Empty);
+    }
+    if bytes.len() > 2048 || bytes.iter().any(u8::is_ascii_control) {
+        return Err(InvalidSecret::NotALine);
+    }
+    Ok(secret)
 }
 
 impl Default for JoinSecret {

@@ -39,7 +39,7 @@ use folder::{Folder, FolderError};
 use patience::Patience;
 use perform::{Start, perform};
 
-pub use join_secret::{InvalidSecret, JoinSecret};
+pub use join_secret::{InvalidSecret, JoinSecret, line as secret_line};
 pub use log::{EventLog, Follower};
 pub use passed::Passed;
 pub use run_op::{RunOpError, run_op};

@@ -1,5 +1,7 @@
 //! What is passed beside an operation: outside of its digest, the ledger and the journal.
 
+use quorate_exec::SecretBytes;
+
 use super::join_secret::JoinSecret;
 
 /// What the coordinator hands over with an operation.
@@ -9,6 +11,8 @@ pub enum Passed {
     Join(JoinSecret),
     /// The cluster's present corosync.conf. No secret; only never older than the attempt.
     CorosyncConf(String),
+    /// The password that goes with a storage; without a line feed.
+    Storage(SecretBytes),
 }
 
 /// Its kinds.
@@ -16,6 +20,7 @@ pub enum Passed {
 pub(super) enum PassedKind {
     Join,
     CorosyncConf,
+    Storage,
 }
 
 impl PassedKind {
@@ -24,13 +29,16 @@ impl PassedKind {
         match self {
             Self::Join => "a ticket or password",
             Self::CorosyncConf => "the cluster's corosync.conf",
+            Self::Storage => "a storage's password",
         }
     }
 
     pub(super) fn is_kind_of(self, passed: Option<&Passed>) -> bool {
         matches!(
             (self, passed),
-            (Self::Join, Some(Passed::Join(_))) | (Self::CorosyncConf, Some(Passed::CorosyncConf(_)))
+            (Self::Join, Some(Passed::Join(_)))
+                | (Self::CorosyncConf, Some(Passed::CorosyncConf(_)))
+                | (Self::Storage, Some(Passed::Storage(_)))
         )
     }
 }

@@ -103,7 +103,7 @@ async fn start_tool(ctx: &mut Context<'_>, passed: Option<Passed>) -> Result<(),
         How::Task => {
             let given = match &passed {
                 Some(Passed::CorosyncConf(text)) => Some(text.as_str()),
-                Some(Passed::Join(_)) | None => None,
+                Some(Passed::Join(_) | Passed::Storage(_)) | None => None,
             };
             let prepared = ctx.folder.write_task(ctx.operation, ctx.node, given);
             prepared.map_err(|error| chain(&error))?;
@@ -121,6 +121,7 @@ async fn start_tool(ctx: &mut Context<'_>, passed: Option<Passed>) -> Result<(),
     }
     ctx.secret = match passed {
         Some(Passed::Join(secret)) => Some(secret.password),
+        Some(Passed::Storage(password)) => Some(password),
         Some(Passed::CorosyncConf(_)) | None => None,
     };
     ctx.folder.write_request(&request).map_err(|error| chain(&error))?;

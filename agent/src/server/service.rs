@@ -24,7 +24,7 @@ use crate::join_ticket::join_ticket;
 use crate::kept_spec;
 use crate::ledger::Revoked;
 use crate::observe::{Asked, hostname, observe, observe_all};
-use crate::operations::{Follower, JoinSecret, Passed, Refused};
+use crate::operations::{Follower, JoinSecret, Passed, Refused, secret_line};
 use crate::snapshot::snapshot;
 
 /// Answers of a stream that are ready and not taken yet.
@@ -186,6 +186,11 @@ impl Agent for Service {
                 Some(Passed::Join(secret))
             }
             Some(v1::secret::Secret::CorosyncConf(v1::CorosyncConf { text })) => Some(Passed::CorosyncConf(text)),
+            Some(v1::secret::Secret::Storage(v1::StorageSecret { password })) => {
+                let password = secret_line(password);
+                let password = password.map_err(|error| refused(Refused::Request(error.to_string())))?;
+                Some(Passed::Storage(password))
+            }
         };
         let follower = self
             .parts

@@ -47,6 +47,7 @@ pub mod proc;
 pub mod pve_config;
 pub mod pve_firewall;
 pub mod pvecm;
+pub mod pvesm;
 pub mod pveversion;
 pub mod pvs;
 pub mod smartctl;

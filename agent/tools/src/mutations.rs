@@ -17,6 +17,7 @@ fn read_with_all(text: &str) {
         zpool_status::read(text),
         zpool_get::read(text),
     ));
+    drop((pvesm::read_status(text, text), pvesm::read_troubles(text)));
     drop((
         pvs::read(text),
         lvs::read(text),

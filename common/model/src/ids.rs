@@ -138,7 +138,7 @@ checked_text!(
 );
 /// What a ZFS pool, and the storage of the same name, may be called: PVE's rule for storages and OpenZFS's reserved beginnings.
 /// Source: PVE's `pve-storage-id`; zpool(8) and what `zpool create` refused.
-fn pool_name(text: &str) -> Result<(), &'static str> {
+fn storage_name(text: &str) -> Result<(), &'static str> {
     if text.len() < 2 {
         return Err("it has less than two characters");
     }
@@ -155,6 +155,12 @@ fn pool_name(text: &str) -> Result<(), &'static str> {
     if !text.ends_with(|c: char| c.is_ascii_alphanumeric()) {
         return Err("it does not end with a letter or digit");
     }
+    Ok(())
+}
+
+/// ZFS is stricter than PVE.
+fn pool_name(text: &str) -> Result<(), &'static str> {
+    storage_name(text)?;
     let reserved = ["mirror", "raidz", "draid", "spare"];
     if text == "log" || reserved.into_iter().any(|word| text.starts_with(word)) {
         return Err("ZFS reserves names that begin with mirror, raidz, draid or spare, and `log`");
@@ -162,6 +168,10 @@ fn pool_name(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+checked_text!(
+    /// A storage's id. Source: PVE::JSONSchema `pve-storage-id`.
+    StorageName, "storage name", storage_name
+);
 checked_text!(
     /// A ZFS pool's name, also the name of the storage over it.
     PoolName, "pool name", pool_name

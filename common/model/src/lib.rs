@@ -27,6 +27,7 @@ pub mod raid;
 pub mod rollout;
 pub mod size;
 pub mod spec;
+pub mod storage;
 pub mod time;
 pub mod view;
 pub mod wish;

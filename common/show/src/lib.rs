@@ -8,6 +8,7 @@ mod plan;
 mod rollout;
 mod spec;
 mod status;
+mod storages;
 mod table;
 
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use plan::plan;
 pub use rollout::{Teller, rollout, rollouts};
 pub use spec::cluster_file;
 pub use status::{ClusterStatus, NodeStatus, status};
+pub use storages::{StorageRow, storages};
 pub use table::table;

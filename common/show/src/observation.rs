@@ -4,6 +4,7 @@ mod config;
 mod ha;
 pub(crate) mod pools;
 mod readiness;
+mod storages;
 
 use quorate_model::Facet;
 use quorate_model::facet::UnknownKind;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 use crate::disks::{DiskDetail, DiskRow, disks, summary};
 use crate::table::{count, indent, or_dash, table};
+
+pub(crate) use storages::{content as storage_content, nodes as storage_nodes};
 
 /// Every facet that was asked for.
 #[must_use]
@@ -31,6 +34,7 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Pools", &seen.pools, |known| {
         pools::pools(known, seen.observed_at)
     });
+    section(&mut text, "Storages", &seen.storages, storages::storages);
     section(&mut text, "Network", &seen.network, network);
     section(&mut text, "Cluster", &seen.cluster, cluster);
     section(&mut text, "Guests", &seen.guests, |known| guests(known));

@@ -12,6 +12,7 @@ pub mod disks;
 mod pools;
 mod report;
 pub mod select;
+pub mod storages;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 #[cfg(test)]
@@ -50,7 +51,18 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
     let pools = [FacetName::Disks, FacetName::Pools]
         .into_iter()
         .filter(|_| !file.pools.is_empty() || wish.replace_disk.is_some());
-    NEEDED.into_iter().chain(pools).collect()
+    // Which servers have a pool decides on which its storage is; and what is defined, what there is to do.
+    let storages = storages::all(file);
+    let on_pools = storages.iter().any(|storage| storage.pool().is_some()) && file.pools.is_empty();
+    let of_storages = [
+        (FacetName::Pools, on_pools),
+        (FacetName::Storages, !storages.is_empty()),
+    ];
+    let of_storages = of_storages
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(name, _)| name);
+    NEEDED.into_iter().chain(pools).chain(of_storages).collect()
 }
 
 /// The packages that a cluster of this file needs on each host and that PVE does not bring along: whether they can be fetched where they
@@ -85,6 +97,10 @@ pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     // Where the cluster's steps can't be told, it is not as it should be, and nothing else is begun in it.
     if !report.blind() {
         steps.extend(pools);
+    }
+    let storages = storages::plan(file, view, &steps, &mut report);
+    if !report.blind() {
+        steps.extend(storages);
     }
     destruction::consented(&steps, wish, &mut report);
     Plan {

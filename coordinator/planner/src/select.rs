@@ -22,7 +22,9 @@ pub struct NoSuchStep {
 }
 
 /// The parts that a plan may have.
-const PARTS: [&str; 7] = ["packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs"];
+const PARTS: [&str; 8] = [
+    "packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs", "storage",
+];
 
 /// The plan, or the part of it that the wish asks for by `only` and `until`; of both, what both mean. A plan without steps stays
 /// so, whatever part of it is asked for: all of that is done. If that is so of the part alone, a plan without steps says it.
@@ -95,7 +97,10 @@ fn possible(wanted: &str, file: &ClusterFile, wish: &Wish) -> bool {
         .and_then(|(_, rest)| rest.parse::<NodeName>().ok());
     let number = |name: &NodeName| name.as_str().bytes().all(|byte| byte.is_ascii_digit());
     let known = |name: NodeName| {
+        let text = name.as_str();
         number(&name)
+            || file.storages.keys().any(|storage| storage.as_str() == text)
+            || file.pools.keys().any(|pool| pool.as_str() == text)
             || file.nodes.contains_key(&name)
             || wish.undo_join.contains(&name)
             || wish.removed().any(|removed| *removed == name)

@@ -17,6 +17,7 @@ use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
 use crate::rollouts::Order;
+use crate::storage_secret;
 use crate::trust;
 
 /// What a plan is made from, and a name for its findings.
@@ -153,6 +154,7 @@ impl Api {
             .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
         plan.findings.extend(own);
         plan.findings.extend(self.other_spec(cluster, &view)?);
+        plan.findings.extend(storage_secret::missing(&plan));
         if plan.steps.iter().any(|step| rules(step.action.kind()).disruptive) {
             let windows = file.cluster.maintenance.iter().map(|window| window.value).collect();
             plan.findings

@@ -91,6 +91,7 @@ fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
             FacetName::Config => observation.config = Facet::not_asked(),
             FacetName::Readiness => observation.readiness = Facet::not_asked(),
             FacetName::Pools => observation.pools = Facet::not_asked(),
+            FacetName::Storages => observation.storages = Facet::not_asked(),
         }
     }
 }

@@ -91,7 +91,7 @@ fn wanted(text: Option<&str>) -> Result<Option<(Option<ClusterName>, NodeName)>,
     Ok(Some((None, node)))
 }
 
-fn views(seen: Vec<Seen>) -> Result<BTreeMap<String, View>, Failure> {
+pub(super) fn views(seen: Vec<Seen>) -> Result<BTreeMap<String, View>, Failure> {
     let mut views: BTreeMap<String, View> = BTreeMap::new();
     for one in seen {
         let node: NodeName = one.node.parse().map_err(|error| {

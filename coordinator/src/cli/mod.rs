@@ -23,6 +23,7 @@ mod rollout;
 mod serve;
 mod spec;
 mod status;
+mod storage;
 mod undo_info;
 mod wire;
 mod wish;
@@ -87,6 +88,8 @@ enum Command {
     /// Show ZFS pools, or replace a disk of one
     #[command(subcommand)]
     Zfs(zfs::Command),
+    /// Show the storages of each cluster: where they should be and are, how full, and whether they are as the cluster file has them
+    Storage(storage::Args),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -181,6 +184,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Node(command) => node::run(context, command).await,
         Command::Disks(args) => disks::run(context, args).await,
         Command::Zfs(command) => zfs::run(context, command).await,
+        Command::Storage(args) => storage::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

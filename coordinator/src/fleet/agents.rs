@@ -21,6 +21,7 @@ use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::clusters::Clusters;
 use crate::driver::Seat;
+use crate::storage_secret;
 use crate::store::Store;
 use crate::trust;
 
@@ -229,6 +230,14 @@ impl ClusterAgents {
                 ..
             } => v1::secret::Secret::Join(self.ticket(driver, node, cluster, member, *member_address).await?),
             Action::FinishJoin { member, .. } => v1::secret::Secret::CorosyncConf(self.corosync_conf(member).await?),
+            Action::AddStorage {
+                storage,
+                password_file: Some(path),
+                ..
+            } => {
+                let secret = storage_secret::read(path, storage.name.as_str());
+                v1::secret::Secret::Storage(secret.map_err(|finding| AgentError::Refused(Box::new(finding)))?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(v1::Secret { secret: Some(passed) }))

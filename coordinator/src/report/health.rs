@@ -11,6 +11,7 @@ use quorate_model::{ClusterName, Code, Finding, NodeRef, Observation, Timestamp}
 use quorate_proto::{Connection, ConnectionState, Sighting};
 
 use super::storage::storage;
+use super::storages::storages;
 
 /// The health stream speaks every second. What is ten times as old is not the present.
 const STALE: Duration = Duration::from_secs(10);
@@ -90,6 +91,7 @@ fn node(now: Timestamp, sighting: &Sighting, findings: &mut Vec<Finding>) {
     }
     facets(name, observation, findings);
     storage(name, observation, findings);
+    storages(name, observation, findings);
 }
 
 fn unreachable(now: Timestamp, name: &NodeRef, connection: &Connection) -> Finding {
@@ -119,6 +121,7 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("cluster", observation.cluster.get().err()),
         ("guests", observation.guests.get().err()),
         ("pools", observation.pools.get().err()),
+        ("storages", observation.storages.get().err()),
     ];
     for (facet, unknown) in unknowns {
         let Some(unknown) = unknown.filter(|unknown| unknown.kind != quorate_model::UnknownKind::NotAsked) else {

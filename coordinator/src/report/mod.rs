@@ -3,6 +3,7 @@
 mod disks;
 mod health;
 mod storage;
+mod storages;
 #[cfg(test)]
 mod tests;
 

@@ -15,6 +15,7 @@ mod operation;
 mod plan;
 mod pool_layout;
 mod rollout;
+mod storage;
 mod types;
 mod view;
 mod wire;

@@ -32,6 +32,8 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     wipe_disk: WipeDisk { disk, carries } = v1::WipeDisk,
     grow_pool: GrowPool { layout } = v1::GrowPool,
     replace_disk: ReplaceDisk { pool, old, with, accepted } = v1::ReplaceDisk,
+    add_storage: AddStorage { cluster, storage, password_file } = v1::AddStorage,
+    extend_storage: ExtendStorage { cluster, storage } = v1::ExtendStorage,
 });
 choice!(
     Package = v1::Package {

@@ -60,4 +60,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     pool_has: PoolHas { node, layout } = v1::condition::PoolHas,
     disk_can_replace: DiskCanReplace { node, pool, old, with, accepted } = v1::condition::DiskCanReplace,
     disk_replaced: DiskReplaced { node, pool, old, with } = v1::condition::DiskReplaced,
+    storage_ready: StorageReady { storage, nodes } = v1::condition::StorageReady,
 });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use quorate_model::finding::Code;
 use quorate_model::ids::{
     ClusterName, DiskName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
-    OperationId, OperatorName, PoolName, RolloutId, SshPublicKey, StepId,
+    OperationId, OperatorName, PoolName, RolloutId, SshPublicKey, StepId, StorageName,
 };
 use quorate_model::{ByteSize, Timestamp};
 
@@ -78,7 +78,8 @@ text!(
     PoolName,
     RolloutId,
     SshPublicKey,
-    StepId
+    StepId,
+    StorageName
 );
 
 /// Numbers with a meaning of their own.

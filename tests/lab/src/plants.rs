@@ -56,6 +56,13 @@ pub enum Plant {
         /// How it is.
         state: ServiceIs,
     },
+    /// A storage is otherwise on this server than usual. Shows in `pvesm`.
+    StorageOn {
+        /// Its id.
+        id: String,
+        /// How it is.
+        state: StorageIs,
+    },
     /// So much is free on a file system. Shows in `df`.
     Free {
         /// A folder on it, for example `/var/lib/pve-cluster`.
@@ -184,6 +191,20 @@ pub enum Plant {
         /// Does it?
         fails: bool,
     },
+}
+
+/// How a storage is on one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StorageIs {
+    /// As usual.
+    Usual,
+    /// Where it lies is not there, or does not answer at all.
+    Away,
+    /// Whoever asks waits.
+    Hangs,
+    /// So many percent of it are taken.
+    Filled(u8),
 }
 
 /// How a unit is.

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_model::facet::{Facet, Unknown};
-use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, System};
+use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, Storages, System};
 
-use super::{cluster, disks, finished, guests, ha, hostname, network, pools, system};
+use super::{cluster, disks, finished, guests, ha, hostname, network, pools, storages, system};
 use crate::host::Host;
 use background::Background;
 
@@ -22,6 +22,9 @@ const NOW_AND_THEN: Duration = Duration::from_secs(60);
 
 /// Guests come and go without a sign elsewhere, and their list is one small file.
 const GUESTS: Duration = Duration::from_secs(10);
+
+/// pvesm is a Perl program of a third of a second, asks every server that keeps something, and what it tells fills slowly.
+const STORAGES: Duration = Duration::from_secs(120);
 
 /// How soon to look again after a facet could not be observed, or while a change settles.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -46,6 +49,7 @@ pub struct HealthCollector {
     partitions: Option<String>,
     network: Background<Network>,
     pools: Background<Vec<Pool>>,
+    storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
@@ -73,6 +77,7 @@ impl HealthCollector {
             partitions: None,
             network: Background::every(NOW_AND_THEN),
             pools: Background::every(NOW_AND_THEN),
+            storages: Background::every(STORAGES),
             guests: Background::every(GUESTS),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
@@ -103,6 +108,11 @@ impl HealthCollector {
         observation.pools = self
             .pools
             .look(now, || async move { finished(&host, pools::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.storages = self
+            .storages
+            .look(now, || async move { finished(&host, storages::observe(&host).await) })
             .await;
         observation.ha = self.ha_facet(now).await;
         observation.observed_at = self.host.now();

@@ -23,6 +23,7 @@ mod precheck;
 mod qdevice;
 mod remove_member;
 mod replace_disk;
+mod storage;
 #[cfg(test)]
 mod testing;
 mod wipe_disk;
@@ -234,6 +235,16 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             with,
             accepted,
         }),
+        Action::AddStorage {
+            cluster,
+            storage,
+            password_file,
+        } => Box::new(storage::AddStorage {
+            cluster,
+            storage,
+            with_password: password_file.is_some(),
+        }),
+        Action::ExtendStorage { cluster, storage } => Box::new(storage::ExtendStorage { cluster, storage }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! /etc/pve/storage.cfg: what storages there are.
 
 use quorate_model::observation::config::Storage;
+use quorate_model::observation::storages::DefinedStorage;
 
 use super::sections;
 use crate::ParseError;
@@ -20,9 +21,41 @@ pub fn read(text: &str) -> Result<Vec<Storage>, ParseError> {
     Ok(storages.collect())
 }
 
+/// Reads all that is written about each storage, in the file's order.
+///
+/// # Errors
+/// When the file is no section file.
+pub fn read_whole(text: &str) -> Result<Vec<DefinedStorage>, ParseError> {
+    let sections = sections::read("storage.cfg", text)?;
+    let storages = sections.into_iter().map(|section| {
+        let mut properties = section.values;
+        // PVE keeps secrets in files of their own; what somebody wrote here all the same goes no further.
+        properties.retain(|key, _| !key.contains("password"));
+        DefinedStorage {
+            id: section.id,
+            kind: section.kind,
+            properties,
+        }
+    });
+    Ok(storages.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_that_is_written_about_a_storage_but_a_secret() {
+        let whole = read_whole(fixture!("storage.cfg/pve-9/three.cfg")).unwrap();
+        let backup = whole.iter().find(|storage| storage.id == "backup").unwrap();
+        assert!(backup.is_disabled() && backup.nodes().is_empty());
+        let tank = &whole[1];
+        assert_eq!(tank.content(), ["images", "rootdir"].into());
+        assert_eq!(tank.nodes(), ["prox1", "prox2"].into());
+        assert_eq!(tank.properties["sparse"], "1");
+        let told = read_whole("cifs: nas\n\tserver 10.0.0.1\n\tpassword hush\n").unwrap();
+        assert_eq!(told[0].properties.len(), 1, "{told:?}");
+    }
 
     #[test]
     fn storages_with_the_nodes_that_they_are_limited_to() {

@@ -178,6 +178,17 @@ catalogue! {
     PoolNeverScrubbed "QRT-POOL-NEVER-SCRUBBED" Note false "A ZFS pool was never scrubbed since it was made. Debian scrubs on the second Sunday of each month.";
     PoolResilvers "QRT-POOL-RESILVERS" Note false "A ZFS pool fills a disk that is new or was away. Until that is done it does not survive what it is laid out for.";
 
+    // Storages
+    StorageTaken "QRT-STORAGE-TAKEN" Refusal false "A storage id that the cluster file names is that of another storage: of another type, or somewhere else. PVE never changes that, and guests may have disks there.";
+    StorageDiffers "QRT-STORAGE-DIFFERS" Warning false "A storage is there and is not as the cluster file has it. Only what adds to it is planned; the rest is for people to decide, since guests may depend on it.";
+    StoragePoolTwice "QRT-STORAGE-POOL-TWICE" Refusal true "A ZFS pool would be registered under a second storage id. Both would show the same disks, and deleting in one of them deletes them in the other.";
+    StorageNoPool "QRT-STORAGE-NO-POOL" Refusal false "A storage lies on a ZFS pool that a server does not have.";
+    StorageNoSecret "QRT-STORAGE-NO-SECRET" Refusal false "The file with a storage's password can't be used: it is not there, can be read by others, or is not one line.";
+    StorageInactive "QRT-STORAGE-INACTIVE" Critical false "A storage that should be there on a server can't be used on it. Guests whose disks are on it don't start there, and backups to it fail.";
+    StorageUnseen "QRT-STORAGE-UNSEEN" Warning false "Whether storages can be used on a server could not be seen: mostly one of them does not answer, and holds up the others.";
+    StorageFull "QRT-STORAGE-FULL" Critical false "Nine tenths of a storage are taken. Guests whose disks find no room stop, and backups fail.";
+    StorageFilling "QRT-STORAGE-FILLING" Warning false "Eight tenths of a storage are taken.";
+
     // The third vote
     QnetdOnMember "QRT-QNETD-ON-MEMBER" Refusal false "The host of the third vote is a Proxmox VE server or a member: it must be outside of the cluster, and corosync-qnetd and PVE get in the way of each other.";
     QnetdInGuest "QRT-QNETD-IN-GUEST" Refusal false "The host of the third vote seems to be a guest of the cluster: it would be gone just when its vote is needed.";

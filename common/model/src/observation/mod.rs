@@ -10,6 +10,7 @@ pub mod ha;
 pub mod network;
 pub mod pools;
 pub mod readiness;
+pub mod storages;
 pub mod system;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub use ha::Ha;
 pub use network::Network;
 pub use pools::Pool;
 pub use readiness::Readiness;
+pub use storages::Storages;
 pub use system::System;
 
 /// The parts that can be asked for.
@@ -49,14 +51,17 @@ pub enum FacetName {
     Readiness,
     /// ZFS pools that are imported.
     Pools,
+    /// Storages: definitions, and how they are here.
+    Storages,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 9] = [
+    pub const ALL: [FacetName; 10] = [
         Self::System,
         Self::Disks,
         Self::Pools,
+        Self::Storages,
         Self::Network,
         Self::Cluster,
         Self::Guests,
@@ -78,6 +83,7 @@ impl FacetName {
             Self::Config => "config",
             Self::Readiness => "readiness",
             Self::Pools => "pools",
+            Self::Storages => "storages",
         }
     }
 }
@@ -116,6 +122,9 @@ pub struct Observation {
     /// ZFS pools that are imported.
     #[serde(default)]
     pub pools: Facet<Vec<Pool>>,
+    /// Storages: definitions, and how they are here.
+    #[serde(default)]
+    pub storages: Facet<Storages>,
 }
 
 impl Observation {
@@ -134,6 +143,7 @@ impl Observation {
             config: Facet::not_asked(),
             readiness: Facet::not_asked(),
             pools: Facet::not_asked(),
+            storages: Facet::not_asked(),
         }
     }
 
@@ -156,5 +166,6 @@ impl Observation {
         take(&mut self.config, newer.config);
         take(&mut self.readiness, newer.readiness);
         take(&mut self.pools, newer.pools);
+        take(&mut self.storages, newer.storages);
     }
 }

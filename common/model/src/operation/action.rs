@@ -12,6 +12,7 @@ use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
 use crate::observation::eligibility::ReasonKind;
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
+use crate::storage::StorageDefinition;
 
 /// The things an agent can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,6 +204,23 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         accepted: BTreeSet<ReasonKind>,
     },
+    /// `pvesm add`: a storage for the whole cluster. PVE tries it on this node, if it is to be here, and takes it back if that fails.
+    AddStorage {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The storage.
+        storage: StorageDefinition,
+        /// A file on the coordinator's host with the password, which is read for every attempt and passed beside the operation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password_file: Option<String>,
+    },
+    /// `pvesm set`: a storage that is there gets more nodes, or may keep more. Where it lies is said to be sure which one is meant.
+    ExtendStorage {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The storage as it is to be: its kind and what can't be changed, its nodes and its content.
+        storage: StorageDefinition,
+    },
 }
 
 /// One row for each kind of action: its name in code and as shown.
@@ -267,6 +285,8 @@ kinds! {
     WipeDisk "wipe disk";
     GrowPool "grow pool";
     ReplaceDisk "replace disk";
+    AddStorage "add storage";
+    ExtendStorage "extend storage";
 }
 
 /// The daemons of PVE's HA manager.

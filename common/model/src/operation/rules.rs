@@ -125,6 +125,8 @@ table! {
     WipeDisk        600 yes no  destroys "a disk that is wiped in part carries what nobody can read any more; wiping it again ends that";
     GrowPool        120 no  no  nothing "a zpool that is killed leaves partitions and labels on some of the disks and not on others";
     ReplaceDisk     120 no  no  nothing "as for growing; what is being made anew goes on by itself";
+    AddStorage      120 yes no  nothing "PVE writes one file under its own lock, tries the storage, and takes it back itself if that fails";
+    ExtendStorage    60 yes no  nothing "one file, written under PVE's own lock";
 }
 
 #[cfg(test)]

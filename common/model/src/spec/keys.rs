@@ -1,9 +1,14 @@
 //! Every key of the cluster file, once: the reader knows keys from here, and the JSON Schema and the reference page are made from it.
 
+mod storages;
+
 use super::{MOST_LINKS, NodeRole};
 use crate::compression::Compression;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
+use crate::storage::{Content, StorageKind};
+
+pub use self::storages::STORAGE;
 
 /// A table of the cluster file.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +19,8 @@ pub struct KeyTable {
     pub keys: &'static [Key],
     /// Words that other versions know there; refused as such and not as misspelt.
     pub later: &'static [&'static str],
+    /// Words under which people write secrets; refused with the reason.
+    pub secrets: &'static [&'static str],
 }
 
 /// A key of a table.
@@ -66,6 +73,14 @@ pub enum Kind {
     DiskKind,
     /// A size, such as 900GB.
     Size,
+    /// Tables with these keys, each under a storage's name.
+    ByStorage(&'static KeyTable),
+    /// A kind of storage.
+    StorageKind,
+    /// What a storage may keep.
+    Content,
+    /// A TCP port.
+    Port,
     /// Any text.
     Text,
     /// `true` or `false`.
@@ -95,6 +110,10 @@ impl Kind {
             Self::Table(_) => "table".to_owned(),
             Self::ByNode(_) => "a table for each node".to_owned(),
             Self::ByPool(_) => "a table for each pool".to_owned(),
+            Self::ByStorage(_) => "a table for each storage".to_owned(),
+            Self::StorageKind => StorageKind::ALL.map(|k| format!("`\"{k}\"`")).join(", "),
+            Self::Content => Content::ALL.map(|c| format!("`\"{c}\"`")).join(", "),
+            Self::Port => "1 to 65535".to_owned(),
             Self::Raid => Raid::ALL.map(|r| format!("`\"{r}\"`")).join(", "),
             Self::DiskKind => DiskKind::ALL.map(|k| format!("`\"{}\"`", k.as_str())).join(", "),
             Self::Size => "size".to_owned(),
@@ -120,7 +139,7 @@ impl KeyTable {
 }
 
 /// All tables, in the order of the reference page.
-pub const TABLES: [&KeyTable; 7] = [&FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE, &POOL, &SELECTOR];
+pub const TABLES: [&KeyTable; 8] = [&FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE, &POOL, &SELECTOR, &STORAGE];
 
 /// The top of the file.
 pub const FILE: KeyTable = KeyTable {
@@ -151,8 +170,19 @@ pub const FILE: KeyTable = KeyTable {
             meaning: "ZFS pools: one of this name on each member, and one storage of the same name over all of them.",
             example: "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\" }",
         },
+        Key {
+            name: "storage",
+            kind: Kind::ByStorage(&STORAGE),
+            needed: false,
+            default: "none but those of the pools; storages that are there are left alone",
+            meaning: "Storages of the cluster, beside those that `zfs` registers. One that is there is compared; it gets what is added to it \
+                      here (nodes, content), and every other difference is told and left to people.",
+            example: "[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\npassword_file = \
+                      \"/etc/quorate/pbs.password\"",
+        },
     ],
-    later: &["replication", "ha", "storage", "ceph", "drills", "canary"],
+    later: &["replication", "ha", "ceph", "drills", "canary"],
+    secrets: &[],
 };
 
 /// `[cluster]`
@@ -205,6 +235,7 @@ pub const CLUSTER: KeyTable = KeyTable {
         },
     ],
     later: &[],
+    secrets: &[],
 };
 
 /// An item of `links` in `[cluster]` that is written as a table.
@@ -230,6 +261,7 @@ pub const LINK: KeyTable = KeyTable {
         },
     ],
     later: &[],
+    secrets: &[],
 };
 
 /// `[cluster.third_vote]`
@@ -244,6 +276,7 @@ pub const THIRD_VOTE: KeyTable = KeyTable {
         example: "qdevice = \"box1\"",
     }],
     later: &[],
+    secrets: &[],
 };
 
 /// `[nodes.NAME]`
@@ -277,6 +310,7 @@ pub const NODE: KeyTable = KeyTable {
         },
     ],
     later: &[],
+    secrets: &[],
 };
 
 /// `[zfs.NAME]`
@@ -336,6 +370,31 @@ pub const POOL: KeyTable = KeyTable {
             example: "autotrim = false",
         },
         Key {
+            name: "storage",
+            kind: Kind::Switch,
+            needed: false,
+            default: "`true`",
+            meaning: "Whether the pool is registered as a storage of its name, once for the cluster, on the members that have it.",
+            example: "storage = false",
+        },
+        Key {
+            name: "content",
+            kind: Kind::List(&Kind::Content, None),
+            needed: false,
+            default: "`images` and `rootdir` for a storage that is made; one that is there keeps its own",
+            meaning: "What may be kept on that storage: `images` (disks of virtual machines), `rootdir` (disks of containers).",
+            example: "content = [\"images\", \"rootdir\"]",
+        },
+        Key {
+            name: "thin",
+            kind: Kind::Switch,
+            needed: false,
+            default: "`true` for a storage that is made; one that is there keeps its own",
+            meaning: "Whether disks on that storage take room when it is written to, and not as a whole when they are made. Snapshots and \
+                      replication need a disk's whole size again where they do not.",
+            example: "thin = false",
+        },
+        Key {
             name: "spares",
             kind: Kind::Disks(&SELECTOR),
             needed: false,
@@ -368,7 +427,8 @@ pub const POOL: KeyTable = KeyTable {
             example: "special = { count = 2, kind = \"nvme\" }",
         },
     ],
-    later: &["nodes", "content", "thin"],
+    later: &["nodes"],
+    secrets: &[],
 };
 
 /// `disks` of a pool, by what they are like.
@@ -425,4 +485,5 @@ pub const SELECTOR: KeyTable = KeyTable {
         },
     ],
     later: &[],
+    secrets: &[],
 };

@@ -10,6 +10,7 @@ mod read;
 mod reader;
 mod rules;
 mod schema;
+mod storages;
 mod write;
 
 use std::collections::BTreeMap;
@@ -22,12 +23,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::finding::{Finding, Place};
-use crate::ids::{ClusterName, NodeName, PoolName};
+use crate::ids::{ClusterName, NodeName, PoolName, StorageName};
 use crate::maintenance::MaintenanceWindow;
 
 pub use disks::{DiskChoice, DiskName, InvalidDiskName, Pick, Selector};
 pub use pools::PoolSpec;
 pub use schema::schema;
+pub use storages::StorageSpec;
 pub use write::{Draft, DraftLink, DraftNode, write};
 
 /// A value with its place in the operator's file.
@@ -50,6 +52,8 @@ pub struct ClusterFile {
     pub nodes: BTreeMap<NodeName, NodeSpec>,
     /// `[zfs.NAME]`
     pub pools: BTreeMap<PoolName, PoolSpec>,
+    /// `[storage.NAME]`; a pool's own storage stands with the pool.
+    pub storages: BTreeMap<StorageName, StorageSpec>,
 }
 
 /// `[cluster]`

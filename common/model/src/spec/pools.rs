@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::disks::{self, DiskChoice};
 use super::reader::{Reader, Table, Value};
+use super::storages::{self, Contents};
 use super::{Located, keys};
 use crate::compression::Compression;
 use crate::finding::{Code, Place};
 use crate::ids::PoolName;
 use crate::observation::pools::VdevClass;
 use crate::raid::Raid;
+use crate::storage::StorageKind;
 
 /// `[zfs.NAME]`: a pool of this name on each member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,12 @@ pub struct PoolSpec {
     pub compression: Compression,
     /// `autotrim`
     pub autotrim: bool,
+    /// `storage`: whether the pool is registered as a storage of its name.
+    pub storage: bool,
+    /// `content` of that storage.
+    pub content: Option<Contents>,
+    /// `thin` of that storage.
+    pub thin: Option<Located<bool>>,
 }
 
 /// Sectors of 4 KiB, as all disks have them today whatever they say.
@@ -80,6 +88,11 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
         let autotrim = table
             .get("autotrim")
             .and_then(|value| reader.switch("`autotrim`", value));
+        let storage = table.get("storage").and_then(|value| reader.switch("`storage`", value));
+        let content = table
+            .get("content")
+            .and_then(|value| storages::content(reader, value, StorageKind::Zfspool));
+        let thin = table.get("thin").and_then(|value| reader.switch("`thin`", value));
         let mut beside = BTreeMap::new();
         for (key_beside, class) in BESIDE {
             let value = table.get(key_beside);
@@ -97,6 +110,9 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
             ashift: ashift.unwrap_or(ASHIFT),
             compression: compression.map(|found| found.value).unwrap_or_default(),
             autotrim: autotrim.is_none_or(|found| found.value),
+            storage: storage.is_none_or(|found| found.value),
+            content,
+            thin,
         });
         found.push(ReadPool { name, spec });
     }

@@ -7,6 +7,7 @@ use super::links::{self, ReadLink};
 use super::nodes::{self, ReadNode};
 use super::pools;
 use super::reader::{Reader, Table, Value};
+use super::storages;
 use super::{ClusterFile, Located, ThirdVote, rules};
 use crate::finding::{Code, Finding, Place};
 use crate::ids::{ClusterName, InvalidName, NodeName};
@@ -47,14 +48,23 @@ pub(super) fn cluster_file(file: &str, text: &str, digest: String) -> Result<Clu
             .get("zfs")
             .and_then(|value| reader.names("[zfs]", value))
             .map(|table| pools::read(&mut reader, &table));
-        rules::check(&mut reader, cluster, nodes, pools.unwrap_or_default())
+        let storages = top
+            .get("storage")
+            .and_then(|value| reader.names("[storage]", value))
+            .map(|table| storages::read(&mut reader, &table));
+        let stores = rules::Stores {
+            pools: pools.unwrap_or_default(),
+            storages: storages.unwrap_or_default(),
+        };
+        rules::check(&mut reader, cluster, nodes, stores)
     });
     match read {
-        Some((cluster, nodes, pools)) if !reader.has_problems() => Ok(ClusterFile {
+        Some((cluster, nodes, (pools, storages))) if !reader.has_problems() => Ok(ClusterFile {
             digest,
             cluster,
             nodes,
             pools,
+            storages,
         }),
         _ => Err(reader.into_problems()),
     }

@@ -35,6 +35,7 @@ const NAMES: KeyTable = KeyTable {
     path: "nodes",
     keys: &[],
     later: &[],
+    secrets: &[],
 };
 
 impl<'t> Reader<'t> {
@@ -147,6 +148,15 @@ impl<'t> Reader<'t> {
                 continue;
             }
             let place = self.place(key.span());
+            if table.known.secrets.contains(&word) {
+                let message = format!(
+                    "`{word}`{} is a secret, and this file is kept in /etc/pve and shown",
+                    table.inside()
+                );
+                let next = "take it out; write it into a file that only the coordinator can read, and name that by `password_file`";
+                self.problem(Code::SpecBadValue, place, message, next);
+                continue;
+            }
             if table.known.later.contains(&word) {
                 let message = format!("`{word}`{} is not supported by this version of Quorate", table.inside());
                 self.problem(
@@ -210,13 +220,18 @@ impl<'t> Reader<'t> {
 
     /// A whole number from 0 to 255.
     pub(super) fn byte(&mut self, what: &str, value: &Value<'t>) -> Option<Located<u8>> {
+        self.number(what, value, "write a number from 0 to 255")
+    }
+
+    /// A whole number that the type has room for; `next` says which these are.
+    pub(super) fn number<T: TryFrom<i128>>(&mut self, what: &str, value: &Value<'t>, next: &str) -> Option<Located<T>> {
         let place = self.place(value.span());
         match value.get_ref() {
-            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()).map(u8::try_from) {
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()).map(T::try_from) {
                 Ok(Ok(value)) => Some(Located { value, place }),
                 _ => {
                     let message = format!("{what} is {number}");
-                    self.problem(Code::SpecBadValue, place, message, "write a number from 0 to 255");
+                    self.problem(Code::SpecBadValue, place, message, next);
                     None
                 }
             },

@@ -8,21 +8,29 @@ use super::nodes::ReadNode;
 use super::pools::{PoolSpec, ReadPool};
 use super::read::{ReadCluster, ReadNodes};
 use super::reader::Reader;
+use super::storages::{self, ReadStorage, StorageSpec};
 use super::{ClusterSpec, DiskChoice, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
 use crate::finding::{Code, Place};
-use crate::ids::{NodeName, PoolName};
+use crate::ids::{NodeName, PoolName, StorageName};
 use crate::observation::pools::VdevClass;
 
 type Nodes = BTreeMap<NodeName, NodeSpec>;
 type Pools = BTreeMap<PoolName, PoolSpec>;
+type Storages = BTreeMap<StorageName, StorageSpec>;
+
+/// Where guests and backups lie, as far as it could be read.
+pub(super) struct Stores {
+    pub(super) pools: Vec<ReadPool>,
+    pub(super) storages: Vec<ReadStorage>,
+}
 
 /// Tells what does not fit together, and puts together what could be read; `None` if something that is needed could not.
 pub(super) fn check(
     reader: &mut Reader<'_>,
     cluster: Option<ReadCluster>,
     nodes: Option<ReadNodes<'_>>,
-    pools: Vec<ReadPool>,
-) -> Option<(ClusterSpec, Nodes, Pools)> {
+    Stores { pools, storages }: Stores,
+) -> Option<(ClusterSpec, Nodes, (Pools, Storages))> {
     if let Some(nodes) = &nodes {
         if let Some(cluster) = &cluster {
             number_of_links(reader, cluster.links.as_deref(), &nodes.nodes);
@@ -35,6 +43,7 @@ pub(super) fn check(
         for pool in pools.iter().filter_map(|pool| pool.spec.as_ref()) {
             disks_of_members(reader, pool, &nodes.nodes);
         }
+        storages::rules(reader, &storages, &pools, &nodes.nodes);
         roles(reader, nodes);
         no_address_twice(reader, &nodes.nodes);
     }
@@ -53,7 +62,9 @@ pub(super) fn check(
     let nodes = nodes.into_iter().map(node).collect::<Option<Nodes>>()?;
     let pool = |pool: ReadPool| Some((pool.name?, pool.spec?));
     let pools = pools.into_iter().map(pool).collect::<Option<Pools>>()?;
-    Some((cluster, nodes, pools))
+    let storage = |storage: ReadStorage| Some((storage.name?, storage.spec?));
+    let storages = storages.into_iter().map(storage).collect::<Option<Storages>>()?;
+    Some((cluster, nodes, (pools, storages)))
 }
 
 fn node(read: ReadNode<'_>) -> Option<(NodeName, NodeSpec)> {

@@ -8,6 +8,7 @@ use super::keys::{FILE, Key, KeyTable, Kind};
 use crate::compression::Compression;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
+use crate::storage::{Content, StorageKind};
 
 const NAME: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 const ADDRESS: &str = "[0-9A-Fa-f:.]+";
@@ -81,6 +82,14 @@ fn kind(of: Kind) -> Value {
             "propertyNames": { "pattern": "^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$" },
             "additionalProperties": table(keys),
         }),
+        Kind::ByStorage(keys) => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$" },
+            "additionalProperties": table(keys),
+        }),
+        Kind::StorageKind => json!({ "enum": StorageKind::ALL.map(StorageKind::as_str) }),
+        Kind::Content => json!({ "enum": Content::ALL.map(Content::as_str) }),
+        Kind::Port => json!({ "type": "integer", "minimum": 1, "maximum": 65535 }),
         Kind::Raid => json!({ "enum": Raid::ALL.map(Raid::as_str) }),
         Kind::DiskKind => json!({ "enum": DiskKind::ALL.map(DiskKind::as_str) }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9.]+ *[A-Za-z]+$" }),

@@ -158,7 +158,9 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::ArmHa { cluster }
         | Action::StopHa { cluster, .. }
         | Action::StartHa { cluster, .. }
-        | Action::AllowAgents { cluster, .. } => Some(cluster),
+        | Action::AllowAgents { cluster, .. }
+        | Action::AddStorage { cluster, .. }
+        | Action::ExtendStorage { cluster, .. } => Some(cluster),
         Action::InstallPackages { .. }
         | Action::AdmitKeys { .. }
         | Action::WithdrawKeys { .. }

@@ -57,7 +57,12 @@ impl Inner {
                 FacetName::Ha => seen.ha = known(self.ha(server)),
                 FacetName::Config => seen.config = known(self.config(server)),
                 FacetName::Readiness => seen.readiness = known(readiness(server)),
-                FacetName::System | FacetName::Disks | FacetName::Network | FacetName::Guests | FacetName::Pools => {}
+                FacetName::System
+                | FacetName::Disks
+                | FacetName::Network
+                | FacetName::Guests
+                | FacetName::Pools
+                | FacetName::Storages => {}
             }
         }
         seen

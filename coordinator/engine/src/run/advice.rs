@@ -113,6 +113,13 @@ fn of(step: &Step) -> Advice {
             ),
             AGAIN.to_owned(),
         ),
+        Action::AddStorage { storage, .. } | Action::ExtendStorage { storage, .. } => (
+            format!(
+                "on {node}: pvesm status, and {0} in /etc/pve/storage.cfg; from here: quorate storage {0}",
+                storage.name
+            ),
+            AGAIN.to_owned(),
+        ),
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),

@@ -7,6 +7,7 @@ mod pools;
 mod restores;
 mod shape;
 mod start;
+mod storages;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -292,6 +292,8 @@ impl Checker<'_> {
             Action::GrowPool { layout } => self.growth(step, layout),
             Action::WipeDisk { disk, .. } => self.wipe(step, disk),
             Action::ReplaceDisk { pool, old, with, .. } => self.replacement(step, pool, old, with),
+            Action::AddStorage { storage, .. } => self.adds_storage(step, storage),
+            Action::ExtendStorage { storage, .. } => self.extends_storage(step, storage),
         }
     }
 
@@ -518,6 +520,8 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::ArmHa { cluster }
         | Action::StopHa { cluster, .. }
         | Action::StartHa { cluster, .. }
-        | Action::AllowAgents { cluster, .. } => Some(cluster),
+        | Action::AllowAgents { cluster, .. }
+        | Action::AddStorage { cluster, .. }
+        | Action::ExtendStorage { cluster, .. } => Some(cluster),
     }
 }

@@ -17,7 +17,7 @@ use quorate_model::view::View;
 
 use super::cluster::{Node, Shape, in_shared_config};
 use super::server::{service, standalone};
-use super::{NOW, addresses, known, pools};
+use super::{NOW, addresses, known, pools, storages};
 
 /// What the step would leave behind if it went well: its `done_when` holds afterwards.
 pub fn apply(view: &mut View, step: &Step) {
@@ -166,6 +166,7 @@ pub fn apply(view: &mut View, step: &Step) {
         Condition::PoolHas { node, layout } => pools::grown(view, node, layout),
         Condition::DiskEmpty { node, disk } => pools::wiped(view, node, disk),
         Condition::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
+        Condition::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
         Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }

@@ -7,6 +7,7 @@ mod apply;
 mod cluster;
 mod pools;
 mod server;
+mod storages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

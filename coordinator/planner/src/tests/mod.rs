@@ -13,6 +13,7 @@ mod pools;
 mod pools_later;
 mod properties;
 mod selected;
+mod storages;
 mod untold;
 
 use std::fmt::Write as _;

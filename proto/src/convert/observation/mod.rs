@@ -8,6 +8,7 @@ mod ha;
 mod network;
 mod pools;
 mod readiness;
+mod storages;
 mod system;
 mod values;
 
@@ -27,6 +28,7 @@ choice!(
         Config,
         Readiness,
         Pools,
+        Storages,
     }
 );
 message!(
@@ -42,5 +44,6 @@ message!(
         config,
         readiness,
         pools,
+        storages,
     }
 );

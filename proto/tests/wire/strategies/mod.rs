@@ -9,6 +9,7 @@ pub(crate) mod plan;
 mod pools;
 mod readiness;
 pub(crate) mod rollout;
+mod storages;
 pub(crate) mod types;
 pub(crate) mod view;
 

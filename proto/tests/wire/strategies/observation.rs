@@ -20,6 +20,7 @@ use super::config::config;
 use super::ha::ha;
 use super::pools::pool;
 use super::readiness::readiness;
+use super::storages::storages;
 use super::types::{address, facet, size, time};
 use super::{maybe, one_of, some, text};
 
@@ -37,8 +38,9 @@ prop_compose! {
         config in facet(config()).boxed(),
         readiness in facet(readiness()).boxed(),
         pools in facet(some(pool())).boxed(),
+        storages in facet(storages()).boxed(),
     ) -> Observation {
-        Observation { hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools }
+        Observation { hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools, storages }
     }
 }
 

@@ -17,6 +17,7 @@ use quorate_model::operation::{
 use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
 use quorate_model::raid::Raid;
 
+use super::storages::definition;
 use super::types::{address, cluster, finding, node, operation_id, passage, size, time};
 use super::{maybe, one_of, some, text};
 
@@ -119,6 +120,12 @@ fn around_it() -> impl Strategy<Value = Action> {
                 from,
             }
         }),
+        (cluster(), definition(), maybe(text())).prop_map(|(cluster, storage, password_file)| Action::AddStorage {
+            cluster,
+            storage,
+            password_file
+        }),
+        (cluster(), definition()).prop_map(|(cluster, storage)| Action::ExtendStorage { cluster, storage }),
     ]
 }
 

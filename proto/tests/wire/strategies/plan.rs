@@ -7,6 +7,7 @@ use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
 use super::operation::{accepted, action, disk_identity, disk_mark, ha_service, key, package, pool_layout, pool_name};
+use super::storages::definition;
 use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
 
@@ -120,6 +121,7 @@ fn of_disks() -> impl Strategy<Value = Condition> {
             old,
             with
         }),
+        (definition(), prop::collection::btree_set(node(), 0..4)).prop_map(|(storage, nodes)| Condition::StorageReady { storage, nodes }),
     ]
 }
 

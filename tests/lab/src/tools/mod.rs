@@ -25,6 +25,7 @@ mod pmxcfs;
 mod pve_firewall;
 mod pvecm;
 mod pvesh;
+mod pvesm;
 mod pveversion;
 mod qdevice_tools;
 mod smartctl;
@@ -74,6 +75,7 @@ pub(crate) const NAMES: &[&str] = &[
     "pve-firewall",
     "pvecm",
     "pvesh",
+    "pvesm",
     "pveversion",
     "pvs",
     "qm",
@@ -99,6 +101,7 @@ pub(crate) const OF_PVE: &[&str] = &[
     "pve-firewall",
     "pvecm",
     "pvesh",
+    "pvesm",
     "pveversion",
     "qm",
     "sgdisk",
@@ -276,6 +279,7 @@ const OF_PERL: &[&str] = &[
     "pve-firewall",
     "pvecm",
     "pvesh",
+    "pvesm",
     "pveversion",
     "qm",
 ];
@@ -294,6 +298,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "pmxcfs" => return pmxcfs::run(call).await,
         "killall" => return pmxcfs::killall(call).await,
         "pvesh" => return pvesh::run(call).await,
+        "pvesm" => return pvesm::run(call).await,
         "perl" => return perl::run(call).await,
         "apt-cache" | "apt-get" => return apt::run(call).await,
         "ha-manager" => return ha_manager::run(call).await,

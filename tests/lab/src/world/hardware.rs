@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::server::Server;
 use crate::description::DiskSpec;
-use crate::plants::ServiceIs;
+use crate::plants::{ServiceIs, StorageIs};
 use crate::roots;
 
 /// Free bytes of a file system nobody planted anything about.
@@ -23,6 +23,8 @@ pub(crate) struct Hardware {
     pub(crate) free: BTreeMap<String, u64>,
     /// Units that are not as usual, by name without `.service`.
     pub(crate) units: BTreeMap<String, ServiceIs>,
+    /// Storages that are not as usual, by id.
+    pub(crate) storages: BTreeMap<String, StorageIs>,
     /// Units that were switched on (true) or off at boot.
     pub(crate) enabled: BTreeMap<String, bool>,
 }

@@ -77,6 +77,9 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
             disk.ok_or("there is no such disk")?.smart = smart.clone();
         }
         Plant::Service { unit, state: is } => return service(state, index, unit, *is),
+        Plant::StorageOn { id, state: is } => {
+            server.hardware.storages.insert(id.clone(), *is);
+        }
         Plant::Free { path, bytes } => {
             server.hardware.free.insert(path.clone(), *bytes);
         }

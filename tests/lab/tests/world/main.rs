@@ -11,6 +11,7 @@ mod network;
 mod packages;
 mod plants;
 mod pve;
+mod pvesm;
 mod qdevice;
 mod recorded;
 mod stops;

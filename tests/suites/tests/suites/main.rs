@@ -36,4 +36,5 @@ mod pools_later;
 mod secrets;
 mod security;
 mod spec;
+mod storages;
 mod twice;

@@ -7,8 +7,7 @@ use quorate_suites::hand::{ONE_LINK, findings, steps};
 use quorate_suites::{Fleet, told};
 
 const THREE: [&str; 3] = ["prox1", "prox2", "prox3"];
-const MIRROR: &str =
-    "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
+const MIRROR: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\nstorage = false\n";
 
 /// Three members, and the file that wants this pool on each of them.
 async fn three(pools: &str) -> (Fleet, String) {

@@ -6,7 +6,7 @@ use quorate_lab::Lab;
 use quorate_suites::Fleet;
 
 /// All files below a folder whose bytes hold one of the words; `allowed` says which may.
-fn files_with(dir: &Path, words: &[&str], found: &mut Vec<String>) {
+pub(crate) fn files_with(dir: &Path, words: &[&str], found: &mut Vec<String>) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let path = entry.path();

@@ -8,6 +8,7 @@ mod links;
 mod membership;
 mod pools;
 mod qdevice;
+mod storages;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use crate::observation::eligibility::ReasonKind;
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
+use crate::storage::StorageDefinition;
 use crate::view::View;
 
 /// Something that a view can be asked.
@@ -264,6 +266,13 @@ pub enum Condition {
         /// The new one.
         with: DiskIdentity,
     },
+    /// The storage is defined so, and each of these nodes has it active.
+    StorageReady {
+        /// The storage.
+        storage: StorageDefinition,
+        /// Who must have it active.
+        nodes: BTreeSet<NodeName>,
+    },
 }
 
 /// What a view answers.
@@ -339,6 +348,7 @@ impl Condition {
             | Self::PoolHas { node, .. }
             | Self::DiskCanReplace { node, .. }
             | Self::DiskReplaced { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
+            Self::StorageReady { nodes, .. } => (nodes.iter().collect(), FacetName::Storages),
         };
         nodes
             .into_iter()
@@ -422,6 +432,7 @@ impl Condition {
                 accepted,
             } => pools::can_replace(view, node, (pool, old), with, accepted),
             Self::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
+            Self::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
         }
     }
 }
@@ -586,6 +597,14 @@ impl fmt::Display for Condition {
             }
             Self::DiskReplaced { node, pool, old, with } => {
                 write!(f, "pool {pool} of {node} has {} for {old}", with.link)
+            }
+            Self::StorageReady { storage, nodes } => {
+                write!(
+                    f,
+                    "storage {} is defined so, and active on {}",
+                    storage.name,
+                    row(nodes)
+                )
             }
         }
     }
