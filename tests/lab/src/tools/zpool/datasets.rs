@@ -12,7 +12,7 @@ use crate::world::zfs::Pool;
 /// What a volume or file system has taken when it is new. Source: captured.
 const EMPTY: u64 = 98_304;
 
-/// What the pool keeps for itself: a thirty-second, 128 MiB at most. Source: OpenZFS `spa_slop_shift`, `spa_max_slop`.
+/// What the pool keeps for itself: a thirty-second, 128 GiB at most. Source: OpenZFS `spa_slop_shift`, `spa_max_slop`.
 fn slop(size: u64) -> u64 {
     (size / 32).min(128 << 30)
 }
