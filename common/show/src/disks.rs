@@ -176,8 +176,15 @@ fn health(disk: &Disk) -> String {
 fn held_by(holders: &[Holder], most: usize) -> String {
     let mut said: Vec<String> = Vec::new();
     let more_than_table = holders.iter().any(|h| h.kind != HolderKind::PartitionTable);
-    for holder in holders {
+    let is_osd = holders.iter().any(|h| h.kind == HolderKind::CephOsd);
+    // What uses it before what merely lies on it.
+    let (lies, uses): (Vec<&Holder>, Vec<&Holder>) = holders
+        .iter()
+        .partition(|h| matches!(h.kind, HolderKind::Boot | HolderKind::FileSystem));
+    for holder in uses.into_iter().chain(lies) {
         let text = match holder.kind {
+            // An OSD is a volume of a group of its own.
+            HolderKind::Lvm if is_osd => continue,
             HolderKind::PartitionTable if more_than_table => continue,
             HolderKind::PartitionTable => format!("{} table", holder.name),
             HolderKind::Mounted => holder.name.clone(),

@@ -146,7 +146,8 @@ async fn listed(lab: &quorate_lab::Lab) -> Vec<serde_json::Value> {
     let argv = ["lsblk", "--json", "--bytes", "--output", columns];
     let output = lab.tool("prox1", &argv, None).await.expect("lsblk runs");
     let value: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
-    value["blockdevices"].as_array().expect("a list").clone()
+    let list = value.get("blockdevices").and_then(serde_json::Value::as_array);
+    list.expect("a list").clone()
 }
 
 #[tokio::test]
