@@ -150,8 +150,7 @@ impl Machine {
         let mut set = |name: &str, value: &str| options.extend([format!("-{name}"), value.to_owned()]);
         set("name", "quorate-reality");
         set("machine", "q35");
-        // Where the processor's help is to be had, it is taken.
-        set("accel", "kvm");
+        // By emulation everywhere: there are machines that offer KVM and on which the guest then hangs.
         set("accel", "tcg");
         set("cpu", "max");
         set("smp", "2");
