@@ -61,16 +61,16 @@ async fn pools_are_made_as_planned_and_are_there_after_a_restart() {
     let driving = fleet.driving();
     let zstd = "compression = \"zstd\"\n";
     let mirror = wanted("data_zfs", "mirror", "{ count = 2, kind = \"ssd\" }") + zstd;
-    let (create, data) = only_step(&plan(&driving.look(&STORAGE).await, &mirror));
+    let (create, data) = only_step(&plan(&driving.known(&STORAGE).await, &mirror));
     driving.done("op-mirror", &create).await;
     is_real(fleet.guest(), &data, "mirror-0").await;
     note("the mirror is made");
     let raidz = wanted("bulk", "raidz", "{ count = 3, kind = \"hdd\" }") + zstd;
-    let (create, bulk) = only_step(&plan(&driving.look(&STORAGE).await, &raidz));
+    let (create, bulk) = only_step(&plan(&driving.known(&STORAGE).await, &raidz));
     driving.done("op-raidz", &create).await;
     is_real(fleet.guest(), &bulk, "raidz1-0").await;
     note("the raidz is made");
-    let seen = driving.look(&STORAGE).await;
+    let seen = driving.known(&STORAGE).await;
     for layout in [&data, &bulk] {
         holds(&seen, layout);
     }
@@ -82,7 +82,7 @@ async fn pools_are_made_as_planned_and_are_there_after_a_restart() {
     // Only the units import them then: the cache file, which names all pools of the machine, is gone.
     fleet.guest().does("rm /etc/zfs/zpool.cache").await;
     fleet.restart().await;
-    let seen = fleet.driving().look(&STORAGE).await;
+    let seen = fleet.driving().known(&STORAGE).await;
     for layout in [&data, &bulk] {
         holds(&seen, layout);
     }
@@ -97,7 +97,7 @@ async fn a_disk_that_was_put_to_use_since_the_plan_is_refused_and_keeps_what_it_
     let fleet = Fleet::enrolled(disks(), async |_: &Guest| {}).await;
     let (driving, guest) = (fleet.driving(), fleet.guest());
     let mirror = wanted("data_zfs", "mirror", "{ count = 2, kind = \"ssd\" }");
-    let (create, layout) = only_step(&plan(&driving.look(&STORAGE).await, &mirror));
+    let (create, layout) = only_step(&plan(&driving.known(&STORAGE).await, &mirror));
     let second = path(guest, "S45NNA0N104172").await;
     guest.ok(&["mkfs.ext4", "-q", "-L", "precious", &second]).await;
     let refused = driving.execute("op-taken", &create).await.unwrap_err();
@@ -118,7 +118,7 @@ async fn a_disk_that_was_put_to_use_since_the_plan_is_refused_and_keeps_what_it_
     let failed = guest.run(&["zpool", "create", "-O", "compression=fast", "broken", nvme]).await;
     assert_eq!(failed.code, Some(1), "{failed:?}");
     guest.does("udevadm settle --timeout=60").await;
-    let seen = driving.look(&STORAGE).await;
+    let seen = driving.known(&STORAGE).await;
     assert_eq!(seen.pools.get().unwrap().len(), 0);
     let against = against(&seen, "PHLJ0001");
     assert!(!against.is_empty() && against.iter().all(|(kind, _)| *kind == ReasonKind::Leftover), "{against:#?}");

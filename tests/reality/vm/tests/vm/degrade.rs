@@ -19,7 +19,7 @@ fn ssd(n: u64) -> Disk {
 }
 
 async fn pool(driving: &Driving) -> Pool {
-    let seen = driving.look(&STORAGE).await;
+    let seen = driving.known(&STORAGE).await;
     seen.pools.get().unwrap().iter().find(|pool| pool.name == "data_zfs").unwrap().clone()
 }
 
@@ -29,7 +29,7 @@ async fn a_pulled_disk_is_told_and_so_is_that_another_one_took_its_place() {
     let mut fleet = Fleet::enrolled(vec![ssd(1), ssd(2)], async |_: &Guest| {}).await;
     let driving = fleet.driving();
     let mirror = wanted("data_zfs", "mirror", "{ count = 2, kind = \"ssd\" }");
-    let (create, layout) = only_step(&plan(&driving.look(&STORAGE).await, &mirror));
+    let (create, layout) = only_step(&plan(&driving.known(&STORAGE).await, &mirror));
     driving.done("op-mirror", &create).await;
     fleet.guest().does("dd if=/dev/urandom of=/data_zfs/file bs=1M count=16 conv=fsync status=none").await;
 
@@ -51,13 +51,13 @@ async fn a_pulled_disk_is_told_and_so_is_that_another_one_took_its_place() {
     assert_eq!(states.len(), 2, "{seen:#?}");
     assert_eq!(states[0].1, VdevState::Online);
     assert!(matches!(states[1].1, VdevState::Removed | VdevState::Unavail | VdevState::Faulted), "{states:?}");
-    assert!(layout.is(&seen, driving.look(&STORAGE).await.disks.get().unwrap()).is_err());
+    assert!(layout.is(&seen, driving.known(&STORAGE).await.disks.get().unwrap()).is_err());
     note(&format!("pulled: {states:?}; {:?}", seen.complaint));
     let status = fleet.json(&["status"]).await;
     assert!(status.to_string().contains("data_zfs"), "{status:#}");
 
     fleet.machine.plug(ssd(3)).await;
-    let disks = driving.look(&STORAGE).await;
+    let disks = driving.known(&STORAGE).await;
     let new = disks.disks.get().unwrap().disks.iter().find(|disk| disk.serial.as_deref() == Some("S45NNA0N104173"));
     let new = new.expect("the new disk is seen");
     assert!(new.verdicts[0].eligible(), "{new:#?}");

@@ -8,11 +8,13 @@ use hyper_util::rt::TokioIo;
 use quorate_clock::Clock;
 use quorate_identity::{ClientTls, CoordinatorStore, Material, RevocationList, Role, TimeSource};
 use quorate_model::Generation;
+use quorate_model::facet::UnknownKind;
 use quorate_model::ids::Driver;
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::{Action, Operation, OperationEvent, OperationEventKind, Outcome};
 use quorate_proto::v1::agent_client::AgentClient;
 use quorate_proto::{Wire as _, v1};
+use quorate_reality::{note, until};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -63,6 +65,28 @@ impl Driving {
         });
         let endpoint = Endpoint::from_static("http://agent.quorate.internal");
         AgentClient::new(endpoint.connect_with_connector_lazy(connector))
+    }
+
+    /// What the agent sees of these facets once all of them are known: an emulated machine may be too slow for the deadlines that are
+    /// meant for servers, and the agent then rightly says that it does not know.
+    pub(crate) async fn known(&self, facets: &[FacetName]) -> Observation {
+        let mut seen = None;
+        until("all is known", async || {
+            let look = self.look(facets).await;
+            let unknown = [
+                look.disks.get().err().filter(|_| facets.contains(&FacetName::Disks)),
+                look.pools.get().err().filter(|_| facets.contains(&FacetName::Pools)),
+            ];
+            let unknown: Vec<_> = unknown.into_iter().flatten().cloned().collect();
+            for unknown in &unknown {
+                assert_eq!(unknown.kind, UnknownKind::TimedOut, "{unknown:?}");
+                note(&format!("not known yet: {}", unknown.reason));
+            }
+            seen = Some(look);
+            unknown.is_empty()
+        })
+        .await;
+        seen.unwrap()
     }
 
     /// What the agent sees now.
