@@ -55,7 +55,10 @@ impl Machine {
     pub async fn with(disks: Vec<Disk>, programs: &[&Path]) -> Self {
         let image = Image::prepared().await;
         // Sockets' paths must be short.
-        let dir = tempfile::Builder::new().prefix("quorate-vm-").tempdir().expect("a folder");
+        let dir = tempfile::Builder::new()
+            .prefix("quorate-vm-")
+            .tempdir()
+            .expect("a folder");
         let agent = free_port();
         let machine = Self {
             dir,
@@ -94,11 +97,26 @@ impl Machine {
             let name = program.file_name().expect("a program");
             fs::copy(program, folder.join(name)).expect("the program can be copied");
         }
-        let size: u64 = programs.iter().map(|p| fs::metadata(p).expect("it is there").len()).sum();
+        let size: u64 = programs
+            .iter()
+            .map(|p| fs::metadata(p).expect("it is there").len())
+            .sum();
         let (folder, image) = (folder.to_string_lossy(), self.path("programs.img"));
         let mib = format!("{}M", (size >> 20) * 11 / 10 + 16);
         let image = image.to_string_lossy();
-        let args = ["-q", "-t", "ext4", "-O", "^has_journal", "-L", PROGRAMS, "-d", &folder, &image, &mib];
+        let args = [
+            "-q",
+            "-t",
+            "ext4",
+            "-O",
+            "^has_journal",
+            "-L",
+            PROGRAMS,
+            "-d",
+            &folder,
+            &image,
+            &mib,
+        ];
         host("/sbin/mke2fs", &args).await;
     }
 
@@ -113,7 +131,9 @@ impl Machine {
             fs::remove_file(socket).ok();
         }
         let program = Program::new(QEMU).args(self.options(&monitor, &guest));
-        let mut qemu = program.spawn(&self.path("qemu.log"), false).expect("QEMU can be started");
+        let mut qemu = program
+            .spawn(&self.path("qemu.log"), false)
+            .expect("QEMU can be started");
         let log = self.path("qemu.log");
         until("QEMU listens", async || {
             let told = || fs::read_to_string(&log).unwrap_or_default();
@@ -180,7 +200,11 @@ impl Machine {
             set("blockdev", &disk.storage(&self.file(disk)).to_string());
             set("device", &disk.device().to_string());
         }
-        options.extend(["-nodefaults".to_owned(), "-no-user-config".to_owned(), "-no-reboot".to_owned()]);
+        options.extend([
+            "-nodefaults".to_owned(),
+            "-no-user-config".to_owned(),
+            "-no-reboot".to_owned(),
+        ]);
         options
     }
 
@@ -207,7 +231,13 @@ impl Machine {
     }
 
     async fn monitor(&self, command: &str, arguments: Value) {
-        let answer = self.running().monitor.lock().await.ask(command, arguments, ANSWERS_WITHIN).await;
+        let answer = self
+            .running()
+            .monitor
+            .lock()
+            .await
+            .ask(command, arguments, ANSWERS_WITHIN)
+            .await;
         answer.unwrap_or_else(|error| panic!("{command}: {error}"));
     }
 
@@ -216,7 +246,12 @@ impl Machine {
     /// # Panics
     /// The kernel does not notice.
     pub async fn pull(&mut self, id: &str) {
-        let serial = self.disks.iter().find(|disk| disk.id == id).and_then(Disk::serial).map(str::to_owned);
+        let serial = self
+            .disks
+            .iter()
+            .find(|disk| disk.id == id)
+            .and_then(Disk::serial)
+            .map(str::to_owned);
         let serial = serial.expect("a disk with a serial number");
         self.monitor("device_del", json!({ "id": id })).await;
         until("the disk is gone", async || {

@@ -65,7 +65,9 @@ impl Fleet {
         assert_eq!(config.await.code, Some(0));
         // An emulated machine may be too slow for the handshake's deadline; then one types it again.
         until("the machine is enrolled", async || {
-            let enrolled = guest.run_with(&["/opt/quorate/quorate-agent", "enroll", &place], &token).await;
+            let enrolled = guest
+                .run_with(&["/opt/quorate/quorate-agent", "enroll", &place], &token)
+                .await;
             let late = enrolled.stderr.contains("no connection to the coordinator") || enrolled.code == Some(5);
             assert!(enrolled.code == Some(0) || late, "{enrolled:#?}");
             enrolled.code == Some(0)
@@ -137,12 +139,23 @@ impl Coordinator {
             daemon: None,
         };
         let passphrase = coordinator.path("passphrase").to_string_lossy().into_owned();
-        let init = ["init", "--fleet", "reality", "--advertise", "10.0.2.2", "--passphrase-file", &passphrase];
+        let init = [
+            "init",
+            "--fleet",
+            "reality",
+            "--advertise",
+            "10.0.2.2",
+            "--passphrase-file",
+            &passphrase,
+        ];
         let made = coordinator.run(&init).await;
         assert!(made.success(), "{made:#?}");
         let log = coordinator.path("coordinator.log");
         coordinator.daemon = Some(coordinator.program().args(["serve"]).spawn(&log, false).unwrap());
-        until("the coordinator answers", async || coordinator.run(&["node", "list"]).await.success()).await;
+        until("the coordinator answers", async || {
+            coordinator.run(&["node", "list"]).await.success()
+        })
+        .await;
         coordinator
     }
 
@@ -152,7 +165,9 @@ impl Coordinator {
 
     fn program(&self) -> Program {
         let home: &Path = self.dir.path();
-        Program::new(&self.quorate).env("HOME", home).env("QUORATE_CONFIG", self.path("coordinator.toml"))
+        Program::new(&self.quorate)
+            .env("HOME", home)
+            .env("QUORATE_CONFIG", self.path("coordinator.toml"))
     }
 
     async fn run(&self, args: &[&str]) -> Output {

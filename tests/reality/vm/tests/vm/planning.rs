@@ -1,11 +1,11 @@
 //! The planner, with what the agent really sees and an imagined cluster around it.
 
 use quorate_model::observation::{Disks, Observation};
-use quorate_model::{Facet, Wish};
 use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
 use quorate_model::pool_layout::PoolLayout;
 use quorate_model::spec::ClusterFile;
+use quorate_model::{Facet, Wish};
 use quorate_planner::testkit::{NOW, Servers};
 
 use crate::fleet::NODE;
@@ -22,7 +22,11 @@ pub(crate) fn plan(seen: &Observation, pools: &str) -> Plan {
     let mut servers = Servers::bare(3).members("hk1", &["prox1", "prox2", "prox3"], &[LINK]);
     for node in ["prox1", "prox2", "prox3"] {
         servers = servers.with(node, |around| {
-            around.disks = if node == NODE { seen.disks.clone() } else { alike(&seen.disks, node) };
+            around.disks = if node == NODE {
+                seen.disks.clone()
+            } else {
+                alike(&seen.disks, node)
+            };
             around.pools = seen.pools.clone();
         });
     }
@@ -33,7 +37,10 @@ pub(crate) fn plan(seen: &Observation, pools: &str) -> Plan {
 fn alike(disks: &Facet<Disks>, node: &str) -> Facet<Disks> {
     let mut disks = disks.get().unwrap().clone();
     for disk in &mut disks.disks {
-        let names = [&mut disk.serial, &mut disk.wwn].into_iter().flatten().chain(&mut disk.by_id);
+        let names = [&mut disk.serial, &mut disk.wwn]
+            .into_iter()
+            .flatten()
+            .chain(&mut disk.by_id);
         names.for_each(|name| name.push_str(node));
     }
     Facet::known(disks, NOW)
