@@ -53,6 +53,7 @@ impl Machine {
     /// # Panics
     /// Its files can't be made.
     pub async fn with(disks: Vec<Disk>, programs: &[&Path]) -> Self {
+        note("the image is looked for, or made: that takes some minutes");
         let image = Image::prepared().await;
         // Sockets' paths must be short.
         let dir = tempfile::Builder::new()
