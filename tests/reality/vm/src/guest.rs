@@ -45,13 +45,7 @@ impl Guest {
 
     /// Begins to shut the machine down.
     pub(crate) async fn shut_down(&self) {
-        let mut wire = self.wire.lock().await;
-        // There is no answer but a refusal.
-        let told = wire
-            .ask("guest-shutdown", json!({ "mode": "powerdown" }), Duration::from_secs(1))
-            .await;
-        let refused = told.err().filter(|error| error.kind() == std::io::ErrorKind::Other);
-        assert!(refused.is_none(), "{refused:?}");
+        self.begin(&["systemctl", "--no-block", "poweroff"], "").await;
     }
 
     async fn ask(&self, command: &str, arguments: Value) -> Value {

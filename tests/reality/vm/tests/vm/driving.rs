@@ -89,14 +89,27 @@ impl Driving {
         seen.unwrap()
     }
 
-    /// What the agent sees now.
+    /// What the agent sees now. On a machine so busy that pings go unanswered for ten seconds the connection is given up, by either end,
+    /// and whoever asked asks again.
     pub(crate) async fn look(&self, facets: &[FacetName]) -> Observation {
-        let request = v1::ObserveRequest {
-            facets: facets.iter().map(|facet| facet.into_wire()).collect(),
-            ..v1::ObserveRequest::default()
-        };
-        let reply = self.client().observe(request).await.unwrap().into_inner();
-        Observation::try_from(reply.observation.unwrap()).unwrap()
+        let mut seen = None;
+        until("the agent answers", async || {
+            let request = v1::ObserveRequest {
+                facets: facets.iter().map(|facet| facet.into_wire()).collect(),
+                ..v1::ObserveRequest::default()
+            };
+            match self.client().observe(request).await {
+                Ok(reply) => seen = reply.into_inner().observation,
+                Err(status) => {
+                    let broken = matches!(status.code(), Code::Unknown | Code::Unavailable);
+                    assert!(broken, "{status:?}");
+                    note(&format!("asked again: {}", status.message()));
+                }
+            }
+            seen.is_some()
+        })
+        .await;
+        Observation::try_from(seen.unwrap()).unwrap()
     }
 
     /// Asks for an operation, and follows it to its end; or the agent's refusal.
