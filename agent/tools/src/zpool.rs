@@ -133,6 +133,13 @@ mod tests {
         let wanted = [("tank".to_owned(), link(1)), ("tank".to_owned(), link(2))];
         assert_eq!(members(fixture!("zpool/2.1.11/devices.out")), wanted);
         assert_eq!(members(""), []);
+        // With `-L` a disk that is gone keeps the path that it had; a replacement is a group like any other.
+        let found = members(fixture!("zpool/2.1.11/devices-replacing.out"));
+        let found: Vec<&str> = found.iter().map(|(_, device)| device.as_str()).collect();
+        assert_eq!(
+            found,
+            ["/dev/sdb1", "/dev/disk/by-id/wwn-0x5000c50010000007-part1", "/dev/sdh1"]
+        );
     }
 
     #[test]

@@ -103,6 +103,34 @@ fn a_scrub_that_runs() {
 }
 
 #[test]
+fn a_pulled_disk_stays_beside_its_successor_until_that_has_all_data() {
+    let pool = one(fixture!("zpool-status/2.1.11/resilvering.out"));
+    let running = Scan {
+        kind: ScanKind::Resilver,
+        state: ScanState::Running,
+        at: at("2026-11-27T01:36:23Z"),
+        percent: Some(27.96),
+        errors: None,
+    };
+    assert_eq!(pool.scan, Some(running));
+    let places = |pool: &Status| -> Vec<(VdevState, Option<String>)> {
+        let all = pool.vdevs.iter().flat_map(|vdev| &vdev.leaves);
+        all.map(|leaf| (leaf.health.state, leaf.group.clone())).collect()
+    };
+    let group = || Some("replacing-1".to_owned());
+    let expected = [
+        (VdevState::Online, None),
+        (VdevState::Removed, group()),
+        (VdevState::Online, group()),
+    ];
+    assert_eq!(places(&pool), expected);
+    // The resilver is over, and for a moment the pool is as degraded as before.
+    let pool = one(fixture!("zpool-status/2.1.11/resilvered.out"));
+    assert_eq!(pool.scan, finished(ScanKind::Resilver, "2026-11-27T01:36:52Z", 0));
+    assert_eq!((pool.state, places(&pool)), (VdevState::Degraded, expected.to_vec()));
+}
+
+#[test]
 fn every_class_has_its_disks_and_a_replacement_both_of_them() {
     let pool = one(fixture!("zpool-status/2.1.11/all-classes.out"));
     let vdevs: Vec<_> = pool

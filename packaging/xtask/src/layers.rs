@@ -77,6 +77,17 @@ pub(crate) const LAYERS: &[Layer] = &[
         ],
     ),
     layer(
+        "quorate-reality",
+        &["quorate-lab"],
+        &[
+            "quorate-clock",
+            "quorate-identity",
+            "quorate-model",
+            "quorate-planner",
+            "quorate-proto",
+        ],
+    ),
+    layer(
         "quorate-bench",
         &[
             "quorate",

@@ -57,7 +57,8 @@ fn unread(disk: &Disk) -> Option<Reason> {
         .edges
         .get()
         .is_err_and(|unknown| unknown.kind == UnknownKind::NotAsked);
-    unread.then(|| Reason {
+    // Of one that is eligible and carries something, its agent knows that it is the rest of a try of its own: its edges are not empty.
+    (unread && disk.holders.is_empty()).then(|| Reason {
         kind: ReasonKind::EdgesUnseen,
         text: "whether its first and last MiB are empty was not looked at".to_owned(),
     })

@@ -25,8 +25,12 @@ fn file(fleet: &Fleet, pools: &str) -> String {
 }
 
 async fn add(fleet: &Fleet, disk: DiskSpec) {
+    add_to(fleet, "prox1", disk).await;
+}
+
+async fn add_to(fleet: &Fleet, node: &str, disk: DiskSpec) {
     let script = Script::AddDisk(Box::new(disk));
-    fleet.lab.script("prox1", script).await.unwrap();
+    fleet.lab.script(node, script).await.unwrap();
 }
 
 fn ssd(name: &str, serial: &str) -> DiskSpec {
@@ -142,10 +146,14 @@ async fn a_mirror_grows_by_a_pair() {
     fleet.ok(&["apply", &first, "--yes"]).await;
     add(&fleet, ssd("sdx", "S45NNA0NMORE01")).await;
     add(&fleet, ssd("sdy", "S45NNA0NMORE02")).await;
-    // The other one stays as it is: told, and left alone.
-    let more = file(&fleet, &ONE.replace("mirror", "raid10").replacen("count = 2", "count = 4", 1));
+    let more = file(&fleet, &ONE.replace("mirror", "raid10").replace("count = 2", "count = 4"));
+    let few = fleet.json(&["plan", &more]).await;
+    assert!(code(&few, "QRT-DISKS-TOO-FEW").contains("prox2"), "{few:#}");
+    add_to(&fleet, "prox2", ssd("sdx", "S45NNA0NMORE03")).await;
+    add_to(&fleet, "prox2", ssd("sdy", "S45NNA0NMORE04")).await;
     let plan = fleet.json(&["plan", &more]).await;
-    assert_eq!(steps(&plan), ["zfs.grow/prox1/data_zfs"], "{plan:#}");
+    let expected = ["zfs.grow/prox1/data_zfs", "zfs.grow/prox2/data_zfs"];
+    assert_eq!(steps(&plan), expected, "{plan:#}");
     fleet.ok(&["apply", &more, "--yes"]).await;
     let status = status(&fleet).await;
     assert!(status.contains("mirror-1") && status.contains("MORE02"), "{status}");

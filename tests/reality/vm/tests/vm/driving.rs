@@ -1,0 +1,151 @@
+//! The agent is asked as the coordinator asks it, with the coordinator's own certificate.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use quorate_clock::Clock;
+use quorate_identity::{ClientTls, CoordinatorStore, Material, RevocationList, Role, TimeSource};
+use quorate_model::Generation;
+use quorate_model::facet::UnknownKind;
+use quorate_model::ids::Driver;
+use quorate_model::observation::{FacetName, Observation};
+use quorate_model::operation::{Action, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_proto::v1::agent_client::AgentClient;
+use quorate_proto::{Wire as _, v1};
+use quorate_reality::{note, until};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::fleet::{CLUSTER, NODE};
+
+/// Nobody waits for it when all goes well.
+const AMPLE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Driving {
+    tls: ClientTls,
+    agent: SocketAddr,
+    driver: Driver,
+}
+
+impl Driving {
+    pub(crate) fn of(state: &Path, agent: SocketAddr) -> Self {
+        let store = CoordinatorStore::new(state);
+        let material = Material {
+            roots: store.roots().unwrap(),
+            identity: Some(store.coordinator().unwrap()),
+            revocations: RevocationList::default(),
+        };
+        let clock = Clock::system();
+        let time = TimeSource::new(move || u64::try_from(clock.unix_micros() / 1_000_000).unwrap());
+        Self {
+            tls: ClientTls::new(material, time).unwrap(),
+            agent,
+            // Higher than any that the coordinator had.
+            driver: Driver {
+                generation: Generation(1000),
+                instance: "00000000-0000-0000-0000-000000000001".parse().unwrap(),
+            },
+        }
+    }
+
+    fn client(&self) -> AgentClient<Channel> {
+        let (tls, address) = (self.tls.clone(), self.agent);
+        let role = Role::Node {
+            cluster: CLUSTER.parse().unwrap(),
+            node: NODE.parse().unwrap(),
+        };
+        let connector = tower::service_fn(move |_: http::Uri| {
+            let (tls, role) = (tls.clone(), role.clone());
+            async move {
+                let connected = tls.connect(address, &role, AMPLE).await;
+                connected.map(|(stream, _)| TokioIo::new(stream))
+            }
+        });
+        let endpoint = Endpoint::from_static("http://agent.quorate.internal");
+        AgentClient::new(endpoint.connect_with_connector_lazy(connector))
+    }
+
+    /// What the agent sees of these facets once all of them are known: an emulated machine may be too slow for the deadlines that are
+    /// meant for servers, and the agent then rightly says that it does not know.
+    pub(crate) async fn known(&self, facets: &[FacetName]) -> Observation {
+        let mut seen = None;
+        until("all is known", async || {
+            let look = self.look(facets).await;
+            let unknown = [
+                look.disks.get().err().filter(|_| facets.contains(&FacetName::Disks)),
+                look.pools.get().err().filter(|_| facets.contains(&FacetName::Pools)),
+            ];
+            let unknown: Vec<_> = unknown.into_iter().flatten().cloned().collect();
+            for unknown in &unknown {
+                assert_eq!(unknown.kind, UnknownKind::TimedOut, "{unknown:?}");
+                note(&format!("not known yet: {}", unknown.reason));
+            }
+            seen = Some(look);
+            unknown.is_empty()
+        })
+        .await;
+        seen.unwrap()
+    }
+
+    /// What the agent sees now. On a machine so busy that pings go unanswered for ten seconds the connection is given up, by either end,
+    /// and whoever asked asks again.
+    pub(crate) async fn look(&self, facets: &[FacetName]) -> Observation {
+        let mut seen = None;
+        until("the agent answers", async || {
+            let request = v1::ObserveRequest {
+                facets: facets.iter().map(|facet| facet.into_wire()).collect(),
+                ..v1::ObserveRequest::default()
+            };
+            match self.client().observe(request).await {
+                Ok(reply) => seen = reply.into_inner().observation,
+                Err(status) => {
+                    let broken = matches!(status.code(), Code::Unknown | Code::Unavailable);
+                    assert!(broken, "{status:?}");
+                    note(&format!("asked again: {}", status.message()));
+                }
+            }
+            seen.is_some()
+        })
+        .await;
+        Observation::try_from(seen.unwrap()).unwrap()
+    }
+
+    /// Asks for an operation, and follows it to its end; or the agent's refusal.
+    pub(crate) async fn execute(&self, id: &str, action: &Action) -> Result<Vec<OperationEvent>, Status> {
+        let operation = Operation {
+            id: id.parse().unwrap(),
+            action: action.clone(),
+        };
+        let request = v1::ExecuteRequest {
+            driver: Some(self.driver.clone().into_wire()),
+            operation: Some(operation.into_wire()),
+            secret: None,
+            restores: false,
+            anchor: None,
+        };
+        let mut stream = self.client().execute(request).await?.into_inner();
+        let mut events = Vec::new();
+        while let Some(event) = stream.message().await? {
+            events.push(OperationEvent::try_from(event).unwrap());
+        }
+        Ok(events)
+    }
+
+    /// The same; it must come about.
+    pub(crate) async fn done(&self, id: &str, action: &Action) {
+        let events = self.execute(id, action).await.unwrap();
+        let ended = matches!(
+            events.last().map(|event| &event.kind),
+            Some(OperationEventKind::Ended(Outcome::Done { .. }))
+        );
+        assert!(ended, "{events:#?}");
+    }
+}
+
+/// What a refusal says.
+pub(crate) fn told(status: &Status) -> String {
+    assert_ne!(status.code(), Code::Unavailable, "{status:?}");
+    format!("{:?}", quorate_proto::status::to_failure(status))
+}
