@@ -158,7 +158,9 @@ fn health(disk: &Disk) -> String {
         Some(false) => "FAILING",
         None => "no verdict",
     };
-    let wear = smart.wear_percent.map(|w| format!(", {w}% worn")).unwrap_or_default();
+    // Of one that fails nobody asks how worn it is.
+    let wear = smart.wear_percent.filter(|_| smart.passed != Some(false));
+    let wear = wear.map(|w| format!(", {w}% worn")).unwrap_or_default();
     let hot = smart
         .temperature
         .filter(|t| *t >= 60)
