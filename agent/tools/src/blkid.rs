@@ -22,7 +22,11 @@ pub fn probe(tools: &Tools, device: &str) -> Result<Invocation, CallError> {
 /// tells what the table says of it, which is no signature.
 #[must_use]
 pub fn signature(stdout: &str) -> Option<&str> {
-    let value = |key: &str| stdout.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let value = |key: &str| {
+        stdout
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+    };
     value("TYPE").or_else(|| value("PTTYPE"))
 }
 
@@ -36,7 +40,10 @@ mod tests {
         assert_eq!(signature(fixture!("blkid/2.38.1/lvm.out")), Some("LVM2_member"));
         assert_eq!(signature(fixture!("blkid/2.38.1/gpt.out")), Some("gpt"));
         assert_eq!(signature(""), None);
-        assert_eq!(signature("DEVNAME=/dev/sde1\nPART_ENTRY_SCHEME=gpt\nPART_ENTRY_TYPE=6a898cc3\n"), None);
+        assert_eq!(
+            signature("DEVNAME=/dev/sde1\nPART_ENTRY_SCHEME=gpt\nPART_ENTRY_TYPE=6a898cc3\n"),
+            None
+        );
     }
 
     #[test]

@@ -61,13 +61,24 @@ mod tests {
     #[test]
     fn calls_are_as_pve_makes_them() {
         let tools = Tools::imagined();
-        assert_eq!(wipefs(&tools, "/dev/disk/by-id/ata-A").unwrap().to_string(), "/usr/bin/wipefs --all /dev/disk/by-id/ata-A");
         assert_eq!(
-            zero(&tools, "/dev/disk/by-id/ata-A", ByteSize(512), ByteSize(1 << 20)).unwrap().to_string(),
+            wipefs(&tools, "/dev/disk/by-id/ata-A").unwrap().to_string(),
+            "/usr/bin/wipefs --all /dev/disk/by-id/ata-A"
+        );
+        assert_eq!(
+            zero(&tools, "/dev/disk/by-id/ata-A", ByteSize(512), ByteSize(1 << 20))
+                .unwrap()
+                .to_string(),
             "/usr/bin/dd if=/dev/zero of=/dev/disk/by-id/ata-A bs=1M iflag=count_bytes count=1048576 oflag=seek_bytes,direct seek=512 \
              conv=nocreat,fsync status=none"
         );
-        assert_eq!(reread(&tools, "/dev/sdb").unwrap().to_string(), "/usr/bin/blockdev --rereadpt /dev/sdb");
-        assert_eq!(settle(&tools).unwrap().to_string(), "/usr/bin/udevadm settle --timeout=30");
+        assert_eq!(
+            reread(&tools, "/dev/sdb").unwrap().to_string(),
+            "/usr/bin/blockdev --rereadpt /dev/sdb"
+        );
+        assert_eq!(
+            settle(&tools).unwrap().to_string(),
+            "/usr/bin/udevadm settle --timeout=30"
+        );
     }
 }

@@ -14,7 +14,9 @@ pub const NAME: &str = "zfs";
 /// # Errors
 /// When zfs is not installed.
 pub fn compression(tools: &Tools, datasets: &[&str]) -> Result<Invocation, CallError> {
-    let call = tools.call(NAME)?.args(["get", "-Hp", "-o", "name,value", "compression"]);
+    let call = tools
+        .call(NAME)?
+        .args(["get", "-Hp", "-o", "name,value", "compression"]);
     Ok(call.args(datasets.iter().copied()).build()?)
 }
 
@@ -31,7 +33,9 @@ mod tests {
 
     #[test]
     fn compression_by_dataset() {
-        let call = compression(&Tools::imagined(), &["tank", "data_zfs"]).unwrap().to_string();
+        let call = compression(&Tools::imagined(), &["tank", "data_zfs"])
+            .unwrap()
+            .to_string();
         assert_eq!(call, "/usr/bin/zfs get -Hp -o name,value compression tank data_zfs");
         let read = read("tank\tlz4\ndata_zfs\ton\n");
         assert_eq!(read["tank"], "lz4");

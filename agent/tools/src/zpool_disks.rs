@@ -120,7 +120,9 @@ mod tests {
     }
 
     fn line(raid: Raid, disks: &[&str], beside: &[(VdevClass, &[&str])]) -> String {
-        let call = create(&Tools::imagined(), &layout(raid, disks, beside)).unwrap().to_string();
+        let call = create(&Tools::imagined(), &layout(raid, disks, beside))
+            .unwrap()
+            .to_string();
         let begin = "/usr/bin/zpool create -o ashift=12 -o autotrim=on -O compression=on data_zfs ";
         call.strip_prefix(begin).unwrap().replace("/dev/disk/by-id/", "")
     }
@@ -146,15 +148,30 @@ mod tests {
     #[test]
     fn what_is_added_stands_by_itself_and_a_new_disk_comes_after_the_old_one() {
         let tools = Tools::imagined();
-        let mut more = layout(Raid::Raidz, &["a", "b", "c", "d", "e", "f"], &[(VdevClass::Spare, &["s"])]);
+        let mut more = layout(
+            Raid::Raidz,
+            &["a", "b", "c", "d", "e", "f"],
+            &[(VdevClass::Spare, &["s"])],
+        );
         more.data_vdevs = 2;
         let call = add(&tools, &more).unwrap().to_string().replace("/dev/disk/by-id/", "");
-        assert_eq!(call, "/usr/bin/zpool add -o ashift=12 data_zfs raidz a b c raidz d e f spare s");
+        assert_eq!(
+            call,
+            "/usr/bin/zpool add -o ashift=12 data_zfs raidz a b c raidz d e f spare s"
+        );
         let none: &[&str] = &[];
         let only_log = layout(Raid::Mirror, none, &[(VdevClass::Log, &["l"])]);
-        let call = add(&tools, &only_log).unwrap().to_string().replace("/dev/disk/by-id/", "");
+        let call = add(&tools, &only_log)
+            .unwrap()
+            .to_string()
+            .replace("/dev/disk/by-id/", "");
         assert_eq!(call, "/usr/bin/zpool add -o ashift=12 data_zfs log l");
-        let call = replace(&tools, &more.name, "/dev/disk/by-id/ata-A", &disk("ata-B")).unwrap().to_string();
-        assert_eq!(call, "/usr/bin/zpool replace data_zfs /dev/disk/by-id/ata-A /dev/disk/by-id/ata-B");
+        let call = replace(&tools, &more.name, "/dev/disk/by-id/ata-A", &disk("ata-B"))
+            .unwrap()
+            .to_string();
+        assert_eq!(
+            call,
+            "/usr/bin/zpool replace data_zfs /dev/disk/by-id/ata-A /dev/disk/by-id/ata-B"
+        );
     }
 }

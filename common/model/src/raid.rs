@@ -230,7 +230,10 @@ mod tests {
         assert_eq!(Raid::Mirror.usable(&tb(&[2, 4]), 1), ByteSize(2_000_000_000_000));
         assert_eq!(Raid::Raid10.usable(&tb(&[2, 2, 4, 4]), 1), ByteSize(6_000_000_000_000));
         assert_eq!(Raid::Raidz2.usable(&tb(&[4, 4, 4, 2]), 1), ByteSize(4_000_000_000_000));
-        assert_eq!(Raid::Raidz.usable(&tb(&[2, 2, 2, 4, 4, 4]), 2), ByteSize(12_000_000_000_000));
+        assert_eq!(
+            Raid::Raidz.usable(&tb(&[2, 2, 2, 4, 4, 4]), 2),
+            ByteSize(12_000_000_000_000)
+        );
         assert_eq!(Raid::Raid10.vdevs(4, 1), [vec![0, 1], vec![2, 3]]);
         assert_eq!(Raid::Mirror.vdevs(6, 2), [vec![0, 1, 2], vec![3, 4, 5]]);
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::observation::cluster::Member;
 use quorate_model::observation::pools::VdevState;
 use quorate_model::observation::{Observation, Pool};
-use quorate_model::observation::cluster::Member;
 use quorate_model::time::spoken;
 use quorate_model::{Facet, Finding, Timestamp};
 

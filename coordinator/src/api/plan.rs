@@ -301,7 +301,11 @@ fn consents(wish: &Wish) -> Vec<String> {
     said.extend(each("--is-off", &wish.is_off));
     said.extend(each("--undo-join", &wish.undo_join));
     said.extend(wish.destroy.iter().map(|disk| format!("--destroy {disk}")));
-    said.extend(wish.replace_disk.iter().map(|what| format!("zfs replace {} {} {}", what.node, what.pool, what.old)));
+    said.extend(
+        wish.replace_disk
+            .iter()
+            .map(|what| format!("zfs replace {} {} {}", what.node, what.pool, what.old)),
+    );
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
 }

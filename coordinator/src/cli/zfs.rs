@@ -61,7 +61,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
 }
 
 async fn list(context: &Context, client: &mut Client, node: Option<String>) -> Answer {
-    let (cluster, name) = match node.as_deref().map(|text| text.rsplit_once('/').map_or(("", text), |pair| pair)) {
+    let (cluster, name) = match node
+        .as_deref()
+        .map(|text| text.rsplit_once('/').map_or(("", text), |pair| pair))
+    {
         Some((cluster, name)) => (cluster, name),
         None => ("", ""),
     };

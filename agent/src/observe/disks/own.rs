@@ -18,7 +18,9 @@ pub(super) async fn judge(host: &Host, disks: &mut Disks) {
     let begun = begun_pools::all(host.root());
     for index in 0..disks.disks.len() {
         let left_by = left_by(host, disks, index, &begun).await;
-        let Some(disk) = disks.disks.get_mut(index) else { continue };
+        let Some(disk) = disks.disks.get_mut(index) else {
+            continue;
+        };
         if let Some(pool) = left_by {
             pardon(disk, pool);
         }
@@ -75,7 +77,10 @@ async fn left_by<'b>(host: &Host, disks: &Disks, index: usize, begun: &'b [PoolL
 }
 
 fn is(partition: &Partition, parttype: &str, number: &str) -> bool {
-    let typed = partition.parttype.as_deref().is_some_and(|is| is.eq_ignore_ascii_case(parttype));
+    let typed = partition
+        .parttype
+        .as_deref()
+        .is_some_and(|is| is.eq_ignore_ascii_case(parttype));
     typed && partition.fstype.is_none() && partition.path.ends_with(number)
 }
 

@@ -28,14 +28,17 @@ impl Act for CreatePool<'_> {
             Ok(seen) => seen,
             Err(findings) => return findings,
         };
-        let there = pools.iter().find(|pool| pool.name == self.layout.name.as_str()).map(|pool| {
-            Finding::new(
-                Code::PlanChanged,
-                node.as_str(),
-                format!("there is a pool {} already, which was not planned so", pool.name),
-                format!("look at it on {node}: zpool status {}; then plan again", pool.name),
-            )
-        });
+        let there = pools
+            .iter()
+            .find(|pool| pool.name == self.layout.name.as_str())
+            .map(|pool| {
+                Finding::new(
+                    Code::PlanChanged,
+                    node.as_str(),
+                    format!("there is a pool {} already, which was not planned so", pool.name),
+                    format!("look at it on {node}: zpool status {}; then plan again", pool.name),
+                )
+            });
         let planned = self.layout.all_disks();
         let of_disks = planned.filter_map(|planned| against_use(node, planned, disks, &self.layout.accepted));
         there.into_iter().chain(of_disks).collect()

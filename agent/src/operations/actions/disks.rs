@@ -73,14 +73,24 @@ pub(super) fn against_use(
     let verdict = disk.verdicts.iter().find(|verdict| verdict.role == Role::Zfs);
     let texts: Vec<&str> = match verdict {
         Some(verdict) => {
-            let reasons = verdict.against.iter().filter(|reason| !reason.kind.is_accepted(accepted));
+            let reasons = verdict
+                .against
+                .iter()
+                .filter(|reason| !reason.kind.is_accepted(accepted));
             reasons.map(|reason| reason.text.as_str()).collect()
         }
         None => vec!["nobody has judged it"],
     };
     (!texts.is_empty()).then(|| {
         let texts = texts.join("; ");
-        not_free(node, planned, format!("the disk {} ({}) is not free (any more): {texts}", planned.link, disk.path))
+        not_free(
+            node,
+            planned,
+            format!(
+                "the disk {} ({}) is not free (any more): {texts}",
+                planned.link, disk.path
+            ),
+        )
     })
 }
 

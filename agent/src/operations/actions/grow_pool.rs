@@ -34,7 +34,11 @@ impl Act for GrowPool<'_> {
             Ok(pool) => Some(Finding::new(
                 Code::PlanChanged,
                 node.as_str(),
-                format!("pool {} is {}: it is not made larger before it is whole", pool.name, pool.state.as_str()),
+                format!(
+                    "pool {} is {}: it is not made larger before it is whole",
+                    pool.name,
+                    pool.state.as_str()
+                ),
                 format!("look at it on {node}: zpool status {}; then plan again", pool.name),
             )),
             Err(finding) => Some(finding),

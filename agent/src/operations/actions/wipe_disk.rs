@@ -29,7 +29,9 @@ impl Act for WipeDisk<'_> {
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
         match disks_and_pools(node, seen) {
-            Ok((disks, _)) => against_wiping(node, self.disk, self.carries, disks).into_iter().collect(),
+            Ok((disks, _)) => against_wiping(node, self.disk, self.carries, disks)
+                .into_iter()
+                .collect(),
             Err(findings) => findings,
         }
     }

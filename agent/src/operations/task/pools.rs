@@ -45,7 +45,8 @@ pub(super) async fn replace(task: &Task<'_>, pool: &PoolName, old: &str, with: &
         ));
     };
     say(CHANGING);
-    task.change(zpool_disks::replace(task.host.tools(), pool, called, with)).await
+    task.change(zpool_disks::replace(task.host.tools(), pool, called, with))
+        .await
 }
 
 /// The unit that imports a pool at boot, with the name escaped as systemd wants it in an instance. Source: PVE::API2::Disks::ZFS.

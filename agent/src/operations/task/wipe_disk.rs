@@ -19,7 +19,9 @@ pub(super) async fn run(task: &Task<'_>, planned: &DiskIdentity) -> Result<(), S
     let _held = disk_lock::take(task).await?;
     let seen = task.look_again().await?;
     let disks = seen.disks.get().map_err(|unknown| Stopped(unknown.reason.clone()))?;
-    let disk = planned.find(disks).map_err(|why| Stopped(format!("{} {why}", planned.link)))?;
+    let disk = planned
+        .find(disks)
+        .map_err(|why| Stopped(format!("{} {why}", planned.link)))?;
     let tools = task.host.tools();
     let whole = format!("/dev/disk/by-id/{}", planned.link);
     say(CHANGING);
@@ -41,7 +43,8 @@ async fn zero_ends(task: &Task<'_>, device: &str, size: ByteSize, beginning: u64
     let end = END.min(size.0 - beginning);
     for (from, length) in [(0, beginning), (size.0 - end, end)] {
         if length > 0 {
-            task.change(wiping::zero(tools, device, ByteSize(from), ByteSize(length))).await?;
+            task.change(wiping::zero(tools, device, ByteSize(from), ByteSize(length)))
+                .await?;
         }
     }
     Ok(())

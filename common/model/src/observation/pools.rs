@@ -111,7 +111,9 @@ impl Leaf {
     /// Is it, or its place, being taken by another disk?
     #[must_use]
     pub fn is_being_replaced(&self) -> bool {
-        self.group.as_deref().is_some_and(|group| group.starts_with("replacing"))
+        self.group
+            .as_deref()
+            .is_some_and(|group| group.starts_with("replacing"))
     }
 }
 
@@ -332,7 +334,12 @@ mod tests {
         assert_eq!((mirror(on).may_lose(), mirror(gone).may_lose()), (1, 0));
         let raidz2 = vdev(
             "raidz2-0",
-            vec![leaf("a", on, None), leaf("b", gone, None), leaf("c", on, None), leaf("d", on, None)],
+            vec![
+                leaf("a", on, None),
+                leaf("b", gone, None),
+                leaf("c", on, None),
+                leaf("d", on, None),
+            ],
         );
         assert_eq!(raidz2.may_lose(), 1);
         let replacing = vdev(

@@ -129,7 +129,12 @@ fn vdevs<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<u8> {
         return Some(found.value);
     }
     let message = "`vdevs` is 0".to_owned();
-    reader.problem(Code::SpecBadValue, found.place, message, "write a number from 1, or leave it out");
+    reader.problem(
+        Code::SpecBadValue,
+        found.place,
+        message,
+        "write a number from 1, or leave it out",
+    );
     None
 }
 

@@ -214,7 +214,10 @@ fn third_vote(reader: &mut Reader<'_>, vote: &ThirdVote, nodes: &[ReadNode<'_>])
 /// Disks are named for members only, for each of them, and in a number that the layout takes.
 fn disks_of_members(reader: &mut Reader<'_>, pool: &PoolSpec, nodes: &[ReadNode<'_>]) {
     let raid = pool.raid.value;
-    let of_data = |count| raid.refuses(count, usize::from(pool.vdevs)).map(|why| format!("{raid} {why}"));
+    let of_data = |count| {
+        raid.refuses(count, usize::from(pool.vdevs))
+            .map(|why| format!("{raid} {why}"))
+    };
     choice(reader, &pool.disks, nodes, &of_data);
     for (class, disks) in &pool.beside {
         let most_and_least = |count: usize| match class {

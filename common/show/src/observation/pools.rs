@@ -1,9 +1,9 @@
 //! ZFS pools: their room and state, and each disk that is not well.
 
-use quorate_model::{Facet, Timestamp};
 use quorate_model::observation::Pool;
 use quorate_model::observation::pools::{Scan, ScanKind, ScanState, VdevState};
 use quorate_model::time::spoken;
+use quorate_model::{Facet, Timestamp};
 
 use crate::table::{indent, table};
 

@@ -99,7 +99,10 @@ fn of(step: &Step) -> Advice {
             AGAIN.to_owned(),
         ),
         Action::GrowPool { layout } => (
-            format!("on {node}: zpool status {}; from here: quorate disks {node}", layout.name),
+            format!(
+                "on {node}: zpool status {}; from here: quorate disks {node}",
+                layout.name
+            ),
             AGAIN.to_owned(),
         ),
         Action::ReplaceDisk { pool, .. } => (

@@ -18,7 +18,10 @@ impl Checker<'_> {
         self.demand(step, free, "there is a pool of this name, or it can't be told");
         self.asked_for(step, layout);
         self.unused(step, layout.all_disks());
-        let count = layout.raid.refuses(layout.disks.len(), usize::from(layout.data_vdevs)).is_none();
+        let count = layout
+            .raid
+            .refuses(layout.disks.len(), usize::from(layout.data_vdevs))
+            .is_none();
         self.demand(step, count, "its layout does not take so many disks");
     }
 
@@ -49,7 +52,11 @@ impl Checker<'_> {
         let fine = disk.is_some_and(|disk| disk.against_wiping().is_empty());
         self.demand(step, fine, "what it wipes is in use, or it can't be told");
         let named = step.disks.iter().any(|disk| disk.disk.as_str() == planned.link);
-        self.demand(step, named && step.disks.len() == 1, "it asks for another disk than the one that it wipes");
+        self.demand(
+            step,
+            named && step.disks.len() == 1,
+            "it asks for another disk than the one that it wipes",
+        );
         self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
         let is_needed = self.plan.steps.iter().any(|other| other.needs.contains(&step.id));
         self.demand(step, is_needed, "nothing needs what it wipes");
@@ -95,7 +102,10 @@ impl Checker<'_> {
 }
 
 fn found<'d>(
-    all: &'d std::collections::BTreeMap<quorate_model::NodeName, quorate_model::Facet<quorate_model::observation::Disks>>,
+    all: &'d std::collections::BTreeMap<
+        quorate_model::NodeName,
+        quorate_model::Facet<quorate_model::observation::Disks>,
+    >,
     step: &Step,
     planned: &DiskIdentity,
 ) -> Option<&'d Disk> {

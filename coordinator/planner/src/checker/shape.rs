@@ -35,11 +35,18 @@ impl Checker<'_> {
             );
             self.demand(step, !step.estimate.is_zero(), "it has no estimate");
             // Where that is what refuses the plan, nothing is done.
-            let refused = plan.findings.iter().any(|f| f.refuses() && f.code == Code::DestroyNotConsented);
+            let refused = plan
+                .findings
+                .iter()
+                .any(|f| f.refuses() && f.code == Code::DestroyNotConsented);
             let consented = refused || step.disks.iter().all(|disk| self.wish.destroy.contains(disk));
             self.demand(step, consented, "nobody consented to what it does to a disk");
             let names_it = !rules(step.action.kind()).destroys || !step.disks.is_empty();
-            self.demand(step, names_it, "it destroys what is on a disk, and does not say of which");
+            self.demand(
+                step,
+                names_it,
+                "it destroys what is on a disk, and does not say of which",
+            );
             let own = step.disks.iter().all(|disk| disk.node == step.node);
             self.demand(step, own, "it overwrites a disk of another server");
             let Undo::Operator { how } = &step.undo;

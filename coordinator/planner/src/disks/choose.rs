@@ -68,7 +68,9 @@ pub struct Allowed<'a> {
 
 impl std::fmt::Debug for Allowed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Allowed").field("undecided", &self.undecided).finish_non_exhaustive()
+        f.debug_struct("Allowed")
+            .field("undecided", &self.undecided)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,10 +1,10 @@
 //! A pool that is there, against what the file says of it: how it could grow, and what differs.
 
+use quorate_model::NodeName;
 use quorate_model::observation::disks::Disks;
 use quorate_model::observation::pools::{Pool, Vdev, VdevClass};
 use quorate_model::pool_layout::disk_of;
 use quorate_model::spec::{Pick, PoolSpec, Selector};
-use quorate_model::NodeName;
 
 /// What the file wants of a pool that is there.
 #[derive(Debug, Default)]
@@ -52,13 +52,17 @@ pub(super) fn compare(node: &NodeName, pool: &Pool, spec: &PoolSpec, disks: &Dis
                 })
             });
             if compared.more.is_none() {
-                compared.differs.push(format!("it has {has} disks for data, not {wanted}"));
+                compared
+                    .differs
+                    .push(format!("it has {has} disks for data, not {wanted}"));
             }
         }
         _ if !alike || (wanted == has && target != shape) => {
             compared.differs.push(format!("its disks are not laid out as {raid}"));
         }
-        _ if wanted != has => compared.differs.push(format!("it has {has} disks for data, not {wanted}")),
+        _ if wanted != has => compared
+            .differs
+            .push(format!("it has {has} disks for data, not {wanted}")),
         _ => {}
     }
     if let Some(Pick::Named(names)) = pick {
@@ -66,26 +70,42 @@ pub(super) fn compare(node: &NodeName, pool: &Pool, spec: &PoolSpec, disks: &Dis
         for leaf in of_pool {
             let named = disk_of(leaf, disks).is_some_and(|disk| names.iter().any(|name| name.value.means(disk)));
             if !named {
-                compared.differs.push(format!("{} is in it, and the file does not name it", leaf.name));
+                compared
+                    .differs
+                    .push(format!("{} is in it, and the file does not name it", leaf.name));
             }
         }
     }
-    let ashift = pool.ashift.filter(|ashift| *ashift != 0 && *ashift != u32::from(spec.ashift));
+    let ashift = pool
+        .ashift
+        .filter(|ashift| *ashift != 0 && *ashift != u32::from(spec.ashift));
     if let Some(ashift) = ashift {
-        compared.differs.push(format!("its ashift is {ashift}, not {}", spec.ashift));
+        compared
+            .differs
+            .push(format!("its ashift is {ashift}, not {}", spec.ashift));
     }
     if let Some(autotrim) = pool.autotrim.filter(|autotrim| *autotrim != spec.autotrim) {
         let word = |on: bool| if on { "on" } else { "off" };
-        compared
-            .differs
-            .push(format!("its autotrim is {}, not {}", word(autotrim), word(spec.autotrim)));
+        compared.differs.push(format!(
+            "its autotrim is {}, not {}",
+            word(autotrim),
+            word(spec.autotrim)
+        ));
     }
-    if let Some(compression) = pool.compression.as_deref().filter(|found| *found != spec.compression.as_str()) {
+    if let Some(compression) = pool
+        .compression
+        .as_deref()
+        .filter(|found| *found != spec.compression.as_str())
+    {
         compared
             .differs
             .push(format!("its compression is {compression}, not {}", spec.compression));
     }
-    for class in spec.beside.keys().filter(|class| spec.beside.get(class).is_some_and(|c| c.of(node).is_some())) {
+    for class in spec
+        .beside
+        .keys()
+        .filter(|class| spec.beside.get(class).is_some_and(|c| c.of(node).is_some()))
+    {
         if !pool.vdevs.iter().any(|vdev| vdev.class == *class) {
             compared.lacks.push(*class);
         }

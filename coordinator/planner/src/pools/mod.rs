@@ -168,7 +168,14 @@ impl<'a> Server<'a> {
         let mut accepted = BTreeSet::new();
         let mut picked = Picked::default();
         let mut of = |class: VdevClass, pick: &Pick, taken: &mut Vec<String>| {
-            let found = self.pick(&self.picking(name, spec, class), pick, disks, taken, &mut accepted, report)?;
+            let found = self.pick(
+                &self.picking(name, spec, class),
+                pick,
+                disks,
+                taken,
+                &mut accepted,
+                report,
+            )?;
             picked.wiped.extend(found.wiped);
             picked.why.extend(found.why);
             Some(found.identities)
@@ -214,7 +221,6 @@ impl<'a> Server<'a> {
     }
 
     /// A pool that is there: how it grows, and what differs from the file.
-    #[expect(clippy::too_many_arguments, reason = "each is another thing, and all are the caller's")]
     fn existing(
         &self,
         pool: &Pool,
@@ -229,7 +235,9 @@ impl<'a> Server<'a> {
         let grows = compared.more.is_some() || !compared.lacks.is_empty();
         if grows && pool.state != VdevState::Online {
             let state = pool.state.as_str();
-            compared.differs.push(format!("it is to get more disks, and is {state}: first it must be whole"));
+            compared.differs.push(format!(
+                "it is to get more disks, and is {state}: first it must be whole"
+            ));
         }
         if !compared.differs.is_empty() {
             let message = format!(
@@ -249,7 +257,14 @@ impl<'a> Server<'a> {
         let mut accepted = BTreeSet::new();
         let mut picked = Picked::default();
         let mut of = |class: VdevClass, pick: &Pick, taken: &mut Vec<String>| {
-            let found = self.pick(&self.picking(name, spec, class), pick, disks, taken, &mut accepted, report)?;
+            let found = self.pick(
+                &self.picking(name, spec, class),
+                pick,
+                disks,
+                taken,
+                &mut accepted,
+                report,
+            )?;
             picked.wiped.extend(found.wiped);
             picked.why.extend(found.why);
             Some(found.identities)
@@ -275,7 +290,9 @@ impl<'a> Server<'a> {
         if !data.is_empty() {
             let sizes: Vec<ByteSize> = data.iter().map(|disk| disk.size).collect();
             let more = spec.raid.value.usable(&sizes, usize::from(vdevs));
-            why.push(format!("{more} more are usable; what is on it stays where it is, new data goes to all its disks"));
+            why.push(format!(
+                "{more} more are usable; what is on it stays where it is, new data goes to all its disks"
+            ));
             why.push("what is added to the data can't be taken out again".to_owned());
         }
         let layout = PoolLayout {
@@ -390,7 +407,8 @@ impl<'a> Server<'a> {
                         "; {left} would be free without what is left there: if nothing of it is needed any more, --destroy {node}:{one}"
                     ));
                 }
-                let message = format!("{found} disks of {node} fit and are free for {what}, and {wanted} are asked for");
+                let message =
+                    format!("{found} disks of {node} fit and are free for {what}, and {wanted} are asked for");
                 (Code::DisksTooFew, message)
             }
             NotEnough::NotThere { name: disk, found: 0 } => (Code::DiskNotThere, format!("{node} has no disk {disk}")),
@@ -411,7 +429,11 @@ impl<'a> Server<'a> {
 }
 
 fn after(before: &[StepId], steps: &[Step]) -> Vec<StepId> {
-    before.iter().cloned().chain(steps.iter().map(|step| step.id.clone())).collect()
+    before
+        .iter()
+        .cloned()
+        .chain(steps.iter().map(|step| step.id.clone()))
+        .collect()
 }
 
 fn told(what: &str, found: &Choice<'_>, disks: &Disks) -> Vec<String> {

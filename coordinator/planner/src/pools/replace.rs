@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::ByteSize;
 use quorate_model::finding::{Code, Finding, Place};
 use quorate_model::ids::StepId;
 use quorate_model::observation::FacetName;
@@ -11,7 +12,6 @@ use quorate_model::plan::Step;
 use quorate_model::pool_layout::disk_of;
 use quorate_model::spec::{DiskName, Located, Pick, Selector};
 use quorate_model::wish::DiskReplacement;
-use quorate_model::ByteSize;
 
 use super::{Picking, Server, steps};
 use crate::report::{Report, Weight};
@@ -41,12 +41,19 @@ pub(super) fn plan(
     let meant: Vec<&Leaf> = pool.leaves().filter(|leaf| means(&what.old, leaf, disks)).collect();
     let [leaf] = meant[..] else {
         // The same command again, when all is done, is no mistake.
-        let already = what.with.as_ref().is_some_and(|with| pool.leaves().any(|leaf| means(with.as_str(), leaf, disks)));
+        let already = what
+            .with
+            .as_ref()
+            .is_some_and(|with| pool.leaves().any(|leaf| means(with.as_str(), leaf, disks)));
         if already && meant.is_empty() {
             return Vec::new();
         }
         let names: Vec<&str> = pool.leaves().map(|leaf| leaf.name.as_str()).collect();
-        let count = if meant.is_empty() { "no disk is" } else { "several disks are" };
+        let count = if meant.is_empty() {
+            "no disk is"
+        } else {
+            "several disks are"
+        };
         let message = format!(
             "{count} called {} in pool {} of {node}; it has {}",
             what.old,
@@ -57,7 +64,12 @@ pub(super) fn plan(
     };
     if leaf.is_being_replaced() {
         let message = format!("{} is being replaced in pool {} of {node} already", what.old, what.pool);
-        report.tell(Finding::new(Code::PoolResilvers, format!("{node}/{}", what.pool), message, String::new()));
+        report.tell(Finding::new(
+            Code::PoolResilvers,
+            format!("{node}/{}", what.pool),
+            message,
+            String::new(),
+        ));
         return Vec::new();
     }
     if leaf.whole_disk().is_none() {
@@ -75,7 +87,12 @@ pub(super) fn plan(
         Some(name) => {
             let Ok(named) = name.as_str().parse::<DiskName>() else {
                 let message = format!("{name} is no disk's stable name");
-                return refuse(report, Code::DiskNotThere, message, format!("quorate disks {node} --role zfs"));
+                return refuse(
+                    report,
+                    Code::DiskNotThere,
+                    message,
+                    format!("quorate disks {node} --role zfs"),
+                );
             };
             Pick::Named(vec![located(named, place)])
         }
@@ -98,8 +115,16 @@ pub(super) fn plan(
         return Vec::new();
     };
     if with.size < least {
-        let message = format!("{} of {node} has {}, less than the {least} that it would replace", with.link, with.size);
-        return refuse(report, Code::DiskNotFree, message, "choose one that is as large".to_owned());
+        let message = format!(
+            "{} of {node} has {}, less than the {least} that it would replace",
+            with.link, with.size
+        );
+        return refuse(
+            report,
+            Code::DiskNotFree,
+            message,
+            "choose one that is as large".to_owned(),
+        );
     }
     let wipes = server.wipes(&picked, disks, &[]);
     let before: Vec<StepId> = wipes.iter().map(|step| step.id.clone()).collect();
@@ -113,7 +138,10 @@ pub(super) fn plan(
         with,
         accepted,
     };
-    wipes.into_iter().chain(steps::replace(&replacement, why, before)).collect()
+    wipes
+        .into_iter()
+        .chain(steps::replace(&replacement, why, before))
+        .collect()
 }
 
 fn located<T>(value: T, place: &Place) -> Located<T> {
@@ -124,7 +152,11 @@ fn located<T>(value: T, place: &Place) -> Located<T> {
 }
 
 fn or_none(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// Does the operator's word mean this disk of the pool? It may be what the pool calls it, now or before (`was /dev/…`), or any of the disk's own names.
@@ -156,4 +188,3 @@ fn least(pool: &Pool, leaf: &Leaf, disks: &Disks) -> ByteSize {
     let sizes = beside.filter_map(|other| disk_of(other, disks)).map(|disk| disk.size);
     sizes.min().unwrap_or(ByteSize(0))
 }
-

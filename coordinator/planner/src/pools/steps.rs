@@ -26,7 +26,11 @@ const REPLACE_TAKES: Duration = Duration::from_secs(10);
 pub(super) fn wipe(node: &NodeName, disk: &Disk, identity: &DiskIdentity, before: &[StepId]) -> Option<Step> {
     let carries = disk.marks();
     let told = in_a_row(carries.iter().map(Mark::to_string));
-    let what = if carries.is_empty() { "what is on it".to_owned() } else { told };
+    let what = if carries.is_empty() {
+        "what is on it".to_owned()
+    } else {
+        told
+    };
     let model = disk.model.as_deref().unwrap_or("no model");
     let serial = disk.serial.as_deref().unwrap_or("no serial number");
     let name = &identity.link;
@@ -178,7 +182,10 @@ pub(super) fn replace(what: &Replacement<'_>, why: Vec<String>, before: Vec<Step
         disks: BTreeSet::new(),
         estimate: REPLACE_TAKES,
         undo: Undo::Operator {
-            how: format!("while its data is being made anew, on {node}: zpool detach {pool} {}", with.link),
+            how: format!(
+                "while its data is being made anew, on {node}: zpool detach {pool} {}",
+                with.link
+            ),
         },
         restores: None,
     })

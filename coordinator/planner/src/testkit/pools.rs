@@ -15,7 +15,9 @@ use super::NOW;
 /// The pool is there with each of its disks, and they are held by it.
 pub(super) fn made(view: &mut View, node: &NodeName, layout: &PoolLayout) {
     let Some(seen) = seen(view, node) else { return };
-    layout.all_disks().for_each(|disk| hold(seen, disk, layout.name.as_str()));
+    layout
+        .all_disks()
+        .for_each(|disk| hold(seen, disk, layout.name.as_str()));
     let pool = pool(layout);
     match &mut seen.pools {
         Facet::Known { value, .. } => value.push(pool),
@@ -26,7 +28,9 @@ pub(super) fn made(view: &mut View, node: &NodeName, layout: &PoolLayout) {
 /// The pool has these disks as well.
 pub(super) fn grown(view: &mut View, node: &NodeName, layout: &PoolLayout) {
     let Some(seen) = seen(view, node) else { return };
-    layout.all_disks().for_each(|disk| hold(seen, disk, layout.name.as_str()));
+    layout
+        .all_disks()
+        .for_each(|disk| hold(seen, disk, layout.name.as_str()));
     let Facet::Known { value, .. } = &mut seen.pools else {
         return;
     };

@@ -75,7 +75,10 @@ fn what_is_left_on_a_named_disk_goes_only_by_a_word_for_just_this_disk() {
     let servers = || with_leftover(HolderKind::FileSystem, "ext4");
     let unasked = plan_with(NAMED, &Wish::default(), &servers());
     assert_eq!(codes(&unasked), [Code::DestroyNotConsented]);
-    assert_eq!(ids(&unasked), ["zfs.wipe/prox1/ata-SAMSUNG_1b", "zfs.create/prox1/data_zfs"]);
+    assert_eq!(
+        ids(&unasked),
+        ["zfs.wipe/prox1/ata-SAMSUNG_1b", "zfs.create/prox1/data_zfs"]
+    );
     let other = plan_with(NAMED, &destroying(&["prox1:ata-SAMSUNG_1c"]), &servers());
     assert_eq!(codes(&other), [Code::DestroyNotConsented, Code::DestroyNotPlanned]);
 
@@ -83,7 +86,10 @@ fn what_is_left_on_a_named_disk_goes_only_by_a_word_for_just_this_disk() {
     let plan = plan_with(NAMED, &said, &servers());
     assert_eq!(refusals(&plan), []);
     let wipe = &plan.steps[0];
-    assert_eq!(wipe.title, "wipe disk ata-SAMSUNG_1b of prox1: file system (ext4) on partition 1");
+    assert_eq!(
+        wipe.title,
+        "wipe disk ata-SAMSUNG_1b of prox1: file system (ext4) on partition 1"
+    );
     assert_eq!(
         wipe.destroys,
         ["file system (ext4) on partition 1, on ata-SAMSUNG_1b (SAMSUNG, 1b) of prox1"]
@@ -101,8 +107,15 @@ fn a_selector_takes_such_a_disk_only_where_there_are_too_few_without_it() {
     assert!(next.contains("--destroy prox1:ata-SAMSUNG_1b"), "{next}");
     let said = destroying(&["prox1:ata-SAMSUNG_1b"]);
     let plan = plan_with(ONE, &said, &servers);
-    assert_eq!(ids(&plan), ["zfs.wipe/prox1/ata-SAMSUNG_1b", "zfs.create/prox1/data_zfs"]);
-    let enough = plan_with(&ONE.replace("mirror", "single").replace("count = 2", "count = 1"), &said, &servers);
+    assert_eq!(
+        ids(&plan),
+        ["zfs.wipe/prox1/ata-SAMSUNG_1b", "zfs.create/prox1/data_zfs"]
+    );
+    let enough = plan_with(
+        &ONE.replace("mirror", "single").replace("count = 2", "count = 1"),
+        &said,
+        &servers,
+    );
     assert_eq!(codes(&enough), [Code::DestroyNotPlanned]);
 }
 
@@ -133,7 +146,12 @@ fn a_mirror_grows_by_another_pair_and_a_log() {
     };
     let links: Vec<&str> = layout.disks.iter().map(|disk| disk.link.as_str()).collect();
     assert_eq!(links, ["ata-SAMSUNG_1d", "ata-SAMSUNG_1e"]);
-    assert!(plan.steps[0].why.iter().any(|why| why.contains("can't be taken out again")));
+    assert!(
+        plan.steps[0]
+            .why
+            .iter()
+            .any(|why| why.contains("can't be taken out again"))
+    );
     applied(&raid10, &Wish::default(), with_mirror());
 
     let with_log = format!("{ONE}[zfs.data_zfs.log]\nprox1 = [\"1d\"]\n");
@@ -156,11 +174,19 @@ fn a_pool_that_is_not_whole_does_not_grow_and_another_kind_of_vdev_is_never_adde
     });
     let plan = plan_with(&raid10, &Wish::default(), &degraded);
     assert!(plan.is_empty());
-    assert!(plan.findings.iter().any(|f| f.code == Code::PoolDiffers && f.message.contains("DEGRADED")));
+    assert!(
+        plan.findings
+            .iter()
+            .any(|f| f.code == Code::PoolDiffers && f.message.contains("DEGRADED"))
+    );
     let raidz = ONE.replace("mirror", "raidz").replace("count = 2", "count = 4");
     let plan = plan_with(&raidz, &Wish::default(), &with_mirror());
     assert!(plan.is_empty());
-    assert!(plan.findings.iter().any(|f| f.message.contains("not laid out as raidz")));
+    assert!(
+        plan.findings
+            .iter()
+            .any(|f| f.message.contains("not laid out as raidz"))
+    );
 }
 
 fn replacing(old: &str, with: Option<&str>) -> Wish {
@@ -177,10 +203,23 @@ fn replacing(old: &str, with: Option<&str>) -> Wish {
 
 #[test]
 fn a_disk_is_replaced_by_a_free_one_that_is_large_enough_and_only_once() {
-    for old in ["1b", "ata-SAMSUNG_1b", "/dev/disk/by-id/ata-SAMSUNG_1b-part1", "/dev/sdb"] {
+    for old in [
+        "1b",
+        "ata-SAMSUNG_1b",
+        "/dev/disk/by-id/ata-SAMSUNG_1b-part1",
+        "/dev/sdb",
+    ] {
         let plan = plan_with(ONE, &replacing(old, None), &with_mirror());
-        assert_eq!((refusals(&plan), ids(&plan)), (vec![], vec!["zfs.replace/prox1/data_zfs"]), "{old}");
-        assert!(plan.steps[0].title.ends_with("by ata-SAMSUNG_1d"), "{}", plan.steps[0].title);
+        assert_eq!(
+            (refusals(&plan), ids(&plan)),
+            (vec![], vec!["zfs.replace/prox1/data_zfs"]),
+            "{old}"
+        );
+        assert!(
+            plan.steps[0].title.ends_with("by ata-SAMSUNG_1d"),
+            "{}",
+            plan.steps[0].title
+        );
     }
     let by_e = replacing("1b", Some("ata-SAMSUNG_1e"));
     applied(ONE, &by_e, with_mirror());

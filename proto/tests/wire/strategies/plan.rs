@@ -121,7 +121,8 @@ fn of_disks() -> impl Strategy<Value = Condition> {
             old,
             with
         }),
-        (definition(), prop::collection::btree_set(node(), 0..4)).prop_map(|(storage, nodes)| Condition::StorageReady { storage, nodes }),
+        (definition(), prop::collection::btree_set(node(), 0..4))
+            .prop_map(|(storage, nodes)| Condition::StorageReady { storage, nodes }),
     ]
 }
 

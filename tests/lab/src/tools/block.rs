@@ -41,15 +41,22 @@ pub(super) fn blockdev(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
 
 /// `blkid -p -o export DEVICE`. Captured: a partition with a file system, LVM, a partition table, an empty disk (exit 2, no output).
 pub(super) fn blkid(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
-    let ["-p", "-o", "export", path] = args else { return None };
+    let ["-p", "-o", "export", path] = args else {
+        return None;
+    };
     let nothing = Reply::fail(2, "");
     let Some((disk, number)) = disks::at(&server.disks, path) else {
-        return Some((COST, Reply::fail(2, format!("blkid: error: {path}: No such file or directory\n"))));
+        return Some((
+            COST,
+            Reply::fail(2, format!("blkid: error: {path}: No such file or directory\n")),
+        ));
     };
     let Some(number) = number else {
         let kind = disk.fstype.as_ref().map(|kind| ("TYPE", kind));
         let found = kind.or(disk.pttype.as_ref().map(|table| ("PTTYPE", table)));
-        let reply = found.map_or(nothing, |(key, value)| Reply::ok(format!("DEVNAME={path}\n{key}={value}\n")));
+        let reply = found.map_or(nothing, |(key, value)| {
+            Reply::ok(format!("DEVNAME={path}\n{key}={value}\n"))
+        });
         return Some((COST, reply));
     };
     let part = disk.partitions.iter().find(|part| part.number == number)?;
@@ -97,13 +104,19 @@ fn zero(server: &mut Server, path: &str, seek: u64, count: u64) -> Reply {
         return Reply::default();
     }
     let (name, device) = (disk.name.clone(), server.root.join("dev").join(&disk.name));
-    let gone: Vec<u64> = disk.filled.iter().copied().filter(|at| (seek..seek + count).contains(at)).collect();
+    let gone: Vec<u64> = disk
+        .filled
+        .iter()
+        .copied()
+        .filter(|at| (seek..seek + count).contains(at))
+        .collect();
     if gone.is_empty() {
         return Reply::default();
     }
-    let written = std::fs::OpenOptions::new().write(true).open(device).and_then(|file| {
-        gone.iter().try_for_each(|at| file.write_all_at(&[0], *at))
-    });
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .open(device)
+        .and_then(|file| gone.iter().try_for_each(|at| file.write_all_at(&[0], *at)));
     if let Err(error) = written {
         return Reply::fail(1, format!("dd: error writing '{path}': {error}\n"));
     }

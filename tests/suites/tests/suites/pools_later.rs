@@ -56,14 +56,22 @@ async fn names(fleet: &Fleet) -> Vec<String> {
         .or_else(|| pools["hk1/prox1"]["value"][0]["vdevs"].as_array())
         .unwrap_or_else(|| panic!("no pools: {pools:#}"))
         .clone();
-    let leaves = vdevs.iter().flat_map(|vdev| vdev["leaves"].as_array().cloned().unwrap_or_default());
-    leaves.map(|leaf| leaf["name"].as_str().unwrap_or_default().to_owned()).collect()
+    let leaves = vdevs
+        .iter()
+        .flat_map(|vdev| vdev["leaves"].as_array().cloned().unwrap_or_default());
+    leaves
+        .map(|leaf| leaf["name"].as_str().unwrap_or_default().to_owned())
+        .collect()
 }
 
 fn code(plan: &Value, code: &str) -> String {
     let found = findings(plan, code);
     let first = found.first().unwrap_or_else(|| panic!("no {code}: {plan:#}"));
-    format!("{} {}", first["message"].as_str().unwrap_or_default(), first["next"].as_str().unwrap_or_default())
+    format!(
+        "{} {}",
+        first["message"].as_str().unwrap_or_default(),
+        first["next"].as_str().unwrap_or_default()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,13 +83,20 @@ async fn a_create_that_failed_after_it_touched_the_disks_is_tried_again_when_the
             text: text.map(str::to_owned),
         })
     };
-    fleet.lab.script("prox1", in_the_way(Some("of an earlier life\n"))).await.unwrap();
+    fleet
+        .lab
+        .script("prox1", in_the_way(Some("of an earlier life\n")))
+        .await
+        .unwrap();
     let failed = fleet.run(&["apply", &file, "--yes"]).await;
     assert!(!failed.success(), "{}", told(&failed));
     let said = format!("{}{}", failed.stdout, failed.stderr);
     assert!(said.contains("exists and is not empty"), "{said}");
     // What it left there is seen, and known as ours.
-    let lsblk = fleet.tool("prox1", "lsblk --json --bytes --output NAME,PARTLABEL").await.stdout;
+    let lsblk = fleet
+        .tool("prox1", "lsblk --json --bytes --output NAME,PARTLABEL")
+        .await
+        .stdout;
     assert!(lsblk.contains("zfs-"), "{lsblk}");
     fleet.lab.script("prox1", in_the_way(None)).await.unwrap();
     fleet.ok(&["apply", &file, "--yes"]).await;
@@ -109,7 +124,10 @@ async fn what_somebody_else_left_goes_only_by_a_word_for_just_that_disk() {
     let unasked = fleet.json(&["plan", &file]).await;
     let told_so = code(&unasked, "QRT-DESTROY-NOT-CONSENTED");
     let consent = told_so.split("--destroy ").nth(1).unwrap().trim().to_owned();
-    assert!(fleet.run(&["apply", &file, "--yes"]).await.code() != Some(0), "--yes is no consent");
+    assert!(
+        fleet.run(&["apply", &file, "--yes"]).await.code() != Some(0),
+        "--yes is no consent"
+    );
     let shown = fleet.ok(&["plan", &file, "--destroy", &consent]).await.stdout;
     assert!(shown.contains("DESTROYED") && shown.contains("ext4"), "{shown}");
     fleet.ok(&["apply", &file, "--yes", "--destroy", &consent]).await;
@@ -131,13 +149,21 @@ async fn a_disk_that_is_put_to_use_between_plan_and_wipe_is_not_wiped() {
     let consent = told_so.split("--destroy ").nth(1).unwrap().trim().to_owned();
     let planned = fleet.lab.layout().coordinator().join("plan.json");
     let planned = planned.to_str().unwrap();
-    fleet.ok(&["plan", &file, "--destroy", &consent, "--out", planned]).await;
+    fleet
+        .ok(&["plan", &file, "--destroy", &consent, "--out", planned])
+        .await;
     let other = fleet.tool("prox1", "zpool create other /dev/sdx").await;
     assert!(other.success(), "{}", told(&other));
     let applied = fleet.run(&["apply", "--plan", planned, "--yes"]).await;
     assert!(!applied.success(), "{}", told(&applied));
     assert!(fleet.calls("wipefs", "--all").is_empty());
-    assert!(fleet.tool("prox1", "zpool list -Hp -o name,health").await.stdout.contains("other\tONLINE"));
+    assert!(
+        fleet
+            .tool("prox1", "zpool list -Hp -o name,health")
+            .await
+            .stdout
+            .contains("other\tONLINE")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +172,10 @@ async fn a_mirror_grows_by_a_pair() {
     fleet.ok(&["apply", &first, "--yes"]).await;
     add(&fleet, ssd("sdx", "S45NNA0NMORE01")).await;
     add(&fleet, ssd("sdy", "S45NNA0NMORE02")).await;
-    let more = file(&fleet, &ONE.replace("mirror", "raid10").replace("count = 2", "count = 4"));
+    let more = file(
+        &fleet,
+        &ONE.replace("mirror", "raid10").replace("count = 2", "count = 4"),
+    );
     let few = fleet.json(&["plan", &more]).await;
     assert!(code(&few, "QRT-DISKS-TOO-FEW").contains("prox2"), "{few:#}");
     add_to(&fleet, "prox2", ssd("sdx", "S45NNA0NMORE03")).await;
@@ -174,12 +203,19 @@ async fn a_disk_that_was_pulled_is_replaced_by_a_new_one() {
         .find(|name| {
             let link = old.trim_start_matches("/dev/disk/by-id/").trim_end_matches("-part1");
             let at = lsblk.find(link).unwrap_or(0);
-            lsblk[..at].rfind(&format!("/dev/{name}")).is_some() && lsblk[at..].find(&format!("/dev/{name}\"")).is_some()
+            lsblk[..at].rfind(&format!("/dev/{name}")).is_some()
+                && lsblk[at..].find(&format!("/dev/{name}\"")).is_some()
         })
         .unwrap_or("sdb");
-    fleet.lab.script("prox1", Script::RemoveDisk(kernel.to_owned())).await.unwrap();
+    fleet
+        .lab
+        .script("prox1", Script::RemoveDisk(kernel.to_owned()))
+        .await
+        .unwrap();
     add(&fleet, ssd("sdx", "S45NNA0NNEW001")).await;
-    let replaced = fleet.run(&["zfs", "replace", "hk1/prox1", "data_zfs", &old, "--yes"]).await;
+    let replaced = fleet
+        .run(&["zfs", "replace", "hk1/prox1", "data_zfs", &old, "--yes"])
+        .await;
     assert!(replaced.success(), "{}", told(&replaced));
     assert!(replaced.stdout.contains("replace "), "{}", replaced.stdout);
     fleet

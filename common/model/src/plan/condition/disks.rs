@@ -17,12 +17,19 @@ pub(super) fn carries(view: &View, node: &NodeName, disk: &DiskIdentity, carries
             let seen = find(view, node, disk)?;
             let against = seen.against_wiping();
             if !against.is_empty() {
-                return Err(Not::Yet(format!("has a disk {} that must not be wiped: {}", disk.link, against.join("; "))));
+                return Err(Not::Yet(format!(
+                    "has a disk {} that must not be wiped: {}",
+                    disk.link,
+                    against.join("; ")
+                )));
             }
             let marks = seen.marks();
             // Less of it is fine: an earlier try may have been cut short.
             match marks.difference(carries).next() {
-                Some(more) => Err(Not::Yet(format!("has a disk {} that carries {more}, which was not planned", disk.link))),
+                Some(more) => Err(Not::Yet(format!(
+                    "has a disk {} that carries {more}, which was not planned",
+                    disk.link
+                ))),
                 None => Ok(()),
             }
         },
@@ -42,7 +49,11 @@ pub(super) fn empty(view: &View, node: &NodeName, disk: &DiskIdentity) -> Verdic
                 .flat_map(|verdict| &verdict.against)
                 .find(|reason| reason.kind.goes_by_wiping());
             match left {
-                _ if !marks.is_empty() => Err(Not::Yet(format!("has a disk {} that carries {}", disk.link, row(&marks)))),
+                _ if !marks.is_empty() => Err(Not::Yet(format!(
+                    "has a disk {} that carries {}",
+                    disk.link,
+                    row(&marks)
+                ))),
                 Some(reason) => Err(Not::Yet(format!("has a disk {}: {}", disk.link, reason.text))),
                 None => Ok(()),
             }
@@ -55,4 +66,3 @@ fn find<'v>(view: &'v View, node: &NodeName, disk: &DiskIdentity) -> Result<&'v 
     disk.find(disks)
         .map_err(|why| Not::Yet(format!("has a disk {} that {why}", disk.link)))
 }
-

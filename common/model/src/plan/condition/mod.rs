@@ -18,8 +18,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facet::Unknown;
 use crate::disk_marks::Mark;
+use crate::facet::Unknown;
 use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
 use crate::observation::FacetName;
 use crate::observation::eligibility::ReasonKind;
@@ -581,18 +581,30 @@ impl fmt::Display for Condition {
                 )
             }
             Self::DiskCarries { node, disk, carries } => {
-                write!(f, "{} of {node} carries nothing but {}, and nobody uses it", disk.link, row(carries))
+                write!(
+                    f,
+                    "{} of {node} carries nothing but {}, and nobody uses it",
+                    disk.link,
+                    row(carries)
+                )
             }
             Self::DiskEmpty { node, disk } => write!(f, "{} of {node} carries nothing", disk.link),
             Self::PoolCanGrow { node, layout } => {
                 let names = layout.all_disks().map(|disk| disk.link.as_str());
-                write!(f, "pool {} of {node} is ONLINE, and {} carry nothing", layout.name, row(names))
+                write!(
+                    f,
+                    "pool {} of {node} is ONLINE, and {} carry nothing",
+                    layout.name,
+                    row(names)
+                )
             }
             Self::PoolHas { node, layout } => {
                 let names = layout.all_disks().map(|disk| disk.link.as_str());
                 write!(f, "pool {} of {node} is ONLINE with {}", layout.name, row(names))
             }
-            Self::DiskCanReplace { node, pool, old, with, .. } => {
+            Self::DiskCanReplace {
+                node, pool, old, with, ..
+            } => {
                 write!(f, "pool {pool} of {node} has {old}, and {} carries nothing", with.link)
             }
             Self::DiskReplaced { node, pool, old, with } => {

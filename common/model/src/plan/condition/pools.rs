@@ -66,7 +66,12 @@ fn well(pool: &Pool) -> Result<(), Not> {
 pub(super) fn can_grow(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict {
     on_each(
         [node],
-        || format!("pool {} of {node} is ONLINE, and nothing is on its new disks", layout.name),
+        || {
+            format!(
+                "pool {} of {node} is ONLINE, and nothing is on its new disks",
+                layout.name
+            )
+        },
         |node| {
             well(pool_of(view, node, &layout.name)?)?;
             let disks = view.facet(node, |o| &o.disks)?;
@@ -127,12 +132,14 @@ pub(super) fn replaced(view: &View, node: &NodeName, (name, old): (&PoolName, &s
             };
             let state = new.health.state;
             if state != VdevState::Online {
-                return Err(Not::Yet(format!("has {} in pool {name}, which is {}", with.link, state.as_str())));
+                return Err(Not::Yet(format!(
+                    "has {} in pool {name}, which is {}",
+                    with.link,
+                    state.as_str()
+                )));
             }
             match pool.leaves().find(|leaf| leaf.name == old && leaf.name != new.name) {
-                Some(left) if !left.is_being_replaced() => {
-                    Err(Not::Yet(format!("has {old} in pool {name} as before")))
-                }
+                Some(left) if !left.is_being_replaced() => Err(Not::Yet(format!("has {old} in pool {name} as before"))),
                 _ => Ok(()),
             }
         },
