@@ -72,7 +72,7 @@ async fn left_by<'b>(host: &Host, disks: &Disks, index: usize, begun: &'b [PoolL
     // udev's database may lag behind: the device itself is asked.
     let finished = host.run(blkid::probe(host.tools(), &data.path)).await.ok()?;
     let nothing = matches!(finished.exit, Exit::Code(0 | blkid::NOTHING));
-    let empty = nothing && blkid::signature(&finished.stdout_text().ok()?).is_none();
+    let empty = nothing && blkid::signature(finished.stdout_text().ok()?).is_none();
     empty.then_some(pool)
 }
 
