@@ -195,7 +195,8 @@ mod tests {
             let finding = check_policy(&policy, kind, "prox1").unwrap_err();
             assert_eq!(finding.code, Code::PolicyForbids);
             assert!(finding.next.contains("allow_changes = true"), "{}", finding.next);
-            assert!(check_policy(&Policy::default(), kind, "prox1").is_ok());
+            let by_default = check_policy(&Policy::default(), kind, "prox1").is_ok();
+            assert_eq!(by_default, !rules(kind).destroys, "{kind:?}");
         }
     }
 
@@ -221,6 +222,17 @@ mod tests {
         // A third vote that was taken off for a join comes back; a new one waits.
         assert!(held(&content, ActionKind::SetUpQdevice, true).is_ok());
         assert!(held(&content, ActionKind::SetUpQdevice, false).is_err());
+    }
+
+    #[test]
+    fn what_is_on_a_disk_is_destroyed_only_where_the_node_allows_it() {
+        let finding = check_policy(&Policy::default(), ActionKind::WipeDisk, "prox1").unwrap_err();
+        assert!(finding.next.contains("allow_destroy = true"), "{}", finding.next);
+        let policy = Policy {
+            allow_destroy: true,
+            ..Policy::default()
+        };
+        assert!(check_policy(&policy, ActionKind::WipeDisk, "prox1").is_ok());
     }
 
     #[test]

@@ -33,7 +33,12 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
     }
     let pools = zpool_status::read(&text(zpool::NAME, &status)?).map_err(unparsable)?;
     let properties = zpool_get::read(&text(zpool::NAME, &properties)?).map_err(unparsable)?;
-    let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
+    let known = |pool: &zpool_status::Status| properties.contains_key(&pool.name);
+    let names: Vec<&str> = pools
+        .iter()
+        .filter(|pool| known(pool))
+        .map(|pool| pool.name.as_str())
+        .collect();
     let compressions = compressions(host, &names).await;
     let of = |pool: zpool_status::Status| {
         let properties = properties.get(&pool.name).cloned().unwrap_or_default();

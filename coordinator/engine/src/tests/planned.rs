@@ -1,5 +1,8 @@
 //! What the planner really makes, for a world that is nothing but a view: each step that is carried out leaves what it promises.
 
+#[path = "planned_disks.rs"]
+mod planned_disks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -371,6 +374,7 @@ fn scenes() -> Vec<Scene> {
         wish.is_off.insert(name("prox3"));
         wish.replace.insert(name("prox3"), name("prox4"));
     }));
+    all.extend(planned_disks::scenes());
     all
 }
 

@@ -18,12 +18,14 @@ use quorate_model::ids::NodeName;
 use quorate_model::observation::cluster::{Cluster, Member, QdeviceConfig};
 use quorate_model::observation::ha::{HaPlace, HaResource, ManagerStatus};
 use quorate_model::observation::readiness::Readiness;
-use quorate_model::observation::{Guest, GuestKind, Ha, Membership, Network, PveConfig, System};
+use quorate_model::observation::storages::Storages;
+use quorate_model::observation::{Disks, Guest, GuestKind, Ha, Membership, Network, PveConfig, System};
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::{ClockOffset, NodeView};
 use quorate_model::{Observation, Timestamp, Unknown, View};
 
 pub use apply::apply;
+pub use pools::disk;
 pub use server::{interface, root_key, service, ssh_key};
 
 use cluster::{Node, Shape};
@@ -102,6 +104,25 @@ impl Servers {
             }),
         };
         self.view.nodes.insert(node, view);
+    }
+
+    /// Gives a server these free disks, by serial number, and no pool and no storage.
+    #[must_use]
+    pub fn with_disks(self, node: &str, serials: &[&str]) -> Self {
+        let letters = 'b'..='z';
+        let disks = serials.iter().zip(letters);
+        let disks = disks
+            .map(|(serial, letter)| disk(&format!("/dev/sd{letter}"), serial))
+            .collect();
+        self.with(node, |seen| {
+            seen.disks = Facet::known(Disks { disks }, NOW);
+            seen.pools = Facet::known(vec![], NOW);
+            let none = Storages {
+                defined: vec![],
+                status: Facet::known(vec![], NOW),
+            };
+            seen.storages = Facet::known(none, NOW);
+        })
     }
 
     /// Puts these servers into a cluster, all online and quorate, with links over the networks that [`file`] would name.

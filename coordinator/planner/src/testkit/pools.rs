@@ -1,9 +1,10 @@
 //! Pools and disks as they are after they were made, grown, replaced or wiped.
 
+use quorate_model::ByteSize;
 use quorate_model::facet::Facet;
 use quorate_model::ids::{NodeName, PoolName};
 use quorate_model::observation::Observation;
-use quorate_model::observation::disks::{Disk, Holder, HolderKind};
+use quorate_model::observation::disks::{Controller, Disk, Edges, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Role, judge};
 use quorate_model::observation::pools::{Leaf, Pool, Vdev, VdevHealth, VdevState};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
@@ -140,10 +141,59 @@ fn pool(layout: &PoolLayout) -> Pool {
         scan: None,
         vdevs: vdevs(layout, 0),
         size: layout.raid.usable(&sizes, usize::from(layout.data_vdevs)),
-        allocated: quorate_model::ByteSize(0),
+        allocated: ByteSize(0),
         fragmentation: Some(0),
         ashift: Some(u32::from(layout.ashift)),
         autotrim: Some(layout.autotrim),
         compression: Some(layout.compression.as_str().to_owned()),
     }
+}
+
+/// A free SSD of 960 GB with a link, a WWN and a serial number of its own.
+#[must_use]
+pub fn disk(path: &str, serial: &str) -> Disk {
+    let mut disk = Disk {
+        path: path.into(),
+        by_id: vec![format!("ata-SAMSUNG_{serial}"), format!("wwn-0x5002538e{serial}")],
+        wwn: Some(format!("0x5002538e{serial}")),
+        serial: Some(serial.into()),
+        model: Some("SAMSUNG".into()),
+        vendor: Some("ATA".into()),
+        size: ByteSize(960_197_124_096),
+        rotational: false,
+        transport: Some("sata".into()),
+        hctl: None,
+        read_only: false,
+        removable: false,
+        partition_table: None,
+        fstype: None,
+        controller: Some(Controller {
+            pci_address: "0000:03:00.0".into(),
+            driver: Some("ahci".into()),
+            class: None,
+        }),
+        raid_level: None,
+        partitions: vec![Partition {
+            path: format!("{path}1"),
+            size: ByteSize(1 << 30),
+            parttype: None,
+            fstype: None,
+            mountpoints: vec![],
+        }],
+        holders: vec![],
+        smart: Facet::known(
+            Smart {
+                passed: Some(true),
+                wear_percent: None,
+                temperature: None,
+                power_on_hours: None,
+                bad_sectors: None,
+            },
+            NOW,
+        ),
+        edges: Facet::known(Edges::default(), NOW),
+        verdicts: vec![],
+    };
+    disk.verdicts = Role::ALL.iter().map(|role| judge(&disk, *role)).collect();
+    disk
 }

@@ -1,60 +1,13 @@
 //! What the whole cluster says against a disk.
 
 use quorate_model::facet::{Facet, UnknownKind};
-use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Partition, Smart};
+use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{ReasonKind, Role, judge};
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
-use quorate_model::{ByteSize, NodeName};
+use quorate_model::NodeName;
 
 use crate::disks::across;
-use crate::testkit::{NOW, Servers};
-
-pub(super) fn disk(path: &str, serial: &str) -> Disk {
-    let mut disk = Disk {
-        path: path.into(),
-        by_id: vec![format!("ata-SAMSUNG_{serial}"), format!("wwn-0x5002538e{serial}")],
-        wwn: Some(format!("0x5002538e{serial}")),
-        serial: Some(serial.into()),
-        model: Some("SAMSUNG".into()),
-        vendor: Some("ATA".into()),
-        size: ByteSize(960_197_124_096),
-        rotational: false,
-        transport: Some("sata".into()),
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
-        controller: Some(Controller {
-            pci_address: "0000:03:00.0".into(),
-            driver: Some("ahci".into()),
-            class: None,
-        }),
-        raid_level: None,
-        partitions: vec![Partition {
-            path: format!("{path}1"),
-            size: ByteSize(1 << 30),
-            parttype: None,
-            fstype: None,
-            mountpoints: vec![],
-        }],
-        holders: vec![],
-        smart: Facet::known(
-            Smart {
-                passed: Some(true),
-                wear_percent: None,
-                temperature: None,
-                power_on_hours: None,
-                bad_sectors: None,
-            },
-            NOW,
-        ),
-        edges: Facet::known(Edges::default(), NOW),
-        verdicts: vec![],
-    };
-    disk.verdicts = Role::ALL.iter().map(|role| judge(&disk, *role)).collect();
-    disk
-}
+use crate::testkit::{NOW, Servers, disk};
 
 /// `prox1` to `prox3`, a cluster, each with `/dev/sdb` and `/dev/sdc` of its own.
 pub(super) fn servers() -> Servers {

@@ -9,9 +9,9 @@ use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 use quorate_model::{ByteSize, Code, Wish};
 
-use super::disks::{disk, servers};
+use super::disks::servers;
 use crate::checker::check;
-use crate::testkit::{NOW, Servers};
+use crate::testkit::{NOW, Servers, disk};
 
 pub(super) const MIRROR: &str = "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2 }\n";
 

@@ -12,9 +12,8 @@ use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
 use quorate_model::wish::DiskReplacement;
 
-use super::disks::disk;
 use super::pools::{ids, members, plan_with, refusals};
-use crate::testkit::{Servers, apply};
+use crate::testkit::{Servers, apply, disk};
 
 const ONE: &str = "[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = { count = 2 }\n";
 const NAMED: &str = "[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = [\"1b\", \"1c\"]\n";

@@ -9,10 +9,9 @@ use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
 use quorate_model::{ByteSize, Code, Wish};
 
-use super::disks::disk;
 use super::pools::{MIRROR, file, ids, members, refusals};
 use crate::checker::check;
-use crate::testkit::{NOW, Servers, apply};
+use crate::testkit::{NOW, Servers, apply, disk};
 
 const NAS: &str =
     "[storage.nas]\ntype = \"nfs\"\nserver = \"192.168.1.5\"\nexport = \"/export/vm\"\ncontent = [\"images\"]\n";
