@@ -73,7 +73,7 @@ pub(super) fn scenes() -> Vec<Scene> {
             node: "prox1".parse().unwrap(),
             pool: "data_zfs".parse().unwrap(),
             old: "1A".to_owned(),
-            with: None,
+            with: Some("ata-SAMSUNG_1C".parse().unwrap()),
         });
     });
     vec![mirror(), wiped, second, grown, replaced]
