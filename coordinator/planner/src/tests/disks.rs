@@ -1,10 +1,10 @@
 //! What the whole cluster says against a disk.
 
+use quorate_model::NodeName;
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{ReasonKind, Role, judge};
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
-use quorate_model::NodeName;
 
 use crate::disks::across;
 use crate::testkit::{NOW, Servers, disk};

@@ -8,7 +8,7 @@ use crate::control::Script;
 use crate::plants::{Plant, ServiceIs};
 use crate::world::oplog::{Entry, What};
 
-const FILE: &str = "hk1.toml";
+pub(super) const FILE: &str = "hk1.toml";
 
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     let nodes = tell.lab.names();
@@ -32,6 +32,19 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
         return failed("the second plan is not empty");
     }
     check(tell, &nodes).await
+}
+
+/// The cluster as this act leaves it; made in silence, if nobody played the act.
+pub(super) async fn there(tell: &Narrator<'_>) -> Result<(), Failed> {
+    if tell.lab.layout().coordinator().join(FILE).exists() {
+        return Ok(());
+    }
+    tell.say("Three servers are one quorate cluster: the act `cluster` shows how.");
+    let silent = Narrator::new(tell.lab, &|_| {});
+    fleet::begin(&silent).await?;
+    write_file(&silent, &tell.lab.names())?;
+    silent.quorate(&["apply", FILE, "--yes"]).await?;
+    Ok(())
 }
 
 /// A problem, and what the plan says of it; then without.

@@ -3,6 +3,7 @@
 mod cluster;
 mod fleet;
 mod narrate;
+mod storage;
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,10 +16,16 @@ use crate::lab::{Lab, LabError};
 pub type Print<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// The acts, in their order.
-const ACTS: &[Act] = &[Act {
-    name: "cluster",
-    title: "three bare servers become one quorate cluster",
-}];
+const ACTS: &[Act] = &[
+    Act {
+        name: "cluster",
+        title: "three bare servers become one quorate cluster",
+    },
+    Act {
+        name: "storage",
+        title: "the same pool on every server, on the right disks, as one storage",
+    },
+];
 
 struct Act {
     name: &'static str,
@@ -72,6 +79,7 @@ pub async fn play(acts: &[String], keep: Option<&Path>, speed: f64, print: Print
         let began = Instant::now();
         let result = match act.name {
             "cluster" => cluster::play(&narrator).await,
+            "storage" => storage::play(&narrator).await,
             _ => Ok(()),
         };
         let seconds = began.elapsed().as_secs_f64();

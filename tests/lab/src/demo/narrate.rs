@@ -32,6 +32,12 @@ impl From<LabError> for Failed {
     }
 }
 
+impl Failed {
+    pub(super) fn of(error: &dyn std::error::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 pub(super) fn failed<T>(text: impl Into<String>) -> Result<T, Failed> {
     Err(Failed(text.into()))
 }
