@@ -206,7 +206,8 @@ proptest! {
                     removed, keep_folder, ..
                 } => {
                     let bare = case.servers.view.cluster_of(removed).is_ok_and(|c| c.member().is_none());
-                    prop_assert!(case.wish.remove.contains(removed) || (bare && *keep_folder));
+                    let said = case.wish.remove.contains(removed) || case.wish.undo_join.contains(removed);
+                    prop_assert!(said || (bare && *keep_folder));
                 }
                 Action::RemoveMember { removed, .. } => {
                     prop_assert!(case.wish.remove.contains(removed) || stands_alone(&case, removed));
