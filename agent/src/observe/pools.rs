@@ -8,7 +8,7 @@ use quorate_model::observation::Pool;
 use quorate_tools::zpool_get::Properties;
 use quorate_tools::{zfs_get, zpool, zpool_get, zpool_status};
 
-use crate::host::{Host, complaint, text, unparsable};
+use crate::host::{Host, ReadError, complaint, text, unparsable};
 
 /// Observes the pools. A zpool that is installed and does not answer makes them unknown; where it is not installed, or the kernel's part
 /// of ZFS is not loaded, there are none.
@@ -43,7 +43,8 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
     let of = |pool: zpool_status::Status| {
         let properties = properties.get(&pool.name).cloned().unwrap_or_default();
         let compression = compressions.get(&pool.name).cloned();
-        with(pool, &properties, compression)
+        let scrubbed = scrub_scheduled(host, &pool.name);
+        with(pool, &properties, compression, scrubbed)
     };
     pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
 }
@@ -57,10 +58,34 @@ async fn compressions(host: &Host, pools: &[&str]) -> BTreeMap<String, String> {
     answer.map(|stdout| zfs_get::read(&stdout)).unwrap_or_default()
 }
 
+/// Debian's cron job, which scrubs every pool that has no word against it.
+const CRON: &str = "/etc/cron.d/zfsutils-linux";
+const TIMERS: &str = "/etc/systemd/system/timers.target.wants";
+
+fn scrub_scheduled(host: &Host, pool: &str) -> Option<bool> {
+    let cron = match host.root().read_text(CRON) {
+        Ok(text) => text
+            .lines()
+            .any(|line| !line.trim_start().starts_with('#') && line.contains("zfs-linux/scrub")),
+        Err(ReadError::NotFound { .. }) => false,
+        Err(_) => return None,
+    };
+    let timers = match host.root().read_dir(TIMERS) {
+        Ok(names) => names,
+        Err(ReadError::NotFound { .. }) => Vec::new(),
+        Err(_) => return None,
+    };
+    // systemd writes a hyphen of an instance's name in another way.
+    let instance = pool.replace('-', "\\x2d");
+    let timer = |name: &String| name.starts_with("zfs-scrub-") && name.ends_with(&format!("@{instance}.timer"));
+    Some(cron || timers.iter().any(timer))
+}
+
 fn with(
     status: zpool_status::Status,
     properties: &Properties,
     compression: Option<String>,
+    scrub_scheduled: Option<bool>,
 ) -> Result<Pool, quorate_tools::ParseError> {
     let zpool_status::Status {
         name,
@@ -83,6 +108,7 @@ fn with(
         ashift: properties.number("ashift"),
         autotrim: properties.switch("autotrim"),
         compression,
+        scrub_scheduled,
     })
 }
 
@@ -123,7 +149,25 @@ mod tests {
             (ByteSize(503_316_480), Some(12), Some(true))
         );
         assert_eq!(pool.compression.as_deref(), Some("lz4"));
+        assert_eq!(pool.scrub_scheduled, Some(false));
         assert_eq!(pool.leaves().nth(1).unwrap().health.errors.unwrap().checksum, 273);
+    }
+
+    #[test]
+    fn what_scrubs_a_pool_is_debian_s_cron_job_or_a_timer() {
+        let fake = Fake::new();
+        let scheduled = |pool: &str| scrub_scheduled(&fake.host([]), pool);
+        assert_eq!(scheduled("tank"), Some(false));
+        fake.put(
+            "/etc/systemd/system/timers.target.wants/zfs-scrub-monthly@data\\x2dzfs.timer",
+            "[Timer]\n",
+        );
+        assert_eq!((scheduled("data-zfs"), scheduled("tank")), (Some(true), Some(false)));
+        let job = "24 0 8-14 * * root if [ $(date +\\%w) -eq 0 ] && [ -x /usr/lib/zfs-linux/scrub ]; then /usr/lib/zfs-linux/scrub; fi\n";
+        fake.put("/etc/cron.d/zfsutils-linux", &format!("# {job}"));
+        assert_eq!(scheduled("tank"), Some(false), "a comment does nothing");
+        fake.put("/etc/cron.d/zfsutils-linux", job);
+        assert_eq!(scheduled("tank"), Some(true));
     }
 
     #[tokio::test]

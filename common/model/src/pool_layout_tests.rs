@@ -90,6 +90,7 @@ fn pool(vdevs: Vec<Vdev>) -> Pool {
         ashift: None,
         autotrim: None,
         compression: None,
+        scrub_scheduled: Some(true),
     }
 }
 

@@ -86,6 +86,7 @@ fn pool(state: VdevState, leaves: &[&str]) -> Pool {
         ashift: None,
         autotrim: None,
         compression: None,
+        scrub_scheduled: Some(true),
     }
 }
 

@@ -140,6 +140,16 @@ fn scans(name: &NodeRef, pool: &Pool, now: Timestamp, say: &mut Say<'_>) {
         "on {}: zpool scrub {called}; the schedule is in /etc/cron.d/zfsutils-linux",
         name.node
     );
+    if pool.scrub_scheduled == Some(false) {
+        say(
+            Code::PoolNotScrubbed,
+            format!("nothing scrubs pool {called} of {name} from time to time"),
+            format!(
+                "on {0}: systemctl enable --now zfs-scrub-monthly@{called}.timer; or put Debian's /etc/cron.d/zfsutils-linux back",
+                name.node
+            ),
+        );
+    }
     match &pool.scan {
         None => say(
             Code::PoolNeverScrubbed,
@@ -220,6 +230,7 @@ mod tests {
             ashift: Some(12),
             autotrim: Some(true),
             compression: None,
+            scrub_scheduled: Some(true),
         }
     }
 
@@ -295,6 +306,11 @@ mod tests {
         // When it was scrubbed last can't be told after a resilver.
         assert_eq!(codes(scan(ScanKind::Resilver, ScanState::Finished)), []);
         assert_eq!(codes(|pool| pool.scan = None), [Code::PoolNeverScrubbed]);
+        assert_eq!(
+            codes(|pool| pool.scrub_scheduled = Some(false)),
+            [Code::PoolNotScrubbed]
+        );
+        assert_eq!(codes(|pool| pool.scrub_scheduled = None), []);
         let said = said(scan(ScanKind::Resilver, ScanState::Running));
         let message = "pool data_zfs of hk1/prox1 resilvers, 28 % done";
         assert_eq!(said, [(Code::PoolResilvers, message.to_owned())]);

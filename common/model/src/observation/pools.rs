@@ -36,6 +36,9 @@ pub struct Pool {
     pub autotrim: Option<bool>,
     /// How its datasets compress, unless one has a setting of its own; `None`: unknown. Source: `zfs get`, `compression`.
     pub compression: Option<String>,
+    /// Whether something scrubs it from time to time; `None`: it can't be told. Source: /etc/cron.d/zfsutils-linux, and the timers
+    /// `zfs-scrub-weekly@` and `zfs-scrub-monthly@` of OpenZFS.
+    pub scrub_scheduled: Option<bool>,
 }
 
 /// A top-level vdev: disks that hold data together.

@@ -103,7 +103,7 @@ pub(super) fn plan(
         })),
     };
     let picking = Picking {
-        what: format!("{} in pool {}", what.old, what.pool),
+        what: format!("the place of {} in pool {}", what.old, what.pool),
         subject: format!("{node}/{}", what.pool),
         place: None,
     };

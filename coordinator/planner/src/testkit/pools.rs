@@ -146,6 +146,7 @@ fn pool(layout: &PoolLayout) -> Pool {
         ashift: Some(u32::from(layout.ashift)),
         autotrim: Some(layout.autotrim),
         compression: Some(layout.compression.as_str().to_owned()),
+        scrub_scheduled: Some(true),
     }
 }
 

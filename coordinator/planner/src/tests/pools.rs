@@ -230,6 +230,7 @@ fn pool(leaves: &[&str], size: u64) -> Pool {
         ashift: Some(12),
         autotrim: None,
         compression: None,
+        scrub_scheduled: Some(true),
     }
 }
 

@@ -22,7 +22,8 @@ message!(
         fragmentation,
         ashift,
         autotrim,
-        compression
+        compression,
+        scrub_scheduled
     }
 );
 choice!(

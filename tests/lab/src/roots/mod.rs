@@ -171,6 +171,7 @@ fn write_root(server: &Server) -> io::Result<()> {
             fs::create_dir_all(root.join(folder))?;
         }
         put(&root.join(DATABASE), "")?;
+        put(&root.join("etc/cron.d/zfsutils-linux"), SCRUBS)?;
     }
     etc::write(server)?;
     apt::write(server)?;
@@ -281,6 +282,10 @@ pub(crate) fn refresh(server: Option<&Server>) {
 }
 
 /// Writes a file and the folders above it.
+/// From source: zfsutils-linux of Debian 12, debian/zfsutils-linux.cron.d.
+const SCRUBS: &str = "PATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n# Scrub the second Sunday of every month.\n24 0 8-14 * * \
+                      root if [ $(date +\\%w) -eq 0 ] && [ -x /usr/lib/zfs-linux/scrub ]; then /usr/lib/zfs-linux/scrub; fi\n";
+
 pub(crate) fn put(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
