@@ -92,7 +92,9 @@ async fn a_pulled_disk_is_told_and_so_is_that_another_one_took_its_place() {
         .find(|disk| disk.serial.as_deref() == Some("S45NNA0N104173"));
     let new = new.expect("the new disk is seen");
     assert!(new.verdicts[0].eligible(), "{new:#?}");
-    replace::by_hand(fleet.guest(), "data_zfs", &pulled, new.stable_name().unwrap()).await;
+    let replace = replace::planned(&disks, &mirror, &pulled, new.stable_name().unwrap());
+    driving.done("op-replace", &replace).await;
+    note("the new disk is in the pool");
     until("the pool is whole again", async || {
         seen = pool(&driving).await;
         note(&format!("{} {:?}", seen.state.as_str(), seen.scan));

@@ -14,6 +14,11 @@ const LINK: &str = "192.168.1.0/24";
 
 /// The plan of a cluster that is as it should be, for these pools on the machine's disks.
 pub(crate) fn plan(seen: &Observation, pools: &str) -> Plan {
+    plan_with(seen, pools, &Wish::default())
+}
+
+/// The same, with what the operator says beside the file.
+pub(crate) fn plan_with(seen: &Observation, pools: &str, wish: &Wish) -> Plan {
     let mut text = format!("[cluster]\nname = \"hk1\"\nlinks = [\"{LINK}\"]\n");
     for n in 1..=3 {
         text.push_str(&format!("[nodes.prox{n}]\naddress = \"192.168.1.{}\"\n", 10 + n));
@@ -30,7 +35,7 @@ pub(crate) fn plan(seen: &Observation, pools: &str) -> Plan {
             around.pools = seen.pools.clone();
         });
     }
-    quorate_planner::plan(&file, &Wish::default(), &servers.view)
+    quorate_planner::plan(&file, wish, &servers.view)
 }
 
 /// Disks that are like these, and others.
@@ -46,21 +51,28 @@ fn alike(disks: &Facet<Disks>, node: &str) -> Facet<Disks> {
     Facet::known(disks, NOW)
 }
 
-/// A pool on disks that are chosen by what they are like.
+/// A pool on disks that are chosen by what they are like. Its storage would be PVE's, which is not there.
 pub(crate) fn wanted(name: &str, raid: &str, selector: &str) -> String {
-    format!("[zfs.{name}]\nraid = \"{raid}\"\ndisks = {selector}\n")
+    format!("[zfs.{name}]\nraid = \"{raid}\"\ndisks = {selector}\nstorage = false\n")
 }
 
 /// The machine's step of a plan without refusals, and the layout that it makes.
 pub(crate) fn only_step(plan: &Plan) -> (Action, PoolLayout) {
+    let action = only_action(plan);
+    let Action::CreatePool { layout } = &action else {
+        panic!("{action:#?}")
+    };
+    let layout = layout.clone();
+    (action, layout)
+}
+
+/// What the machine's step of a plan without refusals does.
+pub(crate) fn only_action(plan: &Plan) -> Action {
     let refusals: Vec<_> = plan.findings.iter().filter(|finding| finding.refuses()).collect();
     assert!(refusals.is_empty(), "{refusals:#?}");
     let mut of_it = plan.steps.iter().filter(|step| step.node.as_str() == NODE);
     let (Some(step), None) = (of_it.next(), of_it.next()) else {
         panic!("{:#?}", plan.steps)
     };
-    let Action::CreatePool { layout } = &step.action else {
-        panic!("{step:#?}")
-    };
-    (step.action.clone(), layout.clone())
+    step.action.clone()
 }

@@ -1,11 +1,24 @@
-//! A disk in another one's place.
-//!
-//! By `zpool replace` in the machine, as an administrator does it: the product's own action is to stand here, in the place of [`by_hand`].
+//! A disk in another one's place, as `quorate zfs replace` plans it and the agent does it.
 
-use quorate_reality::guest::Guest;
+use quorate_model::observation::Observation;
+use quorate_model::operation::Action;
+use quorate_model::wish::{DiskReplacement, Wish};
 
-/// Puts a new disk in the place of one that is gone.
-pub(crate) async fn by_hand(guest: &Guest, pool: &str, old: &str, new: &str) {
-    let new = format!("/dev/disk/by-id/{new}");
-    guest.ok(&["zpool", "replace", pool, old, &new]).await;
+use crate::fleet::NODE;
+use crate::planning::{only_action, plan_with};
+
+/// Puts a new disk in the place of one that is gone, which may be called as the pool calls it.
+pub(crate) fn planned(seen: &Observation, pools: &str, old: &str, new: &str) -> Action {
+    let wish = Wish {
+        replace_disk: Some(DiskReplacement {
+            node: NODE.parse().unwrap(),
+            pool: "data_zfs".parse().unwrap(),
+            old: old.to_owned(),
+            with: Some(new.parse().unwrap()),
+        }),
+        ..Wish::default()
+    };
+    let action = only_action(&plan_with(seen, pools, &wish));
+    assert!(matches!(action, Action::ReplaceDisk { .. }), "{action:#?}");
+    action
 }
