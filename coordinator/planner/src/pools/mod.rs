@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_model::finding::{Code, Finding, Place};
 use quorate_model::ids::{DiskRef, NodeName, PoolName, StepId};
 use quorate_model::observation::FacetName;
-use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::disks::{Disk, Disks, Holder, HolderKind};
 use quorate_model::observation::eligibility::{ReasonKind, Role};
 use quorate_model::observation::pools::{Pool, VdevClass, VdevState};
 use quorate_model::operation::Action;
@@ -191,6 +191,24 @@ impl<'a> Server<'a> {
             }
         }
         let data = data.filter(|_| whole)?;
+        let wiped = |disk: &Disk| picked.wiped.iter().any(|wiped| disk.by_id.contains(&wiped.link));
+        let carries_it = |disk: &&Disk| {
+            let label = |holder: &Holder| holder.kind == HolderKind::ZfsLabel && holder.name == name.as_str();
+            disk.holders.iter().any(label) && !wiped(disk)
+        };
+        let carriers = disks.disks.iter().filter(carries_it);
+        let carriers: Vec<&str> = carriers.map(|disk| disk.stable_name().unwrap_or(&disk.path)).collect();
+        if let Some(first) = carriers.first() {
+            let (node, named) = (self.node, in_a_row(&carriers));
+            let message = format!("{named} of {node} carry a pool {name} that is not imported");
+            let next = format!(
+                "if it is the one that is meant, on {node}: zpool import {name}; if nothing of it is needed any more, wipe each of its disks \
+                 there (zpool labelclear), such as {first}; or call the new one otherwise"
+            );
+            let picking = self.picking(name, spec, VdevClass::Data);
+            report.tell(picking.told(Code::PoolNameTaken, message, &next));
+            return None;
+        }
         let (raid, vdevs) = (spec.raid.value, usize::from(spec.vdevs));
         if let Some(refused) = raid.refuses(data.len(), vdevs) {
             let message = format!("{raid} {refused}, and {} of {} fit", data.len(), self.node);

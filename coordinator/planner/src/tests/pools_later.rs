@@ -98,6 +98,30 @@ fn what_is_left_on_a_named_disk_goes_only_by_a_word_for_just_this_disk() {
 }
 
 #[test]
+fn a_pool_of_the_same_name_that_is_not_imported_refuses() {
+    let other = || {
+        on_prox1(members(), |disks| {
+            let mut old = disk("/dev/sdd", "1d");
+            old.holders.push(Holder {
+                device: "/dev/sdd1".into(),
+                kind: HolderKind::ZfsLabel,
+                name: "data_zfs".into(),
+            });
+            disks.disks.push(old);
+        })
+    };
+    let plan = plan_with(ONE, &Wish::default(), &other());
+    let (code, message) = refusals(&plan)[0];
+    assert_eq!(code, Code::PoolNameTaken);
+    assert_eq!(message, "ata-SAMSUNG_1d of prox1 carry a pool data_zfs that is not imported");
+    assert!(ids(&plan).is_empty());
+    // On the very disk that is wiped it is no obstacle.
+    let named = NAMED.replace("\"1b\", \"1c\"", "\"1b\", \"1d\"");
+    let plan = plan_with(&named, &destroying(&["prox1:ata-SAMSUNG_1d"]), &other());
+    assert_eq!(ids(&plan), ["zfs.wipe/prox1/ata-SAMSUNG_1d", "zfs.create/prox1/data_zfs"]);
+}
+
+#[test]
 fn a_selector_takes_such_a_disk_only_where_there_are_too_few_without_it() {
     let servers = with_leftover(HolderKind::FileSystem, "ext4");
     let few = plan_with(ONE, &Wish::default(), &servers);
