@@ -106,6 +106,37 @@ struct Picked {
     why: Vec<String>,
 }
 
+/// Disks for a pool, by what they are for.
+#[derive(Default)]
+struct Gathered {
+    data: Vec<DiskIdentity>,
+    beside: Vec<DisksBeside>,
+    accepted: BTreeSet<ReasonKind>,
+    /// Of all of them together, what goes and why these.
+    picked: Picked,
+}
+
+impl Gathered {
+    fn usable(&self, spec: &PoolSpec, vdevs: usize) -> ByteSize {
+        let sizes: Vec<ByteSize> = self.data.iter().map(|disk| disk.size).collect();
+        spec.raid.value.usable(&sizes, vdevs)
+    }
+
+    fn layout(self, name: &PoolName, spec: &PoolSpec, data_vdevs: u8) -> PoolLayout {
+        PoolLayout {
+            name: name.clone(),
+            raid: spec.raid.value,
+            disks: self.data,
+            data_vdevs,
+            beside: self.beside,
+            ashift: spec.ashift,
+            compression: spec.compression,
+            autotrim: spec.autotrim,
+            accepted: self.accepted,
+        }
+    }
+}
+
 struct Server<'a> {
     node: &'a NodeName,
     view: &'a View,
@@ -165,33 +196,13 @@ impl<'a> Server<'a> {
         taken: &mut Vec<String>,
         report: &mut Report,
     ) -> Option<Wanted> {
-        let mut accepted = BTreeSet::new();
-        let mut picked = Picked::default();
-        let mut of = |class: VdevClass, pick: &Pick, taken: &mut Vec<String>| {
-            let found = self.pick(
-                &self.picking(name, spec, class),
-                pick,
-                disks,
-                taken,
-                &mut accepted,
-                report,
-            )?;
-            picked.wiped.extend(found.wiped);
-            picked.why.extend(found.why);
-            Some(found.identities)
-        };
-        let data = of(VdevClass::Data, spec.disks.of(self.node)?, taken);
-        let mut beside = Vec::new();
-        let mut whole = true;
-        for (class, choice) in &spec.beside {
-            let Some(pick) = choice.of(self.node) else { continue };
-            match of(*class, pick, taken) {
-                Some(disks) => beside.push(DisksBeside { class: *class, disks }),
-                None => whole = false,
-            }
-        }
-        let data = data.filter(|_| whole)?;
-        let wiped = |disk: &Disk| picked.wiped.iter().any(|wiped| disk.by_id.contains(&wiped.link));
+        let beside = spec
+            .beside
+            .iter()
+            .filter_map(|(class, choice)| Some((*class, choice.of(self.node)?)));
+        let wanted = [(VdevClass::Data, spec.disks.of(self.node)?)].into_iter().chain(beside);
+        let gathered = self.gather(name, spec, wanted, disks, taken, report)?;
+        let wiped = |disk: &Disk| gathered.picked.wiped.iter().any(|wiped| disk.by_id.contains(&wiped.link));
         let carries_it = |disk: &&Disk| {
             let label = |holder: &Holder| holder.kind == HolderKind::ZfsLabel && holder.name == name.as_str();
             disk.holders.iter().any(label) && !wiped(disk)
@@ -210,30 +221,20 @@ impl<'a> Server<'a> {
             return None;
         }
         let (raid, vdevs) = (spec.raid.value, usize::from(spec.vdevs));
-        if let Some(refused) = raid.refuses(data.len(), vdevs) {
-            let message = format!("{raid} {refused}, and {} of {} fit", data.len(), self.node);
+        let count = gathered.data.len();
+        if let Some(refused) = raid.refuses(count, vdevs) {
+            let message = format!("{raid} {refused}, and {count} of {} fit", self.node);
             let next = "say how many by `count`, or name them";
             let picking = self.picking(name, spec, VdevClass::Data);
             report.tell(picking.told(Code::DisksTooFew, message, next));
             return None;
         }
-        let sizes: Vec<ByteSize> = data.iter().map(|disk| disk.size).collect();
-        let usable = raid.usable(&sizes, vdevs);
-        let mut why = picked.why.clone();
-        why.push(format!("{usable} usable; {}", raid.survives(data.len(), vdevs)));
-        let layout = PoolLayout {
-            name: name.clone(),
-            raid,
-            disks: data,
-            data_vdevs: spec.vdevs,
-            beside,
-            ashift: spec.ashift,
-            compression: spec.compression,
-            autotrim: spec.autotrim,
-            accepted,
-        };
-        let mut steps = self.wipes(&picked, disks, before);
+        let usable = gathered.usable(spec, vdevs);
+        let mut why = gathered.picked.why.clone();
+        why.push(format!("{usable} usable; {}", raid.survives(count, vdevs)));
+        let mut steps = self.wipes(&gathered.picked, disks, before);
         let needs = after(before, &steps);
+        let layout = gathered.layout(name, spec, spec.vdevs);
         steps.extend(steps::create(self.node, &layout, why, needs));
         Some(Wanted { steps, usable })
     }
@@ -272,62 +273,60 @@ impl<'a> Server<'a> {
         if !grows {
             return Vec::new();
         }
-        let mut accepted = BTreeSet::new();
-        let mut picked = Picked::default();
-        let mut of = |class: VdevClass, pick: &Pick, taken: &mut Vec<String>| {
-            let found = self.pick(
-                &self.picking(name, spec, class),
-                pick,
-                disks,
-                taken,
-                &mut accepted,
-                report,
-            )?;
-            picked.wiped.extend(found.wiped);
-            picked.why.extend(found.why);
-            Some(found.identities)
+        let more = compared.more.as_ref();
+        let data = more.map(|more| (VdevClass::Data, &more.pick));
+        let beside = compared
+            .lacks
+            .iter()
+            .filter_map(|class| Some((*class, spec.beside.get(class)?.of(self.node)?)));
+        let wanted = data.into_iter().chain(beside);
+        let Some(gathered) = self.gather(name, spec, wanted, disks, taken, report) else {
+            return Vec::new();
         };
-        let (mut data, mut vdevs) = (Vec::new(), 1);
-        if let Some(more) = &compared.more {
-            let Some(found) = of(VdevClass::Data, &more.pick, taken) else {
-                return Vec::new();
-            };
-            (data, vdevs) = (found, more.vdevs);
-        }
-        let mut beside = Vec::new();
-        for class in &compared.lacks {
-            let Some(pick) = spec.beside.get(class).and_then(|choice| choice.of(self.node)) else {
-                continue;
-            };
-            let Some(disks) = of(*class, pick, taken) else {
-                return Vec::new();
-            };
-            beside.push(DisksBeside { class: *class, disks });
-        }
-        let mut why = picked.why.clone();
-        if !data.is_empty() {
-            let sizes: Vec<ByteSize> = data.iter().map(|disk| disk.size).collect();
-            let more = spec.raid.value.usable(&sizes, usize::from(vdevs));
+        let vdevs = more.map_or(1, |more| more.vdevs);
+        let mut why = gathered.picked.why.clone();
+        if !gathered.data.is_empty() {
+            let room = gathered.usable(spec, usize::from(vdevs));
             why.push(format!(
-                "{more} more are usable; what is on it stays where it is, new data goes to all its disks"
+                "{room} more are usable; what is on it stays where it is, new data goes to all its disks"
             ));
             why.push("what is added to the data can't be taken out again".to_owned());
         }
-        let layout = PoolLayout {
-            name: name.clone(),
-            raid: spec.raid.value,
-            disks: data,
-            data_vdevs: vdevs,
-            beside,
-            ashift: spec.ashift,
-            compression: spec.compression,
-            autotrim: spec.autotrim,
-            accepted,
-        };
-        let mut steps = self.wipes(&picked, disks, before);
+        let mut steps = self.wipes(&gathered.picked, disks, before);
         let needs = after(before, &steps);
+        let layout = gathered.layout(name, spec, vdevs);
         steps.extend(steps::grow(self.node, &layout, why, needs));
         steps
+    }
+
+    /// Picks disks for each class that is wanted; `None`: not for all, and everything that is missing is told.
+    fn gather<'p>(
+        &self,
+        name: &PoolName,
+        spec: &PoolSpec,
+        wanted: impl IntoIterator<Item = (VdevClass, &'p Pick)>,
+        disks: &Disks,
+        taken: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Option<Gathered> {
+        let (mut gathered, mut whole) = (Gathered::default(), true);
+        for (class, pick) in wanted {
+            let picking = self.picking(name, spec, class);
+            let Some(found) = self.pick(&picking, pick, disks, taken, &mut gathered.accepted, report) else {
+                whole = false;
+                continue;
+            };
+            gathered.picked.wiped.extend(found.wiped);
+            gathered.picked.why.extend(found.why);
+            match class {
+                VdevClass::Data => gathered.data = found.identities,
+                class => gathered.beside.push(DisksBeside {
+                    class,
+                    disks: found.identities,
+                }),
+            }
+        }
+        whole.then_some(gathered)
     }
 
     /// Picks disks and takes them; `None`: there are not enough, or one can't be named, and that is told.
