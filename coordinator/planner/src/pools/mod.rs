@@ -202,7 +202,13 @@ impl<'a> Server<'a> {
             .filter_map(|(class, choice)| Some((*class, choice.of(self.node)?)));
         let wanted = [(VdevClass::Data, spec.disks.of(self.node)?)].into_iter().chain(beside);
         let gathered = self.gather(name, spec, wanted, disks, taken, report)?;
-        let wiped = |disk: &Disk| gathered.picked.wiped.iter().any(|wiped| disk.by_id.contains(&wiped.link));
+        let wiped = |disk: &Disk| {
+            gathered
+                .picked
+                .wiped
+                .iter()
+                .any(|wiped| disk.by_id.contains(&wiped.link))
+        };
         let carries_it = |disk: &&Disk| {
             let label = |holder: &Holder| holder.kind == HolderKind::ZfsLabel && holder.name == name.as_str();
             disk.holders.iter().any(label) && !wiped(disk)

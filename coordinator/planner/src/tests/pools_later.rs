@@ -113,12 +113,18 @@ fn a_pool_of_the_same_name_that_is_not_imported_refuses() {
     let plan = plan_with(ONE, &Wish::default(), &other());
     let (code, message) = refusals(&plan)[0];
     assert_eq!(code, Code::PoolNameTaken);
-    assert_eq!(message, "ata-SAMSUNG_1d of prox1 carry a pool data_zfs that is not imported");
+    assert_eq!(
+        message,
+        "ata-SAMSUNG_1d of prox1 carry a pool data_zfs that is not imported"
+    );
     assert!(ids(&plan).is_empty());
     // On the very disk that is wiped it is no obstacle.
     let named = NAMED.replace("\"1b\", \"1c\"", "\"1b\", \"1d\"");
     let plan = plan_with(&named, &destroying(&["prox1:ata-SAMSUNG_1d"]), &other());
-    assert_eq!(ids(&plan), ["zfs.wipe/prox1/ata-SAMSUNG_1d", "zfs.create/prox1/data_zfs"]);
+    assert_eq!(
+        ids(&plan),
+        ["zfs.wipe/prox1/ata-SAMSUNG_1d", "zfs.create/prox1/data_zfs"]
+    );
 }
 
 #[test]
