@@ -78,8 +78,12 @@ async fn a_pulled_disk_is_told_and_so_is_that_another_one_took_its_place() {
             .is_err()
     );
     note(&format!("pulled: {states:?}; {:?}", seen.complaint));
-    let status = fleet.json(&["status"]).await;
-    assert!(status.to_string().contains("data_zfs"), "{status:#}");
+    // Pools are looked at once a minute; who does not want to wait for that asks for a fresh look.
+    until("the status tells of it", async || {
+        let status = fleet.json(&["status"]).await.to_string();
+        status.contains("QRT-POOL-NOT-ONLINE") && status.contains("data_zfs")
+    })
+    .await;
 
     fleet.machine.plug(ssd(3)).await;
     let disks = driving.known(&STORAGE).await;
