@@ -358,6 +358,27 @@ fn a_join_that_was_accepted_and_never_began_is_taken_back_by_wish() {
     assert_eq!(ids, ["cluster.remove/prox3"], "{}", told(&plan));
 }
 
+/// The key alone says that the join began: what it left in the cluster goes by the same word.
+#[test]
+fn a_join_that_left_only_its_key_is_undone_with_all_that_it_left() {
+    let servers = Servers::bare(3)
+        .members("hk1", &["prox1", "prox2"], FAST)
+        .counted("prox3", FAST)
+        .with_cluster("prox3", |c| c.authkey_present = true);
+    let wish = Wish {
+        undo_join: [name("prox3")].into(),
+        ..Wish::default()
+    };
+    let plan = done(&file(3, FAST), &wish, &servers);
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    let expected = [
+        "cluster.abandon-join/prox3",
+        "cluster.remove/prox3",
+        "cluster.clean-up/prox3",
+    ];
+    assert_eq!(ids, expected, "{}", told(&plan));
+}
+
 #[test]
 fn a_lone_member_that_lost_its_quorum_by_a_join_gets_it_back() {
     let servers = Servers::bare(2).members("hk1", &["prox1"], FAST).counted("prox2", FAST);
