@@ -26,10 +26,11 @@ pub struct DiskChoice {
 }
 
 impl DiskChoice {
-    /// Those of one server.
+    /// Those of one server; `None`: it is to have none.
     #[must_use]
     pub fn of(&self, node: &NodeName) -> Option<&Pick> {
-        self.on.get(node).or(self.everywhere.as_ref())
+        let pick = self.on.get(node).or(self.everywhere.as_ref());
+        pick.filter(|pick| !pick.is_none())
     }
 }
 
@@ -40,6 +41,14 @@ pub enum Pick {
     Named(Vec<Located<DiskName>>),
     /// Those that are like this.
     Matching(Box<Selector>),
+}
+
+impl Pick {
+    /// It was said that there are none: by an empty list.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Named(names) if names.is_empty())
+    }
 }
 
 /// What disks must be like.
@@ -173,7 +182,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -
         };
         let what = format!("{what}.{key}");
         let pick = match value.get_ref() {
-            DeValue::Array(_) => named(reader, &what, value).map(Pick::Named),
+            DeValue::Array(items) => Some(Pick::Named(named(reader, items))),
             _ => selector(reader, &what, value).map(Box::new).map(Pick::Matching),
         };
         if let Some(pick) = pick {
@@ -187,15 +196,14 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -
     })
 }
 
-fn named<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<Vec<Located<DiskName>>> {
-    let items = reader.array(what, value, "name at least one disk, as quorate disks shows it")?;
+fn named<'t>(reader: &mut Reader<'t>, items: &[Value<'t>]) -> Vec<Located<DiskName>> {
     let name = |item| {
         reader.parsed::<DiskName>("each disk", item, Code::SpecBadValue, |error| {
             let next = "write its name below /dev/disk/by-id, its WWN or its serial number: quorate disks".to_owned();
             (error.to_string(), next)
         })
     };
-    Some(items.iter().filter_map(name).collect())
+    items.iter().filter_map(name).collect()
 }
 
 fn selector<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<Selector> {

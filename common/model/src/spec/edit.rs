@@ -1,11 +1,14 @@
 //! Changes to a cluster file's text that leave everything else in it as the operator wrote it: comments, order, blanks.
 
+mod mentions;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Key, Table, TableLike, Value, value};
 
 use super::write::comment;
-use super::{ClusterFile, Draft, DraftNode, NodeRole};
+use super::{ClusterFile, DraftNode, NodeRole};
 use crate::finding::Finding;
 use crate::ids::NodeName;
 
@@ -37,7 +40,8 @@ impl EditError {
     }
 }
 
-/// The file without this node. The comment right above its table goes with it; one set apart by a blank line stays.
+/// The file without this node, and without its disks in pools and its name in storages' `nodes`. The comment right above its table goes with
+/// it; one set apart by a blank line stays.
 ///
 /// # Errors
 /// It has no such node; or it would not do without it: it is the last one, or it holds the third vote.
@@ -52,10 +56,12 @@ pub fn without_node(text: &str, name: &NodeName) -> Result<String, EditError> {
     if let Some(Item::Table(removed)) = removed {
         file.keep_what_stood_apart(&removed);
     }
+    mentions::remove(&mut file.document, name);
     file.close()
 }
 
-/// The file with `new` in the place of `dead`: its role and third vote go over to it, its comments stay. Of its explicit links those
+/// The file with `new` in the place of `dead`: its role, third vote, place in storages' `nodes` and what is said of its disks go over to it, its
+/// comments stay. Of its explicit links those
 /// at the dead node's management address move to the new one; the others stay, unless `links` gives them all. The names may be the
 /// same: a server that was installed anew.
 ///
@@ -89,7 +95,7 @@ pub fn replace_node(
         }
     }
     match file.nodes() {
-        Some(Nodes::Table(nodes)) => rename(nodes, dead, new),
+        Some(Nodes::Table(nodes)) => rename_table(nodes, dead, new),
         Some(Nodes::Inline(nodes)) => rename_inline(nodes, dead, new),
         None => {}
     }
@@ -99,6 +105,7 @@ pub fn replace_node(
     {
         set(vote, "qdevice", new.as_str());
     }
+    mentions::rename(&mut file.document, dead, new);
     file.close()
 }
 
@@ -133,7 +140,7 @@ const NAME: &str = "the cluster file";
 
 /// A file that could be read, and its text as a document that can be changed.
 struct File {
-    read: Draft,
+    read: BTreeMap<NodeName, DraftNode>,
     document: DocumentMut,
 }
 
@@ -148,19 +155,20 @@ impl File {
         let read = ClusterFile::parse(NAME, text).map_err(EditError::Unusable)?;
         // What the reader took, the editor takes: they share their parser.
         let document = text.parse().map_err(|_| EditError::Unusable(Vec::new()))?;
+        let nodes = read.nodes.iter();
         Ok(Self {
-            read: (&read).into(),
+            read: nodes.map(|(name, node)| (name.clone(), node.into())).collect(),
             document,
         })
     }
 
     fn must_have(&self, name: &NodeName) -> Result<DraftNode, EditError> {
-        let node = self.read.nodes.get(name).cloned();
+        let node = self.read.get(name).cloned();
         node.ok_or_else(|| EditError::NoSuchNode(name.clone()))
     }
 
     fn must_not_have(&self, name: &NodeName) -> Result<(), EditError> {
-        match self.read.nodes.get(name) {
+        match self.read.get(name) {
             None => Ok(()),
             Some(_) => Err(EditError::NodeExists(name.clone())),
         }
@@ -280,7 +288,7 @@ fn fill(table: &mut dyn TableLike, node: &DraftNode) {
 }
 
 /// Another name for a key, in the same place: a map that keeps its order can't do that but by being filled anew.
-fn rename(nodes: &mut Table, from: &NodeName, to: &NodeName) {
+fn rename_table(nodes: &mut Table, from: &NodeName, to: &NodeName) {
     let names: Vec<String> = nodes.iter().map(|(name, _)| name.to_owned()).collect();
     for (key, item) in names
         .iter()

@@ -332,7 +332,7 @@ pub const POOL: KeyTable = KeyTable {
             default: "",
             meaning: "Which disks: what they are like, on each member; or for each member apart, by what they are like or by name (a link \
                       below /dev/disk/by-id, a WWN or a serial number, as `quorate disks` shows them; never /dev/sdX, which means \
-                      another disk after the next boot). A disk that anything speaks against is never chosen.",
+                      another disk after the next boot); an empty list where there is to be no pool. A disk that anything speaks against is never chosen.",
             example: "disks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }",
         },
         Key {

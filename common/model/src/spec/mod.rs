@@ -30,7 +30,7 @@ pub use disks::{DiskChoice, DiskName, InvalidDiskName, Pick, Selector};
 pub use pools::PoolSpec;
 pub use schema::schema;
 pub use storages::StorageSpec;
-pub use write::{Draft, DraftLink, DraftNode, write};
+pub use write::{Draft, DraftDisks, DraftLink, DraftNode, DraftPool, DraftStorage, write};
 
 /// A value with its place in the operator's file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,7 +47,7 @@ const ASHIFT: u8 = 12;
 const ASHIFTS: std::ops::RangeInclusive<u8> = 9..=16;
 
 /// Keys whose disks stand beside those of the data, and how many of them there may be.
-const BESIDE: [(&str, VdevClass); 4] = [
+pub(super) const BESIDE: [(&str, VdevClass); 4] = [
     ("spares", VdevClass::Spare),
     ("log", VdevClass::Log),
     ("cache", VdevClass::Cache),

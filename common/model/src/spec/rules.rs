@@ -249,7 +249,9 @@ fn choice(
             let next = "name disks of members only";
             reader.problem(Code::SpecBadValue, place.clone(), message, next);
         }
-        number_of_disks(reader, place, pick, refuses);
+        if !pick.is_none() {
+            number_of_disks(reader, place, pick, refuses);
+        }
     }
     match &disks.everywhere {
         Some(pick) => number_of_disks(reader, place, pick, refuses),
@@ -260,7 +262,7 @@ fn choice(
                 .filter(|node| !disks.on.keys().any(|name| name.as_str() == node.key));
             for node in without {
                 let message = format!("no disks are named for {}", node.key);
-                let next = "name disks for each member, or one selector for all";
+                let next = format!("name disks for each member, or one selector for all; {} = [] where there is to be none", node.key);
                 reader.problem(Code::SpecMissingKey, place.clone(), message, next);
             }
         }

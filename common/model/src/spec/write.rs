@@ -1,14 +1,18 @@
 //! A cluster file from values: canonical TOML, with comments for whoever will go on with it.
 
+mod pools;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{ClusterFile, LinkSpec, Located, NodeRole, NodeSpec};
-use crate::ids::{ClusterName, NodeName};
+use super::{Located, NodeRole, NodeSpec};
+use crate::ids::{ClusterName, NodeName, PoolName, StorageName};
 use crate::maintenance::MaintenanceWindow;
+
+pub use pools::{DraftDisks, DraftPool, DraftStorage};
 
 /// What is to stand in a cluster file. Comments may have several lines; they have no `#` of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,12 @@ pub struct Draft {
     pub maintenance: Vec<MaintenanceWindow>,
     /// `[nodes.NAME]`
     pub nodes: BTreeMap<NodeName, DraftNode>,
+    /// `[zfs.NAME]`
+    pub pools: BTreeMap<PoolName, DraftPool>,
+    /// `[storage.NAME]`
+    pub storages: BTreeMap<StorageName, DraftStorage>,
+    /// A comment at the end of the file.
+    pub proposals: String,
 }
 
 /// A link of a draft.
@@ -65,36 +75,9 @@ impl Draft {
             third_vote: None,
             maintenance: Vec::new(),
             nodes: BTreeMap::new(),
-        }
-    }
-}
-
-impl From<&ClusterFile> for Draft {
-    /// What the file says; its comments are lost.
-    fn from(file: &ClusterFile) -> Self {
-        let cluster = &file.cluster;
-        Self {
-            comments: Vec::new(),
-            name: cluster.name.value.clone(),
-            links: cluster.links.iter().map(DraftLink::from).collect(),
-            migration_network: cluster.migration_network.as_ref().map(|network| network.value),
-            third_vote: cluster.third_vote.as_ref().map(|vote| vote.qdevice.value.clone()),
-            maintenance: cluster.maintenance.iter().map(|window| window.value).collect(),
-            nodes: file
-                .nodes
-                .iter()
-                .map(|(name, node)| (name.clone(), node.into()))
-                .collect(),
-        }
-    }
-}
-
-impl From<&LinkSpec> for DraftLink {
-    fn from(link: &LinkSpec) -> Self {
-        Self {
-            comment: String::new(),
-            network: link.network.as_ref().map(|network| network.value),
-            priority: link.priority.as_ref().map(|priority| priority.value),
+            pools: BTreeMap::new(),
+            storages: BTreeMap::new(),
+            proposals: String::new(),
         }
     }
 }
@@ -136,6 +119,16 @@ pub fn write(draft: &Draft) -> String {
         text.push('\n');
         text.push_str(&comment("", &node.comment));
         text.push_str(&format!("[nodes.{name}]\n{}", node_keys(node)));
+    }
+    for (name, pool) in &draft.pools {
+        text.push_str(&pools::pool(name, pool));
+    }
+    for (name, storage) in &draft.storages {
+        text.push_str(&pools::storage(name, storage));
+    }
+    if !draft.proposals.is_empty() {
+        text.push('\n');
+        text.push_str(&comment("", &draft.proposals));
     }
     text
 }

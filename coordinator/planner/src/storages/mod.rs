@@ -121,14 +121,14 @@ impl Planner<'_> {
 
     /// The nodes that have the pool, or get it by a step before.
     fn with_pool(&self, one: &Wanted<'_>, pool: &str, report: &mut Report) -> Option<BTreeSet<NodeName>> {
-        let planned = self.file.pools.keys().any(|name| name.as_str() == pool);
+        let planned = self.file.pools.iter().find(|(name, _)| name.as_str() == pool);
         let mut with = BTreeSet::new();
         for (node, spec) in self.file.members() {
             let named = one.nodes.is_some_and(|nodes| nodes.contains(node));
             if one.nodes.is_some() && !named {
                 continue;
             }
-            let gets = planned && spec.role == NodeRole::Member;
+            let gets = spec.role == NodeRole::Member && planned.is_some_and(|(_, pool)| pool.disks.of(node).is_some());
             if gets {
                 with.insert(node.clone());
                 continue;

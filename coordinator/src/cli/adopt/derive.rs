@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use quorate_model::facet::Unknown;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::observation::cluster::Member;
 use quorate_model::spec::{Draft, DraftLink, DraftNode, NodeRole};
 use quorate_model::{Code, Finding, Observation};
+
+use super::pools::pools;
+use super::storages::storages;
 
 /// An enrolled server.
 #[derive(Debug)]
@@ -17,6 +21,25 @@ pub(super) struct Server<'o> {
     /// With which it is enrolled.
     pub(super) address: Option<IpAddr>,
     pub(super) observation: &'o Observation,
+}
+
+impl Server<'_> {
+    /// It was seen not to be a PVE server.
+    pub(super) fn is_no_pve(&self) -> bool {
+        let system = self.observation.system.get();
+        system.is_ok_and(|system| matches!(system.pve.get(), Ok(None)))
+    }
+}
+
+/// What could not be seen of a server, which is never taken for absent.
+pub(super) fn unseen(server: &Server<'_>, what: &str, facet: &str, unknown: &Unknown) -> Failure {
+    let name = &server.name;
+    refused(
+        Code::FacetUnknown,
+        name.as_str(),
+        format!("{what} can't be seen on {name}: {}", unknown.reason),
+        format!("look on {name}: quorate-agent observe {facet}"),
+    )
 }
 
 /// The draft of a cluster as its members see it.
@@ -29,15 +52,8 @@ pub(super) fn derive(cluster: &ClusterName, servers: &[Server<'_>]) -> Result<Dr
                 members.extend(member.map(|member| (server, member)));
             }
             // A host that is no PVE server has no cluster to see.
-            Err(_) if is_pve(server) == Some(false) => {}
-            Err(unknown) => {
-                return Err(refused(
-                    Code::FacetUnknown,
-                    server.name.as_str(),
-                    format!("whether {} is a member can't be seen: {}", server.name, unknown.reason),
-                    format!("look on {}: quorate-agent observe cluster", server.name),
-                ));
-            }
+            Err(_) if server.is_no_pve() => {}
+            Err(unknown) => return Err(unseen(server, "whether it is a member", "cluster", unknown)),
         }
     }
     let Some((_, member)) = members.first() else {
@@ -103,6 +119,8 @@ pub(super) fn derive(cluster: &ClusterName, servers: &[Server<'_>]) -> Result<Dr
     }
     draft.links = links.links;
     third_vote(&mut draft, member, servers);
+    pools(&mut draft, servers)?;
+    storages(&mut draft, servers)?;
     Ok(draft)
 }
 
@@ -205,7 +223,7 @@ fn network_of(number: usize, addresses: &BTreeMap<NodeName, Vec<IpAddr>>, server
 fn third_vote(draft: &mut Draft, member: &Member, servers: &[Server<'_>]) {
     let Some(device) = &member.qdevice else { return };
     let host = servers.iter().find(|server| {
-        is_pve(server) == Some(false) && server.address.is_some_and(|address| device.host.parse() == Ok(address))
+        server.is_no_pve() && server.address.is_some_and(|address| device.host.parse() == Ok(address))
     });
     match host {
         Some(host) => {
@@ -224,12 +242,6 @@ fn third_vote(draft: &mut Draft, member: &Member, servers: &[Server<'_>]) {
             device.host
         )),
     }
-}
-
-/// `None`: not known.
-fn is_pve(server: &Server<'_>) -> Option<bool> {
-    let system = server.observation.system.get().ok()?;
-    system.pve.get().ok().map(Option::is_some)
 }
 
 fn refused(code: Code, subject: &str, message: String, next: String) -> Failure {

@@ -1,6 +1,10 @@
 //! `quorate adopt CLUSTER`: the cluster file of a cluster that others made. Nothing is changed; the file's plan is then empty.
 
 mod derive;
+mod pools;
+mod storages;
+#[cfg(test)]
+mod tests;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -39,7 +43,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.toml", args.cluster)));
     let to_stdout = path.as_os_str() == "-";
-    let facets = [FacetName::System, FacetName::Network, FacetName::Cluster];
+    let facets = [
+        FacetName::System,
+        FacetName::Disks,
+        FacetName::Network,
+        FacetName::Cluster,
+        FacetName::Pools,
+        FacetName::Storages,
+    ];
     let seen = status::look(&mut client, args.cluster.as_str(), "", &facets, true).await?;
     let nodes = client
         .list_nodes(v1::ListNodesRequest {})

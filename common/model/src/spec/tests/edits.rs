@@ -189,3 +189,55 @@ prox2.address = "192.168.1.12" # two
         assert!(edited.contains("# all") && !edited.contains("two"), "{edited}");
     }
 }
+
+const WITH_POOLS: &str = r#"
+[cluster]
+name = "hk1"
+[nodes.prox1]
+address = "192.168.1.11"
+[nodes.prox2]
+address = "192.168.1.12"
+[nodes.prox3]
+address = "192.168.1.13"
+
+[zfs.fast]
+raid = "mirror"
+disks = { prox1 = ["a", "b"], prox2 = { count = 2 }, prox3 = ["e", "f"] } # by hand
+[zfs.big]
+raid = "mirror"
+disks = { count = 2, model = "MZ7" }
+[zfs.big.log]
+prox1 = ["x"]   # the fast one
+prox2 = ["y"]
+prox3 = ["z"]
+
+[storage.nas]
+type = "nfs"
+server = "nas"
+export = "/tank"
+nodes = ["prox1", "prox2"]  # not the third
+"#;
+
+#[test]
+fn a_node_s_disks_and_storages_go_with_it() {
+    let after = without_node(WITH_POOLS, &name("prox2")).unwrap();
+    assert!(!after.contains("prox2"), "{after}");
+    for stays in [
+        "disks = { prox1 = [\"a\", \"b\"], prox3 = [\"e\", \"f\"] } # by hand",
+        "disks = { count = 2, model = \"MZ7\" }",
+        "prox1 = [\"x\"]   # the fast one\nprox3 = [\"z\"]",
+        "nodes = [\"prox1\"]  # not the third",
+    ] {
+        assert!(after.contains(stays), "{stays}\nin\n{after}");
+    }
+    let alone = without_node(&after, &name("prox1")).unwrap_err();
+    let why = &alone.findings()[0].message;
+    assert!(why.contains("`nodes` is empty"), "a storage of nobody: {why}");
+}
+
+#[test]
+fn a_node_s_disks_and_storages_stay_with_its_place() {
+    let after = replace_node(WITH_POOLS, &name("prox2"), &name("prox9"), ip("192.168.1.19"), None).unwrap();
+    let wanted = WITH_POOLS.replace("prox2", "prox9").replace("192.168.1.12", "192.168.1.19");
+    assert_eq!(after, wanted);
+}
