@@ -8,6 +8,7 @@ use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::spec::{Draft, DraftLink, MOST_LINKS};
 
 use super::asking::{Question, Way};
+use super::pool::pool;
 use super::survey::{Pve, Server, Shared, networks};
 use super::tables::{node, third};
 
@@ -51,6 +52,7 @@ pub(super) fn draft(
         draft.third_vote = Some(host.name.clone());
     }
     draft.links = links;
+    draft.proposals = pool(&members).unwrap_or_default();
     Ok(draft)
 }
 

@@ -11,14 +11,17 @@ use ipnet::IpNet;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::observation::FacetName;
+use quorate_model::view::NodeView;
 use quorate_model::spec::{ClusterFile, DraftLink, write};
+use quorate_planner::disks::across;
 use quorate_proto::v1;
 
 use super::asking::{Ask, Way};
 use super::choose::{Wanted, draft};
 use super::survey::{Server, networks, show};
 use super::tables::advice;
-use crate::cli::status::{Seen, look};
+use crate::cli::disks::views;
+use crate::cli::status::look;
 use crate::cli::wire::{self, Client};
 use crate::cli::{Answer, Context, ask, output};
 
@@ -217,19 +220,22 @@ async fn servers(client: &mut Client, cluster: &ClusterName, enrolled: &Enrolled
         FacetName::Disks,
         FacetName::Network,
         FacetName::Cluster,
+        FacetName::Config,
     ];
     let look = look(client, cluster.as_str(), "", &facets, true).await?;
+    let view = views(look.nodes)?.remove(cluster.as_str()).unwrap_or_default();
     let addresses = enrolled.get(cluster);
-    look.nodes
-        .iter()
-        .map(|Seen { node, observation, .. }| {
-            let name = NodeName::new(node.as_str()).map_err(|error| {
-                Failure::new(ExitCode::Internal, "can't read the coordinator's answer").because(&error)
-            })?;
-            let address = addresses.and_then(|nodes| *nodes.get(&name)?);
-            Ok(Server::new(name, observation, address))
-        })
-        .collect()
+    // What the others see, and what guests are given, may speak against a disk.
+    let disks = across(&view);
+    let server = |(name, seen): (NodeName, NodeView)| {
+        let address = addresses.and_then(|nodes| *nodes.get(&name)?);
+        let mut observation = seen.observation;
+        if let (Ok(observation), Some(disks)) = (&mut observation, disks.get(&name)) {
+            observation.disks = disks.clone();
+        }
+        Server::new(name, &observation, address)
+    };
+    Ok(view.nodes.into_iter().map(server).collect())
 }
 
 fn is_there(path: &Path) -> Failure {

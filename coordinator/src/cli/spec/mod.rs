@@ -3,6 +3,7 @@
 mod asking;
 mod choose;
 mod init;
+mod pool;
 mod survey;
 mod tables;
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use quorate_model::facet::Unknown;
-use quorate_model::observation::disks::Disk;
+use quorate_model::observation::disks::{Disk, DiskKind};
+use quorate_model::observation::eligibility::Role;
 use quorate_model::observation::network::{Interface, Network};
 use quorate_model::observation::{Cluster, Disks, System};
 use quorate_model::{Facet, NodeName, Observation};
@@ -48,8 +49,17 @@ pub(super) struct End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FreeDisk {
     pub(super) name: String,
+    pub(super) kind: DiskKind,
     pub(super) what: String,
-    pub(super) usable_for: String,
+    /// Never empty.
+    pub(super) roles: Vec<Role>,
+}
+
+impl FreeDisk {
+    pub(super) fn usable_for(&self) -> String {
+        let roles: Vec<String> = self.roles.iter().map(|role| role.as_str().to_uppercase()).collect();
+        roles.join(", ")
+    }
 }
 
 impl Server {
@@ -165,16 +175,13 @@ fn speed(network: &Network, interface: &Interface, depth: u8) -> Option<u32> {
 }
 
 fn free(disk: &Disk) -> Option<FreeDisk> {
-    let roles: Vec<String> = disk
-        .verdicts
-        .iter()
-        .filter(|verdict| verdict.eligible())
-        .map(|verdict| verdict.role.as_str().to_uppercase())
-        .collect();
+    let eligible = disk.verdicts.iter().filter(|verdict| verdict.eligible());
+    let roles: Vec<Role> = eligible.map(|verdict| verdict.role).collect();
     (!roles.is_empty()).then(|| FreeDisk {
         name: disk.stable_name().unwrap_or(&disk.path).to_owned(),
+        kind: disk.kind(),
         what: format!("{} {}", disk.size, disk.kind().as_str()),
-        usable_for: roles.join(", "),
+        roles,
     })
 }
 
@@ -314,7 +321,7 @@ pub(super) fn show(servers: &[Server], networks: &[Shared<'_>]) -> String {
                 server.name.to_string(),
                 disk.name.clone(),
                 disk.what.clone(),
-                disk.usable_for.clone(),
+                disk.usable_for(),
             ]
         })
     });

@@ -82,7 +82,7 @@ fn comment(server: &Server) -> String {
         Some(disks) => {
             let each = disks
                 .iter()
-                .map(|disk| format!("free disk: {} ({}, for {})", disk.name, disk.what, disk.usable_for));
+                .map(|disk| format!("free disk: {} ({}, for {})", disk.name, disk.what, disk.usable_for()));
             lines.extend(each);
         }
         None => {}
