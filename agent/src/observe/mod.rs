@@ -13,11 +13,13 @@ mod storages;
 mod system;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 pub(crate) use cluster::pmxcfs_is_gone;
-use quorate_model::facet::{Facet, Unknown};
+use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::Package;
+use quorate_proto::limits;
 
 use crate::host::Host;
 
@@ -69,7 +71,16 @@ async fn facet<T>(host: &Host, asked: bool, work: impl Future<Output = Result<T,
     if !asked {
         return Facet::not_asked();
     }
-    finished(host, work.await)
+    finished(host, in_time(limits::FACET_TIMEOUT, work).await)
+}
+
+/// Each tool has its deadline; a pile of them that hang one after the other has this one.
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, Unknown>>) -> Result<T, Unknown> {
+    let late = |_| {
+        let reason = format!("was not seen within {limit:?}");
+        Err(Unknown::new(UnknownKind::TimedOut, reason))
+    };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(late)
 }
 
 /// A result as a facet, with the time at which it was there.

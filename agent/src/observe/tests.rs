@@ -83,3 +83,11 @@ async fn a_stalled_pmxcfs_is_told_as_such() {
     // Lets the thread go.
     drop(std::fs::OpenOptions::new().write(true).open(members).unwrap());
 }
+
+#[tokio::test]
+async fn a_facet_that_takes_too_long_is_unknown_by_itself() {
+    let hangs = std::future::pending::<Result<(), Unknown>>();
+    let unknown = in_time(std::time::Duration::from_millis(20), hangs).await.unwrap_err();
+    assert_eq!(unknown.kind, UnknownKind::TimedOut);
+    assert_eq!(unknown.reason, "was not seen within 20ms");
+}

@@ -33,6 +33,7 @@ mod network;
 mod partitions;
 mod pools;
 mod pools_later;
+mod pools_misfortune;
 mod secrets;
 mod security;
 mod spec;
