@@ -45,6 +45,41 @@ async fn the_demo_reads_as_an_administrator_would_see_it() {
     place.assert_empty();
 }
 
+#[tokio::test]
+async fn the_act_of_storage_goes_from_the_disks_to_a_storage_that_is_active_everywhere() {
+    let place = Place::new();
+    let output = place.run(&["demo", "storage"]).await;
+    assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
+    let text = &output.stdout;
+    assert!(text.ends_with("\n\n1 act passed, 0 failed\n"), "{text}");
+    assert!(!text.contains("\n\n\n"), "no doubled blank lines");
+    let order = [
+        "# quorate disks --role zfs\n",
+        "S45NNA0N104171",
+        "# quorate plan hk1.toml\n",
+        "create pool data_zfs on prox1: mirror of 2 disks",
+        "survives the loss of one disk",
+        "# quorate apply hk1.toml --yes\n",
+        "4 of 4 steps verified",
+        "# quorate storage\n",
+        "prox1, prox2, prox3",
+        "Nothing to do.",
+        "# quorate zfs list hk1/prox1\n",
+        "DEGRADED",
+        "# quorate zfs replace hk1/prox1 data_zfs ",
+        "1 of 1 steps verified",
+    ];
+    let mut rest = text.as_str();
+    for part in order {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("{part} does not come where it should:\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+    assert!(rest.contains("NEW001"), "the new disk is in its place:\n{text}");
+    place.assert_empty();
+}
+
 /// In the middle of a join, when most is running.
 async fn interrupted_by(signal: Signal) {
     let place = Place::new();
