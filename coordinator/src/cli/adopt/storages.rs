@@ -60,7 +60,8 @@ fn has(disks: &DraftDisks) -> impl Iterator<Item = &NodeName> {
 /// Can the pool's own table say it?
 fn is_pool_s_own(name: &StorageName, storage: &DraftStorage, draft: &Draft) -> bool {
     let of_pool = storage.properties.get(&Property::Pool).map(String::as_str) == Some(name.as_str());
-    let only = |property: &Property| matches!(property, Property::Pool | Property::Thin);
+    // PVE writes down by itself where the pool is mounted.
+    let only = |property: &Property| matches!(property, Property::Pool | Property::Thin | Property::Mountpoint);
     let pool = draft.pools.iter().find(|(pool, _)| pool.as_str() == name.as_str());
     // Without a word about nodes, it is on those that have the pool.
     let on_its_nodes = |nodes: &BTreeSet<NodeName>| {

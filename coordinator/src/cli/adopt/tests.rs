@@ -316,7 +316,12 @@ fn pools_and_storages_are_written_as_they_are() {
             (
                 "data_zfs",
                 "zfspool",
-                &[("pool", "data_zfs"), ("content", "rootdir,images"), ("sparse", "")],
+                &[
+                    ("pool", "data_zfs"),
+                    ("content", "rootdir,images"),
+                    ("mountpoint", "/data_zfs"),
+                    ("sparse", ""),
+                ],
             ),
             ("slow", "zfspool", &[("pool", "tank/vm"), ("nodes", "prox2")]),
             (
