@@ -185,3 +185,49 @@ fn problems_of_all_tables_come_together() {
         "[ceph]",
     ]]));
 }
+
+#[test]
+fn disks_of_pools() {
+    let said = |rest: &str| {
+        problems(&format!(
+            "[cluster]\nname = \"hk1\"\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[zfs.data_zfs]\n{rest}\n"
+        ))
+    };
+    let twice = said("raid = \"mirror\"\ndisks.prox1 = [\"S1\", \"S2\", \"/dev/disk/by-id/S1\"]");
+    assert_eq!(
+        twice,
+        ["7:30 QRT-SPEC-BAD-VALUE the disk `S1` is named twice -> name each disk once"]
+    );
+    let special = |raid: &str, data: &str, special: u8| {
+        said(&format!(
+            "raid = \"{raid}\"\ndisks = {{ {data} }}\nspecial = {{ count = {special} }}"
+        ))
+    };
+    for (raid, data, right) in [
+        ("single", "count = 1", 1),
+        ("mirror", "count = 2", 2),
+        ("mirror", "count = 3", 3),
+        ("raid10", "count = 4", 2),
+        ("raidz", "kind = \"hdd\"", 2),
+        ("raidz2", "count = 6", 3),
+        ("raidz3", "count = 6", 4),
+    ] {
+        for count in 1..=5 {
+            let said = special(raid, data, count);
+            assert_eq!(
+                said.is_empty(),
+                count == right,
+                "{raid} {data}, {count} special: {said:?}"
+            );
+        }
+    }
+    // Of a mirror of all disks that fit, it can be told only once they are seen.
+    assert_eq!(special("mirror", "kind = \"hdd\"", 4), [""; 0]);
+    assert_eq!(
+        special("raidz2", "count = 6", 2),
+        [
+            "8:21 QRT-SPEC-BAD-VALUE special disks are to survive what the data does, the loss of 2: that takes 3, and 2 are asked for \
+          -> name another number of disks, or another layout"
+        ]
+    );
+}
