@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quorate_model::VdevPlace;
 use quorate_model::failure::Failure;
 use quorate_model::ids::{NodeName, PoolName};
 use quorate_model::observation::Disks;
@@ -25,10 +26,7 @@ pub(super) fn pools(draft: &mut Draft, servers: &[Server<'_>]) -> Result<(), Fai
         let disks = server.observation.disks.get();
         let disks = disks.map_err(|unknown| unseen(server, "its disks", "disks", unknown))?;
         for pool in pools {
-            found
-                .entry(pool.name.as_str())
-                .or_default()
-                .push((server, pool, disks));
+            found.entry(pool.name.as_str()).or_default().push((server, pool, disks));
         }
     }
     for (name, of_nodes) in found {
@@ -44,9 +42,9 @@ pub(super) fn pools(draft: &mut Draft, servers: &[Server<'_>]) -> Result<(), Fai
                 }
                 draft.pools.insert(name, pool);
             }
-            Err(why) => draft
-                .comments
-                .push(format!("The pool {name} is left as it is, and not looked after: {why}.")),
+            Err(why) => draft.comments.push(format!(
+                "The pool {name} is left as it is, and not looked after: {why}."
+            )),
         }
     }
     Ok(())
@@ -71,10 +69,13 @@ fn one(name: &str, of_nodes: &[(&Server<'_>, &Pool, &Disks)]) -> Result<(PoolNam
                 VdevClass::Dedup => return Err(format!("on {node} it has a vdev for deduplication")),
                 class => beside.entry(class).or_default(),
             };
-            for leaf in &vdev.leaves {
+            // Of a disk that is being replaced, its successor; of one for which a spare stands in, the disk itself.
+            for leaf in vdev.places().iter().filter_map(VdevPlace::keeper) {
                 if leaf.whole_disk().is_none() {
                     let shown = &leaf.name;
-                    return Err(format!("on {node} it lies on parts of disks that have others ({shown})"));
+                    return Err(format!(
+                        "on {node} it lies on parts of disks that have others ({shown})"
+                    ));
                 }
                 let link = disk_of(leaf, disks).and_then(|disk| {
                     let link = disk.stable_name()?;
@@ -98,7 +99,10 @@ fn one(name: &str, of_nodes: &[(&Server<'_>, &Pool, &Disks)]) -> Result<(PoolNam
             _ => format!("{node}: {raid} in {vdevs} vdevs"),
         });
         let each: Vec<String> = each.collect();
-        return Err(format!("its disks are laid out otherwise on each ({})", each.join(", ")));
+        return Err(format!(
+            "its disks are laid out otherwise on each ({})",
+            each.join(", ")
+        ));
     };
     let pool = DraftPool {
         raid: *raid,
@@ -126,7 +130,7 @@ fn same<T: PartialEq>(of_nodes: &[(&Server<'_>, &Pool, &Disks)], what: impl Fn(&
 /// The layout of its data, and over how many vdevs it is spread.
 fn shape(pool: &Pool) -> Option<Shape> {
     let data: Vec<&Vdev> = pool.vdevs.iter().filter(|vdev| vdev.class == VdevClass::Data).collect();
-    let sizes: Vec<usize> = data.iter().map(|vdev| vdev.leaves.len()).collect();
+    let sizes: Vec<usize> = data.iter().map(|vdev| vdev.places().len()).collect();
     let fits = |raid: Raid, vdevs: usize| {
         let disks = sizes.iter().sum();
         let planned = raid.vdevs(disks, vdevs);

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::failure::Failure;
-use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig};
-use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, Network};
+use quorate_model::observation::cluster::{
+    Cluster, ConfiguredNode, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig,
+};
 use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, Network};
 use quorate_model::observation::pools::{Leaf, Pool, Vdev, VdevClass, VdevHealth, VdevState};
 use quorate_model::observation::storages::{DefinedStorage, Storages};
 use quorate_model::spec::{ClusterFile, Draft, write};
@@ -306,7 +308,11 @@ fn pools_and_storages_are_written_as_they_are() {
     let text = with_pools(
         pools,
         &[
-            ("local", "dir", &[("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup")]),
+            (
+                "local",
+                "dir",
+                &[("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup")],
+            ),
             (
                 "data_zfs",
                 "zfspool",
@@ -337,8 +343,14 @@ fn a_pool_that_not_all_have_is_said_to_be_none_elsewhere() {
         _ => vec![],
     };
     let text = with_pools(pools, &[("tank", "zfspool", &[("pool", "tank"), ("nodes", "prox1")])]);
-    assert!(text.contains("prox1 = [\"ata-S_10\", \"ata-S_11\"]\nprox2 = []\n"), "{text}");
-    assert!(!text.contains("storage"), "its own storage, on those that have it: {text}");
+    assert!(
+        text.contains("prox1 = [\"ata-S_10\", \"ata-S_11\"]\nprox2 = []\n"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("storage"),
+        "its own storage, on those that have it: {text}"
+    );
 }
 
 #[test]
@@ -389,6 +401,22 @@ fn what_a_file_can_not_say_of_pools_stands_in_a_comment() {
         gone,
         "which disk 1234567890 of prox1 is can't be told; replace it, and adopt again."
     );
+}
+
+#[test]
+fn a_disk_that_is_being_replaced_is_written_as_its_successor() {
+    let pools = |n| {
+        let mut all = vec![pool(n, "tank", &[(VdevClass::Data, "mirror-0", &[0, 1, 2])])];
+        let leaves = &mut all[0].vdevs[0].leaves;
+        leaves[1].name = "1234567890".into();
+        for leaf in &mut leaves[1..] {
+            leaf.group = Some("replacing-1".into());
+        }
+        all
+    };
+    let whole = |n| vec![pool(n, "tank", &[(VdevClass::Data, "mirror-0", &[0, 2])])];
+    assert_eq!(with_pools(pools, &[]), with_pools(whole, &[]));
+    assert!(with_pools(whole, &[]).contains("[zfs.tank]"));
 }
 
 #[test]
