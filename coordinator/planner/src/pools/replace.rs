@@ -74,6 +74,17 @@ pub(super) fn plan(
             .as_ref()
             .is_some_and(|with| pool.leaves().any(|leaf| means(with.as_str(), leaf, disks)));
         if already && meant.is_empty() {
+            let message = format!(
+                "{} is not in pool {} of {node} any more, and its successor is",
+                what.old, what.pool
+            );
+            let next = format!("quorate zfs list {node} shows whether its data is made anew already");
+            report.tell(Finding::new(
+                Code::PartDone,
+                format!("{node}/{}", what.pool),
+                message,
+                next,
+            ));
             return Vec::new();
         }
         let names: Vec<&str> = pool.leaves().map(|leaf| leaf.name.as_str()).collect();

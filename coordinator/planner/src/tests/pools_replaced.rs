@@ -121,11 +121,16 @@ fn what_may_be_done_already_is_said_so() {
         told.next.starts_with("if it was replaced already, that is done"),
         "{told:?}"
     );
-    // By name it can be told.
-    assert!(
-        plan_with(ONE, &replacing("1b", Some("ata-SAMSUNG_1e")), &done)
-            .findings
-            .iter()
-            .all(|f| !f.refuses())
+    // By the successor's name it can be told.
+    let again = plan_with(ONE, &replacing("1b", Some("ata-SAMSUNG_1e")), &done);
+    assert_eq!((refusals(&again), ids(&again)), (vec![], vec![]));
+    let told = again
+        .findings
+        .iter()
+        .find(|finding| finding.code == Code::PartDone)
+        .unwrap();
+    assert_eq!(
+        told.message,
+        "1b is not in pool data_zfs of prox1 any more, and its successor is"
     );
 }

@@ -1,6 +1,7 @@
 //! Each rule by files that break it: what is said, and to which line and column it points.
 
 use super::problems;
+use crate::spec::ClusterFile;
 
 /// What stands in `[cluster]`, `[nodes.prox1]`, `[nodes.prox2]` (each beside name or address) and after them.
 type Case = [&'static str; 4];
@@ -189,14 +190,15 @@ fn problems_of_all_tables_come_together() {
 #[test]
 fn disks_of_pools() {
     let said = |rest: &str| {
-        problems(&format!(
-            "[cluster]\nname = \"hk1\"\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[zfs.data_zfs]\n{rest}\n"
-        ))
+        let text =
+            format!("[cluster]\nname = \"hk1\"\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[zfs.data_zfs]\n{rest}\n");
+        let fine = ClusterFile::parse("hk1.toml", &text).is_ok();
+        if fine { Vec::new() } else { problems(&text) }
     };
     let twice = said("raid = \"mirror\"\ndisks.prox1 = [\"S1\", \"S2\", \"/dev/disk/by-id/S1\"]");
     assert_eq!(
         twice,
-        ["7:30 QRT-SPEC-BAD-VALUE the disk `S1` is named twice -> name each disk once"]
+        ["7:28 QRT-SPEC-BAD-VALUE the disk `S1` is named twice -> name each disk once"]
     );
     let special = |raid: &str, data: &str, special: u8| {
         said(&format!(
