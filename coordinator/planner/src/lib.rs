@@ -81,7 +81,7 @@ pub fn packages(file: &ClusterFile) -> BTreeMap<NodeName, BTreeSet<Package>> {
 /// problems are to be found at once.
 #[must_use]
 pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
-    cluster::leans_on_the_network(file, wish, view)
+    wish.only_replaces_a_disk().is_none() && cluster::leans_on_the_network(file, wish, view)
 }
 
 /// Plans what makes the cluster of `view` the one of `file`, as far as `wish` consents, and says what stands against it.

@@ -2,7 +2,7 @@
 
 use quorate_model::facet::Facet;
 use quorate_model::observation::pools::{Vdev, VdevClass};
-use quorate_model::{Code, Severity};
+use quorate_model::{Code, Severity, Wish};
 
 use super::pools::{file, ids, members, plan_with, pool, refusals};
 use super::pools_later::{ONE, applied, codes, on_prox1, replacing, with_mirror};
@@ -63,6 +63,14 @@ fn a_disk_is_replaced_while_another_server_is_down_and_whatever_else_the_file_wa
     let plan = plan_with(&more, &replacing("1b", None), &with_mirror());
     assert_eq!((refusals(&plan), ids(&plan)), (vec![], REPLACE.to_vec()));
     applied(ONE, &replacing("1b", Some("ata-SAMSUNG_1e")), down);
+    // Nothing is measured for it either, though a server is to join.
+    let joins = Servers::bare(2);
+    assert!(crate::leans_on_the_network(&file(""), &Wish::default(), &joins.view));
+    assert!(!crate::leans_on_the_network(
+        &file(""),
+        &replacing("1b", None),
+        &joins.view
+    ));
 }
 
 #[test]
