@@ -22,7 +22,9 @@ pub mod observation;
 pub mod operation;
 pub mod passage;
 pub mod plan;
+pub mod pool_fits;
 pub mod pool_layout;
+mod pool_places;
 pub mod raid;
 pub mod rollout;
 pub mod size;
@@ -43,6 +45,7 @@ pub use ids::{
 pub use maintenance::MaintenanceWindow;
 pub use observation::Observation;
 pub use passage::Passage;
+pub use pool_places::VdevPlace;
 pub use size::ByteSize;
 pub use time::Timestamp;
 pub use view::View;

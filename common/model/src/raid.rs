@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::size::ByteSize;
 
+/// Disks' worth of data in each group of a draid, unless zpool is told otherwise or there are fewer disks. Source: zpoolconcepts(7), `draid`.
+const GROUP: usize = 8;
+
 /// How the disks of a pool's data are laid out. Source of names and smallest numbers: PVE's `raidlevel` of POST /nodes/N/disks/zfs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,7 +26,8 @@ pub enum Raid {
     Raidz2,
     /// Three disks' worth.
     Raidz3,
-    /// One disk's worth of parity in each group, with spares spread over all disks.
+    /// One disk's worth of parity in each group of disks, and the groups spread over all of them. Room for spares among them, which
+    /// zpool leaves only if it is told to, is never left.
     Draid,
     /// Two disks' worth.
     Draid2,
@@ -75,6 +79,22 @@ impl Raid {
             Self::Raidz2 | Self::Draid2 => 2,
             Self::Raidz3 | Self::Draid3 => 3,
         }
+    }
+
+    /// How many disks a vdev of so many may lose, whichever they are.
+    #[must_use]
+    pub fn may_lose(self, disks: usize) -> usize {
+        match self {
+            Self::Single => 0,
+            Self::Mirror => disks.saturating_sub(1),
+            Self::Raid10 => 1,
+            _ => self.parity(),
+        }
+    }
+
+    /// Is it one of those whose groups are smaller than the vdev?
+    fn has_groups(self) -> bool {
+        matches!(self, Self::Draid | Self::Draid2 | Self::Draid3)
     }
 
     /// The fewest disks that it takes.
@@ -144,13 +164,25 @@ impl Raid {
                 .map_or(0, |size| size.0)
         };
         let of_vdev = |vdev: &Vec<usize>| {
-            let data = match self {
-                Self::Single | Self::Mirror | Self::Raid10 => 1,
-                _ => vdev.len().saturating_sub(self.parity()),
+            let beside_parity = vdev.len().saturating_sub(self.parity());
+            let (times, of) = match self {
+                Self::Single | Self::Mirror | Self::Raid10 => (1, 1),
+                // Each group has its parity, however many groups share the disks.
+                _ if self.has_groups() => {
+                    let data = beside_parity.min(GROUP);
+                    (vdev.len() * data, (data + self.parity()).max(1))
+                }
+                _ => (beside_parity, 1),
             };
-            smallest(vdev).saturating_mul(u64::try_from(data).unwrap_or(u64::MAX))
+            let (times, of) = (u128::try_from(times).unwrap_or(1), u128::try_from(of).unwrap_or(1));
+            u64::try_from(u128::from(smallest(vdev)) * times / of).unwrap_or(u64::MAX)
         };
-        ByteSize(self.vdevs(sizes.len(), vdevs).iter().map(of_vdev).sum())
+        ByteSize(
+            self.vdevs(sizes.len(), vdevs)
+                .iter()
+                .map(of_vdev)
+                .fold(0, u64::saturating_add),
+        )
     }
 
     /// Which losses it survives, in words.
@@ -234,6 +266,9 @@ mod tests {
             Raid::Raidz.usable(&tb(&[2, 2, 2, 4, 4, 4]), 2),
             ByteSize(12_000_000_000_000)
         );
+        // Of ten disks' worth, eight are data and two parity, however many disks there are.
+        assert_eq!(Raid::Draid2.usable(&tb(&[1; 6]), 1), ByteSize(4_000_000_000_000));
+        assert_eq!(Raid::Draid2.usable(&tb(&[1; 24]), 1), ByteSize(19_200_000_000_000));
         assert_eq!(Raid::Raid10.vdevs(4, 1), [vec![0, 1], vec![2, 3]]);
         assert_eq!(Raid::Mirror.vdevs(6, 2), [vec![0, 1, 2], vec![3, 4, 5]]);
     }

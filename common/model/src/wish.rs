@@ -45,6 +45,13 @@ pub struct DiskReplacement {
 }
 
 impl Wish {
+    /// The disk to replace, if nothing else is asked for.
+    #[must_use]
+    pub fn only_replaces_a_disk(&self) -> Option<&DiskReplacement> {
+        let others = self.removed().next().is_some() || !self.is_off.is_empty() || !self.undo_join.is_empty();
+        self.replace_disk.as_ref().filter(|_| !others)
+    }
+
     /// All who are to be taken out.
     pub fn removed(&self) -> impl Iterator<Item = &NodeName> {
         self.remove.iter().chain(self.replace.keys())

@@ -77,7 +77,7 @@ pub fn differences(old: &Plan, new: &Plan) -> Vec<Difference> {
                 step: step.id.clone(),
                 title: step.title.clone(),
             }),
-            Some(before) if before != step => {
+            Some(before) if !before.is_same_as(step) => {
                 found.push(Difference::Changed {
                     step: step.id.clone(),
                     parts: parts(before, step),
@@ -101,7 +101,7 @@ fn parts(old: &Step, new: &Step) -> Vec<&'static str> {
         (old.gate != new.gate, "gate"),
         (old.done_when != new.done_when, "outcome"),
         (old.destroys != new.destroys || old.disks != new.disks, "destruction"),
-        (old.title != new.title || old.why != new.why, "reasons"),
+        (old.title != new.title, "title"),
         (old.estimate != new.estimate, "estimate"),
         (old.undo != new.undo, "undo"),
         (old.restores != new.restores, "what it takes back"),

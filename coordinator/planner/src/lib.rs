@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
-use quorate_model::plan::Plan;
+use quorate_model::plan::{Plan, Step};
 use quorate_model::spec::ClusterFile;
 use quorate_model::{NodeName, View, Wish};
 
@@ -31,7 +31,7 @@ pub use cluster::ends::{LinkEnds, link_ends};
 pub use report::in_order;
 pub use select::select;
 
-use report::Report;
+use report::{Report, Weight};
 
 /// What every plan looks at.
 const NEEDED: [FacetName; 7] = [
@@ -81,7 +81,7 @@ pub fn packages(file: &ClusterFile) -> BTreeMap<NodeName, BTreeSet<Package>> {
 /// problems are to be found at once.
 #[must_use]
 pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
-    cluster::leans_on_the_network(file, wish, view)
+    wish.only_replaces_a_disk().is_none() && cluster::leans_on_the_network(file, wish, view)
 }
 
 /// Plans what makes the cluster of `view` the one of `file`, as far as `wish` consents, and says what stands against it.
@@ -92,16 +92,16 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 #[must_use]
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
-    let mut steps = cluster::plan(file, wish, view, &mut report);
-    let pools = pools::plan(file, wish, view, &steps, &mut report);
-    // Where the cluster's steps can't be told, it is not as it should be, and nothing else is begun in it.
-    if !report.blind() {
-        steps.extend(pools);
-    }
-    let storages = storages::plan(file, view, &steps, &mut report);
-    if !report.blind() {
-        steps.extend(storages);
-    }
+    let steps = match wish.only_replaces_a_disk() {
+        Some(what) => {
+            // A disk that fails does not wait until all else is well. How the cluster stands is told, and no step depends on it.
+            let mut of_cluster = Report::default();
+            cluster::plan(file, wish, view, &mut of_cluster);
+            report.weigh_all(Weight::Told, of_cluster);
+            pools::replacement(file, wish, what, view, &mut report)
+        }
+        None => all(file, wish, view, &mut report),
+    };
     destruction::consented(&steps, wish, &mut report);
     Plan {
         cluster: file.cluster.name.value.clone(),
@@ -109,4 +109,19 @@ pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
         steps,
         findings: report.into_findings(),
     }
+}
+
+/// The steps of all domains.
+fn all(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Report) -> Vec<Step> {
+    let mut steps = cluster::plan(file, wish, view, report);
+    let pools = pools::plan(file, wish, view, &steps, report);
+    // Where the cluster's steps can't be told, it is not as it should be, and nothing else is begun in it.
+    if !report.blind() {
+        steps.extend(pools);
+    }
+    let storages = storages::plan(file, view, &steps, report);
+    if !report.blind() {
+        steps.extend(storages);
+    }
+    steps
 }

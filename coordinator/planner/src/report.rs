@@ -65,6 +65,13 @@ impl Report {
         self.tell(finding);
     }
 
+    /// Tells what another report has, no louder than what hangs on it.
+    pub(crate) fn weigh_all(&mut self, weight: Weight, other: Report) {
+        for finding in other.findings {
+            self.weigh(weight, finding);
+        }
+    }
+
     /// Does anything so far forbid the plan?
     pub(crate) fn refuses(&self) -> bool {
         self.findings.iter().any(Finding::refuses)

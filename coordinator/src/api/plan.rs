@@ -180,7 +180,8 @@ impl Api {
         let all = plan.steps.len();
         let plan = quorate_planner::select(plan, &file, &source.wish)
             .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
-        let whole = plan.steps.len() == all;
+        // What else the file asks for is not in a plan that only replaces a disk.
+        let whole = plan.steps.len() == all && source.wish.only_replaces_a_disk().is_none();
         if !whole {
             // What was left out may be what made the rest sound.
             stands_up(&checker::check(&file, &source.wish, &view, &plan))?;

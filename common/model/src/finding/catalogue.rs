@@ -157,6 +157,8 @@ catalogue! {
     DisksTooFew "QRT-DISKS-TOO-FEW" Refusal false "A server has fewer free disks than the cluster file asks for.";
     DiskMaybeRaid "QRT-DISK-MAYBE-RAID" Refusal true "Whether a disk is one disk or a volume of a RAID controller can't be told. ZFS on a RAID volume can't mend what the controller spoils, and does not see which disk fails.";
     DiskVirtual "QRT-DISK-VIRTUAL" Refusal true "A disk is a hypervisor's. Whether two of them lie on two disks, and whether what is written is on disk when it says so, can't be told from inside.";
+    DiskMaybeShared "QRT-DISK-MAYBE-SHARED" Refusal true "Whether a disk is a LUN that another server sees as well can't be told, since that server's disks could not be seen. Two pools on one LUN destroy each other.";
+    DisksUnfit "QRT-DISKS-UNFIT" Refusal false "The disks that a pool would get are not alike in size, or not so many as its layout takes: zpool would refuse them.";
     PoolNameTaken "QRT-POOL-NAME-TAKEN" Refusal false "Disks of a server carry a pool of the wanted name that is not imported. With two pools of one name, chance decides which one a boot imports.";
     PoolsUnequal "QRT-POOLS-UNEQUAL" Warning false "Pools of one name have different room on different servers: replication and migration are bound by the smallest.";
     PoolDiffers "QRT-POOL-DIFFERS" Warning false "A pool is there already and is not as the cluster file has it. It is left alone: what is on it matters more than how it is laid out.";

@@ -112,6 +112,8 @@ pub enum ReasonKind {
     EdgesUnseen,
     /// A hypervisor's: what it lies on can't be told.
     Virtual,
+    /// It is attached so that other servers may see it as well, and the disks of one of them could not be seen.
+    MaybeShared,
 }
 
 /// Judges one disk for one role by what its node can see.
@@ -236,7 +238,7 @@ impl ReasonKind {
     /// May an operator say that a disk is used nevertheless? Only what can't be told of its nature, never that something is on it.
     #[must_use]
     pub fn may_be_accepted(self) -> bool {
-        matches!(self, Self::MaybeRaid | Self::Virtual)
+        matches!(self, Self::MaybeRaid | Self::Virtual | Self::MaybeShared)
     }
 }
 

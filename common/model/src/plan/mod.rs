@@ -51,7 +51,10 @@ impl Plan {
     /// Whether another plan would do the same: same steps, whatever its findings say.
     #[must_use]
     pub fn same_steps(&self, other: &Plan) -> bool {
-        self.cluster == other.cluster && self.steps == other.steps
+        let mut pairs = self.steps.iter().zip(&other.steps);
+        self.cluster == other.cluster
+            && self.steps.len() == other.steps.len()
+            && pairs.all(|(step, other)| step.is_same_as(other))
     }
 }
 
@@ -90,6 +93,18 @@ pub struct Step {
     /// needs what it takes back. It is skipped where that one certainly never began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<StepId>,
+}
+
+impl Step {
+    /// Whether another step does the same, whatever its reasons are: they name all that was looked at, such as each disk that is not used.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Step) -> bool {
+        let with_these_reasons = Step {
+            why: self.why.clone(),
+            ..other.clone()
+        };
+        *self == with_these_reasons
+    }
 }
 
 /// How a step can be undone.

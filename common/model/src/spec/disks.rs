@@ -203,7 +203,14 @@ fn named<'t>(reader: &mut Reader<'t>, items: &[Value<'t>]) -> Vec<Located<DiskNa
             (error.to_string(), next)
         })
     };
-    items.iter().filter_map(name).collect()
+    let names: Vec<Located<DiskName>> = items.iter().filter_map(name).collect();
+    for (number, name) in names.iter().enumerate() {
+        if names.iter().take(number).any(|before| before.value == name.value) {
+            let message = format!("the disk `{}` is named twice", name.value);
+            reader.problem(Code::SpecBadValue, name.place.clone(), message, "name each disk once");
+        }
+    }
+    names
 }
 
 fn selector<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<Selector> {

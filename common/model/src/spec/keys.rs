@@ -350,7 +350,7 @@ pub const POOL: KeyTable = KeyTable {
             kind: Kind::Byte,
             needed: false,
             default: "12, for sectors of 4 KiB",
-            meaning: "The power of two that is the smallest block, 9 to 16. It can't be changed later; too small a one makes modern disks slow.",
+            meaning: "The power of two that is the smallest block, 9 to 16. It can't be changed later; too small a one makes modern disks slow. Of a pool that is there it is compared only if it is written, as are the two below.",
             example: "ashift = 12",
         },
         Key {
@@ -423,7 +423,7 @@ pub const POOL: KeyTable = KeyTable {
             kind: Kind::Disks(&SELECTOR),
             needed: false,
             default: "none",
-            meaning: "Disks for metadata, as `disks`; two or three, which are mirrored: with them the whole pool is lost.",
+            meaning: "Disks for metadata, as `disks`. With them the whole pool is lost, so they are one mirror that survives what the data does: 2 beside `raidz`, `raid10` and a mirror of two, 3 beside `raidz2`.",
             example: "special = { count = 2, kind = \"nvme\" }",
         },
     ],

@@ -26,18 +26,39 @@ pub struct PoolSpec {
     pub disks: DiskChoice,
     /// `spares`, `log`, `cache`, `special`: those that are given.
     pub beside: BTreeMap<VdevClass, DiskChoice>,
-    /// `ashift`: the power of two that is the smallest block.
-    pub ashift: u8,
+    /// `ashift`: the power of two that is the smallest block. `None`, as of the two after it: it is not written, and a pool that is there
+    /// is right as it is.
+    pub ashift: Option<u8>,
     /// `compression`
-    pub compression: Compression,
+    pub compression: Option<Compression>,
     /// `autotrim`
-    pub autotrim: bool,
+    pub autotrim: Option<bool>,
     /// `storage`: whether the pool is registered as a storage of its name.
     pub storage: bool,
     /// `content` of that storage.
     pub content: Option<Contents>,
     /// `thin` of that storage.
     pub thin: Option<Located<bool>>,
+}
+
+impl PoolSpec {
+    /// The `ashift` of a pool that is made.
+    #[must_use]
+    pub fn ashift_when_made(&self) -> u8 {
+        self.ashift.unwrap_or(ASHIFT)
+    }
+
+    /// The `compression` of a pool that is made.
+    #[must_use]
+    pub fn compression_when_made(&self) -> Compression {
+        self.compression.unwrap_or_default()
+    }
+
+    /// The `autotrim` of a pool that is made.
+    #[must_use]
+    pub fn autotrim_when_made(&self) -> bool {
+        self.autotrim.unwrap_or(true)
+    }
 }
 
 /// Sectors of 4 KiB, as all disks have them today whatever they say.
@@ -107,9 +128,9 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Vec<Re
             vdevs: vdevs.unwrap_or(1),
             disks,
             beside,
-            ashift: ashift.unwrap_or(ASHIFT),
-            compression: compression.map(|found| found.value).unwrap_or_default(),
-            autotrim: autotrim.is_none_or(|found| found.value),
+            ashift,
+            compression: compression.map(|found| found.value),
+            autotrim: autotrim.map(|found| found.value),
             storage: storage.is_none_or(|found| found.value),
             content,
             thin,

@@ -1,6 +1,6 @@
 //! What must hold between the tables of a cluster file, as far as it can be told without looking at servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::links::ReadLink;
@@ -12,7 +12,7 @@ use super::storages::{self, ReadStorage, StorageSpec};
 use super::{ClusterSpec, DiskChoice, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
 use crate::finding::{Code, Place};
 use crate::ids::{NodeName, PoolName, StorageName};
-use crate::observation::pools::VdevClass;
+use crate::pool_fits::refuses_beside;
 
 type Nodes = BTreeMap<NodeName, NodeSpec>;
 type Pools = BTreeMap<PoolName, PoolSpec>;
@@ -219,14 +219,28 @@ fn disks_of_members(reader: &mut Reader<'_>, pool: &PoolSpec, nodes: &[ReadNode<
             .map(|why| format!("{raid} {why}"))
     };
     choice(reader, &pool.disks, nodes, &of_data);
+    let may_lose = may_lose(pool);
     for (class, disks) in &pool.beside {
-        let most_and_least = |count: usize| match class {
-            VdevClass::Log if count > 2 => Some("a log is one disk, or two".to_owned()),
-            VdevClass::Special if !(2..=3).contains(&count) => Some("special disks are two or three".to_owned()),
-            _ if count == 0 => Some(format!("{} needs a disk", class.as_str())),
-            _ => None,
-        };
-        choice(reader, disks, nodes, &most_and_least);
+        choice(reader, disks, nodes, &|count| refuses_beside(*class, count, may_lose));
+    }
+}
+
+/// How many disks each vdev of the data may lose; `None`: it is not told how many it has, or not the same everywhere.
+fn may_lose(pool: &PoolSpec) -> Option<usize> {
+    let of = |pick: &Pick| match pick {
+        Pick::Named(names) => Some(names.len()),
+        Pick::Matching(selector) => selector.count.as_ref().map(|count| usize::from(count.value)),
+    };
+    let losses = |count: usize| pool.raid.value.may_lose(count / usize::from(pool.vdevs).max(1));
+    let picks = pool.disks.on.values().chain(&pool.disks.everywhere);
+    let counts: BTreeSet<Option<usize>> = picks.filter(|pick| !pick.is_none()).map(of).collect();
+    // Only of a mirror it hangs on how many they are.
+    if pool.raid.value.may_lose(2) == pool.raid.value.may_lose(3) {
+        return Some(losses(2));
+    }
+    match counts.into_iter().collect::<Vec<_>>()[..] {
+        [Some(count)] => Some(losses(count)),
+        _ => None,
     }
 }
 

@@ -290,7 +290,7 @@ impl Checker<'_> {
             | Action::StartHa { .. } => {}
             Action::CreatePool { layout } => self.pool(step, layout),
             Action::GrowPool { layout } => self.growth(step, layout),
-            Action::WipeDisk { disk, .. } => self.wipe(step, disk),
+            Action::WipeDisk { disk, carries } => self.wipe(step, disk, carries),
             Action::ReplaceDisk { pool, old, with, .. } => self.replacement(step, pool, old, with),
             Action::AddStorage { storage, .. } => self.adds_storage(step, storage),
             Action::ExtendStorage { storage, .. } => self.extends_storage(step, storage),

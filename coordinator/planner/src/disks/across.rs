@@ -9,6 +9,8 @@ use quorate_model::observation::guests::{GuestDevice, HostDevice};
 use quorate_model::view::NodeView;
 use quorate_model::{Facet, NodeName, View};
 
+use crate::report::in_a_row;
+
 /// Links below /dev/disk whose names do not stand in any observation: which disk they mean can't be told from here.
 const UNTOLD: [&str; 5] = [
     "/dev/disk/by-path/",
@@ -22,11 +24,13 @@ const UNTOLD: [&str; 5] = [
 #[must_use]
 pub fn across(view: &View) -> BTreeMap<NodeName, Facet<Disks>> {
     let (shown, given) = (shown(view), given(view));
+    let unseen = unseen(view);
     let of_node = |name: &NodeName, disks: &Disks| {
         let names: Vec<Option<String>> = disks.disks.iter().map(|disk| naming(disk, disks)).collect();
         let mut disks = disks.clone();
         for (disk, note) in disks.disks.iter_mut().zip(names) {
-            let against = against(view, name, disk, &shown, &given);
+            let mut against = against(view, name, disk, &shown, &given);
+            against.extend(maybe_shared(name, disk, &unseen).filter(|_| against.is_empty()));
             let unread = unread(disk);
             for verdict in &mut disk.verdicts {
                 verdict.notes.extend(note.iter().cloned());
@@ -113,6 +117,36 @@ fn shown(view: &View) -> Shown {
         }
     }
     shown
+}
+
+/// The servers whose disks could not be seen.
+fn unseen(view: &View) -> Vec<&NodeName> {
+    let unseen = |name: &&NodeName| view.facet(name, |o| &o.disks).is_err();
+    view.nodes.keys().filter(unseen).collect()
+}
+
+/// That a server whose disks could not be seen may see this one as well. What hangs on a server's own board or cable is its own.
+fn maybe_shared(node: &NodeName, disk: &Disk, unseen: &[&NodeName]) -> Option<Reason> {
+    let of_others: Vec<&NodeName> = unseen.iter().copied().filter(|name| *name != node).collect();
+    if of_others.is_empty() || disk.is_made_by_software() || is_own(disk) {
+        return None;
+    }
+    Some(Reason {
+        kind: ReasonKind::MaybeShared,
+        text: format!(
+            "may be a LUN that {} sees as well: what disks are there could not be seen",
+            in_a_row(of_others)
+        ),
+    })
+}
+
+/// Can no other server be attached to it? NVMe over a network has no PCI function.
+fn is_own(disk: &Disk) -> bool {
+    match disk.transport.as_deref() {
+        Some("sata" | "ata" | "usb" | "mmc") => true,
+        Some("nvme") => disk.controller.is_some(),
+        _ => false,
+    }
 }
 
 /// What all servers of the cluster know of devices that guests are given.

@@ -1,6 +1,8 @@
 //! Which disks of a server a selector means. The same disks in any order give the same choice; a disk that anything speaks against is
 //! never among them.
 
+use std::collections::BTreeMap;
+
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role};
 use quorate_model::spec::{DiskName, Pick, Selector};
@@ -55,8 +57,8 @@ pub enum NotEnough {
     NotFree {
         /// As written.
         name: String,
-        /// All that speaks against it.
-        against: Vec<Reason>,
+        /// All that speaks against it, in words that follow its name.
+        against: Vec<String>,
     },
 }
 
@@ -111,7 +113,10 @@ pub fn wipeable(disk: &Disk, role: Role) -> bool {
     left && disk.against_wiping().is_empty()
 }
 
-/// Chooses among a server's disks, of which some may be spoken for already (by stable name).
+/// Disks that are spoken for: by stable name, each with words that follow it and say by whom.
+pub type Taken = BTreeMap<String, String>;
+
+/// Chooses among a server's disks, of which some may be spoken for already.
 ///
 /// # Errors
 /// Everything that is missing.
@@ -119,7 +124,7 @@ pub fn choose<'d>(
     pick: &Pick,
     role: Role,
     disks: &'d Disks,
-    taken: &[&str],
+    taken: &Taken,
     allowed: &Allowed<'_>,
 ) -> Result<Choice<'d>, Vec<NotEnough>> {
     let seen: Vec<Seen<'d>> = disks
@@ -137,11 +142,12 @@ pub fn choose<'d>(
 struct Seen<'d> {
     disk: &'d Disk,
     against: Vec<Reason>,
-    taken: bool,
+    /// For what it is spoken for.
+    taken: Option<String>,
 }
 
 impl<'d> Seen<'d> {
-    fn of(disk: &'d Disk, role: Role, taken: &[&str], allowed: &Allowed<'_>) -> Self {
+    fn of(disk: &'d Disk, role: Role, taken: &Taken, allowed: &Allowed<'_>) -> Self {
         let verdict = disk.verdicts.iter().find(|verdict| verdict.role == role);
         let against = match verdict {
             Some(verdict) => verdict.against.clone(),
@@ -159,28 +165,36 @@ impl<'d> Seen<'d> {
         Self {
             disk,
             against: against.into_iter().filter(|reason| !overlooked(reason)).collect(),
-            taken: disk.stable_name().is_some_and(|name| taken.contains(&name)),
+            taken: disk.stable_name().and_then(|name| taken.get(name)).cloned(),
         }
     }
 
-    fn why_not(&self) -> Option<String> {
-        if self.taken {
-            return Some("is chosen for something else".to_owned());
+    /// Nothing, where it may be used.
+    fn why_not(&self) -> Vec<String> {
+        match &self.taken {
+            Some(taken) => vec![taken.clone()],
+            None => self.against.iter().map(|reason| reason.text.clone()).collect(),
         }
-        let texts: Vec<&str> = self.against.iter().map(|reason| reason.text.as_str()).collect();
-        (!texts.is_empty()).then(|| texts.join("; "))
     }
 }
 
 fn named<'n, 'd>(names: impl Iterator<Item = &'n DiskName>, seen: &[Seen<'d>]) -> Result<Choice<'d>, Vec<NotEnough>> {
     let (mut chosen, mut missing) = (Vec::<Chosen<'d>>::new(), Vec::new());
+    let mut by_path: BTreeMap<&str, String> = BTreeMap::new();
     for name in names {
         let found: Vec<&Seen<'d>> = seen.iter().filter(|seen| name.means(seen.disk)).collect();
         let name = name.to_string();
+        if let [one] = found[..]
+            && let Some(other) = by_path.insert(&one.disk.path, name.clone())
+        {
+            let against = vec![format!("is the same disk as {other}, which is named beside it")];
+            missing.push(NotEnough::NotFree { name, against });
+            continue;
+        }
         match found[..] {
-            [one] if one.taken || !one.against.is_empty() => missing.push(NotEnough::NotFree {
+            [one] if !one.why_not().is_empty() => missing.push(NotEnough::NotFree {
                 name,
-                against: one.against.clone(),
+                against: one.why_not(),
             }),
             [one] => match one.disk.stable_name() {
                 Some(stable) => chosen.push(Chosen {
@@ -217,7 +231,8 @@ fn matching<'d>(selector: &Selector, seen: Vec<Seen<'d>>) -> Result<Choice<'d>, 
     let (mut fitting, mut passed_over) = (Vec::<(&Disk, &str)>::new(), Vec::new());
     let names: Vec<&str> = seen.iter().filter_map(|seen| seen.disk.stable_name()).collect();
     for seen in seen {
-        let why = selector.refuses(seen.disk).or_else(|| seen.why_not());
+        let why_not = || Some(seen.why_not().join("; ")).filter(|why| !why.is_empty());
+        let why = selector.refuses(seen.disk).or_else(why_not);
         match (why, seen.disk.stable_name()) {
             (None, Some(name)) => fitting.push((seen.disk, name)),
             (why, _) => passed_over.push(PassedOver {

@@ -4,4 +4,4 @@ mod across;
 mod choose;
 
 pub use across::across;
-pub use choose::{Allowed, Choice, Chosen, NotEnough, PassedOver, choose, wipeable};
+pub use choose::{Allowed, Choice, Chosen, NotEnough, PassedOver, Taken, choose, wipeable};

@@ -7,24 +7,47 @@ use quorate_model::finding::{Code, Finding, Place};
 use quorate_model::ids::StepId;
 use quorate_model::observation::FacetName;
 use quorate_model::observation::disks::{Disk, Disks};
-use quorate_model::observation::pools::{Leaf, Pool};
+use quorate_model::observation::pools::{Leaf, Pool, VdevClass};
 use quorate_model::plan::Step;
 use quorate_model::pool_layout::disk_of;
-use quorate_model::spec::{DiskName, Located, Pick, Selector};
+use quorate_model::spec::{ClusterFile, DiskName, Located, Pick, Selector};
 use quorate_model::wish::DiskReplacement;
 
-use super::{Picking, Server, steps};
+use super::picking::Picking;
+use super::spoken_for::SpokenFor;
+use super::{Server, steps};
 use crate::report::{Report, Weight};
 
-/// `taken`: disks that are chosen for something else. `place`: of the cluster in its file.
+/// `taken`: disks that are chosen for something else.
 pub(super) fn plan(
     server: &Server<'_>,
     what: &DiskReplacement,
-    place: &Place,
-    taken: &mut Vec<String>,
+    file: &ClusterFile,
+    taken: &mut SpokenFor,
     report: &mut Report,
 ) -> Vec<Step> {
-    let node = server.node;
+    let (node, place) = (server.node, &file.cluster.name.place);
+    match server.view.nodes.get(node).map(|seen| &seen.observation) {
+        Some(Ok(_)) => {}
+        Some(Err(unknown)) => {
+            let message = format!(
+                "a disk of {node} is to be replaced, and nothing is known of it: {}",
+                unknown.reason
+            );
+            let next = format!("on {node}: systemctl status quorate-agent");
+            report.tell(Finding::new(Code::NodeUnreachable, node.as_str(), message, next));
+            return Vec::new();
+        }
+        None => {
+            let cluster = &file.cluster.name.value;
+            let message = format!("a disk of {node} is to be replaced, which is not enrolled in {cluster}");
+            let next = format!(
+                "write the server's name as `quorate node list` shows it, or: quorate node invite {cluster}/{node} --address ADDRESS"
+            );
+            report.tell(Finding::new(Code::NodeNotEnrolled, node.as_str(), message, next));
+            return Vec::new();
+        }
+    }
     let pools = report.facet(server.view, node, FacetName::Pools, Weight::Needed, |o| &o.pools);
     let (Some(pools), Some(disks)) = (pools, server.seen_disks(report)) else {
         return Vec::new();
@@ -38,14 +61,30 @@ pub(super) fn plan(
         let message = format!("{node} has no pool {}; it has {}", what.pool, or_none(&there));
         return refuse(report, Code::DiskNotThere, message, format!("quorate zfs list {node}"));
     };
-    let meant: Vec<&Leaf> = pool.leaves().filter(|leaf| means(&what.old, leaf, disks)).collect();
-    let [leaf] = meant[..] else {
+    let meant: Vec<(VdevClass, &Leaf)> = pool
+        .vdevs
+        .iter()
+        .flat_map(|vdev| vdev.leaves.iter().map(|leaf| (vdev.class, leaf)))
+        .filter(|(_, leaf)| means(&what.old, leaf, disks))
+        .collect();
+    let [(class, leaf)] = meant[..] else {
         // The same command again, when all is done, is no mistake.
         let already = what
             .with
             .as_ref()
             .is_some_and(|with| pool.leaves().any(|leaf| means(with.as_str(), leaf, disks)));
         if already && meant.is_empty() {
+            let message = format!(
+                "{} is not in pool {} of {node} any more, and its successor is",
+                what.old, what.pool
+            );
+            let next = format!("quorate zfs list {node} shows whether its data is made anew already");
+            report.tell(Finding::new(
+                Code::PartDone,
+                format!("{node}/{}", what.pool),
+                message,
+                next,
+            ));
             return Vec::new();
         }
         let names: Vec<&str> = pool.leaves().map(|leaf| leaf.name.as_str()).collect();
@@ -60,8 +99,30 @@ pub(super) fn plan(
             what.pool,
             or_none(&names)
         );
-        return refuse(report, Code::DiskNotThere, message, format!("quorate zfs list {node}"));
+        let next = if meant.is_empty() {
+            format!(
+                "if it was replaced already, that is done; if not, write it as the pool has it: quorate zfs list {node}"
+            )
+        } else {
+            format!("write it as the pool has it: quorate zfs list {node}")
+        };
+        return refuse(report, Code::DiskNotThere, message, next);
     };
+    if matches!(class, VdevClass::Cache | VdevClass::Spare) {
+        let (of, word) = (
+            class.as_str(),
+            if class == VdevClass::Spare { "spare" } else { "cache" },
+        );
+        let message = format!(
+            "{} is one of the {of} of pool {} of {node}, and zpool replaces none of those",
+            what.old, what.pool
+        );
+        let next = format!(
+            "on {node}: zpool remove {0} {1}; zpool add {0} {word} NEW; nothing is on it that is needed",
+            what.pool, leaf.name
+        );
+        return refuse(report, Code::DiskNotFree, message, next);
+    }
     if leaf.is_being_replaced() {
         let message = format!("{} is being replaced in pool {} of {node} already", what.old, what.pool);
         report.tell(Finding::new(
@@ -126,7 +187,9 @@ pub(super) fn plan(
             "choose one that is as large".to_owned(),
         );
     }
-    let wipes = server.wipes(&picked, disks, &[]);
+    let Some(wipes) = server.wipes(&picking, &picked, disks, &[], report) else {
+        return Vec::new();
+    };
     let before: Vec<StepId> = wipes.iter().map(|step| step.id.clone()).collect();
     let mut why = picked.why.clone();
     why.push("what was on the old disk is made anew from the others, which may take hours; until then the pool survives less".to_owned());

@@ -35,7 +35,7 @@ pub(super) fn wipe(node: &NodeName, disk: &Disk, identity: &DiskIdentity, before
     let serial = disk.serial.as_deref().unwrap_or("no serial number");
     let name = &identity.link;
     Some(Step {
-        id: StepId::new(format!("zfs.wipe/{node}/{name}")).ok()?,
+        id: StepId::new(format!("zfs.wipe/{node}/{}", in_an_id(name))).ok()?,
         node: node.clone(),
         action: Action::WipeDisk {
             disk: identity.clone(),
@@ -66,6 +66,20 @@ pub(super) fn wipe(node: &NodeName, disk: &Disk, identity: &DiskIdentity, before
     })
 }
 
+/// A disk's name in the id of a step. udev leaves characters in it that no id has; each is written as its number, as in a URL, and so no two names
+/// become one.
+fn in_an_id(name: &str) -> String {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let written = |c: char| {
+        if fine(c) {
+            c.to_string()
+        } else {
+            format!(":{:02x}", u32::from(c))
+        }
+    };
+    name.chars().map(written).collect()
+}
+
 pub(super) fn disk_ref(node: &NodeName, name: &str) -> Option<DiskRef> {
     Some(DiskRef {
         node: node.clone(),
@@ -75,12 +89,20 @@ pub(super) fn disk_ref(node: &NodeName, name: &str) -> Option<DiskRef> {
 
 pub(super) fn create(node: &NodeName, layout: &PoolLayout, why: Vec<String>, before: Vec<StepId>) -> Option<Step> {
     let name = &layout.name;
-    let count = layout.all_disks().count();
+    let (count, beside) = (layout.disks.len(), layout.all_disks().count() - layout.disks.len());
+    let and_beside = if beside == 0 {
+        String::new()
+    } else {
+        format!(", and {beside} beside")
+    };
     Some(Step {
         id: StepId::new(format!("zfs.create/{node}/{name}")).ok()?,
         node: node.clone(),
         action: Action::CreatePool { layout: layout.clone() },
-        title: format!("create pool {name} on {node}: {} of {count} disks", layout.raid),
+        title: format!(
+            "create pool {name} on {node}: {} of {count} disks{and_beside}",
+            layout.raid
+        ),
         why,
         needs: before,
         gate: vec![Condition::DisksFree {

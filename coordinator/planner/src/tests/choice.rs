@@ -7,7 +7,7 @@ use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, 
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, judge};
 use quorate_model::spec::{ClusterFile, Pick};
 
-use crate::disks::{Allowed, NotEnough, choose};
+use crate::disks::{Allowed, NotEnough, Taken, choose};
 use crate::testkit::NOW;
 
 const GB: u64 = 1_000_000_000;
@@ -68,7 +68,7 @@ fn pick(disks: &str) -> Pick {
 
 fn names(pick: &Pick, disks: &[Disk]) -> Result<Vec<String>, Vec<NotEnough>> {
     let disks = Disks { disks: disks.to_vec() };
-    let choice = choose(pick, Role::Zfs, &disks, &[], &Allowed::nothing())?;
+    let choice = choose(pick, Role::Zfs, &disks, &Taken::new(), &Allowed::nothing())?;
     Ok(choice.chosen.iter().map(|chosen| chosen.name.to_owned()).collect())
 }
 
@@ -84,7 +84,7 @@ fn of_more_than_enough_the_most_alike_are_chosen_and_of_those_the_smallest() {
     ];
     assert_eq!(names(&two, &disks).unwrap(), ["ata-SAMSUNG_C", "ata-SAMSUNG_D"]);
     let all = Disks { disks: disks.to_vec() };
-    let choice = choose(&two, Role::Zfs, &all, &[], &Allowed::nothing()).unwrap();
+    let choice = choose(&two, Role::Zfs, &all, &Taken::new(), &Allowed::nothing()).unwrap();
     let why: Vec<_> = choice
         .passed_over
         .iter()
@@ -146,7 +146,7 @@ fn a_named_disk_is_that_one_or_none() {
     ));
 }
 
-fn any_disk() -> impl Strategy<Value = Disk> {
+pub(super) fn any_disk() -> impl Strategy<Value = Disk> {
     let held = prop_oneof![
         3 => Just(vec![]),
         1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::Mounted, name: "/".into() }]),

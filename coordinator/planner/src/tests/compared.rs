@@ -32,7 +32,7 @@ fn what_is_gone_new_and_changed_is_named() {
     - cluster.create: create cluster hk1 on prox1
     - cluster.join/prox2: join prox2 to cluster hk1 through prox1
     + cluster.join/prox1: join prox1 to cluster hk1 through prox2
-    ~ cluster.join/prox3: join prox3 to cluster hk1 through prox2 (other action, order, reasons)
+    ~ cluster.join/prox3: join prox3 to cluster hk1 through prox2 (other action, order, title)
     + cluster.join/prox4: join prox4 to cluster hk1 through prox2
     ");
 }

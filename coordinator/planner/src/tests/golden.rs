@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use quorate_model::observation::cluster::Pmxcfs;
+use quorate_model::observation::disks::Disks;
 use quorate_model::observation::network::InterfaceKind;
+use quorate_model::observation::storages::Storages;
+use quorate_model::spec::ClusterFile;
 use quorate_model::{Code, Facet, Severity};
 
 use super::{findings, sound, told};
-use crate::testkit::{NOW, Servers, file, interface, name, parse, unseen};
+use crate::testkit::{NOW, Servers, disk, file, interface, name, parse, unseen};
 
 const FAST: &[&str] = &["10.10.10.0/24"];
 const BOTH: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
@@ -16,6 +19,38 @@ const BOTH: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
 fn three_bare_servers() {
     let plan = sound(&file(3, BOTH), &Servers::bare(3));
     assert!(!plan.refused());
+    insta::assert_json_snapshot!(plan);
+}
+
+#[test]
+fn three_bare_servers_with_a_pool_and_two_storages() {
+    let text = "[cluster]\nname = \"hk1\"\nlinks = [\"10.10.10.0/24\", \"192.168.1.0/24\"]\n\
+                [nodes.prox1]\naddress = \"192.168.1.11\"\n[nodes.prox2]\naddress = \"192.168.1.12\"\n\
+                [nodes.prox3]\naddress = \"192.168.1.13\"\n\
+                [zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\" }\nlog = { count = 1, kind = \"nvme\" }\n\
+                [storage.backup]\ntype = \"nfs\"\nserver = \"192.168.1.9\"\nexport = \"/backup\"\ncontent = [\"backup\"]\n";
+    let file = ClusterFile::parse("hk1.toml", text).expect("a valid file");
+    let mut servers = Servers::bare(3);
+    for n in 1..=3 {
+        servers = servers.with(&format!("prox{n}"), |seen| {
+            let mut log = disk("/dev/nvme0n1", &format!("{n}n"));
+            log.transport = Some("nvme".to_owned());
+            let disks = vec![
+                disk("/dev/sdb", &format!("{n}b")),
+                disk("/dev/sdc", &format!("{n}c")),
+                log,
+            ];
+            seen.disks = Facet::known(Disks { disks }, NOW);
+            seen.pools = Facet::known(vec![], NOW);
+            let storages = Storages {
+                defined: vec![],
+                status: Facet::known(vec![], NOW),
+            };
+            seen.storages = Facet::known(storages, NOW);
+        });
+    }
+    let plan = sound(&file, &servers);
+    assert!(!plan.refused(), "{}", told(&plan));
     insta::assert_json_snapshot!(plan);
 }
 

@@ -201,7 +201,7 @@ fn what_cant_be_seen_plans_nothing() {
     assert_eq!(refusals(&self::plan(MIRROR, &unseen))[0].0, Code::FacetUnknown);
 }
 
-fn pool(leaves: &[&str], size: u64) -> Pool {
+pub(super) fn pool(leaves: &[&str], size: u64) -> Pool {
     let health = VdevHealth {
         state: VdevState::Online,
         errors: None,
@@ -236,30 +236,35 @@ fn pool(leaves: &[&str], size: u64) -> Pool {
 
 #[test]
 fn a_pool_that_is_there_is_never_touched_only_compared() {
-    let there = |leaves: &'static [&'static str], size| {
+    let there = |leaves: &'static [&'static str], smaller| {
         let mut servers = members();
         for n in 1..=3 {
-            let of = if n == 3 { size } else { 960_000_000_000 };
             servers = servers.with(&format!("prox{n}"), |seen| {
-                seen.pools = Facet::known(vec![pool(leaves, of)], NOW)
+                seen.pools = Facet::known(vec![pool(leaves, 960_000_000_000)], NOW);
+                let Facet::Known { value, .. } = &mut seen.disks else {
+                    panic!("no disks")
+                };
+                if n == 3 && smaller {
+                    value
+                        .disks
+                        .iter_mut()
+                        .for_each(|disk| disk.size = ByteSize(480_000_000_000));
+                }
             });
         }
         servers
     };
-    let same = plan(MIRROR, &there(&["/dev/a", "/dev/b"], 960_000_000_000));
-    assert!(
-        same.steps.is_empty() && same.findings.iter().all(|f| f.code != Code::PoolDiffers),
-        "{same:?}"
-    );
-    let other = plan(
-        MIRROR,
-        &there(&["/dev/a", "/dev/b", "/dev/c", "/dev/d"], 480_000_000_000),
-    );
-    assert!(other.steps.is_empty());
-    let codes: Vec<Code> = other.findings.iter().map(|finding| finding.code).collect();
-    assert!(
-        codes.contains(&Code::PoolDiffers) && codes.contains(&Code::PoolsUnequal),
-        "{codes:?}"
-    );
+    let same = plan(MIRROR, &there(&["/dev/sdb", "/dev/sdc"], false));
+    let of = |plan: &Plan| {
+        let codes = plan.findings.iter().map(|finding| finding.code);
+        codes
+            .filter(|code| matches!(code, Code::PoolDiffers | Code::PoolsUnequal))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((of(&same), ids(&same)), (vec![], vec![]));
+    let smaller = plan(MIRROR, &there(&["/dev/sdb", "/dev/sdc"], true));
+    assert_eq!((of(&smaller), ids(&smaller)), (vec![Code::PoolsUnequal], vec![]));
+    let other = plan(MIRROR, &there(&["/dev/a", "/dev/b", "/dev/c", "/dev/d"], false));
+    assert_eq!((of(&other), ids(&other)), (vec![Code::PoolDiffers; 3], vec![]));
     assert!(refusals(&other).is_empty());
 }

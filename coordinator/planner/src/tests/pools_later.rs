@@ -15,17 +15,17 @@ use quorate_model::wish::DiskReplacement;
 use super::pools::{ids, members, plan_with, refusals};
 use crate::testkit::{Servers, apply, disk};
 
-const ONE: &str = "[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = { count = 2 }\n";
-const NAMED: &str = "[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = [\"1b\", \"1c\"]\n";
+pub(super) const ONE: &str = "[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = { count = 2 }\n";
+pub(super) const NAMED: &str = "[zfs.data_zfs]\nraid = \"mirror\"\n[zfs.data_zfs.disks]\nprox1 = [\"1b\", \"1c\"]\n";
 
-fn destroying(disks: &[&str]) -> Wish {
+pub(super) fn destroying(disks: &[&str]) -> Wish {
     Wish {
         destroy: disks.iter().map(|disk| disk.parse::<DiskRef>().unwrap()).collect(),
         ..Wish::default()
     }
 }
 
-fn on_prox1(servers: Servers, change: impl FnOnce(&mut Disks)) -> Servers {
+pub(super) fn on_prox1(servers: Servers, change: impl FnOnce(&mut Disks)) -> Servers {
     servers.with("prox1", |seen: &mut Observation| {
         let Facet::Known { value, .. } = &mut seen.disks else {
             panic!("no disks")
@@ -38,7 +38,7 @@ fn on_prox1(servers: Servers, change: impl FnOnce(&mut Disks)) -> Servers {
 }
 
 /// One of prox1's two disks carries a file system, or is mounted.
-fn with_leftover(kind: HolderKind, name: &str) -> Servers {
+pub(super) fn with_leftover(kind: HolderKind, name: &str) -> Servers {
     on_prox1(members(), |disks| {
         let device = format!("{}1", disks.disks[0].path);
         disks.disks[0].holders.push(Holder {
@@ -49,12 +49,12 @@ fn with_leftover(kind: HolderKind, name: &str) -> Servers {
     })
 }
 
-fn codes(plan: &Plan) -> Vec<Code> {
+pub(super) fn codes(plan: &Plan) -> Vec<Code> {
     refusals(plan).into_iter().map(|(code, _)| code).collect()
 }
 
 /// What the plan does is done; then nothing is left to do.
-fn applied(pools: &str, wish: &Wish, servers: Servers) -> Servers {
+pub(super) fn applied(pools: &str, wish: &Wish, servers: Servers) -> Servers {
     let plan = plan_with(pools, wish, &servers);
     assert_eq!(refusals(&plan), []);
     assert!(!plan.is_empty());
@@ -157,7 +157,7 @@ fn what_is_in_use_is_not_wiped_by_any_word() {
 }
 
 /// prox1 has four disks, of which the first two are a mirror.
-fn with_mirror() -> Servers {
+pub(super) fn with_mirror() -> Servers {
     let four = on_prox1(members(), |disks| {
         disks.disks.push(disk("/dev/sdd", "1d"));
         disks.disks.push(disk("/dev/sde", "1e"));
@@ -218,7 +218,7 @@ fn a_pool_that_is_not_whole_does_not_grow_and_another_kind_of_vdev_is_never_adde
     );
 }
 
-fn replacing(old: &str, with: Option<&str>) -> Wish {
+pub(super) fn replacing(old: &str, with: Option<&str>) -> Wish {
     Wish {
         replace_disk: Some(DiskReplacement {
             node: "prox1".parse().unwrap(),

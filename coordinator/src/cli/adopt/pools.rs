@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quorate_model::VdevPlace;
 use quorate_model::failure::Failure;
 use quorate_model::ids::{NodeName, PoolName};
 use quorate_model::observation::Disks;
@@ -68,7 +69,8 @@ fn one(name: &str, of_nodes: &[(&Server<'_>, &Pool, &Disks)]) -> Result<(PoolNam
                 VdevClass::Dedup => return Err(format!("on {node} it has a vdev for deduplication")),
                 class => beside.entry(class).or_default(),
             };
-            for leaf in &vdev.leaves {
+            // Of a disk that is being replaced, its successor; of one for which a spare stands in, the disk itself.
+            for leaf in vdev.places().iter().filter_map(VdevPlace::keeper) {
                 if leaf.whole_disk().is_none() {
                     let shown = &leaf.name;
                     return Err(format!(
@@ -128,7 +130,7 @@ fn same<T: PartialEq>(of_nodes: &[(&Server<'_>, &Pool, &Disks)], what: impl Fn(&
 /// The layout of its data, and over how many vdevs it is spread.
 fn shape(pool: &Pool) -> Option<Shape> {
     let data: Vec<&Vdev> = pool.vdevs.iter().filter(|vdev| vdev.class == VdevClass::Data).collect();
-    let sizes: Vec<usize> = data.iter().map(|vdev| vdev.leaves.len()).collect();
+    let sizes: Vec<usize> = data.iter().map(|vdev| vdev.places().len()).collect();
     let fits = |raid: Raid, vdevs: usize| {
         let disks = sizes.iter().sum();
         let planned = raid.vdevs(disks, vdevs);

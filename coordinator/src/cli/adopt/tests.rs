@@ -409,6 +409,22 @@ fn what_a_file_can_not_say_of_pools_stands_in_a_comment() {
 }
 
 #[test]
+fn a_disk_that_is_being_replaced_is_written_as_its_successor() {
+    let pools = |n| {
+        let mut all = vec![pool(n, "tank", &[(VdevClass::Data, "mirror-0", &[0, 1, 2])])];
+        let leaves = &mut all[0].vdevs[0].leaves;
+        leaves[1].name = "1234567890".into();
+        for leaf in &mut leaves[1..] {
+            leaf.group = Some("replacing-1".into());
+        }
+        all
+    };
+    let whole = |n| vec![pool(n, "tank", &[(VdevClass::Data, "mirror-0", &[0, 2])])];
+    assert_eq!(with_pools(pools, &[]), with_pools(whole, &[]));
+    assert!(with_pools(whole, &[]).contains("[zfs.tank]"));
+}
+
+#[test]
 fn pools_or_storages_that_were_not_seen_are_not_taken_for_none() {
     let unknown = |what: fn(&mut Observation, Unknown)| {
         let refused = changed(&LINKS, |n, observation| {

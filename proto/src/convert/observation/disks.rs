@@ -107,6 +107,7 @@ choice!(
         NotEmpty,
         EdgesUnseen,
         Virtual,
+        MaybeShared,
     }
 );
 message!(Reason = v1::Reason { kind, text });

@@ -148,6 +148,7 @@ prop_compose! {
             ReasonKind::NeverTouch,
             ReasonKind::GivenToGuest, ReasonKind::GuestsUnseen, ReasonKind::NotEmpty, ReasonKind::EdgesUnseen,
             ReasonKind::Virtual,
+            ReasonKind::MaybeShared,
         ]),
         text in text(),
     ) -> Reason {

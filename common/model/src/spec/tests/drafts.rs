@@ -201,9 +201,9 @@ fn read_back(file: &ClusterFile) -> Draft {
             .iter()
             .map(|(class, choice)| (*class, disks(choice)))
             .collect(),
-        ashift: Some(pool.ashift).filter(|ashift| *ashift != 12),
-        compression: Some(pool.compression).filter(|compression| *compression != crate::compression::Compression::On),
-        autotrim: Some(pool.autotrim).filter(|autotrim| !autotrim),
+        ashift: pool.ashift,
+        compression: pool.compression,
+        autotrim: pool.autotrim,
         storage: pool.storage,
         content: pool
             .content

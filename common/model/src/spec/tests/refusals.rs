@@ -1,6 +1,7 @@
 //! Each rule by files that break it: what is said, and to which line and column it points.
 
 use super::problems;
+use crate::spec::ClusterFile;
 
 /// What stands in `[cluster]`, `[nodes.prox1]`, `[nodes.prox2]` (each beside name or address) and after them.
 type Case = [&'static str; 4];
@@ -184,4 +185,51 @@ fn problems_of_all_tables_come_together() {
         "link = [\"10.10.10.12\"]",
         "[ceph]",
     ]]));
+}
+
+#[test]
+fn disks_of_pools() {
+    let said = |rest: &str| {
+        let text =
+            format!("[cluster]\nname = \"hk1\"\n[nodes.prox1]\naddress = \"192.168.1.11\"\n[zfs.data_zfs]\n{rest}\n");
+        let fine = ClusterFile::parse("hk1.toml", &text).is_ok();
+        if fine { Vec::new() } else { problems(&text) }
+    };
+    let twice = said("raid = \"mirror\"\ndisks.prox1 = [\"S1\", \"S2\", \"/dev/disk/by-id/S1\"]");
+    assert_eq!(
+        twice,
+        ["7:28 QRT-SPEC-BAD-VALUE the disk `S1` is named twice -> name each disk once"]
+    );
+    let special = |raid: &str, data: &str, special: u8| {
+        said(&format!(
+            "raid = \"{raid}\"\ndisks = {{ {data} }}\nspecial = {{ count = {special} }}"
+        ))
+    };
+    for (raid, data, right) in [
+        ("single", "count = 1", 1),
+        ("mirror", "count = 2", 2),
+        ("mirror", "count = 3", 3),
+        ("raid10", "count = 4", 2),
+        ("raidz", "kind = \"hdd\"", 2),
+        ("raidz2", "count = 6", 3),
+        ("raidz3", "count = 6", 4),
+    ] {
+        for count in 1..=5 {
+            let said = special(raid, data, count);
+            assert_eq!(
+                said.is_empty(),
+                count == right,
+                "{raid} {data}, {count} special: {said:?}"
+            );
+        }
+    }
+    // Of a mirror of all disks that fit, it can be told only once they are seen.
+    assert_eq!(special("mirror", "kind = \"hdd\"", 4), [""; 0]);
+    assert_eq!(
+        special("raidz2", "count = 6", 2),
+        [
+            "8:21 QRT-SPEC-BAD-VALUE special disks are to survive what the data does, the loss of 2: that takes 3, and 2 are asked for \
+          -> name another number of disks, or another layout"
+        ]
+    );
 }
