@@ -196,3 +196,7 @@ pub(super) fn against_taking_out(node: &NodeName, disk: &Disk) -> Option<Finding
         NEXT,
     ))
 }
+
+#[cfg(test)]
+#[path = "disks_tests.rs"]
+mod tests;
