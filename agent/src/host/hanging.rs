@@ -37,6 +37,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a child that hangs for as long as the test wants it to"
+    )]
     fn what_hangs_is_known_until_it_ends() {
         let invocation = |argument: &str| Invocation::of("/bin/cat").args([argument]).build().unwrap();
         let hanging = Hanging::default();

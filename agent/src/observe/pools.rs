@@ -110,7 +110,7 @@ fn import_enabled(host: &Host, pool: &str) -> Option<bool> {
     if wanted {
         Some(true)
     } else {
-        UNITS.iter().any(|folder| is_there(&folder)).then_some(false)
+        UNITS.iter().any(is_there).then_some(false)
     }
 }
 

@@ -164,7 +164,7 @@ mod tests {
         // Formatted by hand with the same kind of file system, or by a tool that is too old to tell.
         for uuid in [Some("f2"), None] {
             let anew = mark("1", HolderKind::FileSystem, "ext4", uuid);
-            assert_eq!(more(&[&table, &anew]), [anew.clone()]);
+            assert_eq!(more(&[&table, &anew]), [anew]);
         }
         // The label is erased, and the partition's type is left; but not on a table that somebody else made.
         let rest = mark("2", HolderKind::ZfsLabel, "", None);
