@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 use quorate_model::passage::{AGENT_PORT, MEASURE_PORTS};
+use quorate_model::spec::{DiskName, InvalidDiskName};
 use serde::Deserialize;
 
 use crate::pace::Pace;
@@ -100,6 +101,11 @@ pub enum ConfigError {
         /// What the system says.
         source: io::Error,
     },
+    /// A disk that is never to be touched is named so that nobody can tell it.
+    #[error(
+        "never_touch in [policy]: `{0}` is no disk's stable name; write a serial number, a WWN or a name of /dev/disk/by-id (the kernel's names mean another disk after the next boot)"
+    )]
+    NoDisk(String),
     /// Somebody else than root could change the rules.
     #[error("{} can be changed by others than its owner (mode {mode:04o}); type: chmod go-w {}", path.display(), path.display())]
     OthersMayWrite {
@@ -242,6 +248,9 @@ impl Config {
             Some((first, last)) => first..=last,
             None => default.measure_ports,
         };
+        if let Some(name) = file.policy.never_touch.iter().find(|name| !is_a_name(name)) {
+            return Err(ConfigError::NoDisk(name.clone()));
+        }
         Ok(Self {
             measure_ports,
             listen: file.listen.unwrap_or(default.listen),
@@ -256,6 +265,11 @@ impl Config {
     pub fn pace(&self) -> Pace {
         self.lab.as_ref().map_or(Pace::REAL, |lab| lab.pace)
     }
+}
+
+/// Does it tell a disk from others, also after the next boot? A name that never fits would protect nothing, and nobody would notice.
+fn is_a_name(name: &str) -> bool {
+    !name.trim().is_empty() && !matches!(name.trim().parse::<DiskName>(), Err(InvalidDiskName::KernelName(_)))
 }
 
 impl Lab {
@@ -361,6 +375,19 @@ mod tests {
     fn an_empty_file_is_the_default() {
         assert_eq!(parse("").unwrap(), Config::default());
         assert_eq!(Config::default().listen.to_string(), "[::]:7443");
+    }
+
+    #[test]
+    fn a_disk_is_not_protected_by_a_name_that_moves() {
+        let names = |names: &str| parse(&format!("[policy]\nnever_touch = [{names}]\n"));
+        assert!(names("\"wwn-0x5002538e40a1b2c3\", \"S45NNA0M\"").is_ok());
+        for moving in ["sda", "/dev/nvme0n1", "/dev/disk/by-path/pci-0000:00:1f.2-ata-1", " "] {
+            let error = names(&format!("\"S45NNA0M\", \"{moving}\"")).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("never_touch in [policy]: `{moving}` is no disk's")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

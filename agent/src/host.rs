@@ -4,6 +4,7 @@
 //! the agent runs as root.
 
 mod cache;
+mod hanging;
 mod links;
 mod patience;
 mod root;
@@ -23,6 +24,7 @@ use quorate_tools::{CallError, ParseError};
 use crate::pace::Pace;
 use cache::Cache;
 pub(crate) use cache::Circumstances;
+use hanging::Hanging;
 pub use links::LinkMap;
 use patience::Patience;
 pub use root::{HostRoot, ReadError};
@@ -51,6 +53,8 @@ pub struct Host {
     started: Duration,
     pmxcfs: Patience,
     cache: Cache,
+    hanging: Hanging,
+    state_dir: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Host {
@@ -83,6 +87,8 @@ impl Host {
             pmxcfs: Patience::new(clock.clone(), PMXCFS_DEADLINE),
             clock,
             cache: Cache::default(),
+            hanging: Hanging::default(),
+            state_dir: None,
         }
     }
 
@@ -108,6 +114,19 @@ impl Host {
     #[must_use]
     pub fn program(&self) -> Option<&Path> {
         self.program.as_deref()
+    }
+
+    /// The same host, with an agent that keeps what it must not forget in this folder.
+    #[must_use]
+    pub fn remembering_in(mut self, state_dir: PathBuf) -> Self {
+        self.state_dir = Some(state_dir);
+        self
+    }
+
+    /// Where the agent keeps what it must not forget, where it is known.
+    #[must_use]
+    pub fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
     }
 
     /// The same host, on which things go as fast as that.
@@ -269,7 +288,8 @@ impl Host {
         })
     }
 
-    /// Runs a tool and returns all that it left behind, whatever its exit.
+    /// Runs a tool and returns all that it left behind, whatever its exit. One that hangs in the kernel, where nobody can end it, is not
+    /// started a second time while it does.
     ///
     /// # Errors
     /// When it is not installed, did not end in time, or could not be run.
@@ -278,7 +298,16 @@ impl Host {
             CallError::Missing(missing) => Unknown::new(UnknownKind::ToolMissing, missing.to_string()),
             CallError::Invalid(invalid) => Unknown::new(UnknownKind::Failed, invalid.to_string()),
         })?;
+        if let Some(since) = self.hanging.since(&invocation) {
+            let ago = quorate_model::time::spoken(self.clock.since(since));
+            let reason = format!("{} hangs in the kernel, and has for {ago}", tool_name(&invocation));
+            return Err(Unknown::new(UnknownKind::TimedOut, reason));
+        }
+        let began = self.clock.monotonic();
         self.runner.run(&invocation).await.map_err(|error| {
+            if let ExecError::Abandoned { pid, .. } = &error {
+                self.hanging.note(&invocation, *pid, began);
+            }
             let kind = match &error {
                 ExecError::NotFound { .. } => UnknownKind::ToolMissing,
                 ExecError::DeadlinePassed { .. } | ExecError::Abandoned { .. } => UnknownKind::TimedOut,

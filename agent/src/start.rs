@@ -32,7 +32,8 @@ use crate::server::{self, Server};
 /// A lab's folder can't be used.
 pub fn host(config: &Config) -> Result<Host, Failure> {
     let Some(lab) = &config.lab else {
-        return Ok(knowing_itself(Host::real(Clock::system())).never_touching(config.policy.never_touch.clone()));
+        let host = Host::real(Clock::system()).never_touching(config.policy.never_touch.clone());
+        return Ok(knowing_itself(host).remembering_in(config.state_dir.clone()));
     };
     let clock = Clock::for_lab(lab.clock_offset_ms.saturating_mul(1000));
     let broken = |error: &(dyn std::error::Error + 'static)| {
@@ -42,7 +43,9 @@ pub fn host(config: &Config) -> Result<Host, Failure> {
     let tools = Tools::only_in(&lab.tools).map_err(|error| broken(&error))?;
     let runner = Arc::new(OsRunner::new(clock.clone()));
     let host = Host::new(root, tools, runner, clock).with_links(LinkMap::lab(lab.addresses.clone()));
-    let host = host.never_touching(config.policy.never_touch.clone());
+    let host = host
+        .never_touching(config.policy.never_touch.clone())
+        .remembering_in(config.state_dir.clone());
     Ok(knowing_itself(host).at_pace(config.pace()))
 }
 

@@ -2,12 +2,12 @@
 
 mod cluster;
 mod config;
-mod disks;
+pub(crate) mod disks;
 mod guests;
 mod ha;
 pub mod health;
 mod network;
-mod pools;
+pub(crate) mod pools;
 mod readiness;
 mod storages;
 mod system;
@@ -35,14 +35,30 @@ pub struct Asked {
     pub names: Vec<String>,
     /// Packages that apt tries to fetch, if readiness is looked at.
     pub fetch: BTreeSet<Package>,
+    /// Something is about to be done, for which what is on the disks is looked at last.
+    pub acting: bool,
+}
+
+/// The same, by who is about to act.
+pub(crate) async fn observe_to_act(host: &Host, facets: &[FacetName]) -> Observation {
+    let more = Asked {
+        acting: true,
+        ..Asked::default()
+    };
+    observe_all(host, facets, &more).await
 }
 
 /// The same, with more that was asked for.
 pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Observation {
     let asked = |facet| facets.contains(&facet);
+    let depth = if more.acting {
+        disks::Depth::Acting
+    } else {
+        disks::Depth::Whole
+    };
     let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages) = tokio::join!(
         facet(host, asked(FacetName::System), system::observe(host)),
-        facet(host, asked(FacetName::Disks), disks::observe(host, disks::Depth::Whole)),
+        facet(host, asked(FacetName::Disks), disks::observe(host, depth)),
         facet(host, asked(FacetName::Network), network::observe(host, &more.names)),
         facet(host, asked(FacetName::Cluster), cluster::observe(host)),
         facet(host, asked(FacetName::Guests), guests::observe(host)),

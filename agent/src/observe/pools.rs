@@ -33,7 +33,11 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
     }
     let pools = zpool_status::read(&text(zpool::NAME, &status)?).map_err(unparsable)?;
     let properties = zpool_get::read(&text(zpool::NAME, &properties)?).map_err(unparsable)?;
-    let known = |pool: &zpool_status::Status| properties.contains_key(&pool.name);
+    // Of one that can't be opened zfs has no datasets, and complains.
+    let known = |pool: &zpool_status::Status| {
+        let properties = properties.get(&pool.name);
+        properties.is_some_and(|properties| properties.needed("size").is_ok_and(|size| size > 0))
+    };
     let names: Vec<&str> = pools
         .iter()
         .filter(|pool| known(pool))
@@ -44,7 +48,8 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
         let properties = properties.get(&pool.name).cloned().unwrap_or_default();
         let compression = compressions.get(&pool.name).cloned();
         let scrubbed = scrub_scheduled(host, &pool.name);
-        with(pool, &properties, compression, scrubbed)
+        let imported = import_enabled(host, &pool.name);
+        with(pool, &properties, compression, (scrubbed, imported))
     };
     pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
 }
@@ -81,11 +86,39 @@ fn scrub_scheduled(host: &Host, pool: &str) -> Option<bool> {
     Some(cron || timers.iter().any(timer))
 }
 
+/// Where systemd keeps what OpenZFS brings along, and what wants to be started when pools are imported.
+const UNITS: [&str; 2] = ["/lib/systemd/system", "/usr/lib/systemd/system"];
+const IMPORTED: &str = "/etc/systemd/system/zfs-import.target.wants";
+
+/// The unit that imports a pool at boot, with the name escaped as systemd wants it in an instance. Source: PVE::API2::Disks::ZFS.
+pub(crate) fn import_unit(pool: &str) -> String {
+    format!("zfs-import@{}.service", pool.replace('-', "\\x2d"))
+}
+
+/// PVE enables the unit for each pool that it makes, if this OpenZFS has one.
+fn import_enabled(host: &Host, pool: &str) -> Option<bool> {
+    let wanted = match host.root().read_dir(IMPORTED) {
+        Ok(names) => names.contains(&import_unit(pool)),
+        Err(ReadError::NotFound { .. }) => false,
+        Err(_) => return None,
+    };
+    let is_there = |folder: &&str| {
+        host.root()
+            .exists(&format!("{folder}/zfs-import@.service"))
+            .unwrap_or(false)
+    };
+    if wanted {
+        Some(true)
+    } else {
+        UNITS.iter().any(is_there).then_some(false)
+    }
+}
+
 fn with(
     status: zpool_status::Status,
     properties: &Properties,
     compression: Option<String>,
-    scrub_scheduled: Option<bool>,
+    (scrub_scheduled, import_enabled): (Option<bool>, Option<bool>),
 ) -> Result<Pool, quorate_tools::ParseError> {
     let zpool_status::Status {
         name,
@@ -109,6 +142,7 @@ fn with(
         autotrim: properties.switch("autotrim"),
         compression,
         scrub_scheduled,
+        import_enabled,
     })
 }
 
@@ -168,6 +202,31 @@ mod tests {
         assert_eq!(scheduled("tank"), Some(false), "a comment does nothing");
         fake.put("/etc/cron.d/zfsutils-linux", job);
         assert_eq!(scheduled("tank"), Some(true));
+    }
+
+    #[test]
+    fn a_pool_is_imported_at_boot_where_its_unit_is_wanted() {
+        let fake = Fake::new();
+        let enabled = |pool: &str| import_enabled(&fake.host([]), pool);
+        assert_eq!(enabled("tank"), None, "this OpenZFS has no such unit");
+        fake.put("/lib/systemd/system/zfs-import@.service", "[Unit]\n");
+        assert_eq!(enabled("tank"), Some(false));
+        let unit = "/etc/systemd/system/zfs-import.target.wants/zfs-import@data\\x2dzfs.2.service";
+        fake.link("/lib/systemd/system/zfs-import@.service", unit);
+        assert_eq!((enabled("data-zfs.2"), enabled("tank")), (Some(true), Some(false)));
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_can_not_be_opened_is_shown_without_its_room() {
+        let fake = Fake::new();
+        let text = "  pool: dead\n state: UNAVAIL\nstatus: One or more devices could not be opened.\nconfig:\n\n\
+                    \tNAME         STATE     READ WRITE CKSUM\n\
+                    \tdead         UNAVAIL      0     0     0  insufficient replicas\n\
+                    \t  /dev/sdb1  UNAVAIL      0     0     0  cannot open\n";
+        let room = "dead\tsize\t-\t-\ndead\tallocated\t-\t-\ndead\tfragmentation\t-\t-\n";
+        let pools = observe(&fake.host([status(text), get(room)])).await.unwrap();
+        assert_eq!((pools[0].state, pools[0].size), (VdevState::Unavail, ByteSize(0)));
+        assert_eq!((pools[0].fill(), pools[0].data_errors), (0, None));
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_exec::Exit;
-use quorate_model::operation::{Outcome, rules};
+use quorate_model::operation::{Action, Outcome, rules};
 use quorate_model::time::spoken;
 use quorate_model::{Code, Finding};
 
@@ -272,9 +272,25 @@ fn half_done(ctx: &Context<'_>, what: &str) -> Finding {
         node.as_str(),
         format!("{what}: the server may be left half-way"),
         format!(
-            "look on {node}: pvecm status, journalctl -u corosync -u pve-cluster; then apply again, or undo it by hand"
+            "look on {node}: {}; then apply again, or undo it by hand",
+            where_to_look(&ctx.operation.action)
         ),
     )
+}
+
+/// What shows how far an action came.
+fn where_to_look(action: &Action) -> String {
+    match action {
+        Action::CreatePool { layout } | Action::GrowPool { layout } => {
+            format!("zpool status {}, zpool import, lsblk", layout.name)
+        }
+        Action::ReplaceDisk { pool, .. } => format!("zpool status {pool}, lsblk"),
+        Action::WipeDisk { disk, .. } => format!("lsblk -f /dev/disk/by-id/{}", disk.link),
+        Action::AddStorage { storage, .. } | Action::ExtendStorage { storage, .. } => {
+            format!("grep -A9 ': {}$' /etc/pve/storage.cfg, pvesm status", storage.name)
+        }
+        _ => "pvecm status, journalctl -u corosync -u pve-cluster".to_owned(),
+    }
 }
 
 fn not_started(ctx: &Context<'_>, reason: String) -> Outcome {

@@ -136,6 +136,7 @@ impl Agent for Service {
         let mut more = Asked {
             names: names(request.resolve)?,
             fetch: field("fetch", request.fetch)?,
+            acting: false,
         };
         // Filling apt's cache is a change, if a small one.
         if !self.parts.operations.allow_changes() {

@@ -7,9 +7,6 @@ use crate::CallError;
 /// Its name.
 pub const NAME: &str = "blkid";
 
-/// How it ends where it finds nothing at all. Source: blkid(8).
-pub const NOTHING: i32 = 2;
-
 /// Reads a device.
 ///
 /// # Errors
@@ -30,6 +27,17 @@ pub fn signature(stdout: &str) -> Option<&str> {
     value("TYPE").or_else(|| value("PTTYPE"))
 }
 
+/// Did [`probe`] see a partition of a GPT of this type, and nothing on it? Of a device that is not there, or can't be read, blkid says
+/// nothing at all, as of an empty disk; of a partition that it could read it always tells the table's word.
+#[must_use]
+pub fn is_empty_partition(stdout: &str, parttype: &str) -> bool {
+    let typed = stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("PART_ENTRY_TYPE="))
+        .any(|own| own.eq_ignore_ascii_case(parttype));
+    typed && signature(stdout).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +52,19 @@ mod tests {
             signature("DEVNAME=/dev/sde1\nPART_ENTRY_SCHEME=gpt\nPART_ENTRY_TYPE=6a898cc3\n"),
             None
         );
+    }
+
+    #[test]
+    fn silence_is_no_empty_partition() {
+        let (zfs, linux) = (
+            "6a898cc3-1dd2-11b2-99a6-080020736631",
+            "0fc63daf-8483-4772-8e79-3d69d8477de4",
+        );
+        let seen = format!("DEVNAME=/dev/sde1\nPART_ENTRY_SCHEME=gpt\nPART_ENTRY_TYPE={zfs}\n");
+        assert!(is_empty_partition(&seen, zfs) && !is_empty_partition(&seen, linux));
+        assert!(!is_empty_partition("", zfs));
+        assert!(!is_empty_partition(&format!("{seen}TYPE=zfs_member\n"), zfs));
+        assert!(!is_empty_partition(fixture!("blkid/2.38.1/ext4-partition.out"), linux));
     }
 
     #[test]

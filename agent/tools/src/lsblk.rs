@@ -10,7 +10,7 @@ use crate::{CallError, ParseError, json, lenient};
 pub const NAME: &str = "lsblk";
 
 /// Everything that is asked for, in this order.
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 22] = [
     "NAME",
     "KNAME",
     "PATH",
@@ -31,6 +31,8 @@ const COLUMNS: [&str; 20] = [
     "RO",
     "RM",
     "PKNAME",
+    "UUID",
+    "PTUUID",
 ];
 
 /// Without these nothing can be said of a device.
@@ -132,6 +134,12 @@ pub struct Device {
     /// What the signature says of its name: a file system's label, the name of a ZFS pool.
     #[serde(default, deserialize_with = "lenient::text")]
     pub label: Option<String>,
+    /// The signature's own UUID: another one after each mkfs.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub uuid: Option<String>,
+    /// The partition table's; a partition carries its disk's.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub ptuuid: Option<String>,
     /// Kind of partition table; a partition carries its disk's.
     #[serde(default, deserialize_with = "lenient::text")]
     pub pttype: Option<String>,
@@ -210,7 +218,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = "/usr/bin/lsblk --json --bytes --output NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,\
-                         FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
+                         FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME,UUID,PTUUID";
 
     fn asked(columns: &Columns) -> String {
         list(&Tools::imagined(), columns).unwrap().to_string()

@@ -29,12 +29,15 @@ impl Properties {
         self.0.get(name)?.parse().ok()
     }
 
-    /// A number that every pool has.
+    /// A number of bytes that every pool has; 0 where zpool prints `-`: of a pool that it can't open it knows none.
     ///
     /// # Errors
     /// It is not there.
     pub fn needed(&self, name: &str) -> Result<u64, ParseError> {
-        let value = self.0.get(name).and_then(|value| value.parse().ok());
+        let value = self.0.get(name).and_then(|value| match value.as_str() {
+            "-" => Some(0),
+            value => value.parse().ok(),
+        });
         value.ok_or_else(|| ParseError::missing(NAME, format!("a pool without `{name}`")))
     }
 
@@ -86,7 +89,11 @@ mod tests {
         assert_eq!(tank.needed("size"), Ok(503_316_480));
         assert_eq!((tank.number("ashift"), tank.switch("autotrim")), (Some(12), Some(true)));
         assert_eq!((tank.number("checkpoint"), tank.switch("nothing")), (None, None));
-        assert!(tank.needed("checkpoint").is_err());
+        assert!(tank.needed("nothing").is_err());
+        // Source: zpool_main.c, libzfs_pool.c `zpool_get_prop`: all but name, health and guid of a pool that can't be opened is `-`.
+        let faulted = read("dead\tsize\t-\t-\ndead\tallocated\t-\t-\ndead\tashift\t-\t-\n").unwrap();
+        let dead = &faulted["dead"];
+        assert_eq!((dead.needed("size"), dead.number("ashift")), (Ok(0), None));
         assert_eq!(
             (read(""), read("no pools available\n")),
             (Ok(BTreeMap::new()), Ok(BTreeMap::new()))

@@ -220,7 +220,8 @@ fn vdevs(pool: &str, config: &[&str]) -> Result<Vec<Vdev>, ParseError> {
             }
             1 => {
                 let Some(class) = class else { return out_of_place() };
-                group = None;
+                // In a pool of one disk, it and its successor stand where the disk stood.
+                group = is_group(line.name).then(|| (1, line.name.to_owned()));
                 let alone = is_leaf(line.name).then(|| Leaf {
                     name: line.name.to_owned(),
                     health: line.health.clone(),

@@ -31,6 +31,28 @@ fn finished(kind: ScanKind, when: &str, errors: u64) -> Option<Scan> {
     })
 }
 
+/// The layout is zpool_main.c's: `replacing` and `spare` stand wherever a leaf may.
+#[test]
+fn the_only_disk_of_a_pool_and_its_successor_are_one_place() {
+    let text = "  pool: solo\n state: ONLINE\n  scan: resilver in progress since Sun Nov 22 11:16:18 2026\nconfig:\n\n\
+                \tNAME             STATE     READ WRITE CKSUM\n\
+                \tsolo             ONLINE       0     0     0\n\
+                \t  replacing-0    ONLINE       0     0     0\n\
+                \t    /dev/sdb1    ONLINE       0     0     0\n\
+                \t    /dev/sdc1    ONLINE       0     0     0  (resilvering)\n\
+                \t  /dev/sdd1      ONLINE       0     0     0\n\n\
+                errors: No known data errors\n";
+    let pools = read(text).unwrap();
+    let [first, second] = pools[0].vdevs.as_slice() else {
+        panic!("{pools:?}")
+    };
+    assert_eq!(first.name, "replacing-0");
+    let groups: Vec<_> = first.leaves.iter().map(|leaf| leaf.group.as_deref()).collect();
+    assert_eq!(groups, [Some("replacing-0"); 2]);
+    assert!(first.leaves.iter().all(Leaf::is_being_replaced));
+    assert_eq!(second.leaves[0].group, None);
+}
+
 #[test]
 fn the_call_asks_for_utc() {
     let call = status(&Tools::imagined()).unwrap();

@@ -17,6 +17,24 @@ pub struct Mark {
     pub kind: HolderKind,
     /// Whose, or of which type: see [`HolderKind`].
     pub name: String,
+    /// What tells it from another of its kind that somebody makes in its place: see [`Holder::uuid`](crate::observation::disks::Holder).
+    /// `None` is the same only as `None`: where one of the two could not be told, nobody knows that it is what was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+}
+
+/// What of the one is not among the other, which was planned. Less is fine: an earlier try may have been cut short. So is a partition of
+/// the same table whose type alone still tells what was on it.
+pub fn beyond<'m>(seen: &'m BTreeSet<Mark>, planned: &'m BTreeSet<Mark>) -> impl Iterator<Item = &'m Mark> {
+    let same_table = seen
+        .iter()
+        .any(|mark| mark.kind == HolderKind::PartitionTable && planned.contains(mark));
+    let of_type_alone = move |mark: &Mark| {
+        let bare = !mark.part.is_empty() && mark.name.is_empty() && mark.uuid.is_none();
+        let same = |other: &Mark| other.part == mark.part && other.kind == mark.kind;
+        same_table && bare && planned.iter().any(same)
+    };
+    seen.difference(planned).filter(move |mark| !of_type_alone(mark))
 }
 
 impl fmt::Display for Mark {
@@ -46,8 +64,16 @@ impl Disk {
                 .to_owned(),
             kind: holder.kind,
             name: holder.name.clone(),
+            uuid: holder.uuid.clone(),
         });
         marks.collect()
+    }
+
+    /// Nothing but a link's name tells it from another disk.
+    #[must_use]
+    pub fn has_no_identity(&self) -> bool {
+        let none = |value: &Option<String>| value.as_ref().is_none_or(|value| value.trim().is_empty());
+        none(&self.serial) && none(&self.wwn)
     }
 
     /// What is to be said against wiping it, in words that follow its name: that it is in use, above all. What is merely left on it, or
@@ -61,7 +87,10 @@ impl Disk {
             .against
             .iter()
             .filter(|reason| !reason.kind.goes_by_wiping() && !reason.kind.is_about_the_role());
-        against.map(|reason| reason.text.as_str()).collect()
+        let nameless = self
+            .has_no_identity()
+            .then_some("has neither serial number nor WWN, and may be another one next time");
+        against.map(|reason| reason.text.as_str()).chain(nameless).collect()
     }
 }
 
@@ -95,6 +124,7 @@ mod tests {
             part: part.to_owned(),
             kind,
             name: name.to_owned(),
+            uuid: None,
         };
         let told = [
             mark("", HolderKind::PartitionTable, "gpt").to_string(),
@@ -111,5 +141,35 @@ mod tests {
                 "a signature (drbd)",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_made_anew_is_not_what_was_planned_and_less_of_it_is() {
+        let mark = |part: &str, kind, name: &str, uuid: Option<&str>| Mark {
+            part: part.to_owned(),
+            kind,
+            name: name.to_owned(),
+            uuid: uuid.map(str::to_owned),
+        };
+        let table = mark("", HolderKind::PartitionTable, "gpt", Some("t1"));
+        let system = mark("1", HolderKind::FileSystem, "ext4", Some("f1"));
+        let label = mark("2", HolderKind::ZfsLabel, "tank", Some("4711"));
+        let planned: BTreeSet<Mark> = [&table, &system, &label].map(Clone::clone).into();
+        let more = |seen: &[&Mark]| {
+            let seen: BTreeSet<Mark> = seen.iter().map(|mark| (*mark).clone()).collect();
+            beyond(&seen, &planned).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(more(&[&table, &system, &label]), []);
+        assert_eq!(more(&[&table, &label]), []);
+        // Formatted by hand with the same kind of file system, or by a tool that is too old to tell.
+        for uuid in [Some("f2"), None] {
+            let anew = mark("1", HolderKind::FileSystem, "ext4", uuid);
+            assert_eq!(more(&[&table, &anew]), [anew]);
+        }
+        // The label is erased, and the partition's type is left; but not on a table that somebody else made.
+        let rest = mark("2", HolderKind::ZfsLabel, "", None);
+        assert_eq!(more(&[&table, &rest]), []);
+        let other = mark("", HolderKind::PartitionTable, "gpt", Some("t2"));
+        assert_eq!(more(&[&other, &rest]), [other.clone(), rest.clone()]);
     }
 }

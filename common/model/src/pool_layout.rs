@@ -97,13 +97,48 @@ impl DiskIdentity {
         let pairs = [
             ("serial number", told(&self.serial), told(&disk.serial)),
             ("WWN", told(&self.wwn), told(&disk.wwn)),
+            ("model", told(&self.model), told(&disk.model)),
             ("size in bytes", self.size.0.to_string(), disk.size.0.to_string()),
         ];
-        match pairs.into_iter().find(|(_, planned, seen)| planned != seen) {
-            Some((what, planned, seen)) => Err(format!("is another disk now: its {what} is {seen}, and was {planned}")),
+        if let Some((what, planned, seen)) = pairs.into_iter().find(|(_, planned, seen)| planned != seen) {
+            return Err(format!("is another disk now: its {what} is {seen}, and was {planned}"));
+        }
+        let mut others = disks.disks.iter().filter(|other| other.path != disk.path);
+        match others.find_map(|other| twin(disk, other).or_else(|| self.strays_to(other))) {
+            Some(why) => Err(why),
             None => Ok(disk),
         }
     }
+
+    /// udev makes the links of partitions one by one. Where two disks claim the same name, the link may lead to the one and its
+    /// partitions' to the other, and whoever writes to those writes to the wrong disk.
+    fn strays_to(&self, other: &Disk) -> Option<String> {
+        let links = other.partitions.iter().flat_map(|part| &part.by_id);
+        let stray = links.into_iter().find(|link| whole_link(link) == Some(&self.link))?;
+        Some(format!(
+            "is a name that two disks have: {stray} leads to {}",
+            other.path
+        ))
+    }
+}
+
+/// Why nobody can tell the one disk from the other, if so: they have the same serial number, and no WWN tells them apart.
+fn twin(disk: &Disk, other: &Disk) -> Option<String> {
+    let given = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
+    let (serial, wwn) = (given(&disk.serial), given(&disk.wwn));
+    let what = match (wwn, given(&other.wwn)) {
+        (Some(own), Some(others)) if own.eq_ignore_ascii_case(&others) => format!("WWN {own}"),
+        (Some(_), Some(_)) => return None,
+        _ if disk.model == other.model && serial == given(&other.serial) => format!("serial number {}", serial?),
+        _ => return None,
+    };
+    Some(format!("can't be told from {}: both have {what}", other.path))
+}
+
+/// The disk's link of a partition's: `ata-X` of `ata-X-part3`. `None`: it is no partition's.
+fn whole_link(link: &str) -> Option<&str> {
+    let (whole, number) = link.rsplit_once("-part")?;
+    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(whole)
 }
 
 impl DiskIdentity {
@@ -178,6 +213,45 @@ impl PoolLayout {
         all_well(pool)
     }
 
+    /// Is a pool that is there this one, as it was made a moment ago: also of this block size, of a plausible size, and imported at boot?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn is_made(&self, pool: &Pool, disks: &Disks) -> Result<(), String> {
+        self.is(pool, disks)?;
+        self.has_its_shape(pool)?;
+        match pool.import_enabled {
+            Some(false) => Err("nothing imports it at boot".to_owned()),
+            Some(true) | None => Ok(()),
+        }
+    }
+
+    /// Is it this one but for that nothing imports it at boot?
+    #[must_use]
+    pub fn lacks_only_its_import(&self, pool: &Pool, disks: &Disks) -> bool {
+        let is = self.is(pool, disks).and_then(|()| self.has_its_shape(pool));
+        is.is_ok() && pool.import_enabled == Some(false)
+    }
+
+    /// Its block size, and that its size is between half of what is usable and all that its disks have: ZFS rounds small ones down by much.
+    fn has_its_shape(&self, pool: &Pool) -> Result<(), String> {
+        if let Some(ashift) = pool
+            .ashift
+            .filter(|ashift| *ashift != u32::from(self.ashift) && *ashift != 0)
+        {
+            return Err(format!("its ashift is {ashift}, not {}", self.ashift));
+        }
+        let sizes: Vec<ByteSize> = self.disks.iter().map(|disk| disk.size).collect();
+        let usable = self.raid.usable(&sizes, usize::from(self.data_vdevs));
+        let most: u128 = sizes.iter().map(|size| u128::from(size.0)).sum();
+        let plausible = pool.size.0 >= usable.0 / 2 && u128::from(pool.size.0) <= most;
+        if plausible {
+            Ok(())
+        } else {
+            Err(format!("it has {}, and its disks make {usable}", pool.size))
+        }
+    }
+
     /// Is each of its vdevs in a pool that is there and well, whatever else that one has?
     ///
     /// # Errors
@@ -189,14 +263,14 @@ impl PoolLayout {
 
     /// What the pool has besides: of which class, and on which disks.
     fn placed<'d>(&self, pool: &Pool, disks: &'d Disks) -> Result<Vec<(VdevClass, BTreeSet<&'d str>)>, String> {
-        let mut left: Vec<(VdevClass, BTreeSet<&str>)> = Vec::new();
+        let mut left: Vec<(&str, VdevClass, BTreeSet<&str>)> = Vec::new();
         for vdev in &pool.vdevs {
             let mut paths = BTreeSet::new();
             for leaf in &vdev.leaves {
                 let disk = disk_of(leaf, disks).ok_or_else(|| format!("which disk {} is can't be told", leaf.name))?;
                 paths.insert(disk.path.as_str());
             }
-            left.push((vdev.class, paths));
+            left.push((vdev.name.as_str(), vdev.class, paths));
         }
         for planned in self.vdevs() {
             let mut paths = BTreeSet::new();
@@ -206,7 +280,7 @@ impl PoolLayout {
             }
             let found = left
                 .iter()
-                .position(|(class, seen)| *class == planned.class && *seen == paths);
+                .position(|(_, class, seen)| *class == planned.class && *seen == paths);
             let Some(found) = found else {
                 let names: Vec<&str> = planned.disks.iter().map(|disk| disk.link.as_str()).collect();
                 return Err(format!(
@@ -215,9 +289,13 @@ impl PoolLayout {
                     names.join(", ")
                 ));
             };
-            left.swap_remove(found);
+            let (name, ..) = left.swap_remove(found);
+            if !planned.is_called(name) {
+                let (class, raid) = (planned.class.as_str(), planned.raid.as_str());
+                return Err(format!("its {name} of {class} is not laid out as {raid}"));
+            }
         }
-        Ok(left)
+        Ok(left.into_iter().map(|(_, class, paths)| (class, paths)).collect())
     }
 }
 
@@ -243,12 +321,27 @@ pub struct PlannedVdev<'p> {
     pub disks: Vec<&'p DiskIdentity>,
 }
 
+impl PlannedVdev<'_> {
+    /// Does zpool call a vdev of this kind so? A disk by itself has its path, or the place that it shares with its successor or a spare.
+    fn is_called(&self, vdev: &str) -> bool {
+        let shared = self.raid == Raid::Single && (vdev.starts_with("replacing-") || vdev.starts_with("spare-"));
+        shared || self.raid.names(vdev)
+    }
+}
+
 /// The disk that a pool's leaf lies on: its partition's link, or the kernel's path of it. `None`: it can't be told, as of a disk that is gone.
+/// A partition's link counts by where it leads; the disk's own, only where the partition's is not there.
 #[must_use]
 pub fn disk_of<'d>(leaf: &Leaf, disks: &'d Disks) -> Option<&'d Disk> {
+    let leads_to = |disk: &Disk, name: &str| {
+        disk.partitions
+            .iter()
+            .any(|part| part.by_id.iter().any(|link| link == name))
+    };
     let is_it = |disk: &&Disk| match leaf.name.strip_prefix("/dev/disk/by-id/") {
+        Some(name) if disks.disks.iter().any(|any| leads_to(any, name)) => leads_to(disk, name),
         Some(name) => {
-            let whole = name.rsplit_once("-part").map_or(name, |(whole, _)| whole);
+            let whole = whole_link(name).unwrap_or(name);
             disk.by_id.iter().any(|link| link == whole)
         }
         None => disk.path == leaf.name || disk.partitions.iter().any(|part| part.path == leaf.name),

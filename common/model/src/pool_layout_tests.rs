@@ -1,5 +1,6 @@
 use super::*;
 use crate::facet::Facet;
+use crate::observation::disks::Partition;
 use crate::observation::pools::{Vdev, VdevHealth};
 
 fn disk(letter: char, serial: &str) -> Disk {
@@ -84,13 +85,14 @@ fn pool(vdevs: Vec<Vdev>) -> Pool {
         data_errors: Some(0),
         scan: None,
         vdevs,
-        size: ByteSize(0),
+        size: ByteSize(953_482_739_712),
         allocated: ByteSize(0),
         fragmentation: None,
         ashift: None,
         autotrim: None,
         compression: None,
         scrub_scheduled: Some(true),
+        import_enabled: None,
     }
 }
 
@@ -167,4 +169,89 @@ fn a_disk_that_was_swapped_is_not_the_disk() {
         mirror.disks[0].find(&twice).unwrap_err(),
         "is a name that two disks have"
     );
+}
+
+fn partition(path: &str, link: &str) -> Partition {
+    Partition {
+        path: path.to_owned(),
+        size: ByteSize(1 << 30),
+        parttype: None,
+        fstype: None,
+        mountpoints: vec![],
+        by_id: vec![link.to_owned()],
+    }
+}
+
+#[test]
+fn a_link_whose_partitions_lead_elsewhere_is_nobody_s_name() {
+    let identity = layout(Raid::Single, &[0]).disks.remove(0);
+    let mut own = disks();
+    own.disks[0].partitions.push(partition("/dev/sda1", "ata-SSD_Sa-part1"));
+    assert!(identity.find(&own).is_ok());
+    let mut stray = disks();
+    stray.disks[1]
+        .partitions
+        .push(partition("/dev/sdb1", "ata-SSD_Sa-part1"));
+    let why = identity.find(&stray).unwrap_err();
+    assert_eq!(why, "is a name that two disks have: ata-SSD_Sa-part1 leads to /dev/sdb");
+    // A leaf lies where its own link leads to.
+    let leaf = vdev(VdevClass::Data, "mirror-0", &["ata-SSD_Sa"]).leaves.remove(0);
+    assert_eq!(disk_of(&leaf, &own).unwrap().path, "/dev/sda");
+    assert_eq!(disk_of(&leaf, &stray).unwrap().path, "/dev/sdb");
+    assert_eq!(disk_of(&leaf, &disks()).unwrap().path, "/dev/sda");
+}
+
+#[test]
+fn two_disks_that_nothing_tells_apart_are_neither() {
+    let find = |change: &dyn Fn(&mut Disk)| {
+        let mut disks = disks();
+        // Another namespace of one drive, or another path to one disk.
+        disks.disks[1].serial = Some("Sa".to_owned());
+        change(&mut disks.disks[1]);
+        let identity = layout(Raid::Single, &[0]).disks.remove(0);
+        identity.find(&disks).map(|disk| disk.path.clone())
+    };
+    assert_eq!(find(&|_| {}), Ok("/dev/sda".to_owned()), "the WWN tells them apart");
+    let why = find(&|other| other.wwn = Some("0xSa".to_owned())).unwrap_err();
+    assert_eq!(why, "can't be told from /dev/sdb: both have WWN 0xSa");
+    let why = find(&|other| other.wwn = None).unwrap_err();
+    assert_eq!(why, "can't be told from /dev/sdb: both have serial number Sa");
+    let other_model = |other: &mut Disk| (other.wwn, other.model) = (None, Some("HDD".to_owned()));
+    assert_eq!(find(&other_model), Ok("/dev/sda".to_owned()));
+    let mut swapped = disks();
+    swapped.disks[0].model = Some("HDD".to_owned());
+    let why = layout(Raid::Single, &[0]).disks[0].find(&swapped).unwrap_err();
+    assert_eq!(why, "is another disk now: its model is HDD, and was SSD");
+}
+
+#[test]
+fn a_namespace_is_named_by_the_link_that_is_its_own() {
+    let mut first = disk('a', "S1");
+    first.by_id = ["nvme-Ctrl_S1", "nvme-Ctrl_S1_1", "nvme-eui.0025385b91b0d1f3"]
+        .map(str::to_owned)
+        .to_vec();
+    assert_eq!(first.stable_name(), Some("nvme-Ctrl_S1_1"));
+    first.by_id.remove(1);
+    assert_eq!(first.stable_name(), Some("nvme-Ctrl_S1"));
+}
+
+#[test]
+fn a_pool_that_was_made_otherwise_or_is_not_imported_at_boot_is_not_made() {
+    let mirror = layout(Raid::Mirror, &[0, 1]);
+    let made = pool(vec![vdev(VdevClass::Data, "mirror-0", &["ata-SSD_Sa", "ata-SSD_Sb"])]);
+    let not = |change: &dyn Fn(&mut Pool)| {
+        let mut pool = made.clone();
+        change(&mut pool);
+        mirror.is_made(&pool, &disks()).unwrap_err()
+    };
+    assert_eq!(mirror.is_made(&made, &disks()), Ok(()));
+    assert_eq!(not(&|pool| pool.ashift = Some(9)), "its ashift is 9, not 12");
+    assert!(not(&|pool| pool.size = ByteSize(1 << 30)).contains("its disks make"));
+    let raidz = |pool: &mut Pool| pool.vdevs[0].name = "raidz1-0".to_owned();
+    assert_eq!(not(&raidz), "its raidz1-0 of data is not laid out as mirror");
+    let asleep = |pool: &mut Pool| pool.import_enabled = Some(false);
+    assert_eq!(not(&asleep), "nothing imports it at boot");
+    let mut lacks = made.clone();
+    asleep(&mut lacks);
+    assert!(mirror.lacks_only_its_import(&lacks, &disks()) && !mirror.lacks_only_its_import(&made, &disks()));
 }

@@ -63,16 +63,19 @@ pub(crate) fn disks() -> Facet<Disks> {
             device: "/dev/nvme0n1".into(),
             kind: HolderKind::PartitionTable,
             name: "gpt".into(),
+            uuid: None,
         },
         Holder {
             device: "/dev/nvme0n1p2".into(),
             kind: HolderKind::Mounted,
             name: "/boot/efi".into(),
+            uuid: None,
         },
         Holder {
             device: "/dev/nvme0n1p3".into(),
             kind: HolderKind::Lvm,
             name: "pve".into(),
+            uuid: None,
         },
     ];
     let mut volume = disk("/dev/sdc", "PERC H730 Mini", "00aabbcc", 4_000_000_000_000);

@@ -36,6 +36,7 @@ fn long_reasons_stand_on_lines_of_their_own_and_the_table_stays_narrow() {
                 device: format!("/dev/sda{n}"),
                 kind: HolderKind::FileSystem,
                 name: "ext4".into(),
+                uuid: None,
             })
             .collect();
         disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();

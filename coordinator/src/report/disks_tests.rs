@@ -41,6 +41,7 @@ fn held(mut disk: Disk, kind: HolderKind, name: &str) -> Disk {
         device: disk.path.clone(),
         kind,
         name: name.into(),
+        uuid: None,
     });
     disk
 }
@@ -87,6 +88,7 @@ fn pool(state: VdevState, leaves: &[&str]) -> Pool {
         autotrim: None,
         compression: None,
         scrub_scheduled: Some(true),
+        import_enabled: None,
     }
 }
 

@@ -231,6 +231,7 @@ mod tests {
             autotrim: Some(true),
             compression: None,
             scrub_scheduled: Some(true),
+            import_enabled: None,
         }
     }
 

@@ -21,7 +21,7 @@ message!(
         data_vdevs
     }
 );
-message!(Mark = v1::DiskMark { part, kind, name });
+message!(Mark = v1::DiskMark { part, kind, name, uuid });
 message!(DisksBeside = v1::DisksBeside { class, disks });
 message!(
     DiskIdentity = v1::DiskIdentity {

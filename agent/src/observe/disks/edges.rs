@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quorate_exec::Invocation;
+use quorate_model::ByteSize;
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::observation::disks::{Disk, Edges};
 use quorate_model::observation::eligibility::{Role, judge};
@@ -39,22 +40,27 @@ fn may_be_free(disk: &Disk) -> bool {
         judge(disk, *role)
             .against
             .iter()
-            .all(|reason| reason.kind.may_be_accepted())
+            .all(|reason| reason.kind.is_about_the_role())
     };
     Role::ALL.iter().any(free)
 }
 
 async fn read(host: &Host, disk: &Disk) -> Result<Edges, Unknown> {
+    read_device(host, &disk.path, disk.size).await
+}
+
+/// Reads the edges of a disk or a partition, and whether anybody holds it.
+pub(crate) async fn read_device(host: &Host, device: &str, size: ByteSize) -> Result<Edges, Unknown> {
     let failed = |reason: String| Unknown::new(UnknownKind::Failed, reason);
     let program = host
         .program()
         .ok_or_else(|| Unknown::new(UnknownKind::ToolMissing, "this agent's own program can't be found"))?;
-    let path = host.root().unfollowed(&disk.path).map_err(crate::host::unreadable)?;
+    let path = host.root().unfollowed(device).map_err(crate::host::unreadable)?;
     let path = path
         .to_str()
         .ok_or_else(|| failed(format!("{} is no text", path.display())))?;
     let call = Invocation::of(program)
-        .args(["read-edges", path, &disk.size.0.to_string()])
+        .args(["read-edges", path, &size.0.to_string()])
         .deadline(host.pace().of(WITHIN).max(AT_LEAST))
         .build();
     let finished = host.run(call.map_err(Into::into)).await?;

@@ -12,7 +12,7 @@ use crate::host::Host;
 pub(super) fn of(host: &Host, disk: &Device, claims: &Claims) -> Vec<Holder> {
     let mut found = Found::default();
     if let Some(table) = &disk.pttype {
-        found.add(&disk.path, HolderKind::PartitionTable, table);
+        found.add_marked(&disk.path, HolderKind::PartitionTable, table, disk.ptuuid.as_ref());
     }
     carrier(host, disk, claims, &mut found);
     for partition in disk.children.iter().filter(|child| child.kind == "part") {
@@ -76,7 +76,7 @@ fn own_marks(device: &Device, carrier: &str, found: &mut Found) {
             HolderKind::ZfsLabel => device.label.as_deref().unwrap_or_default(),
             _ => "",
         };
-        found.add(carrier, kind, name);
+        found.add_marked(carrier, kind, name, device.uuid.as_ref());
     }
     let typed = device.parttype.as_deref().and_then(|parttype| {
         let kind = signature::holder_of_type(parttype)?;
@@ -152,15 +152,20 @@ struct Found(BTreeSet<Holder>);
 
 impl Found {
     fn add(&mut self, carrier: &str, kind: HolderKind, name: &str) {
+        self.add_marked(carrier, kind, name, None);
+    }
+
+    fn add_marked(&mut self, carrier: &str, kind: HolderKind, name: &str, uuid: Option<&String>) {
         self.0.insert(Holder {
             device: carrier.to_owned(),
             kind,
             name: name.to_owned(),
+            uuid: uuid.cloned(),
         });
     }
 
-    /// Without those that have no name where another of the same kind on the same device has one, and without the labels of pools
-    /// that are imported.
+    /// Without those that have no name where another of the same kind on the same device has one, or tells more, and without the labels
+    /// of pools that are imported.
     fn sorted(self) -> Vec<Holder> {
         let beside = |holder: &Holder, kind: HolderKind| {
             let others = self.0.iter().filter(move |other| other.kind == kind);
@@ -168,8 +173,15 @@ impl Found {
                 .filter(|other| other.device == holder.device)
                 .any(|other| !other.name.is_empty())
         };
+        let tells_more = |holder: &Holder| {
+            let others = self
+                .0
+                .iter()
+                .filter(|other| other.kind == holder.kind && other.device == holder.device);
+            holder.uuid.is_none() && others.into_iter().any(|other| other.uuid.is_some())
+        };
         let goes_without_saying = |holder: &Holder| {
-            (holder.name.is_empty() && beside(holder, holder.kind))
+            (holder.name.is_empty() && (beside(holder, holder.kind) || tells_more(holder)))
                 || (holder.kind == HolderKind::ZfsLabel && beside(holder, HolderKind::Zfs))
         };
         self.0

@@ -3,7 +3,7 @@
 //! Listed is every device that lsblk calls a `disk` and that lies on no other: real disks, and also zram, zvols, nbd and
 //! rbd, which have no identity and are therefore eligible for nothing. Loop devices and optical drives are not listed.
 
-mod edges;
+pub(crate) mod edges;
 mod holders;
 mod own;
 mod sight;
@@ -25,6 +25,8 @@ use quorate_tools::{lvs, pvs, zpool};
 
 use crate::host::{Host, complaint, text, unparsable};
 
+pub(crate) use sysfs::led_to;
+
 /// What other tools know of the devices, beside lsblk.
 #[derive(Debug, Default)]
 struct Claims {
@@ -40,22 +42,33 @@ pub(super) enum Depth<'a> {
     InPassing(&'a [Disk]),
     /// By who asks what disks may be used for: those that seem to be free are read, too.
     Whole,
+    /// By who is about to act: the same, and what is on them is looked at last, after all that takes its time.
+    Acting,
 }
 
 /// Observes the disks.
 pub(super) async fn observe(host: &Host, depth: Depth<'_>) -> Result<Disks, Unknown> {
-    let (devices, untold) = devices(host).await?;
-    let claims = claims(host, &devices).await?;
-    let by_id = sysfs::by_id_links(host)?;
-    let roots = devices.iter().filter(|device| device.kind == "disk");
-    let mut disks: Vec<Disk> = roots.map(|device| disk(host, device, &claims, &by_id)).collect();
-    disks.sort_by_key(|disk| natural(&disk.path));
-    let recent = match depth {
-        Depth::InPassing(recent) => recent,
-        Depth::Whole => &[],
+    let (devices, untold, mut disks) = match depth {
+        Depth::InPassing(recent) => {
+            let mut seen = listed(host).await?;
+            smart::add(host, &mut seen.2, recent).await;
+            seen
+        }
+        Depth::Whole => {
+            let mut seen = listed(host).await?;
+            smart::add(host, &mut seen.2, &[]).await;
+            seen
+        }
+        Depth::Acting => {
+            // SMART of all disks may take a minute, in which somebody may begin to use one.
+            let (.., mut before) = listed(host).await?;
+            smart::add(host, &mut before, &[]).await;
+            let mut seen = listed(host).await?;
+            smart::carry_over(&before, &mut seen.2);
+            seen
+        }
     };
-    smart::add(host, &mut disks, recent).await;
-    if matches!(depth, Depth::Whole) {
+    if matches!(depth, Depth::Whole | Depth::Acting) {
         edges::add(host, &mut disks).await;
     }
     let unseen = sight::unseen(host, &devices).await;
@@ -77,6 +90,17 @@ pub(super) async fn observe(host: &Host, depth: Depth<'_>) -> Result<Disks, Unkn
     let mut disks = Disks { disks };
     own::judge(host, &mut disks).await;
     Ok(disks)
+}
+
+/// All devices, which columns this lsblk can't tell, and the disks among them with what holds each.
+async fn listed(host: &Host) -> Result<(Vec<Device>, Vec<&'static str>, Vec<Disk>), Unknown> {
+    let (devices, untold) = devices(host).await?;
+    let claims = claims(host, &devices).await?;
+    let by_id = sysfs::by_id_links(host)?;
+    let roots = devices.iter().filter(|device| device.kind == "disk");
+    let mut disks: Vec<Disk> = roots.map(|device| disk(host, device, &claims, &by_id)).collect();
+    disks.sort_by_key(|disk| natural(&disk.path));
+    Ok((devices, untold, disks))
 }
 
 /// Waits for at most eight futures at once.
@@ -183,7 +207,7 @@ fn disk(host: &Host, device: &Device, claims: &Claims, by_id: &BTreeMap<String, 
         fstype: device.fstype.clone(),
         controller: sysfs::controller(host, &device.sysfs_name()),
         raid_level: sysfs::raid_level(host, &device.sysfs_name()),
-        partitions: partitions.map(partition).collect(),
+        partitions: partitions.map(|device| partition(device, by_id)).collect(),
         holders: holders::of(host, device, claims),
         smart: quorate_model::Facet::not_asked(),
         edges: quorate_model::Facet::not_asked(),
@@ -191,7 +215,7 @@ fn disk(host: &Host, device: &Device, claims: &Claims, by_id: &BTreeMap<String, 
     }
 }
 
-fn partition(device: &Device) -> Partition {
+fn partition(device: &Device, by_id: &BTreeMap<String, Vec<String>>) -> Partition {
     let mounted = device.mountpoints.iter().filter(|point| *point != lsblk::SWAP);
     Partition {
         path: device.path.clone(),
@@ -199,6 +223,7 @@ fn partition(device: &Device) -> Partition {
         parttype: device.parttype.clone(),
         fstype: device.fstype.clone(),
         mountpoints: mounted.cloned().collect(),
+        by_id: by_id.get(&device.kname).cloned().unwrap_or_default(),
     }
 }
 

@@ -34,6 +34,15 @@ pub(super) async fn add(host: &Host, disks: &mut [Disk], recent: &[Disk]) {
     }
 }
 
+/// Gives each disk the answer that it gave a moment ago; to one that was not there, none.
+pub(super) fn carry_over(before: &[Disk], disks: &mut [Disk]) {
+    for disk in disks {
+        if let Some(earlier) = before.iter().find(|other| same(other, disk)) {
+            disk.smart = earlier.smart.clone();
+        }
+    }
+}
+
 /// The same disk, not only the same path.
 fn same(a: &Disk, b: &Disk) -> bool {
     (&a.path, &a.wwn, &a.serial, &a.model) == (&b.path, &b.wwn, &b.serial, &b.model)

@@ -38,6 +38,12 @@ pub(super) fn by_id_links(host: &Host) -> Result<BTreeMap<String, Vec<String>>, 
     Ok(links)
 }
 
+/// The device that a link of /dev/disk/by-id leads to now, by the kernel's path.
+pub(crate) fn led_to(host: &Host, link: &str) -> Option<String> {
+    let target = host.root().read_link(&format!("{BY_ID}/{link}")).ok()?;
+    kernel_name(&target).map(|name| format!("/dev/{name}"))
+}
+
 /// `../../sda` → `sda`, `../../cciss/c0d0` → `cciss/c0d0`, `/dev/sda` → `sda`.
 fn kernel_name(target: &Path) -> Option<String> {
     let target = target.strip_prefix("/dev").unwrap_or(target);

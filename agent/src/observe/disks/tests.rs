@@ -9,7 +9,7 @@ use super::*;
 
 mod odd;
 
-const COLUMNS: &str = "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME";
+const COLUMNS: &str = "NAME,KNAME,PATH,TYPE,SIZE,ROTA,MODEL,VENDOR,SERIAL,WWN,TRAN,FSTYPE,LABEL,PTTYPE,PARTTYPE,MOUNTPOINTS,HCTL,RO,RM,PKNAME,UUID,PTUUID";
 
 fn lsblk(answer: &str) -> Call {
     Call::of(["/usr/bin/lsblk", "--json", "--bytes", "--output", COLUMNS]).prints(answer)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use quorate_model::disk_marks::Mark;
+use quorate_model::disk_marks::{Mark, beyond};
 use quorate_model::ids::{NodeName, PoolName};
-use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::disks::{Disk, Disks, HolderKind};
 use quorate_model::observation::eligibility::{ReasonKind, Role};
 use quorate_model::observation::pools::Pool;
 use quorate_model::pool_layout::DiskIdentity;
@@ -111,7 +111,8 @@ pub(super) fn against_wiping(
         let message = format!("the disk {name} ({path}) must not be wiped: {}", against.join("; "));
         return Some(not_free(node, planned, message));
     }
-    let more: Vec<String> = disk.marks().difference(carries).map(Mark::to_string).collect();
+    let marks = disk.marks();
+    let more: Vec<String> = beyond(&marks, carries).map(Mark::to_string).collect();
     (!more.is_empty()).then(|| {
         let message = format!(
             "the disk {name} ({path}) carries what it did not carry when it was planned: {}",
@@ -120,3 +121,82 @@ pub(super) fn against_wiping(
         not_free(node, planned, message)
     })
 }
+
+/// Why none of these disks may be touched: a guest of the cluster is given one, or nobody knows whether one is. A guest that is shut down
+/// claims nothing from the kernel.
+pub(super) fn given_to_guests<'d>(
+    node: &NodeName,
+    seen: &Observation,
+    planned: impl IntoIterator<Item = &'d DiskIdentity>,
+    disks: &Disks,
+) -> Vec<Finding> {
+    let devices = seen.config.get().and_then(|config| config.guest_devices.get());
+    let devices = match devices {
+        Ok(devices) => devices,
+        Err(unknown) => return vec![precheck::unknown(node, "config", unknown)],
+    };
+    let found = planned
+        .into_iter()
+        .filter_map(|planned| Some((planned, planned.find(disks).ok()?)));
+    let given = found.flat_map(|(planned, disk)| {
+        let texts = devices.iter().filter_map(|device| device.names(node.as_str(), disk));
+        texts.map(|text| {
+            not_free(
+                node,
+                planned,
+                format!("the disk {} ({}): {text}", planned.link, disk.path),
+            )
+        })
+    });
+    given.collect()
+}
+
+/// Another disk of this server that carries the label of a pool of this name: with two of them, it would depend on luck which one is
+/// imported at boot.
+pub(super) fn labels_of<'d>(
+    node: &NodeName,
+    name: &PoolName,
+    planned: impl IntoIterator<Item = &'d DiskIdentity>,
+    disks: &Disks,
+) -> Option<Finding> {
+    let own: BTreeSet<&str> = planned
+        .into_iter()
+        .filter_map(|planned| Some(planned.find(disks).ok()?.path.as_str()))
+        .collect();
+    let labelled = |disk: &&Disk| {
+        let mut holders = disk.holders.iter();
+        holders.any(|holder| holder.kind == HolderKind::ZfsLabel && holder.name == name.as_str())
+    };
+    let others = disks.disks.iter().filter(|disk| !own.contains(disk.path.as_str()));
+    let other = others.into_iter().find(labelled)?;
+    let shown = other.stable_name().unwrap_or(&other.path);
+    Some(Finding::new(
+        Code::PlanChanged,
+        node.as_str(),
+        format!(
+            "{shown} ({}) carries the ZFS label of a pool {name}, which is not imported",
+            other.path
+        ),
+        format!("look at it on {node}: zpool import; give the new pool another name, or wipe that disk first"),
+    ))
+}
+
+/// That its own server says never to touch a disk which is to leave a pool.
+pub(super) fn against_taking_out(node: &NodeName, disk: &Disk) -> Option<Finding> {
+    let mut reasons = disk.verdicts.iter().flat_map(|verdict| &verdict.against);
+    let reason = reasons.find(|reason| reason.kind == ReasonKind::NeverTouch)?;
+    let shown = disk.stable_name().unwrap_or(&disk.path);
+    Some(Finding::new(
+        Code::DiskNotFree,
+        format!("{node}/{shown}"),
+        format!(
+            "the disk {shown} ({}) must stay where it is: {}",
+            disk.path, reason.text
+        ),
+        NEXT,
+    ))
+}
+
+#[cfg(test)]
+#[path = "disks_tests.rs"]
+mod tests;

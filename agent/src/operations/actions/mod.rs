@@ -39,7 +39,7 @@ use super::context::Context;
 use super::follow::Output;
 use super::passed::{Passed, PassedKind};
 use crate::host::Host;
-use crate::observe::observe;
+use crate::observe::{observe, observe_to_act};
 
 pub(super) use diagnose::diagnose;
 
@@ -253,7 +253,7 @@ pub(super) async fn against(host: &Host, action: &Action, node: &NodeName) -> (O
     let act = of(action);
     let mut facets = act.facets().to_vec();
     facets.extend(act.precheck_facets());
-    let seen = observe(host, &facets).await;
+    let seen = observe_to_act(host, &facets).await;
     let findings = act.precheck(node, &seen);
     (seen, findings)
 }
@@ -263,7 +263,7 @@ pub(super) async fn before(ctx: &Context<'_>) -> Before {
     let act = of(&ctx.operation.action);
     let mut facets = act.facets().to_vec();
     facets.extend(act.precheck_facets());
-    let seen = observe(ctx.host, &facets).await;
+    let seen = observe_to_act(ctx.host, &facets).await;
     match act.state(ctx.node, &seen) {
         State::Reached(evidence) => return Before::Reached(evidence),
         State::Between(_) if act.is_begun(ctx.node, &seen) => return Before::Begun,

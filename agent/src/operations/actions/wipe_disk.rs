@@ -11,7 +11,7 @@ use quorate_model::pool_layout::DiskIdentity;
 use quorate_model::{Finding, Observation};
 use quorate_tools::CallError;
 
-use super::disks::{against_wiping, disks_and_pools};
+use super::disks::{against_wiping, disks_and_pools, given_to_guests};
 use super::{Act, How, Said, State, local};
 use crate::operations::follow::Output;
 use crate::operations::passed::Passed;
@@ -27,10 +27,15 @@ impl Act for WipeDisk<'_> {
         &[FacetName::Disks, FacetName::Pools]
     }
 
+    fn precheck_facets(&self) -> &'static [FacetName] {
+        &[FacetName::Config]
+    }
+
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
         match disks_and_pools(node, seen) {
             Ok((disks, _)) => against_wiping(node, self.disk, self.carries, disks)
                 .into_iter()
+                .chain(given_to_guests(node, seen, [self.disk], disks))
                 .collect(),
             Err(findings) => findings,
         }

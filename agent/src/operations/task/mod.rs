@@ -13,6 +13,7 @@ mod pools;
 mod qdevice;
 mod wipe_disk;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,11 +166,9 @@ impl<'h> Task<'h> {
     }
 }
 
-/// A line for whoever follows.
-#[expect(
-    clippy::print_stdout,
-    reason = "a task speaks as a tool does: its stdout is a file that is followed"
-)]
+/// A line for whoever follows: a task speaks as a tool does, and its stdout is a file that is followed. Where that has no room left, what
+/// is done goes on all the same: to end half-way would be worse than to be silent.
 fn say(line: &str) {
-    println!("{line}");
+    let mut stdout = std::io::stdout().lock();
+    drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
 }

@@ -1,57 +1,91 @@
 //! Pools: made, grown, a disk of theirs replaced. Under PVE's own lock on disks, after one more look at each of them.
 
+use quorate_exec::Invocation;
+use quorate_model::Observation;
 use quorate_model::ids::PoolName;
+use quorate_model::observation::{FacetName, Pool};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
-use quorate_tools::{systemctl, zpool_disks};
+use quorate_tools::{CallError, systemctl, zpool_disks};
 
 use super::disk_lock;
 use super::{CHANGING, Stopped, Task, say, stopped};
-use crate::begun_pools;
+use crate::begun_pools::{self, Begun};
+use crate::observe::observe;
+use crate::observe::pools::import_unit;
 
 pub(super) async fn create(task: &Task<'_>, layout: &PoolLayout) -> Result<(), Stopped> {
-    let (tools, root) = (task.host.tools(), task.host.root());
     let held = disk_lock::take(task).await?;
-    task.look_again().await?;
-    // Before the first disk is touched: what a create that fails leaves on them is told from others' by this note alone.
-    begun_pools::begin(root, layout)?;
-    say(CHANGING);
-    task.change(zpool_disks::create(tools, layout)).await?;
-    begun_pools::finish(root, &layout.name)?;
+    let seen = task.look_again().await?;
+    let made = if there(&seen, &layout.name).is_some() {
+        say("the pool is there, and is not imported at boot yet");
+        say(CHANGING);
+        Ok(())
+    } else {
+        give(
+            task,
+            &layout.name,
+            layout.all_disks(),
+            zpool_disks::create(task.host.tools(), layout),
+        )
+        .await
+    };
+    if made.is_err() {
+        // It fails also after the pool has come about, as where it can't be mounted.
+        let seen = observe(task.host, &[FacetName::Pools]).await;
+        if there(&seen, &layout.name).is_none() {
+            return made;
+        }
+    }
     drop(held);
     // As PVE does it: the cache file may be lost or stale, and a pool that is not imported is not there for any guest.
-    task.change(systemctl::enable(tools, &import_unit(layout.name.as_str())))
-        .await
+    let enabled = task
+        .change(systemctl::enable(task.host.tools(), &import_unit(layout.name.as_str())))
+        .await;
+    made.and(enabled)
+}
+
+fn there<'o>(seen: &'o Observation, name: &PoolName) -> Option<&'o Pool> {
+    let pools = seen.pools.get().ok()?;
+    pools.iter().find(|pool| pool.name == name.as_str())
+}
+
+/// Gives disks to a pool. That it is begun is noted before the first disk is touched: what is left on them by a zpool that fails is told
+/// from others' by this note alone.
+async fn give<'d>(
+    task: &Task<'_>,
+    pool: &PoolName,
+    disks: impl Iterator<Item = &'d DiskIdentity>,
+    call: Result<Invocation, CallError>,
+) -> Result<(), Stopped> {
+    let begun = Begun {
+        pool: pool.clone(),
+        disks: disks.cloned().collect(),
+    };
+    begun_pools::begin(&task.state_dir, &task.operation.id, &begun)?;
+    say(CHANGING);
+    task.change(call).await?;
+    Ok(begun_pools::finish(&task.state_dir, &begun)?)
 }
 
 pub(super) async fn grow(task: &Task<'_>, layout: &PoolLayout) -> Result<(), Stopped> {
     let _held = disk_lock::take(task).await?;
     task.look_again().await?;
-    say(CHANGING);
-    task.change(zpool_disks::add(task.host.tools(), layout)).await
+    let call = zpool_disks::add(task.host.tools(), layout);
+    give(task, &layout.name, layout.all_disks(), call).await
 }
 
 pub(super) async fn replace(task: &Task<'_>, pool: &PoolName, old: &str, with: &DiskIdentity) -> Result<(), Stopped> {
     let _held = disk_lock::take(task).await?;
     let seen = task.look_again().await?;
-    let pools = seen.pools.get().map_err(|unknown| Stopped(unknown.reason.clone()))?;
-    let leaf = pools
-        .iter()
-        .filter(|seen| seen.name == pool.as_str())
-        .flat_map(|seen| seen.leaves())
-        .find(|leaf| leaf.name == old);
+    let mut leaves = there(&seen, pool).into_iter().flat_map(Pool::leaves);
+    let leaf = leaves.find(|leaf| leaf.name == old);
     let Some(called) = leaf.and_then(|leaf| leaf.whole_disk()) else {
         return stopped(format!(
-            "{old} is a partition among others: what else is on the disk has to be put on the new one by hand"
+            "{old} is not known to take up a whole disk: what else was on it has to be put on the new one by hand"
         ));
     };
-    say(CHANGING);
-    task.change(zpool_disks::replace(task.host.tools(), pool, called, with))
-        .await
-}
-
-/// The unit that imports a pool at boot, with the name escaped as systemd wants it in an instance. Source: PVE::API2::Disks::ZFS.
-fn import_unit(pool: &str) -> String {
-    format!("zfs-import@{}.service", pool.replace('-', "\\x2d"))
+    let call = zpool_disks::replace(task.host.tools(), pool, called, with);
+    give(task, pool, std::iter::once(with), call).await
 }
 
 #[cfg(test)]

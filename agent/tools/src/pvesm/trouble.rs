@@ -67,11 +67,10 @@ pub fn read_troubles(stderr: &str) -> Vec<Trouble> {
 
 fn kind_of(line: &str) -> TroubleKind {
     use TroubleKind as K;
-    const WORDS: [(&str, K); 15] = [
+    const WORDS: [(&str, K); 14] = [
         ("already defined", K::AlreadyDefined),
         ("got lock request timeout", K::Locked),
         ("no quorum", K::NoQuorum),
-        ("Permission denied", K::NoQuorum),
         ("is not online", K::NotOnline),
         ("401 ", K::LoginRefused),
         ("authentication failure", K::LoginRefused),
@@ -84,6 +83,10 @@ fn kind_of(line: &str) -> TroubleKind {
         ("400 ", K::BadArguments),
         ("Connection refused", K::PmxcfsDown),
     ];
+    // pmxcfs refuses to write without a quorum in these words; a mount, a key or a server's export may do so as well.
+    if line.contains("Permission denied") && ["/etc/pve", "cfs-lock"].iter().any(|of| line.contains(of)) {
+        return K::NoQuorum;
+    }
     let known = WORDS.into_iter().find(|(words, _)| line.contains(words));
     known.map_or(K::Other, |(_, kind)| kind)
 }

@@ -66,13 +66,26 @@ impl Disk {
     #[must_use]
     pub fn stable_name(&self) -> Option<&str> {
         // ata-/nvme-/scsi- links carry model and serial and read better than wwn- ones.
-        self.by_id
-            .iter()
-            .find(|link| !link.starts_with("wwn-") && !link.starts_with("nvme-eui.") && !link.starts_with("nvme-nvme."))
+        let readable = self.by_id.iter().find(|link| {
+            !link.starts_with("wwn-") && !link.starts_with("nvme-eui.") && !link.starts_with("nvme-nvme.")
+        });
+        readable
+            .map(|link| self.of_namespace(link).unwrap_or(link))
             .or_else(|| self.by_id.first())
             .map(String::as_str)
             .or(self.wwn.as_deref())
             .or(self.serial.as_deref())
+    }
+
+    /// `nvme-MODEL_SERIAL` is claimed by every namespace of a drive, and leads to whichever udev met last; `nvme-MODEL_SERIAL_1` is the
+    /// namespace's own. Source: udev's 60-persistent-storage.rules, which calls the former obsolete.
+    fn of_namespace(&self, link: &str) -> Option<&String> {
+        let number = |other: &str| {
+            let number = other.strip_prefix(link)?.strip_prefix('_')?;
+            (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(())
+        };
+        let own = || self.by_id.iter().find(|other| number(other).is_some());
+        link.starts_with("nvme-").then(own).flatten()
     }
 
     /// No disk at all, but something that the kernel shows as one: compressed memory, a zvol, a network or Ceph block device.
@@ -163,6 +176,10 @@ pub struct Partition {
     pub fstype: Option<String>,
     /// Where it is mounted. Source: lsblk MOUNTPOINTS.
     pub mountpoints: Vec<String>,
+    /// Links below /dev/disk/by-id that lead to it, sorted. udev makes each by itself: it need not lead to the disk that bears the same
+    /// name without `-partN`.
+    #[serde(default)]
+    pub by_id: Vec<String>,
 }
 
 /// What holds a disk, or has left its mark on it; `device` is the part of the disk that carries it.
@@ -174,6 +191,10 @@ pub struct Holder {
     pub kind: HolderKind,
     /// Whose: a pool, a volume group, a mount point, an md device; empty where it can't be told.
     pub name: String,
+    /// The signature's own UUID, or the partition table's: another one after whatever is made anew. `None`: it has none, or an lsblk that
+    /// is too old to tell. Source: lsblk UUID, PTUUID.
+    #[serde(default)]
+    pub uuid: Option<String>,
 }
 
 /// By what a disk is held.

@@ -187,7 +187,7 @@ pub fn judge(disk: &Disk, role: Role) -> Verdict {
 /// What it means that something holds a disk, or has left its mark on it.
 fn held(holder: &Holder) -> (ReasonKind, String) {
     use ReasonKind::{InUse, Leftover};
-    let Holder { device, kind, name } = holder;
+    let Holder { device, kind, name, .. } = holder;
     let named = !name.is_empty();
     match kind {
         HolderKind::Mounted => (InUse, format!("{device} is mounted at {name}")),
@@ -301,11 +301,13 @@ mod tests {
             device: "/dev/sdb".into(),
             kind: HolderKind::PartitionTable,
             name: "gpt".into(),
+            uuid: None,
         });
         disk.holders.push(Holder {
             device: "/dev/sdb1".into(),
             kind: HolderKind::Mounted,
             name: "/mnt".into(),
+            uuid: None,
         });
         disk.read_only = true;
         disk.size = ByteSize(1000);
@@ -425,6 +427,7 @@ mod tests {
                 device: "/dev/sdb".into(),
                 kind,
                 name: name.into(),
+                uuid: None,
             }];
             assert_eq!(kinds(&disk), [expected], "{kind:?} {name}");
         }

@@ -2,6 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::observation::disks::Disk;
+
+/// Links below /dev/disk whose names do not stand in any observation: which disk they mean can't be told from here.
+const UNTOLD: [&str; 5] = [
+    "/dev/disk/by-path/",
+    "/dev/disk/by-uuid/",
+    "/dev/disk/by-label/",
+    "/dev/disk/by-partuuid/",
+    "/dev/disk/by-partlabel/",
+];
+
 /// A virtual machine or container. Source: /etc/pve/.vmlist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
@@ -58,6 +69,52 @@ impl GuestDevice {
             }
             HostDevice::Path(_) => false,
         }
+    }
+
+    /// What it means that a guest is given this device, if it is this disk of this node, a part of it, or what it hangs on; in words that
+    /// follow the disk's name. `None`: it is another one.
+    #[must_use]
+    pub fn names(&self, node: &str, disk: &Disk) -> Option<String> {
+        let here = self.node == node;
+        let Self { vmid, key, .. } = self;
+        match &self.device {
+            HostDevice::Pci(address) => {
+                let controller = disk.controller.as_ref().filter(|_| here)?;
+                self.is_pci(&controller.pci_address).then(|| {
+                    format!(
+                        "hangs on {}, which guest {vmid} is given ({key}: {address})",
+                        controller.pci_address
+                    )
+                })
+            }
+            // A link by identity names the same disk on whatever server it is.
+            HostDevice::Path(path) => {
+                if let Some(link) = path.strip_prefix("/dev/disk/by-id/") {
+                    let of_part = |own: &String| own == link;
+                    let is_it = disk.by_id.iter().any(|own| own == whole(link))
+                        || disk.partitions.iter().any(|part| part.by_id.iter().any(of_part));
+                    return is_it.then(|| format!("guest {vmid} is given it ({key}: {path})"));
+                }
+                if !here {
+                    return None;
+                }
+                if UNTOLD.iter().any(|folder| path.starts_with(folder)) {
+                    return Some(format!(
+                        "guest {vmid} is given {path} ({key}), and which disk that is can't be told"
+                    ));
+                }
+                let part = disk.partitions.iter().any(|partition| partition.path == *path);
+                (disk.path == *path || part).then(|| format!("guest {vmid} is given {path} ({key})"))
+            }
+        }
+    }
+}
+
+/// The disk's link of a partition's: `ata-X-part3` is a part of `ata-X`.
+fn whole(link: &str) -> &str {
+    match link.rsplit_once("-part") {
+        Some((whole, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => whole,
+        _ => link,
     }
 }
 

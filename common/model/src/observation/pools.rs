@@ -24,9 +24,9 @@ pub struct Pool {
     pub scan: Option<Scan>,
     /// What it is made of, in zpool's order.
     pub vdevs: Vec<Vdev>,
-    /// Room of all data vdevs, parity included. Source: `zpool get`, `size`.
+    /// Room of all data vdevs, parity included; 0: it can't be opened, and nobody knows. Source: `zpool get`, `size`.
     pub size: ByteSize,
-    /// What of it is taken. Source: `zpool get`, `allocated`.
+    /// What of it is taken; 0 as well where it can't be opened. Source: `zpool get`, `allocated`.
     pub allocated: ByteSize,
     /// Percent of the free room that is in pieces; `None`: unknown. Source: `zpool get`, `fragmentation`.
     pub fragmentation: Option<u32>,
@@ -39,6 +39,10 @@ pub struct Pool {
     /// Whether something scrubs it from time to time; `None`: it can't be told. Source: /etc/cron.d/zfsutils-linux, and the timers
     /// `zfs-scrub-weekly@` and `zfs-scrub-monthly@` of OpenZFS.
     pub scrub_scheduled: Option<bool>,
+    /// Whether it has the unit that imports it at boot, whatever has become of the file that ZFS remembers pools in; `None`: it can't be
+    /// told, or this ZFS has no such unit. Source: the links of zfs-import.target to `zfs-import@`, which PVE makes.
+    #[serde(default)]
+    pub import_enabled: Option<bool>,
 }
 
 /// A top-level vdev: disks that hold data together.
@@ -90,25 +94,18 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// What zpool's commands call it, if it takes up a whole disk: ZFS made the partition that its name tells of by itself. A number, where the
-    /// disk is gone, stays one; `None`: it is a partition among others, as on a disk that PVE boots from.
+    /// What zpool's commands call it, if it takes up a whole disk: ZFS made the partition that its name tells of by itself. `None`: it is a
+    /// partition among others, as on a disk that PVE boots from, or that can't be told. Where the disk is gone, its name is a number, and
+    /// zpool's note says what it was: without that note nobody knows what else was on it.
     #[must_use]
     pub fn whole_disk(&self) -> Option<&str> {
         let name = self.name.as_str();
-        if let Some((disk, number)) = name.rsplit_once("-part") {
-            return (number == "1").then_some(disk);
+        if !name.starts_with('/') {
+            let note = self.health.note.as_deref()?;
+            let was = note.strip_prefix("was ")?.split_whitespace().next()?;
+            return whole(was).map(|_| name);
         }
-        if !name.starts_with("/dev/") || name.starts_with("/dev/disk/") || name.starts_with("/dev/mapper/") {
-            return Some(name);
-        }
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number = name.get(stem.len()..).unwrap_or_default();
-        match stem.strip_suffix('p') {
-            // nvme0n1p1; without a partition, nvme0n1.
-            Some(disk) if disk.ends_with(|c: char| c.is_ascii_digit()) => (number == "1").then_some(disk),
-            _ if number.is_empty() || stem.starts_with("/dev/nvme") => Some(name),
-            _ => (number == "1").then_some(stem),
-        }
+        whole(name)
     }
 
     /// Is it, or its place, being taken by another disk?
@@ -117,6 +114,24 @@ impl Leaf {
         self.group
             .as_deref()
             .is_some_and(|group| group.starts_with("replacing"))
+    }
+}
+
+/// The disk of a path, if the path is that of a whole disk or of the one partition that ZFS makes on it.
+fn whole(path: &str) -> Option<&str> {
+    if let Some((disk, number)) = path.rsplit_once("-part") {
+        return (number == "1").then_some(disk);
+    }
+    if !path.starts_with("/dev/") || path.starts_with("/dev/disk/") || path.starts_with("/dev/mapper/") {
+        return Some(path);
+    }
+    let stem = path.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = path.get(stem.len()..).unwrap_or_default();
+    match stem.strip_suffix('p') {
+        // nvme0n1p1; without a partition, nvme0n1.
+        Some(disk) if disk.ends_with(|c: char| c.is_ascii_digit()) => (number == "1").then_some(disk),
+        _ if number.is_empty() || stem.starts_with("/dev/nvme") => Some(path),
+        _ => (number == "1").then_some(stem),
     }
 }
 
@@ -303,6 +318,32 @@ impl Pool {
         self.vdevs.iter().filter(holds).map(Vdev::may_lose).min().unwrap_or(0)
     }
 
+    /// Is it well enough to be changed? What is added to a pool that is about to be lost, or has lost something, can't be taken out again.
+    ///
+    /// # Errors
+    /// Why not, in words that follow its name.
+    pub fn well(&self) -> Result<(), String> {
+        if self.state != VdevState::Online {
+            return Err(format!("that is {}", self.state.as_str()));
+        }
+        // That a newer ZFS could do more with it is no trouble. Source: zpool_main.c, `ZPOOL_STATUS_FEAT_DISABLED`.
+        let only_advice = |complaint: &&String| complaint.contains("features are not enabled");
+        if let Some(complaint) = self.complaint.as_ref().filter(|complaint| !only_advice(complaint)) {
+            return Err(format!("of which zpool says: {complaint}"));
+        }
+        let bad = self
+            .leaves()
+            .find(|leaf| leaf.health.errors.is_some_and(|errors| errors != VdevErrors::default()));
+        if let Some(leaf) = bad {
+            return Err(format!("whose {} has errors", leaf.name));
+        }
+        match self.data_errors {
+            Some(0) => Ok(()),
+            Some(count) => Err(format!("that has lost data for good ({count} errors)")),
+            None => Err("of which can't be told whether it has lost data".to_owned()),
+        }
+    }
+
     /// Percent of its room that is taken, rounded down.
     #[must_use]
     pub fn fill(&self) -> u8 {
@@ -380,7 +421,89 @@ mod tests {
         assert_eq!(called("/dev/nvme0n1p3"), None);
         assert_eq!(called("/dev/nvme0n1"), same("/dev/nvme0n1"));
         assert_eq!(called("/dev/sdb"), same("/dev/sdb"));
-        assert_eq!(called("12345678901234567890"), same("12345678901234567890"));
+    }
+
+    #[test]
+    fn a_disk_that_is_gone_is_called_by_its_number_only_if_it_was_a_whole_one() {
+        let called = |note: Option<&str>| {
+            let leaf = Leaf {
+                name: "17401683450812953081".to_owned(),
+                health: VdevHealth {
+                    state: VdevState::Unavail,
+                    errors: None,
+                    note: note.map(str::to_owned),
+                },
+                group: None,
+            };
+            leaf.whole_disk().map(str::to_owned)
+        };
+        let number = Some("17401683450812953081".to_owned());
+        assert_eq!(called(Some("was /dev/disk/by-id/wwn-0x5000c500a1b2c302-part1")), number);
+        assert_eq!(called(Some("was /dev/sdb1")), number);
+        // A disk that PVE booted from: a blank one in its place would boot nothing.
+        assert_eq!(called(Some("was /dev/disk/by-id/wwn-0x5000c500a1b2c302-part3")), None);
+        assert_eq!(called(Some("was /dev/nvme0n1p3")), None);
+        assert_eq!(called(Some("cannot open")), None);
+        assert_eq!(called(None), None);
+    }
+
+    #[test]
+    fn a_pool_with_errors_is_not_well_though_it_is_online() {
+        let (leaf, mut pool) = (
+            Leaf {
+                name: "/dev/sdb1".to_owned(),
+                health: VdevHealth {
+                    state: VdevState::Online,
+                    errors: Some(VdevErrors::default()),
+                    note: None,
+                },
+                group: None,
+            },
+            Pool {
+                name: "tank".to_owned(),
+                state: VdevState::Online,
+                complaint: None,
+                data_errors: Some(0),
+                scan: None,
+                vdevs: vec![],
+                size: ByteSize(1 << 30),
+                allocated: ByteSize(0),
+                fragmentation: None,
+                ashift: None,
+                autotrim: None,
+                compression: None,
+                scrub_scheduled: None,
+                import_enabled: None,
+            },
+        );
+        pool.vdevs.push(Vdev {
+            class: VdevClass::Data,
+            name: leaf.name.clone(),
+            health: leaf.health.clone(),
+            leaves: vec![leaf],
+        });
+        assert_eq!(pool.well(), Ok(()));
+        let not = |change: &dyn Fn(&mut Pool)| {
+            let mut pool = pool.clone();
+            change(&mut pool);
+            pool.well().unwrap_err()
+        };
+        assert_eq!(not(&|pool| pool.state = VdevState::Degraded), "that is DEGRADED");
+        assert_eq!(
+            not(&|pool| pool.data_errors = Some(2)),
+            "that has lost data for good (2 errors)"
+        );
+        assert!(not(&|pool| pool.data_errors = None).contains("can't be told"));
+        let checksum = |pool: &mut Pool| {
+            let errors = pool.vdevs[0].leaves[0].health.errors.as_mut().unwrap();
+            errors.checksum = 273;
+        };
+        assert_eq!(not(&checksum), "whose /dev/sdb1 has errors");
+        let said = "One or more devices has experienced an unrecoverable error.";
+        assert!(not(&|pool| pool.complaint = Some(said.to_owned())).ends_with(said));
+        // After each upgrade of ZFS every pool says so.
+        pool.complaint = Some("Some supported and requested features are not enabled on the pool.".to_owned());
+        assert_eq!(pool.well(), Ok(()));
     }
 
     #[test]

@@ -37,14 +37,19 @@ fn row(pool: &Pool, now: Timestamp) -> Vec<String> {
     vec![
         pool.name.clone(),
         pool.state.as_str().to_owned(),
-        pool.size.binary(),
-        format!("{} %", pool.fill()),
+        of_open(pool, pool.size.binary()),
+        of_open(pool, format!("{} %", pool.fill())),
         pool.fragmentation
             .map_or_else(|| "-".to_owned(), |pieces| format!("{pieces} %")),
         vdevs.join(", "),
         may_lose,
         scan(pool.scan.as_ref(), now),
     ]
+}
+
+/// What zpool can tell only of a pool that could be opened.
+fn of_open(pool: &Pool, shown: String) -> String {
+    if pool.size.0 == 0 { "-".to_owned() } else { shown }
 }
 
 /// The pools of one node, or why they aren't known.

@@ -48,6 +48,7 @@ fn with_leftover() -> Servers {
                 device: format!("{}1", disk.path),
                 kind: HolderKind::FileSystem,
                 name: "ext4".into(),
+                uuid: None,
             });
             disk.verdicts = Role::ALL.iter().map(|role| judge(disk, *role)).collect();
         }

@@ -5,20 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::eligibility::{Reason, ReasonKind};
-use quorate_model::observation::guests::{GuestDevice, HostDevice};
+use quorate_model::observation::guests::GuestDevice;
 use quorate_model::view::NodeView;
 use quorate_model::{Facet, NodeName, View};
 
 use crate::report::in_a_row;
-
-/// Links below /dev/disk whose names do not stand in any observation: which disk they mean can't be told from here.
-const UNTOLD: [&str; 5] = [
-    "/dev/disk/by-path/",
-    "/dev/disk/by-uuid/",
-    "/dev/disk/by-label/",
-    "/dev/disk/by-partuuid/",
-    "/dev/disk/by-partlabel/",
-];
 
 /// The disks of each node of a cluster, each verdict with what the whole cluster says against the disk.
 #[must_use]
@@ -180,7 +171,7 @@ fn against(view: &View, node: &NodeName, disk: &Disk, shown: &Shown, given: &BTr
         say(ReasonKind::SharedLun, text);
     }
     for device in given {
-        if let Some(text) = names(device, node, disk) {
+        if let Some(text) = device.names(node.as_str(), disk) {
             say(ReasonKind::GivenToGuest, text);
         }
     }
@@ -190,46 +181,4 @@ fn against(view: &View, node: &NodeName, disk: &Disk, shown: &Shown, given: &BTr
         say(ReasonKind::GuestsUnseen, text);
     }
     reasons
-}
-
-/// What it means that a guest is given this device, if it is the disk, a part of it, or what it hangs on.
-fn names(given: &GuestDevice, node: &NodeName, disk: &Disk) -> Option<String> {
-    let here = given.node == node.as_str();
-    let GuestDevice { vmid, key, .. } = given;
-    match &given.device {
-        HostDevice::Pci(address) => {
-            let controller = disk.controller.as_ref().filter(|_| here)?;
-            given.is_pci(&controller.pci_address).then(|| {
-                format!(
-                    "hangs on {}, which guest {vmid} is given ({key}: {address})",
-                    controller.pci_address
-                )
-            })
-        }
-        // A link by identity names the same disk on whatever server it is.
-        HostDevice::Path(path) => {
-            if let Some(link) = path.strip_prefix("/dev/disk/by-id/") {
-                let is_it = disk.by_id.iter().any(|own| own == whole(link));
-                return is_it.then(|| format!("guest {vmid} is given it ({key}: {path})"));
-            }
-            if !here {
-                return None;
-            }
-            if UNTOLD.iter().any(|folder| path.starts_with(folder)) {
-                return Some(format!(
-                    "guest {vmid} is given {path} ({key}), and which disk that is can't be told"
-                ));
-            }
-            let part = disk.partitions.iter().any(|partition| partition.path == *path);
-            (disk.path == *path || part).then(|| format!("guest {vmid} is given {path} ({key})"))
-        }
-    }
-}
-
-/// The disk's link of a partition's: `ata-X-part3` is a part of `ata-X`.
-fn whole(link: &str) -> &str {
-    match link.rsplit_once("-part") {
-        Some((whole, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => whole,
-        _ => link,
-    }
 }

@@ -78,6 +78,7 @@ fn hold(seen: &mut Observation, planned: &DiskIdentity, pool: &str) {
             device: disk.path.clone(),
             kind: HolderKind::Zfs,
             name: pool.to_owned(),
+            uuid: None,
         });
     });
 }
@@ -147,6 +148,7 @@ fn pool(layout: &PoolLayout) -> Pool {
         autotrim: Some(layout.autotrim),
         compression: Some(layout.compression.as_str().to_owned()),
         scrub_scheduled: Some(true),
+        import_enabled: None,
     }
 }
 
@@ -180,6 +182,7 @@ pub fn disk(path: &str, serial: &str) -> Disk {
             parttype: None,
             fstype: None,
             mountpoints: vec![],
+            by_id: vec![],
         }],
         holders: vec![],
         smart: Facet::known(

@@ -130,6 +130,7 @@ fn a_named_disk_is_that_one_or_none() {
         device: "/dev/sda1".into(),
         kind: HolderKind::Mounted,
         name: "/srv".into(),
+        uuid: None,
     });
     judged(&mut used);
     assert!(matches!(
@@ -149,9 +150,9 @@ fn a_named_disk_is_that_one_or_none() {
 pub(super) fn any_disk() -> impl Strategy<Value = Disk> {
     let held = prop_oneof![
         3 => Just(vec![]),
-        1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::Mounted, name: "/".into() }]),
-        1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::Zfs, name: "tank".into() }]),
-        1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::PartitionTable, name: "gpt".into() }]),
+        1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::Mounted, name: "/".into(), uuid: None }]),
+        1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::Zfs, name: "tank".into(), uuid: None }]),
+        1 => Just(vec![Holder { device: "/dev/x".into(), kind: HolderKind::PartitionTable, name: "gpt".into(), uuid: None }]),
     ];
     let driver = prop_oneof![Just(None), Just(Some("ahci")), Just(Some("megaraid_sas"))];
     let size = prop_oneof![Just(480 * GB), Just(960 * GB), Just(960 * GB + 1), Just(1000)];

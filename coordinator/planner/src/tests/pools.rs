@@ -231,6 +231,7 @@ pub(super) fn pool(leaves: &[&str], size: u64) -> Pool {
         autotrim: None,
         compression: None,
         scrub_scheduled: Some(true),
+        import_enabled: None,
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn with_leftover(kind: HolderKind, name: &str) -> Servers {
             device,
             kind,
             name: name.to_owned(),
+            uuid: None,
         });
     })
 }
@@ -106,6 +107,7 @@ fn a_pool_of_the_same_name_that_is_not_imported_refuses() {
                 device: "/dev/sdd1".into(),
                 kind: HolderKind::ZfsLabel,
                 name: "data_zfs".into(),
+                uuid: None,
             });
             disks.disks.push(old);
         })

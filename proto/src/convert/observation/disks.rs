@@ -46,7 +46,8 @@ message!(
         size,
         parttype,
         fstype,
-        mountpoints
+        mountpoints,
+        by_id
     }
 );
 
@@ -71,7 +72,14 @@ choice!(
         Boot,
     }
 );
-message!(Holder = v1::Holder { device, kind, name });
+message!(
+    Holder = v1::Holder {
+        device,
+        kind,
+        name,
+        uuid
+    }
+);
 
 facet!(Smart = v1::SmartFacet: v1::smart_facet::State);
 message!(

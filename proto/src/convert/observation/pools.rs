@@ -23,7 +23,8 @@ message!(
         ashift,
         autotrim,
         compression,
-        scrub_scheduled
+        scrub_scheduled,
+        import_enabled
     }
 );
 choice!(

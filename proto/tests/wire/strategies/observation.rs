@@ -101,8 +101,9 @@ prop_compose! {
         parttype in maybe(text()),
         fstype in maybe(text()),
         mountpoints in some(text()),
+        by_id in some(text()),
     ) -> Partition {
-        Partition { path, size, parttype, fstype, mountpoints }
+        Partition { path, size, parttype, fstype, mountpoints, by_id }
     }
 }
 
@@ -116,8 +117,9 @@ prop_compose! {
             HolderKind::Drbd, HolderKind::Ldm, HolderKind::Boot,
         ]),
         name in text(),
+        uuid in maybe(text()),
     ) -> Holder {
-        Holder { device, kind, name }
+        Holder { device, kind, name, uuid }
     }
 }
 

@@ -156,7 +156,7 @@ pub(crate) fn pool_name() -> impl Strategy<Value = PoolName> {
 
 pub(crate) fn disk_mark() -> impl Strategy<Value = Mark> {
     let kinds = [HolderKind::PartitionTable, HolderKind::FileSystem, HolderKind::Zfs];
-    (text(), one_of(kinds), text()).prop_map(|(part, kind, name)| Mark { part, kind, name })
+    (text(), one_of(kinds), text(), maybe(text())).prop_map(|(part, kind, name, uuid)| Mark { part, kind, name, uuid })
 }
 
 prop_compose! {

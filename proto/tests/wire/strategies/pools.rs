@@ -18,9 +18,9 @@ prop_compose! {
         vdevs in some(vdev()),
         (size, allocated) in (size(), size()),
         (fragmentation, ashift, autotrim) in any::<(Option<u32>, Option<u32>, Option<bool>)>(),
-        (compression, scrub_scheduled) in (maybe(text()), any::<Option<bool>>()),
+        (compression, scrub_scheduled, import_enabled) in (maybe(text()), any::<Option<bool>>(), any::<Option<bool>>()),
     ) -> Pool {
-        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression, scrub_scheduled }
+        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression, scrub_scheduled, import_enabled }
     }
 }
 

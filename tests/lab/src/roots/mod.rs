@@ -172,6 +172,7 @@ fn write_root(server: &Server) -> io::Result<()> {
         }
         put(&root.join(DATABASE), "")?;
         put(&root.join("etc/cron.d/zfsutils-linux"), SCRUBS)?;
+        put(&root.join("usr/lib/systemd/system/zfs-import@.service"), IMPORTS)?;
     }
     etc::write(server)?;
     apt::write(server)?;
@@ -281,11 +282,31 @@ pub(crate) fn refresh(server: Option<&Server>) {
     }
 }
 
-/// Writes a file and the folders above it.
 /// From source: zfsutils-linux of Debian 12, debian/zfsutils-linux.cron.d.
 const SCRUBS: &str = "PATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n# Scrub the second Sunday of every month.\n24 0 8-14 * * \
                       root if [ $(date +\\%w) -eq 0 ] && [ -x /usr/lib/zfs-linux/scrub ]; then /usr/lib/zfs-linux/scrub; fi\n";
 
+/// From source: etc/systemd/system/zfs-import@.service.in of PVE's own ZFS, of which it matters here that it is there.
+const IMPORTS: &str = "[Unit]\nDescription=Import ZFS pool %i\nBefore=zfs-import.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                       ExecStart=/sbin/zpool import -N -d /dev/disk/by-id -o cachefile=none %I\n\n[Install]\nWantedBy=zfs-import.target\n";
+
+/// A target wants an instance of a template, or wants it no more. Source: systemd.unit(5), [Install].
+pub(crate) fn wanted(root: &Path, target: &str, unit: &str, template: &str, on: bool) -> io::Result<()> {
+    let folder = root.join(format!("etc/systemd/system/{target}.wants"));
+    let link = folder.join(unit);
+    let done = if on {
+        fs::create_dir_all(folder)?;
+        symlink(format!("/lib/systemd/system/{template}"), link)
+    } else {
+        fs::remove_file(link)
+    };
+    match done {
+        Err(error) if ![io::ErrorKind::AlreadyExists, io::ErrorKind::NotFound].contains(&error.kind()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file and the folders above it.
 pub(crate) fn put(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;

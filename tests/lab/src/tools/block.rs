@@ -64,7 +64,11 @@ pub(super) fn blkid(server: &Server, args: &[&str]) -> Option<(u64, Reply)> {
     if let Some(kind) = &part.fstype {
         text.push_str(&format!("TYPE={kind}\n"));
     }
-    text.push_str(&format!("PART_ENTRY_SCHEME=gpt\nPART_ENTRY_NUMBER={number}\n"));
+    text.push_str("PART_ENTRY_SCHEME=gpt\n");
+    if let Some(kind) = &part.parttype {
+        text.push_str(&format!("PART_ENTRY_TYPE={kind}\n"));
+    }
+    text.push_str(&format!("PART_ENTRY_NUMBER={number}\n"));
     Some((COST, Reply::ok(text)))
 }
 

@@ -55,12 +55,9 @@ fn pool_of<'v>(view: &'v View, node: &NodeName, name: &PoolName) -> Result<&'v P
     found.ok_or_else(|| Not::Yet(format!("has no pool {name}")))
 }
 
-/// Well enough to be changed: with every vdev ONLINE, so that what is added is not added to a pool that is about to be lost.
 fn well(pool: &Pool) -> Result<(), Not> {
-    match pool.state {
-        VdevState::Online => Ok(()),
-        state => Err(Not::Yet(format!("has a pool {} that is {}", pool.name, state.as_str()))),
-    }
+    pool.well()
+        .map_err(|why| Not::Yet(format!("has a pool {} {why}", pool.name)))
 }
 
 pub(super) fn can_grow(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict {
@@ -157,7 +154,7 @@ pub(super) fn made(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict
                 return Err(Not::Yet(format!("has no pool {}", layout.name)));
             };
             let disks = view.facet(node, |o| &o.disks)?;
-            let is = layout.is(pool, disks);
+            let is = layout.is_made(pool, disks);
             is.map_err(|why| Not::Yet(format!("has a pool {} that is not as planned: {why}", layout.name)))
         },
     )

@@ -6,6 +6,8 @@ use super::super::io::Stop;
 use super::super::{Call, Reply, unknown};
 use super::{COST, full, plain};
 use crate::plants::ServiceIs;
+use crate::roots;
+use crate::world::complain;
 use crate::world::oplog::What;
 use crate::world::state::State;
 use crate::world::units::{self, Active};
@@ -194,6 +196,9 @@ pub(super) async fn files(call: &Call, args: &[&str]) -> Result<i32, Stop> {
 async fn import_at_boot(call: &Call, unit: &str, on: bool) -> Result<i32, Stop> {
     let before = call.world.with(|state| {
         let server = state.servers.get_mut(call.node)?;
+        if let Err(error) = roots::wanted(&server.root, "zfs-import.target", unit, "zfs-import@.service", on) {
+            complain(&format!("{unit}: {error}"));
+        }
         server.hardware.enabled.insert(unit.to_owned(), on)
     });
     let link = format!("/etc/systemd/system/zfs-import.target.wants/{unit}");
