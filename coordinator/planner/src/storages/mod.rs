@@ -57,7 +57,7 @@ pub fn drift(file: &ClusterFile, view: &View) -> BTreeMap<String, Vec<String>> {
     let differs = |one: &Wanted<'_>| match there.defined(one.name.as_str()) {
         None => vec!["it is not defined".to_owned()],
         Some(defined) => {
-            let on = one.pool().map(|pool| seen_with(file, view, pool));
+            let on = one.pool().and_then(|pool| seen_with(file, view, pool));
             let all = one.against(defined, on.as_ref()).differences(defined);
             all.iter().map(Difference::to_string).collect()
         }
@@ -68,17 +68,16 @@ pub fn drift(file: &ClusterFile, view: &View) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// The members of the file that are seen to have this pool.
-fn seen_with(file: &ClusterFile, view: &View, pool: &str) -> BTreeSet<NodeName> {
-    let has = |node: &NodeName| {
-        let pools = view.facet(node, |o| &o.pools);
-        pools.is_ok_and(|pools| pools.iter().any(|seen| seen.name == pool))
-    };
-    file.members()
-        .map(|(node, _)| node)
-        .filter(|node| has(node))
-        .cloned()
-        .collect()
+/// The members of the file that are seen to have this pool; `None`: of one of them that can't be told, and so not on which it should be.
+fn seen_with(file: &ClusterFile, view: &View, pool: &str) -> Option<BTreeSet<NodeName>> {
+    let mut with = BTreeSet::new();
+    for (node, _) in file.members() {
+        let pools = view.facet(node, |o| &o.pools).ok()?;
+        if pools.iter().any(|seen| seen.name == pool) {
+            with.insert(node.clone());
+        }
+    }
+    Some(with)
 }
 
 /// By whose word storages are defined: whoever founds the cluster keeps its own; after that, a member that is quorate.
@@ -237,11 +236,14 @@ impl Planner<'_> {
             report.tell(told(one, Code::StorageTaken, message, next));
             return None;
         }
+        // What is switched off is never seen active: until it is on again, nothing is added to it.
+        let off = there.is_disabled();
         if !by_hand.is_empty() {
+            let differs: Vec<&Difference> = if off { all.iter().collect() } else { by_hand.clone() };
             let message = format!(
                 "storage {} differs from the cluster file: {}",
                 one.name,
-                in_words(&by_hand)
+                in_words(&differs)
             );
             let next = format!(
                 "make the file say what is there; or, if nothing there depends on it, on {}: pvesm set {} {}",
@@ -254,6 +256,9 @@ impl Planner<'_> {
                     .join(" ")
             );
             report.tell(told(one, Code::StorageDiffers, message, &next));
+        }
+        if off {
+            return None;
         }
         if extend.is_empty() {
             self.where_it_is_not(one, there, on, report);
