@@ -10,6 +10,7 @@ use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 use quorate_model::{ClusterName, NodeRef, View, Wish};
 use quorate_planner::{checker, diff};
+use quorate_proto::authz::Caller;
 use quorate_proto::{Wire, field, limits, v1};
 
 use super::Api;
@@ -17,7 +18,7 @@ use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
 use crate::rollouts::Order;
-use crate::storage_secret;
+use crate::storage_secret::Asks;
 use crate::trust;
 
 /// What a plan is made from, and a name for its findings.
@@ -26,6 +27,7 @@ struct Source<'a> {
     text: &'a str,
     accept: &'a [String],
     wish: Wish,
+    asks: Asks,
 }
 
 /// A plan of now.
@@ -43,12 +45,16 @@ struct Made {
 const SPEC: &str = "/etc/pve/quorate/spec.toml";
 
 impl Api {
-    pub(super) async fn plan(&self, request: v1::PlanRequest) -> Result<v1::PlanReply, Failure> {
+    pub(super) async fn plan(&self, request: v1::PlanRequest, by: &Who) -> Result<v1::PlanReply, Failure> {
         let source = Source {
             file_name: &request.file_name,
             text: &request.text,
             accept: &request.accept,
             wish: wish(request.wish)?,
+            asks: match by.caller {
+                Caller::Operator | Caller::Socket => Asks::Changes,
+                _ => Asks::Looks,
+            },
         };
         let made = self.plan_now(&source).await?;
         Ok(v1::PlanReply {
@@ -65,6 +71,7 @@ impl Api {
             text: &request.text,
             accept: &request.accept,
             wish: wish(request.wish)?,
+            asks: Asks::Changes,
         };
         let Made {
             plan,
@@ -154,7 +161,7 @@ impl Api {
             .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
         plan.findings.extend(own);
         plan.findings.extend(self.other_spec(cluster, &view)?);
-        plan.findings.extend(storage_secret::missing(&plan));
+        plan.findings.extend(self.secrets.missing(&plan, source.asks));
         if plan.steps.iter().any(|step| rules(step.action.kind()).disruptive) {
             let windows = file.cluster.maintenance.iter().map(|window| window.value).collect();
             plan.findings

@@ -39,6 +39,7 @@ use crate::fleet::agents::ClusterAgents;
 use crate::incoming::Who;
 use crate::pace::Pace;
 use crate::recovery::Recovery;
+use crate::storage_secret::Secrets;
 use crate::store::Store;
 use crate::trust::{self, sentence};
 use told::Told;
@@ -56,6 +57,7 @@ pub(crate) struct Rollouts {
     before_dir: PathBuf,
     fleet: Arc<Fleet>,
     seat: Arc<Seat>,
+    secrets: Arc<Secrets>,
     driven: Mutex<BTreeMap<ClusterName, Driven>>,
     /// Why rollouts that are not finished are not driven.
     dropped: Mutex<BTreeMap<RolloutId, String>>,
@@ -111,7 +113,7 @@ impl Rollouts {
         (store, audit, recovery): (Store, Audit, Recovery),
         (clusters, before_dir): (Clusters, PathBuf),
         fleet: Arc<Fleet>,
-        seat: Arc<Seat>,
+        (seat, secrets): (Arc<Seat>, Arc<Secrets>),
         (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Arc<Self> {
         let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
@@ -123,6 +125,7 @@ impl Rollouts {
             before_dir,
             fleet,
             seat,
+            secrets,
             driven,
             dropped,
             nonsense: Mutex::default(),
@@ -338,7 +341,12 @@ impl Rollouts {
 
     fn agents(&self, plan: &Plan) -> ClusterAgents {
         ClusterAgents::new(
-            (Arc::clone(&self.fleet), Arc::clone(&self.seat), self.store.clone()),
+            (
+                Arc::clone(&self.fleet),
+                Arc::clone(&self.seat),
+                self.store.clone(),
+                Arc::clone(&self.secrets),
+            ),
             self.clusters.clone(),
             plan.cluster.clone(),
             touched(plan),

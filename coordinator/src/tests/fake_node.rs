@@ -13,8 +13,9 @@ use quorate_identity::{
 };
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::Driver;
+use quorate_model::observation::FacetName;
 use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
-use quorate_model::{Code, Finding, NodeName, Timestamp};
+use quorate_model::{Code, Finding, NodeName, Observation, Timestamp};
 use quorate_planner::testkit::Servers;
 use quorate_proto::v1::agent_server::{Agent, AgentServer};
 use quorate_proto::v1::enrolment_client::EnrolmentClient;
@@ -28,6 +29,7 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 use super::daemon::now;
+use crate::api::view::leave_out;
 use crate::incoming::{Incoming, Who};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -206,11 +208,11 @@ async fn answer(listener: TcpListener, tls: ServerTls, state: Arc<State>) {
 }
 
 impl State {
-    fn observation(&self) -> v1::Observation {
+    fn observation(&self) -> Observation {
         let world = self.world.lock().unwrap();
         let mut observation = world.view.nodes[&self.name].observation.clone().unwrap();
         observation.observed_at = clock();
-        observation.into_wire()
+        observation
     }
 
     fn admit(&self, driver: Option<v1::Driver>) -> Result<(), Status> {
@@ -376,10 +378,13 @@ impl Agent for Shared {
         Ok(Response::new(v1::KeepSpecReply {}))
     }
 
-    async fn observe(&self, _: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
+    async fn observe(&self, request: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let received_at = wire_clock();
+        let asked: Vec<FacetName> = Wire::from_wire(request.into_inner().facets)?;
+        let mut observation = self.observation();
+        leave_out(&mut observation, &asked);
         Ok(Response::new(v1::ObserveReply {
-            observation: Some(self.observation()),
+            observation: Some(observation.into_wire()),
             received_at,
             sent_at: wire_clock(),
         }))

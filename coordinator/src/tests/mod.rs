@@ -9,6 +9,7 @@ mod fake_node;
 mod losses;
 mod rollouts;
 mod trust;
+mod view;
 
 use std::sync::{Arc, Mutex};
 

@@ -165,8 +165,8 @@ impl Planner<'_> {
         self.pool_once(one, report);
         if one.kind == StorageKind::Pbs && one.password_file.is_none() {
             let message = format!("storage {} is to be added, and no password is named for it", one.name);
-            let next = "write the password or the token's secret into a file on the coordinator's host that only its owner may read, and \
-                        name it by `password_file`";
+            let next = "write the password or the token's secret into a file in /etc/quorate/secrets on the coordinator's host that only \
+                        its owner may read, and name it by `password_file`";
             report.tell(told(one, Code::StorageNoSecret, message, next));
         }
         let storage = one.anew(with_pool);

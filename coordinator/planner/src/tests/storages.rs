@@ -294,7 +294,7 @@ fn a_backup_server_needs_a_password_and_its_plan_has_only_the_file_s_name() {
     let pbs = "[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\n";
     let servers = with(members(), &[]);
     assert_eq!(refusals(&plan(pbs, &servers))[0].0, Code::StorageNoSecret);
-    let with_file = format!("{pbs}password_file = \"/etc/quorate/pbs.password\"\nnodes = [\"prox2\"]\n");
+    let with_file = format!("{pbs}password_file = \"/etc/quorate/secrets/pbs.password\"\nnodes = [\"prox2\"]\n");
     let plan = plan(&with_file, &servers);
     assert_eq!(refusals(&plan), []);
     assert_eq!(
