@@ -303,6 +303,12 @@ impl Pool {
         self.vdevs.iter().filter(holds).map(Vdev::may_lose).min().unwrap_or(0)
     }
 
+    /// Is all of it there, and no data of it lost? What zpool does not say of that is no yes.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.state == VdevState::Online && self.data_errors == Some(0)
+    }
+
     /// Percent of its room that is taken, rounded down.
     #[must_use]
     pub fn fill(&self) -> u8 {
