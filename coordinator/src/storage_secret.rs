@@ -1,20 +1,26 @@
-//! Passwords of storages: each lies in a file in one folder of this host, is read for every attempt, and is kept nowhere.
+//! Passwords of storages: each lies in a file in one folder of this host and is read for every attempt, or is given with the word to apply
+//! and kept in memory until the rollout ends. Nothing else keeps one.
 //!
 //! Whoever writes a cluster file names the file: so nothing outside of that folder is looked at, and nothing is said of what is in it to
 //! those who may only look.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use quorate_model::operation::Action;
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::StorageName;
+use quorate_model::operation::{Action, GIVEN_AT_APPLY};
 use quorate_model::plan::Plan;
-use quorate_model::{Code, Finding};
-use quorate_proto::v1;
+use quorate_model::{ClusterName, Code, Finding};
+use quorate_proto::{field, v1};
 use zeroize::Zeroizing;
 
 /// A password that is longer is none that PVE takes.
@@ -23,10 +29,59 @@ const LONGEST: u64 = 2048;
 /// Others may do nothing with it.
 const OTHERS: u32 = 0o077;
 
-/// The folder in which passwords lie.
+/// The folder in which passwords lie, and those that were given.
 #[derive(Debug)]
 pub(crate) struct Secrets {
     dir: PathBuf,
+    /// For the rollout that holds the cluster.
+    given: Mutex<BTreeMap<ClusterName, Given>>,
+}
+
+/// Passwords that were given with the word to apply. They are shown by no means.
+#[derive(Default)]
+pub(crate) struct Given(BTreeMap<StorageName, Zeroizing<String>>);
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Given {
+    /// As they came, for the storages of a plan that want one.
+    ///
+    /// # Errors
+    /// One is missing, is for no storage that wants one, or is no password; nothing of what it is.
+    pub(crate) fn of(wire: Vec<v1::StoragePassword>, plan: &Plan) -> Result<Self, Failure> {
+        let usage = |message: String| Failure::new(ExitCode::Usage, message);
+        let mut given = BTreeMap::new();
+        for one in wire {
+            let password = Zeroizing::new(one.secret.map(|secret| secret.password).unwrap_or_default());
+            let name: StorageName = field("passwords", one.storage).map_err(|error| usage(error.to_string()))?;
+            if !is_password(&password) {
+                let longest = format!("one line of at most {LONGEST} bytes");
+                return Err(usage(format!(
+                    "what was given for storage {name} is no password: {longest}"
+                )));
+            }
+            given.insert(name, password);
+        }
+        let wanted = plan.steps.iter().filter_map(|step| step.action.password_given_for());
+        let wanted: BTreeSet<&StorageName> = wanted.collect();
+        if let Some(missing) = wanted.iter().find(|name| !given.contains_key(**name)) {
+            let failure = usage(format!(
+                "the password of storage {missing} was not given; nothing was changed"
+            ));
+            return Err(failure.hint(again(missing.as_str())));
+        }
+        // What nobody asks for is not kept.
+        given.retain(|name, _| wanted.contains(name));
+        Ok(Self(given))
+    }
+}
+
+fn again(storage: &str) -> String {
+    format!("give it when you apply: quorate apply FILE --password {storage}")
 }
 
 /// Who wants to know what stands against a plan.
@@ -40,7 +95,51 @@ pub(crate) enum Asks {
 
 impl Secrets {
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        let given = Mutex::default();
+        Self { dir, given }
+    }
+
+    /// Keeps what was given for a rollout until [`Secrets::forget`].
+    pub(crate) fn keep(&self, cluster: &ClusterName, given: Given) {
+        self.given().insert(cluster.clone(), given);
+    }
+
+    /// No rollout holds the cluster any more.
+    pub(crate) fn forget(&self, cluster: &ClusterName) {
+        self.given().remove(cluster);
+    }
+
+    /// The password of a storage, for an attempt to add it.
+    ///
+    /// # Errors
+    /// Why there is none; nothing of what it is.
+    pub(crate) fn password(
+        &self,
+        cluster: &ClusterName,
+        path: &str,
+        storage: &str,
+    ) -> Result<v1::StorageSecret, Finding> {
+        if path != GIVEN_AT_APPLY {
+            return self.read(path, storage);
+        }
+        let given = self.given();
+        let of_storage = |given: &Given| {
+            let mut all = given.0.iter();
+            all.find(|(name, _)| name.as_str() == storage)
+                .map(|(_, password)| password.to_string())
+        };
+        let password = given.get(cluster).and_then(of_storage);
+        password.map(|password| v1::StorageSecret { password }).ok_or_else(|| {
+            let message = format!(
+                "the password of storage {storage} was given when the rollout began, and is kept nowhere: the coordinator was started \
+                 anew since"
+            );
+            Finding::new(Code::StorageNoSecret, storage, message, again(storage))
+        })
+    }
+
+    fn given(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Given>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the file that a storage's password lies in.
@@ -100,7 +199,7 @@ impl Secrets {
                 storage,
                 password_file: Some(path),
                 ..
-            } => {
+            } if path != GIVEN_AT_APPLY => {
                 let name = storage.name.as_str();
                 match asks {
                     Asks::Changes => self.read(path, name).err(),
@@ -252,5 +351,45 @@ mod tests {
         for asks in [Asks::Changes, Asks::Looks] {
             assert_eq!(missing(&home.path().join("ca.key"), asks), 1);
         }
+    }
+
+    #[test]
+    fn what_is_given_is_shown_by_no_means_and_lasts_as_long_as_its_rollout() {
+        let (_home, secrets) = secrets();
+        let (cluster, other): (ClusterName, ClusterName) = ("hk1".parse().unwrap(), "hk2".parse().unwrap());
+        let mut plan = plan(&secrets.dir.join("pbs.password"));
+        for step in &mut plan.steps {
+            if let Action::AddStorage { password_file, .. } = &mut step.action {
+                *password_file = Some(GIVEN_AT_APPLY.to_owned());
+            }
+        }
+        let wire = |storage: &str, password: &str| v1::StoragePassword {
+            storage: storage.to_owned(),
+            secret: Some(v1::StorageSecret {
+                password: password.to_owned(),
+            }),
+        };
+        assert_eq!(secrets.missing(&plan, Asks::Changes), []);
+        let refused = |wire: Vec<v1::StoragePassword>| Given::of(wire, &plan).unwrap_err().message;
+        assert!(refused(vec![]).contains("storage backup was not given"));
+        assert!(refused(vec![wire("other", "hush")]).contains("storage backup was not given"));
+        let two = refused(vec![wire("backup", "hush\nhush")]);
+        assert!(two.contains("is no password") && !two.contains("hush"), "{two}");
+
+        let both = vec![wire("backup", "hush"), wire("other", "hush")];
+        let given = Given::of(both, &plan).unwrap();
+        assert_eq!(format!("{given:?}"), "{StorageName(\"backup\")}");
+        secrets.keep(&cluster, given);
+        assert!(!format!("{secrets:?}").contains("hush"));
+        let password = |cluster| secrets.password(cluster, GIVEN_AT_APPLY, "backup");
+        assert_eq!(password(&cluster).unwrap().password, "hush");
+        assert!(password(&other).is_err());
+        secrets.forget(&cluster);
+        let finding = password(&cluster).unwrap_err();
+        assert_eq!(finding.code, Code::StorageNoSecret);
+        assert!(
+            finding.next.contains("quorate apply FILE --password backup"),
+            "{finding:?}"
+        );
     }
 }

@@ -98,7 +98,7 @@ pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     if !report.blind() {
         steps.extend(pools);
     }
-    let storages = storages::plan(file, view, &steps, &mut report);
+    let storages = storages::plan(file, wish, view, &steps, &mut report);
     if !report.blind() {
         steps.extend(storages);
     }

@@ -8,6 +8,7 @@ use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::rules;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
+use quorate_model::storage::StorageKind;
 use quorate_model::{ClusterName, NodeRef, View, Wish};
 use quorate_planner::{checker, diff};
 use quorate_proto::authz::Caller;
@@ -18,7 +19,7 @@ use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
 use crate::rollouts::Order;
-use crate::storage_secret::Asks;
+use crate::storage_secret::{Asks, Given};
 use crate::trust;
 
 /// What a plan is made from, and a name for its findings.
@@ -109,6 +110,7 @@ impl Api {
         if !accepted.is_empty() {
             tracing::info!(%cluster, by = by.name, accepted = accepted.join(", "), "findings accepted");
         }
+        let given = Given::of(request.passwords, &plan)?;
         let order = Order {
             by: by.clone(),
             accepted,
@@ -116,6 +118,7 @@ impl Api {
             text: request.text.clone(),
             windows,
             whole,
+            given,
         };
         let rollout = self.rollouts.begin(plan, order).await?;
         Ok(v1::ApplyReply {
@@ -140,6 +143,19 @@ impl Api {
             )
             .with(findings)
         })?;
+        for name in &source.wish.passwords {
+            let takes = file
+                .storages
+                .get(name)
+                .is_some_and(|storage| storage.kind.value == StorageKind::Pbs);
+            if !takes {
+                let message = format!(
+                    "--password {name}: {} has no storage {name} of the type pbs",
+                    source.file_name
+                );
+                return Err(Failure::new(ExitCode::Usage, message));
+            }
+        }
         let mut view = self.view_of(&file, &source.wish).await;
         self.put_measurements(&file, &source.wish, &mut view).await;
         let mut plan = quorate_planner::plan(&file, &source.wish, &view);
@@ -313,6 +329,7 @@ fn consents(wish: &Wish) -> Vec<String> {
             .iter()
             .map(|what| format!("zfs replace {} {} {}", what.node, what.pool, what.old)),
     );
+    said.extend(wish.passwords.iter().map(|storage| format!("--password {storage}")));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
 }

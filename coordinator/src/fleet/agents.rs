@@ -233,11 +233,12 @@ impl ClusterAgents {
             } => v1::secret::Secret::Join(self.ticket(driver, node, cluster, member, *member_address).await?),
             Action::FinishJoin { member, .. } => v1::secret::Secret::CorosyncConf(self.corosync_conf(member).await?),
             Action::AddStorage {
+                cluster,
                 storage,
                 password_file: Some(path),
                 ..
             } => {
-                let secret = self.secrets.read(path, storage.name.as_str());
+                let secret = self.secrets.password(cluster, path, storage.name.as_str());
                 v1::secret::Secret::Storage(secret.map_err(|finding| AgentError::Refused(Box::new(finding)))?)
             }
             _ => return Ok(None),

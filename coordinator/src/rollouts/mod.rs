@@ -39,7 +39,7 @@ use crate::fleet::agents::ClusterAgents;
 use crate::incoming::Who;
 use crate::pace::Pace;
 use crate::recovery::Recovery;
-use crate::storage_secret::Secrets;
+use crate::storage_secret::{Given, Secrets};
 use crate::store::Store;
 use crate::trust::{self, sentence};
 use told::Told;
@@ -98,6 +98,8 @@ pub(crate) struct Order {
     pub(crate) windows: Vec<MaintenanceWindow>,
     /// Does the plan do all that the file asks for?
     pub(crate) whole: bool,
+    /// Passwords for its steps.
+    pub(crate) given: Given,
 }
 
 /// When a rollout that is driven was begun.
@@ -138,7 +140,7 @@ impl Rollouts {
     }
 
     /// Begins a rollout: its first record is durable when this returns, and it goes on without whoever asked.
-    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, order: Order) -> Result<RolloutId, Failure> {
+    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, mut order: Order) -> Result<RolloutId, Failure> {
         self.seat.check().map_err(|finding| refused(*finding))?;
         // What an agent remembers is compared before anything is built on the journal, and not only after its next link.
         let names = touched(&plan);
@@ -179,6 +181,7 @@ impl Rollouts {
             whole: order.whole,
             windows: order.windows.clone(),
         };
+        let given = std::mem::take(&mut order.given);
         self.audit.note(act(&id, &plan, order)).await?;
         self.clusters
             .want(&plan.cluster, wanted)
@@ -190,6 +193,7 @@ impl Rollouts {
         self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
         tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
         // Nothing is waited for in between: whoever asked may go away, and what was created must be driven.
+        self.secrets.keep(&plan.cluster, given);
         self.drive(id.clone(), &plan, agents, Begun::Now);
         Ok(id)
     }
@@ -406,6 +410,7 @@ impl Rollouts {
                     this.dropped().insert(id, why);
                 }
             }
+            this.secrets.forget(&cluster);
             let mut driven = this.driven();
             if driven.get(&cluster).is_some_and(|driven| driven.id == ended_id) {
                 driven.remove(&cluster);

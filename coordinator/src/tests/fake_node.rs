@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) executed: Mutex<Vec<String>>,
     pub(super) revoked: Mutex<Vec<String>>,
     pub(super) installed: Mutex<Vec<Vec<u8>>>,
+    /// The passwords that came with operations.
+    pub(super) passwords: Mutex<Vec<String>>,
     /// While false, operations do not end.
     pub(super) go: watch::Sender<bool>,
 }
@@ -79,6 +81,7 @@ impl FakeNode {
             executed: Mutex::default(),
             revoked: Mutex::default(),
             installed: Mutex::default(),
+            passwords: Mutex::default(),
             go: watch::Sender::new(true),
         };
         Self {
@@ -271,6 +274,11 @@ impl State {
             *world = awake;
             return;
         }
+        if let Action::AddStorage { storage, .. } = action {
+            let all = world.view.nodes.keys().cloned().collect();
+            quorate_planner::testkit::storage_ready(&mut world.view, storage, &all);
+            return;
+        }
         let cluster = match action {
             Action::CreateCluster { cluster, .. } | Action::JoinCluster { cluster, .. } => cluster.to_string(),
             other => panic!("{other:?} was asked of a node that only creates and joins"),
@@ -424,12 +432,15 @@ impl Agent for Shared {
         self.note(request.anchor);
         let operation: Option<Operation> = field("operation", request.operation)?;
         let operation = operation.unwrap();
-        let joins = matches!(operation.action, Action::JoinCluster { .. });
-        assert_eq!(
-            request.secret.is_some(),
-            joins,
-            "a join needs its ticket, nothing else gets one"
-        );
+        let secret = request.secret.and_then(|secret| secret.secret);
+        match (&operation.action, secret) {
+            (Action::JoinCluster { .. }, Some(v1::secret::Secret::Join(_))) => {}
+            (Action::AddStorage { .. }, Some(v1::secret::Secret::Storage(secret))) => {
+                self.passwords.lock().unwrap().push(secret.password);
+            }
+            (Action::JoinCluster { .. }, _) | (_, Some(_)) => panic!("a join needs its ticket, nothing else gets one"),
+            (_, None) => {}
+        }
         let id = operation.id.to_string();
         let known = self.ledger.lock().unwrap().contains_key(&id);
         if !known {

@@ -7,6 +7,7 @@ mod daemon;
 mod enrolment;
 mod fake_node;
 mod losses;
+mod passwords;
 mod rollouts;
 mod trust;
 mod view;

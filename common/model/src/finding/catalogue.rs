@@ -185,7 +185,7 @@ catalogue! {
     StorageDiffers "QRT-STORAGE-DIFFERS" Warning false "A storage is there and is not as the cluster file has it. Only what adds to it is planned; the rest is for people to decide, since guests may depend on it.";
     StoragePoolTwice "QRT-STORAGE-POOL-TWICE" Refusal true "A ZFS pool would be registered under a second storage id. Both would show the same disks, and deleting in one of them deletes them in the other.";
     StorageNoPool "QRT-STORAGE-NO-POOL" Refusal false "A storage lies on a ZFS pool that a server does not have.";
-    StorageNoSecret "QRT-STORAGE-NO-SECRET" Refusal false "The file with a storage's password can't be used: it lies outside of the coordinator's folder for them, is not there, can be read by others, or is not one line.";
+    StorageNoSecret "QRT-STORAGE-NO-SECRET" Refusal false "A storage's password is not at hand: none is named or given, or the file with it can't be used: it lies outside of the coordinator's folder for them, is not there, can be read by others, or is not one line.";
     StorageInactive "QRT-STORAGE-INACTIVE" Critical false "A storage that should be there on a server can't be used on it. Guests whose disks are on it don't start there, and backups to it fail.";
     StorageUnseen "QRT-STORAGE-UNSEEN" Warning false "Whether storages can be used on a server could not be seen: mostly one of them does not answer, and holds up the others.";
     StorageFull "QRT-STORAGE-FULL" Critical false "Nine tenths of a storage are taken. Guests whose disks find no room stop, and backups fail.";

@@ -5,15 +5,15 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quorate_model::View;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, StepId};
 use quorate_model::observation::storages::{DefinedStorage, StorageState, Storages};
 use quorate_model::observation::{FacetName, Membership};
-use quorate_model::operation::Action;
+use quorate_model::operation::{Action, GIVEN_AT_APPLY};
 use quorate_model::plan::{Condition, Step, Undo};
 use quorate_model::spec::{ClusterFile, NodeRole};
 use quorate_model::storage::{Difference, Property, Remedy, StorageDefinition, StorageKind};
+use quorate_model::{View, Wish};
 
 use crate::report::{Report, Weight, in_a_row};
 
@@ -26,7 +26,7 @@ const TAKES: Duration = Duration::from_secs(3);
 const BUILT_IN: &str = "local";
 
 /// What the file wants of storages, held against what is there. `steps`: those of the cluster and of pools, after which they come.
-pub(crate) fn plan(file: &ClusterFile, view: &View, steps: &[Step], report: &mut Report) -> Vec<Step> {
+pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, steps: &[Step], report: &mut Report) -> Vec<Step> {
     let wanted = all(file);
     let Some(speaker) = speaker(file, view, steps).filter(|_| !wanted.is_empty()) else {
         return Vec::new();
@@ -36,6 +36,7 @@ pub(crate) fn plan(file: &ClusterFile, view: &View, steps: &[Step], report: &mut
     };
     let planner = Planner {
         file,
+        wish,
         view,
         steps,
         speaker,
@@ -98,6 +99,7 @@ fn speaker<'v>(file: &'v ClusterFile, view: &View, steps: &'v [Step]) -> Option<
 
 struct Planner<'a> {
     file: &'a ClusterFile,
+    wish: &'a Wish,
     view: &'a View,
     steps: &'a [Step],
     speaker: &'a NodeName,
@@ -163,11 +165,15 @@ impl Planner<'_> {
             return None;
         }
         self.pool_once(one, report);
-        if one.kind == StorageKind::Pbs && one.password_file.is_none() {
+        let given = self.wish.passwords.contains(&one.name);
+        if one.kind == StorageKind::Pbs && one.password_file.is_none() && !given {
             let message = format!("storage {} is to be added, and no password is named for it", one.name);
-            let next = "write the password or the token's secret into a file in /etc/quorate/secrets on the coordinator's host that only \
-                        its owner may read, and name it by `password_file`";
-            report.tell(told(one, Code::StorageNoSecret, message, next));
+            let next = format!(
+                "write the password or the token's secret into a file in /etc/quorate/secrets on the coordinator's host that only its \
+                 owner may read, and name it by `password_file`; or give it when you apply: --password {}",
+                one.name
+            );
+            report.tell(told(one, Code::StorageNoSecret, message, &next));
         }
         let storage = one.anew(with_pool);
         let mut why = vec![format!(
@@ -177,11 +183,14 @@ impl Planner<'_> {
         if let (None, Some(with)) = (one.nodes, with_pool) {
             why.push(format!("on {}, which have its pool", in_a_row(with)));
         }
+        if given {
+            why.push("its password is given with the word to apply".to_owned());
+        }
         let cluster = self.file.cluster.name.value.clone();
         let action = Action::AddStorage {
             cluster,
             storage: storage.clone(),
-            password_file: one.password_file.map(str::to_owned),
+            password_file: if given { Some(GIVEN_AT_APPLY) } else { one.password_file }.map(str::to_owned),
         };
         let title = format!("add storage {} ({})", one.name, one.kind);
         self.step("storage.add", (action, title, why), storage, on, one)

@@ -294,6 +294,16 @@ fn a_backup_server_needs_a_password_and_its_plan_has_only_the_file_s_name() {
     let pbs = "[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\n";
     let servers = with(members(), &[]);
     assert_eq!(refusals(&plan(pbs, &servers))[0].0, Code::StorageNoSecret);
+    let wish = Wish {
+        passwords: ["backup".parse().unwrap()].into(),
+        ..Wish::default()
+    };
+    let given = crate::plan(&file(pbs), &wish, &servers.view);
+    assert_eq!(refusals(&given), []);
+    let Action::AddStorage { password_file, .. } = &given.steps[0].action else {
+        panic!("{given:?}")
+    };
+    assert_eq!(password_file.as_deref(), Some("-"));
     let with_file = format!("{pbs}password_file = \"/etc/quorate/secrets/pbs.password\"\nnodes = [\"prox2\"]\n");
     let plan = plan(&with_file, &servers);
     assert_eq!(refusals(&plan), []);
