@@ -25,6 +25,8 @@ pub struct Config {
     pub api_listen: SocketAddr,
     /// Where nodes enrol, while an invitation is pending.
     pub enrol_listen: SocketAddr,
+    /// The folder for passwords of storages: `password_file` of a cluster file names files in it, and no others are read.
+    pub secrets_dir: PathBuf,
     /// For the command line: a coordinator on another host, instead of the socket.
     pub remote: Option<Remote>,
     /// Only in a lab.
@@ -70,6 +72,7 @@ impl Default for Config {
             socket: "/run/quorate/quorate.sock".into(),
             api_listen: everywhere(7440),
             enrol_listen: everywhere(7441),
+            secrets_dir: "/etc/quorate/secrets".into(),
             remote: None,
             lab: None,
         }
@@ -127,6 +130,10 @@ impl Config {
                 ));
             }
         }
+        if !self.secrets_dir.is_absolute() {
+            let dir = self.secrets_dir.display();
+            return Err(format!("secrets_dir must be an absolute path, not {dir}"));
+        }
         if self.socket.as_os_str().len() > MAX_SOCKET_PATH {
             return Err(format!(
                 "socket is longer than {MAX_SOCKET_PATH} bytes, which the system does not allow"
@@ -178,6 +185,17 @@ mod tests {
         let inside = format!("state_dir = \"/tmp/lab/s\"\nsocket = \"/tmp/lab/q.sock\"\n{lab}");
         assert_eq!(parse(&inside).unwrap().lab.unwrap().speed, 20.0);
         assert!(parse(&inside.replace("20", "0.5")).unwrap_err().contains("speed"));
+    }
+
+    #[test]
+    fn the_folder_for_passwords_is_a_path_from_the_root() {
+        assert!(
+            parse("secrets_dir = \"secrets\"\n")
+                .unwrap_err()
+                .contains("secrets_dir")
+        );
+        let dir = parse("secrets_dir = \"/srv/secrets\"\n").unwrap().secrets_dir;
+        assert_eq!(dir, Path::new("/srv/secrets"));
     }
 
     #[test]

@@ -36,6 +36,7 @@ use crate::pace::Pace;
 use crate::recovery::Recovery;
 use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
+use crate::storage_secret::Secrets;
 use crate::store::{Opened, Store};
 use crate::{documents, trust};
 
@@ -111,11 +112,12 @@ impl Daemon {
         fleet.sync();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let secrets = Arc::new(Secrets::new(config.secrets_dir.clone()));
         let rollouts = Rollouts::new(
             (opened.store, audit.clone(), Recovery::open(&state.recovery())),
             (clusters.clone(), state.before()),
             Arc::clone(&fleet),
-            Arc::clone(&seat),
+            (Arc::clone(&seat), Arc::clone(&secrets)),
             (tasks.clone(), stop.clone()),
         );
         if let Some(reason) = opened.damage {
@@ -161,6 +163,7 @@ impl Daemon {
             host: Host::this(config.lab.is_some()),
             rollouts: Arc::clone(&rollouts),
             clusters,
+            secrets,
             door: door_seen,
         }));
 

@@ -80,9 +80,14 @@ fn scrub_scheduled(host: &Host, pool: &str) -> Option<bool> {
         Err(ReadError::NotFound { .. }) => Vec::new(),
         Err(_) => return None,
     };
-    // systemd writes a hyphen of an instance's name in another way.
-    let instance = pool.replace('-', "\\x2d");
-    let timer = |name: &String| name.starts_with("zfs-scrub-") && name.ends_with(&format!("@{instance}.timer"));
+    // systemctl takes a hyphen of an instance's name as it is, which is what ZFS's unit needs; systemd-escape writes it in another way.
+    let instances = [pool.to_owned(), pool.replace('-', "\\x2d")];
+    let of_pool = |name: &String| {
+        instances
+            .iter()
+            .any(|instance| name.ends_with(&format!("@{instance}.timer")))
+    };
+    let timer = |name: &String| name.starts_with("zfs-scrub-") && of_pool(name);
     Some(cron || timers.iter().any(timer))
 }
 
@@ -196,7 +201,13 @@ mod tests {
             "/etc/systemd/system/timers.target.wants/zfs-scrub-monthly@data\\x2dzfs.timer",
             "[Timer]\n",
         );
+        // As `systemctl enable zfs-scrub-weekly@vm-zfs.timer` makes it.
+        fake.put(
+            "/etc/systemd/system/timers.target.wants/zfs-scrub-weekly@vm-zfs.timer",
+            "[Timer]\n",
+        );
         assert_eq!((scheduled("data-zfs"), scheduled("tank")), (Some(true), Some(false)));
+        assert_eq!((scheduled("vm-zfs"), scheduled("zfs")), (Some(true), Some(false)));
         let job = "24 0 8-14 * * root if [ $(date +\\%w) -eq 0 ] && [ -x /usr/lib/zfs-linux/scrub ]; then /usr/lib/zfs-linux/scrub; fi\n";
         fake.put("/etc/cron.d/zfsutils-linux", &format!("# {job}"));
         assert_eq!(scheduled("tank"), Some(false), "a comment does nothing");

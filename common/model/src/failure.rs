@@ -29,7 +29,7 @@ pub enum ExitCode {
     NotFound = 7,
     /// The operator said no, or cancelled.
     Cancelled = 8,
-    /// A `status` that found something wrong, or in part unknown.
+    /// What was asked for was shown, and something of it is wrong, or unknown: `status`, `disks`, `zfs list`, `storage`, `network`, `audit`.
     Degraded = 9,
 }
 
@@ -48,7 +48,10 @@ impl ExitCode {
         (Self::Denied, "the caller may not do this"),
         (Self::NotFound, "what was asked for does not exist"),
         (Self::Cancelled, "the operator said no, or cancelled"),
-        (Self::Degraded, "status: something is wrong, or unknown"),
+        (
+            Self::Degraded,
+            "`status`, `disks`, `zfs list`, `storage`, `network`, `audit`: all that could be seen was shown, and something of it is wrong or unknown",
+        ),
     ];
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DiskName, DiskRef, NodeName, PoolName, StepId};
+use crate::ids::{DiskName, DiskRef, NodeName, PoolName, StepId, StorageName};
 
 /// What an operator says with a plan. The plan depends on it, and the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Wish {
     /// `quorate zfs replace`: a disk of a pool is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replace_disk: Option<DiskReplacement>,
+    /// `--password STORAGE`: the password of this storage is given when the plan is applied. Only its name is here.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub passwords: BTreeSet<StorageName>,
     /// `--only PART`: steps whose id begins with this, and what they need.
     pub only: Option<String>,
     /// `--until STEP`: this step, and what it needs.

@@ -119,7 +119,7 @@ fn all(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Report) -> Vec
     if !report.blind() {
         steps.extend(pools);
     }
-    let storages = storages::plan(file, view, &steps, report);
+    let storages = storages::plan(file, wish, view, &steps, report);
     if !report.blind() {
         steps.extend(storages);
     }

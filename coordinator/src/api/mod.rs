@@ -8,7 +8,7 @@ mod network;
 mod nodes;
 mod plan;
 mod rollouts;
-mod view;
+pub(crate) mod view;
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -34,6 +34,7 @@ use crate::incoming::Who;
 use crate::measure::Measurements;
 use crate::rollouts::Rollouts;
 use crate::state_dir::StateDir;
+use crate::storage_secret::Secrets;
 
 /// What the API answers from.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ pub(crate) struct Api {
     pub(crate) host: Host,
     pub(crate) rollouts: Arc<Rollouts>,
     pub(crate) clusters: Clusters,
+    pub(crate) secrets: Arc<Secrets>,
     pub(crate) measurements: Measurements,
     /// Plans go by no measurement: only in a lab.
     pub(crate) network_as_given: bool,
@@ -119,7 +121,8 @@ impl Coordinator for Service {
     }
 
     async fn plan(&self, request: Request<v1::PlanRequest>) -> Answer<v1::PlanReply> {
-        answer(self.0.plan(request.into_inner()).await)
+        let by = caller(&request)?;
+        answer(self.0.plan(request.into_inner(), &by).await)
     }
 
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Answer<v1::ApplyReply> {

@@ -8,8 +8,10 @@ use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::rules;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
+use quorate_model::storage::StorageKind;
 use quorate_model::{ClusterName, NodeRef, View, Wish};
 use quorate_planner::{checker, diff};
+use quorate_proto::authz::Caller;
 use quorate_proto::{Wire, field, limits, v1};
 
 use super::Api;
@@ -17,7 +19,7 @@ use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
 use crate::rollouts::Order;
-use crate::storage_secret;
+use crate::storage_secret::{Asks, Given};
 use crate::trust;
 
 /// What a plan is made from, and a name for its findings.
@@ -26,6 +28,7 @@ struct Source<'a> {
     text: &'a str,
     accept: &'a [String],
     wish: Wish,
+    asks: Asks,
 }
 
 /// A plan of now.
@@ -43,12 +46,16 @@ struct Made {
 const SPEC: &str = "/etc/pve/quorate/spec.toml";
 
 impl Api {
-    pub(super) async fn plan(&self, request: v1::PlanRequest) -> Result<v1::PlanReply, Failure> {
+    pub(super) async fn plan(&self, request: v1::PlanRequest, by: &Who) -> Result<v1::PlanReply, Failure> {
         let source = Source {
             file_name: &request.file_name,
             text: &request.text,
             accept: &request.accept,
             wish: wish(request.wish)?,
+            asks: match by.caller {
+                Caller::Operator | Caller::Socket => Asks::Changes,
+                _ => Asks::Looks,
+            },
         };
         let made = self.plan_now(&source).await?;
         Ok(v1::PlanReply {
@@ -65,6 +72,7 @@ impl Api {
             text: &request.text,
             accept: &request.accept,
             wish: wish(request.wish)?,
+            asks: Asks::Changes,
         };
         let Made {
             plan,
@@ -102,6 +110,7 @@ impl Api {
         if !accepted.is_empty() {
             tracing::info!(%cluster, by = by.name, accepted = accepted.join(", "), "findings accepted");
         }
+        let given = Given::of(request.passwords, &plan)?;
         let order = Order {
             by: by.clone(),
             accepted,
@@ -109,6 +118,7 @@ impl Api {
             text: request.text.clone(),
             windows,
             whole,
+            given,
         };
         let rollout = self.rollouts.begin(plan, order).await?;
         Ok(v1::ApplyReply {
@@ -133,6 +143,19 @@ impl Api {
             )
             .with(findings)
         })?;
+        for name in &source.wish.passwords {
+            let takes = file
+                .storages
+                .get(name)
+                .is_some_and(|storage| storage.kind.value == StorageKind::Pbs);
+            if !takes {
+                let message = format!(
+                    "--password {name}: {} has no storage {name} of the type pbs",
+                    source.file_name
+                );
+                return Err(Failure::new(ExitCode::Usage, message));
+            }
+        }
         let mut view = self.view_of(&file, &source.wish).await;
         self.put_measurements(&file, &source.wish, &mut view).await;
         let mut plan = quorate_planner::plan(&file, &source.wish, &view);
@@ -154,7 +177,7 @@ impl Api {
             .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
         plan.findings.extend(own);
         plan.findings.extend(self.other_spec(cluster, &view)?);
-        plan.findings.extend(storage_secret::missing(&plan));
+        plan.findings.extend(self.secrets.missing(&plan, source.asks));
         if plan.steps.iter().any(|step| rules(step.action.kind()).disruptive) {
             let windows = file.cluster.maintenance.iter().map(|window| window.value).collect();
             plan.findings
@@ -307,6 +330,7 @@ fn consents(wish: &Wish) -> Vec<String> {
             .iter()
             .map(|what| format!("zfs replace {} {} {}", what.node, what.pool, what.old)),
     );
+    said.extend(wish.passwords.iter().map(|storage| format!("--password {storage}")));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said
 }

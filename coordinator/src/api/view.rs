@@ -1,6 +1,6 @@
 //! What is known of nodes: as the health streams said it last, or freshly asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::facet::Facet;
 use quorate_model::failure::{ExitCode, Failure};
@@ -16,7 +16,8 @@ impl Api {
         let facets = facets(&request.facets)?;
         let names = self.selected(&request.cluster, &request.node)?;
         let mut seen = if request.fresh {
-            self.fleet.look(&names, &facets).await
+            let fresh = self.fleet.look(&names, &facets).await;
+            over(self.fleet.last_seen(&names), fresh)
         } else {
             self.fleet.last_seen(&names)
         };
@@ -78,8 +79,22 @@ fn facets(wire: &[i32]) -> Result<Vec<FacetName>, Failure> {
         .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))
 }
 
+/// What was looked at freshly, over what the health streams said last of all else: a fresh look at a part silences nothing about the rest.
+fn over(last: Vec<Sighting>, fresh: Vec<Sighting>) -> Vec<Sighting> {
+    let last: BTreeMap<NodeRef, Sighting> = last.into_iter().map(|seen| (seen.node.clone(), seen)).collect();
+    let merged = |mut fresh: Sighting| {
+        let before = last.get(&fresh.node).map(|seen| &seen.view.observation);
+        if let (Ok(now), Some(Ok(before))) = (&mut fresh.view.observation, before) {
+            let newer = std::mem::replace(now, before.clone());
+            now.update(newer);
+        }
+        fresh
+    };
+    fresh.into_iter().map(merged).collect()
+}
+
 /// Takes out what nobody asked for.
-fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
+pub(crate) fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
     for facet in FacetName::ALL.into_iter().filter(|facet| !asked.contains(facet)) {
         match facet {
             FacetName::System => observation.system = Facet::not_asked(),

@@ -9,7 +9,7 @@ use quorate_model::plan::Plan;
 use super::proposal::Proposal;
 use super::wire::Client;
 use super::wish::Options;
-use super::{Answer, Context, Format, ask, cluster_file, output, rollout, wire};
+use super::{Answer, Context, Format, ask, cluster_file, output, passphrase, rollout, wire};
 
 /// Options of `quorate apply`.
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "plan")]
     file: Option<PathBuf>,
     /// Apply exactly this plan, as `quorate plan --out` kept it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "accept", "remove", "is_off", "undo_join", "destroy", "only", "until"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "accept", "remove", "is_off", "undo_join", "destroy", "password", "only", "until"])]
     plan: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
@@ -104,7 +104,11 @@ pub(crate) async fn carry_out(context: &Context, client: &mut Client, proposal: 
     if !plan.is_empty() && !how.yes && !ask::confirm(&question(plan), "--yes")? {
         return Err(Failure::new(ExitCode::Cancelled, "not applied; nothing was changed"));
     }
-    let Some(started) = proposal.apply(client).await? else {
+    let mut passwords = Vec::new();
+    for storage in proposal.asks_for_passwords() {
+        passwords.push(passphrase::of_storage(storage)?);
+    }
+    let Some(started) = proposal.apply(client, passwords).await? else {
         if context.format == Format::Json {
             output::json(&serde_json::json!({ "rollout": null }));
         }

@@ -72,11 +72,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         let detail = if args.all { DiskDetail::All } else { DiskDetail::Usual };
         quorate_show::disks(&rows, detail)
     });
-    Ok(if rows.iter().all(|(_, disks)| disks.is_known()) {
+    let well = |disks: &Facet<Disks>| disks.get().is_ok_and(|all| !all.disks.iter().any(says_that_it_fails));
+    Ok(if rows.iter().all(|(_, disks)| well(disks)) {
         ExitCode::Done
     } else {
         ExitCode::Degraded
     })
+}
+
+fn says_that_it_fails(disk: &Disk) -> bool {
+    disk.smart.get().is_ok_and(|smart| smart.passed == Some(false))
 }
 
 /// The node that is meant, and its cluster if that was said.

@@ -1,9 +1,13 @@
-//! Passphrases of the root key and of backups: from a file, or asked for without echo; never from the command line.
+//! Passphrases of the root key and of backups, and passwords of storages: from a file or stdin, or asked for without echo; never from the
+//! command line.
 
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 
 use quorate_identity::Passphrase;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::StorageName;
+use quorate_proto::v1;
 
 use super::output;
 
@@ -49,6 +53,30 @@ pub(crate) fn existing(file: Option<&Path>, what: &str) -> Result<Passphrase, Fa
 
 fn take(text: String) -> Result<Passphrase, Failure> {
     Passphrase::new(text.into()).ok_or_else(|| Failure::new(ExitCode::Usage, "the passphrase is empty"))
+}
+
+/// A storage's password: asked for or, where stdin is no terminal, its next line.
+pub(crate) fn of_storage(storage: &StorageName) -> Result<v1::StoragePassword, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(ExitCode::Usage, format!("can't read the password of storage {storage}")).because(&error)
+    };
+    let stdin = std::io::stdin();
+    let password = if stdin.is_terminal() {
+        rpassword::prompt_password(format!("Password of storage {storage}: ")).map_err(failed)?
+    } else {
+        let mut line = String::new();
+        stdin.lock().read_line(&mut line).map_err(failed)?;
+        line.trim_end_matches(['\n', '\r']).to_owned()
+    };
+    if password.is_empty() {
+        let message = format!("the password of storage {storage} is empty; nothing was changed");
+        return Err(Failure::new(ExitCode::Usage, message)
+            .hint("stdin has a line for each --password, in the order of the storages' names"));
+    }
+    Ok(v1::StoragePassword {
+        storage: storage.to_string(),
+        secret: Some(v1::StorageSecret { password }),
+    })
 }
 
 fn from_file(path: &Path) -> Result<String, Failure> {

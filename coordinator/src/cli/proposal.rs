@@ -1,9 +1,11 @@
 //! A plan together with what it was made from: shown, kept in a file, applied exactly so.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use quorate_model::Wish;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::ids::StorageName;
 use quorate_model::plan::Plan;
 use quorate_proto::{Wire, v1};
 use serde::{Deserialize, Serialize};
@@ -59,16 +61,27 @@ impl Proposal {
     }
 
     /// Has the daemon do exactly this: if a fresh plan has other steps, nothing is begun. Nothing is returned where there was nothing to do.
-    pub(crate) async fn apply(self, client: &mut Client) -> Result<Option<String>, Failure> {
+    pub(crate) async fn apply(
+        self,
+        client: &mut Client,
+        passwords: Vec<v1::StoragePassword>,
+    ) -> Result<Option<String>, Failure> {
         let request = v1::ApplyRequest {
             file_name: self.file_name,
             text: self.text,
             accept: self.accept,
             shown: Some(self.plan.into_wire()),
             wish: Some(self.wish.into_wire()),
+            passwords,
         };
         let started = client.apply(request).await.map_err(wire::refused)?.into_inner().rollout;
         Ok(Some(started).filter(|id| !id.is_empty()))
+    }
+
+    /// Storages whose passwords its steps want with the word to apply, by name.
+    pub(crate) fn asks_for_passwords(&self) -> BTreeSet<&StorageName> {
+        let steps = self.plan.steps.iter();
+        steps.filter_map(|step| step.action.password_given_for()).collect()
     }
 
     /// Keeps it for `quorate apply --plan`.

@@ -1,6 +1,6 @@
 //! What an operator says beside the cluster file: consents, words that nobody can observe, and how much of the plan.
 
-use quorate_model::ids::{DiskRef, NodeName, StepId};
+use quorate_model::ids::{DiskRef, NodeName, StepId, StorageName};
 use quorate_model::{Code, Wish};
 
 /// Options that `plan` and `apply` share.
@@ -21,6 +21,10 @@ pub(crate) struct Options {
     /// Everything on this disk may go: its server and its stable name, as `quorate disks` shows it. --yes never says that
     #[arg(long, value_name = "NODE:DISK")]
     destroy: Vec<DiskRef>,
+    /// The password of this storage is given with the word to apply: asked for without echo or, where stdin is no terminal, read from it,
+    /// a line for each storage by name
+    #[arg(long, value_name = "STORAGE")]
+    password: Vec<StorageName>,
     /// Only the steps of this part (cluster, link, qdevice, ha, firewall, packages), and what they need
     #[arg(long, value_name = "PART")]
     only: Option<String>,
@@ -40,6 +44,7 @@ impl Options {
             is_off: self.is_off.iter().cloned().collect(),
             undo_join: self.undo_join.iter().cloned().collect(),
             destroy: self.destroy.iter().cloned().collect(),
+            passwords: self.password.iter().cloned().collect(),
             only: self.only.clone(),
             until: self.until.clone(),
             ..Wish::default()

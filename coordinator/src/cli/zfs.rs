@@ -99,7 +99,8 @@ async fn list(context: &Context, client: &mut Client, node: Option<String>) -> A
             .collect();
         quorate_show::pools(&rows)
     });
-    Ok(if rows.iter().all(|(_, pools, _)| pools.is_known()) {
+    let well = |pools: &Facet<Vec<Pool>>| pools.get().is_ok_and(|pools| pools.iter().all(Pool::is_well));
+    Ok(if rows.iter().all(|(_, pools, _)| well(pools)) {
         ExitCode::Done
     } else {
         ExitCode::Degraded

@@ -21,7 +21,7 @@ use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::clusters::Clusters;
 use crate::driver::Seat;
-use crate::storage_secret;
+use crate::storage_secret::Secrets;
 use crate::store::Store;
 use crate::trust;
 
@@ -39,6 +39,7 @@ pub(crate) struct ClusterAgents {
     seat: Arc<Seat>,
     /// Agents are told where it ends.
     journal: Store,
+    secrets: Arc<Secrets>,
     /// What holds the cluster up: agents keep to it too.
     clusters: Clusters,
     cluster: ClusterName,
@@ -50,7 +51,7 @@ pub(crate) struct ClusterAgents {
 
 impl ClusterAgents {
     pub(crate) fn new(
-        (fleet, seat, journal): (Arc<Fleet>, Arc<Seat>, Store),
+        (fleet, seat, journal, secrets): (Arc<Fleet>, Arc<Seat>, Store, Arc<Secrets>),
         clusters: Clusters,
         cluster: ClusterName,
         touched: BTreeSet<NodeName>,
@@ -59,6 +60,7 @@ impl ClusterAgents {
             fleet,
             seat,
             journal,
+            secrets,
             clusters,
             cluster,
             touched,
@@ -231,11 +233,12 @@ impl ClusterAgents {
             } => v1::secret::Secret::Join(self.ticket(driver, node, cluster, member, *member_address).await?),
             Action::FinishJoin { member, .. } => v1::secret::Secret::CorosyncConf(self.corosync_conf(member).await?),
             Action::AddStorage {
+                cluster,
                 storage,
                 password_file: Some(path),
                 ..
             } => {
-                let secret = storage_secret::read(path, storage.name.as_str());
+                let secret = self.secrets.password(cluster, path, storage.name.as_str());
                 v1::secret::Secret::Storage(secret.map_err(|finding| AgentError::Refused(Box::new(finding)))?)
             }
             _ => return Ok(None),

@@ -1,7 +1,7 @@
 //! What becomes of a server's disks: which are gone, which are new, which decay. Pure: what was known, and what is seen.
 //!
 //! A disk that was in use and is gone is told until it is back, or until what used it does without: its pool is whole and has no part
-//! on it any more. Of what shows no such sign, after a week somebody has seen to it. A disk that nobody used, and one that is new, are
+//! on it any more. Of what shows no such sign, as where the pool is gone with it, after a week somebody has seen to it. A disk that nobody used, and one that is new, are
 //! told for a day. All disks that are there at the first look are known.
 
 use std::time::Duration;
@@ -191,12 +191,15 @@ impl Known {
         match &self.used_by {
             None => gone.age(now) > DAY,
             Some(User::Other(_)) => gone.age(now) > WEEK,
-            // A pool may be called ONLINE although a disk of it was pulled, until it is read or written next.
-            Some(User::Pool(name)) => pools.into_iter().flatten().any(|pool| {
-                pool.name == *name
-                    && pool.state == VdevState::Online
-                    && !pool.leaves().any(|leaf| self.is_at(&leaf.name))
-            }),
+            Some(User::Pool(name)) => {
+                let Some(pools) = pools else { return false };
+                match pools.iter().find(|pool| pool.name == *name) {
+                    // A pool may be called ONLINE although a disk of it was pulled, until it is read or written next.
+                    Some(pool) => pool.state == VdevState::Online && !pool.leaves().any(|leaf| self.is_at(&leaf.name)),
+                    // It was exported or destroyed, or all of it is gone: nothing will show any more that somebody has seen to it.
+                    None => gone.age(now) > WEEK,
+                }
+            }
         }
     }
 

@@ -165,13 +165,29 @@ fn a_pools_disk_is_missed_until_the_pool_is_whole_without_it() {
         seen.codes(60 * 24 * HOUR, std::slice::from_ref(&a), &[degraded]),
         [Code::DiskGone]
     );
-    assert_eq!(
-        seen.codes(60 * 24 * HOUR + 1, std::slice::from_ref(&a), &[]),
-        [Code::DiskGone]
-    );
     let whole = pool(VdevState::Online, &[&first, &third]);
     let c = used("/dev/sdb", "C");
     assert_eq!(seen.codes(61 * 24 * HOUR, &[a, c], &[whole]), [Code::DiskNew]);
+}
+
+#[test]
+fn a_disk_that_went_with_its_whole_pool_is_missed_for_a_week() {
+    let (a, b) = (
+        disk("/dev/sda", "A"),
+        held(disk("/dev/sdb", "B"), HolderKind::Zfs, "tank"),
+    );
+    let mut seen = Seen::default();
+    seen.sees(0, &[a.clone(), b], &[]);
+    assert_eq!(seen.codes(1, std::slice::from_ref(&a), &[]), [Code::DiskGone]);
+    assert_eq!(
+        seen.codes(6 * 24 * HOUR, std::slice::from_ref(&a), &[]),
+        [Code::DiskGone]
+    );
+    // What pools there are is not known: the pool may be there, and miss it.
+    let disks = Disks { disks: vec![a.clone()] };
+    seen.0.see(&disks, None, at(8 * 24 * HOUR));
+    assert_eq!(seen.says(8 * 24 * HOUR).len(), 1);
+    assert_eq!(seen.codes(9 * 24 * HOUR, &[a], &[]), []);
 }
 
 #[test]

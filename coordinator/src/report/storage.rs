@@ -17,6 +17,9 @@ const FRAGMENTED: u32 = 70;
 /// Debian scrubs on the second Sunday of a month: at most five weeks lie between two of them, and a scrub may take days.
 const SCRUBBED_WITHIN: Duration = Duration::from_secs(38 * 86_400);
 
+/// A scrub may be paused over a working day.
+const STOPPED_FOR: Duration = Duration::from_secs(86_400);
+
 /// Percent of its rated life from which on a disk is worn.
 const WORN: u32 = 90;
 
@@ -67,11 +70,28 @@ fn health(name: &NodeRef, pool: &Pool, say: &mut Say<'_>) {
         } else {
             format!(": {}", bad.join(", "))
         };
+        let replaced: Vec<String> = pool
+            .leaves()
+            .filter(|leaf| is_to_be_replaced(leaf))
+            .map(|leaf| format!("quorate zfs replace {name} {called} {}", short(leaf)))
+            .collect();
+        let mut next = look.clone();
+        if !replaced.is_empty() {
+            next.push_str(&format!(
+                "; if its cable and its place are fine, from here: {}",
+                replaced.join("; ")
+            ));
+        }
         say(
             Code::PoolNotOnline,
             format!("pool {called} of {name} is {}{which}", pool.state.as_str()),
-            look.clone(),
+            next,
         );
+    }
+    if pool.data_errors.is_none() {
+        let message =
+            format!("whether pool {called} of {name} has lost data is not known: zpool does not say it in known words");
+        say(Code::FacetUnknown, message, look.clone());
     }
     if let Some(count) = pool.data_errors.filter(|count| *count > 0) {
         let message = format!("pool {called} of {name} has lost data: {count} errors that nothing could repair");
@@ -106,6 +126,22 @@ fn is_bad(leaf: &Leaf) -> bool {
         leaf.health.state,
         VdevState::Online | VdevState::Available | VdevState::InUse
     )
+}
+
+/// One that somebody took out by hand is put back by hand.
+fn is_to_be_replaced(leaf: &Leaf) -> bool {
+    let broken = matches!(
+        leaf.health.state,
+        VdevState::Degraded | VdevState::Faulted | VdevState::Unavail | VdevState::Removed
+    );
+    // Of a disk that PVE boots from more is made anew than its part of the pool.
+    broken && !leaf.is_being_replaced() && leaf.whole_disk().is_some()
+}
+
+/// What `quorate zfs replace` takes for a disk of a pool.
+fn short(leaf: &Leaf) -> &str {
+    let whole = leaf.whole_disk().unwrap_or(&leaf.name);
+    whole.strip_prefix("/dev/disk/by-id/").unwrap_or(whole)
 }
 
 fn state_of(leaf: &Leaf) -> String {
@@ -158,12 +194,43 @@ fn scans(name: &NodeRef, pool: &Pool, now: Timestamp, say: &mut Say<'_>) {
         ),
         Some(Scan {
             kind: ScanKind::Scrub,
-            state: ScanState::Finished | ScanState::Cancelled | ScanState::Paused,
+            state: ScanState::Finished,
             at: Some(at),
             ..
         }) if at.age(now) > SCRUBBED_WITHIN => say(
             Code::PoolScrubOld,
             format!("pool {called} of {name} was scrubbed {} ago", spoken(at.age(now))),
+            next,
+        ),
+        // zpool remembers only what it did last: when a scrub came to its end before that can't be told.
+        Some(Scan {
+            kind: ScanKind::Scrub,
+            state: state @ (ScanState::Cancelled | ScanState::Paused),
+            at: Some(at),
+            ..
+        }) if at.age(now) > STOPPED_FOR => {
+            let what = if *state == ScanState::Paused {
+                "paused"
+            } else {
+                "stopped"
+            };
+            let message = format!(
+                "the last scrub of pool {called} of {name} was {what} {} ago, before its end",
+                spoken(at.age(now))
+            );
+            say(Code::PoolScrubOld, message, next);
+        }
+        Some(Scan {
+            kind: ScanKind::Resilver,
+            state: ScanState::Finished | ScanState::Cancelled | ScanState::Paused,
+            at: Some(at),
+            ..
+        }) if at.age(now) > SCRUBBED_WITHIN => say(
+            Code::PoolScrubOld,
+            format!(
+                "pool {called} of {name} was not scrubbed since it resilvered, {} ago",
+                spoken(at.age(now))
+            ),
             next,
         ),
         Some(Scan {
@@ -235,14 +302,18 @@ mod tests {
         }
     }
 
-    fn said(change: impl FnOnce(&mut Pool)) -> Vec<(Code, String)> {
-        let mut pool = pool();
-        change(&mut pool);
+    fn findings(pool: Pool) -> Vec<Finding> {
         let mut observation = Observation::empty("prox1", NOW);
         observation.pools = Facet::known(vec![pool], NOW);
         let mut findings = Vec::new();
         storage(&"hk1/prox1".parse().unwrap(), &observation, &mut findings);
         findings
+    }
+
+    fn said(change: impl FnOnce(&mut Pool)) -> Vec<(Code, String)> {
+        let mut pool = pool();
+        change(&mut pool);
+        findings(pool)
             .into_iter()
             .map(|finding| (finding.code, finding.message))
             .collect()
@@ -268,8 +339,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gone_is_replaced_by_the_name_that_the_command_takes() {
+        let next = |name: &str, state| {
+            let mut pool = pool();
+            pool.state = VdevState::Degraded;
+            pool.vdevs[0].leaves[1].name = name.to_owned();
+            pool.vdevs[0].leaves[1].health = health_of(state);
+            findings(pool).remove(0).next
+        };
+        let look = "on prox1: zpool status -v data_zfs";
+        let replace = |what: &str| {
+            format!(
+                "{look}; if its cable and its place are fine, from here: quorate zfs replace hk1/prox1 data_zfs {what}"
+            )
+        };
+        let (gone, broken) = (VdevState::Unavail, VdevState::Faulted);
+        assert_eq!(next("12345678901234567890", gone), replace("12345678901234567890"));
+        assert_eq!(next("/dev/disk/by-id/wwn-2-part1", broken), replace("wwn-2"));
+        assert_eq!(next("/dev/disk/by-id/wwn-2-part3", broken), look);
+        assert_eq!(next("/dev/disk/by-id/wwn-2-part1", VdevState::Offline), look);
+    }
+
+    #[test]
     fn a_pool_that_is_called_online_may_have_lost_data() {
         assert_eq!(codes(|pool| pool.data_errors = Some(4)), [Code::PoolDataLost]);
+        assert_eq!(codes(|pool| pool.data_errors = None), [Code::FacetUnknown]);
         let errors = |pool: &mut Pool| {
             pool.vdevs[0].leaves[0].health.errors = Some(VdevErrors {
                 checksum: 273,
@@ -304,8 +398,28 @@ mod tests {
         };
         assert_eq!(codes(scan(ScanKind::Scrub, ScanState::Finished)), [Code::PoolScrubOld]);
         assert_eq!(codes(scan(ScanKind::Scrub, ScanState::Running)), []);
-        // When it was scrubbed last can't be told after a resilver.
-        assert_eq!(codes(scan(ScanKind::Resilver, ScanState::Finished)), []);
+        // zpool tells of the resilver alone: since then at least there was no scrub.
+        let since = said(scan(ScanKind::Resilver, ScanState::Finished));
+        let message = "pool data_zfs of hk1/prox1 was not scrubbed since it resilvered, 39 d ago";
+        assert_eq!(since, [(Code::PoolScrubOld, message.to_owned())]);
+        let stopped = |state, hours: i64| {
+            said(move |pool: &mut Pool| {
+                pool.scan = Some(Scan {
+                    kind: ScanKind::Scrub,
+                    state,
+                    at: Some(Timestamp::from_seconds(NOW.seconds() - hours * 3600)),
+                    percent: None,
+                    errors: None,
+                });
+            })
+        };
+        let message = "the last scrub of pool data_zfs of hk1/prox1 was stopped 2 d ago, before its end";
+        assert_eq!(
+            stopped(ScanState::Cancelled, 48),
+            [(Code::PoolScrubOld, message.to_owned())]
+        );
+        assert!(stopped(ScanState::Paused, 48)[0].1.contains("was paused 2 d ago"));
+        assert_eq!(stopped(ScanState::Paused, 8), []);
         assert_eq!(codes(|pool| pool.scan = None), [Code::PoolNeverScrubbed]);
         assert_eq!(
             codes(|pool| pool.scrub_scheduled = Some(false)),

@@ -39,6 +39,7 @@ use crate::fleet::agents::ClusterAgents;
 use crate::incoming::Who;
 use crate::pace::Pace;
 use crate::recovery::Recovery;
+use crate::storage_secret::{Given, Secrets};
 use crate::store::Store;
 use crate::trust::{self, sentence};
 use told::Told;
@@ -56,6 +57,7 @@ pub(crate) struct Rollouts {
     before_dir: PathBuf,
     fleet: Arc<Fleet>,
     seat: Arc<Seat>,
+    secrets: Arc<Secrets>,
     driven: Mutex<BTreeMap<ClusterName, Driven>>,
     /// Why rollouts that are not finished are not driven.
     dropped: Mutex<BTreeMap<RolloutId, String>>,
@@ -96,6 +98,8 @@ pub(crate) struct Order {
     pub(crate) windows: Vec<MaintenanceWindow>,
     /// Does the plan do all that the file asks for?
     pub(crate) whole: bool,
+    /// Passwords for its steps.
+    pub(crate) given: Given,
 }
 
 /// When a rollout that is driven was begun.
@@ -111,7 +115,7 @@ impl Rollouts {
         (store, audit, recovery): (Store, Audit, Recovery),
         (clusters, before_dir): (Clusters, PathBuf),
         fleet: Arc<Fleet>,
-        seat: Arc<Seat>,
+        (seat, secrets): (Arc<Seat>, Arc<Secrets>),
         (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Arc<Self> {
         let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
@@ -123,6 +127,7 @@ impl Rollouts {
             before_dir,
             fleet,
             seat,
+            secrets,
             driven,
             dropped,
             nonsense: Mutex::default(),
@@ -135,7 +140,7 @@ impl Rollouts {
     }
 
     /// Begins a rollout: its first record is durable when this returns, and it goes on without whoever asked.
-    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, order: Order) -> Result<RolloutId, Failure> {
+    pub(crate) async fn begin(self: &Arc<Self>, plan: Plan, mut order: Order) -> Result<RolloutId, Failure> {
         self.seat.check().map_err(|finding| refused(*finding))?;
         // What an agent remembers is compared before anything is built on the journal, and not only after its next link.
         let names = touched(&plan);
@@ -176,6 +181,7 @@ impl Rollouts {
             whole: order.whole,
             windows: order.windows.clone(),
         };
+        let given = std::mem::take(&mut order.given);
         self.audit.note(act(&id, &plan, order)).await?;
         self.clusters
             .want(&plan.cluster, wanted)
@@ -187,6 +193,7 @@ impl Rollouts {
         self.store.append(&id, record).await.map_err(|error| unusable(&error))?;
         tracing::info!(rollout = %id, by, steps = plan.steps.len(), "rollout begun");
         // Nothing is waited for in between: whoever asked may go away, and what was created must be driven.
+        self.secrets.keep(&plan.cluster, given);
         self.drive(id.clone(), &plan, agents, Begun::Now);
         Ok(id)
     }
@@ -338,7 +345,12 @@ impl Rollouts {
 
     fn agents(&self, plan: &Plan) -> ClusterAgents {
         ClusterAgents::new(
-            (Arc::clone(&self.fleet), Arc::clone(&self.seat), self.store.clone()),
+            (
+                Arc::clone(&self.fleet),
+                Arc::clone(&self.seat),
+                self.store.clone(),
+                Arc::clone(&self.secrets),
+            ),
             self.clusters.clone(),
             plan.cluster.clone(),
             touched(plan),
@@ -398,6 +410,7 @@ impl Rollouts {
                     this.dropped().insert(id, why);
                 }
             }
+            this.secrets.forget(&cluster);
             let mut driven = this.driven();
             if driven.get(&cluster).is_some_and(|driven| driven.id == ended_id) {
                 driven.remove(&cluster);

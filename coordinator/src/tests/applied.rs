@@ -44,6 +44,7 @@ impl Asked {
 
     async fn apply(&self, client: &mut Client, shown: Plan) -> Result<String, Failure> {
         let request = v1::ApplyRequest {
+            passwords: vec![],
             wish: self.wish(),
             file_name: "hk1.toml".to_owned(),
             text: cluster_file(3),

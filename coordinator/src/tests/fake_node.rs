@@ -13,8 +13,9 @@ use quorate_identity::{
 };
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::Driver;
+use quorate_model::observation::FacetName;
 use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
-use quorate_model::{Code, Finding, NodeName, Timestamp};
+use quorate_model::{Code, Finding, NodeName, Observation, Timestamp};
 use quorate_planner::testkit::Servers;
 use quorate_proto::v1::agent_server::{Agent, AgentServer};
 use quorate_proto::v1::enrolment_client::EnrolmentClient;
@@ -28,6 +29,7 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 use super::daemon::now;
+use crate::api::view::leave_out;
 use crate::incoming::{Incoming, Who};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -58,6 +60,8 @@ pub(super) struct State {
     pub(super) executed: Mutex<Vec<String>>,
     pub(super) revoked: Mutex<Vec<String>>,
     pub(super) installed: Mutex<Vec<Vec<u8>>>,
+    /// The passwords that came with operations.
+    pub(super) passwords: Mutex<Vec<String>>,
     /// While false, operations do not end.
     pub(super) go: watch::Sender<bool>,
 }
@@ -77,6 +81,7 @@ impl FakeNode {
             executed: Mutex::default(),
             revoked: Mutex::default(),
             installed: Mutex::default(),
+            passwords: Mutex::default(),
             go: watch::Sender::new(true),
         };
         Self {
@@ -206,11 +211,11 @@ async fn answer(listener: TcpListener, tls: ServerTls, state: Arc<State>) {
 }
 
 impl State {
-    fn observation(&self) -> v1::Observation {
+    fn observation(&self) -> Observation {
         let world = self.world.lock().unwrap();
         let mut observation = world.view.nodes[&self.name].observation.clone().unwrap();
         observation.observed_at = clock();
-        observation.into_wire()
+        observation
     }
 
     fn admit(&self, driver: Option<v1::Driver>) -> Result<(), Status> {
@@ -267,6 +272,11 @@ impl State {
                 }
             });
             *world = awake;
+            return;
+        }
+        if let Action::AddStorage { storage, .. } = action {
+            let all = world.view.nodes.keys().cloned().collect();
+            quorate_planner::testkit::storage_ready(&mut world.view, storage, &all);
             return;
         }
         let cluster = match action {
@@ -376,10 +386,13 @@ impl Agent for Shared {
         Ok(Response::new(v1::KeepSpecReply {}))
     }
 
-    async fn observe(&self, _: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
+    async fn observe(&self, request: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let received_at = wire_clock();
+        let asked: Vec<FacetName> = Wire::from_wire(request.into_inner().facets)?;
+        let mut observation = self.observation();
+        leave_out(&mut observation, &asked);
         Ok(Response::new(v1::ObserveReply {
-            observation: Some(self.observation()),
+            observation: Some(observation.into_wire()),
             received_at,
             sent_at: wire_clock(),
         }))
@@ -419,12 +432,15 @@ impl Agent for Shared {
         self.note(request.anchor);
         let operation: Option<Operation> = field("operation", request.operation)?;
         let operation = operation.unwrap();
-        let joins = matches!(operation.action, Action::JoinCluster { .. });
-        assert_eq!(
-            request.secret.is_some(),
-            joins,
-            "a join needs its ticket, nothing else gets one"
-        );
+        let secret = request.secret.and_then(|secret| secret.secret);
+        match (&operation.action, secret) {
+            (Action::JoinCluster { .. }, Some(v1::secret::Secret::Join(_))) => {}
+            (Action::AddStorage { .. }, Some(v1::secret::Secret::Storage(secret))) => {
+                self.passwords.lock().unwrap().push(secret.password);
+            }
+            (Action::JoinCluster { .. }, _) | (_, Some(_)) => panic!("a join needs its ticket, nothing else gets one"),
+            (_, None) => {}
+        }
         let id = operation.id.to_string();
         let known = self.ledger.lock().unwrap().contains_key(&id);
         if !known {

@@ -7,8 +7,10 @@ mod daemon;
 mod enrolment;
 mod fake_node;
 mod losses;
+mod passwords;
 mod rollouts;
 mod trust;
+mod view;
 
 use std::sync::{Arc, Mutex};
 

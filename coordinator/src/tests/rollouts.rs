@@ -33,6 +33,7 @@ pub(super) async fn plan(client: &mut Client, servers: usize) -> Plan {
 
 pub(super) async fn apply(client: &mut Client, servers: usize, shown: Plan) -> Result<String, Failure> {
     let request = v1::ApplyRequest {
+        passwords: vec![],
         wish: None,
         file_name: "hk1.toml".to_owned(),
         text: cluster_file(servers),

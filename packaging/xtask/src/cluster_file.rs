@@ -6,6 +6,7 @@ use crate::pages::{MADE, row};
 
 const THREE_NODES: &str = include_str!("../../../docs/examples/three-full-nodes.toml");
 const QDEVICE: &str = include_str!("../../../docs/examples/two-nodes-and-a-qdevice.toml");
+const POOLS: &str = include_str!("../../../docs/examples/pools-and-storages.toml");
 
 /// The whole page.
 pub(crate) fn page() -> String {
@@ -33,7 +34,8 @@ pub(crate) fn page() -> String {
          * A server that the file does not name is left alone. Taking a server out of the file does not remove it from its cluster: \
          absence never deletes.\n\n\
          ## Three full nodes\n\n```toml\n{THREE_NODES}```\n\n\
-         ## Two nodes and a QDevice\n\n```toml\n{QDEVICE}```\n"
+         ## Two nodes and a QDevice\n\n```toml\n{QDEVICE}```\n\n\
+         ## Pools and storages\n\n```toml\n{POOLS}```\n"
     ));
     page
 }

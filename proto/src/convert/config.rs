@@ -17,6 +17,7 @@ message!(
         replace,
         destroy,
         replace_disk,
+        passwords,
         only,
         until
     }

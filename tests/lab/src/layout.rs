@@ -98,6 +98,12 @@ impl Layout {
         self.dir.join("coordinator")
     }
 
+    /// The folder of the coordinator's host for passwords of storages.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.coordinator().join("secrets")
+    }
+
     /// The coordinator's configuration.
     #[must_use]
     pub fn coordinator_config(&self) -> PathBuf {

@@ -33,7 +33,7 @@ impl Act for GrowPool<'_> {
             Err(findings) => return findings,
         };
         let of_pool = match pool_of(node, pools, &self.layout.name) {
-            Ok(pool) => pool.well().err().map(|why| {
+            Ok(pool) => pool.may_be_changed().err().map(|why| {
                 Finding::new(
                     Code::PlanChanged,
                     node.as_str(),

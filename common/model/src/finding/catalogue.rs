@@ -166,7 +166,7 @@ catalogue! {
     DiskWorn "QRT-DISK-WORN" Warning false "A disk has used up nine tenths of the writes that it is made for, by its own count.";
 
     DiskDecays "QRT-DISK-DECAYS" Warning false "A disk has more bad sectors than before. Those that were replaced do no harm; that they become more is how most disks begin to fail. Told for a week after the last.";
-    DiskGone "QRT-DISK-GONE" Critical false "A disk that was in use is not there any more. Told until it is back or its pool is whole without it; where no pool used it, for a week.";
+    DiskGone "QRT-DISK-GONE" Critical false "A disk that was in use is not there any more. Told until it is back or its pool is whole without it; where no pool used it, or the pool is gone as well, for a week.";
     DiskPulled "QRT-DISK-PULLED" Note false "A disk that nobody used is not there any more. Told for a day.";
     DiskNew "QRT-DISK-NEW" Note false "A disk is there that was not there before. Told for a day.";
 
@@ -177,7 +177,7 @@ catalogue! {
     PoolFull "QRT-POOL-FULL" Critical false "Nine tenths of a ZFS pool are taken. Writes become slow, and soon fail.";
     PoolFilling "QRT-POOL-FILLING" Warning false "Eight tenths of a ZFS pool are taken. Copy-on-write needs room: from here on it becomes slower.";
     PoolFragmented "QRT-POOL-FRAGMENTED" Warning false "The free room of a ZFS pool is in small pieces: writes are slow, and large ones may not find room.";
-    PoolScrubOld "QRT-POOL-SCRUB-OLD" Warning false "A ZFS pool was not scrubbed for more than five weeks. Debian scrubs every month; what rots meanwhile is found when the last good copy is needed.";
+    PoolScrubOld "QRT-POOL-SCRUB-OLD" Warning false "A ZFS pool was not scrubbed for more than five weeks, or its last scrub was stopped or paused before its end. Debian scrubs every month; what rots meanwhile is found when the last good copy is needed.";
     PoolNeverScrubbed "QRT-POOL-NEVER-SCRUBBED" Note false "A ZFS pool was never scrubbed since it was made. Debian scrubs on the second Sunday of each month.";
     PoolNotScrubbed "QRT-POOL-NOT-SCRUBBED" Warning false "Nothing scrubs a ZFS pool from time to time: neither Debian's cron job nor a timer. What rots is found when the last good copy is needed.";
     PoolResilvers "QRT-POOL-RESILVERS" Note false "A ZFS pool fills a disk that is new or was away. Until that is done it does not survive what it is laid out for.";
@@ -187,7 +187,7 @@ catalogue! {
     StorageDiffers "QRT-STORAGE-DIFFERS" Warning false "A storage is there and is not as the cluster file has it. Only what adds to it is planned; the rest is for people to decide, since guests may depend on it.";
     StoragePoolTwice "QRT-STORAGE-POOL-TWICE" Refusal true "A ZFS pool would be registered under a second storage id. Both would show the same disks, and deleting in one of them deletes them in the other.";
     StorageNoPool "QRT-STORAGE-NO-POOL" Refusal false "A storage lies on a ZFS pool that a server does not have.";
-    StorageNoSecret "QRT-STORAGE-NO-SECRET" Refusal false "The file with a storage's password can't be used: it is not there, can be read by others, or is not one line.";
+    StorageNoSecret "QRT-STORAGE-NO-SECRET" Refusal false "A storage's password is not at hand: none is named or given, or the file with it can't be used: it lies outside of the coordinator's folder for them, is not there, can be read by others, or is not one line.";
     StorageInactive "QRT-STORAGE-INACTIVE" Critical false "A storage that should be there on a server can't be used on it. Guests whose disks are on it don't start there, and backups to it fail.";
     StorageUnseen "QRT-STORAGE-UNSEEN" Warning false "Whether storages can be used on a server could not be seen: mostly one of them does not answer, and holds up the others.";
     StorageFull "QRT-STORAGE-FULL" Critical false "Nine tenths of a storage are taken. Guests whose disks find no room stop, and backups fail.";

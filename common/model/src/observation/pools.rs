@@ -322,7 +322,7 @@ impl Pool {
     ///
     /// # Errors
     /// Why not, in words that follow its name.
-    pub fn well(&self) -> Result<(), String> {
+    pub fn may_be_changed(&self) -> Result<(), String> {
         if self.state != VdevState::Online {
             return Err(format!("that is {}", self.state.as_str()));
         }
@@ -342,6 +342,12 @@ impl Pool {
             Some(count) => Err(format!("that has lost data for good ({count} errors)")),
             None => Err("of which can't be told whether it has lost data".to_owned()),
         }
+    }
+
+    /// Is all of it there, and no data of it lost? What zpool does not say of that is no yes.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.state == VdevState::Online && self.data_errors == Some(0)
     }
 
     /// Percent of its room that is taken, rounded down.
@@ -482,11 +488,11 @@ mod tests {
             health: leaf.health.clone(),
             leaves: vec![leaf],
         });
-        assert_eq!(pool.well(), Ok(()));
+        assert_eq!(pool.may_be_changed(), Ok(()));
         let not = |change: &dyn Fn(&mut Pool)| {
             let mut pool = pool.clone();
             change(&mut pool);
-            pool.well().unwrap_err()
+            pool.may_be_changed().unwrap_err()
         };
         assert_eq!(not(&|pool| pool.state = VdevState::Degraded), "that is DEGRADED");
         assert_eq!(
@@ -503,7 +509,7 @@ mod tests {
         assert!(not(&|pool| pool.complaint = Some(said.to_owned())).ends_with(said));
         // After each upgrade of ZFS every pool says so.
         pool.complaint = Some("Some supported and requested features are not enabled on the pool.".to_owned());
-        assert_eq!(pool.well(), Ok(()));
+        assert_eq!(pool.may_be_changed(), Ok(()));
     }
 
     #[test]

@@ -8,11 +8,15 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
-use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
+use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey, StorageName};
 use crate::observation::eligibility::ReasonKind;
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
 use crate::storage::StorageDefinition;
+
+/// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
+/// rollout ends.
+pub const GIVEN_AT_APPLY: &str = "-";
 
 /// The things an agent can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,7 +214,8 @@ pub enum Action {
         cluster: ClusterName,
         /// The storage.
         storage: StorageDefinition,
-        /// A file on the coordinator's host with the password, which is read for every attempt and passed beside the operation.
+        /// A file on the coordinator's host with the password, which is read for every attempt and passed beside the operation; or
+        /// [`GIVEN_AT_APPLY`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         password_file: Option<String>,
     },
@@ -221,6 +226,21 @@ pub enum Action {
         /// The storage as it is to be: its kind and what can't be changed, its nodes and its content.
         storage: StorageDefinition,
     },
+}
+
+impl Action {
+    /// The storage whose password was given with the word to apply, if the action adds one.
+    #[must_use]
+    pub fn password_given_for(&self) -> Option<&StorageName> {
+        match self {
+            Self::AddStorage {
+                storage,
+                password_file: Some(file),
+                ..
+            } if file == GIVEN_AT_APPLY => Some(&storage.name),
+            _ => None,
+        }
+    }
 }
 
 /// One row for each kind of action: its name in code and as shown.

@@ -9,7 +9,7 @@ use crate::finding::Finding;
 use crate::ids::OperationId;
 use crate::time::Timestamp;
 
-pub use action::{Action, ActionKind, HaService, Package};
+pub use action::{Action, ActionKind, GIVEN_AT_APPLY, HaService, Package};
 pub use rules::{ACTION_RULES, ActionRules, OnDeadline, rules};
 
 /// An action under its id.

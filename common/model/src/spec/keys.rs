@@ -178,7 +178,7 @@ pub const FILE: KeyTable = KeyTable {
             meaning: "Storages of the cluster, beside those that `zfs` registers. One that is there is compared; it gets what is added to it \
                       here (nodes, content), and every other difference is told and left to people.",
             example: "[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\npassword_file = \
-                      \"/etc/quorate/pbs.password\"",
+                      \"/etc/quorate/secrets/pbs.password\"",
         },
     ],
     later: &["replication", "ha", "ceph", "drills", "canary"],

@@ -174,7 +174,7 @@ fn password_file<'t>(reader: &mut Reader<'t>, kind: StorageKind, value: &Value<'
         (message, "take `password_file` out".to_owned())
     } else if !found.value.starts_with('/') || found.value.chars().any(char::is_control) {
         let message = format!("`password_file` is `{}`, which is no path from the root", found.value);
-        let next = "write where it lies on the coordinator's host, such as \"/etc/quorate/pbs.password\"";
+        let next = "write where it lies on the coordinator's host, such as \"/etc/quorate/secrets/pbs.password\"";
         (message, next.to_owned())
     } else {
         return Some(found);
@@ -190,10 +190,14 @@ pub(super) fn rules(reader: &mut Reader<'_>, storages: &[ReadStorage], pools: &[
         if let (Some(name), Some(spec)) = (&pool.name, &pool.spec) {
             if spec.storage {
                 of_pools.insert(name.as_str(), format!("[zfs.{name}]"));
-            } else if let Some(place) = spec.content.as_ref().map(|content| &content.place) {
-                let message = format!("[zfs.{name}] has `content` and registers no storage");
-                let next = "take `content` or `storage = false` out";
-                reader.problem(Code::SpecBadValue, place.clone(), message, next);
+            } else {
+                let content = spec.content.as_ref().map(|content| ("content", &content.place));
+                let thin = spec.thin.as_ref().map(|thin| ("thin", &thin.place));
+                for (key, place) in content.into_iter().chain(thin) {
+                    let message = format!("[zfs.{name}] has `{key}` and registers no storage");
+                    let next = format!("take `{key}` or `storage = false` out");
+                    reader.problem(Code::SpecBadValue, place.clone(), message, next);
+                }
             }
         }
     }

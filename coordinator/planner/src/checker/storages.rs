@@ -70,31 +70,38 @@ impl Checker<'_> {
         let Condition::StorageReady { storage: seen, nodes } = &step.done_when else {
             return self.demand(step, false, "it is done without being seen active");
         };
-        let everywhere = members
-            .iter()
-            .filter(|node| storage.is_on(node))
-            .all(|node| nodes.contains(*node));
-        // A pool's storage that has no restriction is not expected where there is no pool.
-        let by_pool = storage.kind == StorageKind::Zfspool && storage.nodes.is_none();
-        self.demand(
-            step,
-            seen == storage && (everywhere || by_pool) && !nodes.is_empty(),
-            "it is done without being seen active everywhere",
-        );
         let pool = storage.properties.get(&Property::Pool);
         let pool = pool.filter(|_| storage.kind == StorageKind::Zfspool);
-        for (node, pool) in nodes.iter().filter_map(|node| Some((node, pool?.split('/').next()?))) {
-            let pools = self.view.facet(node, |o| &o.pools);
-            let there = pools.is_ok_and(|pools| pools.iter().any(|seen| seen.name == pool));
-            let made = self.plan.steps.iter().any(|other| {
+        let pool = pool.and_then(|pool| pool.split('/').next());
+        // A pool's storage is not expected where there is no pool: PVE's file may have said nothing about nodes, or more than there are pools.
+        let added = matches!(step.action, Action::AddStorage { .. });
+        let expected = |node: &NodeName| {
+            let beyond = pool.is_some() && (storage.nodes.is_none() || !added);
+            storage.is_on(node) && (!beyond || pool.is_some_and(|pool| self.pool_by_then(step, node, pool)))
+        };
+        let everywhere = members
+            .iter()
+            .filter(|node| expected(node))
+            .all(|node| nodes.contains(*node));
+        self.demand(
+            step,
+            seen == storage && everywhere && !nodes.is_empty(),
+            "it is done without being seen active everywhere",
+        );
+        for (node, pool) in nodes.iter().filter_map(|node| Some((node, pool?))) {
+            let has = self.pool_by_then(step, node, pool);
+            self.demand(step, has, "a node that is to have it has no pool for it by then");
+        }
+    }
+
+    /// Has a node this pool by the time of a step?
+    fn pool_by_then(&self, step: &Step, node: &NodeName, pool: &str) -> bool {
+        let pools = self.view.facet(node, |o| &o.pools);
+        let there = pools.is_ok_and(|pools| pools.iter().any(|seen| seen.name == pool));
+        there
+            || self.plan.steps.iter().any(|other| {
                 let makes = matches!(&other.action, Action::CreatePool { layout } if layout.name.as_str() == pool);
                 makes && other.node == *node && step.needs.contains(&other.id)
-            });
-            self.demand(
-                step,
-                there || made,
-                "a node that is to have it has no pool for it by then",
-            );
-        }
+            })
     }
 }

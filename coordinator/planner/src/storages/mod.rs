@@ -5,15 +5,15 @@ mod wanted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quorate_model::View;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{NodeName, StepId};
 use quorate_model::observation::storages::{DefinedStorage, StorageState, Storages};
 use quorate_model::observation::{FacetName, Membership};
-use quorate_model::operation::Action;
+use quorate_model::operation::{Action, GIVEN_AT_APPLY};
 use quorate_model::plan::{Condition, Step, Undo};
 use quorate_model::spec::{ClusterFile, NodeRole};
 use quorate_model::storage::{Difference, Property, Remedy, StorageDefinition, StorageKind};
+use quorate_model::{View, Wish};
 
 use crate::report::{Report, Weight, in_a_row};
 
@@ -26,7 +26,7 @@ const TAKES: Duration = Duration::from_secs(3);
 const BUILT_IN: &str = "local";
 
 /// What the file wants of storages, held against what is there. `steps`: those of the cluster and of pools, after which they come.
-pub(crate) fn plan(file: &ClusterFile, view: &View, steps: &[Step], report: &mut Report) -> Vec<Step> {
+pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, steps: &[Step], report: &mut Report) -> Vec<Step> {
     let wanted = all(file);
     let Some(speaker) = speaker(file, view, steps).filter(|_| !wanted.is_empty()) else {
         return Vec::new();
@@ -36,6 +36,7 @@ pub(crate) fn plan(file: &ClusterFile, view: &View, steps: &[Step], report: &mut
     };
     let planner = Planner {
         file,
+        wish,
         view,
         steps,
         speaker,
@@ -57,7 +58,7 @@ pub fn drift(file: &ClusterFile, view: &View) -> BTreeMap<String, Vec<String>> {
     let differs = |one: &Wanted<'_>| match there.defined(one.name.as_str()) {
         None => vec!["it is not defined".to_owned()],
         Some(defined) => {
-            let on = one.pool().map(|pool| seen_with(file, view, pool));
+            let on = one.pool().and_then(|pool| seen_with(file, view, pool));
             let all = one.against(defined, on.as_ref()).differences(defined);
             all.iter().map(Difference::to_string).collect()
         }
@@ -68,17 +69,16 @@ pub fn drift(file: &ClusterFile, view: &View) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// The members of the file that are seen to have this pool.
-fn seen_with(file: &ClusterFile, view: &View, pool: &str) -> BTreeSet<NodeName> {
-    let has = |node: &NodeName| {
-        let pools = view.facet(node, |o| &o.pools);
-        pools.is_ok_and(|pools| pools.iter().any(|seen| seen.name == pool))
-    };
-    file.members()
-        .map(|(node, _)| node)
-        .filter(|node| has(node))
-        .cloned()
-        .collect()
+/// The members of the file that are seen to have this pool; `None`: of one of them that can't be told, and so not on which it should be.
+fn seen_with(file: &ClusterFile, view: &View, pool: &str) -> Option<BTreeSet<NodeName>> {
+    let mut with = BTreeSet::new();
+    for (node, _) in file.members() {
+        let pools = view.facet(node, |o| &o.pools).ok()?;
+        if pools.iter().any(|seen| seen.name == pool) {
+            with.insert(node.clone());
+        }
+    }
+    Some(with)
 }
 
 /// By whose word storages are defined: whoever founds the cluster keeps its own; after that, a member that is quorate.
@@ -99,6 +99,7 @@ fn speaker<'v>(file: &'v ClusterFile, view: &View, steps: &'v [Step]) -> Option<
 
 struct Planner<'a> {
     file: &'a ClusterFile,
+    wish: &'a Wish,
     view: &'a View,
     steps: &'a [Step],
     speaker: &'a NodeName,
@@ -164,11 +165,15 @@ impl Planner<'_> {
             return None;
         }
         self.pool_once(one, report);
-        if one.kind == StorageKind::Pbs && one.password_file.is_none() {
+        let given = self.wish.passwords.contains(&one.name);
+        if one.kind == StorageKind::Pbs && one.password_file.is_none() && !given {
             let message = format!("storage {} is to be added, and no password is named for it", one.name);
-            let next = "write the password or the token's secret into a file on the coordinator's host that only its owner may read, and \
-                        name it by `password_file`";
-            report.tell(told(one, Code::StorageNoSecret, message, next));
+            let next = format!(
+                "write the password or the token's secret into a file in /etc/quorate/secrets on the coordinator's host that only its \
+                 owner may read, and name it by `password_file`; or give it when you apply: --password {}",
+                one.name
+            );
+            report.tell(told(one, Code::StorageNoSecret, message, &next));
         }
         let storage = one.anew(with_pool);
         let mut why = vec![format!(
@@ -178,11 +183,14 @@ impl Planner<'_> {
         if let (None, Some(with)) = (one.nodes, with_pool) {
             why.push(format!("on {}, which have its pool", in_a_row(with)));
         }
+        if given {
+            why.push("its password is given with the word to apply".to_owned());
+        }
         let cluster = self.file.cluster.name.value.clone();
         let action = Action::AddStorage {
             cluster,
             storage: storage.clone(),
-            password_file: one.password_file.map(str::to_owned),
+            password_file: if given { Some(GIVEN_AT_APPLY) } else { one.password_file }.map(str::to_owned),
         };
         let title = format!("add storage {} ({})", one.name, one.kind);
         self.step("storage.add", (action, title, why), storage, on, one)
@@ -237,11 +245,14 @@ impl Planner<'_> {
             report.tell(told(one, Code::StorageTaken, message, next));
             return None;
         }
+        // What is switched off is never seen active: until it is on again, nothing is added to it.
+        let off = there.is_disabled();
         if !by_hand.is_empty() {
+            let differs: Vec<&Difference> = if off { all.iter().collect() } else { by_hand.clone() };
             let message = format!(
                 "storage {} differs from the cluster file: {}",
                 one.name,
-                in_words(&by_hand)
+                in_words(&differs)
             );
             let next = format!(
                 "make the file say what is there; or, if nothing there depends on it, on {}: pvesm set {} {}",
@@ -254,6 +265,9 @@ impl Planner<'_> {
                     .join(" ")
             );
             report.tell(told(one, Code::StorageDiffers, message, &next));
+        }
+        if off {
+            return None;
         }
         if extend.is_empty() {
             self.where_it_is_not(one, there, on, report);

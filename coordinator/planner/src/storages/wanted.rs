@@ -88,20 +88,18 @@ impl Wanted<'_> {
         definition
     }
 
-    /// What a storage that is there is held against: only what is written, and that it is on the nodes that have its pool.
+    /// What a storage that is there is held against: only what is written, and that it is on the nodes that have its pool. Where the file
+    /// says nothing about nodes it may be on any others as well: PVE's file may name servers that this one does not.
     pub(crate) fn against(&self, there: &DefinedStorage, on: Option<&BTreeSet<NodeName>>) -> StorageDefinition {
         let mut definition = self.definition(on);
-        if self.nodes.is_none() && there.nodes().is_empty() {
-            definition.nodes = None;
-        } else if self.nodes.is_none() && on.is_none() {
-            // Nothing is said about nodes: it may be limited to any.
-            definition.nodes = Some(
-                there
-                    .nodes()
-                    .into_iter()
-                    .filter_map(|node| NodeName::new(node).ok())
-                    .collect(),
-            );
+        if self.nodes.is_none() {
+            let named: BTreeSet<NodeName> = there
+                .nodes()
+                .into_iter()
+                .filter_map(|node| NodeName::new(node).ok())
+                .collect();
+            definition.nodes =
+                (!named.is_empty()).then(|| named.into_iter().chain(on.cloned().unwrap_or_default()).collect());
         }
         definition
     }

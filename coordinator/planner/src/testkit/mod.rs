@@ -27,6 +27,7 @@ use quorate_model::{Observation, Timestamp, Unknown, View};
 pub use apply::apply;
 pub use pools::disk;
 pub use server::{interface, root_key, service, ssh_key};
+pub use storages::ready as storage_ready;
 
 use cluster::{Node, Shape};
 

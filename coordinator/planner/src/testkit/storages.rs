@@ -10,7 +10,7 @@ use quorate_model::storage::StorageDefinition;
 use quorate_model::view::View;
 
 /// The storage is defined so for all, and active on these nodes.
-pub(super) fn ready(view: &mut View, storage: &StorageDefinition, nodes: &BTreeSet<NodeName>) {
+pub fn ready(view: &mut View, storage: &StorageDefinition, nodes: &BTreeSet<NodeName>) {
     for (node, seen) in &mut view.nodes {
         let Ok(Facet::Known { value, .. }) = seen.observation.as_mut().map(|seen| &mut seen.storages) else {
             continue;

@@ -15,6 +15,36 @@ fn three_full_nodes() {
     assert!(!plan.refused() && !plan.is_empty(), "{}", told(&plan));
 }
 
+#[test]
+fn pools_and_storages() {
+    let file = parse(include_str!("../../../../docs/examples/pools-and-storages.toml"));
+    let mut servers = Servers::bare(3);
+    for n in 1..=3 {
+        let serials = [format!("{n}b"), format!("{n}c")];
+        servers = servers.with_disks(&format!("prox{n}"), &serials.each_ref().map(String::as_str));
+    }
+    let plan = sound(&file, &servers);
+    assert!(!plan.refused(), "{}", told(&plan));
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "cluster.create",
+            "cluster.join/prox2",
+            "cluster.join/prox3",
+            "zfs.create/prox1/data_zfs",
+            "zfs.create/prox2/data_zfs",
+            "zfs.create/prox3/data_zfs",
+            "storage.add/data_zfs",
+            "storage.add/images"
+        ],
+        "{}",
+        told(&plan)
+    );
+    let after = afterwards(&file, &Wish::default(), &servers, &plan);
+    assert!(after.is_empty() && !after.refused(), "{}", told(&after));
+}
+
 /// `proxN` with other addresses.
 fn at(servers: Servers, node: &str, own: &str, fast: (&str, u8)) -> Servers {
     let (own, cable): (IpAddr, IpAddr) = (own.parse().unwrap(), fast.0.parse().unwrap());

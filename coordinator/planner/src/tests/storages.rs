@@ -150,6 +150,111 @@ fn what_differs_is_told_thing_by_thing_and_never_changed() {
 }
 
 #[test]
+fn nothing_is_added_to_a_storage_that_is_switched_off() {
+    let own = [
+        ("server", "192.168.1.5"),
+        ("export", "/export/vm"),
+        ("content", "images"),
+        ("disable", "1"),
+    ];
+    let iso = NAS.replace("[\"images\"]", "[\"images\", \"iso\"]");
+    let off = plan(&iso, &with(members(), &[defined("nfs", "nas", &own)]));
+    assert!(ids(&off).is_empty() && refusals(&off).is_empty());
+    let finding = off.findings.iter().find(|f| f.code == Code::StorageDiffers).unwrap();
+    let message = "storage nas differs from the cluster file: content is images, not images,iso; disable is 1, not 0";
+    assert_eq!(finding.message, message);
+    assert!(finding.next.ends_with("pvesm set nas --disable 0"), "{}", finding.next);
+}
+
+/// Everybody has the pool of the file, as it would be made.
+fn with_pools(mut servers: Servers) -> Servers {
+    let made = self::plan(MIRROR, &servers);
+    for step in &made.steps {
+        apply(&mut servers.view, step);
+    }
+    servers
+}
+
+#[test]
+fn nodes_outside_of_the_file_keep_a_storage_of_which_the_file_names_no_nodes() {
+    let on = |nodes: &str| {
+        let own = [
+            ("pool", "data_zfs"),
+            ("content", "images,rootdir"),
+            ("nodes", nodes),
+            ("sparse", "1"),
+        ];
+        with(
+            with_pools(with(members(), &[])),
+            &[defined("zfspool", "data_zfs", &own)],
+        )
+    };
+    let wider = on("prox1,prox2,prox3,prox9");
+    let same = plan(MIRROR, &wider);
+    assert!(ids(&same).is_empty(), "{same:?}");
+    assert_eq!(told(&same, Code::StorageDiffers), Vec::<&str>::new());
+    assert_eq!(drift(MIRROR, &wider), Vec::<String>::new());
+
+    let servers = on("prox1,prox9");
+    let more = plan(MIRROR, &servers);
+    assert_eq!(ids(&more), ["storage.set/data_zfs"]);
+    assert_eq!(
+        more.steps[0].why,
+        ["its nodes is prox1,prox9, not prox1,prox2,prox3,prox9"]
+    );
+    assert_eq!(
+        drift(MIRROR, &servers),
+        ["nodes is prox1,prox9, not prox1,prox2,prox3,prox9"]
+    );
+    done(MIRROR, servers, &more);
+}
+
+#[test]
+fn a_server_that_has_no_pool_and_is_named_by_pve_alone_stops_nobody_elses_storage() {
+    let own = [("pool", "tank"), ("content", "images"), ("nodes", "prox1,prox3")];
+    let mut servers = with(members(), &[defined("zfspool", "vm", &own)]);
+    let layout = with_pools(with(members(), &[]));
+    for n in 1..=2 {
+        let node = format!("prox{n}");
+        let mut pools = layout.view.facet(&node.parse().unwrap(), |o| &o.pools).unwrap().clone();
+        pools[0].name = "tank".to_owned();
+        servers = servers.with(&node, |seen| seen.pools = Facet::known(pools, NOW));
+    }
+    let own = "[storage.vm]\ntype = \"zfspool\"\npool = \"tank\"\n";
+    let more = plan(own, &servers);
+    assert_eq!(ids(&more), ["storage.set/vm"]);
+    assert_eq!(more.steps[0].title, "extend storage vm (zfspool) on prox1 and prox2");
+}
+
+/// How the pool's storage differs.
+fn drift(stores: &str, servers: &Servers) -> Vec<String> {
+    crate::storages::drift(&file(stores), &servers.view)
+        .remove("data_zfs")
+        .unwrap()
+}
+
+#[test]
+fn a_server_that_can_t_be_seen_makes_no_drift() {
+    let own = [
+        ("pool", "data_zfs"),
+        ("content", "images,rootdir"),
+        ("nodes", "prox1,prox2"),
+        ("sparse", "1"),
+    ];
+    let seen = with(
+        with_pools(with(members(), &[])),
+        &[defined("zfspool", "data_zfs", &own)],
+    );
+    assert_eq!(drift(MIRROR, &seen), ["nodes is prox1,prox2, not prox1,prox2,prox3"]);
+    for hidden in ["prox2", "prox3"] {
+        let blind = seen.clone().with(hidden, |seen| {
+            seen.pools = Facet::unknown(UnknownKind::TimedOut, "zpool hangs");
+        });
+        assert_eq!(drift(MIRROR, &blind), Vec::<String>::new(), "{hidden}");
+    }
+}
+
+#[test]
 fn an_id_that_is_another_storage_refuses() {
     let other = defined(
         "nfs",
@@ -189,7 +294,17 @@ fn a_backup_server_needs_a_password_and_its_plan_has_only_the_file_s_name() {
     let pbs = "[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\n";
     let servers = with(members(), &[]);
     assert_eq!(refusals(&plan(pbs, &servers))[0].0, Code::StorageNoSecret);
-    let with_file = format!("{pbs}password_file = \"/etc/quorate/pbs.password\"\nnodes = [\"prox2\"]\n");
+    let wish = Wish {
+        passwords: ["backup".parse().unwrap()].into(),
+        ..Wish::default()
+    };
+    let given = crate::plan(&file(pbs), &wish, &servers.view);
+    assert_eq!(refusals(&given), []);
+    let Action::AddStorage { password_file, .. } = &given.steps[0].action else {
+        panic!("{given:?}")
+    };
+    assert_eq!(password_file.as_deref(), Some("-"));
+    let with_file = format!("{pbs}password_file = \"/etc/quorate/secrets/pbs.password\"\nnodes = [\"prox2\"]\n");
     let plan = plan(&with_file, &servers);
     assert_eq!(refusals(&plan), []);
     assert_eq!(

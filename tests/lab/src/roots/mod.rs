@@ -261,12 +261,14 @@ pub(crate) fn write_agent_config(
 fn write_coordinator(layout: &Layout, network: Ipv4Addr, speed: f64) -> io::Result<()> {
     let folder = layout.coordinator();
     fs::create_dir_all(&folder)?;
+    fs::create_dir_all(layout.secrets())?;
     let own = proxy::coordinator(network);
     let text = format!(
-        "state_dir = {:?}\nsocket = {:?}\napi_listen = \"{own}:{}\"\nenrol_listen = \"{own}:{}\"\n\n[lab]\nroot = {folder:?}\n\
+        "state_dir = {:?}\nsocket = {:?}\nsecrets_dir = {:?}\napi_listen = \"{own}:{}\"\nenrol_listen = \"{own}:{}\"\n\n[lab]\nroot = {folder:?}\n\
          clock_offset_ms = 0\nspeed = {speed:?}\n",
         folder.join("state"),
         folder.join("quorate.sock"),
+        layout.secrets(),
         proxy::API_PORT,
         proxy::ENROL_PORT,
     );

@@ -66,7 +66,7 @@ async fn pools_on_three_servers_are_one_storage_that_is_active_everywhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_server_s_password_is_in_no_file_but_pve_s_own() {
     let (fleet, file) = three("").await;
-    let secret = fleet.lab.layout().coordinator().join("pbs.password");
+    let secret = fleet.lab.layout().secrets().join("pbs.password");
     let pbs = format!(
         "\n[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\nusername = \"quorate@pbs\"\n\
          password_file = \"{}\"\n",

@@ -56,7 +56,7 @@ fn pool_of<'v>(view: &'v View, node: &NodeName, name: &PoolName) -> Result<&'v P
 }
 
 fn well(pool: &Pool) -> Result<(), Not> {
-    pool.well()
+    pool.may_be_changed()
         .map_err(|why| Not::Yet(format!("has a pool {} {why}", pool.name)))
 }
 

@@ -148,10 +148,11 @@ pub const STORAGE: KeyTable = KeyTable {
             name: "password_file",
             kind: Kind::Text,
             needed: false,
-            default: "no password is passed",
-            meaning: "`pbs`: a file on the coordinator's host with the password or the token's secret as its only line, which nobody but its \
-                      owner may read. It is read when the storage is made, and goes to no other file.",
-            example: "password_file = \"/etc/quorate/pbs.password\"",
+            default: "it is given with the word to apply: `quorate apply FILE --password NAME`",
+            meaning: "`pbs`: a file in /etc/quorate/secrets (`secrets_dir` of the coordinator) on the coordinator's host, with the password or \
+                      the token's secret as its only line, which nobody but its owner may read. It is read when the storage is made, and \
+                      goes to no other file.",
+            example: "password_file = \"/etc/quorate/secrets/pbs.password\"",
         },
         Key {
             name: "prune_backups",

@@ -233,3 +233,19 @@ fn disks_of_pools() {
         ]
     );
 }
+
+#[test]
+fn a_pool_without_a_storage_says_nothing_of_one() {
+    let told = |keys: &str| {
+        problems(&format!(
+            "[cluster]\nname = \"hk1\"\nlinks = [\"192.168.1.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n\
+             [zfs.data_zfs]\nraid = \"mirror\"\ndisks = {{ count = 2 }}\n{keys}"
+        ))
+    };
+    for key in ["thin = false", "content = [\"images\"]"] {
+        let name = key.split(' ').next().unwrap();
+        let said = told(&format!("storage = false\n{key}\n"));
+        let expected = format!("[zfs.data_zfs] has `{name}` and registers no storage");
+        assert!(said.len() == 1 && said[0].contains(&expected), "{said:?}");
+    }
+}
