@@ -68,6 +68,7 @@ fn pool(vdevs: &[(&str, usize)]) -> Pool {
         autotrim: None,
         compression: None,
         scrub_scheduled: None,
+        import_enabled: None,
     }
 }
 

@@ -178,6 +178,7 @@ mod tests {
             autotrim: None,
             compression: None,
             scrub_scheduled: None,
+            import_enabled: None,
         };
         let defined = DefinedStorage {
             id: "nas".to_owned(),

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::failure::Failure;
-use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig,
-};
-use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig};
 use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, Network};
+use quorate_model::observation::disks::{Disk, Disks};
 use quorate_model::observation::pools::{Leaf, Pool, Vdev, VdevClass, VdevHealth, VdevState};
 use quorate_model::observation::storages::{DefinedStorage, Storages};
 use quorate_model::spec::{ClusterFile, Draft, write};
@@ -309,11 +307,7 @@ fn pools_and_storages_are_written_as_they_are() {
     let text = with_pools(
         pools,
         &[
-            (
-                "local",
-                "dir",
-                &[("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup")],
-            ),
+            ("local", "dir", &[("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup")]),
             (
                 "data_zfs",
                 "zfspool",
@@ -349,14 +343,8 @@ fn a_pool_that_not_all_have_is_said_to_be_none_elsewhere() {
         _ => vec![],
     };
     let text = with_pools(pools, &[("tank", "zfspool", &[("pool", "tank"), ("nodes", "prox1")])]);
-    assert!(
-        text.contains("prox1 = [\"ata-S_10\", \"ata-S_11\"]\nprox2 = []\n"),
-        "{text}"
-    );
-    assert!(
-        !text.contains("storage"),
-        "its own storage, on those that have it: {text}"
-    );
+    assert!(text.contains("prox1 = [\"ata-S_10\", \"ata-S_11\"]\nprox2 = []\n"), "{text}");
+    assert!(!text.contains("storage"), "its own storage, on those that have it: {text}");
 }
 
 #[test]
