@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::failure::Failure;
-use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig};
-use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, Network};
+use quorate_model::observation::cluster::{
+    Cluster, ConfiguredNode, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig,
+};
 use quorate_model::observation::disks::{Disk, Disks};
+use quorate_model::observation::network::{AddressState, Interface, InterfaceAddress, InterfaceKind, Network};
 use quorate_model::observation::pools::{Leaf, Pool, Vdev, VdevClass, VdevHealth, VdevState};
 use quorate_model::observation::storages::{DefinedStorage, Storages};
 use quorate_model::spec::{ClusterFile, Draft, write};
@@ -166,9 +168,11 @@ fn pool(n: u8, name: &str, vdevs: &[(VdevClass, &str, &[u8])]) -> Pool {
     }
 }
 
-/// storage.cfg: id, kind, properties.
-fn storages(defined: &[(&str, &str, &[(&str, &str)])]) -> Storages {
-    let one = |(id, kind, properties): &(&str, &str, &[(&str, &str)])| DefinedStorage {
+/// As in storage.cfg: id, kind, properties.
+type Written<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+fn storages(defined: &[Written<'_>]) -> Storages {
+    let one = |(id, kind, properties): &Written<'_>| DefinedStorage {
         id: (*id).to_owned(),
         kind: (*kind).to_owned(),
         properties: properties
@@ -185,7 +189,7 @@ fn storages(defined: &[(&str, &str, &[(&str, &str)])]) -> Storages {
 const LINKS: [&str; 2] = ["10.10.10.N/24", "192.168.1.N/24"];
 
 /// The file of two servers with these pools and storages.
-fn with_pools(pools: impl Fn(u8) -> Vec<Pool>, defined: &[(&str, &str, &[(&str, &str)])]) -> String {
+fn with_pools(pools: impl Fn(u8) -> Vec<Pool>, defined: &[Written<'_>]) -> String {
     let draft = changed(&LINKS, |n, observation| {
         observation.pools = Facet::known(pools(n), AT);
         observation.storages = Facet::known(storages(defined), AT);
@@ -307,7 +311,11 @@ fn pools_and_storages_are_written_as_they_are() {
     let text = with_pools(
         pools,
         &[
-            ("local", "dir", &[("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup")]),
+            (
+                "local",
+                "dir",
+                &[("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup")],
+            ),
             (
                 "data_zfs",
                 "zfspool",
@@ -343,8 +351,14 @@ fn a_pool_that_not_all_have_is_said_to_be_none_elsewhere() {
         _ => vec![],
     };
     let text = with_pools(pools, &[("tank", "zfspool", &[("pool", "tank"), ("nodes", "prox1")])]);
-    assert!(text.contains("prox1 = [\"ata-S_10\", \"ata-S_11\"]\nprox2 = []\n"), "{text}");
-    assert!(!text.contains("storage"), "its own storage, on those that have it: {text}");
+    assert!(
+        text.contains("prox1 = [\"ata-S_10\", \"ata-S_11\"]\nprox2 = []\n"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("storage"),
+        "its own storage, on those that have it: {text}"
+    );
 }
 
 #[test]
