@@ -276,7 +276,10 @@ fn choice(
                 .filter(|node| !disks.on.keys().any(|name| name.as_str() == node.key));
             for node in without {
                 let message = format!("no disks are named for {}", node.key);
-                let next = format!("name disks for each member, or one selector for all; {} = [] where there is to be none", node.key);
+                let next = format!(
+                    "name disks for each member, or one selector for all; {} = [] where there is to be none",
+                    node.key
+                );
                 reader.problem(Code::SpecMissingKey, place.clone(), message, next);
             }
         }

@@ -222,9 +222,9 @@ fn network_of(number: usize, addresses: &BTreeMap<NodeName, Vec<IpAddr>>, server
 
 fn third_vote(draft: &mut Draft, member: &Member, servers: &[Server<'_>]) {
     let Some(device) = &member.qdevice else { return };
-    let host = servers.iter().find(|server| {
-        server.is_no_pve() && server.address.is_some_and(|address| device.host.parse() == Ok(address))
-    });
+    let host = servers
+        .iter()
+        .find(|server| server.is_no_pve() && server.address.is_some_and(|address| device.host.parse() == Ok(address)));
     match host {
         Some(host) => {
             let node = DraftNode {

@@ -26,10 +26,7 @@ pub(super) fn pools(draft: &mut Draft, servers: &[Server<'_>]) -> Result<(), Fai
         let disks = server.observation.disks.get();
         let disks = disks.map_err(|unknown| unseen(server, "its disks", "disks", unknown))?;
         for pool in pools {
-            found
-                .entry(pool.name.as_str())
-                .or_default()
-                .push((server, pool, disks));
+            found.entry(pool.name.as_str()).or_default().push((server, pool, disks));
         }
     }
     for (name, of_nodes) in found {
@@ -45,9 +42,9 @@ pub(super) fn pools(draft: &mut Draft, servers: &[Server<'_>]) -> Result<(), Fai
                 }
                 draft.pools.insert(name, pool);
             }
-            Err(why) => draft
-                .comments
-                .push(format!("The pool {name} is left as it is, and not looked after: {why}.")),
+            Err(why) => draft.comments.push(format!(
+                "The pool {name} is left as it is, and not looked after: {why}."
+            )),
         }
     }
     Ok(())
@@ -76,7 +73,9 @@ fn one(name: &str, of_nodes: &[(&Server<'_>, &Pool, &Disks)]) -> Result<(PoolNam
             for leaf in vdev.places().iter().filter_map(VdevPlace::keeper) {
                 if leaf.whole_disk().is_none() {
                     let shown = &leaf.name;
-                    return Err(format!("on {node} it lies on parts of disks that have others ({shown})"));
+                    return Err(format!(
+                        "on {node} it lies on parts of disks that have others ({shown})"
+                    ));
                 }
                 let link = disk_of(leaf, disks).and_then(|disk| {
                     let link = disk.stable_name()?;
@@ -100,7 +99,10 @@ fn one(name: &str, of_nodes: &[(&Server<'_>, &Pool, &Disks)]) -> Result<(PoolNam
             _ => format!("{node}: {raid} in {vdevs} vdevs"),
         });
         let each: Vec<String> = each.collect();
-        return Err(format!("its disks are laid out otherwise on each ({})", each.join(", ")));
+        return Err(format!(
+            "its disks are laid out otherwise on each ({})",
+            each.join(", ")
+        ));
     };
     let pool = DraftPool {
         raid: *raid,

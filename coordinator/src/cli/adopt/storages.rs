@@ -29,7 +29,10 @@ pub(super) fn storages(draft: &mut Draft, servers: &[Server<'_>]) -> Result<(), 
                 let pool = draft.pools.iter_mut().find(|(pool, _)| pool.as_str() == name.as_str());
                 if let Some((_, pool)) = pool {
                     pool.storage = true;
-                    pool.thin = found.properties.get(&Property::Thin).map(|value| Property::Thin.same(value, "1"));
+                    pool.thin = found
+                        .properties
+                        .get(&Property::Thin)
+                        .map(|value| Property::Thin.same(value, "1"));
                     pool.content = found.content;
                 }
             }
@@ -61,7 +64,9 @@ fn is_pool_s_own(name: &StorageName, storage: &DraftStorage, draft: &Draft) -> b
     let only = |property: &Property| matches!(property, Property::Pool | Property::Thin | Property::Mountpoint);
     let pool = draft.pools.iter().find(|(pool, _)| pool.as_str() == name.as_str());
     // Without a word about nodes, it is on those that have the pool.
-    let on_its_nodes = |nodes: &BTreeSet<NodeName>| nodes.is_empty() || pool.is_some_and(|(_, pool)| nodes.iter().eq(has(&pool.disks)));
+    let on_its_nodes = |nodes: &BTreeSet<NodeName>| {
+        nodes.is_empty() || pool.is_some_and(|(_, pool)| nodes.iter().eq(has(&pool.disks)))
+    };
     storage.kind == StorageKind::Zfspool
         && of_pool
         && pool.is_some()
@@ -96,7 +101,11 @@ fn one(storage: &DefinedStorage, draft: &Draft) -> Result<(StorageName, DraftSto
             .map_err(|why| format!("its {} {why}", property.of_pve()))?;
         found.properties.insert(*property, value.to_owned());
     }
-    if let Some(needed) = kind.required().iter().find(|needed| !found.properties.contains_key(needed)) {
+    if let Some(needed) = kind
+        .required()
+        .iter()
+        .find(|needed| !found.properties.contains_key(needed))
+    {
         return Err(format!("it has no {}", needed.of_pve()));
     }
     for word in storage.content() {

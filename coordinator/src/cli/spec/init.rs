@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::observation::FacetName;
-use quorate_model::view::NodeView;
 use quorate_model::spec::{ClusterFile, DraftLink, write};
+use quorate_model::view::NodeView;
 use quorate_planner::disks::across;
 use quorate_proto::v1;
 

@@ -13,7 +13,9 @@ pub(super) fn pool(members: &[&Server]) -> Option<String> {
     let of_kind = |kind: DiskKind| {
         let free = |server: &&Server| {
             let disks = server.free.iter().flatten();
-            disks.filter(|disk| disk.kind == kind && disk.roles.contains(&Role::Zfs)).count()
+            disks
+                .filter(|disk| disk.kind == kind && disk.roles.contains(&Role::Zfs))
+                .count()
         };
         members.iter().map(free).min().unwrap_or(0)
     };
@@ -25,7 +27,11 @@ pub(super) fn pool(members: &[&Server]) -> Option<String> {
         }
     }
     let (count, kind) = best?;
-    let (raid, count) = if count < 4 { ("mirror", 2) } else { ("raid10", count - count % 2) };
+    let (raid, count) = if count < 4 {
+        ("mirror", 2)
+    } else {
+        ("raid10", count - count % 2)
+    };
     Some(format!(
         "A pool for guests on each member, of disks that are free on all of them. Take the # away to have it made;\n\
          quorate plan FILE then names the disks.\n\

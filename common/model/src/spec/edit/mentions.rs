@@ -16,7 +16,9 @@ pub(super) fn remove(document: &mut DocumentMut, name: &NodeName) {
             }
         });
     }
-    each_list(document, &mut |nodes| nodes.retain(|item| item.as_str() != Some(name.as_str())));
+    each_list(document, &mut |nodes| {
+        nodes.retain(|item| item.as_str() != Some(name.as_str()))
+    });
 }
 
 /// Calls a node otherwise in all of them.

@@ -166,7 +166,10 @@ fn what_is_proposed_is_a_comment_at_the_end() {
     let mut draft = draft();
     draft.proposals = "A pool:\n\n[zfs.data_zfs]\nraid = \"mirror\"".to_owned();
     let text = write(&draft);
-    assert!(text.ends_with("\n\n# A pool:\n#\n# [zfs.data_zfs]\n# raid = \"mirror\"\n"), "{text}");
+    assert!(
+        text.ends_with("\n\n# A pool:\n#\n# [zfs.data_zfs]\n# raid = \"mirror\"\n"),
+        "{text}"
+    );
     assert!(ClusterFile::parse("hk1.toml", &text).unwrap().pools.is_empty());
 }
 
@@ -183,7 +186,11 @@ fn read_back(file: &ClusterFile) -> Draft {
             Pick::Named(names) => names.iter().map(|name| name.value.clone()).collect(),
             Pick::Matching(_) => panic!("a draft names disks"),
         };
-        choice.on.iter().map(|(node, pick)| (node.clone(), names(pick))).collect()
+        choice
+            .on
+            .iter()
+            .map(|(node, pick)| (node.clone(), names(pick)))
+            .collect()
     };
     let pool = |pool: &PoolSpec| DraftPool {
         raid: pool.raid.value,
@@ -198,14 +205,26 @@ fn read_back(file: &ClusterFile) -> Draft {
         compression: pool.compression,
         autotrim: pool.autotrim,
         storage: pool.storage,
-        content: pool.content.as_ref().map(|content| content.value.clone()).unwrap_or_default(),
+        content: pool
+            .content
+            .as_ref()
+            .map(|content| content.value.clone())
+            .unwrap_or_default(),
         thin: pool.thin.as_ref().map(|thin| thin.value),
     };
     let storage = |storage: &StorageSpec| DraftStorage {
         kind: storage.kind.value,
         properties: storage.properties.clone(),
-        content: storage.content.as_ref().map(|content| content.value.clone()).unwrap_or_default(),
-        nodes: storage.nodes.as_ref().map(|nodes| nodes.value.clone()).unwrap_or_default(),
+        content: storage
+            .content
+            .as_ref()
+            .map(|content| content.value.clone())
+            .unwrap_or_default(),
+        nodes: storage
+            .nodes
+            .as_ref()
+            .map(|nodes| nodes.value.clone())
+            .unwrap_or_default(),
     };
     Draft {
         comments: Vec::new(),
@@ -214,9 +233,21 @@ fn read_back(file: &ClusterFile) -> Draft {
         migration_network: cluster.migration_network.as_ref().map(|network| network.value),
         third_vote: cluster.third_vote.as_ref().map(|vote| vote.qdevice.value.clone()),
         maintenance: cluster.maintenance.iter().map(|window| window.value).collect(),
-        nodes: file.nodes.iter().map(|(name, spec)| (name.clone(), spec.into())).collect(),
-        pools: file.pools.iter().map(|(name, spec)| (name.clone(), pool(spec))).collect(),
-        storages: file.storages.iter().map(|(name, spec)| (name.clone(), storage(spec))).collect(),
+        nodes: file
+            .nodes
+            .iter()
+            .map(|(name, spec)| (name.clone(), spec.into()))
+            .collect(),
+        pools: file
+            .pools
+            .iter()
+            .map(|(name, spec)| (name.clone(), pool(spec)))
+            .collect(),
+        storages: file
+            .storages
+            .iter()
+            .map(|(name, spec)| (name.clone(), storage(spec)))
+            .collect(),
         proposals: String::new(),
     }
 }

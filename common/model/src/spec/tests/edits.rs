@@ -238,6 +238,8 @@ fn a_node_s_disks_and_storages_go_with_it() {
 #[test]
 fn a_node_s_disks_and_storages_stay_with_its_place() {
     let after = replace_node(WITH_POOLS, &name("prox2"), &name("prox9"), ip("192.168.1.19"), None).unwrap();
-    let wanted = WITH_POOLS.replace("prox2", "prox9").replace("192.168.1.12", "192.168.1.19");
+    let wanted = WITH_POOLS
+        .replace("prox2", "prox9")
+        .replace("192.168.1.12", "192.168.1.19");
     assert_eq!(after, wanted);
 }

@@ -93,11 +93,7 @@ fn disks(pool: &PoolName, what: &str, disks: &DraftDisks) -> String {
 }
 
 pub(super) fn storage(name: &StorageName, storage: &DraftStorage) -> String {
-    let mut text = format!(
-        "\n[storage.{}]\ntype = {}\n",
-        key(name.as_str()),
-        quoted(&storage.kind)
-    );
+    let mut text = format!("\n[storage.{}]\ntype = {}\n", key(name.as_str()), quoted(&storage.kind));
     for (property, value) in &storage.properties {
         let value = match property.value() {
             Value::Switch => property.same(value, "1").to_string(),
