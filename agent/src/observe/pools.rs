@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use quorate_model::ByteSize;
 use quorate_model::facet::Unknown;
 use quorate_model::observation::Pool;
+use quorate_model::{ByteSize, Timestamp};
 use quorate_tools::zpool_get::Properties;
 use quorate_tools::{zfs_get, zpool, zpool_get, zpool_status};
 
@@ -43,23 +43,23 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
         .filter(|pool| known(pool))
         .map(|pool| pool.name.as_str())
         .collect();
-    let compressions = compressions(host, &names).await;
+    let datasets = datasets(host, &names).await;
     let of = |pool: zpool_status::Status| {
         let properties = properties.get(&pool.name).cloned().unwrap_or_default();
-        let compression = compressions.get(&pool.name).cloned();
+        let dataset = datasets.get(&pool.name).cloned().unwrap_or_default();
         let scrubbed = scrub_scheduled(host, &pool.name);
         let imported = import_enabled(host, &pool.name);
-        with(pool, &properties, compression, (scrubbed, imported))
+        with(pool, &properties, &dataset, (scrubbed, imported))
     };
     pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
 }
 
 /// By pool; where zfs does not answer, a pool is no less seen.
-async fn compressions(host: &Host, pools: &[&str]) -> BTreeMap<String, String> {
+async fn datasets(host: &Host, pools: &[&str]) -> BTreeMap<String, BTreeMap<String, String>> {
     if pools.is_empty() {
         return BTreeMap::new();
     }
-    let answer = host.ask(zfs_get::compression(host.tools(), pools)).await;
+    let answer = host.ask(zfs_get::of_datasets(host.tools(), pools)).await;
     answer.map(|stdout| zfs_get::read(&stdout)).unwrap_or_default()
 }
 
@@ -122,7 +122,7 @@ fn import_enabled(host: &Host, pool: &str) -> Option<bool> {
 fn with(
     status: zpool_status::Status,
     properties: &Properties,
-    compression: Option<String>,
+    dataset: &BTreeMap<String, String>,
     (scrub_scheduled, import_enabled): (Option<bool>, Option<bool>),
 ) -> Result<Pool, quorate_tools::ParseError> {
     let zpool_status::Status {
@@ -145,9 +145,13 @@ fn with(
         fragmentation: properties.number("fragmentation"),
         ashift: properties.number("ashift"),
         autotrim: properties.switch("autotrim"),
-        compression,
+        compression: dataset.get(zfs_get::COMPRESSION).cloned(),
         scrub_scheduled,
         import_enabled,
+        created: dataset
+            .get(zfs_get::CREATION)
+            .and_then(|text| text.parse().ok())
+            .map(Timestamp::from_seconds),
     })
 }
 
@@ -175,7 +179,16 @@ mod tests {
         let calls = [
             status(fixture!("zpool-status/2.1.11/repaired.out")),
             get(fixture!("zpool-get/2.1.11/one-pool.out")),
-            Call::of(["/usr/bin/zfs", "get", "-Hp", "-o", "name,value", "compression", "tank"]).prints("tank\tlz4\n"),
+            Call::of([
+                "/usr/bin/zfs",
+                "get",
+                "-Hp",
+                "-o",
+                "name,property,value",
+                "compression,creation",
+                "tank",
+            ])
+            .prints("tank\tcompression\tlz4\ntank\tcreation\t1785000000\n"),
         ];
         let pools = observe(&fake.host(calls)).await.unwrap();
         let [pool] = pools.as_slice() else { panic!("{pools:?}") };
@@ -188,6 +201,7 @@ mod tests {
             (ByteSize(503_316_480), Some(12), Some(true))
         );
         assert_eq!(pool.compression.as_deref(), Some("lz4"));
+        assert_eq!(pool.created, Some(Timestamp::from_seconds(1_785_000_000)));
         assert_eq!(pool.scrub_scheduled, Some(false));
         assert_eq!(pool.leaves().nth(1).unwrap().health.errors.unwrap().checksum, 273);
     }

@@ -9,22 +9,34 @@ use crate::CallError;
 /// Its name.
 pub const NAME: &str = "zfs";
 
-/// How these datasets compress: no header (`-H`), values in full (`-p`).
+/// A property's name.
+pub const COMPRESSION: &str = "compression";
+/// Seconds since 1970.
+pub const CREATION: &str = "creation";
+
+/// How these datasets compress, and when they were made: no header (`-H`), values in full (`-p`).
 ///
 /// # Errors
 /// When zfs is not installed.
-pub fn compression(tools: &Tools, datasets: &[&str]) -> Result<Invocation, CallError> {
+pub fn of_datasets(tools: &Tools, datasets: &[&str]) -> Result<Invocation, CallError> {
+    let wanted = format!("{COMPRESSION},{CREATION}");
     let call = tools
         .call(NAME)?
-        .args(["get", "-Hp", "-o", "name,value", "compression"]);
+        .args(["get", "-Hp", "-o", "name,property,value", &wanted]);
     Ok(call.args(datasets.iter().copied()).build()?)
 }
 
-/// Reads it, by dataset. A line of another form says nothing.
+/// Reads it, by dataset and property. A line of another form says nothing.
 #[must_use]
-pub fn read(stdout: &str) -> BTreeMap<String, String> {
-    let lines = stdout.lines().filter_map(|line| line.split_once('\t'));
-    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+pub fn read(stdout: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for line in stdout.lines() {
+        if let [name, property, value] = line.split('\t').collect::<Vec<_>>().as_slice() {
+            let of = found.entry((*name).to_owned()).or_default();
+            of.insert((*property).to_owned(), (*value).to_owned());
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -32,13 +44,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compression_by_dataset() {
-        let call = compression(&Tools::imagined(), &["tank", "data_zfs"])
+    fn properties_by_dataset() {
+        let call = of_datasets(&Tools::imagined(), &["tank", "data_zfs"])
             .unwrap()
             .to_string();
-        assert_eq!(call, "/usr/bin/zfs get -Hp -o name,value compression tank data_zfs");
-        let read = read("tank\tlz4\ndata_zfs\ton\n");
-        assert_eq!(read["tank"], "lz4");
-        assert_eq!(read["data_zfs"], "on");
+        assert_eq!(
+            call,
+            "/usr/bin/zfs get -Hp -o name,property,value compression,creation tank data_zfs"
+        );
+        let read = read("tank\tcompression\tlz4\ntank\tcreation\t1785000000\ndata_zfs\tcompression\ton\nodd\n");
+        assert_eq!(read["tank"][COMPRESSION], "lz4");
+        assert_eq!(read["tank"][CREATION], "1785000000");
+        assert_eq!(read["data_zfs"].len(), 1);
     }
 }

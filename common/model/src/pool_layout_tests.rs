@@ -93,6 +93,7 @@ fn pool(vdevs: Vec<Vdev>) -> Pool {
         compression: None,
         scrub_scheduled: Some(true),
         import_enabled: None,
+        created: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The storages of the clusters: where each should be, where it is, how full, and in what it differs from the cluster file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::observation::storages::{DefinedStorage, StorageState, StorageStatus};
 use serde::Serialize;
@@ -88,9 +88,23 @@ pub fn storages(rows: &[StorageRow]) -> String {
         "FULLEST",
         "CLUSTER FILE",
     ];
-    let below: String = rows.iter().map(troubles).collect();
+    let below: String = rows.iter().map(troubles).collect::<String>() + &unseen(rows);
     let gap = if below.is_empty() { "" } else { "\n" };
     table(&headers, &rows_of_cells) + gap + &below
+}
+
+/// Nodes whose storages could not be seen, and why.
+fn unseen(rows: &[StorageRow]) -> String {
+    let of_row = |row: &StorageRow| {
+        let of_node =
+            |(node, why): (&String, &String)| format!("{}/{node}: its storages are not known: {why}\n", row.cluster);
+        row.unknown.iter().map(of_node).collect::<Vec<_>>()
+    };
+    rows.iter()
+        .flat_map(of_row)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 fn troubles(row: &StorageRow) -> String {
@@ -106,10 +120,9 @@ fn troubles(row: &StorageRow) -> String {
                     .map_or_else(String::new, |why| format!(": {why}"));
                 say(format!("{} on {node}{why}", status.state.as_str()));
             }
-            None => {
-                let why = row.unknown.get(node).map_or("it does not list it", String::as_str);
-                say(format!("not known on {node}: {why}"));
-            }
+            // Said once for all of a node's.
+            None if row.unknown.contains_key(node) => {}
+            None => say(format!("not known on {node}: it does not list it")),
         }
     }
     for differs in row.drift.iter().flatten() {

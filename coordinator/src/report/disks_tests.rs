@@ -89,6 +89,7 @@ fn pool(state: VdevState, leaves: &[&str]) -> Pool {
         compression: None,
         scrub_scheduled: Some(true),
         import_enabled: None,
+        created: None,
     }
 }
 

@@ -187,11 +187,13 @@ fn scans(name: &NodeRef, pool: &Pool, now: Timestamp, say: &mut Say<'_>) {
         );
     }
     match &pool.scan {
-        None => say(
+        // A new one has its turn before it.
+        None if pool.created.is_none_or(|created| created.age(now) > SCRUBBED_WITHIN) => say(
             Code::PoolNeverScrubbed,
             format!("pool {called} of {name} was never scrubbed"),
             next,
         ),
+        None => {}
         Some(Scan {
             kind: ScanKind::Scrub,
             state: ScanState::Finished,
@@ -299,6 +301,7 @@ mod tests {
             compression: None,
             scrub_scheduled: Some(true),
             import_enabled: None,
+            created: None,
         }
     }
 
@@ -421,6 +424,14 @@ mod tests {
         assert!(stopped(ScanState::Paused, 48)[0].1.contains("was paused 2 d ago"));
         assert_eq!(stopped(ScanState::Paused, 8), []);
         assert_eq!(codes(|pool| pool.scan = None), [Code::PoolNeverScrubbed]);
+        let never = |days: i64| {
+            codes(|pool| {
+                pool.scan = None;
+                pool.created = Some(Timestamp(NOW.0 - days * 86_400_000_000));
+            })
+        };
+        assert_eq!(never(1), [], "a pool of yesterday");
+        assert_eq!(never(60), [Code::PoolNeverScrubbed]);
         assert_eq!(
             codes(|pool| pool.scrub_scheduled = Some(false)),
             [Code::PoolNotScrubbed]

@@ -179,6 +179,7 @@ mod tests {
             compression: None,
             scrub_scheduled: None,
             import_enabled: None,
+            created: None,
         };
         let defined = DefinedStorage {
             id: "nas".to_owned(),

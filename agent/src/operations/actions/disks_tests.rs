@@ -93,6 +93,7 @@ fn pool(letter: char) -> Pool {
         compression: None,
         scrub_scheduled: None,
         import_enabled: None,
+        created: None,
     }
 }
 

@@ -4,14 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::observation::disks::Disk;
 
-/// Links below /dev/disk whose names do not stand in any observation: which disk they mean can't be told from here.
-const UNTOLD: [&str; 5] = [
-    "/dev/disk/by-path/",
-    "/dev/disk/by-uuid/",
-    "/dev/disk/by-label/",
-    "/dev/disk/by-partuuid/",
-    "/dev/disk/by-partlabel/",
+/// How the kernel's names of disks begin, and those of devices that are none. Any other name right below /dev may be a link to anything.
+const KNOWN: [&str; 37] = [
+    "sd", "nvme", "vd", "hd", "xvd", "mmcblk", "dm-", "md", "loop", "nbd", "rbd", "zd", "drbd", "bcache", "zram",
+    "ram", "tty", "null", "zero", "full", "random", "urandom", "kvm", "fuse", "nvidia", "hwrng", "watchdog", "ppp",
+    "vhost", "kmsg", "rtc", "video", "hidraw", "lirc", "uinput", "apex", "zfs",
 ];
+
+/// Which disk a path below /dev means, or whether it means one, can't be told: its name stands in no observation.
+fn is_untold(path: &str) -> bool {
+    let Some(name) = path.strip_prefix("/dev/") else {
+        return false;
+    };
+    match name.split_once('/') {
+        // Others hold what lies on disks (mapper, zvol, volume groups) or is none (dri, bus, net, vfio).
+        Some((folder, _)) => matches!(folder, "disk" | "block"),
+        None => !KNOWN.iter().any(|stem| name.starts_with(stem)),
+    }
+}
 
 /// A virtual machine or container. Source: /etc/pve/.vmlist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +108,7 @@ impl GuestDevice {
                 if !here {
                     return None;
                 }
-                if UNTOLD.iter().any(|folder| path.starts_with(folder)) {
+                if is_untold(path) {
                     return Some(format!(
                         "guest {vmid} is given {path} ({key}), and which disk that is can't be told"
                     ));
@@ -121,6 +131,32 @@ fn whole(link: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_that_may_lead_to_any_disk_is_told_apart_from_those_that_lead_to_none() {
+        for untold in [
+            "/dev/disk/by-path/pci-0000:00:1f.2-ata-1",
+            "/dev/disk/by-diskseq/12",
+            "/dev/block/8:16",
+            "/dev/vmdata",
+            "/dev/sg2",
+        ] {
+            assert!(is_untold(untold), "{untold}");
+        }
+        for told in [
+            "/dev/sdb",
+            "/dev/nvme0n1p2",
+            "/dev/mapper/pve-vm--100--disk--0",
+            "/dev/pve/vm-100-disk-0",
+            "/dev/zvol/tank/vm-100-disk-0",
+            "/dev/dri/renderD128",
+            "/dev/net/tun",
+            "/dev/ttyUSB0",
+            "/mnt/bindings",
+        ] {
+            assert!(!is_untold(told), "{told}");
+        }
+    }
 
     #[test]
     fn a_slot_means_all_its_functions_and_a_function_only_itself() {

@@ -43,6 +43,8 @@ pub struct Pool {
     /// told, or this ZFS has no such unit. Source: the links of zfs-import.target to `zfs-import@`, which PVE makes.
     #[serde(default)]
     pub import_enabled: Option<bool>,
+    /// When it was made; `None`: unknown. Source: `zfs get`, `creation` of its root dataset.
+    pub created: Option<Timestamp>,
 }
 
 /// A top-level vdev: disks that hold data together.
@@ -480,6 +482,7 @@ mod tests {
                 compression: None,
                 scrub_scheduled: None,
                 import_enabled: None,
+                created: None,
             },
         );
         pool.vdevs.push(Vdev {

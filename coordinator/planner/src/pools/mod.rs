@@ -180,36 +180,22 @@ impl<'a> Server<'a> {
             disks,
             before,
         } = *asked;
+        let data = spec.disks.of(self.node)?;
+        // First of all: the disks of the one that is meant are not offered for wiping.
+        let consented = |disk: &Disk| disk.stable_name().is_some_and(|name| self.may_wipe(name));
+        self.no_other(asked, consented, report)?;
         let beside = spec
             .beside
             .iter()
             .filter_map(|(class, choice)| Some((*class, choice.of(self.node)?)));
-        let wanted = [(VdevClass::Data, spec.disks.of(self.node)?)].into_iter().chain(beside);
+        let wanted = [(VdevClass::Data, data)].into_iter().chain(beside);
         let mut gathered = self.gather(name, spec, wanted, disks, taken, report)?;
-        let wiped = |disk: &Disk| {
-            gathered
-                .picked
-                .wiped
-                .iter()
-                .any(|wiped| disk.by_id.contains(&wiped.link))
-        };
-        let carries_it = |disk: &&Disk| {
-            let label = |holder: &Holder| holder.kind == HolderKind::ZfsLabel && holder.name == name.as_str();
-            disk.holders.iter().any(label) && !wiped(disk)
-        };
-        let carriers = disks.disks.iter().filter(carries_it);
-        let carriers: Vec<&str> = carriers.map(|disk| disk.stable_name().unwrap_or(&disk.path)).collect();
-        if let Some(first) = carriers.first() {
-            let (node, named) = (self.node, in_a_row(&carriers));
-            let message = format!("{named} of {node} carry a pool {name} that is not imported");
-            let next = format!(
-                "if it is the one that is meant, on {node}: zpool import {name}; if nothing of it is needed any more, wipe each of its disks \
-                 there (zpool labelclear), such as {first}; or call the new one otherwise"
-            );
-            let picking = self.picking(name, spec, VdevClass::Data);
-            report.tell(picking.told(Code::PoolNameTaken, message, &next));
-            return None;
-        }
+        let wiped = &gathered.picked.wiped;
+        self.no_other(
+            asked,
+            |disk| wiped.iter().any(|wiped| disk.by_id.contains(&wiped.link)),
+            report,
+        )?;
         let (raid, vdevs) = (spec.raid.value, usize::from(spec.vdevs));
         let count = gathered.data.len();
         let usable = gathered.usable(spec, vdevs);
@@ -230,6 +216,36 @@ impl<'a> Server<'a> {
         })
     }
 
+    /// The operator has said that what is on this disk may go.
+    fn may_wipe(&self, name: &str) -> bool {
+        steps::disk_ref(self.node, name).is_some_and(|disk| self.destroy.contains(&disk))
+    }
+
+    /// No pool of the wanted name lies on disks of the server, but on those that lose it; `None`: one does, and that is told.
+    fn no_other(&self, asked: &Asked<'_>, loses_it: impl Fn(&Disk) -> bool, report: &mut Report) -> Option<()> {
+        let (node, name) = (self.node, asked.name);
+        let carries_it = |disk: &&Disk| {
+            let label = |holder: &Holder| holder.kind == HolderKind::ZfsLabel && holder.name == name.as_str();
+            disk.holders.iter().any(label) && !loses_it(disk)
+        };
+        let carriers = asked.disks.disks.iter().filter(carries_it);
+        let carriers: Vec<&str> = carriers.map(|disk| disk.stable_name().unwrap_or(&disk.path)).collect();
+        let Some(first) = carriers.first() else {
+            return Some(());
+        };
+        let message = format!(
+            "{} of {node} carry a pool {name} that is not imported",
+            in_a_row(&carriers)
+        );
+        let next = format!(
+            "if it is the one that is meant, on {node}: zpool import {name}; if nothing of it is needed any more, wipe each of its disks \
+             there (zpool labelclear), such as {first}; or call the new one otherwise"
+        );
+        let picking = self.picking(name, asked.spec, VdevClass::Data);
+        report.tell(picking.told(Code::PoolNameTaken, message, &next));
+        None
+    }
+
     /// Would zpool take it? What it would refuse is told.
     fn fits(&self, layout: &PoolLayout, pool: Option<&Pool>, spec: &PoolSpec, report: &mut Report) -> bool {
         let unfit = layout.unfit(pool);
@@ -239,6 +255,20 @@ impl<'a> Server<'a> {
             report.tell(picking.told(Code::DisksUnfit, message, unfit.next));
         }
         unfit.is_empty()
+    }
+
+    /// A pool that only a cache file brings back is gone after a boot without that file.
+    fn imported_at_boot(&self, pool: &Pool, spec: &PoolSpec, report: &mut Report) {
+        if pool.import_enabled != Some(false) {
+            return;
+        }
+        let (node, name) = (self.node, &pool.name);
+        let message = format!("pool {name} of {node} has no unit that imports it at boot, as PVE gives to its pools");
+        let unit = name.replace('-', "\\x2d");
+        let next = format!("on {node}: systemctl enable 'zfs-import@{unit}.service'");
+        let subject = format!("{node}/{name}");
+        let finding = Finding::new(Code::PoolNotAtBoot, subject, message, next);
+        report.tell(finding.at(Some(spec.place.clone())));
     }
 
     /// A pool that is there: how it grows, and what differs from the file.
@@ -252,6 +282,7 @@ impl<'a> Server<'a> {
                 "it is to get more disks, and is {state}: first it must be whole"
             ));
         }
+        self.imported_at_boot(pool, spec, report);
         let differs: Vec<&str> = compared
             .differs
             .iter()

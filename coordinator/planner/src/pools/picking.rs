@@ -128,7 +128,7 @@ impl Server<'_> {
         accepted: &mut BTreeSet<ReasonKind>,
         report: &mut Report,
     ) -> Option<Picked> {
-        let consented = |name: &str| steps::disk_ref(self.node, name).is_some_and(|disk| self.destroy.contains(&disk));
+        let consented = |name: &str| self.may_wipe(name);
         let chosen = |taken, allowed: &Allowed<'_>| choose(pick, Role::Zfs, disks, taken, allowed);
         let with_consent = Allowed::wiping(&consented);
         let names = taken.against(pick);

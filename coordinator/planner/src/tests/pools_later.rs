@@ -1,7 +1,5 @@
 //! Pools after the first day: disks on which something is left, growth, and disks that are replaced.
 
-use quorate_model::Code;
-use quorate_model::Wish;
 use quorate_model::facet::Facet;
 use quorate_model::ids::DiskRef;
 use quorate_model::observation::Observation;
@@ -11,6 +9,7 @@ use quorate_model::observation::pools::{VdevClass, VdevState};
 use quorate_model::operation::Action;
 use quorate_model::plan::Plan;
 use quorate_model::wish::DiskReplacement;
+use quorate_model::{Code, Severity, Wish};
 
 use super::pools::{ids, members, plan_with, refusals};
 use crate::testkit::{Servers, apply, disk};
@@ -96,6 +95,35 @@ fn what_is_left_on_a_named_disk_goes_only_by_a_word_for_just_this_disk() {
     );
     assert!(plan.steps[1].needs.contains(&wipe.id));
     applied(NAMED, &said, servers());
+}
+
+/// Seen in the lab: after a boot at which the import failed, its own disks were offered for wiping.
+#[test]
+fn a_pool_that_was_not_imported_is_not_offered_for_wiping() {
+    let asleep = on_prox1(members(), |disks| {
+        for disk in &mut disks.disks {
+            disk.holders.push(Holder {
+                device: format!("{}1", disk.path),
+                kind: HolderKind::ZfsLabel,
+                name: "data_zfs".into(),
+                uuid: None,
+            });
+        }
+    });
+    let plan = plan_with(ONE, &Wish::default(), &asleep);
+    let told: Vec<_> = plan
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Refusal)
+        .collect();
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0].code, Code::PoolNameTaken);
+    assert!(
+        told[0].next.contains("on prox1: zpool import data_zfs"),
+        "{}",
+        told[0].next
+    );
+    assert!(!told[0].next.contains("--destroy"), "{}", told[0].next);
 }
 
 #[test]
@@ -282,4 +310,38 @@ fn what_cant_be_replaced_is_told_with_what_there_is() {
     };
     assert_eq!(code, Code::DiskNotFree);
     assert!(message.contains("is a partition among others"), "{message}");
+}
+
+#[test]
+fn a_pool_that_only_the_cache_file_brings_back_is_told() {
+    let told = |import_enabled| {
+        let mut servers = members();
+        for n in 1..=3 {
+            servers = servers.with(&format!("prox{n}"), |seen| {
+                let mut there = super::pools::pool(&["/dev/sdb", "/dev/sdc"], 960_000_000_000);
+                there.import_enabled = if n == 2 { import_enabled } else { Some(true) };
+                seen.pools = Facet::known(vec![there], crate::testkit::NOW);
+            });
+        }
+        let plan = plan_with(
+            "[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2 }\n",
+            &Wish::default(),
+            &servers,
+        );
+        let found: Vec<_> = plan
+            .findings
+            .into_iter()
+            .filter(|f| f.code == Code::PoolNotAtBoot)
+            .collect();
+        found
+            .iter()
+            .map(|f| format!("{}: {}", f.subject, f.next))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(Some(true)), [""; 0]);
+    assert_eq!(told(None), [""; 0], "this ZFS has no such unit");
+    assert_eq!(
+        told(Some(false)),
+        ["prox2/data_zfs: on prox2: systemctl enable 'zfs-import@data_zfs.service'"]
+    );
 }

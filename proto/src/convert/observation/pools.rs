@@ -24,7 +24,8 @@ message!(
         autotrim,
         compression,
         scrub_scheduled,
-        import_enabled
+        import_enabled,
+        created
     }
 );
 choice!(

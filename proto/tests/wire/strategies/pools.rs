@@ -19,8 +19,9 @@ prop_compose! {
         (size, allocated) in (size(), size()),
         (fragmentation, ashift, autotrim) in any::<(Option<u32>, Option<u32>, Option<bool>)>(),
         (compression, scrub_scheduled, import_enabled) in (maybe(text()), any::<Option<bool>>(), any::<Option<bool>>()),
+        created in maybe(time()),
     ) -> Pool {
-        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression, scrub_scheduled, import_enabled }
+        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression, scrub_scheduled, import_enabled, created }
     }
 }
 

@@ -105,14 +105,23 @@ impl<'a> Narrator<'a> {
 
     /// Types a command that is to be refused by findings, and shows what it says.
     pub(super) async fn refused(&self, args: &[&str]) -> Result<Output, Failed> {
+        self.ends(args, 3).await
+    }
+
+    /// Types a command that is to show that something is not well.
+    pub(super) async fn not_well(&self, args: &[&str]) -> Result<Output, Failed> {
+        self.ends(args, 9).await
+    }
+
+    async fn ends(&self, args: &[&str], code: i32) -> Result<Output, Failed> {
         let shown = format!("quorate {}", args.join(" "));
         self.typed("coordinator", &shown);
         let output = self.lab.quorate(args).await?;
         self.show(&output);
-        match output.code() {
-            Some(3) => Ok(output),
-            _ => failed(format!("`{shown}` ended with {}, not with 3", output.status)),
+        if output.code() == Some(code) {
+            return Ok(output);
         }
+        failed(format!("`{shown}` ended with {}, not with {code}", output.status))
     }
 
     /// Types a command on a server; its configuration lies where the lab put it, which is not shown.

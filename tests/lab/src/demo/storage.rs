@@ -75,7 +75,7 @@ async fn replaced(tell: &Narrator<'_>) -> Result<(), Failed> {
         ..DiskSpec::default()
     };
     tell.lab.script("prox1", Script::AddDisk(Box::new(new))).await?;
-    tell.quorate(&["zfs", "list", "hk1/prox1"]).await?;
+    tell.not_well(&["zfs", "list", "hk1/prox1"]).await?;
     tell.quorate(&["zfs", "replace", "hk1/prox1", "data_zfs", link, "--yes"])
         .await?;
     tell.quorate(&["zfs", "list", "hk1/prox1"]).await?;

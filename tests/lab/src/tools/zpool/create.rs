@@ -3,12 +3,14 @@
 //! Captured: properties first, then the devices, then (with the disks partitioned already) the mountpoint, the name, and what
 //! only the kernel finds.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::io::Stop;
 use super::super::{Call, Reply, unknown};
 use super::spec::{self, Spec, Taken};
 use super::{REFUSES, label, partition};
+use crate::world::clock;
 use crate::world::server::Server;
 use crate::world::zfs::{Class, Pool};
 
@@ -246,9 +248,10 @@ fn made(asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
     pool.autotrim = property("autotrim") == Some("on");
     pool.cached = property("cachefile") != Some("none");
     let set = asked.filesystem.iter();
-    let set = set
+    let mut set: BTreeMap<String, String> = set
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect();
+    set.insert("creation".to_owned(), clock::wall(0).as_second().to_string());
     pool.datasets.insert(asked.name.to_owned(), set);
     pool
 }
