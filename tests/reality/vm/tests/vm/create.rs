@@ -1,17 +1,19 @@
 //! Pools are made as they were planned, on disks that are still free, and are there after a restart.
 
+use quorate_model::Wish;
 use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::observation::pools::VdevState;
 use quorate_model::observation::{FacetName, Observation};
+use quorate_model::operation::Action;
 use quorate_model::pool_layout::PoolLayout;
 use quorate_reality::disk::Disk;
 use quorate_reality::guest::Guest;
 use quorate_reality::note;
 
 use crate::driving::told;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, NODE};
 use crate::observe::path;
-use crate::planning::{only_step, plan, wanted};
+use crate::planning::{of_it, only_step, plan, plan_with, wanted};
 
 const WWN: u64 = 0x5000_c500_2000_0000;
 pub(crate) const STORAGE: [FacetName; 2] = [FacetName::Disks, FacetName::Pools];
@@ -161,4 +163,33 @@ async fn a_disk_that_was_put_to_use_since_the_plan_is_refused_and_keeps_what_it_
         "{against:#?}"
     );
     note(&format!("what a failed create left: {against:?}"));
+    wiped_by_a_word(&fleet, &seen).await;
+}
+
+/// By the operator's word for just that disk the machine's own wipefs and dd make it empty, and it becomes a pool.
+async fn wiped_by_a_word(fleet: &Fleet, seen: &Observation) {
+    let (driving, guest) = (fleet.driving(), fleet.guest());
+    let disks = &seen.disks.get().unwrap().disks;
+    let disk = disks.iter().find(|disk| disk.serial.as_deref() == Some("PHLJ0001"));
+    let name = disk.unwrap().stable_name().unwrap();
+    let pools = "[zfs.single]\nraid = \"single\"\nstorage = false\n[zfs.single.disks]\n\
+                 prox1 = [\"PHLJ0001\"]\nprox2 = []\nprox3 = []\n";
+    let word = Wish {
+        destroy: [format!("{NODE}:{name}").parse().unwrap()].into(),
+        ..Wish::default()
+    };
+    let actions = of_it(&plan_with(seen, pools, &word));
+    let [wipe @ Action::WipeDisk { .. }, create @ Action::CreatePool { layout }] = actions.as_slice() else {
+        panic!("{actions:#?}")
+    };
+    driving.done("op-wipe", wipe).await;
+    assert_eq!(against(&driving.known(&STORAGE).await, "PHLJ0001"), []);
+    driving.done("op-single", create).await;
+    holds(&driving.known(&STORAGE).await, layout);
+    // Once more: what it was to wipe is not there any more, and what is there now is not touched.
+    let again = driving.execute("op-wipe-again", wipe).await;
+    assert!(again.is_err(), "{again:#?}");
+    let status = guest.ok(&["zpool", "status", "-P", "single"]).await;
+    assert!(status.contains(name) && status.contains("state: ONLINE"), "{status}");
+    note("wiped by a word, and a pool of it");
 }

@@ -68,11 +68,16 @@ pub(crate) fn only_step(plan: &Plan) -> (Action, PoolLayout) {
 
 /// What the machine's step of a plan without refusals does.
 pub(crate) fn only_action(plan: &Plan) -> Action {
+    match of_it(plan).as_slice() {
+        [action] => action.clone(),
+        _ => panic!("{:#?}", plan.steps),
+    }
+}
+
+/// What the machine's steps of a plan without refusals do, in their order.
+pub(crate) fn of_it(plan: &Plan) -> Vec<Action> {
     let refusals: Vec<_> = plan.findings.iter().filter(|finding| finding.refuses()).collect();
     assert!(refusals.is_empty(), "{refusals:#?}");
-    let mut of_it = plan.steps.iter().filter(|step| step.node.as_str() == NODE);
-    let (Some(step), None) = (of_it.next(), of_it.next()) else {
-        panic!("{:#?}", plan.steps)
-    };
-    step.action.clone()
+    let of_it = plan.steps.iter().filter(|step| step.node.as_str() == NODE);
+    of_it.map(|step| step.action.clone()).collect()
 }
