@@ -21,12 +21,14 @@ const END: u64 = 16 << 20;
 
 pub(super) async fn run(task: &Task<'_>, planned: &DiskIdentity) -> Result<(), Stopped> {
     let _held = disk_lock::take(task).await?;
+    let tools = task.host.tools();
+    // lsblk tells what udev has noted, and somebody may have formatted the disk a moment ago.
+    task.change(wiping::settle(tools)).await?;
     let seen = task.look_again().await?;
     let disks = seen.disks.get().map_err(|unknown| Stopped(unknown.reason.clone()))?;
     let disk = planned
         .find(disks)
         .map_err(|why| Stopped(format!("{} {why}", planned.link)))?;
-    let tools = task.host.tools();
     let devices = devices(disk);
     for (device, size) in &devices {
         nobody_holds(task, device, *size).await?;

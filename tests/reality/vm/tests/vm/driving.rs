@@ -133,7 +133,22 @@ impl Driving {
         Ok(events)
     }
 
-    /// The same; it must come about.
+    /// Asks for an operation that must not come about: what the agent says against it, at once, or in the instant before it would have begun.
+    pub(crate) async fn refused(&self, id: &str, action: &Action) -> String {
+        let events = match self.execute(id, action).await {
+            Err(status) => return told(&status),
+            Ok(events) => events,
+        };
+        match events.last().map(|event| &event.kind) {
+            Some(OperationEventKind::Ended(Outcome::Failed {
+                findings,
+                unchanged: true,
+            })) => format!("{findings:?}"),
+            _ => panic!("{events:#?}"),
+        }
+    }
+
+    /// Asks for an operation that must come about.
     pub(crate) async fn done(&self, id: &str, action: &Action) {
         let events = self.execute(id, action).await.unwrap();
         let ended = matches!(
@@ -145,7 +160,7 @@ impl Driving {
 }
 
 /// What a refusal says.
-pub(crate) fn told(status: &Status) -> String {
+fn told(status: &Status) -> String {
     assert_ne!(status.code(), Code::Unavailable, "{status:?}");
     format!("{:?}", quorate_proto::status::to_failure(status))
 }
