@@ -62,6 +62,8 @@ pub(crate) enum Command {
         path: PathBuf,
         /// Its size in bytes.
         size: u64,
+        /// A lock whose holder works on disks, and is not to be disturbed.
+        lock: Option<PathBuf>,
     },
     /// Do what takes more than one tool.
     #[command(hide = true)]

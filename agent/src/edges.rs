@@ -1,4 +1,4 @@
-//! `quorate-agent read-edges DEVICE SIZE`: whether the first and the last MiB of a disk hold anything, and whether the kernel gives the
+//! `quorate-agent read-edges DEVICE SIZE [LOCK]`: whether the first and the last MiB of a disk hold anything, and whether the kernel gives the
 //! disk to us alone. A process of its own, since a disk that is dying may leave its reader in a state in which nobody can end it.
 
 use std::fs::{File, OpenOptions};
@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::libc;
 use quorate_model::observation::disks::Edges;
 
@@ -19,11 +20,11 @@ const BLOCK: u64 = 4096;
 /// The smallest piece that a disk writes or forgets.
 const SECTOR: usize = 512;
 
-/// Reads both ends of a device of this size, in bytes.
+/// Reads both ends of a device of this size, in bytes. `lock`: whoever holds it works on disks.
 ///
 /// # Errors
-/// It can't be opened or read, or ends before its size.
-pub fn read(path: &Path, size: u64) -> io::Result<Edges> {
+/// It can't be opened or read, or ends before its size; or somebody works on disks.
+pub fn read(path: &Path, size: u64, lock: Option<&Path>) -> io::Result<Edges> {
     let is_device = std::fs::metadata(path)?.file_type().is_block_device();
     // What the kernel has in memory may be what somebody has just written by another path, or was read before a disk was swapped.
     let direct = if is_device { OFlag::O_DIRECT.bits() } else { 0 };
@@ -32,8 +33,25 @@ pub fn read(path: &Path, size: u64) -> io::Result<Edges> {
     let start = size.saturating_sub(MIB) / BLOCK * BLOCK;
     let last = filled(&device, start, size - start)?;
     drop(device);
+    let _nobody_works_on_disks = lock.map(share).transpose()?;
     let claimed = is_device && is_claimed(path)?;
     Ok(Edges { first, last, claimed })
+}
+
+/// A lock that others may have as well, for the moment in which a disk is claimed: who makes a pool then would find it in use.
+fn share(lock: &Path) -> io::Result<Option<Flock<File>>> {
+    let file = match File::open(lock) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(held) => Ok(Some(held)),
+        Err((_, Errno::EWOULDBLOCK)) => Err(io::Error::other(
+            "another command is at work on the disks of this server",
+        )),
+        Err((_, error)) => Err(error.into()),
+    }
 }
 
 /// Whoever mounts a disk, builds something on it or adds it to a pool claims it from the kernel. Asking takes a moment and claims
@@ -105,7 +123,7 @@ mod tests {
     }
 
     fn edges(written: &[(u64, &[u8])]) -> (Option<u64>, Option<u64>) {
-        let edges = read(disk(written).path(), SIZE).unwrap();
+        let edges = read(disk(written).path(), SIZE, None).unwrap();
         assert!(!edges.claimed);
         (edges.first, edges.last)
     }
@@ -130,8 +148,26 @@ mod tests {
     #[test]
     fn what_can_not_be_read_whole_is_not_taken_for_empty() {
         let short = disk(&[]);
-        let error = read(short.path(), SIZE + MIB).unwrap_err();
+        let error = read(short.path(), SIZE + MIB, None).unwrap_err();
         assert_eq!(error.to_string(), format!("it ends after {SIZE} bytes"));
-        assert!(read(Path::new("/dev/no-such-disk"), SIZE).is_err());
+        assert!(read(Path::new("/dev/no-such-disk"), SIZE, None).is_err());
+    }
+
+    #[test]
+    fn whoever_works_on_disks_is_not_disturbed() {
+        let disk = disk(&[]);
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("pve-diskmanage.lck");
+        assert!(
+            read(disk.path(), SIZE, Some(&lock)).is_ok(),
+            "nobody has ever locked it"
+        );
+        let file = File::create(&lock).unwrap();
+        let held = Flock::lock(file, FlockArg::LockExclusive).unwrap();
+        let error = read(disk.path(), SIZE, Some(&lock)).unwrap_err();
+        assert!(error.to_string().contains("another command is at work"), "{error}");
+        assert!(read(disk.path(), SIZE, None).is_ok(), "by who holds it");
+        drop(held);
+        assert!(read(disk.path(), SIZE, Some(&lock)).is_ok());
     }
 }

@@ -68,8 +68,8 @@ async fn obey(cli: Cli) -> Result<(), Failure> {
                 .map_err(|error| Failure::new(ExitCode::Usage, "stdin has no text").because(&error))?;
             kept_spec::write(host.root(), &text).map_err(|why| Failure::new(ExitCode::Failed, why))
         }
-        Command::ReadEdges { path, size } => {
-            let edges = edges::read(&path, size).map_err(|error| {
+        Command::ReadEdges { path, size, lock } => {
+            let edges = edges::read(&path, size, lock.as_deref()).map_err(|error| {
                 Failure::new(ExitCode::Failed, format!("{} can't be read: {error}", path.display()))
             })?;
             out::edges(&edges)

@@ -348,6 +348,7 @@ mod tests {
             pool.state = VdevState::Degraded;
             pool.vdevs[0].leaves[1].name = name.to_owned();
             pool.vdevs[0].leaves[1].health = health_of(state);
+            pool.vdevs[0].leaves[1].health.note = Some("was /dev/disk/by-id/wwn-2-part1".to_owned());
             findings(pool).remove(0).next
         };
         let look = "on prox1: zpool status -v data_zfs";

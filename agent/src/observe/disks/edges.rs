@@ -20,15 +20,28 @@ const AT_LEAST: Duration = Duration::from_secs(3);
 /// How many disks are read at the same time. Each costs a process for some milliseconds.
 const AT_A_TIME: usize = 8;
 
+/// PVE's own lock on disks: whoever makes pools, OSDs or file systems through PVE holds it, as our own tasks do. Source: PVE::Diskmanage,
+/// `$DISK_LOCK`; an flock.
+pub(crate) const DISK_LOCK: &str = "/run/lock/pve-diskmanage.lck";
+
+/// Who works on disks while they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Whoever holds [`DISK_LOCK`], and is not disturbed.
+    Others,
+    /// Nobody: we hold it, or are about to.
+    Nobody,
+}
+
 /// What the process is called in what it says of itself.
 const NAME: &str = "quorate-agent read-edges";
 
 /// Reads the edges of each disk that is free as far as was seen until now.
-pub(super) async fn add(host: &Host, disks: &mut [Disk]) {
+pub(super) async fn add(host: &Host, disks: &mut [Disk], meanwhile: Meanwhile) {
     let mut free: Vec<&mut Disk> = disks.iter_mut().filter(|disk| may_be_free(disk)).collect();
     for group in free.chunks_mut(AT_A_TIME) {
         let read = group.iter_mut().map(|disk| async move {
-            let read = read(host, disk).await;
+            let read = read_device(host, &disk.path, disk.size, meanwhile).await;
             disk.edges = super::super::finished(host, read);
         });
         together(read.collect()).await;
@@ -45,22 +58,28 @@ fn may_be_free(disk: &Disk) -> bool {
     Role::ALL.iter().any(free)
 }
 
-async fn read(host: &Host, disk: &Disk) -> Result<Edges, Unknown> {
-    read_device(host, &disk.path, disk.size).await
-}
-
 /// Reads the edges of a disk or a partition, and whether anybody holds it.
-pub(crate) async fn read_device(host: &Host, device: &str, size: ByteSize) -> Result<Edges, Unknown> {
+pub(crate) async fn read_device(
+    host: &Host,
+    device: &str,
+    size: ByteSize,
+    meanwhile: Meanwhile,
+) -> Result<Edges, Unknown> {
     let failed = |reason: String| Unknown::new(UnknownKind::Failed, reason);
     let program = host
         .program()
         .ok_or_else(|| Unknown::new(UnknownKind::ToolMissing, "this agent's own program can't be found"))?;
-    let path = host.root().unfollowed(device).map_err(crate::host::unreadable)?;
-    let path = path
-        .to_str()
-        .ok_or_else(|| failed(format!("{} is no text", path.display())))?;
+    let below = |path: &str| {
+        let path = host.root().unfollowed(path).map_err(crate::host::unreadable)?;
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| failed(format!("{} is no text", path.display())))
+    };
+    let mut args = vec!["read-edges".to_owned(), below(device)?, size.0.to_string()];
+    if meanwhile == Meanwhile::Others {
+        args.push(below(DISK_LOCK)?);
+    }
     let call = Invocation::of(program)
-        .args(["read-edges", path, &size.0.to_string()])
+        .args(args)
         .deadline(host.pace().of(WITHIN).max(AT_LEAST))
         .build();
     let finished = host.run(call.map_err(Into::into)).await?;

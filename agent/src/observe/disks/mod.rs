@@ -13,6 +13,7 @@ mod sysfs;
 
 use std::collections::BTreeMap;
 
+use edges::Meanwhile;
 use quorate_model::facet::Unknown;
 use quorate_model::observation::disks::{Disk, Disks, Partition};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, judge};
@@ -68,8 +69,12 @@ pub(super) async fn observe(host: &Host, depth: Depth<'_>) -> Result<Disks, Unkn
             seen
         }
     };
+    let meanwhile = match depth {
+        Depth::InPassing(_) | Depth::Whole => Meanwhile::Others,
+        Depth::Acting => Meanwhile::Nobody,
+    };
     if matches!(depth, Depth::Whole | Depth::Acting) {
-        edges::add(host, &mut disks).await;
+        edges::add(host, &mut disks, meanwhile).await;
     }
     let unseen = sight::unseen(host, &devices).await;
     let untold = (!untold.is_empty()).then(|| Reason {
@@ -88,7 +93,7 @@ pub(super) async fn observe(host: &Host, depth: Depth<'_>) -> Result<Disks, Unkn
         }
     }
     let mut disks = Disks { disks };
-    own::judge(host, &mut disks).await;
+    own::judge(host, &mut disks, meanwhile).await;
     Ok(disks)
 }
 

@@ -4,7 +4,7 @@ use quorate_model::observation::disks::{Disk, Disks, Edges, HolderKind, Partitio
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role};
 use quorate_tools::blkid;
 
-use super::edges::read_device;
+use super::edges::{Meanwhile, read_device};
 use crate::begun_pools::{self, Begun};
 use crate::host::{Host, ReadError};
 
@@ -17,11 +17,11 @@ const RESERVED: &str = "6a945a3b-1dd2-11b2-99a6-080020736631";
 
 /// Adds to the verdicts what the policy forbids and what this server boots from, and takes out of them what is left from a try to give a
 /// disk to a pool that never came about.
-pub(super) async fn judge(host: &Host, disks: &mut Disks) {
+pub(super) async fn judge(host: &Host, disks: &mut Disks, meanwhile: Meanwhile) {
     let begun = host.state_dir().map(begun_pools::all).unwrap_or_default();
     let booted_from = booted_from(host);
     for index in 0..disks.disks.len() {
-        let left_by = left_by(host, disks, index, &begun).await;
+        let left_by = left_by(host, disks, index, &begun, meanwhile).await;
         let Some(disk) = disks.disks.get_mut(index) else {
             continue;
         };
@@ -103,7 +103,13 @@ fn bare(name: &str) -> String {
 
 /// What was begun here and left on the disk what it carries: nothing but the two empty partitions that ZFS makes first. A label in them
 /// would be that of a pool that came about, here or elsewhere, and is nobody's leftover.
-async fn left_by<'b>(host: &Host, disks: &Disks, index: usize, begun: &'b [Begun]) -> Option<&'b Begun> {
+async fn left_by<'b>(
+    host: &Host,
+    disks: &Disks,
+    index: usize,
+    begun: &'b [Begun],
+    meanwhile: Meanwhile,
+) -> Option<&'b Begun> {
     let disk = disks.disks.get(index)?;
     let begun = begun.iter().find(|begun| {
         let mut planned = begun.disks.iter();
@@ -126,7 +132,7 @@ async fn left_by<'b>(host: &Host, disks: &Disks, index: usize, begun: &'b [Begun
     if !blkid::is_empty_partition(&seen, DATA) {
         return None;
     }
-    let edges = read_device(host, &data.path, data.size).await.ok()?;
+    let edges = read_device(host, &data.path, data.size, meanwhile).await.ok()?;
     (edges == Edges::default()).then_some(begun)
 }
 
@@ -231,7 +237,7 @@ mod tests {
         let host = host
             .with_program("/usr/bin/quorate-agent".into())
             .remembering_in(state_dir);
-        judge(&host, &mut disks).await;
+        judge(&host, &mut disks, Meanwhile::Nobody).await;
         against(&disks)
     }
 
@@ -252,10 +258,10 @@ mod tests {
     async fn what_the_server_boots_from_is_in_use_though_nobody_mounts_it() {
         let fake = Fake::new();
         let mut disks = seen(&fake, BOOT);
-        judge(&fake.host([]), &mut disks).await;
+        judge(&fake.host([]), &mut disks, Meanwhile::Nobody).await;
         assert!(!against(&disks).contains(&ReasonKind::InUse));
         fake.put("/etc/kernel/proxmox-boot-uuids", "7c4a-1b01\n7C4A-1B02\n");
-        judge(&fake.host([]), &mut disks).await;
+        judge(&fake.host([]), &mut disks, Meanwhile::Nobody).await;
         let last = disks.disks[0].verdicts[0].against.last().unwrap();
         assert_eq!(
             (last.kind, last.text.as_str()),

@@ -7,9 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{Stopped, Task, say, stopped};
-
-/// Source: PVE::Diskmanage, `$DISK_LOCK`; an flock, which goes with whoever held it.
-const LOCK: &str = "/run/lock/pve-diskmanage.lck";
+use crate::observe::disks::edges::DISK_LOCK;
 
 /// PVE's own commands give up after ten seconds; what they do with disks may take minutes.
 const WITHIN: Duration = Duration::from_secs(130);
@@ -19,7 +17,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 pub(super) async fn take(task: &Task<'_>) -> Result<Flock<File>, Stopped> {
     let clock = task.host.clock();
     let began = clock.monotonic();
-    let mut file = task.host.root().open_lock(LOCK)?;
+    let mut file = task.host.root().open_lock(DISK_LOCK)?;
     let mut told = false;
     loop {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -9,7 +9,7 @@ use quorate_tools::wiping;
 
 use super::disk_lock;
 use super::{CHANGING, Stopped, Task, say, stopped};
-use crate::observe::disks::edges::read_device;
+use crate::observe::disks::edges::{Meanwhile, read_device};
 use crate::observe::disks::led_to;
 
 /// How much of a disk's beginning goes. Source: PVE::Diskmanage, `wipe_blockdev`.
@@ -53,7 +53,7 @@ fn devices(disk: &Disk) -> Vec<(&str, ByteSize)> {
 
 /// Whatever the tools show, only the kernel knows who holds a device: of all of them, before the first is written to.
 async fn nobody_holds(task: &Task<'_>, device: &str, size: ByteSize) -> Result<(), Stopped> {
-    match read_device(task.host, device, size).await {
+    match read_device(task.host, device, size, Meanwhile::Nobody).await {
         Ok(edges) if edges.claimed => stopped(format!(
             "{device} is in use: the kernel does not give it to anybody else"
         )),

@@ -71,7 +71,7 @@ fn one(name: &str, of_nodes: &[(&Server<'_>, &Pool, &Disks)]) -> Result<(PoolNam
             };
             // Of a disk that is being replaced, its successor; of one for which a spare stands in, the disk itself.
             for leaf in vdev.places().iter().filter_map(VdevPlace::keeper) {
-                if leaf.whole_disk().is_none() {
+                if leaf.name.starts_with("/dev/") && leaf.whole_disk().is_none() {
                     let shown = &leaf.name;
                     return Err(format!(
                         "on {node} it lies on parts of disks that have others ({shown})"

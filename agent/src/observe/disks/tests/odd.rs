@@ -119,6 +119,7 @@ fn edges(fake: &Fake, name: &str) -> Call {
         "read-edges",
         path.to_str().unwrap(),
         "1000204886016",
+        root.join("run/lock/pve-diskmanage.lck").to_str().unwrap(),
     ])
 }
 
