@@ -1,5 +1,6 @@
 //! Whether disks that look free are: their first and last MiB, read by a process of our own that is given up if it hangs.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_exec::Invocation;
@@ -9,7 +10,7 @@ use quorate_model::observation::disks::{Disk, Edges};
 use quorate_model::observation::eligibility::{Role, judge};
 
 use super::together;
-use crate::host::{Host, complaint, text};
+use crate::host::{Host, ReadError, complaint, text, unreadable};
 
 /// A disk that sleeps needs about ten seconds to spin up.
 const WITHIN: Duration = Duration::from_secs(12);
@@ -69,14 +70,19 @@ pub(crate) async fn read_device(
     let program = host
         .program()
         .ok_or_else(|| Unknown::new(UnknownKind::ToolMissing, "this agent's own program can't be found"))?;
-    let below = |path: &str| {
-        let path = host.root().unfollowed(path).map_err(crate::host::unreadable)?;
+    let text_of = |path: PathBuf| {
         let text = path.to_str().map(str::to_owned);
         text.ok_or_else(|| failed(format!("{} is no text", path.display())))
     };
-    let mut args = vec!["read-edges".to_owned(), below(device)?, size.0.to_string()];
+    let device = host.root().unfollowed(device).map_err(unreadable)?;
+    let mut args = vec!["read-edges".to_owned(), text_of(device)?, size.0.to_string()];
     if meanwhile == Meanwhile::Others {
-        args.push(below(DISK_LOCK)?);
+        match host.root().unfollowed(DISK_LOCK) {
+            Ok(lock) => args.push(text_of(lock)?),
+            // Where there is no folder for it, nobody has locked it.
+            Err(ReadError::NotFound { .. }) => {}
+            Err(error) => return Err(unreadable(error)),
+        }
     }
     let call = Invocation::of(program)
         .args(args)

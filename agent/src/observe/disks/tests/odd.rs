@@ -126,7 +126,9 @@ fn edges(fake: &Fake, name: &str) -> Call {
 #[tokio::test]
 async fn only_what_seems_free_is_read_and_only_when_somebody_asks() {
     let fake = Fake::new();
-    std::fs::create_dir_all(fake.place("/dev")).unwrap();
+    for folder in ["/dev", "/run/lock"] {
+        std::fs::create_dir_all(fake.place(folder)).unwrap();
+    }
     let smart = |path| smartctl(path, "").complains("no\n").exits(Exit::Code(1));
     let three = TWO_DISKS.replace(
         "]}",
