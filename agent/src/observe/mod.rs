@@ -19,7 +19,6 @@ pub(crate) use cluster::pmxcfs_is_gone;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::Package;
-use quorate_proto::limits;
 
 use crate::host::Host;
 
@@ -35,6 +34,8 @@ pub struct Asked {
     pub names: Vec<String>,
     /// Packages that apt tries to fetch, if readiness is looked at.
     pub fetch: BTreeSet<Package>,
+    /// How long whoever asks waits for a facet; `None`: as long as it takes.
+    pub within: Option<Duration>,
     /// Something is about to be done, for which what is on the disks is looked at last.
     pub acting: bool,
 }
@@ -57,16 +58,26 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         disks::Depth::Whole
     };
     let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages) = tokio::join!(
-        facet(host, asked(FacetName::System), system::observe(host)),
-        facet(host, asked(FacetName::Disks), disks::observe(host, depth)),
-        facet(host, asked(FacetName::Network), network::observe(host, &more.names)),
-        facet(host, asked(FacetName::Cluster), cluster::observe(host)),
-        facet(host, asked(FacetName::Guests), guests::observe(host)),
-        facet(host, asked(FacetName::Ha), ha::observe(host)),
-        facet(host, asked(FacetName::Config), config::observe(host)),
-        facet(host, asked(FacetName::Readiness), readiness::observe(host, &more.fetch)),
-        facet(host, asked(FacetName::Pools), pools::observe(host)),
-        facet(host, asked(FacetName::Storages), storages::observe(host)),
+        facet(host, asked(FacetName::System), more.within, system::observe(host)),
+        facet(host, asked(FacetName::Disks), more.within, disks::observe(host, depth)),
+        facet(
+            host,
+            asked(FacetName::Network),
+            more.within,
+            network::observe(host, &more.names)
+        ),
+        facet(host, asked(FacetName::Cluster), more.within, cluster::observe(host)),
+        facet(host, asked(FacetName::Guests), more.within, guests::observe(host)),
+        facet(host, asked(FacetName::Ha), more.within, ha::observe(host)),
+        facet(host, asked(FacetName::Config), more.within, config::observe(host)),
+        facet(
+            host,
+            asked(FacetName::Readiness),
+            more.within,
+            readiness::observe(host, &more.fetch)
+        ),
+        facet(host, asked(FacetName::Pools), more.within, pools::observe(host)),
+        facet(host, asked(FacetName::Storages), more.within, storages::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -83,11 +94,20 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
 }
 
 /// Awaits the work of a facet if it is asked for.
-async fn facet<T>(host: &Host, asked: bool, work: impl Future<Output = Result<T, Unknown>>) -> Facet<T> {
+async fn facet<T>(
+    host: &Host,
+    asked: bool,
+    within: Option<Duration>,
+    work: impl Future<Output = Result<T, Unknown>>,
+) -> Facet<T> {
     if !asked {
         return Facet::not_asked();
     }
-    finished(host, in_time(limits::FACET_TIMEOUT, work).await)
+    let seen = match within {
+        Some(limit) => in_time(limit, work).await,
+        None => work.await,
+    };
+    finished(host, seen)
 }
 
 /// Each tool has its deadline; a pile of them that hang one after the other has this one.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, OperationId};
@@ -136,6 +137,7 @@ impl Agent for Service {
         let mut more = Asked {
             names: names(request.resolve)?,
             fetch: field("fetch", request.fetch)?,
+            within: request.within_ms.map(Duration::from_millis),
             acting: false,
         };
         // Filling apt's cache is a change, if a small one.

@@ -327,6 +327,7 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
             facets: vec![v1::FacetName::Cluster.into()],
             resolve: vec![],
             fetch: vec![],
+            within_ms: None,
         })
         .await
         .unwrap();

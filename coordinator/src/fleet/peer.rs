@@ -125,6 +125,7 @@ impl Peer {
                 .map(ToString::to_string)
                 .collect(),
             fetch: fetch.clone().into_wire(),
+            within_ms: u64::try_from(limits::FACET_TIMEOUT.as_millis()).ok(),
         };
         let sent = trust::now(&self.clock);
         // The tools that the agent waits for have their deadlines in real time, in a lab too.

@@ -131,6 +131,9 @@ async fn an_unknown_act_is_refused_at_once() {
     let place = Place::new();
     let output = place.run(&["demo", "dance"]).await;
     assert_eq!(output.code(), Some(1));
-    assert_eq!(output.stderr, "error: no act is called dance; there is: cluster\n");
+    assert_eq!(
+        output.stderr,
+        "error: no act is called dance; there is: cluster, storage\n"
+    );
     place.assert_empty();
 }

@@ -78,13 +78,13 @@ async fn a_script_can_be_for_one_call_only() {
 async fn what_the_world_does_not_know_fails_loudly() {
     let lab = lab(|builder| builder.nodes(1)).await;
     let output = lab
-        .tool("prox1", &["zpool", "create", "tank", "/dev/sda"], None)
+        .tool("prox1", &["zpool", "upgrade", "tank"], None)
         .await
         .expect("zpool runs");
     assert_eq!(output.code(), Some(90));
     let unknown = happened(&lab, What::UnknownInvocation);
     assert_eq!(unknown.len(), 1);
-    assert_eq!(unknown[0].argv, ["zpool", "create", "tank", "/dev/sda"]);
+    assert_eq!(unknown[0].argv, ["zpool", "upgrade", "tank"]);
     let text = std::fs::read_to_string(lab.layout().operations()).expect("the log");
     assert!(text.contains("UNKNOWN INVOCATION"));
 }
