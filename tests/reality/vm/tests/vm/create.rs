@@ -147,15 +147,15 @@ async fn a_disk_that_was_put_to_use_since_the_plan_is_refused_and_keeps_what_it_
     note(&format!("refused: {refused}"));
 
     // A create that fails half-way leaves a partition table, and the disk is no longer blank.
-    let nvme = "/dev/disk/by-id/nvme-QEMU_NVMe_Ctrl_PHLJ0001";
+    let third = path(guest, "Z1Z00HD3").await;
     let failed = guest
-        .run(&["zpool", "create", "-O", "compression=fast", "broken", nvme])
+        .run(&["zpool", "create", "-O", "compression=fast", "broken", &third])
         .await;
     assert_eq!(failed.code, Some(1), "{failed:?}");
     guest.does("udevadm settle --timeout=60").await;
     let seen = driving.known(&STORAGE).await;
     assert_eq!(seen.pools.get().unwrap().len(), 0);
-    let against = against(&seen, "PHLJ0001");
+    let against = against(&seen, "Z1Z00HD3");
     assert!(
         !against.is_empty() && against.iter().all(|(kind, _)| *kind == ReasonKind::Leftover),
         "{against:#?}"
@@ -168,10 +168,10 @@ async fn a_disk_that_was_put_to_use_since_the_plan_is_refused_and_keeps_what_it_
 async fn wiped_by_a_word(fleet: &Fleet, seen: &Observation) {
     let (driving, guest) = (fleet.driving(), fleet.guest());
     let disks = &seen.disks.get().unwrap().disks;
-    let disk = disks.iter().find(|disk| disk.serial.as_deref() == Some("PHLJ0001"));
+    let disk = disks.iter().find(|disk| disk.serial.as_deref() == Some("Z1Z00HD3"));
     let name = disk.unwrap().stable_name().unwrap();
     let pools = "[zfs.single]\nraid = \"single\"\nstorage = false\n[zfs.single.disks]\n\
-                 prox1 = [\"PHLJ0001\"]\nprox2 = []\nprox3 = []\n";
+                 prox1 = [\"Z1Z00HD3\"]\nprox2 = []\nprox3 = []\n";
     let word = Wish {
         destroy: [format!("{NODE}:{name}").parse().unwrap()].into(),
         ..Wish::default()
@@ -181,7 +181,7 @@ async fn wiped_by_a_word(fleet: &Fleet, seen: &Observation) {
         panic!("{actions:#?}")
     };
     driving.done("op-wipe", wipe).await;
-    assert_eq!(against(&driving.known(&STORAGE).await, "PHLJ0001"), []);
+    assert_eq!(against(&driving.known(&STORAGE).await, "Z1Z00HD3"), []);
     driving.done("op-single", create).await;
     holds(&driving.known(&STORAGE).await, layout);
     // Once more: what it was to wipe is not there any more, and what is there now is not touched.
