@@ -243,30 +243,6 @@ async fn disks_are_told_by_an_older_lsblk_too() {
     fleet.nothing_unknown();
 }
 
-/// Coordinator and agent die while `zpool create` runs; it runs on, and is neither forgotten nor done twice.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_pool_is_made_once_whoever_dies_meanwhile() {
-    let (fleet, file) = two(MIRROR).await;
-    fleet.hold("prox1", "zpool", "create").await;
-    let rollout = fleet.begins(&["apply", &file]).await;
-    fleet
-        .until("the pool is being made", async || {
-            fleet.under_way("prox1", "zpool", "create") == 1
-        })
-        .await;
-    fleet.lab.kill_coordinator();
-    fleet.lab.kill_agent("prox1");
-    fleet.let_go("prox1").await;
-    fleet.lab.start_agent("prox1").unwrap();
-    fleet.start_coordinator(&[]).await;
-    fleet.connected(&fleet.lab.names()).await;
-    fleet.ends_well(&rollout).await;
-    assert_eq!(fleet.calls("zpool", "create").len(), 2, "one for each server");
-    assert_eq!(fleet.calls("systemctl", "enable").len(), 2, "imported at boot");
-    let again = fleet.json(&["plan", &file]).await;
-    assert!(steps(&again).is_empty(), "{again:#}");
-}
-
 /// A cluster that has all this already.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_with_pools_and_storages_is_adopted_as_it_is() {
