@@ -35,7 +35,7 @@ fn planted() -> Vec<(Disk, &'static [&'static str])> {
             Disk::hdd("old", GIB, "Z1Z00OLD", WWN + 6),
             &[
                 "has a partition table (gpt)",
-                "carries a ZFS label of a pool that is not imported here",
+                "carries a ZFS label of pool oldtank, which is not imported here",
             ],
         ),
         (Disk::ssd("ssd2", GIB, "S45NNA0N104172", WWN + 7), &[]),
