@@ -44,6 +44,8 @@ async fn a_pulled_disk_is_told_and_so_is_that_another_one_took_its_place() {
 
     // PVE's zfs-zed takes a pulled disk out of its pool at once; without it ZFS does not notice before it writes.
     fleet.guest().does("systemctl stop zfs-zed.service").await;
+    // What was written a moment ago is written out by a later transaction group, which would meet the gap.
+    fleet.guest().does("zpool sync data_zfs").await;
     fleet.machine.pull("ssd2").await;
     let before = pool(&driving).await;
     assert_eq!(before.state, VdevState::Online, "{before:#?}");
