@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_model::facet::Unknown;
 use quorate_model::observation::Pool;
+use quorate_model::observation::pools::import_unit;
 use quorate_model::{ByteSize, Timestamp};
 use quorate_tools::zpool_get::Properties;
 use quorate_tools::{zfs_get, zpool, zpool_get, zpool_status};
@@ -94,11 +95,6 @@ fn scrub_scheduled(host: &Host, pool: &str) -> Option<bool> {
 /// Where systemd keeps what OpenZFS brings along, and what wants to be started when pools are imported.
 const UNITS: [&str; 2] = ["/lib/systemd/system", "/usr/lib/systemd/system"];
 const IMPORTED: &str = "/etc/systemd/system/zfs-import.target.wants";
-
-/// The unit that imports a pool at boot, with the name escaped as systemd wants it in an instance. Source: PVE::API2::Disks::ZFS.
-pub(crate) fn import_unit(pool: &str) -> String {
-    format!("zfs-import@{}.service", pool.replace('-', "\\x2d"))
-}
 
 /// PVE enables the unit for each pool that it makes, if this OpenZFS has one.
 fn import_enabled(host: &Host, pool: &str) -> Option<bool> {

@@ -1,5 +1,4 @@
 use super::*;
-use crate::facet::Facet;
 use crate::observation::disks::Partition;
 use crate::observation::pools::{Vdev, VdevHealth};
 
@@ -10,22 +9,9 @@ fn disk(letter: char, serial: &str) -> Disk {
         wwn: Some(format!("0x{serial}")),
         serial: Some(serial.to_owned()),
         model: Some("SSD".to_owned()),
-        vendor: None,
         size: ByteSize(960_197_124_096),
-        rotational: false,
         transport: Some("sata".to_owned()),
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
-        controller: None,
-        raid_level: None,
-        partitions: vec![],
-        holders: vec![],
-        smart: Facet::not_asked(),
-        edges: Facet::not_asked(),
-        verdicts: vec![],
+        ..Disk::default()
     }
 }
 

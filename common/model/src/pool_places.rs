@@ -2,7 +2,7 @@
 //! the spare: both fill one place.
 
 use crate::observation::disks::Disks;
-use crate::observation::pools::{Leaf, Vdev};
+use crate::observation::pools::{Leaf, Vdev, VdevState};
 use crate::pool_layout::disk_of;
 use crate::raid::Raid;
 use crate::size::ByteSize;
@@ -42,6 +42,27 @@ impl Vdev {
         places
     }
 
+    /// How many of its disks may be lost now, and nothing with them.
+    pub(crate) fn may_lose(&self) -> usize {
+        let places = self.places();
+        let is_whole = |leaf: &Leaf| {
+            let fine = matches!(leaf.health.state, VdevState::Online | VdevState::InUse);
+            fine && leaf.health.note.as_deref() != Some("(resilvering)")
+        };
+        // A place is filled when any of those in it is.
+        let missing = places.iter().filter(|place| !place.leaves().any(is_whole)).count();
+        let parity = ["raidz", "draid"].into_iter().find_map(|stem| {
+            let digit = self.name.strip_prefix(stem)?.chars().next()?;
+            digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok())
+        });
+        let spare = match parity {
+            Some(parity) => parity,
+            None if self.name.starts_with("mirror") => places.len().saturating_sub(1),
+            None => 0,
+        };
+        spare.saturating_sub(missing)
+    }
+
     /// What is usable of it, before ZFS's own needs; `None`: its layout has no word here, or a disk of it can't be told.
     #[must_use]
     pub fn usable(&self, disks: &Disks) -> Option<ByteSize> {
@@ -55,7 +76,7 @@ impl Vdev {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::pools::{VdevClass, VdevHealth, VdevState};
+    use crate::observation::pools::{VdevClass, VdevHealth};
 
     #[test]
     fn a_disk_and_its_successor_fill_one_place() {

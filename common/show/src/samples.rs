@@ -29,21 +29,12 @@ fn disk(path: &str, model: &str, serial: &str, size: u64) -> Disk {
         model: Some(model.into()),
         vendor: Some("ATA".into()),
         size: ByteSize(size),
-        rotational: false,
         transport: Some("sata".into()),
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
         controller: Some(Controller {
             pci_address: "0000:00:17.0".into(),
             driver: Some("ahci".into()),
             class: None,
         }),
-        raid_level: None,
-        partitions: vec![],
-        holders: vec![],
         smart: known(Smart {
             passed: Some(true),
             wear_percent: Some(3),
@@ -52,7 +43,7 @@ fn disk(path: &str, model: &str, serial: &str, size: u64) -> Disk {
             bad_sectors: None,
         }),
         edges: known(Edges::default()),
-        verdicts: vec![],
+        ..Disk::default()
     }
 }
 

@@ -17,22 +17,8 @@ fn disk(path: &str, serial: &str) -> Disk {
         wwn: Some(format!("0x5002538e{serial}")),
         serial: Some(serial.into()),
         model: Some("SAMSUNG".into()),
-        vendor: None,
         size: ByteSize(960_000_000_000),
-        rotational: false,
-        transport: None,
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
-        controller: None,
-        raid_level: None,
-        partitions: vec![],
-        holders: vec![],
-        smart: Facet::not_asked(),
-        edges: Facet::not_asked(),
-        verdicts: vec![],
+        ..Disk::default()
     }
 }
 

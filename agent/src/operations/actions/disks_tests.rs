@@ -22,22 +22,11 @@ fn disk(letter: char) -> Disk {
         wwn: Some(format!("0x5000{letter}")),
         serial: Some(format!("S{letter}")),
         model: Some("SSD".to_owned()),
-        vendor: None,
         size: ByteSize(SIZE),
-        rotational: false,
         transport: Some("sata".to_owned()),
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
-        controller: None,
-        raid_level: None,
-        partitions: vec![],
-        holders: vec![],
         smart: Facet::<Smart>::not_asked(),
         edges: Facet::known(Edges::default(), Timestamp(0)),
-        verdicts: vec![],
+        ..Disk::default()
     };
     disk.verdicts = Role::ALL.iter().map(|role| judge(&disk, *role)).collect();
     disk

@@ -3,6 +3,7 @@
 use quorate_exec::Invocation;
 use quorate_model::Observation;
 use quorate_model::ids::PoolName;
+use quorate_model::observation::pools::import_unit;
 use quorate_model::observation::{FacetName, Pool};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
 use quorate_tools::{CallError, systemctl, zpool_disks};
@@ -11,7 +12,6 @@ use super::disk_lock;
 use super::{CHANGING, Stopped, Task, say, stopped};
 use crate::begun_pools::{self, Begun};
 use crate::observe::observe;
-use crate::observe::pools::import_unit;
 
 pub(super) async fn create(task: &Task<'_>, layout: &PoolLayout) -> Result<(), Stopped> {
     let held = disk_lock::take(task).await?;
@@ -86,15 +86,4 @@ pub(super) async fn replace(task: &Task<'_>, pool: &PoolName, old: &str, with: &
     };
     let call = zpool_disks::replace(task.host.tools(), pool, called, with);
     give(task, pool, std::iter::once(with), call).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hyphens_are_escaped_as_pve_escapes_them() {
-        assert_eq!(import_unit("data_zfs"), "zfs-import@data_zfs.service");
-        assert_eq!(import_unit("data-zfs.2"), "zfs-import@data\\x2dzfs.2.service");
-    }
 }

@@ -13,8 +13,8 @@ pub struct Disks {
     pub disks: Vec<Disk>,
 }
 
-/// A whole disk.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A whole disk. The default one has no identity, and nothing is known of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Disk {
     /// Kernel path, such as `/dev/sda`: it moves between boots; never name a disk by it. Source: lsblk PATH.
     pub path: String,

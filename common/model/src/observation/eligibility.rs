@@ -258,17 +258,7 @@ mod tests {
             model: Some("SAMSUNG MZ7LH960".into()),
             vendor: Some("ATA".into()),
             size: ByteSize(960_197_124_096),
-            rotational: false,
             transport: Some("sata".into()),
-            hctl: None,
-            read_only: false,
-            removable: false,
-            partition_table: None,
-            fstype: None,
-            controller: None,
-            raid_level: None,
-            partitions: vec![],
-            holders: vec![],
             smart: Facet::known(
                 Smart {
                     passed: Some(true),
@@ -280,7 +270,7 @@ mod tests {
                 Timestamp(0),
             ),
             edges: Facet::known(Edges::default(), Timestamp(0)),
-            verdicts: vec![],
+            ..Disk::default()
         }
     }
 

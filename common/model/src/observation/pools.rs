@@ -1,7 +1,5 @@
 //! ZFS pools that a node has imported: their vdevs, room and health.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::size::ByteSize;
@@ -60,28 +58,10 @@ pub struct Vdev {
     pub leaves: Vec<Leaf>,
 }
 
-impl Vdev {
-    fn may_lose(&self) -> usize {
-        // A disk that is being replaced, or for which a spare stands in, is one place: filled when any of them is.
-        let mut places: BTreeMap<&str, bool> = BTreeMap::new();
-        for leaf in &self.leaves {
-            let place = leaf.group.as_deref().unwrap_or(&leaf.name);
-            let fine = matches!(leaf.health.state, VdevState::Online | VdevState::InUse);
-            let whole = fine && leaf.health.note.as_deref() != Some("(resilvering)");
-            *places.entry(place).or_default() |= whole;
-        }
-        let missing = places.values().filter(|whole| !**whole).count();
-        let parity = ["raidz", "draid"].into_iter().find_map(|stem| {
-            let digit = self.name.strip_prefix(stem)?.chars().next()?;
-            digit.to_digit(10).and_then(|digit| usize::try_from(digit).ok())
-        });
-        let spare = match parity {
-            Some(parity) => parity,
-            None if self.name.starts_with("mirror") => places.len().saturating_sub(1),
-            None => 0,
-        };
-        spare.saturating_sub(missing)
-    }
+/// The unit that imports a pool at boot, with the name escaped as systemd wants it in an instance. Source: PVE::API2::Disks::ZFS.
+#[must_use]
+pub fn import_unit(pool: &str) -> String {
+    format!("zfs-import@{}.service", pool.replace('-', "\\x2d"))
 }
 
 /// A disk of a vdev.
@@ -363,6 +343,12 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hyphens_are_escaped_as_pve_escapes_them() {
+        assert_eq!(import_unit("data_zfs"), "zfs-import@data_zfs.service");
+        assert_eq!(import_unit("data-zfs.2"), "zfs-import@data\\x2dzfs.2.service");
+    }
 
     #[test]
     fn what_is_missing_already_is_not_there_to_be_lost() {

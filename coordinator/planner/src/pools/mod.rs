@@ -12,7 +12,7 @@ use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{DiskRef, NodeName, PoolName, StepId};
 use quorate_model::observation::FacetName;
 use quorate_model::observation::disks::{Disk, Disks, Holder, HolderKind};
-use quorate_model::observation::pools::{Pool, VdevClass, VdevState};
+use quorate_model::observation::pools::{Pool, VdevClass, VdevState, import_unit};
 use quorate_model::operation::Action;
 use quorate_model::plan::Step;
 use quorate_model::pool_layout::PoolLayout;
@@ -264,8 +264,7 @@ impl<'a> Server<'a> {
         }
         let (node, name) = (self.node, &pool.name);
         let message = format!("pool {name} of {node} has no unit that imports it at boot, as PVE gives to its pools");
-        let unit = name.replace('-', "\\x2d");
-        let next = format!("on {node}: systemctl enable 'zfs-import@{unit}.service'");
+        let next = format!("on {node}: systemctl enable '{}'", import_unit(name));
         let subject = format!("{node}/{name}");
         let finding = Finding::new(Code::PoolNotAtBoot, subject, message, next);
         report.tell(finding.at(Some(spec.place.clone())));

@@ -21,17 +21,7 @@ fn disk(serial: &str, size: u64) -> Disk {
         model: Some("SAMSUNG".into()),
         vendor: Some("ATA".into()),
         size: ByteSize(size),
-        rotational: false,
         transport: Some("sata".into()),
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
-        controller: None,
-        raid_level: None,
-        partitions: vec![],
-        holders: vec![],
         smart: Facet::known(
             Smart {
                 passed: Some(true),
@@ -43,7 +33,7 @@ fn disk(serial: &str, size: u64) -> Disk {
             NOW,
         ),
         edges: Facet::known(Edges::default(), NOW),
-        verdicts: vec![],
+        ..Disk::default()
     };
     judged(&mut disk);
     disk

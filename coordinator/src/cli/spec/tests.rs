@@ -84,22 +84,9 @@ fn disks(n: u8) -> Disks {
         wwn: Some(format!("0x5002538e{serial}")),
         serial: Some(serial.into()),
         model: Some("SAMSUNG MZ7LH960".into()),
-        vendor: None,
         size: ByteSize(960_197_124_096),
-        rotational: false,
         transport: Some("sata".into()),
-        hctl: None,
-        read_only: false,
-        removable: false,
-        partition_table: None,
-        fstype: None,
-        controller: None,
-        raid_level: None,
-        partitions: vec![],
-        holders: vec![],
-        smart: Facet::not_asked(),
-        edges: Facet::not_asked(),
-        verdicts: vec![],
+        ..Disk::default()
     };
     let mut used = disk("/dev/sda", &format!("S{n}A"));
     used.removable = true;

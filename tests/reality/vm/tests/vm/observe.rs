@@ -62,7 +62,7 @@ fn planted() -> Vec<(Disk, &'static [&'static str])> {
             Disk::ssd("path2", GIB, "S45NNA0N10PATH", WWN + 13),
             &["has the same WWN as"],
         ),
-        (Disk::nvme("nvme", GIB, "PHLJ0001"), &[]),
+        (Disk::nvme("nvme", GIB, "PHLJ0001"), &["is a hypervisor's disk (QEMU)"]),
         (Disk::hdd("hdd2", 2 * GIB, "Z1Z00HD2", WWN + 14), &[]),
         (Disk::virtio("virtio", GIB), &["has neither serial, WWN nor by-id link"]),
     ]
