@@ -153,6 +153,11 @@ impl Machine {
         });
         let settled = "udevadm settle --timeout=60";
         self.guest().does(settled).await;
+        until("the machine has a way to this one", async || {
+            let way = self.guest().run(&["ip", "route", "get", &HOST.to_string()]).await;
+            way.code == Some(0) && way.stdout.contains(" src ")
+        })
+        .await;
         note("the machine is up");
     }
 

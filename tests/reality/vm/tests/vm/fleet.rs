@@ -70,6 +70,10 @@ impl Fleet {
                 .await;
             let late = enrolled.stderr.contains("no connection to the coordinator") || enrolled.code == Some(5);
             assert!(enrolled.code == Some(0) || late, "{enrolled:#?}");
+            if late {
+                let why = enrolled.stderr.lines().collect::<Vec<_>>().join(" / ");
+                note(&format!("not enrolled yet, at {}: {why}", guest.does("date -u +%T").await.trim()));
+            }
             enrolled.code == Some(0)
         })
         .await;
