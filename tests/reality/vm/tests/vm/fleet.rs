@@ -72,7 +72,10 @@ impl Fleet {
             assert!(enrolled.code == Some(0) || late, "{enrolled:#?}");
             if late {
                 let why = enrolled.stderr.lines().collect::<Vec<_>>().join(" / ");
-                note(&format!("not enrolled yet, at {}: {why}", guest.does("date -u +%T").await.trim()));
+                note(&format!(
+                    "not enrolled yet, at {}: {why}",
+                    guest.does("date -u +%T").await.trim()
+                ));
             }
             enrolled.code == Some(0)
         })
