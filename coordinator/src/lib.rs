@@ -23,6 +23,7 @@ mod enrol;
 mod fleet;
 mod host;
 mod incoming;
+mod liveness;
 mod measure;
 mod pace;
 mod recovery;

@@ -99,6 +99,7 @@ pub(crate) const LAYERS: &[Layer] = &[
         ],
         &[],
     ),
+    layer("quorate-manuals", &["quorate", "quorate-agent"], &[]),
     // The generated documents come from the types and command lines that they describe.
     layer("xtask", &["quorate", "quorate-agent", "quorate-model"], &[]),
 ];

@@ -2,6 +2,7 @@
 
 mod bans;
 mod cluster_file;
+mod dist;
 mod docs;
 mod files;
 mod graph;
@@ -29,7 +30,8 @@ usage: cargo xtask COMMAND
   licences        the licence of every dependency is one we allow
   bans            banned crates, sources and second versions
   files           length of files, marks, paths of somebody's machine
-  docs [--check]  write the generated documents, or compare them with what is there";
+  docs [--check]  write the generated documents, or compare them with what is there
+  dist [--help]   make the Debian packages";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
 
 fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
     let checks: &[Check] = match args {
+        ["dist", "--help"] => return Err(Stop::Usage(dist::USAGE)),
+        ["dist", options @ ..] => return dist::run(options),
         ["check"] => &[layers, licences, bans, files, documents],
         ["layers"] => &[layers],
         ["licences"] => &[licences],
