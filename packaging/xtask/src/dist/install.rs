@@ -18,16 +18,19 @@ const RELEASES: [&str; 2] = ["bookworm", "trixie"];
 
 const MIRROR: &str = "http://deb.debian.org/debian";
 
-/// What dpkg, apt and the tools that change users write down for themselves.
-const BOOKS: [&str; 6] = [
+/// What dpkg, apt, systemd and the tools that change users write down for themselves.
+const BOOKS: [&str; 9] = [
     "/var/lib/dpkg/",
+    "/var/lib/apt/",
     "/var/log/",
     "/var/cache/",
-    "/var/lib/apt/",
+    "/run/",
+    "/proc/",
+    "/etc/.pwd.lock",
     "/etc/passwd-",
     "/etc/group-",
 ];
-const SHADOWS: [&str; 3] = ["/etc/shadow-", "/etc/gshadow-", "/etc/.pwd.lock"];
+const SHADOWS: [&str; 2] = ["/etc/shadow-", "/etc/gshadow-"];
 
 /// A version that is newer than any.
 const NEWER: &str = "99.0.0";
@@ -103,7 +106,11 @@ impl System {
     }
 
     fn call(&self, args: &[&str]) -> Tool {
-        Tool::new("chroot")
+        // With a /proc of its own, which systemd-tmpfiles wants, and which is gone with the call.
+        Tool::new("unshare")
+            .args(["--mount", "--pid", "--fork"])
+            .args([format!("--mount-proc={}", self.root.join("proc").display())])
+            .args(["chroot"])
             .args([&self.root])
             .args(args)
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -155,7 +162,7 @@ impl System {
                 let path = entry.map_err(Stop::file(&folder))?.path();
                 let name = format!("/{}", path.strip_prefix(&self.root).unwrap_or(&path).display());
                 let meta = fs::symlink_metadata(&path).map_err(Stop::file(&path))?;
-                if BOOKS.iter().chain(&SHADOWS).any(|book| name.starts_with(book)) || name.starts_with("/proc/") {
+                if BOOKS.iter().chain(&SHADOWS).any(|book| name.starts_with(book)) {
                     continue;
                 }
                 if meta.is_dir() {
