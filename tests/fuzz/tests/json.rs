@@ -21,14 +21,13 @@ const MAPS: [(&str, &str); 7] = [
 ];
 
 /// Fields without which another fact is right, and why.
-const MEANT: [(&str, &str, &str); 11] = [
+const MEANT: [(&str, &str, &str); 10] = [
     ("ip", "address", "a tunnel has none, and so it is shown"),
     ("ip", "dadfailed", "ip prints it only where it is so"),
     ("ip", "deprecated", "ip prints it only where it is so"),
     ("ip", "info_kind", "only virtual interfaces have one"),
     ("ip", "linkinfo", "only virtual interfaces have one"),
     ("ip", "temporary", "ip prints it only where it is so"),
-    ("ip", "tentative", "ip prints it only where it is so"),
     (
         "lsblk",
         "children",

@@ -1,7 +1,11 @@
 //! Makes the kept corpus of what no fixture shows: messages, documents, journals. By hand, when the model has changed:
 //! `cargo test -p quorate-fuzz --test kept -- --ignored`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of a test; a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of a test; a panic is the report"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +13,7 @@ use std::path::Path;
 use prost::Message;
 use quorate_fuzz::target;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::finding::{Code, Finding, Place};
 use quorate_model::ids::Driver;
 use quorate_model::measurement::Baseline;
 use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome};
@@ -60,11 +65,16 @@ fn the_kept_corpus_is_made() {
         wire::<_, v1::Condition>("wire-condition", &seed, step.done_when.clone());
         wire::<_, v1::Step>("wire-step", &seed, step.clone());
     }
-    for finding in plan.findings.iter().take(3) {
-        wire::<_, v1::Finding>("wire-finding", finding.code.as_str(), finding.clone());
-    }
+    let finding = Finding::new(Code::NodeHasGuests, "prox1", "prox1 has the guest 100", "back it up").at(Some(Place {
+        file: "hk1.toml".to_owned(),
+        line: 3,
+        column: 1,
+        offset: 40,
+        length: 5,
+    }));
+    wire::<_, v1::Finding>("wire-finding", "placed", finding.clone());
     let failure = Failure::new(ExitCode::Refused, "it is not so")
-        .with(plan.findings.clone())
+        .with(vec![finding])
         .hint("look again");
     wire::<_, v1::FailureDetail>("wire-failure", "refused", failure.clone());
     keep(
