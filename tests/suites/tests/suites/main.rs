@@ -16,6 +16,8 @@ mod crash_points;
 mod crash_seeds;
 mod disks;
 mod e2e;
+mod guide;
+mod guide_life;
 mod life_adopt;
 mod life_files;
 mod life_freeze;
