@@ -30,6 +30,7 @@ mod life_votes;
 mod life_votes_away;
 mod life_votes_joins;
 mod losses;
+mod membership;
 mod misfortune;
 mod network;
 mod partitions;
