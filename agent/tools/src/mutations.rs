@@ -44,6 +44,7 @@ fn read_with_all(text: &str) {
         corosync_quorumtool::read(text),
         corosync_cfgtool::read(text),
         corosync_cmapctl::read(text),
+        corosync_cmapctl::read_latencies(text),
     ));
     drop((
         corosync_conf::read(text),

@@ -87,6 +87,8 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-proto",
         ],
     ),
+    // It asks the programs, as an operator would: what they say is looked at as JSON.
+    layer("quorate-reality-corosync", &["quorate-lab"], &[]),
     layer(
         "quorate-bench",
         &[
