@@ -6,6 +6,7 @@
 mod cache;
 mod hanging;
 mod links;
+mod memberships;
 mod patience;
 mod root;
 mod write;
@@ -26,6 +27,7 @@ use cache::Cache;
 pub(crate) use cache::Circumstances;
 use hanging::Hanging;
 pub use links::LinkMap;
+use memberships::Memberships;
 use patience::Patience;
 pub use root::{HostRoot, ReadError};
 pub use write::WriteError;
@@ -54,6 +56,7 @@ pub struct Host {
     pmxcfs: Patience,
     cache: Cache,
     hanging: Hanging,
+    memberships: Memberships,
     state_dir: Option<PathBuf>,
 }
 
@@ -88,6 +91,7 @@ impl Host {
             clock,
             cache: Cache::default(),
             hanging: Hanging::default(),
+            memberships: Memberships::default(),
             state_dir: None,
         }
     }
@@ -215,6 +219,11 @@ impl Host {
     #[must_use]
     pub fn uptime(&self) -> Duration {
         self.clock.since(self.started)
+    }
+
+    /// How its membership changed while it was looked at.
+    pub(crate) fn memberships(&self) -> &Memberships {
+        &self.memberships
     }
 
     pub(crate) fn cache(&self) -> &Cache {

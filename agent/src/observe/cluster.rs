@@ -4,20 +4,21 @@ use std::io;
 
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, LocalConfig, Member, MemberNode, Membership, Pmxcfs, RunningVersion,
+    Votes,
 };
 use quorate_tools::corosync_conf::{self, CorosyncConf};
 use quorate_tools::pmxcfs::Members;
 use quorate_tools::pmxcfs::members;
 use quorate_tools::{corosync_cfgtool, corosync_cmapctl, corosync_quorumtool, systemctl};
 
-use super::finished;
+use super::{finished, hostname};
 use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
 
 /// What pmxcfs publishes of the membership.
 pub(super) const MEMBERS: &str = "/etc/pve/.members";
 const CONFIG: &str = "/etc/pve/corosync.conf";
-const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
+pub(super) const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
 const AUTHKEY: &str = "/etc/corosync/authkey";
 
 /// The folder that is the lock of corosync.conf: who makes it holds the lock, and touches it to keep it.
@@ -31,6 +32,7 @@ const PMXCFS: &str = "/usr/bin/pmxcfs";
 
 /// Observes the cluster as this node sees it.
 pub(super) async fn observe(host: &Host) -> Result<Cluster, Unknown> {
+    let begun = host.clock().monotonic();
     let authkey_present = host.root().exists(AUTHKEY).map_err(unreadable)?;
     let local_config_present = host.root().exists(LOCAL_CONFIG).map_err(unreadable)?;
     let members = match published(host, MEMBERS).await? {
@@ -46,13 +48,16 @@ pub(super) async fn observe(host: &Host) -> Result<Cluster, Unknown> {
     };
     let pmxcfs = pmxcfs(host, members.as_ref()).await?;
     let config_lock_age = config_lock_age(host).await?;
+    let membership = membership(host, members, config, local_config_present).await?;
+    let changes = host.memberships().note(begun, host.now(), &membership);
     Ok(Cluster {
-        membership: membership(host, members, config, local_config_present).await?,
+        membership,
         pmxcfs,
         authkey_present,
         local_config_present,
         local_config: finished(host, local_config(host)),
         config_lock_age,
+        changes,
     })
 }
 
@@ -118,7 +123,8 @@ async fn membership(
             }),
             Some(config),
         ) => {
-            let (votes, links, versions) = tokio::join!(votes(host), links(host), running_versions(host));
+            let (votes, links, versions, latencies) =
+                tokio::join!(votes(host), links(host), running_versions(host), latencies(host));
             Ok(Membership::Member(Box::new(Member {
                 cluster: state.name,
                 running_version: state.version,
@@ -131,18 +137,62 @@ async fn membership(
                 running_versions: finished(host, versions),
                 votes: finished(host, votes),
                 links: finished(host, links),
+                latencies: finished(host, latencies),
             })))
         }
         (Some(Members { cluster: None, .. }), None) => Ok(Membership::Standalone),
         (Some(Members { cluster: None, .. }), Some(config)) => cut_off(host, config).await,
         (Some(_), None) => unclear("pmxcfs knows of a cluster, but /etc/pve/corosync.conf does not exist"),
-        // A join takes the database away before it starts pmxcfs with the new one: what is not there holds no membership.
-        (None, _) if local_config_present && host.root().exists(DATABASE).map_err(unreadable)? => unclear(
-            "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen; systemctl \
-             start pve-cluster brings it back",
-        ),
+        (None, _) if local_config_present => without_pmxcfs(host).await,
         (None, _) => Ok(Membership::Standalone),
     }
+}
+
+/// pmxcfs is down, or was never there. Who belongs to the cluster says the copy of the configuration that corosync started with; who is
+/// there, and whether that is enough, corosync knows by itself.
+async fn without_pmxcfs(host: &Host) -> Result<Membership, Unknown> {
+    let pve = pve_is_installed(host)?;
+    // A join takes the database away before it starts pmxcfs with the new one: what is not there holds no membership.
+    if pve && has_no_database(host)? {
+        return Ok(Membership::Standalone);
+    }
+    let votes = match votes(host).await {
+        Ok(votes) => votes,
+        Err(Unknown { kind, reason }) => {
+            let seen = "/etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen";
+            let told = if pve {
+                format!("/etc/pve is not mounted, but {seen}; systemctl start pve-cluster brings it back; {reason}")
+            } else {
+                format!("{seen}: {reason}")
+            };
+            return Err(Unknown::new(kind, told));
+        }
+    };
+    let config = read_config(LOCAL_CONFIG, &host.root().read_text(LOCAL_CONFIG).map_err(unreadable)?)?;
+    let (links, versions, latencies) = tokio::join!(links(host), running_versions(host), latencies(host));
+    let own = hostname(host);
+    let node = |node: &ConfiguredNode| MemberNode {
+        name: node.name.clone(),
+        id: node.id,
+        online: votes.rows.iter().any(|row| row.id == node.id),
+        address: None,
+    };
+    let own_id = config.nodes.iter().find(|node| node.name == own).map(|node| node.id);
+    let running = versions.iter().flatten().find(|running| Some(running.id) == own_id);
+    Ok(Membership::Member(Box::new(Member {
+        running_version: running.map_or(config.config_version, |running| running.version),
+        file_version: config.config_version,
+        quorate: votes.quorate,
+        nodes: config.nodes.iter().map(node).collect(),
+        cluster: config.cluster,
+        configured: config.nodes,
+        interfaces: config.interfaces,
+        qdevice: config.qdevice,
+        running_versions: finished(host, versions),
+        votes: finished(host, Ok(votes)),
+        links: finished(host, links),
+        latencies: finished(host, latencies),
+    })))
 }
 
 /// pmxcfs was started for a cluster, and has heard nothing of it from corosync since. If that does not run, so much is certain: the node
@@ -176,10 +226,11 @@ async fn cut_off(host: &Host, config: CorosyncConf) -> Result<Membership, Unknow
         running_versions: Facet::unknown(not_running.0, not_running.1),
         votes: Facet::unknown(not_running.0, not_running.1),
         links: Facet::unknown(not_running.0, not_running.1),
+        latencies: Facet::unknown(not_running.0, not_running.1),
     })))
 }
 
-async fn votes(host: &Host) -> Result<Votes, Unknown> {
+pub(super) async fn votes(host: &Host) -> Result<Votes, Unknown> {
     const NAME: &str = corosync_quorumtool::NAME;
     let finished = host.run(corosync_quorumtool::status(host.tools())).await?;
     if !corosync_quorumtool::reported(finished.exit) {
@@ -191,6 +242,11 @@ async fn votes(host: &Host) -> Result<Votes, Unknown> {
 async fn links(host: &Host) -> Result<Vec<Link>, Unknown> {
     let stdout = host.ask(corosync_cfgtool::nodes(host.tools())).await?;
     corosync_cfgtool::read(&stdout).map_err(unparsable)
+}
+
+async fn latencies(host: &Host) -> Result<Vec<LinkLatency>, Unknown> {
+    let stdout = host.ask(corosync_cmapctl::link_statistics(host.tools())).await?;
+    corosync_cmapctl::read_latencies(&stdout).map_err(unparsable)
 }
 
 /// With which version each member runs that is in the membership now; who left has none.
@@ -257,14 +313,17 @@ pub(super) fn has_no_database(host: &Host) -> Result<bool, Unknown> {
 /// # Errors
 /// Where it is: then pmxcfs is down, and what it would show is unknown.
 pub(super) fn absent_means_no_pve(host: &Host, path: &str) -> Result<(), Unknown> {
-    let installed = host.root().exists(PMXCFS).map_err(unreadable)? || host.tools().find("pveversion").is_ok();
-    if installed {
+    if pve_is_installed(host)? {
         return Err(Unknown::new(
             UnknownKind::Failed,
             format!("{path} does not exist: /etc/pve is not mounted"),
         ));
     }
     Ok(())
+}
+
+fn pve_is_installed(host: &Host) -> Result<bool, Unknown> {
+    Ok(host.root().exists(PMXCFS).map_err(unreadable)? || host.tools().find("pveversion").is_ok())
 }
 
 #[cfg(test)]

@@ -7,14 +7,16 @@ use quorate_exec::scripted::Call;
 use quorate_exec::{Exit, Tools};
 use quorate_model::facet::UnknownKind;
 
-use super::super::testing::{Fake, cfgtool, cmapctl, fixture, member as make_member, quorumtool};
+use super::super::testing::{Fake, cfgtool, cmapctl, fixture, knet, member as make_member, quorumtool};
 use super::*;
 
 #[tokio::test]
 async fn a_member_of_three() {
     let fake = Fake::new();
     make_member(&fake);
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl()])).await.unwrap();
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]))
+        .await
+        .unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::Writable);
     assert!(cluster.authkey_present && cluster.local_config_present);
     let member = cluster.member().unwrap();
@@ -25,7 +27,10 @@ async fn a_member_of_three() {
     assert!(member.quorate && member.qdevice.is_none());
     assert_eq!(member.online().collect::<Vec<_>>(), ["prox1", "prox2", "prox3"]);
     assert_eq!(member.votes.get().unwrap().total, 3);
-    assert_eq!(member.links.get().unwrap().len(), 2);
+    let links = member.links.get().unwrap();
+    assert_eq!(links.len(), 2);
+    let averages = links.iter().map(|link| member.latency_of(link).unwrap().average);
+    assert_eq!(averages.collect::<Vec<_>>(), [116, 763]);
     assert_eq!(member.configured[1].addresses[&0], "10.77.0.2");
     assert_eq!(member.interfaces, [(0, None)].into());
     let running = member.running_versions.get().unwrap();
@@ -39,6 +44,7 @@ async fn a_member_of_three() {
         ("lab1", 5, 3)
     );
     assert_eq!(cluster.config_lock_age, None);
+    assert!(cluster.changes.is_empty(), "it is the first look");
 }
 
 #[tokio::test]
@@ -47,7 +53,9 @@ async fn who_left_runs_with_no_version() {
     make_member(&fake);
     let left = Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
         .prints(fixture!("corosync-cmapctl/3.1.7/member-left.out"));
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), left])).await.unwrap();
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), left, knet()]))
+        .await
+        .unwrap();
     let running = cluster.member().unwrap().running_versions.get().unwrap().clone();
     assert_eq!(running.iter().map(|r| r.id).collect::<Vec<_>>(), [1, 2]);
 }
@@ -77,7 +85,9 @@ async fn a_local_copy_that_cannot_be_understood_is_unknown_alone() {
     let fake = Fake::new();
     make_member(&fake);
     fake.put("/etc/corosync/corosync.conf", "totem {\n");
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl()])).await.unwrap();
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]))
+        .await
+        .unwrap();
     let unknown = cluster.local_config.get().unwrap_err();
     assert_eq!(
         unknown.reason,
@@ -137,7 +147,9 @@ async fn without_quorum_pmxcfs_is_read_only() {
     let votes = Call::of(["/usr/bin/corosync-quorumtool", "-siH"])
         .prints(fixture!("corosync-quorumtool/3.1.7/not-quorate.out"))
         .exits(Exit::Code(2));
-    let cluster = observe(&fake.host([votes, cfgtool(), cmapctl()])).await.unwrap();
+    let cluster = observe(&fake.host([votes, cfgtool(), cmapctl(), knet()]))
+        .await
+        .unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::ReadOnly);
     assert!(!cluster.member().unwrap().votes.get().unwrap().quorate);
 }
@@ -147,7 +159,9 @@ async fn mode_bits_alone_make_it_read_only() {
     let fake = Fake::new();
     make_member(&fake);
     fs::set_permissions(fake.place("/etc/pve"), Permissions::from_mode(0o555)).unwrap();
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl()])).await.unwrap();
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]))
+        .await
+        .unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::ReadOnly);
     fs::set_permissions(fake.place("/etc/pve"), Permissions::from_mode(0o755)).unwrap();
 }
@@ -163,7 +177,9 @@ async fn corosyncs_tools_fail_alone() {
     let versions = Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
         .complains(fixture!("corosync-quorumtool/3.1.7/not-running.err"))
         .exits(Exit::Code(1));
-    let cluster = observe(&fake.host([votes, links, versions])).await.unwrap();
+    let latencies = Call::of(["/usr/bin/corosync-cmapctl", "-m", "stats", "stats.knet.node"])
+        .prints("stats.knet.node2.link0.latency_samples (u32) = 7\n");
+    let cluster = observe(&fake.host([votes, links, versions, latencies])).await.unwrap();
     let member = cluster.member().unwrap();
     let votes = member.votes.get().unwrap_err();
     assert_eq!(votes.kind, UnknownKind::Failed);
@@ -172,6 +188,10 @@ async fn corosyncs_tools_fail_alone() {
         "corosync-quorumtool failed (exit code 1): Cannot initialize CMAP service"
     );
     assert_eq!(member.running_versions.get().unwrap_err().kind, UnknownKind::Failed);
+    assert_eq!(
+        member.latencies.get().unwrap_err().reason,
+        "corosync-cmapctl: latency_ave of link 0 to node 2 is missing"
+    );
     let links = member.links.get().unwrap_err();
     assert_eq!(
         (links.kind, links.reason.as_str()),
@@ -184,18 +204,14 @@ async fn corosyncs_tools_fail_alone() {
 
 #[tokio::test]
 async fn what_cannot_be_told_is_unknown_and_not_standalone() {
-    // pmxcfs is down on a member.
+    // pmxcfs is down on a member, and corosync too.
     let fake = Fake::new();
-    fake.put("/var/lib/pve-cluster/config.db", "");
-    fake.put(
-        "/etc/corosync/corosync.conf",
-        fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
-    );
-    let unknown = observe(&fake.host([])).await.unwrap_err();
-    assert!(
-        unknown
-            .reason
-            .starts_with("/etc/pve is not mounted, but /etc/corosync/corosync.conf exists")
+    without_pmxcfs(&fake);
+    let unknown = observe(&fake.host([not_running()])).await.unwrap_err();
+    assert_eq!(
+        unknown.reason,
+        "/etc/pve is not mounted, but /etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen; systemctl start \
+         pve-cluster brings it back; corosync-quorumtool failed (exit code 1): Cannot initialize CMAP service"
     );
     // pmxcfs is up, corosync has not answered yet.
     fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-standalone.json"));
@@ -214,6 +230,84 @@ async fn what_cannot_be_told_is_unknown_and_not_standalone() {
         "{}",
         unknown.reason
     );
+}
+
+/// A member whose pmxcfs is down.
+fn without_pmxcfs(fake: &Fake) {
+    fake.put("/usr/bin/pmxcfs", "");
+    fake.put("/var/lib/pve-cluster/config.db", "");
+    fake.put("/etc/corosync/authkey", "key");
+    fake.put(
+        "/etc/corosync/corosync.conf",
+        fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
+    );
+}
+
+fn not_running() -> Call {
+    Call::of(["/usr/bin/corosync-quorumtool", "-siH"])
+        .complains(fixture!("corosync-quorumtool/3.1.7/not-running.err"))
+        .exits(Exit::Code(1))
+}
+
+#[tokio::test]
+async fn where_pmxcfs_is_down_corosync_has_the_word() {
+    let fake = Fake::new();
+    without_pmxcfs(&fake);
+    let majority =
+        Call::of(["/usr/bin/corosync-quorumtool", "-siH"]).prints(fixture!("corosync-quorumtool/3.1.7/majority.out"));
+    let all = [quorumtool(), cfgtool(), cmapctl(), knet()];
+    let cut = [majority, cfgtool(), cmapctl(), knet()];
+    let host = fake.host(all.into_iter().chain(cut));
+    let cluster = observe(&host).await.unwrap();
+    assert_eq!(cluster.pmxcfs, Pmxcfs::NotMounted);
+    let member = cluster.member().unwrap();
+    assert_eq!(
+        (
+            member.cluster.as_str(),
+            member.running_version,
+            member.file_version,
+            member.quorate
+        ),
+        ("lab1", 5, 5, true)
+    );
+    assert_eq!(member.online().collect::<Vec<_>>(), ["prox1", "prox2", "prox3"]);
+    assert!(member.nodes.iter().all(|node| node.address.is_none()));
+    assert_eq!(member.configured[2].addresses[&0], "10.77.0.3");
+    assert_eq!(member.votes.get().unwrap().total, 3);
+    assert_eq!(
+        (member.links.get().unwrap().len(), member.latencies.get().unwrap().len()),
+        (2, 4)
+    );
+
+    let cluster = observe(&host).await.unwrap();
+    assert_eq!(
+        cluster.member().unwrap().online().collect::<Vec<_>>(),
+        ["prox1", "prox2"]
+    );
+    let [change] = cluster.changes.as_slice() else {
+        panic!("{:?}", cluster.changes)
+    };
+    assert_eq!(
+        (change.left.as_slice(), change.quorum),
+        (&["prox3".to_owned()][..], None)
+    );
+}
+
+/// As where corosync is all there is.
+#[tokio::test]
+async fn without_pve_a_corosync_that_does_not_answer_is_unknown() {
+    let fake = Fake::new();
+    fake.put(
+        "/etc/corosync/corosync.conf",
+        fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
+    );
+    let bin = fake.place("/bin");
+    fs::create_dir_all(&bin).unwrap();
+    let tools = Tools::only_in(bin).unwrap();
+    let unknown = observe(&fake.host_with(tools, [], Clock::system())).await.unwrap_err();
+    assert_eq!(unknown.kind, UnknownKind::ToolMissing);
+    let told = "/etc/corosync/corosync.conf exists: the node belongs to a cluster that can't be seen: corosync-quorumtool was not found";
+    assert!(unknown.reason.starts_with(told), "{unknown}");
 }
 
 #[tokio::test]

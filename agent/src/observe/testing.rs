@@ -98,3 +98,8 @@ pub(super) fn cmapctl() -> Call {
     Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
         .prints(fixture!("corosync-cmapctl/3.1.7/members.out"))
 }
+
+pub(super) fn knet() -> Call {
+    Call::of(["/usr/bin/corosync-cmapctl", "-m", "stats", "stats.knet.node"])
+        .prints(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out"))
+}

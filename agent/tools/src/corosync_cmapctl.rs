@@ -1,8 +1,9 @@
-//! `corosync-cmapctl`: the version of the configuration that each member really runs with.
+//! `corosync-cmapctl`: the version of the configuration that each member really runs with, and what knet measures on the links.
 
 use std::collections::BTreeMap;
 
 use quorate_exec::{Invocation, Tools};
+use quorate_model::observation::cluster::LinkLatency;
 
 use crate::{CallError, ParseError};
 
@@ -15,6 +16,14 @@ pub const NAME: &str = "corosync-cmapctl";
 /// When it is not installed.
 pub fn members(tools: &Tools) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["-b", "runtime.members."]).build()?)
+}
+
+/// Asks for what knet counts and measures on every link: another map than the runtime keys.
+///
+/// # Errors
+/// When it is not installed.
+pub fn link_statistics(tools: &Tools) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["-m", "stats", "stats.knet.node"]).build()?)
 }
 
 /// A member in corosync's runtime map. Its `ip` is left out on purpose: it goes stale when links change.
@@ -34,10 +43,7 @@ pub fn read(stdout: &str) -> Result<BTreeMap<u32, RuntimeMember>, ParseError> {
     let mut found: BTreeMap<u32, (Option<u64>, Option<bool>)> = BTreeMap::new();
     for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
         let bad = |what| ParseError::at(NAME, line, what);
-        let (left, value) = line
-            .split_once(" = ")
-            .ok_or_else(|| bad("expected `KEY (TYPE) = VALUE`"))?;
-        let key = left.split(" (").next().unwrap_or(left).trim();
+        let (key, value) = key_and_value(line)?;
         let Some((id, field)) = key
             .strip_prefix("runtime.members.")
             .and_then(|rest| rest.split_once('.'))
@@ -47,8 +53,8 @@ pub fn read(stdout: &str) -> Result<BTreeMap<u32, RuntimeMember>, ParseError> {
         let id = id.parse().map_err(|_| bad("expected a node's id"))?;
         let member = found.entry(id).or_default();
         match field {
-            "config_version" => member.0 = Some(value.trim().parse().map_err(|_| bad("expected a number"))?),
-            "status" => member.1 = Some(value.trim() == "joined"),
+            "config_version" => member.0 = Some(value.parse().map_err(|_| bad("expected a number"))?),
+            "status" => member.1 = Some(value == "joined"),
             _ => {}
         }
     }
@@ -62,9 +68,136 @@ pub fn read(stdout: &str) -> Result<BTreeMap<u32, RuntimeMember>, ParseError> {
     found.into_iter().map(whole).collect()
 }
 
+/// What is gathered of a link until all of it was read.
+#[derive(Default)]
+struct Measured {
+    average: Option<u32>,
+    longest: Option<u32>,
+    shortest: Option<u32>,
+    samples: Option<u32>,
+}
+
+/// Reads what knet measured on each link to another node. A link that no ping ever came back on has no latency, and neither has the
+/// node's link to itself: corosync lists them with no samples, and they are left out.
+///
+/// # Errors
+/// When a line is no `KEY (TYPE) = VALUE`, or a link lacks one of the figures.
+pub fn read_latencies(stdout: &str) -> Result<Vec<LinkLatency>, ParseError> {
+    let mut found: BTreeMap<(u32, u8), Measured> = BTreeMap::new();
+    for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
+        let bad = |what| ParseError::at(NAME, line, what);
+        let (key, value) = key_and_value(line)?;
+        // Beside the nodes there are handles, whose keys are others.
+        let Some(rest) = key.strip_prefix("stats.knet.node") else {
+            continue;
+        };
+        let mut parts = rest.splitn(3, '.');
+        let (Some(peer), Some(link), Some(field)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let Some(number) = link.strip_prefix("link") else {
+            continue;
+        };
+        let peer = peer.parse().map_err(|_| bad("expected a node's id"))?;
+        let number = number.parse().map_err(|_| bad("expected a link's number"))?;
+        let link = found.entry((peer, number)).or_default();
+        let place = match field {
+            "latency_ave" => &mut link.average,
+            "latency_max" => &mut link.longest,
+            "latency_min" => &mut link.shortest,
+            "latency_samples" => &mut link.samples,
+            _ => continue,
+        };
+        *place = Some(value.parse().map_err(|_| bad("expected a number"))?);
+    }
+    let mut latencies = Vec::new();
+    for ((peer, number), measured) in found {
+        let missing = |what| ParseError::missing(NAME, format!("{what} of link {number} to node {peer} is missing"));
+        let samples = measured.samples.ok_or_else(|| missing("latency_samples"))?;
+        let latency = LinkLatency {
+            peer,
+            number,
+            average: measured.average.ok_or_else(|| missing("latency_ave"))?,
+            longest: measured.longest.ok_or_else(|| missing("latency_max"))?,
+            shortest: measured.shortest.ok_or_else(|| missing("latency_min"))?,
+            samples,
+        };
+        if samples > 0 {
+            latencies.push(latency);
+        }
+    }
+    Ok(latencies)
+}
+
+/// `KEY (TYPE) = VALUE`.
+fn key_and_value(line: &str) -> Result<(&str, &str), ParseError> {
+    let (left, value) = line
+        .split_once(" = ")
+        .ok_or_else(|| ParseError::at(NAME, line, "expected `KEY (TYPE) = VALUE`"))?;
+    let key = left.split(" (").next().unwrap_or(left);
+    Ok((key.trim(), value.trim()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn latencies_by_link() {
+        assert_eq!(
+            link_statistics(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/corosync-cmapctl -m stats stats.knet.node"
+        );
+        let shown = |text: &str| -> Vec<String> {
+            let show = |l: LinkLatency| {
+                format!(
+                    "{}/{} {} ({} to {}, {} times)",
+                    l.peer, l.number, l.average, l.shortest, l.longest, l.samples
+                )
+            };
+            read_latencies(text).unwrap().into_iter().map(show).collect()
+        };
+        let wanted = [
+            "2/0 116 (116 to 198, 200 times)",
+            "2/1 112 (112 to 210, 200 times)",
+            "3/0 763 (288 to 4309, 186 times)",
+            "3/1 637 (193 to 3490, 190 times)",
+        ];
+        // The node itself is listed too, and has no latency.
+        assert_eq!(shown(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out")), wanted);
+        assert_eq!(shown(fixture!("corosync-cmapctl/3.1.7/knet-alone.out")).len(), 0);
+    }
+
+    #[test]
+    fn half_a_latency_is_an_error() {
+        let text = fixture!("corosync-cmapctl/3.1.7/knet-two-links.out");
+        let lacking = text.replace(
+            "stats.knet.node3.link1.latency_max",
+            "stats.knet.node3.link1.latency_top",
+        );
+        let error = read_latencies(&lacking).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "corosync-cmapctl: latency_max of link 1 to node 3 is missing"
+        );
+        for (from, to) in [
+            ("latency_ave (u32) = 116", "latency_ave (u32) = fast"),
+            (
+                "stats.knet.node2.link0.latency_ave",
+                "stats.knet.nodeB.link0.latency_ave",
+            ),
+            (
+                "stats.knet.node2.link0.latency_ave",
+                "stats.knet.node2.linkA.latency_ave",
+            ),
+            ("latency_ave (u32) = 116", "latency_ave"),
+        ] {
+            assert!(read_latencies(&text.replacen(from, to, 1)).is_err(), "{to}");
+        }
+        // A key that another version adds is none of ours.
+        let more = format!("{text}stats.knet.handle.size (u32) = 3\nstats.knet.node2.link0.new.one (u32) = 3\n");
+        assert_eq!(read_latencies(&more).unwrap().len(), 4);
+    }
 
     #[test]
     fn members_by_id() {

@@ -2,6 +2,7 @@
 
 mod disks;
 mod findings;
+mod membership;
 mod network;
 mod observation;
 mod plan;

@@ -8,7 +8,7 @@ use quorate_model::time::spoken;
 use quorate_model::{Finding, NodeName, Timestamp, UnknownKind};
 
 use crate::findings::problems;
-use crate::table::{count, indent, table};
+use crate::table::{count, indent, ms, table};
 
 /// With more servers a matrix says more than a list.
 const LIST_UP_TO: usize = 6;
@@ -181,16 +181,6 @@ fn loss(m: &PairMeasurement) -> String {
 
 fn mtu(m: &PairMeasurement) -> String {
     m.path_mtu.get().map_or_else(|_| "?".to_owned(), ToString::to_string)
-}
-
-/// Microseconds as milliseconds.
-fn ms(micros: u64) -> String {
-    let (whole, rest) = (micros / 1000, micros % 1000);
-    if whole < 10 {
-        format!("{whole}.{:02} ms", rest / 10)
-    } else {
-        format!("{whole}.{} ms", rest / 100)
-    }
 }
 
 #[cfg(test)]

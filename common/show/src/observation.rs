@@ -8,14 +8,14 @@ mod storages;
 
 use quorate_model::Facet;
 use quorate_model::facet::UnknownKind;
-use quorate_model::observation::cluster::{Member, Pmxcfs};
+use quorate_model::observation::cluster::{LinkLatency, Member, Pmxcfs};
 use quorate_model::observation::network::NameResolution;
 use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation, System};
 use quorate_model::time::spoken;
 use std::time::Duration;
 
 use crate::disks::{DiskDetail, DiskRow, disks, summary};
-use crate::table::{count, indent, or_dash, table};
+use crate::table::{count, indent, ms, or_dash, table};
 
 pub(crate) use storages::{content as storage_content, nodes as storage_nodes};
 
@@ -179,20 +179,36 @@ fn member(member: &Member) -> String {
             .iter()
             .map(|l| {
                 let state = if l.connected { "connected" } else { "NOT connected" };
+                let latency = member.latency_of(l).map(latency).unwrap_or_default();
                 format!(
-                    "link {} to node {}: {} -> {} {state}\n",
+                    "link {} to node {}: {} -> {} {state}{latency}\n",
                     l.number, l.peer, l.local, l.remote
                 )
             })
             .collect(),
         Err(unknown) => format!("links {unknown}\n"),
     };
+    let unmeasured = match member.latencies.get() {
+        Err(unknown) if unknown.kind != UnknownKind::NotAsked && member.links.is_known() => {
+            format!("latency of links {unknown}\n")
+        }
+        _ => String::new(),
+    };
     format!(
-        "cluster {}, {quorum}, {votes}, {}\n{}{links}{}",
+        "cluster {}, {quorum}, {votes}, {}\n{}{links}{unmeasured}{}",
         member.cluster,
         versions(member),
         table(&["ID", "NODE", "STATE", "ADDRESS"], &rows),
         qdevice(member)
+    )
+}
+
+/// What corosync measured itself.
+fn latency(of: &LinkLatency) -> String {
+    format!(
+        ", {} on average, {} at worst",
+        ms(of.average.into()),
+        ms(of.longest.into())
     )
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Smart};
 use quorate_model::observation::eligibility::{Role, judge};
@@ -145,6 +145,7 @@ pub(crate) fn standalone() -> Facet<Cluster> {
         local_config_present: false,
         local_config: known(None),
         config_lock_age: None,
+        changes: vec![],
     })
 }
 
@@ -210,12 +211,27 @@ pub(crate) fn member(own: &str) -> Facet<Cluster> {
                     })
                     .collect(),
             ),
+            latencies: known(
+                names[..2]
+                    .iter()
+                    .filter(|n| **n != own)
+                    .map(|n| LinkLatency {
+                        peer: id(n),
+                        number: 0,
+                        average: 163,
+                        longest: 1208,
+                        shortest: 97,
+                        samples: 210_000,
+                    })
+                    .collect(),
+            ),
         })),
         pmxcfs: Pmxcfs::Writable,
         authkey_present: true,
         local_config_present: true,
         local_config: Facet::not_asked(),
         config_lock_age: None,
+        changes: vec![],
     })
 }
 

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use quorate_model::facet::{Unknown, UnknownKind};
-use quorate_model::observation::cluster::Member;
+use quorate_model::observation::cluster::{Link, Member};
 use quorate_model::observation::pools::VdevState;
 use quorate_model::observation::{Observation, Pool};
 use quorate_model::time::spoken;
 use quorate_model::{Facet, Finding, Timestamp};
 
 use crate::findings::problems;
-use crate::table::{count, table};
+use crate::membership::changes;
+use crate::table::{count, ms, table};
 
 /// A cluster as it is shown.
 #[derive(Debug)]
@@ -77,6 +78,10 @@ fn block(cluster: &ClusterStatus<'_>, now: Timestamp) -> String {
     let told = problems(&cluster.findings);
     if !told.is_empty() {
         text.push_str(&format!("\n{told}"));
+    }
+    let changes = changes(cluster, now);
+    if !changes.is_empty() {
+        text.push_str(&format!("\n{changes}"));
     }
     text
 }
@@ -176,7 +181,7 @@ fn membership(observation: &Observation, cluster: &ClusterStatus<'_>) -> String 
     }
 }
 
-/// `2/2`: connected links to other nodes, of all.
+/// `2/2, 0.2 ms`: connected links to other nodes, of all, and what corosync measures on the slowest of them.
 fn links(observation: &Observation) -> String {
     let Some(member) = observation.cluster.get().ok().and_then(|c| c.member()) else {
         return "-".to_owned();
@@ -191,7 +196,16 @@ fn links(observation: &Observation) -> String {
                 .filter(|n| n.name != observation.hostname)
                 .map(|n| n.addresses.len())
                 .sum();
-            format!("{}/{expected}", links.iter().filter(|l| l.connected).count())
+            let connected: Vec<&Link> = links.iter().filter(|l| l.connected).collect();
+            let slowest = connected
+                .iter()
+                .filter_map(|link| member.latency_of(link))
+                .map(|l| l.average)
+                .max();
+            let latency = slowest
+                .map(|micros| format!(", {}", ms(micros.into())))
+                .unwrap_or_default();
+            format!("{}/{expected}{latency}", connected.len())
         }
     }
 }

@@ -25,6 +25,16 @@ pub(crate) fn or_dash(text: Option<&str>) -> String {
     text.filter(|t| !t.is_empty()).unwrap_or("-").to_owned()
 }
 
+/// Microseconds in milliseconds, with as many digits as matter.
+pub(crate) fn ms(micros: u64) -> String {
+    let (whole, rest) = (micros / 1000, micros % 1000);
+    if whole < 10 {
+        format!("{whole}.{:02} ms", rest / 10)
+    } else {
+        format!("{whole}.{} ms", rest / 100)
+    }
+}
+
 /// Each line of a text, indented.
 pub(crate) fn indent(text: &str, by: usize) -> String {
     text.lines()

@@ -1,6 +1,7 @@
 //! What an operator reads.
 
 use quorate_model::facet::{Unknown, UnknownKind};
+use quorate_model::observation::cluster::{MembershipChange, QuorumChange};
 use quorate_model::observation::disks::{Holder, HolderKind};
 use quorate_model::observation::eligibility::{Role, judge};
 use quorate_model::{Code, Facet, Finding, Timestamp};
@@ -79,6 +80,55 @@ fn status_of_a_cluster_with_a_member_away() {
         )],
     };
     insta::assert_snapshot!(crate::status(&[cluster], NOW));
+}
+
+/// prox1's clock is 1.2 s ahead of the coordinator's, by which the times are told.
+#[test]
+fn status_tells_how_the_membership_changed_lately() {
+    let change = |seconds: i64, joined: &[&str], left: &[&str], quorum| MembershipChange {
+        at: Timestamp(NOW.0 + 1_200_000 - seconds * 1_000_000),
+        joined: joined.iter().map(|name| (*name).to_owned()).collect(),
+        left: left.iter().map(|name| (*name).to_owned()).collect(),
+        quorum,
+    };
+    let seen = |name: &str, changes: Vec<MembershipChange>| {
+        let mut cluster = member(name);
+        if let Facet::Known { value, .. } = &mut cluster {
+            value.changes = changes;
+        }
+        observation(name, cluster)
+    };
+    let one = seen(
+        "prox1",
+        vec![
+            change(200_000, &[], &["prox2"], None),
+            change(4000, &[], &["prox2", "prox3"], Some(QuorumChange::Lost)),
+            change(3993, &["prox2", "prox3"], &[], Some(QuorumChange::Gained)),
+            change(75, &[], &["prox3"], None),
+        ],
+    );
+    let two = seen("prox2", vec![change(75, &[], &["prox3"], None)]);
+    let cluster = |nodes| ClusterStatus {
+        name: "hk1".into(),
+        nodes,
+        findings: vec![],
+    };
+    let told = crate::status(
+        &[cluster(vec![
+            node("prox2", Ok(&two), NOW),
+            node("prox1", Ok(&one), NOW),
+        ])],
+        NOW,
+    );
+    let (_, told) = told.split_once("\n\nMembership").unwrap_or_default();
+    assert_eq!(
+        told,
+        ", as prox1 saw it change:\n  1 min 15 s ago  prox3 left\n  1 h 6 min ago  prox2, prox3 joined; quorum gained\n  \
+         1 h 6 min ago  prox2, prox3 left; quorum LOST\n"
+    );
+    // What is a day old is over.
+    let quiet = seen("prox1", vec![change(200_000, &[], &["prox2"], None)]);
+    assert!(!crate::status(&[cluster(vec![node("prox1", Ok(&quiet), NOW)])], NOW).contains("Membership"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quorate_model::observation::cluster::{Cluster, Member};
+use quorate_model::observation::cluster::{Cluster, Member, Pmxcfs};
 use quorate_model::operation::HaService;
 use quorate_model::time::spoken;
 use quorate_model::view::Rest;
@@ -144,6 +144,7 @@ fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
     split(name, &members, findings);
     quorum(name, &members, findings);
     offline(name, &members, findings);
+    without_pmxcfs(seen, findings);
     for (node, member) in &members {
         // Each node's own word, and what it sees of the others: an edit may be taken over by some, or its version be lower.
         let others = member.running_versions.get().ok().into_iter().flatten();
@@ -168,6 +169,20 @@ fn cluster(name: &ClusterName, seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
             ));
         }
         links(node, member, findings);
+    }
+}
+
+/// Members whose corosync speaks for itself: nobody there can read or write the cluster's files, and no guest is started or moved.
+fn without_pmxcfs(seen: &[Seen<'_>], findings: &mut Vec<Finding>) {
+    let down = |seen: &&Seen<'_>| seen.cluster.member().is_some() && seen.cluster.pmxcfs == Pmxcfs::NotMounted;
+    for seen in seen.iter().filter(down) {
+        let node = seen.node;
+        findings.push(Finding::new(
+            Code::PmxcfsNotReady,
+            node.to_string(),
+            format!("/etc/pve is not mounted on {node}: pmxcfs is down, and what is told of the cluster is corosync's own word"),
+            format!("on {}: systemctl start pve-cluster; journalctl -u pve-cluster -n 50", node.node),
+        ));
     }
 }
 

@@ -41,6 +41,7 @@ fn member(online: &[&str]) -> Member {
         running_versions: Facet::not_asked(),
         votes: Facet::known(votes, NOW),
         links: Facet::known(vec![], NOW),
+        latencies: Facet::not_asked(),
     }
 }
 
@@ -54,6 +55,7 @@ fn sighting(node: &str, member: Member) -> Sighting {
             local_config_present: true,
             local_config: Facet::not_asked(),
             config_lock_age: None,
+            changes: vec![],
         },
         NOW,
     );
@@ -85,6 +87,19 @@ const ALL: &[&str] = &["prox1", "prox2", "prox3"];
 fn a_healthy_cluster_is_not_talked_about() {
     let all: Vec<_> = ALL.iter().map(|node| sighting(node, member(ALL))).collect();
     assert_eq!(said(&all), []);
+}
+
+#[test]
+fn a_member_whose_pmxcfs_is_down_is_named() {
+    let mut all: Vec<_> = ALL.iter().map(|node| sighting(node, member(ALL))).collect();
+    if let Ok(Observation {
+        cluster: Facet::Known { value, .. },
+        ..
+    }) = &mut all[1].view.observation
+    {
+        value.pmxcfs = Pmxcfs::NotMounted;
+    }
+    assert_eq!(said(&all), [(Code::PmxcfsNotReady, "hk1/prox2".to_owned())]);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 )]
 
 pub mod ends;
+pub mod guide;
 pub mod hand;
 pub mod life;
 
@@ -39,16 +40,22 @@ impl Fleet {
         Self::new(builder, false).await
     }
 
-    async fn new(builder: Builder, measures: bool) -> Self {
+    /// Starts the lab alone: no fleet is made yet. A passphrase lies in its file.
+    pub async fn unmade(builder: Builder) -> Self {
         let fleet = Self {
             lab: builder.start().await.expect("the lab starts"),
             cluster: "hk1",
         };
+        std::fs::write(fleet.passphrase_file(), "a passphrase for tests\n").expect("the file can be written");
+        fleet
+    }
+
+    async fn new(builder: Builder, measures: bool) -> Self {
+        let fleet = Self::unmade(builder).await;
         if !measures {
             fleet.takes_the_network_as_given();
         }
         let passphrase = fleet.passphrase_file();
-        std::fs::write(&passphrase, "a passphrase for tests\n").expect("the passphrase file can be written");
         let advertise = fleet.lab.coordinator_address().to_string();
         let passphrase = passphrase.to_string_lossy().into_owned();
         fleet
@@ -72,6 +79,25 @@ impl Fleet {
         let mut text = std::fs::read_to_string(&path).expect("the configuration can be read");
         text.push_str("network_as_given = true\n");
         std::fs::write(&path, text).expect("the configuration can be written");
+    }
+
+    /// What the coordinator's configuration says under this key.
+    ///
+    /// # Panics
+    /// When it says nothing.
+    #[must_use]
+    pub fn configured(&self, key: &str) -> String {
+        let text =
+            std::fs::read_to_string(self.lab.layout().coordinator_config()).expect("the configuration can be read");
+        let line = text.lines().find(|line| line.starts_with(key));
+        let value = line.and_then(|line| line.split('"').nth(1));
+        value.unwrap_or_else(|| panic!("no {key} in {text}")).to_owned()
+    }
+
+    /// The coordinator's state directory.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        self.configured("state_dir").into()
     }
 
     /// The same, with every node enrolled, its agent running and connected.

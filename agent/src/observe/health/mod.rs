@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_model::facet::{Facet, Unknown};
+use quorate_model::observation::cluster::Votes;
 use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, Storages, System};
 
 use super::{cluster, disks, finished, guests, ha, hostname, network, pools, storages, system};
@@ -44,6 +45,7 @@ pub struct HealthCollector {
     last_system: Option<System>,
     cluster: Background<Cluster>,
     membership: Option<MembershipSigns>,
+    votes: Background<Votes>,
     disks: Background<Disks>,
     last_disks: Vec<Disk>,
     partitions: Option<String>,
@@ -60,6 +62,8 @@ pub struct HealthCollector {
 struct MembershipSigns {
     members: Option<String>,
     mode: Option<u32>,
+    /// Where pmxcfs is down, what corosync counts.
+    votes: Option<Votes>,
 }
 
 impl HealthCollector {
@@ -72,6 +76,7 @@ impl HealthCollector {
             last_system: None,
             cluster: Background::every(NOW_AND_THEN).settling(MEMBERSHIP_SETTLES),
             membership: None,
+            votes: Background::every(Duration::ZERO),
             disks: Background::every(NOW_AND_THEN),
             last_disks: Vec::new(),
             partitions: None,
@@ -132,7 +137,7 @@ impl HealthCollector {
     }
 
     async fn cluster_facet(&mut self, now: Duration) -> Facet<Cluster> {
-        let signs = match membership_signs(&self.host).await {
+        let signs = match self.membership_signs(now).await {
             Ok(signs) => signs,
             // Whatever was known before may be over: say so at once, and look again as soon as it can be read.
             Err(unknown) => {
@@ -147,6 +152,27 @@ impl HealthCollector {
         let host = Arc::clone(&self.host);
         let work = || async move { finished(&host, cluster::observe(&host).await) };
         self.cluster.look_and_wait(now, DETAILS, work).await
+    }
+
+    /// Files of pmxcfs show a change at no cost. Where it is down, corosync is asked at each tick, which costs some milliseconds.
+    async fn membership_signs(&mut self, now: Duration) -> Result<MembershipSigns, Unknown> {
+        let members = cluster::published(&self.host, cluster::MEMBERS).await?;
+        let mode = self.host.mode("/etc/pve").await.ok().flatten();
+        let has_corosync = || self.host.root().exists(cluster::LOCAL_CONFIG).unwrap_or(false);
+        let mut votes = None;
+        if members.is_none() && has_corosync() {
+            let host = Arc::clone(&self.host);
+            let work = || async move { finished(&host, cluster::votes(&host).await) };
+            votes = match self.votes.look_and_wait(now, DETAILS, work).await {
+                Facet::Known { value, .. } => Some(value),
+                // It has not answered yet: that is no change.
+                Facet::Unknown(unknown) if background::is_no_news(&unknown) => {
+                    self.membership.as_ref().and_then(|signs| signs.votes.clone())
+                }
+                Facet::Unknown(_) => None,
+            };
+        }
+        Ok(MembershipSigns { members, mode, votes })
     }
 
     /// Load, memory and clock at every tick, the rest now and then.
@@ -185,13 +211,6 @@ impl HealthCollector {
         }
         facet
     }
-}
-
-async fn membership_signs(host: &Host) -> Result<MembershipSigns, Unknown> {
-    Ok(MembershipSigns {
-        members: cluster::published(host, cluster::MEMBERS).await?,
-        mode: host.mode("/etc/pve").await.ok().flatten(),
-    })
 }
 
 #[cfg(test)]

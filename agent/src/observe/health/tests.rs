@@ -4,12 +4,25 @@ use quorate_clock::{Clock, Hands};
 use quorate_exec::Tools;
 use quorate_exec::scripted::Call;
 use quorate_model::facet::UnknownKind;
+use quorate_model::observation::cluster::Pmxcfs;
 
 use super::super::testing::{Fake, fixture, member};
 use super::*;
 
 /// A host on which no tool but corosync's is installed: what else a tick sets off ends at once, unknown.
 fn watched(fake: &Fake, rounds: usize) -> (HealthCollector, Hands) {
+    let all = fixture!("corosync-quorumtool/3.1.7/three-nodes.out");
+    watched_with(fake, &vec![Asked::Everything(all); rounds])
+}
+
+/// What corosync is asked, and what it counts then.
+#[derive(Clone, Copy)]
+enum Asked {
+    Everything(&'static str),
+    Votes(&'static str),
+}
+
+fn watched_with(fake: &Fake, asked: &[Asked]) -> (HealthCollector, Hands) {
     let bin = fake.place("/bin");
     std::fs::create_dir_all(&bin).unwrap();
     let mut calls = Vec::new();
@@ -19,15 +32,19 @@ fn watched(fake: &Fake, rounds: usize) -> (HealthCollector, Hands) {
         std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
     let path = |tool: &str| bin.join(tool).to_str().unwrap().to_owned();
-    for _ in 0..rounds {
+    for round in asked {
         let (quorumtool, cfgtool) = (path("corosync-quorumtool"), path("corosync-cfgtool"));
         let cmapctl = path("corosync-cmapctl");
-        calls.push(
-            Call::of([quorumtool.as_str(), "-siH"]).prints(fixture!("corosync-quorumtool/3.1.7/three-nodes.out")),
-        );
+        let (Asked::Everything(votes) | Asked::Votes(votes)) = round;
+        calls.push(Call::of([quorumtool.as_str(), "-siH"]).prints(*votes));
+        if let Asked::Votes(_) = round {
+            continue;
+        }
         calls.push(Call::of([cfgtool.as_str(), "-n"]).prints(fixture!("corosync-cfgtool/3.1.7/three-nodes.out")));
         let members = Call::of([cmapctl.as_str(), "-b", "runtime.members."]);
         calls.push(members.prints(fixture!("corosync-cmapctl/3.1.7/members.out")));
+        let statistics = Call::of([cmapctl.as_str(), "-m", "stats", "stats.knet.node"]);
+        calls.push(statistics.prints(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out")));
     }
     let (clock, hands) = Clock::manual(1_000_000_000);
     let host = fake.host_with(Tools::only_in(bin).unwrap(), calls, clock);
@@ -85,15 +102,46 @@ async fn after_a_change_of_members_votes_and_links_are_looked_at_until_they_have
 }
 
 #[tokio::test]
-async fn losing_pmxcfs_is_told_at_once() {
+async fn losing_pmxcfs_is_told_at_once_and_corosync_watched_instead() {
     let fake = Fake::new();
     member(&fake);
-    let (mut health, hands) = watched(&fake, 1);
+    fake.put("/usr/bin/pmxcfs", "");
+    let all = fixture!("corosync-quorumtool/3.1.7/three-nodes.out");
+    let majority = fixture!("corosync-quorumtool/3.1.7/majority.out");
+    let (mut health, hands) = watched_with(
+        &fake,
+        &[
+            Asked::Everything(all),
+            // It is lost,
+            Asked::Votes(all),
+            Asked::Everything(all),
+            // all is as it was,
+            Asked::Votes(all),
+            // and then somebody leaves.
+            Asked::Votes(majority),
+            Asked::Everything(majority),
+        ],
+    );
     assert_eq!(quorate(&health.tick().await), Some(true));
     std::fs::remove_dir_all(fake.place("/etc/pve")).unwrap();
-    hands.advance(Duration::from_secs(1));
-    let lost = health.tick().await.cluster;
-    assert!(lost.get().unwrap_err().reason.starts_with("/etc/pve is not mounted"));
+    let mut tick = async || {
+        hands.advance(Duration::from_secs(1));
+        health.tick().await.cluster
+    };
+    let lost = tick().await;
+    let lost = lost.get().unwrap();
+    assert_eq!(lost.pmxcfs, Pmxcfs::NotMounted);
+    assert!(lost.changes.is_empty(), "the membership is as it was");
+    assert!(is_silent(&tick().await));
+    let left = tick().await;
+    let [change] = left.get().unwrap().changes.as_slice() else {
+        panic!("{left:?}")
+    };
+    assert_eq!(
+        (change.left.as_slice(), change.quorum),
+        (&["prox3".to_owned()][..], None)
+    );
+    assert_eq!(change.at.seconds(), 1003);
 }
 
 #[tokio::test]

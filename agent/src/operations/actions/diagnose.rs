@@ -144,6 +144,7 @@ mod tests {
             running_versions: Facet::not_asked(),
             votes: Facet::not_asked(),
             links: Facet::not_asked(),
+            latencies: Facet::not_asked(),
         };
         assert_eq!(versions(&member), None);
         let running = |last| {

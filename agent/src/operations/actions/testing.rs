@@ -39,6 +39,7 @@ pub(super) fn member(names: &[&str]) -> Cluster {
         ),
         votes: Facet::not_asked(),
         links: Facet::not_asked(),
+        latencies: Facet::not_asked(),
     };
     Cluster {
         membership: Membership::Member(Box::new(member)),
@@ -47,6 +48,7 @@ pub(super) fn member(names: &[&str]) -> Cluster {
         local_config_present: true,
         local_config: Facet::not_asked(),
         config_lock_age: None,
+        changes: vec![],
     }
 }
 
@@ -59,5 +61,6 @@ pub(super) fn alone(pmxcfs: Pmxcfs) -> Cluster {
         local_config_present: false,
         local_config: Facet::known(None, Timestamp(0)),
         config_lock_age: None,
+        changes: vec![],
     }
 }

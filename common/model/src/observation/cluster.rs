@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::facet::Facet;
+use crate::time::Timestamp;
 
 /// The cluster as one node sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cluster {
-    /// In a cluster or alone. Source: /etc/pve/.members and /etc/pve/corosync.conf.
+    /// In a cluster or alone. Source: /etc/pve/.members and /etc/pve/corosync.conf; where pmxcfs is down, corosync itself and its own
+    /// copy of the configuration.
     pub membership: Membership,
     /// Is /etc/pve mounted, and can it be written?
     pub pmxcfs: Pmxcfs,
@@ -26,6 +28,33 @@ pub struct Cluster {
     /// /etc/pve/priv/lock/file-corosync_conf is; `None`: nobody holds it. PVE itself breaks one of more than 120 s.
     #[serde(default)]
     pub config_lock_age: Option<u64>,
+    /// How the membership changed while the agent looked: the newest few, oldest first. What came and went while nobody looked is not
+    /// among them.
+    #[serde(default)]
+    pub changes: Vec<MembershipChange>,
+}
+
+/// A change of the membership, as one node saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipChange {
+    /// When the agent saw it, on the node's clock.
+    pub at: Timestamp,
+    /// Nodes that came.
+    pub joined: Vec<String>,
+    /// Nodes that went, whether they took their leave or fell silent.
+    pub left: Vec<String>,
+    /// What became of the node's quorum; `None`: it is as it was.
+    pub quorum: Option<QuorumChange>,
+}
+
+/// What became of a node's quorum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuorumChange {
+    /// It has quorum now.
+    Gained,
+    /// It has none any more.
+    Lost,
 }
 
 /// The node's own copy of corosync.conf. Source: /etc/corosync/corosync.conf.
@@ -68,7 +97,8 @@ pub struct Member {
     pub cluster: String,
     /// config_version that corosync runs with. Source: .members `cluster.version`.
     pub running_version: u64,
-    /// config_version of the file; may be ahead of the running one. Source: /etc/pve/corosync.conf.
+    /// config_version of the file; may be ahead of the running one. Source: /etc/pve/corosync.conf; while that is not mounted, the node's
+    /// own copy.
     pub file_version: u64,
     /// Source: .members `cluster.quorate`.
     pub quorate: bool,
@@ -89,6 +119,9 @@ pub struct Member {
     pub votes: Facet<Votes>,
     /// Links. Source: `corosync-cfgtool -n`.
     pub links: Facet<Vec<Link>>,
+    /// What corosync itself measures on its links, all the time. Source: `corosync-cmapctl -m stats` (`stats.knet.nodeID.linkN.latency_*`).
+    #[serde(default)]
+    pub latencies: Facet<Vec<LinkLatency>>,
 }
 
 /// A node in the running membership.
@@ -191,6 +224,24 @@ pub struct Link {
     pub mtu: Option<u32>,
 }
 
+/// The round trips of knet's pings on a link to a peer, in microseconds, since corosync started. What was measured on a link that is
+/// down stays as it was. Source: `corosync-cmapctl -m stats`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkLatency {
+    /// The peer's corosync id.
+    pub peer: u32,
+    /// Link number.
+    pub number: u8,
+    /// The average, as corosync has it.
+    pub average: u32,
+    /// The longest.
+    pub longest: u32,
+    /// The shortest.
+    pub shortest: u32,
+    /// How many there were.
+    pub samples: u32,
+}
+
 impl Cluster {
     /// The member's view, if it is one.
     #[must_use]
@@ -212,6 +263,13 @@ impl Member {
     #[must_use]
     pub fn link_priority(&self, link: u8) -> u8 {
         self.interfaces.get(&link).copied().flatten().unwrap_or(1).max(1)
+    }
+
+    /// What was measured on a link, if it is connected and something was.
+    #[must_use]
+    pub fn latency_of(&self, link: &Link) -> Option<&LinkLatency> {
+        let all = self.latencies.get().ok().filter(|_| link.connected)?;
+        all.iter().find(|l| (l.peer, l.number) == (link.peer, link.number))
     }
 
     /// How to speak of the node with this corosync id: by its name, where corosync.conf or the membership has it.

@@ -78,6 +78,7 @@ impl Inner {
                 local_config_present: server.half_in,
                 local_config: Facet::not_asked(),
                 config_lock_age: None,
+                changes: vec![],
             };
         };
         let member = self.member(node, name, state);
@@ -92,6 +93,7 @@ impl Inner {
             local_config_present: true,
             local_config: Facet::not_asked(),
             config_lock_age: state.lock_age(),
+            changes: vec![],
         }
     }
 
@@ -168,6 +170,7 @@ impl Inner {
                 device: state.qdevice.map(|_| 1),
             }),
             links: known(links.collect()),
+            latencies: Facet::not_asked(),
         }
     }
 

@@ -151,6 +151,7 @@ impl Shape {
             ),
             votes: Facet::known(self.votes(), NOW),
             links: Facet::known(self.links(own), NOW),
+            latencies: Facet::not_asked(),
         };
         Cluster {
             pmxcfs: if member.quorate {
@@ -170,6 +171,7 @@ impl Shape {
                 NOW,
             ),
             config_lock_age: None,
+            changes: vec![],
         }
     }
 

@@ -110,6 +110,7 @@ pub(super) fn standalone() -> Cluster {
         local_config_present: false,
         local_config: Facet::known(None, NOW),
         config_lock_age: None,
+        changes: vec![],
     }
 }
 

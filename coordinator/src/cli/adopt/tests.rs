@@ -53,6 +53,7 @@ fn server(n: u8, links: &[&str]) -> Observation {
         running_versions: Facet::not_asked(),
         votes: Facet::not_asked(),
         links: Facet::not_asked(),
+        latencies: Facet::not_asked(),
     };
     let interface = |(i, text): (u8, String)| {
         let net: IpNet = text.parse().unwrap();
@@ -94,6 +95,7 @@ fn server(n: u8, links: &[&str]) -> Observation {
             local_config_present: true,
             local_config: Facet::not_asked(),
             config_lock_age: None,
+            changes: vec![],
         },
         AT,
     );

@@ -1,8 +1,8 @@
 //! Membership, votes, links.
 
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion,
-    VoteRow, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, LocalConfig, Member, MemberNode, Membership, MembershipChange, Pmxcfs,
+    QdeviceConfig, QuorumChange, RunningVersion, VoteRow, Votes,
 };
 
 use super::{ConvertError, Wire, field};
@@ -17,8 +17,18 @@ message!(
         local_config_present,
         local_config,
         config_lock_age,
+        changes,
     }
 );
+message!(
+    MembershipChange = v1::MembershipChange {
+        at,
+        joined,
+        left,
+        quorum
+    }
+);
+choice!(QuorumChange = v1::membership_change::Quorum { Gained, Lost });
 facet!(Option<LocalConfig> = v1::LocalConfigFacet: v1::local_config_facet::State);
 wrapped!(Option<LocalConfig> = v1::MaybeLocalConfig { value });
 message!(
@@ -51,6 +61,7 @@ message!(
         running_versions,
         votes,
         links,
+        latencies,
     }
 );
 message!(QdeviceConfig = v1::QdeviceConfig { host, algorithm, votes });
@@ -99,5 +110,17 @@ message!(
         enabled,
         connected,
         mtu
+    }
+);
+facet!(Vec<LinkLatency> = v1::LinkLatenciesFacet: v1::link_latencies_facet::State);
+list!(LinkLatency = v1::LinkLatencies { latencies });
+message!(
+    LinkLatency = v1::LinkLatency {
+        peer,
+        number,
+        average,
+        longest,
+        shortest,
+        samples
     }
 );

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorate_model::Observation;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LocalConfig, Member, MemberNode, Membership, Pmxcfs, QdeviceConfig, RunningVersion,
-    VoteRow, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, LocalConfig, Member, MemberNode, Membership, MembershipChange, Pmxcfs,
+    QdeviceConfig, QuorumChange, RunningVersion, VoteRow, Votes,
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
@@ -271,6 +271,25 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn link_latency()(
+        (peer, number) in any::<(u32, u8)>(),
+        (average, longest, shortest, samples) in any::<(u32, u32, u32, u32)>(),
+    ) -> LinkLatency {
+        LinkLatency { peer, number, average, longest, shortest, samples }
+    }
+}
+
+prop_compose! {
+    fn membership_change()(
+        at in time(),
+        (joined, left) in (some(text()), some(text())),
+        quorum in maybe(one_of([QuorumChange::Gained, QuorumChange::Lost])),
+    ) -> MembershipChange {
+        MembershipChange { at, joined, left, quorum }
+    }
+}
+
+prop_compose! {
     fn qdevice()((host, algorithm) in (text(), text()), votes: Option<u32>) -> QdeviceConfig {
         QdeviceConfig { host, algorithm, votes }
     }
@@ -292,11 +311,11 @@ prop_compose! {
         qdevice in maybe(qdevice()),
         running_versions in facet(some(running_version())),
         votes in facet(votes()),
-        links in facet(some(link())),
+        (links, latencies) in (facet(some(link())), facet(some(link_latency()))),
     ) -> Member {
         Member {
             cluster, running_version, file_version, quorate, nodes, configured, interfaces, qdevice, running_versions,
-            votes, links,
+            votes, links, latencies,
         }
     }
 }
@@ -318,8 +337,9 @@ prop_compose! {
         local_config_present: bool,
         local_config in facet(maybe(local_config())),
         config_lock_age: Option<u64>,
+        changes in some(membership_change()),
     ) -> Cluster {
-        Cluster { membership, pmxcfs, authkey_present, local_config_present, local_config, config_lock_age }
+        Cluster { membership, pmxcfs, authkey_present, local_config_present, local_config, config_lock_age, changes }
     }
 }
 

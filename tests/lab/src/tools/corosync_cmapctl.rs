@@ -1,7 +1,7 @@
 //! `corosync-cmapctl`: the runtime keys and the link statistics.
 
 use super::Reply;
-use crate::world::corosync::Corosync;
+use crate::world::corosync::{Corosync, Link};
 use crate::world::server::Server;
 
 const COST: u64 = 19;
@@ -182,18 +182,59 @@ fn totem(corosync: &Corosync, keys: &mut Keys) {
 
 fn knet(corosync: &Corosync) -> Keys {
     let mut keys = Keys::new();
-    let mut link = |id: u32, number: u8, connected: bool, down: u32, up: u32| {
-        let at = format!("stats.knet.node{id}.link{number}");
-        keys.push((format!("{at}.connected"), format!("(u8) = {}", u8::from(connected))));
-        keys.push(u32_key(format!("{at}.down_count"), down));
-        keys.push((format!("{at}.enabled"), "(u8) = 1".to_owned()));
-        keys.push(u32_key(format!("{at}.latency_ave"), if connected { 212 } else { 0 }));
-        keys.push(u32_key(format!("{at}.mtu"), 1397));
-        keys.push(u32_key(format!("{at}.up_count"), up));
+    // Its way to itself is the first link only, and is never pinged.
+    let own = corosync.conf.links.first().copied().unwrap_or_default();
+    let itself = Link {
+        connected: true,
+        down_count: 0,
+        up_count: 1,
+        ..Link::new()
     };
-    link(corosync.node_id, 0, true, 0, 1);
-    for ((id, number), state) in &corosync.links {
-        link(*id, *number, state.connected, state.down_count, state.up_count);
+    link(&mut keys, (corosync.node_id, own), &itself, 65_535);
+    for (place, state) in &corosync.links {
+        link(&mut keys, *place, state, 1397);
     }
     keys
+}
+
+/// Of what passed over a link, the world knows knet's pings; the rest is counted as nothing.
+fn link(keys: &mut Keys, (id, number): (u32, u8), link: &Link, mtu: u32) {
+    const TRAFFIC: [&str; 5] = ["data", "ping", "pmtu", "pong", "total"];
+    let at = format!("stats.knet.node{id}.link{number}");
+    let pings = &link.pings;
+    for (key, value) in [("connected", link.connected), ("enabled", true)] {
+        keys.push((format!("{at}.{key}"), format!("(u8) = {}", u8::from(value))));
+    }
+    for (key, value) in [
+        ("down_count", link.down_count),
+        ("latency_ave", pings.average),
+        ("latency_max", pings.longest),
+        ("latency_min", pings.shortest.unwrap_or(u32::MAX)),
+        ("latency_samples", pings.count),
+        ("mtu", mtu),
+        ("up_count", link.up_count),
+    ] {
+        keys.push(u32_key(format!("{at}.{key}"), value));
+    }
+    for kind in TRAFFIC {
+        let packets = match kind {
+            "ping" | "pong" => pings.count,
+            "total" => pings.count.saturating_mul(2),
+            _ => 0,
+        };
+        for (way, size) in [("rx", 26_u64), ("tx", 80)] {
+            let bytes = u64::from(packets) * size;
+            keys.push((format!("{at}.{way}_{kind}_bytes"), format!("(u64) = {bytes}")));
+            keys.push((format!("{at}.{way}_{kind}_packets"), format!("(u64) = {packets}")));
+        }
+        if kind == "total" {
+            for key in ["rx_total_retries", "tx_total_errors"] {
+                keys.push((format!("{at}.{key}"), "(u64) = 0".to_owned()));
+            }
+        } else {
+            for key in ["errors", "retries"] {
+                keys.push(u32_key(format!("{at}.tx_{kind}_{key}"), 0));
+            }
+        }
+    }
 }

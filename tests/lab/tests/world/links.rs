@@ -1,8 +1,8 @@
 //! One link of two is cut: what the tools show of it. How long it takes is held by the unit tests of `world::state::seen`.
 
-use quorate_lab::{Lab, What};
+use quorate_lab::{Lab, Way, What};
 
-use crate::captured::comparable;
+use crate::captured::{self, comparable};
 use crate::pve::{quorate, read, run};
 use crate::recorded::compare;
 use crate::{add, happened, lab, until};
@@ -85,4 +85,43 @@ async fn one_link_of_two_cut_shows_in_the_links_and_nowhere_else() {
     assert_eq!(comparable(&run(&lab, "prox1", "pvecm status").await.stdout), status);
     assert_eq!(read(&lab, "prox1", ".members"), members);
     assert_eq!(happened(&lab, What::MembershipChanged).len(), before);
+}
+
+/// The keys are those that corosync has, in its order; and what its pings take is what the way takes.
+#[tokio::test]
+async fn knet_counts_and_measures_as_recorded() {
+    let slow = Way::between(&["prox1", "prox3"]).on(1).rtt_ms(8.0);
+    let lab = lab(|builder| builder.nodes(3).way(slow)).await;
+    two_links(&lab).await;
+    let printed = run(&lab, "prox1", "corosync-cmapctl -m stats stats.knet.node").await;
+    assert!(printed.success());
+    let keys = |text: &str| -> Vec<String> {
+        let key = |line: &str| line.split(" = ").next().unwrap_or_default().to_owned();
+        text.lines().map(key).collect()
+    };
+    let recorded = captured::read("corosync-cmapctl/3.1.7/knet-two-links").stdout;
+    assert_eq!(keys(&printed.stdout), keys(&recorded));
+    let alone = captured::read("corosync-cmapctl/3.1.7/knet-alone").stdout;
+    let own: Vec<&str> = printed.stdout.lines().take(8).collect();
+    assert_eq!(own, alone.lines().take(8).collect::<Vec<_>>());
+
+    for (link, wanted) in [
+        ("node2.link0", "200"),
+        ("node2.link1", "200"),
+        ("node3.link0", "200"),
+        ("node3.link1", "8000"),
+    ] {
+        assert_eq!(
+            statistics(&lab, "prox1", &format!("{link}.latency_ave")).await,
+            wanted,
+            "{link}"
+        );
+    }
+    let samples = async || -> u32 {
+        let samples = statistics(&lab, "prox1", "node3.link1.latency_samples").await;
+        samples.parse().expect("a number")
+    };
+    let before = samples().await;
+    assert!(before >= 2, "{before}");
+    until(&lab, "more pings", async || samples().await > before).await;
 }

@@ -10,7 +10,7 @@ fn file(fleet: &Fleet, nodes: &[&str]) -> String {
 
 /// The members count `node` from now on, and nothing of that is on the node: its `pvecm add` was killed, and what it left there was
 /// taken away, as when the server is installed anew.
-async fn counted_and_bare(fleet: &Fleet, node: &str) {
+pub(crate) async fn counted_and_bare(fleet: &Fleet, node: &str) {
     fleet.lab.script(node, Script::UdpBlocked(true)).await.unwrap();
     let already = fleet.happened(What::AddnodeCommitted);
     let mut add = fleet.joins_by_hand("prox1", node, ONE_LINK).await;

@@ -54,7 +54,7 @@ async fn out_and_cleared_up(fleet: &Fleet, gone: &str, left: &[&str]) {
 }
 
 /// The others see it gone, and so does the coordinator.
-async fn seen_gone(fleet: &Fleet, gone: &str, left: &[&str]) {
+pub(crate) async fn seen_gone(fleet: &Fleet, gone: &str, left: &[&str]) {
     fleet
         .until(&format!("{gone} is seen to be gone"), async || {
             let servers = fleet.lab.status().await.unwrap();

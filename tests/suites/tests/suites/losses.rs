@@ -12,19 +12,13 @@ async fn begin(fleet: &Fleet) -> String {
     started["rollout"].as_str().expect("a rollout was started").to_owned()
 }
 
-fn state_dir(fleet: &Fleet) -> PathBuf {
-    let text = std::fs::read_to_string(fleet.lab.layout().coordinator_config()).unwrap();
-    let line = text.lines().find(|line| line.starts_with("state_dir")).unwrap();
-    line.split('"').nth(1).unwrap().into()
-}
-
 /// Kills the coordinator in the middle of a join, damages its state, and sees the work done by a second apply.
 async fn lost_in_the_middle(moment: What, damage: impl Fn(&Path)) {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
     let rollout = begin(&fleet).await;
     fleet.until("the moment", async || fleet.happened(moment) >= 1).await;
     fleet.lab.kill_coordinator();
-    damage(&state_dir(&fleet));
+    damage(&fleet.state_dir());
     fleet.start_coordinator(&[]).await;
     fleet.connected(&fleet.lab.names()).await;
 
@@ -246,7 +240,7 @@ async fn a_changed_or_missing_line_of_the_audit_log_is_told_with_its_number() {
     }
     let none = fleet.ok(&["audit", "--cluster", "other"]).await;
     assert!(none.stdout.contains("Nothing"), "{}", told(&none));
-    let path = state_dir(&fleet).join("audit.jsonl");
+    let path = fleet.state_dir().join("audit.jsonl");
     let whole = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
     let changed = whole.replacen("invite", "invent", 1);
@@ -280,7 +274,7 @@ async fn a_changed_or_missing_line_of_the_audit_log_is_told_with_its_number() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_coordinators_own_certificate_is_renewed_with_the_root_key() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(1)).await;
-    let certificate = state_dir(&fleet).join("coordinator.pem");
+    let certificate = fleet.state_dir().join("coordinator.pem");
     let before = std::fs::read_to_string(&certificate).unwrap();
     let passphrase = fleet.passphrase_file();
     fleet

@@ -92,6 +92,7 @@ fn member(of: &[&str], own: &str) -> Cluster {
                 .collect(),
             AT,
         ),
+        latencies: Facet::not_asked(),
     };
     Cluster {
         membership: Membership::Member(Box::new(member)),
@@ -100,6 +101,7 @@ fn member(of: &[&str], own: &str) -> Cluster {
         local_config_present: true,
         local_config: Facet::not_asked(),
         config_lock_age: None,
+        changes: vec![],
     }
 }
 

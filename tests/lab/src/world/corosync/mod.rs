@@ -6,10 +6,12 @@ pub(crate) mod membership;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use self::conf::Conf;
 use super::clock::SimTime;
 use super::qdevice::Flag;
+use crate::ways::Way;
 
 /// One running corosync.
 #[derive(Debug, Clone)]
@@ -65,6 +67,46 @@ pub(crate) struct Link {
     pub(crate) differs_since: Option<SimTime>,
     pub(crate) down_count: u32,
     pub(crate) up_count: u32,
+    pub(crate) pings: Pings,
+}
+
+/// The pings that came back on a link, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pings {
+    pub(crate) count: u32,
+    pub(crate) average: u32,
+    pub(crate) longest: u32,
+    /// Nothing before the first.
+    pub(crate) shortest: Option<u32>,
+    /// When the last one was sent.
+    last: SimTime,
+}
+
+impl Pings {
+    /// A link came up: knet believes the second answer.
+    pub(crate) fn begin(&mut self, now: SimTime, way: &Way) {
+        self.last = now;
+        self.came_back(2, way);
+    }
+
+    /// As many as fit into the time since the last one.
+    pub(crate) fn go_on(&mut self, now: SimTime, every: Duration, way: &Way) {
+        let due = now.saturating_sub(self.last).as_millis() / every.as_millis().max(1);
+        let due = u32::try_from(due).unwrap_or(u32::MAX);
+        if due > 0 {
+            self.last += every * due;
+            self.came_back(due, way);
+        }
+    }
+
+    fn came_back(&mut self, count: u32, way: &Way) {
+        let micros = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
+        let (least, most) = (micros(way.rtt_us), micros(way.rtt_us + way.jitter_us));
+        self.count = self.count.saturating_add(count);
+        self.average = micros(way.rtt_us + way.jitter_us / 2);
+        self.longest = self.longest.max(most);
+        self.shortest = Some(self.shortest.map_or(least, |known| known.min(least)));
+    }
 }
 
 impl Link {
@@ -75,6 +117,7 @@ impl Link {
             differs_since: None,
             down_count: 1,
             up_count: 0,
+            pings: Pings::default(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::State;
+use crate::ways::Way;
+use crate::world::corosync::conf::ConfNode;
 use crate::world::corosync::membership::{Reach, gather, link_down, link_up};
 use crate::world::corosync::{Corosync, Link, Token};
 use crate::world::oplog::What;
@@ -11,6 +13,9 @@ use crate::world::server::Server;
 
 /// What was lost on a link before knet called it down is sent again so much later.
 const SENT_AGAIN: Duration = Duration::from_millis(350);
+
+/// knet's own default: `knet_ping_interval` is a quarter of the token.
+const PINGS_TO_A_TOKEN: u32 = 4;
 
 /// By pair (lower index first) that is acquainted: the links that are carried.
 type Carried = BTreeMap<(usize, usize), Vec<u8>>;
@@ -155,18 +160,34 @@ impl State {
         self.corosync_log(index, lines);
     }
 
+    /// How packets fare on a link to a peer. Links have numbers of their own: what counts is in which network the address is.
+    fn way(&self, own: &str, corosync: &Corosync, peer: &ConfNode, link: u8) -> Way {
+        let address = corosync
+            .address_of(peer.id, link)
+            .and_then(|address| address.parse().ok());
+        let network = address
+            .and_then(|address| self.locate(address))
+            .map(|(_, network)| network.link());
+        let concerns = |way: &&Way| network.is_some_and(|network| way.concerns(own, &peer.name, network));
+        self.ways.iter().rev().find(concerns).cloned().unwrap_or_default()
+    }
+
     fn observe_knet(&mut self, index: usize, carried: &Carried) {
         let now = self.now;
         let Some(corosync) = self.get(index).and_then(|server| server.corosync.as_ref()) else {
             return;
         };
+        let server_name = self.get(index).map(Server::name).unwrap_or_default();
         let mut seen = BTreeMap::new();
         for node in corosync.conf.nodes.iter().filter(|node| node.id != corosync.node_id) {
             let peer = self.find(&node.name);
             let carried = peer.and_then(|peer| carried.get(&(index.min(peer), index.max(peer))));
             for link in &corosync.conf.links {
                 let carries = carried.is_some_and(|carried| carried.contains(link));
-                seen.insert((node.id, *link), carries);
+                seen.insert(
+                    (node.id, *link),
+                    (carries, self.way(server_name, corosync, node, *link)),
+                );
             }
         }
         let Some(server) = self.servers.get_mut(index) else {
@@ -177,10 +198,13 @@ impl State {
         let best: BTreeMap<u32, Option<u8>> = seen.keys().map(|(id, _)| (*id, corosync.best_link(*id))).collect();
         let token = corosync.conf.token();
         let mut changed = Vec::new();
-        for ((id, number), carries) in seen {
+        for ((id, number), (carries, way)) in seen {
             let link = corosync.links.entry((id, number)).or_insert_with(Link::new);
             if link.connected == carries {
                 link.differs_since = None;
+                if carries {
+                    link.pings.go_on(now, token / PINGS_TO_A_TOKEN, &way);
+                }
                 continue;
             }
             let since = *link.differs_since.get_or_insert(now);
@@ -192,6 +216,7 @@ impl State {
             link.differs_since = None;
             if carries {
                 link.up_count += 1;
+                link.pings.begin(now, &way);
             } else {
                 link.down_count += 1;
                 if best.get(&id) == Some(&Some(number)) && corosync.members.contains(&id) {
