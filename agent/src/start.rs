@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use quorate_clock::Clock;
-use quorate_exec::{OsRunner, Tools};
+use quorate_exec::{OsRunner, Tools, inside_a_service};
 use quorate_identity::{
     Identity, Material, NodeStore, RevocationList, Role, Roots, ServerTls, TimeSource, create_private_dir,
 };
@@ -33,6 +33,14 @@ use crate::server::{self, Server};
 pub fn host(config: &Config) -> Result<Host, Failure> {
     let Some(lab) = &config.lab else {
         let host = Host::real(Clock::system()).never_touching(config.policy.never_touch.clone());
+        let host = if config
+            .units
+            .unwrap_or_else(|| geteuid().is_root() && inside_a_service())
+        {
+            host.beside_our_sandbox()
+        } else {
+            host
+        };
         return Ok(knowing_itself(host).remembering_in(config.state_dir.clone()));
     };
     let clock = Clock::for_lab(lab.clock_offset_ms.saturating_mul(1000));
@@ -182,7 +190,7 @@ impl Agent {
                 .because(&error)
                 .hint("enrol it again: quorate-agent enroll --replace HOST:7441")
         })?;
-        let supervisor = Supervisor::new(program, config_path, Place::here(config.lab.is_some()));
+        let supervisor = Supervisor::new(program, config_path, Place::here(&config));
         let operations = Operations::new(Parts {
             host: Arc::clone(&host),
             node: node.clone(),
