@@ -7,6 +7,7 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::{FleetName, OperatorName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::as_owner::AsOwner;
 use crate::audit::{Act, Audit, By, What};
 use crate::config::Config;
 use crate::state_dir::StateDir;
@@ -50,6 +51,7 @@ pub(crate) struct FleetDocument {
 /// There is one already, the advertised host makes no sense, or the state directory can't be used.
 pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<Initialised, Failure> {
     check_advertised(&new.advertise)?;
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::create(&config.state_dir)?;
     let _lock = state.lock()?;
     let store = state.identity();
@@ -119,6 +121,7 @@ pub fn operator_bundle(
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, format!("can't make a certificate for {name}")).because(error)
     };
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::open(&config.state_dir)?;
     let store = state.identity();
     let roots = store.roots().map_err(|error| failed(&error))?;
@@ -149,6 +152,7 @@ pub fn renew(config: &Config, passphrase: &Passphrase) -> Result<Timestamp, Fail
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, "can't renew the coordinator's certificate").because(error)
     };
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::open(&config.state_dir)?;
     let clock = config.clock();
     let root = state.identity().root_ca(passphrase).map_err(|error| failed(&error))?;

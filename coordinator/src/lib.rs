@@ -13,6 +13,7 @@ pub mod init;
 pub mod bench;
 
 mod api;
+mod as_owner;
 mod audit;
 mod authority;
 mod backup;

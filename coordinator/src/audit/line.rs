@@ -1,6 +1,6 @@
 //! What a line of the audit log says.
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::{User, getuid};
 use serde::{Deserialize, Serialize};
 
 use crate::incoming::{Proof, Who};
@@ -96,7 +96,8 @@ impl By {
 
     /// Whoever runs this command.
     pub(crate) fn this_process() -> Self {
-        let uid = geteuid();
+        // Root that works as the state's owner is still root.
+        let uid = getuid();
         let user = User::from_uid(uid).ok().flatten();
         Self {
             who: user.map_or_else(|| format!("uid {uid}"), |user| user.name),

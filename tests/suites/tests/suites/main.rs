@@ -33,6 +33,7 @@ mod losses;
 mod membership;
 mod misfortune;
 mod network;
+mod owner;
 mod partitions;
 mod pools;
 mod pools_later;
