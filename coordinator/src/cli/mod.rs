@@ -1,5 +1,6 @@
 //! The command line: one file a command. Each asks the daemon through its API and shows the answer; nothing is decided here.
 
+mod add;
 mod adopt;
 mod apply;
 mod ask;
@@ -22,6 +23,7 @@ mod renew;
 mod rollout;
 mod serve;
 mod spec;
+mod ssh;
 mod status;
 mod storage;
 mod undo_info;

@@ -61,6 +61,10 @@ async fn set_up(fleet: &Fleet) {
 /// `enrol.md`: each server is invited, and enrols itself.
 async fn enrol(fleet: &Fleet) {
     let mut page = Page::open("enrol.md");
+    page.elsewhere(
+        "quorate node add root@192.168.1.11 --cluster hk1 --package quorate-agent_0.1.0_amd64.deb",
+        "tests/ssh.rs, through a real sshd",
+    );
     for node in fleet.lab.names() {
         let address = fleet.lab.node(&node).unwrap().address.to_string();
         let invited = page
