@@ -39,6 +39,7 @@ const TOOLS: [(&str, &str); 8] = [
     (
         "quorate-agent",
         "if [ -e \"$here/blocked\" ]; then echo 'error: no connection to the coordinator' >&2; exit 5; fi\n\
+         if [ \"$1\" = enroll ]; then set -- enroll \"$(cat \"$here/enrolment\")\"; fi\n\
          exec \"$here/agent\" \"$@\" --config \"$here/agent.toml\"",
     ),
 ];
@@ -74,6 +75,8 @@ impl Server {
         server.put("architecture", "amd64\n");
         server.put("os-release", BOOKWORM);
         server.put("authorized_keys", "");
+        // A simulated server comes from its own address only by this way.
+        server.put("enrolment", &fleet.lab.enrolment("prox1").unwrap().to_string());
         server.put("package.deb", "not really a package\n");
         server.link(&binaries::ensure_built().unwrap().agent, "agent");
         server.link(&fleet.lab.layout().agent_config("prox1"), "agent.toml");
@@ -267,7 +270,16 @@ async fn a_server_is_brought_into_the_fleet_by_ssh_and_each_obstacle_is_named() 
         }
         fleet.lab.start_agent("prox1").unwrap();
     };
-    let (added, ()) = tokio::join!(server.add(&fleet, &[]), started);
+    let adding = server.add(&fleet, &[]);
+    tokio::pin!(adding);
+    let early = tokio::select! {
+        output = &mut adding => Some(output),
+        () = started => None,
+    };
+    let added = match early {
+        Some(output) => output,
+        None => adding.await,
+    };
     assert!(added.success(), "{}", told(&added));
     let added: serde_json::Value = serde_json::from_str(&added.stdout).unwrap();
     assert_eq!(
