@@ -234,7 +234,7 @@ impl Config {
         Ok(config)
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Invalid {
             path: path.to_owned(),
             message: error.to_string(),

@@ -211,6 +211,12 @@ impl Content {
     }
 }
 
+/// Reads one of the two files, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(bytes: &[u8]) -> impl std::fmt::Debug + use<> {
+    copies::fuzz(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

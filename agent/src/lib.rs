@@ -11,6 +11,9 @@ pub mod config;
 pub mod edges;
 pub mod enroll;
 mod errors;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod guard;
 pub mod host;
 pub mod join_ticket;

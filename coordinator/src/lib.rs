@@ -11,6 +11,9 @@ pub mod init;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 
 mod api;
 mod as_owner;

@@ -32,7 +32,8 @@ pub(super) struct Found {
 }
 
 /// One file that is there.
-enum Copy {
+#[cfg_attr(feature = "fuzz", derive(Debug))]
+pub(super) enum Copy {
     Whole { revision: u64, content: Box<Content> },
     Broken(String),
 }
@@ -84,7 +85,12 @@ fn read_copy(path: &Path) -> Result<Option<Copy>, LedgerError> {
             .into());
         }
     };
-    let broken = |why: &str| Ok(Some(Copy::Broken(format!("{} {why}", path.display()))));
+    decode(path, &bytes).map(Some)
+}
+
+/// Reads a file's content; `path` is for messages.
+pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Copy, LedgerError> {
+    let broken = |why: &str| Ok(Copy::Broken(format!("{} {why}", path.display())));
     let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
     let (Some(header), Some(body)) = (lines.next(), lines.next()) else {
         return broken("is cut off");
@@ -108,10 +114,10 @@ fn read_copy(path: &Path) -> Result<Option<Copy>, LedgerError> {
         return broken("does not have the content that was written");
     }
     match serde_json::from_slice::<Stored>(body) {
-        Ok(stored) => Ok(Some(Copy::Whole {
+        Ok(stored) => Ok(Copy::Whole {
             revision,
             content: Box::new(stored.into()),
-        })),
+        }),
         Err(error) => broken(&format!("can't be understood: {error}")),
     }
 }
@@ -128,4 +134,19 @@ pub(super) fn write(dir: &Path, revision: u64, content: &Content) -> Result<(), 
         write_secret_file(&dir.join(name), &text)?;
     }
     Ok(())
+}
+
+/// The bytes themselves, and what they would be as a content whose digest agrees.
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(bytes: &[u8]) -> impl std::fmt::Debug + use<> {
+    let header = Header {
+        format: FORMAT,
+        revision: 1,
+        sha256: Fingerprint::of(bytes),
+    };
+    let mut sealed = serde_json::to_vec(&header).unwrap_or_default();
+    sealed.push(b'\n');
+    sealed.extend(bytes);
+    let path = Path::new("ledger.json");
+    (decode(path, bytes), decode(path, &sealed))
 }

@@ -234,5 +234,11 @@ async fn end(session: &Mutex<Option<Session>>, which: impl FnOnce(&Session) -> b
     }
 }
 
+/// Reads a packet of the session whose key is all zeros, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(bytes: &[u8]) -> impl std::fmt::Debug + use<> {
+    packet::Packet::read(bytes, &[0; KEY])
+}
+
 #[cfg(test)]
 mod tests;

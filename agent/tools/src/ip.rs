@@ -22,7 +22,6 @@ pub fn addresses(tools: &Tools) -> Result<Invocation, CallError> {
 #[derive(Deserialize)]
 struct Link {
     ifname: String,
-    #[serde(default)]
     flags: Vec<String>,
     #[serde(deserialize_with = "lenient::u32")]
     mtu: u32,
@@ -35,7 +34,6 @@ struct Link {
     address: Option<String>,
     #[serde(default)]
     linkinfo: Option<LinkInfo>,
-    #[serde(default)]
     addr_info: Vec<Address>,
 }
 
@@ -77,7 +75,7 @@ impl Address {
 /// Reads the list, without the loopback. Speed and duplex are not ip's to tell and are left open.
 ///
 /// # Errors
-/// When it is no JSON list, or an interface lacks its name, MTU or type, or an address can't be read.
+/// When it is no JSON list, or an interface lacks its name, MTU, type, flags or list of addresses, or an address can't be read.
 pub fn read(stdout: &str) -> Result<Vec<Interface>, ParseError> {
     let links: Vec<Option<Link>> = json::read(NAME, stdout)?;
     // Old versions print an empty object for what a filter left out.

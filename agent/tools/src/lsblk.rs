@@ -3,6 +3,7 @@
 
 use quorate_exec::{Invocation, Tools};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{CallError, ParseError, json, lenient};
 
@@ -80,6 +81,42 @@ impl Columns {
     pub fn untold(&self) -> Vec<&'static str> {
         let asked = |column: &str| self.0.iter().any(|own| own.trim_end_matches('S') == column);
         OF_CONTENT.into_iter().filter(|column| !asked(column)).collect()
+    }
+}
+
+impl Columns {
+    /// Reads the answer of an lsblk that was asked for these. What tells of a device's content must be there for each: lsblk prints null
+    /// where there is nothing, so that a column which is not there at all says nothing, and not that the device is empty.
+    ///
+    /// # Errors
+    /// As [`read`], and when such a column is missing.
+    pub fn read(&self, stdout: &str) -> Result<Vec<Device>, ParseError> {
+        let devices = read(stdout)?;
+        let document: Value = json::read(NAME, stdout)?;
+        match document.get("blockdevices").and_then(|all| self.unanswered(all)) {
+            None => Ok(devices),
+            Some(missing) => Err(ParseError::missing(NAME, missing)),
+        }
+    }
+
+    fn unanswered(&self, devices: &Value) -> Option<String> {
+        let untold = self.untold();
+        let wanted: Vec<&str> = OF_CONTENT
+            .into_iter()
+            .filter(|column| !untold.contains(column))
+            .collect();
+        let mut open: Vec<&Value> = devices.as_array()?.iter().collect();
+        while let Some(device) = open.pop() {
+            for column in &wanted {
+                let key = column.to_ascii_lowercase();
+                if device.get(&key).is_none() && device.get(format!("{key}s")).is_none() {
+                    let name = device.get("name").and_then(Value::as_str).unwrap_or_default();
+                    return Some(format!("{name} has no `{key}`, which was asked for"));
+                }
+            }
+            open.extend(device.get("children").and_then(Value::as_array).into_iter().flatten());
+        }
+        None
     }
 }
 
@@ -331,6 +368,35 @@ mod tests {
         );
         assert_eq!(devices[0].model.as_deref(), Some("ST480"));
         assert_eq!(devices[0].children[0].mountpoints, ["/"]);
+    }
+
+    #[test]
+    fn a_column_that_was_asked_for_and_is_not_there_is_no_empty_disk() {
+        let (all, text) = (Columns::default(), fixture!("lsblk/2.38.1/stacked.json"));
+        assert_eq!(all.read(text), read(text));
+        for (column, key) in [
+            ("FSTYPE", "fstype"),
+            ("PTTYPE", "pttype"),
+            ("PARTTYPE", "parttype"),
+            ("MOUNTPOINTS", "mountpoints"),
+        ] {
+            // Of the last device, which lies deepest.
+            let at = text.rfind(&format!("\"{key}\"")).unwrap();
+            let without = format!("{}\"x-{key}\"{}", &text[..at], &text[at + key.len() + 2..]);
+            let said = all.read(&without).unwrap_err().to_string();
+            assert!(said.contains("which was asked for"), "{said}");
+            // An lsblk that does not know the column was not asked for it: that it can't be told is known then.
+            let fewer = all
+                .without_refused(&format!("lsblk: unknown column: {column}\n"))
+                .unwrap();
+            let fewer = fewer
+                .without_refused("lsblk: unknown column: MOUNTPOINT\n")
+                .filter(|_| key == "mountpoints")
+                .unwrap_or(fewer);
+            assert!(fewer.read(&without).is_ok(), "{column}");
+        }
+        // An older one has one mount point.
+        assert!(all.read(fixture!("lsblk/2.33/mountpoint.json")).is_ok());
     }
 
     #[test]

@@ -30,10 +30,9 @@ pub struct LogicalVolume {
     #[serde(rename = "vg_name")]
     pub group: String,
     /// Tags, comma-separated, such as `ceph.osd_id=3,ceph.type=block`.
-    #[serde(default, rename = "lv_tags")]
+    #[serde(rename = "lv_tags")]
     tags: String,
     /// `/dev/sdb(0)` or `lv_tdata(0)`, comma-separated; empty for thin volumes.
-    #[serde(default)]
     devices: String,
 }
 

@@ -195,17 +195,3 @@ proptest! {
         read_with_all(&text);
     }
 }
-
-#[test]
-fn every_fixture_is_told_of_in_the_readme() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
-    let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    for path in files(&folder).iter().filter(|path| !path.ends_with("README.md")) {
-        let name = path.strip_prefix(&folder).unwrap().with_extension("");
-        assert!(
-            readme.contains(&format!("| `{}` |", name.display())),
-            "{} has no origin",
-            name.display()
-        );
-    }
-}

@@ -26,6 +26,7 @@ pub mod pool_fits;
 pub mod pool_layout;
 mod pool_places;
 pub mod raid;
+pub mod releases;
 pub mod rollout;
 pub mod size;
 pub mod spec;

@@ -17,7 +17,6 @@ pub mod storages;
 pub mod testkit;
 #[cfg(test)]
 mod tests;
-pub mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -118,3 +118,9 @@ impl Audit {
         Ok(all)
     }
 }
+
+/// Reads a line, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(text: &str) -> impl std::fmt::Debug + use<> {
+    serde_json::from_str::<Line>(text).map_err(|error| error.to_string())
+}

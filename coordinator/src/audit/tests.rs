@@ -178,3 +178,12 @@ fn lines_of_a_later_version_are_no_damage() {
     assert_eq!(broken(&audit), None);
     assert!(audit.instances().unwrap().is_empty());
 }
+
+#[test]
+fn the_largest_number_breaks_the_chain_and_nothing_else() {
+    let mut chain = verify::Chain::new();
+    chain.take(&format!(r#"{{"number":{},"previous":"{}"}}"#, u64::MAX, "0".repeat(64)));
+    chain.take("what follows it");
+    let broken = chain.end(None).broken.unwrap();
+    assert_eq!(broken.line, 1, "{broken}");
+}

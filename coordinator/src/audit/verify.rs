@@ -79,7 +79,8 @@ impl Chain {
             .ok()
             .and_then(|line| line.get("number").and_then(serde_json::Value::as_u64))
             .unwrap_or(self.expected)
-            + 1;
+            // After the largest number there is none; that line is broken anyway.
+            .saturating_add(1);
         self.previous = digest(text);
     }
 

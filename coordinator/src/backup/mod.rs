@@ -220,3 +220,11 @@ pub(crate) fn findings(state: &StateDir) -> Vec<Finding> {
         )],
     }
 }
+
+/// Reads what is in a backup, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(bytes: &[u8]) -> impl std::fmt::Debug + use<> {
+    Content::decode(bytes)
+        .map(|content| content.missing())
+        .map_err(|error| error.to_string())
+}

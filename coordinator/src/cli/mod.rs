@@ -203,6 +203,12 @@ async fn ask(context: &Context, command: Command) -> Answer {
     }
 }
 
+/// Reads a kept plan, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(text: &str) -> impl std::fmt::Debug + use<> {
+    proposal::Proposal::read(std::path::Path::new("plan.json"), text).map_err(|failure| failure.message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -107,20 +107,19 @@ impl Proposal {
 
     /// Reads one back.
     pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            Failure::new(
-                ExitCode::Usage,
-                format!("{} is no plan that can be applied", path.display()),
-            )
-            .because(error)
-            .hint("make one: quorate plan FILE --out PLAN.json")
-        };
+        let failed = |error: &(dyn std::error::Error + 'static)| not_one(path).because(error).hint(MAKE_ONE);
         let size = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
         if size > LARGEST {
             return Err(failed(&std::io::Error::other("it is too large")));
         }
         let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-        let document: serde_json::Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+        Self::read(path, &text)
+    }
+
+    /// Reads one; `path` is for messages.
+    pub(super) fn read(path: &Path, text: &str) -> Result<Self, Failure> {
+        let failed = |error: &(dyn std::error::Error + 'static)| not_one(path).because(error).hint(MAKE_ONE);
+        let document: serde_json::Value = serde_json::from_str(text).map_err(|error| failed(&error))?;
         // Before anything else: another format may have other keys.
         let format = document.get("quorate_plan").and_then(serde_json::Value::as_u64);
         if format != Some(FORMAT.into()) {
@@ -141,6 +140,13 @@ impl Proposal {
         };
         Self::ask(client, &source, self.accept.clone(), self.wish.clone()).await
     }
+}
+
+const MAKE_ONE: &str = "make one: quorate plan FILE --out PLAN.json";
+
+fn not_one(path: &Path) -> Failure {
+    let message = format!("{} is no plan that can be applied", path.display());
+    Failure::new(ExitCode::Usage, message)
 }
 
 fn is_kept_plan(path: &Path) -> bool {

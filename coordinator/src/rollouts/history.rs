@@ -66,6 +66,19 @@ fn read(path: &Path, rollouts: &mut BTreeMap<RolloutId, Vec<Entry>>) -> std::io:
     Ok(())
 }
 
+/// Reads lines and sums up what they tell, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(text: &str) -> Vec<String> {
+    let mut rollouts: BTreeMap<RolloutId, Vec<Entry>> = BTreeMap::new();
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        rollouts.entry(line.rollout).or_default().extend(line.entry);
+    }
+    let summed = rollouts
+        .iter()
+        .map(|(id, entries)| quorate_engine::summary(id, entries));
+    summed.map(|summary| format!("{summary:?}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use quorate_model::Timestamp;

@@ -541,6 +541,12 @@ impl quorate_engine::ports::Clock for EngineClock {
     }
 }
 
+/// Reads a restored history, for tests/fuzz.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(text: &str) -> Box<dyn std::fmt::Debug> {
+    Box::new(history::fuzz(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

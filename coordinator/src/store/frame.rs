@@ -118,7 +118,7 @@ impl Frame {
     }
 }
 
-fn digest(bytes: &[u8]) -> Link {
+pub(super) fn digest(bytes: &[u8]) -> Link {
     Sha256::digest(bytes).into()
 }
 

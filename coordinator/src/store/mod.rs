@@ -136,3 +136,20 @@ impl Journal for Store {
         self.ask(|answer| Request::Rollouts { answer }).await
     }
 }
+
+/// Reads a frame, for tests/fuzz: the bytes themselves, and what they would be with a checksum that agrees.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz(bytes: &[u8]) -> Box<dyn std::fmt::Debug> {
+    use frame::Frame;
+    let mut sealed = bytes.to_vec();
+    sealed.extend(frame::digest(bytes));
+    let read = Frame::decode(&sealed);
+    if let Ok((frame, _)) = &read {
+        // An entry can be written in several ways; what it says must be written as it was read.
+        let again = frame
+            .encode()
+            .map(|(bytes, _)| Frame::decode(&bytes).map(|(frame, _)| frame));
+        assert_eq!(again, Ok(Ok(frame.clone())));
+    }
+    Box::new((Frame::decode(bytes), read))
+}

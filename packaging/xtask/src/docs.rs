@@ -32,6 +32,10 @@ pub(crate) const GENERATED: &[Generated] = &[
         path: "docs/cluster-file.md",
         text: crate::cluster_file::page,
     },
+    Generated {
+        path: "docs/versions.md",
+        text: crate::versions::page,
+    },
 ];
 
 /// Writes every document anew.

@@ -101,8 +101,32 @@ pub(crate) const LAYERS: &[Layer] = &[
         ],
         &[],
     ),
-    // The generated documents come from the types and command lines that they describe.
-    layer("xtask", &["quorate", "quorate-agent", "quorate-model"], &[]),
+    // Everything that reads what others wrote, in one table.
+    layer(
+        "quorate-fuzz",
+        &[
+            "quorate",
+            "quorate-agent",
+            "quorate-identity",
+            "quorate-model",
+            "quorate-proto",
+            "quorate-tools",
+        ],
+        &["quorate-planner"],
+    ),
+    // The generated documents come from the types and command lines that they describe; fixtures are recorded with the agent's own calls.
+    layer(
+        "xtask",
+        &[
+            "quorate",
+            "quorate-agent",
+            "quorate-clock",
+            "quorate-exec",
+            "quorate-model",
+            "quorate-tools",
+        ],
+        &[],
+    ),
 ];
 
 /// What must not be in a crate's program, however deep below: purity is lost by a friend's friend, too.

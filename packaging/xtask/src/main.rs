@@ -4,13 +4,18 @@ mod bans;
 mod cluster_file;
 mod docs;
 mod files;
+mod fixtures;
+mod fuzz;
 mod graph;
 mod layers;
 mod licences;
 mod pages;
 mod policy;
+mod processes;
+mod record;
 mod report;
 mod spdx;
+mod versions;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +34,9 @@ usage: cargo xtask COMMAND
   licences        the licence of every dependency is one we allow
   bans            banned crates, sources and second versions
   files           length of files, marks, paths of somebody's machine
+  fixtures        tests/fixtures against its list
+  fuzz [--help]   everything that reads what others wrote, under libFuzzer
+  record [--help] asks the tools of this machine anew, and shows what differs from tests/fixtures
   docs [--check]  write the generated documents, or compare them with what is there";
 
 fn main() -> ExitCode {
@@ -39,11 +47,16 @@ fn main() -> ExitCode {
 
 fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
     let checks: &[Check] = match args {
-        ["check"] => &[layers, licences, bans, files, documents],
+        ["fuzz", "--help"] => return Err(Stop::Usage(fuzz::USAGE)),
+        ["fuzz", options @ ..] => return Ok(vec![fuzz::run(&root()?, options)?]),
+        ["record", "--help"] => return Err(Stop::Usage(record::USAGE)),
+        ["record", options @ ..] => return Ok(vec![record::run(&root()?, options)?]),
+        ["check"] => &[layers, licences, bans, files, fixtures, documents],
         ["layers"] => &[layers],
         ["licences"] => &[licences],
         ["bans"] => &[bans],
         ["files"] => &[files],
+        ["fixtures"] => &[fixtures],
         ["docs", "--check"] => &[documents],
         ["docs"] => &[write_documents],
         _ => return Err(Stop::Usage(USAGE)),
@@ -63,7 +76,7 @@ struct Repository {
 
 impl Repository {
     fn open() -> Result<Self, Stop> {
-        let root = metadata(&["--no-deps".to_owned()])?.workspace_root.into_std_path_buf();
+        let root = root()?;
         let policy = Policy::read(&root.join("deny.toml"))?;
         // Only what is built for our targets counts; the rest need not even be downloaded.
         let targets: Vec<String> = policy
@@ -74,6 +87,11 @@ impl Repository {
         let graph = Graph::from(&metadata(&targets)?);
         Ok(Self { root, policy, graph })
     }
+}
+
+/// The repository's root.
+fn root() -> Result<PathBuf, Stop> {
+    Ok(metadata(&["--no-deps".to_owned()])?.workspace_root.into_std_path_buf())
 }
 
 fn metadata(options: &[String]) -> Result<Metadata, Stop> {
@@ -97,6 +115,10 @@ fn bans(repository: &Repository) -> Result<Report, Stop> {
 
 fn files(repository: &Repository) -> Result<Report, Stop> {
     files::check(&repository.root, files::LONG)
+}
+
+fn fixtures(repository: &Repository) -> Result<Report, Stop> {
+    fixtures::check(&repository.root)
 }
 
 fn documents(repository: &Repository) -> Result<Report, Stop> {

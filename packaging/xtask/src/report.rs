@@ -27,6 +27,8 @@ pub(crate) struct Report {
 pub(crate) enum Stop {
     #[error("{0}")]
     Usage(&'static str),
+    #[error("{0}")]
+    Failed(String),
     #[error("cargo metadata failed")]
     Metadata(#[source] Box<cargo_metadata::Error>),
     #[error("{} could not be read or written", path.display())]

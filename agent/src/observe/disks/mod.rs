@@ -130,7 +130,7 @@ async fn devices(host: &Host) -> Result<(Vec<Device>, Vec<&'static str>), Unknow
     loop {
         let finished = host.run(lsblk::list(host.tools(), &columns)).await?;
         if finished.exit.is_success() {
-            let devices = lsblk::read(&text(lsblk::NAME, &finished)?).map_err(unparsable)?;
+            let devices = columns.read(&text(lsblk::NAME, &finished)?).map_err(unparsable)?;
             return Ok((devices, columns.untold()));
         }
         // It names one at a time; each time there are fewer to name.

@@ -347,8 +347,8 @@ async fn a_zpool_that_fails_makes_the_facet_unknown_and_a_missing_module_does_no
 }
 
 const TWO_DISKS: &str = r#"{"blockdevices": [
-    {"name":"sda","kname":"sda","path":"/dev/sda","type":"disk","size":1000204886016,"rota":true,"serial":"A","ro":false,"rm":false},
-    {"name":"sdb","kname":"sdb","path":"/dev/sdb","type":"disk","size":1000204886016,"rota":true,"serial":"B","ro":false,"rm":false}]}"#;
+    {"name":"sda","kname":"sda","path":"/dev/sda","type":"disk","size":1000204886016,"rota":true,"serial":"A","ro":false,"rm":false,"fstype":null,"pttype":null,"mountpoints":[null],"parttype":null},
+    {"name":"sdb","kname":"sdb","path":"/dev/sdb","type":"disk","size":1000204886016,"rota":true,"serial":"B","ro":false,"rm":false,"fstype":null,"pttype":null,"mountpoints":[null],"parttype":null}]}"#;
 
 #[tokio::test]
 async fn smart_is_asked_of_each_disk_and_fails_alone() {

@@ -37,9 +37,9 @@ struct RawManager {
     #[serde(default, deserialize_with = "lenient::optional_u64")]
     timestamp: Option<u64>,
     #[serde(default)]
-    node_status: BTreeMap<String, String>,
+    node_status: Option<BTreeMap<String, String>>,
     #[serde(default)]
-    service_status: BTreeMap<String, RawPlace>,
+    service_status: Option<BTreeMap<String, RawPlace>>,
     #[serde(default)]
     disarm: Option<RawDisarm>,
 }
@@ -68,14 +68,16 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
     let raw: RawManager = json::read(NAME, text)?;
     let Some(master) = raw.master_node else {
         // A request, such as maintenance, may lie there before the first master.
-        return match raw.service_status.is_empty() {
+        return match raw.service_status.unwrap_or_default().is_empty() {
             true => Ok(None),
             false => Err(ParseError::missing(NAME, "services without a master_node")),
         };
     };
-    let timestamp = raw
-        .timestamp
-        .ok_or_else(|| ParseError::missing(NAME, "timestamp is missing"))?;
+    let missing = |what: &str| ParseError::missing(NAME, format!("{what} is missing"));
+    let timestamp = raw.timestamp.ok_or_else(|| missing("timestamp"))?;
+    // A master writes both, also where there is nothing in them.
+    let nodes = raw.node_status.ok_or_else(|| missing("node_status"))?;
+    let services = raw.service_status.ok_or_else(|| missing("service_status"))?;
     let place = |(service, place): (String, RawPlace)| {
         let RawPlace { node, state } = place;
         (service, HaPlace { node, state })
@@ -83,8 +85,8 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
     Ok(Some(ManagerStatus {
         master,
         at: seconds(timestamp),
-        nodes: raw.node_status,
-        services: raw.service_status.into_iter().map(place).collect(),
+        nodes,
+        services: services.into_iter().map(place).collect(),
         disarm: raw.disarm.map(|RawDisarm { mode, state }| Disarm { mode, state }),
     }))
 }

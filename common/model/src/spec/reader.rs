@@ -79,12 +79,18 @@ impl<'t> Reader<'t> {
         let before = self.text.get(..start).unwrap_or("");
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        // A point is shown as the character that stands there; at the text's end there is none.
+        let there = self
+            .text
+            .get(start..)
+            .and_then(|rest| rest.chars().next())
+            .map_or(0, char::len_utf8);
         Place {
             file: self.file.to_owned(),
             line: number(before.matches('\n').count() + 1),
             column: number(before.get(line_start..).map_or(0, |l| l.chars().count()) + 1),
             offset: number(start),
-            length: number(span.end.min(self.text.len()).saturating_sub(start).max(1)),
+            length: number(span.end.min(self.text.len()).saturating_sub(start).max(there)),
         }
     }
 

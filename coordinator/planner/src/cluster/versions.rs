@@ -6,12 +6,12 @@ use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
 use quorate_model::observation::system::PveVersion;
+use quorate_model::releases::{Knowledge, knowledge};
 use quorate_model::spec::ClusterFile;
 use quorate_model::{Severity, View};
 
 use super::members::Standing;
 use crate::report::{Report, Weight, facet_unknown, in_a_row};
-use crate::versions::{Knowledge, knowledge};
 
 pub(super) fn compare(file: &ClusterFile, view: &View, standing: &Standing<'_>, changes: Weight, report: &mut Report) {
     let mut versions: BTreeMap<&NodeName, &PveVersion> = BTreeMap::new();

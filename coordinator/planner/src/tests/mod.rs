@@ -17,6 +17,7 @@ mod pools_later;
 mod pools_of_any_disks;
 mod pools_replaced;
 mod properties;
+mod releases;
 mod selected;
 mod storages;
 mod untold;

@@ -46,6 +46,15 @@ async fn a_lab_is_started_steered_and_ended() {
     let shell = place.run_fed(&["shell", "prox2"], "lsblk").await;
     assert_eq!(shell.code(), Some(7), "{shell:?}");
 
+    let slow = ["way", "prox1", "prox2", "--rtt", "7", "--loss", "3", "--mtu", "1400"];
+    let way = place.run(&slow).await;
+    assert!(way.success(), "{way:?}");
+    let pulled = place.run(&["power", "prox2", "pull"]).await;
+    assert!(pulled.success(), "{pulled:?}");
+    let status = place.run(&["status"]).await.stdout;
+    let prox2 = status.lines().find(|line| line.trim_start().starts_with("prox2"));
+    assert!(prox2.is_some_and(|line| line.contains("off")), "{status}");
+
     let down = place.run(&["down"]).await;
     assert!(down.success(), "{down:?}");
     place.assert_empty();

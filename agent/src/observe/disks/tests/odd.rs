@@ -3,20 +3,20 @@
 use super::*;
 
 const ODD_DISKS: &str = r#"{"blockdevices": [
-    {"name":"sda","kname":"sda","path":"/dev/sda","type":"disk","size":1000204886016,"rota":true,"serial":"A","ro":false,"rm":false,
+    {"name":"sda","kname":"sda","path":"/dev/sda","type":"disk","size":1000204886016,"rota":true,"serial":"A","ro":false,"rm":false,"pttype":null,"parttype":null,"mountpoints":[null],
      "fstype":"drbd","children":[
-        {"name":"drbd0","kname":"drbd0","path":"/dev/drbd0","type":"disk","size":1,"rota":true,"ro":false,"rm":false,"fstype":"ext4"}]},
-    {"name":"sdb","kname":"sdb","path":"/dev/sdb","type":"disk","size":1000204886016,"rota":true,"serial":"B","ro":false,"rm":false,
+        {"name":"drbd0","kname":"drbd0","path":"/dev/drbd0","type":"disk","size":1,"rota":true,"ro":false,"rm":false,"pttype":null,"parttype":null,"mountpoints":[null],"fstype":"ext4"}]},
+    {"name":"sdb","kname":"sdb","path":"/dev/sdb","type":"disk","size":1000204886016,"rota":true,"serial":"B","ro":false,"rm":false,"fstype":null,"parttype":null,"mountpoints":[null],
      "pttype":"gpt","children":[
-        {"name":"sdb1","kname":"sdb1","path":"/dev/sdb1","type":"part","size":1,"rota":true,"ro":false,"rm":false,
+        {"name":"sdb1","kname":"sdb1","path":"/dev/sdb1","type":"part","size":1,"rota":true,"ro":false,"rm":false,"fstype":null,"pttype":null,"mountpoints":[null],
          "parttype":"5808c8aa-7e8f-42e0-85d2-e1e90434cfb3"},
-        {"name":"sdb2","kname":"sdb2","path":"/dev/sdb2","type":"part","size":1,"rota":true,"ro":false,"rm":false,
+        {"name":"sdb2","kname":"sdb2","path":"/dev/sdb2","type":"part","size":1,"rota":true,"ro":false,"rm":false,"pttype":null,"mountpoints":[null],
          "parttype":"c12a7328-f81f-11d2-ba4b-00a0c93ec93b","fstype":"vfat"},
-        {"name":"sdb3","kname":"sdb3","path":"/dev/sdb3","type":"part","size":1,"rota":true,"ro":false,"rm":false,
+        {"name":"sdb3","kname":"sdb3","path":"/dev/sdb3","type":"part","size":1,"rota":true,"ro":false,"rm":false,"pttype":null,"mountpoints":[null],
          "parttype":"6a898cc3-1dd2-11b2-99a6-080020736631","fstype":"zfs_member","label":"oldtank"}]},
-    {"name":"sdc","kname":"sdc","path":"/dev/sdc","type":"disk","size":1000204886016,"rota":true,"serial":"C","ro":false,"rm":false,
+    {"name":"sdc","kname":"sdc","path":"/dev/sdc","type":"disk","size":1000204886016,"rota":true,"serial":"C","ro":false,"rm":false,"pttype":null,"parttype":null,"mountpoints":[null],
      "fstype":"zfs_member","label":"tank"},
-    {"name":"sdd","kname":"sdd","path":"/dev/sdd","type":"disk","size":1000204886016,"rota":true,"serial":"D","ro":false,"rm":false}]}"#;
+    {"name":"sdd","kname":"sdd","path":"/dev/sdd","type":"disk","size":1000204886016,"rota":true,"serial":"D","ro":false,"rm":false,"fstype":null,"pttype":null,"parttype":null,"mountpoints":[null]}]}"#;
 
 #[tokio::test]
 async fn drbd_ldm_boot_partitions_and_labels_of_pools_are_known_by_name() {
@@ -132,7 +132,7 @@ async fn only_what_seems_free_is_read_and_only_when_somebody_asks() {
     let smart = |path| smartctl(path, "").complains("no\n").exits(Exit::Code(1));
     let three = TWO_DISKS.replace(
         "]}",
-        r#",{"name":"sdc","kname":"sdc","path":"/dev/sdc","type":"disk","size":1000204886016,"rota":true,"serial":"C","ro":true,"rm":false}]}"#,
+        r#",{"name":"sdc","kname":"sdc","path":"/dev/sdc","type":"disk","size":1000204886016,"rota":true,"serial":"C","ro":true,"rm":false,"fstype":null,"pttype":null,"mountpoints":[null],"parttype":null}]}"#,
     );
     let calls = [
         lsblk(&three),

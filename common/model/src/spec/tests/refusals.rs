@@ -249,3 +249,21 @@ fn a_pool_without_a_storage_says_nothing_of_one() {
         assert!(said.len() == 1 && said[0].contains(&expected), "{said:?}");
     }
 }
+
+#[test]
+fn what_is_wrong_at_the_end_of_the_file_is_shown_within_it() {
+    for text in [
+        "",
+        "\u{fc}",
+        "[cluster]\nname =",
+        "[cluster]\nname = \"hk1\"\nlinks = [",
+    ] {
+        let findings = ClusterFile::parse("hk1.toml", text).unwrap_err();
+        let places: Vec<_> = findings.iter().filter_map(|finding| finding.place.as_ref()).collect();
+        assert!(!places.is_empty(), "{text:?}");
+        for place in places {
+            let (from, length) = (place.offset as usize, place.length as usize);
+            assert!(text.get(from..from + length).is_some(), "{text:?}: {place:?}");
+        }
+    }
+}
