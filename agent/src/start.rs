@@ -11,7 +11,8 @@ use nix::unistd::geteuid;
 use quorate_clock::Clock;
 use quorate_exec::{OsRunner, Tools, inside_a_service};
 use quorate_identity::{
-    Identity, Material, NodeStore, RevocationList, Role, Roots, ServerTls, TimeSource, create_private_dir,
+    Identity, Material, NodeStore, RevocationList, Role, Roots, ServerTls, TimeSource, check_custody,
+    create_private_dir,
 };
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::NodeName;
@@ -89,6 +90,11 @@ impl StateLock {
             Failure::new(ExitCode::Refused, "the agent's state directory can't be used").because(&error)
         })?;
         check_owner(state_dir)?;
+        check_custody(state_dir).map_err(|error| {
+            Failure::new(ExitCode::Refused, "the agent does not believe its own state")
+                .because(&error)
+                .hint("find out who has changed what; if nobody has, type what stands behind each file, and start it again")
+        })?;
         let path = state_dir.join("lock");
         let unusable = |error: std::io::Error| {
             Failure::new(ExitCode::Failed, format!("can't lock {}", path.display())).because(&error)
@@ -213,6 +219,7 @@ impl Agent {
             supervisor,
             renewal,
             tls,
+            reception: server::reception(),
         };
         Ok(Self {
             server,

@@ -8,7 +8,11 @@ use quorate_suites::hand::{ONE_LINK, steps};
 use quorate_suites::{Fleet, told};
 
 /// The tests of the guide, to see that no page is left out.
-const TESTS: [&str; 2] = [include_str!("guide.rs"), include_str!("guide_life.rs")];
+const TESTS: [&str; 3] = [
+    include_str!("guide.rs"),
+    include_str!("guide_life.rs"),
+    include_str!("guide_trust.rs"),
+];
 
 #[test]
 fn every_page_with_commands_is_typed() {
