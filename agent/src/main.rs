@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode as ProcessExit;
 
 use clap::Parser as _;
+use nix::sys::stat::Mode;
 use quorate_agent::cli::{self, Cli, Command};
 use quorate_agent::config::{Config, ConfigError};
 use quorate_agent::edges;
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 fn main() -> ProcessExit {
     let cli = Cli::parse();
     out::log();
+    // What a shell or a unit may have set: tools of PVE make files that others must be able to read, and nobody else to write.
+    nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let ended = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

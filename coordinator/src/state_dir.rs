@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use quorate_identity::CoordinatorStore;
+use quorate_identity::{CoordinatorStore, check_custody};
 use quorate_model::failure::{ExitCode, Failure};
 
 /// A state directory that was found to be ours alone.
@@ -73,6 +73,15 @@ impl StateDir {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// Is everything in it ours alone? Looked at before anything is believed of what stands there.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        check_custody(&self.path).map_err(|error| {
+            Failure::new(ExitCode::Refused, "the coordinator does not believe its own state")
+                .because(&error)
+                .hint("find out who has changed what; if nobody has, type what stands behind each file, and start it again")
+        })
+    }
+
     /// Takes the directory for this process.
     pub(crate) fn lock(&self) -> Result<StateLock, Failure> {
         let path = self.path.join("lock");
@@ -127,6 +136,21 @@ impl StateDir {
     /// Revoked certificates.
     pub(crate) fn revocations(&self) -> PathBuf {
         self.path.join("revocations.json")
+    }
+
+    /// The certificates of operators and viewers.
+    pub(crate) fn operators(&self) -> PathBuf {
+        self.path.join("operators.json")
+    }
+
+    /// How far the exchange of the CA is.
+    pub(crate) fn exchange(&self) -> PathBuf {
+        self.path.join("exchange.json")
+    }
+
+    /// Held while they are changed: `operator add` is a process of its own.
+    pub(crate) fn operators_lock(&self) -> PathBuf {
+        self.path.join("operators.lock")
     }
 
     /// The cluster files as they were last applied, one each cluster.

@@ -16,7 +16,7 @@ impl Api {
         v1::InfoReply {
             version: quorate_model::version!().to_owned(),
             fleet: self.fleet_name.to_string(),
-            root_fingerprint: self.root.fingerprint().to_string(),
+            root_fingerprint: self.ca.now().root.fingerprint().to_string(),
             generation: driver.generation.0,
             instance: driver.instance.to_string(),
             started_at: Some(self.started_at).into_wire(),

@@ -1,10 +1,12 @@
 //! The command line: one file a command. Each asks the daemon through its API and shows the answer; nothing is decided here.
 
+mod add;
 mod adopt;
 mod apply;
 mod ask;
 mod audit;
 mod backup;
+mod ca;
 mod cluster_file;
 mod disks;
 mod explain;
@@ -22,6 +24,7 @@ mod renew;
 mod rollout;
 mod serve;
 mod spec;
+mod ssh;
 mod status;
 mod storage;
 mod undo_info;
@@ -83,6 +86,9 @@ enum Command {
     /// Let somebody drive the fleet, or look at it, from another host
     #[command(subcommand)]
     Operator(operator::Command),
+    /// Exchange the fleet's CA for a new one, while everything goes on
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Show every node's disks: what holds each, and for what it may be used
     Disks(disks::Args),
     /// Show ZFS pools, or replace a disk of one
@@ -173,7 +179,7 @@ fn run(cli: Cli) -> Answer {
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(context.config, &args),
-        Command::Operator(command) => operator::run(&context, &command),
+        Command::Operator(operator::Command::Add(args)) => operator::add(&context, &args),
         Command::Renew(args) => renew::run(&context, &args),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -188,6 +194,8 @@ fn run(cli: Cli) -> Answer {
 async fn ask(context: &Context, command: Command) -> Answer {
     match command {
         Command::Node(command) => node::run(context, command).await,
+        Command::Operator(command) => operator::run(context, command).await,
+        Command::Ca(command) => ca::run(context, command).await,
         Command::Disks(args) => disks::run(context, args).await,
         Command::Zfs(command) => zfs::run(context, command).await,
         Command::Storage(args) => storage::run(context, args).await,
@@ -201,9 +209,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Rollout(command) => rollout::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
-        Command::Init(_) | Command::Serve(_) | Command::Operator(_) | Command::Renew(_) | Command::Explain(_) => {
-            Ok(ExitCode::Internal)
-        }
+        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Explain(_) => Ok(ExitCode::Internal),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks and generators of the repository: `cargo xtask COMMAND`.
 
 mod bans;
+mod claims;
 mod cluster_file;
 mod dist;
 mod docs;
@@ -34,6 +35,7 @@ usage: cargo xtask COMMAND
   layers          which crate may use which
   licences        the licence of every dependency is one we allow
   bans            banned crates, sources and second versions
+  claims          what SECURITY.md claims is shown by tests that exist
   files           length of files, marks, paths of somebody's machine
   fixtures        tests/fixtures against its list
   fuzz [--help]   everything that reads what others wrote, under libFuzzer
@@ -55,10 +57,11 @@ fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
         ["fuzz", options @ ..] => return Ok(vec![fuzz::run(&root()?, options)?]),
         ["record", "--help"] => return Err(Stop::Usage(record::USAGE)),
         ["record", options @ ..] => return Ok(vec![record::run(&root()?, options)?]),
-        ["check"] => &[layers, licences, bans, files, fixtures, documents],
+        ["check"] => &[layers, licences, bans, claims, files, fixtures, documents],
         ["layers"] => &[layers],
         ["licences"] => &[licences],
         ["bans"] => &[bans],
+        ["claims"] => &[claims],
         ["files"] => &[files],
         ["fixtures"] => &[fixtures],
         ["docs", "--check"] => &[documents],
@@ -115,6 +118,10 @@ fn licences(repository: &Repository) -> Result<Report, Stop> {
 
 fn bans(repository: &Repository) -> Result<Report, Stop> {
     Ok(bans::check(&repository.graph, &repository.policy))
+}
+
+fn claims(repository: &Repository) -> Result<Report, Stop> {
+    claims::check(&repository.root)
 }
 
 fn files(repository: &Repository) -> Result<Report, Stop> {
