@@ -34,6 +34,9 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What it may do at most, whoever asks.
     pub policy: Policy,
+    /// Are tools that change or mount something run as units of systemd's, out of reach of the agent's end and beside its sandbox? Not said:
+    /// where systemd runs.
+    pub units: Option<bool>,
     /// The simulated server that it runs on, if it does.
     pub lab: Option<Lab>,
 }
@@ -164,6 +167,9 @@ pub enum ConfigError {
     /// No port lies in the range.
     #[error("measure_ports = [{0}, {1}] holds no port; write the first and the last one")]
     NoPorts(u16, u16),
+    /// A simulated server has no systemd.
+    #[error("units = true can't be in a lab: a simulated server has no systemd")]
+    UnitsInLab,
     /// A state directory must not depend on the working directory.
     #[error("state_dir ({}) is not an absolute path", .0.display())]
     RelativeStateDir(PathBuf),
@@ -178,6 +184,7 @@ struct File {
     state_dir: Option<PathBuf>,
     #[serde(default)]
     policy: Policy,
+    units: Option<bool>,
     lab: Option<LabFile>,
 }
 
@@ -200,6 +207,7 @@ impl Default for Config {
             measure_ports: MEASURE_PORTS,
             state_dir: PathBuf::from(DEFAULT_STATE_DIR),
             policy: Policy::default(),
+            units: None,
             lab: None,
         }
     }
@@ -248,6 +256,9 @@ impl Config {
             Some((first, last)) => first..=last,
             None => default.measure_ports,
         };
+        if lab.is_some() && file.units == Some(true) {
+            return Err(ConfigError::UnitsInLab);
+        }
         if let Some(name) = file.policy.never_touch.iter().find(|name| !is_a_name(name)) {
             return Err(ConfigError::NoDisk(name.clone()));
         }
@@ -256,6 +267,7 @@ impl Config {
             listen: file.listen.unwrap_or(default.listen),
             state_dir,
             policy: file.policy,
+            units: file.units,
             lab,
         })
     }
@@ -427,6 +439,8 @@ mod tests {
         let config = with("", tools).unwrap();
         assert_eq!(config.state_dir, root.join("var/lib/quorate-agent"));
         assert!(with(&format!("state_dir = {:?}", root.join("state")), tools).is_ok());
+        assert!(matches!(with("units = true", tools), Err(ConfigError::UnitsInLab)));
+        assert_eq!(with("units = false", tools).unwrap().units, Some(false));
 
         let outside = |result: Result<Config, ConfigError>, what: &str| {
             let error = result.unwrap_err().to_string();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_clock::Clock;
-use quorate_exec::{ExecError, Finished, Invocation, OsRunner, Runner, Tools};
+use quorate_exec::{ExecError, Finished, Invocation, OsRunner, Runner, Tools, UnitRunner};
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::time::Timestamp;
 use quorate_tools::{CallError, ParseError};
@@ -105,6 +105,13 @@ impl Host {
             Arc::new(OsRunner::new(clock.clone())),
             clock,
         )
+    }
+
+    /// The same host, for an agent in a sandbox: what must see the host as PID 1 does, or mounts something, is run beside it.
+    #[must_use]
+    pub fn beside_our_sandbox(mut self) -> Self {
+        self.runner = Arc::new(UnitRunner::new(self.runner, self.tools.clone()));
+        self
     }
 
     /// The same host, with this agent's own program, for what may hang in the kernel and is therefore done by another process.
@@ -319,7 +326,9 @@ impl Host {
             }
             let kind = match &error {
                 ExecError::NotFound { .. } => UnknownKind::ToolMissing,
-                ExecError::DeadlinePassed { .. } | ExecError::Abandoned { .. } => UnknownKind::TimedOut,
+                ExecError::DeadlinePassed { .. } | ExecError::Abandoned { .. } | ExecError::StillRunning { .. } => {
+                    UnknownKind::TimedOut
+                }
                 _ => UnknownKind::Failed,
             };
             Unknown::new(kind, with_sources(&error))

@@ -31,6 +31,7 @@ pub async fn keep(host: &Host, supervisor: &Supervisor, spec: &KeptSpec) -> Resu
         .helper("keep-spec")
         .stdin(Stdin::bytes(kept_spec::write(spec).into_bytes()))
         .deadline(WITHIN)
+        .on_host()
         .build();
     let call = call.map_err(|error| chain(&error))?;
     let finished = host.runner().run(&call).await.map_err(|error| chain(&error))?;

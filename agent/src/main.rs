@@ -1,16 +1,18 @@
 //! `quorate-agent`: the agent on every server.
 
-mod cli;
 mod out;
 
 use std::path::PathBuf;
 use std::process::ExitCode as ProcessExit;
 
 use clap::Parser as _;
+use nix::sys::stat::Mode;
+use quorate_agent::cli::{self, Cli, Command};
 use quorate_agent::config::{Config, ConfigError};
 use quorate_agent::edges;
 use quorate_agent::enroll::enroll;
 use quorate_agent::kept_spec;
+use quorate_agent::liveness;
 use quorate_agent::observe::observe;
 use quorate_agent::operations::folder::Folder;
 use quorate_agent::operations::{Place, Supervisor, run_op, task};
@@ -20,11 +22,11 @@ use quorate_model::ids::OperationId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command};
-
 fn main() -> ProcessExit {
     let cli = Cli::parse();
     out::log();
+    // What a shell or a unit may have set: tools of PVE make files that others must be able to read, and nobody else to write.
+    nix::sys::stat::umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let ended = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -90,6 +92,10 @@ async fn run(config: Config, config_path: PathBuf) -> Result<(), Failure> {
     let resumed = agent.resume().await;
     tracing::info!(node = %agent.node(), address = %agent.address(), resumed, "ready");
     out::tell_systemd(sd_notify::NotifyState::Ready);
+    if let Some(watchdog) = sd_notify::watchdog_enabled() {
+        let ping = || out::tell_systemd(sd_notify::NotifyState::Watchdog);
+        tokio::spawn(liveness::keep_telling(agent.looks(), watchdog, ping));
+    }
     let served = agent.serve(stop).await;
     tracing::info!("stopped");
     served

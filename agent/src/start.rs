@@ -9,9 +9,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use quorate_clock::Clock;
-use quorate_exec::{OsRunner, Tools};
+use quorate_exec::{OsRunner, Tools, inside_a_service};
 use quorate_identity::{
-    Identity, Material, NodeStore, RevocationList, Role, Roots, ServerTls, TimeSource, create_private_dir,
+    Identity, Material, NodeStore, RevocationList, Role, Roots, ServerTls, TimeSource, check_custody,
+    create_private_dir,
 };
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::NodeName;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::host::{Host, HostRoot, LinkMap, Listening};
 use crate::ledger::Ledger;
+use crate::liveness::Looks;
 use crate::measure::Echo;
 use crate::observe::hostname;
 use crate::operations::{Operations, Parts, Place, Supervisor};
@@ -33,6 +35,14 @@ use crate::server::{self, Server};
 pub fn host(config: &Config) -> Result<Host, Failure> {
     let Some(lab) = &config.lab else {
         let host = Host::real(Clock::system()).never_touching(config.policy.never_touch.clone());
+        let host = if config
+            .units
+            .unwrap_or_else(|| geteuid().is_root() && inside_a_service())
+        {
+            host.beside_our_sandbox()
+        } else {
+            host
+        };
         return Ok(knowing_itself(host).remembering_in(config.state_dir.clone()));
     };
     let clock = Clock::for_lab(lab.clock_offset_ms.saturating_mul(1000));
@@ -81,6 +91,11 @@ impl StateLock {
             Failure::new(ExitCode::Refused, "the agent's state directory can't be used").because(&error)
         })?;
         check_owner(state_dir)?;
+        check_custody(state_dir).map_err(|error| {
+            Failure::new(ExitCode::Refused, "the agent does not believe its own state")
+                .because(&error)
+                .hint("find out who has changed what; if nobody has, type what stands behind each file, and start it again")
+        })?;
         let path = state_dir.join("lock");
         let unusable = |error: std::io::Error| {
             Failure::new(ExitCode::Failed, format!("can't lock {}", path.display())).because(&error)
@@ -182,7 +197,7 @@ impl Agent {
                 .because(&error)
                 .hint("enrol it again: quorate-agent enroll --replace HOST:7441")
         })?;
-        let supervisor = Supervisor::new(program, config_path, Place::here(config.lab.is_some()));
+        let supervisor = Supervisor::new(program, config_path, Place::here(&config));
         let operations = Operations::new(Parts {
             host: Arc::clone(&host),
             node: node.clone(),
@@ -201,10 +216,12 @@ impl Agent {
             host,
             node,
             ledger,
+            looks: Looks::default(),
             operations,
             supervisor,
             renewal,
             tls,
+            reception: server::reception(),
         };
         Ok(Self {
             server,
@@ -223,6 +240,12 @@ impl Agent {
     #[must_use]
     pub fn node(&self) -> &NodeName {
         &self.parts.node
+    }
+
+    /// The looks at the machine that are going on.
+    #[must_use]
+    pub fn looks(&self) -> Looks {
+        self.parts.looks.clone()
     }
 
     /// Takes up the operations that have not ended. Returns how many.

@@ -1,8 +1,10 @@
 //! `coordinator.toml`: where the coordinator keeps its state and where it listens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
 use quorate_clock::Clock;
 use quorate_model::failure::{ExitCode, Failure};
 use serde::Deserialize;
@@ -86,7 +88,13 @@ impl Config {
     /// The file can't be read, or something in it is wrong; with the place.
     pub fn load(path: &Path) -> Result<Self, Failure> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
+            Ok(text) => {
+                let config = Self::parse(path, &text)?;
+                if config.lab.is_none() {
+                    check_owner(path)?;
+                }
+                Ok(config)
+            }
             Err(error) if path == Path::new(DEFAULT_PATH) && error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Self::default())
             }
@@ -156,6 +164,37 @@ impl Config {
     }
 }
 
+/// Who may change where the state lies or whom the command line asks, may do everything.
+fn check_owner(path: &Path) -> Result<(), Failure> {
+    let refused = |message: String, remedy: String| {
+        let whose = "find out who has changed it; if nobody has, type: ";
+        Failure::new(ExitCode::Refused, message).hint(format!("{whose}{remedy} {}", path.display()))
+    };
+    let meta = std::fs::metadata(path).map_err(|error| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("can't look at the configuration {}", path.display()),
+        )
+        .because(&error)
+    })?;
+    let (mode, owner, ours) = (meta.mode() & 0o7777, meta.uid(), geteuid().as_raw());
+    if mode & 0o022 != 0 {
+        let message = format!(
+            "the configuration {} has mode {mode:04o}: others may change it",
+            path.display()
+        );
+        return Err(refused(message, format!("chmod {:04o}", mode & !0o022)));
+    }
+    if owner != 0 && owner != ours {
+        let message = format!(
+            "the configuration {} belongs to user id {owner}, which is neither root nor we",
+            path.display()
+        );
+        return Err(refused(message, "chown root".to_owned()));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +208,25 @@ mod tests {
         let config = parse("").unwrap();
         assert_eq!(config, Config::default());
         assert_eq!((config.api_listen.port(), config.enrol_listen.port()), (7440, 7441));
+    }
+
+    #[test]
+    fn a_file_that_others_may_change_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("coordinator.toml");
+        std::fs::write(&path, "").unwrap();
+        for (mode, fine) in [(0o664, false), (0o646, false), (0o640, true), (0o600, true)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Config::load(&path).is_ok(), fine, "{mode:o}");
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let refused = Config::load(&path).unwrap_err();
+        assert_eq!(refused.exit, ExitCode::Refused);
+        assert!(
+            refused.hints.iter().any(|hint| hint.contains("chmod 0644")),
+            "{refused:?}"
+        );
     }
 
     #[test]

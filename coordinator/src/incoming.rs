@@ -1,17 +1,16 @@
-//! Connections that have been let in, with who is at their other end; and the check, before each call, whether that one
-//! may make it. What the table does not allow is denied.
+//! Who is at the other end of a connection; and the check, before each call, whether that one may make it. What the table does
+//! not allow is denied.
 
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use quorate_identity::{Peer, Role};
+use quorate_identity::{Peer, Role, Scope, ServerTls};
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::{Code, Finding};
 use quorate_proto::authz::{self, Caller};
 use quorate_proto::refuse;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::body::Body;
-use tonic::transport::server::Connected;
 use tower::{Layer, Service};
 
 /// Who is at the other end.
@@ -25,13 +24,15 @@ pub(crate) struct Who {
     pub(crate) from: Option<SocketAddr>,
     /// How that is known.
     pub(crate) proof: Proof,
+    /// Where they may.
+    pub(crate) scope: Scope,
 }
 
 /// How it is known who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// By a certificate with this SHA-256.
-    Certificate(String),
+    /// By this certificate.
+    Certificate(Box<Peer>),
     /// By what the kernel says of the process at the other end of the socket.
     Process { uid: u32, pid: Option<i32> },
     /// It is not.
@@ -47,11 +48,16 @@ impl Who {
             Role::Operator { .. } => Caller::Operator,
             Role::Viewer { .. } => Caller::Viewer,
         };
+        let scope = match &peer.role {
+            Role::Operator { scope, .. } | Role::Viewer { scope, .. } => scope.clone(),
+            Role::Coordinator | Role::Node { .. } => Scope::Fleet,
+        };
         Self {
             caller,
+            scope,
             name: peer.role.to_string(),
             from: Some(from),
-            proof: Proof::Certificate(peer.fingerprint.to_string()),
+            proof: Proof::Certificate(Box::new(peer.clone())),
         }
     }
 
@@ -62,66 +68,81 @@ impl Who {
             name: from.ip().to_string(),
             from: Some(from),
             proof: Proof::None,
+            scope: Scope::Fleet,
         }
     }
-}
 
-/// A connection that has been let in.
-#[derive(Debug)]
-pub(crate) struct Incoming<S> {
-    stream: S,
-    who: Who,
-}
-
-impl<S> Incoming<S> {
-    pub(crate) fn new(stream: S, who: Who) -> Self {
-        Self { stream, who }
-    }
-}
-
-impl<S> Connected for Incoming<S> {
-    type ConnectInfo = Who;
-
-    fn connect_info(&self) -> Who {
-        self.who.clone()
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    /// Lets a call about a cluster through, or says that it is not theirs.
+    pub(crate) fn within(&self, cluster: &str) -> Result<(), Failure> {
+        if self.scope.holds(cluster) {
+            return Ok(());
+        }
+        Err(self.elsewhere(format!("{} is for {}, not for {cluster}", self.name, self.scope)))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    /// Lets a call about everything through, or says that not everything is theirs.
+    pub(crate) fn fleet_wide(&self, what: &str) -> Result<(), Failure> {
+        match self.scope {
+            Scope::Fleet => Ok(()),
+            Scope::Clusters(_) => {
+                let message = format!(
+                    "{} is for {}, and {what} concerns the whole fleet",
+                    self.name, self.scope
+                );
+                Err(self.elsewhere(message))
+            }
+        }
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    fn elsewhere(&self, message: String) -> Failure {
+        let next =
+            "ask somebody who may; or have a certificate made for it: quorate operator add NAME --cluster CLUSTER";
+        let finding = Finding::new(Code::RoleNotAllowed, self.name.as_str(), message, next);
+        Failure::new(ExitCode::Denied, format!("refused by {}", finding.code.as_str())).with(vec![finding])
     }
 }
 
 /// Puts the table before every service of a server.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Authorise;
+#[derive(Debug, Clone)]
+pub(crate) struct Authorise {
+    tls: Option<ServerTls>,
+}
+
+impl Authorise {
+    /// Whether a caller's certificate still counts is for `tls` to say.
+    pub(crate) fn by(tls: ServerTls) -> Self {
+        Self { tls: Some(tls) }
+    }
+
+    /// Where nobody comes with a certificate.
+    pub(crate) fn without_certificates() -> Self {
+        Self { tls: None }
+    }
+
+    fn check(&self, path: &str, who: Option<&Who>) -> Result<(), Box<Finding>> {
+        // Without a name there is nobody to be let in.
+        let (caller, name) = who.map_or((Caller::Anyone, "unknown"), |who| (who.caller, who.name.as_str()));
+        if let (Some(tls), Some(Proof::Certificate(peer))) = (&self.tls, who.map(|who| &who.proof))
+            && let Err(refusal) = tls.check(peer)
+            && let Some(finding) = quorate_reception::finding(name, &refusal)
+        {
+            return Err(Box::new(finding));
+        }
+        authz::authorise(path, caller, name).map(drop)
+    }
+}
 
 impl<S> Layer<S> for Authorise {
     type Service = Authorised<S>;
 
     fn layer(&self, service: S) -> Authorised<S> {
-        Authorised(service)
+        Authorised(service, self.clone())
     }
 }
 
 /// A service behind the table.
 #[derive(Debug, Clone)]
-pub(crate) struct Authorised<S>(S);
+pub(crate) struct Authorised<S>(S, Authorise);
 
 impl<S, B> Service<http::Request<B>> for Authorised<S>
 where
@@ -138,13 +159,12 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let who = request.extensions().get::<Who>();
-        // Without a name there is nobody to be let in.
-        let (caller, name) = who.map_or((Caller::Anyone, "unknown"), |who| (who.caller, who.name.as_str()));
-        match authz::authorise(request.uri().path(), caller, name) {
-            Ok(_) => Box::pin(self.0.call(request)),
+        let (who, path) = (request.extensions().get::<Who>(), request.uri().path());
+        match self.1.check(path, who) {
+            Ok(()) => Box::pin(self.0.call(request)),
             Err(finding) => {
-                tracing::warn!(who = name, path = request.uri().path(), "denied");
+                let who = who.map_or("unknown", |who| who.name.as_str());
+                tracing::warn!(who, path, code = finding.code.as_str(), "refused a call");
                 Box::pin(async move { Ok(refuse(*finding).into_http()) })
             }
         }

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use quorate_identity::{Name, OperatorBundle, Passphrase, Role, RootCa};
+use quorate_identity::{Name, OperatorBundle, Passphrase, Role, RootCa, Scope};
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::{FleetName, OperatorName, Timestamp};
+use quorate_model::{ClusterName, FleetName, OperatorName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::as_owner::AsOwner;
 use crate::audit::{Act, Audit, By, What};
 use crate::config::Config;
+use crate::operators::Operators;
 use crate::state_dir::StateDir;
 use crate::{documents, trust};
 
@@ -50,6 +52,7 @@ pub(crate) struct FleetDocument {
 /// There is one already, the advertised host makes no sense, or the state directory can't be used.
 pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<Initialised, Failure> {
     check_advertised(&new.advertise)?;
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::create(&config.state_dir)?;
     let _lock = state.lock()?;
     let store = state.identity();
@@ -106,36 +109,53 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
     })
 }
 
-/// Makes the bundle with which an operator, or a viewer who may only look, works from another host. Needs the root key.
+/// Makes the bundle with which an operator, or a viewer who may only look, works from another host, on these clusters or, with none
+/// named, on the whole fleet. Needs the root key.
 ///
 /// # Errors
 /// The root key is offline, the passphrase wrong, or the state directory can't be used.
 pub fn operator_bundle(
     config: &Config,
-    name: &OperatorName,
-    viewer: bool,
+    (name, viewer): (&OperatorName, bool),
+    clusters: &[ClusterName],
     passphrase: &Passphrase,
 ) -> Result<OperatorBundle, Failure> {
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, format!("can't make a certificate for {name}")).because(error)
     };
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::open(&config.state_dir)?;
+    state.check()?;
     let store = state.identity();
     let roots = store.roots().map_err(|error| failed(&error))?;
     let root = store.root_ca(passphrase).map_err(|error| failed(&error))?;
     let name = Name::parse(name.as_str()).map_err(|error| failed(&error))?;
+    let named = clusters.iter().map(|cluster| Name::parse(cluster.as_str()));
+    let scope = Scope::of(named.collect::<Result<Vec<_>, _>>().map_err(|error| failed(&error))?);
     let role = if viewer {
-        Role::Viewer { name: name.clone() }
+        Role::Viewer {
+            name: name.clone(),
+            scope,
+        }
     } else {
-        Role::Operator { name: name.clone() }
+        Role::Operator {
+            name: name.clone(),
+            scope,
+        }
     };
     let what = What::AddOperator {
         name: name.to_string(),
         viewer,
+        clusters: clusters.iter().map(ToString::to_string).collect(),
     };
-    Audit::of(&state, config.clock()).record(Act::new(By::this_process(), what))?;
+    let clock = config.clock();
+    Audit::of(&state, clock.clone()).record(Act::new(By::this_process(), what))?;
     let identity = root
-        .issue(&role, trust::unix_seconds(&config.clock()))
+        .issue(&role, trust::unix_seconds(&clock))
+        .map_err(|error| failed(&error))?;
+    // In the books before it leaves: what may be out there must be known, so that it can be revoked.
+    Operators::of(&state)
+        .add(&identity, root.certificate().fingerprint(), trust::now(&clock))
         .map_err(|error| failed(&error))?;
     OperatorBundle::new(identity, roots).map_err(|error| failed(&error))
 }
@@ -149,6 +169,7 @@ pub fn renew(config: &Config, passphrase: &Passphrase) -> Result<Timestamp, Fail
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, "can't renew the coordinator's certificate").because(error)
     };
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::open(&config.state_dir)?;
     let clock = config.clock();
     let root = state.identity().root_ca(passphrase).map_err(|error| failed(&error))?;
@@ -167,6 +188,31 @@ pub fn renew(config: &Config, passphrase: &Passphrase) -> Result<Timestamp, Fail
         .save_coordinator(&identity)
         .map_err(|error| failed(&error))?;
     Ok(until)
+}
+
+/// Makes the CA that is to take the present one's place, with a coordinator's certificate from it. Nothing trusts it before the daemon
+/// is told to. Needs no old root key: it may be lost.
+///
+/// # Errors
+/// The state directory can't be used.
+pub(crate) fn next_ca(config: &Config, passphrase: &Passphrase) -> Result<(), Failure> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Failure::new(ExitCode::Failed, "can't make the new CA").because(error)
+    };
+    let state = StateDir::open(&config.state_dir)?;
+    let store = state.identity();
+    let fleet = store.roots().map_err(|error| failed(&error))?.fleet().clone();
+    let now = trust::unix_seconds(&config.clock());
+    let root = RootCa::create(&fleet, now).map_err(|error| failed(&error))?;
+    let issuing = root.create_issuing(now).map_err(|error| failed(&error))?;
+    let coordinator = root.issue(&Role::Coordinator, now).map_err(|error| failed(&error))?;
+    let what = What::ExchangeCa {
+        step: "make".to_owned(),
+    };
+    Audit::of(&state, config.clock()).record(Act::new(By::this_process(), what))?;
+    store
+        .create_next(&root, passphrase, &issuing, &coordinator)
+        .map_err(|error| failed(&error))
 }
 
 /// A host name or an address, without a port: the port is the one that the enrolment listener has.
@@ -242,10 +288,10 @@ mod tests {
         let (_home, config) = fixture();
         make(&config, "192.0.2.1").unwrap();
         let anna = "anna".parse().unwrap();
-        let bundle = operator_bundle(&config, &anna, true, &passphrase("correct horse battery")).unwrap();
+        let bundle = operator_bundle(&config, (&anna, true), &[], &passphrase("correct horse battery")).unwrap();
         assert_eq!(bundle.identity().role().to_string(), "viewer anna");
         assert!(
-            operator_bundle(&config, &anna, false, &passphrase("wrong wrong wrong"))
+            operator_bundle(&config, (&anna, false), &[], &passphrase("wrong wrong wrong"))
                 .unwrap_err()
                 .to_string()
                 .contains("passphrase")

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use nix::sys::stat::{Mode, umask};
 use quorate_clock::Clock;
-use quorate_identity::{
-    ClientTls, EnrolmentTls, Identity, IssuingCa, Material, Roots, ServerTls, TimeSource, create_private_dir,
-};
+use quorate_identity::create_private_dir;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::time::spoken;
 use tokio::net::TcpListener;
@@ -21,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
 use crate::audit::{Act, Audit, By, What};
+use crate::ca::{self, Ca, Exchange};
 use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::driver::{Asked, Seat};
@@ -38,7 +38,7 @@ use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
 use crate::storage_secret::Secrets;
 use crate::store::{Opened, Store};
-use crate::{documents, trust};
+use crate::{documents, liveness, trust};
 
 /// How long calls that are under way may take to end once the daemon is told to stop. Watchers of rollouts are cut off.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -49,9 +49,14 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// It can't start; with what to do.
 pub async fn serve(config: Config, take_over: bool) -> Result<(), Failure> {
     log_to_stderr();
+    // Whatever the shell that starts it has: what it keeps is for nobody else.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let daemon = Daemon::start(&config, take_over).await?;
     // systemd may not be there, or not listening; that is no reason not to run.
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    if let Some(watchdog) = sd_notify::watchdog_enabled() {
+        daemon.spawn(liveness::keep_telling(config.clone(), watchdog));
+    }
     told_to_stop().await?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     daemon.stop().await;
@@ -71,27 +76,21 @@ pub(crate) struct Daemon {
     _lock: StateLock,
 }
 
-/// What the daemon is by its certificates.
-struct Trust {
-    roots: Roots,
-    root: quorate_identity::Certificate,
-    issuing: Arc<IssuingCa>,
-    client: ClientTls,
-    server: ServerTls,
-    enrolment: EnrolmentTls,
-    revoked: Revoked,
-}
-
 impl Daemon {
     /// Starts everything; when it returns, the daemon answers.
     pub(crate) async fn start(config: &Config, take_over: bool) -> Result<Self, Failure> {
         let started = std::time::Instant::now();
         let (clock, pace) = (config.clock(), Pace::of(config));
         let state = StateDir::open(&config.state_dir)?;
+        state.check()?;
         let lock = state.lock()?;
         let document = fleet_document(&state)?;
-        let trust = Trust::load(&state, &trust::time_source(&clock))?;
-        warn_of_old_age(&trust.client, &clock);
+        let exchange = Arc::new(Exchange::open(&state)?);
+        let revocations = Revoked::load(&state.revocations()).map_err(|error| cannot_start(&error))?;
+        let ca = Ca::load(&state, &revocations, trust::time_source(&clock)).map_err(|error| cannot_start(&error))?;
+        let (ca, reception) = (Arc::new(ca), api::reception());
+        let revoked = ca::revoked(&ca, &state, revocations, reception.clone());
+        warn_of_old_age(&ca, &clock);
 
         let registry = open_books(&state)?;
         let used_before = state.used_before() || !registry.nodes().is_empty();
@@ -107,8 +106,8 @@ impl Daemon {
         if specs_lost {
             clusters.lost(registry.enrolled());
         }
-        let name = trust.roots.fleet().clone();
-        let fleet = Fleet::new(name, registry, trust.revoked, trust.client, (clock.clone(), pace));
+        let name = ca.now().roots.fleet().clone();
+        let fleet = Fleet::new(name, registry, revoked, ca.client(), (clock.clone(), pace));
         fleet.sync();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -140,17 +139,14 @@ impl Daemon {
         let api_address = remote
             .local_addr()
             .map_err(|error| cannot_listen(config.api_listen, &error))?;
-        let desk = Arc::new(Desk::new(
-            (Arc::clone(&fleet), audit.clone()),
-            Arc::clone(&trust.issuing),
-            trust.roots.clone(),
-        ));
+        let desk = Arc::new(Desk::new((Arc::clone(&fleet), audit.clone()), Arc::clone(&ca)));
         let disks = Arc::new(KnownDisks::open(state.disks()));
         let (door, door_seen) = watch::channel(Door::Closed);
         let service = api::Service(Arc::new(Api {
             fleet_name: document.name,
             advertise: document.advertise,
-            root: trust.root,
+            ca: Arc::clone(&ca),
+            exchange: Arc::clone(&exchange),
             started_at: trust::now(&clock),
             measurements: Measurements::new(&state, Arc::clone(&fleet)),
             network_as_given: config.lab.as_ref().is_some_and(|lab| lab.network_as_given),
@@ -179,20 +175,16 @@ impl Daemon {
         daemon.spawn(rollouts.watch_agents());
         daemon.spawn(Arc::clone(&fleet).follow_books());
         daemon.spawn(disks.follow(Arc::clone(&fleet)));
-        daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), trust.issuing));
-        daemon.spawn(enrol::keep_door(
-            fleet,
-            desk,
-            trust.enrolment,
-            config.enrol_listen,
-            door,
-        ));
+        daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), Arc::clone(&ca)));
+        daemon.spawn(ca::keep_exchanged(exchange, Arc::clone(&ca), Arc::clone(&fleet)));
+        let server = ca.server();
+        daemon.spawn(enrol::keep_door(fleet, desk, ca, config.enrol_listen, door));
         daemon
             .tasks
             .spawn(api::over_socket(socket, service.clone(), daemon.stop.clone()));
         daemon
             .tasks
-            .spawn(api::over_tls(remote, trust.server, service, daemon.stop.clone()));
+            .spawn(api::over_tls(remote, (reception, server), service, daemon.stop.clone()));
         let driver = seat.driver();
         tracing::info!(
             generation = %driver.generation,
@@ -224,36 +216,6 @@ impl Daemon {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
-    }
-}
-
-impl Trust {
-    fn load(state: &StateDir, time: &TimeSource) -> Result<Self, Failure> {
-        let store = state.identity();
-        let roots = store.roots().map_err(|error| cannot_start(&error))?;
-        let root = roots.certificates().first().cloned();
-        let root = root.ok_or_else(|| Failure::new(ExitCode::Internal, "the fleet has no root certificate"))?;
-        let identity: Identity = store.coordinator().map_err(|error| cannot_start(&error))?;
-        let revocations = Revoked::load(&state.revocations()).map_err(|error| cannot_start(&error))?;
-        let material = Material {
-            roots: roots.clone(),
-            identity: Some(identity),
-            revocations: revocations.clone(),
-        };
-        let client = ClientTls::new(material.clone(), time.clone()).map_err(|error| cannot_start(&error))?;
-        let server = ServerTls::new(material.clone(), time.clone()).map_err(|error| cannot_start(&error))?;
-        let enrolment = EnrolmentTls::new(&material, time).map_err(|error| cannot_start(&error))?;
-        let issuing = Arc::new(store.issuing_ca().map_err(|error| cannot_start(&error))?);
-        let revoked = Revoked::new(&state.revocations(), revocations, client.clone(), server.clone());
-        Ok(Self {
-            roots,
-            root,
-            issuing,
-            client,
-            server,
-            enrolment,
-            revoked,
-        })
     }
 }
 
@@ -319,8 +281,8 @@ fn note_start(audit: &Audit, seat: &Seat, take_over: bool) -> Result<(), Failure
 }
 
 /// The coordinator's own certificate can't be renewed without the root key.
-fn warn_of_old_age(tls: &ClientTls, clock: &Clock) {
-    if let Some(identity) = tls.material().identity
+fn warn_of_old_age(ca: &Ca, clock: &Clock) {
+    if let Some(identity) = ca.identity()
         && identity.certificate().renewal_due(trust::unix_seconds(clock))
     {
         let until = trust::timestamp(identity.certificate().not_after());

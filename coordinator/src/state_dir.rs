@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use quorate_identity::CoordinatorStore;
+use quorate_identity::{CoordinatorStore, check_custody};
 use quorate_model::failure::{ExitCode, Failure};
 
 /// A state directory that was found to be ours alone.
@@ -56,7 +56,12 @@ impl StateDir {
                 "the state directory {shown} belongs to user id {}, but this program runs as user id {ours}",
                 meta.uid()
             ))
-            .hint("run it as that user; or, if the directory is really ours, correct the owner with chown"));
+            .hint(match nix::unistd::User::from_uid(meta.uid().into()) {
+                Ok(Some(owner)) => format!("run it as that user: runuser -u {} -- quorate …", owner.name),
+                _ => {
+                    "run it as that user; or, if the directory is really ours, correct the owner with chown".to_owned()
+                }
+            }));
         }
         let mode = meta.mode() & 0o7777;
         if mode & 0o077 != 0 {
@@ -66,6 +71,15 @@ impl StateDir {
             .hint(format!("find out who has been there; then: chmod 0700 {shown}")));
         }
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// Is everything in it ours alone? Looked at before anything is believed of what stands there.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        check_custody(&self.path).map_err(|error| {
+            Failure::new(ExitCode::Refused, "the coordinator does not believe its own state")
+                .because(&error)
+                .hint("find out who has changed what; if nobody has, type what stands behind each file, and start it again")
+        })
     }
 
     /// Takes the directory for this process.
@@ -122,6 +136,21 @@ impl StateDir {
     /// Revoked certificates.
     pub(crate) fn revocations(&self) -> PathBuf {
         self.path.join("revocations.json")
+    }
+
+    /// The certificates of operators and viewers.
+    pub(crate) fn operators(&self) -> PathBuf {
+        self.path.join("operators.json")
+    }
+
+    /// How far the exchange of the CA is.
+    pub(crate) fn exchange(&self) -> PathBuf {
+        self.path.join("exchange.json")
+    }
+
+    /// Held while they are changed: `operator add` is a process of its own.
+    pub(crate) fn operators_lock(&self) -> PathBuf {
+        self.path.join("operators.lock")
     }
 
     /// The cluster files as they were last applied, one each cluster.

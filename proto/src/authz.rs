@@ -110,6 +110,10 @@ pub const METHODS: &[Rule] = &[
     read("/quorate.v1.Coordinator/UndoInfo", READERS),
     change("/quorate.v1.Coordinator/Freeze", CHANGERS),
     read("/quorate.v1.Coordinator/Applied", READERS),
+    read("/quorate.v1.Coordinator/ListOperators", READERS),
+    change("/quorate.v1.Coordinator/RemoveOperator", CHANGERS),
+    read("/quorate.v1.Coordinator/CaStatus", READERS),
+    change("/quorate.v1.Coordinator/ExchangeCa", CHANGERS),
 ];
 
 /// The rule of a method, if it has one.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quorate_exec::Exit;
+use quorate_identity::write_secret_file;
 use quorate_model::operation::OperationEventKind;
 
 use super::actions;
@@ -96,8 +97,11 @@ pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
             }
         }
         match end {
-            Some(End::Ended { .. }) if asked_to_stop => return Ok(End::GaveWay),
-            Some(end) => return Ok(end),
+            Some(end) => {
+                hide_secrets(ctx);
+                let gave_way = asked_to_stop && matches!(end, End::Ended { .. });
+                return Ok(if gave_way { End::GaveWay } else { end });
+            }
             None => {}
         }
         // One that was asked too early is not ended later, when it waits as every join does.
@@ -106,6 +110,23 @@ pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
         }
         ctx.say_if_overdue().await;
         tokio::time::sleep(ctx.interval(LOOK_EVERY)).await;
+    }
+}
+
+/// What the tool printed stays in its folder for weeks: if it was careless enough to print a secret, that goes, now that nobody writes
+/// there any more. After a restart of the agent what was handed over is no longer known, and PVE's tickets are found by their shape.
+fn hide_secrets(ctx: &Context<'_>) {
+    for name in ["stdout", "stderr"] {
+        let path = ctx.folder.path(name);
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        let hidden: Vec<String> = text.split('\n').map(|line| redact(line, ctx.secret.as_ref())).collect();
+        let hidden = hidden.join("\n");
+        if hidden != text
+            && let Err(error) = write_secret_file(&path, &hidden)
+        {
+            tracing::error!(file = %path.display(), %error, "a tool printed a secret, and it can't be taken out of what it printed");
+        }
     }
 }
 

@@ -176,14 +176,6 @@ impl Operations {
         (operation, restores): (Operation, bool),
         passed: Option<Passed>,
     ) -> Result<Follower, Refused> {
-        if let Some(kind) = actions::of(&operation.action).needs()
-            && !kind.is_kind_of(passed.as_ref())
-        {
-            return Err(Refused::Request(format!(
-                "this action needs {}, and none came with it",
-                kind.as_str()
-            )));
-        }
         let shared = Arc::clone(&self.shared);
         let id = operation.id.clone();
         // In a task of its own: a caller that goes away can't leave an operation accepted and not begun.
@@ -233,6 +225,8 @@ impl Shared {
         let folder = Folder::of(&self.parts.state_dir, &operation.id);
         let (node, policy) = (self.parts.node.clone(), self.parts.policy.clone());
         let (asked, now) = (operation.clone(), self.parts.host.now());
+        let needs = actions::of(&operation.action).needs();
+        let lacks = needs.filter(|kind| !kind.is_kind_of(passed.as_ref()));
         let mut live = self.live.lock().await;
         let verdict = self.parts.ledger.change(move |content| {
             guard::admit(content, &driver, node.as_str())?;
@@ -242,7 +236,12 @@ impl Shared {
                 let other = || Refused::Request(format!("operation {} is known, and is another action", asked.id));
                 return if same { Ok(Verdict::Known) } else { Err(other()) };
             }
+            // Before anything about the request itself: what is forbidden is forbidden however it is asked for.
             guard::check_policy(&policy, asked.action.kind(), node.as_str())?;
+            if let Some(kind) = lacks {
+                let message = format!("this action needs {}, and none came with it", kind.as_str());
+                return Err(Refused::Request(message));
+            }
             guard::check_hold(content, (asked.action.kind(), restores), node.as_str(), now)?;
             guard::check_idle(content, node.as_str())?;
             Ok::<_, Refused>(Verdict::New {

@@ -1,15 +1,17 @@
 //! Starts the supervisor of a tool out of reach of the agent's own end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
 use quorate_exec::{
     CommandLine, ExecError, InvalidCommand, Invocation, InvocationBuilder, Runner, Sink, Tools, spawn_detached,
+    systemd_runs,
 };
 use quorate_model::ids::OperationId;
 
 use super::folder::{Folder, FolderError};
+use crate::config::Config;
 
 /// systemd-run returns when the unit has started, in a fraction of a second; the rest is for a host under load.
 const SYSTEMD_RUN_WITHIN: Duration = Duration::from_secs(30);
@@ -52,10 +54,11 @@ pub enum StartError {
 }
 
 impl Place {
-    /// A unit where systemd runs and obeys us, else a session. A simulated server has no systemd.
+    /// A unit where systemd runs and obeys us, unless the configuration says otherwise; else a session. A simulated server has no systemd.
     #[must_use]
-    pub fn here(lab: bool) -> Self {
-        if !lab && geteuid().is_root() && Path::new("/run/systemd/system").is_dir() {
+    pub fn here(config: &Config) -> Self {
+        let here = || geteuid().is_root() && systemd_runs();
+        if config.lab.is_none() && config.units.unwrap_or_else(here) {
             Self::Unit
         } else {
             Self::Session
@@ -118,6 +121,10 @@ impl Supervisor {
                         "--quiet",
                         "--service-type=exec",
                         "--property=KillMode=process",
+                        // What repairs must come to its turn beside what loads the server, and is not what memory is taken from.
+                        "--property=CPUWeight=500",
+                        "--property=IOWeight=500",
+                        "--property=OOMScoreAdjust=-500",
                     ])
                     .arg(format!("--unit=quorate-op-{id}"))
                     .arg(format!("--description=Quorate operation {id}"))
@@ -183,6 +190,9 @@ mod tests {
             "--quiet",
             "--service-type=exec",
             "--property=KillMode=process",
+            "--property=CPUWeight=500",
+            "--property=IOWeight=500",
+            "--property=OOMScoreAdjust=-500",
             "--unit=quorate-op-op-1",
             "--description=Quorate operation op-1",
             "--",

@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use quorate_identity::Role;
+use quorate_identity::{Role, ServerTls};
 use quorate_model::{Code, Finding};
 use quorate_proto::authz;
 use quorate_proto::status::refuse;
@@ -18,11 +18,12 @@ use crate::ledger::Ledger;
 #[derive(Debug, Clone)]
 pub(super) struct AuthzLayer {
     ledger: Ledger,
+    tls: ServerTls,
 }
 
 impl AuthzLayer {
-    pub(super) fn new(ledger: Ledger) -> Self {
-        Self { ledger }
+    pub(super) fn new(ledger: Ledger, tls: ServerTls) -> Self {
+        Self { ledger, tls }
     }
 }
 
@@ -33,6 +34,7 @@ impl<S> Layer<S> for AuthzLayer {
         Authz {
             inner,
             ledger: self.ledger.clone(),
+            tls: self.tls.clone(),
         }
     }
 }
@@ -42,6 +44,7 @@ impl<S> Layer<S> for AuthzLayer {
 pub(super) struct Authz<S> {
     inner: S,
     ledger: Ledger,
+    tls: ServerTls,
 }
 
 impl<S> Authz<S> {
@@ -62,6 +65,12 @@ impl<S> Authz<S> {
             let message = format!("the certificate {} was revoked", caller.peer.fingerprint);
             let next = "if that is wrong, have a new certificate made for it";
             return Err(Box::new(Finding::new(Code::TlsRevoked, subject, message, next)));
+        }
+        // Or its certificate may have come to its end, or its CA to be trusted no more.
+        if let Err(refusal) = self.tls.check(&caller.peer)
+            && let Some(finding) = quorate_reception::finding(&subject, &refusal)
+        {
+            return Err(Box::new(finding));
         }
         let of_agent = path.strip_prefix('/').and_then(|path| path.split_once('/'));
         if of_agent.is_none_or(|(service, _)| service != SERVICE_NAME) {

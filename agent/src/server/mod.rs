@@ -15,12 +15,14 @@ use nix::sys::socket::{setsockopt, sockopt};
 use quorate_identity::ServerTls;
 use quorate_proto::limits;
 use quorate_proto::v1::agent_server::AgentServer;
+use quorate_reception::{Limits, Reception, receive};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Grpc;
 
 use crate::host::Host;
 use crate::ledger::Ledger;
+use crate::liveness::Looks;
 use crate::operations::{Operations, Supervisor};
 use crate::renewal::Renewal;
 use authz::AuthzLayer;
@@ -48,8 +50,18 @@ pub struct Parts {
     pub echo: crate::measure::Echo,
     /// The agent's certificate.
     pub renewal: Arc<Renewal>,
+    /// Looks at the machine that are going on.
+    pub looks: Looks,
     /// Its TLS.
     pub tls: ServerTls,
+    /// Who may have how many connections.
+    pub reception: Reception,
+}
+
+/// What an agent grants: one coordinator calls it, and at times a second one that wants to take over.
+#[must_use]
+pub fn reception() -> Reception {
+    Reception::new(Limits::usual(limits::HANDSHAKE_TIMEOUT))
 }
 
 /// Why the agent can't serve.
@@ -120,8 +132,11 @@ impl Server {
     /// # Errors
     /// The server broke.
     pub async fn serve(self, parts: Parts, stop: CancellationToken) -> Result<(), ServeError> {
-        let incoming = accept::incoming(self.listener, parts.tls.clone(), parts.ledger.clone(), stop.clone());
-        let authz = AuthzLayer::new(parts.ledger.clone());
+        let reception = parts.reception.clone();
+        let (tls, ledger) = (parts.tls.clone(), parts.ledger.clone());
+        let handshake = move |stream, address| accept::handshake(tls.clone(), ledger.clone(), stream, address);
+        let incoming = receive(reception.clone(), self.listener, handshake, stop.clone());
+        let authz = AuthzLayer::new(parts.ledger.clone(), parts.tls.clone());
         let service = AgentServer::new(Service::new(parts, stop.clone()))
             .max_decoding_message_size(limits::MAX_MESSAGE)
             .max_encoding_message_size(limits::MAX_MESSAGE);
@@ -130,6 +145,7 @@ impl Server {
             .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
             .http2_max_header_list_size(limits::MAX_HEADERS)
+            .layer(reception.calls::<Caller>())
             .layer(authz)
             .add_service(service)
             .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());

@@ -1,5 +1,6 @@
 //! The service: takes requests apart, asks who knows, puts answers together. No decisions here.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,7 +158,8 @@ impl Agent for Service {
         request: Request<v1::WatchHealthRequest>,
     ) -> Result<Response<Self::WatchHealthStream>, Status> {
         let interval = watch::interval(request.into_inner().interval_ms);
-        let observations = watch::start(Arc::clone(&self.parts.host), interval, self.stop.clone());
+        let (host, looks) = (Arc::clone(&self.parts.host), self.parts.looks.clone());
+        let observations = watch::start(host, looks, interval, self.stop.clone());
         Ok(Response::new(Box::pin(observations)))
     }
 
@@ -328,9 +330,16 @@ impl Agent for Service {
             generation,
             fingerprints,
         } = request.into_inner();
-        let parsed = fingerprints.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+        let parsed = fingerprints
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<BTreeSet<_>, _>>();
         let fingerprints =
             parsed.map_err(|error: quorate_identity::FingerprintError| refused(Refused::Request(error.to_string())))?;
+        let all: Vec<String> = fingerprints
+            .iter()
+            .map(quorate_identity::Fingerprint::to_string)
+            .collect();
         let list = Revoked {
             generation,
             fingerprints,
@@ -345,6 +354,14 @@ impl Agent for Service {
             Ok(())
         });
         changed.await.map_err(refused)?;
+        // Whoever is among them and is connected hears no more, also in the middle of a stream.
+        let left: usize = all
+            .iter()
+            .map(|fingerprint| self.parts.reception.expel(fingerprint))
+            .sum();
+        if left > 0 {
+            tracing::warn!(connections = left, "ended connections whose certificate was revoked");
+        }
         Ok(Response::new(v1::RevokeReply {}))
     }
 }

@@ -91,7 +91,8 @@ pub fn fetch(tools: &Tools, packages: &BTreeSet<Package>) -> Result<Invocation, 
         "--",
     ]);
     let call = call.args(packages.iter().map(|package| package.as_str()));
-    let call = call.env("DEBIAN_FRONTEND", "noninteractive");
+    // It writes apt's cache, and locks dpkg.
+    let call = call.env("DEBIAN_FRONTEND", "noninteractive").on_host();
     Ok(call.deadline(FETCH_WITHIN).output_cap(MOST_OUTPUT).build()?)
 }
 

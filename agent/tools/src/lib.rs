@@ -39,6 +39,7 @@ pub mod kept_spec;
 pub mod known_hosts;
 pub mod lsblk;
 pub mod lvs;
+pub mod mountinfo;
 pub mod os_release;
 pub mod perl;
 pub mod pmxcfs;

@@ -86,6 +86,7 @@ fn read_with_all(text: &str) {
         authorized_keys::admitted(text),
         authorized_keys::keys(text),
         kept_spec::read(text),
+        mountinfo::read(text),
         ssh_key::read(text),
         systemctl::read_each(text, &["a", "b"]),
     ));

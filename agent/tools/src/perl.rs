@@ -19,7 +19,8 @@ const PREFIX: &[u8] = b"PVE:root@pam:";
 /// # Errors
 /// When perl is not installed.
 pub fn assemble_ticket(tools: &Tools) -> Result<Invocation, CallError> {
-    Ok(tools.call(NAME)?.args(["-e", PROGRAM]).build()?)
+    // PVE takes a lock below /etc/pve for it, and may make a key.
+    Ok(tools.call(NAME)?.args(["-e", PROGRAM]).on_host().build()?)
 }
 
 /// Takes the ticket. The error never shows what was printed.

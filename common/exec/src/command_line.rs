@@ -110,6 +110,11 @@ impl CommandLine {
     pub fn args(&self) -> impl ExactSizeIterator<Item = &OsStr> {
         self.args.iter().map(|arg| arg.value.as_os_str())
     }
+
+    /// The arguments, and which of them are private.
+    pub(crate) fn all_args(&self) -> &[Arg] {
+        &self.args
+    }
 }
 
 fn has_nul(text: &OsStr) -> bool {
@@ -141,6 +146,14 @@ impl Arg {
             value: value.into(),
             private: true,
         }
+    }
+
+    pub(crate) fn is_private(&self) -> bool {
+        self.private
+    }
+
+    pub(crate) fn as_os_str(&self) -> &OsStr {
+        &self.value
     }
 }
 

@@ -72,9 +72,30 @@ pub enum ExecError {
         /// What it had printed by then.
         partial: Box<Partial>,
     },
+    /// An earlier call of it in the same unit has not ended, although its deadline has passed: it hangs in the kernel.
+    #[error("an earlier {} has not ended yet ({unit})", program.display())]
+    StillRunning {
+        /// The program that runs.
+        program: PathBuf,
+        /// Its unit.
+        unit: String,
+    },
 }
 
 impl ExecError {
+    /// The same of another program, which was run through this one; that this one could not be started stays what it is.
+    pub(crate) fn of(mut self, other: PathBuf) -> Self {
+        match &mut self {
+            Self::NotFound { .. } | Self::NotExecutable { .. } | Self::Spawn { .. } => {}
+            Self::Broken { program, .. }
+            | Self::DeadlinePassed { program, .. }
+            | Self::OutputTooLarge { program, .. }
+            | Self::Abandoned { program, .. }
+            | Self::StillRunning { program, .. } => *program = other,
+        }
+        self
+    }
+
     /// What the process had printed before it was stopped, if it had been started.
     #[must_use]
     pub fn partial(&self) -> Option<&Partial> {
@@ -82,7 +103,11 @@ impl ExecError {
             Self::DeadlinePassed { partial, .. }
             | Self::OutputTooLarge { partial, .. }
             | Self::Abandoned { partial, .. } => Some(partial),
-            Self::NotFound { .. } | Self::NotExecutable { .. } | Self::Spawn { .. } | Self::Broken { .. } => None,
+            Self::NotFound { .. }
+            | Self::NotExecutable { .. }
+            | Self::Spawn { .. }
+            | Self::Broken { .. }
+            | Self::StillRunning { .. } => None,
         }
     }
 

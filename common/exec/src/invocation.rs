@@ -24,6 +24,7 @@ pub struct Invocation {
     stdin: Stdin,
     deadline: Duration,
     output_cap: usize,
+    on_host: bool,
 }
 
 /// Collects the parts of an [`Invocation`].
@@ -36,6 +37,7 @@ pub struct InvocationBuilder {
     deadline: Duration,
     output_cap: usize,
     env: Vec<(String, String)>,
+    on_host: bool,
 }
 
 impl Invocation {
@@ -48,6 +50,7 @@ impl Invocation {
             deadline: DEFAULT_DEADLINE,
             output_cap: DEFAULT_OUTPUT_CAP,
             env: Vec::new(),
+            on_host: false,
         }
     }
 
@@ -73,6 +76,12 @@ impl Invocation {
     #[must_use]
     pub fn output_cap(&self) -> usize {
         self.output_cap
+    }
+
+    /// Must it see, and leave, the host as PID 1 does, whatever sandbox we are in?
+    #[must_use]
+    pub fn is_on_host(&self) -> bool {
+        self.on_host
     }
 }
 
@@ -120,6 +129,13 @@ impl InvocationBuilder {
         self
     }
 
+    /// It mounts something, or writes outside of what is ours: in a service's sandbox that would be for the service alone, or refused.
+    /// See [`UnitRunner`](crate::UnitRunner).
+    pub fn on_host(mut self) -> Self {
+        self.on_host = true;
+        self
+    }
+
     /// Checks everything.
     ///
     /// # Errors
@@ -134,6 +150,7 @@ impl InvocationBuilder {
             stdin: self.stdin,
             deadline: self.deadline,
             output_cap: self.output_cap,
+            on_host: self.on_host,
         })
     }
 }

@@ -10,6 +10,7 @@
 //!   killed; what cannot be killed because it hangs in the kernel is abandoned, never waited for;
 //! - **changes** ([`supervise`]) have none: killing a tool half-way leaves half-states. Their output goes straight to
 //!   files, so that the death of the one who watches cannot become a broken pipe for the tool;
+//! - what must see the host as PID 1 does, and not from within a service's sandbox, runs in a transient unit ([`UnitRunner`]);
 //! - [`spawn_detached`] starts the one who watches, out of reach of its parent's end.
 
 mod capture;
@@ -27,8 +28,10 @@ pub mod scripted;
 mod spawn;
 mod stdin;
 mod supervise;
+mod surroundings;
 mod tools;
 mod transcript;
+mod unit;
 
 pub use command_line::{Arg, CommandLine, InvalidCommand};
 pub use detach::{Sink, spawn_detached};
@@ -40,5 +43,7 @@ pub use run::{OsRunner, RunFuture, Runner};
 pub use spawn::ENVIRONMENT;
 pub use stdin::{SecretBytes, Stdin};
 pub use supervise::{Supervised, supervise};
+pub use surroundings::{inside_a_service, systemd_runs};
 pub use tools::{InvalidToolDirectory, ToolMissing, Tools};
 pub use transcript::{Outcome, Transcript};
+pub use unit::UnitRunner;

@@ -77,9 +77,12 @@ impl Outcome {
     fn of(result: &Result<Finished, ExecError>) -> Self {
         match result {
             Ok(finished) => Self::Ended(finished.exit),
-            Err(ExecError::NotFound { .. } | ExecError::NotExecutable { .. } | ExecError::Spawn { .. }) => {
-                Self::NotStarted
-            }
+            Err(
+                ExecError::NotFound { .. }
+                | ExecError::NotExecutable { .. }
+                | ExecError::Spawn { .. }
+                | ExecError::StillRunning { .. },
+            ) => Self::NotStarted,
             Err(ExecError::DeadlinePassed { .. }) => Self::DeadlinePassed,
             Err(ExecError::OutputTooLarge { .. }) => Self::OutputTooLarge,
             Err(ExecError::Abandoned { .. }) => Self::Abandoned,

@@ -271,6 +271,7 @@ fn check_pair(certificate: &Certificate, key: &PrivateKey) -> Result<(), CaError
 mod tests {
     use super::*;
     use crate::csr::{make_key_and_csr, public_key_of};
+    use crate::role::Scope;
     use std::collections::BTreeSet;
 
     const NOW: UnixSeconds = 1_800_000_000;
@@ -317,8 +318,14 @@ mod tests {
         assert!(matches!(root.sign(&node(), &key, NOW), Err(CaError::NotItsRole { .. })));
         for role in [
             Role::Coordinator,
-            Role::Operator { name: name("anna") },
-            Role::Viewer { name: name("tv") },
+            Role::Operator {
+                name: name("anna"),
+                scope: Scope::Fleet,
+            },
+            Role::Viewer {
+                name: name("tv"),
+                scope: Scope::Fleet,
+            },
         ] {
             let refused = issuing.sign(&role, &key, NOW).unwrap_err();
             assert_eq!(

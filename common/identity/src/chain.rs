@@ -45,6 +45,8 @@ pub struct Peer {
     pub not_after: UnixSeconds,
     /// The CA that signed its certificate; always the one that the role demands.
     pub issued_by: IssuedBy,
+    /// The root that its chain ends in. While the CA is exchanged there are two.
+    pub root: Fingerprint,
 }
 
 /// The fleet's root certificates: one, or two while the CA is being replaced.
@@ -135,8 +137,15 @@ impl Roots {
         &self.certificates
     }
 
-    fn signed(&self, certificate: &Certificate) -> bool {
-        self.certificates.iter().any(|root| certificate.signed_by(root))
+    /// The root that signed this certificate.
+    fn signed(&self, certificate: &Certificate) -> Option<Fingerprint> {
+        let root = self.certificates.iter().find(|root| certificate.signed_by(root));
+        root.map(Certificate::fingerprint)
+    }
+
+    /// Is this one of them?
+    pub(crate) fn holds(&self, root: Fingerprint) -> bool {
+        self.certificates.iter().any(|known| known.fingerprint() == root)
     }
 }
 
@@ -309,14 +318,16 @@ pub(crate) fn examine(
 
     // Not "which chain did TLS build" but "which key made this signature": a chain can be presented in several ways, a
     // signature has one maker.
-    let issuing = others
-        .iter()
-        .find(|ca| ca.ca_of(&Holder::Issuing).as_ref() == Some(&roots.fleet) && roots.signed(ca) && leaf.signed_by(ca));
-    let issued_by = match issuing {
-        _ if roots.signed(leaf) => IssuedBy::Root,
-        Some(_) => IssuedBy::Issuing,
-        None => return Err(Refusal::UnknownIssuer),
+    let issuing = others.iter().find_map(|ca| {
+        let is_ours = ca.ca_of(&Holder::Issuing).as_ref() == Some(&roots.fleet) && leaf.signed_by(ca);
+        Some((ca, roots.signed(ca).filter(|_| is_ours)?))
+    });
+    let (issued_by, root) = match (roots.signed(leaf), issuing) {
+        (Some(root), _) => (IssuedBy::Root, root),
+        (None, Some((_, root))) => (IssuedBy::Issuing, root),
+        (None, None) => return Err(Refusal::UnknownIssuer),
     };
+    let issuing = issuing.map(|(ca, _)| ca);
     if role.signer() != issued_by {
         return Err(Refusal::RoleFromWrongCa { role, issued_by });
     }
@@ -335,5 +346,6 @@ pub(crate) fn examine(
         serial: leaf.serial().clone(),
         not_after: leaf.not_after(),
         issued_by,
+        root,
     })
 }

@@ -157,6 +157,22 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_dir(parent(to))
 }
 
+/// Removes a file, if it is there.
+pub(crate) fn remove_file(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory with all that is in it, if it is there.
+pub(crate) fn remove_dir(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 fn read_text(file: &File, path: &Path) -> Result<Zeroizing<String>, FileError> {
     let not_text = || FileError::NotText { path: path.to_owned() };
     let meta = file.metadata().map_err(failed("read", path))?;

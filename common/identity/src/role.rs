@@ -1,5 +1,6 @@
 //! What the holder of a certificate is, and the two names that say so.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::chain::IssuedBy;
@@ -26,12 +27,71 @@ pub enum Role {
     Operator {
         /// Who.
         name: Name,
+        /// Where.
+        scope: Scope,
     },
     /// A person or program that may only look.
     Viewer {
         /// Who.
         name: Name,
+        /// Where.
+        scope: Scope,
     },
+}
+
+/// Of what somebody may see and change anything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Scope {
+    /// The whole fleet.
+    #[default]
+    Fleet,
+    /// These clusters, at least one.
+    Clusters(BTreeSet<Name>),
+}
+
+impl Scope {
+    /// These clusters; none named: the whole fleet.
+    #[must_use]
+    pub fn of(clusters: impl IntoIterator<Item = Name>) -> Self {
+        let clusters: BTreeSet<Name> = clusters.into_iter().collect();
+        if clusters.is_empty() {
+            Self::Fleet
+        } else {
+            Self::Clusters(clusters)
+        }
+    }
+
+    /// Is this cluster in it?
+    #[must_use]
+    pub fn holds(&self, cluster: &str) -> bool {
+        match self {
+            Self::Fleet => true,
+            Self::Clusters(clusters) => clusters.iter().any(|name| name.as_str() == cluster),
+        }
+    }
+
+    /// As the last part of a URI name. Commas stand in no name.
+    fn uri_part(&self) -> String {
+        match self {
+            Self::Fleet => String::new(),
+            Self::Clusters(clusters) => {
+                let names: Vec<&str> = clusters.iter().map(Name::as_str).collect();
+                format!("/{}", names.join(","))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fleet => f.pad("the whole fleet"),
+            Self::Clusters(clusters) => {
+                let names: Vec<&str> = clusters.iter().map(Name::as_str).collect();
+                f.pad(&names.join(", "))
+            }
+        }
+    }
 }
 
 impl Role {
@@ -41,8 +101,8 @@ impl Role {
         match self {
             Self::Coordinator => format!("{SCHEME}{fleet}/coordinator"),
             Self::Node { cluster, node } => format!("{SCHEME}{fleet}/node/{cluster}/{node}"),
-            Self::Operator { name } => format!("{SCHEME}{fleet}/operator/{name}"),
-            Self::Viewer { name } => format!("{SCHEME}{fleet}/viewer/{name}"),
+            Self::Operator { name, scope } => format!("{SCHEME}{fleet}/operator/{name}{}", scope.uri_part()),
+            Self::Viewer { name, scope } => format!("{SCHEME}{fleet}/viewer/{name}{}", scope.uri_part()),
         }
     }
 
@@ -81,7 +141,7 @@ impl Role {
     pub(crate) fn short_name(&self) -> &str {
         match self {
             Self::Coordinator => "coordinator",
-            Self::Node { node: name, .. } | Self::Operator { name } | Self::Viewer { name } => name.as_str(),
+            Self::Node { node: name, .. } | Self::Operator { name, .. } | Self::Viewer { name, .. } => name.as_str(),
         }
     }
 }
@@ -91,8 +151,8 @@ impl fmt::Display for Role {
         match self {
             Self::Coordinator => f.write_str("coordinator"),
             Self::Node { cluster, node } => write!(f, "node {cluster}/{node}"),
-            Self::Operator { name } => write!(f, "operator {name}"),
-            Self::Viewer { name } => write!(f, "viewer {name}"),
+            Self::Operator { name, .. } => write!(f, "operator {name}"),
+            Self::Viewer { name, .. } => write!(f, "viewer {name}"),
         }
     }
 }
@@ -166,11 +226,37 @@ pub(crate) fn parse_uri(uri: &str) -> Result<(Name, Holder), RoleError> {
             cluster: name(cluster)?,
             node: name(node)?,
         }),
-        ["operator", who] => Holder::Leaf(Role::Operator { name: name(who)? }),
-        ["viewer", who] => Holder::Leaf(Role::Viewer { name: name(who)? }),
+        ["operator", who, ref scope @ ..] => Holder::Leaf(Role::Operator {
+            name: name(who)?,
+            scope: parse_scope(scope, name, unknown)?,
+        }),
+        ["viewer", who, ref scope @ ..] => Holder::Leaf(Role::Viewer {
+            name: name(who)?,
+            scope: parse_scope(scope, name, unknown)?,
+        }),
         _ => return Err(unknown()),
     };
     Ok((name(fleet)?, holder))
+}
+
+/// No part is the whole fleet; one names clusters, each once and in order, so that a scope has one text.
+fn parse_scope(
+    parts: &[&str],
+    name: impl Fn(&str) -> Result<Name, RoleError>,
+    unknown: impl Fn() -> RoleError,
+) -> Result<Scope, RoleError> {
+    match parts {
+        [] => Ok(Scope::Fleet),
+        [clusters] => {
+            let names = clusters.split(',').map(name).collect::<Result<Vec<_>, _>>()?;
+            if names.is_sorted_by(|one, next| one < next) {
+                Ok(Scope::of(names))
+            } else {
+                Err(unknown())
+            }
+        }
+        _ => Err(unknown()),
+    }
 }
 
 #[cfg(test)]
@@ -187,8 +273,14 @@ mod tests {
         prop_oneof![
             Just(Role::Coordinator),
             (name(), name()).prop_map(|(cluster, node)| Role::Node { cluster, node }),
-            name().prop_map(|name| Role::Operator { name }),
-            name().prop_map(|name| Role::Viewer { name }),
+            (name(), proptest::collection::vec(name(), 0..4)).prop_map(|(name, clusters)| Role::Operator {
+                name,
+                scope: Scope::of(clusters),
+            }),
+            name().prop_map(|name| Role::Viewer {
+                name,
+                scope: Scope::Fleet,
+            }),
         ]
     }
 
@@ -200,7 +292,7 @@ mod tests {
         }
 
         #[test]
-        fn only_what_we_write_is_read(text in "[qQ]uorate://[a-zA-Z0-9/.%-]{0,30}") {
+        fn only_what_we_write_is_read(text in "[qQ]uorate://[a-zA-Z0-9/.,%-]{0,30}") {
             if let Ok((fleet, holder)) = parse_uri(&text) {
                 let written = match holder {
                     Holder::Root => root_uri(&fleet),
@@ -227,15 +319,34 @@ mod tests {
             "coordinator.home.quorate.internal"
         );
         assert_eq!(
-            Role::Operator { name: name("anna") }.uri(&fleet),
+            Role::Operator {
+                name: name("anna"),
+                scope: Scope::Fleet
+            }
+            .uri(&fleet),
             "quorate://home/operator/anna"
         );
-        assert_eq!(Role::Viewer { name: name("tv") }.dns_name(&fleet), None);
+        assert_eq!(
+            Role::Viewer {
+                name: name("tv"),
+                scope: Scope::Fleet
+            }
+            .dns_name(&fleet),
+            None
+        );
     }
 
     #[test]
     fn no_role_hides_in_odd_spellings() {
+        let two = Role::Operator {
+            name: name("anna"),
+            scope: Scope::of([name("hk2"), name("hk1")]),
+        };
+        assert_eq!(two.uri(&name("home")), "quorate://home/operator/anna/hk1,hk2");
         for odd in [
+            "quorate://home/operator/anna/hk2,hk1",
+            "quorate://home/operator/anna/hk1,hk1",
+            "quorate://home/operator/anna/hk1/hk2",
             "quorate://home/Coordinator",
             "quorate://home/coordinator/",
             "quorate://home//coordinator",
@@ -250,6 +361,10 @@ mod tests {
         }
         assert!(matches!(
             parse_uri("quorate://home/operator/"),
+            Err(RoleError::BadName { .. })
+        ));
+        assert!(matches!(
+            parse_uri("quorate://home/operator/anna/"),
             Err(RoleError::BadName { .. })
         ));
         assert!(matches!(

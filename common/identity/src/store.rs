@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::ca::{CaError, IssuingCa, RootCa};
 use crate::certificate::{Certificate, CertificateError};
 use crate::chain::{Identity, IdentityError, Roots, RootsError};
-use crate::files::{FileError, create_private_dir, read_file, read_secret_file, rename, write_file, write_secret_file};
+use crate::files::{
+    FileError, create_private_dir, read_file, read_secret_file, remove_dir, remove_file, rename, write_file,
+    write_secret_file,
+};
 use crate::key::{KeyError, PrivateKey};
 use crate::passphrase::Passphrase;
 
@@ -72,7 +75,8 @@ pub enum StoreError {
     },
 }
 
-/// The coordinator's: `ca/{root.pem,root.key,issuing.pem,issuing.key}` and `coordinator.{pem,key}`.
+/// The coordinator's: `ca/{root.pem,root.key,issuing.pem,issuing.key}` and `coordinator.{pem,key}`. While the CA is exchanged, the
+/// next one lies in `ca/next` and the previous one in `ca/old`.
 #[derive(Debug, Clone)]
 pub struct CoordinatorStore {
     state: PathBuf,
@@ -175,6 +179,101 @@ impl CoordinatorStore {
     /// A file could not be written.
     pub fn save_coordinator(&self, identity: &Identity) -> Result<(), StoreError> {
         self.pair().save(identity)
+    }
+
+    /// Keeps a CA that is to take the place of the present one, in `ca/next`. The root certificate is written last: without it there
+    /// is no next CA, and an interrupted attempt can be repeated.
+    ///
+    /// # Errors
+    /// A file could not be written.
+    pub fn create_next(
+        &self,
+        root: &RootCa,
+        passphrase: &Passphrase,
+        issuing: &IssuingCa,
+        coordinator: &Identity,
+    ) -> Result<(), StoreError> {
+        let next = self.ca("next");
+        remove_file(&next.join("root.pem"))?;
+        create_private_dir(&next)?;
+        let key_path = next.join("root.key");
+        let key = root
+            .key()
+            .to_encrypted_pem(passphrase)
+            .map_err(|source| StoreError::Key {
+                path: key_path.clone(),
+                source,
+            })?;
+        write_secret_file(&key_path, &key)?;
+        write_secret_file(&next.join("issuing.key"), &issuing.key().to_pem())?;
+        write_file(&next.join("issuing.pem"), &issuing.certificate().to_pem())?;
+        self.next_pair(&next).save(coordinator)?;
+        write_file(&next.join("root.pem"), &root.certificate().to_pem())?;
+        Ok(())
+    }
+
+    /// The root of the CA that is to take the present one's place.
+    ///
+    /// # Errors
+    /// There is none, or the file is damaged.
+    pub fn next_roots(&self) -> Result<Roots, StoreError> {
+        load_roots(&self.ca("next").join("root.pem"))
+    }
+
+    /// Keeps other root certificates; the first is the one that signs.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub fn save_roots(&self, roots: &Roots) -> Result<(), StoreError> {
+        Ok(write_file(&self.ca("root.pem"), &roots.to_pem())?)
+    }
+
+    /// Puts the next CA into the place of the present one, which is kept in `ca/old`. Can be repeated wherever it broke off; once it is
+    /// through, nothing is left to do.
+    ///
+    /// # Errors
+    /// A file could not be moved.
+    pub fn switch(&self) -> Result<(), StoreError> {
+        let (next, old) = (self.ca("next"), self.ca("old"));
+        if !next.join("root.pem").exists() {
+            return Ok(());
+        }
+        let files = ["root.key", "issuing.key", "issuing.pem"];
+        // Everything old goes before anything new comes, and a mark stands between: a key does not tell whose it is.
+        let mark = next.join("old-is-away");
+        if !mark.exists() {
+            create_private_dir(&old)?;
+            for name in files.into_iter().filter(|name| self.ca(name).exists()) {
+                rename(&self.ca(name), &old.join(name))?;
+            }
+            write_file(&mark, "")?;
+        }
+        for name in files.into_iter().filter(|name| next.join(name).exists()) {
+            rename(&next.join(name), &self.ca(name))?;
+        }
+        self.save_coordinator(&self.next_pair(&next).load()?)?;
+        let new = self.next_roots()?.certificates().to_vec();
+        let before = self.roots()?.certificates().to_vec();
+        let others = before.into_iter().filter(|root| !new.contains(root));
+        let both = Roots::new(new.iter().cloned().chain(others).collect());
+        let path = self.ca("root.pem");
+        self.save_roots(&both.map_err(|source| StoreError::Roots { path, source })?)?;
+        Ok(remove_dir(&next)?)
+    }
+
+    /// Removes the CA that was replaced, with its keys.
+    ///
+    /// # Errors
+    /// A file could not be removed.
+    pub fn forget_old(&self) -> Result<(), StoreError> {
+        Ok(remove_dir(&self.ca("old"))?)
+    }
+
+    fn next_pair<'a>(&self, next: &'a Path) -> Pair<'a> {
+        Pair {
+            dir: next,
+            name: "coordinator",
+        }
     }
 
     fn ca(&self, name: &str) -> PathBuf {

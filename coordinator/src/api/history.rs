@@ -8,6 +8,7 @@ use tonic::Status;
 
 use super::{Api, Lines};
 use crate::audit::verify;
+use crate::incoming::Who;
 
 /// Bytes of lines in one message, if there is more than one line in it: a plan of many servers has hundreds of thousands.
 const AT_ONCE: usize = 1 << 20;
@@ -16,7 +17,8 @@ const AT_ONCE: usize = 1 << 20;
 const AHEAD: usize = 4;
 
 impl Api {
-    pub(super) async fn read_audit(&self) -> Result<Lines<v1::ReadAuditReply>, Failure> {
+    pub(super) async fn read_audit(&self, by: &Who) -> Result<Lines<v1::ReadAuditReply>, Failure> {
+        by.fleet_wide("the audit log")?;
         // The head first: what is appended while the file is read is then no damage, and neither is it told.
         let head = self.audit.head().map_err(|error| unreadable(&error))?;
         let count = head.as_ref().map_or(0, |head| head.count);
@@ -50,7 +52,8 @@ impl Api {
         Ok(Box::pin(ReceiverStream::new(told)))
     }
 
-    pub(super) async fn export_history(&self) -> Result<Lines<v1::ExportHistoryReply>, Failure> {
+    pub(super) async fn export_history(&self, by: &Who) -> Result<Lines<v1::ExportHistoryReply>, Failure> {
+        by.fleet_wide("the history")?;
         let lines = self.rollouts.export().await?;
         let messages: Vec<Result<v1::ExportHistoryReply, Status>> = in_messages(lines)
             .into_iter()

@@ -14,6 +14,7 @@ use crate::trust;
 
 impl Api {
     pub(super) async fn freeze(&self, request: v1::FreezeRequest, by: &Who) -> Result<v1::FreezeReply, Failure> {
+        by.within(&request.cluster)?;
         self.may_change()?;
         let cluster = self.known_cluster(request.cluster)?;
         let act = Act::new(
@@ -43,7 +44,8 @@ impl Api {
         })
     }
 
-    pub(super) fn applied(&self, request: v1::AppliedRequest) -> Result<v1::AppliedReply, Failure> {
+    pub(super) fn applied(&self, request: v1::AppliedRequest, by: &Who) -> Result<v1::AppliedReply, Failure> {
+        by.within(&request.cluster)?;
         let cluster = self.known_cluster(request.cluster)?;
         let decided = self.clusters.decided(&cluster).map_err(|error| unusable(&error))?;
         Ok(v1::AppliedReply {
@@ -52,9 +54,10 @@ impl Api {
         })
     }
 
-    pub(super) async fn undo_info(&self, request: v1::UndoInfoRequest) -> Result<v1::UndoInfoReply, Failure> {
+    pub(super) async fn undo_info(&self, request: v1::UndoInfoRequest, by: &Who) -> Result<v1::UndoInfoReply, Failure> {
         let id: RolloutId =
             field("rollout", request.rollout).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
+        self.theirs(&id, by).await?;
         let created = self.rollouts.created(&id).await?;
         let before = self
             .rollouts

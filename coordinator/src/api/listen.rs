@@ -5,29 +5,29 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
-use quorate_identity::ServerTls;
+use quorate_identity::{Scope, ServerStream, ServerTls};
 use quorate_proto::authz::Caller;
 use quorate_proto::limits;
 use quorate_proto::v1::coordinator_server::CoordinatorServer;
+use quorate_reception::{Arrival, Connection, Limits, Reception, note, receive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::Service;
-use crate::incoming::{Authorise, Incoming, Proof, Who};
-use crate::trust::{self, sentence};
+use crate::incoming::{Authorise, Proof, Who};
+use crate::trust::sentence;
 
 /// Members of this group are local administrators.
 const GROUP: &str = "quorate";
 
-/// Connections that may be in their handshake, or wait for their server, at once.
+/// Connections that may wait for their server at once.
 const WAITING: usize = 64;
 
 /// After an accept that failed: usually too many open files, which passes.
@@ -58,12 +58,23 @@ pub(crate) fn bind_socket(path: &Path) -> io::Result<UnixListener> {
 /// Answers on the Unix socket until it is told to stop.
 pub(crate) async fn over_socket(listener: UnixListener, service: Service, stop: CancellationToken) {
     let (admitted, connections) = mpsc::channel(WAITING);
+    // Many commands may run on this host at once, and watch.
+    let reception = Reception::new(Limits {
+        connections: 256,
+        per_caller: 128,
+        ..Limits::usual(limits::HANDSHAKE_TIMEOUT)
+    });
     let accepting = async {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let who = local(&stream);
-                    if admitted.send(Incoming::new(stream, who)).await.is_err() {
+                    let caller = who.name.clone();
+                    let Some(connection) = reception.seat(stream, who, &caller) else {
+                        tracing::warn!(who = caller, "too many connections to the socket at once");
+                        continue;
+                    };
+                    if admitted.send(Ok(connection)).await.is_err() {
                         return;
                     }
                 }
@@ -75,63 +86,60 @@ pub(crate) async fn over_socket(listener: UnixListener, service: Service, stop: 
         }
     };
     tokio::select! {
-        () = serve(connections, service, stop.clone()) => {}
+        () = serve(ReceiverStream::new(connections), (reception.clone(), Authorise::without_certificates()), service, stop.clone()) => {}
         () = accepting => {}
     }
+}
+
+/// What is granted over the network. Operators work by hand; what watches by program keeps one connection.
+pub(crate) fn reception() -> Reception {
+    Reception::new(Limits {
+        connections: 256,
+        ..Limits::usual(limits::HANDSHAKE_TIMEOUT)
+    })
 }
 
 /// Answers callers with a certificate until it is told to stop.
-pub(crate) async fn over_tls(listener: TcpListener, tls: ServerTls, service: Service, stop: CancellationToken) {
-    let (admitted, connections) = mpsc::channel(WAITING);
-    let places = Arc::new(Semaphore::new(WAITING));
-    let accepting = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, from)) => {
-                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                        tracing::warn!(%from, "too many connections to the API at once");
-                        continue;
-                    };
-                    let (tls, admitted) = (tls.clone(), admitted.clone());
-                    tokio::spawn(async move {
-                        match tls.accept(stream, limits::HANDSHAKE_TIMEOUT).await {
-                            // If the server has ended, so has the answer.
-                            Ok((stream, peer)) => {
-                                drop(admitted.send(Incoming::new(stream, Who::of(&peer, from))).await)
-                            }
-                            Err(refusal) => refused(from, &refusal),
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "can't accept a connection to the API");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+pub(crate) async fn over_tls(
+    listener: TcpListener,
+    (reception, tls): (Reception, ServerTls),
+    service: Service,
+    stop: CancellationToken,
+) {
+    let check = Authorise::by(tls.clone());
+    let handshake = move |stream, from| greet(tls.clone(), stream, from);
+    let connections = receive(reception.clone(), listener, handshake, stop.clone());
+    serve(connections, (reception, check), service, stop).await;
+}
+
+async fn greet(tls: ServerTls, stream: TcpStream, from: SocketAddr) -> Option<Arrival<ServerStream<TcpStream>, Who>> {
+    match tls.accept(stream, limits::HANDSHAKE_TIMEOUT).await {
+        Ok((stream, peer)) => Some(Arrival {
+            stream,
+            caller: peer.fingerprint.to_string(),
+            who: Who::of(&peer, from),
+        }),
+        Err(refusal) => {
+            note(from, &refusal);
+            None
         }
-    };
-    tokio::select! {
-        () = serve(connections, service, stop.clone()) => {}
-        () = accepting => {}
     }
 }
 
-fn refused(from: SocketAddr, refusal: &quorate_identity::Refusal) {
-    let code = trust::finding("", refusal).map_or("", |finding| finding.code.as_str());
-    tracing::warn!(%from, code, reason = sentence(refusal), "a caller of the API was refused");
-}
-
-async fn serve<S>(connections: mpsc::Receiver<Incoming<S>>, service: Service, stop: CancellationToken)
-where
+async fn serve<S>(
+    connections: ReceiverStream<io::Result<Connection<S, Who>>>,
+    (reception, check): (Reception, Authorise),
+    service: Service,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let service = CoordinatorServer::new(service)
         .max_decoding_message_size(limits::MAX_MESSAGE)
         .max_encoding_message_size(limits::MAX_MESSAGE);
-    let connections = tokio_stream::StreamExt::map(ReceiverStream::new(connections), Ok::<_, io::Error>);
     let served = Server::builder()
-        .layer(Authorise)
+        .layer(reception.calls::<Who>())
+        .layer(check)
         .max_concurrent_streams(Some(limits::MAX_STREAMS))
         .http2_max_header_list_size(Some(limits::MAX_HEADERS))
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
@@ -151,6 +159,7 @@ fn local(stream: &UnixStream) -> Who {
         name,
         from: None,
         proof: Proof::None,
+        scope: Scope::Fleet,
     };
     let Ok(credentials) = stream.peer_cred() else {
         return stranger("unknown".to_owned());
@@ -171,6 +180,7 @@ fn local(stream: &UnixStream) -> Who {
                 uid: credentials.uid(),
                 pid: credentials.pid(),
             },
+            scope: Scope::Fleet,
         }
     } else {
         stranger(name)

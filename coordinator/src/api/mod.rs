@@ -1,11 +1,13 @@
 //! The coordinator's API: one file a topic. Who may call what was decided before a call arrives here.
 
+mod ca;
 mod history;
 mod info;
 mod life;
 mod listen;
 mod network;
 mod nodes;
+mod operators;
 mod plan;
 mod rollouts;
 pub(crate) mod view;
@@ -22,8 +24,9 @@ use tokio::sync::watch;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-pub(crate) use self::listen::{bind_socket, over_socket, over_tls};
+pub(crate) use self::listen::{bind_socket, over_socket, over_tls, reception};
 use crate::audit::Audit;
+use crate::ca::{Ca, Exchange};
 use crate::clusters::Clusters;
 use crate::driver::Seat;
 use crate::enrol::Door;
@@ -42,7 +45,8 @@ pub(crate) struct Api {
     pub(crate) fleet_name: FleetName,
     /// Under which nodes reach the enrolment listener.
     pub(crate) advertise: String,
-    pub(crate) root: quorate_identity::Certificate,
+    pub(crate) ca: Arc<Ca>,
+    pub(crate) exchange: Arc<Exchange>,
     pub(crate) started_at: Timestamp,
     pub(crate) state: StateDir,
     pub(crate) fleet: Arc<Fleet>,
@@ -93,8 +97,9 @@ impl Coordinator for Service {
         answer(Ok(self.0.info()))
     }
 
-    async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Answer<v1::ListNodesReply> {
-        answer(Ok(self.0.list_nodes()))
+    async fn list_nodes(&self, request: Request<v1::ListNodesRequest>) -> Answer<v1::ListNodesReply> {
+        let by = caller(&request)?;
+        answer(Ok(self.0.list_nodes(&by)))
     }
 
     async fn invite_node(&self, request: Request<v1::InviteNodeRequest>) -> Answer<v1::InviteNodeReply> {
@@ -108,11 +113,13 @@ impl Coordinator for Service {
     }
 
     async fn get_view(&self, request: Request<v1::GetViewRequest>) -> Answer<v1::GetViewReply> {
-        answer(self.0.get_view(request.into_inner()).await)
+        let by = caller(&request)?;
+        answer(self.0.get_view(request.into_inner(), &by).await)
     }
 
     async fn network(&self, request: Request<v1::NetworkRequest>) -> Answer<v1::NetworkReply> {
-        answer(self.0.network(request.into_inner()).await)
+        let by = caller(&request)?;
+        answer(self.0.network(request.into_inner(), &by).await)
     }
 
     async fn measure_network(&self, request: Request<v1::NetworkRequest>) -> Answer<v1::NetworkReply> {
@@ -130,12 +137,14 @@ impl Coordinator for Service {
         answer(self.0.apply(request.into_inner(), &by).await)
     }
 
-    async fn list_rollouts(&self, _: Request<v1::ListRolloutsRequest>) -> Answer<v1::ListRolloutsReply> {
-        answer(self.0.list_rollouts().await)
+    async fn list_rollouts(&self, request: Request<v1::ListRolloutsRequest>) -> Answer<v1::ListRolloutsReply> {
+        let by = caller(&request)?;
+        answer(self.0.list_rollouts(&by).await)
     }
 
     async fn watch_rollout(&self, request: Request<v1::WatchRolloutRequest>) -> Answer<Self::WatchRolloutStream> {
-        answer(self.0.watch_rollout(request.into_inner()).await)
+        let by = caller(&request)?;
+        answer(self.0.watch_rollout(request.into_inner(), &by).await)
     }
 
     async fn cancel_rollout(&self, request: Request<v1::CancelRolloutRequest>) -> Answer<v1::CancelRolloutReply> {
@@ -144,7 +153,8 @@ impl Coordinator for Service {
     }
 
     async fn undo_info(&self, request: Request<v1::UndoInfoRequest>) -> Answer<v1::UndoInfoReply> {
-        answer(self.0.undo_info(request.into_inner()).await)
+        let by = caller(&request)?;
+        answer(self.0.undo_info(request.into_inner(), &by).await)
     }
 
     async fn freeze(&self, request: Request<v1::FreezeRequest>) -> Answer<v1::FreezeReply> {
@@ -153,14 +163,36 @@ impl Coordinator for Service {
     }
 
     async fn applied(&self, request: Request<v1::AppliedRequest>) -> Answer<v1::AppliedReply> {
-        answer(self.0.applied(request.into_inner()))
+        let by = caller(&request)?;
+        answer(self.0.applied(request.into_inner(), &by))
     }
 
-    async fn read_audit(&self, _: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {
-        answer(self.0.read_audit().await)
+    async fn read_audit(&self, request: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {
+        let by = caller(&request)?;
+        answer(self.0.read_audit(&by).await)
     }
 
-    async fn export_history(&self, _: Request<v1::ExportHistoryRequest>) -> Answer<Self::ExportHistoryStream> {
-        answer(self.0.export_history().await)
+    async fn export_history(&self, request: Request<v1::ExportHistoryRequest>) -> Answer<Self::ExportHistoryStream> {
+        let by = caller(&request)?;
+        answer(self.0.export_history(&by).await)
+    }
+
+    async fn list_operators(&self, request: Request<v1::ListOperatorsRequest>) -> Answer<v1::ListOperatorsReply> {
+        let by = caller(&request)?;
+        answer(self.0.list_operators(&by))
+    }
+
+    async fn remove_operator(&self, request: Request<v1::RemoveOperatorRequest>) -> Answer<v1::RemoveOperatorReply> {
+        let by = caller(&request)?;
+        answer(self.0.remove_operator(request.into_inner(), &by).await)
+    }
+
+    async fn ca_status(&self, _: Request<v1::CaStatusRequest>) -> Answer<v1::CaStatusReply> {
+        answer(self.0.ca_status())
+    }
+
+    async fn exchange_ca(&self, request: Request<v1::ExchangeCaRequest>) -> Answer<v1::CaStatusReply> {
+        let by = caller(&request)?;
+        answer(self.0.exchange_ca(request.into_inner(), &by).await)
     }
 }

@@ -31,8 +31,8 @@ struct Question {
 }
 
 impl Api {
-    pub(super) async fn network(&self, request: v1::NetworkRequest) -> Result<v1::NetworkReply, Failure> {
-        let question = self.question(request, false).await?;
+    pub(super) async fn network(&self, request: v1::NetworkRequest, by: &Who) -> Result<v1::NetworkReply, Failure> {
+        let question = self.question(request, false, by).await?;
         let kept = self
             .measurements
             .kept(&question.cluster)
@@ -54,7 +54,7 @@ impl Api {
         request: v1::NetworkRequest,
         by: &Who,
     ) -> Result<v1::NetworkReply, Failure> {
-        let Question { cluster, wanted, file } = self.question(request, true).await?;
+        let Question { cluster, wanted, file } = self.question(request, true, by).await?;
         if wanted.is_empty() {
             return Err(no_links(&cluster));
         }
@@ -99,7 +99,7 @@ impl Api {
         view.measurements = Some(baseline);
     }
 
-    async fn question(&self, request: v1::NetworkRequest, fresh: bool) -> Result<Question, Failure> {
+    async fn question(&self, request: v1::NetworkRequest, fresh: bool, by: &Who) -> Result<Question, Failure> {
         let file = if request.text.is_empty() {
             None
         } else {
@@ -107,6 +107,7 @@ impl Api {
         };
         let named = file.as_ref().map(|_| request.file_name.clone());
         let cluster = self.meant(&request.cluster, file.as_ref())?;
+        by.within(cluster.as_str())?;
         let names: BTreeSet<NodeRef> = self
             .fleet
             .registry

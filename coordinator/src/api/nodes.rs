@@ -30,11 +30,12 @@ const LONGEST_VALID: Duration = Duration::from_secs(24 * 3600);
 const OPENING: Duration = Duration::from_secs(5);
 
 impl Api {
-    pub(super) fn list_nodes(&self) -> v1::ListNodesReply {
+    pub(super) fn list_nodes(&self, by: &Who) -> v1::ListNodesReply {
         let nodes = self.fleet.registry.nodes();
         v1::ListNodesReply {
             nodes: nodes
                 .into_iter()
+                .filter(|(name, _)| by.scope.holds(name.cluster.as_str()))
                 .map(|(name, node)| self.wire_node(&name, node))
                 .collect(),
         }
@@ -76,6 +77,7 @@ impl Api {
         request: v1::InviteNodeRequest,
         by: &Who,
     ) -> Result<v1::InviteNodeReply, Failure> {
+        by.within(&request.cluster)?;
         self.may_change()?;
         let name = node_ref(request.cluster, request.node)?;
         let address = agent_address(&request.address)?;
@@ -92,7 +94,7 @@ impl Api {
             valid_seconds: valid.as_secs(),
         };
         self.note(by, &name, what).await?;
-        let token = Token::generate(&self.root)
+        let token = Token::generate(&self.ca.now().root)
             .map_err(|error| Failure::new(ExitCode::Internal, "can't make a token").because(&error))?;
         let now = trust::now(&self.fleet.clock);
         let expires_at = self
@@ -113,7 +115,7 @@ impl Api {
         tracing::info!(node = %name, %address, by = by.name, %expires_at, "invited");
         Ok(v1::InviteNodeReply {
             token: token.to_text().to_string(),
-            root_fingerprint: self.root.fingerprint().to_string(),
+            root_fingerprint: self.ca.now().root.fingerprint().to_string(),
             enrol_at: host_and_port(&self.advertise, port),
             expires_at: Some(expires_at).into_wire(),
         })
@@ -148,6 +150,7 @@ impl Api {
         request: v1::RemoveNodeRequest,
         by: &Who,
     ) -> Result<v1::RemoveNodeReply, Failure> {
+        by.within(&request.cluster)?;
         self.may_change()?;
         let name = node_ref(request.cluster, request.node)?;
         if let Some(holder) = self.rollouts.holding(&name.cluster).await? {

@@ -29,6 +29,7 @@ struct Source<'a> {
     accept: &'a [String],
     wish: Wish,
     asks: Asks,
+    by: &'a Who,
 }
 
 /// A plan of now.
@@ -56,6 +57,7 @@ impl Api {
                 Caller::Operator | Caller::Socket => Asks::Changes,
                 _ => Asks::Looks,
             },
+            by,
         };
         let made = self.plan_now(&source).await?;
         Ok(v1::PlanReply {
@@ -73,6 +75,7 @@ impl Api {
             accept: &request.accept,
             wish: wish(request.wish)?,
             asks: Asks::Changes,
+            by,
         };
         let Made {
             plan,
@@ -143,6 +146,7 @@ impl Api {
             )
             .with(findings)
         })?;
+        source.by.within(file.cluster.name.value.as_str())?;
         for name in &source.wish.passwords {
             let takes = file
                 .storages

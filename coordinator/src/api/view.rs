@@ -9,12 +9,18 @@ use quorate_model::{ClusterName, NodeName, NodeRef, Observation};
 use quorate_proto::{ConvertError, Sighting, Wire, field, v1};
 
 use super::Api;
+use crate::incoming::Who;
 use crate::{report, trust};
 
 impl Api {
-    pub(super) async fn get_view(&self, request: v1::GetViewRequest) -> Result<v1::GetViewReply, Failure> {
+    pub(super) async fn get_view(&self, request: v1::GetViewRequest, by: &Who) -> Result<v1::GetViewReply, Failure> {
         let facets = facets(&request.facets)?;
-        let names = self.selected(&request.cluster, &request.node)?;
+        if !request.cluster.is_empty() {
+            by.within(&request.cluster)?;
+        }
+        let theirs = |cluster: &str| by.scope.holds(cluster);
+        let mut names = self.selected(&request.cluster, &request.node)?;
+        names.retain(|name| theirs(name.cluster.as_str()));
         let mut seen = if request.fresh {
             let fresh = self.fleet.look(&names, &facets).await;
             over(self.fleet.last_seen(&names), fresh)
@@ -23,6 +29,10 @@ impl Api {
         };
         let now = trust::now(&self.fleet.clock);
         let mut findings = self.own_findings();
+        findings.retain(|finding| match finding.subject.parse::<NodeRef>() {
+            Ok(node) => theirs(node.cluster.as_str()),
+            Err(_) => finding.subject.parse::<ClusterName>().is_err() || theirs(&finding.subject),
+        });
         findings.extend(report::health(now, &seen));
         for sighting in &seen {
             if let Ok(observation) = &sighting.view.observation {

@@ -1,6 +1,6 @@
 //! What a line of the audit log says.
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::{User, getuid};
 use serde::{Deserialize, Serialize};
 
 use crate::incoming::{Proof, Who};
@@ -78,7 +78,7 @@ impl By {
     pub(crate) fn caller(who: &Who) -> Self {
         let address = who.from.map(|from| from.to_string()).unwrap_or_default();
         let (from, certificate, uid) = match &who.proof {
-            Proof::Certificate(fingerprint) => (address, Some(fingerprint.clone()), None),
+            Proof::Certificate(peer) => (address, Some(peer.fingerprint.to_string()), None),
             Proof::Process { uid, pid } => (
                 pid.map(|pid| format!("pid {pid}")).unwrap_or_default(),
                 None,
@@ -96,7 +96,8 @@ impl By {
 
     /// Whoever runs this command.
     pub(crate) fn this_process() -> Self {
-        let uid = geteuid();
+        // Root that works as the state's owner is still root.
+        let uid = getuid();
         let user = User::from_uid(uid).ok().flatten();
         Self {
             who: user.map_or_else(|| format!("uid {uid}"), |user| user.name),
@@ -167,7 +168,17 @@ pub(crate) enum What {
         even_if_member: bool,
     },
     /// An operator or viewer got a certificate.
-    AddOperator { name: String, viewer: bool },
+    AddOperator {
+        name: String,
+        viewer: bool,
+        /// Where they may; none: in the whole fleet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        clusters: Vec<String>,
+    },
+    /// All certificates of an operator or viewer were revoked.
+    RemoveOperator { name: String },
+    /// The CA is exchanged for a new one, step by step.
+    ExchangeCa { step: String },
     /// The coordinator's own certificate was made anew.
     Renew { until: String },
     /// A backup was written.

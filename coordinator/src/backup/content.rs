@@ -23,8 +23,9 @@ const LARGEST: u64 = 4 << 30;
 
 /// What is left out: what belongs to a process, what is kept twice, what the history stands for, and what says of this very
 /// directory when it was backed up; and the audit log, which is read under its lock.
-const LEFT_OUT: [&str; 6] = [
+const LEFT_OUT: [&str; 7] = [
     "lock",
+    "operators.lock",
     "journal",
     "backup.json",
     "driver.json",

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub(crate) use self::content::Content;
 pub(crate) use self::restore::restore;
+use crate::as_owner::AsOwner;
 use crate::audit::{Act, Audit, By, What};
 use crate::clusters::Clusters;
 use crate::config::Config;
@@ -56,6 +57,7 @@ pub(crate) fn backup(
     passphrase: &Passphrase,
     history: Vec<String>,
 ) -> Result<Written, Failure> {
+    let owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::open(&config.state_dir)?;
     let clock = config.clock();
     let at = trust::now(&clock);
@@ -68,12 +70,16 @@ pub(crate) fn backup(
     let failed = |why: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, format!("can't write the backup {}", path.display())).because(why)
     };
+    let of = essence(&state)?;
+    // The backup itself lies where root says.
+    drop(owner);
     if path.exists() {
         return Err(exists(&path));
     }
+    let owner = AsOwner::of(&config.state_dir)?;
     let file = path.display().to_string();
     audit.record(Act::new(By::this_process(), What::Backup { file }))?;
-    let of = essence(&state)?;
+    drop(owner);
     let plain = content.encode()?;
     let sealed = seal(&plain, passphrase).map_err(|error| failed(&error))?;
     write_new(&path, &sealed).map_err(|error| match error.kind() {
@@ -94,6 +100,7 @@ pub(crate) fn backup(
         file: fs::canonicalize(&path).unwrap_or_else(|_| path.clone()),
         of,
     };
+    let _owner = AsOwner::of(&config.state_dir)?;
     documents::save(&state.backup(), &made).map_err(|error| failed(&error))?;
     Ok(Written {
         file: path,

@@ -9,6 +9,7 @@ use quorate_model::{FleetName, Timestamp};
 use serde::Serialize;
 
 use super::open;
+use crate::as_owner::AsOwner;
 use crate::audit::{Act, Audit, By, What};
 use crate::clusters::Clusters;
 use crate::config::Config;
@@ -52,6 +53,7 @@ pub(crate) fn restore(config: &Config, file: &Path, passphrase: &Passphrase) -> 
     if !content.files.contains_key(LAST) {
         return Err(Failure::new(ExitCode::Refused, "the backup holds no CA"));
     }
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::create(&config.state_dir)?;
     let _lock = state.lock()?;
     if state.identity().exists() || state.journal().exists() || state.driver().exists() && !interrupted(&state) {

@@ -8,6 +8,7 @@ use quorate_proto::v1;
 use serde_json::Value;
 
 use super::{Answer, Context, Format, output, wire};
+use crate::as_owner::AsOwner;
 use crate::audit::Audit;
 use crate::audit::verify::{self, Chain, Report};
 use crate::state_dir::StateDir;
@@ -138,6 +139,7 @@ fn read_file(context: &Context, lines: &mut Vec<String>) -> Result<Report, Failu
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, "the audit log can't be read").because(error)
     };
+    let _owner = AsOwner::of(&context.config.state_dir)?;
     let state = StateDir::open(&context.config.state_dir)?;
     let audit = Audit::of(&state, context.config.clock());
     let head = audit.head().map_err(|error| unreadable(&error))?;

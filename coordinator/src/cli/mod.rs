@@ -1,10 +1,12 @@
 //! The command line: one file a command. Each asks the daemon through its API and shows the answer; nothing is decided here.
 
+mod add;
 mod adopt;
 mod apply;
 mod ask;
 mod audit;
 mod backup;
+mod ca;
 mod cluster_file;
 mod disks;
 mod explain;
@@ -22,6 +24,7 @@ mod renew;
 mod rollout;
 mod serve;
 mod spec;
+mod ssh;
 mod status;
 mod storage;
 mod undo_info;
@@ -38,7 +41,7 @@ use crate::config::Config;
 
 /// Turns bare Proxmox VE servers into a cluster that is known to survive the loss of a server.
 #[derive(Debug, Parser)]
-#[command(name = "quorate", version, about, after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
+#[command(name = "quorate", version = quorate_model::version!(), after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
 pub struct Cli {
     /// The coordinator's configuration
     #[arg(
@@ -83,6 +86,9 @@ enum Command {
     /// Let somebody drive the fleet, or look at it, from another host
     #[command(subcommand)]
     Operator(operator::Command),
+    /// Exchange the fleet's CA for a new one, while everything goes on
+    #[command(subcommand)]
+    Ca(ca::Command),
     /// Show every node's disks: what holds each, and for what it may be used
     Disks(disks::Args),
     /// Show ZFS pools, or replace a disk of one
@@ -127,6 +133,12 @@ pub(crate) struct Context {
 
 type Answer = Result<ExitCode, Failure>;
 
+/// The whole command line, for whoever writes about it: manual pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Reads the command line, does what it says, and ends the process with the documented exit code.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
@@ -167,7 +179,7 @@ fn run(cli: Cli) -> Answer {
     match cli.command {
         Command::Init(args) => init::run(&context, &args),
         Command::Serve(args) => serve::run(context.config, &args),
-        Command::Operator(command) => operator::run(&context, &command),
+        Command::Operator(operator::Command::Add(args)) => operator::add(&context, &args),
         Command::Renew(args) => renew::run(&context, &args),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -182,6 +194,8 @@ fn run(cli: Cli) -> Answer {
 async fn ask(context: &Context, command: Command) -> Answer {
     match command {
         Command::Node(command) => node::run(context, command).await,
+        Command::Operator(command) => operator::run(context, command).await,
+        Command::Ca(command) => ca::run(context, command).await,
         Command::Disks(args) => disks::run(context, args).await,
         Command::Zfs(command) => zfs::run(context, command).await,
         Command::Storage(args) => storage::run(context, args).await,
@@ -195,9 +209,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Rollout(command) => rollout::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
-        Command::Init(_) | Command::Serve(_) | Command::Operator(_) | Command::Renew(_) | Command::Explain(_) => {
-            Ok(ExitCode::Internal)
-        }
+        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Explain(_) => Ok(ExitCode::Internal),
     }
 }
 

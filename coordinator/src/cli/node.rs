@@ -9,6 +9,7 @@ use quorate_model::time::spoken;
 use quorate_proto::v1;
 use serde::Serialize;
 
+use super::add;
 use super::leave::{self, Common};
 use super::wire::{self, Client};
 use super::{Answer, Context, output};
@@ -27,6 +28,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=1440))]
         minutes: u32,
     },
+    /// Install the agent on a server by ssh, and enrol it, in one go. May be typed again, whatever kept it from its end
+    Add(add::Args),
     /// All nodes
     List,
     /// One node
@@ -111,6 +114,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
     let mut client = wire::connect(context).await?;
     match command {
         Command::Invite { node, address, minutes } => invite(context, &mut client, node, address, minutes).await,
+        Command::Add(args) => add::run(context, &mut client, args).await,
         Command::List => {
             let nodes = list(&mut client).await?;
             output::either(context.format, &nodes, || table(&nodes));

@@ -3,6 +3,7 @@
 use quorate_model::failure::{ExitCode, Failure};
 
 use super::Answer;
+use crate::as_owner;
 use crate::config::Config;
 use crate::store::crash::{self, CrashAt};
 
@@ -24,6 +25,7 @@ pub(crate) fn run(config: Config, args: &Args) -> Answer {
         }
         crash::plan(args.crash_at.clone());
     }
+    as_owner::become_owner(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quorate_identity::{IssuingCa, Roots, Token, public_key_of};
+use quorate_identity::{Certificate, Token, public_key_of};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::{Code, Finding, NodeRef};
 use quorate_proto::v1::enrolment_server::Enrolment;
@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::admission::{Knock, Refused, admit};
 use super::rate::Rate;
 use crate::audit::{Act, Audit, By, What};
+use crate::ca::Ca;
 use crate::fleet::Fleet;
 use crate::fleet::registry::Claim;
 use crate::incoming::Who;
@@ -26,20 +27,18 @@ const LONGEST_NAME: usize = 255;
 pub(crate) struct Desk {
     fleet: Arc<Fleet>,
     audit: Audit,
-    issuing: Arc<IssuingCa>,
-    roots: Roots,
+    ca: Arc<Ca>,
     rate: Mutex<Rate>,
     /// One at a time: two claims on one token must not pass each other.
     turn: Mutex<()>,
 }
 
 impl Desk {
-    pub(crate) fn new((fleet, audit): (Arc<Fleet>, Audit), issuing: Arc<IssuingCa>, roots: Roots) -> Self {
+    pub(crate) fn new((fleet, audit): (Arc<Fleet>, Audit), ca: Arc<Ca>) -> Self {
         Self {
             fleet,
             audit,
-            issuing,
-            roots,
+            ca,
             rate: Mutex::default(),
             turn: Mutex::default(),
         }
@@ -86,7 +85,8 @@ impl Desk {
             .fleet
             .role(&name)
             .map_err(|error| to_status(Failure::new(ExitCode::Internal, error)))?;
-        let chain = self
+        let ca = self.ca.now();
+        let chain = ca
             .issuing
             .sign(&role, &key, trust::unix_seconds(&self.fleet.clock))
             .map_err(|error| failed(&error))?;
@@ -98,22 +98,26 @@ impl Desk {
             .enrol(&name, Claim { at, from }, leaf)
             .map_err(|error| failed(&error))?;
         tracing::info!(node = %name, %from, fingerprint = %leaf.fingerprint(), agent = request.agent_version, "enrolled");
-        Ok(self.reply(&name, &chain, trust::timestamp(leaf.not_after())))
+        Ok(self.reply(
+            &name,
+            (&chain, ca.roots.certificates()),
+            trust::timestamp(leaf.not_after()),
+        ))
     }
 
     fn reply(
         &self,
         name: &NodeRef,
-        chain: &[quorate_identity::Certificate],
+        (chain, roots): (&[Certificate], &[Certificate]),
         not_after: quorate_model::Timestamp,
     ) -> v1::EnrolReply {
-        let ders = |all: &[quorate_identity::Certificate]| all.iter().map(|c| c.der().to_vec()).collect();
+        let ders = |all: &[Certificate]| all.iter().map(|c| c.der().to_vec()).collect();
         v1::EnrolReply {
             fleet: self.fleet.name.to_string(),
             cluster: name.cluster.to_string(),
             node: name.node.to_string(),
             chain_der: ders(chain),
-            roots_der: ders(self.roots.certificates()),
+            roots_der: ders(roots),
             not_after: Some(not_after).into_wire(),
         }
     }

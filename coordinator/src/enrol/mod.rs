@@ -11,18 +11,29 @@ use std::time::Duration;
 use quorate_identity::{EnrolmentTls, FirstContact, ServerStream};
 use quorate_proto::limits;
 use quorate_proto::v1::enrolment_server::EnrolmentServer;
+use quorate_reception::{Arrival, Limits, Reception, note, receive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 pub(crate) use self::desk::Desk;
+use crate::ca::Ca;
 use crate::fleet::Fleet;
-use crate::incoming::{Authorise, Incoming, Who};
+use crate::incoming::{Authorise, Who};
 use crate::trust;
 
 /// Connections that may be in their handshake at once.
 const HANDSHAKES: usize = 16;
+
+/// Connections at once: whoever enrols has one question.
+const CONNECTIONS: usize = 32;
+
+/// Connections of one address at once.
+const PER_ADDRESS: usize = 4;
+
+/// After its question, nobody has a reason to stay.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// The largest request that is taken, in bytes: a signing request and some names.
 const LARGEST_REQUEST: usize = 16 * 1024;
@@ -48,7 +59,7 @@ pub(crate) enum Door {
 pub(crate) async fn keep_door(
     fleet: Arc<Fleet>,
     desk: Arc<Desk>,
-    tls: EnrolmentTls,
+    ca: Arc<Ca>,
     listen: SocketAddr,
     door: watch::Sender<Door>,
 ) {
@@ -69,7 +80,7 @@ pub(crate) async fn keep_door(
             Ok((listener, address)) => {
                 tracing::info!(%address, "enrolment is open");
                 door.send_replace(Door::Open(address));
-                attend(&fleet, &desk, &tls, listener).await;
+                attend(&fleet, &desk, &ca, listener).await;
                 tracing::info!("enrolment is closed");
             }
             Err(error) => {
@@ -86,60 +97,61 @@ fn expecting(fleet: &Fleet) -> bool {
 }
 
 /// Serves as long as anybody is expected.
-async fn attend(fleet: &Fleet, desk: &Arc<Desk>, tls: &EnrolmentTls, listener: TcpListener) {
-    let (admitted, connections) = mpsc::channel(HANDSHAKES);
+async fn attend(fleet: &Fleet, desk: &Arc<Desk>, ca: &Arc<Ca>, listener: TcpListener) {
+    let reception = Reception::new(Limits {
+        handshakes: HANDSHAKES,
+        connections: CONNECTIONS,
+        per_caller: PER_ADDRESS,
+        idle: IDLE,
+        memory: LARGEST_REQUEST * CONNECTIONS,
+        ..Limits::usual(limits::HANDSHAKE_TIMEOUT)
+    });
+    let (stop, ca) = (CancellationToken::new(), Arc::clone(ca));
+    let handshake = move |stream, from| greet(ca.now().enrolment.clone(), stream, from);
+    let connections = receive(reception.clone(), listener, handshake, stop.clone());
     let service = EnrolmentServer::from_arc(Arc::clone(desk)).max_decoding_message_size(LARGEST_REQUEST);
     let server = Server::builder()
-        .layer(Authorise)
+        .layer(reception.calls::<Who>())
+        .layer(Authorise::without_certificates())
         .timeout(limits::QUICK_CALL_TIMEOUT)
         .max_concurrent_streams(Some(4))
         .http2_max_header_list_size(Some(limits::MAX_HEADERS))
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
         .add_service(service)
-        .serve_with_incoming(ReceiverStream::new(connections));
-    let accepting = async {
-        let places = Arc::new(Semaphore::new(HANDSHAKES));
+        .serve_with_incoming(connections);
+    let watching = async {
         let mut look = tokio::time::interval(LOOK);
         let mut changes = fleet.registry.changes();
         while expecting(fleet) {
             tokio::select! {
                 _ = look.tick() => {}
                 _ = changes.changed() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, from)) => {
-                        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                            tracing::warn!(%from, "too many connections to the enrolment listener at once");
-                            continue;
-                        };
-                        let (tls, admitted) = (tls.clone(), admitted.clone());
-                        tokio::spawn(async move {
-                            greet(&tls, stream, from, admitted).await;
-                            drop(place);
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "can't accept a connection for enrolment");
-                        tokio::time::sleep(LOOK).await;
-                    }
-                },
             }
         }
-        drop((listener, admitted));
+        stop.cancel();
     };
-    let (served, ()) = tokio::join!(server, accepting);
+    let (served, ()) = tokio::join!(server, watching);
     if let Err(error) = served {
         tracing::error!(error = trust::sentence(&error), "the enrolment server failed");
     }
 }
 
-type Admitted = mpsc::Sender<Result<Incoming<Box<ServerStream<TcpStream>>>, std::io::Error>>;
-
-async fn greet(tls: &EnrolmentTls, stream: TcpStream, from: SocketAddr, admitted: Admitted) {
+async fn greet(
+    tls: EnrolmentTls,
+    stream: TcpStream,
+    from: SocketAddr,
+) -> Option<Arrival<Box<ServerStream<TcpStream>>, Who>> {
     match tls.accept(stream, limits::HANDSHAKE_TIMEOUT).await {
         Ok(FirstContact::Roots) => tracing::debug!(%from, "gave the root certificates"),
-        // If the server has ended, so has the enrolment.
-        Ok(FirstContact::Tls(stream)) => drop(admitted.send(Ok(Incoming::new(stream, Who::anyone(from)))).await),
-        Err(refusal) => tracing::debug!(%from, reason = trust::sentence(&refusal), "no enrolment"),
+        Ok(FirstContact::Tls(stream)) => {
+            return Some(Arrival {
+                stream,
+                caller: from.ip().to_string(),
+                who: Who::anyone(from),
+            });
+        }
+        Err(refusal) => note(from, &refusal),
     }
+    None
 }

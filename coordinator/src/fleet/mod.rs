@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_clock::Clock;
-use quorate_identity::{ClientTls, Identity, Name, Role};
+use quorate_identity::{ClientTls, Identity, Name, RevocationList, Role};
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
 use quorate_model::view::NodeView;
@@ -126,6 +126,13 @@ impl Fleet {
                     _held: token.drop_guard(),
                 },
             );
+        }
+    }
+
+    /// Every later call dials anew, and shows what certificate there is then.
+    pub(crate) fn dial_anew(&self) {
+        for peer in self.peers() {
+            peer.dial_anew();
         }
     }
 
@@ -240,17 +247,25 @@ impl Fleet {
         }
         self.registry.remove(name)?;
         self.sync();
-        let list = self.revoked.list();
         for peer in self.peers() {
-            let list = list.clone();
-            self.tasks.spawn(async move {
-                // Whoever misses it gets it with the next connection.
-                if let Err(error) = peer.push_revocations(&list).await {
-                    tracing::warn!(node = %peer.name, reason = %error, "not told yet of the revocation");
-                }
-            });
+            let list = self.revoked.list();
+            self.tasks.spawn(async move { tell_revocations(&peer, &list).await });
         }
         Ok(true)
+    }
+
+    /// Tells every node which certificates no longer count. Returns those that could not be told.
+    pub(crate) async fn announce_revocations(&self) -> Vec<NodeRef> {
+        let mut telling = tokio::task::JoinSet::new();
+        for peer in self.peers() {
+            let list = self.revoked.list();
+            telling.spawn(async move { (tell_revocations(&peer, &list).await, peer.name.clone()) });
+        }
+        let told = telling.join_all().await;
+        told.into_iter()
+            .filter(|(told, _)| !told)
+            .map(|(_, name)| name)
+            .collect()
     }
 
     /// The role that a node's certificate has.
@@ -265,6 +280,15 @@ impl Fleet {
     fn links(&self) -> MutexGuard<'_, BTreeMap<NodeRef, Link>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whoever misses it gets it with the next connection.
+async fn tell_revocations(peer: &Peer, list: &RevocationList) -> bool {
+    let told = peer.push_revocations(list).await;
+    if let Err(error) = &told {
+        tracing::warn!(node = %peer.name, reason = %error, "not told yet of the revocation");
+    }
+    told.is_ok()
 }
 
 fn not_enrolled(name: &NodeRef) -> Unknown {

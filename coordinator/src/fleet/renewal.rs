@@ -3,19 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_identity::{IssuingCa, Role, public_key_of};
+use quorate_identity::{Certificate, IssuingCa, Role, public_key_of};
 use quorate_proto::v1;
 
 use super::Fleet;
 use super::call::within;
 use super::peer::Peer;
+use crate::ca::Ca;
 use crate::trust::{self, sentence};
 
 /// How often certificates are looked at. A third of their life is left for trying.
 const EVERY: Duration = Duration::from_secs(15 * 60);
 
 /// Renews for ever what is due. Whoever started it cancels it.
-pub(crate) async fn keep_renewed(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>) {
+pub(crate) async fn keep_renewed(fleet: Arc<Fleet>, ca: Arc<Ca>) {
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
@@ -25,7 +26,8 @@ pub(crate) async fn keep_renewed(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>) {
                 .node(&peer.name)
                 .and_then(|node| node.certificates.last().cloned());
             if due.is_some_and(|issued| trust::unix_seconds(&fleet.clock) >= issued.renewal_due_at) {
-                match renew(&fleet, &peer, &issuing).await {
+                let now = ca.now();
+                match renew(&fleet, &peer, &now.issuing, now.roots.certificates()).await {
                     Ok(()) => tracing::info!(node = %peer.name, "certificate renewed"),
                     // What is not reached now is reached a quarter of an hour later; status shows the end of validity.
                     Err(reason) => tracing::warn!(node = %peer.name, reason, "can't renew the certificate yet"),
@@ -35,7 +37,13 @@ pub(crate) async fn keep_renewed(fleet: Arc<Fleet>, issuing: Arc<IssuingCa>) {
     }
 }
 
-pub(crate) async fn renew(fleet: &Fleet, peer: &Peer, issuing: &IssuingCa) -> Result<(), String> {
+/// Gives a node a new certificate, and these roots to trust from then on.
+pub(crate) async fn renew(
+    fleet: &Fleet,
+    peer: &Peer,
+    issuing: &IssuingCa,
+    roots: &[Certificate],
+) -> Result<(), String> {
     let request = v1::RenewalRequestRequest {};
     let reply = within(peer.quick(), &peer.name, peer.client().renewal_request(request))
         .await
@@ -52,7 +60,7 @@ pub(crate) async fn renew(fleet: &Fleet, peer: &Peer, issuing: &IssuingCa) -> Re
         .map_err(|error| sentence(&error))?;
     let request = v1::InstallCertificateRequest {
         chain_der: chain.iter().map(|certificate| certificate.der().to_vec()).collect(),
-        roots_der: Vec::new(),
+        roots_der: roots.iter().map(|certificate| certificate.der().to_vec()).collect(),
     };
     within(peer.quick(), &peer.name, peer.client().install_certificate(request))
         .await

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use quorate_identity::{ClientTls, MaterialError, RevocationList, ServerTls, UnixSeconds};
+use quorate_reception::Reception;
 
 use super::registry::Issued;
 use crate::documents::{self, DocumentError};
@@ -15,6 +16,8 @@ pub(crate) struct Revoked {
     list: Mutex<RevocationList>,
     client: ClientTls,
     server: ServerTls,
+    /// Where connections are that were accepted before.
+    reception: Reception,
 }
 
 /// A revocation did not come into force here.
@@ -35,18 +38,29 @@ impl Revoked {
     }
 
     /// Takes care of the list with which `client` and `server` were made.
-    pub(crate) fn new(path: &Path, list: RevocationList, client: ClientTls, server: ServerTls) -> Self {
+    pub(crate) fn new(
+        path: &Path,
+        list: RevocationList,
+        (client, server): (ClientTls, ServerTls),
+        reception: Reception,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             list: Mutex::new(list),
             client,
             server,
+            reception,
         }
     }
 
     /// The list in force.
     pub(crate) fn list(&self) -> RevocationList {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes something of the list in force, while nobody else changes it.
+    pub(crate) fn with_list<T>(&self, make: impl FnOnce(&RevocationList) -> T) -> T {
+        make(&self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Revokes certificates: on disk first, then in force here.
@@ -63,6 +77,11 @@ impl Revoked {
         self.client.replace(material)?;
         let mut material = self.server.material();
         material.revocations = longer;
-        Ok(self.server.replace(material)?)
+        self.server.replace(material)?;
+        // In this order: nobody comes back.
+        for issued in certificates {
+            self.reception.expel(&issued.fingerprint.to_string());
+        }
+        Ok(())
     }
 }

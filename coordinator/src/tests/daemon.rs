@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use quorate_identity::{CoordinatorStore, Identity, Name, OperatorBundle, Passphrase, Role, RootCa, Roots};
+use quorate_identity::{CoordinatorStore, Identity, Name, OperatorBundle, Passphrase, Role, RootCa, Roots, Scope};
 use quorate_proto::v1::coordinator_client::CoordinatorClient;
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -79,9 +79,15 @@ impl Fixture {
     pub(super) fn remote(&self, daemon: &Daemon, who: &str, viewer: bool) -> Config {
         let name = Name::parse(who).unwrap();
         let role = if viewer {
-            Role::Viewer { name }
+            Role::Viewer {
+                name,
+                scope: Scope::Fleet,
+            }
         } else {
-            Role::Operator { name }
+            Role::Operator {
+                name,
+                scope: Scope::Fleet,
+            }
         };
         let (identity, roots) = self.identity(&role);
         let bundle = self.home.path().join(format!("{who}.pem"));

@@ -20,6 +20,7 @@ use quorate_planner::testkit::Servers;
 use quorate_proto::v1::agent_server::{Agent, AgentServer};
 use quorate_proto::v1::enrolment_client::EnrolmentClient;
 use quorate_proto::{Wire, field, refuse, to_failure, to_status, v1};
+use quorate_reception::{Limits, Reception};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -30,7 +31,7 @@ use tonic::{Request, Response, Status};
 
 use super::daemon::now;
 use crate::api::view::leave_out;
-use crate::incoming::{Incoming, Who};
+use crate::incoming::Who;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -194,13 +195,15 @@ pub(super) async fn enrol(
 
 async fn answer(listener: TcpListener, tls: ServerTls, state: Arc<State>) {
     let (admitted, connections) = mpsc::channel(8);
+    let reception = Reception::new(Limits::usual(DEADLINE));
     let server = Server::builder()
         .add_service(AgentServer::new(Shared(state)))
         .serve_with_incoming(ReceiverStream::new(connections).map(Ok::<_, std::io::Error>));
     let accepting = async {
         while let Ok((stream, from)) = listener.accept().await {
             if let Ok((stream, peer)) = tls.accept(stream, DEADLINE).await {
-                drop(admitted.send(Incoming::new(stream, Who::of(&peer, from))).await);
+                let connection = reception.seat(stream, Who::of(&peer, from), &from.to_string()).unwrap();
+                drop(admitted.send(connection).await);
             }
         }
     };

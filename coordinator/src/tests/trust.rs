@@ -1,6 +1,6 @@
 //! Who may do what over which way in; and what becomes of certificates.
 
-use quorate_identity::{ClientTls, Identity, IssuingCa, Material, Name, PrivateKey, RevocationList, Role};
+use quorate_identity::{ClientTls, Identity, IssuingCa, Material, Name, PrivateKey, RevocationList, Role, Scope};
 use quorate_model::Code;
 use quorate_model::failure::ExitCode;
 use quorate_proto::v1;
@@ -73,7 +73,10 @@ async fn without_a_certificate_or_with_a_nodes_there_is_no_way_in() {
         .await
         .unwrap_err();
     assert!(node.contains("does not open connections"), "{node}");
-    let (operator, _) = fixture.identity(&Role::Operator { name: name("anna") });
+    let (operator, _) = fixture.identity(&Role::Operator {
+        name: name("anna"),
+        scope: Scope::Fleet,
+    });
     call_with(&fixture, at, Some(operator)).await.unwrap();
     daemon.stop().await;
 }
@@ -123,7 +126,12 @@ async fn a_certificate_is_renewed_over_its_own_channel_and_booked_first() {
         .issuing_ca()
         .unwrap();
     let peer = daemon.fleet.peers().remove(0);
-    crate::fleet::renewal::renew(&daemon.fleet, &peer, &issuing)
+    let roots = StateDir::open(&fixture.config.state_dir)
+        .unwrap()
+        .identity()
+        .roots()
+        .unwrap();
+    crate::fleet::renewal::renew(&daemon.fleet, &peer, &issuing, roots.certificates())
         .await
         .unwrap();
     let installed = all[0].state.installed.lock().unwrap().clone();

@@ -1,7 +1,9 @@
 //! Checks and generators of the repository: `cargo xtask COMMAND`.
 
 mod bans;
+mod claims;
 mod cluster_file;
+mod dist;
 mod docs;
 mod files;
 mod fixtures;
@@ -33,11 +35,13 @@ usage: cargo xtask COMMAND
   layers          which crate may use which
   licences        the licence of every dependency is one we allow
   bans            banned crates, sources and second versions
+  claims          what SECURITY.md claims is shown by tests that exist
   files           length of files, marks, paths of somebody's machine
   fixtures        tests/fixtures against its list
   fuzz [--help]   everything that reads what others wrote, under libFuzzer
   record [--help] asks the tools of this machine anew, and shows what differs from tests/fixtures
-  docs [--check]  write the generated documents, or compare them with what is there";
+  docs [--check]  write the generated documents, or compare them with what is there
+  dist [--help]   make the Debian packages";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,14 +51,17 @@ fn main() -> ExitCode {
 
 fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
     let checks: &[Check] = match args {
+        ["dist", "--help"] => return Err(Stop::Usage(dist::USAGE)),
+        ["dist", options @ ..] => return dist::run(options),
         ["fuzz", "--help"] => return Err(Stop::Usage(fuzz::USAGE)),
         ["fuzz", options @ ..] => return Ok(vec![fuzz::run(&root()?, options)?]),
         ["record", "--help"] => return Err(Stop::Usage(record::USAGE)),
         ["record", options @ ..] => return Ok(vec![record::run(&root()?, options)?]),
-        ["check"] => &[layers, licences, bans, files, fixtures, documents],
+        ["check"] => &[layers, licences, bans, claims, files, fixtures, documents],
         ["layers"] => &[layers],
         ["licences"] => &[licences],
         ["bans"] => &[bans],
+        ["claims"] => &[claims],
         ["files"] => &[files],
         ["fixtures"] => &[fixtures],
         ["docs", "--check"] => &[documents],
@@ -111,6 +118,10 @@ fn licences(repository: &Repository) -> Result<Report, Stop> {
 
 fn bans(repository: &Repository) -> Result<Report, Stop> {
     Ok(bans::check(&repository.graph, &repository.policy))
+}
+
+fn claims(repository: &Repository) -> Result<Report, Stop> {
+    claims::check(&repository.root)
 }
 
 fn files(repository: &Repository) -> Result<Report, Stop> {

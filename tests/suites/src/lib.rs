@@ -13,6 +13,7 @@
 pub mod ends;
 pub mod guide;
 pub mod hand;
+pub mod leaks;
 pub mod life;
 
 use std::path::PathBuf;
@@ -31,6 +32,17 @@ pub struct Fleet {
     pub lab: Lab,
     /// The cluster that everything here is about.
     pub cluster: &'static str,
+}
+
+/// After every test, whatever it was about.
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let found = leaks::leaks(self.lab.layout().dir());
+        assert!(found.is_empty(), "secrets were left behind: {found:#?}");
+    }
 }
 
 impl Fleet {

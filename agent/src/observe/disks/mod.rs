@@ -5,6 +5,7 @@
 
 pub(crate) mod edges;
 mod holders;
+mod mounts;
 mod own;
 mod sight;
 mod signature;
@@ -99,7 +100,8 @@ pub(super) async fn observe(host: &Host, depth: Depth<'_>) -> Result<Disks, Unkn
 
 /// All devices, which columns this lsblk can't tell, and the disks among them with what holds each.
 async fn listed(host: &Host) -> Result<(Vec<Device>, Vec<&'static str>, Vec<Disk>), Unknown> {
-    let (devices, untold) = devices(host).await?;
+    let (mut devices, untold) = devices(host).await?;
+    mounts::as_on_the_host(host, &mut devices)?;
     let claims = claims(host, &devices).await?;
     let by_id = sysfs::by_id_links(host)?;
     let roots = devices.iter().filter(|device| device.kind == "disk");

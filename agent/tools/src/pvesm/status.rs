@@ -17,7 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(25);
 /// # Errors
 /// When pvesm is not installed.
 pub fn status(tools: &Tools) -> Result<Invocation, CallError> {
-    Ok(tools.call(NAME)?.arg("status").deadline(DEADLINE).build()?)
+    // It activates storages: it may mount them, for everybody.
+    Ok(tools.call(NAME)?.arg("status").deadline(DEADLINE).on_host().build()?)
 }
 
 /// Reads [`status`]. Sizes are in KiB, whether the heading says so (PVE 9) or not (PVE 8). What is on stderr is laid to the storage that it

@@ -5,7 +5,7 @@ use rcgen::{ExtendedKeyUsagePurpose, SanType};
 use super::lab::{DEADLINE, Fleet, Forged, NOW, Signer, at, meet, name, node, operator};
 use crate::chain::LeafError;
 use crate::tls::Refusal;
-use crate::{ClientTls, IssuedBy, MaterialError, PeerComplaint, RevocationList, Role, ServerTls};
+use crate::{ClientTls, IssuedBy, MaterialError, PeerComplaint, RevocationList, Role, Scope, ServerTls};
 
 #[tokio::test]
 async fn coordinator_and_node_see_each_other() {
@@ -29,7 +29,13 @@ async fn coordinator_and_node_see_each_other() {
 async fn operator_and_viewer_reach_the_coordinator() {
     let fleet = Fleet::new();
     let server = fleet.server(&Role::Coordinator);
-    for role in [operator(), Role::Viewer { name: name("tv") }] {
+    for role in [
+        operator(),
+        Role::Viewer {
+            name: name("tv"),
+            scope: Scope::Fleet,
+        },
+    ] {
         let (accepted, connected) = meet(&server, &fleet.client(&role), &Role::Coordinator).await;
         assert_eq!(accepted.unwrap().role, role);
         assert_eq!(connected.unwrap().role, Role::Coordinator);
@@ -89,7 +95,13 @@ async fn an_operators_certificate_serves_nobody() {
 async fn a_command_certificate_from_the_issuing_ca_counts_for_nothing() {
     let fleet = Fleet::new();
     let server = fleet.server(&node("prox1"));
-    for role in [operator(), Role::Viewer { name: name("tv") }] {
+    for role in [
+        operator(),
+        Role::Viewer {
+            name: name("tv"),
+            scope: Scope::Fleet,
+        },
+    ] {
         let refused = fleet
             .forge(&role, Signer::Issuing, |_| ())
             .dials(&server, &node("prox1"))

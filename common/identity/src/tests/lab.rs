@@ -12,7 +12,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::tls::Refusal;
 use crate::{
     Certificate, ClientTls, Identity, IssuingCa, Material, Name, Peer, PrivateKey, RevocationList, Role, RootCa, Roots,
-    ServerTls, TimeSource, UnixSeconds,
+    Scope, ServerTls, TimeSource, UnixSeconds,
 };
 
 /// When every certificate of the tests is made.
@@ -32,7 +32,10 @@ pub(super) fn node(node: &str) -> Role {
 }
 
 pub(super) fn operator() -> Role {
-    Role::Operator { name: name("anna") }
+    Role::Operator {
+        name: name("anna"),
+        scope: Scope::Fleet,
+    }
 }
 
 pub(super) fn at(time: UnixSeconds) -> TimeSource {

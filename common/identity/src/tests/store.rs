@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 
 use super::lab::{Fleet, NOW, name, node, operator};
 use crate::{
-    BundleError, CoordinatorStore, FileError, KeyError, NodeStore, OperatorBundle, Passphrase, PrivateKey, Role,
+    BundleError, CoordinatorStore, FileError, KeyError, NodeStore, OperatorBundle, Passphrase, PrivateKey, Role, Scope,
     StoreError,
 };
 
@@ -253,7 +253,13 @@ fn a_bundle_is_one_private_file_for_a_person() {
     let loaded = OperatorBundle::load(&path).unwrap();
     assert_eq!(loaded.identity().certificate(), bundle.identity().certificate());
     assert_eq!(loaded.roots(), bundle.roots());
-    assert_eq!(loaded.identity().role(), &Role::Operator { name: name("anna") });
+    assert_eq!(
+        loaded.identity().role(),
+        &Role::Operator {
+            name: name("anna"),
+            scope: Scope::Fleet
+        }
+    );
 
     set_mode(&path, 0o644);
     assert!(matches!(

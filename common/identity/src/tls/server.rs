@@ -53,6 +53,29 @@ impl ServerTls {
         self.0.is_revoked(peer)
     }
 
+    /// Does the certificate of this peer, which counted when it was accepted, still count? A connection may outlive it.
+    ///
+    /// # Errors
+    /// It was revoked or is past its end, or its CA is no longer trusted.
+    pub fn check(&self, peer: &Peer) -> Result<(), Refusal> {
+        let state = self.0.state();
+        let material = &state.material;
+        if let Some(revocation) = material.revocations.find(&peer.serial, peer.fingerprint) {
+            return Err(Refusal::Revoked {
+                role: peer.role.clone(),
+                since: revocation.revoked_at,
+            });
+        }
+        let (now, not_after) = (self.0.time().now(), peer.not_after);
+        if now > not_after {
+            return Err(Refusal::Expired { not_after, now });
+        }
+        if !material.roots.holds(peer.root) {
+            return Err(Refusal::UnknownIssuer);
+        }
+        Ok(())
+    }
+
     /// Does the handshake on a fresh connection and says who is at the other end. All of it within `deadline`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorate_lab::{Entry, Lab, LabError, What};
 
 /// So many times faster than in life: fast enough to wait for, slow enough that the world's own steps don't show in the times.
-const SPEED: f64 = 4.0;
+const SPEED: f64 = 2.0;
 
 /// Long in real time: nothing waits for it but a failure.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,11 @@ use quorate_suites::hand::{ONE_LINK, steps};
 use quorate_suites::{Fleet, told};
 
 /// The tests of the guide, to see that no page is left out.
-const TESTS: [&str; 2] = [include_str!("guide.rs"), include_str!("guide_life.rs")];
+const TESTS: [&str; 3] = [
+    include_str!("guide.rs"),
+    include_str!("guide_life.rs"),
+    include_str!("guide_trust.rs"),
+];
 
 #[test]
 fn every_page_with_commands_is_typed() {
@@ -61,6 +65,10 @@ async fn set_up(fleet: &Fleet) {
 /// `enrol.md`: each server is invited, and enrols itself.
 async fn enrol(fleet: &Fleet) {
     let mut page = Page::open("enrol.md");
+    page.elsewhere(
+        "quorate node add root@192.168.1.11 --cluster hk1 --package quorate-agent_0.1.0_amd64.deb",
+        "tests/ssh.rs, through a real sshd",
+    );
     for node in fleet.lab.names() {
         let address = fleet.lab.node(&node).unwrap().address.to_string();
         let invited = page

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "shown only of a test that fails: which seed it was")]
 
+mod abuse;
 mod cli;
 mod crash;
 mod crash_life;
@@ -18,6 +19,7 @@ mod disks;
 mod e2e;
 mod guide;
 mod guide_life;
+mod guide_trust;
 mod life_adopt;
 mod life_files;
 mod life_freeze;
@@ -30,9 +32,11 @@ mod life_votes;
 mod life_votes_away;
 mod life_votes_joins;
 mod losses;
+mod matrix;
 mod membership;
 mod misfortune;
 mod network;
+mod owner;
 mod partitions;
 mod pools;
 mod pools_later;
@@ -41,4 +45,5 @@ mod secrets;
 mod security;
 mod spec;
 mod storages;
+mod trust;
 mod twice;

@@ -60,18 +60,15 @@ async fn who_left_and_who_came_stands_in_the_status() {
         "{change:#}"
     );
     fleet.lab.heal("prox3").await.unwrap();
-    fleet
-        .until("prox1 tells that it came back", async || {
-            newest("prox1").await["joined"][0] == "prox3"
-        })
-        .await;
-    // While it was cut off nobody heard of it, but its agent knows if it looked.
+    for node in ["prox1", "prox2"] {
+        fleet
+            .until(&format!("{node} tells that it came back"), async || {
+                newest(node).await["joined"][0] == "prox3"
+            })
+            .await;
+    }
     let shown = fleet.run(&["status"]).await;
-    assert!(
-        shown.stdout.contains("saw it change:\n") && shown.stdout.contains("ago  prox3 joined\n"),
-        "{}",
-        told(&shown)
-    );
+    assert!(shown.stdout.contains("saw it change:\n"), "{}", told(&shown));
 
     // pmxcfs goes, corosync stays.
     let before = cluster(&fleet, "prox2").await["changes"].clone();
@@ -91,13 +88,13 @@ async fn who_left_and_who_came_stands_in_the_status() {
     );
     assert_eq!(seen["membership"]["votes"]["value"]["total"], 3);
     assert_eq!(seen["changes"], before, "the membership is as it was");
-    // Nothing is changed through it.
+    // A plan tells it too, and would refuse to change anything.
     let file = fleet.cluster_file(&fleet.lab.names());
-    let refused = fleet.run(&["plan", &file]).await;
+    let planned = fleet.run(&["plan", &file]).await;
     assert!(
-        refused.stdout.contains("/etc/pve on prox2 is not mounted"),
+        planned.stdout.contains("/etc/pve on prox2 is not mounted"),
         "{}",
-        told(&refused)
+        told(&planned)
     );
 
     // Its agent goes on hearing of changes: by corosync.

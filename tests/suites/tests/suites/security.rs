@@ -1,7 +1,16 @@
 //! Enrolment and driving, through the real programs. The handshakes themselves are tested where they live, in common/identity.
 
+use std::net::Ipv4Addr;
+
+use quorate_identity::{PrivateKey, Role, Token, fetch_root, make_key_and_csr};
 use quorate_lab::Lab;
+use quorate_model::failure::Failure;
+use quorate_proto::status::to_failure;
+use quorate_proto::v1;
+use quorate_proto::v1::enrolment_client::EnrolmentClient;
 use quorate_suites::{Fleet, told};
+
+use crate::matrix::dial::{AMPLE, channel, tcp, tls};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_good_once_for_one_name_and_not_for_ever() {
@@ -40,6 +49,79 @@ async fn a_token_is_good_once_for_one_name_and_not_for_ever() {
     assert!(again.stderr.contains("QRT-TOKEN-USED"), "{}", told(&again));
     let node = fleet.json(&["node", "show", "hk1/prox1"]).await;
     assert_eq!(node["state"], "FROZEN", "both claims are frozen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_claim_at_once_one_gets_in_and_both_are_frozen() {
+    let fleet = Fleet::bare(Lab::builder().nodes(1)).await;
+    let token = fleet.invite("prox1").await;
+    // Two programs on one server: the same name, the same address, at the same time.
+    let (one, other) = (Claimant::new(&token), Claimant::new(&token));
+    let at = (fleet.lab.coordinator_address(), 7441);
+    let from = fleet.lab.node("prox1").unwrap().address;
+    let (one, other) = tokio::join!(one.claims(at, from), other.claims(at, from));
+    let refused = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert_eq!(refused.len(), 1, "one of them gets in: {refused:?}");
+    assert_eq!(refused[0].findings[0].code.as_str(), "QRT-TOKEN-USED", "{refused:?}");
+    let node = fleet.json(&["node", "show", "hk1/prox1"]).await;
+    assert_eq!(node["state"], "FROZEN", "nobody knows which of the two it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_held_back() {
+    let fleet = Fleet::bare(Lab::builder().nodes(1)).await;
+    let token = fleet.invite("prox1").await;
+    let guess = token.replace(&token[5..11], "aaaaaa");
+    let at = (fleet.lab.coordinator_address(), 7441);
+    let from = fleet.lab.node("prox1").unwrap().address;
+    let mut codes = Vec::new();
+    for _ in 0..14 {
+        let refused = Claimant::new(&guess).claims(at, from).await.unwrap_err();
+        codes.push(refused.findings[0].code.as_str());
+    }
+    assert!(codes[..10].iter().all(|code| *code == "QRT-TOKEN-UNKNOWN"), "{codes:?}");
+    assert!(codes[10..].contains(&"QRT-ENROLMENT-RATE-LIMITED"), "{codes:?}");
+    // Whoever is at another address is not held back for it, with the right token.
+    let elsewhere = Claimant::new(&token)
+        .claims(at, [127, 99, 9, 9].into())
+        .await
+        .unwrap_err();
+    assert_eq!(elsewhere.findings[0].code.as_str(), "QRT-TOKEN-WRONG-ADDRESS");
+}
+
+/// Somebody who speaks the protocol of enrolment without our program.
+struct Claimant {
+    token: Token,
+    key_and_csr: (PrivateKey, Vec<u8>),
+}
+
+impl Claimant {
+    fn new(token: &str) -> Self {
+        Self {
+            token: token.parse().unwrap(),
+            key_and_csr: make_key_and_csr().unwrap(),
+        }
+    }
+
+    async fn claims(self, at: (Ipv4Addr, u16), from: Ipv4Addr) -> Result<(), Failure> {
+        let roots = fetch_root(at.into(), &self.token, AMPLE).await.unwrap();
+        let name = Role::Coordinator.dns_name(roots.fleet()).unwrap();
+        let stream = tls(tcp(at.into(), Some(from)).await, &roots, &name, None)
+            .await
+            .unwrap();
+        let request = v1::EnrolRequest {
+            secret: self.token.to_text().to_string(),
+            csr_der: self.key_and_csr.1,
+            hostname: "prox1".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+        };
+        let mut client = EnrolmentClient::new(channel(stream).await.unwrap());
+        client
+            .enrol(request)
+            .await
+            .map(drop)
+            .map_err(|status| to_failure(&status))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,20 +112,23 @@ impl Driving {
         Observation::try_from(seen.unwrap()).unwrap()
     }
 
-    /// Asks for an operation, and follows it to its end; or the agent's refusal.
-    pub(crate) async fn execute(&self, id: &str, action: &Action) -> Result<Vec<OperationEvent>, Status> {
+    fn request(&self, id: &str, action: &Action) -> v1::ExecuteRequest {
         let operation = Operation {
             id: id.parse().unwrap(),
             action: action.clone(),
         };
-        let request = v1::ExecuteRequest {
+        v1::ExecuteRequest {
             driver: Some(self.driver.clone().into_wire()),
             operation: Some(operation.into_wire()),
             secret: None,
             restores: false,
             anchor: None,
-        };
-        let mut stream = self.client().execute(request).await?.into_inner();
+        }
+    }
+
+    /// Asks for an operation, and follows it to its end; or the agent's refusal.
+    pub(crate) async fn execute(&self, id: &str, action: &Action) -> Result<Vec<OperationEvent>, Status> {
+        let mut stream = self.client().execute(self.request(id, action)).await?.into_inner();
         let mut events = Vec::new();
         while let Some(event) = stream.message().await? {
             events.push(OperationEvent::try_from(event).unwrap());
@@ -146,6 +149,35 @@ impl Driving {
             })) => format!("{findings:?}"),
             _ => panic!("{events:#?}"),
         }
+    }
+
+    /// Asks for an operation, and does not follow it: it is accepted when this returns.
+    pub(crate) async fn begin(&self, id: &str, action: &Action) {
+        let mut stream = self
+            .client()
+            .execute(self.request(id, action))
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(stream.message().await.unwrap().is_some(), "{id} was not accepted");
+    }
+
+    /// How an operation that was begun ends, whatever becomes of the connection meanwhile.
+    pub(crate) async fn ended(&self, id: &str, action: &Action) -> Outcome {
+        let mut outcome = None;
+        until(&format!("{id} ends"), async || {
+            match self.execute(id, action).await {
+                Ok(events) => {
+                    if let Some(OperationEventKind::Ended(how)) = events.last().map(|event| &event.kind) {
+                        outcome = Some(how.clone());
+                    }
+                }
+                Err(status) => note(&format!("followed again: {}", status.message())),
+            }
+            outcome.is_some()
+        })
+        .await;
+        outcome.unwrap()
     }
 
     /// Asks for an operation that must come about.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::driving::Driving;
+use crate::packages::{Packages, VERSION, there};
 
 /// The machine's name, and that of its node.
 pub(crate) const NODE: &str = "prox1";
@@ -44,7 +45,9 @@ impl Fleet {
     pub(crate) async fn enrolled(disks: Vec<Disk>, used: impl AsyncFnOnce(&Guest)) -> Self {
         let built = binaries::ensure_built().unwrap();
         let coordinator = Coordinator::started(&built.quorate).await;
-        let mut machine = Machine::with(disks, &[&built.agent]).await;
+        let packages = Packages::built().await.files();
+        let packages: Vec<&Path> = packages.iter().map(PathBuf::as_path).collect();
+        let mut machine = Machine::with(disks, &packages).await;
         machine.start().await;
         used(machine.guest()).await;
         let fleet = Self { machine, coordinator };
@@ -58,16 +61,13 @@ impl Fleet {
         let token = invited["token"].as_str().unwrap().to_owned() + "\n";
         let place = format!("{HOST}:{}", self.coordinator.enrolment);
         let guest = self.machine.guest();
+        guest.ok(&["dpkg", "--install", &there("quorate-agent", VERSION)]).await;
         // What an administrator writes: disks may be taken.
-        guest.does("mkdir -p /etc/quorate /var/lib/quorate-agent").await;
-        guest.does("chmod 0700 /var/lib/quorate-agent").await;
         let config = guest.run_with(&["tee", "/etc/quorate/agent.toml"], "[policy]\nallow_destroy = true\n");
         assert_eq!(config.await.code, Some(0));
         // An emulated machine may be too slow for the handshake's deadline; then one types it again.
         until("the machine is enrolled", async || {
-            let enrolled = guest
-                .run_with(&["/opt/quorate/quorate-agent", "enroll", &place], &token)
-                .await;
+            let enrolled = guest.run_with(&["quorate-agent", "enroll", &place], &token).await;
             let late = enrolled.stderr.contains("no connection to the coordinator") || enrolled.code == Some(5);
             assert!(enrolled.code == Some(0) || late, "{enrolled:#?}");
             if late {

@@ -17,11 +17,15 @@
     reason = "helpers of tests; a panic is the report"
 )]
 
+mod coordinator;
 mod create;
 mod degrade;
 mod driving;
 mod fleet;
 mod hang;
+mod life;
+mod load;
 mod observe;
+mod packages;
 mod planning;
 mod replace;
