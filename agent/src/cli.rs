@@ -3,23 +3,26 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use quorate_agent::config::DEFAULT_PATH;
 use quorate_model::ids::OperationId;
 use quorate_model::observation::FacetName;
 
+use crate::config::DEFAULT_PATH;
+
 /// Quorate's agent: observes this server, and changes it when the fleet's coordinator asks and the server allows it.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
-pub(crate) struct Cli {
+#[command(version = quorate_model::version!(), arg_required_else_help = true)]
+pub struct Cli {
     /// Configuration file.
     #[arg(long, default_value = DEFAULT_PATH, global = true, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    pub config: PathBuf,
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
+/// What the agent's program can be told to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Serve the coordinator until stopped.
     Run,
     /// Make this server belong to a fleet. Asks for the token of its invitation, or reads it from stdin.
@@ -81,7 +84,15 @@ fn facet(text: &str) -> Result<FacetName, String> {
     })
 }
 
-pub(crate) fn every_facet() -> Vec<FacetName> {
+/// The whole command line, for whoever writes about it: manual pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+/// What is looked at if nothing is named.
+#[must_use]
+pub fn every_facet() -> Vec<FacetName> {
     FacetName::ALL.to_vec()
 }
 

@@ -56,7 +56,7 @@ pub async fn enroll(config: &Config, place: &str, token: &Token, replace: bool) 
         secret: token.to_text().to_string(),
         csr_der,
         hostname: own.clone(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_version: quorate_model::version!().to_owned(),
     };
     let reply = ask(stream, request).await?;
     let (roots, identity, node) = accept(reply, key, &roots, &own, &time)?;

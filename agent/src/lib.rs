@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 mod begun_pools;
+pub mod cli;
 pub mod config;
 pub mod edges;
 pub mod enroll;
@@ -19,6 +20,7 @@ pub mod host;
 pub mod join_ticket;
 pub mod kept_spec;
 pub mod ledger;
+pub mod liveness;
 pub mod measure;
 pub mod observe;
 pub mod operations;

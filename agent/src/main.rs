@@ -1,6 +1,5 @@
 //! `quorate-agent`: the agent on every server.
 
-mod cli;
 mod out;
 
 use std::path::PathBuf;
@@ -8,10 +7,12 @@ use std::process::ExitCode as ProcessExit;
 
 use clap::Parser as _;
 use nix::sys::stat::Mode;
+use quorate_agent::cli::{self, Cli, Command};
 use quorate_agent::config::{Config, ConfigError};
 use quorate_agent::edges;
 use quorate_agent::enroll::enroll;
 use quorate_agent::kept_spec;
+use quorate_agent::liveness;
 use quorate_agent::observe::observe;
 use quorate_agent::operations::folder::Folder;
 use quorate_agent::operations::{Place, Supervisor, run_op, task};
@@ -20,8 +21,6 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::OperationId;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-
-use cli::{Cli, Command};
 
 fn main() -> ProcessExit {
     let cli = Cli::parse();
@@ -93,6 +92,10 @@ async fn run(config: Config, config_path: PathBuf) -> Result<(), Failure> {
     let resumed = agent.resume().await;
     tracing::info!(node = %agent.node(), address = %agent.address(), resumed, "ready");
     out::tell_systemd(sd_notify::NotifyState::Ready);
+    if let Some(watchdog) = sd_notify::watchdog_enabled() {
+        let ping = || out::tell_systemd(sd_notify::NotifyState::Watchdog);
+        tokio::spawn(liveness::keep_telling(agent.looks(), watchdog, ping));
+    }
     let served = agent.serve(stop).await;
     tracing::info!("stopped");
     served

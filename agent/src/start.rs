@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::host::{Host, HostRoot, LinkMap, Listening};
 use crate::ledger::Ledger;
+use crate::liveness::Looks;
 use crate::measure::Echo;
 use crate::observe::hostname;
 use crate::operations::{Operations, Parts, Place, Supervisor};
@@ -215,6 +216,7 @@ impl Agent {
             host,
             node,
             ledger,
+            looks: Looks::default(),
             operations,
             supervisor,
             renewal,
@@ -238,6 +240,12 @@ impl Agent {
     #[must_use]
     pub fn node(&self) -> &NodeName {
         &self.parts.node
+    }
+
+    /// The looks at the machine that are going on.
+    #[must_use]
+    pub fn looks(&self) -> Looks {
+        self.parts.looks.clone()
     }
 
     /// Takes up the operations that have not ended. Returns how many.

@@ -28,6 +28,7 @@ mod enrol;
 mod fleet;
 mod host;
 mod incoming;
+mod liveness;
 mod measure;
 mod operators;
 mod pace;

@@ -38,7 +38,7 @@ use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
 use crate::storage_secret::Secrets;
 use crate::store::{Opened, Store};
-use crate::{documents, trust};
+use crate::{documents, liveness, trust};
 
 /// How long calls that are under way may take to end once the daemon is told to stop. Watchers of rollouts are cut off.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -54,6 +54,9 @@ pub async fn serve(config: Config, take_over: bool) -> Result<(), Failure> {
     let daemon = Daemon::start(&config, take_over).await?;
     // systemd may not be there, or not listening; that is no reason not to run.
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    if let Some(watchdog) = sd_notify::watchdog_enabled() {
+        daemon.spawn(liveness::keep_telling(config.clone(), watchdog));
+    }
     told_to_stop().await?;
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     daemon.stop().await;

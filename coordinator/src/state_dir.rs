@@ -56,7 +56,12 @@ impl StateDir {
                 "the state directory {shown} belongs to user id {}, but this program runs as user id {ours}",
                 meta.uid()
             ))
-            .hint("run it as that user; or, if the directory is really ours, correct the owner with chown"));
+            .hint(match nix::unistd::User::from_uid(meta.uid().into()) {
+                Ok(Some(owner)) => format!("run it as that user: runuser -u {} -- quorate …", owner.name),
+                _ => {
+                    "run it as that user; or, if the directory is really ours, correct the owner with chown".to_owned()
+                }
+            }));
         }
         let mode = meta.mode() & 0o7777;
         if mode & 0o077 != 0 {

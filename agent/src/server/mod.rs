@@ -22,6 +22,7 @@ use tonic::transport::Server as Grpc;
 
 use crate::host::Host;
 use crate::ledger::Ledger;
+use crate::liveness::Looks;
 use crate::operations::{Operations, Supervisor};
 use crate::renewal::Renewal;
 use authz::AuthzLayer;
@@ -49,6 +50,8 @@ pub struct Parts {
     pub echo: crate::measure::Echo,
     /// The agent's certificate.
     pub renewal: Arc<Renewal>,
+    /// Looks at the machine that are going on.
+    pub looks: Looks,
     /// Its TLS.
     pub tls: ServerTls,
     /// Who may have how many connections.

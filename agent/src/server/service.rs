@@ -158,7 +158,8 @@ impl Agent for Service {
         request: Request<v1::WatchHealthRequest>,
     ) -> Result<Response<Self::WatchHealthStream>, Status> {
         let interval = watch::interval(request.into_inner().interval_ms);
-        let observations = watch::start(Arc::clone(&self.parts.host), interval, self.stop.clone());
+        let (host, looks) = (Arc::clone(&self.parts.host), self.parts.looks.clone());
+        let observations = watch::start(host, looks, interval, self.stop.clone());
         Ok(Response::new(Box::pin(observations)))
     }
 

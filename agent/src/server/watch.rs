@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::service::stopping;
 use crate::host::Host;
+use crate::liveness::Looks;
 use crate::observe::health::HealthCollector;
 
 /// The interval that a caller gets who asks for this one.
@@ -26,6 +27,7 @@ pub(super) fn interval(asked_ms: u32) -> Duration {
 /// Looks at each interval and tells; ends with the listener, or with the agent.
 pub(super) fn start(
     host: Arc<Host>,
+    looks: Looks,
     interval: Duration,
     stop: CancellationToken,
 ) -> impl Stream<Item = Result<v1::Observation, Status>> + Send {
@@ -44,7 +46,10 @@ pub(super) fn start(
                 () = sender.closed() => return,
                 _ = ticks.tick() => {}
             }
+            let look = looks.begin();
             let observation = collector.tick().await;
+            // A listener who takes their time is no look that hangs.
+            drop(look);
             if sender.send(Ok(observation.into())).await.is_err() {
                 return;
             }

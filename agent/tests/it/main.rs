@@ -14,6 +14,7 @@ mod crash;
 mod enrolment;
 mod fleet;
 mod holds;
+mod liveness;
 mod operations;
 mod races;
 mod server;

@@ -32,6 +32,7 @@ pub mod size;
 pub mod spec;
 pub mod storage;
 pub mod time;
+mod version;
 pub mod view;
 pub mod wish;
 

@@ -14,7 +14,7 @@ impl Api {
     pub(super) fn info(&self) -> v1::InfoReply {
         let driver = self.seat.driver();
         v1::InfoReply {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: quorate_model::version!().to_owned(),
             fleet: self.fleet_name.to_string(),
             root_fingerprint: self.ca.now().root.fingerprint().to_string(),
             generation: driver.generation.0,

@@ -41,7 +41,7 @@ use crate::config::Config;
 
 /// Turns bare Proxmox VE servers into a cluster that is known to survive the loss of a server.
 #[derive(Debug, Parser)]
-#[command(name = "quorate", version, about, after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
+#[command(name = "quorate", version = quorate_model::version!(), after_help = EXIT_CODES, propagate_version = true, max_term_width = 120)]
 pub struct Cli {
     /// The coordinator's configuration
     #[arg(
@@ -132,6 +132,12 @@ pub(crate) struct Context {
 }
 
 type Answer = Result<ExitCode, Failure>;
+
+/// The whole command line, for whoever writes about it: manual pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
 
 /// Reads the command line, does what it says, and ends the process with the documented exit code.
 #[must_use]

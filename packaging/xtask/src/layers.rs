@@ -105,6 +105,7 @@ pub(crate) const LAYERS: &[Layer] = &[
         ],
         &[],
     ),
+    layer("quorate-manuals", &["quorate", "quorate-agent"], &[]),
     // Everything that reads what others wrote, in one table.
     layer(
         "quorate-fuzz",

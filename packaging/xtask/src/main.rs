@@ -3,6 +3,7 @@
 mod bans;
 mod claims;
 mod cluster_file;
+mod dist;
 mod docs;
 mod files;
 mod fixtures;
@@ -39,7 +40,8 @@ usage: cargo xtask COMMAND
   fixtures        tests/fixtures against its list
   fuzz [--help]   everything that reads what others wrote, under libFuzzer
   record [--help] asks the tools of this machine anew, and shows what differs from tests/fixtures
-  docs [--check]  write the generated documents, or compare them with what is there";
+  docs [--check]  write the generated documents, or compare them with what is there
+  dist [--help]   make the Debian packages";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -49,6 +51,8 @@ fn main() -> ExitCode {
 
 fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
     let checks: &[Check] = match args {
+        ["dist", "--help"] => return Err(Stop::Usage(dist::USAGE)),
+        ["dist", options @ ..] => return dist::run(options),
         ["fuzz", "--help"] => return Err(Stop::Usage(fuzz::USAGE)),
         ["fuzz", options @ ..] => return Ok(vec![fuzz::run(&root()?, options)?]),
         ["record", "--help"] => return Err(Stop::Usage(record::USAGE)),

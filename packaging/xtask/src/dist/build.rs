@@ -1,0 +1,83 @@
+//! The programs, in the profile `dist`, so that no path of this machine is in them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::place::Place;
+use super::tool::{Tool, say};
+use crate::report::Stop;
+
+/// What was built.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The folder with the programs.
+    pub(crate) programs: PathBuf,
+    /// The folder with manual pages and completions, one folder in it for each program.
+    pub(crate) manuals: PathBuf,
+}
+
+pub(crate) fn programs(place: &Place) -> Result<Built, Stop> {
+    say(&format!("building version {}", place.version));
+    let cargo_home = cargo_home()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Tool::new(cargo)
+        .args(["build", "--locked", "--profile", "dist"])
+        .args([
+            "--package",
+            "quorate",
+            "--package",
+            "quorate-agent",
+            "--package",
+            "quorate-manuals",
+        ])
+        .within(&place.root)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(place, &cargo_home))
+        .without_env("RUSTFLAGS")
+        .env("CFLAGS", format!("-ffile-prefix-map={}=/cargo", cargo_home.display()))
+        .env("CARGO_TARGET_DIR", place.target.clone())
+        .env("CARGO_INCREMENTAL", "0")
+        .env("QUORATE_VERSION", place.version.clone())
+        .env("SOURCE_DATE_EPOCH", place.epoch.to_string())
+        .run()?;
+    let programs = place.target.join("dist");
+    let manuals = programs.join("manuals");
+    empty(&manuals)?;
+    Tool::new(programs.join("quorate-manuals")).args([&manuals]).run()?;
+    Ok(Built { programs, manuals })
+}
+
+/// Paths in messages and debug information are as anybody would have them. Of several that fit, the last one counts.
+fn flags(place: &Place, cargo_home: &Path) -> OsString {
+    let mapped = [
+        (cargo_home, "/cargo"),
+        (&place.root, "/quorate"),
+        (&place.target, "/target"),
+    ];
+    let mut flags = OsString::new();
+    for (from, to) in mapped {
+        if !flags.is_empty() {
+            flags.push("\u{1f}");
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(from);
+        flags.push("=");
+        flags.push(to);
+    }
+    flags
+}
+
+fn cargo_home() -> Result<PathBuf, Stop> {
+    let said = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let usual = || std::env::home_dir().map(|home| home.join(".cargo"));
+    said.or_else(usual)
+        .ok_or_else(|| Stop::Failed("neither CARGO_HOME nor HOME is set".to_owned()))
+}
+
+/// Makes sure that a folder is there and has nothing in it.
+pub(crate) fn empty(folder: &Path) -> Result<(), Stop> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Stop::file(folder)(error)),
+        _ => {}
+    }
+    std::fs::create_dir_all(folder).map_err(Stop::file(folder))
+}

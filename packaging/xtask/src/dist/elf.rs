@@ -1,0 +1,42 @@
+//! Which glibc a program wants: a symbol that is newer than the oldest host's glibc would keep it from starting there.
+
+use std::path::Path;
+
+use super::tool::Tool;
+use crate::report::Stop;
+
+/// Debian 12's glibc, below Proxmox VE 8.
+pub(crate) const OLDEST_GLIBC: (u32, u32) = (2, 36);
+
+/// The newest version of glibc's symbols that a program needs.
+pub(crate) fn glibc_of(program: &Path) -> Result<(u32, u32), Stop> {
+    let text = Tool::new("readelf")
+        .args(["--version-info", "--wide"])
+        .args([program])
+        .env("LC_ALL", "C.UTF-8")
+        .output()?;
+    newest(&text).ok_or_else(|| Stop::Failed(format!("{} names no version of glibc's symbols", program.display())))
+}
+
+fn newest(text: &str) -> Option<(u32, u32)> {
+    let words = text.split_whitespace().filter_map(|word| word.strip_prefix("GLIBC_"));
+    let versions = words.filter_map(|version| {
+        let (major, minor) = version.split_once('.')?;
+        // Some have a third number: 2.2.5.
+        let minor = minor.split('.').next()?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    versions.max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_found_by_number() {
+        let text = "  0x0010:   Name: GLIBC_2.9  Flags: none  Version: 12\n  0x0020:   Name: GLIBC_2.34  Flags: none\n  Name: GLIBC_2.2.5\n";
+        assert_eq!(newest(text), Some((2, 34)));
+        assert_eq!(newest("Name: GCC_3.0"), None);
+    }
+}
