@@ -199,6 +199,7 @@ pub(crate) fn next_ca(config: &Config, passphrase: &Passphrase) -> Result<(), Fa
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(ExitCode::Failed, "can't make the new CA").because(error)
     };
+    let _owner = AsOwner::of(&config.state_dir)?;
     let state = StateDir::open(&config.state_dir)?;
     let store = state.identity();
     let fleet = store.roots().map_err(|error| failed(&error))?.fleet().clone();

@@ -8,9 +8,9 @@ use quorate_model::passage::Direction;
 use quorate_tools::pve_config::{ceph, certificate, guest, ha, pci, replication, storage, tfa, user};
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, os_release, perl, pmxcfs,
-    proc, pve_firewall, pvecm, pvesm, pveversion, pvs, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zpool,
-    zpool_get, zpool_status,
+    corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
+    pmxcfs, proc, pve_firewall, pvecm, pvesm, pveversion, pvs, smartctl, ssh_key, systemctl, timedatectl, zfs_get,
+    zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -56,6 +56,7 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("chronyc", chronyc::read),
     plain!("corosync-cfgtool", corosync_cfgtool::read),
     plain!("corosync-cmapctl", corosync_cmapctl::read),
+    plain!("corosync-latencies", corosync_cmapctl::read_latencies),
     plain!("corosync-conf", corosync_conf::read),
     Target::new("corosync-conf-edit", corosync_edit),
     plain!("corosync-quorumtool", corosync_quorumtool::read),
@@ -100,6 +101,7 @@ pub(crate) const TARGETS: &[Target] = &[
         told(lsblk::Columns::default().without_refused(&text(bytes)))
     }),
     plain!(json "lvs", lvs_read),
+    plain!("mountinfo", mountinfo::read),
     plain!("os-release", os_release::read),
     plain!("pci-mapping", pci::read_mappings),
     Target::both("perl-ticket", |bytes| {

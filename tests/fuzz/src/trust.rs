@@ -99,6 +99,7 @@ fn certificates(name: &str) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error>> 
         root.issue(
             &Role::Operator {
                 name: Name::parse("anna")?,
+                scope: quorate_identity::Scope::default(),
             },
             NOW,
         )

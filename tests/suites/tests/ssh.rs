@@ -270,15 +270,16 @@ async fn a_server_is_brought_into_the_fleet_by_ssh_and_each_obstacle_is_named() 
         }
         fleet.lab.start_agent("prox1").unwrap();
     };
-    let adding = server.add(&fleet, &[]);
-    tokio::pin!(adding);
-    let early = tokio::select! {
-        output = &mut adding => Some(output),
-        () = started => None,
-    };
-    let added = match early {
-        Some(output) => output,
-        None => adding.await,
+    let added = {
+        let mut adding = std::pin::pin!(server.add(&fleet, &[]));
+        let early = tokio::select! {
+            output = &mut adding => Some(output),
+            () = started => None,
+        };
+        match early {
+            Some(output) => output,
+            None => adding.await,
+        }
     };
     assert!(added.success(), "{}", told(&added));
     let added: serde_json::Value = serde_json::from_str(&added.stdout).unwrap();
