@@ -19,7 +19,7 @@ pub struct Binaries {
     pub labtool: PathBuf,
 }
 
-/// Builds all four, once per process, in this build's profile.
+/// Builds all four, once per process, in this build's profile; in a test run with what the tests are built with.
 ///
 /// # Errors
 /// When cargo fails.
@@ -64,6 +64,19 @@ pub fn lab_only() -> io::Result<PathBuf> {
         .map_err(io::Error::other)
 }
 
+/// Says that the programs are those of a test run.
+pub const BESIDE_TESTS: &str = "QUORATE_LAB_BESIDE_TESTS";
+
+/// Some small test of the workspace.
+const SMALL_TEST: &str = "reads";
+
+/// In a test run the programs are built as `cargo test --workspace` builds them. Its crates have features that only tests want; without
+/// them, cargo would build nearly everything a second time, for minutes. It takes those features for whoever builds a test as well.
+fn beside_tests() -> bool {
+    let in_deps = |exe: PathBuf| exe.parent().is_some_and(|folder| folder.ends_with("deps"));
+    std::env::var_os(BESIDE_TESTS).is_some() || std::env::current_exe().is_ok_and(in_deps)
+}
+
 fn build(packages: &[&str]) -> io::Result<Vec<(String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
@@ -73,8 +86,10 @@ fn build(packages: &[&str]) -> io::Result<Vec<(String, PathBuf)>> {
     if !cfg!(debug_assertions) {
         args.push("--release");
     }
-    for package in packages {
-        args.extend(["-p", package]);
+    if beside_tests() {
+        args.extend(["--workspace", "--test", SMALL_TEST]);
+    } else {
+        packages.iter().for_each(|package| args.extend(["-p", package]));
     }
     let messages = Program::new(PathBuf::from(cargo)).args(args).build()?;
     let mut found = Vec::new();

@@ -37,7 +37,8 @@ impl Place {
             .args(args)
             .deadline(PATIENCE)
             .env("TMPDIR", self.dir.path())
-            .env("XDG_RUNTIME_DIR", self.dir.path());
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .env(quorate_lab::binaries::BESIDE_TESTS, "yes");
         // The demo asks cargo where the product is.
         for name in [
             "CARGO",
