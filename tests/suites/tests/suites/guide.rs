@@ -8,8 +8,9 @@ use quorate_suites::hand::{ONE_LINK, steps};
 use quorate_suites::{Fleet, told};
 
 /// The tests of the guide, to see that no page is left out.
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
     include_str!("guide.rs"),
+    include_str!("guide_install.rs"),
     include_str!("guide_life.rs"),
     include_str!("guide_trust.rs"),
 ];
@@ -35,7 +36,7 @@ async fn set_up(fleet: &Fleet) {
         .and(&passphrase)
         .enter()
         .await;
-    page.elsewhere("quorate serve", "the lab starts it, and stops it at the end");
+    page.elsewhere("systemctl start quorate", "the lab starts it, and stops it at the end");
     fleet.start_coordinator(&[]).await;
     page.types(fleet, "quorate operator add anna --out anna.pem")
         .and(&passphrase)

@@ -18,6 +18,7 @@ mod crash_seeds;
 mod disks;
 mod e2e;
 mod guide;
+mod guide_install;
 mod guide_life;
 mod guide_trust;
 mod life_adopt;
