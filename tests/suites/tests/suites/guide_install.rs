@@ -21,7 +21,7 @@ fn guide_install() {
         page.elsewhere(line, BY_SYSTEMD);
     }
     page.elsewhere(
-        "runuser -u quorate -- quorate init --fleet home --advertise 192.168.1.5",
+        "quorate init --fleet home --advertise 192.168.1.5",
         "set-up.md, as the user that the tests run as",
     );
     page.elsewhere("quorate status", "look.md");

@@ -11,7 +11,7 @@ use quorate_model::Generation;
 use quorate_model::facet::UnknownKind;
 use quorate_model::ids::Driver;
 use quorate_model::observation::{FacetName, Observation};
-use quorate_model::operation::{Action, Operation, OperationEvent, OperationEventKind, Outcome};
+use quorate_model::operation::{Action, Operation, OperationEvent, OperationEventKind, Outcome, Package};
 use quorate_proto::v1::agent_client::AgentClient;
 use quorate_proto::{Wire as _, v1};
 use quorate_reality::{note, until};
@@ -92,10 +92,16 @@ impl Driving {
     /// What the agent sees now. On a machine so busy that pings go unanswered for ten seconds the connection is given up, by either end,
     /// and whoever asked asks again.
     pub(crate) async fn look(&self, facets: &[FacetName]) -> Observation {
+        self.look_and_fetch(facets, &[]).await
+    }
+
+    /// The same, and the machine is asked whether these packages can be fetched.
+    pub(crate) async fn look_and_fetch(&self, facets: &[FacetName], packages: &[Package]) -> Observation {
         let mut seen = None;
         until("the agent answers", async || {
             let request = v1::ObserveRequest {
                 facets: facets.iter().map(|facet| facet.into_wire()).collect(),
+                fetch: packages.iter().map(|package| package.into_wire()).collect(),
                 ..v1::ObserveRequest::default()
             };
             match self.client().observe(request).await {

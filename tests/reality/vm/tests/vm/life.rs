@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use quorate_model::operation::{Action, Outcome};
+use quorate_model::observation::FacetName;
+use quorate_model::operation::{Action, Outcome, Package};
 use quorate_model::pool_layout::PoolLayout;
 use quorate_reality::disk::Disk;
 use quorate_reality::guest::Guest;
@@ -98,6 +99,7 @@ async fn from_its_sandbox_the_agent_sees_what_one_sees_outside_and_what_it_makes
         "{inside:#?}"
     );
     note("inside and outside agree");
+    beside_the_sandbox(&fleet.driving()).await;
 
     let driving = fleet.driving();
     let (create, _) = planned(&driving, "data_zfs", "ssd").await;
@@ -118,6 +120,18 @@ async fn from_its_sandbox_the_agent_sees_what_one_sees_outside_and_what_it_makes
         "zfs\n"
     );
     note("the pool is the host's");
+}
+
+/// apt locks dpkg and writes its cache, both of which are read-only in the sandbox: it says what it says outside.
+async fn beside_the_sandbox(driving: &Driving) {
+    let seen = driving
+        .look_and_fetch(&[FacetName::Readiness], &[Package::CorosyncQdevice])
+        .await;
+    let fetch = seen.readiness.get().unwrap().fetch.get().unwrap().clone();
+    let told = fetch
+        .iter()
+        .any(|line| line.contains("Unable to locate package corosync-qdevice"));
+    assert!(told, "{fetch:?}");
 }
 
 async fn planned(driving: &Driving, name: &str, kind: &str) -> (Action, PoolLayout) {
