@@ -21,18 +21,13 @@ const MAPS: [(&str, &str); 7] = [
 ];
 
 /// Fields without which another fact is right, and why.
-const MEANT: [(&str, &str, &str); 10] = [
+const MEANT: [(&str, &str, &str); 9] = [
     ("ip", "address", "a tunnel has none, and so it is shown"),
     ("ip", "dadfailed", "ip prints it only where it is so"),
     ("ip", "deprecated", "ip prints it only where it is so"),
     ("ip", "info_kind", "only virtual interfaces have one"),
     ("ip", "linkinfo", "only virtual interfaces have one"),
     ("ip", "temporary", "ip prints it only where it is so"),
-    (
-        "lsblk",
-        "children",
-        "lsblk leaves it out where nothing lies on a device",
-    ),
     ("pmxcfs-vmlist", "ids", "pmxcfs leaves it out where there is no guest"),
     (
         "smartctl",

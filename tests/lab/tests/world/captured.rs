@@ -14,7 +14,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
 }
 
-/// One fixture by its name in the README, which also tells its exit code. An empty stream has no file.
+/// One fixture by its name in the list, which also tells its exit code. An empty stream has no file.
 pub(crate) fn read(name: &str) -> Recorded {
     let text = |ending: &str| std::fs::read_to_string(folder().join(format!("{name}.{ending}"))).ok();
     let stdout = ["out", "json", "conf"].into_iter().find_map(text);
@@ -27,15 +27,28 @@ pub(crate) fn read(name: &str) -> Recorded {
     }
 }
 
+/// What the fixtures' list says of its exit code.
 fn code(name: &str) -> i32 {
-    let readme = std::fs::read_to_string(folder().join("README.md")).expect("the fixtures' README");
-    let row = readme
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("| `{name}` | ")))
-        .expect(name);
-    // The command may hold an escaped bar; the row's last two columns do not.
-    let column = row.rsplit(" | ").nth(1).expect("a column for the exit code");
-    column.trim().parse().expect(name)
+    let text = std::fs::read_to_string(folder().join("tools.toml")).expect("the fixtures' list");
+    let list: toml::Table = text.parse().expect("the fixtures' list is TOML");
+    let tools = list["tool"].as_array().expect("tools");
+    let cases = tools.iter().flat_map(|tool| {
+        let folder = tool["folder"].as_str().expect("a folder");
+        let cases = tool["cases"].as_array().expect("cases");
+        cases.iter().map(move |case| (folder, case))
+    });
+    let named = |(folder, case): &(&str, &toml::Value)| {
+        let rest = name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+        rest.is_some() && rest == case["name"].as_str()
+    };
+    let exits: Vec<i64> = cases
+        .filter(named)
+        .filter_map(|(_, case)| case.get("exit")?.as_integer())
+        .collect();
+    let exit = exits
+        .first()
+        .unwrap_or_else(|| panic!("the list has no exit code of {name}"));
+    i32::try_from(*exit).expect("an exit code")
 }
 
 /// Text with what may differ between two runs taken out: dates, versions, ring numbers, times, fingerprints, and the

@@ -1,7 +1,7 @@
 //! Callers who only cost: too large, too many, too slow, gone without a word. They are refused or dropped in time, the daemon does
 //! not grow, and whoever behaves notices nothing.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,7 +31,12 @@ struct Target {
     large: &'static str,
     cas: Cas,
     shown: Shown,
+    /// Somebody else's certificate, who behaves.
+    behaves: Shown,
 }
+
+/// Where the one who behaves calls from: neighbours of the others share their places with them.
+const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
 impl Target {
     async fn stream(&self) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
@@ -46,6 +51,13 @@ impl Target {
 
     async fn channel(&self) -> Channel {
         channel(self.stream().await.unwrap()).await.unwrap()
+    }
+
+    /// As whoever behaves.
+    async fn behaving(&self) -> Channel {
+        let stream = tcp(self.address, Some(NEIGHBOUR)).await;
+        let stream = tls(stream, &self.cas.roots, &self.name, Some(&self.behaves)).await;
+        channel(stream.unwrap()).await.unwrap()
     }
 
     fn memory(&self) -> u64 {
@@ -104,10 +116,10 @@ impl Healthy {
             Arc::clone(&asked),
         );
         let running = tokio::spawn(async move {
-            let old = target.channel().await;
+            let old = target.behaving().await;
             while !ended.load(Ordering::Relaxed) {
                 call(&old, target.quick, vec![]).await.expect("over the old connection");
-                let new = target.channel().await;
+                let new = target.behaving().await;
                 call(&new, target.quick, vec![]).await.expect("over a new connection");
                 seen.fetch_max(target.memory(), Ordering::Relaxed);
                 count.fetch_add(1, Ordering::Relaxed);
@@ -282,6 +294,7 @@ async fn the_coordinator_stays_as_it_is() {
         quick: "/quorate.v1.Coordinator/ListNodes",
         large: "/quorate.v1.Coordinator/Plan",
         shown: Shown::of(&cas.identity(&operator("anna", &[]), now())),
+        behaves: Shown::of(&cas.identity(&operator("ben", &[]), now())),
         cas,
     })
     .await;
@@ -305,6 +318,7 @@ async fn an_agent_stays_as_it_is() {
         quick: "/quorate.v1.Agent/Ledger",
         large: "/quorate.v1.Agent/KeepSpec",
         shown: Shown::of(&cas.identity(&Role::Coordinator, now())),
+        behaves: Shown::of(&cas.identity(&Role::Coordinator, now())),
         cas,
     })
     .await;
