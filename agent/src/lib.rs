@@ -25,6 +25,7 @@ pub mod measure;
 pub mod observe;
 pub mod operations;
 pub mod pace;
+pub mod release;
 pub mod renewal;
 pub mod server;
 pub mod snapshot;

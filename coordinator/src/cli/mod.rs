@@ -28,6 +28,7 @@ mod ssh;
 mod status;
 mod storage;
 mod undo_info;
+mod upgrade;
 mod wire;
 mod wish;
 mod zfs;
