@@ -12,6 +12,8 @@ pub mod config;
 pub mod edges;
 pub mod enroll;
 mod errors;
+#[cfg(test)]
+mod formats;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
