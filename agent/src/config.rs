@@ -47,6 +47,8 @@ pub struct Config {
 pub struct Policy {
     /// May anything be changed at all? `false` makes the agent a mere observer.
     pub allow_changes: bool,
+    /// May the agent be upgraded from afar, with a package that a release key pinned here has signed?
+    pub allow_upgrade: bool,
     /// May rehearsed failures be caused here?
     pub allow_faults: bool,
     /// May what is on a disk be destroyed here? The operator has to say so of each disk as well.
@@ -65,6 +67,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             allow_changes: true,
+            allow_upgrade: true,
             allow_faults: false,
             allow_destroy: false,
             allow_remove: true,

@@ -76,6 +76,10 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
         ("allow_changes", policy.allow_changes),
         ("allow_remove", policy.allow_remove || !rules(action).removes),
         ("allow_destroy", policy.allow_destroy || !rules(action).destroys),
+        (
+            "allow_upgrade",
+            policy.allow_upgrade || action != ActionKind::UpgradeAgent,
+        ),
     ];
     match keys.into_iter().find(|(_, allowed)| !allowed) {
         None => Ok(()),
@@ -233,6 +237,17 @@ mod tests {
             ..Policy::default()
         };
         assert!(check_policy(&policy, ActionKind::WipeDisk, "prox1").is_ok());
+    }
+
+    #[test]
+    fn a_node_may_forbid_that_its_agent_is_upgraded_from_afar() {
+        let policy = Policy {
+            allow_upgrade: false,
+            ..Policy::default()
+        };
+        let finding = check_policy(&policy, ActionKind::UpgradeAgent, "prox1").unwrap_err();
+        assert!(finding.next.contains("allow_upgrade = true"), "{}", finding.next);
+        assert!(check_policy(&policy, ActionKind::JoinCluster, "prox1").is_ok());
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub struct Host {
     hanging: Hanging,
     memberships: Memberships,
     state_dir: Option<PathBuf>,
+    version: String,
 }
 
 impl std::fmt::Debug for Host {
@@ -93,6 +94,7 @@ impl Host {
             hanging: Hanging::default(),
             memberships: Memberships::default(),
             state_dir: None,
+            version: quorate_model::version!().to_owned(),
         }
     }
 
@@ -132,6 +134,19 @@ impl Host {
     pub fn remembering_in(mut self, state_dir: PathBuf) -> Self {
         self.state_dir = Some(state_dir);
         self
+    }
+
+    /// The same host, with an agent that says that it is of this version: a simulated server's is what its packages say.
+    #[must_use]
+    pub fn of_version(mut self, version: String) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The agent's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Where the agent keeps what it must not forget, where it is known.

@@ -12,6 +12,8 @@ pub mod config;
 pub mod edges;
 pub mod enroll;
 mod errors;
+#[cfg(test)]
+mod formats;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
@@ -25,6 +27,7 @@ pub mod measure;
 pub mod observe;
 pub mod operations;
 pub mod pace;
+pub mod release;
 pub mod renewal;
 pub mod server;
 pub mod snapshot;

@@ -28,6 +28,9 @@ use crate::operations::{Operations, Parts, Place, Supervisor};
 use crate::renewal::Renewal;
 use crate::server::{self, Server};
 
+/// On a simulated server, its packages say here of which version the agent is.
+const LAB_VERSION: &str = "/usr/share/quorate-agent/version";
+
 /// The machine that a configuration describes.
 ///
 /// # Errors
@@ -50,12 +53,17 @@ pub fn host(config: &Config) -> Result<Host, Failure> {
         Failure::new(ExitCode::Usage, "the lab's folder can't be used").because(error)
     };
     let root = HostRoot::lab(&lab.root).map_err(|error| broken(&error))?;
+    let version = root.read_text(LAB_VERSION).ok().map(|text| text.trim().to_owned());
     let tools = Tools::only_in(&lab.tools).map_err(|error| broken(&error))?;
     let runner = Arc::new(OsRunner::new(clock.clone()));
     let host = Host::new(root, tools, runner, clock).with_links(LinkMap::lab(lab.addresses.clone()));
     let host = host
         .never_touching(config.policy.never_touch.clone())
         .remembering_in(config.state_dir.clone());
+    let host = match version {
+        Some(version) => host.of_version(version),
+        None => host,
+    };
     Ok(knowing_itself(host).at_pace(config.pace()))
 }
 

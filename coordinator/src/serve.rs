@@ -33,6 +33,7 @@ use crate::host::Host;
 use crate::init::FleetDocument;
 use crate::measure::Measurements;
 use crate::pace::Pace;
+use crate::packages::Packages;
 use crate::recovery::Recovery;
 use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
@@ -112,11 +113,12 @@ impl Daemon {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let secrets = Arc::new(Secrets::new(config.secrets_dir.clone()));
+        let packages = Packages::new(state.packages());
         let rollouts = Rollouts::new(
             (opened.store, audit.clone(), Recovery::open(&state.recovery())),
             (clusters.clone(), state.before()),
             Arc::clone(&fleet),
-            (Arc::clone(&seat), Arc::clone(&secrets)),
+            (Arc::clone(&seat), Arc::clone(&secrets), packages.clone()),
             (tasks.clone(), stop.clone()),
         );
         if let Some(reason) = opened.damage {
@@ -160,6 +162,7 @@ impl Daemon {
             rollouts: Arc::clone(&rollouts),
             clusters,
             secrets,
+            packages,
             door: door_seen,
         }));
 

@@ -189,6 +189,11 @@ impl StateDir {
         self.journal().exists() || fs::read_to_string(self.audit()).is_ok_and(started)
     }
 
+    /// Packages that agents are upgraded with.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.path.join("packages")
+    }
+
     /// Which disks the servers had.
     pub(crate) fn disks(&self) -> PathBuf {
         self.path.join("disks.json")

@@ -92,6 +92,7 @@ pub const METHODS: &[Rule] = &[
     read("/quorate.v1.Agent/Measure", DRIVER),
     read("/quorate.v1.Agent/CloseEcho", DRIVER),
     change("/quorate.v1.Agent/Revoke", DRIVER),
+    change("/quorate.v1.Agent/StagePackage", DRIVER),
     change("/quorate.v1.Enrolment/Enrol", ENROLLING),
     read("/quorate.v1.Coordinator/Info", READERS),
     read("/quorate.v1.Coordinator/ListNodes", READERS),
@@ -114,6 +115,7 @@ pub const METHODS: &[Rule] = &[
     change("/quorate.v1.Coordinator/RemoveOperator", CHANGERS),
     read("/quorate.v1.Coordinator/CaStatus", READERS),
     change("/quorate.v1.Coordinator/ExchangeCa", CHANGERS),
+    change("/quorate.v1.Coordinator/KeepPackage", CHANGERS),
 ];
 
 /// The rule of a method, if it has one.

@@ -53,6 +53,18 @@ pub const MAX_RESOLVED: usize = 64;
 /// A join ticket: one `perl` with PVE's libraries, on a busy server some seconds.
 pub const JOIN_TICKET_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Between two parts of a package that is on its way.
+pub const PACKAGE_SILENCE: Duration = Duration::from_secs(20);
+
+/// The bytes of a package in one message: far below [`MAX_MESSAGE`].
+pub const PACKAGE_PART: usize = 256 << 10;
+
+/// The largest package that is taken, in bytes: four times what one may have.
+pub const MAX_PACKAGE: u64 = 32 << 20;
+
+/// A package on its way to a node, and its signature looked at there: 8 MB over a slow line.
+pub const PACKAGE_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Opening or closing a node's end of a measurement, and what measuring takes beyond its packets: waiting for the last answers and
 /// the search for the MTU.
 pub const ECHO_TIMEOUT: Duration = Duration::from_secs(5);

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use quorate_model::disk_marks::Mark;
-use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PoolName, SshPublicKey};
+use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
 use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
 use quorate_model::storage::StorageDefinition;
-use quorate_model::{Hold, Passage, Timestamp};
+use quorate_model::{Hold, Passage, Release, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Anchored, Content, Revoked};
@@ -163,6 +163,11 @@ enum ActionForm {
     ExtendStorage {
         cluster: ClusterName,
         storage: StorageDefinition,
+    },
+    UpgradeAgent {
+        version: Release,
+        package: PackageDigest,
+        size: u64,
     },
 }
 

@@ -137,7 +137,7 @@ impl<'a> KernelRelease<'a> {
 
 fn agent_state(host: &Host) -> AgentState {
     AgentState {
-        version: quorate_model::version!().to_owned(),
+        version: host.version().to_owned(),
         memory: ByteSize(own_memory().unwrap_or(0)),
         uptime_seconds: host.uptime().as_secs(),
         port: host.listening().port,

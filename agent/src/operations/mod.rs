@@ -139,6 +139,21 @@ impl Operations {
         self.shared.parts.policy.allow_changes
     }
 
+    /// Where the agent keeps what it must not forget.
+    #[must_use]
+    pub fn state_dir(&self) -> &std::path::Path {
+        &self.shared.parts.state_dir
+    }
+
+    /// What the node's own policy says to an action.
+    ///
+    /// # Errors
+    /// It forbids it.
+    pub fn allows(&self, action: quorate_model::operation::ActionKind) -> Result<(), Refused> {
+        let parts = &self.shared.parts;
+        Ok(guard::check_policy(&parts.policy, action, parts.node.as_str())?)
+    }
+
     /// Takes up what the ledger says is not over. Returns how many.
     pub async fn resume(&self) -> usize {
         let shared = &self.shared;

@@ -289,6 +289,7 @@ fn where_to_look(action: &Action) -> String {
         Action::AddStorage { storage, .. } | Action::ExtendStorage { storage, .. } => {
             format!("grep -A9 ': {}$' /etc/pve/storage.cfg, pvesm status", storage.name)
         }
+        Action::UpgradeAgent { .. } => "dpkg --audit, systemctl status quorate-agent".to_owned(),
         _ => "pvecm status, journalctl -u corosync -u pve-cluster".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod authz;
 mod measure;
+mod package;
 mod service;
 mod watch;
 

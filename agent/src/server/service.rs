@@ -9,8 +9,8 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, OperationId};
 use quorate_model::observation::FacetName;
 use quorate_model::observation::config::KeptSpec;
-use quorate_model::operation::Operation;
-use quorate_model::{ClusterName, Finding, Hold, JournalAnchor};
+use quorate_model::operation::{ActionKind, Operation};
+use quorate_model::{ClusterName, Code, Finding, Hold, JournalAnchor};
 use quorate_proto::status::{refuse, to_status};
 use quorate_proto::v1::agent_server::Agent;
 use quorate_proto::{Wire, field, limits, v1};
@@ -18,9 +18,9 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Parts, measure, watch};
+use super::{Parts, measure, package, watch};
 use crate::guard;
 use crate::join_ticket::join_ticket;
 use crate::kept_spec;
@@ -165,9 +165,19 @@ impl Agent for Service {
 
     async fn drive(&self, request: Request<v1::DriveRequest>) -> Result<Response<v1::DriveReply>, Status> {
         let request = request.into_inner();
+        let host = &self.parts.host;
+        if let Some(why) = quorate_model::release::apart(&request.version, host.version()) {
+            let next =
+                "upgrade by one minor version at a time, coordinator and agents; by hand: dpkg --install FILE.deb";
+            return Err(refuse(Finding::new(
+                Code::AgentVersionApart,
+                self.parts.node.as_str(),
+                why,
+                next,
+            )));
+        }
         self.admit(field("driver", request.driver)?, field("anchor", request.anchor)?)
             .await?;
-        let host = &self.parts.host;
         let boot_id = host.root().read_text("/proc/sys/kernel/random/boot_id");
         let boot_id = boot_id.map_err(|error| {
             to_status(Failure::new(ExitCode::Failed, "the node's identity can't be read").because(&error))
@@ -175,6 +185,7 @@ impl Agent for Service {
         Ok(Response::new(v1::DriveReply {
             hostname: hostname(host),
             boot_id: boot_id.trim().to_owned(),
+            version: host.version().to_owned(),
         }))
     }
 
@@ -323,6 +334,24 @@ impl Agent for Service {
         measure::close(&self.parts.echo, request.into_inner())
             .await
             .map(Response::new)
+    }
+
+    async fn stage_package(
+        &self,
+        request: Request<Streaming<v1::PackagePart>>,
+    ) -> Result<Response<v1::StagePackageReply>, Status> {
+        let mut parts = request.into_inner();
+        let mut head = package::head(&mut parts).await?;
+        self.admit(field("driver", head.driver.take())?, None).await?;
+        let operations = &self.parts.operations;
+        operations.allows(ActionKind::UpgradeAgent).map_err(refused)?;
+        let place = (
+            Arc::clone(&self.parts.host),
+            operations.state_dir().to_owned(),
+            self.parts.node.as_str(),
+        );
+        package::keep(place, head, &mut parts).await?;
+        Ok(Response::new(v1::StagePackageReply {}))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

@@ -322,6 +322,7 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
     let drive = |driver: quorate_model::ids::Driver| v1::DriveRequest {
         driver: Some(driver.into()),
         anchor: None,
+        version: String::new(),
     };
     let reply = client.0.drive(drive(driver(5, "new"))).await.unwrap().into_inner();
     assert_eq!(reply.hostname, "prox1");
@@ -492,6 +493,7 @@ async fn the_end_of_the_coordinators_journal_is_kept_and_a_shorter_one_refused()
     let drive = |generation, anchor| v1::DriveRequest {
         driver: Some(driver(generation, "a").into()),
         anchor: Some(anchor),
+        version: String::new(),
     };
     let agent = RunningAgent::start(&server).await;
     let mut client = agent.dial(&fleet, &server).await;

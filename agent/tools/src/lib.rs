@@ -31,6 +31,7 @@ pub mod corosync_cmapctl;
 pub mod corosync_conf;
 pub mod corosync_quorumtool;
 pub mod df;
+pub mod dpkg;
 pub mod dpkg_query;
 pub mod getent;
 pub mod ha_manager;

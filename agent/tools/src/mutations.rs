@@ -85,6 +85,7 @@ fn read_with_all(text: &str) {
     drop((
         authorized_keys::admitted(text),
         authorized_keys::keys(text),
+        dpkg::read_fields(text),
         kept_spec::read(text),
         mountinfo::read(text),
         ssh_key::read(text),
@@ -114,6 +115,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // What our own versions wrote is nothing that a tool prints.
+        if path.ends_with("fixtures/formats") {
+            continue;
+        }
         if path.is_dir() {
             found.extend(files(&path));
         } else {

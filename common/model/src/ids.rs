@@ -218,6 +218,14 @@ checked_text!(
     }
 );
 
+checked_text!(
+    /// The SHA-256 of a package's file, in 64 lower-case hexadecimal digits.
+    PackageDigest, "package digest", |text| {
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if text.len() == 64 && text.chars().all(hex) { Ok(()) } else { Err("it is not 64 hexadecimal digits") }
+    }
+);
+
 /// `TYPE BASE64`, two words, without options and comment: what may stand in authorized_keys and known_hosts.
 fn ssh_public_key(text: &str) -> Result<(), &'static str> {
     let Some((kind, blob)) = text.split_once(' ') else {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DiskName, DiskRef, NodeName, PoolName, StepId, StorageName};
+use crate::ids::{DiskName, DiskRef, NodeName, PackageDigest, PoolName, StepId, StorageName};
+use crate::release::Release;
 
 /// What an operator says with a plan. The plan depends on it, and the audit log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Wish {
     /// `--password STORAGE`: the password of this storage is given when the plan is applied. Only its name is here.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub passwords: BTreeSet<StorageName>,
+    /// `quorate node upgrade`: agents get another version, and nothing else is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<AgentUpgrade>,
     /// `--only PART`: steps whose id begins with this, and what they need.
     pub only: Option<String>,
     /// `--until STEP`: this step, and what it needs.
@@ -45,6 +49,20 @@ pub struct DiskReplacement {
     pub old: String,
     /// The new one, by its stable name; `None`: one that fits is chosen.
     pub with: Option<DiskName>,
+}
+
+/// Agents that are to be upgraded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentUpgrade {
+    /// The version.
+    pub version: Release,
+    /// The package's file, which the coordinator has.
+    pub package: PackageDigest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whose agents; empty: those of all nodes of the cluster file.
+    pub nodes: BTreeSet<NodeName>,
 }
 
 impl Wish {

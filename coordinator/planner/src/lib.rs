@@ -17,6 +17,7 @@ pub mod storages;
 pub mod testkit;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +81,7 @@ pub fn packages(file: &ClusterFile) -> BTreeMap<NodeName, BTreeSet<Package>> {
 /// problems are to be found at once.
 #[must_use]
 pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
-    wish.only_replaces_a_disk().is_none() && cluster::leans_on_the_network(file, wish, view)
+    wish.upgrade.is_none() && wish.only_replaces_a_disk().is_none() && cluster::leans_on_the_network(file, wish, view)
 }
 
 /// Plans what makes the cluster of `view` the one of `file`, as far as `wish` consents, and says what stands against it.
@@ -91,15 +92,22 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 #[must_use]
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
-    let steps = match wish.only_replaces_a_disk() {
-        Some(what) => {
+    let steps = match (&wish.upgrade, wish.only_replaces_a_disk()) {
+        (Some(what), _) => {
+            // How the cluster stands is told; that each node is quorate is every step's own gate.
+            let mut of_cluster = Report::default();
+            cluster::plan(file, &Wish::default(), view, &mut of_cluster);
+            report.weigh_all(Weight::Told, of_cluster);
+            upgrade::plan(file, what, view, &mut report)
+        }
+        (None, Some(what)) => {
             // A disk that fails does not wait until all else is well. How the cluster stands is told, and no step depends on it.
             let mut of_cluster = Report::default();
             cluster::plan(file, wish, view, &mut of_cluster);
             report.weigh_all(Weight::Told, of_cluster);
             pools::replacement(file, wish, what, view, &mut report)
         }
-        None => all(file, wish, view, &mut report),
+        (None, None) => all(file, wish, view, &mut report),
     };
     destruction::consented(&steps, wish, &mut report);
     Plan {

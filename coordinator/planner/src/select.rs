@@ -22,8 +22,8 @@ pub struct NoSuchStep {
 }
 
 /// The parts that a plan may have.
-const PARTS: [&str; 8] = [
-    "packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs", "storage",
+const PARTS: [&str; 9] = [
+    "agent", "packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs", "storage",
 ];
 
 /// The plan, or the part of it that the wish asks for by `only` and `until`; of both, what both mean. A plan without steps stays

@@ -8,6 +8,7 @@ mod listen;
 mod network;
 mod nodes;
 mod operators;
+mod packages;
 mod plan;
 mod rollouts;
 pub(crate) mod view;
@@ -22,7 +23,7 @@ use quorate_proto::v1::coordinator_server::Coordinator;
 use quorate_proto::{to_status, v1};
 use tokio::sync::watch;
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) use self::listen::{bind_socket, over_socket, over_tls, reception};
 use crate::audit::Audit;
@@ -35,6 +36,7 @@ use crate::fleet::known_disks::KnownDisks;
 use crate::host::Host;
 use crate::incoming::Who;
 use crate::measure::Measurements;
+use crate::packages::Packages;
 use crate::rollouts::Rollouts;
 use crate::state_dir::StateDir;
 use crate::storage_secret::Secrets;
@@ -59,6 +61,7 @@ pub(crate) struct Api {
     pub(crate) rollouts: Arc<Rollouts>,
     pub(crate) clusters: Clusters,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) packages: Packages,
     pub(crate) measurements: Measurements,
     /// Plans go by no measurement: only in a lab.
     pub(crate) network_as_given: bool,
@@ -165,6 +168,11 @@ impl Coordinator for Service {
     async fn applied(&self, request: Request<v1::AppliedRequest>) -> Answer<v1::AppliedReply> {
         let by = caller(&request)?;
         answer(self.0.applied(request.into_inner(), &by))
+    }
+
+    async fn keep_package(&self, request: Request<Streaming<v1::PackagePart>>) -> Answer<v1::KeepPackageReply> {
+        let by = caller(&request)?;
+        answer(self.0.keep_package(request.into_inner(), &by).await)
     }
 
     async fn read_audit(&self, request: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {

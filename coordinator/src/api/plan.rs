@@ -19,6 +19,7 @@ use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
 use crate::rollouts::Order;
+use crate::skew;
 use crate::storage_secret::{Asks, Given};
 use crate::trust;
 
@@ -180,6 +181,8 @@ impl Api {
             .filter(|_| !told)
             .map(|node| host::finding(&NodeRef::new(cluster.clone(), node.clone())));
         plan.findings.extend(own);
+        plan.findings
+            .extend(skew::findings(quorate_model::version!(), cluster, &view));
         plan.findings.extend(self.other_spec(cluster, &view)?);
         plan.findings.extend(self.secrets.missing(&plan, source.asks));
         if plan.steps.iter().any(|step| rules(step.action.kind()).disruptive) {
@@ -207,8 +210,9 @@ impl Api {
         let all = plan.steps.len();
         let plan = quorate_planner::select(plan, &file, &source.wish)
             .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
-        // What else the file asks for is not in a plan that only replaces a disk.
-        let whole = plan.steps.len() == all && source.wish.only_replaces_a_disk().is_none();
+        // What else the file asks for is not in a plan that only replaces a disk or upgrades agents.
+        let whole =
+            plan.steps.len() == all && source.wish.only_replaces_a_disk().is_none() && source.wish.upgrade.is_none();
         if !whole {
             // What was left out may be what made the rest sound.
             stands_up(&checker::check(&file, &source.wish, &view, &plan))?;
@@ -333,6 +337,11 @@ fn consents(wish: &Wish) -> Vec<String> {
         wish.replace_disk
             .iter()
             .map(|what| format!("zfs replace {} {} {}", what.node, what.pool, what.old)),
+    );
+    said.extend(
+        wish.upgrade
+            .iter()
+            .map(|what| format!("node upgrade {} {}", what.version, what.package)),
     );
     said.extend(wish.passwords.iter().map(|storage| format!("--password {storage}")));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));

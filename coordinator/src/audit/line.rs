@@ -187,6 +187,11 @@ pub(crate) enum What {
     Restore { file: String, made_at: String },
     /// Disruptive steps were stopped from starting, or allowed again.
     Freeze { frozen: bool, reason: String },
+    /// A package was brought, for an upgrade of agents.
+    KeepPackage {
+        /// SHA-256 of its file.
+        package: String,
+    },
     /// The network between the nodes was measured.
     Measure { nodes: Vec<String> },
     /// The head file, which says how many lines there must be, was gone or damaged: lines may be missing after the last of these.

@@ -21,9 +21,10 @@ const FORMAT: u32 = 1;
 /// No file of the state directory but the audit log comes near this size, in bytes.
 const LARGEST: u64 = 4 << 30;
 
-/// What is left out: what belongs to a process, what is kept twice, what the history stands for, and what says of this very
-/// directory when it was backed up; and the audit log, which is read under its lock.
-const LEFT_OUT: [&str; 7] = [
+/// What is left out: packages, which are published elsewhere; what belongs to a process, what is kept twice, what the history stands for,
+/// and what says of this very directory when it was backed up; and the audit log, which is read under its lock.
+const LEFT_OUT: [&str; 8] = [
+    "packages",
     "lock",
     "operators.lock",
     "journal",

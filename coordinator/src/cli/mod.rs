@@ -28,6 +28,7 @@ mod ssh;
 mod status;
 mod storage;
 mod undo_info;
+mod upgrade;
 mod wire;
 mod wish;
 mod zfs;
@@ -37,6 +38,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use quorate_model::failure::{ExitCode, Failure};
 
+#[cfg(test)]
+pub(crate) use self::proposal::Proposal;
 use crate::config::Config;
 
 /// Turns bare Proxmox VE servers into a cluster that is known to survive the loss of a server.

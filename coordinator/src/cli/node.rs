@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::add;
 use super::leave::{self, Common};
 use super::wire::{self, Client};
-use super::{Answer, Context, output};
+use super::{Answer, Context, output, upgrade};
 
 /// `quorate node …`
 #[derive(Debug, clap::Subcommand)]
@@ -48,6 +48,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Give the agents of servers another version, one after another. Each checks the package's signature itself
+    Upgrade(upgrade::Args),
     /// Take a dead server out of its cluster, and let another one join in its place
     Replace {
         /// CLUSTER/NODE: the dead one
@@ -136,6 +138,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
             fleet_only,
             common,
         } => leave::remove(context, &mut client, node, fleet_only, common).await,
+        Command::Upgrade(args) => upgrade::run(context, &mut client, args).await,
         Command::Replace {
             dead,
             new,

@@ -142,6 +142,21 @@ impl Proposal {
     }
 }
 
+#[cfg(test)]
+impl Proposal {
+    /// Of a plan that was had by other means.
+    pub(crate) fn of(file_name: &str, text: String, plan: Plan) -> Self {
+        Self {
+            quorate_plan: FORMAT,
+            file_name: file_name.to_owned(),
+            text,
+            accept: vec![],
+            wish: Wish::default(),
+            plan,
+        }
+    }
+}
+
 const MAKE_ONE: &str = "make one: quorate plan FILE --out PLAN.json";
 
 fn not_one(path: &Path) -> Failure {

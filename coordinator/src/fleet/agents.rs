@@ -9,6 +9,7 @@ use quorate_model::ids::Driver;
 use quorate_model::observation::FacetName;
 use quorate_model::operation::{Action, LedgerEntry, Operation, OperationEvent};
 use quorate_model::plan::{Needs, Step};
+use quorate_model::release::apart;
 use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
 use quorate_model::{ClusterName, Code, Finding, Generation, NodeName, NodeRef, OperationId, View};
@@ -21,6 +22,8 @@ use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::clusters::Clusters;
 use crate::driver::Seat;
+use crate::packages::Packages;
+use crate::skew;
 use crate::storage_secret::Secrets;
 use crate::store::Store;
 use crate::trust;
@@ -40,6 +43,7 @@ pub(crate) struct ClusterAgents {
     /// Agents are told where it ends.
     journal: Store,
     secrets: Arc<Secrets>,
+    packages: Packages,
     /// What holds the cluster up: agents keep to it too.
     clusters: Clusters,
     cluster: ClusterName,
@@ -52,6 +56,7 @@ pub(crate) struct ClusterAgents {
 impl ClusterAgents {
     pub(crate) fn new(
         (fleet, seat, journal, secrets): (Arc<Fleet>, Arc<Seat>, Store, Arc<Secrets>),
+        packages: Packages,
         clusters: Clusters,
         cluster: ClusterName,
         touched: BTreeSet<NodeName>,
@@ -61,6 +66,7 @@ impl ClusterAgents {
             seat,
             journal,
             secrets,
+            packages,
             clusters,
             cluster,
             touched,
@@ -135,6 +141,7 @@ impl ClusterAgents {
                 let request = v1::DriveRequest {
                     driver: Some(driver.into_wire()),
                     anchor: anchor.into_wire(),
+                    version: quorate_model::version!().to_owned(),
                 };
                 let reply = within(peer.quick(), &peer.name, peer.client().drive(request)).await;
                 (peer, reply)
@@ -144,6 +151,10 @@ impl ClusterAgents {
             let Ok((peer, reply)) = claim else { continue };
             let node = peer.name.node.clone();
             match reply {
+                Ok(reply) if apart(quorate_model::version!(), &reply.version).is_some() => {
+                    let why = apart(quorate_model::version!(), &reply.version).unwrap_or_default();
+                    unclaimed.insert(node, AgentError::Refused(Box::new(skew::finding(&peer.name, why))));
+                }
                 Ok(reply) if reply.hostname == node.as_str() => {
                     unclaimed.remove(&node);
                     claimed.insert(node);
@@ -244,6 +255,26 @@ impl ClusterAgents {
             _ => return Ok(None),
         };
         Ok(Some(v1::Secret { secret: Some(passed) }))
+    }
+
+    /// Brings the package that an upgrade is made with. It lies on the node before the operation is asked for.
+    async fn bring(&self, driver: &Driver, peer: &Peer, action: &Action) -> Result<(), AgentError> {
+        let Action::UpgradeAgent { package, .. } = action else {
+            return Ok(());
+        };
+        let parts = self.packages.parts(driver, package);
+        let parts = parts.map_err(|finding| AgentError::Refused(Box::new(finding)))?;
+        let deadline = self.fleet.pace.deadline(limits::PACKAGE_TIMEOUT);
+        let sent = within(
+            deadline,
+            &peer.name,
+            peer.client().stage_package(tokio_stream::iter(parts)),
+        )
+        .await;
+        match sent {
+            Ok(_) => Ok(()),
+            Err(error) => Err(not_sent(self.failed(peer, error).await, &peer.name.node)),
+        }
     }
 
     /// A short-lived ticket of a member, for a node that joins through it.
@@ -347,6 +378,7 @@ impl Agents for ClusterAgents {
         let peer = self.peer(node)?;
         self.tell_hold(&driver, &peer).await?;
         let secret = self.passed(&driver, node, &operation.action).await?;
+        self.bring(&driver, &peer, &operation.action).await?;
         let request = v1::ExecuteRequest {
             driver: Some(driver.into_wire()),
             operation: Some(operation.clone().into_wire()),

@@ -38,6 +38,7 @@ use crate::fleet::Fleet;
 use crate::fleet::agents::ClusterAgents;
 use crate::incoming::Who;
 use crate::pace::Pace;
+use crate::packages::Packages;
 use crate::recovery::Recovery;
 use crate::storage_secret::{Given, Secrets};
 use crate::store::Store;
@@ -58,6 +59,7 @@ pub(crate) struct Rollouts {
     fleet: Arc<Fleet>,
     seat: Arc<Seat>,
     secrets: Arc<Secrets>,
+    packages: Packages,
     driven: Mutex<BTreeMap<ClusterName, Driven>>,
     /// Why rollouts that are not finished are not driven.
     dropped: Mutex<BTreeMap<RolloutId, String>>,
@@ -115,7 +117,7 @@ impl Rollouts {
         (store, audit, recovery): (Store, Audit, Recovery),
         (clusters, before_dir): (Clusters, PathBuf),
         fleet: Arc<Fleet>,
-        (seat, secrets): (Arc<Seat>, Arc<Secrets>),
+        (seat, secrets, packages): (Arc<Seat>, Arc<Secrets>, Packages),
         (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Arc<Self> {
         let (driven, dropped, turn) = (Mutex::default(), Mutex::default(), tokio::sync::Mutex::default());
@@ -128,6 +130,7 @@ impl Rollouts {
             fleet,
             seat,
             secrets,
+            packages,
             driven,
             dropped,
             nonsense: Mutex::default(),
@@ -351,6 +354,7 @@ impl Rollouts {
                 self.store.clone(),
                 Arc::clone(&self.secrets),
             ),
+            self.packages.clone(),
             self.clusters.clone(),
             plan.cluster.clone(),
             touched(plan),

@@ -426,6 +426,7 @@ impl Agent for Shared {
         Ok(Response::new(v1::DriveReply {
             hostname: self.name.to_string(),
             boot_id: "b".to_owned(),
+            version: String::new(),
         }))
     }
 
@@ -534,5 +535,12 @@ impl Agent for Shared {
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
         *self.revoked.lock().unwrap() = request.into_inner().fingerprints;
         Ok(Response::new(v1::RevokeReply {}))
+    }
+
+    async fn stage_package(
+        &self,
+        _: Request<tonic::Streaming<v1::PackagePart>>,
+    ) -> Result<Response<v1::StagePackageReply>, Status> {
+        Ok(Response::new(v1::StagePackageReply {}))
     }
 }

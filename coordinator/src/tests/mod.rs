@@ -6,6 +6,7 @@ mod contradictions;
 mod daemon;
 mod enrolment;
 mod fake_node;
+mod formats;
 mod liveness;
 mod losses;
 mod passwords;

@@ -133,7 +133,10 @@ fn files(folder: &Path) -> Result<BTreeMap<String, BTreeSet<String>>, Stop> {
         for entry in fs::read_dir(&at).map_err(Stop::file(&at))? {
             let path = entry.map_err(Stop::file(&at))?.path();
             if path.is_dir() {
-                open.push(path);
+                // What our own versions wrote has a list of its own: see `formats`.
+                if path != folder.join("formats") {
+                    open.push(path);
+                }
                 continue;
             }
             let Ok(below) = path.strip_prefix(folder) else { continue };

@@ -7,6 +7,7 @@ mod dist;
 mod docs;
 mod files;
 mod fixtures;
+mod formats;
 mod fuzz;
 mod graph;
 mod layers;
@@ -37,6 +38,7 @@ usage: cargo xtask COMMAND
   bans            banned crates, sources and second versions
   claims          what SECURITY.md claims is shown by tests that exist
   files           length of files, marks, paths of somebody's machine
+  formats [--check] list what this version writes, or compare all versions with their lists
   fixtures        tests/fixtures against its list
   fuzz [--help]   everything that reads what others wrote, under libFuzzer
   record [--help] asks the tools of this machine anew, and shows what differs from tests/fixtures
@@ -57,12 +59,14 @@ fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
         ["fuzz", options @ ..] => return Ok(vec![fuzz::run(&root()?, options)?]),
         ["record", "--help"] => return Err(Stop::Usage(record::USAGE)),
         ["record", options @ ..] => return Ok(vec![record::run(&root()?, options)?]),
-        ["check"] => &[layers, licences, bans, claims, files, fixtures, documents],
+        ["check"] => &[layers, licences, bans, claims, files, fixtures, formats, documents],
         ["layers"] => &[layers],
         ["licences"] => &[licences],
         ["bans"] => &[bans],
         ["claims"] => &[claims],
         ["files"] => &[files],
+        ["formats", "--check"] => &[formats],
+        ["formats"] => &[list_formats],
         ["fixtures"] => &[fixtures],
         ["docs", "--check"] => &[documents],
         ["docs"] => &[write_documents],
@@ -126,6 +130,14 @@ fn claims(repository: &Repository) -> Result<Report, Stop> {
 
 fn files(repository: &Repository) -> Result<Report, Stop> {
     files::check(&repository.root, files::LONG)
+}
+
+fn formats(repository: &Repository) -> Result<Report, Stop> {
+    formats::check(&repository.root.join(formats::FOLDER))
+}
+
+fn list_formats(repository: &Repository) -> Result<Report, Stop> {
+    formats::list(&repository.root.join(formats::FOLDER), env!("CARGO_PKG_VERSION"))
 }
 
 fn fixtures(repository: &Repository) -> Result<Report, Stop> {

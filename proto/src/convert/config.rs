@@ -1,8 +1,9 @@
 //! What holds a cluster up, and what an operator says beside its file.
 
 use quorate_model::maintenance::MaintenanceWindow;
-use quorate_model::wish::DiskReplacement;
-use quorate_model::{Frozen, Hold, Wish};
+use quorate_model::release::InvalidRelease;
+use quorate_model::wish::{AgentUpgrade, DiskReplacement};
+use quorate_model::{Frozen, Hold, Release, Wish};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -18,11 +19,31 @@ message!(
         destroy,
         replace_disk,
         passwords,
+        upgrade,
         only,
         until
     }
 );
 message!(DiskReplacement = v1::DiskReplacement { node, pool, old, with });
+
+message!(
+    AgentUpgrade = v1::AgentUpgrade {
+        version,
+        package,
+        size,
+        nodes
+    }
+);
+
+impl Wire<String> for Release {
+    fn into_wire(self) -> String {
+        self.to_string()
+    }
+    fn from_wire(wire: String) -> Result<Self, ConvertError> {
+        wire.parse()
+            .map_err(|error: InvalidRelease| ConvertError::new(error.to_string()))
+    }
+}
 
 impl Wire<String> for MaintenanceWindow {
     fn into_wire(self) -> String {

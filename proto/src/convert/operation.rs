@@ -34,6 +34,7 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     replace_disk: ReplaceDisk { pool, old, with, accepted } = v1::ReplaceDisk,
     add_storage: AddStorage { cluster, storage, password_file } = v1::AddStorage,
     extend_storage: ExtendStorage { cluster, storage } = v1::ExtendStorage,
+    upgrade_agent: UpgradeAgent { version, package, size } = v1::UpgradeAgent,
 });
 choice!(
     Package = v1::Package {

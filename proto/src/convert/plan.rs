@@ -61,4 +61,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     disk_can_replace: DiskCanReplace { node, pool, old, with, accepted } = v1::condition::DiskCanReplace,
     disk_replaced: DiskReplaced { node, pool, old, with } = v1::condition::DiskReplaced,
     storage_ready: StorageReady { storage, nodes } = v1::condition::StorageReady,
+    agent_runs: AgentRuns { node, version, cluster } = v1::condition::AgentRuns,
 });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use quorate_model::finding::Code;
 use quorate_model::ids::{
     ClusterName, DiskName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
-    OperationId, OperatorName, PoolName, RolloutId, SshPublicKey, StepId, StorageName,
+    OperationId, OperatorName, PackageDigest, PoolName, RolloutId, SshPublicKey, StepId, StorageName,
 };
 use quorate_model::{ByteSize, Timestamp};
 
@@ -75,6 +75,7 @@ text!(
     NodeName,
     OperationId,
     OperatorName,
+    PackageDigest,
     PoolName,
     RolloutId,
     SshPublicKey,

@@ -26,6 +26,7 @@ mod replace_disk;
 mod storage;
 #[cfg(test)]
 mod testing;
+mod upgrade;
 mod wipe_disk;
 
 use quorate_exec::{Invocation, Tools};
@@ -42,6 +43,7 @@ use crate::host::Host;
 use crate::observe::{observe, observe_to_act};
 
 pub(super) use diagnose::diagnose;
+pub(super) use upgrade::UNTRUSTED;
 
 /// What every action says about itself.
 pub(super) trait Act: Send + Sync {
@@ -245,6 +247,7 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             with_password: password_file.is_some(),
         }),
         Action::ExtendStorage { cluster, storage } => Box::new(storage::ExtendStorage { cluster, storage }),
+        Action::UpgradeAgent { version, .. } => Box::new(upgrade::UpgradeAgent { version: *version }),
     }
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod lock;
 mod pools;
 mod qdevice;
+mod upgrade;
 mod wipe_disk;
 
 use std::io::Write as _;
@@ -123,6 +124,7 @@ impl<'h> Task<'h> {
             Action::GrowPool { layout } => pools::grow(self, layout).await,
             Action::ReplaceDisk { pool, old, with, .. } => pools::replace(self, pool, old, with).await,
             Action::WipeDisk { disk, .. } => wipe_disk::run(self, disk).await,
+            Action::UpgradeAgent { version, package, .. } => upgrade::run(self, *version, package).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

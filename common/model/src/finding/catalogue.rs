@@ -249,6 +249,10 @@ catalogue! {
     TokenWrongAddress "QRT-TOKEN-WRONG-ADDRESS" Refusal false "The enrolment token was presented from another address than the one it was made for.";
     EnrolmentRateLimited "QRT-ENROLMENT-RATE-LIMITED" Refusal false "Too many enrolment attempts. Wait a moment.";
     DriverSuperseded "QRT-DRIVER-SUPERSEDED" Critical false "Another coordinator has taken over. Two coordinators with one CA must not both drive.";
+    AgentVersionApart "QRT-AGENT-VERSION-APART" Refusal false "A node's agent is more than one minor version apart from the coordinator. They may not mean the same by what they say, and nothing is asked of it. Upgrades go one minor version at a time.";
+    AgentVersionUnknown "QRT-AGENT-VERSION-UNKNOWN" Refusal false "Which version a node's agent is of can't be told, so that it can't be told whether another one is newer.";
+    DowngradeRefused "QRT-DOWNGRADE-REFUSED" Refusal false "A package is older than the agent that runs. What a newer agent has written, an older one may not be able to read, and would not know what it has done.";
+    PackageNotTrusted "QRT-PACKAGE-NOT-TRUSTED" Refusal false "A package bears no signature by a release key that is pinned on the node (/etc/quorate/release.pub), or is not what it is said to be. It is not installed, whoever asks.";
     PolicyForbids "QRT-POLICY-FORBIDS" Refusal false "The node's own policy file forbids this, whoever asks.";
     BackupMissing "QRT-BACKUP-MISSING" Warning false "No backup of the fleet's CA has been made. Without it, losing this host means enrolling every node again.";
     BackupOutdated "QRT-BACKUP-OUTDATED" Warning false "Fleet or CA have changed since the last backup. What came later would be missing after a restore.";

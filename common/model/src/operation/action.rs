@@ -8,10 +8,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
-use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey, StorageName};
+use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
 use crate::observation::eligibility::ReasonKind;
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
+use crate::release::Release;
 use crate::storage::StorageDefinition;
 
 /// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
@@ -226,6 +227,16 @@ pub enum Action {
         /// The storage as it is to be: its kind and what can't be changed, its nodes and its content.
         storage: StorageDefinition,
     },
+    /// `dpkg --install` of the agent's own package, which was brought beside the operation. In the instant before, the node checks the
+    /// file's digest, its signature by a release key that is pinned there, and that it is not older than what runs.
+    UpgradeAgent {
+        /// The version that it must turn out to be.
+        version: Release,
+        /// The file.
+        package: PackageDigest,
+        /// Its size in bytes.
+        size: u64,
+    },
 }
 
 impl Action {
@@ -307,6 +318,7 @@ kinds! {
     ReplaceDisk "replace disk";
     AddStorage "add storage";
     ExtendStorage "extend storage";
+    UpgradeAgent "upgrade agent";
 }
 
 /// The daemons of PVE's HA manager.

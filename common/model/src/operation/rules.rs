@@ -127,6 +127,7 @@ table! {
     ReplaceDisk     120 no  no  nothing "as for growing; what is being made anew goes on by itself";
     AddStorage      120 yes no  nothing "PVE writes one file under its own lock, tries the storage, and takes it back itself if that fails";
     ExtendStorage    60 yes no  nothing "one file, written under PVE's own lock";
+    UpgradeAgent    300 yes yes nothing "a killed dpkg leaves the package half-configured and its lock held; the agent itself is started anew half-way";
 }
 
 #[cfg(test)]

@@ -167,6 +167,7 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::CreatePool { .. }
         | Action::WipeDisk { .. }
         | Action::GrowPool { .. }
-        | Action::ReplaceDisk { .. } => None,
+        | Action::ReplaceDisk { .. }
+        | Action::UpgradeAgent { .. } => None,
     }
 }

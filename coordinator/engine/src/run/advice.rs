@@ -123,6 +123,10 @@ fn of(step: &Step) -> Advice {
             ),
             AGAIN.to_owned(),
         ),
+        Action::UpgradeAgent { .. } => (
+            format!("on {node}: dpkg --audit, systemctl status quorate-agent, journalctl -u quorate-agent"),
+            format!("on {node}: dpkg --configure --pending; then: {AGAIN}"),
+        ),
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),

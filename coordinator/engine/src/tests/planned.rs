@@ -374,6 +374,19 @@ fn scenes() -> Vec<Scene> {
         wish.is_off.insert(name("prox3"));
         wish.replace.insert(name("prox3"), name("prox4"));
     }));
+    let upgraded = scene(
+        "agents get another version",
+        file(2, FAST),
+        Servers::bare(2).members("hk1", TWO, FAST),
+    );
+    all.push(wanting(upgraded, |wish| {
+        wish.upgrade = Some(quorate_model::wish::AgentUpgrade {
+            version: "99.0.0".parse().unwrap(),
+            package: "ab".repeat(32).parse().unwrap(),
+            size: 7,
+            nodes: BTreeSet::new(),
+        });
+    }));
     all.extend(planned_disks::scenes());
     all
 }

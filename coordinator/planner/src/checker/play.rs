@@ -294,6 +294,11 @@ impl Checker<'_> {
             Action::ReplaceDisk { pool, old, with, .. } => self.replacement(step, pool, old, with),
             Action::AddStorage { storage, .. } => self.adds_storage(step, storage),
             Action::ExtendStorage { storage, .. } => self.extends_storage(step, storage),
+            Action::UpgradeAgent { version, package, .. } => {
+                let asked = self.wish.upgrade.as_ref();
+                let asked = asked.is_some_and(|asked| asked.version == *version && asked.package == *package);
+                self.demand(step, asked, "nobody asked for this version");
+            }
         }
     }
 
@@ -502,7 +507,8 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::CreatePool { .. }
         | Action::GrowPool { .. }
         | Action::WipeDisk { .. }
-        | Action::ReplaceDisk { .. } => None,
+        | Action::ReplaceDisk { .. }
+        | Action::UpgradeAgent { .. } => None,
         Action::CreateCluster { cluster, .. }
         | Action::JoinCluster { cluster, .. }
         | Action::FinishJoin { cluster, .. }

@@ -167,6 +167,11 @@ pub fn apply(view: &mut View, step: &Step) {
         Condition::DiskEmpty { node, disk } => pools::wiped(view, node, disk),
         Condition::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
         Condition::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
+        Condition::AgentRuns { node, version, .. } => {
+            if let Some(Ok(seen)) = view.nodes.get_mut(node).map(|v| v.observation.as_mut()) {
+                known(&mut seen.system).agent.version = version.to_string();
+            }
+        }
         Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }

@@ -21,6 +21,7 @@ mod releases;
 mod selected;
 mod storages;
 mod untold;
+mod upgrade;
 
 use std::fmt::Write as _;
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use quorate_model::SshPublicKey;
 use quorate_model::compression::Compression;
 use quorate_model::disk_marks::Mark;
-use quorate_model::ids::PoolName;
+use quorate_model::ids::{PackageDigest, PoolName};
 use quorate_model::observation::disks::HolderKind;
 use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::observation::pools::VdevClass;
@@ -28,6 +28,10 @@ fn links() -> impl Strategy<Value = BTreeMap<u8, IpAddr>> {
 pub(crate) fn key() -> impl Strategy<Value = SshPublicKey> {
     "ssh-(rsa|ed25519) [A-Za-z0-9+/]{32,64}"
         .prop_filter_map("breaks the type's rules", |text| SshPublicKey::new(text).ok())
+}
+
+fn digest() -> impl Strategy<Value = PackageDigest> {
+    "[0-9a-f]{64}".prop_map(|text| PackageDigest::new(text).unwrap())
 }
 
 pub(crate) fn package() -> impl Strategy<Value = Package> {
@@ -132,6 +136,13 @@ fn around_it() -> impl Strategy<Value = Action> {
 fn on_disks() -> impl Strategy<Value = Action> {
     use prop::collection::btree_set as set;
     prop_oneof![
+        ((0..9_u32, 0..99_u32), digest(), any::<u64>()).prop_map(|((major, minor), package, size)| {
+            Action::UpgradeAgent {
+                version: format!("{major}.{minor}.7").parse().unwrap(),
+                package,
+                size,
+            }
+        }),
         pool_layout().prop_map(|layout| Action::CreatePool { layout }),
         (disk_identity(), set(disk_mark(), 0..3)).prop_map(|(disk, carries)| Action::WipeDisk { disk, carries }),
         pool_layout().prop_map(|layout| Action::GrowPool { layout }),

@@ -123,6 +123,11 @@ fn of_disks() -> impl Strategy<Value = Condition> {
         }),
         (definition(), prop::collection::btree_set(node(), 0..4))
             .prop_map(|(storage, nodes)| Condition::StorageReady { storage, nodes }),
+        (node(), maybe(cluster())).prop_map(|(node, cluster)| Condition::AgentRuns {
+            node,
+            version: "0.3.1".parse().unwrap(),
+            cluster
+        }),
     ]
 }
 

@@ -9,6 +9,7 @@ mod corosync_cfgtool;
 mod corosync_cmapctl;
 mod corosync_quorumtool;
 mod df;
+mod dpkg;
 mod dpkg_query;
 mod getent;
 mod guests;
@@ -60,6 +61,8 @@ pub(crate) const NAMES: &[&str] = &[
     "corosync-quorumtool",
     "dd",
     "df",
+    "dpkg",
+    "dpkg-deb",
     "dpkg-query",
     "getent",
     "ha-manager",
@@ -301,6 +304,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "pvesm" => return pvesm::run(call).await,
         "perl" => return perl::run(call).await,
         "apt-cache" | "apt-get" => return apt::run(call).await,
+        "dpkg" | "dpkg-deb" => return dpkg::run(call).await,
         "ha-manager" => return ha_manager::run(call).await,
         "systemctl" => return systemctl::run(call).await,
         "zfs" | "zpool" => return zpool::run(call).await,

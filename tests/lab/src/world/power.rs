@@ -3,11 +3,15 @@
 use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use super::clock::SimTime;
 use super::state::power::Order;
 use super::{World, complain};
 use crate::process::{self, Program};
+
+/// A killed process is gone when the kernel has found the time.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a server is powered.
 #[derive(Debug, Default)]
@@ -65,6 +69,33 @@ impl World {
                     Err(error) => complain(&format!("{}: can't start the agent: {error}", server.name())),
                 }
             }
+        }
+    }
+}
+
+impl World {
+    /// Ends a server's agent, and nothing else, and starts it as it was called.
+    pub(crate) async fn restart_agent(&self, index: usize) {
+        let place = self.with(|state| {
+            let server = state.servers.get(index)?;
+            Some((server.name().to_owned(), server.root.clone()))
+        });
+        let Some((name, root)) = place else { return };
+        let folder = self.layout.node(&name);
+        let Some(agent) = process::agent_of(&folder) else {
+            return;
+        };
+        agent.kill();
+        let end = Instant::now() + ENDS_WITHIN;
+        while process::agent_of(&folder).is_some_and(|other| other.pid == agent.pid) && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        match start(&agent.argv, &root, &self.layout.agent_log(&name)) {
+            Ok(agent) => {
+                let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+                agents.insert(index, agent);
+            }
+            Err(error) => complain(&format!("{name}: can't start the agent: {error}")),
         }
     }
 }

@@ -9,6 +9,7 @@ use quorate_suites::{Fleet, told};
 
 use crate::life_joins::counted_and_bare;
 use crate::life_members::seen_gone;
+use crate::upgrade::{Stage, next};
 
 const THREE: [&str; 3] = ["prox1", "prox2", "prox3"];
 
@@ -236,4 +237,28 @@ fn guide_lab() {
     ] {
         page.elsewhere(line, shown);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guide_upgrade() {
+    let stage = Stage::new(3).await;
+    let fleet = &stage.fleet;
+    fleet.ok(&["apply", &stage.file, "--yes"]).await;
+    let _ = stage.package(&next());
+    let mut page = Page::open("upgrade.md");
+    for (command, said) in [
+        (
+            "quorate node upgrade --cluster hk1 --package quorate-agent_0.2.0_amd64.deb",
+            "3 of 3 steps verified",
+        ),
+        (
+            "quorate node upgrade hk1/prox2 --package quorate-agent_0.2.0_amd64.deb",
+            "",
+        ),
+    ] {
+        let typed = page.types(fleet, command).put("0.2.0", next()).yes().enter().await;
+        assert!(typed.stdout.contains(said), "{}", told(&typed));
+    }
+    let listed = page.types(fleet, "quorate node list").enter().await;
+    assert_eq!(listed.stdout.matches(&next()).count(), 3, "{}", told(&listed));
 }

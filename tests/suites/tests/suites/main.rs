@@ -48,3 +48,4 @@ mod spec;
 mod storages;
 mod trust;
 mod twice;
+mod upgrade;

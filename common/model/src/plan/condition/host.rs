@@ -3,15 +3,36 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{Not, Verdict, on_each, row};
+use super::{Not, Verdict, membership, on_each, row};
 use crate::ids::{ClusterName, NodeName, SshPublicKey};
 use crate::operation::Package;
 use crate::passage::Passage;
+use crate::release::Release;
 use crate::time::Timestamp;
 use crate::view::View;
 
 /// A set-up of the QDevice may take two minutes (its deadline), and the gate of it some more.
 const KEY_LASTS_MICROS: i64 = 180_000_000;
+
+pub(super) fn agent_runs(view: &View, node: &NodeName, version: Release, cluster: Option<&ClusterName>) -> Verdict {
+    let runs = on_each(
+        [node],
+        || format!("the agent of {node} is of version {version}"),
+        |node| {
+            let runs = &view.facet(node, |o| &o.system)?.agent.version;
+            if runs.parse::<Release>() == Ok(version) {
+                Ok(())
+            } else {
+                Err(Not::Yet(format!("has an agent of version {runs}")))
+            }
+        },
+    );
+    match (runs, cluster.map(|cluster| membership::quorate(view, cluster, node))) {
+        (Verdict::Holds(runs), Some(Verdict::Holds(quorate))) => Verdict::Holds(format!("{runs}; {quorate}")),
+        (Verdict::Holds(_), Some(other)) => other,
+        (runs, _) => runs,
+    }
+}
 
 pub(super) fn cleaned_up(view: &View, removed: &NodeName, on: &NodeName, keep_folder: bool) -> Verdict {
     let what = if keep_folder { "no key" } else { "no folder and no key" };

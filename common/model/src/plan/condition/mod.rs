@@ -27,6 +27,7 @@ use crate::observation::eligibility::ReasonKind;
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
+use crate::release::Release;
 use crate::storage::StorageDefinition;
 use crate::view::View;
 
@@ -274,6 +275,16 @@ pub enum Condition {
         /// Who must have it active.
         nodes: BTreeSet<NodeName>,
     },
+    /// The agent of this node answers and is of this version; as a member of a cluster, the node is quorate in it.
+    AgentRuns {
+        /// The node.
+        node: NodeName,
+        /// The version.
+        version: Release,
+        /// The cluster; `None`: the node is in none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cluster: Option<ClusterName>,
+    },
 }
 
 /// What a view answers.
@@ -318,6 +329,10 @@ impl Condition {
                 (node.clone(), own),
             ]);
         }
+        if let Self::AgentRuns { node, .. } = self {
+            let facets = BTreeSet::from([FacetName::System, FacetName::Cluster]);
+            return Needs::from([(node.clone(), facets)]);
+        }
         if let Some(node) = self.about_disks() {
             let facets = BTreeSet::from([FacetName::Disks, FacetName::Pools]);
             return Needs::from([(node.clone(), facets)]);
@@ -341,6 +356,7 @@ impl Condition {
             Self::HaDisarmed { nodes, .. } | Self::HaArmed { nodes, .. } => (nodes.iter().collect(), FacetName::Ha),
             Self::HaService { node, .. } | Self::HaServiceOrOut { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
             Self::AgentsAllowed { node, .. } => (BTreeSet::from([node]), FacetName::Config),
+            Self::AgentRuns { node, .. } => (BTreeSet::from([node]), FacetName::System),
             Self::DisksFree { node, .. }
             | Self::PoolMade { node, .. }
             | Self::DiskCarries { node, .. }
@@ -434,6 +450,7 @@ impl Condition {
             } => pools::can_replace(view, node, (pool, old), with, accepted),
             Self::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
             Self::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
+            Self::AgentRuns { node, version, cluster } => host::agent_runs(view, node, *version, cluster.as_ref()),
         }
     }
 }

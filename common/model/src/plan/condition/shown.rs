@@ -132,6 +132,12 @@ impl fmt::Display for Condition {
             Self::DiskReplaced { node, pool, old, with } => {
                 write!(f, "pool {pool} of {node} has {} for {old}", with.link)
             }
+            Self::AgentRuns { node, version, cluster } => {
+                write!(f, "the agent of {node} answers, as version {version}")?;
+                cluster
+                    .as_ref()
+                    .map_or(Ok(()), |cluster| write!(f, ", and {node} is quorate in {cluster}"))
+            }
             Self::StorageReady { storage, nodes } => {
                 write!(
                     f,
