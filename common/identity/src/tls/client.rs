@@ -147,8 +147,8 @@ fn examine<S>(stream: &ClientStream<S>, material: &Material, expected: &Role) ->
         Ok(peer)
     } else {
         Err(Refusal::WrongRole {
-            expected: expected.clone(),
-            found: peer.role,
+            expected: Box::new(expected.clone()),
+            found: Box::new(peer.role),
         })
     }
 }

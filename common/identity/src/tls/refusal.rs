@@ -122,9 +122,9 @@ pub enum Refusal {
     #[error("expected {expected}, but the peer is {found}")]
     WrongRole {
         /// Who was dialled.
-        expected: Role,
+        expected: Box<Role>,
         /// Who answered.
-        found: Role,
+        found: Box<Role>,
     },
     /// The role never answers connections, so that there is nobody to dial.
     #[error("{role} does not accept connections")]

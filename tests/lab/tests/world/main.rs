@@ -1,5 +1,10 @@
 //! The lab against what real servers were seen to do.
-#![expect(clippy::expect_used, reason = "a test fails by panicking, and says why")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking, and says why"
+)]
 
 mod captured;
 mod disks;
