@@ -96,13 +96,10 @@ pub(super) async fn follow(ctx: &mut Context<'_>) -> Result<End, FollowError> {
                 ctx.log.say(OperationEventKind::Line { stderr, text });
             }
         }
-        match end {
-            Some(end) => {
-                hide_secrets(ctx);
-                let gave_way = asked_to_stop && matches!(end, End::Ended { .. });
-                return Ok(if gave_way { End::GaveWay } else { end });
-            }
-            None => {}
+        if let Some(end) = end {
+            hide_secrets(ctx);
+            let gave_way = asked_to_stop && matches!(end, End::Ended { .. });
+            return Ok(if gave_way { End::GaveWay } else { end });
         }
         // One that was asked too early is not ended later, when it waits as every join does.
         if ctx.give_way.swap(false, Ordering::Relaxed) && !asked_to_stop {

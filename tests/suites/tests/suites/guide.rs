@@ -230,7 +230,7 @@ async fn three(fleet: &Fleet, more: &str) {
 fn with_file(fleet: &Fleet, more: &str) {
     let file = fleet.linked_file("hk1.toml", &["prox1", "prox2", "prox3"], ONE_LINK, "");
     let text = std::fs::read_to_string(&file).unwrap();
-    let _ = fleet.write_file("hk1.toml", &(text + "\n" + more));
+    drop(fleet.write_file("hk1.toml", &(text + "\n" + more)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +333,7 @@ async fn guide_storages() {
         .map(|line| format!("{line}\n"))
         .collect();
     three(&fleet, &without).await;
-    let _ = fleet.write_file("secret", "lab-backup-secret\n");
+    drop(fleet.write_file("secret", "lab-backup-secret\n"));
     let apply = "quorate apply hk1.toml --yes --password backup < secret";
     let applied = page.types(&fleet, apply).enter().await;
     assert!(applied.stdout.contains("steps verified"), "{}", told(&applied));

@@ -69,7 +69,7 @@ async fn guide_third_vote() {
     let file = page
         .block("toml", "qdevice = \"witness1\"")
         .replace("192.168.1.20", &public);
-    let _ = fleet.write_file("hk1.toml", &file);
+    drop(fleet.write_file("hk1.toml", &file));
     let applied = fleet.ok(&["apply", "hk1.toml", "--yes"]).await;
     assert!(applied.stdout.contains("8 of 8 steps verified"), "{}", told(&applied));
     fleet.third_votes(&["prox1", "prox2"]).await;
@@ -80,7 +80,7 @@ async fn guide_half_done() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3)).await;
     fleet.made_by_hand(&THREE[..2], ONE_LINK).await;
     counted_and_bare(&fleet, "prox3").await;
-    let _ = fleet.linked_file("hk1.toml", &THREE, ONE_LINK, "");
+    drop(fleet.linked_file("hk1.toml", &THREE, ONE_LINK, ""));
     let mut page = Page::open("half-done.md");
     page.types(&fleet, "quorate apply hk1.toml --undo-join prox3")
         .yes()
@@ -94,7 +94,7 @@ async fn guide_half_done() {
 async fn guide_remove_or_replace() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(6).speed(20.0)).await;
     let five = ["prox1", "prox2", "prox3", "prox4", "prox5"];
-    let _ = fleet.linked_file("hk1.toml", &five, ONE_LINK, "");
+    drop(fleet.linked_file("hk1.toml", &five, ONE_LINK, ""));
     fleet
         .ok_within(&["apply", "hk1.toml", "--yes"], std::time::Duration::from_secs(300))
         .await;
@@ -134,7 +134,7 @@ async fn guide_remove_or_replace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn guide_when_to_change() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
-    let _ = fleet.linked_file("hk1.toml", &THREE, ONE_LINK, "");
+    drop(fleet.linked_file("hk1.toml", &THREE, ONE_LINK, ""));
     let mut page = Page::open("when-to-change.md");
     page.types(&fleet, "quorate apply hk1.toml --dry-run").enter().await;
     let nothing = page
@@ -184,7 +184,7 @@ async fn guide_when_to_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn guide_lost_disk() {
     let fleet = Fleet::enrolled(Lab::builder().nodes(3).speed(10.0)).await;
-    let _ = fleet.linked_file("hk1.toml", &THREE, ONE_LINK, "");
+    drop(fleet.linked_file("hk1.toml", &THREE, ONE_LINK, ""));
     let rollout = fleet.begins(&["apply", "hk1.toml"]).await;
     fleet
         .until("prox2 is taken in", async || {
@@ -244,7 +244,7 @@ async fn guide_upgrade() {
     let stage = Stage::new(3).await;
     let fleet = &stage.fleet;
     fleet.ok(&["apply", &stage.file, "--yes"]).await;
-    let _ = stage.package(&next());
+    drop(stage.package(&next()));
     let mut page = Page::open("upgrade.md");
     for (command, said) in [
         (
