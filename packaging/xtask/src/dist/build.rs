@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::place::Place;
+use super::remove::empty;
 use super::tool::{Tool, say};
 use crate::report::Stop;
 
@@ -71,13 +72,4 @@ fn cargo_home() -> Result<PathBuf, Stop> {
     let usual = || std::env::home_dir().map(|home| home.join(".cargo"));
     said.or_else(usual)
         .ok_or_else(|| Stop::Failed("neither CARGO_HOME nor HOME is set".to_owned()))
-}
-
-/// Makes sure that a folder is there and has nothing in it.
-pub(crate) fn empty(folder: &Path) -> Result<(), Stop> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Stop::file(folder)(error)),
-        _ => {}
-    }
-    std::fs::create_dir_all(folder).map_err(Stop::file(folder))
 }

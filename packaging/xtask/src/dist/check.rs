@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::build::empty;
 use super::place::Place;
+use super::remove::empty;
 use super::tool::{Tool, say};
 use super::{Package, elf, exposure};
 use crate::report::{Report, Stop};
@@ -42,35 +42,34 @@ pub(crate) fn all(packages: &[Package], place: &Place) -> Result<Vec<Report>, St
 
 /// Every remark counts, also the pedantic ones; what is meant to be as it is has an override with its reason.
 fn lintian(packages: &[Package]) -> Result<Report, Stop> {
-    let remarks = Tool::new("lintian")
+    let (clean, text) = Tool::new("lintian")
         .args([
             "--display-info",
             "--pedantic",
             "--show-overrides",
-            "--no-tag-display-limit",
+            "--tag-display-limit",
+            "0",
         ])
         .args(["--allow-root", "--fail-on", "error,warning,info,pedantic"])
         .args(packages.iter().map(|package| &package.path))
         .env("LC_ALL", "C.UTF-8")
         .verdict()?;
-    let (clean, text) = remarks;
-    let lines = || {
-        text.lines()
-            .filter(|line| !line.trim().is_empty() && !line.starts_with("N: "))
+    let begun = |with: &[&str]| -> Vec<String> {
+        let lines = text
+            .lines()
+            .filter(|line| with.iter().any(|with| line.starts_with(with)));
+        lines.map(str::to_owned).collect()
     };
-    let overridden = lines().filter(|line| line.starts_with("O: ")).count();
-    let wrong: Vec<String> = lines()
-        .filter(|line| !line.starts_with("O: "))
-        .map(str::to_owned)
-        .collect();
+    let overridden = begun(&["O: "]);
+    let mut violations = begun(&["E: ", "W: ", "I: ", "P: ", "X: "]);
+    if !clean && violations.is_empty() {
+        violations.push(format!("lintian failed: {text}"));
+    }
     Ok(Report {
         name: "lintian",
-        checked: format!("{} packages, {overridden} remarks overridden", packages.len()),
-        notes: lines()
-            .filter(|line| line.starts_with("O: "))
-            .map(str::to_owned)
-            .collect(),
-        violations: if clean && wrong.is_empty() { Vec::new() } else { wrong },
+        checked: format!("{} packages, {} remarks overridden", packages.len(), overridden.len()),
+        notes: overridden,
+        violations,
     })
 }
 

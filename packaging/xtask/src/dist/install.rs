@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::build::empty;
 use super::place::Place;
+use super::remove::{empty, remove};
 use super::tool::{Tool, say};
 use super::{PACKAGES, Package};
 use crate::report::{Report, Stop};
@@ -45,7 +45,7 @@ pub(crate) fn all(packages: &[Package], place: &Place) -> Result<Vec<Report>, St
             say(&format!("installing, upgrading and purging in {release}"));
             let system = System::make(release, &work)?;
             let wrong = life(&system, packages, &newer)?;
-            fs::remove_dir_all(&system.root).map_err(Stop::file(&system.root))?;
+            remove(&system.root)?;
             Ok(Report {
                 name: "install",
                 checked: format!("{release}: installed twice, upgraded, removed, installed again, purged"),
@@ -95,7 +95,9 @@ type Files = BTreeMap<String, (u32, u32, u32, Vec<u8>)>;
 impl System {
     fn make(release: &str, work: &Path) -> Result<Self, Stop> {
         let root = work.join(release);
-        Tool::new("mmdebstrap")
+        // It mounts this machine's /proc, /sys and devices in there. In a mount name space of its own nobody else ever meets them.
+        Tool::new("unshare")
+            .args(["--mount", "--propagation", "private", "mmdebstrap"])
             .args(["--variant=minbase", "--include=systemd,iproute2,passwd"])
             .args(["--aptopt=APT::Sandbox::User \"root\"", "--dpkgopt=force-unsafe-io"])
             .args([release])

@@ -10,6 +10,7 @@ mod exposure;
 mod install;
 mod options;
 mod place;
+mod remove;
 mod sign;
 mod stage;
 mod third_party;

@@ -4,8 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::build::{Built, empty};
+use super::build::Built;
 use super::place::Place;
+use super::remove::empty;
 use super::sign::Key;
 use super::tool::Tool;
 use super::{PACKAGES, changelog, third_party};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::build::empty;
 use super::place::Place;
+use super::remove::{empty, remove};
 use super::sign::Key;
 use super::tool::{Tool, say};
 use super::{Package, make};
@@ -42,7 +42,7 @@ pub(crate) fn compare(place: &Place, key: Option<&Key>, packages: &[Package]) ->
     }
     // What differs is left for whoever wants to know why.
     if violations.is_empty() {
-        fs::remove_dir_all(&again).map_err(Stop::file(&again))?;
+        remove(&again)?;
     }
     Ok(Report {
         name: "twice",
