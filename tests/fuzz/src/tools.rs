@@ -191,7 +191,10 @@ pub(crate) const TARGETS: &[Target] = &[
 
 type Read<T> = Result<T, quorate_tools::ParseError>;
 
-fn lvs_read(text: &str) -> Read<Vec<(lvs::LogicalVolume, Option<String>, Vec<String>)>> {
+/// A volume, the OSD that is on it, the devices below it.
+type Shown = (lvs::LogicalVolume, Option<String>, Vec<String>);
+
+fn lvs_read(text: &str) -> Read<Vec<Shown>> {
     let shown = |volume: lvs::LogicalVolume| {
         let osd = volume.osd().map(str::to_owned);
         let devices = volume.devices().map(str::to_owned).collect();
