@@ -67,7 +67,7 @@ mod tests {
             {"name": "sda3", "kname": "sda3", "path": "/dev/sda3", "type": "part", "size": 1, "rota": false, "ro": false, "rm": false,
              "mountpoints": [null]}]}]}"#;
     const INIT: &str = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                        22 21 8:3 / /home/data rw - ext4 /dev/root rw\n\
+                        22 21 8:3 / /home rw - ext4 /dev/root rw\n\
                         23 21 8:3 /sub /srv rw - ext4 /dev/root rw\n";
     const SANDBOX: &str = "41 1 8:1 / / ro - ext4 /dev/sda1 rw\n\
                            42 41 8:1 /usr /usr ro - ext4 /dev/sda1 rw\n\
@@ -100,7 +100,7 @@ mod tests {
         fake.put("/proc/self/mountinfo", SANDBOX);
         assert_eq!(
             seen(&fake),
-            [vec![], vec!["/"], vec!["[SWAP]"], vec!["/home/data", "/srv"]]
+            [vec![], vec!["/"], vec!["[SWAP]"], vec!["/home", "/srv"]]
         );
         fake.put("/proc/1/mountinfo", "nonsense\n");
         let mut devices = quorate_tools::lsblk::read(LSBLK).unwrap();

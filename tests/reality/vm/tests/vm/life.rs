@@ -58,7 +58,7 @@ async fn main_pid(guest: &Guest) -> String {
 async fn from_its_sandbox_the_agent_sees_what_one_sees_outside_and_what_it_makes_is_the_hosts() {
     let fleet = Fleet::enrolled(vec![ssd(1), ssd(2), hdd(1), hdd(2)], async |guest: &Guest| {
         // Where systemd hides or protects something, and where it does not.
-        for (serial, point) in [("Z1Z00HD1", "/home/data"), ("Z1Z00HD2", "/srv/data")] {
+        for (serial, point) in [("Z1Z00HD1", "/home"), ("Z1Z00HD2", "/srv/data")] {
             let disk = path(guest, serial).await;
             guest.ok(&["mkfs.ext4", "-q", &disk]).await;
             guest.ok(&["mkdir", "-p", point]).await;
@@ -89,7 +89,7 @@ async fn from_its_sandbox_the_agent_sees_what_one_sees_outside_and_what_it_makes
             .count()
     };
     assert_eq!(
-        (mounted("/"), mounted("/home/data"), mounted("/srv/data")),
+        (mounted("/"), mounted("/home"), mounted("/srv/data")),
         (1, 1, 1),
         "{inside:#?}"
     );
