@@ -98,10 +98,7 @@ mod tests {
         fake.put("/proc/self/mountinfo", INIT);
         assert_eq!(seen(&fake), as_lsblk_says, "we are in no sandbox");
         fake.put("/proc/self/mountinfo", SANDBOX);
-        assert_eq!(
-            seen(&fake),
-            [vec![], vec!["/"], vec!["[SWAP]"], vec!["/home", "/srv"]]
-        );
+        assert_eq!(seen(&fake), [vec![], vec!["/"], vec!["[SWAP]"], vec!["/home", "/srv"]]);
         fake.put("/proc/1/mountinfo", "nonsense\n");
         let mut devices = quorate_tools::lsblk::read(LSBLK).unwrap();
         assert!(as_on_the_host(&fake.bare(), &mut devices).is_err());
