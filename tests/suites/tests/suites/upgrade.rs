@@ -176,7 +176,7 @@ async fn a_node_that_forbids_it_and_a_frozen_cluster_are_left_alone() {
     let fleet = &stage.fleet;
     let config = fleet.lab.layout().agent_config("prox1");
     let text = fs::read_to_string(&config).unwrap();
-    let text = text.replacen("[lab]", "[policy]\nallow_upgrade = false\n\n[lab]", 1);
+    let text = text.replacen("[policy]\n", "[policy]\nallow_upgrade = false\n", 1);
     assert!(text.contains("allow_upgrade"), "{text}");
     fs::write(&config, text).unwrap();
     fleet.lab.restart_agent("prox1").await.unwrap();
