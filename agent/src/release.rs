@@ -3,15 +3,15 @@
 //!
 //! The coordinator brings them, and is not believed about them: whoever has taken it over could otherwise have the servers run anything.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use minisign_verify::{PublicKey, Signature};
 use nix::unistd::geteuid;
-use quorate_identity::{FileError, create_private_dir};
+use quorate_identity::{FileError, create_private_dir, write_private_file};
 use quorate_model::ids::PackageDigest;
 use sha2::{Digest as _, Sha256};
 
@@ -148,22 +148,8 @@ pub fn keep(
             fs::remove_file(path)?;
         }
     }
-    write(&minisig, signature.as_bytes())?;
-    write(&deb, bytes)?;
-    Ok(fs::File::open(folder)?.sync_all()?)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(draft, path)
+    write_private_file(&minisig, signature.as_bytes())?;
+    Ok(write_private_file(&deb, bytes)?)
 }
 
 /// Where a package lies that was kept, after one more look at it.

@@ -1,14 +1,13 @@
 //! Packages that agents are to be upgraded with: kept here by their digests, and brought to each server before its step. Whether one is to be
 //! believed is for the servers to say.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
-use quorate_identity::create_private_dir;
+use quorate_identity::{create_private_dir, write_private_file};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, PackageDigest};
 use quorate_model::{Code, Finding};
@@ -52,9 +51,9 @@ impl Packages {
     fn write(&self, package: &PackageDigest, head: &v1::PackageHead, bytes: &[u8]) -> io::Result<()> {
         create_private_dir(&self.dir).map_err(io::Error::other)?;
         self.make_room(package)?;
-        write(&self.path(package, "minisig"), head.signature.as_bytes())?;
-        write(&self.path(package, "deb"), bytes)?;
-        fs::File::open(&self.dir)?.sync_all()
+        let kept = write_private_file(&self.path(package, "minisig"), head.signature.as_bytes())
+            .and_then(|()| write_private_file(&self.path(package, "deb"), bytes));
+        kept.map_err(io::Error::other)
     }
 
     fn make_room(&self, package: &PackageDigest) -> io::Result<()> {
@@ -143,19 +142,6 @@ async fn next(stream: &mut Streaming<v1::PackagePart>) -> Result<Option<Part>, F
 
 fn usage(why: &str) -> Failure {
     Failure::new(ExitCode::Usage, format!("the package is not taken: {why}"))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(draft, path)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
 /// # Errors
 /// The system refuses.
 pub fn write_file(path: &Path, text: &str) -> Result<(), FileError> {
-    write_with_mode(path, text, PUBLIC)
+    write_with_mode(path, text.as_bytes(), PUBLIC)
 }
 
 /// Writes a file that only the current user may read, whole or not at all.
@@ -111,7 +111,15 @@ pub fn write_file(path: &Path, text: &str) -> Result<(), FileError> {
 /// # Errors
 /// The system refuses.
 pub fn write_secret_file(path: &Path, text: &str) -> Result<(), FileError> {
-    write_with_mode(path, text, PRIVATE)
+    write_with_mode(path, text.as_bytes(), PRIVATE)
+}
+
+/// The same, for what is no text.
+///
+/// # Errors
+/// The system refuses.
+pub fn write_private_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_with_mode(path, bytes, PRIVATE)
 }
 
 /// Reads a file that is no secret.
@@ -189,9 +197,9 @@ fn read_text(file: &File, path: &Path) -> Result<Zeroizing<String>, FileError> {
         .map_err(|_| not_text())
 }
 
-fn write_with_mode(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let temporary = temporary_beside(path)?;
-    let written = write_temporary(&temporary, text, mode).and_then(|()| rename(&temporary, path));
+    let written = write_temporary(&temporary, bytes, mode).and_then(|()| rename(&temporary, path));
     if written.is_err() {
         // What counts is the first error; the leftover has a name that nothing reads.
         drop(fs::remove_file(&temporary));
@@ -199,14 +207,14 @@ fn write_with_mode(path: &Path, text: &str, mode: u32) -> Result<(), FileError> 
     written
 }
 
-fn write_temporary(path: &Path, text: &str, mode: u32) -> Result<(), FileError> {
+fn write_temporary(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(mode)
         .open(path)
         .map_err(failed("create", path))?;
-    file.write_all(text.as_bytes()).map_err(failed("write", path))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
     file.sync_all().map_err(failed("write", path))
 }
 

@@ -42,7 +42,10 @@ pub use certificate::{Certificate, CertificateError};
 pub use chain::{Identity, IdentityError, IssuedBy, LeafError, Peer, Roots, RootsError};
 pub use csr::{CsrError, MAX_CSR, PublicKey, make_key_and_csr, public_key_of};
 pub use custody::{CustodyError, check_custody};
-pub use files::{FileError, MAX_SIZE, create_private_dir, read_file, read_secret_file, write_file, write_secret_file};
+pub use files::{
+    FileError, MAX_SIZE, create_private_dir, read_file, read_secret_file, write_file, write_private_file,
+    write_secret_file,
+};
 pub use fingerprint::{Fingerprint, FingerprintError, Serial};
 pub use key::{KeyError, PrivateKey};
 pub use names::{Name, NameError};

@@ -114,21 +114,9 @@ impl CoordinatorStore {
             return Err(StoreError::Exists { path });
         }
         create_private_dir(&self.state)?;
-        create_private_dir(&self.state.join("ca"))?;
-        let key_path = self.ca("root.key");
-        let key = root
-            .key()
-            .to_encrypted_pem(passphrase)
-            .map_err(|source| StoreError::Key {
-                path: key_path.clone(),
-                source,
-            })?;
-        write_secret_file(&key_path, &key)?;
-        write_secret_file(&self.ca("issuing.key"), &issuing.key().to_pem())?;
-        write_file(&self.ca("issuing.pem"), &issuing.certificate().to_pem())?;
-        self.save_coordinator(coordinator)?;
-        write_file(&path, &root.certificate().to_pem())?;
-        Ok(())
+        keep_ca(&self.state.join("ca"), root, passphrase, issuing, || {
+            self.save_coordinator(coordinator)
+        })
     }
 
     /// The fleet's root certificates; the first is the one that signs.
@@ -195,21 +183,9 @@ impl CoordinatorStore {
     ) -> Result<(), StoreError> {
         let next = self.ca("next");
         remove_file(&next.join("root.pem"))?;
-        create_private_dir(&next)?;
-        let key_path = next.join("root.key");
-        let key = root
-            .key()
-            .to_encrypted_pem(passphrase)
-            .map_err(|source| StoreError::Key {
-                path: key_path.clone(),
-                source,
-            })?;
-        write_secret_file(&key_path, &key)?;
-        write_secret_file(&next.join("issuing.key"), &issuing.key().to_pem())?;
-        write_file(&next.join("issuing.pem"), &issuing.certificate().to_pem())?;
-        self.next_pair(&next).save(coordinator)?;
-        write_file(&next.join("root.pem"), &root.certificate().to_pem())?;
-        Ok(())
+        keep_ca(&next, root, passphrase, issuing, || {
+            self.next_pair(&next).save(coordinator)
+        })
     }
 
     /// The root of the CA that is to take the present one's place.
@@ -286,6 +262,29 @@ impl CoordinatorStore {
             name: "coordinator",
         }
     }
+}
+
+/// Keeps a CA in a folder, and the coordinator's identity in its place. The root certificate comes last: it says that all is there.
+fn keep_ca(
+    folder: &Path,
+    root: &RootCa,
+    passphrase: &Passphrase,
+    issuing: &IssuingCa,
+    save_coordinator: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    create_private_dir(folder)?;
+    let key_path = folder.join("root.key");
+    let key = root.key().to_encrypted_pem(passphrase);
+    let key = key.map_err(|source| StoreError::Key {
+        path: key_path.clone(),
+        source,
+    })?;
+    write_secret_file(&key_path, &key)?;
+    write_secret_file(&folder.join("issuing.key"), &issuing.key().to_pem())?;
+    write_file(&folder.join("issuing.pem"), &issuing.certificate().to_pem())?;
+    save_coordinator()?;
+    write_file(&folder.join("root.pem"), &root.certificate().to_pem())?;
+    Ok(())
 }
 
 /// An agent's: `identity/{root.pem,node.pem,node.key}`.

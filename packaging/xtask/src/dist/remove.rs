@@ -55,18 +55,18 @@ mod tests {
     use super::*;
 
     const TABLE: &str = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
-                         30 20 0:5 / /work/install/bookworm/proc ro - proc proc rw\n\
-                         31 20 0:6 / /work/install/bookworm/dev/shm rw - tmpfs tmpfs rw\n\
-                         32 20 0:7 / /work/a\\040b/sys ro - sysfs sys rw\n";
+                         30 20 0:5 / /srv/install/bookworm/proc ro - proc proc rw\n\
+                         31 20 0:6 / /srv/install/bookworm/dev/shm rw - tmpfs tmpfs rw\n\
+                         32 20 0:7 / /srv/a\\040b/sys ro - sysfs sys rw\n";
 
     #[test]
     fn what_is_mounted_in_a_folder_is_found_and_what_lies_beside_it_is_not() {
         let below = |folder: &str| mounted_below(TABLE, Path::new(folder));
-        let both = ["/work/install/bookworm/dev/shm", "/work/install/bookworm/proc"];
-        assert_eq!(below("/work/install"), both);
-        assert_eq!(below("/work/a b"), ["/work/a b/sys"]);
-        assert_eq!(below("/work/install/bookworm/proc"), ["/work/install/bookworm/proc"]);
-        assert_eq!(below("/work/inst"), Vec::<String>::new());
+        let both = ["/srv/install/bookworm/dev/shm", "/srv/install/bookworm/proc"];
+        assert_eq!(below("/srv/install"), both);
+        assert_eq!(below("/srv/a b"), ["/srv/a b/sys"]);
+        assert_eq!(below("/srv/install/bookworm/proc"), ["/srv/install/bookworm/proc"]);
+        assert_eq!(below("/srv/inst"), Vec::<String>::new());
     }
 
     #[test]
