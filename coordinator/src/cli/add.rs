@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use quorate_exec::Stdin;
+use quorate_exec::{Exit, Stdin};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeName, NodeRef};
 use quorate_proto::v1;
@@ -218,6 +218,10 @@ impl Server {
     async fn installed(&self) -> Result<Option<String>, Failure> {
         let format = "--showformat=${db:Status-Status} ${Version}";
         let said = self.ssh.does(&["dpkg-query", "--show", format, AGENT]).await?;
+        // 1: there is no such package. Whatever else went wrong says nothing about it.
+        if !said.success() && said.exit != Exit::Code(1) {
+            return Err(self.failed("it can't be told whether the agent is installed", &said));
+        }
         Ok(said
             .stdout
             .strip_prefix("installed ")
@@ -233,7 +237,9 @@ impl Server {
                     .does(&["mktemp", "-d", "/var/tmp/quorate-add.XXXXXXXX"])
                     .await?;
                 let folder = made.stdout.clone();
-                if !made.success() || !folder.starts_with("/var/tmp/quorate-add.") {
+                // It is deleted afterwards: nothing but what was asked for.
+                let suffix = folder.strip_prefix("/var/tmp/quorate-add.").unwrap_or_default();
+                if !made.success() || suffix.is_empty() || !suffix.chars().all(|c| c.is_ascii_alphanumeric()) {
                     return Err(self.failed("there is no room for the package", &made));
                 }
                 let file = format!("{folder}/quorate-agent.deb");

@@ -23,7 +23,8 @@ const TOOLS: [(&str, &str); 8] = [
     ("dpkg", "exec cat \"$here/architecture\""),
     (
         "dpkg-query",
-        "if [ -e \"$here/installed\" ]; then printf 'installed 0.1.0'; else echo 'no packages found' >&2; exit 1; fi",
+        "if [ -e \"$here/dpkg-says\" ]; then cat \"$here/dpkg-says\" >&2; exit 2; fi\n\
+         if [ -e \"$here/installed\" ]; then printf 'installed 0.1.0'; else echo 'no packages found' >&2; exit 1; fi",
     ),
     (
         "apt-get",
@@ -248,6 +249,12 @@ async fn a_server_is_brought_into_the_fleet_by_ssh_and_each_obstacle_is_named() 
     assert_eq!(server.get("apt.log"), "", "something was installed");
 
     // What stands in the way there.
+    server.put("dpkg-says", "dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 7\n");
+    server
+        .fails(&fleet, &[], 4, "can't be told whether the agent is installed")
+        .await;
+    assert_eq!(server.get("apt.log"), "", "nothing is installed over what is not known");
+    fs::remove_file(server.at("dpkg-says")).unwrap();
     server.put(
         "apt-says",
         "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (apt)\nE: Unable to acquire the dpkg frontend lock\n",

@@ -9,17 +9,22 @@ use quorate_model::facet::Unknown;
 use quorate_tools::lsblk::{Device, SWAP};
 use quorate_tools::mountinfo::{self, Mount};
 
-use crate::host::{Host, unparsable};
+use crate::host::{Host, ReadError, unparsable, unreadable};
 
 /// As PID 1 sees it, and as we do.
 const OF_INIT: &str = "/proc/1/mountinfo";
 const OUR_OWN: &str = "/proc/self/mountinfo";
 
-/// Puts right what lsblk said of mount points. Where PID 1 can't be looked at, as without root, lsblk's word stands.
+/// Puts right what lsblk said of mount points. Where there are no tables of mounts, as in a lab, lsblk's word stands.
+///
+/// # Errors
+/// PID 1 can't be looked at: then a mount that the sandbox hides would pass for none.
 pub(super) fn as_on_the_host(host: &Host, devices: &mut [Device]) -> Result<(), Unknown> {
-    let (Ok(of_init), Ok(own)) = (host.root().read_text(OF_INIT), host.root().read_text(OUR_OWN)) else {
-        return Ok(());
+    let own = match host.root().read_text(OUR_OWN) {
+        Err(ReadError::NotFound { .. }) => return Ok(()),
+        own => own.map_err(unreadable)?,
     };
+    let of_init = host.root().read_text(OF_INIT).map_err(unreadable)?;
     if of_init == own {
         return Ok(());
     }
@@ -93,7 +98,11 @@ mod tests {
             vec!["[SWAP]"],
             vec![],
         ];
-        assert_eq!(seen(&fake), as_lsblk_says, "nothing is known of PID 1");
+        assert_eq!(seen(&fake), as_lsblk_says, "there are no tables of mounts");
+        fake.put("/proc/self/mountinfo", SANDBOX);
+        let mut devices = quorate_tools::lsblk::read(LSBLK).unwrap();
+        let unknown = as_on_the_host(&fake.bare(), &mut devices).unwrap_err();
+        assert!(unknown.reason.contains("/proc/1/mountinfo"), "{unknown:?}");
         fake.put("/proc/1/mountinfo", INIT);
         fake.put("/proc/self/mountinfo", INIT);
         assert_eq!(seen(&fake), as_lsblk_says, "we are in no sandbox");

@@ -36,8 +36,10 @@ pub(super) async fn run(task: &Task<'_>, version: Release, package: &PackageDige
         _ => return Err(untrusted(format!("it is of version {}, not {version}", fields.version))),
     }
     // The planner and the agent have asked before; a package that was signed once stays signed for ever.
-    if task.host.version().parse::<Release>().is_ok_and(|runs| runs > version) {
-        return stopped(format!("a newer agent runs: {}", task.host.version()));
+    match task.host.version().parse::<Release>() {
+        Ok(runs) if runs <= version => {}
+        Ok(_) => return stopped(format!("a newer agent runs: {}", task.host.version())),
+        Err(_) => return stopped(format!("it can't be told whether {} is newer", task.host.version())),
     }
     say(CHANGING);
     task.change(dpkg::install(task.host.tools(), &file)).await
