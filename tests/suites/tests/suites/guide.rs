@@ -150,8 +150,10 @@ async fn look(fleet: &Fleet) {
     serde_json::from_str::<serde_json::Value>(&observed.stdout).unwrap();
 
     let mut page = Page::open("network.md");
-    page.types(fleet, "quorate network hk1 --measure").enter().await;
+    // Round trips within a machine that has much to do can be too long for corosync: a warning.
+    page.types(fleet, "quorate network hk1 --measure").may_end(9).enter().await;
     page.types(fleet, "quorate network hk1 --measure --from hk1.toml")
+        .may_end(9)
         .enter()
         .await;
     assert_eq!(fleet.changes(), before, "looking changes nothing");

@@ -185,9 +185,31 @@ async fn a_node_that_forbids_it_and_a_frozen_cluster_are_left_alone() {
     let said = stage.upgrade(&["hk1/prox1"], &package, 4).await;
     assert!(said.contains("allow_upgrade = true"), "{said}");
     fleet.ok(&["freeze", "hk1", "--reason", "moving house"]).await;
-    let said = stage.upgrade(&["hk1/prox2"], &package, 3).await;
-    assert!(said.contains("QRT-CLUSTER-FROZEN"), "{said}");
+    let log = fleet.lab.layout().coordinator().join("upgrade.log");
+    let args = [
+        "node",
+        "upgrade",
+        "hk1/prox2",
+        "--package",
+        &package,
+        "--file",
+        &stage.file,
+        "--yes",
+    ];
+    let _waits = fleet.lab.quorate_in_background(&args, &log).unwrap();
+    fleet
+        .until("it waits", async || {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            said.contains("waiting: frozen by ") && said.contains("moving house")
+        })
+        .await;
     assert!(fleet.calls("dpkg", "--install").is_empty());
+    fleet.ok(&["freeze", "hk1", "--off"]).await;
+    fleet
+        .until("prox2 has it, and prox1 has not", async || {
+            stage.versions().await == vec![env!("CARGO_PKG_VERSION").to_owned(), next()]
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
