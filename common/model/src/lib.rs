@@ -9,7 +9,6 @@
 pub mod anchor;
 pub mod compression;
 pub mod disk_marks;
-pub mod event;
 pub mod facet;
 pub mod failure;
 pub mod finding;

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
-use quorate_model::{ClusterName, Code, Finding};
+use quorate_model::{ClusterName, Code, Finding, NodeRef};
 use quorate_proto::{Wire, v1};
 
 use super::Api;
 use crate::fleet::registry::State;
+use crate::incoming::Who;
 use crate::{backup, documents, host, store, trust};
 
 impl Api {
-    pub(super) fn info(&self) -> v1::InfoReply {
+    pub(super) fn info(&self, by: &Who) -> v1::InfoReply {
         let driver = self.seat.driver();
         v1::InfoReply {
             version: quorate_model::version!().to_owned(),
@@ -20,13 +21,13 @@ impl Api {
             generation: driver.generation.0,
             instance: driver.instance.to_string(),
             started_at: Some(self.started_at).into_wire(),
-            findings: self.own_findings().into_iter().map(Wire::into_wire).collect(),
+            findings: self.own_findings(by).into_iter().map(Wire::into_wire).collect(),
             memory: resident_memory(),
         }
     }
 
-    /// What concerns the coordinator and its books rather than the servers.
-    pub(super) fn own_findings(&self) -> Vec<Finding> {
+    /// What concerns the coordinator and its books rather than the servers. Of another's clusters nothing is said.
+    pub(super) fn own_findings(&self, by: &Who) -> Vec<Finding> {
         let mut findings: Vec<Finding> = self.seat.check().err().into_iter().map(|finding| *finding).collect();
         findings.extend(self.rollouts.findings());
         findings.extend(self.rollouts.recovery_findings());
@@ -39,6 +40,10 @@ impl Api {
         findings.extend(self.place_finding());
         findings.extend(self.frozen_findings());
         findings.extend(self.held_findings());
+        findings.retain(|finding| match finding.subject.parse::<NodeRef>() {
+            Ok(node) => by.scope.holds(node.cluster.as_str()),
+            Err(_) => finding.subject.parse::<ClusterName>().is_err() || by.scope.holds(&finding.subject),
+        });
         findings
     }
 

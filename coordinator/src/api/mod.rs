@@ -96,8 +96,9 @@ impl Coordinator for Service {
     type ExportHistoryStream = Lines<v1::ExportHistoryReply>;
     type WatchRolloutStream = Pin<Box<dyn Stream<Item = Result<v1::RolloutProgress, Status>> + Send>>;
 
-    async fn info(&self, _: Request<v1::InfoRequest>) -> Answer<v1::InfoReply> {
-        answer(Ok(self.0.info()))
+    async fn info(&self, request: Request<v1::InfoRequest>) -> Answer<v1::InfoReply> {
+        let by = caller(&request)?;
+        answer(Ok(self.0.info(&by)))
     }
 
     async fn list_nodes(&self, request: Request<v1::ListNodesRequest>) -> Answer<v1::ListNodesReply> {

@@ -28,11 +28,7 @@ impl Api {
             self.fleet.last_seen(&names)
         };
         let now = trust::now(&self.fleet.clock);
-        let mut findings = self.own_findings();
-        findings.retain(|finding| match finding.subject.parse::<NodeRef>() {
-            Ok(node) => theirs(node.cluster.as_str()),
-            Err(_) => finding.subject.parse::<ClusterName>().is_err() || theirs(&finding.subject),
-        });
+        let mut findings = self.own_findings(by);
         findings.extend(report::health(now, &seen));
         for sighting in &seen {
             if let Ok(observation) = &sighting.view.observation {

@@ -55,6 +55,11 @@ async fn an_operator_of_one_cluster_sees_and_changes_that_one() {
             told(&theirs)
         );
     }
+    fleet.ok(&["freeze", "hk1", "--reason", "moving house"]).await;
+    let (mine, theirs) = (as_own(&["status"]).await, as_other(&["status"]).await);
+    assert!(mine.stdout.contains("moving house"), "{}", told(&mine));
+    assert!(!theirs.stdout.contains("hk1"), "{}", told(&theirs));
+    fleet.ok(&["freeze", "hk1", "--off"]).await;
     let listed = as_own(&["node", "list"]).await;
     assert!(listed.stdout.contains("hk1/prox1"), "{}", told(&listed));
     let listed = as_other(&["node", "list"]).await;

@@ -5,7 +5,7 @@ use quorate_reality::machine::Machine;
 use quorate_reality::{note, until};
 use serde_json::Value;
 
-use crate::packages::{NEXT, Packages, VERSION, there};
+use crate::packages::{NEXT, Packages, VERSION, leftovers, there};
 
 async fn list(guest: &Guest) -> Value {
     serde_json::from_str(&guest.does("quorate node list -o json").await).unwrap()
@@ -105,12 +105,6 @@ async fn a_coordinator_is_installed_adds_a_server_by_ssh_is_upgraded_and_purged(
     owners(guest).await;
     guest.ok(&["dpkg", "--purge", "quorate-agent", "quorate"]).await;
     assert!(guest.run(&["getent", "passwd", "quorate"]).await.code != Some(0));
-    let left = guest.does("find /etc /usr /var /run -xdev -iname *quorate*").await;
-    let own = ["/etc/modules-load.d/quorate.conf"];
-    let strange: Vec<&str> = left
-        .lines()
-        .filter(|path| !own.contains(path) && !path.starts_with("/var/log/"))
-        .collect();
-    assert!(strange.is_empty(), "{strange:#?}");
+    assert_eq!(leftovers(guest).await, [""; 0]);
     note("purged, without leftovers");
 }

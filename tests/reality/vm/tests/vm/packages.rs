@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use quorate_lab::process::Program;
+use quorate_reality::guest::Guest;
 use quorate_reality::note;
 use tokio::sync::OnceCell;
 
@@ -56,6 +57,17 @@ fn build() -> Packages {
 
 fn file(name: &str, version: &str) -> String {
     format!("{name}_{version}_amd64.deb")
+}
+
+/// What bears the product's name after it was purged. The machine's own way to the packages does, and is not meant.
+pub(crate) async fn leftovers(guest: &Guest) -> Vec<String> {
+    let found = guest
+        .does("find /etc /usr /var /run /root /tmp -xdev -iname *quorate*")
+        .await;
+    let own = |path: &str| {
+        path == "/etc/modules-load.d/quorate.conf" || path.contains("opt-quorate.mount") || path.ends_with("by-label\\x2fquorate")
+    };
+    found.lines().filter(|path| !own(path)).map(str::to_owned).collect()
 }
 
 /// Where the machine finds a package.
