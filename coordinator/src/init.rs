@@ -94,7 +94,7 @@ pub fn init(config: &Config, new: &NewFleet, passphrase: &Passphrase) -> Result<
          without it, losing this host means enrolling every node again"
             .to_owned(),
         format!(
-            "{} may be moved offline: only new operators' certificates need it",
+            "{} may be moved offline: only certificates of operators and of the coordinator itself need it",
             root_key.display()
         ),
         "start the daemon: systemctl start quorate, or `quorate serve`".to_owned(),

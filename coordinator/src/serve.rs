@@ -233,9 +233,12 @@ fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {
     if !state.identity().exists() {
         return Err(none());
     }
-    documents::load(&state.fleet())
-        .map_err(|error| cannot_start(&error))?
-        .ok_or_else(none)
+    let document = documents::load(&state.fleet()).map_err(|error| cannot_start(&error))?;
+    document.ok_or_else(|| {
+        let file = state.fleet();
+        Failure::new(ExitCode::Failed, format!("{} is gone", file.display()))
+            .hint("restore it: move the state directory away, then quorate init --restore FILE with the last backup")
+    })
 }
 
 /// The books can't be made up for by asking: nobody knows whom. So their loss is not begun with as if there were no nodes.

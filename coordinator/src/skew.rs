@@ -1,7 +1,7 @@
 //! Agents of other versions: what is one minor version apart works together, and what is further apart is told and not driven.
 
 use quorate_model::release::apart;
-use quorate_model::{ClusterName, Code, Finding, NodeRef, View};
+use quorate_model::{ClusterName, Code, Finding, NodeRef, Release, View};
 
 /// The finding about an agent that is too far apart.
 pub(crate) fn finding(node: &NodeRef, why: String) -> Finding {
@@ -18,6 +18,18 @@ pub(crate) fn findings(ours: &str, cluster: &ClusterName, view: &View) -> Vec<Fi
         Some(finding(&NodeRef::new(cluster.clone(), node.clone()), why))
     });
     seen.collect()
+}
+
+/// A package that would take agents out of reach of a coordinator of this version.
+pub(crate) fn of_package(ours: &str, cluster: &ClusterName, wanted: Release) -> Option<Finding> {
+    let ours: Release = ours.parse().ok()?;
+    (!ours.goes_with(wanted)).then(|| {
+        let why = format!(
+            "the package is of version {wanted}, and this coordinator of {ours}: it could not drive such an agent"
+        );
+        let next = "upgrade the coordinator first: by one minor version at a time, and the agents after it";
+        Finding::new(Code::AgentVersionApart, cluster.as_str(), why, next)
+    })
 }
 
 #[cfg(test)]
@@ -43,5 +55,12 @@ mod tests {
         assert_eq!((old.len(), old[0].subject.as_str()), (1, "hk1/prox2"));
         assert!(old[0].message.contains("too old") && new[0].message.contains("too new"));
         assert!(old[0].refuses());
+    }
+
+    #[test]
+    fn a_package_that_this_coordinator_could_not_drive_is_told() {
+        let of = |wanted: &str| of_package("0.3.0", &"hk1".parse().unwrap(), wanted.parse().unwrap());
+        assert!(of("0.4.2").is_none() && of("0.3.1").is_none());
+        assert!(of("0.5.0").is_some_and(|finding| finding.refuses() && finding.message.contains("0.5.0")));
     }
 }

@@ -155,8 +155,9 @@ impl Secrets {
             } else {
                 error.to_string()
             };
-            let next =
-                format!("write it there as one line, for the user who runs quorate serve alone: chmod 600 {path}");
+            let next = format!(
+                "write it there as one line, of the user who runs quorate serve and for them alone: chown, chmod 600 {path}"
+            );
             refused(path, storage, why, next)
         };
         // A pipe or a device would keep us waiting.

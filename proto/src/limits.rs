@@ -59,8 +59,14 @@ pub const PACKAGE_SILENCE: Duration = Duration::from_secs(20);
 /// The bytes of a package in one message: far below [`MAX_MESSAGE`].
 pub const PACKAGE_PART: usize = 256 << 10;
 
-/// The largest package that is taken, in bytes: four times what one may have.
-pub const MAX_PACKAGE: u64 = 32 << 20;
+/// The largest package that is taken, in bytes: twice what one may have.
+pub const MAX_PACKAGE: u64 = 16 << 20;
+
+/// The calls that bring one.
+pub const PACKAGE_CALLS: [&str; 2] = ["/quorate.v1.Agent/StagePackage", "/quorate.v1.Coordinator/KeepPackage"];
+
+/// What packages that are being taken may hold of memory, in bytes: two, and what goes around them.
+pub const PACKAGES_HELD: usize = 33 << 20;
 
 /// A package on its way to a node, and its signature looked at there: 8 MB over a slow line.
 pub const PACKAGE_TIMEOUT: Duration = Duration::from_secs(120);

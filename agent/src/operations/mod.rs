@@ -154,6 +154,14 @@ impl Operations {
         Ok(guard::check_policy(&parts.policy, action, parts.node.as_str())?)
     }
 
+    /// What it says to join tickets: who has one is root in the cluster.
+    ///
+    /// # Errors
+    /// It forbids all changes.
+    pub fn allows_tickets(&self) -> Result<(), Refused> {
+        self.allows(quorate_model::operation::ActionKind::JoinCluster)
+    }
+
     /// Takes up what the ledger says is not over. Returns how many.
     pub async fn resume(&self) -> usize {
         let shared = &self.shared;

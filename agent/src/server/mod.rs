@@ -16,7 +16,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use quorate_identity::ServerTls;
 use quorate_proto::limits;
 use quorate_proto::v1::agent_server::AgentServer;
-use quorate_reception::{Limits, Reception, receive};
+use quorate_reception::{Large, Limits, Reception, receive};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Grpc;
@@ -59,10 +59,20 @@ pub struct Parts {
     pub reception: Reception,
 }
 
+/// Packages come in calls of their own kind.
+const PACKAGES: Large = Large {
+    calls: &limits::PACKAGE_CALLS,
+    request: limits::PACKAGE_TIMEOUT,
+    memory: limits::PACKAGES_HELD,
+};
+
 /// What an agent grants: one coordinator calls it, and at times a second one that wants to take over.
 #[must_use]
 pub fn reception() -> Reception {
-    Reception::new(Limits::usual(limits::HANDSHAKE_TIMEOUT))
+    Reception::new(Limits {
+        large: PACKAGES,
+        ..Limits::usual(limits::HANDSHAKE_TIMEOUT)
+    })
 }
 
 /// Why the agent can't serve.

@@ -284,6 +284,7 @@ impl Agent for Service {
     ) -> Result<Response<v1::JoinTicketReply>, Status> {
         let request = request.into_inner();
         self.admit(field("driver", request.driver)?, None).await?;
+        self.parts.operations.allows_tickets().map_err(refused)?;
         let ticket = join_ticket(&self.parts.host, &self.parts.node).await;
         let ticket = ticket.map_err(|finding: Box<Finding>| refuse(*finding))?;
         tracing::info!(joiner = request.joiner, "made a ticket for a node that is to join");

@@ -74,6 +74,17 @@ async fn a_member_makes_a_ticket_with_all_that_a_joiner_needs() {
 }
 
 #[tokio::test]
+async fn where_nothing_may_be_changed_nobody_gets_one() {
+    let fleet = Fleet::new();
+    let server = member(&fleet);
+    server.configure("allow_changes = false", 1.0);
+    let agent = RunningAgent::start(&server).await;
+    let mut client = agent.dial(&fleet, &server).await;
+    assert_eq!(refused(&mut client).await, Code::PolicyForbids);
+    assert!(!server.dir.path().join("perl.args").exists(), "a ticket was made");
+}
+
+#[tokio::test]
 async fn nobody_joins_through_a_node_that_is_in_no_quorate_cluster() {
     let fleet = Fleet::new();
     let server = member(&fleet);

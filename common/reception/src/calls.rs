@@ -17,6 +17,9 @@ use tower::{Layer, Service};
 use crate::book::OpenCall;
 use crate::connection::Admitted;
 
+/// What every request may hold, in bytes, however much others do: nobody's large ones keep others from cancelling or freezing.
+const ALWAYS: usize = 64 << 10;
+
 /// What all requests together may hold.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -44,7 +47,7 @@ impl Share {
     fn more(&mut self, bytes: usize) -> bool {
         let before = self.memory.held.fetch_add(bytes, Ordering::Relaxed);
         self.held += bytes;
-        before.saturating_add(bytes) <= self.memory.most
+        self.held <= ALWAYS || before.saturating_add(bytes) <= self.memory.most
     }
 }
 
@@ -60,16 +63,32 @@ pub struct CallsLayer<C> {
     callers: PhantomData<fn() -> C>,
 }
 
+/// What requests are granted.
 #[derive(Debug, Clone)]
-struct Limits {
+pub(crate) struct Limits {
+    usual: Grant,
+    large: Grant,
+    large_calls: &'static [&'static str],
+}
+
+/// What one kind of them is.
+#[derive(Debug, Clone)]
+struct Grant {
     within: Duration,
     memory: Arc<Memory>,
 }
 
+impl Grant {
+    fn new(within: Duration, memory: usize) -> Self {
+        let memory = Arc::new(Memory::new(memory));
+        Self { within, memory }
+    }
+}
+
 impl<C> CallsLayer<C> {
-    pub(crate) fn new(within: Duration, memory: Arc<Memory>) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            limits: Limits { within, memory },
+            limits,
             callers: PhantomData,
         }
     }
@@ -128,13 +147,23 @@ impl<S, C> std::fmt::Debug for Calls<S, C> {
 }
 
 impl Limits {
-    fn timely(&self, request: Body) -> Body {
+    pub(crate) fn of(limits: &crate::Limits) -> Self {
+        Self {
+            usual: Grant::new(limits.request, limits.memory),
+            large: Grant::new(limits.large.request, limits.large.memory),
+            large_calls: limits.large.calls,
+        }
+    }
+
+    fn timely(&self, path: &str, request: Body) -> Body {
+        let large = self.large_calls.contains(&path);
+        let Grant { within, memory } = if large { &self.large } else { &self.usual };
         Body::new(Request {
             body: request,
-            late: Box::pin(tokio::time::sleep(self.within)),
-            within: self.within,
+            late: Box::pin(tokio::time::sleep(*within)),
+            within: *within,
             share: Share {
-                memory: Arc::clone(&self.memory),
+                memory: Arc::clone(memory),
                 held: 0,
             },
         })
@@ -163,7 +192,7 @@ where
             parts.extensions.insert(who);
             busy.begin()
         });
-        let body = self.limits.timely(body);
+        let body = self.limits.timely(parts.uri.path(), body);
         let answer = self.inner.call(http::Request::from_parts(parts, body));
         Box::pin(async move {
             let (parts, body) = answer.await?.into_parts();
@@ -240,19 +269,86 @@ impl HttpBody for Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+
+    /// A part every second, as over a slow line.
+    struct Slow {
+        parts: usize,
+        next: Pin<Box<Sleep>>,
+    }
+
+    impl HttpBody for Slow {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let this = self.get_mut();
+            if this.parts == 0 {
+                return Poll::Ready(None);
+            }
+            std::task::ready!(this.next.as_mut().poll(cx));
+            this.parts -= 1;
+            this.next = Box::pin(tokio::time::sleep(Duration::from_secs(1)));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[7; 10 << 10])))))
+        }
+    }
+
+    /// How many parts of it come, before it ends or is broken off.
+    async fn parts(limits: &Limits, path: &str, parts: usize) -> (usize, Option<String>) {
+        let slow = Slow {
+            parts,
+            next: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        };
+        let mut body = limits.timely(path, Body::new(slow));
+        let mut came = 0;
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            match frame {
+                None => return (came, None),
+                Some(Ok(_)) => came += 1,
+                Some(Err(status)) => return (came, Some(status.message().to_owned())),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_large_has_more_time_and_memory_of_its_own() {
+        let limits = Limits::of(&crate::Limits {
+            request: Duration::from_secs(10),
+            memory: 1000 << 10,
+            large: crate::Large {
+                calls: &["/x.Y/Bring"],
+                request: Duration::from_secs(60),
+                memory: 400 << 10,
+            },
+            ..crate::Limits::usual(Duration::from_secs(1))
+        });
+        let (came, why) = parts(&limits, "/x.Y/Ask", 30).await;
+        assert!((9..=11).contains(&came), "{came}");
+        assert_eq!(why.as_deref(), Some("the request did not come whole within 10 s"));
+        assert_eq!(parts(&limits, "/x.Y/Bring", 30).await, (30, None));
+        let (came, why) = parts(&limits, "/x.Y/Bring", 50).await;
+        assert_eq!(
+            (came, why.as_deref()),
+            (40, Some("too many large requests at once; try again"))
+        );
+    }
 
     #[test]
     fn what_requests_hold_is_counted_and_given_back() {
-        let memory = Arc::new(Memory::new(100));
+        let memory = Arc::new(Memory::new(100 << 20));
         let share = || Share {
             memory: Arc::clone(&memory),
             held: 0,
         };
         let (mut one, mut two) = (share(), share());
-        assert!(one.more(60) && two.more(40));
+        assert!(one.more(60 << 20) && two.more(40 << 20));
         assert!(!two.more(1));
-        drop(one);
+        let mut small = share();
+        assert!(small.more(ALWAYS) && !small.more(1), "a small one is always heard");
+        drop((one, small));
         assert!(two.more(1));
         drop(two);
         assert_eq!(memory.held.load(Ordering::Relaxed), 0);

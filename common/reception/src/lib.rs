@@ -48,6 +48,28 @@ pub struct Limits {
     pub request: Duration,
     /// Requests that are held at one time, in bytes, of all callers together.
     pub memory: usize,
+    /// Calls for which the last two would be too little.
+    pub large: Large,
+}
+
+/// Calls whose requests are large, with limits of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Large {
+    /// By their paths, as HTTP/2 has them: `/package.Service/Method`.
+    pub calls: &'static [&'static str],
+    /// As [`Limits::request`].
+    pub request: Duration,
+    /// As [`Limits::memory`], and apart from it.
+    pub memory: usize,
+}
+
+impl Large {
+    /// There are none.
+    pub const NONE: Self = Self {
+        calls: &[],
+        request: Duration::ZERO,
+        memory: 0,
+    };
 }
 
 impl Limits {
@@ -65,6 +87,7 @@ impl Limits {
             // The largest message, 4 MiB, at 4 Mbit/s.
             request: Duration::from_secs(10),
             memory: 32 << 20,
+            large: Large::NONE,
         }
     }
 }
@@ -78,7 +101,7 @@ struct Rooms {
     limits: Limits,
     lobby: Lobby,
     book: Arc<Book>,
-    memory: Arc<calls::Memory>,
+    calls: calls::Limits,
 }
 
 impl Reception {
@@ -88,7 +111,7 @@ impl Reception {
         Self(Arc::new(Rooms {
             lobby: Lobby::new(limits.handshakes),
             book: Arc::new(Book::new(limits.connections, limits.per_caller)),
-            memory: Arc::new(calls::Memory::new(limits.memory)),
+            calls: calls::Limits::of(&limits),
             limits,
         }))
     }
@@ -101,7 +124,7 @@ impl Reception {
     /// What stands before every service of the server, outermost.
     #[must_use]
     pub fn calls<C>(&self) -> CallsLayer<C> {
-        CallsLayer::new(self.0.limits.request, Arc::clone(&self.0.memory))
+        CallsLayer::new(self.0.calls.clone())
     }
 
     /// A seat for somebody who is known by now: `caller` is what its connections are counted by. `None`: too many sit here, and

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, NodeName, StepId};
 use quorate_model::observation::{FacetName, Membership};
@@ -74,6 +75,17 @@ fn runs(file: &ClusterFile, what: &AgentUpgrade, view: &View, node: &NodeName, r
         ));
         return None;
     }
+    if !from.goes_with(wanted) {
+        report.tell(Finding::new(
+            Code::AgentVersionApart,
+            node.as_str(),
+            format!(
+                "its agent is of version {from}, and the package of {wanted}: a version between them would be left out"
+            ),
+            "upgrade by one minor version at a time, agents and coordinator",
+        ));
+        return None;
+    }
     (from != wanted).then_some(from)
 }
 
@@ -86,9 +98,28 @@ fn step(
 ) -> Option<Step> {
     let to = what.version;
     // By its own word: one that is in no cluster yet has none to be quorate in.
-    let cluster = match &view.facet(node, |o| &o.cluster).ok()?.membership {
-        Membership::Member(member) => Some(ClusterName::new(member.cluster.as_str()).ok()?),
+    let membership = match view.facet(node, |o| &o.cluster) {
+        Ok(seen) => &seen.membership,
+        Err(unknown) => {
+            report.tell(facet_unknown(node, FacetName::Cluster, "the membership", &unknown));
+            return None;
+        }
+    };
+    let cluster = match membership {
         Membership::Standalone => None,
+        Membership::Member(member) => match ClusterName::new(member.cluster.as_str()) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                let unknown = Unknown::new(UnknownKind::Unparsable, error.to_string());
+                report.tell(facet_unknown(
+                    node,
+                    FacetName::Cluster,
+                    "the name of its cluster",
+                    &unknown,
+                ));
+                return None;
+            }
+        },
     };
     let runs = |version| Condition::AgentRuns {
         node: node.clone(),

@@ -12,7 +12,7 @@ use quorate_identity::{Scope, ServerStream, ServerTls};
 use quorate_proto::authz::Caller;
 use quorate_proto::limits;
 use quorate_proto::v1::coordinator_server::CoordinatorServer;
-use quorate_reception::{Arrival, Connection, Limits, Reception, note, receive};
+use quorate_reception::{Arrival, Connection, Large, Limits, Reception, note, receive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::mpsc;
@@ -32,6 +32,13 @@ const WAITING: usize = 64;
 
 /// After an accept that failed: usually too many open files, which passes.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Packages come in calls of their own kind.
+const PACKAGES: Large = Large {
+    calls: &limits::PACKAGE_CALLS,
+    request: limits::PACKAGE_TIMEOUT,
+    memory: limits::PACKAGES_HELD,
+};
 
 /// Makes the Unix socket. Whoever holds the state directory's lock may take the place of a socket that is left over.
 pub(crate) fn bind_socket(path: &Path) -> io::Result<UnixListener> {
@@ -62,6 +69,7 @@ pub(crate) async fn over_socket(listener: UnixListener, service: Service, stop: 
     let reception = Reception::new(Limits {
         connections: 256,
         per_caller: 128,
+        large: PACKAGES,
         ..Limits::usual(limits::HANDSHAKE_TIMEOUT)
     });
     let accepting = async {
@@ -95,6 +103,7 @@ pub(crate) async fn over_socket(listener: UnixListener, service: Service, stop: 
 pub(crate) fn reception() -> Reception {
     Reception::new(Limits {
         connections: 256,
+        large: PACKAGES,
         ..Limits::usual(limits::HANDSHAKE_TIMEOUT)
     })
 }

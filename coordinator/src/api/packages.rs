@@ -1,6 +1,6 @@
 //! A package is brought, for an upgrade of agents.
 
-use quorate_model::failure::Failure;
+use quorate_model::failure::{ExitCode, Failure};
 use quorate_proto::v1;
 use tonic::Streaming;
 
@@ -21,7 +21,10 @@ impl Api {
             package: head.package.clone(),
         };
         self.audit.note(Act::new(By::caller(by), what)).await?;
-        self.packages.keep(&head, &bytes)?;
+        // Digest and disk take a while.
+        let packages = self.packages.clone();
+        let kept = tokio::task::spawn_blocking(move || packages.keep(&head, &bytes)).await;
+        kept.map_err(|error| Failure::new(ExitCode::Internal, "the package was not kept").because(&error))??;
         Ok(v1::KeepPackageReply {})
     }
 }

@@ -183,6 +183,9 @@ impl Api {
         plan.findings.extend(own);
         plan.findings
             .extend(skew::findings(quorate_model::version!(), cluster, &view));
+        let package = source.wish.upgrade.as_ref().map(|upgrade| upgrade.version);
+        let out_of_reach = package.and_then(|wanted| skew::of_package(quorate_model::version!(), cluster, wanted));
+        plan.findings.extend(out_of_reach);
         plan.findings.extend(self.other_spec(cluster, &view)?);
         plan.findings.extend(self.secrets.missing(&plan, source.asks));
         if plan.steps.iter().any(|step| rules(step.action.kind()).disruptive) {

@@ -101,6 +101,7 @@ pub(crate) async fn run(context: &Context, client: &mut Client, args: Args) -> A
         None => address_of(server.ssh.host()).await?.to_string(),
     };
     tell(&format!("{destination} is {node}"));
+    let enrolled = !is_enrolled(&nodes(client).await?, &node, &address)?;
     let (agent, installed) = match server.installed().await? {
         Some(version) => (version, false),
         None => {
@@ -108,7 +109,6 @@ pub(crate) async fn run(context: &Context, client: &mut Client, args: Args) -> A
             (server.install(package.as_deref()).await?, true)
         }
     };
-    let enrolled = !is_enrolled(client, &node).await?;
     if enrolled {
         tell("enrolling");
         server.enrol(client, &node, &address).await?;
@@ -293,6 +293,9 @@ impl Server {
             "LC_ALL=C.UTF-8",
             "apt-get",
             "-y",
+            // What is only recommended must not keep it from being installed, and nothing else may go for it.
+            "--no-install-recommends",
+            "--no-remove",
             "-o",
             "DPkg::Lock::Timeout=60",
             "-o",
@@ -420,9 +423,34 @@ fn find<'n>(nodes: &'n [v1::Node], node: &NodeRef) -> Option<&'n v1::Node> {
         .find(|known| known.name == node.node.as_str() && known.cluster == node.cluster.as_str())
 }
 
-async fn is_enrolled(client: &mut Client, node: &NodeRef) -> Result<bool, Failure> {
-    let nodes = nodes(client).await?;
-    Ok(find(&nodes, node).is_some_and(|known| known.state() != v1::node::State::Invited))
+/// Is it enrolled already, this very server?
+fn is_enrolled(nodes: &[v1::Node], node: &NodeRef, address: &str) -> Result<bool, Failure> {
+    let Some(known) = find(nodes, node).filter(|known| known.state() != v1::node::State::Invited) else {
+        return Ok(false);
+    };
+    if known.state() == v1::node::State::Frozen {
+        let message = format!("{node} was claimed twice: somebody else had its token. Nothing was changed there");
+        return Err(Failure::new(ExitCode::Refused, message).hint(format!(
+            "find out who it was; then: quorate node remove {node}; and add it anew"
+        )));
+    }
+    if ip_of(&known.address) != ip_of(address) {
+        let message = format!(
+            "{node} is enrolled with the address {}, and this server has {address}. Nothing was changed there",
+            known.address
+        );
+        return Err(Failure::new(ExitCode::Refused, message)
+            .hint("if it is another server of the same name: give it a name of its own first")
+            .hint(format!(
+                "if it is the same with a new address: quorate node remove --fleet-only {node}; and add it anew"
+            )));
+    }
+    Ok(true)
+}
+
+fn ip_of(address: &str) -> Option<IpAddr> {
+    let with_port = address.parse().map(|address: SocketAddr| address.ip());
+    with_port.or_else(|_| address.parse()).ok()
 }
 
 /// Waits until the coordinator has reached it.
@@ -451,5 +479,36 @@ async fn connected(client: &mut Client, node: &NodeRef) -> Result<(), Failure> {
                 .hint("does a firewall let the coordinator in, to port 7443 of the server? Is its address right? quorate node list")
                 .hint("was the server installed anew since? Then, on it: quorate-agent enroll --replace HOST:7441"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_server_counts_as_enrolled() {
+        let node: NodeRef = "hk1/prox1".parse().unwrap();
+        let known = |state: v1::node::State, address: &str| v1::Node {
+            cluster: "hk1".to_owned(),
+            name: "prox1".to_owned(),
+            address: address.to_owned(),
+            state: state.into(),
+            ..v1::Node::default()
+        };
+        let ask = |known: v1::Node| is_enrolled(&[known], &node, "192.0.2.1");
+        assert!(!is_enrolled(&[], &node, "192.0.2.1").unwrap());
+        assert!(!ask(known(v1::node::State::Invited, "192.0.2.9:7443")).unwrap());
+        assert!(ask(known(v1::node::State::Enrolled, "192.0.2.1:7443")).unwrap());
+        let other = ask(known(v1::node::State::Enrolled, "192.0.2.9:7443")).unwrap_err();
+        assert!(
+            other.exit == ExitCode::Refused && other.message.contains("192.0.2.9"),
+            "{other}"
+        );
+        let twice = ask(known(v1::node::State::Frozen, "192.0.2.1:7443")).unwrap_err();
+        assert!(
+            twice.exit == ExitCode::Refused && twice.message.contains("claimed twice"),
+            "{twice}"
+        );
     }
 }

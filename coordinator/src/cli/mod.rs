@@ -66,7 +66,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "Exit codes: 0 done and seen to be done; 1 internal error; 2 wrong command line; 3 refused by findings, nothing was changed; \
 4 a change failed or its outcome can't be told; 5 coordinator or node can't be reached; 6 not allowed; 7 not found; 8 cancelled; \
-9 status: something is wrong or unknown.";
+9 what was asked to be shown was, and something of it is wrong or unknown.";
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

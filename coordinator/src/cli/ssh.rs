@@ -2,7 +2,7 @@
 //! never talks to a host that it does not know.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -304,8 +304,19 @@ impl Ssh {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         let written = made.and_then(|()| {
-            let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-            file.write_all(format!("{line}\n").as_bytes())
+            let mut file = OpenOptions::new()
+                .read(true)
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(&path)?;
+            // Somebody may have edited it and left the last line open.
+            let mut last = [b'\n'];
+            if file.seek(SeekFrom::End(-1)).is_ok() {
+                file.read_exact(&mut last)?;
+            }
+            let open = if last == *b"\n" { "" } else { "\n" };
+            file.write_all(format!("{open}{line}\n").as_bytes())
         });
         written.map_err(|error| {
             let message = format!(

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// a line for each storage by name
     #[arg(long, value_name = "STORAGE")]
     password: Vec<StorageName>,
-    /// Only the steps of this part (cluster, link, qdevice, ha, firewall, packages), and what they need
+    /// Only the steps of this part (cluster, link, qdevice, ha, firewall, packages, agent, zfs, storage), and what they need
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Only this step, and what it needs

@@ -262,7 +262,16 @@ impl ClusterAgents {
         let Action::UpgradeAgent { package, .. } = action else {
             return Ok(());
         };
-        let parts = self.packages.parts(driver, package);
+        let (packages, driver, package) = (self.packages.clone(), driver.clone(), package.clone());
+        let parts = tokio::task::spawn_blocking(move || packages.parts(&driver, &package)).await;
+        let parts = parts.unwrap_or_else(|error| {
+            Err(Finding::new(
+                Code::StepFailed,
+                peer.name.to_string(),
+                format!("the package was not read: {error}"),
+                "apply again",
+            ))
+        });
         let parts = parts.map_err(|finding| AgentError::Refused(Box::new(finding)))?;
         let deadline = self.fleet.pace.deadline(limits::PACKAGE_TIMEOUT);
         let sent = within(

@@ -162,9 +162,13 @@ impl Server {
     }
 
     async fn add(&self, fleet: &Fleet, more: &[&str]) -> Output {
+        let address = fleet.lab.node("prox1").unwrap().address.to_string();
+        self.add_at(&address, fleet, more).await
+    }
+
+    async fn add_at(&self, address: &str, fleet: &Fleet, more: &[&str]) -> Output {
         let destination = format!("{}@prox1.example", self.user);
         let (config, package) = (self.text("", "ssh_config"), self.text("", "package.deb"));
-        let address = fleet.lab.node("prox1").unwrap().address.to_string();
         let args = [
             "node",
             "add",
@@ -172,7 +176,7 @@ impl Server {
             "--cluster",
             "hk1",
             "--address",
-            &address,
+            address,
             "--package",
             &package,
             "--ssh-config",
@@ -249,7 +253,10 @@ async fn a_server_is_brought_into_the_fleet_by_ssh_and_each_obstacle_is_named() 
     assert_eq!(server.get("apt.log"), "", "something was installed");
 
     // What stands in the way there.
-    server.put("dpkg-says", "dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 7\n");
+    server.put(
+        "dpkg-says",
+        "dpkg-query: error: parsing file '/var/lib/dpkg/status' near line 7\n",
+    );
     server
         .fails(&fleet, &[], 4, "can't be told whether the agent is installed")
         .await;
@@ -301,6 +308,14 @@ async fn a_server_is_brought_into_the_fleet_by_ssh_and_each_obstacle_is_named() 
     assert_eq!(
         (&again["installed"], &again["enrolled"]),
         (&false.into(), &false.into())
+    );
+    // Another one of the same name is not taken for it.
+    let other = server.add_at("192.0.2.77", &fleet, &[]).await;
+    assert_eq!(other.code(), Some(3), "{}", told(&other));
+    assert!(
+        other.stdout.contains("is enrolled with the address"),
+        "{}",
+        told(&other)
     );
     for package in server
         .get("apt.log")

@@ -177,7 +177,7 @@ catalogue! {
     PoolFull "QRT-POOL-FULL" Critical false "Nine tenths of a ZFS pool are taken. Writes become slow, and soon fail.";
     PoolFilling "QRT-POOL-FILLING" Warning false "Eight tenths of a ZFS pool are taken. Copy-on-write needs room: from here on it becomes slower.";
     PoolFragmented "QRT-POOL-FRAGMENTED" Warning false "The free room of a ZFS pool is in small pieces: writes are slow, and large ones may not find room.";
-    PoolScrubOld "QRT-POOL-SCRUB-OLD" Warning false "A ZFS pool was not scrubbed for more than five weeks, or its last scrub was stopped or paused before its end. Debian scrubs every month; what rots meanwhile is found when the last good copy is needed.";
+    PoolScrubOld "QRT-POOL-SCRUB-OLD" Warning false "A ZFS pool was not scrubbed for more than 38 days, or its last scrub was stopped or paused before its end. Debian scrubs every month; what rots meanwhile is found when the last good copy is needed.";
     PoolNeverScrubbed "QRT-POOL-NEVER-SCRUBBED" Note false "A ZFS pool was never scrubbed since it was made. Debian scrubs on the second Sunday of each month.";
     PoolNotAtBoot "QRT-POOL-NOT-AT-BOOT" Warning false "Nothing but ZFS's cache file brings a pool back at boot. PVE enables a unit of its own, zfs-import@, for each pool that it makes.";
     PoolNotScrubbed "QRT-POOL-NOT-SCRUBBED" Warning false "Nothing scrubs a ZFS pool from time to time: neither Debian's cron job nor a timer. What rots is found when the last good copy is needed.";

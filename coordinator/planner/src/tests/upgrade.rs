@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::plan::Plan;
 use quorate_model::wish::AgentUpgrade;
 use quorate_model::{Code, Wish};
@@ -84,6 +85,30 @@ fn never_backwards_and_never_blindly() {
     assert_eq!(
         codes(&plan(&upgrade(&["prox9"]), &servers("0.1.0"))),
         [Code::NodeNotEnrolled]
+    );
+}
+
+#[test]
+fn no_version_is_left_out() {
+    let far = plan(&upgrade(&["prox1"]), &servers("0.1.9"));
+    assert_eq!(ids(&far), ["agent.upgrade/prox1"]);
+    let mut wish = upgrade(&["prox1"]);
+    wish.upgrade.as_mut().unwrap().version = "0.3.0".parse().unwrap();
+    let far = plan(&wish, &servers("0.1.0"));
+    assert_eq!((codes(&far), far.steps.len()), (vec![Code::AgentVersionApart], 0));
+}
+
+#[test]
+fn where_the_membership_is_unknown_it_says_so_and_does_nothing() {
+    let servers = servers("0.1.0").with("prox2", |seen| {
+        seen.cluster = Facet::unknown(UnknownKind::TimedOut, "pmxcfs hangs");
+    });
+    let plan = plan(&upgrade(&["prox2"]), &servers);
+    assert!(plan.refused() && plan.steps.is_empty(), "{:#?}", plan.findings);
+    assert!(
+        plan.findings
+            .iter()
+            .any(|finding| finding.refuses() && finding.message.contains("pmxcfs hangs"))
     );
 }
 

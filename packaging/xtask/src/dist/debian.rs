@@ -105,7 +105,7 @@ fn packages_say_what_they_are_and_need() {
         assert!(text.starts_with(&format!("Package: {package}\n")), "{text}");
         assert!(text.contains("\nArchitecture: amd64\n"));
         // What the programs are linked with, and what the maintainer scripts call.
-        for needs in ["${shlibs:Depends}", "${misc:Depends}"] {
+        for needs in ["Pre-Depends: ${shlibs:Depends}", "${misc:Depends}"] {
             assert!(text.contains(needs), "{package}: {needs}");
         }
     }

@@ -45,9 +45,6 @@ pub(crate) fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
     let made = make(&place, key.as_ref())?;
     let packages = deliver(&made, &place.out)?;
     let mut reports = vec![told(&packages)?];
-    if let Some(key) = &key {
-        reports.push(sign::sign(key, &packages, &place.version)?);
-    }
     if options.twice {
         reports.push(twice::compare(&place, key.as_ref(), &packages)?);
     }
@@ -56,6 +53,10 @@ pub(crate) fn run(args: &[&str]) -> Result<Vec<Report>, Stop> {
     }
     if options.install {
         reports.extend(install::all(&packages, &place)?);
+    }
+    // What is signed is good for ever.
+    if let Some(key) = key.filter(|_| reports.iter().all(|report| report.violations.is_empty())) {
+        reports.push(sign::sign(&key, &packages, &place.version)?);
     }
     Ok(reports)
 }

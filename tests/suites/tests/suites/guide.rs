@@ -151,7 +151,10 @@ async fn look(fleet: &Fleet) {
 
     let mut page = Page::open("network.md");
     // Round trips within a machine that has much to do can be too long for corosync: a warning.
-    page.types(fleet, "quorate network hk1 --measure").may_end(9).enter().await;
+    page.types(fleet, "quorate network hk1 --measure")
+        .may_end(9)
+        .enter()
+        .await;
     page.types(fleet, "quorate network hk1 --measure --from hk1.toml")
         .may_end(9)
         .enter()
@@ -316,7 +319,7 @@ async fn guide_storages() {
     let secret = secrets.join("pbs.password");
     page.elsewhere("install -d -m 0700 /etc/quorate/secrets", "the lab has the folder");
     page.elsewhere(
-        "install -m 0600 /dev/stdin /etc/quorate/secrets/pbs.password",
+        "install -o quorate -m 0600 /dev/stdin /etc/quorate/secrets/pbs.password",
         "written here by the test",
     );
     std::fs::write(&secret, "lab-backup-secret\n").unwrap();

@@ -65,7 +65,9 @@ pub(crate) async fn leftovers(guest: &Guest) -> Vec<String> {
         .does("find /etc /usr /var /run /root /tmp -xdev -iname *quorate*")
         .await;
     let own = |path: &str| {
-        path == "/etc/modules-load.d/quorate.conf" || path.contains("opt-quorate.mount") || path.ends_with("by-label\\x2fquorate")
+        path == "/etc/modules-load.d/quorate.conf"
+            || path.contains("opt-quorate.mount")
+            || path.ends_with("by-label\\x2fquorate")
     };
     found.lines().filter(|path| !own(path)).map(str::to_owned).collect()
 }
