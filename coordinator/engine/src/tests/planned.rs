@@ -381,7 +381,7 @@ fn scenes() -> Vec<Scene> {
     );
     all.push(wanting(upgraded, |wish| {
         wish.upgrade = Some(quorate_model::wish::AgentUpgrade {
-            version: "99.0.0".parse().unwrap(),
+            version: "0.2.0".parse().unwrap(),
             package: "ab".repeat(32).parse().unwrap(),
             size: 7,
             nodes: BTreeSet::new(),
