@@ -1,9 +1,12 @@
 //! A server's power: on, off, on the way from one to the other; and what that means for its processes.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use super::clock::SimTime;
 use super::state::power::Order;
@@ -87,7 +90,9 @@ impl World {
         };
         agent.kill();
         let end = Instant::now() + ENDS_WITHIN;
-        while process::agent_of(&folder).is_some_and(|other| other.pid == agent.pid) && Instant::now() < end {
+        let lock = root.join("var/lib/quorate-agent/lock");
+        let there = || process::agent_of(&folder).is_some_and(|other| other.pid == agent.pid) || is_held(&lock);
+        while there() && Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         match start(&agent.argv, &root, &self.layout.agent_log(&name)) {
@@ -98,6 +103,12 @@ impl World {
             Err(error) => complain(&format!("{name}: can't start the agent: {error}")),
         }
     }
+}
+
+/// Does a process hold this lock still? One that was killed seems to be gone before its files are closed; systemd waits for its end.
+fn is_held(lock: &Path) -> bool {
+    let Ok(file) = File::open(lock) else { return false };
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err()
 }
 
 fn start(argv: &[String], root: &Path, log: &Path) -> io::Result<process::Daemon> {
