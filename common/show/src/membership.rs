@@ -1,5 +1,6 @@
 //! How a cluster's membership changed lately, in words.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use quorate_model::Timestamp;
@@ -14,14 +15,15 @@ const TOLD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 /// So many changes at most.
 const MOST_CHANGES: usize = 5;
 
-/// The same changes show on several nodes, at about the same time: the node's word is told that saw the most, or the newest.
+/// The same changes show on several nodes, at about the same time: the node's word is told that saw the most. Of several, one that did not lose the
+/// quorum: who was cut off or stopped saw it go, while the cluster kept it.
 pub(crate) fn changes(cluster: &ClusterStatus<'_>, now: Timestamp) -> String {
     let best = cluster
         .nodes
         .iter()
         .filter_map(|node| Some((node, told_changes(node, now)?)))
         .filter(|(_, told)| !told.is_empty())
-        .max_by_key(|(_, told)| (told.len(), told.last().map(|(_, at)| *at)));
+        .max_by_key(|(_, told)| (told.len(), Reverse(losses(told)), told.last().map(|(_, at)| *at)));
     let Some((by, told)) = best else {
         return String::new();
     };
@@ -30,6 +32,11 @@ pub(crate) fn changes(cluster: &ClusterStatus<'_>, now: Timestamp) -> String {
         .map(|(change, at)| format!("  {} ago  {}\n", spoken(at.age(now)), in_words(change)))
         .collect();
     format!("Membership, as {} saw it change:\n{lines}", by.name)
+}
+
+fn losses(told: &[(&MembershipChange, Timestamp)]) -> usize {
+    let lost = |(change, _): &&(&MembershipChange, Timestamp)| change.quorum == Some(QuorumChange::Lost);
+    told.iter().filter(lost).count()
 }
 
 /// Each with its time on the coordinator's clock.

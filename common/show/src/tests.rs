@@ -126,6 +126,29 @@ fn status_tells_how_the_membership_changed_lately() {
         ", as prox1 saw it change:\n  1 min 15 s ago  prox3 left\n  1 h 6 min ago  prox2, prox3 joined; quorum gained\n  \
          1 h 6 min ago  prox2, prox3 left; quorum LOST\n"
     );
+    // Who was stopped saw the quorum go, and came back last; the cluster kept it.
+    let kept = seen(
+        "prox1",
+        vec![change(90, &[], &["prox2"], None), change(86, &["prox2"], &[], None)],
+    );
+    let back = seen(
+        "prox2",
+        vec![
+            change(89, &[], &["prox1", "prox3"], Some(QuorumChange::Lost)),
+            change(85, &["prox1", "prox3"], &[], Some(QuorumChange::Gained)),
+        ],
+    );
+    let told = crate::status(
+        &[cluster(vec![
+            node("prox1", Ok(&kept), NOW),
+            node("prox2", Ok(&back), NOW),
+        ])],
+        NOW,
+    );
+    assert!(
+        told.contains("as prox1 saw it change") && !told.contains("quorum LOST"),
+        "{told}"
+    );
     // What is a day old is over.
     let quiet = seen("prox1", vec![change(200_000, &[], &["prox2"], None)]);
     assert!(!crate::status(&[cluster(vec![node("prox1", Ok(&quiet), NOW)])], NOW).contains("Membership"));

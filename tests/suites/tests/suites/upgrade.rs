@@ -2,9 +2,11 @@
 //! refused.
 
 use std::fs;
+use std::path::PathBuf;
 
 use minisign::KeyPair;
 use quorate_lab::Lab;
+use quorate_lab::process::Daemon;
 use quorate_suites::hand::{ONE_LINK, findings, steps};
 use quorate_suites::{Fleet, told};
 use serde_json::Value;
@@ -60,11 +62,20 @@ impl Stage {
         self.package_by(&self.keys, version, "")
     }
 
+    fn args<'a>(&'a self, who: &[&'a str], package: &'a str) -> Vec<&'a str> {
+        let how = ["--package", package, "--file", &self.file, "--yes"];
+        [&["node", "upgrade"], who, &how].concat()
+    }
+
     async fn upgrade(&self, who: &[&str], package: &str, code: i32) -> String {
-        let mut args = vec!["node", "upgrade"];
-        args.extend(who);
-        args.extend(["--package", package, "--file", &self.file, "--yes"]);
-        told(&self.fleet.ends(&args, code).await)
+        told(&self.fleet.ends(&self.args(who, package), code).await)
+    }
+
+    /// Begins one, and tells where its words go.
+    fn begin(&self, who: &[&str], package: &str) -> (Daemon, PathBuf) {
+        let log = self.fleet.lab.layout().coordinator().join("upgrade.log");
+        let begun = self.fleet.lab.quorate_in_background(&self.args(who, package), &log);
+        (begun.unwrap(), log)
     }
 
     async fn versions(&self) -> Vec<String> {
@@ -185,18 +196,7 @@ async fn a_node_that_forbids_it_and_a_frozen_cluster_are_left_alone() {
     let said = stage.upgrade(&["hk1/prox1"], &package, 4).await;
     assert!(said.contains("allow_upgrade = true"), "{said}");
     fleet.ok(&["freeze", "hk1", "--reason", "moving house"]).await;
-    let log = fleet.lab.layout().coordinator().join("upgrade.log");
-    let args = [
-        "node",
-        "upgrade",
-        "hk1/prox2",
-        "--package",
-        &package,
-        "--file",
-        &stage.file,
-        "--yes",
-    ];
-    let _waits = fleet.lab.quorate_in_background(&args, &log).unwrap();
+    let (_waits, log) = stage.begin(&["hk1/prox2"], &package);
     fleet
         .until("it waits", async || {
             let said = fs::read_to_string(&log).unwrap_or_default();
@@ -218,19 +218,7 @@ async fn a_coordinator_that_dies_meanwhile_upgrades_nobody_twice() {
     let fleet = &stage.fleet;
     let package = stage.package(&next());
     fleet.hold("prox1", "dpkg", "--install").await;
-    let log = fleet.lab.layout().coordinator().join("upgrade.log");
-    let args = [
-        "node",
-        "upgrade",
-        "--cluster",
-        "hk1",
-        "--package",
-        &package,
-        "--file",
-        &stage.file,
-        "--yes",
-    ];
-    let mut background = fleet.lab.quorate_in_background(&args, &log).unwrap();
+    let (mut background, _log) = stage.begin(&["--cluster", "hk1"], &package);
     fleet
         .until("dpkg was called", async || {
             fleet.under_way("prox1", "dpkg", "--install") == 1
