@@ -48,6 +48,15 @@ pub fn replace(tools: &Tools, pool: &PoolName, old: &str, with: &DiskIdentity) -
     Ok(call.arg(path(with)).build()?)
 }
 
+/// Whether zpool, by what it printed on stderr, was too early: the kernel did not find the partition that zpool had just made. udev takes
+/// the partition's link away for a moment while it looks at the disk again, and ZFS waits one second for it; on a server with very much
+/// to do that is not enough. Source: OpenZFS 2.1 vdev_disk.c (`zfs_vdev_open_timeout_ms`, `vdev_disk_open`); the words, which are those
+/// for any ENOENT, were seen in a virtual machine whose processors and disk were saturated.
+#[must_use]
+pub fn was_too_early(stderr: &str) -> bool {
+    stderr.trim_end().ends_with(": no such pool or dataset")
+}
+
 fn path(disk: &DiskIdentity) -> String {
     format!("/dev/disk/by-id/{}", disk.link)
 }
@@ -173,5 +182,14 @@ mod tests {
             call,
             "/usr/bin/zpool replace data_zfs /dev/disk/by-id/ata-A /dev/disk/by-id/ata-B"
         );
+    }
+
+    #[test]
+    fn a_link_that_was_away_for_a_moment_is_told_from_other_failures() {
+        let replace = "cannot replace /dev/disk/by-id/a-part1 with /dev/disk/by-id/b: ";
+        assert!(was_too_early(&format!("{replace}no such pool or dataset\n")));
+        assert!(!was_too_early(&format!("{replace}device is too small\n")));
+        assert!(!was_too_early("cannot open 'tank': no such pool\n"));
+        assert!(!was_too_early(""));
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_identity::{Certificate, CoordinatorStore, Roots};
 use quorate_model::NodeRef;
@@ -18,6 +18,9 @@ use crate::state_dir::StateDir;
 
 /// How often those are told who have not been.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How long [`Exchange::finish`] waits for whoever can't be reached: an agent has just dialled anew, or has much to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,6 +54,8 @@ pub(crate) struct Exchange {
     path: PathBuf,
     store: CoordinatorStore,
     document: Mutex<Document>,
+    /// Of two who tell the same agent at once, one would be given a certificate for a key that the other has replaced.
+    telling: tokio::sync::Mutex<()>,
 }
 
 impl Exchange {
@@ -64,6 +69,7 @@ impl Exchange {
             path: state.exchange(),
             store: state.identity(),
             document: Mutex::new(document),
+            telling: tokio::sync::Mutex::new(()),
         };
         if exchange.stage() == Stage::Switching {
             exchange.put_into_place()?;
@@ -161,7 +167,12 @@ impl Exchange {
             Stage::None => return Err(wrong_stage("no exchange of the CA has been begun")),
             _ => return Err(wrong_stage("the old CA still signs").hint("first: quorate ca switch")),
         }
+        let until = Instant::now() + PATIENCE;
         self.tell(ca, fleet).await;
+        while !self.missing(fleet).is_empty() && Instant::now() < until {
+            tokio::time::sleep(fleet.pace.wait(EVERY)).await;
+            self.tell(ca, fleet).await;
+        }
         self.lacks_nobody(fleet, "still trusts the old CA")?;
         let new = ca.now().roots.certificates().first().cloned();
         self.trust(new.into_iter().collect())?;
@@ -205,6 +216,7 @@ impl Exchange {
 
     /// Gives every agent that lacks it what this stage has for it. Whoever can't be reached is tried again.
     async fn tell(&self, ca: &Ca, fleet: &Fleet) {
+        let _alone = self.telling.lock().await;
         // The stage first: what there is then belongs to it, or to a later one.
         let stage = self.stage();
         let now = ca.now();

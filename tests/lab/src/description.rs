@@ -224,6 +224,8 @@ pub struct DiskSpec {
     pub unreadable: bool,
     /// The kernel does not answer who opens it.
     pub hangs: bool,
+    /// When zpool first partitions it, the new partition's link is not there in time for the kernel, as on a server with very much to do.
+    pub link_comes_late: bool,
     /// `gpt`, `dos` or nothing.
     pub pttype: Option<String>,
     /// Partitions.
@@ -260,6 +262,7 @@ impl Default for DiskSpec {
             filled: Vec::new(),
             unreadable: false,
             hangs: false,
+            link_comes_late: false,
             pttype: None,
             partitions: Vec::new(),
             smart: SmartSpec::default(),

@@ -144,6 +144,15 @@ impl<'h> Task<'h> {
         }
     }
 
+    /// What the tools have printed on stderr up to now.
+    fn errors(&self) -> Result<String, Stopped> {
+        let bytes = match std::fs::read(self.folder.path("stderr")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Looks once more at all that stood against the action in the instant before: a lock may have been waited for while another command
     /// changed it. Gives what was seen.
     async fn look_again(&self) -> Result<Observation, Stopped> {

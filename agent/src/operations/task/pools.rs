@@ -6,7 +6,7 @@ use quorate_model::ids::PoolName;
 use quorate_model::observation::pools::import_unit;
 use quorate_model::observation::{FacetName, Pool};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
-use quorate_tools::{CallError, systemctl, zpool_disks};
+use quorate_tools::{CallError, systemctl, wiping, zpool_disks};
 
 use super::disk_lock;
 use super::{CHANGING, Stopped, Task, say, stopped};
@@ -21,12 +21,9 @@ pub(super) async fn create(task: &Task<'_>, layout: &PoolLayout) -> Result<(), S
         say(CHANGING);
         Ok(())
     } else {
-        give(
-            task,
-            &layout.name,
-            layout.all_disks(),
-            zpool_disks::create(task.host.tools(), layout),
-        )
+        give(task, &layout.name, layout.all_disks(), || {
+            zpool_disks::create(task.host.tools(), layout)
+        })
         .await
     };
     if made.is_err() {
@@ -55,7 +52,7 @@ async fn give<'d>(
     task: &Task<'_>,
     pool: &PoolName,
     disks: impl Iterator<Item = &'d DiskIdentity>,
-    call: Result<Invocation, CallError>,
+    call: impl Fn() -> Result<Invocation, CallError>,
 ) -> Result<(), Stopped> {
     let begun = Begun {
         pool: pool.clone(),
@@ -63,15 +60,29 @@ async fn give<'d>(
     };
     begun_pools::begin(&task.state_dir, &task.operation.id, &begun)?;
     say(CHANGING);
-    task.change(call).await?;
+    let heard = task.errors()?.len();
+    if let Err(failed) = task.change(call()).await {
+        let errors = task.errors()?;
+        if !zpool_disks::was_too_early(errors.get(heard..).unwrap_or_default()) {
+            return Err(failed);
+        }
+        say(
+            "the new partition's link was away for a moment: once udev is done, everything is looked at again, and zpool is run once more",
+        );
+        task.change(wiping::settle(task.host.tools())).await?;
+        task.look_again().await?;
+        task.change(call()).await?;
+    }
     Ok(begun_pools::finish(&task.state_dir, &begun)?)
 }
 
 pub(super) async fn grow(task: &Task<'_>, layout: &PoolLayout) -> Result<(), Stopped> {
     let _held = disk_lock::take(task).await?;
     task.look_again().await?;
-    let call = zpool_disks::add(task.host.tools(), layout);
-    give(task, &layout.name, layout.all_disks(), call).await
+    give(task, &layout.name, layout.all_disks(), || {
+        zpool_disks::add(task.host.tools(), layout)
+    })
+    .await
 }
 
 pub(super) async fn replace(task: &Task<'_>, pool: &PoolName, old: &str, with: &DiskIdentity) -> Result<(), Stopped> {
@@ -84,6 +95,8 @@ pub(super) async fn replace(task: &Task<'_>, pool: &PoolName, old: &str, with: &
             "{old} is not known to take up a whole disk: what else was on it has to be put on the new one by hand"
         ));
     };
-    let call = zpool_disks::replace(task.host.tools(), pool, called, with);
-    give(task, pool, std::iter::once(with), call).await
+    give(task, pool, std::iter::once(with), || {
+        zpool_disks::replace(task.host.tools(), pool, called, with)
+    })
+    .await
 }

@@ -106,6 +106,45 @@ async fn a_create_that_failed_after_it_touched_the_disks_is_tried_again_when_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_partition_whose_link_comes_late_is_waited_for() {
+    let (fleet, _) = two(ONE).await;
+    let slow = |name: &str, serial: &str| DiskSpec {
+        link_comes_late: true,
+        ..ssd(name, serial)
+    };
+    add(&fleet, slow("sdx", "S45NNA0NSLOW01")).await;
+    let chosen = "\n[zfs.data_zfs]\nraid = \"single\"\n[zfs.data_zfs.disks]\nprox1 = [\"S45NNA0NSLOW01\"]\nprox2 = { count = 1, kind = \"ssd\" }\n";
+    fleet.ok(&["apply", &file(&fleet, chosen), "--yes"]).await;
+    assert!(status(&fleet).await.contains("ONLINE"));
+    assert_eq!(
+        fleet.calls("zpool", "create").len(),
+        3,
+        "twice there, once on the other"
+    );
+
+    add(&fleet, slow("sdy", "S45NNA0NSLOW02")).await;
+    let old = names(&fleet).await.remove(0);
+    fleet
+        .ok(&[
+            "zfs",
+            "replace",
+            "hk1/prox1",
+            "data_zfs",
+            &old,
+            "--with",
+            "S45NNA0NSLOW02",
+            "--yes",
+        ])
+        .await;
+    assert_eq!(fleet.calls("zpool", "replace").len(), 2);
+    fleet
+        .until("the new disk is in its place", async || {
+            names(&fleet).await.iter().any(|name| name.contains("SLOW02"))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_somebody_else_left_goes_only_by_a_word_for_just_that_disk() {
     let (fleet, _) = two(ONE).await;
     let mut used = ssd("sdx", "S45NNA0NLEFT01");

@@ -167,7 +167,20 @@ async fn the_ca_is_exchanged_while_everything_goes_on() {
     assert_eq!(status["operators_of_old"], serde_json::json!(["old"]), "{status:#}");
     let new = remote(&fleet, "new", &[]).await;
     fleet.ok(&["--config", &new, "node", "list"]).await;
-    fleet.ok(&["ca", "finish"]).await;
+
+    // One that is away for a moment is waited for.
+    fleet.lab.stop_agent("prox2").await.unwrap();
+    let back = async {
+        fleet
+            .until("whoever can be told is", async || {
+                let status = fleet.json(&["ca", "status"]).await;
+                (&status["stage"], &status["missing"]) == (&"finishing".into(), &serde_json::json!(["hk1/prox2"]))
+            })
+            .await;
+        fleet.lab.start_agent("prox2").unwrap();
+    };
+    let (finished, ()) = tokio::join!(fleet.run(&["ca", "finish"]), back);
+    assert!(finished.success(), "{}", told(&finished));
 
     let status = fleet.json(&["ca", "status"]).await;
     assert_eq!(

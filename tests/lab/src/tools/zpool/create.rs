@@ -149,6 +149,9 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
             "one or more vdevs refer to the same device, or one of\nthe devices is part of an active md or lvm device",
         );
     }
+    if spec::a_link_comes_late(&taken) {
+        return late(spec::LINK_IS_AWAY);
+    }
     // Source: libzfs_pool.c (`zpool_create`), not seen.
     if taken.iter().any(|device| spec::leaf(device).size < SMALLEST) {
         return late("one or more devices is less than the minimum size (64M)");

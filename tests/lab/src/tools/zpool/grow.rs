@@ -111,6 +111,9 @@ fn judge_add(server: &Server, asked: &Asked<'_>, specs: &[Spec<'_>]) -> End<Vec<
     if twice(&taken) {
         return late("one or more vdevs refer to the same device");
     }
+    if spec::a_link_comes_late(&taken) {
+        return late(spec::LINK_IS_AWAY);
+    }
     if taken.iter().any(|device| spec::leaf(device).size < SMALLEST) {
         return late("device is less than the minimum size (64M)");
     }
@@ -212,7 +215,7 @@ fn judge_attach(
     } else {
         format!("cannot attach {new} to {old}")
     };
-    // Captured: too small. The other reasons are from libzfs_pool.c (`zpool_vdev_attach`).
+    // Captured: too small; a link that comes late. The other reasons are from libzfs_pool.c (`zpool_vdev_attach`).
     let late = |why: &str| End::Late(disks.clone(), Reply::fail(255, format!("{what}: {why}\n")));
     let Some(vdev) = pool.vdev_of(old) else {
         return late("no such device in pool");
@@ -230,6 +233,9 @@ fn judge_attach(
     };
     if target.beside.is_some() {
         return late("already in replacing/spare config; wait for completion or use 'zpool detach'");
+    }
+    if spec::a_link_comes_late(&taken) {
+        return late(spec::LINK_IS_AWAY);
     }
     if leaf.size < vdev.leaves.iter().map(|leaf| leaf.size).min().unwrap_or(0) {
         return late("device is too small");

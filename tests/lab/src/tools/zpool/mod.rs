@@ -188,7 +188,10 @@ fn partition(call: &Call, names: &[String]) {
     call.world.with(|state| {
         if let Some(server) = state.servers.get_mut(call.node) {
             for name in names {
-                disks::change(server, name, |disk| disks::partition(disk, None));
+                disks::change(server, name, |disk| {
+                    disks::partition(disk, None);
+                    disk.link_comes_late = false;
+                });
             }
         }
     });

@@ -26,6 +26,17 @@ pub(super) struct Taken<'s, 'a> {
     pub(super) path: &'a str,
 }
 
+/// What zpool says where the kernel does not find a new partition in time. Source: seen live of `zpool replace`, in a virtual machine
+/// whose processors and disk were saturated; the text is the one for ENOENT (libzfs_util.c, `zfs_standard_error`).
+pub(super) const LINK_IS_AWAY: &str = "no such pool or dataset";
+
+/// One of the disks that are to be partitioned is one whose partition's link comes late.
+pub(super) fn a_link_comes_late(taken: &[Taken<'_, '_>]) -> bool {
+    taken
+        .iter()
+        .any(|device| device.part.is_none() && device.disk.link_comes_late)
+}
+
 /// `mirror A B log C`. Nothing if there is nothing.
 pub(super) fn read<'a>(words: impl Iterator<Item = &'a str>) -> Option<Vec<Spec<'a>>> {
     let mut specs: Vec<Spec<'a>> = Vec::new();
