@@ -48,6 +48,7 @@ pub(super) async fn observe(host: &Host) -> Result<PveConfig, Unknown> {
         ceph_daemons: finished(host, ceph_daemons(host)),
         guest_macs: finished(host, guests::macs(&guests)),
         guest_devices: finished(host, guests::devices(host, &guests).await),
+        guests: finished(host, guests::configured(host, &guests)),
         qdevice_key: host.mode(QDEVICE_KEY).await.map_err(unreadable)?.is_some(),
         node_folders: finished(host, node_folders(host).await),
         spec: finished(host, spec(host).await),

@@ -9,6 +9,7 @@ pub mod health;
 mod network;
 pub(crate) mod pools;
 mod readiness;
+mod running;
 mod storages;
 mod system;
 
@@ -57,7 +58,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     } else {
         disks::Depth::Whole
     };
-    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages) = tokio::join!(
+    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running) = tokio::join!(
         facet(host, asked(FacetName::System), more.within, system::observe(host)),
         facet(host, asked(FacetName::Disks), more.within, disks::observe(host, depth)),
         facet(
@@ -78,6 +79,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         ),
         facet(host, asked(FacetName::Pools), more.within, pools::observe(host)),
         facet(host, asked(FacetName::Storages), more.within, storages::observe(host)),
+        facet(host, asked(FacetName::Running), more.within, running::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -90,6 +92,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     observation.readiness = readiness;
     observation.pools = pools;
     observation.storages = storages;
+    observation.running = running;
     observation
 }
 

@@ -49,6 +49,7 @@ pub mod proc;
 pub mod pve_config;
 pub mod pve_firewall;
 pub mod pvecm;
+pub mod pvesh;
 pub mod pvesm;
 pub mod pveversion;
 pub mod pvs;

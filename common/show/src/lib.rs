@@ -2,6 +2,7 @@
 
 mod disks;
 mod findings;
+mod guests;
 mod membership;
 mod network;
 mod observation;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use disks::{DiskDetail, DiskRow, disks};
 pub use findings::{finding_line, findings, problems};
+pub use guests::{GuestRow, Run, guests};
 pub use network::network;
 pub use observation::observation;
 pub use observation::pools::{PoolRow, of_nodes as pools};

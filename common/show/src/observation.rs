@@ -10,7 +10,7 @@ use quorate_model::Facet;
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{LinkLatency, Member, Pmxcfs};
 use quorate_model::observation::network::NameResolution;
-use quorate_model::observation::{Cluster, Guest, GuestKind, Network, Observation, System};
+use quorate_model::observation::{Cluster, Guest, GuestKind, GuestStatus, Network, Observation, System};
 use quorate_model::time::spoken;
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Network", &seen.network, network);
     section(&mut text, "Cluster", &seen.cluster, cluster);
     section(&mut text, "Guests", &seen.guests, |known| guests(known));
+    section(&mut text, "Guests here", &seen.running, |known| running(known));
     section(&mut text, "HA", &seen.ha, |known| ha::ha(known, seen.observed_at));
     section(&mut text, "Configuration", &seen.config, config::config);
     section(&mut text, "Readiness", &seen.readiness, readiness::readiness);
@@ -261,6 +262,23 @@ fn guests(guests: &[Guest]) -> String {
         })
         .collect();
     table(&["ID", "KIND", "NODE"], &rows)
+}
+
+fn running(guests: &[GuestStatus]) -> String {
+    if guests.is_empty() {
+        return "none\n".to_owned();
+    }
+    let row = |guest: &GuestStatus| {
+        vec![
+            guest.vmid.to_string(),
+            guest.run.as_str().to_owned(),
+            or_dash(guest.lock.as_deref()),
+            format!("{} of {}", guest.memory_used.binary(), guest.memory.binary()),
+            spoken(Duration::from_secs(guest.uptime_seconds)),
+        ]
+    };
+    let rows: Vec<Vec<String>> = guests.iter().map(row).collect();
+    table(&["ID", "STATE", "LOCK", "MEMORY", "UP"], &rows)
 }
 
 #[cfg(test)]

@@ -113,6 +113,7 @@ pub(crate) fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
             FacetName::Readiness => observation.readiness = Facet::not_asked(),
             FacetName::Pools => observation.pools = Facet::not_asked(),
             FacetName::Storages => observation.storages = Facet::not_asked(),
+            FacetName::Running => observation.running = Facet::not_asked(),
         }
     }
 }

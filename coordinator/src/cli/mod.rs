@@ -11,6 +11,7 @@ mod cluster_file;
 mod disks;
 mod explain;
 mod freeze;
+mod guests;
 mod init;
 mod leave;
 mod network;
@@ -99,6 +100,8 @@ enum Command {
     Zfs(zfs::Command),
     /// Show the storages of each cluster: where they should be and are, how full, and whether they are as the cluster file has them
     Storage(storage::Args),
+    /// Show the guests of each cluster: whose they are, how they run, what they lie on, and what HA makes of them
+    Guests(guests::Args),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -202,6 +205,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Disks(args) => disks::run(context, args).await,
         Command::Zfs(command) => zfs::run(context, command).await,
         Command::Storage(args) => storage::run(context, args).await,
+        Command::Guests(args) => guests::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use quorate_model::Passage;
+use quorate_model::observation::GuestKind;
 use quorate_model::passage::Direction;
-use quorate_tools::pve_config::{ceph, certificate, guest, ha, pci, replication, storage, tfa, user};
+use quorate_tools::pve_config::{ceph, certificate, guest, guest_config, ha, pci, replication, storage, tfa, user};
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
     corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
-    pmxcfs, proc, pve_firewall, pvecm, pvesm, pveversion, pvs, smartctl, ssh_key, systemctl, timedatectl, zfs_get,
-    zpool, zpool_get, zpool_status,
+    pmxcfs, proc, pve_firewall, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key, systemctl, timedatectl,
+    zfs_get, zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -67,7 +68,8 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("getent-hosts", getent::read_names),
     Target::new("guest-config", |bytes| {
         let text = text(bytes);
-        told((guest::macs(&text), guest::devices(&text)))
+        let configured = [GuestKind::Vm, GuestKind::Container].map(|kind| guest_config::read(kind, &text));
+        told((guest::macs(&text), guest::devices(&text), configured))
     }),
     plain!("ha-groups", ha::read_groups),
     plain!(json "ha-lrm", ha::read_lrm_status),
@@ -134,6 +136,12 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::both("pvecm-delnode", |bytes| {
         let (stdout, stderr) = streams(bytes);
         told(pvecm::read_delnode(&stdout, &stderr))
+    }),
+    Target::json("pvesh-lxc", |bytes| {
+        told(pvesh::guests::read(GuestKind::Container, &text(bytes)))
+    }),
+    Target::json("pvesh-qemu", |bytes| {
+        told(pvesh::guests::read(GuestKind::Vm, &text(bytes)))
     }),
     Target::both("pvesm-status", |bytes| {
         let (stdout, stderr) = streams(bytes);

@@ -141,8 +141,8 @@ pub enum OwnName {
     Missing,
 }
 
-/// A guest's configuration file, nothing more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A guest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestSpec {
     /// The guest's number.
@@ -152,6 +152,12 @@ pub struct GuestSpec {
     /// `qemu` or `lxc`.
     #[serde(default)]
     pub kind: GuestKind,
+    /// Its configuration file; nothing: its name and 512 MiB.
+    #[serde(default)]
+    pub conf: Option<String>,
+    /// It runs from the beginning.
+    #[serde(default)]
+    pub running: bool,
 }
 
 /// What a guest is.

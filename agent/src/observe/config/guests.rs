@@ -1,13 +1,16 @@
 //! The configurations of all guests of the cluster: by what a guest is known from outside, and which devices of hosts they are given.
 
 use quorate_model::facet::Unknown;
+use quorate_model::observation::guest_config::ConfiguredGuest;
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
+use quorate_model::observation::{Guest, GuestKind};
 use quorate_tools::pve_config::guest::{self, Device, Named};
-use quorate_tools::pve_config::pci;
+use quorate_tools::pve_config::{guest_config, pci};
 
 use super::NODES;
-use crate::host::{Host, HostRoot, ReadError, unreadable};
+use crate::host::{Host, HostRoot, ReadError, unparsable, unreadable};
 use crate::observe::cluster::published_for_sure;
+use crate::observe::finished;
 
 const PCI_MAPPINGS: &str = "/etc/pve/mapping/pci.cfg";
 
@@ -16,6 +19,7 @@ const PCI_MAPPINGS: &str = "/etc/pve/mapping/pci.cfg";
 pub(super) struct Configured {
     node: String,
     vmid: u32,
+    kind: GuestKind,
     text: String,
 }
 
@@ -30,8 +34,8 @@ pub(super) async fn read(host: &Host) -> Result<Vec<Configured>, Unknown> {
 fn read_all(root: &HostRoot) -> Result<Vec<Configured>, ReadError> {
     let mut found = Vec::new();
     for node in root.read_dir(NODES)? {
-        for kind in ["qemu-server", "lxc"] {
-            let path = format!("{NODES}/{node}/{kind}");
+        for (kind, folder) in [(GuestKind::Vm, "qemu-server"), (GuestKind::Container, "lxc")] {
+            let path = format!("{NODES}/{node}/{folder}");
             let names = match root.read_dir(&path) {
                 Err(ReadError::NotFound { .. }) => continue,
                 names => names?,
@@ -46,12 +50,32 @@ fn read_all(root: &HostRoot) -> Result<Vec<Configured>, ReadError> {
                     text => found.push(Configured {
                         node: node.clone(),
                         vmid,
+                        kind,
                         text: text?,
                     }),
                 }
             }
         }
     }
+    Ok(found)
+}
+
+/// What each is configured to be.
+pub(super) fn configured(
+    host: &Host,
+    guests: &Result<Vec<Configured>, Unknown>,
+) -> Result<Vec<ConfiguredGuest>, Unknown> {
+    let guests = guests.as_ref().map_err(Clone::clone)?;
+    let configured = |one: &Configured| ConfiguredGuest {
+        guest: Guest {
+            vmid: one.vmid,
+            node: one.node.clone(),
+            kind: one.kind,
+        },
+        config: finished(host, guest_config::read(one.kind, &one.text).map_err(unparsable)),
+    };
+    let mut found: Vec<ConfiguredGuest> = guests.iter().map(configured).collect();
+    found.sort_by_key(|one| one.guest.vmid);
     Ok(found)
 }
 

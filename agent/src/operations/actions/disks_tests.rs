@@ -111,6 +111,7 @@ fn with_devices(guest_devices: Facet<Vec<GuestDevice>>) -> Facet<PveConfig> {
         ceph_daemons: Facet::not_asked(),
         guest_macs: Facet::not_asked(),
         guest_devices,
+        guests: Facet::not_asked(),
         qdevice_key: false,
         node_folders: Facet::not_asked(),
         spec: Facet::not_asked(),

@@ -21,7 +21,7 @@ pub fn macs(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn is_mac(text: &str) -> bool {
+pub(super) fn is_mac(text: &str) -> bool {
     let mut parts = 0;
     let fine = text.split(':').all(|part| {
         parts += 1;

@@ -3,6 +3,7 @@
 pub mod ceph;
 pub mod certificate;
 pub mod guest;
+pub mod guest_config;
 pub mod ha;
 pub mod pci;
 pub mod replication;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facet::Facet;
 use crate::ids::SshPublicKey;
+use crate::observation::guest_config::ConfiguredGuest;
 use crate::observation::guests::GuestDevice;
 use crate::time::Timestamp;
 
@@ -45,6 +46,9 @@ pub struct PveConfig {
     /// same files, and /etc/pve/mapping/pci.cfg.
     #[serde(default)]
     pub guest_devices: Facet<Vec<GuestDevice>>,
+    /// All guests of the cluster with their configuration, by id. Source: /etc/pve/nodes/*/{qemu-server,lxc}/*.conf.
+    #[serde(default)]
+    pub guests: Facet<Vec<ConfiguredGuest>>,
     /// The QDevice's certificate with its private key lies in /etc/pve, where a set-up that broke off left it. Source:
     /// /etc/pve/qdevice-net-node.p12 exists.
     #[serde(default)]

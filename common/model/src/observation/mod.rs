@@ -5,6 +5,8 @@ pub mod config;
 pub mod disks;
 pub mod eligibility;
 pub mod firewall;
+pub mod guest_config;
+pub mod guest_status;
 pub mod guests;
 pub mod ha;
 pub mod network;
@@ -21,6 +23,8 @@ use crate::time::Timestamp;
 pub use cluster::{Cluster, Membership};
 pub use config::PveConfig;
 pub use disks::{Disk, Disks};
+pub use guest_config::{ConfiguredGuest, GuestConfig};
+pub use guest_status::{GuestRun, GuestStatus};
 pub use guests::{Guest, GuestKind};
 pub use ha::Ha;
 pub use network::Network;
@@ -53,11 +57,13 @@ pub enum FacetName {
     Pools,
     /// Storages: definitions, and how they are here.
     Storages,
+    /// How the guests of the node run.
+    Running,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 10] = [
+    pub const ALL: [FacetName; 11] = [
         Self::System,
         Self::Disks,
         Self::Pools,
@@ -65,6 +71,7 @@ impl FacetName {
         Self::Network,
         Self::Cluster,
         Self::Guests,
+        Self::Running,
         Self::Ha,
         Self::Config,
         Self::Readiness,
@@ -84,6 +91,7 @@ impl FacetName {
             Self::Readiness => "readiness",
             Self::Pools => "pools",
             Self::Storages => "storages",
+            Self::Running => "running",
         }
     }
 }
@@ -125,6 +133,9 @@ pub struct Observation {
     /// Storages: definitions, and how they are here.
     #[serde(default)]
     pub storages: Facet<Storages>,
+    /// How the node's guests run.
+    #[serde(default)]
+    pub running: Facet<Vec<GuestStatus>>,
 }
 
 impl Observation {
@@ -144,6 +155,7 @@ impl Observation {
             readiness: Facet::not_asked(),
             pools: Facet::not_asked(),
             storages: Facet::not_asked(),
+            running: Facet::not_asked(),
         }
     }
 
@@ -167,5 +179,6 @@ impl Observation {
         take(&mut self.readiness, newer.readiness);
         take(&mut self.pools, newer.pools);
         take(&mut self.storages, newer.storages);
+        take(&mut self.running, newer.running);
     }
 }

@@ -51,6 +51,19 @@ pub(super) fn config(config: &PveConfig) -> String {
         "devices of hosts that guests are given",
         listed(&config.guest_devices, device),
     );
+    line(
+        "guests",
+        listed(&config.guests, |one| {
+            let vmid = one.guest.vmid;
+            match one.config.get() {
+                Ok(config) => config
+                    .name
+                    .as_ref()
+                    .map_or(vmid.to_string(), |name| format!("{vmid} {name}")),
+                Err(unknown) => format!("{vmid} ({unknown})"),
+            }
+        }),
+    );
     if config.qdevice_key {
         line(
             "left by a QDevice set-up",

@@ -7,7 +7,8 @@ use quorate_model::observation::cluster::{Membership, QdeviceConfig, RunningVers
 use quorate_model::observation::config::{
     Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, ReplicationJob, RootKey, Storage,
 };
-use quorate_model::observation::guests::{GuestDevice, HostDevice};
+use quorate_model::observation::guest_config::ConfiguredGuest;
+use quorate_model::observation::guests::{Guest, GuestDevice, GuestKind, HostDevice};
 use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaResource, LrmStatus, ManagerStatus};
 use quorate_model::observation::network::{NameResolution, Network};
 use quorate_model::observation::readiness::{AdmittedKey, PackageState, Readiness, Repository, ServiceState};
@@ -125,6 +126,14 @@ fn config() -> PveConfig {
                 device: HostDevice::Pci("0000:03:00".into()),
             },
         ]),
+        guests: known(vec![ConfiguredGuest {
+            guest: Guest {
+                vmid: 100,
+                node: "prox1".into(),
+                kind: GuestKind::Vm,
+            },
+            config: Facet::unknown(UnknownKind::Unparsable, "memory: lots"),
+        }]),
         qdevice_key: true,
         authorized_keys: known(
             texts(["root@prox1", "admin@office"])

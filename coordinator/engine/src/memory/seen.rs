@@ -62,7 +62,8 @@ impl Inner {
                 | FacetName::Network
                 | FacetName::Guests
                 | FacetName::Pools
-                | FacetName::Storages => {}
+                | FacetName::Storages
+                | FacetName::Running => {}
             }
         }
         seen
@@ -271,6 +272,7 @@ impl Inner {
             ceph_daemons: Facet::not_asked(),
             guest_macs: Facet::not_asked(),
             guest_devices: Facet::not_asked(),
+            guests: Facet::not_asked(),
             qdevice_key: false,
         }
     }

@@ -205,6 +205,7 @@ fn config(node: &NodeName) -> PveConfig {
         ceph_daemons: Facet::known(vec![], NOW),
         guest_macs: Facet::known(vec![], NOW),
         guest_devices: Facet::known(vec![], NOW),
+        guests: Facet::known(vec![], NOW),
         qdevice_key: false,
     }
 }

@@ -30,6 +30,7 @@ message!(
         guest_macs,
         qdevice_key,
         guest_devices,
+        guests,
     }
 );
 facet!(Vec<GuestDevice> = v1::GuestDevicesFacet: v1::guest_devices_facet::State);

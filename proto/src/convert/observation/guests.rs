@@ -1,5 +1,7 @@
-//! The list of guests.
+//! Guests: the list, what each is configured to be, and how those of a node run.
 
+use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic};
+use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
 
 use super::{ConvertError, Wire, field};
@@ -9,3 +11,54 @@ facet!(Vec<Guest> = v1::GuestsFacet: v1::guests_facet::State);
 list!(Guest = v1::Guests { guests });
 choice!(GuestKind = v1::guest::Kind { Vm, Container });
 message!(Guest = v1::Guest { vmid, node, kind });
+
+facet!(Vec<ConfiguredGuest> = v1::ConfiguredGuestsFacet: v1::configured_guests_facet::State);
+list!(ConfiguredGuest = v1::ConfiguredGuests { guests });
+message!(ConfiguredGuest = v1::ConfiguredGuest { guest, config });
+facet!(GuestConfig = v1::GuestConfigFacet: v1::guest_config_facet::State);
+message!(
+    GuestConfig = v1::GuestConfig {
+        name,
+        memory,
+        cpus,
+        cpu_type,
+        tags,
+        template,
+        lock,
+        starts_at_boot,
+        agent,
+        disks,
+        nics,
+        bound_by
+    }
+);
+message!(
+    GuestDisk = v1::GuestDisk {
+        key,
+        backing,
+        size,
+        replicate
+    }
+);
+oneof!(Backing = v1::Backing [backing: v1::backing::Backing] {
+    volume: Volume { storage, volume } = v1::backing::Volume,
+} holding { device: Device, folder: Folder });
+message!(GuestNic = v1::GuestNic { key, bridge, vlan, mac });
+
+facet!(Vec<GuestStatus> = v1::RunningFacet: v1::running_facet::State);
+list!(GuestStatus = v1::Running { guests });
+message!(
+    GuestStatus = v1::GuestStatus {
+        vmid,
+        kind,
+        run,
+        uptime_seconds,
+        memory_used,
+        memory,
+        lock
+    }
+);
+oneof!(GuestRun = v1::GuestRun [run: v1::guest_run::Run] {
+    running: Running {} = v1::guest_run::Running,
+    stopped: Stopped {} = v1::guest_run::Stopped,
+} holding { held: Held });

@@ -29,6 +29,7 @@ choice!(
         Readiness,
         Pools,
         Storages,
+        Running,
     }
 );
 message!(
@@ -45,5 +46,6 @@ message!(
         readiness,
         pools,
         storages,
+        running,
     }
 );

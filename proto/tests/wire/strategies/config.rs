@@ -6,6 +6,7 @@ use quorate_model::observation::config::{
 };
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
 
+use super::guests::configured;
 use super::types::{facet, time};
 use super::{by_text, maybe, some, text};
 
@@ -23,10 +24,11 @@ prop_compose! {
         (spec, files) in (facet(maybe(kept())), facet(some(file()))),
         (ceph_daemons, guest_macs) in (facet(some(text())), facet(some(text()))),
         (qdevice_key, guest_devices) in (any::<bool>(), facet(some(guest_device()))),
+        guests in facet(some(configured())),
     ) -> PveConfig {
         PveConfig {
             storages, users, tokens, root_tfa, own_certificate, authorized_keys, firewall, replication, ha_placements,
-            ceph_monitors, node_folders, spec, files, ceph_daemons, guest_macs, qdevice_key, guest_devices,
+            ceph_monitors, node_folders, spec, files, ceph_daemons, guest_macs, qdevice_key, guest_devices, guests,
         }
     }
 }

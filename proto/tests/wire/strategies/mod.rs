@@ -1,6 +1,7 @@
 //! Any value that a type of the model can have.
 
 mod config;
+mod guests;
 mod ha;
 pub(crate) mod measurement;
 pub(crate) mod observation;

@@ -8,7 +8,6 @@ use quorate_model::observation::cluster::{
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
-use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::network::{
     AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution, Network,
 };
@@ -17,6 +16,7 @@ use quorate_model::observation::system::{
 };
 
 use super::config::config;
+use super::guests::{guest, status};
 use super::ha::ha;
 use super::pools::pool;
 use super::readiness::readiness;
@@ -39,8 +39,11 @@ prop_compose! {
         readiness in facet(readiness()).boxed(),
         pools in facet(some(pool())).boxed(),
         storages in facet(storages()).boxed(),
+        running in facet(some(status())).boxed(),
     ) -> Observation {
-        Observation { hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools, storages }
+        Observation {
+            hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running,
+        }
     }
 }
 
@@ -340,11 +343,5 @@ prop_compose! {
         changes in some(membership_change()),
     ) -> Cluster {
         Cluster { membership, pmxcfs, authkey_present, local_config_present, local_config, config_lock_age, changes }
-    }
-}
-
-prop_compose! {
-    fn guest()(vmid: u32, node in text(), kind in one_of([GuestKind::Vm, GuestKind::Container])) -> Guest {
-        Guest { vmid, node, kind }
     }
 }

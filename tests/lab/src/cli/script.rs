@@ -3,7 +3,7 @@
 use clap::{Subcommand, ValueEnum};
 
 use crate::control::{Misbehaviour, PoolHappens, Script, ToolScript};
-use crate::description::{DiskSpec, GuestKind, GuestSpec, OwnName};
+use crate::description::{DiskSpec, GuestSpec, OwnName};
 use crate::plants::Plant;
 
 #[derive(Debug, Subcommand)]
@@ -205,7 +205,8 @@ impl ScriptCommand {
             Self::AddGuest { vmid } => Script::AddGuest(GuestSpec {
                 vmid,
                 name: format!("guest{vmid}"),
-                kind: GuestKind::Qemu,
+                running: true,
+                ..GuestSpec::default()
             }),
             Self::RemoveGuest { vmid } => Script::RemoveGuest(vmid),
             Self::MemberOf { cluster } => Script::MemberOf(cluster),

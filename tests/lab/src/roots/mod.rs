@@ -7,7 +7,7 @@ pub(crate) mod proc;
 pub(crate) mod ssh;
 pub(crate) mod sys;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
@@ -19,13 +19,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
 use crate::tools;
-use crate::world::clock;
+use crate::world::clock::{self, SimTime};
+use crate::world::guests::Process;
 use crate::world::ha::HaNode;
 use crate::world::hardware::Hardware;
 use crate::world::identity::{AuthKeys, Certificate};
 use crate::world::mount::Mount;
 use crate::world::packages::Packages;
-use crate::world::pmxcfs::{Guest, Pmxcfs, Replica};
+use crate::world::pmxcfs::{Pmxcfs, Replica};
 use crate::world::power::Power;
 use crate::world::proxy;
 use crate::world::random;
@@ -115,9 +116,23 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         next_pid: 900 + 7 * u32::try_from(index).unwrap_or(0),
         pvecm_locked: false,
         added: std::collections::BTreeMap::new(),
+        running: running(spec),
         spec: spec.clone(),
         root,
     })
+}
+
+/// The guests that have been running since the server's start.
+fn running(spec: &ServerSpec) -> BTreeMap<u32, Process> {
+    let guests = spec.guests.iter().filter(|guest| guest.running);
+    let process = |pid: u32| Process {
+        pid,
+        since: SimTime::ZERO,
+    };
+    guests
+        .zip(700..)
+        .map(|(guest, pid)| (guest.vmid, process(pid)))
+        .collect()
 }
 
 fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) -> Pmxcfs {
@@ -129,15 +144,8 @@ fn pmxcfs_of(spec: &ServerSpec, certificate: &Certificate, booted: Timestamp) ->
     replica.certificates.insert(spec.name.clone(), certificate.clone());
     replica.merge_ssh_key(&spec.name);
     for (number, guest) in spec.guests.iter().enumerate() {
-        replica.guests.insert(
-            guest.vmid,
-            Guest {
-                node: spec.name.clone(),
-                kind: guest.kind,
-                name: guest.name.clone(),
-                version: u32::try_from(number).unwrap_or(0) + 1,
-            },
-        );
+        let version = u32::try_from(number).unwrap_or(0) + 1;
+        replica.guests.insert(guest.vmid, guest.guest(&spec.name, version));
     }
     Pmxcfs {
         running: false,

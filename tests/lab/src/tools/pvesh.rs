@@ -9,7 +9,9 @@ use super::io::Stop;
 use super::options::{self, LINKS};
 use super::pvecm::join::{Join, Secret};
 use super::worker::Worker;
-use super::{Call, Reply, ha_manager, pveversion, qdevice_tools, unknown};
+use super::{Call, Reply, guests, ha_manager, pveversion, qdevice_tools, unknown};
+use crate::description::GuestKind;
+use crate::world::clock::SimTime;
 use crate::world::corosync::conf::{Conf, ConfNode};
 use crate::world::server::Server;
 use crate::world::state::State;
@@ -101,7 +103,7 @@ fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) ->
             let Some(other) = state.servers.iter().find(|other| other.name() == *node) else {
                 return Got::Refused(Reply::fail(2, format!("no such cluster node '{node}'\n")));
             };
-            let value = match on_node(other, rest) {
+            let value = match on_node(other, state.now, rest) {
                 Ok(Some(value)) => value,
                 Ok(None) => return Got::Unknown,
                 Err(reply) => return Got::Refused(reply),
@@ -116,7 +118,7 @@ fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) ->
     }
 }
 
-fn on_node(server: &Server, rest: &[&str]) -> Result<Option<Value>, Reply> {
+fn on_node(server: &Server, now: SimTime, rest: &[&str]) -> Result<Option<Value>, Reply> {
     Ok(Some(match rest {
         ["version"] => pveversion::json(server),
         ["tasks"] => Value::Array(
@@ -138,8 +140,8 @@ fn on_node(server: &Server, rest: &[&str]) -> Result<Option<Value>, Reply> {
                 .map(|(index, line)| json!({"n": index + 1, "t": line}))
                 .collect(),
         ),
-        ["qemu"] => guests(server, "qemu"),
-        ["lxc"] => guests(server, "lxc"),
+        ["qemu"] => guests::list(server, now, GuestKind::Qemu),
+        ["lxc"] => guests::list(server, now, GuestKind::Lxc),
         _ => return Ok(None),
     }))
 }
@@ -184,15 +186,6 @@ fn task_entry(server: &Server, task: &tasks::Task, status: bool) -> Value {
         (tasks::State::Vanished, false) => put("status", json!("unexpected status")),
     }
     entry
-}
-
-fn guests(server: &Server, kind: &str) -> Value {
-    let list = server.pmxcfs.replica.guests.iter();
-    Value::Array(
-        list.filter(|(_, guest)| guest.kind.word() == kind && guest.node == server.name())
-            .map(|(vmid, guest)| json!({"vmid": vmid, "name": guest.name, "status": "stopped", "maxmem": 536_870_912}))
-            .collect(),
-    )
 }
 
 /// Perl's hashes have no order; ours turns with the cluster's changes, so that nobody relies on one.

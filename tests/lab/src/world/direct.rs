@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use super::guests::next_version;
 use super::hardware;
 use super::oplog::What;
 use super::plant;
-use super::pmxcfs::Guest;
 use super::server::{Network, Server};
 use super::state::State;
 use super::units::{self, Active};
@@ -139,18 +139,17 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
             let node = server.spec.name.clone();
             state
                 .write(index, |replica| {
-                    let version = replica.guests.values().map(|guest| guest.version).max().unwrap_or(0) + 1;
-                    let fresh = Guest {
-                        node: node.clone(),
-                        kind: guest.kind,
-                        name: guest.name.clone(),
-                        version,
-                    };
+                    let fresh = guest.guest(&node, next_version(&replica.guests));
                     replica.guests.insert(guest.vmid, fresh);
                 })
                 .map_err(|_| "/etc/pve is read-only there".to_owned())?;
+            let now = state.now;
+            if let Some(server) = state.servers.get_mut(index).filter(|_| guest.running) {
+                server.start_guest(guest.vmid, now);
+            }
         }
         Script::RemoveGuest(vmid) => {
+            server.running.remove(&vmid);
             state
                 .write(index, |replica| {
                     replica.guests.remove(&vmid);

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod corosync;
 mod direct;
+pub(crate) mod guests;
 pub(crate) mod ha;
 pub(crate) mod hardware;
 pub(crate) mod identity;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use super::guests::next_version;
 use super::hardware;
-use super::pmxcfs::{Guest, Replica};
+use super::pmxcfs::Replica;
 use super::server::Server;
 use super::state::State;
-use crate::description::GuestKind;
+use crate::description::{GuestKind, GuestSpec};
 use crate::layout::Layout;
 use crate::plants::{Plant, ServiceIs};
 use crate::roots::{self, apt, etc, ssh, sys};
@@ -172,13 +173,13 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
 }
 
 fn under_ha(replica: &mut Replica, node: &str, vmid: u32, wanted: &str) {
-    let version = replica.guests.values().map(|guest| guest.version).max().unwrap_or(0) + 1;
-    let guest = replica.guests.entry(vmid).or_insert_with(|| Guest {
-        node: node.to_owned(),
-        kind: GuestKind::Qemu,
+    let version = next_version(&replica.guests);
+    let plain = GuestSpec {
+        vmid,
         name: format!("guest{vmid}"),
-        version,
-    });
+        ..GuestSpec::default()
+    };
+    let guest = replica.guests.entry(vmid).or_insert_with(|| plain.guest(node, version));
     let kind = if guest.kind == GuestKind::Qemu { "vm" } else { "ct" };
     replica.ha.resources.insert(format!("{kind}:{vmid}"), wanted.to_owned());
 }

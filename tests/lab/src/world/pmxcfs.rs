@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::clock::SimTime;
 use super::corosync::conf::Conf;
+use super::guests::Guest;
 use super::ha::HaFiles;
 use super::identity::{AuthKeys, Certificate};
 use crate::description::GuestKind;
@@ -75,14 +76,6 @@ pub(crate) struct Replica {
     pub(crate) gone: BTreeSet<String>,
     /// Locks below `priv/lock`: held until then at the longest.
     pub(crate) locks: BTreeMap<String, SimTime>,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Guest {
-    pub(crate) node: String,
-    pub(crate) kind: GuestKind,
-    pub(crate) name: String,
-    pub(crate) version: u32,
 }
 
 /// What `/etc/pve` looks like depends on these alone: every write raises the sequence, every start changes the pid.
@@ -285,13 +278,13 @@ fn made(pmxcfs: &Pmxcfs, nodename: &str, started: i64) -> BTreeMap<String, PveFi
         );
     }
     for (vmid, guest) in &replica.guests {
-        let (folder, key) = match guest.kind {
-            GuestKind::Qemu => ("qemu-server", "name"),
-            GuestKind::Lxc => ("lxc", "hostname"),
+        let folder = match guest.kind {
+            GuestKind::Qemu => "qemu-server",
+            GuestKind::Lxc => "lxc",
         };
         put(
             &format!("nodes/{}/{folder}/{vmid}.conf", guest.node),
-            format!("{key}: {}\nmemory: 512\n", guest.name),
+            guest.conf.clone(),
         );
     }
     files

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::clock::SimTime;
 use super::corosync::conf::Conf;
+use super::guests::{Guest, next_version};
 use super::identity::fingerprint_of;
-use super::pmxcfs::{Guest, PveFile, Replica};
+use super::pmxcfs::{PveFile, Replica};
 use crate::description::GuestKind;
 use crate::roots::ssh::root_key;
 
@@ -23,11 +24,7 @@ impl Replica {
             put(tree, &format!("priv/lock/{lock}/"), String::new());
         }
         for (path, text) in &self.files {
-            let elsewhere = guest_of(path)
-                .is_some_and(|(node, _, vmid)| self.guests.get(&vmid).is_none_or(|guest| guest.node != node));
-            if !elsewhere {
-                put(tree, path, text.clone());
-            }
+            put(tree, path, text.clone());
         }
     }
 
@@ -45,16 +42,15 @@ impl Replica {
             return;
         }
         if let Some((node, kind, vmid)) = guest_of(path) {
-            let version = self.guests.values().map(|guest| guest.version).max().unwrap_or(0) + 1;
-            let key = if kind == GuestKind::Qemu { "name:" } else { "hostname:" };
-            let name = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
             let guest = Guest {
                 node,
                 kind,
-                name: name.trim().to_owned(),
-                version,
+                version: next_version(&self.guests),
+                conf: text.to_owned(),
             };
             self.guests.insert(vmid, guest);
+            self.revive(path);
+            return;
         }
         self.revive(path);
         self.files.insert(path.to_owned(), text.to_owned());

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::clock;
 use super::corosync::Corosync;
 use super::corosync::conf::Conf;
+use super::guests::Process;
 use super::ha::HaNode;
 use super::hardware::Hardware;
 use super::identity::Certificate;
@@ -135,6 +136,8 @@ pub(crate) struct Server {
     pub(crate) qdevice: Option<Qdevice>,
     /// corosync-qnetd runs.
     pub(crate) qnetd_running: bool,
+    /// Guests whose process runs here.
+    pub(crate) running: BTreeMap<u32, Process>,
     /// The HA daemons and the watchdog.
     pub(crate) ha: HaNode,
     /// What this member answered to the nodes that it took in.

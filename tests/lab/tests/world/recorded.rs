@@ -70,6 +70,7 @@ async fn guests_as_pmxcfs_lists_them() {
             vmid,
             name: format!("t{vmid}"),
             kind,
+            ..GuestSpec::default()
         };
         lab.script(node, Script::AddGuest(guest))
             .await
@@ -303,6 +304,7 @@ async fn refused_joins_say_what_real_ones_say() {
         vmid: 100,
         name: "t100".to_owned(),
         kind: GuestKind::Qemu,
+        ..GuestSpec::default()
     };
     lab.script("prox3", Script::AddGuest(guest))
         .await

@@ -182,6 +182,7 @@ async fn a_guest_s_file_is_the_guest() {
         vmid: 100,
         name: "t100".to_owned(),
         kind: quorate_lab::description::GuestKind::Qemu,
+        ..GuestSpec::default()
     };
     lab.script("prox3", Script::AddGuest(guest)).await.expect("a guest");
     let file = "qemu-server/100.conf";

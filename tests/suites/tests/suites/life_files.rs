@@ -38,6 +38,7 @@ async fn a_plan_that_was_kept_is_applied_exactly_so_or_not_at_all() {
         vmid: 100,
         name: "web".to_owned(),
         kind: quorate_lab::description::GuestKind::Qemu,
+        ..GuestSpec::default()
     };
     fleet.lab.script("prox3", Script::AddGuest(guest)).await.unwrap();
     let refused = fleet.ends(&["apply", "--plan", &kept, "--yes"], 3).await;

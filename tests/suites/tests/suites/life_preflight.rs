@@ -58,6 +58,7 @@ fn guest(vmid: u32) -> GuestSpec {
         vmid,
         name: format!("web{vmid}"),
         kind: quorate_lab::description::GuestKind::Qemu,
+        ..GuestSpec::default()
     }
 }
 

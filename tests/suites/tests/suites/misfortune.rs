@@ -33,6 +33,7 @@ async fn guests_on_two_servers_another_cluster_a_lost_name_and_a_wrong_clock_are
         vmid,
         name: "web".to_owned(),
         kind: GuestKind::Qemu,
+        ..GuestSpec::default()
     };
     let fleet = Fleet::enrolled(
         Lab::builder()
@@ -69,6 +70,7 @@ async fn the_one_server_with_guests_creates_and_the_others_join_it() {
         vmid: 100,
         name: "web".to_owned(),
         kind: GuestKind::Lxc,
+        ..GuestSpec::default()
     };
     let fleet = Fleet::enrolled(Lab::builder().nodes(2).server("prox2", |s| s.guests.push(guest))).await;
     let plan = fleet.plan().await;
@@ -227,6 +229,7 @@ async fn what_changed_between_plan_and_apply_stops_apply() {
         vmid: 100,
         name: "web".to_owned(),
         kind: GuestKind::Qemu,
+        ..GuestSpec::default()
     };
     let file = fleet.cluster_file(&fleet.lab.names());
     fleet.ok(&["plan", &file]).await;

@@ -91,6 +91,7 @@ impl State {
         server.power.up_at = again.then_some(now + BOOT);
         server.pvecm_locked = false;
         server.forget_pools();
+        server.running.clear();
         self.orders.push(Order::Kill(index));
         self.note(Some(index), What::PoweredOff, "");
     }
@@ -116,6 +117,10 @@ impl State {
             self.start_pmxcfs_unit(index).ok();
             if corosync {
                 self.start_corosync_unit(index).ok();
+            }
+            let now = self.now;
+            if let Some(server) = self.servers.get_mut(index) {
+                server.start_guests_at_boot(now);
             }
         }
         self.orders.push(Order::Start(index));

@@ -2,8 +2,8 @@
 
 use super::{Seen, cluster};
 use crate::description::GuestKind;
+use crate::world::guests::Guest;
 use crate::world::oplog::What;
-use crate::world::pmxcfs::Guest;
 use crate::world::server::Network::{Cluster, Public};
 
 #[test]
@@ -32,8 +32,8 @@ fn protected() -> Seen {
     let guest = |node: &str| Guest {
         node: node.to_owned(),
         kind: GuestKind::Qemu,
-        name: "guest100".to_owned(),
         version: 1,
+        conf: String::new(),
     };
     let planted = seen.state.write(2, |replica| {
         replica.guests.insert(100, guest("prox3"));

@@ -1,0 +1,6 @@
+//! `pvesh` of PVE: its API, called by root on the node itself.
+
+pub mod guests;
+
+/// Its name.
+pub const NAME: &str = "pvesh";
