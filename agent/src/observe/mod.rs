@@ -9,6 +9,7 @@ pub mod health;
 mod network;
 pub(crate) mod pools;
 mod readiness;
+mod replication;
 mod running;
 mod storages;
 mod system;
@@ -58,7 +59,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     } else {
         disks::Depth::Whole
     };
-    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running) = tokio::join!(
+    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running, replication) = tokio::join!(
         facet(host, asked(FacetName::System), more.within, system::observe(host)),
         facet(host, asked(FacetName::Disks), more.within, disks::observe(host, depth)),
         facet(
@@ -80,6 +81,9 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         facet(host, asked(FacetName::Pools), more.within, pools::observe(host)),
         facet(host, asked(FacetName::Storages), more.within, storages::observe(host)),
         facet(host, asked(FacetName::Running), more.within, running::observe(host)),
+        facet(host, asked(FacetName::Replication), more.within, async {
+            replication::observe(host)
+        }),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -93,6 +97,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     observation.pools = pools;
     observation.storages = storages;
     observation.running = running;
+    observation.replication = replication;
     observation
 }
 

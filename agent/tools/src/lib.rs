@@ -48,6 +48,7 @@ pub mod pmxcfs_daemon;
 pub mod proc;
 pub mod pve_config;
 pub mod pve_firewall;
+pub mod pve_replication_state;
 pub mod pvecm;
 pub mod pvesh;
 pub mod pvesm;

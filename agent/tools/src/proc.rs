@@ -91,6 +91,17 @@ pub fn processors(text: &str) -> Result<(String, u32), ParseError> {
     Ok((values("model name").next().unwrap_or_default(), threads))
 }
 
+/// When a process began, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+///
+/// # Errors
+/// When the line has no such field.
+pub fn start_ticks(text: &str) -> Result<u64, ParseError> {
+    // The program's name stands in brackets, and may hold brackets and blanks.
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
+    let ticks = fields.and_then(|mut fields| fields.nth(19)?.parse().ok());
+    ticks.ok_or_else(|| ParseError::at("/proc/PID/stat", text, "expected when the process began"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,5 +137,13 @@ mod tests {
             "/proc/meminfo: MemAvailable is missing"
         );
         assert!(processors("").is_err());
+    }
+
+    #[test]
+    fn when_a_process_began() {
+        let line = "48211 (pvesr) x) S 1 48211 48211 0 -1 4194560 12 0 0 0 5 1 0 0 20 0 1 0 1234567 1000 200 1844\n";
+        assert_eq!(start_ticks(line).unwrap(), 1_234_567);
+        assert!(start_ticks(fixture!("proc/6.18/stat")).unwrap() > 0);
+        assert!(start_ticks(fixture!("proc/6.18/stat-cut")).is_err() && start_ticks("").is_err());
     }
 }

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod anchor;
+pub mod calendar;
 pub mod compression;
 pub mod disk_marks;
 pub mod facet;

@@ -114,6 +114,7 @@ pub(crate) fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
             FacetName::Pools => observation.pools = Facet::not_asked(),
             FacetName::Storages => observation.storages = Facet::not_asked(),
             FacetName::Running => observation.running = Facet::not_asked(),
+            FacetName::Replication => observation.replication = Facet::not_asked(),
         }
     }
 }

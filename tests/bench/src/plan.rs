@@ -59,10 +59,9 @@ fn under_ha(members: usize, full: usize, links: &[&str]) -> Servers {
             kind: GuestKind::Vm,
         })
         .collect();
-    let job = |guest: &Guest| ReplicationJob {
-        id: format!("{}-0", guest.vmid),
-        guest: guest.vmid,
-        target: if guest.node == "prox2" { "prox1" } else { "prox2" }.to_owned(),
+    let job = |guest: &Guest| {
+        let target = if guest.node == "prox2" { "prox1" } else { "prox2" };
+        ReplicationJob::of(format!("{}-0", guest.vmid), guest.vmid, target)
     };
     let jobs: Vec<ReplicationJob> = guests.iter().map(job).collect();
     let mut servers = Servers::bare(SERVERS)

@@ -10,8 +10,8 @@ use quorate_tools::pve_config::{ceph, certificate, guest, guest_config, ha, pci,
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
     corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
-    pmxcfs, proc, pve_firewall, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key, systemctl, timedatectl,
-    zfs_get, zpool, zpool_get, zpool_status,
+    pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key,
+    systemctl, timedatectl, zfs_get, zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -117,7 +117,9 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("proc-cpuinfo", proc::processors),
     plain!("proc-loadavg", proc::load_averages),
     plain!("proc-meminfo", proc::memory),
+    plain!("proc-stat", proc::start_ticks),
     plain!("proc-uptime", proc::uptime_seconds),
+    plain!(json "pve-replication-state", pve_replication_state::read),
     Target::both("pve-firewall", |bytes| {
         let (cluster, host) = streams(bytes);
         told(pve_firewall::read(Some(&cluster), Some(&host)))

@@ -11,6 +11,7 @@ use crate::observation::guests::GuestDevice;
 use crate::time::Timestamp;
 
 pub use super::firewall::{Firewall, FirewallRule};
+pub use super::replication::ReplicationJob;
 
 /// The node's configuration, as far as changes of the cluster touch it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,17 +108,6 @@ pub struct Storage {
     /// SHA-256 of all that is written about it, in hex: two of one name and kind may lie elsewhere.
     #[serde(default)]
     pub digest: String,
-}
-
-/// A replication job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReplicationJob {
-    /// Such as `100-0`.
-    pub id: String,
-    /// The guest.
-    pub guest: u32,
-    /// The node that gets the copy.
-    pub target: String,
 }
 
 /// A folder under /etc/pve/nodes.

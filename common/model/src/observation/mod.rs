@@ -12,6 +12,7 @@ pub mod ha;
 pub mod network;
 pub mod pools;
 pub mod readiness;
+pub mod replication;
 pub mod storages;
 pub mod system;
 
@@ -30,6 +31,7 @@ pub use ha::Ha;
 pub use network::Network;
 pub use pools::Pool;
 pub use readiness::Readiness;
+pub use replication::{ReplicationJob, ReplicationState};
 pub use storages::Storages;
 pub use system::System;
 
@@ -59,11 +61,13 @@ pub enum FacetName {
     Storages,
     /// How the guests of the node run.
     Running,
+    /// How the copying of the node's own guests goes.
+    Replication,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 11] = [
+    pub const ALL: [FacetName; 12] = [
         Self::System,
         Self::Disks,
         Self::Pools,
@@ -72,6 +76,7 @@ impl FacetName {
         Self::Cluster,
         Self::Guests,
         Self::Running,
+        Self::Replication,
         Self::Ha,
         Self::Config,
         Self::Readiness,
@@ -92,6 +97,7 @@ impl FacetName {
             Self::Pools => "pools",
             Self::Storages => "storages",
             Self::Running => "running",
+            Self::Replication => "replication",
         }
     }
 }
@@ -136,6 +142,9 @@ pub struct Observation {
     /// How the node's guests run.
     #[serde(default)]
     pub running: Facet<Vec<GuestStatus>>,
+    /// How the copying of the node's own guests goes.
+    #[serde(default)]
+    pub replication: Facet<Vec<ReplicationState>>,
 }
 
 impl Observation {
@@ -156,6 +165,7 @@ impl Observation {
             pools: Facet::not_asked(),
             storages: Facet::not_asked(),
             running: Facet::not_asked(),
+            replication: Facet::not_asked(),
         }
     }
 
@@ -180,5 +190,6 @@ impl Observation {
         take(&mut self.pools, newer.pools);
         take(&mut self.storages, newer.storages);
         take(&mut self.running, newer.running);
+        take(&mut self.replication, newer.replication);
     }
 }

@@ -159,11 +159,7 @@ fn config() -> PveConfig {
             ],
             host_rules: vec![],
         }),
-        replication: known(vec![ReplicationJob {
-            id: "100-0".into(),
-            guest: 100,
-            target: "prox2".into(),
-        }]),
+        replication: known(vec![ReplicationJob::of("100-0", 100, "prox2")]),
         ha_placements: known([("group front".to_owned(), texts(["prox1", "prox2"]))].into()),
         ceph_monitors: missing("ceph.conf: a section that is not closed: `[mon`"),
         node_folders: known(

@@ -63,7 +63,8 @@ impl Inner {
                 | FacetName::Guests
                 | FacetName::Pools
                 | FacetName::Storages
-                | FacetName::Running => {}
+                | FacetName::Running
+                | FacetName::Replication => {}
             }
         }
         seen

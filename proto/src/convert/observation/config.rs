@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_model::observation::config::{
-    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, ReplicationJob, RootKey, Storage,
+    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, RootKey, Storage,
 };
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
 
@@ -85,9 +85,6 @@ message!(
         narrowed
     }
 );
-facet!(Vec<ReplicationJob> = v1::ReplicationFacet: v1::replication_facet::State);
-list!(ReplicationJob = v1::ReplicationJobs { jobs });
-message!(ReplicationJob = v1::ReplicationJob { id, guest, target });
 facet!(BTreeMap<String, Vec<String>> = v1::HaPlacementsFacet: v1::ha_placements_facet::State);
 wrapped!(BTreeMap<String, Vec<String>> = v1::HaPlacements { placements });
 facet!(Option<Vec<String>> = v1::CephMonitorsFacet: v1::ceph_monitors_facet::State);

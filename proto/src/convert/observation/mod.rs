@@ -8,6 +8,7 @@ mod ha;
 mod network;
 mod pools;
 mod readiness;
+mod replication;
 mod storages;
 mod system;
 mod values;
@@ -30,6 +31,7 @@ choice!(
         Pools,
         Storages,
         Running,
+        Replication,
     }
 );
 message!(
@@ -47,5 +49,6 @@ message!(
         pools,
         storages,
         running,
+        replication,
     }
 );

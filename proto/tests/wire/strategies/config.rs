@@ -2,11 +2,12 @@
 
 use proptest::prelude::*;
 use quorate_model::observation::config::{
-    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, ReplicationJob, RootKey, Storage,
+    Firewall, FirewallRule, KeptSpec, NodeFolder, PveConfig, PveFile, RootKey, Storage,
 };
 use quorate_model::observation::guests::{GuestDevice, HostDevice};
 
 use super::guests::configured;
+use super::replication::job;
 use super::types::{facet, time};
 use super::{by_text, maybe, some, text};
 
@@ -78,12 +79,6 @@ prop_compose! {
         (source, dest, protocol, ports) in (maybe(text()), maybe(text()), maybe(text()), maybe(text())),
     ) -> FirewallRule {
         FirewallRule { text, disabled, direction, action, source, dest, protocol, ports, narrowed }
-    }
-}
-
-prop_compose! {
-    fn job()((id, target) in (text(), text()), guest: u32) -> ReplicationJob {
-        ReplicationJob { id, guest, target }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod operation;
 pub(crate) mod plan;
 mod pools;
 mod readiness;
+mod replication;
 pub(crate) mod rollout;
 mod storages;
 pub(crate) mod types;

@@ -20,6 +20,7 @@ use super::guests::{guest, status};
 use super::ha::ha;
 use super::pools::pool;
 use super::readiness::readiness;
+use super::replication::state;
 use super::storages::storages;
 use super::types::{address, facet, size, time};
 use super::{maybe, one_of, some, text};
@@ -40,9 +41,11 @@ prop_compose! {
         pools in facet(some(pool())).boxed(),
         storages in facet(storages()).boxed(),
         running in facet(some(status())).boxed(),
+        replication in facet(some(state())).boxed(),
     ) -> Observation {
         Observation {
             hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running,
+            replication,
         }
     }
 }

@@ -13,11 +13,7 @@ pub(super) fn removals() -> Vec<Row> {
         node: "prox3".to_owned(),
         kind: GuestKind::Container,
     };
-    let job = ReplicationJob {
-        id: "100-0".to_owned(),
-        guest: 100,
-        target: "prox4".to_owned(),
-    };
+    let job = ReplicationJob::of("100-0", 100, "prox4");
     vec![
         (
             Code::RemoveHasGuests,

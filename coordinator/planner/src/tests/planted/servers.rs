@@ -353,14 +353,7 @@ pub(super) fn overwritten() -> Vec<Row> {
             digest: "of ann".into(),
         });
         known(&mut c.firewall).rules.push(rule("IN ACCEPT -p tcp -dport 22"));
-        c.replication = Facet::known(
-            vec![ReplicationJob {
-                id: "100-0".into(),
-                guest: 100,
-                target: "prox9".into(),
-            }],
-            NOW,
-        );
+        c.replication = Facet::known(vec![ReplicationJob::of("100-0", 100, "prox9")], NOW);
     });
     vec![
         (
