@@ -3,11 +3,12 @@
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::guest_config::ConfiguredGuest;
-use quorate_model::observation::{FacetName, Guest, GuestKind, Ha, Membership};
+use quorate_model::observation::{FacetName, Guest, GuestKind, Ha};
 use quorate_model::{NodeName, View};
 use quorate_show::{GuestRow, Run};
 
 use super::disks::views;
+use super::speakers::speakers;
 use super::status::look;
 use super::{Answer, Context, output, wire};
 
@@ -67,23 +68,6 @@ fn of_cluster(cluster: &str, view: &View) -> Result<Vec<GuestRow>, Failure> {
         return Err(Failure::new(ExitCode::Unreachable, message).hint("quorate status"));
     }
     Ok(rows)
-}
-
-/// Those whose /etc/pve is shown: one member for all of them, and each server that is in no cluster yet. A member without quorum may have
-/// an old one, so it speaks only where nobody else does.
-fn speakers(view: &View) -> Vec<&NodeName> {
-    let membership = |node: &&NodeName| view.facet(node, |o| &o.cluster).ok().map(|cluster| &cluster.membership);
-    let alone = |node: &&NodeName| matches!(membership(node), Some(Membership::Standalone));
-    let quorate = |node: &&NodeName| matches!(membership(node), Some(Membership::Member(member)) if member.quorate);
-    let sees = |node: &&NodeName| view.facet(node, |o| &o.config).is_ok();
-    let members = || view.nodes.keys().filter(|node| !alone(node));
-    let one = members()
-        .find(|node| quorate(node) && sees(node))
-        .or_else(|| members().find(sees))
-        .or_else(|| members().next());
-    let mut speakers: Vec<&NodeName> = view.nodes.keys().filter(alone).collect();
-    speakers.extend(one);
-    speakers
 }
 
 fn row(cluster: &str, view: &View, speaker: &NodeName, one: &ConfiguredGuest) -> GuestRow {

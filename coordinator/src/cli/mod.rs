@@ -22,8 +22,10 @@ mod passphrase;
 mod plan;
 mod proposal;
 mod renew;
+mod replication;
 mod rollout;
 mod serve;
+mod speakers;
 mod spec;
 mod ssh;
 mod status;
@@ -102,6 +104,8 @@ enum Command {
     Storage(storage::Args),
     /// Show the guests of each cluster: whose they are, how they run, what they lie on, and what HA makes of them
     Guests(guests::Args),
+    /// Show which guests are copied where, how old each copy is, and how old it may get
+    Replication(replication::Args),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -206,6 +210,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Zfs(command) => zfs::run(context, command).await,
         Command::Storage(args) => storage::run(context, args).await,
         Command::Guests(args) => guests::run(context, args).await,
+        Command::Replication(args) => replication::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -142,6 +142,7 @@ async fn look(fleet: &Fleet) {
     page.types(fleet, "quorate storage").enter().await;
     page.elsewhere("quorate storage data_zfs", "`storages` types it, where there is one");
     page.types(fleet, "quorate guests").enter().await;
+    page.types(fleet, "quorate replication").enter().await;
     page.types(fleet, "quorate-agent observe").on("prox1").enter().await;
     let observed = page
         .types(fleet, "quorate-agent observe disks network --json")

@@ -1,0 +1,188 @@
+//! How a guest's copy on another server stands: what its job promises beside what happened. PVE's back-off breaks the promise silently: after
+//! failures it tries again only every 5, 10, 15, then 30 minutes, whatever the schedule says.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::observation::replication::{ReplicationJob, ReplicationState, TICK};
+use crate::time::Timestamp;
+
+/// How a copy stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CopyState {
+    /// The last run succeeded, and the copy is as young as its schedule promises.
+    Fresh,
+    /// It is being brought up to date now.
+    Syncing,
+    /// There is none yet: no run has succeeded here.
+    Never,
+    /// The last run succeeded, and yet the copy is older than its schedule promises: runs take too long, or nobody starts them.
+    Late,
+    /// The last runs failed. Times are by the owner's clock.
+    Failing {
+        /// Why.
+        error: String,
+        /// How many runs.
+        failures: u32,
+        /// When PVE tries again, if the target is online then; `None`: that can't be told.
+        retry_at: Option<Timestamp>,
+        /// How old the copy will be by then.
+        age_then: Option<Duration>,
+    },
+    /// Its job is switched off.
+    Off,
+    /// Its job is to be removed by the owner's scheduler.
+    Leaving,
+    /// The guest is owned by another server than the job says: PVE turns the job round when its scheduler next looks.
+    Turning,
+}
+
+/// The oldest that a copy gets while all goes well: the schedule's longest gap, the minute until pvescheduler looks, and a run's duration.
+/// The copy is as old as the beginning of the run that made it. `None`: the schedule does not repeat within a week.
+#[must_use]
+pub fn promised(job: &ReplicationJob, took: Option<Duration>) -> Option<Duration> {
+    Some(job.interval().ok()? + TICK + took.unwrap_or_default())
+}
+
+/// Judges a job whose guest this server owns. `state`: what the owner's scheduler keeps of it; `now`: by the owner's clock.
+#[must_use]
+pub fn judge(job: &ReplicationJob, owner: &str, state: Option<&ReplicationState>, now: Timestamp) -> CopyState {
+    if job.removal.is_some() {
+        return CopyState::Leaving;
+    }
+    let elsewhere = job.source.as_ref().is_some_and(|source| source != owner);
+    if elsewhere || job.target == owner {
+        return CopyState::Turning;
+    }
+    if job.disabled {
+        return CopyState::Off;
+    }
+    let Some(state) = state else {
+        return CopyState::Never;
+    };
+    if state.running {
+        return CopyState::Syncing;
+    }
+    if let Some(error) = &state.error {
+        return CopyState::Failing {
+            error: error.clone(),
+            failures: state.failures,
+            retry_at: state.retry_at(),
+            age_then: state.age_at_retry(),
+        };
+    }
+    let took = state.took_millis.map(Duration::from_millis);
+    match (state.last_sync, promised(job, took)) {
+        (None, _) => CopyState::Never,
+        (Some(at), Some(promised)) if at.age(now) > promised => CopyState::Late,
+        (Some(_), _) => CopyState::Fresh,
+    }
+}
+
+impl CopyState {
+    /// Is the guest protected by it as its schedule promises?
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        matches!(self, Self::Fresh | Self::Syncing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(10_000_000_000);
+
+    fn job() -> ReplicationJob {
+        ReplicationJob {
+            schedule: "*/5".to_owned(),
+            source: Some("prox1".to_owned()),
+            ..ReplicationJob::of("100-0", 100, "prox2")
+        }
+    }
+
+    /// Synchronised so many seconds ago.
+    fn state(ago: i64) -> ReplicationState {
+        let at = Some(Timestamp(NOW.0 - ago * 1_000_000));
+        ReplicationState {
+            guest: 100,
+            target: "prox2".to_owned(),
+            last_sync: at,
+            last_try: at,
+            failures: 0,
+            took_millis: Some(20_000),
+            error: None,
+            running: false,
+        }
+    }
+
+    fn judged(job: &ReplicationJob, state: &ReplicationState) -> CopyState {
+        judge(job, "prox1", Some(state), NOW)
+    }
+
+    #[test]
+    fn a_copy_may_be_as_old_as_schedule_tick_and_run_together() {
+        assert_eq!(
+            promised(&job(), Some(Duration::from_secs(20))),
+            Some(Duration::from_secs(300 + 60 + 20))
+        );
+        assert_eq!(judged(&job(), &state(380)), CopyState::Fresh);
+        assert_eq!(judged(&job(), &state(381)), CopyState::Late);
+        let monthly = ReplicationJob {
+            schedule: "monthly".to_owned(),
+            ..job()
+        };
+        assert_eq!(
+            judged(&monthly, &state(9_000)),
+            CopyState::Fresh,
+            "nothing is promised within a week"
+        );
+    }
+
+    #[test]
+    fn a_job_that_fails_says_when_pve_tries_again() {
+        let failing = ReplicationState {
+            last_try: Some(Timestamp(NOW.0 - 60_000_000)),
+            failures: 4,
+            error: Some("no route".to_owned()),
+            ..state(3_000)
+        };
+        let CopyState::Failing { retry_at, age_then, .. } = judged(&job(), &failing) else {
+            panic!("it fails");
+        };
+        assert_eq!(retry_at, Some(Timestamp(NOW.0 + (1800 - 60) * 1_000_000)));
+        assert_eq!(age_then, Some(Duration::from_secs(3_000 - 60 + 1_800)));
+    }
+
+    #[test]
+    fn what_does_not_run() {
+        assert_eq!(judge(&job(), "prox1", None, NOW), CopyState::Never);
+        let never = ReplicationState {
+            last_sync: None,
+            ..state(0)
+        };
+        assert_eq!(judged(&job(), &never), CopyState::Never);
+        let off = ReplicationJob {
+            disabled: true,
+            ..job()
+        };
+        assert_eq!(judged(&off, &state(1)), CopyState::Off);
+        let going = ReplicationJob {
+            removal: Some("full".to_owned()),
+            ..off
+        };
+        assert_eq!(judged(&going, &state(1)), CopyState::Leaving);
+        assert_eq!(
+            judge(&job(), "prox2", None, NOW),
+            CopyState::Turning,
+            "recovered where its copy was"
+        );
+        assert_eq!(
+            judge(&job(), "prox3", None, NOW),
+            CopyState::Turning,
+            "recovered elsewhere"
+        );
+    }
+}
