@@ -143,7 +143,7 @@ mod tests {
     fn when_a_process_began() {
         let line = "48211 (pvesr) x) S 1 48211 48211 0 -1 4194560 12 0 0 0 5 1 0 0 20 0 1 0 1234567 1000 200 1844\n";
         assert_eq!(start_ticks(line).unwrap(), 1_234_567);
-        assert!(start_ticks(fixture!("proc/6.18/stat")).unwrap() > 0);
-        assert!(start_ticks(fixture!("proc/6.18/stat-cut")).is_err() && start_ticks("").is_err());
+        assert!(start_ticks(fixture!("proc/6.18/stat.out")).unwrap() > 0);
+        assert!(start_ticks(fixture!("proc/6.18/stat-cut.out")).is_err() && start_ticks("").is_err());
     }
 }

@@ -26,12 +26,12 @@ pub struct Noted {
 
 #[derive(Deserialize)]
 struct Raw {
-    #[serde(default, deserialize_with = "lenient::optional_u64")]
-    last_sync: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::optional_u64")]
-    last_try: Option<u64>,
-    #[serde(default, deserialize_with = "lenient::optional_u64")]
-    fail_count: Option<u64>,
+    #[serde(deserialize_with = "lenient::u64")]
+    last_sync: u64,
+    #[serde(deserialize_with = "lenient::u64")]
+    last_try: u64,
+    #[serde(deserialize_with = "lenient::u32")]
+    fail_count: u32,
     #[serde(default)]
     duration: Option<f64>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -45,7 +45,7 @@ struct Raw {
 /// Reads the file: jobs by guest and target.
 ///
 /// # Errors
-/// When it is no JSON of that form, a guest's id is none, or a target is not `local/NODE`.
+/// When it is no JSON of that form, a guest's id is none, a target is not `local/NODE`, or what PVE always writes of a job is missing.
 pub fn read(text: &str) -> Result<Vec<Noted>, ParseError> {
     let file: BTreeMap<String, BTreeMap<String, Raw>> = json::read(NAME, text)?;
     let mut found = Vec::new();
@@ -66,9 +66,9 @@ pub fn read(text: &str) -> Result<Vec<Noted>, ParseError> {
 
 fn noted(guest: u32, target: &str, raw: Raw) -> Noted {
     // 0 stands for never.
-    let time = |seconds: Option<u64>| {
-        let seconds = i64::try_from(seconds.filter(|at| *at > 0)?).ok()?;
-        Some(Timestamp::from_seconds(seconds))
+    let time = |seconds: u64| match i64::try_from(seconds) {
+        Ok(0) | Err(_) => None,
+        Ok(seconds) => Some(Timestamp::from_seconds(seconds)),
     };
     let pid = raw.pid.and_then(|pid| u32::try_from(pid).ok());
     Noted {
@@ -77,9 +77,7 @@ fn noted(guest: u32, target: &str, raw: Raw) -> Noted {
             target: target.to_owned(),
             last_sync: time(raw.last_sync),
             last_try: time(raw.last_try),
-            failures: raw
-                .fail_count
-                .map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+            failures: raw.fail_count,
             took_millis: raw.duration.filter(|took| took.is_finite() && *took >= 0.0).map(millis),
             error: raw.error,
             running: false,

@@ -30,8 +30,8 @@ pub struct GuestRow {
 pub struct Run {
     /// In a word.
     pub state: String,
-    /// For how long; 0 where it does not run.
-    pub uptime_seconds: u64,
+    /// For how long, if that is known; 0 where it does not run.
+    pub uptime_seconds: Option<u64>,
 }
 
 impl GuestRow {
@@ -82,7 +82,10 @@ fn cells(row: &GuestRow) -> Vec<String> {
             None => state,
         },
         match run {
-            Some(run) if run.uptime_seconds > 0 => spoken(Duration::from_secs(run.uptime_seconds)),
+            Some(Run {
+                uptime_seconds: Some(seconds),
+                ..
+            }) if *seconds > 0 => spoken(Duration::from_secs(*seconds)),
             _ => "-".to_owned(),
         },
         match row.ha.get() {
@@ -202,7 +205,7 @@ mod tests {
             }),
             run: known(Run {
                 state: "running".to_owned(),
-                uptime_seconds: 7200,
+                uptime_seconds: Some(7200),
             }),
             ha: known(Some("started".to_owned())),
         }

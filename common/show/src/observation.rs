@@ -273,8 +273,14 @@ fn running(guests: &[GuestStatus]) -> String {
             guest.vmid.to_string(),
             guest.run.as_str().to_owned(),
             or_dash(guest.lock.as_deref()),
-            format!("{} of {}", guest.memory_used.binary(), guest.memory.binary()),
-            spoken(Duration::from_secs(guest.uptime_seconds)),
+            match guest.memory_used {
+                Some(used) => format!("{} of {}", used.binary(), guest.memory.binary()),
+                None => format!("? of {}", guest.memory.binary()),
+            },
+            match guest.uptime_seconds {
+                Some(seconds) => spoken(Duration::from_secs(seconds)),
+                None => "?".to_owned(),
+            },
         ]
     };
     let rows: Vec<Vec<String>> = guests.iter().map(row).collect();

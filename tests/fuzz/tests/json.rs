@@ -9,11 +9,14 @@ use quorate_fuzz::{Target, fixtures, targets};
 use serde_json::Value;
 
 /// Objects whose keys are names and not fields: what is added there is one more, and what is taken away is one less.
-const MAPS: [(&str, &str); 7] = [
+const MAPS: [(&str, &str); 10] = [
     ("ha-manager-status", "/node_status"),
     ("ha-manager-status", "/service_status"),
     ("pmxcfs-members", "/nodelist"),
     ("pmxcfs-vmlist", "/ids"),
+    ("pve-replication-state", ""),
+    ("pve-replication-state", "/100"),
+    ("pve-replication-state", "/101"),
     ("revocation-list", "/entries"),
     ("tfa-cfg", "/users"),
     // A kind of factor that is not known here is a factor all the same.

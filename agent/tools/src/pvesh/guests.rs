@@ -68,8 +68,8 @@ fn status(kind: GuestKind, raw: Raw) -> GuestStatus {
         vmid: raw.vmid,
         kind,
         run,
-        uptime_seconds: raw.uptime.unwrap_or(0),
-        memory_used: ByteSize(raw.mem.unwrap_or(0)),
+        uptime_seconds: raw.uptime,
+        memory_used: raw.mem.map(ByteSize),
         memory: ByteSize(raw.maxmem),
         lock: raw.lock,
     }
@@ -93,10 +93,13 @@ mod tests {
         let guests = read(GuestKind::Vm, fixture!("pvesh/pve-8.4/qemu.out")).unwrap();
         let told: Vec<_> = guests.iter().map(|guest| (guest.vmid, guest.run.as_str())).collect();
         assert_eq!(told, [(100, "running"), (102, "stopped")]);
-        assert_eq!((guests[0].uptime_seconds, guests[0].lock.as_deref()), (86_412, None));
+        assert_eq!(
+            (guests[0].uptime_seconds, guests[0].lock.as_deref()),
+            (Some(86_412), None)
+        );
         assert_eq!(
             (guests[0].memory_used, guests[0].memory),
-            (ByteSize(1_610_612_736), ByteSize(4 << 30))
+            (Some(ByteSize(1_610_612_736)), ByteSize(4 << 30))
         );
         assert_eq!(guests[1].lock.as_deref(), Some("backup"));
     }

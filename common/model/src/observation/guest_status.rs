@@ -14,10 +14,10 @@ pub struct GuestStatus {
     pub kind: GuestKind,
     /// Whether it runs (`status`; `qmpstatus` where PVE asked QEMU itself).
     pub run: GuestRun,
-    /// For how long its process has been running (`uptime`).
-    pub uptime_seconds: u64,
-    /// Memory that it uses now (`mem`); 0 where it does not run.
-    pub memory_used: ByteSize,
+    /// For how long its process has been running (`uptime`), if that was told; 0 where it does not run.
+    pub uptime_seconds: Option<u64>,
+    /// Memory that it uses now (`mem`), if that was told; 0 where it does not run.
+    pub memory_used: Option<ByteSize>,
     /// The most that it may use (`maxmem`).
     pub memory: ByteSize,
     /// What holds it (`lock`).

@@ -63,8 +63,8 @@ prop_compose! {
         vmid: u32,
         kind in kind(),
         run in prop_oneof![Just(GuestRun::Running), Just(GuestRun::Stopped), text().prop_map(GuestRun::Held)],
-        uptime_seconds: u64,
-        (memory_used, memory) in (size(), size()),
+        uptime_seconds in maybe(any::<u64>()),
+        (memory_used, memory) in (maybe(size()), size()),
         lock in maybe(text()),
     ) -> GuestStatus {
         GuestStatus { vmid, kind, run, uptime_seconds, memory_used, memory, lock }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::guests::next_version;
 use super::hardware;
 use super::pmxcfs::Replica;
+use super::pve_files::guest_of;
 use super::server::Server;
 use super::state::State;
 use crate::description::{GuestKind, GuestSpec};
@@ -252,6 +253,9 @@ fn file(state: &mut State, index: usize, path: &str, text: Option<&str>) -> Resu
 /// Writes or removes a file below `/etc/pve`.
 fn pve(state: &mut State, index: usize, path: &str, text: Option<&str>) -> Result<(), String> {
     replica(state, index, |replica| match text {
+        // A guest's configuration is a guest.
+        Some(text) if guest_of(path).is_some() => replica.write_file(path, text),
+        None if guest_of(path).is_some() => replica.remove(path),
         Some(text) => {
             replica.files.insert(path.to_owned(), text.to_owned());
         }

@@ -144,7 +144,7 @@ fn node_of(path: &str) -> Option<&str> {
 }
 
 /// `nodes/NAME/qemu-server/VMID.conf`, and `lxc`.
-fn guest_of(path: &str) -> Option<(String, GuestKind, u32)> {
+pub(super) fn guest_of(path: &str) -> Option<(String, GuestKind, u32)> {
     let mut parts = path.strip_prefix("nodes/")?.split('/');
     let node = parts.next()?.to_owned();
     let kind = match parts.next()? {
