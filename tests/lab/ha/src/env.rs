@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::load::Load;
 use crate::log::Level;
 use crate::model::{Datacenter, LrmStatus, ManagerStatus, Seconds, Services, Sid};
-use crate::usage::{Load, OtherGuest};
+use crate::usage::OtherGuest;
 use crate::watchdog::WatchdogId;
 
 /// Why a file of pmxcfs could not be used.

@@ -11,8 +11,8 @@ mod check;
 pub mod constants;
 pub mod crm;
 pub mod env;
-mod groups;
-mod load;
+pub mod groups;
+pub mod load;
 pub mod locks;
 pub mod log;
 pub mod lrm;
@@ -22,6 +22,7 @@ pub mod rules;
 pub mod scenario;
 pub mod select;
 pub mod sim;
+mod topsis;
 pub mod usage;
 pub mod watchdog;
 

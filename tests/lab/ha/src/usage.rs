@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use crate::load::{GuestLoad, Load, NodeLoad, Scheduler};
+use crate::load::Load;
 use crate::model::{ServiceState, ServiceStatus, Sid};
 
 /// A guest outside the manager's view.
@@ -70,7 +70,7 @@ impl Usage {
     ///
     /// # Errors
     ///
-    /// The figures of a node are not there; its name.
+    /// The figures of a node are not there.
     pub fn weighed(online: impl IntoIterator<Item = String>, mut load: Load) -> Result<Self, String> {
         let basic = Self::basic(online);
         load.keep_nodes(basic.nodes.keys())?;

@@ -1,6 +1,7 @@
 //! The manager: what a CRM does while it is the master. It sees to nodes, services and commands once a round, and writes down what it
 //! knows (`PVE::HA::Manager`).
 
+mod balance;
 mod change;
 mod commands;
 mod disarm;
@@ -21,7 +22,7 @@ use crate::env::{CfsError, CrmEnv};
 use crate::groups::Groups;
 use crate::log::Level;
 use crate::model::{
-    Disarm, Exit, LrmMode, LrmResult, ManagerStatus, NodeRequest, Requested, ServiceConfig, ServiceState,
+    Balancing, Disarm, Exit, LrmMode, LrmResult, ManagerStatus, NodeRequest, Requested, ServiceConfig, ServiceState,
     ServiceStatus, Sid,
 };
 use crate::rules::Compiled;
@@ -56,12 +57,16 @@ pub struct Manager {
     fully_disarmed: bool,
     scheduler: String,
     rebalance_on_start: bool,
-    balance: plan::Balance,
+    balance: Option<Balancing>,
+    uneven_rounds: u32,
     rules: Option<Compiled>,
     compiled_from: plan::Sources,
     usage: Usage,
     groups_try_in: u32,
 }
+
+/// Results by their uid, and modes by their node.
+type Heard = (BTreeMap<String, LrmResult>, BTreeMap<String, LrmMode>);
 
 /// What a round of the manager was told, beside what it knows.
 struct Round<'a> {
@@ -99,7 +104,8 @@ impl Manager {
             fully_disarmed: false,
             scheduler: plan::BASIC.to_owned(),
             rebalance_on_start: false,
-            balance: plan::Balance::default(),
+            balance: None,
+            uneven_rounds: 0,
             rules: None,
             compiled_from: plan::Sources::default(),
             usage: Usage::default(),
@@ -177,10 +183,7 @@ impl Manager {
         env.write_manager_status(&status)
     }
 
-    fn hear_lrms(
-        &self,
-        env: &dyn CrmEnv,
-    ) -> Result<(BTreeMap<String, LrmResult>, BTreeMap<String, LrmMode>), CfsError> {
+    fn hear_lrms(&self, env: &dyn CrmEnv) -> Result<Heard, CfsError> {
         let mut results = BTreeMap::new();
         let mut modes = BTreeMap::new();
         for node in self.nodes.states().keys() {

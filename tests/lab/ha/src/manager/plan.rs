@@ -17,14 +17,11 @@ pub(super) struct Sources {
     services: Option<String>,
 }
 
-/// How services are moved to even out the load.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Balance {}
-
 impl Manager {
     pub(super) fn look_at_scheduler(&mut self, env: &mut dyn CrmEnv, first: bool) {
         let datacenter = env.datacenter();
         self.rebalance_on_start = datacenter.rebalance_on_start;
+        self.balance = datacenter.balance;
         let wanted = datacenter.scheduler.unwrap_or_else(|| BASIC.to_owned());
         if wanted == self.scheduler {
             return;
@@ -96,7 +93,4 @@ impl Manager {
         self.compiled_from = sources;
         Ok(())
     }
-
-    #[expect(clippy::unused_self, reason = "filled in with the weighed schedulers")]
-    pub(super) fn balance_load(&mut self, _round: &mut Round<'_>) {}
 }

@@ -9,7 +9,7 @@ use crate::rules::Compiled;
 use crate::select::Seek;
 
 impl Manager {
-    pub(super) fn from_started(
+    pub(super) fn when_started(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,

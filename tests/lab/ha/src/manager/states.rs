@@ -32,18 +32,18 @@ impl Manager {
         };
         let result = self.result_of(round, sid);
         match state {
-            ServiceState::RequestStart => self.from_request_start(round, sid, &config, &node),
+            ServiceState::RequestStart => self.when_request_start(round, sid, &config, &node),
             ServiceState::RequestStartBalance | ServiceState::Migrate | ServiceState::Relocate => {
-                self.from_motion(round, sid, &config, &node, result)
+                self.when_motion(round, sid, &config, &node, result)
             }
-            ServiceState::Started => self.from_started(round, sid, &config, &node, result),
-            ServiceState::RequestStop => self.from_request_stop(round, sid, &node, result),
-            ServiceState::Stopped => self.from_stopped(round, sid, &config, node),
+            ServiceState::Started => self.when_started(round, sid, &config, &node, result),
+            ServiceState::RequestStop => self.when_request_stop(round, sid, &node, result),
+            ServiceState::Stopped => self.when_stopped(round, sid, &config, node),
             // Its node is fenced below, together with all its services.
             ServiceState::Fence => Ok(()),
-            ServiceState::Recovery => self.from_recovery(round, sid, &config, &node),
-            ServiceState::Freeze => self.from_freeze(round, sid, &config, &node),
-            ServiceState::Error => self.from_error(round, sid, &config),
+            ServiceState::Recovery => self.when_recovery(round, sid, &config, &node),
+            ServiceState::Freeze => self.when_freeze(round, sid, &config, &node),
+            ServiceState::Error => self.when_error(round, sid, &config),
         }
     }
 
@@ -72,7 +72,7 @@ impl Manager {
         Ok(away)
     }
 
-    fn from_request_start(
+    fn when_request_start(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,
@@ -98,7 +98,7 @@ impl Manager {
         self.change(round, sid, ServiceState::Started, With::node(node))
     }
 
-    fn from_request_stop(
+    fn when_request_stop(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,
@@ -115,7 +115,7 @@ impl Manager {
         }
     }
 
-    fn from_motion(
+    fn when_motion(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,
@@ -154,7 +154,7 @@ impl Manager {
         self.fence_if_away(round, sid, node).map(drop)
     }
 
-    fn from_stopped(
+    fn when_stopped(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,
@@ -170,12 +170,11 @@ impl Manager {
             }
         }
         match self.services.get_mut(sid).and_then(|status| status.cmd.take()) {
-            Some(Order::Move(motion, target)) => {
-                if self.may_move(round, sid, motion, &node, &target) {
-                    let with = With::node(&node).to(&target);
-                    return self.change(round, sid, motion.state(), with);
-                }
+            Some(Order::Move(motion, target)) if self.may_move(round, sid, motion, &node, &target) => {
+                let with = With::node(&node).to(&target);
+                return self.change(round, sid, motion.state(), with);
             }
+            Some(Order::Move(..)) => {}
             Some(Order::Stop(_)) => {
                 round.info(&format!(
                     "ignore service '{sid}' stop request - service already stopped"
@@ -211,7 +210,7 @@ impl Manager {
         );
     }
 
-    fn from_freeze(
+    fn when_freeze(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,
@@ -224,7 +223,7 @@ impl Manager {
         }
     }
 
-    fn from_error(&mut self, round: &mut Round<'_>, sid: &Sid, config: &ServiceConfig) -> Result<(), ManagerError> {
+    fn when_error(&mut self, round: &mut Round<'_>, sid: &Sid, config: &ServiceConfig) -> Result<(), ManagerError> {
         if config.state != Requested::Disabled {
             return Ok(());
         }
@@ -238,7 +237,7 @@ impl Manager {
         }
     }
 
-    fn from_recovery(
+    fn when_recovery(
         &mut self,
         round: &mut Round<'_>,
         sid: &Sid,

@@ -156,4 +156,30 @@ pub struct Datacenter {
     pub scheduler: Option<String>,
     /// `crs: ha-rebalance-on-start=`: a node is chosen anew for each start.
     pub rebalance_on_start: bool,
+    /// `crs: ha-auto-rebalance=`: services are moved to even out the load; not without.
+    pub balance: Option<Balancing>,
+}
+
+/// When services are moved to even out the load.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Balancing {
+    /// `ha-auto-rebalance-threshold`: up to this imbalance nothing moves.
+    pub threshold: f64,
+    /// `ha-auto-rebalance-method`: `bruteforce` or `topsis`.
+    pub method: String,
+    /// `ha-auto-rebalance-hold-duration`: rounds for which the load has to be uneven.
+    pub hold_duration: u32,
+    /// `ha-auto-rebalance-margin`: so much better it has to become, as a part of the imbalance.
+    pub margin: f64,
+}
+
+impl Default for Balancing {
+    fn default() -> Self {
+        Self {
+            threshold: 0.3,
+            method: "bruteforce".to_owned(),
+            hold_duration: 3,
+            margin: 0.1,
+        }
+    }
 }

@@ -8,7 +8,7 @@ mod words;
 
 pub use command::{CommandError, CrmCommand};
 pub use files::{
-    Datacenter, Disarm, DisarmMode, DisarmState, LrmResult, LrmStatus, ManagerStatus, NodeRequest, Services,
+    Balancing, Datacenter, Disarm, DisarmMode, DisarmState, LrmResult, LrmStatus, ManagerStatus, NodeRequest, Services,
     ShutdownPolicy,
 };
 pub use node::{CrmState, LrmMode, LrmState, NodeState};

@@ -1,7 +1,6 @@
 //! Reads and writes `rules.cfg`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use super::section::{Property, Section};
 use super::{Complaint, Demand, Rule, Rules, list, node_priority, sections, truth};
@@ -134,8 +133,7 @@ fn section_text(name: &str, rule: &Rule) -> String {
         Demand::Together | Demand::Apart => "resource-affinity",
     };
     let mut text = format!("{kind}: {name}\n");
-    // Writing to a String does not fail.
-    let mut line = |key: &str, value: &str| drop(writeln!(text, "\t{key} {value}"));
+    let mut line = |key: &str, value: &str| text.push_str(&format!("\t{key} {value}\n"));
     if let Some(comment) = &rule.comment {
         line("comment", comment);
     }

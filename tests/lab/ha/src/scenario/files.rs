@@ -12,7 +12,7 @@ use super::command::requested;
 use super::{Command, GuestStats, ScenarioError};
 use crate::constants::{MAX_RELOCATE, MAX_RESTART};
 use crate::groups::Groups;
-use crate::model::{Datacenter, ManagerStatus, Requested, ServiceConfig, Sid};
+use crate::model::{Balancing, Datacenter, ManagerStatus, Requested, ServiceConfig, Sid};
 use crate::rules::{Complaint, Rules};
 
 /// What a guest may use and uses, where no file says so: 4 and 2 processors, 4 and 2 GiB.
@@ -133,15 +133,23 @@ impl DatacenterFile {
     /// What it says.
     #[must_use]
     pub fn settings(&self) -> Datacenter {
+        let usual = Balancing::default();
+        let balance = Balancing {
+            threshold: self.crs.ha_auto_rebalance_threshold.unwrap_or(usual.threshold),
+            method: self.crs.ha_auto_rebalance_method.clone().unwrap_or(usual.method),
+            hold_duration: self.crs.ha_auto_rebalance_hold_duration.unwrap_or(usual.hold_duration),
+            margin: self.crs.ha_auto_rebalance_margin.unwrap_or(usual.margin),
+        };
         Datacenter {
             shutdown_policy: self.ha.shutdown_policy.clone(),
             scheduler: self.crs.ha.clone(),
             rebalance_on_start: self.crs.ha_rebalance_on_start,
+            balance: self.crs.ha_auto_rebalance.then_some(balance),
         }
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StatsFile {
     #[serde(default)]
@@ -202,6 +210,9 @@ fn perl_number<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     };
     number.ok_or_else(|| serde::de::Error::custom(format!("{value} is no number of tries")))
 }
+
+/// Services, and what they use.
+type Configured = (BTreeMap<Sid, ServiceFile>, BTreeMap<Sid, GuestStats>);
 
 /// A directory with a scenario.
 pub(super) struct Folder<'a> {
@@ -264,10 +275,7 @@ impl<'a> Folder<'a> {
     }
 
     /// The services, and what they use.
-    pub(super) fn services(
-        &self,
-        nodes: &BTreeMap<String, Hardware>,
-    ) -> Result<(BTreeMap<Sid, ServiceFile>, BTreeMap<Sid, GuestStats>), ScenarioError> {
+    pub(super) fn services(&self, nodes: &BTreeMap<String, Hardware>) -> Result<Configured, ScenarioError> {
         let file = "service_config";
         let text = self.text(file)?;
         let services: BTreeMap<Sid, ServiceFile> = self.json(file, &text)?;
@@ -304,12 +312,11 @@ impl<'a> Folder<'a> {
             return Ok(());
         };
         let read: BTreeMap<Sid, StatsFile> = self.json(file, &text)?;
-        let nothing = StatsFile {
-            maxcpu: None,
-            maxmem: None,
-            cpu: None,
-            mem: None,
-        };
+        // Also of services that come later.
+        for sid in read.keys() {
+            stats.entry(sid.clone()).or_insert(USUAL);
+        }
+        let nothing = StatsFile::default();
         for (sid, stats) in stats {
             take(stats, read.get(sid).unwrap_or(&nothing));
         }

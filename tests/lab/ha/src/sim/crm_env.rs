@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::world::World;
 use crate::env::{CfsError, CrmEnv, Env, ServiceChange};
-use crate::load::{GuestLoad, Load, NodeLoad, Scheduler};
+use crate::load::Load;
 use crate::locks::{MANAGER_LOCK, agent_lock};
 use crate::log::Level;
 use crate::model::{Datacenter, LrmStatus, ManagerStatus, Requested, Seconds, Services, Sid};
@@ -176,37 +176,9 @@ impl CrmEnv for DaemonEnv<'_> {
     }
 
     fn load(&mut self, scheduler: &str) -> Result<Load, CfsError> {
-        let scheduler = match scheduler {
-            "dynamic" => Scheduler::Dynamic,
-            _ => Scheduler::Static,
-        };
-        let mut nodes = BTreeMap::new();
-        for (node, server) in &self.world.servers {
-            if let (Some(maxcpu), Some(maxmem)) = (server.maxcpu, server.maxmem) {
-                let load = NodeLoad {
-                    maxcpu,
-                    maxmem,
-                    ..NodeLoad::default()
-                };
-                nodes.insert(node.clone(), load);
-            }
-        }
-        let mut guests = BTreeMap::new();
-        for (sid, stats) in &self.world.stats {
-            if let (Some(maxcpu), Some(maxmem)) = (stats.maxcpu, stats.maxmem) {
-                let load = GuestLoad {
-                    cpu: stats.cpu.unwrap_or(0.0),
-                    maxcpu,
-                    mem: stats.mem.unwrap_or(0.0),
-                    maxmem,
-                };
-                guests.insert(sid.clone(), load);
-            }
-        }
-        Ok(Load {
-            scheduler,
-            nodes,
-            guests,
+        Ok(match scheduler {
+            "dynamic" => self.world.dynamic_load(),
+            _ => self.world.static_load(),
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod control;
 mod crm_env;
+mod figures;
 mod guests;
 mod hardware;
 mod lrm_env;
