@@ -40,23 +40,26 @@ struct Held {
 }
 
 /// All locks, in the partition that has quorum. Whoever asks must have it.
+///
+/// An owner is a node in PVE's simulator, and a process in a real cluster: there, an LRM that is new after a reboot has to wait until
+/// the lock of the one before has ended (facts C.5). Which of both it is, is decided by the name that is given.
 #[derive(Debug, Clone, Default)]
 pub struct Locks {
     held: BTreeMap<String, Held>,
 }
 
 impl Locks {
-    /// `node` takes a lock, or refreshes it.
-    pub fn take(&mut self, lock: &str, node: &str, now: Seconds) -> Taken {
+    /// `owner` takes a lock, or refreshes it.
+    pub fn take(&mut self, lock: &str, owner: &str, now: Seconds) -> Taken {
         let taken = match self.held.get(lock) {
             Some(held) if expired(held, now) => Taken::New,
-            Some(held) if held.by == node => Taken::Refreshed,
+            Some(held) if held.by == owner => Taken::Refreshed,
             Some(_) => Taken::Refused,
             None => Taken::New,
         };
         if taken.ours() {
             let held = Held {
-                by: node.to_owned(),
+                by: owner.to_owned(),
                 refreshed: now,
             };
             self.held.insert(lock.to_owned(), held);
@@ -64,11 +67,11 @@ impl Locks {
         taken
     }
 
-    /// `node` gives a lock back. True when nobody else has it now; one that expired stays as it is, free for anybody.
-    pub fn release(&mut self, lock: &str, node: &str, now: Seconds) -> bool {
+    /// `owner` gives a lock back. True when nobody else has it now; one that expired stays as it is, free for anybody.
+    pub fn release(&mut self, lock: &str, owner: &str, now: Seconds) -> bool {
         match self.held.get(lock) {
             Some(held) if expired(held, now) => true,
-            Some(held) if held.by == node => {
+            Some(held) if held.by == owner => {
                 self.held.remove(lock);
                 true
             }
