@@ -1,6 +1,6 @@
 //! A model of PVE's HA manager: CRM, LRM, locks, watchdogs, the choice of a node, as state machines with a virtual clock.
 //!
-//! The daemons ([`crm::Crm`], [`lrm::Lrm`]) know the world only through [`env`]: they run unchanged in the regression simulator
+//! The daemons ([`crm::Crm`], [`lrm::Lrm`]) know the world only through [`mod@env`]: they run unchanged in the regression simulator
 //! ([`sim`]), which plays scenarios in the form of PVE's own ([`scenario`]) and compares logs ([`check`]), and in any other world that
 //! gives them time, locks, membership, files and guests.
 //!

@@ -3,17 +3,17 @@
 
 mod agent;
 mod shutdown;
+mod turns;
+mod view;
 mod workers;
 
 use std::collections::BTreeMap;
 
-use crate::constants::{
-    ACTIVE_ROUND, IDLE_REST, LOCK_RETRY, LOCK_TRIES, LRM_IDLE_ROUNDS, RESTART_WITHOUT_LOCK, WORKER_BUDGET,
-};
+use crate::constants::{ACTIVE_ROUND, IDLE_REST, LOCK_RETRY, LOCK_TRIES, WORKER_BUDGET};
 use crate::crm::rest_of;
 use crate::env::{LrmEnv, Next};
 use crate::log::Level;
-use crate::model::{LrmMode, LrmResult, LrmState, LrmStatus, ManagerStatus, NodeState, Seconds, Sid};
+use crate::model::{LrmMode, LrmResult, LrmState, ManagerStatus, Seconds, Sid};
 use crate::watchdog::WatchdogId;
 use workers::Worker;
 
@@ -120,40 +120,6 @@ impl Lrm {
         self.turn(env, None)
     }
 
-    fn wants_lock(&self, env: &dyn LrmEnv) -> bool {
-        if self.is_to_be_fenced(env) {
-            return false;
-        }
-        match self.state {
-            LrmState::WaitForAgentLock => {
-                self.mode != LrmMode::Disarm && self.active_services(env) > 0 && env.quorate()
-            }
-            LrmState::LostAgentLock => env.quorate(),
-            LrmState::Active => true,
-            LrmState::Maintenance => {
-                !self.is_maintenance_over(env) || !matches!(self.mode, LrmMode::Maintenance | LrmMode::Disarm)
-            }
-        }
-    }
-
-    /// In maintenance, with no active service left: what still waits here is a stop, for the node goes down.
-    fn empty_node(&mut self, env: &mut dyn LrmEnv) {
-        if self.state == LrmState::Maintenance && self.active_services(env) == 0 && !self.is_to_be_fenced(env) {
-            self.run_or_say(env);
-        }
-    }
-
-    fn run_or_say(&mut self, env: &mut dyn LrmEnv) {
-        if let Err(error) = self.run_workers(env) {
-            env.log(Level::Error, &format!("got unexpected error - {error}"));
-        }
-    }
-
-    /// In maintenance, with nothing left to do here.
-    fn is_maintenance_over(&self, env: &dyn LrmEnv) -> bool {
-        self.active_services(env) == 0 && self.workers.is_empty()
-    }
-
     fn lock(&mut self, env: &mut dyn LrmEnv, tries: u32) -> Next {
         let got = env.take_agent_lock();
         if got {
@@ -168,64 +134,7 @@ impl Lrm {
         self.turn(env, Some(got))
     }
 
-    /// Goes over into another state, if it is time, and works in the one it then has. The lock was taken, refused, or not asked for.
-    fn turn(&mut self, env: &mut dyn LrmEnv, lock: Option<bool>) -> Next {
-        match (self.state, lock) {
-            (LrmState::WaitForAgentLock | LrmState::LostAgentLock, Some(true)) => self.set_state(env, LrmState::Active),
-            (LrmState::WaitForAgentLock | LrmState::LostAgentLock, _) => {}
-            (LrmState::Active, None) => {
-                env.log(Level::Error, "node needs to be fenced - releasing agent_lock");
-                self.set_state(env, LrmState::LostAgentLock);
-            }
-            (LrmState::Active | LrmState::Maintenance, Some(false)) => self.set_state(env, LrmState::LostAgentLock),
-            (LrmState::Active, Some(true)) => self.turn_active(env),
-            (LrmState::Maintenance, None) if self.is_to_be_fenced(env) => {
-                env.log(
-                    Level::Error,
-                    "node needs to be fenced during maintenance mode - releasing agent_lock",
-                );
-                self.set_state(env, LrmState::LostAgentLock);
-            }
-            (LrmState::Maintenance, None) if self.mode == LrmMode::Disarm => {
-                let line = "HA disarm requested during maintenance, releasing agent lock and watchdog";
-                self.give_up_lock(env, line);
-            }
-            (LrmState::Maintenance, None) => {}
-            (LrmState::Maintenance, Some(true)) => {
-                if self.is_maintenance_over(env) && self.mode != LrmMode::Maintenance {
-                    self.set_state(env, LrmState::Active);
-                }
-            }
-        }
-        self.work(env)
-    }
-
-    fn turn_active(&mut self, env: &mut dyn LrmEnv) {
-        if self.mode == LrmMode::Maintenance {
-            self.set_state(env, LrmState::Maintenance);
-        } else if self.mode == LrmMode::Disarm && self.workers.is_empty() {
-            self.give_up_lock(env, "HA disarm requested, releasing agent lock and watchdog");
-        } else if self.has_service(env) || !self.workers.is_empty() {
-            self.idle_rounds = 0;
-        } else {
-            self.idle_rounds += 1;
-            if self.idle_rounds > LRM_IDLE_ROUNDS {
-                self.idle_rounds = 0;
-                let line = format!("node had no service configured for {LRM_IDLE_ROUNDS} rounds, going idle.");
-                self.give_up_lock(env, &line);
-            }
-        }
-    }
-
-    /// Only where no service is left that the node would have to be reset for.
-    fn give_up_lock(&mut self, env: &mut dyn LrmEnv, line: &str) {
-        env.log(Level::Info, line);
-        env.release_agent_lock();
-        self.leave_watchdog(env);
-        self.set_state(env, LrmState::WaitForAgentLock);
-    }
-
-    fn work(&mut self, env: &mut dyn LrmEnv) -> Next {
+    pub(super) fn work(&mut self, env: &mut dyn LrmEnv) -> Next {
         match self.state {
             LrmState::WaitForAgentLock if self.shutdown_asked => Next::Exit,
             LrmState::WaitForAgentLock => {
@@ -301,102 +210,18 @@ impl Lrm {
         }
     }
 
-    /// Without its lock, but with a watchdog that runs out soon.
-    fn hope(&mut self, env: &mut dyn LrmEnv) -> Next {
-        if !self.shutdown_asked {
-            return Next::Round(IDLE_REST);
-        }
-        let services = self.active_services(env);
-        if services == 0 {
-            self.leave_watchdog(env);
-            return Next::Exit;
-        }
-        env.log(
-            Level::Error,
-            &format!("got shutdown request in state 'lost_agent_lock' - detected {services} running services"),
-        );
-        let late = env.now().saturating_sub(self.state_since) > RESTART_WITHOUT_LOCK;
-        if self.mode == LrmMode::Restart && late {
-            env.log(
-                Level::Error,
-                "lost agent lock and restart request for over 90 seconds - giving up!",
-            );
-            return Next::Exit;
-        }
-        Next::Round(IDLE_REST)
-    }
-
     /// Ends the self-fencing; never while a service runs.
-    fn leave_watchdog(&mut self, env: &mut dyn LrmEnv) {
+    pub(super) fn leave_watchdog(&mut self, env: &mut dyn LrmEnv) {
         if let Some(id) = self.watchdog.take() {
             env.watchdog_close(id);
         }
     }
 
-    fn set_state(&mut self, env: &mut dyn LrmEnv, state: LrmState) {
+    pub(super) fn set_state(&mut self, env: &mut dyn LrmEnv, state: LrmState) {
         if state != self.state {
             env.log(Level::Info, &format!("status change {} => {state}", self.state));
             self.state = state;
             self.state_since = env.now();
         }
-    }
-
-    fn write_status(&mut self, env: &mut dyn LrmEnv) -> bool {
-        if !env.quorate() {
-            return false;
-        }
-        let status = LrmStatus {
-            state: Some(self.state),
-            mode: Some(self.mode),
-            timestamp: env.now(),
-            results: self.results.clone(),
-        };
-        match env.write_lrm_status(&status) {
-            Ok(()) => true,
-            Err(error) => {
-                env.log(Level::Error, &format!("unable to write lrm status file - {error}"));
-                false
-            }
-        }
-    }
-
-    /// Takes over what the master wrote. False when that cannot be read.
-    fn look_at_manager(&mut self, env: &mut dyn LrmEnv) -> bool {
-        match env.manager_status() {
-            Ok(view) => self.view = view,
-            Err(error) => {
-                let line = format!("updating service status from manager failed: {error}");
-                env.log(Level::Error, &line);
-                return false;
-            }
-        }
-        // Who is about to end has told the master so, and stays with it.
-        if !self.shutdown_asked {
-            if self.view.maintenance_asked(env.node()) {
-                self.mode = LrmMode::Maintenance;
-            } else if self.view.disarm.is_some() {
-                self.mode = LrmMode::Disarm;
-            } else if matches!(self.mode, LrmMode::Maintenance | LrmMode::Disarm) {
-                self.mode = LrmMode::Active;
-            }
-        }
-        true
-    }
-
-    fn is_to_be_fenced(&self, env: &dyn LrmEnv) -> bool {
-        let node = env.node();
-        self.view.fenced_services(node) > 0 || self.view.node_status.get(node) == Some(&NodeState::Fence)
-    }
-
-    fn active_services(&self, env: &dyn LrmEnv) -> usize {
-        self.view.active_services(env.node())
-    }
-
-    /// Is any service assigned here, whatever is wanted of it?
-    fn has_service(&self, env: &dyn LrmEnv) -> bool {
-        self.view
-            .service_status
-            .values()
-            .any(|status| status.node == env.node())
     }
 }

@@ -1,15 +1,17 @@
 //! Scenarios in the form of PVE's regression simulator: a directory of small files (facts C.12).
 
 mod command;
+mod entries;
 mod error;
 mod files;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use command::{CfsPart, Command, CrmAction, Daemon, Do, ServiceAction, Stats};
+pub use entries::{DatacenterFile, Hardware, ServiceFile};
 pub use error::ScenarioError;
-pub use files::{DatacenterFile, Hardware, ServiceFile};
 
 use crate::model::{ManagerStatus, Sid};
 use files::Folder;
