@@ -51,11 +51,13 @@ impl Groups {
         (Self { all }, complaints)
     }
 
-    /// Whether a service fails back is the group's to say, where it has one.
-    pub fn decide_failback(&self, services: &mut BTreeMap<Sid, ServiceConfig>) {
+    /// Whether a service fails back is the group's to say, where it has one. A group that nobody wrote down comes into being by that,
+    /// without nodes: as a rule it then prefers nothing, but is one (as in PVE, by an accident of its language).
+    pub fn decide_failback(&mut self, services: &mut BTreeMap<Sid, ServiceConfig>) {
         for service in services.values_mut() {
             if let Some(name) = &service.group {
-                service.failback = !self.all.get(name).is_some_and(|group| group.nofailback);
+                let group = self.all.entry(name.clone()).or_default();
+                service.failback = !group.nofailback;
             }
         }
     }
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_group_becomes_a_rule_for_its_services() {
-        let (groups, complaints) = Groups::parse("group: g\n\tnodes n1:2,n2\n\trestricted 1\n\tnofailback 1\n");
+        let (mut groups, complaints) = Groups::parse("group: g\n\tnodes n1:2,n2\n\trestricted 1\n\tnofailback 1\n");
         assert_eq!(complaints, []);
         let mut service = ServiceConfig::new("n1", Requested::Started);
         service.group = Some("g".to_owned());

@@ -11,7 +11,7 @@ use crate::rules::Rules;
 
 impl Manager {
     pub(super) fn try_to_give_up_groups(&mut self, env: &mut dyn CrmEnv) -> Result<(), ManagerError> {
-        let (groups, _) = Groups::parse(&env.groups()?);
+        let (mut groups, _) = Groups::parse(&env.groups()?);
         if groups.all.is_empty() {
             return Ok(());
         }
@@ -21,7 +21,7 @@ impl Manager {
         }
         self.groups_try_in = GROUPS_NEXT_TRY;
         env.log(Level::Notice, "start ha group migration...");
-        match self.give_up_groups(env, &groups) {
+        match self.give_up_groups(env, &mut groups) {
             Ok(()) => env.log(Level::Notice, "ha groups migration successful"),
             Err(reason) => {
                 env.log(Level::Error, &format!("abort ha groups migration: {reason}"));
@@ -34,7 +34,7 @@ impl Manager {
         Ok(())
     }
 
-    fn give_up_groups(&self, env: &mut dyn CrmEnv, groups: &Groups) -> Result<(), String> {
+    fn give_up_groups(&self, env: &mut dyn CrmEnv, groups: &mut Groups) -> Result<(), String> {
         self.all_understand_rules(env)?;
         let cfs = |error: CfsError| error.to_string();
         let mut services = env.services().map_err(cfs)?.all;
