@@ -11,7 +11,7 @@
 mod world;
 
 use quorate_lab_ha::model::ServiceState;
-use world::World;
+use world::{World, sid};
 
 /// Three nodes, with the first one as master, and a guest on the third.
 fn three() -> World {
@@ -121,5 +121,31 @@ fn a_slow_migration_is_waited_for() {
     assert_eq!(world.runs_on("vm:102").as_deref(), Some("n3"));
     world.until_so(began + 80, |w| w.state("vm:102") == Some(ServiceState::Started));
     assert_eq!(world.runs_on("vm:102").as_deref(), Some("n2"));
+    assert_eq!(world.resets, []);
+}
+
+#[test]
+fn a_guest_that_crashed_is_started_again_where_it_was() {
+    let mut world = three();
+    world.nodes.get_mut("n3").unwrap().running.clear();
+    let crashed = world.now;
+    let back = world.until_so(crashed + 60, |w| w.runs_on("vm:102").is_some()) - crashed;
+    assert!(back <= 30, "{back} s after the crash");
+    assert_eq!(world.runs_on("vm:102").as_deref(), Some("n3"));
+    assert!(world.manager.service_status[&sid("vm:102")].failed_nodes.is_empty());
+}
+
+#[test]
+fn an_emptied_node_has_no_watchdog_any_more() {
+    let mut world = three();
+    assert!(world.is_armed("n3"));
+    world.effort = 25;
+    world.commands.push("enable-node-maintenance n3".to_owned());
+    world.until_so(260, |w| w.runs_on("vm:102").as_deref() != Some("n3"));
+    world.until_so(300, |w| !w.is_armed("n3"));
+    world.commands.push("disable-node-maintenance n3".to_owned());
+    world.until_so(500, |w| {
+        w.runs_on("vm:102").as_deref() == Some("n3") && w.is_armed("n3")
+    });
     assert_eq!(world.resets, []);
 }

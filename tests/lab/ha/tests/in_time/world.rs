@@ -138,6 +138,11 @@ impl World {
         self.nodes.iter().find_map(on)
     }
 
+    /// Does any daemon of the node have to report to its watchdog?
+    pub fn is_armed(&self, name: &str) -> bool {
+        self.watchdogs.armed(name)
+    }
+
     pub fn state(&self, name: &str) -> Option<ServiceState> {
         self.manager.service_status.get(&sid(name)).map(|status| status.state)
     }
