@@ -243,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_leaving_is_followed_to_where_it_goes() {
+        let mut world = World::new(TOGETHER, &ALL, &["vm:1@n1", "vm:2@n1"]);
+        let other = world.status("vm:2");
+        other.state = ServiceState::Migrate;
+        other.target = Some("n3".to_owned());
+        assert_eq!(world.node_for("vm:1", Seek::Stay).as_deref(), Some("n3"));
+    }
+
+    #[test]
     fn a_failed_start_is_tried_where_it_was_not_yet() {
         let mut world = World::new("", &ALL, &["vm:1@n1", "vm:2@n2"]);
         world.status("vm:1").failed_nodes = vec!["n1".to_owned()];

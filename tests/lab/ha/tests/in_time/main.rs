@@ -10,7 +10,7 @@
 
 mod world;
 
-use quorate_lab_ha::model::ServiceState;
+use quorate_lab_ha::model::{Requested, ServiceState};
 use world::{World, sid};
 
 /// Three nodes, with the first one as master, and a guest on the third.
@@ -148,4 +148,20 @@ fn an_emptied_node_has_no_watchdog_any_more() {
         w.runs_on("vm:102").as_deref() == Some("n3") && w.is_armed("n3")
     });
     assert_eq!(world.resets, []);
+}
+
+#[test]
+fn what_is_to_be_off_is_kept_off_even_without_a_master() {
+    let mut world = three();
+    world.services.get_mut(&sid("vm:102")).unwrap().state = Requested::Stopped;
+    world.until_so(260, |w| {
+        w.state("vm:102") == Some(ServiceState::Stopped) && w.runs_on("vm:102").is_none()
+    });
+    world.power_off("n1");
+    for _ in 0..2 {
+        world.until(world.now + 12);
+        world.nodes.get_mut("n3").unwrap().running.insert(sid("vm:102"));
+        world.until_so(world.now + 25, |w| w.runs_on("vm:102").is_none());
+    }
+    assert!(world.now < 320, "a new master may be there by now");
 }
