@@ -61,6 +61,7 @@ pub(crate) const LAYERS: &[Layer] = &[
         &[],
     ),
     // A fake that shared code with what it is there to test would share its mistakes.
+    layer("quorate-lab-ha", &[], &[]),
     layer("quorate-lab", &[], &[]),
     layer(
         "quorate-suites",
@@ -143,6 +144,7 @@ pub(crate) const NEVER: &[(&str, &[&str])] = &[
     ("quorate-engine", &["tonic", "sled"]),
     ("quorate-agent", &["sled"]),
     ("quorate-lab", &["tonic", "sled"]),
+    ("quorate-lab-ha", &["tokio", "tonic", "sled"]),
 ];
 
 pub(crate) fn check(graph: &Graph, layers: &[Layer], never: &[(&str, &[&str])]) -> Report {
