@@ -62,7 +62,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     ),
     // A fake that shared code with what it is there to test would share its mistakes.
     layer("quorate-lab-ha", &[], &[]),
-    layer("quorate-lab", &[], &[]),
+    layer("quorate-lab", &["quorate-lab-ha"], &[]),
     layer(
         "quorate-suites",
         &["quorate-lab"],

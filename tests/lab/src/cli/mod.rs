@@ -1,6 +1,7 @@
 //! `quorate-lab`, run as `cargo lab`.
 
 mod demo;
+mod ha_scenario;
 mod output;
 mod place;
 mod script;
@@ -102,6 +103,8 @@ enum Command {
         #[command(subcommand)]
         what: ScriptCommand,
     },
+    /// Play scenarios of PVE's HA simulator with the lab's HA manager
+    HaScenario(ha_scenario::Arguments),
     /// The world process itself
     #[command(hide = true)]
     World {
@@ -165,6 +168,7 @@ async fn run(command: Command) -> Outcome {
         }
         Command::Down => down().await?,
         Command::Status => status::run().await?,
+        Command::HaScenario(arguments) => return Ok(ha_scenario::run(&arguments)),
         Command::Shell { node } => return shell::run(&node),
         Command::Cut { node, link, unplug } => {
             let done = format!("{node} is cut off; undo it with: cargo lab heal {node}");

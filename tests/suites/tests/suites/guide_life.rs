@@ -223,6 +223,10 @@ fn guide_lab() {
     for line in ["cargo lab demo", "cargo lab demo cluster", "cargo lab demo --keep"] {
         page.elsewhere(line, shown);
     }
+    page.elsewhere(
+        "cargo lab ha-scenario --check tests/lab/ha/scenarios/*/",
+        "tests/lab/ha/tests/scenarios.rs plays all of them",
+    );
     for line in [
         "cargo lab up",
         "cargo lab up --enrolled",
