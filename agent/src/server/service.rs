@@ -105,8 +105,10 @@ fn refused(refused: Refused) -> Status {
     }
 }
 
+/// Those that are known here. A newer coordinator may ask for more, and takes what is not answered for not known.
 fn facets(wire: Vec<i32>) -> Result<Vec<FacetName>, Status> {
-    Ok(field("facets", wire)?)
+    let known = wire.into_iter().filter(|facet| v1::FacetName::try_from(*facet).is_ok());
+    Ok(field("facets", known.collect::<Vec<i32>>())?)
 }
 
 /// The names to resolve: not more than anybody needs, each fit to be an argument.

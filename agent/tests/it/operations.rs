@@ -335,7 +335,8 @@ async fn a_superseded_coordinator_may_look_and_not_touch() {
     client
         .0
         .observe(v1::ObserveRequest {
-            facets: vec![v1::FacetName::Cluster.into()],
+            // The other one is of a coordinator of the future.
+            facets: vec![v1::FacetName::Cluster.into(), 7777],
             resolve: vec![],
             fetch: vec![],
             within_ms: None,

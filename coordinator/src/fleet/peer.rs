@@ -134,8 +134,9 @@ impl Peer {
         let answered = trust::now(&self.clock);
         let observation: Option<Observation> =
             field("observation", reply.observation).map_err(|error| CallError::garbled(&error))?;
-        let observation =
+        let mut observation =
             observation.ok_or_else(|| CallError::NoAnswer("the answer holds no observation".to_owned()))?;
+        observation.told_by_older(facets);
         let offset = match (reply.received_at, reply.sent_at) {
             (Some(received), Some(replied)) => Some(clock_offset(
                 sent,

@@ -18,7 +18,7 @@ pub mod system;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facet::Facet;
+use crate::facet::{Facet, UnknownKind};
 use crate::time::Timestamp;
 
 pub use cluster::{Cluster, Membership};
@@ -169,10 +169,37 @@ impl Observation {
         }
     }
 
+    /// What was asked for and not answered is unknown, with the reason: an older agent does not know of it.
+    pub fn told_by_older(&mut self, asked: &[FacetName]) {
+        fn mark<T>(facet: &mut Facet<T>) {
+            let unanswered = matches!(facet, Facet::Unknown(unknown) if unknown.kind == UnknownKind::NotAsked);
+            if unanswered {
+                let reason = "this agent is older than the coordinator and does not tell it: quorate node upgrade";
+                *facet = Facet::unknown(UnknownKind::Failed, reason);
+            }
+        }
+        for facet in asked {
+            match facet {
+                FacetName::System => mark(&mut self.system),
+                FacetName::Disks => mark(&mut self.disks),
+                FacetName::Network => mark(&mut self.network),
+                FacetName::Cluster => mark(&mut self.cluster),
+                FacetName::Guests => mark(&mut self.guests),
+                FacetName::Ha => mark(&mut self.ha),
+                FacetName::Config => mark(&mut self.config),
+                FacetName::Readiness => mark(&mut self.readiness),
+                FacetName::Pools => mark(&mut self.pools),
+                FacetName::Storages => mark(&mut self.storages),
+                FacetName::Running => mark(&mut self.running),
+                FacetName::Replication => mark(&mut self.replication),
+            }
+        }
+    }
+
     /// Takes over every part of `newer` that was asked for, and keeps the others.
     pub fn update(&mut self, newer: Observation) {
         fn take<T>(old: &mut Facet<T>, new: Facet<T>) {
-            let asked = !matches!(&new, Facet::Unknown(u) if u.kind == crate::facet::UnknownKind::NotAsked);
+            let asked = !matches!(&new, Facet::Unknown(u) if u.kind == UnknownKind::NotAsked);
             if asked {
                 *old = new;
             }
@@ -191,5 +218,26 @@ impl Observation {
         take(&mut self.storages, newer.storages);
         take(&mut self.running, newer.running);
         take(&mut self.replication, newer.replication);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_agent_does_not_answer_is_unknown_and_not_left_out() {
+        let mut seen = Observation::empty("prox1", Timestamp(0));
+        seen.guests = Facet::known(vec![], Timestamp(0));
+        seen.told_by_older(&[FacetName::Guests, FacetName::Running]);
+        assert!(seen.guests.is_known());
+        let unknown = seen.running.get().unwrap_err();
+        assert_eq!(unknown.kind, UnknownKind::Failed);
+        assert!(unknown.reason.contains("older than the coordinator"));
+        assert_eq!(
+            seen.pools.get().unwrap_err().kind,
+            UnknownKind::NotAsked,
+            "nobody asked for it"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo lab ha-scenario`: scenarios in the form of PVE's own simulator of its HA manager, played by the lab's model of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::output::{error, line};
@@ -21,12 +21,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let fine = if arguments.check {
         check(&arguments.dirs)
     } else {
-        arguments.dirs.iter().map(play).fold(true, |all, one| all && one)
+        let failed = arguments.dirs.iter().filter(|dir| !play(dir));
+        failed.count() == 0
     };
     if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn play(dir: &PathBuf) -> bool {
+fn play(dir: &Path) -> bool {
     match quorate_lab_ha::run(dir) {
         Ok(log) => {
             log.iter().for_each(|entry| line(&entry.to_string()));

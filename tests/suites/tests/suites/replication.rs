@@ -1,7 +1,6 @@
 //! `quorate replication`: how old each copy is by the owner's scheduler, and what PVE's back-off makes of the promise.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use quorate_clock::Clock;
 use quorate_lab::{GuestSpec, Lab, Plant, Script};
 use quorate_suites::hand::ONE_LINK;
 use quorate_suites::{Fleet, told};
@@ -18,9 +17,8 @@ async fn plant(fleet: &Fleet, node: &str, path: &str, text: &str) {
 }
 
 /// So many seconds ago, as PVE writes times.
-fn ago(seconds: u64) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    now - seconds
+fn ago(seconds: i64) -> i64 {
+    Clock::system().unix_micros() / 1_000_000 - seconds
 }
 
 /// A cluster of three, with guest 100 on prox1.
@@ -47,7 +45,7 @@ async fn each_copy_is_shown_with_its_age_and_what_was_promised() {
     let shown = fleet.ends(&["replication"], 9).await.stdout;
     assert!(shown.contains("guest 100 has no copy on prox2 yet"), "{shown}");
 
-    let well = |at: u64| json!({"last_sync": at, "last_try": at, "fail_count": 0, "duration": 2.5});
+    let well = |at: i64| json!({"last_sync": at, "last_try": at, "fail_count": 0, "duration": 2.5});
     let both = json!({"100": {"local/prox2": well(ago(60)), "local/prox3": well(ago(120))}});
     plant(&fleet, "prox1", STATE, &both.to_string()).await;
     let shown = fleet.ok(&["replication"]).await.stdout;
