@@ -9,12 +9,11 @@ use quorate_model::ids::NodeRef;
 use quorate_model::observation::disks::Disk;
 use quorate_model::observation::eligibility::{Role, Verdict};
 use quorate_model::observation::{Disks, FacetName};
-use quorate_model::view::NodeView;
-use quorate_model::{ClusterName, NodeName, View};
+use quorate_model::{ClusterName, NodeName};
 use quorate_planner::disks::across;
 use quorate_show::{DiskDetail, DiskRow};
 
-use super::status::{Seen, look};
+use super::views::fresh;
 use super::{Answer, Context, output, wire};
 
 /// Options of `quorate disks`.
@@ -44,9 +43,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let cluster = wanted.as_ref().and_then(|(cluster, _)| cluster.as_ref());
     // What the other servers of its cluster see and what all guests are given may speak against a disk.
     let facets = [FacetName::Disks, FacetName::Config];
-    let look = look(&mut client, cluster.map_or("", |c| c.as_str()), "", &facets, true).await?;
     let mut rows: Vec<(String, Facet<Disks>)> = Vec::new();
-    for (cluster, view) in views(look.nodes)? {
+    for (cluster, view) in fresh(&mut client, cluster.map(ClusterName::as_str), &facets).await? {
         for (node, disks) in across(&view) {
             if wanted.as_ref().is_none_or(|(_, name)| *name == node) {
                 rows.push((format!("{cluster}/{node}"), chosen(disks, &args)));
@@ -94,21 +92,6 @@ fn wanted(text: Option<&str>) -> Result<Option<(Option<ClusterName>, NodeName)>,
     }
     let node = text.parse().map_err(|e| usage(&e))?;
     Ok(Some((None, node)))
-}
-
-pub(super) fn views(seen: Vec<Seen>) -> Result<BTreeMap<String, View>, Failure> {
-    let mut views: BTreeMap<String, View> = BTreeMap::new();
-    for one in seen {
-        let node: NodeName = one.node.parse().map_err(|error| {
-            Failure::new(ExitCode::Internal, "the coordinator names a node that can't be").because(&error)
-        })?;
-        let seen = NodeView {
-            observation: one.observation,
-            clock_offset: one.clock_offset,
-        };
-        views.entry(one.cluster).or_default().nodes.insert(node, seen);
-    }
-    Ok(views)
 }
 
 fn chosen(mut facet: Facet<Disks>, args: &Args) -> Facet<Disks> {

@@ -7,9 +7,7 @@ use quorate_model::observation::{FacetName, Guest, GuestKind, Ha};
 use quorate_model::{NodeName, View};
 use quorate_show::{GuestRow, Run};
 
-use super::disks::views;
-use super::speakers::speakers;
-use super::status::look;
+use super::views::{fresh, speakers};
 use super::{Answer, Context, output, wire};
 
 /// Options of `quorate guests`.
@@ -31,9 +29,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         FacetName::Ha,
         FacetName::Cluster,
     ];
-    let look = look(&mut client, args.cluster.as_deref().unwrap_or(""), "", &facets, true).await?;
     let mut rows = Vec::new();
-    for (cluster, view) in views(look.nodes)? {
+    for (cluster, view) in fresh(&mut client, args.cluster.as_deref(), &facets).await? {
         rows.extend(of_cluster(&cluster, &view)?);
     }
     if let Some(vmid) = args.guest {

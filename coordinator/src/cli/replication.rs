@@ -8,9 +8,7 @@ use quorate_model::{NodeName, View};
 use quorate_show::{Copy, CopyRow};
 use std::time::Duration;
 
-use super::disks::views;
-use super::speakers::speakers;
-use super::status::look;
+use super::views::{fresh, speakers};
 use super::{Answer, Context, output, wire};
 
 /// Options of `quorate replication`.
@@ -31,9 +29,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         FacetName::Replication,
         FacetName::Cluster,
     ];
-    let look = look(&mut client, args.cluster.as_deref().unwrap_or(""), "", &facets, true).await?;
     let mut rows = Vec::new();
-    for (cluster, view) in views(look.nodes)? {
+    for (cluster, view) in fresh(&mut client, args.cluster.as_deref(), &facets).await? {
         rows.extend(of_cluster(&cluster, &view)?);
     }
     if let Some(guest) = args.guest {

@@ -9,8 +9,7 @@ use quorate_model::{NodeName, View};
 use quorate_planner::storages::drift;
 use quorate_show::StorageRow;
 
-use super::disks::views;
-use super::status::look;
+use super::views::fresh;
 use super::{Answer, Context, output, wire};
 
 /// Options of `quorate storage`.
@@ -32,9 +31,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
         FacetName::Cluster,
         FacetName::Config,
     ];
-    let look = look(&mut client, args.cluster.as_deref().unwrap_or(""), "", &facets, true).await?;
     let mut rows = Vec::new();
-    for (cluster, view) in views(look.nodes)? {
+    for (cluster, view) in fresh(&mut client, args.cluster.as_deref(), &facets).await? {
         rows.extend(of_cluster(&cluster, &view));
     }
     if let Some(id) = &args.storage {

@@ -20,8 +20,7 @@ use super::asking::{Ask, Way};
 use super::choose::{Wanted, draft};
 use super::survey::{Server, networks, show};
 use super::tables::advice;
-use crate::cli::disks::views;
-use crate::cli::status::look;
+use crate::cli::views::fresh;
 use crate::cli::wire::{self, Client};
 use crate::cli::{Answer, Context, ask, output};
 
@@ -222,8 +221,8 @@ async fn servers(client: &mut Client, cluster: &ClusterName, enrolled: &Enrolled
         FacetName::Cluster,
         FacetName::Config,
     ];
-    let look = look(client, cluster.as_str(), "", &facets, true).await?;
-    let view = views(look.nodes)?.remove(cluster.as_str()).unwrap_or_default();
+    let mut views = fresh(client, Some(cluster.as_str()), &facets).await?;
+    let view = views.remove(cluster.as_str()).unwrap_or_default();
     let addresses = enrolled.get(cluster);
     // What the others see, and what guests are given, may speak against a disk.
     let disks = across(&view);
