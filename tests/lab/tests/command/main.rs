@@ -39,17 +39,23 @@ impl Place {
             .env("TMPDIR", self.dir.path())
             .env("XDG_RUNTIME_DIR", self.dir.path())
             .env(quorate_lab::binaries::BESIDE_TESTS, "yes");
-        // The demo asks cargo where the product is.
-        for name in [
-            "CARGO",
-            "CARGO_HOME",
-            "CARGO_TARGET_DIR",
-            "HOME",
-            "PATH",
-            "RUSTUP_HOME",
-            "RUSTUP_TOOLCHAIN",
-        ] {
-            if let Some(value) = std::env::var_os(name) {
+        // The demo asks cargo where the product is. Whoever builds it in another way than the tests has cargo build it anew, for minutes.
+        let of_cargo = |name: &str| {
+            let known = [
+                "CARGO",
+                "CARGO_HOME",
+                "CARGO_INCREMENTAL",
+                "CARGO_TARGET_DIR",
+                "HOME",
+                "PATH",
+                "RUSTFLAGS",
+                "RUSTUP_HOME",
+                "RUSTUP_TOOLCHAIN",
+            ];
+            known.contains(&name) || name.starts_with("CARGO_BUILD_") || name.starts_with("CARGO_PROFILE_")
+        };
+        for (name, value) in std::env::vars_os() {
+            if let Some(name) = name.to_str().filter(|name| of_cargo(name)) {
                 program = program.env(name, value);
             }
         }
