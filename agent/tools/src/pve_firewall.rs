@@ -15,11 +15,7 @@ const MARK: &str = "# quorate:";
 /// The text with rules at the top of `[RULES]` that open these ways for these addresses; our earlier ones go.
 #[must_use]
 pub fn with_agents(text: &str, passages: &BTreeSet<Passage>, from: &BTreeSet<IpAddr>) -> String {
-    let mut lines: Vec<String> = text
-        .lines()
-        .filter(|line| !line.contains(MARK))
-        .map(str::to_owned)
-        .collect();
+    let mut lines: Vec<String> = text.lines().filter(|line| !is_ours(line)).map(str::to_owned).collect();
     let ours = passages
         .iter()
         .flat_map(|passage| from.iter().map(|address| rule(*passage, *address)));
@@ -45,6 +41,13 @@ pub fn with_agents(text: &str, passages: &BTreeSet<Passage>, from: &BTreeSet<IpA
     };
     lines.splice(at..at, ours);
     lines.join("\n") + "\n"
+}
+
+/// A rule that was put there by [`with_agents`], also one that was switched off since. Somebody else's line with such a comment is none.
+fn is_ours(line: &str) -> bool {
+    let rule = line.trim_start_matches('|');
+    let kind = rule.starts_with("IN ") || rule.starts_with("OUT ");
+    kind && line.trim_end().ends_with(&format!("{MARK} agents"))
 }
 
 fn rule(passage: Passage, address: IpAddr) -> String {
@@ -131,5 +134,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn only_our_own_rules_are_taken_away() {
+        let theirs = "[OPTIONS] # quorate: see the wiki\nenable: 1\n\n[RULES]\n\nIN DROP -p tcp -dport 25 # quorate: agents do not mail\n";
+        let ours = "IN ACCEPT -source 192.0.2.9 -p tcp -dport 7443 -log nolog # quorate: agents\n";
+        let off = "|OUT ACCEPT -dest 192.0.2.9 -p udp -dport 7450:7459 -log nolog # quorate: agents\n";
+        let text = with_agents(&format!("{theirs}{ours}{off}"), &BTreeSet::new(), &BTreeSet::new());
+        assert_eq!(text, theirs);
     }
 }
