@@ -5,7 +5,6 @@
 //! and are not read here.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,10 +13,9 @@ const MINUTES_OF_DAY: u32 = 24 * 60;
 const MINUTES_OF_WEEK: u32 = 7 * MINUTES_OF_DAY;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// A calendar event, with its text.
+/// A calendar event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calendar {
-    text: String,
     /// Minutes since Monday, 0:00; at least one.
     minutes: BTreeSet<u32>,
 }
@@ -33,16 +31,7 @@ impl FromStr for Calendar {
     fn from_str(text: &str) -> Result<Self, NotWeekly> {
         let minutes = read(text).filter(|minutes| !minutes.is_empty());
         let minutes = minutes.ok_or_else(|| NotWeekly(text.to_owned()))?;
-        Ok(Self {
-            text: text.to_owned(),
-            minutes,
-        })
-    }
-}
-
-impl fmt::Display for Calendar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        Ok(Self { minutes })
     }
 }
 

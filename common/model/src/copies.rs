@@ -16,7 +16,8 @@ pub enum CopyState {
     Fresh,
     /// It is being brought up to date now.
     Syncing,
-    /// There is none yet: no run has succeeded here.
+    /// No run has succeeded on the guest's present owner. A copy of an earlier time may be there, as after a recovery: PVE keeps nothing of
+    /// it here.
     Never,
     /// The last run succeeded, and yet the copy is older than its schedule promises: runs take too long, or nobody starts them.
     Late,
@@ -65,9 +66,9 @@ pub fn judge(job: &ReplicationJob, owner: &str, state: Option<&ReplicationState>
     if state.running {
         return CopyState::Syncing;
     }
-    if let Some(error) = &state.error {
+    if state.failures > 0 || state.error.is_some() {
         return CopyState::Failing {
-            error: error.clone(),
+            error: state.error.clone().unwrap_or_else(|| "PVE kept no reason".to_owned()),
             failures: state.failures,
             retry_at: state.retry_at(),
             age_then: state.age_at_retry(),
@@ -149,6 +150,11 @@ mod tests {
             error: Some("no route".to_owned()),
             ..state(3_000)
         };
+        let without_words = ReplicationState {
+            error: None,
+            ..failing.clone()
+        };
+        assert!(!judged(&job(), &without_words).is_fine());
         let CopyState::Failing { retry_at, age_then, .. } = judged(&job(), &failing) else {
             panic!("it fails");
         };

@@ -63,6 +63,14 @@ impl Unknown {
     }
 }
 
+impl Unknown {
+    /// Nobody asked for it.
+    #[must_use]
+    pub fn not_asked() -> Self {
+        Self::new(UnknownKind::NotAsked, "not asked for")
+    }
+}
+
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "unknown: {}", self.reason)
@@ -83,7 +91,7 @@ impl<T> Facet<T> {
     /// Nobody asked for it.
     #[must_use]
     pub fn not_asked() -> Self {
-        Self::unknown(UnknownKind::NotAsked, "not asked for")
+        Self::Unknown(Unknown::not_asked())
     }
 
     /// The value, or why it isn't known. There is deliberately no accessor that forgets the reason.

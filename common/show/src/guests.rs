@@ -34,6 +34,23 @@ pub struct Run {
     pub uptime_seconds: Option<u64>,
 }
 
+/// The guests of all clusters.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GuestList {
+    /// Those that are known of.
+    pub guests: Vec<GuestRow>,
+    /// Servers, as CLUSTER/NODE, of whose guests nobody could tell, and why.
+    pub unseen: BTreeMap<String, String>,
+}
+
+impl GuestList {
+    /// Are all guests known, and fine?
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        self.unseen.is_empty() && self.guests.iter().all(GuestRow::is_fine)
+    }
+}
+
 impl GuestRow {
     /// Is all of it known, and does HA make no error of it?
     #[must_use]
@@ -45,15 +62,22 @@ impl GuestRow {
 
 /// One table, and below it what is not known.
 #[must_use]
-pub fn guests(rows: &[GuestRow]) -> String {
+pub fn guests(list: &GuestList) -> String {
+    let unseen = |(node, why): (&String, &String)| format!("{node}: which guests it has: {why}\n");
+    let unseen: String = list.unseen.iter().map(unseen).collect();
+    let rows = &list.guests;
     if rows.is_empty() {
-        return "there is no guest\n".to_owned();
+        return if unseen.is_empty() {
+            "there is no guest\n".to_owned()
+        } else {
+            unseen
+        };
     }
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let headers = [
         "CLUSTER", "ID", "KIND", "NAME", "NODE", "STATE", "UP", "HA", "MEMORY", "CPUS", "DISKS", "TAGS",
     ];
-    let below = unknown(rows);
+    let below = unseen + &unknown(rows);
     let gap = if below.is_empty() { "" } else { "\n" };
     table(&headers, &cells) + gap + &below
 }
@@ -102,12 +126,14 @@ fn cells(row: &GuestRow) -> Vec<String> {
 /// What it uses, by storage, such as `40 GiB on data_zfs, 1 device of its host`.
 fn disks(disks: &[GuestDisk]) -> String {
     let used = disks.iter().filter(|disk| !disk.is_unused());
-    let mut on: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut on: BTreeMap<&str, (u64, bool)> = BTreeMap::new();
     let (mut devices, mut folders) = (0, 0);
     for disk in used {
         match &disk.backing {
             Backing::Volume { storage, .. } => {
-                *on.entry(storage).or_default() += disk.size.unwrap_or_default().0;
+                let (bytes, unsaid) = on.entry(storage).or_default();
+                *bytes += disk.size.unwrap_or_default().0;
+                *unsaid |= disk.size.is_none();
             }
             Backing::Device(_) => devices += 1,
             Backing::Folder(_) => folders += 1,
@@ -115,7 +141,15 @@ fn disks(disks: &[GuestDisk]) -> String {
     }
     let mut parts: Vec<String> = on
         .into_iter()
-        .map(|(storage, bytes)| format!("{} on {storage}", quorate_model::ByteSize(bytes).binary()))
+        .map(|(storage, (bytes, unsaid))| {
+            let size = quorate_model::ByteSize(bytes).binary();
+            // PVE does not write the size of every disk.
+            if unsaid {
+                format!("at least {size} on {storage}")
+            } else {
+                format!("{size} on {storage}")
+            }
+        })
         .collect();
     for (count, one, several) in [(devices, "device", "devices"), (folders, "folder", "folders")] {
         if count > 0 {
@@ -159,6 +193,13 @@ mod tests {
 
     fn known<T>(value: T) -> Facet<T> {
         Facet::known(value, Timestamp(0))
+    }
+
+    fn of<const N: usize>(rows: [GuestRow; N]) -> String {
+        guests(&GuestList {
+            guests: rows.into(),
+            ..GuestList::default()
+        })
     }
 
     fn row(vmid: u32) -> GuestRow {
@@ -213,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_guest_is_one_line() {
-        let shown = guests(&[row(100)]);
+        let shown = of([row(100)]);
         assert_eq!(
             shown
                 .lines()
@@ -237,7 +278,7 @@ mod tests {
             run: dead(),
             ..row(vmid)
         };
-        let shown = guests(&[unseen(100), unseen(101)]);
+        let shown = of([unseen(100), unseen(101)]);
         assert_eq!(shown.matches("no route to host").count(), 1, "{shown}");
         assert!(shown.contains("hk1/prox1: how its guests run: "), "{shown}");
         assert!(!unseen(100).is_fine());
@@ -250,9 +291,9 @@ mod tests {
             value.template = true;
             value.lock = Some("backup".to_owned());
         }
-        assert!(guests(std::slice::from_ref(&template)).contains("template, backup"));
+        assert!(of([template.clone()]).contains("template, backup"));
         template.ha = known(Some("error".to_owned()));
         assert!(!template.is_fine());
-        assert_eq!(guests(&[]), "there is no guest\n");
+        assert_eq!(of([]), "there is no guest\n");
     }
 }

@@ -21,7 +21,7 @@ mod tests;
 
 pub use disks::{DiskDetail, DiskRow, disks};
 pub use findings::{finding_line, findings, problems};
-pub use guests::{GuestRow, Run, guests};
+pub use guests::{GuestList, GuestRow, Run, guests};
 pub use network::network;
 pub use observation::observation;
 pub use observation::pools::{PoolRow, of_nodes as pools};

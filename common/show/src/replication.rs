@@ -83,7 +83,7 @@ fn word(state: &CopyState) -> &'static str {
     match state {
         CopyState::Fresh => "fresh",
         CopyState::Syncing => "syncing",
-        CopyState::Never => "NO COPY YET",
+        CopyState::Never => "NOT SYNCED YET",
         CopyState::Late => "LATE",
         CopyState::Failing { .. } => "FAILING",
         CopyState::Off => "OFF",
@@ -104,7 +104,7 @@ fn trouble(row: &CopyRow) -> Option<String> {
     match &copy.state {
         CopyState::Fresh | CopyState::Syncing => None,
         CopyState::Never => say(format!(
-            "guest {guest} has no copy on {target} yet: if {owner} is lost now, so is it"
+            "no run has succeeded on {owner} yet: nothing is known of a copy of guest {guest} on {target}"
         )),
         CopyState::Late => say(format!(
             "the copy of guest {guest} on {target} is older than its schedule promises, and no run failed: runs wait for one another on {owner}, or \

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quorate_model::facet::Facet;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::FacetName;
-use quorate_model::{ClusterName, NodeName, NodeRef, Observation};
+use quorate_model::{ClusterName, NodeName, NodeRef};
 use quorate_proto::{ConvertError, Sighting, Wire, field, v1};
 
 use super::Api;
@@ -38,7 +37,7 @@ impl Api {
         }
         for sighting in &mut seen {
             if let Ok(observation) = &mut sighting.view.observation {
-                leave_out(observation, &facets);
+                observation.leave_out(&facets);
             }
         }
         Ok(v1::GetViewReply {
@@ -97,24 +96,4 @@ fn over(last: Vec<Sighting>, fresh: Vec<Sighting>) -> Vec<Sighting> {
         fresh
     };
     fresh.into_iter().map(merged).collect()
-}
-
-/// Takes out what nobody asked for.
-pub(crate) fn leave_out(observation: &mut Observation, asked: &[FacetName]) {
-    for facet in FacetName::ALL.into_iter().filter(|facet| !asked.contains(facet)) {
-        match facet {
-            FacetName::System => observation.system = Facet::not_asked(),
-            FacetName::Disks => observation.disks = Facet::not_asked(),
-            FacetName::Network => observation.network = Facet::not_asked(),
-            FacetName::Cluster => observation.cluster = Facet::not_asked(),
-            FacetName::Guests => observation.guests = Facet::not_asked(),
-            FacetName::Ha => observation.ha = Facet::not_asked(),
-            FacetName::Config => observation.config = Facet::not_asked(),
-            FacetName::Readiness => observation.readiness = Facet::not_asked(),
-            FacetName::Pools => observation.pools = Facet::not_asked(),
-            FacetName::Storages => observation.storages = Facet::not_asked(),
-            FacetName::Running => observation.running = Facet::not_asked(),
-            FacetName::Replication => observation.replication = Facet::not_asked(),
-        }
-    }
 }

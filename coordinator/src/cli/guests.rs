@@ -1,11 +1,13 @@
 //! `quorate guests`: the guests of each cluster, whose they are, how they run, and what they lie on.
 
+use std::collections::BTreeSet;
+
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::guest_config::ConfiguredGuest;
-use quorate_model::observation::{FacetName, Guest, GuestKind, Ha};
+use quorate_model::observation::{FacetName, Guest, GuestKind, Ha, Membership};
 use quorate_model::{NodeName, View};
-use quorate_show::{GuestRow, Run};
+use quorate_show::{GuestList, GuestRow, Run};
 
 use super::views::{fresh, speakers};
 use super::{Answer, Context, output, wire};
@@ -22,49 +24,46 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
-    let facets = [
-        FacetName::Guests,
-        FacetName::Running,
-        FacetName::Config,
-        FacetName::Ha,
-        FacetName::Cluster,
-    ];
-    let mut rows = Vec::new();
+    let facets = [FacetName::Running, FacetName::Config, FacetName::Ha, FacetName::Cluster];
+    let mut list = GuestList::default();
     for (cluster, view) in fresh(&mut client, args.cluster.as_deref(), &facets).await? {
-        rows.extend(of_cluster(&cluster, &view)?);
+        add(&mut list, &cluster, &view);
     }
     if let Some(vmid) = args.guest {
-        rows.retain(|row| row.guest.vmid == vmid);
-        if rows.is_empty() {
+        list.guests.retain(|row| row.guest.vmid == vmid);
+        // Where some could not be seen, it may be one of them.
+        if list.guests.is_empty() && list.unseen.is_empty() {
             return Err(Failure::new(ExitCode::NotFound, format!("there is no guest {vmid}")).hint("quorate guests"));
         }
     }
-    output::either(context.format, &rows, || quorate_show::guests(&rows));
-    Ok(if rows.iter().all(GuestRow::is_fine) {
+    output::either(context.format, &list, || quorate_show::guests(&list));
+    Ok(if list.is_fine() {
         ExitCode::Done
     } else {
         ExitCode::Degraded
     })
 }
 
-/// What a member says of all guests, and each owner of how its own run.
-fn of_cluster(cluster: &str, view: &View) -> Result<Vec<GuestRow>, Failure> {
-    let mut rows = Vec::new();
-    let mut unseen = Vec::new();
+/// What a member says of all guests of its cluster, what each other server says of its own, and who could say nothing.
+fn add(list: &mut GuestList, cluster: &str, view: &View) {
+    let guests_of = |node: &NodeName| {
+        let config = view.facet(node, |o| &o.config)?;
+        config.guests.get().map_err(Clone::clone)
+    };
+    let mut told = BTreeSet::new();
     for node in speakers(view) {
-        match view
-            .facet(node, |o| &o.config)
-            .and_then(|config| config.guests.get().map_err(Clone::clone))
-        {
-            Ok(guests) => rows.extend(guests.iter().map(|one| row(cluster, view, node, one))),
-            Err(unknown) => unseen.push(format!("{node}: {unknown}")),
+        let Ok(guests) = guests_of(node) else { continue };
+        list.guests
+            .extend(guests.iter().map(|one| row(cluster, view, node, one)));
+        if let Ok(Membership::Member(member)) = view.facet(node, |o| &o.cluster).map(|cluster| &cluster.membership) {
+            told.extend(member.nodes.iter().map(|member| member.name.as_str()));
         }
     }
-    if rows.is_empty() && !unseen.is_empty() {
-        let message = format!("{cluster}: which guests there are is not known: {}", unseen.join("; "));
-        return Err(Failure::new(ExitCode::Unreachable, message).hint("quorate status"));
+    for node in view.nodes.keys().filter(|node| !told.contains(node.as_str())) {
+        if let Err(unknown) = guests_of(node) {
+            list.unseen.insert(format!("{cluster}/{node}"), unknown.to_string());
+        }
     }
-    Ok(rows)
 }
 
 fn row(cluster: &str, view: &View, speaker: &NodeName, one: &ConfiguredGuest) -> GuestRow {

@@ -30,7 +30,6 @@ use tonic::transport::{Endpoint, Server};
 use tonic::{Request, Response, Status};
 
 use super::daemon::now;
-use crate::api::view::leave_out;
 use crate::incoming::Who;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -393,7 +392,7 @@ impl Agent for Shared {
         let received_at = wire_clock();
         let asked: Vec<FacetName> = Wire::from_wire(request.into_inner().facets)?;
         let mut observation = self.observation();
-        leave_out(&mut observation, &asked);
+        observation.leave_out(&asked);
         Ok(Response::new(v1::ObserveReply {
             observation: Some(observation.into_wire()),
             received_at,

@@ -18,7 +18,7 @@ pub mod system;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facet::{Facet, UnknownKind};
+use crate::facet::{Facet, Unknown, UnknownKind};
 use crate::time::Timestamp;
 
 pub use cluster::{Cluster, Membership};
@@ -171,36 +171,44 @@ impl Observation {
 
     /// What was asked for and not answered is unknown, with the reason: an older agent does not know of it.
     pub fn told_by_older(&mut self, asked: &[FacetName]) {
-        fn mark<T>(facet: &mut Facet<T>) {
-            let unanswered = matches!(facet, Facet::Unknown(unknown) if unknown.kind == UnknownKind::NotAsked);
-            if unanswered {
+        for facet in asked {
+            let part = self.part(*facet);
+            if part.is_not_asked() {
                 let reason = "this agent is older than the coordinator and does not tell it: quorate node upgrade";
-                *facet = Facet::unknown(UnknownKind::Failed, reason);
+                part.set_unknown(Unknown::new(UnknownKind::Failed, reason));
             }
         }
-        for facet in asked {
-            match facet {
-                FacetName::System => mark(&mut self.system),
-                FacetName::Disks => mark(&mut self.disks),
-                FacetName::Network => mark(&mut self.network),
-                FacetName::Cluster => mark(&mut self.cluster),
-                FacetName::Guests => mark(&mut self.guests),
-                FacetName::Ha => mark(&mut self.ha),
-                FacetName::Config => mark(&mut self.config),
-                FacetName::Readiness => mark(&mut self.readiness),
-                FacetName::Pools => mark(&mut self.pools),
-                FacetName::Storages => mark(&mut self.storages),
-                FacetName::Running => mark(&mut self.running),
-                FacetName::Replication => mark(&mut self.replication),
-            }
+    }
+
+    /// Takes out what nobody asked for.
+    pub fn leave_out(&mut self, asked: &[FacetName]) {
+        for facet in FacetName::ALL.into_iter().filter(|facet| !asked.contains(facet)) {
+            self.part(facet).set_unknown(Unknown::not_asked());
+        }
+    }
+
+    /// A part by its name.
+    fn part(&mut self, name: FacetName) -> &mut dyn Part {
+        match name {
+            FacetName::System => &mut self.system,
+            FacetName::Disks => &mut self.disks,
+            FacetName::Network => &mut self.network,
+            FacetName::Cluster => &mut self.cluster,
+            FacetName::Guests => &mut self.guests,
+            FacetName::Ha => &mut self.ha,
+            FacetName::Config => &mut self.config,
+            FacetName::Readiness => &mut self.readiness,
+            FacetName::Pools => &mut self.pools,
+            FacetName::Storages => &mut self.storages,
+            FacetName::Running => &mut self.running,
+            FacetName::Replication => &mut self.replication,
         }
     }
 
     /// Takes over every part of `newer` that was asked for, and keeps the others.
     pub fn update(&mut self, newer: Observation) {
         fn take<T>(old: &mut Facet<T>, new: Facet<T>) {
-            let asked = !matches!(&new, Facet::Unknown(u) if u.kind == UnknownKind::NotAsked);
-            if asked {
+            if !new.is_not_asked() {
                 *old = new;
             }
         }
@@ -218,6 +226,22 @@ impl Observation {
         take(&mut self.storages, newer.storages);
         take(&mut self.running, newer.running);
         take(&mut self.replication, newer.replication);
+    }
+}
+
+/// A facet, whatever it holds.
+trait Part {
+    fn is_not_asked(&self) -> bool;
+    fn set_unknown(&mut self, unknown: Unknown);
+}
+
+impl<T> Part for Facet<T> {
+    fn is_not_asked(&self) -> bool {
+        matches!(self, Self::Unknown(unknown) if unknown.kind == UnknownKind::NotAsked)
+    }
+
+    fn set_unknown(&mut self, unknown: Unknown) {
+        *self = Self::Unknown(unknown);
     }
 }
 

@@ -43,7 +43,7 @@ async fn each_guest_is_shown_with_its_owner_its_state_and_its_disks() {
         "{shown}"
     );
     let json = fleet.json(&["guests", "100"]).await;
-    assert_eq!(json.as_array().map(Vec::len), Some(1), "{json:#}");
+    assert_eq!(json["guests"].as_array().map(Vec::len), Some(1), "{json:#}");
     fleet.ends(&["guests", "999"], 7).await;
 
     // One odd configuration hides nobody else.
@@ -67,6 +67,25 @@ async fn what_runs_on_a_server_that_is_away_is_not_known_and_not_stopped() {
     assert!(line.starts_with("hk1 100 VM web1 prox3 ? - "), "{}", told(&shown));
     assert!(
         shown.stdout.contains("hk1/prox3: how its guests run: "),
+        "{}",
+        told(&shown)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_of_a_server_that_nobody_speaks_for_are_told_as_not_known() {
+    let fleet = Fleet::enrolled(Lab::builder().nodes(2).qnetd("vote")).await;
+    assert_eq!(
+        fleet.ok(&["guests"]).await.stdout,
+        "there is no guest\n",
+        "a host without PVE has none"
+    );
+    add(&fleet, "prox1", 100, GuestKind::Qemu, WEB, true).await;
+    fleet.lab.stop_agent("prox2").await.unwrap();
+    let shown = fleet.ends(&["guests"], 9).await;
+    assert!(shown.stdout.contains("web1"), "{}", told(&shown));
+    assert!(
+        shown.stdout.contains("hk1/prox2: which guests it has: "),
         "{}",
         told(&shown)
     );

@@ -43,7 +43,10 @@ async fn each_copy_is_shown_with_its_age_and_what_was_promised() {
     assert_eq!(fleet.ok(&["replication"]).await.stdout, "no guest is replicated\n");
     plant(&fleet, "prox1", "/etc/pve/replication.cfg", JOBS).await;
     let shown = fleet.ends(&["replication"], 9).await.stdout;
-    assert!(shown.contains("guest 100 has no copy on prox2 yet"), "{shown}");
+    assert!(
+        shown.contains("no run has succeeded on prox1 yet: nothing is known of a copy of guest 100 on prox2"),
+        "{shown}"
+    );
 
     let well = |at: i64| json!({"last_sync": at, "last_try": at, "fail_count": 0, "duration": 2.5});
     let both = json!({"100": {"local/prox2": well(ago(60)), "local/prox3": well(ago(120))}});
