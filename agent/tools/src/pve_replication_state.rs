@@ -132,7 +132,7 @@ mod tests {
                 "pve-replication-state.json: expected a guest's id: `web`",
             ),
             (
-                r#"{"100":{"prox2":{}}}"#,
+                r#"{"100":{"prox2":{"last_sync":0,"last_try":0,"fail_count":0}}}"#,
                 "pve-replication-state.json: expected local/NODE: `prox2`",
             ),
         ] {

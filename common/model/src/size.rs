@@ -60,13 +60,16 @@ impl FromStr for ByteSize {
             .ok()
             .and_then(|whole| whole.checked_mul(scale))
             .ok_or_else(invalid)?;
-        // Digit by digit: a fraction of a size is exact.
-        let (mut rest, mut worth) = (0_u64, scale);
-        for digit in fraction.chars() {
-            worth /= 10;
+        // In whole numbers: a fraction of a size is exact, also of one in binary units. Digits beyond these are less than a byte.
+        let (mut digits, mut worth) = (0_u128, 1_u128);
+        for (place, digit) in fraction.chars().enumerate() {
             let digit = digit.to_digit(10).ok_or_else(invalid)?;
-            rest += u64::from(digit) * worth;
+            if place < 18 {
+                digits = digits * 10 + u128::from(digit);
+                worth *= 10;
+            }
         }
+        let rest = u64::try_from(digits * u128::from(scale) / worth).map_err(|_| invalid())?;
         bytes.checked_add(rest).map(Self).ok_or_else(invalid)
     }
 }
@@ -109,6 +112,8 @@ mod tests {
         assert_eq!(size("900GB"), Ok(900_000_000_000));
         assert_eq!(size("3.84 TB"), Ok(3_840_000_000_000));
         assert_eq!(size("1TiB"), Ok(1 << 40));
+        assert_eq!(size("1.5TiB"), Ok((1 << 40) + (1 << 39)));
+        assert_eq!(size("0.000000000000000000000001PB"), Ok(0));
         assert_eq!(size("512b"), Ok(512));
         for bad in ["", "GB", "900", "900 G", "-1GB", "1.2.3TB", "99999999PB", "ä"] {
             assert!(size(bad).is_err(), "{bad}");

@@ -75,7 +75,7 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
             "agent" => config.agent = main_part(value, "enabled").is_some_and(is_on),
             "rootfs" => config.disks.extend(disk(kind, key, value, line)?),
             _ if is_disk(kind, key) => config.disks.extend(disk(kind, key, value, line)?),
-            _ if is_numbered(key, "net") => config.nics.push(nic(key, value)),
+            _ if is_numbered(key, "net") => config.nics.push(nic(key, value, line)?),
             _ if binds(kind, key, value) => config.bound_by.push(key.to_owned()),
             _ => {}
         }
@@ -174,16 +174,17 @@ fn size(text: &str) -> Option<ByteSize> {
     format!("{number}{unit}").parse().ok()
 }
 
-fn nic(key: &str, value: &str) -> GuestNic {
+fn nic(key: &str, value: &str, line: &str) -> Result<GuestNic, ParseError> {
     let mut values = value
         .split(',')
         .filter_map(|part| part.trim().split_once('=').map(|(_, value)| value));
-    GuestNic {
+    let vlan = option(value, "tag").map(str::parse).transpose();
+    Ok(GuestNic {
         key: key.to_owned(),
         bridge: option(value, "bridge").map(str::to_owned),
-        vlan: option(value, "tag").and_then(|tag| tag.parse().ok()),
+        vlan: vlan.map_err(|_| ParseError::at(NAME, line, "its VLAN is no number"))?,
         mac: values.find(|value| is_mac(value)).map(str::to_ascii_lowercase),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -297,6 +298,10 @@ mod tests {
         for (text, said) in [
             ("memory: lots\n", "guest configuration: expected MiB: `memory: lots`"),
             ("cores: many\n", "guest configuration: expected a number: `cores: many`"),
+            (
+                "net0: virtio=BC:24:11:00:00:01,tag=blue\n",
+                "guest configuration: its VLAN is no number: `net0: virtio=BC:24:11:00:00:01,tag=blue`",
+            ),
             (
                 "scsi0: size=3G\n",
                 "guest configuration: it names no volume: `scsi0: size=3G`",
