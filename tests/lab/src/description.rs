@@ -180,6 +180,15 @@ impl GuestKind {
             Self::Lxc => "lxc",
         }
     }
+
+    /// How HA calls it, before the number.
+    #[must_use]
+    pub fn sid_type(self) -> &'static str {
+        match self {
+            Self::Qemu => "vm",
+            Self::Lxc => "ct",
+        }
+    }
 }
 
 /// One whole disk.

@@ -79,6 +79,23 @@ impl Locks {
         }
     }
 
+    /// Was a lock left behind, by whoever had it? In pmxcfs it then stands there until somebody asks for it; that frees it, and the
+    /// next one who asks gets it (facts C.5).
+    #[must_use]
+    pub fn is_left_behind(&self, lock: &str, now: Seconds) -> bool {
+        self.held.get(lock).is_some_and(|held| expired(held, now))
+    }
+
+    /// A lock that was left behind is taken away.
+    pub fn free(&mut self, lock: &str) {
+        self.held.remove(lock);
+    }
+
+    /// Those that stand there, left behind or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.held.keys().map(String::as_str)
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn holder(&self, lock: &str, now: Seconds) -> Option<&str> {
@@ -142,6 +159,18 @@ mod tests {
         assert!(locks.release("l", "n1", 1));
         assert_eq!(locks.take("l", "n2", 1), Taken::New);
         assert!(!locks.release("never", "n1", 1));
+    }
+
+    #[test]
+    fn a_lock_that_was_left_behind_stands_there_until_somebody_frees_it() {
+        let mut locks = Locks::default();
+        locks.take("l", "n1", 0);
+        assert!(!locks.is_left_behind("l", 120));
+        assert!(locks.is_left_behind("l", 121));
+        assert_eq!(locks.names().collect::<Vec<_>>(), ["l"]);
+        locks.free("l");
+        assert_eq!(locks.names().count(), 0);
+        assert_eq!(locks.take("l", "n2", 121), Taken::New);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::io;
 use super::put;
 use crate::world::server::Server;
 
-const CORES: u32 = 8;
+pub(crate) const CORES: u32 = 8;
+/// In bytes, as `MemTotal` has it.
+pub(crate) const MEMORY: u64 = 65_769_388 * 1024;
 
 pub(crate) fn write(server: &Server) -> io::Result<()> {
     let proc = server.root.join("proc");

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use quorate_lab_ha::model::{DisarmState, LrmMode, LrmState, Requested, ServiceState, ServiceStatus, Sid};
+
+use super::ha_orders;
 use super::io::Stop;
-use super::options;
-use super::{Call, Reply, unknown};
+use super::{Call, Reply};
 use crate::world::clock;
-use crate::world::ha::{Command, HaFiles, LrmStatus, Manager};
+use crate::world::ha::{Resource, Written};
 use crate::world::server::Server;
 use crate::world::state::State;
 
@@ -29,13 +31,7 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
             let text = call.server(|server, _| config(server)).unwrap_or_default();
             call.reply(0, Reply::ok(text)).await
         }
-        ["add", rest @ ..] => add(call, rest).await,
-        ["remove", sid] => remove(call, sid).await,
-        ["crm-command", "disarm-ha", mode @ ("freeze" | "ignore")] => {
-            order(call, "disarm-ha", Command::Disarm((*mode).to_owned())).await
-        }
-        ["crm-command", "arm-ha"] => order(call, "arm-ha", Command::Arm).await,
-        _ => unknown(call).await,
+        args => ha_orders::run(call, args).await,
     }
 }
 
@@ -83,22 +79,27 @@ pub(super) fn entries(server: &Server, _state: &State, stderr: &mut String) -> V
         "status": if quorate { "OK".to_owned() } else { format!("No quorum on node '{own}'!") },
     })];
     if let Some(manager) = &files.manager {
-        let word = age(now, manager.timestamp, || {
+        let word = age(now, manager.at, || {
             if files.resources.is_empty() { "idle" } else { "active" }.to_owned()
         });
+        let master = manager.content.master_node.clone().unwrap_or_default();
         list.push(json!({
-            "id": "master", "node": manager.master, "timestamp": manager.timestamp, "type": "master",
-            "status": format!("{} ({word}, {})", manager.master, date(manager.timestamp)),
+            "id": "master", "node": master, "timestamp": manager.at, "type": "master",
+            "status": format!("{master} ({word}, {})", date(manager.at)),
         }));
         if server.can_disarm() {
-            let (state, text) = match &manager.disarm {
-                Some(disarm) if disarm.done => ("disarmed", format!("disarmed, resource mode: {}", disarm.mode)),
+            let disarm = manager.content.disarm;
+            let (state, text) = match &disarm {
+                Some(disarm) if disarm.state == DisarmState::Disarmed => {
+                    ("disarmed", format!("disarmed, resource mode: {}", disarm.mode))
+                }
                 Some(disarm) => ("disarming", format!("disarming, resource mode: {}", disarm.mode)),
                 None if files.resources.is_empty() => ("standby", "standby (no CRM watchdog)".to_owned()),
                 None => ("armed", "armed (CRM watchdog active)".to_owned()),
             };
-            let mut entry = json!({"id": "fencing", "node": manager.master, "type": "fencing", "status": text, "armed-state": state});
-            if let (Some(disarm), Some(map)) = (&manager.disarm, entry.as_object_mut()) {
+            let mut entry =
+                json!({"id": "fencing", "node": master, "type": "fencing", "status": text, "armed-state": state});
+            if let (Some(disarm), Some(map)) = (&disarm, entry.as_object_mut()) {
                 map.insert("resource_mode".to_owned(), json!(disarm.mode));
             }
             list.push(entry);
@@ -112,54 +113,105 @@ pub(super) fn entries(server: &Server, _state: &State, stderr: &mut String) -> V
             }));
             continue;
         };
-        let word = age(now, lrm.timestamp, || match (lrm.mode, lrm.state) {
-            ("active", "wait_for_agent_lock") => {
-                let waits = files.manager.as_ref().is_some_and(|manager| {
-                    manager
-                        .services
-                        .values()
-                        .any(|s| s.node == node && s.state == "started")
-                });
-                if waits { "wait_for_agent_lock" } else { "idle" }.to_owned()
+        let (mode, state) = (lrm.content.mode, lrm.content.state);
+        let word = age(now, lrm.at, || match (mode, state) {
+            (Some(LrmMode::Active) | None, Some(LrmState::WaitForAgentLock)) => {
+                let waits = |manager: &Written<_>| manager_has_work(manager, &node);
+                if files.manager.as_ref().is_some_and(waits) {
+                    "wait_for_agent_lock"
+                } else {
+                    "idle"
+                }
+                .to_owned()
             }
-            ("active", state) => state.to_owned(),
-            (mode, _) => format!("{mode} mode"),
+            (Some(LrmMode::Active) | None, state) => state.map(|state| state.to_string()).unwrap_or_default(),
+            (Some(mode), _) => format!("{mode} mode"),
         });
-        let watchdog = match (newer, lrm.state) {
+        let watchdog = match (newer, state) {
             (false, _) => "",
-            (true, "active") => ", watchdog active",
+            (true, Some(LrmState::Active | LrmState::Maintenance)) => ", watchdog active",
             (true, _) => ", watchdog standby",
         };
         list.push(json!({
-            "id": format!("lrm:{node}"), "node": node, "timestamp": lrm.timestamp, "type": "lrm",
-            "status": format!("{node} ({word}{watchdog}, {})", date(lrm.timestamp)),
+            "id": format!("lrm:{node}"), "node": node, "timestamp": lrm.at, "type": "lrm",
+            "status": format!("{node} ({word}{watchdog}, {})", date(lrm.at)),
         }));
     }
     list.extend(services(server));
     list
 }
 
+fn manager_has_work(manager: &Written<quorate_lab_ha::model::ManagerStatus>, node: &str) -> bool {
+    manager.content.active_services(node) > 0
+}
+
+/// Source: pve-ha-manager API2/HA/Status.pm and Tools.pm (`get_verbose_service_state`).
 fn services(server: &Server) -> Vec<Value> {
     let files = &server.pmxcfs.replica.ha;
-    files
-        .resources
-        .iter()
-        .map(|(sid, wanted)| {
-            let service = files.manager.as_ref().and_then(|manager| manager.services.get(sid));
-            let node = service.map_or_else(|| server.name().to_owned(), |service| service.node.clone());
-            let word = match service {
-                _ if wanted == "ignored" => "ignored",
-                None => "queued",
-                Some(service) if service.state == "started" && !service.running => "starting",
-                Some(service) => service.state,
-            };
-            let crm = service.map_or("", |service| service.state);
-            json!({
-                "id": format!("service:{sid}"), "type": "service", "sid": sid, "node": node, "state": word, "crm_state": crm,
-                "request_state": wanted, "status": format!("{sid} ({node}, {word})"), "max_restart": 1, "max_relocate": 1,
-            })
+    let manager = files.manager.as_ref().map(|manager| &manager.content);
+    let known = manager.into_iter().flat_map(|manager| &manager.service_status);
+    let mut sids: Vec<&str> = files.resources.keys().map(String::as_str).collect();
+    sids.extend(
+        known
+            .map(|(sid, _)| sid.as_str())
+            .filter(|sid| !files.resources.contains_key(*sid)),
+    );
+    sids.sort_unstable();
+    sids.into_iter()
+        .map(|sid| {
+            let service = manager.and_then(|manager| manager.service_status.get(&Sid::parse(sid).ok()?));
+            entry(server, sid, files.resources.get(sid), service)
         })
         .collect()
+}
+
+fn entry(server: &Server, sid: &str, resource: Option<&Resource>, service: Option<&ServiceStatus>) -> Value {
+    let vmid = sid.split(':').nth(1).and_then(|id| id.parse::<u32>().ok());
+    let guest = vmid.and_then(|vmid| server.pmxcfs.replica.guests.get(&vmid));
+    let node = match (service, guest) {
+        (Some(service), _) => service.node.clone(),
+        (None, Some(guest)) => guest.node.clone(),
+        (None, None) => "unknown".to_owned(),
+    };
+    let word = match (resource.map(Resource::requested), service) {
+        (None, _) => "deleting",
+        _ if guest.is_none() => "not found",
+        (Some(Requested::Ignored), _) => "ignored",
+        (Some(_), None) => "queued",
+        (Some(Requested::Disabled), Some(service)) if service.state == ServiceState::Error => "clearing error flag",
+        (Some(Requested::Disabled), Some(service)) if service.state == ServiceState::Stopped => "disabled",
+        (Some(_), Some(service)) => match service.state {
+            ServiceState::Started if !service.running => "starting",
+            ServiceState::RequestStop => "stopping",
+            state => state.as_str(),
+        },
+    };
+    let mut value = json!({
+        "id": format!("service:{sid}"), "type": "service", "sid": sid, "node": node, "state": word,
+        "status": format!("{sid} ({node}, {word})"),
+    });
+    let mut put = |key: &str, value_of: Value| {
+        if let Some(map) = value.as_object_mut() {
+            map.insert(key.to_owned(), value_of);
+        }
+    };
+    if let Some(service) = service {
+        put("crm_state", json!(service.state));
+    }
+    if let Some(resource) = resource {
+        put("request_state", json!(resource.requested()));
+        put("max_restart", json!(resource.max_restart()));
+        put("max_relocate", json!(resource.max_relocate()));
+        for (key, text) in resource.lines() {
+            if ["group", "comment"].contains(&key) {
+                put(key, json!(text));
+            }
+        }
+        if server.has_ha_rules() {
+            put("failback", json!(u8::from(resource.failback.unwrap_or(true))));
+        }
+    }
+    value
 }
 
 fn age(now: i64, timestamp: i64, word: impl FnOnce() -> String) -> String {
@@ -189,11 +241,11 @@ pub(super) fn manager_status(server: &Server) -> Value {
     let lrm: serde_json::Map<String, Value> = nodes(server)
         .into_iter()
         .map(|node| {
-            let status = files.lrm.get(&node).map(LrmStatus::json);
+            let status = files.lrm.get(&node).map(Written::json);
             (node, status.unwrap_or_else(|| json!({"mode": "unknown"})))
         })
         .collect();
-    let manager = files.manager.as_ref().map(Manager::json);
+    let manager = files.manager.as_ref().map(Written::json);
     json!({
         "lrm_status": lrm,
         "manager_status": manager.unwrap_or_else(|| json!({})),
@@ -202,88 +254,13 @@ pub(super) fn manager_status(server: &Server) -> Value {
 }
 
 fn config(server: &Server) -> String {
-    let files = &server.pmxcfs.replica.ha;
-    files
-        .resources
-        .iter()
-        .map(|(sid, state)| format!("{sid}\n\tstate {state}\n\n"))
-        .collect()
-}
-
-async fn add(call: &Call, args: &[&str]) -> Result<i32, Stop> {
-    let Ok(parsed) = options::parse(args, &["state"]) else {
-        return unknown(call).await;
-    };
-    let [sid] = parsed.words.as_slice() else {
-        return unknown(call).await;
-    };
-    let vmid = sid.split_once(':').and_then(|(_, id)| id.parse::<u32>().ok());
-    let state = parsed.option("state").unwrap_or("started").to_owned();
-    let refusal = call
-        .server(|server, _| {
-            let replica = &server.pmxcfs.replica;
-            if vmid.is_none_or(|vmid| !replica.guests.contains_key(&vmid)) {
-                return Some(Reply::fail(17, format!("resource '{sid}' does not exist in cluster\n")));
-            }
-            let text = format!("create resource failed: resource ID '{sid}' already defined\n");
-            replica.ha.resources.contains_key(sid).then(|| Reply::fail(255, text))
-        })
-        .flatten();
-    if let Some(reply) = refusal {
-        return call.reply(0, reply).await;
-    }
-    change(call, |files| {
-        files.resources.insert(sid.clone(), state.clone());
-    })
-    .await
-}
-
-async fn remove(call: &Call, sid: &str) -> Result<i32, Stop> {
-    let known = call
-        .server(|server, _| server.pmxcfs.replica.ha.resources.contains_key(sid))
-        .unwrap_or(false);
-    if !known {
-        let text = format!("delete resource failed: cannot delete service '{sid}', not HA managed!\n");
-        return call.reply(0, Reply::fail(255, text)).await;
-    }
-    change(call, |files| {
-        files.resources.remove(sid);
-    })
-    .await
-}
-
-/// Leaves an order for the master, which reads it in its next round.
-async fn order(call: &Call, word: &str, command: Command) -> Result<i32, Stop> {
-    if !call.server(|server, _| server.can_disarm()).unwrap_or(false) {
-        let text = format!("ERROR: unknown command 'ha-manager crm-command {word}'\n{USAGE}");
-        return call.reply(0, Reply::fail(255, text)).await;
-    }
-    change(call, |files| files.commands.push(command.clone())).await
-}
-
-/// Writes below the cluster-wide lock of the domain `ha`.
-async fn change(call: &Call, act: impl Fn(&mut HaFiles)) -> Result<i32, Stop> {
-    // Writes block while a membership is undecided.
-    while call.world.with(|state| state.is_undecided(call.node)) {
-        call.io.pause(Duration::from_millis(200)).await?;
-    }
-    let written = call
-        .world
-        .with(|state| state.write(call.node, |replica| act(&mut replica.ha)));
-    match written {
-        Ok(_) => Ok(0),
-        Err(_) => {
-            call.reply(0, Reply::fail(13, "cfs-lock 'domain-ha' error: no quorum!\n"))
-                .await
+    let mut text = String::new();
+    for (sid, resource) in &server.pmxcfs.replica.ha.resources {
+        writeln!(text, "{sid}").ok();
+        for (key, value) in resource.lines() {
+            writeln!(text, "\t{key} {value}").ok();
         }
+        text.push('\n');
     }
+    text
 }
-
-const USAGE: &str = "USAGE: ha-manager crm-command <COMMAND> [ARGS] [OPTIONS]
-
-       ha-manager crm-command migrate <sid> <node>
-       ha-manager crm-command node-maintenance disable <node>
-       ha-manager crm-command node-maintenance enable <node>
-       ha-manager crm-command relocate <sid> <node>
-       ha-manager crm-command stop <sid> <timeout>
-";

@@ -14,6 +14,8 @@ mod dpkg_query;
 mod getent;
 mod guests;
 mod ha_manager;
+mod ha_orders;
+mod ha_sections;
 mod hostname;
 mod io;
 mod ip;

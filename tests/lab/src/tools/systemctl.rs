@@ -185,8 +185,8 @@ fn unit_of(server: &Server, name: &str) -> Unit {
             (Active::Running, server.qdevice.as_ref().map_or(0, |daemon| daemon.pid))
         }
         "corosync-qnetd" if server.qnetd_running => (Active::Running, unit.pid),
-        "pve-ha-lrm" if server.ha.lrm.running => (Active::Running, unit.pid),
-        "pve-ha-crm" if server.ha.crm.running => (Active::Running, unit.pid),
+        "pve-ha-lrm" if server.ha.lrm.is_some() => (Active::Running, unit.pid),
+        "pve-ha-crm" if server.ha.crm.is_some() => (Active::Running, unit.pid),
         "corosync" | "pve-cluster" | "corosync-qdevice" | "corosync-qnetd" | "pve-ha-lrm" | "pve-ha-crm" => {
             match units::active(server, unit.name) {
                 Active::Failed => (Active::Failed, 0),

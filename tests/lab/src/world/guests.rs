@@ -110,6 +110,23 @@ impl Guest {
         size.map_or(0, bytes)
     }
 
+    /// Sets a line of its configuration, or takes it away.
+    pub(crate) fn set_value(&mut self, key: &str, value: Option<&str>) {
+        let (now, rest) = match self.conf.find("\n[") {
+            Some(at) => self.conf.split_at(at + 1),
+            None => (self.conf.as_str(), ""),
+        };
+        let others = now
+            .lines()
+            .filter(|line| line.split_once(':').is_none_or(|(name, _)| name != key));
+        let mut lines: Vec<String> = others.map(str::to_owned).collect();
+        if let Some(value) = value {
+            lines.push(format!("{key}: {value}"));
+        }
+        let now: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        self.conf = format!("{now}{rest}");
+    }
+
     pub(crate) fn is_template(&self) -> bool {
         self.value("template") == Some("1")
     }

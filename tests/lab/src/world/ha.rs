@@ -1,271 +1,234 @@
-//! PVE's HA manager: what its daemons publish, and what each of them is doing.
+//! What PVE's HA manager keeps: its files in `/etc/pve`, and its processes on a server.
 //!
-//! Arming, disarming and fencing by the watchdog are true to the real timeline. Recovery of guests is not: a service of a
-//! node that is gone ends in `fence` and stays there. It comes with guests that really run.
+//! How it decides is `quorate-lab-ha`'s; `state::ha` lets its daemons run in this world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use std::{fs, io};
 
-use serde_json::{Value, json};
+use quorate_lab_ha::constants::{MAX_RELOCATE, MAX_RESTART};
+use quorate_lab_ha::crm::Crm;
+use quorate_lab_ha::env::Act;
+use quorate_lab_ha::lrm::Lrm;
+use quorate_lab_ha::model::{LrmStatus, ManagerStatus, Requested, ServiceConfig};
+use serde_json::Value;
 
 use super::clock::SimTime;
 use super::server::Server;
 
-/// A round of an active LRM and of the master.
-pub(crate) const ROUND: Duration = Duration::from_secs(10);
-/// A round of everybody else.
-pub(crate) const IDLE_ROUND: Duration = Duration::from_secs(5);
-/// A lock of pmxcfs that nobody refreshed so long is free.
-pub(crate) const LOCK_LIFE: Duration = Duration::from_secs(120);
-/// watchdog-mux gives a client up after 60 s; the watchdog itself has up to ten more.
-pub(crate) const RESETS: Duration = Duration::from_secs(66);
-/// From the loss of a node to the decision to fence it.
-pub(crate) const FENCE_DELAY: Duration = Duration::from_secs(60);
-/// Idle rounds until an LRM, and until a master, gives up its lock and its watchdog.
-pub(crate) const LRM_IDLE: u32 = 60;
-pub(crate) const CRM_IDLE: u32 = 90;
-/// An LRM that lost its lock and shall stop gives up then.
-pub(crate) const GIVES_UP: Duration = Duration::from_secs(90);
+/// watchdog-mux gives a client up after 60 s; the watchdog itself then has up to ten more.
+pub(crate) const WATCHDOG_AFTER_MUX: Duration = Duration::from_secs(5);
 
 /// What lies in `/etc/pve`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HaFiles {
-    /// `ha/resources.cfg`: requested state by `vm:100`.
-    pub(crate) resources: BTreeMap<String, String>,
-    /// `ha/crm_commands`.
-    pub(crate) commands: Vec<Command>,
-    pub(crate) manager: Option<Manager>,
-    /// `nodes/N/lrm_status`.
-    pub(crate) lrm: BTreeMap<String, LrmStatus>,
-    /// Locks by name: their holder, and when it last refreshed them.
-    pub(crate) locks: BTreeMap<String, (String, SimTime)>,
+    /// `ha/resources.cfg`, by `vm:100`.
+    pub(crate) resources: BTreeMap<String, Resource>,
+    /// `ha/rules.cfg`.
+    pub(crate) rules: String,
+    /// `ha/groups.cfg`.
+    pub(crate) groups: String,
+    /// The lines of `ha/crm_commands`.
+    pub(crate) commands: Vec<String>,
+    /// `ha/manager_status`.
+    pub(crate) manager: Option<Written<ManagerStatus>>,
+    /// `nodes/NODE/lrm_status`.
+    pub(crate) lrm: BTreeMap<String, Written<LrmStatus>>,
+    /// The locks that stand in `priv/lock`; whose they are, the world knows.
+    pub(crate) locks: BTreeSet<String>,
 }
 
-/// An order to the master.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// `freeze` or `ignore`.
-    Disarm(String),
-    Arm,
+/// What was written, and when by the writer's wall clock. The daemons themselves count simulated seconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Written<T> {
+    pub(crate) content: T,
+    pub(crate) at: i64,
 }
 
-/// `ha/manager_status`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Manager {
-    pub(crate) master: String,
-    pub(crate) timestamp: i64,
-    pub(crate) nodes: BTreeMap<String, &'static str>,
-    pub(crate) services: BTreeMap<String, Service>,
-    pub(crate) disarm: Option<Disarm>,
+/// A section of `resources.cfg`; nothing where PVE's default holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Resource {
+    pub(crate) state: Option<Requested>,
+    pub(crate) max_restart: Option<u32>,
+    pub(crate) max_relocate: Option<u32>,
+    pub(crate) failback: Option<bool>,
+    pub(crate) group: Option<String>,
+    pub(crate) comment: Option<String>,
 }
 
-/// A service as the master sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Service {
-    pub(crate) node: String,
-    pub(crate) state: &'static str,
-    pub(crate) running: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Disarm {
-    pub(crate) mode: String,
-    pub(crate) done: bool,
-}
-
-/// `lrm_status`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LrmStatus {
-    pub(crate) state: &'static str,
-    pub(crate) mode: &'static str,
-    pub(crate) timestamp: i64,
-    /// Services that it has started.
-    pub(crate) started: Vec<String>,
-}
-
-/// The daemons of one node.
-#[derive(Debug)]
-pub(crate) struct HaNode {
-    pub(crate) lrm: Lrm,
-    pub(crate) crm: Crm,
-}
-
-impl Default for HaNode {
-    fn default() -> Self {
+impl Resource {
+    pub(crate) fn new(state: Requested) -> Self {
         Self {
-            lrm: Lrm {
-                running: true,
-                mode: "active",
-                state: LrmState::Waits,
-                next: SimTime::ZERO,
-                watchdog: None,
-                idle: 0,
-                stopping: None,
-            },
-            crm: Crm {
-                running: true,
-                state: CrmState::WaitsForQuorum,
-                next: SimTime::ZERO,
-                watchdog: None,
-                idle: 0,
-                missing: BTreeMap::new(),
-            },
+            state: Some(state),
+            ..Self::default()
         }
     }
-}
 
-#[derive(Debug)]
-pub(crate) struct Lrm {
-    pub(crate) running: bool,
-    pub(crate) mode: &'static str,
-    pub(crate) state: LrmState,
-    pub(crate) next: SimTime,
-    /// When it last fed the watchdog; connected while it is something.
-    pub(crate) watchdog: Option<SimTime>,
-    pub(crate) idle: u32,
-    /// Since when it has been told to stop.
-    pub(crate) stopping: Option<SimTime>,
-}
+    /// What is wanted of it: without a word that it runs.
+    pub(crate) fn requested(&self) -> Requested {
+        self.state.unwrap_or(Requested::Started)
+    }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LrmState {
-    Waits,
-    Active,
-    LostLock,
-}
+    pub(crate) fn max_restart(&self) -> u32 {
+        self.max_restart.unwrap_or(MAX_RESTART)
+    }
 
-impl LrmState {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Waits => "wait_for_agent_lock",
-            Self::Active => "active",
-            Self::LostLock => "lost_agent_lock",
+    pub(crate) fn max_relocate(&self) -> u32 {
+        self.max_relocate.unwrap_or(MAX_RELOCATE)
+    }
+
+    /// As the daemons see it, with the node that has the guest.
+    pub(crate) fn config(&self, node: &str) -> ServiceConfig {
+        ServiceConfig {
+            max_restart: self.max_restart(),
+            max_relocate: self.max_relocate(),
+            failback: self.failback.unwrap_or(true),
+            group: self.group.clone(),
+            ..ServiceConfig::new(node, self.requested())
         }
     }
+
+    /// Its lines, as PVE writes them.
+    pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
+        let number = |value: Option<u32>| value.map(|value| value.to_string());
+        let lines = [
+            ("comment", self.comment.clone()),
+            ("failback", self.failback.map(|failback| u8::from(failback).to_string())),
+            ("group", self.group.clone()),
+            ("max_relocate", number(self.max_relocate)),
+            ("max_restart", number(self.max_restart)),
+            ("state", self.state.map(|state| state.to_string())),
+        ];
+        lines
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect()
+    }
 }
 
+/// The HA daemons of one server.
+#[derive(Debug, Default)]
+pub(crate) struct HaNode {
+    pub(crate) crm: Option<Process<Crm>>,
+    pub(crate) lrm: Option<Process<Lrm>>,
+    /// What the LRM does to guests, by `vm:100`.
+    pub(crate) work: BTreeMap<String, Work>,
+    /// The server was up when the daemons last had their turn.
+    pub(crate) up: bool,
+    /// Processes so far: each has a name of its own, so that a new one waits for the end of the old one's lock.
+    pub(crate) started: u32,
+    /// The watchdog gets no more updates, and resets the server then.
+    pub(crate) resets_at: Option<SimTime>,
+}
+
+/// A daemon that runs.
 #[derive(Debug)]
-pub(crate) struct Crm {
-    pub(crate) running: bool,
-    pub(crate) state: CrmState,
+pub(crate) struct Process<D> {
+    pub(crate) daemon: D,
+    /// Its next turn.
     pub(crate) next: SimTime,
-    pub(crate) watchdog: Option<SimTime>,
-    pub(crate) idle: u32,
-    /// Nodes that this master misses, and since when.
-    pub(crate) missing: BTreeMap<String, SimTime>,
+    /// Its name as an owner of locks.
+    pub(crate) owner: String,
+    /// The locks that it believes to have.
+    pub(crate) held: BTreeSet<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CrmState {
-    WaitsForQuorum,
-    Slave,
-    Master,
-}
-
-impl HaNode {
-    /// Is anybody connected to watchdog-mux?
-    pub(crate) fn armed(&self) -> bool {
-        self.lrm.watchdog.is_some() || self.crm.watchdog.is_some()
-    }
-
-    /// A server that boots starts both daemons anew.
-    pub(crate) fn boot(&mut self, now: SimTime) {
-        *self = Self::default();
-        self.lrm.next = now;
-        self.crm.next = now;
-    }
+/// Something that an LRM does to a guest, until it is over.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) act: Act,
+    pub(crate) until: SimTime,
+    pub(crate) upid: String,
+    /// Why it will fail.
+    pub(crate) refusal: Option<String>,
 }
 
 impl Server {
     /// watchdog-mux keeps a folder while anybody is connected to it.
-    pub(crate) fn show_watchdog(&self) -> io::Result<()> {
+    pub(crate) fn show_watchdog(&self, armed: bool) -> io::Result<()> {
         let marker = self.root.join("run/watchdog-mux.active");
-        match (self.ha.armed() && !self.power.off, marker.is_dir()) {
+        match (armed && !self.power.off, marker.is_dir()) {
             (true, false) => fs::create_dir(marker),
             (false, true) => fs::remove_dir(marker),
             _ => Ok(()),
         }
+    }
+
+    /// Is pve-ha-manager one that can disarm the whole cluster?
+    pub(crate) fn can_disarm(&self) -> bool {
+        self.ha_version() >= (5, 1, 3)
+    }
+
+    /// Does it know rules? Before, there are groups.
+    pub(crate) fn has_ha_rules(&self) -> bool {
+        self.ha_version() >= (5, 0, 0)
+    }
+
+    fn ha_version(&self) -> (u32, u32, u32) {
+        let version = self.packages.version("pve-ha-manager").unwrap_or_default();
+        let mut numbers = version
+            .split(|c: char| !c.is_ascii_digit())
+            .map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        (next(), next(), next())
     }
 }
 
 impl HaFiles {
     /// Has HA anything to look after, or did it ever?
     pub(crate) fn used(&self) -> bool {
-        !self.resources.is_empty() || self.manager.is_some()
+        !self.resources.is_empty() || self.manager.is_some() || !self.commands.is_empty()
     }
 
-    pub(crate) fn resources_text(&self) -> String {
-        self.resources
-            .iter()
-            .map(|(sid, state)| format!("{}\n\tstate {state}\n\n", sid.replacen(':', ": ", 1)))
-            .collect()
+    fn resources_text(&self) -> String {
+        let mut text = String::new();
+        for (sid, resource) in &self.resources {
+            text.push_str(&format!("{}\n", sid.replacen(':', ": ", 1)));
+            for (key, value) in resource.lines() {
+                text.push_str(&format!("\t{key} {value}\n"));
+            }
+            text.push('\n');
+        }
+        text
     }
 
     /// The files below `/etc/pve`, by path; folders end in `/`.
     pub(crate) fn files(&self) -> Vec<(String, String)> {
         let mut files = Vec::new();
-        if !self.resources.is_empty() {
-            files.push(("ha/resources.cfg".to_owned(), self.resources_text()));
-        }
+        let mut put = |path: &str, text: String| {
+            if !text.is_empty() {
+                files.push((path.to_owned(), text));
+            }
+        };
+        put("ha/resources.cfg", self.resources_text());
+        put("ha/rules.cfg", self.rules.clone());
+        put("ha/groups.cfg", self.groups.clone());
+        put(
+            "ha/crm_commands",
+            self.commands.iter().map(|line| format!("{line}\n")).collect(),
+        );
         if let Some(manager) = &self.manager {
-            files.push(("ha/manager_status".to_owned(), manager.json().to_string()));
+            put("ha/manager_status", manager.json().to_string());
         }
         for (node, status) in &self.lrm {
-            files.push((format!("nodes/{node}/lrm_status"), status.json().to_string()));
+            put(&format!("nodes/{node}/lrm_status"), status.json().to_string());
         }
-        for lock in self.locks.keys() {
-            files.push((format!("priv/lock/{lock}/"), String::new()));
-        }
+        files.extend(
+            self.locks
+                .iter()
+                .map(|lock| (format!("priv/lock/{lock}/"), String::new())),
+        );
         files
-    }
-
-    /// Can this node have the lock?
-    pub(crate) fn free(&self, lock: &str, node: &str, now: SimTime) -> bool {
-        self.locks
-            .get(lock)
-            .is_none_or(|(holder, refreshed)| holder == node || now.saturating_sub(*refreshed) > LOCK_LIFE)
     }
 }
 
-impl Manager {
+impl<T: serde::Serialize> Written<T> {
+    /// As it lies in its file: the time is the wall clock's.
     pub(crate) fn json(&self) -> Value {
-        let services: serde_json::Map<String, Value> = self
-            .services
-            .iter()
-            .map(|(sid, service)| {
-                let mut value = json!({"node": service.node, "state": service.state, "uid": uid(sid)});
-                if let (true, Some(map)) = (service.running, value.as_object_mut()) {
-                    map.insert("running".to_owned(), json!(1));
-                }
-                (sid.clone(), value)
-            })
-            .collect();
-        let mut value = json!({
-            "master_node": self.master, "node_status": self.nodes, "service_status": services, "timestamp": self.timestamp,
-        });
-        if let (Some(disarm), Some(map)) = (&self.disarm, value.as_object_mut()) {
-            let state = if disarm.done { "disarmed" } else { "disarming" };
-            map.insert("disarm".to_owned(), json!({"mode": disarm.mode, "state": state}));
+        let mut value = serde_json::to_value(&self.content).unwrap_or_default();
+        if let Some(map) = value.as_object_mut() {
+            map.insert("timestamp".to_owned(), self.at.into());
         }
         value
     }
-}
-
-impl LrmStatus {
-    pub(crate) fn json(&self) -> Value {
-        let results: serde_json::Map<String, Value> = self
-            .started
-            .iter()
-            .map(|sid| (uid(sid), json!({"exit_code": 0, "sid": sid, "state": "started"})))
-            .collect();
-        json!({"mode": self.mode, "results": results, "state": self.state, "timestamp": self.timestamp})
-    }
-}
-
-/// An identifier as the master gives to each order: 22 characters.
-fn uid(sid: &str) -> String {
-    use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(sid);
-    data_encoding::BASE64_NOPAD.encode(digest.get(..16).unwrap_or_default())
 }

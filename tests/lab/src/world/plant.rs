@@ -3,13 +3,16 @@
 use std::fs;
 use std::path::Path;
 
+use quorate_lab_ha::model::Requested;
+
 use super::guests::next_version;
+use super::ha::Resource;
 use super::hardware;
 use super::pmxcfs::Replica;
 use super::pve_files::guest_of;
 use super::server::Server;
 use super::state::State;
-use crate::description::{GuestKind, GuestSpec};
+use crate::description::GuestSpec;
 use crate::layout::Layout;
 use crate::plants::{Plant, ServiceIs};
 use crate::roots::{self, apt, etc, ssh, sys};
@@ -164,8 +167,9 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
         Plant::AptLocked { held } => server.packages.locked_by = held.then_some(4711),
         Plant::AptUnreachable { away } => server.packages.unreachable = *away,
         Plant::HaGuest { vmid, state: wanted } => {
-            let wanted = wanted.clone().unwrap_or_else(|| "started".to_owned());
-            return replica(state, index, |replica| under_ha(replica, &name, *vmid, &wanted));
+            let word = wanted.as_deref().unwrap_or("started");
+            let wanted = Requested::from_word(word).ok_or_else(|| format!("'{word}' is no state of a service"))?;
+            return replica(state, index, |replica| under_ha(replica, &name, *vmid, wanted));
         }
         Plant::NoHa => return replica(state, index, |replica| replica.ha.resources.clear()),
         Plant::Qnetd { running } => server.qnetd_running = *running,
@@ -173,7 +177,7 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
     Ok(())
 }
 
-fn under_ha(replica: &mut Replica, node: &str, vmid: u32, wanted: &str) {
+fn under_ha(replica: &mut Replica, node: &str, vmid: u32, wanted: Requested) {
     let version = next_version(&replica.guests);
     let plain = GuestSpec {
         vmid,
@@ -181,8 +185,10 @@ fn under_ha(replica: &mut Replica, node: &str, vmid: u32, wanted: &str) {
         ..GuestSpec::default()
     };
     let guest = replica.guests.entry(vmid).or_insert_with(|| plain.guest(node, version));
-    let kind = if guest.kind == GuestKind::Qemu { "vm" } else { "ct" };
-    replica.ha.resources.insert(format!("{kind}:{vmid}"), wanted.to_owned());
+    replica
+        .ha
+        .resources
+        .insert(format!("{}:{vmid}", guest.kind.sid_type()), Resource::new(wanted));
 }
 
 fn service(state: &mut State, index: usize, unit: &str, is: ServiceIs) -> Result<(), String> {

@@ -24,6 +24,8 @@ pub(crate) struct Power {
     pub(crate) services_end_at: Option<SimTime>,
     /// And it is off then.
     pub(crate) down_at: Option<SimTime>,
+    /// The HA daemons end one after the other when it shuts down; the second one was asked.
+    pub(crate) crm_ends: bool,
     /// It boots, and is up then.
     pub(crate) up_at: Option<SimTime>,
     /// What shuts down comes up again by itself.

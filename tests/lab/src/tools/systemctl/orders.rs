@@ -9,6 +9,7 @@ use crate::plants::ServiceIs;
 use crate::roots;
 use crate::world::complain;
 use crate::world::oplog::What;
+use crate::world::server::Server;
 use crate::world::state::State;
 use crate::world::units::{self, Active};
 
@@ -42,7 +43,7 @@ pub(super) async fn order(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         }
         call.io.pause(cost(unit.name, verb)).await?;
         if !matches!(*verb, "start" | "try-restart") {
-            stop_lrm(call, unit.name).await?;
+            stop_ha(call, unit.name).await?;
         }
         let result = call.world.with(|state| obey(state, call.node, unit.name, verb));
         if let Err(Refused) = result {
@@ -60,13 +61,21 @@ pub(super) async fn order(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     Ok(code)
 }
 
-/// The LRM first has its guests frozen: that takes rounds, and for ever without a master.
-async fn stop_lrm(call: &Call, unit: &str) -> Result<(), Stop> {
-    if unit != "pve-ha-lrm" {
+/// HA's daemons end in their rounds. The LRM first has its guests frozen: that is for ever without a master.
+async fn stop_ha(call: &Call, unit: &str) -> Result<(), Stop> {
+    let runs = |server: &Server| match unit {
+        "pve-ha-lrm" => server.ha.lrm.is_some(),
+        "pve-ha-crm" => server.ha.crm.is_some(),
+        _ => false,
+    };
+    if call.server(|server, _| runs(server)) != Some(true) {
         return Ok(());
     }
-    call.world.with(|state| state.stop_lrm(call.node));
-    while call.server(|server, _| server.ha.lrm.running).unwrap_or(false) {
+    call.world.with(|state| match unit {
+        "pve-ha-lrm" => state.stop_lrm(call.node),
+        _ => state.stop_crm(call.node),
+    });
+    while call.server(|server, _| runs(server)).unwrap_or(false) {
         call.io.pause(Duration::from_millis(200)).await?;
     }
     Ok(())
@@ -96,8 +105,8 @@ fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), R
         "pve-cluster" => server.pmxcfs.running && !server.pmxcfs.by_hand,
         "corosync-qdevice" => server.qdevice.is_some(),
         "corosync-qnetd" => server.qnetd_running,
-        "pve-ha-lrm" => server.ha.lrm.running,
-        "pve-ha-crm" => server.ha.crm.running,
+        "pve-ha-lrm" => server.ha.lrm.is_some(),
+        "pve-ha-crm" => server.ha.crm.is_some(),
         other => units::runs(server, other),
     };
     let stops = verb != "start" && (running || verb == "stop");

@@ -2,6 +2,7 @@
 
 mod absorb;
 mod follow;
+pub(crate) mod guests;
 mod ha;
 mod links;
 pub(crate) mod power;
@@ -12,9 +13,12 @@ mod seen;
 mod services;
 mod writes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
+
+use quorate_lab_ha::locks::Locks;
+use quorate_lab_ha::watchdog::Watchdogs;
 
 use super::clock::{self, SimTime};
 use super::corosync::membership::Pairs;
@@ -36,6 +40,9 @@ pub(crate) struct State {
     events: Vec<Entry>,
     orders: Vec<power::Order>,
     watcher: Watcher,
+    watchdogs: Watchdogs,
+    /// HA's locks, by cluster.
+    ha_locks: BTreeMap<u64, Locks>,
     /// Servers below whose roots something was written that the model does not know yet.
     touched: BTreeSet<usize>,
 }
@@ -61,6 +68,8 @@ impl State {
             events: Vec::new(),
             orders: Vec::new(),
             watcher,
+            watchdogs: Watchdogs::default(),
+            ha_locks: BTreeMap::new(),
             touched: BTreeSet::new(),
         }
     }
@@ -116,6 +125,14 @@ impl State {
         }
     }
 
+    /// The locks of HA in the cluster that a server belongs to. Whoever takes one must have quorum, so there is one partition that does.
+    fn locks_of(&mut self, index: usize) -> &mut Locks {
+        let corosync = self.get(index).and_then(|server| server.corosync.as_ref());
+        let alone = u64::MAX - u64::try_from(index).unwrap_or(0);
+        let cluster = corosync.map_or(alone, |corosync| corosync.key);
+        self.ha_locks.entry(cluster).or_default()
+    }
+
     pub(crate) fn take_events(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.events)
     }
@@ -142,6 +159,7 @@ impl State {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let watcher = &mut self.watcher;
         for server in &mut self.servers {
+            let armed = server.ha.resets_at.is_some() || self.watchdogs.armed(server.name());
             let stamp = server.pmxcfs.stamp();
             if server.mount.is_new(&stamp) {
                 let name = server.spec.name.clone();
@@ -153,7 +171,7 @@ impl State {
                     .show(tree.as_ref().map(|tree| (tree, stamp.writable)), &name, watcher)?;
                 server.mount.shown(stamp);
             }
-            server.show_watchdog()?;
+            server.show_watchdog(armed)?;
             server
                 .mount
                 .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;

@@ -41,6 +41,7 @@ impl State {
         let pid = server.pid();
         let word = if again { "reboot" } else { "power off" };
         server.log("systemd-logind", pid, format!("The system will {word} now!"));
+        self.stop_lrm(index);
     }
 
     /// The plug is pulled, or a watchdog resets the server: nobody says goodbye.
@@ -68,7 +69,17 @@ impl State {
             if server.power.services_end_at.take_if(|at| *at <= now).is_some() {
                 self.orders.push(Order::Terminate(index));
             }
-            if server.power.down_at.take_if(|at| *at <= now).is_some() {
+            // The LRM takes the time that its guests need, and systemd gives it: it has no limit there. After it goes the CRM.
+            let shuts_down = server.power.down_at.is_some();
+            if shuts_down && server.ha.lrm.is_none() && server.ha.crm.is_some() && !server.power.crm_ends {
+                server.power.crm_ends = true;
+                self.stop_crm(index);
+            }
+            let Some(server) = self.servers.get_mut(index) else {
+                continue;
+            };
+            let ha_ended = server.ha.lrm.is_none() && server.ha.crm.is_none();
+            if server.power.down_at.take_if(|at| *at <= now && ha_ended).is_some() {
                 let again = server.power.again;
                 self.stop_corosync(index, What::CorosyncStopped, "the server shuts down");
                 self.switch_off(index, again);
@@ -87,6 +98,7 @@ impl State {
         server.power.off = true;
         server.power.down_at = None;
         server.power.services_end_at = None;
+        server.power.crm_ends = false;
         server.power.losses += 1;
         server.power.up_at = again.then_some(now + BOOT);
         server.pvecm_locked = false;

@@ -1,57 +1,227 @@
-//! The rounds of the HA daemons, and the watchdog behind them.
+//! Lets the HA daemons of every server have their turns, and the watchdogs behind them.
 
-mod crm;
-mod lrm;
+mod at;
+mod guests;
+mod settings;
 
+use quorate_lab_ha::crm::Crm;
+use quorate_lab_ha::env::Next;
+use quorate_lab_ha::lrm::Lrm;
+
+use self::at::At;
 use super::State;
 use crate::world::clock::SimTime;
-use crate::world::ha::{HaFiles, RESETS, Service};
+use crate::world::ha::{HaFiles, Process, WATCHDOG_AFTER_MUX};
 use crate::world::oplog::What;
-use crate::world::server::Server;
+use crate::world::units::{self, Active};
 
-/// States that need a running LRM; the others leave it idle.
-fn is_active(service: &Service) -> bool {
-    !["stopped", "freeze", "error", "request_start"].contains(&service.state)
-}
+/// The unit that decides, and the unit that obeys.
+pub(super) const CRM: &str = "pve-ha-crm";
+pub(super) const LRM: &str = "pve-ha-lrm";
 
 impl State {
     pub(super) fn run_ha(&mut self) {
         for index in 0..self.servers.len() {
-            let now = self.now;
             let Some(server) = self.servers.get_mut(index) else {
                 continue;
             };
-            if server.power.off {
-                // Both daemons start anew with the server.
-                server.ha.boot(now);
-            }
             if server.power.off || !server.spec.is_pve() {
+                self.ha_went_off(index);
                 continue;
             }
-            let before = self.get(index).is_some_and(|server| server.ha.armed());
-            self.crm_round(index);
-            self.lrm_round(index);
+            if !server.ha.up {
+                server.ha.up = true;
+                for unit in [CRM, LRM] {
+                    if self
+                        .get(index)
+                        .is_some_and(|server| units::active(server, unit) == Active::Running)
+                    {
+                        self.start_ha(index, unit);
+                    }
+                }
+            }
+            let before = self.is_armed(index);
+            self.crm_turn(index);
+            self.lrm_turn(index);
             self.note_watchdog(index, before);
             self.feed_watchdog(index);
         }
     }
 
+    /// Without power there are neither processes nor a watchdog, and what was done to guests just stops.
+    fn ha_went_off(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        if !server.ha.up {
+            return;
+        }
+        server.ha.up = false;
+        server.ha.crm = None;
+        server.ha.lrm = None;
+        server.ha.resets_at = None;
+        for work in std::mem::take(&mut server.ha.work).into_values() {
+            server.tasks.vanish(&work.upid);
+        }
+        let name = server.spec.name.clone();
+        self.watchdogs.forget(&name);
+    }
+
+    fn crm_turn(&mut self, index: usize) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let Some(mut process) = server.ha.crm.take_if(|process| process.next <= now) else {
+            return;
+        };
+        let Process {
+            daemon, owner, held, ..
+        } = &mut process;
+        let next = daemon.step(&mut At::new(self, index, CRM, owner, held));
+        let later = later(now, next);
+        if later.is_none() {
+            self.ha_log(index, CRM, "server stopped");
+        }
+        if let (Some(server), Some(next)) = (self.servers.get_mut(index), later) {
+            server.ha.crm = Some(Process { next, ..process });
+        }
+    }
+
+    fn lrm_turn(&mut self, index: usize) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let Some(mut process) = server.ha.lrm.take_if(|process| process.next <= now) else {
+            return;
+        };
+        let Process {
+            daemon, owner, held, ..
+        } = &mut process;
+        let next = daemon.step(&mut At::new(self, index, LRM, owner, held));
+        let later = later(now, next);
+        if later.is_none() {
+            self.ha_log(index, LRM, "server stopped");
+        }
+        if let (Some(server), Some(next)) = (self.servers.get_mut(index), later) {
+            server.ha.lrm = Some(Process { next, ..process });
+        }
+    }
+
+    fn start_ha(&mut self, index: usize, unit: &str) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let runs = match unit {
+            CRM => server.ha.crm.is_some(),
+            _ => server.ha.lrm.is_some(),
+        };
+        if runs {
+            return;
+        }
+        server.ha.started += 1;
+        let mut owner = format!("{}#{}", server.spec.name, server.ha.started);
+        let mut held = std::collections::BTreeSet::new();
+        if unit == CRM {
+            self.ha_log(index, CRM, "starting server");
+            let daemon = Crm::new(&mut At::new(self, index, CRM, &mut owner, &mut held));
+            if let Some(server) = self.servers.get_mut(index) {
+                server.ha.crm = Some(Process {
+                    daemon,
+                    next: now,
+                    owner,
+                    held,
+                });
+            }
+        } else {
+            self.ha_log(index, LRM, "starting server");
+            let daemon = Lrm::new(&mut At::new(self, index, LRM, &mut owner, &mut held));
+            if let Some(server) = self.servers.get_mut(index) {
+                server.ha.lrm = Some(Process {
+                    daemon,
+                    next: now,
+                    owner,
+                    held,
+                });
+            }
+        }
+    }
+
+    /// `systemctl stop pve-ha-lrm`, or the server shuts down: asks; the daemon ends in one of its rounds.
+    pub(crate) fn stop_lrm(&mut self, index: usize) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let Some(mut process) = server.ha.lrm.take() else {
+            return;
+        };
+        self.ha_log(index, LRM, "received signal TERM");
+        let Process {
+            daemon, owner, held, ..
+        } = &mut process;
+        daemon.request_shutdown(&mut At::new(self, index, LRM, owner, held));
+        if let Some(server) = self.servers.get_mut(index) {
+            process.next = process.next.min(now);
+            server.ha.lrm = Some(process);
+        }
+    }
+
+    /// `systemctl stop pve-ha-crm`: a master gives its lock back and closes its watchdog.
+    pub(crate) fn stop_crm(&mut self, index: usize) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let Some(mut process) = server.ha.crm.take() else {
+            return;
+        };
+        let Process {
+            daemon, owner, held, ..
+        } = &mut process;
+        daemon.request_shutdown(&mut At::new(self, index, CRM, owner, held));
+        if let Some(server) = self.servers.get_mut(index) {
+            process.next = process.next.min(now);
+            server.ha.crm = Some(process);
+        }
+    }
+
+    /// Is anybody connected to watchdog-mux on a server?
+    pub(crate) fn is_armed(&self, index: usize) -> bool {
+        self.get(index)
+            .is_some_and(|server| server.ha.resets_at.is_some() || self.watchdogs.armed(server.name()))
+    }
+
     fn note_watchdog(&mut self, index: usize, before: bool) {
-        match (before, self.get(index).is_some_and(|server| server.ha.armed())) {
+        match (before, self.is_armed(index)) {
             (false, true) => self.note(Some(index), What::WatchdogArmed, ""),
             (true, false) => self.note(Some(index), What::WatchdogClosed, ""),
             _ => {}
         }
     }
 
-    /// Nobody fed it for too long: the server is reset, and boots again.
+    /// Who did not report for too long is given up by watchdog-mux; a moment later the server is reset, and boots again.
     fn feed_watchdog(&mut self, index: usize) {
         let now = self.now;
         let Some(server) = self.get(index) else { return };
-        let starved = |fed: Option<SimTime>| fed.is_some_and(|fed| now.saturating_sub(fed) >= RESETS);
-        if starved(server.ha.lrm.watchdog) || starved(server.ha.crm.watchdog) {
+        if server.ha.resets_at.is_some_and(|at| at <= now) {
             self.note(Some(index), What::WatchdogReset, "not fed for 60 s");
             self.cut_power(index, true);
+            return;
+        }
+        let newer = server.spec.major() >= 9;
+        let name = server.spec.name.clone();
+        if server.ha.resets_at.is_none() && self.watchdogs.ran_out(&name, now.as_secs()) {
+            let text = match newer {
+                true => "client (PID 830) watchdog expired - disable watchdog updates",
+                false => "client watchdog expired - disable watchdog updates",
+            };
+            self.ha_log(index, "watchdog-mux", text);
+            if let Some(server) = self.servers.get_mut(index) {
+                server.ha.resets_at = Some(now + WATCHDOG_AFTER_MUX);
+            }
         }
     }
 
@@ -61,9 +231,13 @@ impl State {
         server.pmxcfs.running.then_some(&server.pmxcfs.replica.ha)
     }
 
-    fn ha_log(&mut self, index: usize, unit: &'static str, text: String) {
+    fn ha_log(&mut self, index: usize, unit: &'static str, text: impl Into<String>) {
         if let Some(server) = self.servers.get_mut(index) {
-            let pid = if unit == "pve-ha-crm" { 820 } else { 830 };
+            let pid = match unit {
+                CRM => 820,
+                LRM => 830,
+                _ => 510,
+            };
             server.log(unit, pid, text);
         }
     }
@@ -76,10 +250,9 @@ impl State {
     /// A unit that has a life of its own here was started or stopped.
     pub(crate) fn follow_unit(&mut self, index: usize, unit: &str, runs: bool) -> Result<(), ()> {
         match (unit, runs) {
-            ("pve-ha-lrm", true) => self.start_lrm(index),
-            ("pve-ha-lrm", false) => self.stop_lrm(index),
-            ("pve-ha-crm", true) => self.start_crm(index),
-            ("pve-ha-crm", false) => self.stop_crm(index),
+            (CRM | LRM, true) => self.start_ha(index, unit),
+            (LRM, false) => self.stop_lrm(index),
+            (CRM, false) => self.stop_crm(index),
             ("corosync-qdevice", true) => return self.start_qdevice(index),
             _ => {
                 if unit == "corosync-qdevice" {
@@ -95,14 +268,9 @@ impl State {
     }
 }
 
-impl Server {
-    /// Is pve-ha-manager one that can disarm the whole cluster (5.1.3 and later)?
-    pub(crate) fn can_disarm(&self) -> bool {
-        let version = self.packages.version("pve-ha-manager").unwrap_or_default();
-        let mut numbers = version
-            .split(|c: char| !c.is_ascii_digit())
-            .map(|part| part.parse::<u32>().unwrap_or(0));
-        let mut next = || numbers.next().unwrap_or(0);
-        (next(), next(), next()) >= (5, 1, 3)
+fn later(now: SimTime, next: Next) -> Option<SimTime> {
+    match next {
+        Next::Within(rest) | Next::Round(rest) => Some(now + SimTime::from_secs(rest)),
+        Next::Exit => None,
     }
 }

@@ -1,6 +1,7 @@
 //! How long things take, against what was seen on real servers. Time is the tests' own here: it stands still while they look,
 //! and no busy machine makes anything late.
 
+mod ha;
 mod links;
 mod power;
 mod votes;

@@ -1,8 +1,7 @@
 //! Servers that go, in order or not, and what HA's watchdog makes of it.
 
-use super::{Seen, cluster};
-use crate::description::GuestKind;
-use crate::world::guests::Guest;
+use super::cluster;
+use super::ha::protected;
 use crate::world::oplog::What;
 use crate::world::server::Network::{Cluster, Public};
 
@@ -24,25 +23,6 @@ fn who_says_goodbye_is_missed_at_once_and_who_vanishes_after_its_token() {
     seen.state.cut_power(2, false);
     seen.pass(10_000);
     seen.assert_within(&mark, 0, What::MembershipChanged, "1 2", 8000..=8040);
-}
-
-/// vm:100 under HA on the third node, which is not the master.
-fn protected() -> Seen {
-    let mut seen = cluster(3, &[Cluster], false);
-    let guest = |node: &str| Guest {
-        node: node.to_owned(),
-        kind: GuestKind::Qemu,
-        version: 1,
-        conf: String::new(),
-    };
-    let planted = seen.state.write(2, |replica| {
-        replica.guests.insert(100, guest("prox3"));
-        replica.ha.resources.insert("vm:100".to_owned(), "started".to_owned());
-    });
-    planted.expect("writable");
-    seen.pass(60_000);
-    assert!(seen.state.servers[2].ha.armed());
-    seen
 }
 
 #[test]

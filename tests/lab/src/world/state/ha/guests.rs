@@ -1,0 +1,151 @@
+//! What an LRM does to its guests: PVE's own tasks, which take their time.
+
+use std::time::Duration;
+
+use quorate_lab_ha::env::{Act, Env, Progress};
+use quorate_lab_ha::log::Level;
+use quorate_lab_ha::model::Sid;
+
+use super::at::At;
+use crate::description::GuestKind;
+use crate::world::complain;
+use crate::world::ha::Work;
+use crate::world::state::guests::{STARTS, STOPS, moves_in};
+
+/// The first line of a task that HA began. Source: pve-ha-manager Resources/PVEVM.pm.
+const BY_HA: &str = "task started by HA resource agent\n";
+
+/// What is refused is refused at once.
+const REFUSES: Duration = Duration::from_millis(400);
+
+impl At<'_> {
+    /// Begins to do something to a guest of this node.
+    pub(super) fn begin_work(&mut self, sid: &Sid, act: &Act) -> Progress {
+        let vmid: u32 = sid.number().parse().unwrap_or(0);
+        let kind = if sid.kind() == "ct" {
+            GuestKind::Lxc
+        } else {
+            GuestKind::Qemu
+        };
+        let runs = self.state.guest_runs(self.index, vmid);
+        let mut act = act.clone();
+        if let Act::Move { target, online } = &mut act {
+            if *online && kind == GuestKind::Lxc && runs {
+                let text = "unable to live migrate running container, fallback to relocate";
+                self.log(Level::Warning, text);
+                *online = false;
+            }
+            let how = if *online { "migrate" } else { "relocate" };
+            self.log(Level::Info, &format!("service {sid} - start {how} to node '{target}'"));
+        }
+        let refusal = match &act {
+            Act::Start => self.state.start_guest_refusal(self.index, vmid),
+            Act::Stop { .. } => self.state.guest_lock(self.index, vmid).map(|lock| locked(kind, &lock)),
+            Act::Move { .. } => self.state.guest_lock(self.index, vmid).map(|lock| locked(kind, &lock)),
+        };
+        let takes = match (&refusal, &act) {
+            (Some(_), _) => REFUSES,
+            (None, Act::Start) => STARTS,
+            (None, Act::Stop { .. }) => STOPS,
+            (None, Act::Move { online, .. }) => {
+                let stops = if runs && !online { STOPS } else { Duration::ZERO };
+                stops
+                    + self
+                        .state
+                        .find_guest(self.index, vmid)
+                        .map_or(Duration::ZERO, |guest| moves_in(guest, *online && runs))
+            }
+        };
+        let upid = self.begin_task(task_type(kind, &act), vmid);
+        let work = Work {
+            act,
+            until: self.state.now + takes,
+            upid,
+            refusal,
+        };
+        if let Some(server) = self.state.servers.get_mut(self.index) {
+            server.ha.work.insert(sid.as_str().to_owned(), work);
+        }
+        Progress::Going
+    }
+
+    fn begin_task(&mut self, kind: &'static str, vmid: u32) -> String {
+        let Some(server) = self.state.servers.get_mut(self.index) else {
+            return String::new();
+        };
+        let (name, now, booted, pid) = (server.spec.name.clone(), server.now(), server.booted, server.pid());
+        let begun = server.tasks.start(&name, pid, booted, now, kind, &vmid.to_string());
+        let said = begun.and_then(|upid| server.tasks.say(&upid, BY_HA).map(|()| upid));
+        said.unwrap_or_else(|error| {
+            complain(&format!("{name}: can't write the task list: {error}"));
+            String::new()
+        })
+    }
+
+    /// How far is it?
+    pub(super) fn work_goes_on(&mut self, sid: &Sid) -> Progress {
+        let now = self.state.now;
+        let Some(server) = self.state.servers.get_mut(self.index) else {
+            return Progress::Failed;
+        };
+        match server.ha.work.get(sid.as_str()) {
+            None => return Progress::Failed,
+            Some(work) if work.until > now => return Progress::Going,
+            Some(_) => {}
+        }
+        let Some(work) = server.ha.work.remove(sid.as_str()) else {
+            return Progress::Failed;
+        };
+        let result = match work.refusal {
+            Some(refusal) => Err(refusal),
+            None => self.finish(sid, &work.act),
+        };
+        let status = result.as_ref().err().map_or("OK", String::as_str).to_owned();
+        if let Some(server) = self.state.servers.get_mut(self.index) {
+            let now = server.now();
+            if let Err(error) = server.tasks.end(&work.upid, now, &status) {
+                complain(&format!("{}: can't write the task list: {error}", server.name()));
+            }
+        }
+        Progress::Ended { done: result.is_ok() }
+    }
+
+    fn finish(&mut self, sid: &Sid, act: &Act) -> Result<(), String> {
+        let vmid: u32 = sid.number().parse().unwrap_or(0);
+        match act {
+            Act::Start => self.state.start_guest_now(self.index, vmid),
+            Act::Stop { .. } => self.state.stop_guest_now(self.index, vmid),
+            Act::Move { target, online } => {
+                let how = if *online { "migrate" } else { "relocate" };
+                if !online && self.state.guest_runs(self.index, vmid) {
+                    self.log(Level::Info, &format!("stopping service {sid} (relocate)"));
+                    self.state.stop_guest_now(self.index, vmid);
+                    self.log(Level::Info, &format!("service status {sid} stopped"));
+                }
+                let there = self
+                    .state
+                    .find(target)
+                    .ok_or_else(|| format!("no such cluster node '{target}'"))?;
+                self.state.move_guest(vmid, self.index, there, *online)?;
+                self.log(Level::Info, &format!("service {sid} - end {how} to node '{target}'"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn task_type(kind: GuestKind, act: &Act) -> &'static str {
+    match (kind, act) {
+        (GuestKind::Qemu, Act::Start) => "qmstart",
+        (GuestKind::Qemu, Act::Stop { .. }) => "qmshutdown",
+        (GuestKind::Qemu, Act::Move { .. }) => "qmigrate",
+        (GuestKind::Lxc, Act::Start) => "vzstart",
+        (GuestKind::Lxc, Act::Stop { .. }) => "vzshutdown",
+        (GuestKind::Lxc, Act::Move { .. }) => "vzmigrate",
+    }
+}
+
+fn locked(kind: GuestKind, lock: &str) -> String {
+    let what = if kind == GuestKind::Qemu { "VM" } else { "CT" };
+    format!("{what} is locked ({lock})")
+}
