@@ -6,7 +6,8 @@ mod status;
 
 use std::time::Duration;
 
-use self::config::{Section, Sections};
+use self::config::Sections;
+pub(crate) use self::config::Section;
 use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::plants::StorageIs;
@@ -150,7 +151,10 @@ async fn remove(call: &Call, id: &str) -> Result<i32, Stop> {
 }
 
 /// The definitions as this server's /etc/pve has them, with the one that is always there.
-fn sections(server: &Server) -> Sections {
+pub(crate) fn sections(server: &Server) -> Sections {
+    if let Some(text) = server.pmxcfs.replica.files.get(FILE) {
+        return Sections::read(text);
+    }
     let file = tree(&server.pmxcfs, server.name(), 0).remove(FILE);
     Sections::read(&file.map(|file| file.text).unwrap_or_default())
 }
@@ -211,7 +215,7 @@ fn unlock(call: &Call) {
 }
 
 /// Can the storage be used here? Else what PVE says.
-fn activate(server: &Server, section: &Section) -> Result<(), String> {
+pub(crate) fn activate(server: &Server, section: &Section) -> Result<(), String> {
     let id = &section.id;
     let away = matches!(
         server.hardware.storages.get(id),

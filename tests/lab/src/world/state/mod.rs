@@ -2,17 +2,19 @@
 
 mod absorb;
 mod follow;
+pub(crate) mod guests;
 mod ha;
 mod links;
 pub(crate) mod power;
 pub(crate) mod qdevice;
 mod quorum;
+pub(crate) mod replication;
 #[cfg(test)]
 mod seen;
 mod services;
 mod writes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -30,6 +32,12 @@ pub(crate) struct State {
     /// Ways that are out of the ordinary.
     pub(crate) ways: Vec<crate::ways::Way>,
     pub(crate) now: SimTime,
+    /// The last numbered write of guests whose disks every server reaches.
+    pub(crate) shared_numbers: BTreeMap<u32, u64>,
+    /// Guests' volumes that were made once: when they go, nothing planted makes them again.
+    volumes_made: BTreeSet<String>,
+    /// What configurations and pools were when planted guests' volumes were last looked for.
+    planted_for: Vec<(u64, Vec<u64>)>,
     pairs: Pairs,
     /// Partitions that wait for their quorum device, and since when.
     waiting: Vec<(BTreeSet<usize>, SimTime)>,
@@ -56,6 +64,9 @@ impl State {
             servers,
             ways: Vec::new(),
             now: SimTime::ZERO,
+            shared_numbers: BTreeMap::new(),
+            volumes_made: BTreeSet::new(),
+            planted_for: Vec::new(),
             pairs: Pairs::default(),
             waiting: Vec::new(),
             events: Vec::new(),
@@ -131,7 +142,9 @@ impl State {
         self.absorb();
         self.reload_when_due();
         self.expire_locks();
+        self.make_planted_volumes();
         self.run_ha();
+        self.run_replication();
         self.follow_power();
         for server in self.servers.iter_mut().filter(|server| !server.power.off) {
             server.follow_zfs(now);
