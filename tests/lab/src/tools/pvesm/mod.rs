@@ -3,6 +3,7 @@
 
 mod config;
 mod status;
+mod volumes;
 
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         ["add", kind, id, options @ ..] => add(call, kind, id, options).await,
         ["set", id, options @ ..] => set(call, id, options).await,
         ["remove", id] => remove(call, id).await,
+        ["list", id, options @ ..] => volumes::list(call, id, options).await,
+        ["free", volid] => volumes::free(call, volid).await,
         _ => unknown(call).await,
     }
 }

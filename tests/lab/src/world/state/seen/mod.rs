@@ -1,8 +1,10 @@
 //! How long things take, against what was seen on real servers. Time is the tests' own here: it stands still while they look,
 //! and no busy machine makes anything late.
 
+mod guests;
 mod links;
 mod power;
+mod replication;
 mod votes;
 
 use std::collections::BTreeMap;
