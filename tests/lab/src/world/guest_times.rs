@@ -13,6 +13,9 @@ pub(crate) const CT_STOPS: Duration = Duration::from_secs(2);
 /// The plug is pulled.
 pub(crate) const KILLED: Duration = Duration::from_secs(1);
 
+/// From quorum to the first guest that a server starts after its boot.
+pub(crate) const SETTLES: Duration = Duration::from_secs(2);
+
 /// A virtual machine's memory goes over while it runs, without its disks.
 pub(crate) const LIVE: Duration = Duration::from_secs(8);
 /// A configuration file goes over, and nothing else: "about a second".

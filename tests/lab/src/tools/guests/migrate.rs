@@ -45,9 +45,7 @@ pub(super) async fn run(asked: Asked<'_>) -> Result<i32, Stop> {
     let worker = asked.task("qmigrate", "vzmigrate");
     let began = asked.call.world.with(|state| state.now);
     let result = migrates(&asked, &worker, &target, began).await;
-    if !matches!(result, Err(Failure::Stopped(Stop::Killed(_)))) {
-        hold(&asked, false);
-    }
+    hold(&asked, false);
     worker.end_with(result, 255).await
 }
 

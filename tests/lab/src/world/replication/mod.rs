@@ -27,8 +27,6 @@ pub(crate) struct Replication {
     pub(crate) ended: BTreeMap<String, Result<(), String>>,
     /// Guests whose lock `pve-migrate-ID` is held by a migration.
     pub(crate) migrating: BTreeSet<u32>,
-    /// The last start and the last pass, each later than the one before, however fast the lab is.
-    pub(crate) last_start: i64,
 }
 
 /// A job that shall run.

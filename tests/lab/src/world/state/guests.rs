@@ -151,8 +151,31 @@ impl State {
         }
     }
 
+    /// Servers that booted start their guests once they are quorate: what they knew before is of the past.
+    pub(super) fn start_guests_when_quorate(&mut self) {
+        let now = self.now;
+        for index in self.booted.keys().copied().collect::<Vec<_>>() {
+            let there = self.get(index).filter(|server| !server.power.off && server.pmxcfs.running);
+            match there.map(|server| server.pmxcfs.writable()) {
+                None => {
+                    self.booted.remove(&index);
+                }
+                Some(false) => {
+                    self.booted.insert(index, None);
+                }
+                Some(true) => {
+                    let since = *self.booted.entry(index).or_default().get_or_insert(now);
+                    if now.saturating_sub(since) >= times::SETTLES {
+                        self.booted.remove(&index);
+                        self.start_guests_at_boot(index);
+                    }
+                }
+            }
+        }
+    }
+
     /// What PVE starts at boot: `onboot` guests that HA does not look after. Source: pve-manager PVE/API2/Nodes.pm (`startall`).
-    pub(super) fn start_guests_at_boot(&mut self, index: usize) {
+    fn start_guests_at_boot(&mut self, index: usize) {
         let Some(server) = self.get(index) else { return };
         let replica = &server.pmxcfs.replica;
         let wanted: Vec<u32> = server
@@ -201,7 +224,7 @@ impl State {
         if !self.reaches(from, to) {
             return Err("Can't connect to destination address using public key".to_owned());
         }
-        let copied = self.copied(&guest, from, to, &new)?;
+        let copied = self.copied((vmid, &guest), from, to, &new)?;
         self.replicate_now(vmid, from, &new)?;
         let number = self.number_of(from, vmid);
         self.hand_over(vmid, (from, to), &copied, number);
@@ -291,15 +314,11 @@ impl State {
     }
 
     /// Volumes in pools that go over as they are: nothing keeps a copy of them on the target.
-    fn copied(&self, guest: &Guest, from: usize, to: usize, new: &str) -> Result<Vec<String>, String> {
+    fn copied(&self, (vmid, guest): (u32, &Guest), from: usize, to: usize, new: &str) -> Result<Vec<String>, String> {
         let (Some(server), Some(target)) = (self.get(from), self.get(to)) else {
             return Err("no such server".to_owned());
         };
         let drives: Vec<Drive> = guest.drives().into_iter().filter(|drive| !drive.cdrom).collect();
-        let vmid = server
-            .guests()
-            .find(|(_, own)| *own == guest)
-            .map_or(0, |(vmid, _)| vmid);
         let replicated = self.job_to(from, vmid, new).is_some();
         let mut copied = Vec::new();
         for drive in &drives {

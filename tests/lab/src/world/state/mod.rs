@@ -38,6 +38,8 @@ pub(crate) struct State {
     volumes_made: BTreeSet<String>,
     /// What configurations and pools were when planted guests' volumes were last looked for.
     planted_for: Vec<(u64, Vec<u64>)>,
+    /// Servers that booted and have not started their guests yet, and since when they are quorate.
+    booted: BTreeMap<usize, Option<SimTime>>,
     pairs: Pairs,
     /// Partitions that wait for their quorum device, and since when.
     waiting: Vec<(BTreeSet<usize>, SimTime)>,
@@ -67,6 +69,7 @@ impl State {
             shared_numbers: BTreeMap::new(),
             volumes_made: BTreeSet::new(),
             planted_for: Vec::new(),
+            booted: BTreeMap::new(),
             pairs: Pairs::default(),
             waiting: Vec::new(),
             events: Vec::new(),
@@ -143,6 +146,7 @@ impl State {
         self.reload_when_due();
         self.expire_locks();
         self.make_planted_volumes();
+        self.start_guests_when_quorate();
         self.run_ha();
         self.run_replication();
         self.follow_power();

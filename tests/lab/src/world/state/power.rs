@@ -118,7 +118,7 @@ impl State {
             if corosync {
                 self.start_corosync_unit(index).ok();
             }
-            self.start_guests_at_boot(index);
+            self.booted.insert(index, None);
         }
         self.orders.push(Order::Start(index));
     }

@@ -69,10 +69,10 @@ impl State {
         }
         self.turn_stolen(index);
         let due = self.due(index);
-        let pass = self.fresh_start(index);
         let Some(server) = self.servers.get_mut(index) else {
             return;
         };
+        let pass = server.now().as_second();
         for job in due {
             let states = server.replication.states.entry(job.guest()).or_default();
             states.entry(job.target().to_owned()).or_default().last_iteration = pass;
@@ -141,14 +141,13 @@ impl State {
         }
     }
 
-    /// A time that no run has had, even where the lab is so fast that its seconds are minutes.
-    fn fresh_start(&mut self, index: usize) -> i64 {
-        let Some(server) = self.servers.get_mut(index) else {
-            return 0;
-        };
-        let start = server.now().as_second().max(server.replication.last_start + 1);
-        server.replication.last_start = start;
-        start
+    /// When a run begins: later than every earlier one of its job, even where the lab is so fast that its seconds are minutes.
+    fn fresh_start(&self, index: usize, job: &Job) -> i64 {
+        let Some(server) = self.get(index) else { return 0 };
+        let states = server.replication.states.get(&job.guest());
+        let state = states.and_then(|states| states.get(job.target()));
+        let last = state.map_or(0, |state| state.last_try.max(state.last_sync));
+        server.now().as_second().max(last + 1)
     }
 
     fn begin_next(&mut self, index: usize) {

@@ -50,7 +50,7 @@ impl State {
         if job.target() == server.name() {
             return Err(failed("unable to sync to local node".to_owned()));
         }
-        let start = self.fresh_start(index);
+        let start = self.fresh_start(index, &job);
         let last_sync = self.note_start(index, &job, start);
         let begun = self.prepare(index, &job, &guest, (start, last_sync));
         begun.map(|run| Run {
@@ -263,6 +263,10 @@ impl State {
     pub(super) fn finish_run(&mut self, index: usize, run: &Run) -> Result<(), String> {
         if run.removes {
             return self.finish_removal(index, run);
+        }
+        if self.guest_runs(run.target, run.vmid) {
+            // It ran on there when it was taken away: nothing can be received into a volume that is in use.
+            return Err("cannot receive incremental stream: dataset is busy".to_owned());
         }
         let mut discarded = Vec::new();
         for step in &run.steps {

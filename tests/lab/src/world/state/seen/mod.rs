@@ -121,9 +121,18 @@ impl Seen {
 
     /// Time goes on.
     fn pass(&mut self, ms: u64) {
+        self.pass_by(ms, STEP);
+    }
+
+    /// Much time goes on, as finely as in a lab.
+    fn minutes(&mut self, minutes: u64) {
+        self.pass_by(minutes * 60_000, crate::world::STEP);
+    }
+
+    fn pass_by(&mut self, ms: u64, step: Duration) {
         let end = self.state.now + Duration::from_millis(ms);
         while self.state.now < end {
-            self.state.advance((self.state.now + STEP).min(end));
+            self.state.advance((self.state.now + step).min(end));
             self.state.flush().expect("the servers' files");
             self.events.extend(self.state.take_events());
             self.state.take_orders();

@@ -51,7 +51,7 @@ fn number(detail: &str) -> u64 {
 fn the_first_run_is_full_and_at_the_next_minute_and_the_others_bring_what_is_new() {
     let mut seen = copied(&job(0, "prox2", ""));
     let mark = seen.mark();
-    seen.pass(2 * MINUTE);
+    seen.minutes(2);
     let first = seen.after(&mark, 0, What::Replicated, "100-0 to prox2").expect("it ran");
     assert!(first <= MINUTE + 15_000, "{first}");
     let log = seen.state.servers[0].replication_lines("100-0").join("\n");
@@ -60,7 +60,7 @@ fn the_first_run_is_full_and_at_the_next_minute_and_the_others_bring_what_is_new
     assert_eq!(held, number(&seen.details(What::Replicated)[0]));
     assert!(held > 0 && held < seen.state.number_of(0, 100));
 
-    seen.pass(6 * MINUTE);
+    seen.minutes(6);
     let log = seen.state.servers[0].replication_lines("100-0").join("\n");
     assert!(log.contains("incremental sync") && log.contains("delete previous replication snapshot"), "{log}");
     assert!(seen.held(1).expect("a copy") > held + 2000);
@@ -77,7 +77,7 @@ fn the_first_run_is_full_and_at_the_next_minute_and_the_others_bring_what_is_new
 /// The owner dies, and the second server takes over.
 fn failed_over(jobs: &str) -> (Seen, u64) {
     let mut seen = copied(jobs);
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     let copied = seen.held(1).expect("a copy");
     seen.state.cut_power(0, false);
     seen.pass(15_000);
@@ -91,12 +91,12 @@ fn failed_over(jobs: &str) -> (Seen, u64) {
 fn after_a_recovery_the_job_leads_back_and_what_only_the_old_owner_had_is_discarded() {
     let (mut seen, copied) = failed_over(&job(0, "prox2", ""));
     let mark = seen.mark();
-    seen.pass(2 * MINUTE);
+    seen.minutes(2);
     assert_eq!(seen.details(What::ReplicationReversed), ["100-0 to prox1"]);
     assert!(seen.jobs_file(1).contains("target prox1\n") && seen.jobs_file(1).contains("source prox2\n"));
     // One try, and none any more while the target is away.
     assert_eq!(seen.fails(1, "prox1"), 1);
-    seen.pass(20 * MINUTE);
+    seen.minutes(20);
     assert_eq!(seen.fails(1, "prox1"), 1);
     seen.assert_never(&mark, What::Replicated);
 
@@ -107,7 +107,7 @@ fn after_a_recovery_the_job_leads_back_and_what_only_the_old_owner_had_is_discar
     assert!(lost > copied + 100, "{lost} {copied}");
     let mark = seen.mark();
     seen.state.power_on(0);
-    seen.pass(4 * MINUTE);
+    seen.minutes(4);
     let after = seen.after(&mark, 1, What::Replicated, "100-0 to prox1").expect("it ran");
     assert!(after > 30_000, "{after}");
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_job_that_is_disabled_keeps_what_only_the_old_owner_had() {
     let (mut seen, copied) = failed_over(&job(0, "prox2", ""));
     seen.edit_jobs(1, "disable", "1");
     seen.state.power_on(0);
-    seen.pass(15 * MINUTE);
+    seen.minutes(15);
     assert!(seen.held(0).expect("its disk") > copied + 100);
     assert_eq!(seen.details(What::WritesDiscarded), Vec::<String>::new());
     // It was turned round all the same.
@@ -135,7 +135,7 @@ fn another_target_goes_on_from_the_new_owner() {
     let jobs = job(0, "prox2", "") + &job(1, "prox3", "");
     let (mut seen, _) = failed_over(&jobs);
     let mark = seen.mark();
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     assert!(seen.jobs_file(1).contains("target prox3\n\tschedule */5\n\tsource prox2\n"), "{}", seen.jobs_file(1));
     assert!(seen.after(&mark, 1, What::Replicated, "100-1 to prox3").is_some(), "{:?}", seen.details(What::ReplicationFailed));
     let log = seen.state.servers[1].replication_lines("100-1").join("\n");
@@ -145,11 +145,11 @@ fn another_target_goes_on_from_the_new_owner() {
 #[test]
 fn failures_are_tried_again_after_five_ten_and_fifteen_minutes() {
     let mut seen = copied(&job(0, "prox2", ""));
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     // The target is a member, and its pool is not there.
     seen.state.servers[1].forget_pools();
     let mark = seen.mark();
-    seen.pass(70 * MINUTE);
+    seen.minutes(70);
     let tried = seen.events.iter().skip(mark.events);
     let tried: Vec<u64> = tried
         .filter(|entry| entry.what == What::ReplicationFailed)
@@ -163,7 +163,7 @@ fn failures_are_tried_again_after_five_ten_and_fifteen_minutes() {
 #[test]
 fn a_migration_turns_the_job_round_and_loses_nothing() {
     let mut seen = copied(&(job(0, "prox2", "") + &job(1, "prox3", "")));
-    seen.pass(4 * MINUTE);
+    seen.minutes(4);
     let before = seen.state.number_of(0, 100);
     seen.state.move_guest(100, 0, 1, true).expect("moved");
     assert_eq!(seen.state.number_of(1, 100), before);
@@ -173,7 +173,7 @@ fn a_migration_turns_the_job_round_and_loses_nothing() {
     assert!(jobs.contains("local: 100-0\n\ttarget prox1\n\tschedule */5\n\tsource prox2\n"), "{jobs}");
     assert!(jobs.contains("local: 100-1\n\ttarget prox3\n\tschedule */5\n\tsource prox2\n"), "{jobs}");
     let mark = seen.mark();
-    seen.pass(6 * MINUTE);
+    seen.minutes(6);
     for way in ["100-0 to prox1", "100-1 to prox3"] {
         assert!(seen.after(&mark, 1, What::Replicated, way).is_some(), "{way}");
     }
@@ -190,10 +190,10 @@ fn a_migration_turns_the_job_round_and_loses_nothing() {
 #[test]
 fn without_a_common_snapshot_there_is_no_sync() {
     let mut seen = copied(&job(0, "prox2", ""));
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     let copy = seen.state.servers[1].volume_mut("data_zfs/vm-100-disk-0").expect("a copy");
     copy.snapshots.iter_mut().for_each(|snapshot| snapshot.guid = 7);
-    seen.pass(5 * MINUTE);
+    seen.minutes(5);
     let failed = seen.details(What::ReplicationFailed);
     assert!(
         failed.first().is_some_and(|text| text.contains("No common base snapshot on volume(s) data_zfs:vm-100-disk-0")),
@@ -201,7 +201,7 @@ fn without_a_common_snapshot_there_is_no_sync() {
     );
     let copy = seen.state.servers[1].volume_mut("data_zfs/vm-100-disk-0").expect("a copy");
     copy.snapshots.clear();
-    seen.pass(6 * MINUTE);
+    seen.minutes(6);
     let failed = seen.details(What::ReplicationFailed);
     assert!(
         failed.last().is_some_and(|text| text.ends_with("volume 'data_zfs/vm-100-disk-0' already exists")),
@@ -212,26 +212,26 @@ fn without_a_common_snapshot_there_is_no_sync() {
 #[test]
 fn a_job_that_is_removed_takes_its_copy_along() {
     let mut seen = copied(&job(0, "prox2", ""));
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     seen.edit_jobs(0, "remove_job", "full");
-    seen.pass(2 * MINUTE);
+    seen.minutes(2);
     assert_eq!((seen.held(1), seen.snapshots(0)), (None, Vec::new()));
     assert_eq!(seen.jobs_file(2), "");
 
     let mut seen = copied(&job(0, "prox2", ""));
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     seen.edit_jobs(0, "remove_job", "local");
-    seen.pass(2 * MINUTE);
+    seen.minutes(2);
     assert!(seen.held(1).is_some() && seen.snapshots(0).is_empty());
     assert_eq!(seen.jobs_file(2), "");
 
     // A target that is gone keeps a job in the list.
     let mut seen = copied(&job(0, "prox2", ""));
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     seen.state.cut_power(1, false);
-    seen.pass(MINUTE);
+    seen.minutes(1);
     seen.edit_jobs(0, "remove_job", "full");
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     assert!(seen.fails(0, "prox2") >= 2);
     assert!(seen.jobs_file(0).contains("remove_job full"));
 }
@@ -240,10 +240,10 @@ fn a_job_that_is_removed_takes_its_copy_along() {
 fn a_migration_s_lock_puts_a_run_off_without_a_failure() {
     let mut seen = copied(&job(0, "prox2", ""));
     seen.state.servers[0].replication.migrating.insert(100);
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     assert_eq!((seen.held(1), seen.fails(0, "prox2")), (None, 0));
     seen.state.servers[0].replication.migrating.clear();
-    seen.pass(2 * MINUTE);
+    seen.minutes(2);
     assert!(seen.held(1).is_some());
 }
 
@@ -252,6 +252,6 @@ fn what_was_written_into_the_state_file_by_hand_stays() {
     let mut seen = copied(&job(0, "prox2", ""));
     let text = "{\"100\":{\"local/prox2\":{\"last_sync\":1700000000,\"fail_count\":4,\"error\":\"no route to host\"}}}";
     seen.state.servers[0].replication.take_over(Some(text));
-    seen.pass(3 * MINUTE);
+    seen.minutes(3);
     assert_eq!((seen.held(1), seen.fails(0, "prox2")), (None, 4));
 }
