@@ -35,7 +35,9 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     match args.split_first() {
         Some((&"get", rest)) => get(call, rest).await,
         Some((&"create", ["/cluster/config/join", rest @ ..])) => join(call, rest).await,
-        Some((verb @ (&"create" | &"set" | &"delete"), [path, rest @ ..])) => of_guests::change(call, verb, path, rest).await,
+        Some((verb @ (&"create" | &"set" | &"delete"), [path, rest @ ..])) => {
+            of_guests::change(call, verb, path, rest).await
+        }
         _ => unknown(call).await,
     }
 }
@@ -52,7 +54,18 @@ async fn get(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let Some((path, rest)) = args.split_first() else {
         return unknown(call).await;
     };
-    let Ok(parsed) = options::parse(rest, &["output-format", "node", "limit", "source", "typefilter", "type", "target"]) else {
+    let Ok(parsed) = options::parse(
+        rest,
+        &[
+            "output-format",
+            "node",
+            "limit",
+            "source",
+            "typefilter",
+            "type",
+            "target",
+        ],
+    ) else {
         return unknown(call).await;
     };
     // Text tables are not for machines; nobody should depend on them here.

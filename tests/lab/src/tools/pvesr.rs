@@ -36,13 +36,23 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     let Some((verb, rest)) = args.split_first() else {
         return unknown(call).await;
     };
-    let flags = rest.iter().map(|arg| if *arg == "--force" || *arg == "--keep" || *arg == "--verbose" { format!("{arg}=1") } else { (*arg).to_owned() });
+    let flags = rest.iter().map(|arg| {
+        if *arg == "--force" || *arg == "--keep" || *arg == "--verbose" {
+            format!("{arg}=1")
+        } else {
+            (*arg).to_owned()
+        }
+    });
     let flags: Vec<String> = flags.collect();
     // A value after a switch is the switch's own.
     let rest: Vec<&str> = flags
         .iter()
         .enumerate()
-        .filter(|(at, arg)| !(matches!(arg.as_str(), "0" | "1") && *at > 0 && flags.get(at - 1).is_some_and(|before| before.ends_with("=1"))))
+        .filter(|(at, arg)| {
+            !(matches!(arg.as_str(), "0" | "1")
+                && *at > 0
+                && flags.get(at - 1).is_some_and(|before| before.ends_with("=1")))
+        })
         .map(|(_, arg)| arg.as_str())
         .collect();
     let mut known = OF_JOB.to_vec();
@@ -65,7 +75,12 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
             let job = call.server(|server, _| server.pmxcfs.replica.job(id)).flatten();
             let reply = job.map_or_else(
                 || Reply::fail(255, format!("no such job '{id}'\n")),
-                |job| Reply::ok(format!("{}\n", serde_json::to_string_pretty(&job_json(&job)).unwrap_or_default())),
+                |job| {
+                    Reply::ok(format!(
+                        "{}\n",
+                        serde_json::to_string_pretty(&job_json(&job)).unwrap_or_default()
+                    ))
+                },
             );
             call.reply(20, reply).await
         }
@@ -96,12 +111,21 @@ async fn finish(call: &Call, result: Result<(), String>) -> Result<i32, Stop> {
 }
 
 fn list(server: &Server) -> String {
-    let mut text = format!("{:<20} {:<20} {:>10} {:>5} {:>8}\n", "JobID", "Target", "Schedule", "Rate", "Enabled");
+    let mut text = format!(
+        "{:<20} {:<20} {:>10} {:>5} {:>8}\n",
+        "JobID", "Target", "Schedule", "Rate", "Enabled"
+    );
     for job in server.pmxcfs.replica.jobs() {
         let enabled = if job.disabled() { "no" } else { "yes" };
         let rate = job.get("rate").unwrap_or("-");
         let target = format!("local/{}", job.target());
-        writeln!(text, "{:<20} {target:<20} {:>10} {rate:>5} {enabled:>8}", job.id, job.schedule()).ok();
+        writeln!(
+            text,
+            "{:<20} {target:<20} {:>10} {rate:>5} {enabled:>8}",
+            job.id,
+            job.schedule()
+        )
+        .ok();
     }
     text
 }
@@ -114,7 +138,9 @@ fn status(call: &Call, guest: Option<u32>) -> String {
         "JobID", "Enabled", "Target", "LastSync", "NextSync", "Duration", "FailCount", "State"
     );
     let speed = call.world.pace.speed();
-    let jobs = call.server(|server, state| entries(server, state, speed)).unwrap_or_default();
+    let jobs = call
+        .server(|server, state| entries(server, state, speed))
+        .unwrap_or_default();
     let now = call.server(|server, _| server.now().as_second()).unwrap_or(0);
     for job in jobs {
         let number = |key: &str| job.get(key).and_then(Value::as_i64).unwrap_or(0);
@@ -131,7 +157,10 @@ fn status(call: &Call, guest: Option<u32>) -> String {
             at if at <= now => "pending".to_owned(),
             at => clock::joined(at),
         };
-        let duration = job.get("duration").and_then(Value::as_f64).map_or("-".to_owned(), |took| format!("{took}"));
+        let duration = job
+            .get("duration")
+            .and_then(Value::as_f64)
+            .map_or("-".to_owned(), |took| format!("{took}"));
         let state = match (job.get("pid"), word("error")) {
             (Some(_), _) => "SYNCING",
             (None, Some(error)) => error,
@@ -183,7 +212,11 @@ pub(super) fn entries(server: &Server, state: &State, speed: f64) -> Vec<Value> 
         let mut put = |key: &str, value: Value| {
             map.insert(key.to_owned(), value);
         };
-        let known = server.replication.states.get(&job.guest()).and_then(|states| states.get(job.target()));
+        let known = server
+            .replication
+            .states
+            .get(&job.guest())
+            .and_then(|states| states.get(job.target()));
         let wait = state.next_run(server.index, job).map(|at| at.saturating_sub(state.now));
         let next = match (job.removal(), wait) {
             (Some(_), _) => 1,
@@ -223,7 +256,9 @@ fn check(parsed: &Parsed) -> Result<(), String> {
     if let Some(schedule) = parsed.option("schedule")
         && !schedule::is_known(schedule)
     {
-        return Err(wrong(&format!("schedule: invalid format - unable to parse calendar event '{schedule}'")));
+        return Err(wrong(&format!(
+            "schedule: invalid format - unable to parse calendar event '{schedule}'"
+        )));
     }
     match parsed.option("rate").map(str::parse::<f64>) {
         Some(Ok(rate)) if rate < 1.0 => Err(wrong("rate: value must have a minimum value of 1")),
@@ -246,7 +281,10 @@ pub(super) fn create(call: &Call, id: &str, target: &str, parsed: &Parsed) -> Re
     let source = call
         .server(|server, _| {
             let replica = &server.pmxcfs.replica;
-            let guest = replica.guests.get(&vmid).ok_or_else(|| format!("Guest '{vmid}' does not exist."))?;
+            let guest = replica
+                .guests
+                .get(&vmid)
+                .ok_or_else(|| format!("Guest '{vmid}' does not exist."))?;
             let known = replica.conf.as_ref().is_some_and(|conf| conf.named(target).is_some());
             if !known && target != server.name() {
                 return Err(format!("Target '{target}' does not exist."));
@@ -258,11 +296,19 @@ pub(super) fn create(call: &Call, id: &str, target: &str, parsed: &Parsed) -> Re
             if jobs.iter().any(|other| other.id == id) {
                 return Err(format!("replication job '{id}' already exists"));
             }
-            if jobs.iter().any(|other| other.guest() == vmid && other.target() == target) {
-                return Err(format!("replication job for guest '{vmid}' to target 'local/{target}' already exists"));
+            if jobs
+                .iter()
+                .any(|other| other.guest() == vmid && other.target() == target)
+            {
+                return Err(format!(
+                    "replication job for guest '{vmid}' to target 'local/{target}' already exists"
+                ));
             }
             // One volume that can be copied is enough here; others fail at the run.
-            let any = guest.drives().iter().any(|drive| drive.replicate && !drive.cdrom && server.dataset_of(drive).is_some());
+            let any = guest
+                .drives()
+                .iter()
+                .any(|drive| drive.replicate && !drive.cdrom && server.dataset_of(drive).is_some());
             if !any && replicatable(server, guest, vmid).map_or(true, |found| found.is_empty()) {
                 return Err("No replicatable volumes found".to_owned());
             }
@@ -355,7 +401,12 @@ pub(super) fn schedule_now(call: &Call, node: usize, id: &str) {
         let Some(server) = state.servers.get_mut(node) else {
             return;
         };
-        let Some(job) = server.pmxcfs.replica.job(id).filter(|job| server.guest(job.guest()).is_some()) else {
+        let Some(job) = server
+            .pmxcfs
+            .replica
+            .job(id)
+            .filter(|job| server.guest(job.guest()).is_some())
+        else {
             return;
         };
         let states = server.replication.states.get_mut(&job.guest());

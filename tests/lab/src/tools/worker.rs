@@ -108,7 +108,11 @@ impl<'a> Worker<'a> {
                 complain(&format!("{}: can't write the task list: {error}", server.name()));
             }
             let pid = server.next_pid;
-            server.log(unit(&self.call.tool), pid, format!("<root@pam> end task {} {line}", self.upid));
+            server.log(
+                unit(&self.call.tool),
+                pid,
+                format!("<root@pam> end task {} {line}", self.upid),
+            );
             state.note(Some(self.call.node), What::TaskEnded, format!("{} {line}", self.upid));
         });
         match stop {

@@ -57,11 +57,7 @@ impl Road {
 }
 
 /// Of a rate in MB/s; PVE takes none below one.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped before"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped before")]
 fn bytes(rate: f64) -> u64 {
     (rate.clamp(1.0, 100_000.0) * 1_000_000.0) as u64
 }
@@ -74,8 +70,9 @@ pub(crate) fn road(replica: &Replica, replication: bool) -> Result<Road, String>
     let parts = parts(text, "type");
     let network = match parts.get("network").map(String::as_str) {
         None => Network::Public,
-        Some(cidr) => network_of(cidr)
-            .ok_or_else(|| format!("could not get migration ip: no IP address configured on local node for network '{cidr}'"))?,
+        Some(cidr) => network_of(cidr).ok_or_else(|| {
+            format!("could not get migration ip: no IP address configured on local node for network '{cidr}'")
+        })?,
     };
     Ok(Road {
         network,

@@ -56,8 +56,15 @@ pub(crate) struct Drive {
 impl Drive {
     fn of(key: &str, value: &str) -> Option<Self> {
         let (volume, options) = value.split_once(',').unwrap_or((value, ""));
-        let volume = volume.strip_prefix("file=").or(volume.strip_prefix("volume=")).unwrap_or(volume);
-        let option = |name: &str| options.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        let volume = volume
+            .strip_prefix("file=")
+            .or(volume.strip_prefix("volume="))
+            .unwrap_or(volume);
+        let option = |name: &str| {
+            options
+                .split(',')
+                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+        };
         if matches!(volume, "none" | "cdrom") {
             return None;
         }
@@ -93,7 +100,10 @@ fn is_drive(kind: GuestKind, key: &str) -> bool {
     };
     match kind {
         GuestKind::Qemu => {
-            matches!(key, "efidisk0" | "tpmstate0") || ["ide", "sata", "scsi", "virtio", "unused"].iter().any(|name| number(name))
+            matches!(key, "efidisk0" | "tpmstate0")
+                || ["ide", "sata", "scsi", "virtio", "unused"]
+                    .iter()
+                    .any(|name| number(name))
         }
         GuestKind::Lxc => key == "rootfs" || number("mp") || number("unused"),
     }
@@ -218,7 +228,12 @@ impl Guest {
             lines.push(format!("{key}: {value}"));
         }
         // Its notes come first.
-        lines.sort_by_key(|line| (!line.starts_with('#'), line.split(':').next().unwrap_or_default().to_owned()));
+        lines.sort_by_key(|line| {
+            (
+                !line.starts_with('#'),
+                line.split(':').next().unwrap_or_default().to_owned(),
+            )
+        });
         let gap = if rest.is_empty() { "" } else { "\n" };
         let top: String = lines.iter().map(|line| format!("{line}\n")).collect();
         self.conf = format!("{top}{gap}{rest}");
@@ -293,7 +308,10 @@ mod tests {
                 .to_owned(),
         };
         let drives = guest.drives();
-        let found: Vec<_> = drives.iter().map(|drive| (drive.volid(), drive.size, drive.replicate, drive.unused)).collect();
+        let found: Vec<_> = drives
+            .iter()
+            .map(|drive| (drive.volid(), drive.size, drive.replicate, drive.unused))
+            .collect();
         assert_eq!(
             found,
             [
@@ -303,9 +321,21 @@ mod tests {
         );
         guest.set("lock", Some("migrate"));
         assert_eq!(guest.lock(), Some("migrate"));
-        assert!(guest.conf.contains("ide2: none,media=cdrom\nlock: migrate\nname: web\n"), "{}", guest.conf);
+        assert!(
+            guest
+                .conf
+                .contains("ide2: none,media=cdrom\nlock: migrate\nname: web\n"),
+            "{}",
+            guest.conf
+        );
         guest.set("lock", None);
-        assert!(guest.conf.ends_with("\n\n[old]\nscsi0: data_zfs:vm-100-disk-9,size=1G\n"), "{}", guest.conf);
+        assert!(
+            guest
+                .conf
+                .ends_with("\n\n[old]\nscsi0: data_zfs:vm-100-disk-9,size=1G\n"),
+            "{}",
+            guest.conf
+        );
         assert_eq!(guest.lock(), None);
     }
 

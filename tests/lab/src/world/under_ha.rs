@@ -26,7 +26,11 @@ pub(crate) fn is_managed(replica: &Replica, kind: GuestKind, vmid: u32) -> bool 
 pub(crate) fn state(replica: &Replica, kind: GuestKind, vmid: u32) -> Option<String> {
     let sid = sid(kind, vmid);
     let wanted = replica.ha.resources.get(&sid)?;
-    let service = replica.ha.manager.as_ref().and_then(|manager| manager.services.get(&sid));
+    let service = replica
+        .ha
+        .manager
+        .as_ref()
+        .and_then(|manager| manager.services.get(&sid));
     Some(service.map_or_else(|| wanted.clone(), |service| service.state.to_owned()))
 }
 

@@ -64,8 +64,10 @@ pub(crate) enum Home {
 
 /// Is it reached from every server? Source: pve-storage Storage.pm (`shared` plugins).
 pub(crate) fn is_shared(section: &Section) -> bool {
-    matches!(section.kind.as_str(), "nfs" | "cifs" | "rbd" | "cephfs" | "iscsi" | "pbs")
-        || section.get("shared") == Some("1")
+    matches!(
+        section.kind.as_str(),
+        "nfs" | "cifs" | "rbd" | "cephfs" | "iscsi" | "pbs"
+    ) || section.get("shared") == Some("1")
 }
 
 impl Server {

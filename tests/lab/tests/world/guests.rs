@@ -40,7 +40,12 @@ pub(crate) async fn three_with_pools() -> Lab {
     })
     .await;
     three(&lab).await;
-    let added = tool(&lab, "prox1", "pvesm add zfspool data_zfs --pool data_zfs --content images,rootdir --sparse 1").await;
+    let added = tool(
+        &lab,
+        "prox1",
+        "pvesm add zfspool data_zfs --pool data_zfs --content images,rootdir --sparse 1",
+    )
+    .await;
     assert_eq!(added.2, 0, "{added:?}");
     lab
 }
@@ -58,34 +63,71 @@ const CREATE: &str = "qm create 900 --name t900 --memory 512 --cores 1 --net0 vi
 #[tokio::test]
 async fn a_machine_is_made_started_asked_stopped_and_destroyed() {
     let lab = three_with_pools().await;
-    assert_eq!(tool(&lab, "prox1", "pvesh get /cluster/nextid --output-format json").await.0, "\"100\"\n");
+    assert_eq!(
+        tool(&lab, "prox1", "pvesh get /cluster/nextid --output-format json")
+            .await
+            .0,
+        "\"100\"\n"
+    );
     let made = tool(&lab, "prox1", CREATE).await;
     assert_eq!(
         made,
-        ("scsi0: successfully created disk 'data_zfs:vm-900-disk-0,size=4G'\n".to_owned(), String::new(), 0)
+        (
+            "scsi0: successfully created disk 'data_zfs:vm-900-disk-0,size=4G'\n".to_owned(),
+            String::new(),
+            0
+        )
     );
     assert_eq!(
         tool(&lab, "prox2", CREATE).await,
         said("unable to create VM 900 - VM 900 already exists on node 'prox1'")
     );
     let config = tool(&lab, "prox1", "qm config 900").await.0;
-    assert!(config.contains("scsi0: data_zfs:vm-900-disk-0,size=4G\n") && config.contains("net0: virtio=BC:24:11:"), "{config}");
+    assert!(
+        config.contains("scsi0: data_zfs:vm-900-disk-0,size=4G\n") && config.contains("net0: virtio=BC:24:11:"),
+        "{config}"
+    );
     assert_eq!(tool(&lab, "prox1", "qm status 900").await.0, "status: stopped\n");
     let volumes = tool(&lab, "prox1", "zfs list -Hp -o name,type -r data_zfs").await.0;
     assert!(volumes.contains("data_zfs/vm-900-disk-0\tvolume\n"), "{volumes}");
-    assert_eq!(tool(&lab, "prox1", "qm guest cmd 900 ping").await, said("VM 900 is not running"));
+    assert_eq!(
+        tool(&lab, "prox1", "qm guest cmd 900 ping").await,
+        said("VM 900 is not running")
+    );
 
     assert_eq!(tool(&lab, "prox1", "qm start 900").await.2, 0);
-    assert_eq!(tool(&lab, "prox1", "qm start 900").await, said("VM 900 already running"));
-    assert_eq!(tool(&lab, "prox1", "qm guest cmd 900 ping").await, (String::new(), String::new(), 0));
-    until(&lab, "some writes", async || really(&lab, "prox1", 900).await.is_some_and(|guest| guest.number > 20)).await;
-    let read = tool(&lab, "prox1", "qm guest exec 900 -- cat /var/lib/canary/number").await.0;
+    assert_eq!(
+        tool(&lab, "prox1", "qm start 900").await,
+        said("VM 900 already running")
+    );
+    assert_eq!(
+        tool(&lab, "prox1", "qm guest cmd 900 ping").await,
+        (String::new(), String::new(), 0)
+    );
+    until(&lab, "some writes", async || {
+        really(&lab, "prox1", 900).await.is_some_and(|guest| guest.number > 20)
+    })
+    .await;
+    let read = tool(&lab, "prox1", "qm guest exec 900 -- cat /var/lib/canary/number")
+        .await
+        .0;
     let read: serde_json::Value = serde_json::from_str(&read).expect("JSON");
-    let number: u64 = read["out-data"].as_str().expect("text").trim().parse().expect("a number");
+    let number: u64 = read["out-data"]
+        .as_str()
+        .expect("text")
+        .trim()
+        .parse()
+        .expect("a number");
     assert!(number > 20);
-    assert_eq!(tool(&lab, "prox1", "qm destroy 900").await, said("VM 900 is running - destroy failed"));
+    assert_eq!(
+        tool(&lab, "prox1", "qm destroy 900").await,
+        said("VM 900 is running - destroy failed")
+    );
     let status = tool(&lab, "prox1", "qm status 900 --verbose").await.0;
-    assert!(status.contains("qmpstatus: running\n") && status.contains("ha:\n\tmanaged: 0\n"), "{status}");
+    assert!(
+        status.contains("qmpstatus: running\n") && status.contains("ha:\n\tmanaged: 0\n"),
+        "{status}"
+    );
 
     assert_eq!(tool(&lab, "prox1", "qm shutdown 900 --timeout 30").await.2, 0);
     let stopped = really(&lab, "prox1", 900).await.expect("it is there");
@@ -93,12 +135,22 @@ async fn a_machine_is_made_started_asked_stopped_and_destroyed() {
     let noted = happened(&lab, What::GuestStopped);
     assert_eq!(noted[0].detail, format!("vm:900 at {}", stopped.number));
 
-    assert_eq!(tool(&lab, "prox1", "qm destroy 900 --purge 1 --destroy-unreferenced-disks 1").await.2, 0);
+    assert_eq!(
+        tool(&lab, "prox1", "qm destroy 900 --purge 1 --destroy-unreferenced-disks 1")
+            .await
+            .2,
+        0
+    );
     assert_eq!(
         tool(&lab, "prox1", "qm config 900").await,
         said("Configuration file 'nodes/prox1/qemu-server/900.conf' does not exist")
     );
-    assert!(!tool(&lab, "prox1", "zfs list -Hp -o name -r data_zfs").await.0.contains("900"));
+    assert!(
+        !tool(&lab, "prox1", "zfs list -Hp -o name -r data_zfs")
+            .await
+            .0
+            .contains("900")
+    );
     nothing_unknown(&lab);
 }
 
@@ -106,7 +158,10 @@ async fn a_machine_is_made_started_asked_stopped_and_destroyed() {
 async fn what_keeps_a_guest_from_starting_and_stopping() {
     let lab = three_with_pools().await;
     tool(&lab, "prox1", CREATE).await;
-    assert_eq!(tool(&lab, "prox1", "qm set 900 --acpi 0 --lock backup").await.0, "update VM 900: -acpi 0 -lock backup\n");
+    assert_eq!(
+        tool(&lab, "prox1", "qm set 900 --acpi 0 --lock backup").await.0,
+        "update VM 900: -acpi 0 -lock backup\n"
+    );
     assert_eq!(tool(&lab, "prox1", "qm start 900").await, said("VM is locked (backup)"));
     assert_eq!(tool(&lab, "prox1", "qm unlock 900").await.2, 0);
     assert_eq!(tool(&lab, "prox1", "qm start 900").await.2, 0);
@@ -114,19 +169,28 @@ async fn what_keeps_a_guest_from_starting_and_stopping() {
         tool(&lab, "prox1", "qm shutdown 900 --timeout 5").await,
         said("VM quit/powerdown failed - got timeout")
     );
-    assert_eq!(tool(&lab, "prox1", "qm shutdown 900 --timeout 5 --forceStop 1").await.2, 0);
+    assert_eq!(
+        tool(&lab, "prox1", "qm shutdown 900 --timeout 5 --forceStop 1").await.2,
+        0
+    );
     let template = Plant::File {
         path: "/var/lib/vz/template/cache/debian.tar.zst".to_owned(),
         text: Some(String::new()),
     };
-    let create = "pct create 901 local:vztmpl/debian.tar.zst --hostname t901 --memory 256 --rootfs data_zfs:2 --unprivileged 1";
+    let create =
+        "pct create 901 local:vztmpl/debian.tar.zst --hostname t901 --memory 256 --rootfs data_zfs:2 --unprivileged 1";
     assert_eq!(
         tool(&lab, "prox1", create).await,
         said("unable to create CT 901 - volume 'local:vztmpl/debian.tar.zst' does not exist")
     );
     lab.script("prox1", Script::Plant(template)).await.expect("planted");
     assert_eq!(tool(&lab, "prox1", create).await.2, 0);
-    assert!(tool(&lab, "prox1", "pct config 901").await.0.contains("rootfs: data_zfs:subvol-901-disk-0,size=2G\n"));
+    assert!(
+        tool(&lab, "prox1", "pct config 901")
+            .await
+            .0
+            .contains("rootfs: data_zfs:subvol-901-disk-0,size=2G\n")
+    );
     assert_eq!(tool(&lab, "prox1", "pct stop 901").await, said("CT 901 not running"));
     assert_eq!(tool(&lab, "prox1", "pct start 901").await.2, 0);
     assert_eq!(
@@ -169,15 +233,23 @@ async fn a_machine_goes_over_while_it_runs_or_is_refused() {
     let aborted = tool(&lab, "prox1", "qm migrate 900 prox2 --online 1").await;
     assert_eq!((aborted.1.as_str(), aborted.2), ("migration aborted\n", 255));
     assert!(
-        aborted.0.contains("can't live migrate attached local disks without with-local-disks option"),
+        aborted
+            .0
+            .contains("can't live migrate attached local disks without with-local-disks option"),
         "{aborted:?}"
     );
     assert!(!tool(&lab, "prox1", "qm config 900").await.0.contains("lock:"));
-    let options = "pvesh set /cluster/options --migration type=insecure,network=10.10.10.0/24 --bwlimit migration=500000";
+    let options =
+        "pvesh set /cluster/options --migration type=insecure,network=10.10.10.0/24 --bwlimit migration=500000";
     assert_eq!(tool(&lab, "prox1", options).await, (String::new(), String::new(), 0));
-    let shown = tool(&lab, "prox2", "pvesh get /cluster/options --output-format json").await.0;
+    let shown = tool(&lab, "prox2", "pvesh get /cluster/options --output-format json")
+        .await
+        .0;
     let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
-    assert_eq!(shown["migration"], serde_json::json!({"network": "10.10.10.0/24", "type": "insecure"}));
+    assert_eq!(
+        shown["migration"],
+        serde_json::json!({"network": "10.10.10.0/24", "type": "insecure"})
+    );
 
     let before = really(&lab, "prox1", 900).await.expect("it is there").number;
     let moved = tool(&lab, "prox1", "qm migrate 900 prox2 --online 1 --with-local-disks 1").await;
@@ -197,14 +269,29 @@ async fn a_machine_goes_over_while_it_runs_or_is_refused() {
 
     // The source dies in the middle: the guest is there, and locked.
     let log = lab.layout().dir().join("migrate.out");
-    let argv = ["qm", "migrate", "900", "prox1", "--online", "1", "--with-local-disks", "1"];
+    let argv = [
+        "qm",
+        "migrate",
+        "900",
+        "prox1",
+        "--online",
+        "1",
+        "--with-local-disks",
+        "1",
+    ];
     lab.tool_in_background("prox2", &argv, None, &log).expect("it starts");
     until(&lab, "the lock", async || locked(&lab, "prox1")).await;
-    lab.power("prox2", quorate_lab::control::Press::Pull).await.expect("pulled");
+    lab.power("prox2", quorate_lab::control::Press::Pull)
+        .await
+        .expect("pulled");
     let conf = conf(&lab, "prox1", "nodes/prox2/qemu-server/900.conf");
     assert!(conf.contains("lock: migrate\n"), "{conf}");
     let tasks = happened(&lab, What::TaskEnded);
-    assert!(tasks.iter().any(|entry| entry.detail.contains("qmigrate") && entry.detail.ends_with("died")));
+    assert!(
+        tasks
+            .iter()
+            .any(|entry| entry.detail.contains("qmigrate") && entry.detail.ends_with("died"))
+    );
 }
 
 fn conf(lab: &Lab, node: &str, path: &str) -> String {
@@ -232,11 +319,24 @@ async fn what_ha_looks_after_is_left_to_ha() {
     );
     let asked = tool(&lab, "prox1", "qm stop 900").await;
     assert_eq!(asked.0, "Requesting HA stop for VM 900\n");
-    let seen = tool(&lab, "prox2", "pvesh get /cluster/resources --type vm --output-format json").await.0;
+    let seen = tool(
+        &lab,
+        "prox2",
+        "pvesh get /cluster/resources --type vm --output-format json",
+    )
+    .await
+    .0;
     let seen: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
     assert_eq!(seen[0]["id"], "qemu/900");
     assert!(seen[0]["hastate"].is_string());
     let asked = tool(&lab, "prox1", "qm migrate 900 prox2").await;
-    assert_eq!(asked, ("Requesting HA migration for VM 900 to node prox2\n".to_owned(), String::new(), 0));
+    assert_eq!(
+        asked,
+        (
+            "Requesting HA migration for VM 900 to node prox2\n".to_owned(),
+            String::new(),
+            0
+        )
+    );
     nothing_unknown(&lab);
 }

@@ -26,15 +26,21 @@ fn silent(call: &Call, vmid: u32, kind: GuestKind) -> Option<String> {
 }
 
 pub(super) async fn command(call: &Call, args: &[&str]) -> Result<i32, Stop> {
-    let [vmid, command] = args else { return unknown(call).await };
-    let Ok(vmid) = vmid.parse() else { return unknown(call).await };
+    let [vmid, command] = args else {
+        return unknown(call).await;
+    };
+    let Ok(vmid) = vmid.parse() else {
+        return unknown(call).await;
+    };
     if let Some(text) = silent(call, vmid, GuestKind::Qemu) {
         return call.reply(20, Reply::fail(255, format!("{text}\n"))).await;
     }
     match *command {
         "ping" => call.reply(20, Reply::default()).await,
         "get-host-name" => {
-            let name = call.server(|server, _| server.guest(vmid).map(|guest| guest.name(vmid))).flatten();
+            let name = call
+                .server(|server, _| server.guest(vmid).map(|guest| guest.name(vmid)))
+                .flatten();
             let text = format!("{{\n   \"host-name\" : \"{}\"\n}}\n", name.unwrap_or_default());
             call.reply(20, Reply::ok(text)).await
         }
@@ -75,7 +81,9 @@ pub(super) async fn inside(call: &Call, args: &[&str]) -> Result<i32, Stop> {
 
 /// What a program inside prints: the number of the last write, if it asks for a number; everything else is silent.
 fn output(call: &Call, vmid: u32, program: &[&str]) -> String {
-    let asks = program.iter().any(|word| word.contains("number") && !word.contains('>'));
+    let asks = program
+        .iter()
+        .any(|word| word.contains("number") && !word.contains('>'));
     let number = call.world.with(|state| state.number_of(call.node, vmid));
     if asks { format!("{number}\n") } else { String::new() }
 }

@@ -30,12 +30,21 @@ pub(super) async fn run(asked: Asked<'_>) -> Result<i32, Stop> {
     let (word, vmid) = (asked.word(), asked.vmid);
     let there = asked
         .call
-        .server(|server, _| server.pmxcfs.replica.guests.get(&vmid).map(|guest| (guest.node.clone(), guest.kind)))
+        .server(|server, _| {
+            server
+                .pmxcfs
+                .replica
+                .guests
+                .get(&vmid)
+                .map(|guest| (guest.node.clone(), guest.kind))
+        })
         .flatten();
     if let Some((node, kind)) = there {
         let other = if kind == GuestKind::Qemu { "VM" } else { "CT" };
         return asked
-            .refuse(&format!("unable to create {word} {vmid} - {other} {vmid} already exists on node '{node}'"))
+            .refuse(&format!(
+                "unable to create {word} {vmid} - {other} {vmid} already exists on node '{node}'"
+            ))
             .await;
     }
     if vmid < 100 {
@@ -55,10 +64,18 @@ async fn creates(asked: &Asked<'_>, worker: &Worker<'_>) -> Result<(), Failure> 
         return died("cluster not ready - no quorum?");
     }
     if asked.kind == GuestKind::Lxc {
-        let template = asked.words.first().map(String::as_str).or(asked.option("ostemplate")).unwrap_or_default();
+        let template = asked
+            .words
+            .first()
+            .map(String::as_str)
+            .or(asked.option("ostemplate"))
+            .unwrap_or_default();
         let name = template.rsplit('/').next().unwrap_or_default();
         let path = format!("var/lib/vz/template/cache/{name}");
-        let there = asked.call.server(|server, _| server.root.join(path).is_file()).unwrap_or(false);
+        let there = asked
+            .call
+            .server(|server, _| server.root.join(path).is_file())
+            .unwrap_or(false);
         if !there {
             return Err(failed(format!("volume '{template}' does not exist")));
         }
@@ -72,7 +89,9 @@ async fn creates(asked: &Asked<'_>, worker: &Worker<'_>) -> Result<(), Failure> 
     let mut options = asked.options.clone();
     if asked.kind == GuestKind::Lxc {
         let storage = asked.option("storage").unwrap_or("local").to_owned();
-        options.entry("rootfs".to_owned()).or_insert_with(|| format!("{storage}:4"));
+        options
+            .entry("rootfs".to_owned())
+            .or_insert_with(|| format!("{storage}:4"));
         guest.set("arch", Some("amd64"));
         guest.set("ostype", Some("debian"));
     } else {
@@ -124,7 +143,9 @@ async fn creates(asked: &Asked<'_>, worker: &Worker<'_>) -> Result<(), Failure> 
 
 /// A line as it was given; a network card gets its address.
 fn plain(kind: GuestKind, key: &str, value: &str) -> String {
-    let is_net = key.strip_prefix("net").is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty());
+    let is_net = key
+        .strip_prefix("net")
+        .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty());
     if !is_net {
         return value.to_owned();
     }
@@ -139,7 +160,11 @@ fn plain(kind: GuestKind, key: &str, value: &str) -> String {
             if model.contains('=') {
                 return value.to_owned();
             }
-            let rest = if rest.is_empty() { String::new() } else { format!(",{rest}") };
+            let rest = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(",{rest}")
+            };
             format!("{model}={address}{rest}")
         }
     }
@@ -148,7 +173,14 @@ fn plain(kind: GuestKind, key: &str, value: &str) -> String {
 fn uuid() -> String {
     let (a, b) = (format!("{:016x}", random()), format!("{:016x}", random()));
     let part = |text: &str, from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
-    format!("{}-{}-4{}-8{}-{}", part(&a, 0, 8), part(&a, 8, 12), part(&a, 13, 16), part(&b, 1, 4), part(&b, 4, 16))
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        part(&a, 0, 8),
+        part(&a, 8, 12),
+        part(&a, 13, 16),
+        part(&b, 1, 4),
+        part(&b, 4, 16)
+    )
 }
 
 pub(super) async fn set(asked: Asked<'_>) -> Result<i32, Stop> {
@@ -178,21 +210,31 @@ async fn sets(asked: &Asked<'_>) -> Result<(), Failure> {
         };
         guest.set(key, Some(&value));
     }
-    for key in asked.option("delete").unwrap_or_default().split([',', ';', ' ']).filter(|key| !key.is_empty()) {
+    for key in asked
+        .option("delete")
+        .unwrap_or_default()
+        .split([',', ';', ' '])
+        .filter(|key| !key.is_empty())
+    {
         said.push_str(&format!(" -delete {key}"));
         guest.set(key, None);
     }
     let refused = asked.call.server(|server, _| {
         let jobs = server.pmxcfs.replica.jobs();
         let is_copied = jobs.iter().map(Job::guest).any(|vmid| vmid == asked.vmid);
-        is_copied.then(|| replicatable(server, &guest, asked.vmid).err()).flatten()
+        is_copied
+            .then(|| replicatable(server, &guest, asked.vmid).err())
+            .flatten()
     });
     if let Some(Some(text)) = refused {
         let managed = text.starts_with("missing replicate feature") || text.starts_with("storage");
         return died(if managed {
             format!("cannot add non-replicatable volume to a replicated {}", asked.word())
         } else {
-            format!("cannot add non-managed/pass-through volume to a replicated {}", asked.word())
+            format!(
+                "cannot add non-managed/pass-through volume to a replicated {}",
+                asked.word()
+            )
         });
     }
     asked.change(|there| there.conf.clone_from(&guest.conf))?;

@@ -38,7 +38,10 @@ fn refusal(asked: &Asked<'_>) -> Option<String> {
         if let Some(lock) = guest.lock() {
             return Some(format!("{word} is locked ({lock})"));
         }
-        server.running.contains_key(&vmid).then(|| format!("{word} {vmid} is running - destroy failed"))
+        server
+            .running
+            .contains_key(&vmid)
+            .then(|| format!("{word} {vmid} is running - destroy failed"))
     })?
 }
 

@@ -26,7 +26,10 @@ pub(super) fn make(asked: &Asked<'_>, key: &str, value: &str) -> Result<Option<M
         return Ok(None);
     };
     let mut kept: Vec<&str> = options.split(',').filter(|part| !part.is_empty()).collect();
-    let import = kept.iter().find_map(|part| part.strip_prefix("import-from=")).map(str::to_owned);
+    let import = kept
+        .iter()
+        .find_map(|part| part.strip_prefix("import-from="))
+        .map(str::to_owned);
     kept.retain(|part| !part.starts_with("import-from="));
     let gib = match &import {
         Some(path) => {
@@ -62,7 +65,9 @@ fn allocate(asked: &Asked<'_>, id: &str, gib: u64, cloudinit: bool) -> Result<St
     let (vmid, node) = (asked.vmid, asked.call.node);
     let allocated = asked.call.world.with(|state| {
         let server = state.get(node).ok_or("no such server")?;
-        let section = server.storage(id).ok_or_else(|| format!("storage '{id}' does not exist"))?;
+        let section = server
+            .storage(id)
+            .ok_or_else(|| format!("storage '{id}' does not exist"))?;
         if !section.is_for(server.name()) {
             return Err(format!("storage '{id}' is not available on node '{}'", server.name()));
         }
@@ -79,11 +84,19 @@ fn allocate(asked: &Asked<'_>, id: &str, gib: u64, cloudinit: bool) -> Result<St
             GuestKind::Qemu => "vm",
             GuestKind::Lxc => "subvol",
         };
-        let pool = section.get("pool").filter(|_| section.kind == "zfspool").map(str::to_owned);
+        let pool = section
+            .get("pool")
+            .filter(|_| section.kind == "zfspool")
+            .map(str::to_owned);
         // Names of other kinds of storages are taken by what configurations name.
         let named = |name: &str| {
             let volid = format!("{id}:{name}");
-            server.pmxcfs.replica.guests.values().any(|guest| guest.conf.contains(&volid))
+            server
+                .pmxcfs
+                .replica
+                .guests
+                .values()
+                .any(|guest| guest.conf.contains(&volid))
         };
         let taken = |name: &str| match &pool {
             Some(pool) => server.volume(&format!("{pool}/{name}")).is_some(),

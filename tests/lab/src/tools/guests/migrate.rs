@@ -36,11 +36,17 @@ pub(super) async fn run(asked: Asked<'_>) -> Result<i32, Stop> {
     if asked.is_managed() {
         let text = format!("Requesting HA migration for {word} {vmid} to node {target}");
         let line = format!("migrate {} {target}", under_ha::sid(kind, vmid));
-        return asked.by_ha("hamigrate", text, move |replica| under_ha::command(replica, &line)).await;
+        return asked
+            .by_ha("hamigrate", text, move |replica| under_ha::command(replica, &line))
+            .await;
     }
     let runs = asked.call.world.with(|state| state.guest_runs(asked.call.node, vmid));
     if asked.is_on("online") && !runs && kind == GuestKind::Qemu {
-        asked.call.io.err("VM isn't running. Doing offline migration instead.\n").await?;
+        asked
+            .call
+            .io
+            .err("VM isn't running. Doing offline migration instead.\n")
+            .await?;
     }
     let worker = asked.task("qmigrate", "vzmigrate");
     let began = asked.call.world.with(|state| state.now);
@@ -132,7 +138,10 @@ fn hold(asked: &Asked<'_>, holds: bool) -> bool {
 
 /// A line of the log.
 async fn say(asked: &Asked<'_>, worker: &Worker<'_>, text: &str) -> Result<(), Failure> {
-    let now = asked.call.server(|server, _| clock::log(server.now())).unwrap_or_default();
+    let now = asked
+        .call
+        .server(|server, _| clock::log(server.now()))
+        .unwrap_or_default();
     let lines: String = text.lines().map(|line| format!("{now} {line}\n")).collect();
     worker.say(&lines).await
 }
@@ -161,7 +170,12 @@ async fn migrates(asked: &Asked<'_>, worker: &Worker<'_>, target: &str, began: D
     let took = clock_of(asked.call.world.with(|state| state.now.saturating_sub(began)));
     match done {
         Ok(()) => {
-            say(asked, worker, &format!("migration finished successfully (duration {took})")).await?;
+            say(
+                asked,
+                worker,
+                &format!("migration finished successfully (duration {took})"),
+            )
+            .await?;
         }
         Err(Failure::Died(text)) => {
             // The lock goes with the failure.
@@ -169,7 +183,12 @@ async fn migrates(asked: &Asked<'_>, worker: &Worker<'_>, target: &str, began: D
             let text = text.replace('\n', " ");
             say(asked, worker, &format!("ERROR: {text}")).await?;
             say(asked, worker, "aborting phase 1 - cleanup resources").await?;
-            say(asked, worker, &format!("ERROR: migration aborted (duration {took}): {text}")).await?;
+            say(
+                asked,
+                worker,
+                &format!("ERROR: migration aborted (duration {took}): {text}"),
+            )
+            .await?;
             return died("migration aborted");
         }
         stopped => return stopped,
@@ -189,13 +208,18 @@ async fn migrates(asked: &Asked<'_>, worker: &Worker<'_>, target: &str, began: D
 }
 
 fn runs(asked: &Asked<'_>) -> bool {
-    asked.call.world.with(|state| state.guest_runs(asked.call.node, asked.vmid))
+    asked
+        .call
+        .world
+        .with(|state| state.guest_runs(asked.call.node, asked.vmid))
 }
 
 async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<(), Failure> {
     let (word, vmid, from) = (asked.word(), asked.vmid, asked.call.node);
     let online = asked.is_on("online") && runs(asked);
-    let road = asked.call.server(|server, _| datacenter::road(&server.pmxcfs.replica, false));
+    let road = asked
+        .call
+        .server(|server, _| datacenter::road(&server.pmxcfs.replica, false));
     let road = match road {
         Some(Ok(road)) => road,
         Some(Err(text)) => return died(text),
@@ -205,7 +229,12 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
         return died(format!("no such cluster node '{target}'"));
     };
     let address = road.network.address_of(to);
-    say(asked, worker, &format!("starting migration of {word} {vmid} to node '{target}' ({address})")).await?;
+    say(
+        asked,
+        worker,
+        &format!("starting migration of {word} {vmid} to node '{target}' ({address})"),
+    )
+    .await?;
     if !asked.call.world.with(|state| state.reaches(from, to)) {
         asked.call.io.pause(times::NO_ROUTE).await?;
         return died("Can't connect to destination address using public key");
@@ -224,10 +253,20 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
             continue;
         }
         if job.is_some() && drive.replicate {
-            say(asked, worker, &format!("found local, replicated disk '{}' (attached)", drive.volid())).await?;
+            say(
+                asked,
+                worker,
+                &format!("found local, replicated disk '{}' (attached)", drive.volid()),
+            )
+            .await?;
         } else {
             copies = true;
-            say(asked, worker, &format!("found local disk '{}' (attached)", drive.volid())).await?;
+            say(
+                asked,
+                worker,
+                &format!("found local disk '{}' (attached)", drive.volid()),
+            )
+            .await?;
         }
     }
     if copies && online && !asked.is_on("with-local-disks") {
@@ -242,13 +281,34 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
     let copying = asked.call.world.with(|state| state.copy_takes(vmid, from, to));
     asked.call.io.pause(copying).await?;
     if online {
-        say(asked, worker, &format!("starting VM {vmid} on remote node '{target}'\nstart remote tunnel")).await?;
-        say(asked, worker, &format!("starting online/live migration on unix:/run/qemu-server/{vmid}.migrate")).await?;
+        say(
+            asked,
+            worker,
+            &format!("starting VM {vmid} on remote node '{target}'\nstart remote tunnel"),
+        )
+        .await?;
+        say(
+            asked,
+            worker,
+            &format!("starting online/live migration on unix:/run/qemu-server/{vmid}.migrate"),
+        )
+        .await?;
         asked.call.io.pause(times::LIVE / 2).await?;
         let memory = guest.memory();
-        say(asked, worker, &format!("migration active, transferred {} MiB of {memory}.0 MiB VM-state, 112.0 MiB/s", memory / 2)).await?;
+        say(
+            asked,
+            worker,
+            &format!(
+                "migration active, transferred {} MiB of {memory}.0 MiB VM-state, 112.0 MiB/s",
+                memory / 2
+            ),
+        )
+        .await?;
         asked.call.io.pause(times::LIVE / 2).await?;
-        let text = format!("average migration speed: 128.0 MiB/s - downtime {} ms\nmigration status: completed", times::DOWNTIME_MS);
+        let text = format!(
+            "average migration speed: 128.0 MiB/s - downtime {} ms\nmigration status: completed",
+            times::DOWNTIME_MS
+        );
         say(asked, worker, &text).await?;
     } else {
         asked.call.io.pause(times::MOVES).await?;
@@ -258,7 +318,10 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
         return died(text);
     }
     if let Some(job) = &job {
-        let lines = asked.call.server(|server, _| server.replication_lines(&job.id)).unwrap_or_default();
+        let lines = asked
+            .call
+            .server(|server, _| server.replication_lines(&job.id))
+            .unwrap_or_default();
         let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
         worker.say(&lines).await?;
     }

@@ -43,7 +43,10 @@ struct Asked<'c> {
 pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     let args = call.args();
     if let ["list", ..] = args.as_slice() {
-        return match call.server(|server, _| list::reply(server, &call.tool, &args)).flatten() {
+        return match call
+            .server(|server, _| list::reply(server, &call.tool, &args))
+            .flatten()
+        {
             Some((cost, reply)) => call.reply(cost, reply).await,
             None => unknown(call).await,
         };
@@ -52,7 +55,11 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     if !call.server(|server, _| server.pmxcfs.running).unwrap_or(false) {
         return call.reply(0, Reply::fail(111, DOWN)).await;
     }
-    let kind = if call.tool == "qm" { GuestKind::Qemu } else { GuestKind::Lxc };
+    let kind = if call.tool == "qm" {
+        GuestKind::Qemu
+    } else {
+        GuestKind::Lxc
+    };
     if let ["guest", verb, rest @ ..] = args.as_slice() {
         return match (kind, *verb) {
             (GuestKind::Qemu, "cmd") => agent::command(call, rest).await,
@@ -104,7 +111,11 @@ fn options(args: &[&str]) -> (Vec<String>, BTreeMap<String, String>) {
     let (mut words, mut options) = (Vec::new(), BTreeMap::new());
     let mut args = args.iter().peekable();
     while let Some(arg) = args.next() {
-        let Some(name) = arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')).filter(|name| !name.is_empty()) else {
+        let Some(name) = arg
+            .strip_prefix("--")
+            .or_else(|| arg.strip_prefix('-'))
+            .filter(|name| !name.is_empty())
+        else {
             words.push((*arg).to_owned());
             continue;
         };
@@ -149,7 +160,9 @@ impl<'c> Asked<'c> {
     }
 
     fn node(&self) -> String {
-        self.call.server(|server, _| server.name().to_owned()).unwrap_or_default()
+        self.call
+            .server(|server, _| server.name().to_owned())
+            .unwrap_or_default()
     }
 
     fn task(&self, of_machine: &'static str, of_container: &'static str) -> Worker<'c> {

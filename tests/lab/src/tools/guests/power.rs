@@ -24,7 +24,10 @@ pub(super) async fn start(asked: Asked<'_>) -> Result<i32, Stop> {
 /// Starts it here, whoever asked.
 pub(super) async fn starts(asked: &Asked<'_>) -> Result<(), Failure> {
     let call = asked.call;
-    let refusal = || call.world.with(|state| state.start_guest_refusal(call.node, asked.vmid));
+    let refusal = || {
+        call.world
+            .with(|state| state.start_guest_refusal(call.node, asked.vmid))
+    };
     if let Some(text) = refusal() {
         return died(text);
     }
@@ -62,11 +65,16 @@ pub(super) async fn shutdown(asked: Asked<'_>) -> Result<i32, Stop> {
 async fn by_ha(asked: Asked<'_>, timeout: u64) -> Result<i32, Stop> {
     let text = format!("Requesting HA stop for {} {}", asked.word(), asked.vmid);
     let line = format!("stop {} {timeout}", under_ha::sid(asked.kind, asked.vmid));
-    asked.by_ha("hastop", text, move |replica| under_ha::command(replica, &line)).await
+    asked
+        .by_ha("hastop", text, move |replica| under_ha::command(replica, &line))
+        .await
 }
 
 fn runs(asked: &Asked<'_>) -> bool {
-    asked.call.world.with(|state| state.guest_runs(asked.call.node, asked.vmid))
+    asked
+        .call
+        .world
+        .with(|state| state.guest_runs(asked.call.node, asked.vmid))
 }
 
 /// The order to end: a machine whose `acpi` is off does not hear it.
@@ -88,7 +96,11 @@ async fn obeys(asked: &Asked<'_>, patience: Duration) -> Result<(), Failure> {
     }
     died(match asked.kind {
         GuestKind::Qemu => "VM quit/powerdown failed - got timeout".to_owned(),
-        GuestKind::Lxc => format!("command 'lxc-stop -n {} --nokill --timeout {}' failed: exit code 1", asked.vmid, patience.as_secs()),
+        GuestKind::Lxc => format!(
+            "command 'lxc-stop -n {} --nokill --timeout {}' failed: exit code 1",
+            asked.vmid,
+            patience.as_secs()
+        ),
     })
 }
 
@@ -104,7 +116,10 @@ pub(super) async fn ends(asked: &Asked<'_>, takes: Duration) -> Result<(), Failu
         };
     }
     asked.call.io.pause(takes).await?;
-    asked.call.world.with(|state| state.stop_guest_now(asked.call.node, asked.vmid));
+    asked
+        .call
+        .world
+        .with(|state| state.stop_guest_now(asked.call.node, asked.vmid));
     Ok(())
 }
 

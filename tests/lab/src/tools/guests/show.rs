@@ -15,7 +15,12 @@ use crate::world::under_ha;
 pub(super) async fn config(asked: Asked<'_>) -> Result<i32, Stop> {
     let mut lines: Vec<String> = asked
         .guest()
-        .map(|guest| top(&guest).into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect())
+        .map(|guest| {
+            top(&guest)
+                .into_iter()
+                .map(|(key, value)| format!("{key}: {value}\n"))
+                .collect()
+        })
         .unwrap_or_default();
     lines.sort();
     asked.call.reply(20, Reply::ok(lines.concat())).await
@@ -55,7 +60,9 @@ fn nested(lines: &mut String, key: &str, value: &Value, depth: usize) {
 /// What stands above snapshots and pending changes.
 fn top(guest: &Guest) -> Vec<(String, String)> {
     let lines = guest.conf.lines().take_while(|line| !line.starts_with('['));
-    let pairs = lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(':'));
+    let pairs = lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(':'));
     pairs
         .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
         .collect()
@@ -65,7 +72,10 @@ fn top(guest: &Guest) -> Vec<(String, String)> {
 pub(in crate::tools) fn config_json(guest: &Guest) -> Value {
     let mut map = Map::new();
     for (key, value) in top(guest) {
-        let number = matches!(key.as_str(), "cores" | "sockets" | "onboot" | "template" | "swap" | "unprivileged" | "numa");
+        let number = matches!(
+            key.as_str(),
+            "cores" | "sockets" | "onboot" | "template" | "swap" | "unprivileged" | "numa"
+        );
         let value = match value.parse::<i64>() {
             Ok(value) if number => json!(value),
             _ => json!(value),
@@ -96,7 +106,10 @@ pub(in crate::tools) fn current(server: &Server, state: &State, vmid: u32) -> Op
     map.insert("ha".to_owned(), ha);
     if guest.kind == GuestKind::Qemu {
         map.insert("qmpstatus".to_owned(), json!(if runs { "running" } else { "stopped" }));
-        if guest.value("agent").is_some_and(|agent| agent.starts_with('1') || agent.contains("enabled=1")) {
+        if guest
+            .value("agent")
+            .is_some_and(|agent| agent.starts_with('1') || agent.contains("enabled=1"))
+        {
             map.insert("agent".to_owned(), json!(1));
         }
         if runs {

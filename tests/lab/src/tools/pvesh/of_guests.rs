@@ -12,12 +12,29 @@ use crate::world::state::State;
 use crate::world::state::guests::no_conf;
 
 /// Options that PVE keeps as a string of parts, and what a word without a key stands for.
-const STRUCTURED: [(&str, &str); 4] = [("migration", "type"), ("replication", "type"), ("ha", "shutdown_policy"), ("crs", "ha")];
+const STRUCTURED: [(&str, &str); 4] = [
+    ("migration", "type"),
+    ("replication", "type"),
+    ("ha", "shutdown_policy"),
+    ("crs", "ha"),
+];
 /// The others that are known here.
-const PLAIN: [&str; 6] = ["bwlimit", "keyboard", "console", "description", "mac_prefix", "max_workers"];
+const PLAIN: [&str; 6] = [
+    "bwlimit",
+    "keyboard",
+    "console",
+    "description",
+    "mac_prefix",
+    "max_workers",
+];
 
 /// Paths below `/cluster`, as far as they are about guests.
-pub(super) fn of_cluster(server: &Server, state: &State, parts: &[&str], parsed: &Parsed) -> Option<Result<Value, Reply>> {
+pub(super) fn of_cluster(
+    server: &Server,
+    state: &State,
+    parts: &[&str],
+    parsed: &Parsed,
+) -> Option<Result<Value, Reply>> {
     let replica = &server.pmxcfs.replica;
     Some(Ok(match parts {
         ["cluster", "options"] => options_json(server),
@@ -26,7 +43,9 @@ pub(super) fn of_cluster(server: &Server, state: &State, parts: &[&str], parsed:
             let free = ids.find(|id| !replica.guests.contains_key(id)).unwrap_or(100);
             json!(free.to_string())
         }
-        ["cluster", "resources"] if parsed.option("type") == Some("vm") => Value::Array(guests::resources(server, state)),
+        ["cluster", "resources"] if parsed.option("type") == Some("vm") => {
+            Value::Array(guests::resources(server, state))
+        }
         ["cluster", "replication"] => Value::Array(replica.jobs().iter().map(pvesr::job_json).collect()),
         ["cluster", "replication", id] => match replica.job(id) {
             Some(job) => pvesr::job_json(&job),
@@ -37,9 +56,19 @@ pub(super) fn of_cluster(server: &Server, state: &State, parts: &[&str], parsed:
 }
 
 /// Paths below `/nodes/NODE`, as far as they are about guests.
-pub(super) fn of_node(server: &Server, state: &State, parts: &[&str], parsed: &Parsed, speed: f64) -> Option<Result<Value, Reply>> {
+pub(super) fn of_node(
+    server: &Server,
+    state: &State,
+    parts: &[&str],
+    parsed: &Parsed,
+    speed: f64,
+) -> Option<Result<Value, Reply>> {
     let all = || pvesr::entries(server, state, speed);
-    let one = |id: &str| all().into_iter().find(|entry| entry.get("id").is_some_and(|own| own == id));
+    let one = |id: &str| {
+        all()
+            .into_iter()
+            .find(|entry| entry.get("id").is_some_and(|own| own == id))
+    };
     Some(Ok(match parts {
         ["replication"] => Value::Array(all()),
         ["replication", id, "status"] => match one(id) {
@@ -52,7 +81,11 @@ pub(super) fn of_node(server: &Server, state: &State, parts: &[&str], parsed: &P
             Value::Array(lines.map(|(at, line)| json!({"n": at + 1, "t": line})).collect())
         }
         [word @ ("qemu" | "lxc"), id, rest @ ..] => {
-            let kind = if *word == "qemu" { GuestKind::Qemu } else { GuestKind::Lxc };
+            let kind = if *word == "qemu" {
+                GuestKind::Qemu
+            } else {
+                GuestKind::Lxc
+            };
             let vmid = id.parse::<u32>().ok()?;
             let guest = server.guest(vmid).filter(|guest| guest.kind == kind);
             let Some(guest) = guest else {
@@ -81,7 +114,10 @@ fn options_json(server: &Server) -> Value {
         }
         None => json!(text),
     };
-    let map: Map<String, Value> = options.iter().map(|(key, text)| (key.clone(), value(key, text))).collect();
+    let map: Map<String, Value> = options
+        .iter()
+        .map(|(key, text)| (key.clone(), value(key, text)))
+        .collect();
     Value::Object(map)
 }
 
@@ -89,7 +125,19 @@ fn options_json(server: &Server) -> Value {
 pub(super) async fn change(call: &Call, verb: &str, path: &str, rest: &[&str]) -> Result<i32, Stop> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let known = [
-        "id", "target", "type", "schedule", "rate", "comment", "disable", "source", "delete", "digest", "keep", "force", "output-format",
+        "id",
+        "target",
+        "type",
+        "schedule",
+        "rate",
+        "comment",
+        "disable",
+        "source",
+        "delete",
+        "digest",
+        "keep",
+        "force",
+        "output-format",
     ];
     let all: Vec<&str> = known
         .into_iter()
@@ -103,9 +151,12 @@ pub(super) async fn change(call: &Call, verb: &str, path: &str, rest: &[&str]) -
     let done = match (verb, parts.as_slice()) {
         ("create", ["cluster", "replication"]) => pvesr::create(call, &given("id"), &given("target"), &parsed),
         ("set", ["cluster", "replication", id]) => pvesr::update(call, id, &parsed),
-        ("delete", ["cluster", "replication", id]) => {
-            pvesr::delete(call, id, parsed.option("keep") == Some("1"), parsed.option("force") == Some("1"))
-        }
+        ("delete", ["cluster", "replication", id]) => pvesr::delete(
+            call,
+            id,
+            parsed.option("keep") == Some("1"),
+            parsed.option("force") == Some("1"),
+        ),
         ("set", ["cluster", "options"]) => set_options(call, &parsed),
         ("create", ["nodes", node, "replication", id, "schedule_now"]) => {
             match call.world.with(|state| state.find(node)) {
@@ -145,7 +196,11 @@ fn set_options(call: &Call, parsed: &Parsed) -> Result<(), String> {
         }
     }
     let gone = parsed.option("delete").unwrap_or_default();
-    changes.extend(gone.split([',', ' ', ';']).filter(|key| !key.is_empty()).map(|key| (key.to_owned(), None)));
+    changes.extend(
+        gone.split([',', ' ', ';'])
+            .filter(|key| !key.is_empty())
+            .map(|key| (key.to_owned(), None)),
+    );
     let written = call.world.with(|state| {
         state.write(call.node, |replica| {
             let mut options = datacenter::options(replica);

@@ -7,8 +7,8 @@ mod volumes;
 
 use std::time::Duration;
 
-use self::config::Sections;
 pub(crate) use self::config::Section;
+use self::config::Sections;
 use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::plants::StorageIs;

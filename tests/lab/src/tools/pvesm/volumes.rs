@@ -9,12 +9,19 @@ use crate::world::volumes::owner;
 
 /// The dataset below which a storage's volumes lie.
 fn pool_of(server: &Server, id: &str) -> Result<String, String> {
-    let section = sections(server).get(id).cloned().ok_or_else(|| format!("storage '{id}' does not exist"))?;
+    let section = sections(server)
+        .get(id)
+        .cloned()
+        .ok_or_else(|| format!("storage '{id}' does not exist"))?;
     if !section.is_for(server.name()) {
         return Err(format!("storage '{id}' is not available on node '{}'", server.name()));
     }
     activate(server, &section)?;
-    Ok(section.get("pool").filter(|_| section.kind == "zfspool").unwrap_or_default().to_owned())
+    Ok(section
+        .get("pool")
+        .filter(|_| section.kind == "zfspool")
+        .unwrap_or_default()
+        .to_owned())
 }
 
 pub(super) async fn list(call: &Call, id: &str, options: &[&str]) -> Result<i32, Stop> {
@@ -47,7 +54,10 @@ fn table(server: &Server, id: &str, pool: &str, only: Option<u32>) -> String {
         rows.push((format!("{id}:{name}"), format, kind, volume.size, vmid));
     }
     let width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0).max(5);
-    let mut text = format!("{:width$} {:<7} {:<9} {:>12} {}\n", "Volid", "Format", "Type", "Size", "VMID");
+    let mut text = format!(
+        "{:width$} {:<7} {:<9} {:>12} {}\n",
+        "Volid", "Format", "Type", "Size", "VMID"
+    );
     for (volid, format, kind, size, vmid) in rows {
         text.push_str(&format!("{volid:width$} {format:<7} {kind:<9} {size:>12} {vmid}\n"));
     }

@@ -8,7 +8,11 @@ use crate::world::volumes::owner;
 
 pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let below = args.contains(&"-r");
-    let names: Vec<&str> = args.iter().copied().filter(|arg| !matches!(*arg, "-r" | "-f")).collect();
+    let names: Vec<&str> = args
+        .iter()
+        .copied()
+        .filter(|arg| !matches!(*arg, "-r" | "-f"))
+        .collect();
     let [name] = names.as_slice() else {
         return unknown(call).await;
     };
@@ -23,7 +27,8 @@ pub(super) async fn run(call: &Call, args: &[&str]) -> Result<i32, Stop> {
             None => drop_dataset(server, name, below),
         }
     });
-    call.reply(0, refused.map_or_else(Reply::default, |text| Reply::fail(1, text))).await
+    call.reply(0, refused.map_or_else(Reply::default, |text| Reply::fail(1, text)))
+        .await
 }
 
 fn drop_snapshot(server: &mut Server, dataset: &str, name: &str) -> Option<String> {
@@ -48,16 +53,24 @@ fn drop_dataset(server: &mut Server, name: &str, below: bool) -> Option<String> 
     if all.is_empty() {
         return Some(format!("cannot open '{name}': dataset does not exist\n"));
     }
-    let busy = all.iter().find(|dataset| owner(dataset).is_some_and(|vmid| server.running.contains_key(&vmid)));
+    let busy = all
+        .iter()
+        .find(|dataset| owner(dataset).is_some_and(|vmid| server.running.contains_key(&vmid)));
     if let Some(busy) = busy {
         return Some(format!("cannot destroy '{busy}': dataset is busy\n"));
     }
     let snapshots = server.volume(name).map_or(0, |volume| volume.snapshots.len());
     if !below && (all.len() > 1 || snapshots > 0) {
-        let kind = if server.volume(name).is_some() { "volume" } else { "filesystem" };
+        let kind = if server.volume(name).is_some() {
+            "volume"
+        } else {
+            "filesystem"
+        };
         let children = all.iter().filter(|other| *other != name).cloned();
         let own = server.volume(name).into_iter().flat_map(|volume| &volume.snapshots);
-        let list: Vec<String> = children.chain(own.map(|snapshot| format!("{name}@{}", snapshot.name))).collect();
+        let list: Vec<String> = children
+            .chain(own.map(|snapshot| format!("{name}@{}", snapshot.name)))
+            .collect();
         return Some(format!(
             "cannot destroy '{name}': {kind} has children\nuse '-r' to destroy the following datasets:\n{}\n",
             list.join("\n")

@@ -57,7 +57,9 @@ impl JobState {
 impl Replication {
     fn json(&self) -> Value {
         let guests = self.states.iter().map(|(vmid, jobs)| {
-            let jobs = jobs.iter().map(|(target, state)| (format!("local/{target}"), state.json()));
+            let jobs = jobs
+                .iter()
+                .map(|(target, state)| (format!("local/{target}"), state.json()));
             (vmid.to_string(), Value::Object(jobs.collect()))
         });
         Value::Object(guests.collect())
@@ -67,7 +69,9 @@ impl Replication {
     pub(crate) fn take_over(&mut self, text: Option<&str>) {
         self.by_hand = text.is_some();
         self.states.clear();
-        let value: Value = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let value: Value = text
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default();
         for (vmid, jobs) in value.as_object().into_iter().flatten() {
             let Ok(vmid) = vmid.parse() else { continue };
             for (target, state) in jobs.as_object().into_iter().flatten() {

@@ -93,7 +93,15 @@ fn read(text: &str) -> Vec<Job> {
 }
 
 /// What PVE writes first of a job.
-const ORDER: [&str; 7] = ["target", "comment", "disable", "rate", "remove_job", "schedule", "source"];
+const ORDER: [&str; 7] = [
+    "target",
+    "comment",
+    "disable",
+    "rate",
+    "remove_job",
+    "schedule",
+    "source",
+];
 
 fn text(jobs: &[Job]) -> String {
     let mut text = String::new();
@@ -132,7 +140,9 @@ impl Replica {
     pub(crate) fn turn_jobs(&mut self, vmid: u32, now_on: &str, before: Option<&str>) {
         self.change_jobs(|jobs| {
             for job in jobs.iter_mut().filter(|job| job.guest() == vmid) {
-                let source = before.map(str::to_owned).or_else(|| job.get("source").map(str::to_owned));
+                let source = before
+                    .map(str::to_owned)
+                    .or_else(|| job.get("source").map(str::to_owned));
                 if job.target() == now_on
                     && let Some(source) = source.filter(|source| source != now_on)
                 {

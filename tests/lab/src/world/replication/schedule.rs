@@ -21,7 +21,8 @@ pub(crate) fn every(schedule: &str) -> Duration {
         "weekly" => 7 * 24 * 60,
         other => match other.rsplit_once('/') {
             Some((before, step)) => {
-                let hours = before.contains(':') && !before.rsplit(':').next().unwrap_or_default().starts_with(['*', '0']);
+                let hours =
+                    before.contains(':') && !before.rsplit(':').next().unwrap_or_default().starts_with(['*', '0']);
                 let step: u64 = step.trim().parse().unwrap_or(15).max(1);
                 if hours { step * 60 } else { step }
             }
@@ -37,12 +38,16 @@ pub(crate) fn is_known(schedule: &str) -> bool {
     let words = [
         "minutely", "hourly", "daily", "weekly", "monthly", "yearly", "mon", "tue", "wed", "thu", "fri", "sat", "sun",
     ];
-    let parts = schedule.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| !part.is_empty());
+    let parts = schedule
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|part| !part.is_empty());
     let mut parts = parts.map(str::to_ascii_lowercase);
     !schedule.is_empty()
         && schedule.len() <= 128
         && parts.all(|part| words.contains(&part.as_str()))
-        && schedule.chars().all(|c| c.is_ascii_alphanumeric() || " *:/.,-".contains(c))
+        && schedule
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || " *:/.,-".contains(c))
 }
 
 /// When it is to run again, if it is to run by itself at all. `online`: whether its target is a member that is there.
@@ -98,7 +103,10 @@ mod tests {
         assert_eq!(next(&job, Some(&state), false), Some(Duration::from_secs(120)));
         for (failed, minutes) in [(1, 5), (2, 10), (3, 15), (4, 30), (40, 30)] {
             state.fail_count = failed;
-            assert_eq!(next(&job, Some(&state), true), Some(Duration::from_secs(90 + minutes * MINUTE)));
+            assert_eq!(
+                next(&job, Some(&state), true),
+                Some(Duration::from_secs(90 + minutes * MINUTE))
+            );
             assert_eq!(next(&job, Some(&state), false), None);
         }
         job.set("disable", "1");

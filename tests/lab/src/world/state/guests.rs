@@ -142,7 +142,9 @@ impl State {
 
     /// A server goes: all guests on it end.
     pub(super) fn end_all_guests(&mut self, index: usize) {
-        let running: Vec<u32> = self.get(index).map_or_else(Vec::new, |server| server.running.keys().copied().collect());
+        let running: Vec<u32> = self
+            .get(index)
+            .map_or_else(Vec::new, |server| server.running.keys().copied().collect());
         for vmid in running {
             self.stop_guest_now(index, vmid);
         }
@@ -155,7 +157,9 @@ impl State {
     pub(super) fn start_guests_when_quorate(&mut self) {
         let now = self.now;
         for index in self.booted.keys().copied().collect::<Vec<_>>() {
-            let there = self.get(index).filter(|server| !server.power.off && server.pmxcfs.running);
+            let there = self
+                .get(index)
+                .filter(|server| !server.power.off && server.pmxcfs.running);
             match there.map(|server| server.pmxcfs.writable()) {
                 None => {
                     self.booted.remove(&index);
@@ -297,7 +301,11 @@ impl State {
             let behind = held.iter().map(|(_, volume)| volume.number).min();
             let bytes = match behind {
                 Some(number) => self.number_of(from, vmid).saturating_sub(number) * WRITE,
-                None => server.volumes_of(vmid).iter().map(|(_, volume)| volume.size / times::FILLED).sum(),
+                None => server
+                    .volumes_of(vmid)
+                    .iter()
+                    .map(|(_, volume)| volume.size / times::FILLED)
+                    .sum(),
             };
             return times::REPLICATES + times::transfer(bytes, rate);
         }
@@ -323,7 +331,9 @@ impl State {
         let mut copied = Vec::new();
         for drive in &drives {
             let Some(id) = &drive.storage else { continue };
-            let section = server.storage(id).ok_or_else(|| format!("storage '{id}' does not exist"))?;
+            let section = server
+                .storage(id)
+                .ok_or_else(|| format!("storage '{id}' does not exist"))?;
             if !section.is_for(new) {
                 return Err(format!("storage '{id}' is not available on node '{new}'"));
             }
@@ -334,10 +344,15 @@ impl State {
                 continue;
             }
             let failed = |why: String| {
-                format!("storage migration for '{}' to storage '{id}' failed - {why}", drive.volid())
+                format!(
+                    "storage migration for '{}' to storage '{id}' failed - {why}",
+                    drive.volid()
+                )
             };
             if server.volume(&dataset).is_none() {
-                return Err(failed(format!("zfs error: cannot open '{dataset}': dataset does not exist")));
+                return Err(failed(format!(
+                    "zfs error: cannot open '{dataset}': dataset does not exist"
+                )));
             }
             pvesm::activate(target, &section).map_err(failed)?;
             if target.volume(&dataset).is_some() {
@@ -395,7 +410,9 @@ impl State {
 
     /// `vm:100`, of a guest that is known there or was.
     pub(crate) fn sid(&self, index: usize, vmid: u32) -> String {
-        let guest = self.get(index).and_then(|server| server.pmxcfs.replica.guests.get(&vmid));
+        let guest = self
+            .get(index)
+            .and_then(|server| server.pmxcfs.replica.guests.get(&vmid));
         under_ha::sid(guest.map_or(GuestKind::Qemu, |guest| guest.kind), vmid)
     }
 
@@ -420,7 +437,11 @@ impl State {
             return;
         }
         let mut missing = Vec::new();
-        for server in self.servers.iter().filter(|server| !server.power.off && !server.pools.is_empty()) {
+        for server in self
+            .servers
+            .iter()
+            .filter(|server| !server.power.off && !server.pools.is_empty())
+        {
             for (vmid, guest) in server.guests() {
                 for drive in guest.drives() {
                     if let Some(dataset) = server.dataset_of(&drive)
@@ -433,7 +454,11 @@ impl State {
             }
         }
         for (index, vmid, dataset, size) in missing {
-            let number = self.get(index).and_then(|server| server.numbers.get(&vmid)).copied().unwrap_or(0);
+            let number = self
+                .get(index)
+                .and_then(|server| server.numbers.get(&vmid))
+                .copied()
+                .unwrap_or(0);
             let volume = Volume {
                 size,
                 number,

@@ -31,7 +31,12 @@ pub(super) fn choose(known: &Known<'_>, here: &Volume, there: Option<&Volume>) -
         return Choice::InTheWay;
     }
     let common = |snapshot: &&Snapshot| there.has(snapshot.guid);
-    let named = |name: &str| here.snapshots.iter().filter(common).find(|snapshot| snapshot.name == name);
+    let named = |name: &str| {
+        here.snapshots
+            .iter()
+            .filter(common)
+            .find(|snapshot| snapshot.name == name)
+    };
     let last = (known.last_sync > 0).then(|| snapshot_name(known.job, known.last_sync));
     let counts = |snapshot: &&Snapshot| {
         snapshot.name.starts_with("__replicate_") || known.configured.iter().any(|name| *name == snapshot.name)
@@ -90,13 +95,23 @@ mod tests {
             parent: None,
             configured: &[],
         };
-        let here = volume(&[("before", 1), ("__replicate_100-1_5__", 2), ("__replicate_100-0_7__", 3)]);
+        let here = volume(&[
+            ("before", 1),
+            ("__replicate_100-1_5__", 2),
+            ("__replicate_100-0_7__", 3),
+        ]);
         assert_eq!(choose(&known, &here, None), Choice::Full);
         assert_eq!(choose(&known, &here, Some(&volume(&[]))), Choice::InTheWay);
         let last = volume(&[("__replicate_100-0_7__", 3)]);
-        assert_eq!(choose(&known, &here, Some(&last)), Choice::From(snapshot("__replicate_100-0_7__", 3)));
+        assert_eq!(
+            choose(&known, &here, Some(&last)),
+            Choice::From(snapshot("__replicate_100-0_7__", 3))
+        );
         let other = volume(&[("__replicate_100-0_7__", 8), ("__replicate_100-1_5__", 2)]);
-        assert_eq!(choose(&known, &here, Some(&other)), Choice::From(snapshot("__replicate_100-1_5__", 2)));
+        assert_eq!(
+            choose(&known, &here, Some(&other)),
+            Choice::From(snapshot("__replicate_100-1_5__", 2))
+        );
         // A snapshot that the configuration does not know is none to go on from.
         assert_eq!(choose(&known, &here, Some(&volume(&[("before", 1)]))), Choice::NoCommon);
     }

@@ -47,7 +47,10 @@ impl State {
                 continue;
             }
             self.end_run_when_due(index);
-            if self.get(index).is_some_and(|server| self.now >= server.replication.next_tick) {
+            if self
+                .get(index)
+                .is_some_and(|server| self.now >= server.replication.next_tick)
+            {
                 self.scheduler_looks(index);
             }
             self.begin_next(index);
@@ -131,12 +134,19 @@ impl State {
         let mut guests: Vec<u32> = turned.iter().map(Job::guest).collect();
         guests.dedup();
         for vmid in guests {
-            if self.write(index, |replica| replica.turn_jobs(vmid, &name, None)).is_err() {
+            if self
+                .write(index, |replica| replica.turn_jobs(vmid, &name, None))
+                .is_err()
+            {
                 continue;
             }
             for job in turned.iter().filter(|job| job.guest() == vmid && job.target() == name) {
                 let source = job.get("source").unwrap_or("nowhere").to_owned();
-                self.note(Some(index), What::ReplicationReversed, format!("{} to {source}", job.id));
+                self.note(
+                    Some(index),
+                    What::ReplicationReversed,
+                    format!("{} to {source}", job.id),
+                );
             }
         }
     }
@@ -230,7 +240,8 @@ impl State {
     /// The job of a guest that leads to a server.
     pub(crate) fn job_to(&self, index: usize, vmid: u32, target: &str) -> Option<Job> {
         let jobs = self.get(index)?.pmxcfs.replica.jobs();
-        jobs.into_iter().find(|job| job.guest() == vmid && job.target() == target)
+        jobs.into_iter()
+            .find(|job| job.guest() == vmid && job.target() == target)
     }
 
     /// A migration brings the copy on its target up to date: the job runs at once, within the guest's lock.
@@ -281,8 +292,12 @@ impl State {
 /// Jobs of guests that are on this server, and that have a disk at all: of the others nobody could tell how a run went.
 pub(crate) fn own_jobs(server: &Server) -> Vec<Job> {
     let jobs = server.pmxcfs.replica.jobs().into_iter();
-    jobs.filter(|job| server.guest(job.guest()).is_some_and(|guest| !guest.drives().is_empty()))
-        .collect()
+    jobs.filter(|job| {
+        server
+            .guest(job.guest())
+            .is_some_and(|guest| !guest.drives().is_empty())
+    })
+    .collect()
 }
 
 /// Is it a member that this server sees?

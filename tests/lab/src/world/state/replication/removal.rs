@@ -44,7 +44,11 @@ impl State {
             };
             for (dataset, volume) in target.volumes_of(run.vmid) {
                 // What another job made stays.
-                if volume.snapshots.iter().any(|snapshot| snapshot.name.starts_with(&prefix)) {
+                if volume
+                    .snapshots
+                    .iter()
+                    .any(|snapshot| snapshot.name.starts_with(&prefix))
+                {
                     target.drop_volume(&dataset);
                 }
             }

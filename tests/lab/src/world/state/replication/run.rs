@@ -53,11 +53,12 @@ impl State {
         let start = self.fresh_start(index, &job);
         let last_sync = self.note_start(index, &job, start);
         let begun = self.prepare(index, &job, &guest, (start, last_sync));
-        begun.map(|run| Run {
-            in_migration: wanted.in_migration,
-            ..run
-        })
-        .map_err(failed)
+        begun
+            .map(|run| Run {
+                in_migration: wanted.in_migration,
+                ..run
+            })
+            .map_err(failed)
     }
 
     /// Who tries, and when; what the last sync was.
@@ -80,7 +81,13 @@ impl State {
         last_sync
     }
 
-    fn prepare(&mut self, index: usize, job: &Job, guest: &Guest, (start, last_sync): (i64, i64)) -> Result<Run, String> {
+    fn prepare(
+        &mut self,
+        index: usize,
+        job: &Job,
+        guest: &Guest,
+        (start, last_sync): (i64, i64),
+    ) -> Result<Run, String> {
         let vmid = job.guest();
         let server = self.get(index).ok_or("no such server")?;
         let volumes = replicatable(server, guest, vmid)?;
@@ -94,7 +101,9 @@ impl State {
             &format!("guest => {word} {vmid}, running => {pid}\nvolumes => {list}"),
         );
         let road = datacenter::road(&server.pmxcfs.replica, true)?;
-        let target = self.find(job.target()).ok_or_else(|| format!("no such cluster node '{}'", job.target()))?;
+        let target = self
+            .find(job.target())
+            .ok_or_else(|| format!("no such cluster node '{}'", job.target()))?;
         if !self.reaches(index, target) {
             let node = job.target();
             let spoken = volids.join(" ");
@@ -176,7 +185,9 @@ impl State {
         }
         for (_, volid) in volumes {
             let id = volid.split(':').next().unwrap_or_default();
-            let section = server.storage(id).ok_or_else(|| format!("storage '{id}' does not exist"))?;
+            let section = server
+                .storage(id)
+                .ok_or_else(|| format!("storage '{id}' does not exist"))?;
             if !section.is_for(there.name()) || pvesm::activate(there, &section).is_err() {
                 return Err(format!("storage '{id}' is not available on node '{}'", there.name()));
             }
@@ -209,7 +220,10 @@ impl State {
             return;
         };
         for (dataset, volume) in server.volumes_of(job.guest()) {
-            let ours = volume.snapshots.iter().any(|snapshot| snapshot.name.starts_with(&prefix));
+            let ours = volume
+                .snapshots
+                .iter()
+                .any(|snapshot| snapshot.name.starts_with(&prefix));
             if ours && !volumes.iter().any(|(known, _)| *known == dataset) {
                 server.drop_volume(&dataset);
             }
@@ -318,7 +332,10 @@ impl State {
         let mut lines = String::new();
         for step in &run.steps {
             if before > 0 {
-                lines.push_str(&format!("delete previous replication snapshot '{old}' on {}\n", step.volid));
+                lines.push_str(&format!(
+                    "delete previous replication snapshot '{old}' on {}\n",
+                    step.volid
+                ));
             }
         }
         lines.push_str("end replication job");
@@ -347,7 +364,10 @@ impl State {
 
 /// Names of the snapshots in a guest's configuration.
 fn snapshots_of(guest: &Guest) -> Vec<String> {
-    let sections = guest.conf.lines().filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+    let sections = guest
+        .conf
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
     sections.filter(|name| *name != "PENDING").map(str::to_owned).collect()
 }
 
@@ -363,7 +383,9 @@ pub(crate) fn replicatable(server: &Server, guest: &Guest, vmid: u32) -> Result<
                 GuestKind::Lxc => "unable to replicate mountpoint type 'bind'".to_owned(),
             });
         };
-        let section = server.storage(id).ok_or_else(|| format!("storage '{id}' does not exist"))?;
+        let section = server
+            .storage(id)
+            .ok_or_else(|| format!("storage '{id}' does not exist"))?;
         if is_shared(&section) {
             continue;
         }

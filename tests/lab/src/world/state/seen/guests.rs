@@ -14,7 +14,10 @@ pub(super) fn with_guest() -> Seen {
         pool(&mut seen, index);
     }
     let planted = seen.state.write(0, |replica| {
-        replica.write_file("storage.cfg", "zfspool: data_zfs\n\tpool data_zfs\n\tcontent images,rootdir\n");
+        replica.write_file(
+            "storage.cfg",
+            "zfspool: data_zfs\n\tpool data_zfs\n\tcontent images,rootdir\n",
+        );
         replica.write_file(
             "nodes/prox1/qemu-server/100.conf",
             "agent: 1\nmemory: 2048\nname: web1\nscsi0: data_zfs:vm-100-disk-0,size=4G\n",
@@ -81,10 +84,7 @@ fn a_planted_guest_has_its_disk_and_what_it_writes_stays_there() {
     seen.pass(40_000);
     assert_eq!(seen.held(0), Some(110));
     assert!(!seen.state.guest_runs(0, 100));
-    assert_eq!(
-        seen.details(What::GuestStopped),
-        ["vm:100 at 100", "vm:100 at 110"]
-    );
+    assert_eq!(seen.details(What::GuestStopped), ["vm:100 at 100", "vm:100 at 110"]);
 }
 
 #[test]
@@ -135,7 +135,10 @@ fn a_move_takes_the_disk_along_and_loses_no_write() {
     seen.state.move_guest(100, 2, 0, false).expect("moved back");
     assert_eq!((seen.held(0), seen.held(2)), (Some(30), None));
     seen.pass(100);
-    assert_eq!(seen.details(What::GuestMoved), ["vm:100 from prox1 at 20", "vm:100 from prox3 at 30"]);
+    assert_eq!(
+        seen.details(What::GuestMoved),
+        ["vm:100 from prox1 at 20", "vm:100 from prox3 at 30"]
+    );
 }
 
 #[test]

@@ -17,7 +17,9 @@ fn job(number: u32, target: &str, more: &str) -> String {
 fn copied(jobs: &str) -> Seen {
     let mut seen = with_guest();
     let jobs = jobs.to_owned();
-    let planted = seen.state.write(0, |replica| replica.write_file("replication.cfg", &jobs));
+    let planted = seen
+        .state
+        .write(0, |replica| replica.write_file("replication.cfg", &jobs));
     planted.expect("writable");
     seen.start(0, 100);
     seen
@@ -31,7 +33,10 @@ impl Seen {
 
     fn fails(&self, index: usize, target: &str) -> u32 {
         let states = &self.state.servers[index].replication.states;
-        states.get(&100).and_then(|jobs| jobs.get(target)).map_or(0, |state| state.fail_count)
+        states
+            .get(&100)
+            .and_then(|jobs| jobs.get(target))
+            .map_or(0, |state| state.fail_count)
     }
 
     fn edit_jobs(&mut self, index: usize, key: &str, value: &str) {
@@ -44,7 +49,11 @@ impl Seen {
 
 /// The number behind `up to`.
 fn number(detail: &str) -> u64 {
-    detail.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+    detail
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
 }
 
 #[test]
@@ -52,17 +61,25 @@ fn the_first_run_is_full_and_at_the_next_minute_and_the_others_bring_what_is_new
     let mut seen = copied(&job(0, "prox2", ""));
     let mark = seen.mark();
     seen.minutes(2);
-    let first = seen.after(&mark, 0, What::Replicated, "100-0 to prox2").expect("it ran");
+    let first = seen
+        .after(&mark, 0, What::Replicated, "100-0 to prox2")
+        .expect("it ran");
     assert!(first <= MINUTE + 15_000, "{first}");
     let log = seen.state.servers[0].replication_lines("100-0").join("\n");
-    assert!(log.contains("full sync 'data_zfs:vm-100-disk-0'") && log.ends_with("end replication job"), "{log}");
+    assert!(
+        log.contains("full sync 'data_zfs:vm-100-disk-0'") && log.ends_with("end replication job"),
+        "{log}"
+    );
     let held = seen.held(1).expect("a copy");
     assert_eq!(held, number(&seen.details(What::Replicated)[0]));
     assert!(held > 0 && held < seen.state.number_of(0, 100));
 
     seen.minutes(6);
     let log = seen.state.servers[0].replication_lines("100-0").join("\n");
-    assert!(log.contains("incremental sync") && log.contains("delete previous replication snapshot"), "{log}");
+    assert!(
+        log.contains("incremental sync") && log.contains("delete previous replication snapshot"),
+        "{log}"
+    );
     assert!(seen.held(1).expect("a copy") > held + 2000);
     // One snapshot on each side, the same one.
     assert_eq!(seen.snapshots(0).len(), 1);
@@ -108,7 +125,9 @@ fn after_a_recovery_the_job_leads_back_and_what_only_the_old_owner_had_is_discar
     let mark = seen.mark();
     seen.state.power_on(0);
     seen.minutes(4);
-    let after = seen.after(&mark, 1, What::Replicated, "100-0 to prox1").expect("it ran");
+    let after = seen
+        .after(&mark, 1, What::Replicated, "100-0 to prox1")
+        .expect("it ran");
     assert!(after > 30_000, "{after}");
     assert_eq!(
         seen.details(What::WritesDiscarded),
@@ -136,8 +155,17 @@ fn another_target_goes_on_from_the_new_owner() {
     let (mut seen, _) = failed_over(&jobs);
     let mark = seen.mark();
     seen.minutes(3);
-    assert!(seen.jobs_file(1).contains("target prox3\n\tschedule */5\n\tsource prox2\n"), "{}", seen.jobs_file(1));
-    assert!(seen.after(&mark, 1, What::Replicated, "100-1 to prox3").is_some(), "{:?}", seen.details(What::ReplicationFailed));
+    assert!(
+        seen.jobs_file(1)
+            .contains("target prox3\n\tschedule */5\n\tsource prox2\n"),
+        "{}",
+        seen.jobs_file(1)
+    );
+    assert!(
+        seen.after(&mark, 1, What::Replicated, "100-1 to prox3").is_some(),
+        "{:?}",
+        seen.details(What::ReplicationFailed)
+    );
     let log = seen.state.servers[1].replication_lines("100-1").join("\n");
     assert!(log.contains("incremental sync"), "{log}");
 }
@@ -170,8 +198,14 @@ fn a_migration_turns_the_job_round_and_loses_nothing() {
     // What is left is the copy now.
     assert_eq!(seen.held(0), Some(before));
     let jobs = seen.jobs_file(0);
-    assert!(jobs.contains("local: 100-0\n\ttarget prox1\n\tschedule */5\n\tsource prox2\n"), "{jobs}");
-    assert!(jobs.contains("local: 100-1\n\ttarget prox3\n\tschedule */5\n\tsource prox2\n"), "{jobs}");
+    assert!(
+        jobs.contains("local: 100-0\n\ttarget prox1\n\tschedule */5\n\tsource prox2\n"),
+        "{jobs}"
+    );
+    assert!(
+        jobs.contains("local: 100-1\n\ttarget prox3\n\tschedule */5\n\tsource prox2\n"),
+        "{jobs}"
+    );
     let mark = seen.mark();
     seen.minutes(6);
     for way in ["100-0 to prox1", "100-1 to prox3"] {
@@ -191,20 +225,28 @@ fn a_migration_turns_the_job_round_and_loses_nothing() {
 fn without_a_common_snapshot_there_is_no_sync() {
     let mut seen = copied(&job(0, "prox2", ""));
     seen.minutes(3);
-    let copy = seen.state.servers[1].volume_mut("data_zfs/vm-100-disk-0").expect("a copy");
+    let copy = seen.state.servers[1]
+        .volume_mut("data_zfs/vm-100-disk-0")
+        .expect("a copy");
     copy.snapshots.iter_mut().for_each(|snapshot| snapshot.guid = 7);
     seen.minutes(5);
     let failed = seen.details(What::ReplicationFailed);
     assert!(
-        failed.first().is_some_and(|text| text.contains("No common base snapshot on volume(s) data_zfs:vm-100-disk-0")),
+        failed
+            .first()
+            .is_some_and(|text| text.contains("No common base snapshot on volume(s) data_zfs:vm-100-disk-0")),
         "{failed:?}"
     );
-    let copy = seen.state.servers[1].volume_mut("data_zfs/vm-100-disk-0").expect("a copy");
+    let copy = seen.state.servers[1]
+        .volume_mut("data_zfs/vm-100-disk-0")
+        .expect("a copy");
     copy.snapshots.clear();
     seen.minutes(6);
     let failed = seen.details(What::ReplicationFailed);
     assert!(
-        failed.last().is_some_and(|text| text.ends_with("volume 'data_zfs/vm-100-disk-0' already exists")),
+        failed
+            .last()
+            .is_some_and(|text| text.ends_with("volume 'data_zfs/vm-100-disk-0' already exists")),
         "{failed:?}"
     );
 }
