@@ -123,6 +123,8 @@ pub enum Script {
     StopCorosync,
     /// Something is out of the ordinary from now on.
     Plant(Plant),
+    /// A guest's process is killed, as by SIGKILL.
+    KillGuest(u32),
 }
 
 /// What the world answers.

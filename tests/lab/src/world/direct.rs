@@ -177,6 +177,8 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
             state.start_corosync(index)?;
         }
         Script::Plant(what) => plant::plant(&world.layout, state, index, &what)?,
+        Script::KillGuest(vmid) if server.running.contains_key(&vmid) => state.stop_guest_now(index, vmid),
+        Script::KillGuest(vmid) => return Err(format!("guest {vmid} does not run there")),
         Script::StopCorosync => state.stop_corosync(index, What::CorosyncStopped, "scripted"),
     }
     Ok(())

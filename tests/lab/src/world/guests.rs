@@ -93,7 +93,7 @@ impl Drive {
 }
 
 /// Is it one of the keys that stand for drives?
-fn is_drive(kind: GuestKind, key: &str) -> bool {
+pub(crate) fn is_drive(kind: GuestKind, key: &str) -> bool {
     let number = |name: &str| {
         let rest = key.strip_prefix(name);
         rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))

@@ -4,6 +4,7 @@ use super::super::pvesm;
 use super::super::worker::{Failure, died};
 use super::Asked;
 use crate::description::GuestKind;
+use crate::world::guests::is_drive;
 use crate::world::volumes::Volume;
 
 /// Of an image that is imported, whatever it is.
@@ -17,6 +18,9 @@ pub(super) struct Made {
 
 /// Makes the volume that a drive's value asks for, if it asks for one.
 pub(super) fn make(asked: &Asked<'_>, key: &str, value: &str) -> Result<Option<Made>, Failure> {
+    if !is_drive(asked.kind, key) {
+        return Ok(None);
+    }
     let (volume, options) = value.split_once(',').unwrap_or((value, ""));
     let Some((storage, wanted)) = volume.split_once(':') else {
         return Ok(None);
