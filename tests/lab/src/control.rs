@@ -123,6 +123,8 @@ pub enum Script {
     StopCorosync,
     /// Something is out of the ordinary from now on.
     Plant(Plant),
+    /// A guest's process is killed, as by SIGKILL.
+    KillGuest(u32),
 }
 
 /// What the world answers.
@@ -161,6 +163,35 @@ pub struct ServerStatus {
     pub cut: Vec<String>,
     /// Tools that misbehave.
     pub misbehaviour: Vec<String>,
+    /// Guests whose configuration, process or disks are on it.
+    #[serde(default)]
+    pub guests: Vec<GuestStatus>,
+}
+
+/// A guest on one server, as it really is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestStatus {
+    /// Its number.
+    pub vmid: u32,
+    /// Its configuration lies on this server.
+    pub owned: bool,
+    /// Its process runs on this server.
+    pub running: bool,
+    /// The last of its numbered writes, ten a second while it runs: what its process has written, or what its disks here hold.
+    pub number: u64,
+    /// Its disks in this server's imported pools.
+    pub volumes: Vec<VolumeStatus>,
+}
+
+/// A volume of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeStatus {
+    /// For example `data_zfs/vm-100-disk-0`.
+    pub dataset: String,
+    /// The last numbered write on it when nothing ran on it; see [`GuestStatus::number`].
+    pub number: u64,
+    /// Names of its snapshots, oldest first.
+    pub snapshots: Vec<String>,
 }
 
 /// Asks the world behind `socket`.

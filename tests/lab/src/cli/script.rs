@@ -130,6 +130,11 @@ pub(super) enum ScriptCommand {
         #[arg(value_parser = plant)]
         what: Plant,
     },
+    /// A guest's process is killed
+    KillGuest {
+        /// Its number
+        vmid: u32,
+    },
 }
 
 fn plant(text: &str) -> Result<Plant, String> {
@@ -217,6 +222,7 @@ impl ScriptCommand {
             Self::StopCorosync => Script::StopCorosync,
             Self::RestartCluster => Script::RestartCluster,
             Self::Plant { what } => Script::Plant(what),
+            Self::KillGuest { vmid } => Script::KillGuest(vmid),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::output::line;
 use super::{ask, place};
-use crate::control::{Answer, Request, ServerStatus};
+use crate::control::{Answer, GuestStatus, Request, ServerStatus};
 
 pub(super) async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let Answer::Status(servers) = ask(Request::Status).await? else {
@@ -17,11 +17,24 @@ pub(super) async fn run() -> Result<(), Box<dyn std::error::Error>> {
             server.address,
             state(&server)
         ));
+        for guest in &server.guests {
+            line(&format!("  {:8} {}", "", guest_line(guest)));
+        }
         for text in server.misbehaviour {
             line(&format!("  {:8} {text}", ""));
         }
     }
     Ok(())
+}
+
+/// `guest 100 runs, at write 243`; `guest 100: a copy up to write 120`.
+fn guest_line(guest: &GuestStatus) -> String {
+    let (vmid, number) = (guest.vmid, guest.number);
+    match (guest.running, guest.owned) {
+        (true, _) => format!("guest {vmid} runs, at write {number}"),
+        (false, true) => format!("guest {vmid} does not run, at write {number}"),
+        (false, false) => format!("guest {vmid}: a copy up to write {number}"),
+    }
 }
 
 fn state(server: &ServerStatus) -> String {

@@ -31,6 +31,7 @@ use crate::world::power::Power;
 use crate::world::proxy;
 use crate::world::random;
 use crate::world::relay;
+use crate::world::replication::Replication;
 use crate::world::server::Server;
 use crate::world::tasks::Tasks;
 use crate::world::zfs::boot::AtBoot;
@@ -117,6 +118,8 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         pvecm_locked: false,
         added: std::collections::BTreeMap::new(),
         running: running(spec),
+        numbers: BTreeMap::new(),
+        replication: Replication::default(),
         spec: spec.clone(),
         root,
     })
@@ -128,6 +131,7 @@ fn running(spec: &ServerSpec) -> BTreeMap<u32, Process> {
     let process = |pid: u32| Process {
         pid,
         since: SimTime::ZERO,
+        base: 0,
     };
     guests
         .zip(700..)

@@ -28,7 +28,8 @@ mod pmxcfs;
 mod pve_firewall;
 mod pvecm;
 mod pvesh;
-mod pvesm;
+pub(crate) mod pvesm;
+mod pvesr;
 mod pveversion;
 mod qdevice_tools;
 mod smartctl;
@@ -81,6 +82,7 @@ pub(crate) const NAMES: &[&str] = &[
     "pvecm",
     "pvesh",
     "pvesm",
+    "pvesr",
     "pveversion",
     "pvs",
     "qm",
@@ -107,6 +109,7 @@ pub(crate) const OF_PVE: &[&str] = &[
     "pvecm",
     "pvesh",
     "pvesm",
+    "pvesr",
     "pveversion",
     "qm",
     "sgdisk",
@@ -285,6 +288,7 @@ const OF_PERL: &[&str] = &[
     "pvecm",
     "pvesh",
     "pvesm",
+    "pvesr",
     "pveversion",
     "qm",
 ];
@@ -304,6 +308,8 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "killall" => return pmxcfs::killall(call).await,
         "pvesh" => return pvesh::run(call).await,
         "pvesm" => return pvesm::run(call).await,
+        "pvesr" => return pvesr::run(call).await,
+        "pct" | "qm" => return guests::run(call).await,
         "perl" => return perl::run(call).await,
         "apt-cache" | "apt-get" => return apt::run(call).await,
         "dpkg" | "dpkg-deb" => return dpkg::run(call).await,
@@ -333,7 +339,6 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "journalctl" => journalctl::reply(server, &args),
         "lsblk" => lsblk::reply(server, &args),
         "lvs" | "pvs" | "vgs" => lvm::reply(server, &call.tool, &args),
-        "pct" | "qm" => guests::reply(server, &call.tool, &args),
         "pve-firewall" => pve_firewall::reply(server, &args),
         "pveversion" => pveversion::reply(server, &args),
         "smartctl" => smartctl::reply(server, &args),

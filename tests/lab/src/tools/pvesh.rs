@@ -1,5 +1,7 @@
 //! `pvesh`: the read paths that matter for clusters, and the join.
 
+mod of_guests;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -33,6 +35,9 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     match args.split_first() {
         Some((&"get", rest)) => get(call, rest).await,
         Some((&"create", ["/cluster/config/join", rest @ ..])) => join(call, rest).await,
+        Some((verb @ (&"create" | &"set" | &"delete"), [path, rest @ ..])) => {
+            of_guests::change(call, verb, path, rest).await
+        }
         _ => unknown(call).await,
     }
 }
@@ -49,15 +54,38 @@ async fn get(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let Some((path, rest)) = args.split_first() else {
         return unknown(call).await;
     };
-    let Ok(parsed) = options::parse(rest, &["output-format", "node", "limit", "source", "typefilter"]) else {
+    let Ok(parsed) = options::parse(
+        rest,
+        &[
+            "output-format",
+            "node",
+            "limit",
+            "source",
+            "typefilter",
+            "type",
+            "target",
+        ],
+    ) else {
         return unknown(call).await;
     };
     // Text tables are not for machines; nobody should depend on them here.
     if !matches!(parsed.option("output-format"), Some("json")) {
         return unknown(call).await;
     }
+    let speed = call.world.pace.speed();
+    if path.trim_matches('/').ends_with("replication") {
+        // As `pvesr status`: a mere look turns the jobs of guests round that came by themselves.
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        if let ["nodes", node, "replication"] = parts.as_slice() {
+            call.world.with(|state| {
+                if let Some(index) = state.find(node) {
+                    state.turn_stolen(index);
+                }
+            });
+        }
+    }
     match call
-        .server(|server, state| look(server, state, path, &parsed))
+        .server(|server, state| look(server, state, path, &parsed, speed))
         .unwrap_or(Got::Unknown)
     {
         Got::Json(value) => call.reply(40, Reply::ok(format!("{value}\n"))).await,
@@ -70,11 +98,16 @@ async fn get(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     }
 }
 
-fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) -> Got {
+fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed, speed: f64) -> Got {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let fault = server.pmxcfs.replica.conf.as_ref().and_then(|conf| conf.fault.as_ref());
     if let (["cluster", "config", ..], Some(fault)) = (parts.as_slice(), fault) {
         return Got::Refused(Reply::fail(255, format!("{}\n", fault.pve)));
+    }
+    match of_guests::of_cluster(server, state, &parts, parsed) {
+        Some(Ok(value)) => return Got::Json(value),
+        Some(Err(reply)) => return Got::Refused(reply),
+        None => {}
     }
     match parts.as_slice() {
         ["version"] => Got::Json(pveversion::json(server)),
@@ -103,7 +136,9 @@ fn look(server: &Server, state: &State, path: &str, parsed: &options::Parsed) ->
             let Some(other) = state.servers.iter().find(|other| other.name() == *node) else {
                 return Got::Refused(Reply::fail(2, format!("no such cluster node '{node}'\n")));
             };
-            let value = match on_node(other, state.now, rest) {
+            let found = of_guests::of_node(other, state, rest, parsed, speed);
+            let found = found.map_or_else(|| on_node(other, state.now, rest), |found| found.map(Some));
+            let value = match found {
                 Ok(Some(value)) => value,
                 Ok(None) => return Got::Unknown,
                 Err(reply) => return Got::Refused(reply),

@@ -27,6 +27,15 @@ pub(crate) fn died<T>(text: impl Into<String>) -> Result<T, Failure> {
     Err(Failure::Died(text.into()))
 }
 
+/// By which name a tool's tasks stand in the journal.
+fn unit(tool: &str) -> &'static str {
+    match tool {
+        "qm" => "qm",
+        "pct" => "pct",
+        _ => "pvecm",
+    }
+}
+
 /// One running task.
 #[derive(Debug)]
 pub(crate) struct Worker<'a> {
@@ -48,7 +57,7 @@ impl<'a> Worker<'a> {
                     complain(&format!("{name}: can't write the task list: {error}"));
                     String::new()
                 });
-            server.log("pvecm", pid, format!("<root@pam> starting task {upid}"));
+            server.log(unit(&call.tool), pid, format!("<root@pam> starting task {upid}"));
             state.note(Some(call.node), What::TaskStarted, upid.clone());
             upid
         });
@@ -73,6 +82,11 @@ impl<'a> Worker<'a> {
 
     /// Ends the task; returns the tool's exit code, which is 0 whatever happened.
     pub(crate) async fn end(self, result: Result<(), Failure>) -> Result<i32, Stop> {
+        self.end_with(result, 0).await
+    }
+
+    /// Ends the task of a tool that does tell of a failure, by this exit code.
+    pub(crate) async fn end_with(self, result: Result<(), Failure>, failed: i32) -> Result<i32, Stop> {
         let (status, stop) = match result {
             Ok(()) => ("OK".to_owned(), None),
             Err(Failure::Died(text)) => (text, None),
@@ -94,7 +108,11 @@ impl<'a> Worker<'a> {
                 complain(&format!("{}: can't write the task list: {error}", server.name()));
             }
             let pid = server.next_pid;
-            server.log("pvecm", pid, format!("<root@pam> end task {} {line}", self.upid));
+            server.log(
+                unit(&self.call.tool),
+                pid,
+                format!("<root@pam> end task {} {line}", self.upid),
+            );
             state.note(Some(self.call.node), What::TaskEnded, format!("{} {line}", self.upid));
         });
         match stop {
@@ -110,7 +128,7 @@ impl<'a> Worker<'a> {
                         .err("ipcc_send_rec[4] failed: Connection refused\n")
                         .await?;
                 }
-                Ok(0)
+                Ok(failed)
             }
         }
     }

@@ -68,6 +68,17 @@ pub(crate) fn syslog(at: Timestamp) -> String {
     utc(at).strftime("%b %e %H:%M:%S").to_string()
 }
 
+/// As PVE's migrations and replications begin their lines: `2026-11-22 11:15:24`.
+pub(crate) fn log(at: Timestamp) -> String {
+    utc(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// As `pvesr status` shows times: `2026-11-22_11:15:24`.
+pub(crate) fn joined(seconds: i64) -> String {
+    let at = Timestamp::from_second(seconds).unwrap_or_default();
+    utc(at).strftime("%Y-%m-%d_%H:%M:%S").to_string()
+}
+
 fn utc(at: Timestamp) -> Zoned {
     at.to_zoned(TimeZone::UTC)
 }

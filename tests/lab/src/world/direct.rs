@@ -10,8 +10,8 @@ use super::plant;
 use super::server::{Network, Server};
 use super::state::State;
 use super::units::{self, Active};
-use super::{World, random};
-use crate::control::{Answer, Press, Request, Script, ServerStatus};
+use super::{World, random, volumes};
+use crate::control::{Answer, GuestStatus, Press, Request, Script, ServerStatus, VolumeStatus};
 use crate::roots;
 
 pub(crate) fn obey(world: &World, request: Request) -> Answer {
@@ -143,13 +143,12 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
                     replica.guests.insert(guest.vmid, fresh);
                 })
                 .map_err(|_| "/etc/pve is read-only there".to_owned())?;
-            let now = state.now;
-            if let Some(server) = state.servers.get_mut(index).filter(|_| guest.running) {
-                server.start_guest(guest.vmid, now);
+            if guest.running {
+                state.start_guest_now(index, guest.vmid);
             }
         }
         Script::RemoveGuest(vmid) => {
-            server.running.remove(&vmid);
+            state.stop_guest_now(index, vmid);
             state
                 .write(index, |replica| {
                     replica.guests.remove(&vmid);
@@ -178,16 +177,19 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
             state.start_corosync(index)?;
         }
         Script::Plant(what) => plant::plant(&world.layout, state, index, &what)?,
+        Script::KillGuest(vmid) if server.running.contains_key(&vmid) => state.stop_guest_now(index, vmid),
+        Script::KillGuest(vmid) => return Err(format!("guest {vmid} does not run there")),
         Script::StopCorosync => state.stop_corosync(index, What::CorosyncStopped, "scripted"),
     }
     Ok(())
 }
 
 fn status(world: &World, state: &State) -> Vec<ServerStatus> {
-    state.servers.iter().map(|server| one_status(world, server)).collect()
+    let one = |server| one_status(world, server, state);
+    state.servers.iter().map(one).collect()
 }
 
-fn one_status(world: &World, server: &Server) -> ServerStatus {
+fn one_status(world: &World, server: &Server, state: &State) -> ServerStatus {
     let corosync = server.corosync.as_ref();
     let cut: BTreeSet<&str> = server
         .dropped
@@ -207,10 +209,37 @@ fn one_status(world: &World, server: &Server) -> ServerStatus {
         writable: server.pmxcfs.writable(),
         off: server.power.off,
         cut: cut.into_iter().map(str::to_owned).collect(),
+        guests: guests(server, state),
         misbehaviour: server
             .misbehaviour
             .iter()
             .map(|entry| format!("{} {}", entry.tool, entry.script))
             .collect(),
     }
+}
+
+/// Guests whose configuration, process or disks are on a server.
+fn guests(server: &Server, state: &State) -> Vec<GuestStatus> {
+    let own = server.guests().map(|(vmid, _)| vmid);
+    let in_pools = server.pools.iter().flat_map(|pool| pool.volumes.keys());
+    let all: BTreeSet<u32> = own
+        .chain(server.running.keys().copied())
+        .chain(in_pools.filter_map(|dataset| volumes::owner(dataset)))
+        .collect();
+    let status = |vmid: u32| GuestStatus {
+        vmid,
+        owned: server.guest(vmid).is_some(),
+        running: server.running.contains_key(&vmid),
+        number: state.number_of(server.index, vmid),
+        volumes: server
+            .volumes_of(vmid)
+            .into_iter()
+            .map(|(dataset, volume)| VolumeStatus {
+                dataset,
+                number: volume.number,
+                snapshots: volume.snapshots.into_iter().map(|snapshot| snapshot.name).collect(),
+            })
+            .collect(),
+    };
+    all.into_iter().map(status).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::clock::SimTime;
+use super::guest_times::WRITES_EVERY;
 use super::server::Server;
 use crate::description::{GuestKind, GuestSpec};
 
@@ -17,11 +18,95 @@ pub(crate) struct Guest {
     pub(crate) conf: String,
 }
 
-/// A guest's process on a server.
+/// A guest's process on a server. It writes a number into all of the guest's disks, one more each time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
     pub(crate) since: SimTime,
+    /// The last number that it found when it began.
+    pub(crate) base: u64,
+}
+
+impl Process {
+    /// The number that it has written by now.
+    pub(crate) fn number(&self, now: SimTime) -> u64 {
+        let writes = now.saturating_sub(self.since).as_millis() / WRITES_EVERY.as_millis();
+        self.base + u64::try_from(writes).unwrap_or(0)
+    }
+}
+
+/// What a guest's configuration says of one of its drives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Drive {
+    /// `scsi0`, `rootfs`, `unused1`.
+    pub(crate) key: String,
+    /// Nothing for a path of the server's own.
+    pub(crate) storage: Option<String>,
+    /// Within the storage: `vm-100-disk-0`; or the path.
+    pub(crate) name: String,
+    /// Bytes, as `size=` says.
+    pub(crate) size: u64,
+    pub(crate) cdrom: bool,
+    /// Not `replicate=0`.
+    pub(crate) replicate: bool,
+    /// Not attached to anything.
+    pub(crate) unused: bool,
+}
+
+impl Drive {
+    fn of(key: &str, value: &str) -> Option<Self> {
+        let (volume, options) = value.split_once(',').unwrap_or((value, ""));
+        let volume = volume
+            .strip_prefix("file=")
+            .or(volume.strip_prefix("volume="))
+            .unwrap_or(volume);
+        let option = |name: &str| {
+            options
+                .split(',')
+                .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+        };
+        if matches!(volume, "none" | "cdrom") {
+            return None;
+        }
+        let (storage, name) = match volume.split_once(':') {
+            Some((storage, name)) if !volume.starts_with('/') => (Some(storage.to_owned()), name),
+            _ => (None, volume),
+        };
+        Some(Self {
+            key: key.to_owned(),
+            storage,
+            name: name.to_owned(),
+            size: option("size").map_or(0, bytes),
+            cdrom: option("media") == Some("cdrom"),
+            replicate: option("replicate") != Some("0"),
+            unused: key.starts_with("unused"),
+        })
+    }
+
+    /// `data_zfs:vm-100-disk-0`.
+    pub(crate) fn volid(&self) -> String {
+        match &self.storage {
+            Some(storage) => format!("{storage}:{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// Is it one of the keys that stand for drives?
+pub(crate) fn is_drive(kind: GuestKind, key: &str) -> bool {
+    let number = |name: &str| {
+        let rest = key.strip_prefix(name);
+        rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    match kind {
+        GuestKind::Qemu => {
+            matches!(key, "efidisk0" | "tpmstate0")
+                || ["ide", "sata", "scsi", "virtio", "unused"]
+                    .iter()
+                    .any(|name| number(name))
+        }
+        GuestKind::Lxc => key == "rootfs" || number("mp") || number("unused"),
+    }
 }
 
 /// Guests by their number.
@@ -110,30 +195,57 @@ impl Guest {
         size.map_or(0, bytes)
     }
 
-    /// Sets a line of its configuration, or takes it away.
-    pub(crate) fn set_value(&mut self, key: &str, value: Option<&str>) {
-        let (now, rest) = match self.conf.find("\n[") {
-            Some(at) => self.conf.split_at(at + 1),
+    pub(crate) fn is_template(&self) -> bool {
+        self.value("template") == Some("1")
+    }
+
+    /// Its drives, the first one first.
+    pub(crate) fn drives(&self) -> Vec<Drive> {
+        let now = self.conf.lines().take_while(|line| !line.starts_with('['));
+        let pairs = now.filter_map(|line| line.split_once(':'));
+        let mut drives: Vec<Drive> = pairs
+            .filter(|(key, _)| is_drive(self.kind, key))
+            .filter_map(|(key, value)| Drive::of(key, value.trim()))
+            .collect();
+        // What is attached comes before what is not.
+        drives.sort_by_key(|drive| drive.unused);
+        drives
+    }
+
+    /// Sets a line of its configuration, above snapshots and pending changes, or takes it away. PVE keeps them sorted.
+    pub(crate) fn set(&mut self, key: &str, value: Option<&str>) {
+        let (top, rest) = match self.conf.find("\n[") {
+            Some(end) => self.conf.split_at(end + 1),
+            None if self.conf.starts_with('[') => ("", self.conf.as_str()),
             None => (self.conf.as_str(), ""),
         };
-        let others = now
+        let mut lines: Vec<String> = top
             .lines()
-            .filter(|line| line.split_once(':').is_none_or(|(name, _)| name != key));
-        let mut lines: Vec<String> = others.map(str::to_owned).collect();
+            .filter(|line| !line.is_empty() && line.split_once(':').is_none_or(|(name, _)| name != key))
+            .map(str::to_owned)
+            .collect();
         if let Some(value) = value {
             lines.push(format!("{key}: {value}"));
         }
-        let now: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        self.conf = format!("{now}{rest}");
+        // Its notes come first.
+        lines.sort_by_key(|line| {
+            (
+                !line.starts_with('#'),
+                line.split(':').next().unwrap_or_default().to_owned(),
+            )
+        });
+        let gap = if rest.is_empty() { "" } else { "\n" };
+        let top: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        self.conf = format!("{top}{gap}{rest}");
     }
 
-    pub(crate) fn is_template(&self) -> bool {
-        self.value("template") == Some("1")
+    pub(crate) fn lock(&self) -> Option<&str> {
+        self.value("lock")
     }
 }
 
 /// `32G`, as PVE writes sizes.
-fn bytes(text: &str) -> u64 {
+pub(crate) fn bytes(text: &str) -> u64 {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text.trim_start_matches(|c: char| c.is_ascii_digit()) {
         "K" => 10,
@@ -153,30 +265,10 @@ impl Server {
             .map(|(vmid, guest)| (*vmid, guest))
     }
 
-    /// A guest's process begins.
-    pub(crate) fn start_guest(&mut self, vmid: u32, now: SimTime) {
-        if !self.running.contains_key(&vmid) {
-            let pid = self.pid();
-            self.running.insert(vmid, Process { pid, since: now });
-        }
-    }
-
-    /// What PVE starts at boot: `onboot` guests that HA does not look after. Source: pve-manager PVE/API2/Nodes.pm (`startall`).
-    pub(crate) fn start_guests_at_boot(&mut self, now: SimTime) {
-        let under_ha = |vmid: u32| {
-            let resources = &self.pmxcfs.replica.ha.resources;
-            ["vm", "ct"]
-                .iter()
-                .any(|kind| resources.contains_key(&format!("{kind}:{vmid}")))
-        };
-        let wanted: Vec<u32> = self
-            .guests()
-            .filter(|(vmid, guest)| guest.value("onboot") == Some("1") && !guest.is_template() && !under_ha(*vmid))
-            .map(|(vmid, _)| vmid)
-            .collect();
-        for vmid in wanted {
-            self.start_guest(vmid, now);
-        }
+    /// One of its own guests.
+    pub(crate) fn guest(&self, vmid: u32) -> Option<&Guest> {
+        let guest = self.pmxcfs.replica.guests.get(&vmid)?;
+        (guest.node == self.name()).then_some(guest)
     }
 }
 
@@ -203,5 +295,58 @@ mod tests {
         };
         assert_eq!((bare.memory(), bare.cpus(), bare.boot_disk()), (512, 1, 0));
         assert_eq!(bare.name(100), "VM 100");
+    }
+
+    #[test]
+    fn drives_are_found_and_lines_are_set() {
+        let mut guest = Guest {
+            node: "prox1".to_owned(),
+            kind: GuestKind::Qemu,
+            version: 1,
+            conf: "boot: order=scsi0\nide2: none,media=cdrom\nname: web\nscsi0: data_zfs:vm-100-disk-0,replicate=0,size=4G\nscsihw: \
+                   virtio-scsi-single\nunused0: local-lvm:vm-100-disk-1\n\n[old]\nscsi0: data_zfs:vm-100-disk-9,size=1G\n"
+                .to_owned(),
+        };
+        let drives = guest.drives();
+        let found: Vec<_> = drives
+            .iter()
+            .map(|drive| (drive.volid(), drive.size, drive.replicate, drive.unused))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("data_zfs:vm-100-disk-0".to_owned(), 4 << 30, false, false),
+                ("local-lvm:vm-100-disk-1".to_owned(), 0, true, true)
+            ]
+        );
+        guest.set("lock", Some("migrate"));
+        assert_eq!(guest.lock(), Some("migrate"));
+        assert!(
+            guest
+                .conf
+                .contains("ide2: none,media=cdrom\nlock: migrate\nname: web\n"),
+            "{}",
+            guest.conf
+        );
+        guest.set("lock", None);
+        assert!(
+            guest
+                .conf
+                .ends_with("\n\n[old]\nscsi0: data_zfs:vm-100-disk-9,size=1G\n"),
+            "{}",
+            guest.conf
+        );
+        assert_eq!(guest.lock(), None);
+    }
+
+    #[test]
+    fn a_process_writes_ten_numbers_a_second() {
+        let process = Process {
+            pid: 1,
+            since: SimTime::from_secs(10),
+            base: 7,
+        };
+        assert_eq!(process.number(SimTime::from_secs(10)), 7);
+        assert_eq!(process.number(SimTime::from_secs(12)), 27);
     }
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod clock;
 pub(crate) mod corosync;
+pub(crate) mod datacenter;
 mod direct;
+pub(crate) mod guest_times;
 pub(crate) mod guests;
 pub(crate) mod ha;
 pub(crate) mod hardware;
@@ -17,12 +19,15 @@ pub(crate) mod proxy;
 pub(crate) mod pve_files;
 pub(crate) mod qdevice;
 pub(crate) mod relay;
+pub(crate) mod replication;
 pub(crate) mod script;
 mod serve;
 pub(crate) mod server;
 pub(crate) mod state;
 pub(crate) mod tasks;
+pub(crate) mod under_ha;
 pub(crate) mod units;
+pub(crate) mod volumes;
 pub(crate) mod watch;
 pub(crate) mod zfs;
 

@@ -130,6 +130,22 @@ pub enum What {
     Healed,
     /// Misbehaviour was scripted.
     Scripted,
+    /// A guest's process began: `vm:100 at 17`, the last numbered write that it found.
+    GuestStarted,
+    /// It ended, in order or not: `vm:100 at 243`, the last write that is on its disks.
+    GuestStopped,
+    /// A guest's configuration went to another server, its process with it if it ran: `vm:100 from prox1 at 243`.
+    GuestMoved,
+    /// A guest's configuration was moved away from a server that is gone: `vm:100 from prox1`.
+    GuestRecovered,
+    /// A replication run ended well: `100-0 to prox2 up to 243`.
+    Replicated,
+    /// One failed: `100-0 to prox2: …`.
+    ReplicationFailed,
+    /// `zfs recv -F` threw writes away that only this server had: `data_zfs/vm-100-disk-0 from 260 back to 243`.
+    WritesDiscarded,
+    /// The jobs of a guest were turned round, since it is here now: `100-0 to prox1`.
+    ReplicationReversed,
 }
 
 /// The log's file.

@@ -10,6 +10,7 @@ use super::ha::Resource;
 use super::hardware;
 use super::pmxcfs::Replica;
 use super::pve_files::guest_of;
+use super::replication;
 use super::server::Server;
 use super::state::State;
 use crate::description::GuestSpec;
@@ -247,13 +248,18 @@ fn file(state: &mut State, index: usize, path: &str, text: Option<&str>) -> Resu
         return Err(format!("{path} does not lie below the server's root"));
     }
     let full = server.root.join(below);
+    let of_replication = below == Path::new(replication::file::STATE);
     let done = match text {
         Some(_) if path.ends_with('/') => fs::create_dir_all(&full),
         Some(text) => roots::put(&full, text),
         None if full.is_dir() => fs::remove_dir_all(&full),
         None => fs::remove_file(&full),
     };
-    done.map_err(|error| format!("{path}: {error}"))
+    done.map_err(|error| format!("{path}: {error}"))?;
+    if of_replication && let Some(server) = state.servers.get_mut(index) {
+        server.replication.take_over(text);
+    }
+    Ok(())
 }
 
 /// Writes or removes a file below `/etc/pve`.

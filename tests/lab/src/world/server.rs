@@ -18,6 +18,7 @@ use super::packages::Packages;
 use super::pmxcfs::Pmxcfs;
 use super::power::Power;
 use super::qdevice::Qdevice;
+use super::replication::Replication;
 use super::script::Misbehaviour;
 use super::tasks::Tasks;
 use super::zfs::boot::AtBoot;
@@ -138,6 +139,10 @@ pub(crate) struct Server {
     pub(crate) qnetd_running: bool,
     /// Guests whose process runs here.
     pub(crate) running: BTreeMap<u32, Process>,
+    /// The last number of each guest whose disks lie here, and in no pool.
+    pub(crate) numbers: BTreeMap<u32, u64>,
+    /// Replication of its guests: how it went, and what of it is under way.
+    pub(crate) replication: Replication,
     /// The HA daemons and the watchdog.
     pub(crate) ha: HaNode,
     /// What this member answered to the nodes that it took in.

@@ -9,6 +9,7 @@
 mod captured;
 mod disks;
 mod faults;
+mod guests;
 mod ha;
 mod joins;
 mod links;
@@ -19,6 +20,7 @@ mod pve;
 mod pvesm;
 mod qdevice;
 mod recorded;
+mod replication;
 mod stops;
 mod traps_adverse;
 mod traps_conf;

@@ -4,13 +4,13 @@ use crate::world::random;
 
 /// All definitions, in the file's order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sections(Vec<Section>);
+pub(crate) struct Sections(Vec<Section>);
 
 /// One of them.
 #[derive(Debug, Clone)]
-pub(super) struct Section {
-    pub(super) kind: String,
-    pub(super) id: String,
+pub(crate) struct Section {
+    pub(crate) kind: String,
+    pub(crate) id: String,
     values: Vec<(String, String)>,
 }
 
@@ -46,11 +46,11 @@ impl Sections {
         Self(found)
     }
 
-    pub(super) fn get(&self, id: &str) -> Option<&Section> {
+    pub(crate) fn get(&self, id: &str) -> Option<&Section> {
         self.0.iter().find(|section| section.id == id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Section> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Section> {
         self.0.iter()
     }
 
@@ -71,7 +71,7 @@ impl Sections {
 }
 
 impl Section {
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.values
             .iter()
             .find(|(known, _)| known == key)
@@ -79,7 +79,7 @@ impl Section {
     }
 
     /// Enabled on the node of this name.
-    pub(super) fn is_for(&self, node: &str) -> bool {
+    pub(crate) fn is_for(&self, node: &str) -> bool {
         let nodes = self.get("nodes").unwrap_or_default();
         self.get("disable").is_none() && (nodes.is_empty() || nodes.split(',').any(|name| name == node))
     }

@@ -3,10 +3,12 @@
 
 mod config;
 mod status;
+mod volumes;
 
 use std::time::Duration;
 
-use self::config::{Section, Sections};
+pub(crate) use self::config::Section;
+use self::config::Sections;
 use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::plants::StorageIs;
@@ -41,6 +43,8 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         ["add", kind, id, options @ ..] => add(call, kind, id, options).await,
         ["set", id, options @ ..] => set(call, id, options).await,
         ["remove", id] => remove(call, id).await,
+        ["list", id, options @ ..] => volumes::list(call, id, options).await,
+        ["free", volid] => volumes::free(call, volid).await,
         _ => unknown(call).await,
     }
 }
@@ -150,7 +154,10 @@ async fn remove(call: &Call, id: &str) -> Result<i32, Stop> {
 }
 
 /// The definitions as this server's /etc/pve has them, with the one that is always there.
-fn sections(server: &Server) -> Sections {
+pub(crate) fn sections(server: &Server) -> Sections {
+    if let Some(text) = server.pmxcfs.replica.files.get(FILE) {
+        return Sections::read(text);
+    }
     let file = tree(&server.pmxcfs, server.name(), 0).remove(FILE);
     Sections::read(&file.map(|file| file.text).unwrap_or_default())
 }
@@ -211,7 +218,7 @@ fn unlock(call: &Call) {
 }
 
 /// Can the storage be used here? Else what PVE says.
-fn activate(server: &Server, section: &Section) -> Result<(), String> {
+pub(crate) fn activate(server: &Server, section: &Section) -> Result<(), String> {
     let id = &section.id;
     let away = matches!(
         server.hardware.storages.get(id),

@@ -5,6 +5,7 @@
 
 mod create;
 mod datasets;
+mod destroy;
 mod grow;
 mod import;
 mod label;
@@ -39,6 +40,7 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         ("zpool", ["labelclear", rest @ ..]) => return label::run(call, rest).await,
         ("zpool", ["import", rest @ ..]) => return import::import(call, rest).await,
         ("zpool", ["export", "-f", name] | ["export", name]) => return import::export(call, name).await,
+        ("zfs", ["destroy", rest @ ..]) => return destroy::run(call, rest).await,
         ("zfs", ["create" | "set", ..]) => return datasets::change(call, &args).await,
         ("zpool", ["destroy", "-f", name] | ["destroy", name]) => return destroy(call, name).await,
         ("zpool", ["offline" | "online" | "clear" | "scrub" | "set" | "wait", ..]) => {

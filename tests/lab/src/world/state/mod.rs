@@ -8,6 +8,7 @@ mod links;
 pub(crate) mod power;
 pub(crate) mod qdevice;
 mod quorum;
+pub(crate) mod replication;
 #[cfg(test)]
 mod seen;
 mod services;
@@ -34,6 +35,14 @@ pub(crate) struct State {
     /// Ways that are out of the ordinary.
     pub(crate) ways: Vec<crate::ways::Way>,
     pub(crate) now: SimTime,
+    /// The last numbered write of guests whose disks every server reaches.
+    pub(crate) shared_numbers: BTreeMap<u32, u64>,
+    /// Guests' volumes that were made once: when they go, nothing planted makes them again.
+    volumes_made: BTreeSet<String>,
+    /// What configurations and pools were when planted guests' volumes were last looked for.
+    planted_for: Vec<(u64, Vec<u64>)>,
+    /// Servers that booted and have not started their guests yet, and since when they are quorate.
+    booted: BTreeMap<usize, Option<SimTime>>,
     pairs: Pairs,
     /// Partitions that wait for their quorum device, and since when.
     waiting: Vec<(BTreeSet<usize>, SimTime)>,
@@ -63,6 +72,10 @@ impl State {
             servers,
             ways: Vec::new(),
             now: SimTime::ZERO,
+            shared_numbers: BTreeMap::new(),
+            volumes_made: BTreeSet::new(),
+            planted_for: Vec::new(),
+            booted: BTreeMap::new(),
             pairs: Pairs::default(),
             waiting: Vec::new(),
             events: Vec::new(),
@@ -148,7 +161,10 @@ impl State {
         self.absorb();
         self.reload_when_due();
         self.expire_locks();
+        self.make_planted_volumes();
+        self.start_guests_when_quorate();
         self.run_ha();
+        self.run_replication();
         self.follow_power();
         for server in self.servers.iter_mut().filter(|server| !server.power.off) {
             server.follow_zfs(now);

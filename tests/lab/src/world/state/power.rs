@@ -90,6 +90,7 @@ impl State {
     }
 
     fn switch_off(&mut self, index: usize, again: bool) {
+        self.end_all_guests(index);
         self.stop_pmxcfs(index);
         let now = self.now;
         let Some(server) = self.servers.get_mut(index) else {
@@ -103,7 +104,6 @@ impl State {
         server.power.up_at = again.then_some(now + BOOT);
         server.pvecm_locked = false;
         server.forget_pools();
-        server.running.clear();
         self.orders.push(Order::Kill(index));
         self.note(Some(index), What::PoweredOff, "");
     }
@@ -130,10 +130,7 @@ impl State {
             if corosync {
                 self.start_corosync_unit(index).ok();
             }
-            let now = self.now;
-            if let Some(server) = self.servers.get_mut(index) {
-                server.start_guests_at_boot(now);
-            }
+            self.booted.insert(index, None);
         }
         self.orders.push(Order::Start(index));
     }

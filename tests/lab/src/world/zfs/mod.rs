@@ -12,6 +12,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use self::scan::{Durations, Scan};
 use crate::world::clock::SimTime;
+use crate::world::volumes::Volume;
 
 /// What a new pool has taken already. Source: captured.
 pub(crate) const FIRST_ALLOCATED: u64 = 393_216;
@@ -37,6 +38,8 @@ pub(crate) struct Pool {
     pub(crate) cached: bool,
     /// Its file systems and volumes, itself too, with the properties that were set.
     pub(crate) datasets: BTreeMap<String, BTreeMap<String, String>>,
+    /// What is in those of its datasets that are guests'.
+    pub(crate) volumes: BTreeMap<String, Volume>,
     pub(crate) scan: Option<Scan>,
     pub(crate) durations: Durations,
     /// When something is read and written in it next, by the world's clock.
@@ -278,6 +281,7 @@ impl Pool {
             suspended: false,
             cached: true,
             datasets: BTreeMap::from([(name.to_owned(), BTreeMap::new())]),
+            volumes: BTreeMap::new(),
             scan: None,
             durations: Durations::default(),
             io_at: None,

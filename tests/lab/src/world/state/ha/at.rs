@@ -310,7 +310,7 @@ impl CrmEnv for At<'_> {
         }
         self.write(|replica| {
             if let Some(guest) = replica.guests.get_mut(&vmid) {
-                guest.set_value("lock", None);
+                guest.set("lock", None);
             }
         })
         .ok()?;

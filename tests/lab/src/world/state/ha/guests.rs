@@ -9,8 +9,8 @@ use quorate_lab_ha::model::Sid;
 use super::at::At;
 use crate::description::GuestKind;
 use crate::world::complain;
+use crate::world::guest_times as times;
 use crate::world::ha::Work;
-use crate::world::state::guests::{STARTS, STOPS, moves_in};
 
 /// The first line of a task that HA began. Source: pve-ha-manager Resources/PVEVM.pm.
 const BY_HA: &str = "task started by HA resource agent\n";
@@ -40,20 +40,20 @@ impl At<'_> {
         }
         let refusal = match &act {
             Act::Start => self.state.start_guest_refusal(self.index, vmid),
-            Act::Stop { .. } => self.state.guest_lock(self.index, vmid).map(|lock| locked(kind, &lock)),
-            Act::Move { .. } => self.state.guest_lock(self.index, vmid).map(|lock| locked(kind, &lock)),
+            Act::Stop { .. } | Act::Move { .. } => self.locked(kind, vmid),
+        };
+        let (starts, stops) = match kind {
+            GuestKind::Qemu => (times::VM_STARTS, times::VM_STOPS),
+            GuestKind::Lxc => (times::CT_STARTS, times::CT_STOPS),
         };
         let takes = match (&refusal, &act) {
             (Some(_), _) => REFUSES,
-            (None, Act::Start) => STARTS,
-            (None, Act::Stop { .. }) => STOPS,
-            (None, Act::Move { online, .. }) => {
-                let stops = if runs && !online { STOPS } else { Duration::ZERO };
-                stops
-                    + self
-                        .state
-                        .find_guest(self.index, vmid)
-                        .map_or(Duration::ZERO, |guest| moves_in(guest, *online && runs))
+            (None, Act::Start) => starts,
+            (None, Act::Stop { .. }) => stops,
+            (None, Act::Move { target, online }) => {
+                let stops = if runs && !online { stops } else { Duration::ZERO };
+                let to = self.state.find(target).unwrap_or(self.index);
+                stops + self.state.move_takes(vmid, self.index, to, *online)
             }
         };
         let upid = self.begin_task(task_type(kind, &act), vmid);
@@ -67,6 +67,12 @@ impl At<'_> {
             server.ha.work.insert(sid.as_str().to_owned(), work);
         }
         Progress::Going
+    }
+
+    fn locked(&self, kind: GuestKind, vmid: u32) -> Option<String> {
+        let lock = self.state.get(self.index)?.guest(vmid)?.lock()?;
+        let what = if kind == GuestKind::Qemu { "VM" } else { "CT" };
+        Some(format!("{what} is locked ({lock})"))
     }
 
     fn begin_task(&mut self, kind: &'static str, vmid: u32) -> String {
@@ -143,9 +149,4 @@ fn task_type(kind: GuestKind, act: &Act) -> &'static str {
         (GuestKind::Lxc, Act::Stop { .. }) => "vzshutdown",
         (GuestKind::Lxc, Act::Move { .. }) => "vzmigrate",
     }
-}
-
-fn locked(kind: GuestKind, lock: &str) -> String {
-    let what = if kind == GuestKind::Qemu { "VM" } else { "CT" };
-    format!("{what} is locked ({lock})")
 }

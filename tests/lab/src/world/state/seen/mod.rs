@@ -1,9 +1,11 @@
 //! How long things take, against what was seen on real servers. Time is the tests' own here: it stands still while they look,
 //! and no busy machine makes anything late.
 
+mod guests;
 mod ha;
 mod links;
 mod power;
+mod replication;
 mod votes;
 
 use std::collections::BTreeMap;
@@ -120,9 +122,18 @@ impl Seen {
 
     /// Time goes on.
     fn pass(&mut self, ms: u64) {
+        self.pass_by(ms, STEP);
+    }
+
+    /// Much time goes on, as finely as in a lab.
+    fn minutes(&mut self, minutes: u64) {
+        self.pass_by(minutes * 60_000, crate::world::STEP);
+    }
+
+    fn pass_by(&mut self, ms: u64, step: Duration) {
         let end = self.state.now + Duration::from_millis(ms);
         while self.state.now < end {
-            self.state.advance((self.state.now + STEP).min(end));
+            self.state.advance((self.state.now + step).min(end));
             self.state.flush().expect("the servers' files");
             self.events.extend(self.state.take_events());
             self.state.take_orders();

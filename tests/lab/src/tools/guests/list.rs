@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Reply;
+use super::super::Reply;
 use crate::description::GuestKind;
 use crate::world::clock::SimTime;
 use crate::world::guests::Guest;
@@ -48,7 +48,7 @@ fn gib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 30)
 }
 
-fn status(server: &Server, vmid: u32) -> &'static str {
+pub(super) fn status(server: &Server, vmid: u32) -> &'static str {
     if server.running.contains_key(&vmid) {
         "running"
     } else {
@@ -57,12 +57,12 @@ fn status(server: &Server, vmid: u32) -> &'static str {
 }
 
 /// `/nodes/NODE/qemu` and `/lxc`. Source: qemu-server QemuServer.pm and pve-container LXC.pm (`vmstatus`); Perl's hashes have no order.
-pub(super) fn list(server: &Server, now: SimTime, kind: GuestKind) -> Value {
+pub(in crate::tools) fn list(server: &Server, now: SimTime, kind: GuestKind) -> Value {
     let own = server.guests().filter(|(_, guest)| guest.kind == kind);
     Value::Array(own.map(|(vmid, guest)| entry(server, now, vmid, guest)).collect())
 }
 
-fn entry(server: &Server, now: SimTime, vmid: u32, guest: &Guest) -> Value {
+pub(super) fn entry(server: &Server, now: SimTime, vmid: u32, guest: &Guest) -> Value {
     let process = server.running.get(&vmid);
     let memory = guest.memory() << 20;
     let mut map = Map::new();
