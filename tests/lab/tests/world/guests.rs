@@ -286,12 +286,13 @@ async fn a_machine_goes_over_while_it_runs_or_is_refused() {
         .expect("pulled");
     let conf = conf(&lab, "prox1", "nodes/prox2/qemu-server/900.conf");
     assert!(conf.contains("lock: migrate\n"), "{conf}");
-    let tasks = happened(&lab, What::TaskEnded);
-    assert!(
-        tasks
+    until(&lab, "its task to be gone", async || {
+        let ended = happened(&lab, What::TaskEnded);
+        ended
             .iter()
             .any(|entry| entry.detail.contains("qmigrate") && entry.detail.ends_with("died"))
-    );
+    })
+    .await;
 }
 
 fn conf(lab: &Lab, node: &str, path: &str) -> String {
