@@ -366,7 +366,8 @@ mod tests {
             node: "prox1".to_owned(),
             kind: GuestKind::Qemu,
             version: 1,
-            conf: "hostpci0: 0000:01:00.0\nhostpci1: mapping=gpu\nserial0: socket\nusb0: host=1-1\nusb1: spice\n".to_owned(),
+            conf: "hostpci0: 0000:01:00.0\nhostpci1: mapping=gpu\nserial0: socket\nusb0: host=1-1\nusb1: spice\n"
+                .to_owned(),
         };
         assert_eq!(guest.local_devices(), ["hostpci0", "usb0"]);
     }
