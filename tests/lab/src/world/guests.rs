@@ -239,6 +239,27 @@ impl Guest {
         self.conf = format!("{top}{gap}{rest}");
     }
 
+    /// What of it only its server has: devices that are passed through, and ports. Source: qemu-server QemuServer.pm
+    /// (`check_local_resources`).
+    pub(crate) fn local_devices(&self) -> Vec<&str> {
+        let now = self.conf.lines().take_while(|line| !line.starts_with('['));
+        let pairs = now.filter_map(|line| line.split_once(':'));
+        let local = |(key, value): &(&str, &str)| {
+            let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+            match name {
+                "usb" => !value.contains("spice") && !value.contains("mapping="),
+                "hostpci" => !value.contains("mapping="),
+                "serial" => value.trim() != "socket",
+                "parallel" | "ivshmem" => true,
+                _ => false,
+            }
+        };
+        if self.kind == GuestKind::Lxc {
+            return Vec::new();
+        }
+        pairs.filter(local).map(|(key, _)| key).collect()
+    }
+
     pub(crate) fn lock(&self) -> Option<&str> {
         self.value("lock")
     }
@@ -337,6 +358,18 @@ mod tests {
             guest.conf
         );
         assert_eq!(guest.lock(), None);
+    }
+
+    #[test]
+    fn what_only_one_server_has_is_known() {
+        let guest = Guest {
+            node: "prox1".to_owned(),
+            kind: GuestKind::Qemu,
+            version: 1,
+            conf: "hostpci0: 0000:01:00.0\nhostpci1: mapping=gpu\nserial0: socket\nusb0: host=1-1\nusb1: spice\n"
+                .to_owned(),
+        };
+        assert_eq!(guest.local_devices(), ["hostpci0", "usb0"]);
     }
 
     #[test]

@@ -239,6 +239,16 @@ async fn a_machine_goes_over_while_it_runs_or_is_refused() {
         "{aborted:?}"
     );
     assert!(!tool(&lab, "prox1", "qm config 900").await.0.contains("lock:"));
+    tool(&lab, "prox1", "qm set 900 --hostpci0 0000:01:00.0").await;
+    let aborted = tool(&lab, "prox1", "qm migrate 900 prox2 --online 1 --with-local-disks 1").await;
+    assert!(
+        aborted.2 == 255
+            && aborted
+                .0
+                .contains("can't migrate VM which uses local devices: hostpci0"),
+        "{aborted:?}"
+    );
+    tool(&lab, "prox1", "qm set 900 --delete hostpci0").await;
     let options =
         "pvesh set /cluster/options --migration type=insecure,network=10.10.10.0/24 --bwlimit migration=500000";
     assert_eq!(tool(&lab, "prox1", options).await, (String::new(), String::new(), 0));
@@ -286,12 +296,13 @@ async fn a_machine_goes_over_while_it_runs_or_is_refused() {
         .expect("pulled");
     let conf = conf(&lab, "prox1", "nodes/prox2/qemu-server/900.conf");
     assert!(conf.contains("lock: migrate\n"), "{conf}");
-    let tasks = happened(&lab, What::TaskEnded);
-    assert!(
-        tasks
+    until(&lab, "its task to be gone", async || {
+        let ended = happened(&lab, What::TaskEnded);
+        ended
             .iter()
             .any(|entry| entry.detail.contains("qmigrate") && entry.detail.ends_with("died"))
-    );
+    })
+    .await;
 }
 
 fn conf(lab: &Lab, node: &str, path: &str) -> String {

@@ -241,6 +241,22 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
     }
     asked.change(|guest| guest.set("lock", Some("migrate")))?;
     let Some(guest) = asked.guest() else { return Ok(()) };
+    let devices = guest.local_devices();
+    if !devices.is_empty() && (online || !asked.is_on("force")) {
+        return died(format!(
+            "can't migrate VM which uses local devices: {}",
+            devices.join(", ")
+        ));
+    }
+    if let Some(image) = local_image(asked, &guest) {
+        say(
+            asked,
+            worker,
+            &format!("ERROR: can't migrate local disk '{image}': local cdrom image"),
+        )
+        .await?;
+        return died("Failed to sync data - can't migrate VM - check log");
+    }
     let job = asked.call.world.with(|state| state.job_to(from, vmid, target));
     let drives: Vec<Drive> = guest.drives().into_iter().filter(|drive| !drive.cdrom).collect();
     let mut copies = false;
@@ -338,6 +354,19 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
     Ok(())
 }
 
+/// An image in a drive for discs, on a storage that only this server has.
+fn local_image(asked: &Asked<'_>, guest: &Guest) -> Option<String> {
+    let drives = guest.drives();
+    asked.call.server(|server, _| {
+        let mut discs = drives.iter().filter(|drive| drive.cdrom);
+        let local = |drive: &&Drive| {
+            let section = drive.storage.as_deref().and_then(|id| server.storage(id));
+            !drive.name.ends_with("-cloudinit") && section.is_some_and(|section| !is_shared(&section))
+        };
+        discs.find(local).map(Drive::volid)
+    })?
+}
+
 /// `GET /nodes/NODE/qemu/ID/migrate`: what would keep it from going where.
 pub(in crate::tools) fn precheck(server: &Server, vmid: u32, target: Option<&str>) -> Option<Value> {
     let guest = server.guest(vmid)?;
@@ -375,7 +404,7 @@ pub(in crate::tools) fn precheck(server: &Server, vmid: u32, target: Option<&str
     }
     let runs = server.running.contains_key(&vmid);
     let mut value = json!({
-        "running": u8::from(runs), "local_disks": local, "local_resources": [], "mapped-resources": [], "mapped-resource-info": {},
+        "running": u8::from(runs), "local_disks": local, "local_resources": guest.local_devices(), "mapped-resources": [], "mapped-resource-info": {},
         "has-dbus-vmstate": 0,
     });
     let map = value.as_object_mut()?;

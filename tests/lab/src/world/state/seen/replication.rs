@@ -290,6 +290,24 @@ fn a_migration_s_lock_puts_a_run_off_without_a_failure() {
 }
 
 #[test]
+fn a_run_under_way_keeps_a_guest_where_it_is() {
+    let mut seen = copied(&job(0, "prox2", ""));
+    while seen.state.servers[0].replication.run.is_none() {
+        seen.pass(100);
+    }
+    let locked = "can't lock file '/var/lock/pve-manager/pve-migrate-100' - got timeout";
+    assert_eq!(seen.state.move_guest(100, 0, 1, true), Err(locked.to_owned()));
+    // The owner dies in the middle: nothing came over, and the snapshot that is left is cleared away by a later run.
+    seen.state.cut_power(0, true);
+    seen.minutes(1);
+    assert_eq!((seen.held(1), seen.snapshots(0).len()), (None, 1));
+    seen.start(0, 100);
+    seen.minutes(12);
+    assert_eq!(seen.snapshots(0), seen.snapshots(1));
+    assert_eq!(seen.snapshots(0).len(), 1);
+}
+
+#[test]
 fn what_was_written_into_the_state_file_by_hand_stays() {
     let mut seen = copied(&job(0, "prox2", ""));
     let text = "{\"100\":{\"local/prox2\":{\"last_sync\":1700000000,\"fail_count\":4,\"error\":\"no route to host\"}}}";
