@@ -206,10 +206,7 @@ impl Servers {
                 node: node.to_owned(),
                 state: "started".to_owned(),
             };
-            let resource = HaResource {
-                state: "started".to_owned(),
-                group: None,
-            };
+            let resource = HaResource::of("started");
             known(&mut ha.resources).insert(sid.to_owned(), resource);
             ha.manager = Facet::known(
                 Some(ManagerStatus {
