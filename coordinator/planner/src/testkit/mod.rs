@@ -6,6 +6,7 @@
 mod apply;
 mod cluster;
 mod pools;
+mod protection;
 mod server;
 mod storages;
 
@@ -26,6 +27,7 @@ use quorate_model::{Observation, Timestamp, Unknown, View};
 
 pub use apply::apply;
 pub use pools::disk;
+pub use protection::{copied, guest, job, volume};
 pub use server::{interface, root_key, service, ssh_key};
 pub use storages::ready as storage_ready;
 
