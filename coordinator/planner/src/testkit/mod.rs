@@ -45,7 +45,12 @@ pub fn file(servers: usize, links: &[&str]) -> ClusterFile {
     parse(&text(servers, links))
 }
 
-fn text(servers: usize, links: &[&str]) -> String {
+/// Its text, to which more can be added.
+///
+/// # Panics
+/// Never: a string takes whatever is written to it.
+#[must_use]
+pub fn text(servers: usize, links: &[&str]) -> String {
     let mut text = "[cluster]\nname = \"hk1\"\n".to_owned();
     if !links.is_empty() {
         let quoted: Vec<String> = links.iter().map(|l| format!("\"{l}\"")).collect();
