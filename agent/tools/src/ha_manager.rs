@@ -112,3 +112,44 @@ fn equally(nodes: &BTreeSet<NodeName>) -> String {
     let nodes: Vec<String> = nodes.iter().map(|node| format!("{node}:1")).collect();
     nodes.join(",")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_rules_and_groups_as_pve_has_them() {
+        let tools = Tools::imagined();
+        let (service, name): (Sid, HaName) = ("vm:100".parse().unwrap(), "quorate-vm-100".parse().unwrap());
+        let told = Told {
+            max_restart: Some(2),
+            max_relocate: None,
+            group: None,
+            no_failback: true,
+        };
+        let text = |call: Result<Invocation, CallError>| {
+            let call = call.unwrap();
+            let args = call.command().args().map(|arg| arg.to_string_lossy().into_owned());
+            args.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            text(add(&tools, service, false, told)),
+            "add vm:100 --state stopped --max_restart 2 --failback 0"
+        );
+        let grouped = Told {
+            group: Some(&name),
+            no_failback: false,
+            ..told
+        };
+        assert_eq!(text(set(&tools, service, grouped)), "set vm:100 --max_restart 2 --group quorate-vm-100");
+        let nodes = ["prox1", "prox2"].map(|node| node.parse().unwrap()).into();
+        assert_eq!(
+            text(set_rule(&tools, (&name, false), service, &nodes)),
+            "rules add node-affinity quorate-vm-100 --resources vm:100 --nodes prox1:1,prox2:1 --strict 1"
+        );
+        assert_eq!(
+            text(set_group(&tools, (&name, true), &nodes)),
+            "groupset quorate-vm-100 --nodes prox1:1,prox2:1 --restricted 1 --nofailback 1"
+        );
+    }
+}

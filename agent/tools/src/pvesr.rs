@@ -66,3 +66,29 @@ pub fn update(tools: &Tools, job: &JobId, told: Told<'_>, enable: bool) -> Resul
 pub fn delete(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["delete", &job.to_string()]).build()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_made_changed_and_taken_away_as_pve_has_it() {
+        let (tools, job) = (Tools::imagined(), "100-0".parse().unwrap());
+        let schedule = "mon..fri 22:30".parse().unwrap();
+        let told = Told {
+            schedule: &schedule,
+            rate: Some(100),
+            returning_node: ReturningNode::Hold,
+        };
+        let call = create(&tools, &job, &"prox2".parse().unwrap(), told).unwrap();
+        let args = [
+            "create-local-job", "100-0", "prox2", "--schedule", "mon..fri 22:30", "--rate", "100", "--comment", "quorate hold",
+        ];
+        assert_eq!(call.command().args().collect::<Vec<_>>(), args);
+        let quiet = Told { rate: None, ..told };
+        let call = update(&tools, &job, quiet, true).unwrap();
+        let args = ["update", "100-0", "--schedule", "mon..fri 22:30", "--comment", "quorate hold", "--disable", "0"];
+        assert_eq!(call.command().args().collect::<Vec<_>>(), args);
+        assert_eq!(delete(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr delete 100-0");
+    }
+}
