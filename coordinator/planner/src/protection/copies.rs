@@ -122,7 +122,7 @@ impl<'a> Planner<'a> {
         if table.is_none() && !has_jobs {
             return self.unprotected(guest, report);
         }
-        let Some((owner, _)) = world.view.nodes.get_key_value(guest.guest.node.as_str()) else {
+        let Some(owner) = world.server(&guest.guest.node) else {
             return untold(report, format!("its server {} is not enrolled", guest.guest.node));
         };
         if !world.is_in(owner) {

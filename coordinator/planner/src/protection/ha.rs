@@ -164,7 +164,7 @@ impl Planner<'_> {
             refused.insert(service);
             return vec![];
         }
-        let Some((owner, _)) = world.view.nodes.get_key_value(guest.guest.node.as_str()) else {
+        let Some(owner) = world.server(&guest.guest.node) else {
             waits(report, guest, &format!("its server {} is not enrolled", guest.guest.node));
             return vec![];
         };

@@ -103,7 +103,12 @@ struct Making {
     undo: String,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    /// An enrolled server by its name.
+    fn server(&self, name: &str) -> Option<&'a NodeName> {
+        self.view.nodes.keys().find(|node| node.as_str() == name)
+    }
+
     /// Ids that the file names, and nobody has.
     fn those_that_are_not_there(&self, report: &mut Report) {
         let choices = self.file.replication.iter().map(|table| &table.guests);

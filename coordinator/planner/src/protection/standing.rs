@@ -14,8 +14,11 @@ pub(super) fn by_other_end<'j>(
     owner: &str,
 ) -> Result<BTreeMap<&'j str, &'j ReplicationJob>, &'j str> {
     let own = jobs.iter().filter(|job| job.guest == guest);
-    own.map(|job| Ok((job.other_end(owner).ok_or(job.id.as_str())?, job)))
-        .collect()
+    own.map(|job| match job.other_end(owner) {
+        Some(end) => Ok((end, job)),
+        None => Err(job.id.as_str()),
+    })
+    .collect()
 }
 
 /// The least numbers that no job of this guest has.
