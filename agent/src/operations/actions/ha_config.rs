@@ -84,7 +84,7 @@ impl Act for Add<'_> {
         let running = match seen.running.get() {
             Ok(running) => running,
             Err(unknown) => {
-                findings.push(precheck::unknown(node, "how guests run", unknown));
+                findings.push(precheck::unknown(node, "running", unknown));
                 return findings;
             }
         };
@@ -214,10 +214,10 @@ fn against(node: &NodeName, seen: &Observation, cluster: &ClusterName) -> Vec<Fi
         Err(unknown) => findings.push(precheck::unknown(node, "ha", unknown)),
         Ok(ha) => {
             if let Err(unknown) = ha.resources.get() {
-                findings.push(precheck::unknown(node, "guests under HA", unknown));
+                findings.push(precheck::unknown(node, "ha", unknown));
             }
             if let Err(unknown) = ha.placements.get() {
-                findings.push(precheck::unknown(node, "rules and groups of HA", unknown));
+                findings.push(precheck::unknown(node, "ha", unknown));
             }
         }
     }

@@ -31,7 +31,7 @@ impl Act for SetMigrationNetwork<'_> {
         let mut findings = local::quorate_member(node, seen, self.cluster).err().unwrap_or_default();
         let settings = seen.config.get().and_then(|config| config.datacenter.get());
         match settings {
-            Err(unknown) => findings.push(precheck::unknown(node, "datacenter.cfg", unknown)),
+            Err(unknown) => findings.push(precheck::unknown(node, "config", unknown)),
             // It is set as a whole: what somebody added meanwhile would be gone.
             Ok(settings) if settings.get("migration").map(String::as_str) != self.before => {
                 let there = settings.get("migration").map_or("nothing", String::as_str);

@@ -190,7 +190,7 @@ fn against<'o>(
         }
     };
     match config.guests.get() {
-        Err(unknown) => findings.push(precheck::unknown(node, "guests", unknown)),
+        Err(unknown) => findings.push(precheck::unknown(node, "config", unknown)),
         Ok(guests) => {
             let owner = guests.iter().find(|guest| guest.guest.vmid == job.guest).map(|guest| &guest.guest.node);
             if owner.map(String::as_str) != Some(node.as_str()) {
@@ -202,7 +202,7 @@ fn against<'o>(
     match config.replication.get() {
         Ok(jobs) => (findings, jobs),
         Err(unknown) => {
-            findings.push(precheck::unknown(node, "replication jobs", unknown));
+            findings.push(precheck::unknown(node, "config", unknown));
             (findings, &[])
         }
     }

@@ -18,6 +18,7 @@ use crate::report::{Report, Weight, facet_unknown, in_a_row};
 
 /// `copies`: steps that make copies, after which HA comes.
 pub(super) fn plan(world: &World<'_>, copies: &[Step], report: &mut Report) -> Vec<Step> {
+    of_others(world, copies, report);
     let Some(wanted) = &world.file.ha else {
         return Vec::new();
     };
@@ -64,6 +65,33 @@ pub(super) fn plan(world: &World<'_>, copies: &[Step], report: &mut Report) -> V
         report.tell(Finding::new(Code::TwoServersHa, cluster, message, next).at(Some(wanted.place.clone())));
     }
     steps
+}
+
+/// Guests that somebody else put under HA, and that would not start elsewhere: that is told and not changed.
+fn of_others(world: &World<'_>, copies: &[Step], report: &mut Report) {
+    let Ok(ha) = world.view.facet(world.speaker, |o| &o.ha) else { return };
+    let (Ok(resources), Ok(storages)) = (ha.resources.get(), world.view.facet(world.speaker, |o| &o.storages)) else {
+        return;
+    };
+    let Ok(jobs) = world.config.replication.get() else { return };
+    for guest in world.guests {
+        let vmid = guest.guest.vmid;
+        let service = Sid {
+            vmid,
+            kind: guest.guest.kind,
+        };
+        let ours = world.file.ha.as_ref().is_some_and(|ha| !matches!(world.names(&ha.guests, guest), Ok(None)));
+        let makes = |step: &Step| matches!(&step.action, Action::CreateReplication { job, .. } if job.guest == vmid);
+        let copied = jobs.iter().any(|job| job.guest == vmid) || copies.iter().any(makes);
+        if ours || copied || !resources.contains_key(&service.to_string()) {
+            continue;
+        }
+        if let Copying::Can { .. } | Copying::Cannot(_) = copying(guest, storages) {
+            let message = format!("guest {} is under HA, and has no copy: recovered elsewhere it would not start", called(guest));
+            let next = format!("quorate protect {vmid} --ha; or take it out of HA: ha-manager remove {service}");
+            told(report, Code::HaWithoutCopies, guest_subject(vmid), message, &next);
+        }
+    }
 }
 
 /// How guests are bound to nodes.

@@ -145,6 +145,10 @@ fn without_copies_there_is_no_ha_and_late_ones_are_waited_for() {
     let there = under(copied().of_pve("9.2.11"), &HaResource::of("started"));
     let there = there.with("prox1", |seen| known(&mut seen.replication).clear());
     assert_eq!(told(&plan(&wanted(), &there), Code::HaNodeWithoutCopy).len(), 1);
+    // Somebody else's doing is told.
+    let others = under(members(&[guest(101, "prox1", "data_zfs")]).of_pve("9.2.11"), &HaResource::of("started"));
+    let others = others.with_shared_ha(|ha| drop(known(&mut ha.resources).insert("vm:101".to_owned(), HaResource::of("started"))));
+    assert!(told(&plan(HA, &others), Code::HaWithoutCopies)[0].starts_with("guest 101 (web101) is under HA, and has no copy"));
     // On shared storage there is nothing to bind.
     let shared = members(&[guest(100, "prox1", "nas")]).of_pve("9.2.11");
     assert_eq!(ids(&plan(HA, &shared)), ["ha.add/vm:100"]);
