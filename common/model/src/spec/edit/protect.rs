@@ -167,7 +167,7 @@ mod tests {
         };
         assert_eq!(
             protect_guest(&two, &other).unwrap_err().to_string(),
-            "the cluster file names guest 100 with something else, in line 9"
+            "the cluster file names guest 100 with something else, in line 10"
         );
         let nowhere = Protection {
             copies_on: ["prox1".parse().unwrap(), "prox9".parse().unwrap()].into(),
