@@ -7,8 +7,11 @@ use std::net::IpAddr;
 use quorate_model::disk_marks::Mark;
 use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
 use quorate_model::observation::eligibility::ReasonKind;
+use quorate_model::guest_ids::{HaName, JobId, Sid};
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
+use quorate_model::schedule::Schedule;
+use quorate_model::spec::ReturningNode;
 use quorate_model::storage::StorageDefinition;
 use quorate_model::{Hold, Passage, Release, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -168,6 +171,63 @@ enum ActionForm {
         version: Release,
         package: PackageDigest,
         size: u64,
+    },
+    CreateReplication {
+        cluster: ClusterName,
+        job: JobId,
+        target: NodeName,
+        schedule: Schedule,
+        rate: Option<u32>,
+        returning_node: ReturningNode,
+    },
+    ChangeReplication {
+        cluster: ClusterName,
+        job: JobId,
+        other: NodeName,
+        schedule: Schedule,
+        rate: Option<u32>,
+        returning_node: ReturningNode,
+        enable: bool,
+    },
+    RemoveReplication {
+        cluster: ClusterName,
+        job: JobId,
+        target: NodeName,
+    },
+    SetMigrationNetwork {
+        cluster: ClusterName,
+        migration: String,
+        before: Option<String>,
+    },
+    AddHaResource {
+        cluster: ClusterName,
+        service: Sid,
+        started: bool,
+        max_restart: Option<u32>,
+        max_relocate: Option<u32>,
+        group: Option<HaName>,
+        no_failback: bool,
+    },
+    ChangeHaResource {
+        cluster: ClusterName,
+        service: Sid,
+        max_restart: Option<u32>,
+        max_relocate: Option<u32>,
+        group: Option<HaName>,
+        no_failback: bool,
+    },
+    SetHaRule {
+        cluster: ClusterName,
+        rule: HaName,
+        service: Sid,
+        nodes: BTreeSet<NodeName>,
+        exists: bool,
+    },
+    SetHaGroup {
+        cluster: ClusterName,
+        group: HaName,
+        nodes: BTreeSet<NodeName>,
+        exists: bool,
     },
 }
 

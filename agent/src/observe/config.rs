@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::PveConfig;
 use quorate_model::observation::config::{Firewall, KeptSpec, NodeFolder, RootKey};
-use quorate_tools::pve_config::{ceph, ha, replication, storage, tfa, user};
+use quorate_tools::pve_config::{ceph, datacenter, ha, replication, storage, tfa, user};
 use quorate_tools::{ParseError, authorized_keys as keys, kept_spec, pve_firewall};
 
 use super::cluster::{MEMBERS, mounted, pmxcfs_is_gone, published, published_for_sure};
@@ -49,6 +49,8 @@ pub(super) async fn observe(host: &Host) -> Result<PveConfig, Unknown> {
         guest_macs: finished(host, guests::macs(&guests)),
         guest_devices: finished(host, guests::devices(host, &guests).await),
         guests: finished(host, guests::configured(host, &guests)),
+        datacenter: finished(host, parsed(host, "/etc/pve/datacenter.cfg", datacenter::read).await),
+        guest_pools: finished(host, parsed(host, "/etc/pve/user.cfg", user::pools).await),
         qdevice_key: host.mode(QDEVICE_KEY).await.map_err(unreadable)?.is_some(),
         node_folders: finished(host, node_folders(host).await),
         spec: finished(host, spec(host).await),

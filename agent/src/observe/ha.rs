@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::observation::Ha;
-use quorate_model::observation::ha::{HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::ha::{HaPlacement, HaResource, LrmStatus, ManagerStatus};
 use quorate_tools::pve_config::ha;
 
 use super::{cluster, finished, hostname, readiness};
@@ -14,18 +14,21 @@ use crate::host::{Host, unparsable, unreadable};
 pub(super) const WATCHDOG_ARMED: &str = "/run/watchdog-mux.active";
 const MANAGER: &str = "/etc/pve/ha/manager_status";
 const RESOURCES: &str = "/etc/pve/ha/resources.cfg";
+const GROUPS: &str = "/etc/pve/ha/groups.cfg";
+const RULES: &str = "/etc/pve/ha/rules.cfg";
 const UNITS: [&str; 2] = ["pve-ha-lrm", "pve-ha-crm"];
 const PACKAGE: &str = "pve-ha-manager";
 
 /// Observes HA.
 pub(super) async fn observe(host: &Host) -> Result<Ha, Unknown> {
     let watchdog_armed = host.root().exists(WATCHDOG_ARMED).map_err(unreadable)?;
-    let (version, mut units, lrm_status, manager, resources) = tokio::join!(
+    let (version, mut units, lrm_status, manager, resources, placements) = tokio::join!(
         version(host),
         readiness::services(host, &UNITS),
         lrm_status(host),
         manager(host),
         resources(host),
+        placements(host),
     );
     let [lrm, crm] = UNITS.map(|unit| units.remove(unit).unwrap_or_default());
     Ok(Ha {
@@ -36,6 +39,7 @@ pub(super) async fn observe(host: &Host) -> Result<Ha, Unknown> {
         lrm_status: finished(host, lrm_status),
         manager: finished(host, manager),
         resources: finished(host, resources),
+        placements: finished(host, placements),
     })
 }
 
@@ -63,6 +67,12 @@ async fn manager(host: &Host) -> Result<Option<ManagerStatus>, Unknown> {
 async fn resources(host: &Host) -> Result<BTreeMap<String, HaResource>, Unknown> {
     let text = cluster::published_for_sure(host, RESOURCES).await?;
     ha::read_resources(&text.unwrap_or_default()).map_err(unparsable)
+}
+
+async fn placements(host: &Host) -> Result<Vec<HaPlacement>, Unknown> {
+    let groups = cluster::published_for_sure(host, GROUPS).await?.unwrap_or_default();
+    let rules = cluster::published_for_sure(host, RULES).await?.unwrap_or_default();
+    ha::read_placements(&groups, &rules).map_err(unparsable)
 }
 
 #[cfg(test)]

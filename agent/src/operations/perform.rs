@@ -289,6 +289,16 @@ fn where_to_look(action: &Action) -> String {
         Action::AddStorage { storage, .. } | Action::ExtendStorage { storage, .. } => {
             format!("grep -A9 ': {}$' /etc/pve/storage.cfg, pvesm status", storage.name)
         }
+        Action::CreateReplication { job, .. }
+        | Action::ChangeReplication { job, .. }
+        | Action::RemoveReplication { job, .. } => {
+            format!("grep -A9 ' {job}$' /etc/pve/replication.cfg, cat /var/log/pve/replicate/{job}")
+        }
+        Action::SetMigrationNetwork { .. } => "cat /etc/pve/datacenter.cfg".to_owned(),
+        Action::AddHaResource { .. }
+        | Action::ChangeHaResource { .. }
+        | Action::SetHaRule { .. }
+        | Action::SetHaGroup { .. } => "ha-manager config, ha-manager status, ls /etc/pve/ha".to_owned(),
         Action::UpgradeAgent { .. } => "dpkg --audit, systemctl status quorate-agent".to_owned(),
         _ => "pvecm status, journalctl -u corosync -u pve-cluster".to_owned(),
     }

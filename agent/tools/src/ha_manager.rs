@@ -1,6 +1,10 @@
 //! `ha-manager` of pve-ha-manager.
 
+use std::collections::BTreeSet;
+
 use quorate_exec::{Invocation, Tools};
+use quorate_model::guest_ids::{HaName, Sid};
+use quorate_model::ids::NodeName;
 
 use crate::CallError;
 
@@ -22,4 +26,130 @@ pub fn disarm(tools: &Tools) -> Result<Invocation, CallError> {
 /// When ha-manager is not installed.
 pub fn arm(tools: &Tools) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["crm-command", "arm-ha"]).build()?)
+}
+
+/// What a service under HA is told about itself; what is `None` is not said.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// `--max_restart`
+    pub max_restart: Option<u32>,
+    /// `--max_relocate`
+    pub max_relocate: Option<u32>,
+    /// `--group` (PVE 8)
+    pub group: Option<&'a HaName>,
+    /// `--failback 0` (PVE 9)
+    pub no_failback: bool,
+}
+
+impl Told<'_> {
+    fn args(self) -> Vec<String> {
+        let mut args = Vec::new();
+        let numbers = [("--max_restart", self.max_restart), ("--max_relocate", self.max_relocate)];
+        for (option, number) in numbers.into_iter().filter_map(|(option, number)| Some((option, number?))) {
+            args.extend([option.to_owned(), number.to_string()]);
+        }
+        if let Some(group) = self.group {
+            args.extend(["--group".to_owned(), group.to_string()]);
+        }
+        if self.no_failback {
+            args.extend(["--failback".to_owned(), "0".to_owned()]);
+        }
+        args
+    }
+}
+
+/// Puts a guest under HA. Without a state HA would start one that is stopped; told `stopped`, it would stop one that runs.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn add(tools: &Tools, service: Sid, started: bool, told: Told<'_>) -> Result<Invocation, CallError> {
+    let state = if started { "started" } else { "stopped" };
+    let call = tools.call(NAME)?.args(["add", &service.to_string(), "--state", state]);
+    Ok(call.args(told.args()).build()?)
+}
+
+/// Tells a service something else.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn set(tools: &Tools, service: Sid, told: Told<'_>) -> Result<Invocation, CallError> {
+    let call = tools.call(NAME)?.args(["set", &service.to_string()]);
+    Ok(call.args(told.args()).build()?)
+}
+
+/// A rule that binds one service strictly to these nodes, none of them preferred (PVE 9).
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn set_rule(
+    tools: &Tools,
+    (rule, exists): (&HaName, bool),
+    service: Sid,
+    nodes: &BTreeSet<NodeName>,
+) -> Result<Invocation, CallError> {
+    let verb = if exists { "set" } else { "add" };
+    let call = tools.call(NAME)?.args(["rules", verb, "node-affinity", rule.as_str()]);
+    let call = call.args(["--resources", &service.to_string(), "--nodes", &equally(nodes)]);
+    Ok(call.args(["--strict", "1"]).build()?)
+}
+
+/// A group that is restricted to these nodes, none of them preferred, without failback (PVE 8).
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn set_group(
+    tools: &Tools,
+    (group, exists): (&HaName, bool),
+    nodes: &BTreeSet<NodeName>,
+) -> Result<Invocation, CallError> {
+    let verb = if exists { "groupset" } else { "groupadd" };
+    let call = tools.call(NAME)?.args([verb, group.as_str(), "--nodes", &equally(nodes)]);
+    Ok(call.args(["--restricted", "1", "--nofailback", "1"]).build()?)
+}
+
+/// Nodes with one priority.
+fn equally(nodes: &BTreeSet<NodeName>) -> String {
+    let nodes: Vec<String> = nodes.iter().map(|node| format!("{node}:1")).collect();
+    nodes.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_rules_and_groups_as_pve_has_them() {
+        let tools = Tools::imagined();
+        let (service, name): (Sid, HaName) = ("vm:100".parse().unwrap(), "quorate-vm-100".parse().unwrap());
+        let told = Told {
+            max_restart: Some(2),
+            max_relocate: None,
+            group: None,
+            no_failback: true,
+        };
+        let text = |call: Result<Invocation, CallError>| {
+            let call = call.unwrap();
+            let args = call.command().args().map(|arg| arg.to_string_lossy().into_owned());
+            args.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            text(add(&tools, service, false, told)),
+            "add vm:100 --state stopped --max_restart 2 --failback 0"
+        );
+        let grouped = Told {
+            group: Some(&name),
+            no_failback: false,
+            ..told
+        };
+        assert_eq!(text(set(&tools, service, grouped)), "set vm:100 --max_restart 2 --group quorate-vm-100");
+        let nodes = ["prox1", "prox2"].map(|node| node.parse().unwrap()).into();
+        assert_eq!(
+            text(set_rule(&tools, (&name, false), service, &nodes)),
+            "rules add node-affinity quorate-vm-100 --resources vm:100 --nodes prox1:1,prox2:1 --strict 1"
+        );
+        assert_eq!(
+            text(set_group(&tools, (&name, true), &nodes)),
+            "groupset quorate-vm-100 --nodes prox1:1,prox2:1 --restricted 1 --nofailback 1"
+        );
+    }
 }

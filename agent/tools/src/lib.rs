@@ -52,6 +52,7 @@ pub mod pve_replication_state;
 pub mod pvecm;
 pub mod pvesh;
 pub mod pvesm;
+pub mod pvesr;
 pub mod pveversion;
 pub mod pvs;
 pub mod smartctl;

@@ -67,6 +67,11 @@ fn read_with_all(text: &str) {
         pve_config::ha::read_rules(text),
     ));
     drop((
+        pve_config::ha::read_placements(text, text),
+        pve_config::datacenter::read(text),
+        pve_config::user::pools(text),
+    ));
+    drop((
         pve_config::replication::read(text),
         pve_config::storage::read(text),
         pve_config::tfa::root_has_factor(text),

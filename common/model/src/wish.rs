@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::guest_ids::ReplicaRef;
 use crate::ids::{DiskName, DiskRef, NodeName, PackageDigest, PoolName, StepId, StorageName};
 use crate::release::Release;
 
@@ -22,6 +23,9 @@ pub struct Wish {
     pub replace: BTreeMap<NodeName, NodeName>,
     /// `--destroy NODE:STABLE-NAME`: everything on this disk may go. Nothing else says so, `--yes` least of all.
     pub destroy: BTreeSet<DiskRef>,
+    /// `--destroy replica:GUEST@NODE`: this copy of a guest may go.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub destroy_replicas: BTreeSet<ReplicaRef>,
     /// `quorate zfs replace`: a disk of a pool is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replace_disk: Option<DiskReplacement>,

@@ -35,6 +35,13 @@ pub fn cluster_file(file: &ClusterFile) -> String {
     if let Some(network) = &file.cluster.migration_network {
         parts.push(format!("migration over {}", network.value));
     }
+    match file.replication.len() {
+        0 => {}
+        tables => parts.push(count(tables, "table") + " of replication"),
+    }
+    if file.ha.is_some() {
+        parts.push("HA".to_owned());
+    }
     match file.cluster.maintenance.len() {
         0 => {}
         windows => parts.push(count(windows, "maintenance window")),

@@ -10,6 +10,7 @@ mod destruction;
 pub mod diff;
 pub mod disks;
 mod pools;
+mod protection;
 mod report;
 pub mod select;
 pub mod storages;
@@ -62,7 +63,11 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
         .into_iter()
         .filter(|(_, asked)| *asked)
         .map(|(name, _)| name);
-    NEEDED.into_iter().chain(pools).chain(of_storages).collect()
+    let mut needed: Vec<FacetName> = NEEDED.into_iter().chain(pools).chain(of_storages).collect();
+    let more = protection::needed(file).filter(|name| !needed.contains(name));
+    let more: Vec<FacetName> = more.collect();
+    needed.extend(more);
+    needed
 }
 
 /// The packages that a cluster of this file needs on each host and that PVE does not bring along: whether they can be fetched where they
@@ -129,6 +134,10 @@ fn all(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Report) -> Vec
     let storages = storages::plan(file, wish, view, &steps, report);
     if !report.blind() {
         steps.extend(storages);
+    }
+    let protection = protection::plan(file, wish, view, &steps, report);
+    if !report.blind() {
+        steps.extend(protection);
     }
     steps
 }

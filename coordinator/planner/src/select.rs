@@ -22,8 +22,8 @@ pub struct NoSuchStep {
 }
 
 /// The parts that a plan may have.
-const PARTS: [&str; 9] = [
-    "agent", "packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs", "storage",
+const PARTS: [&str; 11] = [
+    "agent", "packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs", "storage", "options", "replication",
 ];
 
 /// The plan, or the part of it that the wish asks for by `only` and `until`; of both, what both mean. A plan without steps stays
@@ -102,6 +102,7 @@ fn possible(wanted: &str, file: &ClusterFile, wish: &Wish) -> bool {
             || file.storages.keys().any(|storage| storage.as_str() == text)
             || file.pools.keys().any(|pool| pool.as_str() == text)
             || file.nodes.contains_key(&name)
+            || file.cluster.name.value.as_str() == text
             || wish.undo_join.contains(&name)
             || wish.removed().any(|removed| *removed == name)
     };

@@ -336,6 +336,7 @@ fn consents(wish: &Wish) -> Vec<String> {
     said.extend(each("--is-off", &wish.is_off));
     said.extend(each("--undo-join", &wish.undo_join));
     said.extend(wish.destroy.iter().map(|disk| format!("--destroy {disk}")));
+    said.extend(wish.destroy_replicas.iter().map(|copy| format!("--destroy {copy}")));
     said.extend(
         wish.replace_disk
             .iter()

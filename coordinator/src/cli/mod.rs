@@ -21,6 +21,7 @@ mod output;
 mod passphrase;
 mod plan;
 mod proposal;
+mod protect;
 mod renew;
 mod replication;
 mod rollout;
@@ -106,6 +107,8 @@ enum Command {
     Guests(guests::Args),
     /// Show which guests are copied where, how old each copy is, and how old it may get
     Replication(replication::Args),
+    /// Show what the cluster file would say for a guest to be copied, and under HA, and what would then be done; nothing is written
+    Protect(protect::Args),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -211,6 +214,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Storage(args) => storage::run(context, args).await,
         Command::Guests(args) => guests::run(context, args).await,
         Command::Replication(args) => replication::run(context, args).await,
+        Command::Protect(args) => protect::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -7,6 +7,7 @@ use crate::pages::{MADE, row};
 const THREE_NODES: &str = include_str!("../../../docs/examples/three-full-nodes.toml");
 const QDEVICE: &str = include_str!("../../../docs/examples/two-nodes-and-a-qdevice.toml");
 const POOLS: &str = include_str!("../../../docs/examples/pools-and-storages.toml");
+const COPIES: &str = include_str!("../../../docs/examples/copies-and-ha.toml");
 
 /// The whole page.
 pub(crate) fn page() -> String {
@@ -35,7 +36,8 @@ pub(crate) fn page() -> String {
          absence never deletes.\n\n\
          ## Three full nodes\n\n```toml\n{THREE_NODES}```\n\n\
          ## Two nodes and a QDevice\n\n```toml\n{QDEVICE}```\n\n\
-         ## Pools and storages\n\n```toml\n{POOLS}```\n"
+         ## Pools and storages\n\n```toml\n{POOLS}```\n\n\
+         ## Copies and HA\n\n```toml\n{COPIES}```\n"
     ));
     page
 }
@@ -47,6 +49,7 @@ fn section(table: &KeyTable) -> String {
             "An item of `links` in `[cluster]`".to_owned(),
             "A text is short for a table with only `network`.\n\n",
         ),
+        "replication[]" => ("`[[replication]]`".to_owned(), ""),
         path => (format!("`[{path}]`"), ""),
     };
     let mut section = format!(

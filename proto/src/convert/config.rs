@@ -17,6 +17,7 @@ message!(
         undo_join,
         replace,
         destroy,
+        destroy_replicas,
         replace_disk,
         passwords,
         upgrade,

@@ -3,6 +3,8 @@
 use quorate_model::operation::{
     Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
 };
+use quorate_model::schedule::{BadSchedule, Schedule};
+use quorate_model::spec::ReturningNode;
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -35,6 +37,14 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     add_storage: AddStorage { cluster, storage, password_file } = v1::AddStorage,
     extend_storage: ExtendStorage { cluster, storage } = v1::ExtendStorage,
     upgrade_agent: UpgradeAgent { version, package, size } = v1::UpgradeAgent,
+    create_replication: CreateReplication { cluster, job, target, schedule, rate, returning_node } = v1::CreateReplication,
+    change_replication: ChangeReplication { cluster, job, other, schedule, rate, returning_node, enable } = v1::ChangeReplication,
+    remove_replication: RemoveReplication { cluster, job, target } = v1::RemoveReplication,
+    set_migration_network: SetMigrationNetwork { cluster, migration, before } = v1::SetMigrationNetwork,
+    add_ha_resource: AddHaResource { cluster, service, started, max_restart, max_relocate, group, no_failback } = v1::AddHaResource,
+    change_ha_resource: ChangeHaResource { cluster, service, max_restart, max_relocate, group, no_failback } = v1::ChangeHaResource,
+    set_ha_rule: SetHaRule { cluster, rule, service, nodes, exists } = v1::SetHaRule,
+    set_ha_group: SetHaGroup { cluster, group, nodes, exists } = v1::SetHaGroup,
 });
 choice!(
     Package = v1::Package {
@@ -42,6 +52,16 @@ choice!(
         CorosyncQnetd
     }
 );
+choice!(ReturningNode = v1::ReturningNode { Hold, Discard });
+
+impl Wire<String> for Schedule {
+    fn into_wire(self) -> String {
+        self.into()
+    }
+    fn from_wire(wire: String) -> Result<Self, ConvertError> {
+        wire.parse().map_err(|error: BadSchedule| ConvertError::new(error.to_string()))
+    }
+}
 choice!(HaService = v1::HaService { Lrm, Crm });
 
 message!(OperationEvent = v1::OperationEvent { sequence, at, kind });

@@ -62,4 +62,10 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     disk_replaced: DiskReplaced { node, pool, old, with } = v1::condition::DiskReplaced,
     storage_ready: StorageReady { storage, nodes } = v1::condition::StorageReady,
     agent_runs: AgentRuns { node, version, cluster } = v1::condition::AgentRuns,
+    copy_made: CopyMade { node, guest, target } = v1::condition::CopyMade,
+    replication_set: ReplicationSet { node, job, other, schedule, rate, returning_node, enabled } = v1::condition::ReplicationSet,
+    copy_gone: CopyGone { node, guest, target } = v1::condition::CopyGone,
+    migration_set: MigrationSet { node, migration } = v1::condition::MigrationSet,
+    ha_resource_set: HaResourceSet { node, service, max_restart, max_relocate, group, no_failback } = v1::condition::HaResourceSet,
+    ha_bound: HaBound { node, name, service, nodes } = v1::condition::HaBound,
 });

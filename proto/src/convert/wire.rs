@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use quorate_model::finding::Code;
+use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
 use quorate_model::ids::{
     ClusterName, DiskName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
     OperationId, OperatorName, PackageDigest, PoolName, RolloutId, SshPublicKey, StepId, StorageName,
@@ -70,7 +71,11 @@ text!(
     DiskRef,
     FleetName,
     FrameDigest,
+    HaName,
     InstanceId,
+    JobId,
+    ReplicaRef,
+    Sid,
     JournalId,
     NodeName,
     OperationId,

@@ -98,24 +98,8 @@ fn seen() -> Observation {
 
 fn with_devices(guest_devices: Facet<Vec<GuestDevice>>) -> Facet<PveConfig> {
     let config = PveConfig {
-        storages: Facet::not_asked(),
-        users: Facet::not_asked(),
-        tokens: Facet::not_asked(),
-        root_tfa: Facet::not_asked(),
-        own_certificate: false,
-        authorized_keys: Facet::not_asked(),
-        firewall: Facet::not_asked(),
-        replication: Facet::not_asked(),
-        ha_placements: Facet::not_asked(),
-        ceph_monitors: Facet::not_asked(),
-        ceph_daemons: Facet::not_asked(),
-        guest_macs: Facet::not_asked(),
         guest_devices,
-        guests: Facet::not_asked(),
-        qdevice_key: false,
-        node_folders: Facet::not_asked(),
-        spec: Facet::not_asked(),
-        files: Facet::not_asked(),
+        ..super::super::testing::config()
     };
     Facet::known(config, Timestamp(0))
 }

@@ -13,16 +13,20 @@ mod expect_votes;
 mod finish_join;
 mod grow_pool;
 mod ha;
+mod ha_config;
 mod join_cluster;
 mod keys;
 mod local;
 mod member;
+mod options;
 mod packages;
 mod power_off;
 mod precheck;
 mod qdevice;
 mod remove_member;
 mod replace_disk;
+mod replication;
+mod said;
 mod storage;
 #[cfg(test)]
 mod testing;
@@ -248,6 +252,113 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
         }),
         Action::ExtendStorage { cluster, storage } => Box::new(storage::ExtendStorage { cluster, storage }),
         Action::UpgradeAgent { version, .. } => Box::new(upgrade::UpgradeAgent { version: *version }),
+        Action::CreateReplication {
+            cluster,
+            job,
+            target,
+            schedule,
+            rate,
+            returning_node,
+        } => Box::new(replication::Create(replication::Job {
+            cluster,
+            id: job,
+            other: target,
+            schedule,
+            rate: *rate,
+            returning_node: *returning_node,
+        })),
+        Action::ChangeReplication {
+            cluster,
+            job,
+            other,
+            schedule,
+            rate,
+            returning_node,
+            enable,
+        } => Box::new(replication::Change {
+            job: replication::Job {
+                cluster,
+                id: job,
+                other,
+                schedule,
+                rate: *rate,
+                returning_node: *returning_node,
+            },
+            enable: *enable,
+        }),
+        Action::RemoveReplication { cluster, job, target } => Box::new(replication::Remove {
+            cluster,
+            id: job,
+            target,
+        }),
+        Action::SetMigrationNetwork {
+            cluster,
+            migration,
+            before,
+        } => Box::new(options::SetMigrationNetwork {
+            cluster,
+            migration,
+            before: before.as_deref(),
+        }),
+        Action::AddHaResource {
+            cluster,
+            service,
+            started,
+            max_restart,
+            max_relocate,
+            group,
+            no_failback,
+        } => Box::new(ha_config::Add {
+            resource: ha_config::Resource {
+                cluster,
+                service: *service,
+                max_restart: *max_restart,
+                max_relocate: *max_relocate,
+                group: group.as_ref(),
+                no_failback: *no_failback,
+            },
+            started: *started,
+        }),
+        Action::ChangeHaResource {
+            cluster,
+            service,
+            max_restart,
+            max_relocate,
+            group,
+            no_failback,
+        } => Box::new(ha_config::Change(ha_config::Resource {
+            cluster,
+            service: *service,
+            max_restart: *max_restart,
+            max_relocate: *max_relocate,
+            group: group.as_ref(),
+            no_failback: *no_failback,
+        })),
+        Action::SetHaRule {
+            cluster,
+            rule,
+            service,
+            nodes,
+            exists,
+        } => Box::new(ha_config::Bind {
+            cluster,
+            name: rule,
+            service: Some(*service),
+            nodes,
+            exists: *exists,
+        }),
+        Action::SetHaGroup {
+            cluster,
+            group,
+            nodes,
+            exists,
+        } => Box::new(ha_config::Bind {
+            cluster,
+            name: group,
+            service: None,
+            nodes,
+            exists: *exists,
+        }),
     }
 }
 

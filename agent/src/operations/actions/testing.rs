@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quorate_model::Timestamp;
 use quorate_model::facet::Facet;
-use quorate_model::observation::Membership;
+use quorate_model::observation::{Membership, PveConfig};
 use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member, MemberNode, Pmxcfs, RunningVersion};
 
 /// `hk1` of these, all of them online and well, with the ids 1, 2 …
@@ -62,5 +62,31 @@ pub(super) fn alone(pmxcfs: Pmxcfs) -> Cluster {
         local_config: Facet::known(None, Timestamp(0)),
         config_lock_age: None,
         changes: vec![],
+    }
+}
+
+/// A configuration of which nothing was read.
+pub(super) fn config() -> PveConfig {
+    PveConfig {
+        storages: Facet::not_asked(),
+        users: Facet::not_asked(),
+        tokens: Facet::not_asked(),
+        root_tfa: Facet::not_asked(),
+        own_certificate: false,
+        authorized_keys: Facet::not_asked(),
+        firewall: Facet::not_asked(),
+        replication: Facet::not_asked(),
+        ha_placements: Facet::not_asked(),
+        ceph_monitors: Facet::not_asked(),
+        ceph_daemons: Facet::not_asked(),
+        guest_macs: Facet::not_asked(),
+        guest_devices: Facet::not_asked(),
+        guests: Facet::not_asked(),
+        qdevice_key: false,
+        node_folders: Facet::not_asked(),
+        spec: Facet::not_asked(),
+        files: Facet::not_asked(),
+        datacenter: Facet::not_asked(),
+        guest_pools: Facet::not_asked(),
     }
 }

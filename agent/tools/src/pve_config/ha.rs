@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_model::Timestamp;
-use quorate_model::observation::ha::{Disarm, HaPlace, HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
 use serde::Deserialize;
 
 use super::sections;
@@ -102,7 +102,14 @@ fn seconds(unix: u64) -> Timestamp {
 /// When the file is no section file.
 pub fn read_resources(text: &str) -> Result<BTreeMap<String, HaResource>, ParseError> {
     let sections = sections::read("resources.cfg", text)?.into_iter();
-    let resources = sections.map(|section| {
+    let mut resources = BTreeMap::new();
+    for section in sections {
+        let sid = format!("{}:{}", section.kind, section.id);
+        let number = |key: &str| match section.value(key).map(str::parse::<u32>) {
+            None => Ok(None),
+            Some(Ok(number)) => Ok(Some(number)),
+            Some(Err(_)) => Err(ParseError::missing("resources.cfg", format!("{sid}: {key} is no number"))),
+        };
         let state = match section.value("state") {
             None | Some("enabled") => "started",
             Some(state) => state,
@@ -110,10 +117,48 @@ pub fn read_resources(text: &str) -> Result<BTreeMap<String, HaResource>, ParseE
         let resource = HaResource {
             state: state.to_owned(),
             group: section.value("group").map(str::to_owned),
+            max_restart: number("max_restart")?,
+            max_relocate: number("max_relocate")?,
+            failback: section.value("failback").map(is_on),
         };
-        (format!("{}:{}", section.kind, section.id), resource)
-    });
-    Ok(resources.collect())
+        resources.insert(sid, resource);
+    }
+    Ok(resources)
+}
+
+/// A word alone is a yes.
+fn is_on(value: &str) -> bool {
+    !matches!(value, "0" | "no" | "off" | "false")
+}
+
+/// Reads groups.cfg and rules.cfg with all that they say of their services and nodes.
+///
+/// # Errors
+/// When one of them is no section file, or a priority is no number.
+pub fn read_placements(groups: &str, rules: &str) -> Result<Vec<HaPlacement>, ParseError> {
+    let groups = sections::read("groups.cfg", groups)?.into_iter().map(|section| ("groups.cfg", section));
+    let rules = sections::read("rules.cfg", rules)?.into_iter().map(|section| ("rules.cfg", section));
+    let placement = |(file, section): (&'static str, sections::Section)| {
+        let node = |entry: String| match entry.split_once(':') {
+            None => Ok((entry, None)),
+            Some((node, priority)) => match priority.parse() {
+                Ok(priority) => Ok((node.to_owned(), Some(priority))),
+                Err(_) => Err(ParseError::missing(file, format!("{}: `{entry}` has no number for a priority", section.id))),
+            },
+        };
+        let nodes = section.list("nodes").into_iter().map(node);
+        let flag = |key: &str| section.value(key).is_some_and(is_on);
+        Ok(HaPlacement {
+            nodes: nodes.collect::<Result<_, _>>()?,
+            services: section.list("resources"),
+            strict: flag("strict") || flag("restricted"),
+            no_failback: flag("nofailback"),
+            disabled: flag("disable"),
+            kind: section.kind.clone(),
+            name: section.id.clone(),
+        })
+    };
+    groups.chain(rules).map(placement).collect()
 }
 
 /// Reads groups.cfg: the nodes of each group, as `group NAME`.
@@ -203,6 +248,17 @@ mod tests {
         );
         let groups = read_groups(fixture!("ha/pve-8.4/groups.cfg")).unwrap();
         assert_eq!(groups["group front"], ["prox1", "prox2"]);
+        let placements = read_placements(fixture!("ha/pve-8.4/groups.cfg"), fixture!("ha/pve-9/rules.cfg")).unwrap();
+        let names: Vec<_> = placements.iter().map(|p| (p.kind.as_str(), p.name.as_str())).collect();
+        assert!(names.contains(&("group", "front")) && names.iter().any(|(_, name)| *name == "near"), "{names:?}");
+        let own = "node-affinity: quorate-vm-100\n\tnodes prox1:1,prox2:1\n\tresources vm:100\n\tstrict 1\n";
+        let own = &read_placements("", own).unwrap()[0];
+        assert!(own.binds_to(&["prox1", "prox2"].map(|node| node.parse().unwrap()).into()));
+        assert_eq!(own.services, ["vm:100"]);
+        assert!(read_placements("group: a\n\tnodes n1:x\n", "").is_err());
+        let numbers = read_resources("vm:100\n\tmax_restart 2\n\tfailback 0\n\n").unwrap();
+        assert_eq!((numbers["vm:100"].max_restart, numbers["vm:100"].failback), (Some(2), Some(false)));
+        assert!(read_resources("vm:100\n\tmax_restart many\n").is_err());
         let rules = read_rules(fixture!("ha/pve-9/rules.cfg")).unwrap();
         assert_eq!(
             rules.keys().collect::<Vec<_>>(),

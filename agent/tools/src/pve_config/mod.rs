@@ -2,6 +2,7 @@
 
 pub mod ceph;
 pub mod certificate;
+pub mod datacenter;
 pub mod guest;
 pub mod guest_config;
 pub mod ha;

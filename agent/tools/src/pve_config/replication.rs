@@ -25,6 +25,7 @@ pub fn read(text: &str) -> Result<Vec<ReplicationJob>, ParseError> {
         job.source = value("source");
         job.rate = value("rate");
         job.removal = value("remove_job");
+        job.comment = value("comment");
         // As a word alone, or with a number.
         job.disabled = section.value("disable").is_some_and(|text| text != "0");
         Ok(job)

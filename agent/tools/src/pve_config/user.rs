@@ -1,5 +1,7 @@
 //! /etc/pve/user.cfg: users and API tokens.
 
+use std::collections::BTreeMap;
+
 use crate::ParseError;
 
 const NAME: &str = "user.cfg";
@@ -52,6 +54,26 @@ pub fn others(text: &str) -> Option<String> {
     (!found.is_empty()).then_some(found)
 }
 
+/// PVE's pools of guests, with the ids of those in them: `pool:NAME:COMMENT:GUESTS:STORAGES:`.
+///
+/// # Errors
+/// At a pool without a name, or a guest that is no number.
+pub fn pools(text: &str) -> Result<BTreeMap<String, Vec<u32>>, ParseError> {
+    let mut found = BTreeMap::new();
+    for line in text.lines().map(str::trim) {
+        let Some(rest) = line.strip_prefix("pool:") else { continue };
+        let bad = |what| ParseError::at(NAME, line, what);
+        let mut fields = rest.split(':').map(str::trim);
+        let name = fields.next().filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| bad("a pool without a name"))?;
+        let guests = fields.nth(1).unwrap_or_default();
+        let guests = guests.split([',', ';', ' ']).filter(|id| !id.is_empty());
+        let guests = guests.map(|id| id.parse().map_err(|_| bad("a pool's guest that is no number")));
+        found.insert(name.to_owned(), guests.collect::<Result<_, _>>()?);
+    }
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +92,14 @@ mod tests {
             read("user:root@pam:1:0:::root@lab.example::\n").unwrap(),
             Users::default()
         );
+    }
+
+    #[test]
+    fn pools_of_guests() {
+        let pools = pools("user:a@pve:1\npool:prod:all of it:100,101:local:\npool:empty:::\n").unwrap();
+        assert_eq!(pools["prod"], [100, 101]);
+        assert!(pools["empty"].is_empty());
+        assert!(super::pools("pool:x:::\npool:y::abc::\n").is_err());
     }
 
     #[test]

@@ -258,6 +258,22 @@ catalogue! {
     BackupOutdated "QRT-BACKUP-OUTDATED" Warning false "Fleet or CA have changed since the last backup. What came later would be missing after a restore.";
     CertificateExpires "QRT-CERTIFICATE-EXPIRES" Warning false "The coordinator's own certificate is in the last third of its life. When it has expired, no agent obeys this coordinator any more; renewing it needs the root key.";
     AuditBroken "QRT-AUDIT-BROKEN" Critical false "The audit log is not as it was written: lines are missing or were changed. What is said before that place can't be relied on.";
+
+    // Copies of guests, and HA
+    GuestUntold "QRT-GUEST-UNTOLD" Warning false "What the cluster file asks for a guest can't be told from what was seen of it. Nothing is planned for it; other guests are not held up.";
+    GuestNotThere "QRT-GUEST-NOT-THERE" Warning false "The cluster file names a guest by its id, and there is none of that id.";
+    CopyUnsupported "QRT-COPY-UNSUPPORTED" Warning false "A guest can't be copied by PVE's storage replication as it is: a disk lies on no ZFS pool, is left out of replication, is a device or folder of its server, or its storage is not on the server that is to have the copy. It is skipped.";
+    CopyNotAtOnce "QRT-COPY-NOT-AT-ONCE" Note false "A guest has several disks that are copied. PVE makes their snapshots one after the other: programs that write to two of them may find them a moment apart after a recovery.";
+    CopyUnmanaged "QRT-COPY-UNMANAGED" Note false "A guest has a replication job that the cluster file does not ask for. It is left alone: absence never deletes.";
+    CopyOff "QRT-COPY-OFF" Warning false "A replication job that the cluster file asks for is switched off: by somebody, or since a server returned whose last writes are held. The copy grows older, and nothing switches it on but a word.";
+    CopyLeaving "QRT-COPY-LEAVING" Warning false "A copy that the cluster file asks for is just being taken away. A new one can be asked for when that is over.";
+    CopyWantedTwice "QRT-COPY-WANTED-TWICE" Refusal false "Two tables of replication mean the same guest equally closely, and want other things of it.";
+    GuestUnprotected "QRT-GUEST-UNPROTECTED" Warning false "A guest has disks on its server alone, and no copy of it is asked for or made: if the server is lost, so is all that it wrote since its last backup.";
+    HaWithoutCopies "QRT-HA-WITHOUT-COPIES" Warning false "A guest is to be under HA, or is, and its disks are on its own server alone. Recovered elsewhere it would not start.";
+    HaWaits "QRT-HA-WAITS" Warning false "A guest is not put under HA yet: its copies are not there, its server or version does not allow it now, or what it takes can't be told.";
+    HaBoundByOthers "QRT-HA-BOUND-BY-OTHERS" Warning false "A rule or group of HA that is none of ours binds a guest of the cluster file. It is never changed.";
+    HaNodeWithoutCopy "QRT-HA-NODE-WITHOUT-COPY" Warning false "HA may recover a guest on a server that has no copy of it: PVE looks neither at storages nor at copies when it chooses.";
+    HaPassthrough "QRT-HA-PASSTHROUGH" Warning false "A guest that is to be under HA is bound to a device of its server. Elsewhere it would not start, so it is not put under HA.";
 }
 
 impl Code {

@@ -61,6 +61,12 @@ pub struct PveConfig {
     /// Files below /etc/pve that PVE does not make anew by itself, and that the parts above don't tell of. Source: the folder.
     #[serde(default)]
     pub files: Facet<Vec<PveFile>>,
+    /// What holds for the whole cluster, by key, as written: `migration`, `ha`, `crs` … Source: /etc/pve/datacenter.cfg.
+    #[serde(default)]
+    pub datacenter: Facet<BTreeMap<String, String>>,
+    /// PVE's pools of guests, by name, with the guests in them. Source: `pool:` lines of /etc/pve/user.cfg.
+    #[serde(default)]
+    pub guest_pools: Facet<BTreeMap<String, Vec<u32>>>,
 }
 
 /// A key that may log in as root.

@@ -35,7 +35,7 @@ pub struct Guest {
 }
 
 /// Virtual machine or container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuestKind {
     /// A virtual machine (`qemu`).

@@ -26,6 +26,9 @@ pub struct Ha {
     pub manager: Facet<Option<ManagerStatus>>,
     /// Guests under HA, by `vm:100` or `ct:100`. Source: /etc/pve/ha/resources.cfg.
     pub resources: Facet<BTreeMap<String, HaResource>>,
+    /// What binds guests to nodes or to each other, in the files' order. Source: /etc/pve/ha/groups.cfg (PVE 8) and rules.cfg (PVE 9).
+    #[serde(default)]
+    pub placements: Facet<Vec<HaPlacement>>,
 }
 
 /// Source: /etc/pve/nodes/NODE/lrm_status.
@@ -79,6 +82,65 @@ pub struct HaResource {
     pub state: String,
     /// The group that it is bound to (PVE 8).
     pub group: Option<String>,
+    /// How often a start is tried again on one node (`max_restart`); `None`: not written, which PVE takes as 1.
+    #[serde(default)]
+    pub max_restart: Option<u32>,
+    /// On how many other nodes it is tried then (`max_relocate`); `None`: not written, which PVE takes as 1.
+    #[serde(default)]
+    pub max_relocate: Option<u32>,
+    /// It moves to a node that is better for it as soon as there is one (`failback`, PVE 9); `None`: not written, which PVE takes as yes.
+    #[serde(default)]
+    pub failback: Option<bool>,
+}
+
+impl HaResource {
+    /// A service as PVE takes it where nothing but its state is said of it.
+    #[must_use]
+    pub fn of(state: impl Into<String>) -> Self {
+        Self {
+            state: state.into(),
+            group: None,
+            max_restart: None,
+            max_relocate: None,
+            failback: None,
+        }
+    }
+}
+
+/// A group or a rule of HA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaPlacement {
+    /// Its name.
+    pub name: String,
+    /// `group`, `node-affinity`, `resource-affinity`.
+    pub kind: String,
+    /// The services that a rule is about; a group's are told by the services.
+    pub services: Vec<String>,
+    /// The nodes, with the priority that is written; the higher is preferred.
+    pub nodes: BTreeMap<String, Option<u32>>,
+    /// The services run nowhere else (`strict`, of a group `restricted`).
+    pub strict: bool,
+    /// The services stay where they are when a better node is back (`nofailback` of a group).
+    pub no_failback: bool,
+    /// It is switched off (`disable`).
+    pub disabled: bool,
+}
+
+impl HaPlacement {
+    /// A group of PVE 8.
+    pub const GROUP: &str = "group";
+    /// A rule of PVE 9 that binds services to nodes.
+    pub const NODES: &str = "node-affinity";
+
+    /// Does it bind services strictly to exactly these nodes, none of them preferred?
+    #[must_use]
+    pub fn binds_to(&self, nodes: &std::collections::BTreeSet<crate::ids::NodeName>) -> bool {
+        let same = self.nodes.len() == nodes.len() && nodes.iter().all(|node| self.nodes.contains_key(node.as_str()));
+        let mut priorities = self.nodes.values().map(|priority| priority.unwrap_or(0));
+        let first = priorities.next();
+        let equal = priorities.all(|other| Some(other) == first);
+        same && equal && self.strict && !self.disabled
+    }
 }
 
 impl Ha {
@@ -111,6 +173,7 @@ mod tests {
                 lrm_status: Facet::not_asked(),
                 manager: Facet::not_asked(),
                 resources: Facet::not_asked(),
+                placements: Facet::not_asked(),
             };
             ha.can_disarm().unwrap()
         };

@@ -38,6 +38,9 @@ pub struct ReplicationJob {
     /// It is to be removed, with all copies (`full`) or its own snapshots only (`local`), which the owner's scheduler does (`remove_job`).
     #[serde(default)]
     pub removal: Option<String>,
+    /// What people, or we, say of it (`comment`).
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 fn default_schedule() -> String {
@@ -57,6 +60,18 @@ impl ReplicationJob {
             rate: None,
             disabled: false,
             removal: None,
+            comment: None,
+        }
+    }
+
+    /// The node at its other end, seen from the guest's owner; `None`: the owner gets the copy itself, and from where is not written. After a failover
+    /// and a migration PVE turns the job round, or gives it another source: its two ends say where the copies are, not its direction.
+    #[must_use]
+    pub fn other_end(&self, owner: &str) -> Option<&str> {
+        if self.target == owner {
+            self.source.as_deref().filter(|source| *source != owner)
+        } else {
+            Some(&self.target)
         }
     }
 

@@ -8,11 +8,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
+use crate::guest_ids::{HaName, JobId, Sid};
 use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
 use crate::observation::eligibility::ReasonKind;
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
 use crate::release::Release;
+use crate::schedule::Schedule;
+use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
 
 /// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
@@ -237,6 +240,113 @@ pub enum Action {
         /// Its size in bytes.
         size: u64,
     },
+    /// `pvesr create-local-job` on the guest's owner: a copy of the guest on another member, kept up to date from then on. The first copy is made by
+    /// PVE's scheduler within a minute, and may take hours: the operation is done when the job is written.
+    CreateReplication {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The job, whose number nobody has.
+        job: JobId,
+        /// Who gets the copy.
+        target: NodeName,
+        /// When it runs.
+        schedule: Schedule,
+        /// The most that it sends, in MB/s; `None`: as much as it can.
+        rate: Option<u32>,
+        /// What becomes of a server that returns: it stands in the job's comment.
+        returning_node: ReturningNode,
+    },
+    /// `pvesr update`: another schedule, rate or comment for a job that is there.
+    ChangeReplication {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The job.
+        job: JobId,
+        /// Whom it connects the guest's owner with, to be sure which one is meant.
+        other: NodeName,
+        /// When it runs.
+        schedule: Schedule,
+        /// The most that it sends, in MB/s; `None`: that is left as it is.
+        rate: Option<u32>,
+        /// What becomes of a server that returns.
+        returning_node: ReturningNode,
+        /// Switches it on as well.
+        enable: bool,
+    },
+    /// `pvesr delete`: the guest's owner takes the copy on the other member away, with the next pass of its scheduler.
+    RemoveReplication {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The job.
+        job: JobId,
+        /// Who has the copy.
+        target: NodeName,
+    },
+    /// `pvesh set /cluster/options --migration`: over which network guests are moved and copied.
+    SetMigrationNetwork {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The property as it is to be, with what else stands in it: `type=secure,network=10.10.10.0/24`.
+        migration: String,
+        /// As it stood when this was planned; `None`: it was not there.
+        before: Option<String>,
+    },
+    /// `ha-manager add`: a guest is looked after by HA, in the state that it is in now: adding one that is stopped must not start it.
+    AddHaResource {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest.
+        service: Sid,
+        /// It runs.
+        started: bool,
+        /// How often a start is tried again on one node; `None`: PVE's default.
+        max_restart: Option<u32>,
+        /// On how many other nodes it is tried then; `None`: PVE's default.
+        max_relocate: Option<u32>,
+        /// The group that binds it to nodes (PVE 8).
+        group: Option<HaName>,
+        /// Says that it stays where it is when a node is back (`--failback 0`, PVE 9).
+        no_failback: bool,
+    },
+    /// `ha-manager set`: what is said differs from what is there. Its state is never touched.
+    ChangeHaResource {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest.
+        service: Sid,
+        /// As for [`Action::AddHaResource`]; `None`: that is left as it is.
+        max_restart: Option<u32>,
+        /// As above.
+        max_relocate: Option<u32>,
+        /// As above.
+        group: Option<HaName>,
+        /// As above.
+        no_failback: bool,
+    },
+    /// `ha-manager rules add|set node-affinity` (PVE 9): a rule of ours binds a guest strictly to these nodes, none of them preferred.
+    SetHaRule {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The rule.
+        rule: HaName,
+        /// The guest, which is under HA.
+        service: Sid,
+        /// The nodes.
+        nodes: BTreeSet<NodeName>,
+        /// The rule is there already.
+        exists: bool,
+    },
+    /// `ha-manager groupadd|groupset` (PVE 8): a group of ours is restricted to these nodes, none of them preferred, without failback.
+    SetHaGroup {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The group.
+        group: HaName,
+        /// The nodes.
+        nodes: BTreeSet<NodeName>,
+        /// The group is there already.
+        exists: bool,
+    },
 }
 
 impl Action {
@@ -319,6 +429,14 @@ kinds! {
     AddStorage "add storage";
     ExtendStorage "extend storage";
     UpgradeAgent "upgrade agent";
+    CreateReplication "create replication";
+    ChangeReplication "change replication";
+    RemoveReplication "remove replication";
+    SetMigrationNetwork "set migration network";
+    AddHaResource "add ha resource";
+    ChangeHaResource "change ha resource";
+    SetHaRule "set ha rule";
+    SetHaGroup "set ha group";
 }
 
 /// The daemons of PVE's HA manager.

@@ -128,6 +128,14 @@ table! {
     AddStorage      120 yes no  nothing "PVE writes one file under its own lock, tries the storage, and takes it back itself if that fails";
     ExtendStorage    60 yes no  nothing "one file, written under PVE's own lock";
     UpgradeAgent    300 yes yes nothing "a killed dpkg leaves the package half-configured and its lock held; the agent itself is started anew half-way";
+    CreateReplication 60 yes no nothing "one section of a file, written under PVE's own lock; the copying itself is PVE's";
+    ChangeReplication 60 yes no nothing "one section of a file, written under PVE's own lock";
+    RemoveReplication 600 yes no destroys "PVE's scheduler on the guest's owner carries it out, minute by minute until it succeeds";
+    SetMigrationNetwork 60 yes no nothing "one line of a file, written under PVE's own lock";
+    AddHaResource    60 no  no  nothing "one section of a file, written under PVE's own lock; done twice it is refused";
+    ChangeHaResource 60 yes no  nothing "one section of a file, written under PVE's own lock";
+    SetHaRule        60 no  no  nothing "one section of a file, written under PVE's own lock; added twice it is refused";
+    SetHaGroup       60 no  no  nothing "one section of a file, written under PVE's own lock; added twice it is refused";
 }
 
 #[cfg(test)]
@@ -150,7 +158,7 @@ mod tests {
         assert!(!arm.disruptive && !arm.removes, "arming must never wait for a window");
         assert!(!rules(ActionKind::SetUpQdevice).repeatable);
         let destroying = ActionKind::ALL.into_iter().filter(|kind| rules(*kind).destroys);
-        assert_eq!(destroying.collect::<Vec<_>>(), [ActionKind::WipeDisk]);
+        assert_eq!(destroying.collect::<Vec<_>>(), [ActionKind::WipeDisk, ActionKind::RemoveReplication]);
         assert_eq!(rules(ActionKind::JoinCluster).on_cancel, OnDeadline::LetGo);
         assert_eq!(rules(ActionKind::RemoveMember).on_cancel, OnDeadline::Follow);
     }

@@ -1,6 +1,7 @@
 //! Changes to a cluster file's text that leave everything else in it as the operator wrote it: comments, order, blanks.
 
 mod mentions;
+mod protect;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,6 +12,8 @@ use super::write::comment;
 use super::{ClusterFile, DraftNode, NodeRole};
 use crate::finding::Finding;
 use crate::ids::NodeName;
+
+pub use protect::{Protection, protect_guest};
 
 /// Why a file was not changed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum EditError {
     /// It has a node of that name already.
     #[error("the cluster file names {0} already")]
     NodeExists(NodeName),
+    /// It names the guest already, with other servers or another schedule, in this line's table.
+    #[error("the cluster file names guest {0} with something else, in line {1}")]
+    GuestNamed(u32, u32),
     /// It would not be usable afterwards.
     #[error("the cluster file would not be usable afterwards")]
     WouldNotDo(Vec<Finding>),
@@ -35,7 +41,7 @@ impl EditError {
     pub fn findings(&self) -> &[Finding] {
         match self {
             Self::Unusable(findings) | Self::WouldNotDo(findings) => findings,
-            Self::NoSuchNode(_) | Self::NodeExists(_) => &[],
+            Self::NoSuchNode(_) | Self::NodeExists(_) | Self::GuestNamed(..) => &[],
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Every key of the cluster file, once: the reader knows keys from here, and the JSON Schema and the reference page are made from it.
 
+mod guests;
 mod storages;
 
 use super::{MOST_LINKS, NodeRole};
 use crate::compression::Compression;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
+use crate::spec::replication::ReturningNode;
 use crate::storage::{Content, StorageKind};
 
+pub use self::guests::{HA, REPLICATION};
 pub use self::storages::STORAGE;
 
 /// A table of the cluster file.
@@ -87,6 +90,14 @@ pub enum Kind {
     Switch,
     /// How a pool compresses.
     Compression,
+    /// Guests: an id, `all`, `tag:NAME`, `pool:NAME`, or a list of these.
+    Guests,
+    /// A whole number from 1.
+    Number,
+    /// What is done when a server returns.
+    Returning,
+    /// Any number of tables with these keys.
+    Tables(&'static KeyTable),
     /// A selector with these keys; or under each node's name a selector, or a list of disks' names.
     Disks(&'static KeyTable),
 }
@@ -117,6 +128,10 @@ impl Kind {
             Self::Raid => Raid::ALL.map(|r| format!("`\"{r}\"`")).join(", "),
             Self::DiskKind => DiskKind::ALL.map(|k| format!("`\"{}\"`", k.as_str())).join(", "),
             Self::Size => "size".to_owned(),
+            Self::Guests => "ids, `\"all\"`, `\"tag:NAME\"`, `\"pool:NAME\"`; one of these or a list".to_owned(),
+            Self::Number => "whole number from 1".to_owned(),
+            Self::Returning => ReturningNode::ALL.map(|r| format!("`\"{r}\"`")).join(", "),
+            Self::Tables(_) => "any number of tables".to_owned(),
             Self::Text => "text".to_owned(),
             Self::Switch => "`true`, `false`".to_owned(),
             Self::Compression => Compression::ALL.map(|c| format!("`\"{c}\"`")).join(", "),
@@ -139,7 +154,9 @@ impl KeyTable {
 }
 
 /// All tables, in the order of the reference page.
-pub const TABLES: [&KeyTable; 8] = [&FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE, &POOL, &SELECTOR, &STORAGE];
+pub const TABLES: [&KeyTable; 10] = [
+    &FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE, &POOL, &SELECTOR, &STORAGE, &REPLICATION, &HA,
+];
 
 /// The top of the file.
 pub const FILE: KeyTable = KeyTable {
@@ -180,8 +197,27 @@ pub const FILE: KeyTable = KeyTable {
             example: "[storage.backup]\ntype = \"pbs\"\nserver = \"192.168.1.5\"\ndatastore = \"store1\"\npassword_file = \
                       \"/etc/quorate/secrets/pbs.password\"",
         },
+        Key {
+            name: "replication",
+            kind: Kind::Tables(&REPLICATION),
+            needed: false,
+            default: "no guest is copied; jobs that are there are left alone",
+            meaning: "Guests that have copies on several servers, by PVE's storage replication. A guest that several tables mean is copied as the \
+                      one says that names it most closely: by id, then by tag or pool, then by `all`.",
+            example: "[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\"]\nevery = \"5m\"",
+        },
+        Key {
+            name: "ha",
+            kind: Kind::Table(&HA),
+            needed: false,
+            default: "no guest is put under HA; what is there is left alone",
+            meaning: "Guests that PVE restarts elsewhere when their server fails. One with copies is bound strictly to the servers that have them, \
+                      and waits until they are there; one that is stopped stays so. A guest that is taken out here stays under HA until somebody \
+                      takes it out by hand.",
+            example: "[ha]\nguests = [100]",
+        },
     ],
-    later: &["replication", "ha", "ceph", "drills", "canary"],
+    later: &["ceph", "drills", "canary"],
     secrets: &[],
 };
 
@@ -212,8 +248,7 @@ pub const CLUSTER: KeyTable = KeyTable {
             kind: Kind::Network,
             needed: false,
             default: "PVE's own choice: the network of the nodes' addresses",
-            meaning: "The network for migration and replication traffic. It is checked and not set by this version, which a plan says: set it in the \
-                      web interface (Datacenter, Options, Migration Settings).",
+            meaning: "The network for migration and replication traffic (`migration` in PVE's datacenter.cfg; what else stands there is kept).",
             example: "migration_network = \"10.10.10.0/24\"",
         },
         Key {

@@ -2,12 +2,15 @@
 
 mod disks;
 pub mod edit;
+mod guests;
+mod ha;
 pub mod keys;
 mod links;
 mod nodes;
 mod pools;
 mod read;
 mod reader;
+pub mod replication;
 mod rules;
 mod schema;
 mod storages;
@@ -27,7 +30,10 @@ use crate::ids::{ClusterName, NodeName, PoolName, StorageName};
 use crate::maintenance::MaintenanceWindow;
 
 pub use disks::{DiskChoice, DiskName, InvalidDiskName, Pick, Selector};
+pub use guests::{Chosen, Closeness, GuestChoice, GuestPick};
+pub use ha::HaSpec;
 pub use pools::PoolSpec;
+pub use replication::{ReplicationSpec, ReturningNode};
 pub use schema::schema;
 pub use storages::StorageSpec;
 pub use write::{Draft, DraftDisks, DraftLink, DraftNode, DraftPool, DraftStorage, write};
@@ -54,6 +60,10 @@ pub struct ClusterFile {
     pub pools: BTreeMap<PoolName, PoolSpec>,
     /// `[storage.NAME]`; a pool's own storage stands with the pool.
     pub storages: BTreeMap<StorageName, StorageSpec>,
+    /// `[[replication]]`, in the file's order.
+    pub replication: Vec<ReplicationSpec>,
+    /// `[ha]`
+    pub ha: Option<HaSpec>,
 }
 
 /// `[cluster]`

@@ -2,10 +2,12 @@
 
 use ipnet::IpNet;
 
+use super::ha;
 use super::keys;
 use super::links::{self, ReadLink};
 use super::nodes::{self, ReadNode};
 use super::pools;
+use super::replication;
 use super::reader::{Reader, Table, Value};
 use super::storages;
 use super::{ClusterFile, Located, ThirdVote, rules};
@@ -56,15 +58,29 @@ pub(super) fn cluster_file(file: &str, text: &str, digest: String) -> Result<Clu
             pools: pools.unwrap_or_default(),
             storages: storages.unwrap_or_default(),
         };
-        rules::check(&mut reader, cluster, nodes, stores)
+        let replication = top.get("replication").map(|value| {
+            let tables = reader.tables("replication", value, &keys::REPLICATION);
+            replication::read(&mut reader, &tables)
+        });
+        let ha = top
+            .get("ha")
+            .and_then(|value| reader.table("[ha]", value, &keys::HA))
+            .map(|table| ha::read(&mut reader, &table));
+        let protection = rules::Protection {
+            replication: replication.unwrap_or_default(),
+            ha,
+        };
+        rules::check(&mut reader, cluster, nodes, stores, protection)
     });
     match read {
-        Some((cluster, nodes, (pools, storages))) if !reader.has_problems() => Ok(ClusterFile {
+        Some((cluster, nodes, (pools, storages), (replication, ha))) if !reader.has_problems() => Ok(ClusterFile {
             digest,
             cluster,
             nodes,
             pools,
             storages,
+            replication,
+            ha,
         }),
         _ => Err(reader.into_problems()),
     }

@@ -129,6 +129,21 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Takes a value as any number of tables with these keys; tells of each that is none.
+    pub(super) fn tables<'v>(
+        &mut self,
+        name: &str,
+        value: &'v Value<'t>,
+        known: &'static KeyTable,
+    ) -> Vec<Table<'t, 'v>> {
+        let next = format!("write each as a table: [[{name}]]");
+        let Some(items) = self.array(&format!("`{name}`"), value, &next) else {
+            return Vec::new();
+        };
+        let name = format!("[[{name}]]");
+        items.iter().filter_map(|item| self.table(&name, item, known)).collect()
+    }
+
     /// The whole file as a table with these keys.
     pub(super) fn top<'v>(&mut self, document: &'v Spanned<DeTable<'t>>, known: &'static KeyTable) -> Table<'t, 'v> {
         let top = Table {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::ha::HaSpec;
 use super::links::ReadLink;
 use super::nodes::ReadNode;
 use super::pools::{PoolSpec, ReadPool};
 use super::read::{ReadCluster, ReadNodes};
 use super::reader::Reader;
+use super::replication::{self, ReplicationSpec};
 use super::storages::{self, ReadStorage, StorageSpec};
 use super::{ClusterSpec, DiskChoice, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
 use crate::finding::{Code, Place};
@@ -24,13 +26,24 @@ pub(super) struct Stores {
     pub(super) storages: Vec<ReadStorage>,
 }
 
+/// How guests are protected, as far as it could be read.
+pub(super) struct Protection {
+    pub(super) replication: Vec<Option<ReplicationSpec>>,
+    /// `Some(None)`: it is there, and could not be read.
+    pub(super) ha: Option<Option<HaSpec>>,
+}
+
+/// All of a file that fits together.
+type Checked = (ClusterSpec, Nodes, (Pools, Storages), (Vec<ReplicationSpec>, Option<HaSpec>));
+
 /// Tells what does not fit together, and puts together what could be read; `None` if something that is needed could not.
 pub(super) fn check(
     reader: &mut Reader<'_>,
     cluster: Option<ReadCluster>,
     nodes: Option<ReadNodes<'_>>,
     Stores { pools, storages }: Stores,
-) -> Option<(ClusterSpec, Nodes, (Pools, Storages))> {
+    Protection { replication, ha }: Protection,
+) -> Option<Checked> {
     if let Some(nodes) = &nodes {
         if let Some(cluster) = &cluster {
             number_of_links(reader, cluster.links.as_deref(), &nodes.nodes);
@@ -44,6 +57,7 @@ pub(super) fn check(
             disks_of_members(reader, pool, &nodes.nodes);
         }
         storages::rules(reader, &storages, &pools, &nodes.nodes);
+        replication::rules(reader, &replication, &nodes.nodes);
         roles(reader, nodes);
         no_address_twice(reader, &nodes.nodes);
     }
@@ -64,7 +78,12 @@ pub(super) fn check(
     let pools = pools.into_iter().map(pool).collect::<Option<Pools>>()?;
     let storage = |storage: ReadStorage| Some((storage.name?, storage.spec?));
     let storages = storages.into_iter().map(storage).collect::<Option<Storages>>()?;
-    Some((cluster, nodes, (pools, storages)))
+    let replication = replication.into_iter().collect::<Option<Vec<_>>>()?;
+    let ha = match ha {
+        Some(ha) => Some(ha?),
+        None => None,
+    };
+    Some((cluster, nodes, (pools, storages), (replication, ha)))
 }
 
 fn node(read: ReadNode<'_>) -> Option<(NodeName, NodeSpec)> {

@@ -8,6 +8,7 @@ use super::keys::{FILE, Key, KeyTable, Kind};
 use crate::compression::Compression;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
+use crate::spec::replication::ReturningNode;
 use crate::storage::{Content, StorageKind};
 
 const NAME: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
@@ -93,6 +94,16 @@ fn kind(of: Kind) -> Value {
         Kind::Raid => json!({ "enum": Raid::ALL.map(Raid::as_str) }),
         Kind::DiskKind => json!({ "enum": DiskKind::ALL.map(DiskKind::as_str) }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9.]+ *[A-Za-z]+$" }),
+        Kind::Guests => {
+            let one = json!({ "anyOf": [
+                { "type": "integer", "minimum": 100, "maximum": 999_999_999 },
+                { "type": "string", "pattern": "^(all|tag:[^\\s,;]+|pool:[^\\s,;]+)$" },
+            ] });
+            json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+        }
+        Kind::Number => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Returning => json!({ "enum": ReturningNode::ALL.map(ReturningNode::as_str) }),
+        Kind::Tables(keys) => json!({ "type": "array", "items": table(keys), "minItems": 1 }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Compression => json!({ "enum": Compression::ALL.map(Compression::as_str) }),

@@ -44,8 +44,8 @@ fn ha() -> Ha {
         state: state.into(),
     };
     let resource = |group: Option<&str>| HaResource {
-        state: "started".into(),
         group: group.map(Into::into),
+        ..HaResource::of("started")
     };
     Ha {
         version: known("5.2.0".into()),
@@ -76,6 +76,7 @@ fn ha() -> Ha {
             ]
             .into(),
         ),
+        placements: known(vec![]),
     }
 }
 
@@ -176,6 +177,8 @@ fn config() -> PveConfig {
             text: String::new(),
         })),
         files: known(vec![]),
+        datacenter: known(BTreeMap::new()),
+        guest_pools: known(BTreeMap::new()),
     }
 }
 

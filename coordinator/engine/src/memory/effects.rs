@@ -160,7 +160,15 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::StartHa { cluster, .. }
         | Action::AllowAgents { cluster, .. }
         | Action::AddStorage { cluster, .. }
-        | Action::ExtendStorage { cluster, .. } => Some(cluster),
+        | Action::ExtendStorage { cluster, .. }
+        | Action::CreateReplication { cluster, .. }
+        | Action::ChangeReplication { cluster, .. }
+        | Action::RemoveReplication { cluster, .. }
+        | Action::SetMigrationNetwork { cluster, .. }
+        | Action::AddHaResource { cluster, .. }
+        | Action::ChangeHaResource { cluster, .. }
+        | Action::SetHaRule { cluster, .. }
+        | Action::SetHaGroup { cluster, .. } => Some(cluster),
         Action::InstallPackages { .. }
         | Action::AdmitKeys { .. }
         | Action::WithdrawKeys { .. }

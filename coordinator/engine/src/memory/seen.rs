@@ -203,10 +203,7 @@ impl Inner {
                 state: "disarmed".to_owned(),
             }),
         });
-        let resource = HaResource {
-            state: "started".to_owned(),
-            group: None,
-        };
+        let resource = HaResource::of("started");
         let resources = guarded.then(|| ("vm:100".to_owned(), resource));
         Ha {
             version: known("5.1.3".to_owned()),
@@ -216,6 +213,7 @@ impl Inner {
             lrm_status: Facet::not_asked(),
             manager: known(manager),
             resources: known(resources.into_iter().collect()),
+            placements: Facet::not_asked(),
         }
     }
 
@@ -275,6 +273,8 @@ impl Inner {
             guest_devices: Facet::not_asked(),
             guests: Facet::not_asked(),
             qdevice_key: false,
+            datacenter: Facet::not_asked(),
+            guest_pools: Facet::not_asked(),
         }
     }
 }

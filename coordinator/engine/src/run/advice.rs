@@ -123,6 +123,21 @@ fn of(step: &Step) -> Advice {
             ),
             AGAIN.to_owned(),
         ),
+        Action::CreateReplication { job, .. }
+        | Action::ChangeReplication { job, .. }
+        | Action::RemoveReplication { job, .. } => (
+            format!("from here: quorate replication; on {node}: tail /var/log/pve/replicate/{job}"),
+            AGAIN.to_owned(),
+        ),
+        Action::SetMigrationNetwork { .. } => (format!("on {node}: cat /etc/pve/datacenter.cfg"), AGAIN.to_owned()),
+        Action::AddHaResource { service, .. } | Action::ChangeHaResource { service, .. } => (
+            format!("on {node}: ha-manager config, ha-manager status; {service} is what it is about"),
+            AGAIN.to_owned(),
+        ),
+        Action::SetHaRule { rule: name, .. } | Action::SetHaGroup { group: name, .. } => (
+            format!("on {node}: {name} in /etc/pve/ha/rules.cfg (PVE 9) or groups.cfg (PVE 8)"),
+            AGAIN.to_owned(),
+        ),
         Action::UpgradeAgent { .. } => (
             format!("on {node}: dpkg --audit, systemctl status quorate-agent, journalctl -u quorate-agent"),
             format!("on {node}: dpkg --configure --pending; then: {AGAIN}"),

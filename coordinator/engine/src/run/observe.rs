@@ -8,12 +8,16 @@ use quorate_model::operation::{Action, rules};
 use quorate_model::plan::Condition;
 
 use super::RunError;
+use super::scheduler::is_background;
 use super::step::Driver;
 use crate::ports::{Agents, Clock, Journal};
 use crate::recovery::{Sight, look, look_for_outcome};
 
 /// Seconds after which pmxcfs breaks a lock that somebody asks for. Source: `CFS_LOCK_TIMEOUT`.
 const LOCK_LIVES: u64 = 120;
+
+/// A first copy that fails is tried again by PVE after 5, 10 and 15 minutes: it gets the time for all of that, and three times what was estimated.
+const FIRST_COPY: Duration = Duration::from_secs(40 * 60);
 
 /// What is so in the moment before a step.
 pub(super) enum Before {
@@ -104,6 +108,8 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         let settle = self.shared.ports.patience.settle;
         if self.ends_in_silence() {
             settle.max(rules(self.step.action.kind()).deadline)
+        } else if is_background(&self.step) {
+            settle.max(FIRST_COPY.max(self.step.estimate.saturating_mul(3)))
         } else if self.step.restores.is_some() {
             // Nobody else will take it back: it gets all the time that its gate would get.
             settle.max(self.shared.ports.patience.restore)
@@ -159,7 +165,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
             if matches!(sight, Sight::Reached(_)) {
                 return sight;
             }
-            if waits.is_over() {
+            // A first copy goes on without us: whoever wants to stop does not wait for it.
+            let given_up = is_background(&self.step) && self.shared.is_to_stop(&self.step.id).await;
+            if waits.is_over() || given_up {
                 return self.look().await;
             }
             self.pause_while(&mut waits, &sight).await;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use quorate_model::finding::Finding;
 use quorate_model::ids::{NodeName, StepId};
-use quorate_model::rollout::{Progress, Record, RolloutResult, StopKind};
+use quorate_model::operation::Action;
+use quorate_model::plan::Step;
+use quorate_model::rollout::{Progress, Record, RolloutResult, StepState, StopKind};
 use tokio::task::JoinSet;
 
 use super::observe::Said;
@@ -26,6 +28,8 @@ pub(super) struct Scheduler<J, A, C> {
     announced: BTreeSet<StepId>,
     /// For how long steps have waited for leave while something was not taken back.
     held_up: Duration,
+    /// Steps whose agents are done with them, while PVE goes on.
+    behind: BTreeSet<StepId>,
 }
 
 /// What a task occupies.
@@ -34,6 +38,8 @@ struct Live {
     node: NodeName,
     /// One such step in a cluster at a time.
     disruptive: bool,
+    /// It goes on in PVE's hands when the agent is done, one such step in a cluster at a time; its node may do something else meanwhile.
+    background: bool,
 }
 
 impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
@@ -45,6 +51,7 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
             said: BTreeMap::new(),
             announced: BTreeSet::new(),
             held_up: Duration::ZERO,
+            behind: BTreeSet::new(),
         }
     }
 
@@ -109,14 +116,19 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
                 .map(|id| (id.clone(), state.why_restoring(id)))
                 .collect();
             let meanwhile: Vec<String> = state.not_yet_restored().map(ToString::to_string).collect();
+            let ended = |id: &&StepId| state.log_of(id).is_some_and(|log| log.state == StepState::Ended);
+            self.behind = self.live.keys().filter(ended).cloned().collect();
             (active, ready, meanwhile)
         };
+        let mut held_by_a_copy = false;
         for id in active {
             self.start(&id);
         }
         let mut waiting = Vec::new();
         for (id, restoring) in ready {
             if !self.is_free(&id) {
+                // Nobody says when an agent is done with it: it is looked for.
+                held_by_a_copy |= self.live.values().any(|live| live.background);
                 continue;
             }
             if let Some(finding) = self.shared.forbidden(&id) {
@@ -149,7 +161,7 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
             self.give_way(waiting, &meanwhile).await?;
             return Ok(true);
         }
-        Ok(!waiting.is_empty())
+        Ok(!waiting.is_empty() || held_by_a_copy)
     }
 
     /// Ends steps that may not begin for too long, so that what was done for them is taken back.
@@ -168,12 +180,12 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
         let Some(step) = self.shared.plan.step(id) else {
             return false;
         };
-        let disruptive = self.shared.is_disruptive(id);
-        !self.live.contains_key(id)
-            && !self
-                .live
-                .values()
-                .any(|live| live.node == step.node || (live.disruptive && disruptive))
+        let (disruptive, background) = (self.shared.is_disruptive(id), is_background(step));
+        let in_the_way = |(other, live): (&StepId, &Live)| {
+            let occupies = live.node == step.node && !(live.background && self.behind.contains(other));
+            occupies || (live.disruptive && disruptive) || (live.background && background)
+        };
+        !self.live.contains_key(id) && !self.live.iter().any(in_the_way)
     }
 
     fn start(&mut self, id: &StepId) {
@@ -183,10 +195,16 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
         let live = Live {
             node: step.node.clone(),
             disruptive: self.shared.is_disruptive(id),
+            background: is_background(step),
         };
         self.live.insert(id.clone(), live);
         let driver = Driver::new(Arc::clone(&self.shared), step.clone());
         let id = id.clone();
         self.tasks.spawn(async move { (id, driver.drive().await) });
     }
+}
+
+/// A first copy may take hours, and is PVE's to make once its job is written.
+pub(super) fn is_background(step: &Step) -> bool {
+    matches!(step.action, Action::CreateReplication { .. })
 }

@@ -4,6 +4,7 @@
 mod order;
 mod play;
 mod pools;
+mod protection;
 mod restores;
 mod shape;
 mod start;

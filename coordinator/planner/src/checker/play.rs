@@ -294,6 +294,14 @@ impl Checker<'_> {
             Action::ReplaceDisk { pool, old, with, .. } => self.replacement(step, pool, old, with),
             Action::AddStorage { storage, .. } => self.adds_storage(step, storage),
             Action::ExtendStorage { storage, .. } => self.extends_storage(step, storage),
+            Action::CreateReplication { .. }
+            | Action::ChangeReplication { .. }
+            | Action::RemoveReplication { .. }
+            | Action::SetMigrationNetwork { .. }
+            | Action::AddHaResource { .. }
+            | Action::ChangeHaResource { .. }
+            | Action::SetHaRule { .. }
+            | Action::SetHaGroup { .. } => self.protects(step),
             Action::UpgradeAgent { version, package, .. } => {
                 let asked = self.wish.upgrade.as_ref();
                 let asked = asked.is_some_and(|asked| asked.version == *version && asked.package == *package);
@@ -528,6 +536,14 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::StartHa { cluster, .. }
         | Action::AllowAgents { cluster, .. }
         | Action::AddStorage { cluster, .. }
-        | Action::ExtendStorage { cluster, .. } => Some(cluster),
+        | Action::ExtendStorage { cluster, .. }
+        | Action::CreateReplication { cluster, .. }
+        | Action::ChangeReplication { cluster, .. }
+        | Action::RemoveReplication { cluster, .. }
+        | Action::SetMigrationNetwork { cluster, .. }
+        | Action::AddHaResource { cluster, .. }
+        | Action::ChangeHaResource { cluster, .. }
+        | Action::SetHaRule { cluster, .. }
+        | Action::SetHaGroup { cluster, .. } => Some(cluster),
     }
 }

@@ -35,6 +35,7 @@ use quorate_model::wish::Wish;
 
 use crate::report::{Report, Weight};
 use members::Standing;
+pub(crate) use speed::slowest_port;
 use preflight::Founder;
 
 /// What has to be changed, as far as it can be told from who stands where.

@@ -7,7 +7,7 @@ use quorate_model::observation::FacetName;
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 use quorate_model::wish::Wish;
-use quorate_model::{NodeName, Severity};
+use quorate_model::NodeName;
 
 use super::Changes;
 use super::guests::knows_guest;
@@ -24,7 +24,6 @@ pub(super) fn weaknesses(
     changes: Changes,
     report: &mut Report,
 ) {
-    migration_network(file, report);
     coordinator_on(file, view, report);
     coordinator_in_guest(view, report);
     folders(wish, view, standing, report);
@@ -206,21 +205,4 @@ fn coordinator_in_guest(view: &View, report: &mut Report) {
 
 fn is_member(file: &ClusterFile, node: &NodeName) -> bool {
     file.members().any(|(name, _)| name == node)
-}
-
-fn migration_network(file: &ClusterFile, report: &mut Report) {
-    let Some(network) = &file.cluster.migration_network else {
-        return;
-    };
-    let mut finding = Finding::new(
-        Code::SpecNotSupported,
-        file.cluster.name.value.as_str(),
-        format!(
-            "the migration network {} is not set by this version of Quorate",
-            network.value
-        ),
-        "set it in the web interface: Datacenter, Options, Migration Settings",
-    );
-    finding.severity = Severity::Warning;
-    report.tell(finding.at(Some(network.place.clone())));
 }

@@ -99,6 +99,13 @@ impl Report {
     }
 }
 
+/// The speed of the slowest port with a carrier below this address, in Mbit/s; `None`: it can't be told.
+pub(crate) fn slowest_port(network: &Network, address: IpAddr) -> Option<u32> {
+    let ports = ports(network, carrier(network, address)?);
+    let working = ports.iter().filter(|port| port.carrier != Some(false));
+    working.map(|port| port.speed_mbps).collect::<Option<Vec<u32>>>()?.into_iter().min()
+}
+
 /// The interface that has an address.
 pub(super) fn carrier(network: &Network, address: IpAddr) -> Option<&Interface> {
     network

@@ -82,7 +82,7 @@ fn seen_with(file: &ClusterFile, view: &View, pool: &str) -> Option<BTreeSet<Nod
 }
 
 /// By whose word storages are defined: whoever founds the cluster keeps its own; after that, a member that is quorate.
-fn speaker<'v>(file: &'v ClusterFile, view: &View, steps: &'v [Step]) -> Option<&'v NodeName> {
+pub(crate) fn speaker<'v>(file: &'v ClusterFile, view: &View, steps: &'v [Step]) -> Option<&'v NodeName> {
     let founds = |step: &&Step| matches!(step.action, Action::CreateCluster { .. });
     if let Some(step) = steps.iter().find(founds) {
         return Some(&step.node);

@@ -17,7 +17,7 @@ use quorate_model::view::View;
 
 use super::cluster::{Node, Shape, in_shared_config};
 use super::server::{service, standalone};
-use super::{NOW, addresses, known, pools, storages};
+use super::{NOW, addresses, known, pools, protection, storages};
 
 /// What the step would leave behind if it went well: its `done_when` holds afterwards.
 pub fn apply(view: &mut View, step: &Step) {
@@ -172,6 +172,12 @@ pub fn apply(view: &mut View, step: &Step) {
                 known(&mut seen.system).agent.version = version.to_string();
             }
         }
+        Condition::CopyMade { .. }
+        | Condition::ReplicationSet { .. }
+        | Condition::CopyGone { .. }
+        | Condition::MigrationSet { .. }
+        | Condition::HaResourceSet { .. }
+        | Condition::HaBound { .. } => protection::done(view, step),
         Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }

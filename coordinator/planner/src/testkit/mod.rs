@@ -6,6 +6,7 @@
 mod apply;
 mod cluster;
 mod pools;
+mod protection;
 mod server;
 mod storages;
 
@@ -26,6 +27,7 @@ use quorate_model::{Observation, Timestamp, Unknown, View};
 
 pub use apply::apply;
 pub use pools::disk;
+pub use protection::{copied, guest, job, volume};
 pub use server::{interface, root_key, service, ssh_key};
 pub use storages::ready as storage_ready;
 
@@ -43,7 +45,12 @@ pub fn file(servers: usize, links: &[&str]) -> ClusterFile {
     parse(&text(servers, links))
 }
 
-fn text(servers: usize, links: &[&str]) -> String {
+/// Its text, to which more can be added.
+///
+/// # Panics
+/// Never: a string takes whatever is written to it.
+#[must_use]
+pub fn text(servers: usize, links: &[&str]) -> String {
     let mut text = "[cluster]\nname = \"hk1\"\n".to_owned();
     if !links.is_empty() {
         let quoted: Vec<String> = links.iter().map(|l| format!("\"{l}\"")).collect();
@@ -206,10 +213,7 @@ impl Servers {
                 node: node.to_owned(),
                 state: "started".to_owned(),
             };
-            let resource = HaResource {
-                state: "started".to_owned(),
-                group: None,
-            };
+            let resource = HaResource::of("started");
             known(&mut ha.resources).insert(sid.to_owned(), resource);
             ha.manager = Facet::known(
                 Some(ManagerStatus {

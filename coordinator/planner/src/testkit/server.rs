@@ -173,6 +173,7 @@ fn ha() -> Ha {
         lrm_status: Facet::known(None, NOW),
         manager: Facet::known(None, NOW),
         resources: Facet::known(BTreeMap::new(), NOW),
+        placements: Facet::known(vec![], NOW),
     }
 }
 
@@ -207,6 +208,8 @@ fn config(node: &NodeName) -> PveConfig {
         guest_devices: Facet::known(vec![], NOW),
         guests: Facet::known(vec![], NOW),
         qdevice_key: false,
+        datacenter: Facet::known(BTreeMap::new(), NOW),
+        guest_pools: Facet::known(BTreeMap::new(), NOW),
     }
 }
 

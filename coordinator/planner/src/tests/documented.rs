@@ -45,6 +45,22 @@ fn pools_and_storages() {
     assert!(after.is_empty() && !after.refused(), "{}", told(&after));
 }
 
+#[test]
+fn copies_and_ha() {
+    let file = parse(include_str!("../../../../docs/examples/copies-and-ha.toml"));
+    let mut servers = Servers::bare(3);
+    for n in 1..=3 {
+        let serials = [format!("{n}b"), format!("{n}c")];
+        servers = servers.with_disks(&format!("prox{n}"), &serials.each_ref().map(String::as_str));
+    }
+    let plan = sound(&file, &servers);
+    assert!(!plan.refused(), "{}", told(&plan));
+    let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(ids.last(), Some(&"options.migration/hk1"), "there are no guests yet: {}", told(&plan));
+    let after = afterwards(&file, &Wish::default(), &servers, &plan);
+    assert!(after.is_empty() && !after.refused(), "{}", told(&after));
+}
+
 /// `proxN` with other addresses.
 fn at(servers: Servers, node: &str, own: &str, fast: (&str, u8)) -> Servers {
     let (own, cable): (IpAddr, IpAddr) = (own.parse().unwrap(), fast.0.parse().unwrap());

@@ -17,6 +17,8 @@ mod pools_later;
 mod pools_of_any_disks;
 mod pools_replaced;
 mod properties;
+mod protection;
+mod protection_ha;
 mod releases;
 mod selected;
 mod storages;

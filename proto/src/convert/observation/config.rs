@@ -31,8 +31,15 @@ message!(
         qdevice_key,
         guest_devices,
         guests,
+        datacenter,
+        guest_pools,
     }
 );
+facet!(BTreeMap<String, String> = v1::SettingsFacet: v1::settings_facet::State);
+wrapped!(BTreeMap<String, String> = v1::Settings { settings });
+facet!(BTreeMap<String, Vec<u32>> = v1::GuestPoolsFacet: v1::guest_pools_facet::State);
+wrapped!(BTreeMap<String, Vec<u32>> = v1::GuestPools { pools });
+wrapped!(Vec<u32> = v1::GuestPool { guests });
 facet!(Vec<GuestDevice> = v1::GuestDevicesFacet: v1::guest_devices_facet::State);
 list!(GuestDevice = v1::GuestDevices { devices });
 message!(

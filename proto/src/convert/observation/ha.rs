@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -16,7 +16,8 @@ message!(
         crm,
         lrm_status,
         manager,
-        resources
+        resources,
+        placements
     }
 );
 facet!(Option<LrmStatus> = v1::LrmStatusFacet: v1::lrm_status_facet::State);
@@ -37,4 +38,26 @@ message!(HaPlace = v1::HaPlace { node, state });
 message!(Disarm = v1::Disarm { mode, state });
 facet!(BTreeMap<String, HaResource> = v1::HaResourcesFacet: v1::ha_resources_facet::State);
 wrapped!(BTreeMap<String, HaResource> = v1::HaResources { resources });
-message!(HaResource = v1::HaResource { state, group });
+message!(
+    HaResource = v1::HaResource {
+        state,
+        group,
+        max_restart,
+        max_relocate,
+        failback
+    }
+);
+facet!(Vec<HaPlacement> = v1::HaPlacementsInFullFacet: v1::ha_placements_in_full_facet::State);
+list!(HaPlacement = v1::HaPlacementsInFull { placements });
+message!(
+    HaPlacement = v1::HaPlacement {
+        name,
+        kind,
+        services,
+        nodes,
+        strict,
+        no_failback,
+        disabled
+    }
+);
+wrapped!(Option<u32> = v1::HaPriority { value });

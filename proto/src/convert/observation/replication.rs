@@ -16,7 +16,8 @@ message!(
         schedule,
         rate,
         disabled,
-        removal
+        removal,
+        comment
     }
 );
 facet!(Vec<ReplicationState> = v1::ReplicationStatesFacet: v1::replication_states_facet::State);

@@ -26,10 +26,12 @@ prop_compose! {
         (ceph_daemons, guest_macs) in (facet(some(text())), facet(some(text()))),
         (qdevice_key, guest_devices) in (any::<bool>(), facet(some(guest_device()))),
         guests in facet(some(configured())),
+        (datacenter, guest_pools) in (facet(by_text(text())), facet(by_text(some(any::<u32>())))),
     ) -> PveConfig {
         PveConfig {
             storages, users, tokens, root_tfa, own_certificate, authorized_keys, firewall, replication, ha_placements,
             ceph_monitors, node_folders, spec, files, ceph_daemons, guest_macs, qdevice_key, guest_devices, guests,
+            datacenter, guest_pools,
         }
     }
 }

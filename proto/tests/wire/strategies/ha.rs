@@ -1,11 +1,11 @@
 //! HA as one node sees it.
 
 use proptest::prelude::*;
-use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::ha::{Disarm, Ha, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
 
 use super::readiness::service;
 use super::types::{facet, time};
-use super::{by_text, maybe, text};
+use super::{by_text, maybe, some, text};
 
 prop_compose! {
     pub(super) fn ha()(
@@ -14,9 +14,20 @@ prop_compose! {
         (lrm, crm) in (facet(service()), facet(service())),
         lrm_status in facet(maybe(lrm_status())),
         manager in facet(maybe(manager())),
-        resources in facet(by_text(resource())),
+        (resources, placements) in (facet(by_text(resource())), facet(some(placement()))),
     ) -> Ha {
-        Ha { version, watchdog_armed, lrm, crm, lrm_status, manager, resources }
+        Ha { version, watchdog_armed, lrm, crm, lrm_status, manager, resources, placements }
+    }
+}
+
+prop_compose! {
+    fn placement()(
+        (name, kind) in (text(), text()),
+        services in some(text()),
+        nodes in by_text(maybe(any::<u32>())),
+        (strict, no_failback, disabled) in any::<(bool, bool, bool)>(),
+    ) -> HaPlacement {
+        HaPlacement { name, kind, services, nodes, strict, no_failback, disabled }
     }
 }
 
@@ -39,7 +50,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn resource()(state in text(), group in maybe(text())) -> HaResource {
-        HaResource { state, group }
+    fn resource()(
+        (state, group) in (text(), maybe(text())),
+        (max_restart, max_relocate, failback) in (maybe(any::<u32>()), maybe(any::<u32>()), maybe(any::<bool>())),
+    ) -> HaResource {
+        HaResource { state, group, max_restart, max_relocate, failback }
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod observation;
 pub(crate) mod operation;
 pub(crate) mod plan;
 mod pools;
+mod protection;
 mod readiness;
 mod replication;
 pub(crate) mod rollout;

@@ -199,7 +199,7 @@ prop_compose! {
 }
 
 pub(crate) fn action() -> impl Strategy<Value = Action> {
-    prop_oneof![membership(), around_it(), on_disks()]
+    prop_oneof![membership(), around_it(), on_disks(), super::protection::action()]
 }
 
 prop_compose! {

@@ -132,7 +132,7 @@ fn of_disks() -> impl Strategy<Value = Condition> {
 }
 
 pub(crate) fn condition() -> impl Strategy<Value = Condition> {
-    prop_oneof![of_the_cluster(), of_the_host(), of_disks()]
+    prop_oneof![of_the_cluster(), of_the_host(), of_disks(), super::protection::condition()]
 }
 
 fn disk() -> impl Strategy<Value = DiskRef> {

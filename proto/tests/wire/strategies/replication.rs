@@ -12,8 +12,9 @@ prop_compose! {
         guest: u32,
         (source, rate, removal) in (maybe(text()), maybe(text()), maybe(text())),
         disabled: bool,
+        comment in maybe(text()),
     ) -> ReplicationJob {
-        ReplicationJob { id, guest, target, source, schedule, rate, disabled, removal }
+        ReplicationJob { id, guest, target, source, schedule, rate, disabled, removal, comment }
     }
 }
 

@@ -7,20 +7,21 @@ mod host;
 mod links;
 mod membership;
 mod pools;
+mod protection;
 mod qdevice;
 mod shown;
 mod storages;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
-use crate::facet::Unknown;
+use crate::guest_ids::{HaName, JobId, Sid};
 use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
 use crate::observation::FacetName;
 use crate::observation::eligibility::ReasonKind;
@@ -28,8 +29,13 @@ use crate::operation::{HaService, Package};
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
 use crate::release::Release;
+use crate::schedule::Schedule;
+use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
 use crate::view::View;
+
+pub use verdict::Verdict;
+use verdict::{Not, on_each, row};
 
 /// Something that a view can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -285,26 +291,74 @@ pub enum Condition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cluster: Option<ClusterName>,
     },
-}
-
-/// What a view answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "verdict", content = "because")]
-pub enum Verdict {
-    /// It holds; this was seen.
-    Holds(String),
-    /// It does not hold (yet); this is why.
-    NotYet(String),
-    /// It can't be told.
-    Unknown(String),
-}
-
-impl Verdict {
-    /// Does it hold?
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        matches!(self, Self::Holds(_))
-    }
+    /// This member owns the guest, has a job for its copy on the target that is not switched off, and a run of it has succeeded and none failed since.
+    CopyMade {
+        /// The owner.
+        node: NodeName,
+        /// The guest.
+        guest: u32,
+        /// Who has the copy.
+        target: NodeName,
+    },
+    /// The job connects these, and is as it should be.
+    ReplicationSet {
+        /// The guest's owner.
+        node: NodeName,
+        /// The job.
+        job: JobId,
+        /// Whom it connects the owner with.
+        other: NodeName,
+        /// When it runs.
+        schedule: Schedule,
+        /// The most that it sends, in MB/s; `None`: whatever it says.
+        rate: Option<u32>,
+        /// What becomes of a server that returns.
+        returning_node: ReturningNode,
+        /// It is not switched off.
+        enabled: bool,
+    },
+    /// No job is left that copies the guest from this owner to the target: PVE has taken the copy away.
+    CopyGone {
+        /// The owner.
+        node: NodeName,
+        /// The guest.
+        guest: u32,
+        /// Who had the copy.
+        target: NodeName,
+    },
+    /// The cluster's setting for migration and replication is this.
+    MigrationSet {
+        /// Who looks.
+        node: NodeName,
+        /// `migration` of datacenter.cfg, as written.
+        migration: String,
+    },
+    /// The guest is under HA, and what is said here of it is so.
+    HaResourceSet {
+        /// Who looks.
+        node: NodeName,
+        /// The guest.
+        service: Sid,
+        /// How often a start is tried again on one node; `None`: whatever it says.
+        max_restart: Option<u32>,
+        /// On how many other nodes it is tried then; `None`: whatever it says.
+        max_relocate: Option<u32>,
+        /// The group that binds it (PVE 8); `None`: whatever it says.
+        group: Option<HaName>,
+        /// It stays where it is when a node is back.
+        no_failback: bool,
+    },
+    /// The rule, or with `service` missing the group, binds strictly to exactly these nodes, none of them preferred.
+    HaBound {
+        /// Who looks.
+        node: NodeName,
+        /// The rule or group.
+        name: HaName,
+        /// The guest that the rule is about.
+        service: Option<Sid>,
+        /// The nodes.
+        nodes: BTreeSet<NodeName>,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -337,6 +391,10 @@ impl Condition {
             let facets = BTreeSet::from([FacetName::Disks, FacetName::Pools]);
             return Needs::from([(node.clone(), facets)]);
         }
+        if let Self::CopyMade { node, .. } = self {
+            let facets = BTreeSet::from([FacetName::Config, FacetName::Replication]);
+            return Needs::from([(node.clone(), facets)]);
+        }
         let (nodes, facet): (BTreeSet<&NodeName>, FacetName) = match self {
             Self::Standalone { node } | Self::Quorate { node, .. } | Self::NotTwoVotes { node, .. } => {
                 (BTreeSet::from([node]), FacetName::Cluster)
@@ -366,6 +424,11 @@ impl Condition {
             | Self::DiskCanReplace { node, .. }
             | Self::DiskReplaced { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
             Self::StorageReady { nodes, .. } => (nodes.iter().collect(), FacetName::Storages),
+            Self::CopyMade { node, .. }
+            | Self::ReplicationSet { node, .. }
+            | Self::CopyGone { node, .. }
+            | Self::MigrationSet { node, .. } => (BTreeSet::from([node]), FacetName::Config),
+            Self::HaResourceSet { node, .. } | Self::HaBound { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
         };
         nodes
             .into_iter()
@@ -451,51 +514,38 @@ impl Condition {
             Self::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
             Self::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
             Self::AgentRuns { node, version, cluster } => host::agent_runs(view, node, *version, cluster.as_ref()),
+            Self::CopyMade { node, guest, target } => protection::copy_made(view, node, *guest, target),
+            Self::ReplicationSet {
+                node,
+                job,
+                other,
+                schedule,
+                rate,
+                returning_node,
+                enabled,
+            } => protection::job_set(view, node, job, &protection::Wanted {
+                other,
+                schedule,
+                rate: *rate,
+                returning_node: *returning_node,
+                enabled: *enabled,
+            }),
+            Self::CopyGone { node, guest, target } => protection::copy_gone(view, node, *guest, target),
+            Self::MigrationSet { node, migration } => protection::migration_set(view, node, migration),
+            Self::HaResourceSet {
+                node,
+                service,
+                max_restart,
+                max_relocate,
+                group,
+                no_failback,
+            } => protection::resource_set(view, node, *service, (*max_restart, *max_relocate), group.as_ref(), *no_failback),
+            Self::HaBound {
+                node,
+                name,
+                service,
+                nodes,
+            } => protection::bound(view, node, name, *service, nodes),
         }
     }
-}
-
-/// Why something does not hold on a node.
-enum Not {
-    /// It does not (yet).
-    Yet(String),
-    /// It can't be told.
-    Known(String),
-}
-
-impl From<Unknown> for Not {
-    fn from(unknown: Unknown) -> Self {
-        Self::Known(unknown.reason)
-    }
-}
-
-impl From<&Unknown> for Not {
-    fn from(unknown: &Unknown) -> Self {
-        Self::Known(unknown.reason.clone())
-    }
-}
-
-/// Judges something on each of some nodes: what can't be told on one can't be told at all.
-fn on_each<'n>(
-    nodes: impl IntoIterator<Item = &'n NodeName>,
-    evidence: impl FnOnce() -> String,
-    mut judge: impl FnMut(&NodeName) -> Result<(), Not>,
-) -> Verdict {
-    let mut not_yet = None;
-    for node in nodes {
-        match judge(node) {
-            Ok(()) => {}
-            Err(Not::Known(why)) => return Verdict::Unknown(format!("{node}: {why}")),
-            Err(Not::Yet(why)) => {
-                not_yet.get_or_insert(format!("{node} {why}"));
-            }
-        }
-    }
-    not_yet.map_or_else(|| Verdict::Holds(evidence()), Verdict::NotYet)
-}
-
-/// Names in a row, for sentences.
-fn row<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
-    let names: Vec<String> = names.into_iter().map(|n| n.to_string()).collect();
-    names.join(", ")
 }

@@ -138,6 +138,55 @@ impl fmt::Display for Condition {
                     .as_ref()
                     .map_or(Ok(()), |cluster| write!(f, ", and {node} is quorate in {cluster}"))
             }
+            Self::CopyMade { node, guest, target } => {
+                write!(f, "guest {guest} of {node} has a copy on {target}, and no run failed since")
+            }
+            Self::ReplicationSet {
+                job,
+                other,
+                schedule,
+                rate,
+                returning_node,
+                enabled,
+                ..
+            } => {
+                write!(f, "replication job {job} to {other} runs at {schedule}")?;
+                if let Some(rate) = rate {
+                    write!(f, " with at most {rate} MB/s")?;
+                }
+                let on = if *enabled { ", and is on" } else { "" };
+                write!(f, ", says {returning_node} of a server that returns{on}")
+            }
+            Self::CopyGone { node, guest, target } => {
+                write!(f, "{node} copies guest {guest} to {target} no more")
+            }
+            Self::MigrationSet { node, migration } => {
+                write!(f, "the setting for migration is {migration}, as {node} sees it")
+            }
+            Self::HaResourceSet {
+                service,
+                max_restart,
+                max_relocate,
+                group,
+                no_failback,
+                ..
+            } => {
+                write!(f, "{service} is under HA")?;
+                let numbers = [("max_restart", max_restart), ("max_relocate", max_relocate)];
+                for (what, number) in numbers.iter().filter_map(|(what, number)| Some((what, number.as_ref()?))) {
+                    write!(f, ", {what} {number}")?;
+                }
+                if let Some(group) = group {
+                    write!(f, ", in the group {group}")?;
+                }
+                if *no_failback { f.write_str(", without failback") } else { Ok(()) }
+            }
+            Self::HaBound {
+                name, service, nodes, ..
+            } => {
+                let what = service.map_or_else(|| "group".to_owned(), |service| format!("{service} by the rule"));
+                write!(f, "{what} {name} is bound strictly to {}, none preferred", row(nodes))
+            }
             Self::StorageReady { storage, nodes } => {
                 write!(
                     f,

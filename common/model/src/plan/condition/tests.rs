@@ -456,6 +456,7 @@ fn ha_is_armed_when_nobody_says_that_it_is_disarmed() {
                 crm: service(true),
                 lrm_status: Facet::not_asked(),
                 manager: Facet::known(Some(manager), AT),
+                placements: Facet::not_asked(),
                 resources: Facet::not_asked(),
             };
             if let Ok(observation) = &mut seen.observation {

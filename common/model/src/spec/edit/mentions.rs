@@ -1,4 +1,4 @@
-//! Where else than in its own table a node is named: with its disks in pools, and among the nodes of storages.
+//! Where else than in its own table a node is named: with its disks in pools, and among the nodes of storages and of copies.
 
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 
@@ -52,13 +52,31 @@ fn each_choice(document: &mut DocumentMut, act: &mut dyn FnMut(&mut Item)) {
     });
 }
 
-/// Does something to the nodes of each storage.
+/// Does something to the nodes of each storage, and to those that copies are on.
 fn each_list(document: &mut DocumentMut, act: &mut dyn FnMut(&mut Array)) {
+    each_replication(document, act);
     each_of(document, "storage", &mut |storage| {
         if let Some(nodes) = storage.get_mut("nodes").and_then(Item::as_array_mut) {
             act(nodes);
         }
     });
+}
+
+/// Does something to the nodes that copies are on: of tables, or of a list of tables.
+fn each_replication(document: &mut DocumentMut, act: &mut dyn FnMut(&mut Array)) {
+    let mut one = |table: &mut dyn TableLike| {
+        if let Some(nodes) = table.get_mut("copies_on").and_then(Item::as_array_mut) {
+            act(nodes);
+        }
+    };
+    match document.get_mut("replication") {
+        Some(Item::ArrayOfTables(tables)) => tables.iter_mut().for_each(|table| one(table)),
+        Some(Item::Value(Value::Array(tables))) => {
+            let tables = tables.iter_mut().filter_map(Value::as_inline_table_mut);
+            tables.for_each(|table| one(table));
+        }
+        _ => {}
+    }
 }
 
 /// Does something to each table below this one.

@@ -2,6 +2,7 @@
 
 mod drafts;
 mod edits;
+mod protection;
 mod refusals;
 mod schemas;
 

@@ -1,0 +1,123 @@
+use quorate_model::facet::Facet;
+use quorate_model::observation::guest_config::ConfiguredGuest;
+use quorate_model::observation::{Guest, GuestKind};
+use quorate_model::operation::Action;
+use quorate_model::{Timestamp, UnknownKind};
+
+use super::*;
+use crate::operations::actions::of;
+use crate::operations::actions::testing::{config, member};
+
+fn node(name: &str) -> NodeName {
+    name.parse().unwrap()
+}
+
+fn create() -> Action {
+    Action::CreateReplication {
+        cluster: "hk1".parse().unwrap(),
+        job: "100-0".parse().unwrap(),
+        target: node("prox2"),
+        schedule: "5m".parse().unwrap(),
+        rate: Some(100),
+        returning_node: ReturningNode::Hold,
+    }
+}
+
+fn remove() -> Action {
+    Action::RemoveReplication {
+        cluster: "hk1".parse().unwrap(),
+        job: "100-0".parse().unwrap(),
+        target: node("prox2"),
+    }
+}
+
+/// Guest 100 is on this node; these jobs are there.
+fn seen(owner: &str, jobs: Vec<ReplicationJob>) -> Observation {
+    let mut seen = Observation::empty("prox1", Timestamp(0));
+    seen.cluster = Facet::known(member(&["prox1", "prox2"]), Timestamp(0));
+    let guest = ConfiguredGuest {
+        guest: Guest {
+            vmid: 100,
+            node: owner.to_owned(),
+            kind: GuestKind::Vm,
+        },
+        config: Facet::not_asked(),
+    };
+    let mut config = config();
+    config.guests = Facet::known(vec![guest], Timestamp(0));
+    config.replication = Facet::known(jobs, Timestamp(0));
+    seen.config = Facet::known(config, Timestamp(0));
+    seen
+}
+
+fn job() -> ReplicationJob {
+    ReplicationJob {
+        schedule: "*/5".to_owned(),
+        rate: Some("100".to_owned()),
+        comment: Some("quorate hold".to_owned()),
+        source: Some("prox1".to_owned()),
+        ..ReplicationJob::of("100-0", 100, "prox2")
+    }
+}
+
+fn state(action: &Action, seen: &Observation) -> State {
+    of(action).state(&node("prox1"), seen)
+}
+
+fn refused(action: &Action, seen: &Observation) -> Vec<String> {
+    let findings = of(action).precheck(&node("prox1"), seen);
+    findings.into_iter().map(|finding| finding.message).collect()
+}
+
+#[test]
+fn a_job_is_made_once_it_stands_in_the_file_as_planned() {
+    let clean = seen("prox1", vec![]);
+    assert_eq!((state(&create(), &clean), refused(&create(), &clean)), (State::Untouched, vec![]));
+    let there = seen("prox1", vec![job()]);
+    assert!(matches!(state(&create(), &there), State::Reached(_)));
+    let hidden = {
+        let mut seen = clean;
+        seen.config = Facet::unknown(UnknownKind::TimedOut, "pmxcfs hangs");
+        seen
+    };
+    assert!(matches!(state(&create(), &hidden), State::Between(_)));
+    assert_eq!(refused(&create(), &hidden).len(), 1);
+}
+
+#[test]
+fn what_is_not_as_planned_is_refused_in_the_instant_before() {
+    let moved = seen("prox2", vec![]);
+    assert_eq!(refused(&create(), &moved), ["guest 100 is on prox2 now, not on prox1"]);
+    // Another number, the same two servers.
+    let other = seen("prox1", vec![ReplicationJob { id: "100-3".to_owned(), ..job() }]);
+    assert_eq!(
+        refused(&create(), &other),
+        ["there is the replication job 100-3 to prox2 already, which was not planned so"]
+    );
+    let elsewhere = seen("prox1", vec![ReplicationJob { target: "prox3".to_owned(), ..job() }]);
+    assert_eq!(refused(&remove(), &elsewhere), ["the job 100-0 copies to prox3 now, not to prox2"]);
+    assert_eq!(refused(&remove(), &seen("prox1", vec![])), ["there is no replication job 100-0 any more"]);
+}
+
+#[test]
+fn a_copy_is_gone_when_the_scheduler_has_taken_its_job_away() {
+    assert_eq!(state(&remove(), &seen("prox1", vec![job()])), State::Untouched);
+    let marked = seen("prox1", vec![ReplicationJob { removal: Some("full".to_owned()), ..job() }]);
+    assert!(matches!(state(&remove(), &marked), State::Between(_)));
+    assert!(of(&remove()).is_begun(&node("prox1"), &marked));
+    assert!(matches!(state(&remove(), &seen("prox1", vec![])), State::Reached(_)));
+}
+
+#[test]
+fn a_note_in_passing_is_no_complaint() {
+    let output = |stderr: &str| Output {
+        stdout: String::new(),
+        stderr: stderr.to_owned(),
+    };
+    let said = of(&remove()).read(&node("prox1"), &output(&format!("{}\n", pvesr::BACKGROUND)));
+    assert!(said.success && said.findings.is_empty());
+    let said = of(&create()).read(&node("prox1"), &output("replication job '100-0' already exists\n"));
+    assert!(!said.success && !said.changed);
+    let said = of(&create()).read(&node("prox1"), &output("cluster not ready - no quorum?\n"));
+    assert_eq!(said.findings[0].code, Code::ClusterNotQuorate);
+}
