@@ -23,3 +23,30 @@ pub fn disarm(tools: &Tools) -> Result<Invocation, CallError> {
 pub fn arm(tools: &Tools) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["crm-command", "arm-ha"]).build()?)
 }
+
+/// `ha-manager migrate SID NODE`: a machine goes to another node while it runs; HA copies local disks along. It only leaves the command.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn migrate(tools: &Tools, sid: &str, node: &str) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["migrate", sid, node]).build()?)
+}
+
+/// `ha-manager relocate SID NODE`: it is shut down, moved and started again; containers always are. It only leaves the command.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn relocate(tools: &Tools, sid: &str, node: &str) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["relocate", sid, node]).build()?)
+}
+
+/// `ha-manager crm-command node-maintenance enable|disable NODE`. It only leaves the command; a node that is not online is refused in the
+/// master's log alone.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn maintenance(tools: &Tools, node: &str, on: bool) -> Result<Invocation, CallError> {
+    let verb = if on { "enable" } else { "disable" };
+    let call = tools.call(NAME)?;
+    Ok(call.args(["crm-command", "node-maintenance", verb, node]).build()?)
+}

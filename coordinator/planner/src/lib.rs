@@ -9,6 +9,7 @@ mod cluster;
 mod destruction;
 pub mod diff;
 pub mod disks;
+mod moves;
 mod pools;
 mod report;
 pub mod select;
@@ -62,7 +63,15 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
         .into_iter()
         .filter(|(_, asked)| *asked)
         .map(|(name, _)| name);
-    NEEDED.into_iter().chain(pools).chain(of_storages).collect()
+    let of_moves = [FacetName::Running, FacetName::Replication, FacetName::Storages];
+    let of_moves = of_moves.into_iter().filter(|_| wish.moves.is_some());
+    let mut all: Vec<FacetName> = NEEDED.into_iter().chain(pools).chain(of_storages).collect();
+    for name in of_moves {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
 }
 
 /// The packages that a cluster of this file needs on each host and that PVE does not bring along: whether they can be fetched where they
@@ -81,7 +90,8 @@ pub fn packages(file: &ClusterFile) -> BTreeMap<NodeName, BTreeSet<Package>> {
 /// problems are to be found at once.
 #[must_use]
 pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
-    wish.upgrade.is_none() && wish.only_replaces_a_disk().is_none() && cluster::leans_on_the_network(file, wish, view)
+    let only = wish.upgrade.is_some() || wish.moves.is_some() || wish.only_replaces_a_disk().is_some();
+    !only && cluster::leans_on_the_network(file, wish, view)
 }
 
 /// Plans what makes the cluster of `view` the one of `file`, as far as `wish` consents, and says what stands against it.
@@ -92,6 +102,19 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 #[must_use]
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
+    if let Some(what) = &wish.moves {
+        // How the cluster stands is told; what moving leans on, it asks itself.
+        let mut of_cluster = Report::default();
+        cluster::plan(file, &Wish::default(), view, &mut of_cluster);
+        report.weigh_all(Weight::Told, of_cluster);
+        let steps = moves::plan(file, what, view, &mut report);
+        return Plan {
+            cluster: file.cluster.name.value.clone(),
+            spec_digest: file.digest.clone(),
+            steps,
+            findings: report.into_findings(),
+        };
+    }
     let steps = match (&wish.upgrade, wish.only_replaces_a_disk()) {
         (Some(what), _) => {
             // How the cluster stands is told; that each node is quorate is every step's own gate.

@@ -1,5 +1,6 @@
 //! Operations, their events, how they end.
 
+use quorate_model::moves::MoveKind;
 use quorate_model::operation::{
     Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
 };
@@ -35,7 +36,12 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     add_storage: AddStorage { cluster, storage, password_file } = v1::AddStorage,
     extend_storage: ExtendStorage { cluster, storage } = v1::ExtendStorage,
     upgrade_agent: UpgradeAgent { version, package, size } = v1::UpgradeAgent,
+    migrate_guest: MigrateGuest { cluster, guest, kind, target, how, managed } = v1::MigrateGuest,
+    run_guest: RunGuest { cluster, guest, kind, run } = v1::RunGuest,
+    set_maintenance: SetMaintenance { cluster, node, on } = v1::SetMaintenance,
+    reboot_node: RebootNode { cluster, boot } = v1::RebootNode,
 });
+choice!(MoveKind = v1::migrate_guest::How { Live, Restart, Offline });
 choice!(
     Package = v1::Package {
         CorosyncQdevice,

@@ -62,4 +62,9 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     disk_replaced: DiskReplaced { node, pool, old, with } = v1::condition::DiskReplaced,
     storage_ready: StorageReady { storage, nodes } = v1::condition::StorageReady,
     agent_runs: AgentRuns { node, version, cluster } = v1::condition::AgentRuns,
+    guest_at: GuestAt { cluster, guest, kind, node, seen_by, running, managed } = v1::condition::GuestAt,
+    maintenance: Maintenance { cluster, node, on, seen_by } = v1::condition::Maintenance,
+    drained: Drained { node } = v1::condition::Drained,
+    spare: Spare { cluster, node, others } = v1::condition::Spare,
+    rebooted: Rebooted { cluster, node, boot } = v1::condition::Rebooted,
 });

@@ -16,13 +16,17 @@ mod ha;
 mod join_cluster;
 mod keys;
 mod local;
+mod maintenance;
 mod member;
+mod migrate_guest;
 mod packages;
 mod power_off;
 mod precheck;
 mod qdevice;
+mod reboot;
 mod remove_member;
 mod replace_disk;
+mod run_guest;
 mod storage;
 #[cfg(test)]
 mod testing;
@@ -248,6 +252,38 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
         }),
         Action::ExtendStorage { cluster, storage } => Box::new(storage::ExtendStorage { cluster, storage }),
         Action::UpgradeAgent { version, .. } => Box::new(upgrade::UpgradeAgent { version: *version }),
+        Action::MigrateGuest {
+            cluster,
+            guest,
+            kind,
+            target,
+            how,
+            managed,
+        } => Box::new(migrate_guest::MigrateGuest {
+            cluster,
+            guest: *guest,
+            kind: *kind,
+            target,
+            how: *how,
+            managed: *managed,
+        }),
+        Action::RunGuest {
+            cluster,
+            guest,
+            kind,
+            run,
+        } => Box::new(run_guest::RunGuest {
+            cluster,
+            guest: *guest,
+            kind: *kind,
+            run: *run,
+        }),
+        Action::SetMaintenance { cluster, node, on } => Box::new(maintenance::SetMaintenance {
+            cluster,
+            of: node,
+            on: *on,
+        }),
+        Action::RebootNode { cluster, boot } => Box::new(reboot::RebootNode { cluster, boot }),
     }
 }
 

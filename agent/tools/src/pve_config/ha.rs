@@ -42,12 +42,25 @@ struct RawManager {
     service_status: Option<BTreeMap<String, RawPlace>>,
     #[serde(default)]
     disarm: Option<RawDisarm>,
+    #[serde(default)]
+    node_request: Option<BTreeMap<String, RawRequest>>,
+}
+
+#[derive(Deserialize)]
+struct RawRequest {
+    #[serde(default, deserialize_with = "lenient::optional_u64")]
+    maintenance: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct RawPlace {
     node: String,
     state: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    target: Option<String>,
+    /// The command and what goes with it: `["migrate", "prox2"]`.
+    #[serde(default)]
+    cmd: Option<Vec<serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -79,8 +92,20 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
     let nodes = raw.node_status.ok_or_else(|| missing("node_status"))?;
     let services = raw.service_status.ok_or_else(|| missing("service_status"))?;
     let place = |(service, place): (String, RawPlace)| {
-        let RawPlace { node, state } = place;
-        (service, HaPlace { node, state })
+        let RawPlace {
+            node,
+            state,
+            target,
+            cmd,
+        } = place;
+        let command = cmd.map(|cmd| cmd.first().and_then(|word| word.as_str()).unwrap_or("?").to_owned());
+        let place = HaPlace {
+            node,
+            state,
+            target,
+            command,
+        };
+        (service, place)
     };
     Ok(Some(ManagerStatus {
         master,
@@ -88,6 +113,13 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
         nodes,
         services: services.into_iter().map(place).collect(),
         disarm: raw.disarm.map(|RawDisarm { mode, state }| Disarm { mode, state }),
+        maintenance: raw
+            .node_request
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(_, request)| request.maintenance.unwrap_or(0) != 0)
+            .map(|(node, _)| node)
+            .collect(),
     }))
 }
 

@@ -128,6 +128,10 @@ table! {
     AddStorage      120 yes no  nothing "PVE writes one file under its own lock, tries the storage, and takes it back itself if that fails";
     ExtendStorage    60 yes no  nothing "one file, written under PVE's own lock";
     UpgradeAgent    300 yes yes nothing "a killed dpkg leaves the package half-configured and its lock held; the agent itself is started anew half-way";
+    MigrateGuest   3600 no  no  nothing "PVE ends its own task and clears up where it can; killed, it leaves the guest locked, or disks on both servers";
+    RunGuest        300 yes no  nothing "a guest that takes long to shut down is not switched off";
+    SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
+    RebootNode     1800 no  yes nothing "a shutdown can't be called back";
 }
 
 #[cfg(test)]

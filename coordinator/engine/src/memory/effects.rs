@@ -124,6 +124,7 @@ impl Inner {
             }
             Action::AbandonJoin { .. } => server.half_in = false,
             Action::PowerOff { .. } => server.off = true,
+            Action::RebootNode { .. } => server.boots += 1,
             Action::InstallPackages { packages } => server.packages.extend(packages),
             Action::AdmitKeys { cluster, keys, .. } => drop(server.admitted.insert(cluster.clone(), keys.clone())),
             Action::WithdrawKeys { cluster } => drop(server.admitted.remove(cluster)),
@@ -160,7 +161,11 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::StartHa { cluster, .. }
         | Action::AllowAgents { cluster, .. }
         | Action::AddStorage { cluster, .. }
-        | Action::ExtendStorage { cluster, .. } => Some(cluster),
+        | Action::ExtendStorage { cluster, .. }
+        | Action::MigrateGuest { cluster, .. }
+        | Action::RunGuest { cluster, .. }
+        | Action::SetMaintenance { cluster, .. }
+        | Action::RebootNode { cluster, .. } => Some(cluster),
         Action::InstallPackages { .. }
         | Action::AdmitKeys { .. }
         | Action::WithdrawKeys { .. }

@@ -299,6 +299,10 @@ impl Checker<'_> {
                 let asked = asked.is_some_and(|asked| asked.version == *version && asked.package == *package);
                 self.demand(step, asked, "nobody asked for this version");
             }
+            Action::MigrateGuest { guest, target, .. } => self.moves_guest(step, *guest, target),
+            Action::RunGuest { guest, run, .. } => self.runs_guest(step, *guest, *run),
+            Action::SetMaintenance { node, on, .. } => self.sets_maintenance(step, node, *on),
+            Action::RebootNode { boot, .. } => self.reboots(step, boot),
         }
     }
 
@@ -528,6 +532,10 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::StartHa { cluster, .. }
         | Action::AllowAgents { cluster, .. }
         | Action::AddStorage { cluster, .. }
-        | Action::ExtendStorage { cluster, .. } => Some(cluster),
+        | Action::ExtendStorage { cluster, .. }
+        | Action::MigrateGuest { cluster, .. }
+        | Action::RunGuest { cluster, .. }
+        | Action::SetMaintenance { cluster, .. }
+        | Action::RebootNode { cluster, .. } => Some(cluster),
     }
 }

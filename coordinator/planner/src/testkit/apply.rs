@@ -17,7 +17,7 @@ use quorate_model::view::View;
 
 use super::cluster::{Node, Shape, in_shared_config};
 use super::server::{service, standalone};
-use super::{NOW, addresses, known, pools, storages};
+use super::{NOW, addresses, known, moves, pools, storages};
 
 /// What the step would leave behind if it went well: its `done_when` holds afterwards.
 pub fn apply(view: &mut View, step: &Step) {
@@ -172,7 +172,12 @@ pub fn apply(view: &mut View, step: &Step) {
                 known(&mut seen.system).agent.version = version.to_string();
             }
         }
-        Condition::LinksUp { .. }
+        Condition::GuestAt { .. } | Condition::Maintenance { .. } | Condition::Rebooted { .. } => {
+            moves::applied(view, &step.done_when)
+        }
+        Condition::Drained { .. }
+        | Condition::Spare { .. }
+        | Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }
         | Condition::DisksFree { .. }
@@ -211,6 +216,7 @@ fn nobody() -> ManagerStatus {
         nodes: BTreeMap::new(),
         services: BTreeMap::new(),
         disarm: None,
+        maintenance: BTreeSet::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+mod moves;
 mod pools;
 mod server;
 mod storages;
@@ -25,6 +26,7 @@ use quorate_model::view::{ClockOffset, NodeView};
 use quorate_model::{Observation, Timestamp, Unknown, View};
 
 pub use apply::apply;
+pub use moves::Vm;
 pub use pools::disk;
 pub use server::{interface, root_key, service, ssh_key};
 pub use storages::ready as storage_ready;
@@ -205,6 +207,8 @@ impl Servers {
             let place = HaPlace {
                 node: node.to_owned(),
                 state: "started".to_owned(),
+                target: None,
+                command: None,
             };
             let resource = HaResource {
                 state: "started".to_owned(),
@@ -218,6 +222,7 @@ impl Servers {
                     nodes: BTreeMap::new(),
                     services: BTreeMap::from([(sid.to_owned(), place)]),
                     disarm: None,
+                    maintenance: BTreeSet::new(),
                 }),
                 NOW,
             );

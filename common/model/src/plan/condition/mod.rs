@@ -6,6 +6,7 @@ mod ha;
 mod host;
 mod links;
 mod membership;
+mod moves;
 mod pools;
 mod qdevice;
 mod shown;
@@ -22,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::disk_marks::Mark;
 use crate::facet::Unknown;
 use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
-use crate::observation::FacetName;
 use crate::observation::eligibility::ReasonKind;
+use crate::observation::{FacetName, GuestKind};
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
@@ -285,6 +286,59 @@ pub enum Condition {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cluster: Option<ClusterName>,
     },
+    /// The guest belongs to this node, by its own word and that of each of `seen_by`; it runs there, or is stopped, and nothing holds it. One
+    /// under HA is also there by the master's word, and no command of it is under way.
+    GuestAt {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// Where it should be.
+        node: NodeName,
+        /// Who else must say so.
+        seen_by: BTreeSet<NodeName>,
+        /// It runs, or is stopped.
+        running: bool,
+        /// It is under HA.
+        managed: bool,
+    },
+    /// HA's master has this node in maintenance, and nothing that it looks after is left there; or it may use the node again.
+    Maintenance {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// In maintenance, or not.
+        on: bool,
+        /// By whose copy of the master's word.
+        seen_by: NodeName,
+    },
+    /// No guest runs on this node.
+    Drained {
+        /// The node.
+        node: NodeName,
+    },
+    /// The cluster can do without this node for a while: all others are in and have quorum without it, HA is at rest, every copy is fresh, and
+    /// what runs on it finds memory elsewhere.
+    Spare {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// All other members.
+        others: BTreeSet<NodeName>,
+    },
+    /// The node has started anew since this boot, its agent answers, and it is quorate.
+    Rebooted {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// The boot before. Source: /proc/sys/kernel/random/boot_id.
+        boot: String,
+    },
 }
 
 /// What a view answers.
@@ -333,6 +387,9 @@ impl Condition {
             let facets = BTreeSet::from([FacetName::System, FacetName::Cluster]);
             return Needs::from([(node.clone(), facets)]);
         }
+        if let Some(needs) = self.about_moves() {
+            return needs;
+        }
         if let Some(node) = self.about_disks() {
             let facets = BTreeSet::from([FacetName::Disks, FacetName::Pools]);
             return Needs::from([(node.clone(), facets)]);
@@ -366,6 +423,11 @@ impl Condition {
             | Self::DiskCanReplace { node, .. }
             | Self::DiskReplaced { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
             Self::StorageReady { nodes, .. } => (nodes.iter().collect(), FacetName::Storages),
+            Self::GuestAt { node, .. } | Self::Drained { node } | Self::Spare { node, .. } => {
+                (BTreeSet::from([node]), FacetName::Running)
+            }
+            Self::Maintenance { seen_by, .. } => (BTreeSet::from([seen_by]), FacetName::Ha),
+            Self::Rebooted { node, .. } => (BTreeSet::from([node]), FacetName::System),
         };
         nodes
             .into_iter()
@@ -451,6 +513,11 @@ impl Condition {
             Self::DiskReplaced { node, pool, old, with } => pools::replaced(view, node, (pool, old), with),
             Self::StorageReady { storage, nodes } => storages::ready(view, storage, nodes),
             Self::AgentRuns { node, version, cluster } => host::agent_runs(view, node, *version, cluster.as_ref()),
+            Self::GuestAt { .. }
+            | Self::Maintenance { .. }
+            | Self::Drained { .. }
+            | Self::Spare { .. }
+            | Self::Rebooted { .. } => moves::judge(self, view),
         }
     }
 }

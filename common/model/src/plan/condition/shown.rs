@@ -146,6 +146,27 @@ impl fmt::Display for Condition {
                     row(nodes)
                 )
             }
+            Self::GuestAt {
+                guest,
+                node,
+                running,
+                managed,
+                ..
+            } => {
+                let state = if *running { "runs" } else { "is stopped" };
+                let by_ha = if *managed { ", also by HA" } else { "" };
+                write!(f, "guest {guest} {state} on {node}{by_ha}, and nothing holds it")
+            }
+            Self::Maintenance { node, on: true, .. } => write!(f, "HA has {node} in maintenance, and nothing on it"),
+            Self::Maintenance { node, .. } => write!(f, "HA may use {node} again"),
+            Self::Drained { node } => write!(f, "no guest runs on {node}"),
+            Self::Spare { cluster, node, .. } => write!(
+                f,
+                "{cluster} can do without {node}: votes, fresh copies, HA at rest, memory"
+            ),
+            Self::Rebooted { cluster, node, .. } => {
+                write!(f, "{node} has started anew, and is quorate in {cluster}")
+            }
         }
     }
 }
