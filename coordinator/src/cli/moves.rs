@@ -147,8 +147,11 @@ pub(crate) async fn reboot(context: &Context, args: Reboot) -> Answer {
         .chain(&args.cluster)
         .collect();
     let mut clusters = clusters.into_iter();
-    let (Some(cluster), None) = (clusters.next(), clusters.next()) else {
-        return Err(Failure::new(ExitCode::Usage, "servers of one cluster at a time"));
+    let (true, Some(cluster), None) = (args.rolling, clusters.next(), clusters.next()) else {
+        return Err(Failure::new(
+            ExitCode::Usage,
+            "servers of one cluster at a time, one after another",
+        ));
     };
     let moves = Moves::Reboot {
         nodes: args.nodes.iter().map(|node| node.node.clone()).collect(),

@@ -4,6 +4,5 @@ mod gaps;
 mod prober;
 mod target;
 
-pub(crate) use gaps::Measured;
 pub(crate) use prober::Prober;
 pub(crate) use target::Target;

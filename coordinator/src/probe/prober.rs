@@ -21,6 +21,7 @@ const WITHIN: Duration = Duration::from_millis(250);
 const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
 /// Calls until it is told to stop.
+#[derive(Debug)]
 pub(crate) struct Prober {
     target: Target,
     stop: Arc<AtomicBool>,

@@ -164,7 +164,7 @@ pub(super) fn empty<'v>(
     };
     // First, so that HA puts nothing here meanwhile.
     if scene.has_ha() && !scene.in_maintenance(node) {
-        let seconds = emptied.by_ha.iter().map(|(_, way)| way.seconds()).sum();
+        let seconds: u64 = emptied.by_ha.iter().map(|(_, way)| way.seconds()).sum();
         begun.maintenance = Some(row.maintenance((node, via), true, seconds, None)?);
     }
     for (guest, way, target) in &emptied.by_hand {
@@ -181,7 +181,7 @@ pub(super) fn empty<'v>(
             },
         )?;
     }
-    for guest in &emptied.stopped {
+    for guest in emptied.stopped.iter().copied() {
         begun.stopped.push((guest, row.run(guest, node, false, None)?));
     }
     Some(begun)

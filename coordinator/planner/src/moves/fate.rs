@@ -137,8 +137,8 @@ pub(super) fn bound(config: &GuestConfig) -> Option<String> {
     if !config.bound_by.is_empty() {
         return Some(format!("it is bound to its server by {}", config.bound_by.join(", ")));
     }
-    let used = config.disks.iter().filter(|disk| !disk.is_unused());
-    used.into_iter().find_map(|disk| match &disk.backing {
+    let mut used = config.disks.iter().filter(|disk| !disk.is_unused());
+    used.find_map(|disk| match &disk.backing {
         Backing::Volume { .. } => None,
         Backing::Device(path) => Some(format!("{} is the device {path} of its server", disk.key)),
         Backing::Folder(path) => Some(format!("{} is the folder {path} of its server", disk.key)),

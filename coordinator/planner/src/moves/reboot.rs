@@ -50,6 +50,7 @@ pub(super) fn roll(
         return None;
     }
     for (node, via, others, boot, emptied) in &all {
+        let node: &NodeName = node;
         let first = row.len();
         let begun = empty(scene, (node, via), emptied, row)?;
         if row.len() > first {

@@ -117,8 +117,9 @@ impl<'v> Row<'v> {
             managed,
             ..
         } = passage;
+        let cluster = self.cluster;
         let at = |node: &NodeName, other: &NodeName| Condition::GuestAt {
-            cluster: self.cluster.clone(),
+            cluster: cluster.clone(),
             guest: id,
             kind,
             node: node.clone(),
@@ -162,8 +163,9 @@ impl<'v> Row<'v> {
         restores: Option<StepId>,
     ) -> Option<StepId> {
         let (id, kind) = (guest.guest.vmid, guest.guest.kind);
+        let cluster = self.cluster;
         let at = |running| Condition::GuestAt {
-            cluster: self.cluster.clone(),
+            cluster: cluster.clone(),
             guest: id,
             kind,
             node: on.clone(),
