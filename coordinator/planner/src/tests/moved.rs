@@ -5,6 +5,7 @@ use quorate_model::moves::Moves;
 use quorate_model::observation::guest_config::{Backing, GuestDisk};
 use quorate_model::observation::{GuestRun, ReplicationJob, ReplicationState};
 use quorate_model::plan::Plan;
+use quorate_model::view::Rest;
 use quorate_model::{Code, Timestamp, Wish};
 
 use super::{afterwards, told, wished};
@@ -378,4 +379,19 @@ fn nothing_restarts_that_the_cluster_can_t_do_without() {
         "{}",
         told(&plan)
     );
+}
+
+#[test]
+fn a_maintenance_that_a_rollout_of_ours_left_is_ended_by_the_next_plan_and_an_operators_own_is_not() {
+    let vm = Vm::running(100, "prox2");
+    let mut servers = servers(&[vm.clone()]).managed(&[&vm], "prox3").with_each(|seen| {
+        let manager = known(&mut known(&mut seen.ha).manager).as_mut().unwrap();
+        manager.maintenance.insert("prox1".to_owned());
+        manager.nodes.insert("prox1".to_owned(), "maintenance".to_owned());
+    });
+    assert!(plan(&Wish::default(), &servers).is_empty());
+    servers.view.at_rest = [Rest::Maintenance { node: name("prox1") }].into();
+    let plan = plan(&Wish::default(), &servers);
+    assert_eq!(ids(&plan), ["ha.maintenance-off/prox1"], "{}", told(&plan));
+    assert!(done(&Wish::default(), &servers, &plan).is_empty());
 }
