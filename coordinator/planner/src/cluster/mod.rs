@@ -98,7 +98,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     let firewall = firewall::check(file, view, &standing, links.as_ref(), via, meant, report);
     shape::weaknesses(file, wish, view, &standing, changes, report);
 
-    let awake = !left.whole && left.daemons.is_empty();
+    let awake = !left.whole && left.daemons.is_empty() && left.maintenance.is_empty();
     let wanted = changes.corosync() || !removals.is_empty() || qdevice.withdraw.is_some() || !awake;
     let steps = match (standing.clear && !report.blind(), links, founder, via) {
         (true, Some(links), Some(founder), Some(via)) => {
