@@ -260,7 +260,7 @@ fn spare(view: &View, cluster: &ClusterName, node: &NodeName, others: &BTreeSet<
     if !members.holds() {
         return members;
     }
-    let told = on_each(others, evidence, |speaker| ha_at_rest(view, speaker));
+    let told = on_each(others, evidence, |speaker| ha_at_rest(view, speaker, others));
     if !told.holds() {
         return told;
     }
@@ -296,8 +296,8 @@ fn enough_votes(view: &View, cluster: &ClusterName, node: &NodeName, speaker: &N
     Ok(())
 }
 
-/// Nothing is being recovered, moved or left in error, and HA is not disarmed.
-fn ha_at_rest(view: &View, speaker: &NodeName) -> Result<(), Not> {
+/// Nothing is being recovered, moved or left in error, HA is not disarmed, and it may use all others.
+fn ha_at_rest(view: &View, speaker: &NodeName, others: &BTreeSet<NodeName>) -> Result<(), Not> {
     let ha: &Ha = view.facet(speaker, |o| &o.ha)?;
     if ha.resources.get()?.is_empty() {
         return Ok(());
@@ -309,6 +309,14 @@ fn ha_at_rest(view: &View, speaker: &NodeName) -> Result<(), Not> {
     };
     if let Some(disarm) = &manager.disarm {
         return Err(Not::Yet(format!("says that HA is {}", disarm.state)));
+    }
+    for other in others {
+        let state = manager.nodes.get(other.as_str()).map_or("unknown", String::as_str);
+        if state != "online" {
+            return Err(Not::Yet(format!(
+                "sees {other} {state} by HA, which puts no guest there"
+            )));
+        }
     }
     let odd = manager.services.iter().find(|(_, place)| {
         let calm = matches!(place.state.as_str(), "started" | "stopped" | "ignored");
