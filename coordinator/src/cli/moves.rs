@@ -172,3 +172,32 @@ async fn carry(context: &Context, client: &mut Client, cluster: &ClusterName, mo
     let proposal = Proposal::ask(client, &source, accept, wish).await?;
     carry_out(context, client, proposal, &common.how).await
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Cli;
+
+    fn is_taken(line: &str) -> bool {
+        Cli::try_parse_from(line.split(' ')).is_ok()
+    }
+
+    #[test]
+    fn servers_restart_one_after_another_or_not_at_all() {
+        assert!(is_taken("quorate reboot --rolling --cluster hk1 --stop 100 --yes"));
+        assert!(is_taken("quorate reboot --rolling hk1/prox1 hk1/prox2"));
+        assert!(!is_taken("quorate reboot --cluster hk1"));
+        assert!(!is_taken("quorate reboot --rolling"));
+    }
+
+    #[test]
+    fn what_is_measured_says_where() {
+        assert!(is_taken("quorate migrate 100 hk1/prox2"));
+        assert!(is_taken("quorate migrate 100 hk1/prox2 --measure --probe tcp:192.0.2.7:22"));
+        assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure"));
+        assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure --probe 192.0.2.7"));
+        assert!(is_taken("quorate node drain hk1/prox1 --stop 100 --stop 101"));
+        assert!(is_taken("quorate node undrain hk1/prox1"));
+    }
+}
