@@ -194,7 +194,9 @@ mod tests {
     #[test]
     fn what_is_measured_says_where() {
         assert!(is_taken("quorate migrate 100 hk1/prox2"));
-        assert!(is_taken("quorate migrate 100 hk1/prox2 --measure --probe tcp:192.0.2.7:22"));
+        assert!(is_taken(
+            "quorate migrate 100 hk1/prox2 --measure --probe tcp:192.0.2.7:22"
+        ));
         assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure"));
         assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure --probe 192.0.2.7"));
         assert!(is_taken("quorate node drain hk1/prox1 --stop 100 --stop 101"));
