@@ -105,13 +105,16 @@ pub(crate) async fn migrate(context: &Context, args: Migrate) -> Answer {
             .hint("name a port of the guest on which a service listens, and that this host can reach")
     })?;
     let ended = carry(context, &mut client, cluster, moves, &args.common).await;
-    tokio::time::sleep(AFTERWARDS).await;
-    match prober.end() {
+    if ended.is_ok() {
+        tokio::time::sleep(AFTERWARDS).await;
+    }
+    match prober.end().filter(|_| ended.is_ok()) {
         Some(measured) if context.format == Format::Json => {
             output::json_line(&serde_json::json!({ "measured": measured }))
         }
         Some(measured) => output::text(&format!("\n{measured}")),
-        None => output::aside("The measurement broke off."),
+        None if ended.is_ok() => output::aside("The measurement broke off."),
+        None => {}
     }
     ended
 }
