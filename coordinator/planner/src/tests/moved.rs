@@ -3,8 +3,9 @@
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::moves::Moves;
 use quorate_model::observation::guest_config::{Backing, GuestDisk};
-use quorate_model::observation::{GuestRun, ReplicationJob, ReplicationState};
-use quorate_model::plan::Plan;
+use quorate_model::observation::ha::ManagerStatus;
+use quorate_model::observation::{GuestKind, GuestRun, ReplicationJob, ReplicationState};
+use quorate_model::plan::{Condition, Plan, Verdict};
 use quorate_model::view::Rest;
 use quorate_model::{Code, Timestamp, Wish};
 
@@ -394,4 +395,41 @@ fn a_maintenance_that_a_rollout_of_ours_left_is_ended_by_the_next_plan_and_an_op
     let plan = plan(&Wish::default(), &servers);
     assert_eq!(ids(&plan), ["ha.maintenance-off/prox1"], "{}", told(&plan));
     assert!(done(&Wish::default(), &servers, &plan).is_empty());
+}
+
+#[test]
+fn a_move_counts_when_both_servers_ha_and_a_living_master_say_so() {
+    let vm = Vm::running(100, "prox2");
+    let there = servers(&[vm.clone()]).managed(&[&vm], "prox3");
+    let at = Condition::GuestAt {
+        cluster: "hk1".parse().unwrap(),
+        guest: 100,
+        kind: GuestKind::Vm,
+        node: name("prox2"),
+        seen_by: [name("prox1")].into(),
+        running: true,
+        managed: true,
+    };
+    let judged = |servers: &Servers| at.judge(&servers.view);
+    assert!(judged(&there).holds());
+    let other = there
+        .clone()
+        .with("prox1", |seen| known(&mut seen.guests)[0].node = "prox1".to_owned());
+    assert!(matches!(judged(&other), Verdict::NotYet(why) if why.contains("prox1")));
+    let locked = there.clone().with("prox2", |seen| {
+        known(&mut seen.running)[0].lock = Some("migrate".to_owned())
+    });
+    assert!(matches!(judged(&locked), Verdict::NotYet(why) if why.contains("locked (migrate)")));
+    let with_manager = |change: fn(&mut ManagerStatus)| {
+        let all = there.clone().with_each(|seen| {
+            change(known(&mut known(&mut seen.ha).manager).as_mut().unwrap());
+        });
+        at.judge(&all.view)
+    };
+    let queued = with_manager(|manager| manager.services.get_mut("vm:100").unwrap().command = Some("migrate".into()));
+    assert!(matches!(queued, Verdict::NotYet(why) if why.contains("about to migrate")));
+    let moving = with_manager(|manager| manager.services.get_mut("vm:100").unwrap().target = Some("prox3".into()));
+    assert!(matches!(moving, Verdict::NotYet(_)));
+    let silent = with_manager(|manager| manager.at = Timestamp(NOW.0 - 60_000_000));
+    assert!(matches!(silent, Verdict::Unknown(why) if why.contains("written nothing for 60 s")));
 }
