@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use quorate_model::disk_marks::Mark;
-use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
-use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::guest_ids::{HaName, JobId, Sid};
+use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
+use quorate_model::moves::MoveKind;
+use quorate_model::observation::GuestKind;
+use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::operation::{Action, HaService, LedgerEntry, Operation, Outcome, Package};
 use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
 use quorate_model::schedule::Schedule;
@@ -228,6 +230,29 @@ enum ActionForm {
         group: HaName,
         nodes: BTreeSet<NodeName>,
         exists: bool,
+    },
+    MigrateGuest {
+        cluster: ClusterName,
+        guest: u32,
+        kind: GuestKind,
+        target: NodeName,
+        how: MoveKind,
+        managed: bool,
+    },
+    RunGuest {
+        cluster: ClusterName,
+        guest: u32,
+        kind: GuestKind,
+        run: bool,
+    },
+    SetMaintenance {
+        cluster: ClusterName,
+        node: NodeName,
+        on: bool,
+    },
+    RebootNode {
+        cluster: ClusterName,
+        boot: String,
     },
 }
 

@@ -299,6 +299,10 @@ fn where_to_look(action: &Action) -> String {
         | Action::ChangeHaResource { .. }
         | Action::SetHaRule { .. }
         | Action::SetHaGroup { .. } => "ha-manager config, ha-manager status, ls /etc/pve/ha".to_owned(),
+        Action::MigrateGuest { guest, .. } | Action::RunGuest { guest, .. } => {
+            format!("pvenode task list --vmid {guest}, ha-manager status, /etc/pve/.vmlist")
+        }
+        Action::SetMaintenance { .. } => "ha-manager status, journalctl -u pve-ha-crm".to_owned(),
         Action::UpgradeAgent { .. } => "dpkg --audit, systemctl status quorate-agent".to_owned(),
         _ => "pvecm status, journalctl -u corosync -u pve-cluster".to_owned(),
     }

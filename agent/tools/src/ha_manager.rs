@@ -44,8 +44,14 @@ pub struct Told<'a> {
 impl Told<'_> {
     fn args(self) -> Vec<String> {
         let mut args = Vec::new();
-        let numbers = [("--max_restart", self.max_restart), ("--max_relocate", self.max_relocate)];
-        for (option, number) in numbers.into_iter().filter_map(|(option, number)| Some((option, number?))) {
+        let numbers = [
+            ("--max_restart", self.max_restart),
+            ("--max_relocate", self.max_relocate),
+        ];
+        for (option, number) in numbers
+            .into_iter()
+            .filter_map(|(option, number)| Some((option, number?)))
+        {
             args.extend([option.to_owned(), number.to_string()]);
         }
         if let Some(group) = self.group {
@@ -103,7 +109,9 @@ pub fn set_group(
     nodes: &BTreeSet<NodeName>,
 ) -> Result<Invocation, CallError> {
     let verb = if exists { "groupset" } else { "groupadd" };
-    let call = tools.call(NAME)?.args([verb, group.as_str(), "--nodes", &equally(nodes)]);
+    let call = tools
+        .call(NAME)?
+        .args([verb, group.as_str(), "--nodes", &equally(nodes)]);
     Ok(call.args(["--restricted", "1", "--nofailback", "1"]).build()?)
 }
 
@@ -111,6 +119,33 @@ pub fn set_group(
 fn equally(nodes: &BTreeSet<NodeName>) -> String {
     let nodes: Vec<String> = nodes.iter().map(|node| format!("{node}:1")).collect();
     nodes.join(",")
+}
+
+/// `ha-manager migrate SID NODE`: a machine goes to another node while it runs; HA copies local disks along. It only leaves the command.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn migrate(tools: &Tools, sid: &str, node: &str) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["migrate", sid, node]).build()?)
+}
+
+/// `ha-manager relocate SID NODE`: it is shut down, moved and started again; containers always are. It only leaves the command.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn relocate(tools: &Tools, sid: &str, node: &str) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["relocate", sid, node]).build()?)
+}
+
+/// `ha-manager crm-command node-maintenance enable|disable NODE`. It only leaves the command; a node that is not online is refused in the
+/// master's log alone.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn maintenance(tools: &Tools, node: &str, on: bool) -> Result<Invocation, CallError> {
+    let verb = if on { "enable" } else { "disable" };
+    let call = tools.call(NAME)?;
+    Ok(call.args(["crm-command", "node-maintenance", verb, node]).build()?)
 }
 
 #[cfg(test)]
@@ -141,7 +176,10 @@ mod tests {
             no_failback: false,
             ..told
         };
-        assert_eq!(text(set(&tools, service, grouped)), "set vm:100 --max_restart 2 --group quorate-vm-100");
+        assert_eq!(
+            text(set(&tools, service, grouped)),
+            "set vm:100 --max_restart 2 --group quorate-vm-100"
+        );
         let nodes = ["prox1", "prox2"].map(|node| node.parse().unwrap()).into();
         assert_eq!(
             text(set_rule(&tools, (&name, false), service, &nodes)),

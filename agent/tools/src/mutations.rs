@@ -96,6 +96,12 @@ fn read_with_all(text: &str) {
         ssh_key::read(text),
         systemctl::read_each(text, &["a", "b"]),
     ));
+    drop((
+        guest::trouble(text),
+        pve_tasks::read(text).is_some(),
+        pve_tasks::read_end(text),
+        pvesh::migrate::read("prox2", text),
+    ));
     if let Ok(devices) = lsblk::read(text) {
         assert!(
             devices

@@ -82,12 +82,29 @@ mod tests {
         };
         let call = create(&tools, &job, &"prox2".parse().unwrap(), told).unwrap();
         let args = [
-            "create-local-job", "100-0", "prox2", "--schedule", "mon..fri 22:30", "--rate", "100", "--comment", "quorate hold",
+            "create-local-job",
+            "100-0",
+            "prox2",
+            "--schedule",
+            "mon..fri 22:30",
+            "--rate",
+            "100",
+            "--comment",
+            "quorate hold",
         ];
         assert_eq!(call.command().args().collect::<Vec<_>>(), args);
         let quiet = Told { rate: None, ..told };
         let call = update(&tools, &job, quiet, true).unwrap();
-        let args = ["update", "100-0", "--schedule", "mon..fri 22:30", "--comment", "quorate hold", "--disable", "0"];
+        let args = [
+            "update",
+            "100-0",
+            "--schedule",
+            "mon..fri 22:30",
+            "--comment",
+            "quorate hold",
+            "--disable",
+            "0",
+        ];
         assert_eq!(call.command().args().collect::<Vec<_>>(), args);
         assert_eq!(delete(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr delete 100-0");
     }

@@ -89,6 +89,14 @@ pub fn poweroff(tools: &Tools) -> Result<Invocation, CallError> {
     change(tools, "poweroff", &[])
 }
 
+/// `systemctl reboot`.
+///
+/// # Errors
+/// When systemctl is not installed.
+pub fn reboot(tools: &Tools) -> Result<Invocation, CallError> {
+    change(tools, "reboot", &[])
+}
+
 /// State of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitState {

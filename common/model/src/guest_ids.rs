@@ -221,7 +221,10 @@ mod tests {
     use super::*;
 
     fn back<T: FromStr<Err = InvalidName> + fmt::Display>(text: &str) {
-        assert_eq!(text.parse::<T>().map(|read| read.to_string()).ok().as_deref(), Some(text));
+        assert_eq!(
+            text.parse::<T>().map(|read| read.to_string()).ok().as_deref(),
+            Some(text)
+        );
     }
 
     #[test]
@@ -240,7 +243,13 @@ mod tests {
         for bad in ["100", "99-0", "100-", "100-x", "100-1234567890", "+100-0", "--help-0"] {
             assert!(bad.parse::<JobId>().is_err(), "{bad}");
         }
-        for bad in ["100@prox2", "replica:100", "replica:x@prox2", "replica:100@-x", "prox1:wwn-0x5"] {
+        for bad in [
+            "100@prox2",
+            "replica:100",
+            "replica:x@prox2",
+            "replica:100@-x",
+            "prox1:wwn-0x5",
+        ] {
             assert!(bad.parse::<ReplicaRef>().is_err(), "{bad}");
         }
         for bad in ["vm:1", "qm:100", "100", "vm:100 --purge"] {

@@ -20,6 +20,7 @@ pub mod ids;
 mod keys;
 pub mod maintenance;
 pub mod measurement;
+pub mod moves;
 pub mod observation;
 pub mod operation;
 pub mod passage;

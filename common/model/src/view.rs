@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::facet::{Facet, Unknown};
 use crate::ids::NodeName;
 use crate::measurement::Baseline;
+use crate::observation::ha::ManagerStatus;
 use crate::observation::{Cluster, Ha, Observation};
 use crate::operation::{Action, HaService};
 
@@ -51,6 +52,11 @@ pub enum Rest {
         /// Which daemon.
         service: HaService,
     },
+    /// A node is in maintenance: HA keeps its guests elsewhere.
+    Maintenance {
+        /// The node.
+        node: NodeName,
+    },
 }
 
 impl Rest {
@@ -66,6 +72,7 @@ impl Rest {
             Action::ArmHa { .. } => Some((Self::Whole, true)),
             Action::StopHa { service, .. } => Some((daemon(service), false)),
             Action::StartHa { service, .. } => Some((daemon(service), true)),
+            Action::SetMaintenance { node, on, .. } => Some((Self::Maintenance { node: node.clone() }, !on)),
             _ => None,
         }
     }
@@ -83,6 +90,12 @@ impl Rest {
                 Some(!daemon.get().ok()?.is_running())
             }
             Self::Daemon { .. } => None,
+            // The master's word is the same everywhere.
+            Self::Maintenance { node } => {
+                let manager = ha.manager.get().ok()?.as_ref();
+                let state = |m: &ManagerStatus| m.nodes.get(node.as_str()).is_some_and(|state| state == "maintenance");
+                Some(manager.is_some_and(|m| m.maintenance.contains(node.as_str()) || state(m)))
+            }
         }
     }
 }
@@ -92,6 +105,7 @@ impl fmt::Display for Rest {
         match self {
             Self::Whole => f.write_str("HA is disarmed"),
             Self::Daemon { node, service } => write!(f, "{} is stopped on {node}", service.unit()),
+            Self::Maintenance { node } => write!(f, "{node} is in maintenance by HA"),
         }
     }
 }

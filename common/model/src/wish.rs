@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::guest_ids::ReplicaRef;
 use crate::ids::{DiskName, DiskRef, NodeName, PackageDigest, PoolName, StepId, StorageName};
+use crate::moves::Moves;
 use crate::release::Release;
 
 /// What an operator says with a plan. The plan depends on it, and the audit log keeps it.
@@ -35,6 +36,9 @@ pub struct Wish {
     /// `quorate node upgrade`: agents get another version, and nothing else is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<AgentUpgrade>,
+    /// `quorate migrate`, `quorate node drain` and `undrain`, `quorate reboot`: guests are moved, and nothing else is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moves>,
     /// `--only PART`: steps whose id begins with this, and what they need.
     pub only: Option<String>,
     /// `--until STEP`: this step, and what it needs.

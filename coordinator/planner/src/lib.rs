@@ -9,6 +9,7 @@ mod cluster;
 mod destruction;
 pub mod diff;
 pub mod disks;
+mod moves;
 mod pools;
 mod protection;
 mod report;
@@ -63,10 +64,14 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
         .into_iter()
         .filter(|(_, asked)| *asked)
         .map(|(name, _)| name);
+    let of_moves = [FacetName::Running, FacetName::Replication, FacetName::Storages];
+    let of_moves = of_moves.into_iter().filter(|_| wish.moves.is_some());
     let mut needed: Vec<FacetName> = NEEDED.into_iter().chain(pools).chain(of_storages).collect();
-    let more = protection::needed(file).filter(|name| !needed.contains(name));
-    let more: Vec<FacetName> = more.collect();
-    needed.extend(more);
+    for name in of_moves.chain(protection::needed(file)) {
+        if !needed.contains(&name) {
+            needed.push(name);
+        }
+    }
     needed
 }
 
@@ -86,7 +91,8 @@ pub fn packages(file: &ClusterFile) -> BTreeMap<NodeName, BTreeSet<Package>> {
 /// problems are to be found at once.
 #[must_use]
 pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> bool {
-    wish.upgrade.is_none() && wish.only_replaces_a_disk().is_none() && cluster::leans_on_the_network(file, wish, view)
+    let only = wish.upgrade.is_some() || wish.moves.is_some() || wish.only_replaces_a_disk().is_some();
+    !only && cluster::leans_on_the_network(file, wish, view)
 }
 
 /// Plans what makes the cluster of `view` the one of `file`, as far as `wish` consents, and says what stands against it.
@@ -97,6 +103,19 @@ pub fn leans_on_the_network(file: &ClusterFile, wish: &Wish, view: &View) -> boo
 #[must_use]
 pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
     let mut report = Report::default();
+    if let Some(what) = &wish.moves {
+        // How the cluster stands is told; what moving leans on, it asks itself.
+        let mut of_cluster = Report::default();
+        cluster::plan(file, &Wish::default(), view, &mut of_cluster);
+        report.weigh_all(Weight::Told, of_cluster);
+        let steps = moves::plan(file, what, view, &mut report);
+        return Plan {
+            cluster: file.cluster.name.value.clone(),
+            spec_digest: file.digest.clone(),
+            steps,
+            findings: report.into_findings(),
+        };
+    }
     let steps = match (&wish.upgrade, wish.only_replaces_a_disk()) {
         (Some(what), _) => {
             // How the cluster stands is told; that each node is quorate is every step's own gate.

@@ -77,6 +77,11 @@ impl Report {
         self.findings.iter().any(Finding::refuses)
     }
 
+    /// How many findings forbid the plan so far?
+    pub(crate) fn refusals(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.refuses()).count()
+    }
+
     /// Was anything not seen that a step depends on, or is there no way to do what is asked, so that no steps can be told?
     pub(crate) fn blind(&self) -> bool {
         self.findings

@@ -23,7 +23,17 @@ pub struct NoSuchStep {
 
 /// The parts that a plan may have.
 const PARTS: [&str; 11] = [
-    "agent", "packages", "cluster", "link", "qdevice", "ha", "firewall", "zfs", "storage", "options", "replication",
+    "agent",
+    "packages",
+    "cluster",
+    "link",
+    "qdevice",
+    "ha",
+    "firewall",
+    "zfs",
+    "storage",
+    "options",
+    "replication",
 ];
 
 /// The plan, or the part of it that the wish asks for by `only` and `until`; of both, what both mean. A plan without steps stays

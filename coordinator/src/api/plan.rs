@@ -213,9 +213,10 @@ impl Api {
         let all = plan.steps.len();
         let plan = quorate_planner::select(plan, &file, &source.wish)
             .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
-        // What else the file asks for is not in a plan that only replaces a disk or upgrades agents.
+        // What else the file asks for is not in a plan that only replaces a disk, upgrades agents or moves guests.
         let whole =
             plan.steps.len() == all && source.wish.only_replaces_a_disk().is_none() && source.wish.upgrade.is_none();
+        let whole = whole && source.wish.moves.is_none();
         if !whole {
             // What was left out may be what made the rest sound.
             stands_up(&checker::check(&file, &source.wish, &view, &plan))?;
@@ -347,6 +348,7 @@ fn consents(wish: &Wish) -> Vec<String> {
             .iter()
             .map(|what| format!("node upgrade {} {}", what.version, what.package)),
     );
+    said.extend(wish.moves.iter().map(ToString::to_string));
     said.extend(wish.passwords.iter().map(|storage| format!("--password {storage}")));
     said.extend(wish.replace.iter().map(|(dead, new)| format!("--replace {dead}={new}")));
     said

@@ -14,6 +14,7 @@ mod freeze;
 mod guests;
 mod init;
 mod leave;
+mod moves;
 mod network;
 mod node;
 mod operator;
@@ -109,6 +110,10 @@ enum Command {
     Replication(replication::Args),
     /// Show what the cluster file would say for a guest to be copied, and under HA, and what would then be done; nothing is written
     Protect(protect::Args),
+    /// Move a guest to another server, and see it there; with --measure, say for how long it did not answer
+    Migrate(moves::Migrate),
+    /// Restart servers one after another, each without its guests, and each back in order before the next one
+    Reboot(moves::Reboot),
     /// Show quorum, members, links, versions, load
     Status(status::Args),
     /// Check a cluster file, or begin one
@@ -215,6 +220,8 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Guests(args) => guests::run(context, args).await,
         Command::Replication(args) => replication::run(context, args).await,
         Command::Protect(args) => protect::run(context, args).await,
+        Command::Migrate(args) => moves::migrate(context, args).await,
+        Command::Reboot(args) => moves::reboot(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::add;
 use super::leave::{self, Common};
+use super::moves;
 use super::wire::{self, Client};
 use super::{Answer, Context, output, upgrade};
 
@@ -50,6 +51,11 @@ pub(crate) enum Command {
     },
     /// Give the agents of servers another version, one after another. Each checks the package's signature itself
     Upgrade(upgrade::Args),
+    /// Move everything that runs on a server elsewhere, and keep HA from bringing it back: by maintenance mode what is under HA, the rest one
+    /// by one. Containers are restarted; what can't be moved is refused, or shut down by --stop
+    Drain(moves::Drain),
+    /// Let HA use a drained server again; it brings back what it moved away
+    Undrain(moves::Undrain),
     /// Take a dead server out of its cluster, and let another one join in its place
     Replace {
         /// CLUSTER/NODE: the dead one
@@ -139,6 +145,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
             common,
         } => leave::remove(context, &mut client, node, fleet_only, common).await,
         Command::Upgrade(args) => upgrade::run(context, &mut client, args).await,
+        Command::Drain(args) => moves::drain(context, &mut client, args).await,
+        Command::Undrain(args) => moves::undrain(context, &mut client, args).await,
         Command::Replace {
             dead,
             new,

@@ -145,14 +145,19 @@ async fn applied(client: &mut Client, cluster: Option<&ClusterName>) -> Result<S
 }
 
 async fn the_only_one(client: &mut Client) -> Result<String, Failure> {
-    let nodes = client.list_nodes(v1::ListNodesRequest {}).await.map_err(wire::refused)?;
+    let nodes = client
+        .list_nodes(v1::ListNodesRequest {})
+        .await
+        .map_err(wire::refused)?;
     let nodes = nodes.into_inner().nodes;
     let clusters: std::collections::BTreeSet<String> = nodes.into_iter().map(|node| node.cluster).collect();
     let mut clusters = clusters.into_iter();
     match (clusters.next(), clusters.next()) {
         (Some(cluster), None) => Ok(cluster),
         (None, _) => Err(Failure::new(ExitCode::NotFound, "no nodes are enrolled yet").hint("quorate node list")),
-        (Some(_), Some(_)) => Err(Failure::new(ExitCode::Usage, "there are several clusters").hint("say which: --cluster CLUSTER")),
+        (Some(_), Some(_)) => {
+            Err(Failure::new(ExitCode::Usage, "there are several clusters").hint("say which: --cluster CLUSTER"))
+        }
     }
 }
 

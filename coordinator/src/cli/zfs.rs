@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::ids::{DiskName, DiskRef, NodeRef, PoolName};
+use quorate_model::ids::{ClusterName, DiskName, DiskRef, NodeRef, PoolName};
 use quorate_model::observation::config::KeptSpec;
 use quorate_model::observation::{FacetName, Pool};
 use quorate_model::wish::DiskReplacement;
@@ -108,7 +108,7 @@ async fn list(context: &Context, client: &mut Client, node: Option<String>) -> A
 }
 
 async fn replace(context: &Context, client: &mut Client, args: Replace) -> Answer {
-    let source = applied(client, &args.node).await?;
+    let source = applied(client, &args.node.cluster).await?;
     let (node, pool) = (&args.node.node, &args.pool);
     let wish = Wish {
         destroy: args.destroy.iter().cloned().collect(),
@@ -137,14 +137,14 @@ async fn replace(context: &Context, client: &mut Client, args: Replace) -> Answe
 }
 
 /// The cluster file that was applied last.
-async fn applied(client: &mut Client, node: &NodeRef) -> Result<Source, Failure> {
+pub(super) async fn applied(client: &mut Client, cluster: &ClusterName) -> Result<Source, Failure> {
     let request = v1::AppliedRequest {
-        cluster: node.cluster.to_string(),
+        cluster: cluster.to_string(),
     };
     let none = || {
         Failure::new(
             ExitCode::NotFound,
-            format!("no cluster file of {} was applied from here", node.cluster),
+            format!("no cluster file of {cluster} was applied from here"),
         )
         .hint("make one of the cluster as it is: quorate adopt CLUSTER; then apply it")
     };
@@ -156,7 +156,7 @@ async fn applied(client: &mut Client, node: &NodeRef) -> Result<Source, Failure>
     let spec: Option<KeptSpec> = Wire::from_wire(reply.spec).map_err(wire::unreadable)?;
     let spec = spec.ok_or_else(none)?;
     Ok(Source {
-        name: format!("{}.toml (of {})", node.cluster, spec.applied_at),
+        name: format!("{cluster}.toml (of {})", spec.applied_at),
         text: spec.text,
     })
 }

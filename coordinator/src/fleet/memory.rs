@@ -43,7 +43,10 @@ fn read(node: &NodeName, reply: v1::LedgerReply) -> Result<Memory, ConvertError>
             accepted_at,
             ended_at: field("ended_at", entry.ended_at)?,
             outcome: field("outcome", entry.outcome)?,
-            ha: action.and_then(|action| Rest::by(node, &action)),
+            // A server may have been drained for good, and a ledger does not tell whether it was.
+            ha: action
+                .and_then(|action| Rest::by(node, &action))
+                .filter(|(rest, _)| !matches!(rest, Rest::Maintenance { .. })),
         })
     };
     Ok(Memory {

@@ -182,6 +182,7 @@ fn finding(cluster: &ClusterName, rest: &Rest, rollout: &RolloutId, so: Option<b
     let by_hand = match rest {
         Rest::Whole => "on a member: ha-manager crm-command arm-ha".to_owned(),
         Rest::Daemon { node, service } => format!("on {node}: systemctl start {}", service.unit()),
+        Rest::Maintenance { node } => format!("on a member: ha-manager crm-command node-maintenance disable {node}"),
     };
     Finding::new(
         Code::NotRestored,

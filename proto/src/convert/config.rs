@@ -1,6 +1,7 @@
 //! What holds a cluster up, and what an operator says beside its file.
 
 use quorate_model::maintenance::MaintenanceWindow;
+use quorate_model::moves::Moves;
 use quorate_model::release::InvalidRelease;
 use quorate_model::wish::{AgentUpgrade, DiskReplacement};
 use quorate_model::{Frozen, Hold, Release, Wish};
@@ -21,10 +22,17 @@ message!(
         replace_disk,
         passwords,
         upgrade,
+        moves,
         only,
         until
     }
 );
+oneof!(Moves = v1::Moves [what: v1::moves::What] {
+    migrate: Migrate { guest, target } = v1::moves::Migrate,
+    drain: Drain { node, stop } = v1::moves::Drain,
+    undrain: Undrain { node } = v1::moves::Undrain,
+    reboot: Reboot { nodes, stop } = v1::moves::Reboot,
+});
 message!(DiskReplacement = v1::DiskReplacement { node, pool, old, with });
 
 message!(

@@ -1,5 +1,6 @@
 //! Operations, their events, how they end.
 
+use quorate_model::moves::MoveKind;
 use quorate_model::operation::{
     Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
 };
@@ -45,7 +46,12 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     change_ha_resource: ChangeHaResource { cluster, service, max_restart, max_relocate, group, no_failback } = v1::ChangeHaResource,
     set_ha_rule: SetHaRule { cluster, rule, service, nodes, exists } = v1::SetHaRule,
     set_ha_group: SetHaGroup { cluster, group, nodes, exists } = v1::SetHaGroup,
+    migrate_guest: MigrateGuest { cluster, guest, kind, target, how, managed } = v1::MigrateGuest,
+    run_guest: RunGuest { cluster, guest, kind, run } = v1::RunGuest,
+    set_maintenance: SetMaintenance { cluster, node, on } = v1::SetMaintenance,
+    reboot_node: RebootNode { cluster, boot } = v1::RebootNode,
 });
+choice!(MoveKind = v1::migrate_guest::How { Live, Restart, Offline });
 choice!(
     Package = v1::Package {
         CorosyncQdevice,
@@ -59,7 +65,8 @@ impl Wire<String> for Schedule {
         self.into()
     }
     fn from_wire(wire: String) -> Result<Self, ConvertError> {
-        wire.parse().map_err(|error: BadSchedule| ConvertError::new(error.to_string()))
+        wire.parse()
+            .map_err(|error: BadSchedule| ConvertError::new(error.to_string()))
     }
 }
 choice!(HaService = v1::HaService { Lrm, Crm });

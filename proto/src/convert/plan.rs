@@ -68,4 +68,9 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     migration_set: MigrationSet { node, migration } = v1::condition::MigrationSet,
     ha_resource_set: HaResourceSet { node, service, max_restart, max_relocate, group, no_failback } = v1::condition::HaResourceSet,
     ha_bound: HaBound { node, name, service, nodes } = v1::condition::HaBound,
+    guest_at: GuestAt { cluster, guest, kind, node, seen_by, running, managed } = v1::condition::GuestAt,
+    maintenance: Maintenance { cluster, node, on, seen_by } = v1::condition::Maintenance,
+    drained: Drained { node } = v1::condition::Drained,
+    spare: Spare { cluster, node, others } = v1::condition::Spare,
+    rebooted: Rebooted { cluster, node, boot } = v1::condition::Rebooted,
 });

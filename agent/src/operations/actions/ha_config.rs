@@ -148,7 +148,11 @@ impl Act for Change<'_> {
 
 impl Bind<'_> {
     fn kind(&self) -> &'static str {
-        if self.service.is_some() { HaPlacement::NODES } else { HaPlacement::GROUP }
+        if self.service.is_some() {
+            HaPlacement::NODES
+        } else {
+            HaPlacement::GROUP
+        }
     }
 }
 

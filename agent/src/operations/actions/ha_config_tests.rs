@@ -66,7 +66,9 @@ fn seen(run: GuestRun) -> Observation {
 }
 
 fn change(seen: &mut Observation, change: impl FnOnce(&mut Ha)) {
-    let Facet::Known { value, .. } = &mut seen.ha else { panic!("no HA") };
+    let Facet::Known { value, .. } = &mut seen.ha else {
+        panic!("no HA")
+    };
     change(value);
 }
 
@@ -79,8 +81,14 @@ fn refused(action: &Action, seen: &Observation) -> Vec<String> {
 fn nothing_is_started_or_stopped_by_surprise() {
     let (running, stopped) = (seen(GuestRun::Running), seen(GuestRun::Stopped));
     assert!(refused(&add(true), &running).is_empty() && refused(&add(false), &stopped).is_empty());
-    assert_eq!(refused(&add(true), &stopped), ["guest 100 is stopped now: HA would start it"]);
-    assert_eq!(refused(&add(false), &running), ["guest 100 is running now: HA would stop it"]);
+    assert_eq!(
+        refused(&add(true), &stopped),
+        ["guest 100 is stopped now: HA would start it"]
+    );
+    assert_eq!(
+        refused(&add(false), &running),
+        ["guest 100 is running now: HA would stop it"]
+    );
     let paused = seen(GuestRun::Held("paused".to_owned()));
     assert_eq!(refused(&add(true), &paused).len(), 1);
     let mut blind = running;
@@ -97,9 +105,13 @@ fn a_guest_is_under_ha_when_all_that_was_said_of_it_is_seen() {
         failback: Some(false),
         ..HaResource::of("started")
     };
-    change(&mut there, |ha| drop(known(&mut ha.resources).insert("vm:100".to_owned(), resource)));
+    change(&mut there, |ha| {
+        drop(known(&mut ha.resources).insert("vm:100".to_owned(), resource))
+    });
     assert!(matches!(of(&add(true)).state(&node(), &there), State::Reached(_)));
-    change(&mut there, |ha| known(&mut ha.resources).get_mut("vm:100").unwrap().failback = None);
+    change(&mut there, |ha| {
+        known(&mut ha.resources).get_mut("vm:100").unwrap().failback = None
+    });
     assert_eq!(of(&add(true)).state(&node(), &there), State::Untouched);
 }
 
@@ -118,8 +130,13 @@ fn a_rule_of_others_is_not_worked_against() {
         disabled: false,
     };
     change(&mut there, |ha| known(&mut ha.placements).push(placement("theirs")));
-    assert_eq!(refused(&rule(false), &there), ["the rule theirs binds the guest meanwhile"]);
-    change(&mut there, |ha| ha.placements = Facet::known(vec![placement("quorate-vm-100")], THEN));
+    assert_eq!(
+        refused(&rule(false), &there),
+        ["the rule theirs binds the guest meanwhile"]
+    );
+    change(&mut there, |ha| {
+        ha.placements = Facet::known(vec![placement("quorate-vm-100")], THEN)
+    });
     assert!(matches!(of(&rule(false)).state(&node(), &there), State::Reached(_)));
 }
 

@@ -40,6 +40,11 @@ pub(super) fn awaited(node: &NodeName, seen: &Observation, condition: &Condition
     }
 }
 
+/// What one of the plan's conditions comes to, by this node alone.
+pub(super) fn condition(node: &NodeName, seen: &Observation, condition: &Condition) -> Verdict {
+    condition.judge(&alone(node, seen))
+}
+
 fn alone(node: &NodeName, seen: &Observation) -> View {
     let seen = NodeView {
         observation: Ok(seen.clone()),

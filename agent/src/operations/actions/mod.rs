@@ -17,15 +17,19 @@ mod ha_config;
 mod join_cluster;
 mod keys;
 mod local;
+mod maintenance;
 mod member;
+mod migrate_guest;
 mod options;
 mod packages;
 mod power_off;
 mod precheck;
 mod qdevice;
+mod reboot;
 mod remove_member;
 mod replace_disk;
 mod replication;
+mod run_guest;
 mod said;
 mod storage;
 #[cfg(test)]
@@ -359,6 +363,38 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             nodes,
             exists: *exists,
         }),
+        Action::MigrateGuest {
+            cluster,
+            guest,
+            kind,
+            target,
+            how,
+            managed,
+        } => Box::new(migrate_guest::MigrateGuest {
+            cluster,
+            guest: *guest,
+            kind: *kind,
+            target,
+            how: *how,
+            managed: *managed,
+        }),
+        Action::RunGuest {
+            cluster,
+            guest,
+            kind,
+            run,
+        } => Box::new(run_guest::RunGuest {
+            cluster,
+            guest: *guest,
+            kind: *kind,
+            run: *run,
+        }),
+        Action::SetMaintenance { cluster, node, on } => Box::new(maintenance::SetMaintenance {
+            cluster,
+            of: node,
+            on: *on,
+        }),
+        Action::RebootNode { cluster, boot } => Box::new(reboot::RebootNode { cluster, boot }),
     }
 }
 

@@ -28,7 +28,9 @@ impl Act for SetMigrationNetwork<'_> {
     }
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
-        let mut findings = local::quorate_member(node, seen, self.cluster).err().unwrap_or_default();
+        let mut findings = local::quorate_member(node, seen, self.cluster)
+            .err()
+            .unwrap_or_default();
         let settings = seen.config.get().and_then(|config| config.datacenter.get());
         match settings {
             Err(unknown) => findings.push(precheck::unknown(node, "config", unknown)),

@@ -192,7 +192,10 @@ fn against<'o>(
     match config.guests.get() {
         Err(unknown) => findings.push(precheck::unknown(node, "config", unknown)),
         Ok(guests) => {
-            let owner = guests.iter().find(|guest| guest.guest.vmid == job.guest).map(|guest| &guest.guest.node);
+            let owner = guests
+                .iter()
+                .find(|guest| guest.guest.vmid == job.guest)
+                .map(|guest| &guest.guest.node);
             if owner.map(String::as_str) != Some(node.as_str()) {
                 let whose = owner.map_or_else(|| "is gone".to_owned(), |owner| format!("is on {owner} now"));
                 findings.push(changed(node, format!("guest {} {whose}, not on {node}", job.guest)));

@@ -72,7 +72,10 @@ fn refused(action: &Action, seen: &Observation) -> Vec<String> {
 #[test]
 fn a_job_is_made_once_it_stands_in_the_file_as_planned() {
     let clean = seen("prox1", vec![]);
-    assert_eq!((state(&create(), &clean), refused(&create(), &clean)), (State::Untouched, vec![]));
+    assert_eq!(
+        (state(&create(), &clean), refused(&create(), &clean)),
+        (State::Untouched, vec![])
+    );
     let there = seen("prox1", vec![job()]);
     assert!(matches!(state(&create(), &there), State::Reached(_)));
     let hidden = {
@@ -89,20 +92,44 @@ fn what_is_not_as_planned_is_refused_in_the_instant_before() {
     let moved = seen("prox2", vec![]);
     assert_eq!(refused(&create(), &moved), ["guest 100 is on prox2 now, not on prox1"]);
     // Another number, the same two servers.
-    let other = seen("prox1", vec![ReplicationJob { id: "100-3".to_owned(), ..job() }]);
+    let other = seen(
+        "prox1",
+        vec![ReplicationJob {
+            id: "100-3".to_owned(),
+            ..job()
+        }],
+    );
     assert_eq!(
         refused(&create(), &other),
         ["there is the replication job 100-3 to prox2 already, which was not planned so"]
     );
-    let elsewhere = seen("prox1", vec![ReplicationJob { target: "prox3".to_owned(), ..job() }]);
-    assert_eq!(refused(&remove(), &elsewhere), ["the job 100-0 copies to prox3 now, not to prox2"]);
-    assert_eq!(refused(&remove(), &seen("prox1", vec![])), ["there is no replication job 100-0 any more"]);
+    let elsewhere = seen(
+        "prox1",
+        vec![ReplicationJob {
+            target: "prox3".to_owned(),
+            ..job()
+        }],
+    );
+    assert_eq!(
+        refused(&remove(), &elsewhere),
+        ["the job 100-0 copies to prox3 now, not to prox2"]
+    );
+    assert_eq!(
+        refused(&remove(), &seen("prox1", vec![])),
+        ["there is no replication job 100-0 any more"]
+    );
 }
 
 #[test]
 fn a_copy_is_gone_when_the_scheduler_has_taken_its_job_away() {
     assert_eq!(state(&remove(), &seen("prox1", vec![job()])), State::Untouched);
-    let marked = seen("prox1", vec![ReplicationJob { removal: Some("full".to_owned()), ..job() }]);
+    let marked = seen(
+        "prox1",
+        vec![ReplicationJob {
+            removal: Some("full".to_owned()),
+            ..job()
+        }],
+    );
     assert!(matches!(state(&remove(), &marked), State::Between(_)));
     assert!(of(&remove()).is_begun(&node("prox1"), &marked));
     assert!(matches!(state(&remove(), &seen("prox1", vec![])), State::Reached(_)));

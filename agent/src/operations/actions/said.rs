@@ -25,13 +25,20 @@ const BEFORE: [&str; 10] = [
 /// Reads it. `stage`: what it was about to do.
 pub(super) fn of(node: &NodeName, output: &Output, tool: &str, stage: &str) -> Said {
     let lines = output.stderr.lines().map(str::trim);
-    let complaints: Vec<&str> = lines.filter(|line| !line.is_empty() && *line != pvesr::BACKGROUND).collect();
-    let changed = !complaints.iter().any(|line| BEFORE.iter().any(|word| line.contains(word)));
+    let complaints: Vec<&str> = lines
+        .filter(|line| !line.is_empty() && *line != pvesr::BACKGROUND)
+        .collect();
+    let changed = !complaints
+        .iter()
+        .any(|line| BEFORE.iter().any(|word| line.contains(word)));
     let findings = if complaints.is_empty() {
         vec![]
     } else {
         let (code, next) = if complaints.iter().any(|line| line.contains("no quorum")) {
-            (Code::ClusterNotQuorate, format!("bring quorum back, on {node}: pvecm status; then apply again"))
+            (
+                Code::ClusterNotQuorate,
+                format!("bring quorum back, on {node}: pvecm status; then apply again"),
+            )
         } else {
             (Code::StepFailed, "when the reason is gone, apply again".to_owned())
         };

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use quorate_model::Timestamp;
 use quorate_model::facet::Facet;
-use quorate_model::observation::{Membership, PveConfig};
 use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member, MemberNode, Pmxcfs, RunningVersion};
+use quorate_model::observation::{Membership, PveConfig};
 
 /// `hk1` of these, all of them online and well, with the ids 1, 2 …
 pub(super) fn member(names: &[&str]) -> Cluster {

@@ -7,10 +7,14 @@ mod allow_agents;
 mod clean_up_after;
 mod disk_lock;
 mod finish_join;
+mod ha_rounds;
 mod keys;
 mod lock;
+mod maintenance;
+mod migrate;
 mod pools;
 mod qdevice;
+mod task_log;
 mod upgrade;
 mod wipe_disk;
 
@@ -125,6 +129,23 @@ impl<'h> Task<'h> {
             Action::ReplaceDisk { pool, old, with, .. } => pools::replace(self, pool, old, with).await,
             Action::WipeDisk { disk, .. } => wipe_disk::run(self, disk).await,
             Action::UpgradeAgent { version, package, .. } => upgrade::run(self, *version, package).await,
+            Action::MigrateGuest {
+                guest,
+                kind,
+                target,
+                how,
+                managed,
+                ..
+            } => {
+                let what = migrate::Move {
+                    guest: *guest,
+                    kind: *kind,
+                    target,
+                    how: *how,
+                };
+                migrate::run(self, &what, *managed).await
+            }
+            Action::SetMaintenance { node, on, .. } => maintenance::run(self, node, *on).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

@@ -42,12 +42,25 @@ struct RawManager {
     service_status: Option<BTreeMap<String, RawPlace>>,
     #[serde(default)]
     disarm: Option<RawDisarm>,
+    #[serde(default)]
+    node_request: Option<BTreeMap<String, RawRequest>>,
+}
+
+#[derive(Deserialize)]
+struct RawRequest {
+    #[serde(default, deserialize_with = "lenient::optional_u64")]
+    maintenance: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct RawPlace {
     node: String,
     state: String,
+    #[serde(default, deserialize_with = "lenient::text")]
+    target: Option<String>,
+    /// The command and what goes with it: `["migrate", "prox2"]`.
+    #[serde(default)]
+    cmd: Option<Vec<serde_json::Value>>,
 }
 
 #[derive(Deserialize)]
@@ -79,8 +92,20 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
     let nodes = raw.node_status.ok_or_else(|| missing("node_status"))?;
     let services = raw.service_status.ok_or_else(|| missing("service_status"))?;
     let place = |(service, place): (String, RawPlace)| {
-        let RawPlace { node, state } = place;
-        (service, HaPlace { node, state })
+        let RawPlace {
+            node,
+            state,
+            target,
+            cmd,
+        } = place;
+        let command = cmd.map(|cmd| cmd.first().and_then(|word| word.as_str()).unwrap_or("?").to_owned());
+        let place = HaPlace {
+            node,
+            state,
+            target,
+            command,
+        };
+        (service, place)
     };
     Ok(Some(ManagerStatus {
         master,
@@ -88,6 +113,13 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
         nodes,
         services: services.into_iter().map(place).collect(),
         disarm: raw.disarm.map(|RawDisarm { mode, state }| Disarm { mode, state }),
+        maintenance: raw
+            .node_request
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|(_, request)| request.maintenance.unwrap_or(0) != 0)
+            .map(|(node, _)| node)
+            .collect(),
     }))
 }
 
@@ -108,7 +140,10 @@ pub fn read_resources(text: &str) -> Result<BTreeMap<String, HaResource>, ParseE
         let number = |key: &str| match section.value(key).map(str::parse::<u32>) {
             None => Ok(None),
             Some(Ok(number)) => Ok(Some(number)),
-            Some(Err(_)) => Err(ParseError::missing("resources.cfg", format!("{sid}: {key} is no number"))),
+            Some(Err(_)) => Err(ParseError::missing(
+                "resources.cfg",
+                format!("{sid}: {key} is no number"),
+            )),
         };
         let state = match section.value("state") {
             None | Some("enabled") => "started",
@@ -136,14 +171,21 @@ fn is_on(value: &str) -> bool {
 /// # Errors
 /// When one of them is no section file, or a priority is no number.
 pub fn read_placements(groups: &str, rules: &str) -> Result<Vec<HaPlacement>, ParseError> {
-    let groups = sections::read("groups.cfg", groups)?.into_iter().map(|section| ("groups.cfg", section));
-    let rules = sections::read("rules.cfg", rules)?.into_iter().map(|section| ("rules.cfg", section));
+    let groups = sections::read("groups.cfg", groups)?
+        .into_iter()
+        .map(|section| ("groups.cfg", section));
+    let rules = sections::read("rules.cfg", rules)?
+        .into_iter()
+        .map(|section| ("rules.cfg", section));
     let placement = |(file, section): (&'static str, sections::Section)| {
         let node = |entry: String| match entry.split_once(':') {
             None => Ok((entry, None)),
             Some((node, priority)) => match priority.parse() {
                 Ok(priority) => Ok((node.to_owned(), Some(priority))),
-                Err(_) => Err(ParseError::missing(file, format!("{}: `{entry}` has no number for a priority", section.id))),
+                Err(_) => Err(ParseError::missing(
+                    file,
+                    format!("{}: `{entry}` has no number for a priority", section.id),
+                )),
             },
         };
         let nodes = section.list("nodes").into_iter().map(node);
@@ -250,14 +292,20 @@ mod tests {
         assert_eq!(groups["group front"], ["prox1", "prox2"]);
         let placements = read_placements(fixture!("ha/pve-8.4/groups.cfg"), fixture!("ha/pve-9/rules.cfg")).unwrap();
         let names: Vec<_> = placements.iter().map(|p| (p.kind.as_str(), p.name.as_str())).collect();
-        assert!(names.contains(&("group", "front")) && names.iter().any(|(_, name)| *name == "near"), "{names:?}");
+        assert!(
+            names.contains(&("group", "front")) && names.iter().any(|(_, name)| *name == "near"),
+            "{names:?}"
+        );
         let own = "node-affinity: quorate-vm-100\n\tnodes prox1:1,prox2:1\n\tresources vm:100\n\tstrict 1\n";
         let own = &read_placements("", own).unwrap()[0];
         assert!(own.binds_to(&["prox1", "prox2"].map(|node| node.parse().unwrap()).into()));
         assert_eq!(own.services, ["vm:100"]);
         assert!(read_placements("group: a\n\tnodes n1:x\n", "").is_err());
         let numbers = read_resources("vm:100\n\tmax_restart 2\n\tfailback 0\n\n").unwrap();
-        assert_eq!((numbers["vm:100"].max_restart, numbers["vm:100"].failback), (Some(2), Some(false)));
+        assert_eq!(
+            (numbers["vm:100"].max_restart, numbers["vm:100"].failback),
+            (Some(2), Some(false))
+        );
         assert!(read_resources("vm:100\n\tmax_restart many\n").is_err());
         let rules = read_rules(fixture!("ha/pve-9/rules.cfg")).unwrap();
         assert_eq!(

@@ -61,7 +61,9 @@ pub fn others(text: &str) -> Option<String> {
 pub fn pools(text: &str) -> Result<BTreeMap<String, Vec<u32>>, ParseError> {
     let mut found = BTreeMap::new();
     for line in text.lines().map(str::trim) {
-        let Some(rest) = line.strip_prefix("pool:") else { continue };
+        let Some(rest) = line.strip_prefix("pool:") else {
+            continue;
+        };
         let bad = |what| ParseError::at(NAME, line, what);
         let mut fields = rest.split(':').map(str::trim);
         let name = fields.next().filter(|name| !name.is_empty());

@@ -10,6 +10,8 @@ use crate::CallError;
 /// # Errors
 /// When pvesh is not installed.
 pub fn set_migration(tools: &Tools, migration: &str) -> Result<Invocation, CallError> {
-    let call = tools.call(NAME)?.args(["set", "/cluster/options", "--migration", migration]);
+    let call = tools
+        .call(NAME)?
+        .args(["set", "/cluster/options", "--migration", migration]);
     Ok(call.build()?)
 }

@@ -274,6 +274,21 @@ catalogue! {
     HaBoundByOthers "QRT-HA-BOUND-BY-OTHERS" Warning false "A rule or group of HA that is none of ours binds a guest of the cluster file. It is never changed.";
     HaNodeWithoutCopy "QRT-HA-NODE-WITHOUT-COPY" Warning false "HA may recover a guest on a server that has no copy of it: PVE looks neither at storages nor at copies when it chooses.";
     HaPassthrough "QRT-HA-PASSTHROUGH" Warning false "A guest that is to be under HA is bound to a device of its server. Elsewhere it would not start, so it is not put under HA.";
+    // Moving guests
+    GuestAway "QRT-GUEST-AWAY" Refusal false "There is no guest of this id in the cluster, or it belongs to another server by now.";
+    GuestLocked "QRT-GUEST-LOCKED" Refusal false "Something holds a guest: a backup, a snapshot, another migration, or a lock that one of them left behind. It can't be moved meanwhile. Replication holds it as well while it runs, without a word in its configuration.";
+    GuestCantMove "QRT-GUEST-CANT-MOVE" Refusal false "A guest can't be moved: it is bound to devices or folders of its server, or nowhere else is what it needs. To empty the server all the same, say that it may be shut down: --stop ID. What is under HA has to be taken out of HA first.";
+    GuestMustStop "QRT-GUEST-MUST-STOP" Warning false "A guest that can't be moved is shut down, as was said by --stop.";
+    GuestRestarts "QRT-GUEST-RESTARTS" Warning false "A container can't be moved while it runs: it is shut down, moved and started again, and nobody reaches it meanwhile.";
+    GuestStays "QRT-GUEST-STAYS" Note false "A guest that does not run stays where it is: a template, or one that is stopped.";
+    GuestDisksCopied "QRT-GUEST-DISKS-COPIED" Warning false "Disks of a guest are on this server only: they are copied in full while it is moved, which takes its time, and are removed here afterwards.";
+    GuestCpuHost "QRT-GUEST-CPU-HOST" Warning false "A machine sees the very processor of its server (cpu: host). On a server with another one it may stop or misbehave after a live migration.";
+    MigrationTarget "QRT-MIGRATION-TARGET" Refusal false "A server can't take a guest: it is no member that is online, it is in maintenance, it lacks a storage, or it has too little memory.";
+    MigrationFailed "QRT-MIGRATION-FAILED" Critical false "A migration failed. The guest is where it was.";
+    MigrationHalfway "QRT-MIGRATION-HALFWAY" Critical false "A migration ended with problems, or nobody saw its end: the guest may be on either server, may be locked, and disks may lie on both.";
+    HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
+    MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
+    NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
 }
 
 impl Code {

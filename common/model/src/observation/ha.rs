@@ -1,6 +1,6 @@
 //! PVE's HA manager on one node: is a watchdog armed, who decides, what is looked after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub struct ManagerStatus {
     pub services: BTreeMap<String, HaPlace>,
     /// Disarming, if it was asked for.
     pub disarm: Option<Disarm>,
+    /// Nodes for which maintenance is asked for (`node_request`); it is so once `nodes` says `maintenance`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub maintenance: BTreeSet<String>,
 }
 
 /// Where a service is.
@@ -64,6 +67,12 @@ pub struct HaPlace {
     pub node: String,
     /// crm_state.
     pub state: String,
+    /// Where it is being moved (`target`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// A command that the master has taken and not carried out yet (the first word of `cmd`), such as `migrate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// Source: `disarm` in manager_status.

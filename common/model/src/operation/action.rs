@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::disk_marks::Mark;
 use crate::guest_ids::{HaName, JobId, Sid};
 use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
+use crate::moves::MoveKind;
+use crate::observation::GuestKind;
 use crate::observation::eligibility::ReasonKind;
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
@@ -347,6 +349,50 @@ pub enum Action {
         /// The group is there already.
         exists: bool,
     },
+    /// `qm migrate`, `pct migrate`: a guest of this node goes to another one. Of a guest under HA `ha-manager migrate` or `relocate`, which only
+    /// leaves the command with the master: how it ended is read from the task's log and seen in what HA and the servers say.
+    MigrateGuest {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// Where it goes.
+        target: NodeName,
+        /// How.
+        how: MoveKind,
+        /// It is under HA, which moves it.
+        managed: bool,
+    },
+    /// `qm shutdown` or `start`, `pct shutdown` or `start`: a guest of this node, not under HA, that can't be moved and makes room for a while.
+    RunGuest {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// Is started, or shut down. It is never switched off.
+        run: bool,
+    },
+    /// `ha-manager crm-command node-maintenance enable|disable NODE`: HA moves all that it looks after away from a node, and back. It only
+    /// leaves the command with the master, whose refusal stands in its own log alone.
+    SetMaintenance {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// Begins, or ends.
+        on: bool,
+    },
+    /// `systemctl reboot` of this node, on which no guest runs.
+    RebootNode {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The boot that it ends: a node that has started anew since is not restarted again. Source: /proc/sys/kernel/random/boot_id.
+        boot: String,
+    },
 }
 
 impl Action {
@@ -437,6 +483,10 @@ kinds! {
     ChangeHaResource "change ha resource";
     SetHaRule "set ha rule";
     SetHaGroup "set ha group";
+    MigrateGuest "migrate guest";
+    RunGuest "run guest";
+    SetMaintenance "set maintenance";
+    RebootNode "reboot node";
 }
 
 /// The daemons of PVE's HA manager.

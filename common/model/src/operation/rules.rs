@@ -136,6 +136,10 @@ table! {
     ChangeHaResource 60 yes no  nothing "one section of a file, written under PVE's own lock";
     SetHaRule        60 no  no  nothing "one section of a file, written under PVE's own lock; added twice it is refused";
     SetHaGroup       60 no  no  nothing "one section of a file, written under PVE's own lock; added twice it is refused";
+    MigrateGuest   3600 no  no  nothing "PVE ends its own task and clears up where it can; killed, it leaves the guest locked, or disks on both servers";
+    RunGuest        300 yes no  nothing "a guest that takes long to shut down is not switched off";
+    SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
+    RebootNode     1800 no  yes nothing "a shutdown can't be called back";
 }
 
 #[cfg(test)]
@@ -158,7 +162,10 @@ mod tests {
         assert!(!arm.disruptive && !arm.removes, "arming must never wait for a window");
         assert!(!rules(ActionKind::SetUpQdevice).repeatable);
         let destroying = ActionKind::ALL.into_iter().filter(|kind| rules(*kind).destroys);
-        assert_eq!(destroying.collect::<Vec<_>>(), [ActionKind::WipeDisk, ActionKind::RemoveReplication]);
+        assert_eq!(
+            destroying.collect::<Vec<_>>(),
+            [ActionKind::WipeDisk, ActionKind::RemoveReplication]
+        );
         assert_eq!(rules(ActionKind::JoinCluster).on_cancel, OnDeadline::LetGo);
         assert_eq!(rules(ActionKind::RemoveMember).on_cancel, OnDeadline::Follow);
     }

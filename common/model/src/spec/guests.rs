@@ -142,7 +142,12 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>) -> Option
     };
     if let Some(all) = except.iter().find(|pick| pick.value == GuestPick::All) {
         let message = "`except` says \"all\": nothing would be left";
-        reader.problem(Code::SpecBadValue, all.place.clone(), message, "name those that are not meant");
+        reader.problem(
+            Code::SpecBadValue,
+            all.place.clone(),
+            message,
+            "name those that are not meant",
+        );
         return None;
     }
     Some(GuestChoice { place, guests, except })
@@ -178,5 +183,7 @@ fn pick<'t>(reader: &mut Reader<'t>, what: &str, item: &Value<'t>) -> Option<Loc
         reader.problem(Code::SpecBadValue, id.place, message, next);
         return None;
     }
-    reader.parsed::<GuestPick>(what, item, Code::SpecBadValue, |error| (error.to_string(), NEXT.to_owned()))
+    reader.parsed::<GuestPick>(what, item, Code::SpecBadValue, |error| {
+        (error.to_string(), NEXT.to_owned())
+    })
 }

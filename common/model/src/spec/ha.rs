@@ -1,8 +1,8 @@
 //! `[ha]`
 
+use super::Located;
 use super::guests::{self, GuestChoice};
 use super::reader::{Reader, Table};
-use super::Located;
 use crate::finding::{Code, Place};
 
 /// `[ha]`: guests that are restarted elsewhere when their server fails.

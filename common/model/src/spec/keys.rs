@@ -155,7 +155,16 @@ impl KeyTable {
 
 /// All tables, in the order of the reference page.
 pub const TABLES: [&KeyTable; 10] = [
-    &FILE, &CLUSTER, &LINK, &THIRD_VOTE, &NODE, &POOL, &SELECTOR, &STORAGE, &REPLICATION, &HA,
+    &FILE,
+    &CLUSTER,
+    &LINK,
+    &THIRD_VOTE,
+    &NODE,
+    &POOL,
+    &SELECTOR,
+    &STORAGE,
+    &REPLICATION,
+    &HA,
 ];
 
 /// The top of the file.

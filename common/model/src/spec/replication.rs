@@ -179,7 +179,10 @@ pub(super) fn rules(reader: &mut Reader<'_>, all: &[Option<ReplicationSpec>], no
                     format!("`copies_on` names {node}, which has the role {role} and gets no copies"),
                     "name members only",
                 ),
-                None => (format!("`copies_on` names {node}, which is no node of this file"), "name members of this file"),
+                None => (
+                    format!("`copies_on` names {node}, which is no node of this file"),
+                    "name members of this file",
+                ),
             };
             reader.problem(Code::SpecBadValue, one.copies_on.place.clone(), message, next);
         }
@@ -188,7 +191,10 @@ pub(super) fn rules(reader: &mut Reader<'_>, all: &[Option<ReplicationSpec>], no
             let before = by_id.insert(id, one);
             if let Some(before) = before {
                 let message = if before.copies_on.value == one.copies_on.value {
-                    format!("the guest {id} stands in two tables of replication, also in line {}", before.place.line)
+                    format!(
+                        "the guest {id} stands in two tables of replication, also in line {}",
+                        before.place.line
+                    )
                 } else {
                     format!(
                         "the guest {id} stands in two tables of replication with copies on other servers, also in line {}",

@@ -34,7 +34,12 @@ pub(super) struct Protection {
 }
 
 /// All of a file that fits together.
-type Checked = (ClusterSpec, Nodes, (Pools, Storages), (Vec<ReplicationSpec>, Option<HaSpec>));
+type Checked = (
+    ClusterSpec,
+    Nodes,
+    (Pools, Storages),
+    (Vec<ReplicationSpec>, Option<HaSpec>),
+);
 
 /// Tells what does not fit together, and puts together what could be read; `None` if something that is needed could not.
 pub(super) fn check(

@@ -42,6 +42,8 @@ fn ha() -> Ha {
     let place = |node: &str, state: &str| HaPlace {
         node: node.into(),
         state: state.into(),
+        target: None,
+        command: None,
     };
     let resource = |group: Option<&str>| HaResource {
         group: group.map(Into::into),
@@ -68,6 +70,7 @@ fn ha() -> Ha {
                 mode: "freeze".into(),
                 state: "disarming".into(),
             }),
+            maintenance: [].into(),
         })),
         resources: known(
             [

@@ -124,6 +124,7 @@ impl Inner {
             }
             Action::AbandonJoin { .. } => server.half_in = false,
             Action::PowerOff { .. } => server.off = true,
+            Action::RebootNode { .. } => server.boots += 1,
             Action::InstallPackages { packages } => server.packages.extend(packages),
             Action::AdmitKeys { cluster, keys, .. } => drop(server.admitted.insert(cluster.clone(), keys.clone())),
             Action::WithdrawKeys { cluster } => drop(server.admitted.remove(cluster)),
@@ -168,7 +169,11 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::AddHaResource { cluster, .. }
         | Action::ChangeHaResource { cluster, .. }
         | Action::SetHaRule { cluster, .. }
-        | Action::SetHaGroup { cluster, .. } => Some(cluster),
+        | Action::SetHaGroup { cluster, .. }
+        | Action::MigrateGuest { cluster, .. }
+        | Action::RunGuest { cluster, .. }
+        | Action::SetMaintenance { cluster, .. }
+        | Action::RebootNode { cluster, .. } => Some(cluster),
         Action::InstallPackages { .. }
         | Action::AdmitKeys { .. }
         | Action::WithdrawKeys { .. }

@@ -127,6 +127,22 @@ pub fn power_off(name: &str, off: &str, rest: &[&str], needs: &[&str]) -> Step {
     step(format!("off/{off}"), off, action, gate, done, needs)
 }
 
+/// `reboot/NODE`: it starts anew, for the first time in this world.
+#[must_use]
+pub fn reboot(name: &str, on: &str, needs: &[&str]) -> Step {
+    let boot = "boot-0".to_owned();
+    let action = Action::RebootNode {
+        cluster: cluster(name),
+        boot: boot.clone(),
+    };
+    let done = Condition::Rebooted {
+        cluster: cluster(name),
+        node: node(on),
+        boot,
+    };
+    step(format!("reboot/{on}"), on, action, vec![quorate(name, on)], done, needs)
+}
+
 /// `remove/NODE`: the first of the rest takes out the one with this id; the others that are off stay.
 #[must_use]
 pub fn remove(name: &str, removed: (&str, u32), rest: &[&str], off: &[&str], needs: &[&str]) -> Step {

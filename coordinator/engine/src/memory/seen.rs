@@ -12,12 +12,13 @@ use quorate_model::observation::cluster::{
 use quorate_model::observation::config::{Firewall, FirewallRule, NodeFolder, RootKey};
 use quorate_model::observation::ha::{Disarm, HaResource, ManagerStatus};
 use quorate_model::observation::readiness::{AdmittedKey, PackageState, ServiceState};
-use quorate_model::observation::{FacetName, Ha, PveConfig, Readiness};
+use quorate_model::observation::system::{AgentState, ClockState, Cpu, Memory};
+use quorate_model::observation::{FacetName, Ha, PveConfig, Readiness, System};
 use quorate_model::operation::Package;
 use quorate_model::passage::Direction;
 use quorate_model::plan::Needs;
 use quorate_model::view::NodeView;
-use quorate_model::{Facet, Observation, Timestamp, Unknown, View};
+use quorate_model::{ByteSize, Facet, Observation, Timestamp, Unknown, View};
 
 use super::world::{ClusterState, Inner, Server, World};
 use super::{NOW, locked};
@@ -48,6 +49,40 @@ impl World {
     }
 }
 
+/// A server of which only the boot counts.
+fn system(server: &Server) -> System {
+    System {
+        pve: Facet::not_asked(),
+        os: "Debian".to_owned(),
+        kernel: "6.8".to_owned(),
+        boot_id: format!("boot-{}", server.boots),
+        uptime_seconds: 60,
+        cpu: Cpu {
+            model: "a processor".to_owned(),
+            threads: 4,
+            load: [0.0; 3],
+        },
+        memory: Memory {
+            total: ByteSize(8 << 30),
+            available: ByteSize(4 << 30),
+            swap_total: ByteSize(0),
+            swap_free: ByteSize(0),
+        },
+        clock: ClockState {
+            now: NOW,
+            synchronised: Facet::not_asked(),
+        },
+        reboot_needed: None,
+        agent: AgentState {
+            version: "0.1.0".to_owned(),
+            memory: ByteSize(0),
+            uptime_seconds: 60,
+            port: None,
+            measure_ports: None,
+        },
+    }
+}
+
 impl Inner {
     fn observation(&self, node: &NodeName, server: &Server, facets: &BTreeSet<FacetName>) -> Observation {
         let mut seen = Observation::empty(node.as_str(), NOW);
@@ -57,8 +92,8 @@ impl Inner {
                 FacetName::Ha => seen.ha = known(self.ha(server)),
                 FacetName::Config => seen.config = known(self.config(server)),
                 FacetName::Readiness => seen.readiness = known(readiness(server)),
-                FacetName::System
-                | FacetName::Disks
+                FacetName::System => seen.system = known(system(server)),
+                FacetName::Disks
                 | FacetName::Network
                 | FacetName::Guests
                 | FacetName::Pools
@@ -202,6 +237,7 @@ impl Inner {
                 mode: "freeze".to_owned(),
                 state: "disarmed".to_owned(),
             }),
+            maintenance: BTreeSet::new(),
         });
         let resource = HaResource::of("started");
         let resources = guarded.then(|| ("vm:100".to_owned(), resource));

@@ -63,6 +63,8 @@ pub(super) struct Server {
     /// It has begun to join, and did not come in.
     pub(super) half_in: bool,
     pub(super) off: bool,
+    /// How often it has started anew.
+    pub(super) boots: u32,
     pub(super) cut: bool,
     /// It runs, and the other members don't see it.
     pub(super) apart: bool,
@@ -80,6 +82,7 @@ impl Default for Server {
             cluster: None,
             half_in: false,
             off: false,
+            boots: 0,
             cut: false,
             apart: false,
             daemons: [true; 2],

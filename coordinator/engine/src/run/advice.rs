@@ -1,5 +1,6 @@
 //! What to look at and what to type when a step did not come to its end: a row for each kind of action.
 
+use quorate_model::observation::GuestKind;
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Plan, Step};
 
@@ -142,6 +143,47 @@ fn of(step: &Step) -> Advice {
             format!("on {node}: dpkg --audit, systemctl status quorate-agent, journalctl -u quorate-agent"),
             format!("on {node}: dpkg --configure --pending; then: {AGAIN}"),
         ),
+        Action::MigrateGuest {
+            guest,
+            kind,
+            target,
+            managed,
+            ..
+        } => {
+            let tool = if *kind == GuestKind::Vm { "qm" } else { "pct" };
+            let by_ha = if *managed {
+                "; by HA: ha-manager status, and on its master: journalctl -u pve-ha-crm"
+            } else {
+                ""
+            };
+            (
+                format!(
+                    "where guest {guest} is: quorate guests {guest}; on {node} and {target}: {tool} config {guest}, pvenode task list --vmid {guest}{by_ha}"
+                ),
+                format!(
+                    "a lock that no task holds any more goes by: {tool} unlock {guest}; then: quorate migrate {guest} {target}"
+                ),
+            )
+        }
+        Action::RunGuest { guest, kind, run, .. } => {
+            let tool = if *kind == GuestKind::Vm { "qm" } else { "pct" };
+            let verb = if *run { "start" } else { "shutdown" };
+            (
+                format!("on {node}: {tool} status {guest}, pvenode task list --vmid {guest}"),
+                format!("on {node}: {tool} {verb} {guest}"),
+            )
+        }
+        Action::SetMaintenance { node: which, on, .. } => {
+            let verb = if *on { "enable" } else { "disable" };
+            (
+                format!("on {node}: ha-manager status; on the HA master: journalctl -u pve-ha-crm"),
+                format!("on {node}: ha-manager crm-command node-maintenance {verb} {which}"),
+            )
+        }
+        Action::RebootNode { .. } => (
+            format!("on the console of {node}: whether it starts; then from here: quorate status"),
+            format!("when it is back: quorate node undrain {node}, then: quorate reboot --rolling"),
+        ),
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),
@@ -187,6 +229,12 @@ pub(super) fn left_behind(plan: &Plan, step: &Step) -> LeftBehind {
                 "{}on {node} type: systemctl start {}",
                 third_vote_first(step),
                 service.unit()
+            ),
+        },
+        Action::SetMaintenance { node: which, .. } => LeftBehind {
+            what: format!("{which} is still in maintenance by HA: no guest under HA is put there"),
+            mend: format!(
+                "on {node}, or on any other member, type: ha-manager crm-command node-maintenance disable {which}"
             ),
         },
         Action::WithdrawKeys { cluster } => LeftBehind {

@@ -319,6 +319,11 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
                 );
                 return self.end_unknown(reason).await;
             }
+            // It goes away by itself. What is seen when it answers again decides; until then there is nobody to ask.
+            if self.comes_back() && pause.waited >= self.shared.ports.patience.settle {
+                let reason = format!("{} has gone away to start anew ({why})", self.step.node);
+                return self.end_unknown(reason).await;
+            }
             if self.gives_up(&pause).await {
                 let reason = format!("cancelled while {} did not answer: {why}", self.step.node);
                 return self.end_unknown(reason).await;

@@ -18,6 +18,8 @@ const LOCK_LIVES: u64 = 120;
 
 /// A first copy that fails is tried again by PVE after 5, 10 and 15 minutes: it gets the time for all of that, and three times what was estimated.
 const FIRST_COPY: Duration = Duration::from_secs(40 * 60);
+/// PVE's longest back-off of replication, and a run.
+const COPIES_AGAIN: Duration = Duration::from_secs(45 * 60);
 
 /// What is so in the moment before a step.
 pub(super) enum Before {
@@ -67,6 +69,11 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         matches!(&self.step.done_when, Condition::Off { node, .. } if *node == self.step.node)
     }
 
+    /// Does the step's own server go away with its agent, and come back? Nobody can be asked meanwhile.
+    pub(super) fn comes_back(&self) -> bool {
+        matches!(&self.step.done_when, Condition::Rebooted { node, .. } if *node == self.step.node)
+    }
+
     /// What shows that the agent, which has begun, does not answer because its server is off, as the step wants it. A shutdown is over
     /// within the time that its operation has: a server that falls silent later did not go off by it.
     pub(super) async fn seen_off(&self) -> Option<String> {
@@ -88,6 +95,9 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
         let patience = &self.shared.ports.patience;
         if self.shared.is_restoring(&self.step.id) {
             patience.restore
+        } else if self.step.gate.iter().any(|c| matches!(c, Condition::Spare { .. })) {
+            // After a restart copies are made again when PVE tries again: after half an hour at the latest.
+            patience.gate.max(COPIES_AGAIN)
         } else {
             patience.gate
         }
@@ -106,7 +116,7 @@ impl<J: Journal, A: Agents, C: Clock> Driver<J, A, C> {
     /// How long what was wanted gets to show. A server goes down after the agent has said that it will.
     pub(super) fn patience_to_settle(&self) -> Duration {
         let settle = self.shared.ports.patience.settle;
-        if self.ends_in_silence() {
+        if self.ends_in_silence() || self.comes_back() {
             settle.max(rules(self.step.action.kind()).deadline)
         } else if is_background(&self.step) {
             settle.max(FIRST_COPY.max(self.step.estimate.saturating_mul(3)))

@@ -10,6 +10,7 @@ mod legality;
 mod looks;
 mod off;
 mod planned;
+mod reboot;
 mod restoring;
 mod shapes;
 

@@ -307,6 +307,10 @@ impl Checker<'_> {
                 let asked = asked.is_some_and(|asked| asked.version == *version && asked.package == *package);
                 self.demand(step, asked, "nobody asked for this version");
             }
+            Action::MigrateGuest { guest, target, .. } => self.moves_guest(step, *guest, target),
+            Action::RunGuest { guest, run, .. } => self.runs_guest(step, *guest, *run),
+            Action::SetMaintenance { node, on, .. } => self.sets_maintenance(step, node, *on),
+            Action::RebootNode { boot, .. } => self.reboots(step, boot),
         }
     }
 
@@ -544,6 +548,10 @@ fn cluster_of(action: &Action) -> Option<&ClusterName> {
         | Action::AddHaResource { cluster, .. }
         | Action::ChangeHaResource { cluster, .. }
         | Action::SetHaRule { cluster, .. }
-        | Action::SetHaGroup { cluster, .. } => Some(cluster),
+        | Action::SetHaGroup { cluster, .. }
+        | Action::MigrateGuest { cluster, .. }
+        | Action::RunGuest { cluster, .. }
+        | Action::SetMaintenance { cluster, .. }
+        | Action::RebootNode { cluster, .. } => Some(cluster),
     }
 }

@@ -14,7 +14,10 @@ use super::Checker;
 
 impl Checker<'_> {
     pub(super) fn protects(&mut self, step: &Step) {
-        let quorate = step.gate.iter().any(|gate| matches!(gate, Condition::Quorate { node, .. } if *node == step.node));
+        let quorate = step
+            .gate
+            .iter()
+            .any(|gate| matches!(gate, Condition::Quorate { node, .. } if *node == step.node));
         self.demand(step, quorate, "it does not wait for quorum where it is done");
         match &step.action {
             Action::CreateReplication { job, target, .. } => self.makes_a_copy(step, job, target),
@@ -25,20 +28,36 @@ impl Checker<'_> {
             }
             Action::RemoveReplication { job, target, .. } => self.takes_a_copy_away(step, job, target),
             Action::SetMigrationNetwork { migration, before, .. } => {
-                let wanted = self.file.cluster.migration_network.as_ref().map(|network| network.value);
-                let says = wanted.is_some_and(|network| migration.split(',').any(|part| part == format!("network={network}")));
+                let wanted = self
+                    .file
+                    .cluster
+                    .migration_network
+                    .as_ref()
+                    .map(|network| network.value);
+                let says =
+                    wanted.is_some_and(|network| migration.split(',').any(|part| part == format!("network={network}")));
                 self.demand(step, says, "the file names no such migration network");
                 let there = self.config(&step.node).and_then(|config| config.datacenter.get().ok());
                 let there = there.map(|settings| settings.get("migration").cloned());
-                self.demand(step, there.as_ref() == Some(before), "the setting is not what it says that it was");
+                self.demand(
+                    step,
+                    there.as_ref() == Some(before),
+                    "the setting is not what it says that it was",
+                );
             }
             Action::AddHaResource { service, started, .. } => self.puts_under_ha(step, *service, *started),
             Action::ChangeHaResource { service, .. } => {
-                let there = self.resources(&step.node).is_some_and(|all| all.contains(&service.to_string()));
+                let there = self
+                    .resources(&step.node)
+                    .is_some_and(|all| all.contains(&service.to_string()));
                 self.demand(step, there, "it is not under HA");
             }
-            Action::SetHaRule { rule, nodes, exists, .. } => self.binds(step, rule, nodes, *exists),
-            Action::SetHaGroup { group, nodes, exists, .. } => self.binds(step, group, nodes, *exists),
+            Action::SetHaRule {
+                rule, nodes, exists, ..
+            } => self.binds(step, rule, nodes, *exists),
+            Action::SetHaGroup {
+                group, nodes, exists, ..
+            } => self.binds(step, group, nodes, *exists),
             _ => {}
         }
     }
@@ -58,19 +77,29 @@ impl Checker<'_> {
         let guests = self.config(&step.node).and_then(|config| config.guests.get().ok());
         let owns = guests.is_some_and(|guests| {
             let own = |there: &&quorate_model::observation::ConfiguredGuest| there.guest.vmid == guest;
-            guests.iter().find(own).is_some_and(|there| there.guest.node == step.node.as_str())
+            guests
+                .iter()
+                .find(own)
+                .is_some_and(|there| there.guest.node == step.node.as_str())
         });
         self.demand(step, owns, "it is not done by the guest's owner");
     }
 
     fn full(&self, node: &NodeName) -> bool {
-        self.file.nodes.get(node).is_some_and(|node| node.role == NodeRole::Member)
+        self.file
+            .nodes
+            .get(node)
+            .is_some_and(|node| node.role == NodeRole::Member)
     }
 
     fn makes_a_copy(&mut self, step: &Step, job: &JobId, target: &NodeName) {
         self.of_its_owner(step, job.guest);
         self.demand(step, *target != step.node, "it copies a guest to its own server");
-        let wanted = self.file.replication.iter().any(|table| table.copies_on.value.contains(target));
+        let wanted = self
+            .file
+            .replication
+            .iter()
+            .any(|table| table.copies_on.value.contains(target));
         self.demand(step, wanted && self.full(target), "nobody asks for copies there");
         let jobs = self.config(&step.node).and_then(|config| config.replication.get().ok());
         let free = jobs.is_some_and(|jobs| {
@@ -95,17 +124,29 @@ impl Checker<'_> {
             guest: job.guest,
             node: target.clone(),
         };
-        self.demand(step, self.wish.destroy_replicas.contains(&copy), "nobody consented to it");
+        self.demand(
+            step,
+            self.wish.destroy_replicas.contains(&copy),
+            "nobody consented to it",
+        );
         self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
         let there = self.job(step, job).is_some_and(|end| end == target.as_str());
         self.demand(step, there, "there is no such job between these two");
         let by_id = |pick: &&quorate_model::spec::Located<GuestPick>| pick.value == GuestPick::Id(job.guest);
-        let kept = self.file.replication.iter().any(|table| {
-            table.guests.ids().any(|pick| by_id(&pick)) && table.copies_on.value.contains(target)
-        });
+        let kept = self
+            .file
+            .replication
+            .iter()
+            .any(|table| table.guests.ids().any(|pick| by_id(&pick)) && table.copies_on.value.contains(target));
         self.demand(step, !kept, "the file wants that copy");
-        let creates = |other: &&Step| matches!(&other.action, Action::CreateReplication { job: id, .. } if id.guest == job.guest);
-        let after = self.plan.steps.iter().filter(creates).all(|other| self.order.is_after(step, &other.id));
+        let creates =
+            |other: &&Step| matches!(&other.action, Action::CreateReplication { job: id, .. } if id.guest == job.guest);
+        let after = self
+            .plan
+            .steps
+            .iter()
+            .filter(creates)
+            .all(|other| self.order.is_after(step, &other.id));
         self.demand(step, after, "a copy goes before the new one is there");
     }
 
@@ -116,7 +157,9 @@ impl Checker<'_> {
 
     fn puts_under_ha(&mut self, step: &Step, service: Sid, started: bool) {
         self.demand(step, self.file.ha.is_some(), "nobody asks for HA");
-        let free = self.resources(&step.node).is_some_and(|all| !all.contains(&service.to_string()));
+        let free = self
+            .resources(&step.node)
+            .is_some_and(|all| !all.contains(&service.to_string()));
         self.demand(step, free, "it is under HA already, or that can't be told");
         let running = self.view.facet(&step.node, |o| &o.running);
         let as_it_is = running.is_ok_and(|all| {
@@ -126,25 +169,48 @@ impl Checker<'_> {
             })
         });
         self.demand(step, as_it_is, "it would start or stop the guest");
-        let third = step.gate.iter().any(|gate| matches!(gate, Condition::NotTwoVotes { node, .. } if *node == step.node));
+        let third = step
+            .gate
+            .iter()
+            .any(|gate| matches!(gate, Condition::NotTwoVotes { node, .. } if *node == step.node));
         self.demand(step, third, "it does not look whether the cluster hangs on two votes");
         let joins = |other: &&Step| {
             matches!(
                 other.action,
-                Action::CreateCluster { .. } | Action::JoinCluster { .. } | Action::FinishJoin { .. } | Action::RemoveMember { .. }
+                Action::CreateCluster { .. }
+                    | Action::JoinCluster { .. }
+                    | Action::FinishJoin { .. }
+                    | Action::RemoveMember { .. }
             )
         };
-        let after = self.plan.steps.iter().filter(joins).all(|other| self.order.is_after(step, &other.id));
-        self.demand(step, after, "a watchdog may be armed by it while the membership changes");
+        let after = self
+            .plan
+            .steps
+            .iter()
+            .filter(joins)
+            .all(|other| self.order.is_after(step, &other.id));
+        self.demand(
+            step,
+            after,
+            "a watchdog may be armed by it while the membership changes",
+        );
     }
 
     fn binds(&mut self, step: &Step, name: &HaName, nodes: &BTreeSet<NodeName>, exists: bool) {
         self.demand(step, HaName::is_ours(name.as_str()), "it changes what is none of ours");
         let all = nodes.iter().all(|node| self.full(node));
-        self.demand(step, all && nodes.contains(&step.node), "it binds a guest to servers that may not run it, or away from its own");
+        self.demand(
+            step,
+            all && nodes.contains(&step.node),
+            "it binds a guest to servers that may not run it, or away from its own",
+        );
         let ha = self.view.facet(&step.node, |o| &o.ha).ok();
         let there = ha.and_then(|ha| ha.placements.get().ok());
         let there = there.map(|all| all.iter().any(|there| there.name == name.as_str()));
-        self.demand(step, there == Some(exists), "whether there is such a rule or group is not what it says");
+        self.demand(
+            step,
+            there == Some(exists),
+            "whether there is such a rule or group is not what it says",
+        );
     }
 }

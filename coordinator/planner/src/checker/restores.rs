@@ -1,5 +1,6 @@
 //! What is done for the time of the rollout only is taken back, exactly once, and after everything that was done under it.
 
+use quorate_model::moves::Moves;
 use quorate_model::operation::{Action, ActionKind, HaService, rules};
 use quorate_model::plan::{Condition, Step};
 use quorate_model::view::Rest;
@@ -13,6 +14,8 @@ fn taken_back_by(action: &Action) -> &'static [ActionKind] {
         Action::StopHa { .. } => &[ActionKind::StartHa],
         Action::AdmitKeys { .. } => &[ActionKind::WithdrawKeys],
         Action::RemoveQdevice { .. } => &[ActionKind::AdmitKeys, ActionKind::SetUpQdevice],
+        Action::SetMaintenance { on: true, .. } => &[ActionKind::SetMaintenance],
+        Action::RunGuest { run: false, .. } => &[ActionKind::RunGuest],
         _ => &[],
     }
 }
@@ -30,6 +33,8 @@ impl Checker<'_> {
         for step in &plan.steps {
             // A QDevice that the file does not name any more goes for good.
             let for_good = matches!(step.action, Action::RemoveQdevice { .. }) && self.file.qnetd().is_none();
+            // So does what an operator drains a server of.
+            let for_good = for_good || self.drains_for_good(&step.action);
             let back: Vec<&Step> = plan
                 .steps
                 .iter()
@@ -67,7 +72,8 @@ impl Checker<'_> {
                 }
                 None => {
                     if let Some((rest, true)) = Rest::by(&step.node, &step.action) {
-                        let ours = self.view.at_rest.contains(&rest);
+                        let undrains = matches!(self.wish.moves, Some(Moves::Undrain { .. }));
+                        let ours = undrains || self.view.at_rest.contains(&rest);
                         self.demand(step, ours, "it wakes HA that the plan did not put to rest");
                         let disruptive = plan.steps.iter().filter(|s| rules(s.action.kind()).disruptive);
                         let over = disruptive.filter(|s| !self.order.is_after(step, &s.id)).count() == 0;
@@ -86,6 +92,8 @@ impl Checker<'_> {
             .steps
             .iter()
             .filter(|s| s.restores.is_none() && self.order.is_after(s, &step.id));
+        // What waits until it is taken back is not done under it: the next server's turn, when one after another restarts.
+        let under = under.filter(|s| !self.order.is_after(s, &restoring.id));
         let over = under.filter(|s| !self.order.is_after(restoring, &s.id)).count() == 0;
         self.demand(
             restoring,

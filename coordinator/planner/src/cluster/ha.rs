@@ -7,7 +7,7 @@ use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::observation::{FacetName, Ha as Seen};
 use quorate_model::plan::Condition;
-use quorate_model::view::View;
+use quorate_model::view::{Rest, View};
 
 use super::members::Standing;
 use super::preflight::Founder;
@@ -263,7 +263,9 @@ fn tell_of_rest(view: &View, standing: &Standing<'_>, report: &mut Report) {
         let stopped = |state: &quorate_model::Facet<quorate_model::observation::readiness::ServiceState>| {
             state.get().is_ok_and(|s| !s.is_running())
         };
-        let ours = view.at_rest.iter().any(|rest| rest.is_so(node, ha) == Some(true));
+        let asleep = |rest: &&Rest| !matches!(rest, Rest::Maintenance { .. });
+        let mut rests = view.at_rest.iter().filter(asleep);
+        let ours = rests.any(|rest| rest.is_so(node, ha) == Some(true));
         if ours && standing.quorate() {
             continue;
         }

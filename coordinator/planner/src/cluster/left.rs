@@ -19,6 +19,8 @@ pub(super) struct Left {
     pub(super) whole: bool,
     /// Daemons that are stopped.
     pub(super) daemons: BTreeSet<(HaService, NodeName)>,
+    /// Nodes that are in maintenance.
+    pub(super) maintenance: BTreeSet<NodeName>,
 }
 
 /// Only what the members say now is at rest: somebody may have woken it since.
@@ -38,6 +40,7 @@ pub(super) fn of(view: &View, standing: &Standing<'_>, ha: &Ha, report: &mut Rep
             match rest {
                 Rest::Whole => left.whole |= !matches!(ha, Ha::Disarm),
                 Rest::Daemon { service, .. } => drop(left.daemons.insert((*service, node.clone()))),
+                Rest::Maintenance { node } => drop(left.maintenance.insert(node.clone())),
             }
         }
     }

@@ -35,8 +35,8 @@ use quorate_model::wish::Wish;
 
 use crate::report::{Report, Weight};
 use members::Standing;
-pub(crate) use speed::slowest_port;
 use preflight::Founder;
+pub(crate) use speed::slowest_port;
 
 /// What has to be changed, as far as it can be told from who stands where.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,7 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Re
     let firewall = firewall::check(file, view, &standing, links.as_ref(), via, meant, report);
     shape::weaknesses(file, wish, view, &standing, changes, report);
 
-    let awake = !left.whole && left.daemons.is_empty();
+    let awake = !left.whole && left.daemons.is_empty() && left.maintenance.is_empty();
     let wanted = changes.corosync() || !removals.is_empty() || qdevice.withdraw.is_some() || !awake;
     let steps = match (standing.clear && !report.blind(), links, founder, via) {
         (true, Some(links), Some(founder), Some(via)) => {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::NodeName;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::observation::FacetName;
 use quorate_model::spec::ClusterFile;
 use quorate_model::view::View;
 use quorate_model::wish::Wish;
-use quorate_model::NodeName;
 
 use super::Changes;
 use super::guests::knows_guest;

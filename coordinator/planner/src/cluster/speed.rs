@@ -103,7 +103,11 @@ impl Report {
 pub(crate) fn slowest_port(network: &Network, address: IpAddr) -> Option<u32> {
     let ports = ports(network, carrier(network, address)?);
     let working = ports.iter().filter(|port| port.carrier != Some(false));
-    working.map(|port| port.speed_mbps).collect::<Option<Vec<u32>>>()?.into_iter().min()
+    working
+        .map(|port| port.speed_mbps)
+        .collect::<Option<Vec<u32>>>()?
+        .into_iter()
+        .min()
 }
 
 /// The interface that has an address.

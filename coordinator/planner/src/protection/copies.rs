@@ -30,7 +30,9 @@ const BEFORE_A_COPY: Duration = Duration::from_secs(90);
 pub(super) fn plan(world: &World<'_>, migration: Option<&StepId>, report: &mut Report) -> Vec<Step> {
     let asked = !world.file.replication.is_empty();
     let storages = if asked {
-        let seen = report.facet(world.view, world.speaker, FacetName::Storages, Weight::Told, |o| &o.storages);
+        let seen = report.facet(world.view, world.speaker, FacetName::Storages, Weight::Told, |o| {
+            &o.storages
+        });
         let Some(storages) = seen else { return Vec::new() };
         storages.clone()
     } else {
@@ -98,8 +100,14 @@ impl<'a> Planner<'a> {
         let world = self.world;
         let vmid = guest.guest.vmid;
         let untold = |report: &mut Report, why: String| {
-            let message = format!("whether guest {} is copied as the file wants can't be told: {why}", called(guest));
-            let next = format!("on {}: qm config {vmid}, or pct config {vmid}; pvesr list", guest.guest.node);
+            let message = format!(
+                "whether guest {} is copied as the file wants can't be told: {why}",
+                called(guest)
+            );
+            let next = format!(
+                "on {}: qm config {vmid}, or pct config {vmid}; pvesr list",
+                guest.guest.node
+            );
             told(report, Code::GuestUntold, guest_subject(vmid), message, &next);
         };
         let table = match world.meant(world.file, guest) {
@@ -113,7 +121,8 @@ impl<'a> Planner<'a> {
                     one.place.line,
                     other.place.line
                 );
-                let next = format!("name {vmid} in one of them by its id, or take it out of the other: except = [{vmid}]");
+                let next =
+                    format!("name {vmid} in one of them by its id, or take it out of the other: except = [{vmid}]");
                 let finding = Finding::new(Code::CopyWantedTwice, guest_subject(vmid), message, next);
                 return report.tell(finding.at(Some(other.place.clone())));
             }
@@ -131,7 +140,9 @@ impl<'a> Planner<'a> {
         let jobs = match standing::by_other_end(self.jobs, vmid, owner.as_str()) {
             Ok(jobs) => jobs,
             Err(job) => {
-                let why = format!("the job {job} copies to {owner}, which owns the guest, and does not say from where; PVE turns it round within a minute");
+                let why = format!(
+                    "the job {job} copies to {owner}, which owns the guest, and does not say from where; PVE turns it round within a minute"
+                );
                 return untold(report, why);
             }
         };
@@ -174,10 +185,14 @@ impl<'a> Planner<'a> {
                 called(guest),
                 guest.guest.node
             );
-            let next = format!("quorate protect {vmid}; or say that it is meant so: except = [{vmid}] in a table with guests = \"all\"");
+            let next = format!(
+                "quorate protect {vmid}; or say that it is meant so: except = [{vmid}] in a table with guests = \"all\""
+            );
             let excepted = |table: &ReplicationSpec| {
                 let except = &table.guests.except;
-                except.iter().any(|pick| pick.value == quorate_model::spec::GuestPick::Id(vmid))
+                except
+                    .iter()
+                    .any(|pick| pick.value == quorate_model::spec::GuestPick::Id(vmid))
             };
             if !self.world.file.replication.iter().any(excepted) {
                 told(report, Code::GuestUnprotected, guest_subject(vmid), message, &next);
@@ -192,7 +207,9 @@ impl<'a> Planner<'a> {
         (disks, storages): (&[&GuestDisk], &BTreeSet<&str>),
         report: &mut Report,
     ) {
-        let numbers: Vec<u32> = standing::free_numbers(self.jobs, own.vmid()).take(table.copies_on.value.len()).collect();
+        let numbers: Vec<u32> = standing::free_numbers(self.jobs, own.vmid())
+            .take(table.copies_on.value.len())
+            .collect();
         let mut numbers = numbers.into_iter();
         for target in table.copies_on.value.iter().filter(|node| *node != own.owner) {
             match own.jobs.get(target.as_str()) {
@@ -224,7 +241,10 @@ impl<'a> Planner<'a> {
         let vmid = own.vmid();
         let subject = || guest_subject(vmid);
         if !world.is_in(target) {
-            let message = format!("guest {} gets no copy on {target} yet: {target} can't be seen, or is not in the cluster", called(own.guest));
+            let message = format!(
+                "guest {} gets no copy on {target} yet: {target} can't be seen, or is not in the cluster",
+                called(own.guest)
+            );
             let next = format!("quorate status; when {target} is back, plan again");
             told(report, Code::GuestUntold, subject(), message, &next);
             return None;
@@ -237,13 +257,21 @@ impl<'a> Planner<'a> {
                 }
                 _ => false,
             });
-            let there = self.storages.defined(storage).is_some_and(|defined| defined.is_for(target));
+            let there = self
+                .storages
+                .defined(storage)
+                .is_some_and(|defined| defined.is_for(target));
             match changes {
                 Some(step) => needs.push(step.id.clone()),
                 None if there => {}
                 None => {
-                    let message = format!("guest {} can't be copied to {target}: its storage {storage} is not on {target}", called(own.guest));
-                    let next = format!("make the pool there, and name {target} in the storage's `nodes`; or leave {target} out of `copies_on`");
+                    let message = format!(
+                        "guest {} can't be copied to {target}: its storage {storage} is not on {target}",
+                        called(own.guest)
+                    );
+                    let next = format!(
+                        "make the pool there, and name {target} in the storage's `nodes`; or leave {target} out of `copies_on`"
+                    );
                     let finding = Finding::new(Code::CopyUnsupported, subject(), message, next);
                     report.weigh(Weight::Told, finding.at(Some(table.copies_on.place.clone())));
                     return None;
@@ -256,14 +284,20 @@ impl<'a> Planner<'a> {
         let rate = table.rate.as_ref().map(|rate| rate.value).or_else(known);
         let mut why = vec![format!("the file wants copies on {}", in_a_row(&table.copies_on.value))];
         if let (None, Some(rate)) = (&table.rate, rate) {
-            why.push(format!("with at most {rate} MB/s, three quarters of what the migration network's ports bear"));
+            why.push(format!(
+                "with at most {rate} MB/s, three quarters of what the migration network's ports bear"
+            ));
         }
         why.push("PVE makes the first copy within a minute, one after another; the guest runs on meanwhile".to_owned());
         let mut step = world.step(Making {
             verb: "replication.create",
             about: format!("{vmid}/{target}"),
             node: own.owner.clone(),
-            title: format!("copy guest {} from {} to {target} ({schedule})", called(own.guest), own.owner),
+            title: format!(
+                "copy guest {} from {} to {target} ({schedule})",
+                called(own.guest),
+                own.owner
+            ),
             action: Action::CreateReplication {
                 cluster: world.file.cluster.name.value.clone(),
                 job: job.clone(),
@@ -279,10 +313,15 @@ impl<'a> Planner<'a> {
                 guest: vmid,
                 target: target.clone(),
             },
-            undo: format!("on {}: pvesr delete {job}; that destroys the copy on {target}", own.owner),
+            undo: format!(
+                "on {}: pvesr delete {job}; that destroys the copy on {target}",
+                own.owner
+            ),
         })?;
         let bytes: u64 = disks.iter().filter_map(|disk| disk.size).map(|size| size.0).sum();
-        let speed = rate.map_or(BYTES_A_SECOND, |rate| u64::from(rate) * 1_000_000).min(BYTES_A_SECOND * 4);
+        let speed = rate
+            .map_or(BYTES_A_SECOND, |rate| u64::from(rate) * 1_000_000)
+            .min(BYTES_A_SECOND * 4);
         step.estimate = BEFORE_A_COPY + Duration::from_secs(bytes / speed.max(1));
         Some(step)
     }
@@ -292,7 +331,10 @@ impl<'a> Planner<'a> {
         let network = self.world.file.cluster.migration_network.as_ref()?.value;
         let slowest = |node: &NodeName| {
             let seen = self.world.view.facet(node, |o| &o.network).ok()?;
-            let address: IpAddr = seen.addresses().map(|(_, own)| own.address).find(|own| network.contains(own))?;
+            let address: IpAddr = seen
+                .addresses()
+                .map(|(_, own)| own.address)
+                .find(|own| network.contains(own))?;
             slowest_port(seen, address)
         };
         let mbps = slowest(from)?.min(slowest(to)?);
@@ -310,17 +352,33 @@ impl<'a> Planner<'a> {
     ) {
         let (vmid, subject) = (own.vmid(), guest_subject(own.vmid()));
         if job.removal.is_some() {
-            let message = format!("the copy of guest {} on {other}, which the file wants, is just being taken away ({})", called(own.guest), job.id);
-            let next = format!("plan again when it is gone: quorate replication; if {other} is dead, on {}: pvesr delete {} --force 1", own.owner, job.id);
+            let message = format!(
+                "the copy of guest {} on {other}, which the file wants, is just being taken away ({})",
+                called(own.guest),
+                job.id
+            );
+            let next = format!(
+                "plan again when it is gone: quorate replication; if {other} is dead, on {}: pvesr delete {} --force 1",
+                own.owner, job.id
+            );
             return told(report, Code::CopyLeaving, subject, message, &next);
         }
         if job.disabled {
-            let message = format!("the job {} of guest {} to {other} is switched off", job.id, called(own.guest));
-            let next = format!("when {other} may be overwritten, on {}: pvesr enable {}", own.owner, job.id);
+            let message = format!(
+                "the job {} of guest {} to {other} is switched off",
+                job.id,
+                called(own.guest)
+            );
+            let next = format!(
+                "when {other} may be overwritten, on {}: pvesr enable {}",
+                own.owner, job.id
+            );
             told(report, Code::CopyOff, subject, message, &next);
         }
         let Ok(id) = job.id.parse::<JobId>() else { return };
-        let Ok(schedule) = table.schedule().parse::<Schedule>() else { return };
+        let Ok(schedule) = table.schedule().parse::<Schedule>() else {
+            return;
+        };
         let mut why = Vec::new();
         if !schedule.is_same_as(&job.schedule) {
             why.push(format!("its schedule is {}, not {schedule}", job.schedule));
@@ -334,7 +392,10 @@ impl<'a> Planner<'a> {
             why.push(format!("its rate is {there}, not {rate}"));
         }
         if job.comment.as_deref().and_then(ReturningNode::of_comment) != Some(table.returning_node) {
-            why.push(format!("its comment does not say {} of a server that returns", table.returning_node));
+            why.push(format!(
+                "its comment does not say {} of a server that returns",
+                table.returning_node
+            ));
         }
         if why.is_empty() {
             return;
@@ -345,7 +406,10 @@ impl<'a> Planner<'a> {
             verb: "replication.set",
             about: format!("{vmid}/{other}"),
             node: own.owner.clone(),
-            title: format!("change the copying of guest {} to {other} ({schedule})", called(own.guest)),
+            title: format!(
+                "change the copying of guest {} to {other} ({schedule})",
+                called(own.guest)
+            ),
             action: Action::ChangeReplication {
                 cluster: world.file.cluster.name.value.clone(),
                 job: id.clone(),
@@ -378,7 +442,8 @@ impl<'a> Planner<'a> {
             Some(Meant::By(table)) => Some(table),
             _ => None,
         };
-        let wanted = |node: &str| table.is_some_and(|table| table.copies_on.value.iter().any(|one| one.as_str() == node));
+        let wanted =
+            |node: &str| table.is_some_and(|table| table.copies_on.value.iter().any(|one| one.as_str() == node));
         let was = |node: &str| before.is_some_and(|table| table.copies_on.value.iter().any(|one| one.as_str() == node));
         for (other, job) in own.jobs.iter().filter(|(other, _)| !wanted(other)) {
             if job.removal.is_some() {
@@ -386,8 +451,15 @@ impl<'a> Planner<'a> {
             }
             if !was(other) {
                 if !world.file.replication.is_empty() {
-                    let message = format!("the job {} copies guest {} to {other}, which the file does not ask for", job.id, called(own.guest));
-                    let next = format!("name {other} in `copies_on`; or, if that copy is not needed, on {}: pvesr delete {}", own.owner, job.id);
+                    let message = format!(
+                        "the job {} copies guest {} to {other}, which the file does not ask for",
+                        job.id,
+                        called(own.guest)
+                    );
+                    let next = format!(
+                        "name {other} in `copies_on`; or, if that copy is not needed, on {}: pvesr delete {}",
+                        own.owner, job.id
+                    );
                     told(report, Code::CopyUnmanaged, guest_subject(own.vmid()), message, &next);
                 }
                 continue;
@@ -406,7 +478,8 @@ impl<'a> Planner<'a> {
             guest: vmid,
             node: target.clone(),
         };
-        let of_guest = |step: &&Step| matches!(&step.action, Action::CreateReplication { job, .. } if job.guest == vmid);
+        let of_guest =
+            |step: &&Step| matches!(&step.action, Action::CreateReplication { job, .. } if job.guest == vmid);
         let mut step = world.step(Making {
             verb: "replication.remove",
             about: format!("{vmid}/{target}"),
@@ -417,8 +490,15 @@ impl<'a> Planner<'a> {
                 job,
                 target: target.clone(),
             },
-            why: vec![format!("the file that was applied before wanted a copy on {target}, and this one does not")],
-            needs: self.created.iter().filter(of_guest).map(|step| step.id.clone()).collect(),
+            why: vec![format!(
+                "the file that was applied before wanted a copy on {target}, and this one does not"
+            )],
+            needs: self
+                .created
+                .iter()
+                .filter(of_guest)
+                .map(|step| step.id.clone())
+                .collect(),
             done_when: Condition::CopyGone {
                 node: own.owner.clone(),
                 guest: vmid,
@@ -427,13 +507,19 @@ impl<'a> Planner<'a> {
             undo: format!("name {target} in `copies_on` again: the whole guest is copied anew"),
         })?;
         // What is to stay is there before anything goes.
-        let stay = table.iter().flat_map(|table| &table.copies_on.value).filter(|node| *node != own.owner);
+        let stay = table
+            .iter()
+            .flat_map(|table| &table.copies_on.value)
+            .filter(|node| *node != own.owner);
         step.gate.extend(stay.map(|node| Condition::CopyMade {
             node: own.owner.clone(),
             guest: vmid,
             target: node.clone(),
         }));
-        step.destroys = vec![format!("the copy of guest {} on {target} ({replica})", called(own.guest))];
+        step.destroys = vec![format!(
+            "the copy of guest {} on {target} ({replica})",
+            called(own.guest)
+        )];
         Some(step)
     }
 }

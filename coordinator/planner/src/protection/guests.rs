@@ -5,14 +5,22 @@ use std::collections::BTreeSet;
 use quorate_model::observation::ConfiguredGuest;
 use quorate_model::observation::guest_config::{Backing, GuestConfig, GuestDisk};
 use quorate_model::observation::storages::{DefinedStorage, Storages};
-use quorate_model::spec::{Chosen, ClusterFile, Closeness, GuestChoice, ReplicationSpec};
+use quorate_model::spec::{Chosen, Closeness, ClusterFile, GuestChoice, ReplicationSpec};
 use quorate_model::storage::StorageKind;
 
 use super::World;
 
 /// Kinds of storages that every node sees the same of. Source: pve-storage's plugins (`shared`).
 const SHARED: [&str; 9] = [
-    "nfs", "cifs", "glusterfs", "cephfs", "rbd", "iscsi", "iscsidirect", "zfs", "pbs",
+    "nfs",
+    "cifs",
+    "glusterfs",
+    "cephfs",
+    "rbd",
+    "iscsi",
+    "iscsidirect",
+    "zfs",
+    "pbs",
 ];
 
 /// Whether a guest can be copied.
@@ -155,7 +163,10 @@ fn of_disk<'d>(disk: &'d GuestDisk, storages: &Storages) -> Result<Option<&'d st
         return Ok(None);
     }
     if defined.kind != StorageKind::Zfspool.as_str() {
-        return Err(format!("lies on {storage}, a storage of the type {}, which PVE does not copy", defined.kind));
+        return Err(format!(
+            "lies on {storage}, a storage of the type {}, which PVE does not copy",
+            defined.kind
+        ));
     }
     if !disk.replicate {
         return Err("is left out of replication (replicate=0)".to_owned());
@@ -173,7 +184,11 @@ fn is_shared(storage: &DefinedStorage) -> bool {
 
 /// What a guest is called by people, if it has a name.
 pub(super) fn called(guest: &ConfiguredGuest) -> String {
-    let name = guest.config.get().ok().and_then(|config: &GuestConfig| config.name.as_deref());
+    let name = guest
+        .config
+        .get()
+        .ok()
+        .and_then(|config: &GuestConfig| config.name.as_deref());
     match name {
         Some(name) => format!("{} ({name})", guest.guest.vmid),
         None => guest.guest.vmid.to_string(),

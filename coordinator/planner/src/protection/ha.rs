@@ -32,7 +32,12 @@ pub(super) fn plan(world: &World<'_>, copies: &[Step], report: &mut Report) -> V
     let (resources, placements) = match parts {
         (Ok(resources), Ok(placements)) => (resources, placements),
         (Err(unknown), _) | (_, Err(unknown)) => {
-            let finding = facet_unknown(world.speaker, FacetName::Ha, "guests under HA and what binds them", unknown);
+            let finding = facet_unknown(
+                world.speaker,
+                FacetName::Ha,
+                "guests under HA and what binds them",
+                unknown,
+            );
             report.weigh(Weight::Told, finding);
             return Vec::new();
         }
@@ -54,7 +59,11 @@ pub(super) fn plan(world: &World<'_>, copies: &[Step], report: &mut Report) -> V
         match world.names(&wanted.guests, guest) {
             Ok(None) => {}
             Ok(Some(_)) => steps.extend(planner.guest(guest, &mut refused, report)),
-            Err(why) => waits(report, guest, &format!("what the file means by its tag or pool can't be told: {why}")),
+            Err(why) => waits(
+                report,
+                guest,
+                &format!("what the file means by its tag or pool can't be told: {why}"),
+            ),
         }
     }
     if !refused.is_empty() {
@@ -72,25 +81,36 @@ pub(super) fn plan(world: &World<'_>, copies: &[Step], report: &mut Report) -> V
 
 /// Guests that somebody else put under HA, and that would not start elsewhere: that is told and not changed.
 fn of_others(world: &World<'_>, copies: &[Step], report: &mut Report) {
-    let Ok(ha) = world.view.facet(world.speaker, |o| &o.ha) else { return };
+    let Ok(ha) = world.view.facet(world.speaker, |o| &o.ha) else {
+        return;
+    };
     let (Ok(resources), Ok(storages)) = (ha.resources.get(), world.view.facet(world.speaker, |o| &o.storages)) else {
         return;
     };
-    let Ok(jobs) = world.config.replication.get() else { return };
+    let Ok(jobs) = world.config.replication.get() else {
+        return;
+    };
     for guest in world.guests {
         let vmid = guest.guest.vmid;
         let service = Sid {
             vmid,
             kind: guest.guest.kind,
         };
-        let ours = world.file.ha.as_ref().is_some_and(|ha| !matches!(world.names(&ha.guests, guest), Ok(None)));
+        let ours = world
+            .file
+            .ha
+            .as_ref()
+            .is_some_and(|ha| !matches!(world.names(&ha.guests, guest), Ok(None)));
         let makes = |step: &Step| matches!(&step.action, Action::CreateReplication { job, .. } if job.guest == vmid);
         let copied = jobs.iter().any(|job| job.guest == vmid) || copies.iter().any(makes);
         if ours || copied || !resources.contains_key(&service.to_string()) {
             continue;
         }
         if let Copying::Can { .. } | Copying::Cannot(_) = copying(guest, storages) {
-            let message = format!("guest {} is under HA, and has no copy: recovered elsewhere it would not start", called(guest));
+            let message = format!(
+                "guest {} is under HA, and has no copy: recovered elsewhere it would not start",
+                called(guest)
+            );
             let next = format!("quorate protect {vmid} --ha; or take it out of HA: ha-manager remove {service}");
             told(report, Code::HaWithoutCopies, guest_subject(vmid), message, &next);
         }
@@ -111,8 +131,15 @@ fn way(world: &World<'_>, wanted: &HaSpec, placements: &[HaPlacement], report: &
     let mut majors = BTreeSet::new();
     let mut unseen = Vec::new();
     for (node, _) in world.file.members() {
-        let version = world.view.facet(node, |o| &o.system).ok().and_then(|system| system.pve.get().ok());
-        match version.and_then(Option::as_ref).and_then(quorate_model::observation::system::PveVersion::major) {
+        let version = world
+            .view
+            .facet(node, |o| &o.system)
+            .ok()
+            .and_then(|system| system.pve.get().ok());
+        match version
+            .and_then(Option::as_ref)
+            .and_then(quorate_model::observation::system::PveVersion::major)
+        {
             Some(major) => drop(majors.insert(major)),
             None => unseen.push(node),
         }
@@ -141,7 +168,12 @@ fn two_votes(world: &World<'_>) -> bool {
     let leaves = |name: &str| world.wish.removed().any(|removed| removed.as_str() == name);
     let mut names: BTreeSet<&str> = world.file.members().map(|(node, _)| node.as_str()).collect();
     let counted = member.map(|member| member.configured.as_slice()).unwrap_or_default();
-    names.extend(counted.iter().map(|node| node.name.as_str()).filter(|name| !leaves(name)));
+    names.extend(
+        counted
+            .iter()
+            .map(|node| node.name.as_str())
+            .filter(|name| !leaves(name)),
+    );
     let third = world.file.qnetd().is_some() || member.is_some_and(|member| member.qdevice.is_some());
     names.len() == 2 && !third
 }
@@ -184,7 +216,11 @@ impl Planner<'_> {
         let config = match guest.config.get() {
             Ok(config) => config,
             Err(unknown) => {
-                waits(report, guest, &format!("its configuration can't be told: {}", unknown.reason));
+                waits(
+                    report,
+                    guest,
+                    &format!("its configuration can't be told: {}", unknown.reason),
+                );
                 return vec![];
             }
         };
@@ -196,15 +232,27 @@ impl Planner<'_> {
             return vec![];
         }
         let Some(owner) = world.server(&guest.guest.node) else {
-            waits(report, guest, &format!("its server {} is not enrolled", guest.guest.node));
+            waits(
+                report,
+                guest,
+                &format!("its server {} is not enrolled", guest.guest.node),
+            );
             return vec![];
         };
         if !world.is_in(owner) {
-            waits(report, guest, &format!("its server {owner} can't be seen, or has no quorum"));
+            waits(
+                report,
+                guest,
+                &format!("its server {owner} can't be seen, or has no quorum"),
+            );
             return vec![];
         }
         if !config.bound_by.is_empty() {
-            let message = format!("guest {} is bound to its server by {}", called(guest), in_a_row(&config.bound_by));
+            let message = format!(
+                "guest {} is bound to its server by {}",
+                called(guest),
+                in_a_row(&config.bound_by)
+            );
             let next = format!("take the device out of it, or leave it out: except = [{vmid}]");
             told(report, Code::HaPassthrough, guest_subject(vmid), message, &next);
             return vec![];
@@ -266,7 +314,11 @@ impl Planner<'_> {
         }
         let table = match world.meant(world.file, guest) {
             Meant::By(table) => table,
-            Meant::No => return Places::Nowhere("its disks are on its own server alone, and no table of replication means it".to_owned()),
+            Meant::No => {
+                return Places::Nowhere(
+                    "its disks are on its own server alone, and no table of replication means it".to_owned(),
+                );
+            }
             Meant::Twice(..) => return Places::NotYet("two tables of replication mean it".to_owned()),
             Meant::Untold(why) => return Places::NotYet(why),
         };
@@ -314,7 +366,9 @@ impl Planner<'_> {
         let sid = service.to_string();
         let theirs = |placement: &&HaPlacement| {
             let about = match self.way {
-                Way::Rules => placement.kind == HaPlacement::NODES && placement.services.contains(&sid) && !placement.disabled,
+                Way::Rules => {
+                    placement.kind == HaPlacement::NODES && placement.services.contains(&sid) && !placement.disabled
+                }
                 Way::Groups => there.and_then(|there| there.group.as_ref()) == Some(&placement.name),
             };
             about && !HaName::is_ours(&placement.name)
@@ -331,7 +385,10 @@ impl Planner<'_> {
         );
         let next = format!("take {sid} out of it, if Quorate is to bind it to {}", in_a_row(copies));
         told(report, Code::HaBoundByOthers, guest_subject(vmid), message, &next);
-        let without = theirs.nodes.keys().filter(|node| !copies.iter().any(|copy| copy.as_str() == node.as_str()));
+        let without = theirs
+            .nodes
+            .keys()
+            .filter(|node| !copies.iter().any(|copy| copy.as_str() == node.as_str()));
         let without: Vec<&String> = without.collect();
         if !without.is_empty() || !theirs.strict {
             let whom = if without.is_empty() || !theirs.strict {

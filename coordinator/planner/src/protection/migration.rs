@@ -39,9 +39,14 @@ pub(super) fn plan(
     }
     let mut without = false;
     for (node, _) in file.members() {
-        let Ok(seen) = view.facet(node, |o| &o.network) else { continue };
+        let Ok(seen) = view.facet(node, |o| &o.network) else {
+            continue;
+        };
         if !seen.addresses().any(|(_, own)| network.value.contains(&own.address)) {
-            let message = format!("{node} has no address in {}, the migration network: nothing could be moved or copied to it", network.value);
+            let message = format!(
+                "{node} has no address in {}, the migration network: nothing could be moved or copied to it",
+                network.value
+            );
             let next = format!("give {node} an address there, or name another network");
             let finding = Finding::new(Code::NoAddressInNetwork, node.as_str(), message, next);
             report.weigh(Weight::Told, finding.at(Some(network.place.clone())));
@@ -93,16 +98,28 @@ fn with_network(property: &str, network: IpNet) -> String {
     let parts = property.split(',').map(str::trim).filter(|part| !part.is_empty());
     let parts: Vec<String> = parts
         .filter(|part| !part.starts_with("network="))
-        .map(|part| if part.contains('=') { part.to_owned() } else { format!("type={part}") })
+        .map(|part| {
+            if part.contains('=') {
+                part.to_owned()
+            } else {
+                format!("type={part}")
+            }
+        })
         .collect();
     let has_type = parts.iter().any(|part| part.starts_with("type="));
     let ahead = (!has_type).then(|| "type=secure".to_owned());
-    let all: Vec<String> = ahead.into_iter().chain(parts).chain([format!("network={network}")]).collect();
+    let all: Vec<String> = ahead
+        .into_iter()
+        .chain(parts)
+        .chain([format!("network={network}")])
+        .collect();
     all.join(",")
 }
 
 fn network_of(property: &str) -> Option<IpNet> {
-    let written = property.split(',').find_map(|part| part.trim().strip_prefix("network="))?;
+    let written = property
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("network="))?;
     written.parse::<IpNet>().ok().map(|network| network.trunc())
 }
 
@@ -116,7 +133,10 @@ mod tests {
         for (before, after) in [
             ("", "type=secure,network=10.10.10.0/24"),
             ("insecure", "type=insecure,network=10.10.10.0/24"),
-            ("type=insecure,network=10.0.0.0/8", "type=insecure,network=10.10.10.0/24"),
+            (
+                "type=insecure,network=10.0.0.0/8",
+                "type=insecure,network=10.10.10.0/24",
+            ),
             ("network=10.0.0.0/8,type=secure", "type=secure,network=10.10.10.0/24"),
         ] {
             assert_eq!(with_network(before, network), after, "{before}");

@@ -49,7 +49,10 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, steps: &[Step],
     let guests = match config.guests.get() {
         Ok(guests) => guests,
         Err(unknown) => {
-            let message = format!("no guest's configuration could be seen on {speaker}: {}", unknown.reason);
+            let message = format!(
+                "no guest's configuration could be seen on {speaker}: {}",
+                unknown.reason
+            );
             let next = format!("on {speaker}: ls /etc/pve/nodes/*/qemu-server /etc/pve/nodes/*/lxc");
             report.tell(Finding::new(Code::GuestUntold, speaker.as_str(), message, next));
             return found;

@@ -17,7 +17,7 @@ use quorate_model::view::View;
 
 use super::cluster::{Node, Shape, in_shared_config};
 use super::server::{service, standalone};
-use super::{NOW, addresses, known, pools, protection, storages};
+use super::{NOW, addresses, known, moves, pools, protection, storages};
 
 /// What the step would leave behind if it went well: its `done_when` holds afterwards.
 pub fn apply(view: &mut View, step: &Step) {
@@ -178,7 +178,12 @@ pub fn apply(view: &mut View, step: &Step) {
         | Condition::MigrationSet { .. }
         | Condition::HaResourceSet { .. }
         | Condition::HaBound { .. } => protection::done(view, step),
-        Condition::LinksUp { .. }
+        Condition::GuestAt { .. } | Condition::Maintenance { .. } | Condition::Rebooted { .. } => {
+            moves::applied(view, &step.done_when)
+        }
+        Condition::Drained { .. }
+        | Condition::Spare { .. }
+        | Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }
         | Condition::DisksFree { .. }
@@ -217,6 +222,7 @@ fn nobody() -> ManagerStatus {
         nodes: BTreeMap::new(),
         services: BTreeMap::new(),
         disarm: None,
+        maintenance: BTreeSet::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod cluster;
+mod moves;
 mod pools;
 mod protection;
 mod server;
@@ -26,6 +27,7 @@ use quorate_model::view::{ClockOffset, NodeView};
 use quorate_model::{Observation, Timestamp, Unknown, View};
 
 pub use apply::apply;
+pub use moves::Vm;
 pub use pools::disk;
 pub use protection::{copied, guest, job, volume};
 pub use server::{interface, root_key, service, ssh_key};
@@ -212,6 +214,8 @@ impl Servers {
             let place = HaPlace {
                 node: node.to_owned(),
                 state: "started".to_owned(),
+                target: None,
+                command: None,
             };
             let resource = HaResource::of("started");
             known(&mut ha.resources).insert(sid.to_owned(), resource);
@@ -222,6 +226,7 @@ impl Servers {
                     nodes: BTreeMap::new(),
                     services: BTreeMap::from([(sid.to_owned(), place)]),
                     disarm: None,
+                    maintenance: BTreeSet::new(),
                 }),
                 NOW,
             );

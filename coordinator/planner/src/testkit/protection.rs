@@ -51,7 +51,10 @@ pub fn volume(vmid: u32, key: &str, storage: &str) -> GuestDisk {
         key: key.to_owned(),
         backing: Backing::Volume {
             storage: storage.to_owned(),
-            volume: format!("vm-{vmid}-disk-{}", key.trim_start_matches(|c: char| !c.is_ascii_digit())),
+            volume: format!(
+                "vm-{vmid}-disk-{}",
+                key.trim_start_matches(|c: char| !c.is_ascii_digit())
+            ),
         },
         size: Some(ByteSize(10 << 30)),
         replicate: true,
@@ -61,7 +64,11 @@ pub fn volume(vmid: u32, key: &str, storage: &str) -> GuestDisk {
 /// A job as ours are, every five minutes.
 #[must_use]
 pub fn job(id: &str, source: &str, target: &str) -> ReplicationJob {
-    let guest = id.split('-').next().and_then(|guest| guest.parse().ok()).expect("GUEST-NUMBER");
+    let guest = id
+        .split('-')
+        .next()
+        .and_then(|guest| guest.parse().ok())
+        .expect("GUEST-NUMBER");
     ReplicationJob {
         schedule: "*/5".to_owned(),
         source: Some(source.to_owned()),
@@ -95,7 +102,11 @@ impl Servers {
             properties: BTreeMap::new(),
         };
         let storages = Storages {
-            defined: vec![defined("data_zfs", "zfspool"), defined("nas", "nfs"), defined("local", "dir")],
+            defined: vec![
+                defined("data_zfs", "zfspool"),
+                defined("nas", "nfs"),
+                defined("local", "dir"),
+            ],
             status: Facet::known(vec![], NOW),
         };
         self.with_each(|seen| {
@@ -206,14 +217,18 @@ pub(super) fn done(view: &mut View, step: &Step) {
             let state = if *started { "started" } else { "stopped" };
             resource(view, *service, &step.done_when, HaResource::of(state));
         }
-        Action::ChangeHaResource { service, .. } => resource(view, *service, &step.done_when, HaResource::of("started")),
+        Action::ChangeHaResource { service, .. } => {
+            resource(view, *service, &step.done_when, HaResource::of("started"))
+        }
         Action::SetHaRule {
             rule, service, nodes, ..
         } => {
             let services = vec![service.to_string()];
             place(view, HaPlacement::NODES, rule.as_str(), services, nodes.iter());
         }
-        Action::SetHaGroup { group, nodes, .. } => place(view, HaPlacement::GROUP, group.as_str(), vec![], nodes.iter()),
+        Action::SetHaGroup { group, nodes, .. } => {
+            place(view, HaPlacement::GROUP, group.as_str(), vec![], nodes.iter())
+        }
         _ => {}
     }
 }
@@ -242,7 +257,9 @@ fn resource(view: &mut View, service: Sid, wanted: &Condition, new: HaResource) 
         return;
     };
     each(view, |seen| {
-        let there = known(&mut known(&mut seen.ha).resources).entry(service.to_string()).or_insert(new.clone());
+        let there = known(&mut known(&mut seen.ha).resources)
+            .entry(service.to_string())
+            .or_insert(new.clone());
         there.max_restart = max_restart.or(there.max_restart);
         there.max_relocate = max_relocate.or(there.max_relocate);
         if let Some(group) = group {
@@ -254,7 +271,13 @@ fn resource(view: &mut View, service: Sid, wanted: &Condition, new: HaResource) 
     });
 }
 
-fn place<'n>(view: &mut View, kind: &str, name: &str, services: Vec<String>, nodes: impl Iterator<Item = &'n NodeName>) {
+fn place<'n>(
+    view: &mut View,
+    kind: &str,
+    name: &str,
+    services: Vec<String>,
+    nodes: impl Iterator<Item = &'n NodeName>,
+) {
     let placement = HaPlacement {
         name: name.to_owned(),
         kind: kind.to_owned(),

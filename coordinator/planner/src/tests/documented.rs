@@ -56,7 +56,12 @@ fn copies_and_ha() {
     let plan = sound(&file, &servers);
     assert!(!plan.refused(), "{}", told(&plan));
     let ids: Vec<_> = plan.steps.iter().map(|s| s.id.as_str()).collect();
-    assert_eq!(ids.last(), Some(&"options.migration/hk1"), "there are no guests yet: {}", told(&plan));
+    assert_eq!(
+        ids.last(),
+        Some(&"options.migration/hk1"),
+        "there are no guests yet: {}",
+        told(&plan)
+    );
     let after = afterwards(&file, &Wish::default(), &servers, &plan);
     assert!(after.is_empty() && !after.refused(), "{}", told(&after));
 }

@@ -244,6 +244,11 @@ fn left_at_rest(servers: Servers, rest: &[Rest]) -> Servers {
                     service: HaService::Crm,
                     ..
                 } => ha.crm = Facet::known(service(false), NOW),
+                Rest::Maintenance { node } => {
+                    if let Some(manager) = known(&mut ha.manager) {
+                        manager.maintenance.insert(node.to_string());
+                    }
+                }
             }
         }
     });

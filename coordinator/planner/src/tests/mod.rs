@@ -8,6 +8,7 @@ mod documented;
 mod golden;
 mod latency;
 mod life;
+mod moved;
 mod planted;
 mod pools;
 mod pools_as_they_are;

@@ -13,7 +13,8 @@ use super::pools::ids;
 use crate::checker::check;
 use crate::testkit::{NOW, Servers, apply, guest, job, known, text, volume};
 
-pub(super) const COPIES: &str = "[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n";
+pub(super) const COPIES: &str =
+    "[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n";
 const LINKS: &[&str] = &["10.10.10.0/24"];
 
 pub(super) fn file(more: &str) -> ClusterFile {
@@ -88,10 +89,16 @@ fn applied(servers: Servers, more: &str) -> Servers {
 fn a_guest_is_copied_to_every_other_listed_server() {
     let servers = one();
     let plan = plan(COPIES, &servers);
-    assert_eq!(ids(&plan), ["replication.create/100/prox2", "replication.create/100/prox3"]);
+    assert_eq!(
+        ids(&plan),
+        ["replication.create/100/prox2", "replication.create/100/prox3"]
+    );
     let step = &plan.steps[0];
     assert_eq!(step.title, "copy guest 100 (web100) from prox1 to prox2 (*/5)");
-    assert_eq!(step.done_when.to_string(), "guest 100 of prox1 has a copy on prox2, and no run failed since");
+    assert_eq!(
+        step.done_when.to_string(),
+        "guest 100 of prox1 has a copy on prox2, and no run failed since"
+    );
     assert_eq!(step.estimate.as_secs(), 90 + 107, "10 GiB at 100 MB/s");
     let numbers: Vec<String> = plan
         .steps
@@ -136,8 +143,15 @@ fn a_new_copy_is_made_before_an_old_one_goes_and_only_by_a_word_for_it() {
     let after = before.replace("prox2", "prox3");
     let servers = applied(one().with_jobs(&jobs()[..1]), before);
     let refused = plan(&after, &servers);
-    assert_eq!(ids(&refused), ["replication.create/100/prox3", "replication.remove/100/prox2"]);
-    let finding = refused.findings.iter().find(|f| f.code == Code::DestroyNotConsented).unwrap();
+    assert_eq!(
+        ids(&refused),
+        ["replication.create/100/prox3", "replication.remove/100/prox2"]
+    );
+    let finding = refused
+        .findings
+        .iter()
+        .find(|f| f.code == Code::DestroyNotConsented)
+        .unwrap();
     assert_eq!(finding.severity, Severity::Refusal);
     assert!(finding.next.contains("--destroy replica:100@prox2"), "{}", finding.next);
 
@@ -147,11 +161,20 @@ fn a_new_copy_is_made_before_an_old_one_goes_and_only_by_a_word_for_it() {
     };
     let plan = plan_of(&file(&after), &wish, &servers);
     assert!(!plan.refused());
-    assert_eq!(needs(&plan, "replication.remove/100/prox2"), ["replication.create/100/prox3"]);
+    assert_eq!(
+        needs(&plan, "replication.remove/100/prox2"),
+        ["replication.create/100/prox3"]
+    );
     let step = plan.steps.last().unwrap();
-    let gate = step.gate.iter().any(|gate| gate.to_string().contains("has a copy on prox3"));
+    let gate = step
+        .gate
+        .iter()
+        .any(|gate| gate.to_string().contains("has a copy on prox3"));
     assert!(gate, "{:?}", step.gate);
-    assert_eq!(step.destroys, ["the copy of guest 100 (web100) on prox2 (replica:100@prox2)"]);
+    assert_eq!(
+        step.destroys,
+        ["the copy of guest 100 (web100) on prox2 (replica:100@prox2)"]
+    );
 
     // A guest that the file does not name any more.
     let dropped = plan_of(&file(""), &wish, &servers);
@@ -190,15 +213,27 @@ fn schedule_and_rate_are_changed_and_a_job_that_is_off_stays_off() {
         ..second.clone()
     };
     let plan_of_these = plan(COPIES, &one().with_jobs(&[slow.clone(), by_hand.clone()]));
-    assert_eq!(ids(&plan_of_these), ["replication.set/100/prox2", "replication.set/100/prox3"]);
+    assert_eq!(
+        ids(&plan_of_these),
+        ["replication.set/100/prox2", "replication.set/100/prox3"]
+    );
     assert_eq!(plan_of_these.steps[0].why, ["its schedule is */15, not */5"]);
-    assert_eq!(plan_of_these.steps[1].why, ["its comment does not say hold of a server that returns"]);
+    assert_eq!(
+        plan_of_these.steps[1].why,
+        ["its comment does not say hold of a server that returns"]
+    );
     done(COPIES, one().with_jobs(&[slow, by_hand]), &plan_of_these);
 
-    let off = ReplicationJob { disabled: true, ..first };
+    let off = ReplicationJob {
+        disabled: true,
+        ..first
+    };
     let off = plan(COPIES, &one().with_jobs(&[off, second.clone()]));
     assert!(ids(&off).is_empty(), "nothing switches it on");
-    assert_eq!(told(&off, Code::CopyOff), ["the job 100-0 of guest 100 (web100) to prox2 is switched off"]);
+    assert_eq!(
+        told(&off, Code::CopyOff),
+        ["the job 100-0 of guest 100 (web100) to prox2 is switched off"]
+    );
     let leaving = ReplicationJob {
         removal: Some("full".to_owned()),
         ..second
@@ -251,17 +286,27 @@ fn what_pve_can_t_copy_is_skipped_and_told_and_holds_nobody_up() {
 fn a_guest_is_named_most_closely_by_its_id_and_unnamed_ones_are_told() {
     let mut tagged = guest(101, "prox1", "data_zfs");
     known(&mut tagged.config).tags = vec!["prod".to_owned()];
-    let servers = members(&[guest(100, "prox1", "data_zfs"), tagged, guest(102, "prox2", "data_zfs")])
-        .with_each(|seen| known(&mut seen.config).guest_pools = Facet::known([("lab".to_owned(), vec![102])].into(), NOW));
+    let servers =
+        members(&[guest(100, "prox1", "data_zfs"), tagged, guest(102, "prox2", "data_zfs")]).with_each(|seen| {
+            known(&mut seen.config).guest_pools = Facet::known([("lab".to_owned(), vec![102])].into(), NOW)
+        });
     let table = |guests: &str, on: &str| format!("[[replication]]\nguests = {guests}\ncopies_on = [{on}]\n");
     let both = "\"prox1\", \"prox2\"";
-    let file = format!("{}{}", table("\"tag:prod\"", both), table("[101]", "\"prox1\", \"prox3\""));
+    let file = format!(
+        "{}{}",
+        table("\"tag:prod\"", both),
+        table("[101]", "\"prox1\", \"prox3\"")
+    );
     let closest = plan(&file, &servers);
     assert_eq!(ids(&closest), ["replication.create/101/prox3"]);
     assert_eq!(told(&closest, Code::GuestUnprotected).len(), 2);
     let pool = plan(&table("\"pool:lab\"", both), &servers);
     assert_eq!(ids(&pool), ["replication.create/102/prox1"]);
-    let file = format!("{}{}", table("\"tag:prod\"", both), table("\"tag:prod\"", "\"prox1\", \"prox3\""));
+    let file = format!(
+        "{}{}",
+        table("\"tag:prod\"", both),
+        table("\"tag:prod\"", "\"prox1\", \"prox3\"")
+    );
     let twice = plan(&file, &servers);
     assert!(twice.refused() && ids(&twice).is_empty());
     assert_eq!(told(&twice, Code::CopyWantedTwice).len(), 1);
@@ -276,7 +321,9 @@ fn a_server_or_storage_that_is_not_there_gets_no_copy() {
     assert!(!ids(&plan_without).contains(&"replication.create/100/prox3"));
     let narrow = one().with_each(|seen| {
         let storages = known(&mut seen.storages);
-        storages.defined[0].properties.insert("nodes".to_owned(), "prox1,prox2".to_owned());
+        storages.defined[0]
+            .properties
+            .insert("nodes".to_owned(), "prox1,prox2".to_owned());
     });
     let plan = plan(COPIES, &narrow);
     assert_eq!(ids(&plan), ["replication.create/100/prox2"]);
@@ -284,7 +331,8 @@ fn a_server_or_storage_that_is_not_there_gets_no_copy() {
         told(&plan, Code::CopyUnsupported),
         ["guest 100 (web100) can't be copied to prox3: its storage data_zfs is not on prox3"]
     );
-    let hidden = one().with_each(|seen| known(&mut seen.config).guests = Facet::unknown(UnknownKind::TimedOut, "pmxcfs hangs"));
+    let hidden =
+        one().with_each(|seen| known(&mut seen.config).guests = Facet::unknown(UnknownKind::TimedOut, "pmxcfs hangs"));
     let hidden = self::plan(COPIES, &hidden);
     assert!(ids(&hidden).is_empty() && !hidden.refused());
     assert_eq!(told(&hidden, Code::GuestUntold).len(), 1);
@@ -292,7 +340,11 @@ fn a_server_or_storage_that_is_not_there_gets_no_copy() {
 
 #[test]
 fn the_migration_network_is_set_first_and_bounds_what_a_job_sends() {
-    let text = self::text(3, LINKS).replacen("[nodes", &format!("{}[nodes", "migration_network = \"10.10.10.0/24\"\n"), 1) + COPIES;
+    let text = self::text(3, LINKS).replacen(
+        "[nodes",
+        &format!("{}[nodes", "migration_network = \"10.10.10.0/24\"\n"),
+        1,
+    ) + COPIES;
     let file = ClusterFile::parse("hk1.toml", &text).unwrap();
     let servers = one().with_each(|seen| {
         known(&mut known(&mut seen.config).datacenter).insert("migration".to_owned(), "insecure".to_owned());
@@ -302,7 +354,10 @@ fn the_migration_network_is_set_first_and_bounds_what_a_job_sends() {
     let Action::SetMigrationNetwork { migration, before, .. } = &plan.steps[0].action else {
         panic!("{plan:?}")
     };
-    assert_eq!((migration.as_str(), before.as_deref()), ("type=insecure,network=10.10.10.0/24", Some("insecure")));
+    assert_eq!(
+        (migration.as_str(), before.as_deref()),
+        ("type=insecure,network=10.10.10.0/24", Some("insecure"))
+    );
     assert_eq!(needs(&plan, "replication.create/100/prox2"), ["options.migration/hk1"]);
     let Action::CreateReplication { rate, .. } = &plan.steps[1].action else {
         panic!("{plan:?}")

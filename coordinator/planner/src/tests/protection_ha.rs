@@ -52,7 +52,12 @@ fn ha_waits_for_the_copies_and_binds_strictly_to_them() {
     let plan = plan(&wanted(), &servers);
     assert_eq!(
         ids(&plan),
-        ["replication.create/100/prox2", "replication.create/100/prox3", "ha.add/vm:100", "ha.rule/vm:100"]
+        [
+            "replication.create/100/prox2",
+            "replication.create/100/prox3",
+            "ha.add/vm:100",
+            "ha.rule/vm:100"
+        ]
     );
     assert_eq!(
         needs(&plan, "ha.add/vm:100"),
@@ -117,7 +122,11 @@ fn two_servers_without_a_third_vote_get_no_ha() {
     let text = format!("[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\"]\nevery = \"5m\"\n{HA}");
     let servers = |vote: bool| {
         let servers = Servers::bare(2).members("hk1", &names, &["10.10.10.0/24"]);
-        let servers = if vote { servers.qdevice(crate::testkit::VOTE) } else { servers };
+        let servers = if vote {
+            servers.qdevice(crate::testkit::VOTE)
+        } else {
+            servers
+        };
         let servers = servers.with_guests(&[guest(100, "prox1", "data_zfs")]);
         servers.with_jobs(&jobs()[..1]).of_pve("9.2.11")
     };
@@ -137,7 +146,9 @@ fn without_copies_there_is_no_ha_and_late_ones_are_waited_for() {
     assert!(ids(&without).is_empty() && !without.refused());
     assert!(told(&without, Code::HaWithoutCopies)[0].contains("no table of replication means it"));
     // The job is there, and nothing was copied yet.
-    let never = copied().of_pve("9.2.11").with("prox1", |seen| known(&mut seen.replication).clear());
+    let never = copied()
+        .of_pve("9.2.11")
+        .with("prox1", |seen| known(&mut seen.replication).clear());
     let never = plan(&wanted(), &never);
     assert!(ids(&never).is_empty());
     assert!(told(&never, Code::HaWaits)[0].contains("has not begun to copy guest 100 to prox2"));
@@ -146,9 +157,16 @@ fn without_copies_there_is_no_ha_and_late_ones_are_waited_for() {
     let there = there.with("prox1", |seen| known(&mut seen.replication).clear());
     assert_eq!(told(&plan(&wanted(), &there), Code::HaNodeWithoutCopy).len(), 1);
     // Somebody else's doing is told.
-    let others = under(members(&[guest(101, "prox1", "data_zfs")]).of_pve("9.2.11"), &HaResource::of("started"));
-    let others = others.with_shared_ha(|ha| drop(known(&mut ha.resources).insert("vm:101".to_owned(), HaResource::of("started"))));
-    assert!(told(&plan(HA, &others), Code::HaWithoutCopies)[0].starts_with("guest 101 (web101) is under HA, and has no copy"));
+    let others = under(
+        members(&[guest(101, "prox1", "data_zfs")]).of_pve("9.2.11"),
+        &HaResource::of("started"),
+    );
+    let others = others
+        .with_shared_ha(|ha| drop(known(&mut ha.resources).insert("vm:101".to_owned(), HaResource::of("started"))));
+    assert!(
+        told(&plan(HA, &others), Code::HaWithoutCopies)[0]
+            .starts_with("guest 101 (web101) is under HA, and has no copy")
+    );
     // On shared storage there is nothing to bind.
     let shared = members(&[guest(100, "prox1", "nas")]).of_pve("9.2.11");
     assert_eq!(ids(&plan(HA, &shared)), ["ha.add/vm:100"]);
@@ -169,7 +187,12 @@ fn what_others_bound_is_told_and_never_changed() {
     assert!(told(&plan_of_theirs, Code::HaNodeWithoutCopy)[0].contains("on prox9"));
     // One of ours, made by PVE of a group of ours, is put right in its place.
     let migrated = copied().of_pve("9.2.11").with_shared_ha(|ha| {
-        let rule = placement("ha-group-quorate-vm-100", HaPlacement::NODES, &["vm:100"], &["prox1", "prox2"]);
+        let rule = placement(
+            "ha-group-quorate-vm-100",
+            HaPlacement::NODES,
+            &["vm:100"],
+            &["prox1", "prox2"],
+        );
         known(&mut ha.placements).push(rule);
     });
     let resource = HaResource {
@@ -197,14 +220,23 @@ fn failback_is_switched_off_and_numbers_are_compared_only_where_they_are_written
     done(&wanted(), servers.clone(), &plan_of_these);
     let numbers = format!("{}max_restart = 1\nmax_relocate = 3\n", wanted());
     let numbers = plan(&numbers, &servers);
-    assert!(numbers.steps[0].why.contains(&"its max_relocate is 1, not 3".to_owned()));
-    assert!(!numbers.steps[0].why.iter().any(|why| why.contains("max_restart")), "1 is what PVE takes");
+    assert!(
+        numbers.steps[0]
+            .why
+            .contains(&"its max_relocate is 1, not 3".to_owned())
+    );
+    assert!(
+        !numbers.steps[0].why.iter().any(|why| why.contains("max_restart")),
+        "1 is what PVE takes"
+    );
 }
 
 #[test]
 fn a_guest_outside_of_its_copies_or_bound_to_a_device_is_not_moved_by_surprise() {
     let outside = COPIES.replace("\"prox1\", ", "");
-    let servers = members(&[guest(100, "prox1", "data_zfs")]).with_jobs(&jobs()).of_pve("9.2.11");
+    let servers = members(&[guest(100, "prox1", "data_zfs")])
+        .with_jobs(&jobs())
+        .of_pve("9.2.11");
     let plan_outside = plan(&format!("{outside}{HA}"), &servers);
     assert!(ids(&plan_outside).is_empty());
     assert!(told(&plan_outside, Code::HaWaits)[0].contains("is none of prox2 and prox3"));
@@ -222,7 +254,11 @@ fn a_witness_votes_and_runs_no_guest() {
     let servers = members(&[guest(100, "prox1", "nas")]).of_pve("9.2.11");
     let plan = plan_of(&file, &Wish::default(), &servers);
     assert_eq!(ids(&plan), ["ha.add/vm:100", "ha.rule/vm:100"]);
-    assert!(plan.steps[1].title.ends_with("to prox1 and prox2"), "{}", plan.steps[1].title);
+    assert!(
+        plan.steps[1].title.ends_with("to prox1 and prox2"),
+        "{}",
+        plan.steps[1].title
+    );
 }
 
 #[test]
@@ -242,7 +278,11 @@ fn the_plan_stays_empty_after_a_failover_under_ha() {
         .into_iter()
         .map(|job| ReplicationJob {
             source: Some("prox2".to_owned()),
-            target: if job.target == "prox2" { "prox1".to_owned() } else { job.target.clone() },
+            target: if job.target == "prox2" {
+                "prox1".to_owned()
+            } else {
+                job.target.clone()
+            },
             ..job
         })
         .collect();

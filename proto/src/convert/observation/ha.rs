@@ -31,10 +31,18 @@ message!(
         at,
         nodes,
         services,
-        disarm
+        disarm,
+        maintenance
     }
 );
-message!(HaPlace = v1::HaPlace { node, state });
+message!(
+    HaPlace = v1::HaPlace {
+        node,
+        state,
+        target,
+        command
+    }
+);
 message!(Disarm = v1::Disarm { mode, state });
 facet!(BTreeMap<String, HaResource> = v1::HaResourcesFacet: v1::ha_resources_facet::State);
 wrapped!(BTreeMap<String, HaResource> = v1::HaResources { resources });

@@ -42,10 +42,17 @@ prop_compose! {
         master in text(),
         at in time(),
         nodes in by_text(text()),
-        services in by_text((text(), text()).prop_map(|(node, state)| HaPlace { node, state })),
+        services in by_text(place()),
         disarm in maybe((text(), text()).prop_map(|(mode, state)| Disarm { mode, state })),
+        maintenance in prop::collection::btree_set(text(), 0..3),
     ) -> ManagerStatus {
-        ManagerStatus { master, at, nodes, services, disarm }
+        ManagerStatus { master, at, nodes, services, disarm, maintenance }
+    }
+}
+
+prop_compose! {
+    fn place()((node, state) in (text(), text()), target in maybe(text()), command in maybe(text())) -> HaPlace {
+        HaPlace { node, state, target, command }
     }
 }
 

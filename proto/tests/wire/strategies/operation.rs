@@ -8,6 +8,8 @@ use quorate_model::SshPublicKey;
 use quorate_model::compression::Compression;
 use quorate_model::disk_marks::Mark;
 use quorate_model::ids::{PackageDigest, PoolName};
+use quorate_model::moves::MoveKind;
+use quorate_model::observation::GuestKind;
 use quorate_model::observation::disks::HolderKind;
 use quorate_model::observation::eligibility::ReasonKind;
 use quorate_model::observation::pools::VdevClass;
@@ -133,6 +135,36 @@ fn around_it() -> impl Strategy<Value = Action> {
     ]
 }
 
+pub(crate) fn guest_kind() -> impl Strategy<Value = GuestKind> {
+    prop_oneof![Just(GuestKind::Vm), Just(GuestKind::Container)]
+}
+
+fn moving() -> impl Strategy<Value = Action> {
+    let how = prop_oneof![Just(MoveKind::Live), Just(MoveKind::Restart), Just(MoveKind::Offline)];
+    prop_oneof![
+        (cluster(), any::<u32>(), guest_kind(), node(), how, any::<bool>()).prop_map(
+            |(cluster, guest, kind, target, how, managed)| Action::MigrateGuest {
+                cluster,
+                guest,
+                kind,
+                target,
+                how,
+                managed
+            }
+        ),
+        (cluster(), any::<u32>(), guest_kind(), any::<bool>()).prop_map(|(cluster, guest, kind, run)| {
+            Action::RunGuest {
+                cluster,
+                guest,
+                kind,
+                run,
+            }
+        }),
+        (cluster(), node(), any::<bool>()).prop_map(|(cluster, node, on)| Action::SetMaintenance { cluster, node, on }),
+        (cluster(), text()).prop_map(|(cluster, boot)| Action::RebootNode { cluster, boot }),
+    ]
+}
+
 fn on_disks() -> impl Strategy<Value = Action> {
     use prop::collection::btree_set as set;
     prop_oneof![
@@ -143,6 +175,7 @@ fn on_disks() -> impl Strategy<Value = Action> {
                 size,
             }
         }),
+        moving(),
         pool_layout().prop_map(|layout| Action::CreatePool { layout }),
         (disk_identity(), set(disk_mark(), 0..3)).prop_map(|(disk, carries)| Action::WipeDisk { disk, carries }),
         pool_layout().prop_map(|layout| Action::GrowPool { layout }),

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
-use super::operation::{accepted, action, disk_identity, disk_mark, ha_service, key, package, pool_layout, pool_name};
+use super::operation::{
+    accepted, action, disk_identity, disk_mark, guest_kind, ha_service, key, package, pool_layout, pool_name,
+};
 use super::storages::definition;
 use super::types::{address, cluster, finding, node, passage, step_id};
 use super::{maybe, some, text};
@@ -131,8 +133,53 @@ fn of_disks() -> impl Strategy<Value = Condition> {
     ]
 }
 
+fn of_moves() -> impl Strategy<Value = Condition> {
+    use prop::collection::btree_set as set;
+    let flags = || (any::<bool>(), any::<bool>());
+    prop_oneof![
+        (
+            cluster(),
+            any::<u32>(),
+            guest_kind(),
+            node(),
+            set(node(), 0..3),
+            flags()
+        )
+            .prop_map(
+                |(cluster, guest, kind, node, seen_by, (running, managed))| Condition::GuestAt {
+                    cluster,
+                    guest,
+                    kind,
+                    node,
+                    seen_by,
+                    running,
+                    managed
+                }
+            ),
+        (cluster(), node(), any::<bool>(), node()).prop_map(|(cluster, node, on, seen_by)| Condition::Maintenance {
+            cluster,
+            node,
+            on,
+            seen_by
+        }),
+        node().prop_map(|node| Condition::Drained { node }),
+        (cluster(), node(), set(node(), 0..3)).prop_map(|(cluster, node, others)| Condition::Spare {
+            cluster,
+            node,
+            others
+        }),
+        (cluster(), node(), text()).prop_map(|(cluster, node, boot)| Condition::Rebooted { cluster, node, boot }),
+    ]
+}
+
 pub(crate) fn condition() -> impl Strategy<Value = Condition> {
-    prop_oneof![of_the_cluster(), of_the_host(), of_disks(), super::protection::condition()]
+    prop_oneof![
+        of_the_cluster(),
+        of_the_host(),
+        of_disks(),
+        of_moves(),
+        super::protection::condition()
+    ]
 }
 
 fn disk() -> impl Strategy<Value = DiskRef> {

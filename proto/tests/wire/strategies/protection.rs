@@ -48,34 +48,55 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
                 returning_node
             }
         ),
-        (cluster(), job(), node(), schedule(), number(), returning(), any::<bool>()).prop_map(
-            |(cluster, job, other, schedule, rate, returning_node, enable)| Action::ChangeReplication {
-                cluster,
-                job,
-                other,
-                schedule,
-                rate,
-                returning_node,
-                enable
-            }
-        ),
-        (cluster(), job(), node()).prop_map(|(cluster, job, target)| Action::RemoveReplication { cluster, job, target }),
+        (
+            cluster(),
+            job(),
+            node(),
+            schedule(),
+            number(),
+            returning(),
+            any::<bool>()
+        )
+            .prop_map(|(cluster, job, other, schedule, rate, returning_node, enable)| {
+                Action::ChangeReplication {
+                    cluster,
+                    job,
+                    other,
+                    schedule,
+                    rate,
+                    returning_node,
+                    enable,
+                }
+            }),
+        (cluster(), job(), node()).prop_map(|(cluster, job, target)| Action::RemoveReplication {
+            cluster,
+            job,
+            target
+        }),
         (cluster(), text(), maybe(text())).prop_map(|(cluster, migration, before)| Action::SetMigrationNetwork {
             cluster,
             migration,
             before
         }),
-        (cluster(), service(), any::<(bool, bool)>(), number(), number(), maybe(name())).prop_map(
-            |(cluster, service, (started, no_failback), max_restart, max_relocate, group)| Action::AddHaResource {
-                cluster,
-                service,
-                started,
-                max_restart,
-                max_relocate,
-                group,
-                no_failback
-            }
-        ),
+        (
+            cluster(),
+            service(),
+            any::<(bool, bool)>(),
+            number(),
+            number(),
+            maybe(name())
+        )
+            .prop_map(
+                |(cluster, service, (started, no_failback), max_restart, max_relocate, group)| Action::AddHaResource {
+                    cluster,
+                    service,
+                    started,
+                    max_restart,
+                    max_relocate,
+                    group,
+                    no_failback
+                }
+            ),
         (cluster(), service(), any::<bool>(), number(), number(), maybe(name())).prop_map(
             |(cluster, service, no_failback, max_restart, max_relocate, group)| Action::ChangeHaResource {
                 cluster,

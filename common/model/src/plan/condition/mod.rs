@@ -6,6 +6,7 @@ mod ha;
 mod host;
 mod links;
 mod membership;
+mod moves;
 mod pools;
 mod protection;
 mod qdevice;
@@ -23,8 +24,8 @@ use serde::{Deserialize, Serialize};
 use crate::disk_marks::Mark;
 use crate::guest_ids::{HaName, JobId, Sid};
 use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
-use crate::observation::FacetName;
 use crate::observation::eligibility::ReasonKind;
+use crate::observation::{FacetName, GuestKind};
 use crate::operation::{HaService, Package};
 use crate::passage::Passage;
 use crate::pool_layout::{DiskIdentity, PoolLayout};
@@ -359,6 +360,59 @@ pub enum Condition {
         /// The nodes.
         nodes: BTreeSet<NodeName>,
     },
+    /// The guest belongs to this node, by its own word and that of each of `seen_by`; it runs there, or is stopped, and nothing holds it. One
+    /// under HA is also there by the master's word, and no command of it is under way.
+    GuestAt {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// Where it should be.
+        node: NodeName,
+        /// Who else must say so.
+        seen_by: BTreeSet<NodeName>,
+        /// It runs, or is stopped.
+        running: bool,
+        /// It is under HA.
+        managed: bool,
+    },
+    /// HA's master has this node in maintenance, and nothing that it looks after is left there; or it may use the node again.
+    Maintenance {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// In maintenance, or not.
+        on: bool,
+        /// By whose copy of the master's word.
+        seen_by: NodeName,
+    },
+    /// No guest runs on this node.
+    Drained {
+        /// The node.
+        node: NodeName,
+    },
+    /// The cluster can do without this node for a while: all others are in and have quorum without it, HA is at rest, every copy is fresh, and
+    /// what runs on it finds memory elsewhere.
+    Spare {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// All other members.
+        others: BTreeSet<NodeName>,
+    },
+    /// The node has started anew since this boot, its agent answers, and it is quorate.
+    Rebooted {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// The boot before. Source: /proc/sys/kernel/random/boot_id.
+        boot: String,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -386,6 +440,9 @@ impl Condition {
         if let Self::AgentRuns { node, .. } = self {
             let facets = BTreeSet::from([FacetName::System, FacetName::Cluster]);
             return Needs::from([(node.clone(), facets)]);
+        }
+        if let Some(needs) = self.about_moves() {
+            return needs;
         }
         if let Some(node) = self.about_disks() {
             let facets = BTreeSet::from([FacetName::Disks, FacetName::Pools]);
@@ -429,6 +486,11 @@ impl Condition {
             | Self::CopyGone { node, .. }
             | Self::MigrationSet { node, .. } => (BTreeSet::from([node]), FacetName::Config),
             Self::HaResourceSet { node, .. } | Self::HaBound { node, .. } => (BTreeSet::from([node]), FacetName::Ha),
+            Self::GuestAt { node, .. } | Self::Drained { node } | Self::Spare { node, .. } => {
+                (BTreeSet::from([node]), FacetName::Running)
+            }
+            Self::Maintenance { seen_by, .. } => (BTreeSet::from([seen_by]), FacetName::Ha),
+            Self::Rebooted { node, .. } => (BTreeSet::from([node]), FacetName::System),
         };
         nodes
             .into_iter()
@@ -523,13 +585,18 @@ impl Condition {
                 rate,
                 returning_node,
                 enabled,
-            } => protection::job_set(view, node, job, &protection::Wanted {
-                other,
-                schedule,
-                rate: *rate,
-                returning_node: *returning_node,
-                enabled: *enabled,
-            }),
+            } => protection::job_set(
+                view,
+                node,
+                job,
+                &protection::Wanted {
+                    other,
+                    schedule,
+                    rate: *rate,
+                    returning_node: *returning_node,
+                    enabled: *enabled,
+                },
+            ),
             Self::CopyGone { node, guest, target } => protection::copy_gone(view, node, *guest, target),
             Self::MigrationSet { node, migration } => protection::migration_set(view, node, migration),
             Self::HaResourceSet {
@@ -539,13 +606,25 @@ impl Condition {
                 max_relocate,
                 group,
                 no_failback,
-            } => protection::resource_set(view, node, *service, (*max_restart, *max_relocate), group.as_ref(), *no_failback),
+            } => protection::resource_set(
+                view,
+                node,
+                *service,
+                (*max_restart, *max_relocate),
+                group.as_ref(),
+                *no_failback,
+            ),
             Self::HaBound {
                 node,
                 name,
                 service,
                 nodes,
             } => protection::bound(view, node, name, *service, nodes),
+            Self::GuestAt { .. }
+            | Self::Maintenance { .. }
+            | Self::Drained { .. }
+            | Self::Spare { .. }
+            | Self::Rebooted { .. } => moves::judge(self, view),
         }
     }
 }

@@ -26,17 +26,24 @@ pub(super) fn copy_made(view: &View, node: &NodeName, guest: u32, target: &NodeN
     on_each([node], evidence, |node| {
         let config = config(view, node)?;
         owns(config, node, guest)?;
-        let job = jobs(config)?.iter().find(|job| job.guest == guest && job.target == target.as_str());
+        let job = jobs(config)?
+            .iter()
+            .find(|job| job.guest == guest && job.target == target.as_str());
         match job {
             None => return Err(Not::Yet(format!("has no job that copies guest {guest} to {target}"))),
             Some(job) if job.removal.is_some() => {
-                return Err(Not::Yet(format!("is about to take the copy on {target} away ({})", job.id)));
+                return Err(Not::Yet(format!(
+                    "is about to take the copy on {target} away ({})",
+                    job.id
+                )));
             }
             Some(job) if job.disabled => return Err(Not::Yet(format!("has the job {} switched off", job.id))),
             Some(_) => {}
         }
         let states = view.facet(node, |o| &o.replication)?;
-        let state = states.iter().find(|state| state.guest == guest && state.target == target.as_str());
+        let state = states
+            .iter()
+            .find(|state| state.guest == guest && state.target == target.as_str());
         let Some(state) = state else {
             return Err(Not::Yet(format!("has not begun to copy guest {guest} to {target}")));
         };
@@ -46,7 +53,9 @@ pub(super) fn copy_made(view: &View, node: &NodeName, guest: u32, target: &NodeN
         }
         match state.last_sync {
             Some(at) if at.0 > 0 => Ok(()),
-            _ => Err(Not::Yet(format!("has not finished the first copy of guest {guest} to {target}"))),
+            _ => Err(Not::Yet(format!(
+                "has not finished the first copy of guest {guest} to {target}"
+            ))),
         }
     })
 }
@@ -79,7 +88,10 @@ fn differences(there: &ReplicationJob, node: &NodeName, wanted: &Wanted<'_>) -> 
         found.push(format!("its schedule is {}", there.schedule));
     }
     if wanted.rate.is_some_and(|rate| !is_rate(there, rate)) {
-        found.push(format!("its rate is {}", there.rate.as_deref().unwrap_or("without a limit")));
+        found.push(format!(
+            "its rate is {}",
+            there.rate.as_deref().unwrap_or("without a limit")
+        ));
     }
     let says = there.comment.as_deref().and_then(ReturningNode::of_comment);
     if says != Some(wanted.returning_node) {
@@ -137,7 +149,8 @@ pub(super) fn resource_set(
             return Err(Not::Yet(format!("has {service} not under HA")));
         };
         // PVE takes 1 where nothing is written.
-        let differs = |wanted: Option<u32>, there: Option<u32>| wanted.is_some_and(|wanted| there.unwrap_or(1) != wanted);
+        let differs =
+            |wanted: Option<u32>, there: Option<u32>| wanted.is_some_and(|wanted| there.unwrap_or(1) != wanted);
         let wrong = if differs(max_restart, there.max_restart) {
             "max_restart"
         } else if differs(max_relocate, there.max_relocate) {
@@ -163,7 +176,11 @@ pub(super) fn bound(
     let evidence = || format!("{name} binds to {}, says {node}", row(nodes));
     on_each([node], evidence, |node| {
         let ha: &Ha = view.facet(node, |o| &o.ha)?;
-        let kind = if service.is_some() { HaPlacement::NODES } else { HaPlacement::GROUP };
+        let kind = if service.is_some() {
+            HaPlacement::NODES
+        } else {
+            HaPlacement::GROUP
+        };
         let named = |there: &&HaPlacement| there.name == name.as_str() && there.kind == kind;
         let Some(there) = ha.placements.get()?.iter().find(named) else {
             return Err(Not::Yet(format!("knows no {name}")));
@@ -191,7 +208,10 @@ fn owns(config: &PveConfig, node: &NodeName, guest: u32) -> Result<(), Not> {
     let guests = config.guests.get()?;
     match guests.iter().find(|there| there.guest.vmid == guest) {
         Some(there) if there.guest.node == node.as_str() => Ok(()),
-        Some(there) => Err(Not::Yet(format!("does not own guest {guest} any more: {} does", there.guest.node))),
+        Some(there) => Err(Not::Yet(format!(
+            "does not own guest {guest} any more: {} does",
+            there.guest.node
+        ))),
         None => Err(Not::Yet(format!("knows no guest {guest}"))),
     }
 }

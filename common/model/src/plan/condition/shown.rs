@@ -139,7 +139,10 @@ impl fmt::Display for Condition {
                     .map_or(Ok(()), |cluster| write!(f, ", and {node} is quorate in {cluster}"))
             }
             Self::CopyMade { node, guest, target } => {
-                write!(f, "guest {guest} of {node} has a copy on {target}, and no run failed since")
+                write!(
+                    f,
+                    "guest {guest} of {node} has a copy on {target}, and no run failed since"
+                )
             }
             Self::ReplicationSet {
                 job,
@@ -173,13 +176,20 @@ impl fmt::Display for Condition {
             } => {
                 write!(f, "{service} is under HA")?;
                 let numbers = [("max_restart", max_restart), ("max_relocate", max_relocate)];
-                for (what, number) in numbers.iter().filter_map(|(what, number)| Some((what, number.as_ref()?))) {
+                for (what, number) in numbers
+                    .iter()
+                    .filter_map(|(what, number)| Some((what, number.as_ref()?)))
+                {
                     write!(f, ", {what} {number}")?;
                 }
                 if let Some(group) = group {
                     write!(f, ", in the group {group}")?;
                 }
-                if *no_failback { f.write_str(", without failback") } else { Ok(()) }
+                if *no_failback {
+                    f.write_str(", without failback")
+                } else {
+                    Ok(())
+                }
             }
             Self::HaBound {
                 name, service, nodes, ..
@@ -194,6 +204,27 @@ impl fmt::Display for Condition {
                     storage.name,
                     row(nodes)
                 )
+            }
+            Self::GuestAt {
+                guest,
+                node,
+                running,
+                managed,
+                ..
+            } => {
+                let state = if *running { "runs" } else { "is stopped" };
+                let by_ha = if *managed { ", also by HA" } else { "" };
+                write!(f, "guest {guest} {state} on {node}{by_ha}, and nothing holds it")
+            }
+            Self::Maintenance { node, on: true, .. } => write!(f, "HA has {node} in maintenance, and nothing on it"),
+            Self::Maintenance { node, .. } => write!(f, "HA may use {node} again"),
+            Self::Drained { node } => write!(f, "no guest runs on {node}"),
+            Self::Spare { cluster, node, .. } => write!(
+                f,
+                "{cluster} can do without {node}: votes, fresh copies, HA at rest, memory"
+            ),
+            Self::Rebooted { cluster, node, .. } => {
+                write!(f, "{node} has started anew, and is quorate in {cluster}")
             }
         }
     }

@@ -448,6 +448,7 @@ fn ha_is_armed_when_nobody_says_that_it_is_disarmed() {
                     mode: "freeze".to_owned(),
                     state: state.to_owned(),
                 }),
+                maintenance: BTreeSet::new(),
             };
             let ha = Ha {
                 version: Facet::known("5.1.3".to_owned(), AT),

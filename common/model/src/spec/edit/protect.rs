@@ -51,7 +51,10 @@ fn copied(document: &mut DocumentMut, file: &ClusterFile, wanted: &Protection) -
             members.map(|(node, _)| node.clone()).collect()
         }
     };
-    let every = wanted.every.clone().or_else(|| first?.every.as_ref().map(|every| every.value.clone()));
+    let every = wanted
+        .every
+        .clone()
+        .or_else(|| first?.every.as_ref().map(|every| every.value.clone()));
     let fits = |table: &ReplicationSpec| {
         let same = match &every {
             Some(every) => every.is_same_as(table.schedule()),
@@ -68,14 +71,21 @@ fn copied(document: &mut DocumentMut, file: &ClusterFile, wanted: &Protection) -
     let place = file.replication.iter().position(fits);
     let tables = document.get_mut("replication").and_then(Item::as_array_of_tables_mut);
     let table = place.and_then(|place| tables?.get_mut(place));
-    if let Some(guests) = table.and_then(|table| table.get_mut("guests")).and_then(Item::as_array_mut) {
+    if let Some(guests) = table
+        .and_then(|table| table.get_mut("guests"))
+        .and_then(Item::as_array_mut)
+    {
         guests.push(i64::from(wanted.guest));
         return Ok(());
     }
     let mut table = Table::new();
     table.decor_mut().set_prefix("\n");
     set(&mut table, "guests", Array::from_iter([i64::from(wanted.guest)]));
-    set(&mut table, "copies_on", Array::from_iter(copies_on.iter().map(NodeName::as_str)));
+    set(
+        &mut table,
+        "copies_on",
+        Array::from_iter(copies_on.iter().map(NodeName::as_str)),
+    );
     if let Some(every) = &every {
         set(&mut table, "every", every.as_str());
     }

@@ -2,7 +2,7 @@
 
 use super::problems;
 use crate::schedule::Schedule;
-use crate::spec::{Chosen, ClusterFile, Closeness, GuestPick, ReturningNode};
+use crate::spec::{Chosen, Closeness, ClusterFile, GuestPick, ReturningNode};
 
 const NODES: &str = "[cluster]\nname = \"hk1\"\nlinks = [\"192.168.1.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n\
     [nodes.prox2]\naddress = \"192.168.1.12\"\n[nodes.prox3]\naddress = \"192.168.1.13\"\nrole = \"witness\"\n";
@@ -26,7 +26,9 @@ fn what_is_written_is_read() {
          [[replication]]\nguests = \"pool:lab\"\n{COPIES}\n[ha]\nguests = \"all\"\nmax_restart = 2\n"
     );
     let file = ClusterFile::parse("hk1.toml", &text).unwrap();
-    let [first, second] = &file.replication[..] else { panic!("{file:?}") };
+    let [first, second] = &file.replication[..] else {
+        panic!("{file:?}")
+    };
     assert_eq!((first.schedule(), second.schedule()), ("*/5", "*/15"));
     assert_eq!(first.returning_node, ReturningNode::Discard);
     assert_eq!(second.returning_node, ReturningNode::Hold);
@@ -39,15 +41,23 @@ fn what_is_written_is_read() {
             pools: &["lab"].into(),
         })
     };
-    assert_eq!((named(100), named(101), named(102)), (Some(Closeness::Id), None, Some(Closeness::Group)));
+    assert_eq!(
+        (named(100), named(101), named(102)),
+        (Some(Closeness::Id), None, Some(Closeness::Group))
+    );
     assert_eq!(second.guests.guests[0].value, GuestPick::Pool("lab".to_owned()));
     assert_eq!(file.ha.unwrap().max_restart.unwrap().value, 2);
 }
 
 #[test]
 fn servers_that_get_no_copies_are_told() {
-    assert!(one("guests = [100]\ncopies_on = [\"prox1\", \"prox9\"]").contains("names prox9, which is no node of this file"));
-    assert!(one("guests = [100]\ncopies_on = [\"prox1\", \"prox3\"]").contains("names prox3, which has the role witness"));
+    assert!(
+        one("guests = [100]\ncopies_on = [\"prox1\", \"prox9\"]")
+            .contains("names prox9, which is no node of this file")
+    );
+    assert!(
+        one("guests = [100]\ncopies_on = [\"prox1\", \"prox3\"]").contains("names prox3, which has the role witness")
+    );
     assert!(one("guests = [100]\ncopies_on = [\"prox1\"]").contains("`copies_on` names 1 server"));
     assert!(one("guests = [100]\ncopies_on = [\"prox1\", \"prox1\"]").contains("names prox1 twice"));
     assert!(one("guests = [100]").contains("`copies_on` in [[replication]] is missing"));
@@ -70,16 +80,29 @@ fn schedules_rates_and_guests_that_can_t_be_are_told() {
     assert!(guests("\"some\"").contains("says of no guest whether it is meant"));
     assert!(with("except = \"all\"").contains("nothing would be left"));
     assert!(said("[ha]\nguests = [100]\nmax_restart = 11\n")[0].contains("`max_restart` is 11"));
-    assert!(!said("[replication]\nguests = [100]\n").is_empty(), "one table is no list of tables");
+    assert!(
+        !said("[replication]\nguests = [100]\n").is_empty(),
+        "one table is no list of tables"
+    );
 }
 
 #[test]
 fn a_guest_in_two_tables_is_told_with_both_lines() {
     let table = |on: &str| format!("[[replication]]\nguests = [100]\ncopies_on = [{on}]\n");
-    let twice = said(&format!("{}{}", table("\"prox1\", \"prox2\""), table("\"prox2\", \"prox1\"")));
-    assert!(twice.len() == 1 && twice[0].contains("the guest 100 stands in two tables of replication, also in line"), "{twice:?}");
+    let twice = said(&format!(
+        "{}{}",
+        table("\"prox1\", \"prox2\""),
+        table("\"prox2\", \"prox1\"")
+    ));
+    assert!(
+        twice.len() == 1 && twice[0].contains("the guest 100 stands in two tables of replication, also in line"),
+        "{twice:?}"
+    );
     // By id and by a word are not the same: the closer one counts.
-    let both = format!("[[replication]]\nguests = \"all\"\n{COPIES}\n{}", table("\"prox1\", \"prox2\""));
+    let both = format!(
+        "[[replication]]\nguests = \"all\"\n{COPIES}\n{}",
+        table("\"prox1\", \"prox2\"")
+    );
     assert!(ClusterFile::parse("hk1.toml", &format!("{NODES}{both}")).is_ok());
 }
 

@@ -202,6 +202,33 @@ pub(super) fn wake(line: &mut Line<'_>) -> Option<()> {
             })?;
         }
     }
+    for node in &left.maintenance {
+        line.next(Draft {
+            id: format!("ha.maintenance-off/{node}"),
+            node: via.clone(),
+            action: Action::SetMaintenance {
+                cluster: cluster.clone(),
+                node: node.clone(),
+                on: false,
+            },
+            title: format!("end the maintenance of {node}, in which it was left"),
+            why: vec![
+                "an earlier rollout asked for it and did not come to end it: until then HA puts no guest there"
+                    .to_owned(),
+            ],
+            gate: vec![line.quorate_via()],
+            done_when: Condition::Maintenance {
+                cluster: cluster.clone(),
+                node: node.clone(),
+                on: false,
+                seen_by: via.clone(),
+            },
+            seconds: DISARM_SECONDS,
+            undo: format!("on {via}: ha-manager crm-command node-maintenance enable {node}"),
+            destroys: vec![],
+            restores: None,
+        })?;
+    }
     Some(())
 }
 

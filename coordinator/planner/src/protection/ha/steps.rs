@@ -26,7 +26,11 @@ pub(super) struct Service<'a> {
 }
 
 fn why_bound(exists: bool) -> Vec<String> {
-    let there = if exists { "what binds it says something else" } else { "nothing binds it yet" };
+    let there = if exists {
+        "what binds it says something else"
+    } else {
+        "nothing binds it yet"
+    };
     vec![
         format!("{there}; HA does not look where a copy is"),
         "strict, without preference and failback: what runs stays where it is".to_owned(),
@@ -46,13 +50,17 @@ impl Planner<'_> {
         }
         let sid = making.service.to_string();
         let own = |placement: &&HaPlacement| {
-            placement.kind == HaPlacement::NODES && HaName::is_ours(&placement.name) && placement.services.contains(&sid)
+            placement.kind == HaPlacement::NODES
+                && HaName::is_ours(&placement.name)
+                && placement.services.contains(&sid)
         };
         let there = self.ha.placements.iter().find(own);
         if there.is_some_and(|there| there.binds_to(nodes)) {
             return resource.into_iter().collect();
         }
-        let name = there.and_then(|there| there.name.parse().ok()).unwrap_or_else(|| HaName::of(making.service));
+        let name = there
+            .and_then(|there| there.name.parse().ok())
+            .unwrap_or_else(|| HaName::of(making.service));
         let exists = self.ha.placements.iter().any(|there| there.name == name.as_str());
         let mut needs = making.needs.clone();
         needs.extend(resource.as_ref().map(|step| step.id.clone()));
@@ -84,11 +92,21 @@ impl Planner<'_> {
     /// The group first: the resource names it.
     pub(super) fn with_group(&self, making: &Service<'_>, report: &mut Report) -> Vec<Step> {
         let Some(nodes) = making.nodes else {
-            return self.resource(making, None, false, making.needs.clone(), report).into_iter().collect();
+            return self
+                .resource(making, None, false, making.needs.clone(), report)
+                .into_iter()
+                .collect();
         };
-        let own = making.there.and_then(|there| there.group.as_deref()).and_then(|group| group.parse().ok());
+        let own = making
+            .there
+            .and_then(|there| there.group.as_deref())
+            .and_then(|group| group.parse().ok());
         let name: HaName = own.unwrap_or_else(|| HaName::of(making.service));
-        let there = self.ha.placements.iter().find(|there| there.kind == HaPlacement::GROUP && there.name == name.as_str());
+        let there = self
+            .ha
+            .placements
+            .iter()
+            .find(|there| there.kind == HaPlacement::GROUP && there.name == name.as_str());
         let right = there.is_some_and(|there| there.binds_to(nodes) && there.no_failback);
         let group = (!right).then(|| {
             self.world.step(Making {
@@ -131,7 +149,8 @@ impl Planner<'_> {
         mut needs: Vec<StepId>,
         report: &mut Report,
     ) -> Option<Step> {
-        let number = |wanted: &Option<quorate_model::spec::Located<u8>>| wanted.as_ref().map(|number| u32::from(number.value));
+        let number =
+            |wanted: &Option<quorate_model::spec::Located<u8>>| wanted.as_ref().map(|number| u32::from(number.value));
         let (max_restart, max_relocate) = (number(&self.wanted.max_restart), number(&self.wanted.max_relocate));
         let done_when = Condition::HaResourceSet {
             node: making.owner.clone(),
@@ -147,7 +166,11 @@ impl Planner<'_> {
         let Some(there) = making.there else {
             let started = self.runs(making, report)?;
             needs.extend(self.after_the_cluster());
-            let state = if started { "it runs" } else { "it is stopped, and stays so" };
+            let state = if started {
+                "it runs"
+            } else {
+                "it is stopped, and stays so"
+            };
             let mut step = self.world.step(Making {
                 verb: "ha.add",
                 about: sid.clone(),
@@ -165,7 +188,10 @@ impl Planner<'_> {
                 why: vec![format!("the file wants it under HA; {state}")],
                 needs,
                 done_when,
-                undo: format!("on {}: ha-manager remove {sid}; it neither starts nor stops the guest", making.owner),
+                undo: format!(
+                    "on {}: ha-manager remove {sid}; it neither starts nor stops the guest",
+                    making.owner
+                ),
             })?;
             step.gate.push(Condition::NotTwoVotes {
                 cluster,
@@ -184,7 +210,10 @@ impl Planner<'_> {
             }
         }
         if let Some(group) = group.filter(|group| there.group.as_deref() != Some(group.as_str())) {
-            why.push(format!("its group is {}, not {group}", there.group.as_deref().unwrap_or("none")));
+            why.push(format!(
+                "its group is {}, not {group}",
+                there.group.as_deref().unwrap_or("none")
+            ));
         }
         if no_failback && there.failback != Some(false) {
             why.push("it would move back as soon as its server returns, over what was written there last".to_owned());
@@ -208,7 +237,10 @@ impl Planner<'_> {
             why,
             needs,
             done_when,
-            undo: format!("on {}: ha-manager set {sid} with what it said before: ha-manager config", making.owner),
+            undo: format!(
+                "on {}: ha-manager set {sid} with what it said before: ha-manager config",
+                making.owner
+            ),
         })
     }
 
@@ -218,11 +250,19 @@ impl Planner<'_> {
         let running = match self.world.view.facet(making.owner, |o| &o.running) {
             Ok(running) => running,
             Err(unknown) => {
-                waits(report, making.guest, &format!("whether it runs can't be told: {}", unknown.reason));
+                waits(
+                    report,
+                    making.guest,
+                    &format!("whether it runs can't be told: {}", unknown.reason),
+                );
                 return None;
             }
         };
-        let why = match running.iter().find(|guest| guest.vmid == vmid && guest.kind == kind).map(|guest| &guest.run) {
+        let why = match running
+            .iter()
+            .find(|guest| guest.vmid == vmid && guest.kind == kind)
+            .map(|guest| &guest.run)
+        {
             Some(GuestRun::Running) => return Some(true),
             Some(GuestRun::Stopped) => return Some(false),
             Some(GuestRun::Held(word)) => format!("it is {word}: HA would start or stop it"),
@@ -249,6 +289,11 @@ impl Planner<'_> {
             );
             membership && step.restores.is_none()
         };
-        self.world.steps.iter().filter(changes).map(|step| step.id.clone()).collect()
+        self.world
+            .steps
+            .iter()
+            .filter(changes)
+            .map(|step| step.id.clone())
+            .collect()
     }
 }

@@ -1,0 +1,62 @@
+//! A node's maintenance by HA: told to the master, and waited for until nothing that it looks after is left there.
+
+use std::time::Duration;
+
+use quorate_model::NodeName;
+use quorate_model::observation::FacetName;
+use quorate_tools::guest::COMMAND_LOST;
+use quorate_tools::ha_manager;
+
+use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, UNSEEN, fresh, of_maintenance};
+use super::{CHANGING, Stopped, Task, say, stopped};
+use crate::observe::observe;
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(task: &Task<'_>, node: &NodeName, on: bool) -> Result<(), Stopped> {
+    task.look_again().await?;
+    say(CHANGING);
+    task.change(ha_manager::maintenance(task.host.tools(), node.as_str(), on))
+        .await?;
+    let (clock, limits) = (task.host.clock(), (task.pace.of(ROUNDS), task.pace.of(UNSEEN)));
+    let began = clock.monotonic();
+    let mut rounds = Rounds::default();
+    let mut master = "the master".to_owned();
+    loop {
+        let seen = look(task, node, on, &mut master).await;
+        match rounds.after(seen, clock.since(began), limits) {
+            Next::Done => return Ok(()),
+            Next::Wait(news) => news.iter().for_each(|news| say(news)),
+            Next::NeverTaken => {
+                return stopped(format!(
+                    "{COMMAND_LOST}: after three rounds nothing is under way for {node}; why stands only in the log of {master}: journalctl \
+                     -u pve-ha-crm (crm command error)"
+                ));
+            }
+            Next::TakenBack => {
+                return stopped(format!(
+                    "HA has {node} in maintenance and does not move all guests away: for one of them it finds no other node, or its migration \
+                     fails; see ha-manager status, and journalctl -u pve-ha-crm on {master}"
+                ));
+            }
+            Next::Failed(why) => return stopped(why),
+        }
+        task.pause(LOOK_EVERY).await;
+    }
+}
+
+async fn look(task: &Task<'_>, node: &NodeName, on: bool, master: &mut String) -> Seen {
+    let seen = observe(task.host, &[FacetName::Ha]).await;
+    let manager = match seen.ha.get().and_then(|ha| ha.manager.get()) {
+        Ok(Some(manager)) => manager,
+        Ok(None) => return Seen::Hidden("there is no HA master".to_owned()),
+        Err(unknown) => return Seen::Hidden(unknown.reason.clone()),
+    };
+    match fresh(manager, task.host.now()) {
+        Err(why) => Seen::Hidden(why),
+        Ok(manager) => {
+            master.clone_from(&manager.master);
+            of_maintenance(manager, node.as_str(), on)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A guest goes to another server, by PVE or by its HA manager, and the task's log says how that went.
+
+use std::time::Duration;
+
+use quorate_model::NodeName;
+use quorate_model::moves::{MoveKind, service_id};
+use quorate_model::observation::{FacetName, GuestKind};
+use quorate_tools::guest::{COMMAND_LOST, HALFWAY};
+use quorate_tools::pve_tasks::TaskEnd;
+use quorate_tools::{guest as tool, ha_manager, pvesh};
+
+use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, UNSEEN, fresh, of_service};
+use super::task_log::TaskLog;
+use super::{CHANGING, Stopped, Task, say, stopped};
+use crate::observe::observe;
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// A log's last line is written when the worker ends, which may be a moment after its tool, and after HA has told of it.
+const LAST_LINE: Duration = Duration::from_secs(15);
+
+/// A guest that is to be moved.
+pub(super) struct Move<'a> {
+    pub(super) guest: u32,
+    pub(super) kind: GuestKind,
+    pub(super) target: &'a NodeName,
+    pub(super) how: MoveKind,
+}
+
+pub(super) async fn run(task: &Task<'_>, what: &Move<'_>, managed: bool) -> Result<(), Stopped> {
+    task.look_again().await?;
+    against_by_pve(task, what).await?;
+    let log = TaskLog::before(task.host, what.kind, what.guest)?;
+    say(CHANGING);
+    if managed {
+        by_ha(task, what, log).await
+    } else {
+        by_pve(task, what, log).await
+    }
+}
+
+/// PVE knows of more than can be seen from outside: mapped devices, disks that can't be moved. It has such a question for machines alone.
+async fn against_by_pve(task: &Task<'_>, what: &Move<'_>) -> Result<(), Stopped> {
+    if what.kind != GuestKind::Vm {
+        return Ok(());
+    }
+    let call = pvesh::migrate::ask(task.host.tools(), task.node.as_str(), what.guest, what.target.as_str());
+    let answer = task.host.ask(call).await.map_err(|unknown| Stopped(unknown.reason))?;
+    let against = pvesh::migrate::read(what.target.as_str(), &answer)?;
+    if against.is_empty() {
+        return Ok(());
+    }
+    stopped(format!(
+        "PVE would not move guest {}: {}",
+        what.guest,
+        against.join("; ")
+    ))
+}
+
+/// The tool tells the task's lines itself; how it ended stands in the log.
+async fn by_pve(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Result<(), Stopped> {
+    let call = tool::migrate(task.host.tools(), what.kind, what.guest, what.target.as_str(), what.how);
+    let ran = task.change(call).await;
+    let end = last_line(task, &mut log, false).await?;
+    verdict(ran, end, log.was_found())
+}
+
+/// What the tool's end and its task's last line come to together. Neither alone is proof.
+fn verdict(ran: Result<(), Stopped>, end: Option<TaskEnd>, found: bool) -> Result<(), Stopped> {
+    match (ran, end) {
+        (Ok(()), Some(end)) if end.is_success() => Ok(()),
+        (_, Some(TaskEnd::Error(why))) => stopped(format!("{why}: PVE's task failed")),
+        // It was refused before a task began.
+        (Err(failed), None) if !found => Err(failed),
+        (ran, _) => {
+            let how = ran
+                .err()
+                .map_or_else(|| "the tool ended well".to_owned(), |Stopped(why)| why);
+            stopped(format!("{HALFWAY}: {how}, and no task's log says TASK OK"))
+        }
+    }
+}
+
+/// HA is told, and what it makes of that is seen in what its master writes, and in the log of the task that its LRM runs here.
+async fn by_ha(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Result<(), Stopped> {
+    let sid = service_id(what.kind, what.guest);
+    let tools = task.host.tools();
+    let call = match what.how {
+        MoveKind::Live => ha_manager::migrate(tools, &sid, what.target.as_str()),
+        MoveKind::Restart | MoveKind::Offline => ha_manager::relocate(tools, &sid, what.target.as_str()),
+    };
+    task.change(call).await?;
+    let (clock, limits) = (task.host.clock(), (task.pace.of(ROUNDS), task.pace.of(UNSEEN)));
+    let began = clock.monotonic();
+    let mut rounds = Rounds::default();
+    let mut master = "the master".to_owned();
+    loop {
+        let end = log.follow(true)?;
+        if let Some(TaskEnd::Error(why)) = end {
+            return stopped(format!(
+                "{why}: the task of HA failed, and {sid} stays on {}",
+                task.node
+            ));
+        }
+        let seen = look(task, what, &sid, &mut master).await;
+        match rounds.after(seen, clock.since(began), limits) {
+            Next::Done => break,
+            Next::Wait(news) => news.iter().for_each(|news| say(news)),
+            Next::NeverTaken => {
+                return stopped(format!(
+                    "{COMMAND_LOST}: after three rounds {sid} is where it was; why stands only in the log of {master}: journalctl -u \
+                     pve-ha-crm (crm command error)"
+                ));
+            }
+            Next::TakenBack => {
+                return stopped(format!(
+                    "migration failed: HA began to move {sid} and has it back as started on {}; it does not try again by itself",
+                    task.node
+                ));
+            }
+            Next::Failed(why) => return stopped(why),
+        }
+        task.pause(LOOK_EVERY).await;
+    }
+    match last_line(task, &mut log, true).await? {
+        Some(end) if end.is_success() => Ok(()),
+        Some(TaskEnd::Error(why)) => stopped(why),
+        _ => stopped(format!(
+            "{HALFWAY}: HA has {sid} on {}, and no task's log says TASK OK",
+            what.target
+        )),
+    }
+}
+
+async fn look(task: &Task<'_>, what: &Move<'_>, sid: &str, master: &mut String) -> Seen {
+    let seen = observe(task.host, &[FacetName::Guests, FacetName::Ha]).await;
+    let manager = match seen.ha.get().and_then(|ha| ha.manager.get()) {
+        Ok(Some(manager)) => manager,
+        Ok(None) => return Seen::Hidden("there is no HA master".to_owned()),
+        Err(unknown) => return Seen::Hidden(unknown.reason.clone()),
+    };
+    let manager = match fresh(manager, task.host.now()) {
+        Ok(manager) => manager,
+        Err(why) => return Seen::Hidden(why),
+    };
+    master.clone_from(&manager.master);
+    match of_service(manager, sid, task.node.as_str(), what.target.as_str()) {
+        Seen::There => match seen.guests.get() {
+            Err(unknown) => Seen::Hidden(unknown.reason.clone()),
+            Ok(guests) => {
+                let owner = guests.iter().find(|guest| guest.vmid == what.guest);
+                match owner {
+                    Some(guest) if guest.node == what.target.as_str() => Seen::There,
+                    _ => Seen::Moving(format!(
+                        "HA has {sid} on {}, and its configuration is not there yet",
+                        what.target
+                    )),
+                }
+            }
+        },
+        other => other,
+    }
+}
+
+/// Waits a moment for the log's end.
+async fn last_line(task: &Task<'_>, log: &mut TaskLog<'_>, tell: bool) -> Result<Option<TaskEnd>, Stopped> {
+    let clock = task.host.clock();
+    let began = clock.monotonic();
+    loop {
+        let end = log.follow(tell)?;
+        if end.is_some() || clock.since(began) >= task.pace.of(LAST_LINE) {
+            return Ok(end);
+        }
+        task.pause(Duration::from_secs(1)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::Code;
+
+    use super::*;
+
+    fn said(ran: Result<(), Stopped>, end: Option<TaskEnd>, found: bool) -> Result<(), (String, Code)> {
+        verdict(ran, end, found).map_err(|Stopped(why)| {
+            let code = tool::trouble(&why);
+            (why, code)
+        })
+    }
+
+    fn failed() -> Result<(), Stopped> {
+        stopped("/usr/sbin/qm migrate 100 prox2 ended with exit code 255")
+    }
+
+    fn error(text: &str) -> Option<TaskEnd> {
+        Some(TaskEnd::Error(text.to_owned()))
+    }
+
+    #[test]
+    fn only_the_tools_end_and_its_tasks_last_line_together_are_success() {
+        assert_eq!(said(Ok(()), Some(TaskEnd::Ok), true), Ok(()));
+        assert_eq!(said(Ok(()), Some(TaskEnd::Warnings("1".into())), true), Ok(()));
+        // Exit code 0, and nobody wrote that the task ended well.
+        let (why, code) = said(Ok(()), None, true).unwrap_err();
+        assert_eq!(code, Code::MigrationHalfway, "{why}");
+        assert_eq!(said(Ok(()), None, false).unwrap_err().1, Code::MigrationHalfway);
+        // Exit code 0, and the task failed.
+        assert_eq!(
+            said(Ok(()), error("migration aborted"), true).unwrap_err().1,
+            Code::MigrationFailed
+        );
+    }
+
+    #[test]
+    fn bad_endings_are_told_apart() {
+        for (text, code) in [
+            ("migration aborted", Code::MigrationFailed),
+            ("migration problems", Code::MigrationHalfway),
+            (
+                "can't lock file '/var/lock/pve-manager/pve-migrate-100' - got timeout",
+                Code::GuestLocked,
+            ),
+        ] {
+            let (why, told) = said(failed(), error(text), true).unwrap_err();
+            assert_eq!(told, code, "{why}");
+            assert!(why.contains(text), "{why}");
+        }
+        // The worker is gone without a word.
+        assert_eq!(said(failed(), None, true).unwrap_err().1, Code::MigrationHalfway);
+        // Refused before a task began: the tool's own words count, and nothing has happened.
+        assert_eq!(said(failed(), None, false).unwrap_err().1, Code::MigrationFailed);
+    }
+}

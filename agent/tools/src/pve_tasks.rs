@@ -1,0 +1,109 @@
+//! The logs of PVE's tasks: /var/log/pve/tasks/X/UPID, where X is the last hex digit of the second at which it began.
+
+/// Where they lie.
+pub const FOLDER: &str = "/var/log/pve/tasks";
+/// The names of the folders below it.
+pub const SHELVES: [&str; 16] = [
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F",
+];
+
+/// What a task's name says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upid<'t> {
+    /// The node that ran it.
+    pub node: &'t str,
+    /// Seconds since 1970 at which it began.
+    pub started: u64,
+    /// Its type, such as `qmigrate`.
+    pub kind: &'t str,
+    /// What it is about, such as a guest's id.
+    pub id: &'t str,
+}
+
+/// Reads `UPID:NODE:PID:PSTART:STARTTIME:TYPE:ID:USER:`; `None`: it is no task's name.
+#[must_use]
+pub fn read(name: &str) -> Option<Upid<'_>> {
+    let mut parts = name.strip_prefix("UPID:")?.split(':');
+    let (node, _pid, _process_start) = (parts.next()?, parts.next()?, parts.next()?);
+    let started = u64::from_str_radix(parts.next()?, 16).ok()?;
+    let (kind, id) = (parts.next()?, parts.next()?);
+    parts.next()?;
+    Some(Upid {
+        node,
+        started,
+        kind,
+        id,
+    })
+}
+
+/// How a task ended, by the last line of its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// `TASK OK`.
+    Ok,
+    /// `TASK WARNINGS: N`, which PVE itself takes for success.
+    Warnings(String),
+    /// `TASK ERROR: …`: the text.
+    Error(String),
+}
+
+impl TaskEnd {
+    /// Did it succeed?
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        !matches!(self, Self::Error(_))
+    }
+}
+
+/// Reads it from the whole log; `None`: it runs, or its worker is gone without a word.
+#[must_use]
+pub fn read_end(log: &str) -> Option<TaskEnd> {
+    let last = log.lines().rev().find(|line| !line.trim().is_empty())?.trim_end();
+    if last == "TASK OK" {
+        return Some(TaskEnd::Ok);
+    }
+    if let Some(count) = last.strip_prefix("TASK WARNINGS: ") {
+        return Some(TaskEnd::Warnings(count.to_owned()));
+    }
+    last.strip_prefix("TASK ERROR: ")
+        .map(|text| TaskEnd::Error(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_who_when_and_what() {
+        let upid = read("UPID:prox1:0001A2B3:00C0FFEE:6650F1A0:qmigrate:100:root@pam:").unwrap();
+        assert_eq!(
+            (upid.node, upid.started, upid.kind, upid.id),
+            ("prox1", 0x6650_F1A0, "qmigrate", "100")
+        );
+        for none in [
+            "active",
+            "index.1",
+            "UPID:prox1:0001A2B3",
+            "UPID:a:b:c:xyz:qmigrate:100:root@pam:",
+        ] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn only_the_last_line_tells_the_end() {
+        assert_eq!(read_end("a line\nTASK OK\n"), Some(TaskEnd::Ok));
+        assert_eq!(read_end("TASK OK\nit goes on\n"), None);
+        assert_eq!(read_end("x\nTASK WARNINGS: 2"), Some(TaskEnd::Warnings("2".to_owned())));
+        let failed = read_end("x\nTASK ERROR: migration aborted\n").unwrap();
+        assert_eq!(failed, TaskEnd::Error("migration aborted".to_owned()));
+        assert!(!failed.is_success());
+        assert_eq!(read_end(""), None);
+        assert_eq!(read_end(fixture!("tasks/pve-9/qmigrate-ok.log")), Some(TaskEnd::Ok));
+        assert_eq!(read_end(fixture!("tasks/pve-9/qmigrate-begun.log")), None);
+        assert_eq!(
+            read_end(fixture!("tasks/pve-9/qmigrate-aborted.log")),
+            Some(TaskEnd::Error("migration aborted".to_owned()))
+        );
+    }
+}

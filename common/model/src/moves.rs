@@ -1,0 +1,133 @@
+//! What is moved because an operator says so: one guest, or all guests of a server that is to be worked on.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::NodeName;
+use crate::observation::GuestKind;
+
+/// What is to be moved out of the way, or back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "move", deny_unknown_fields)]
+pub enum Moves {
+    /// `quorate migrate GUEST NODE`: one guest goes to another server.
+    Migrate {
+        /// The guest's id.
+        guest: u32,
+        /// Where it goes.
+        target: NodeName,
+    },
+    /// `quorate node drain NODE`: all that runs on a server goes elsewhere, and HA brings nothing back until it is undrained.
+    Drain {
+        /// The server.
+        node: NodeName,
+        /// `--stop ID`: guests that may be shut down where they can't be moved.
+        stop: BTreeSet<u32>,
+    },
+    /// `quorate node undrain NODE`: HA may use the server again.
+    Undrain {
+        /// The server.
+        node: NodeName,
+    },
+    /// `quorate reboot --rolling`: servers restart one after another, each without the guests that can be moved.
+    Reboot {
+        /// Which; empty: all nodes of the cluster file that are members.
+        nodes: BTreeSet<NodeName>,
+        /// As for draining; they are started again afterwards.
+        stop: BTreeSet<u32>,
+    },
+}
+
+impl fmt::Display for Moves {
+    /// As it is typed, for the audit log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let with =
+            |f: &mut fmt::Formatter<'_>, stop: &BTreeSet<u32>| stop.iter().try_for_each(|id| write!(f, " --stop {id}"));
+        match self {
+            Self::Migrate { guest, target } => write!(f, "migrate {guest} {target}"),
+            Self::Drain { node, stop } => {
+                write!(f, "node drain {node}")?;
+                with(f, stop)
+            }
+            Self::Undrain { node } => write!(f, "node undrain {node}"),
+            Self::Reboot { nodes, stop } => {
+                f.write_str("reboot --rolling")?;
+                nodes.iter().try_for_each(|node| write!(f, " {node}"))?;
+                with(f, stop)
+            }
+        }
+    }
+}
+
+/// How a guest gets to another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveKind {
+    /// A machine goes on running: its memory is copied, and it stands still for a moment only.
+    Live,
+    /// A container is shut down, moved and started again.
+    Restart,
+    /// It does not run; its configuration, and disks that are not there yet, go over.
+    Offline,
+}
+
+impl MoveKind {
+    /// How a guest of this kind is moved.
+    #[must_use]
+    pub fn of(kind: GuestKind, running: bool) -> Self {
+        match (kind, running) {
+            (_, false) => Self::Offline,
+            (GuestKind::Vm, true) => Self::Live,
+            (GuestKind::Container, true) => Self::Restart,
+        }
+    }
+
+    /// Does it run before and after?
+    #[must_use]
+    pub fn runs(self) -> bool {
+        !matches!(self, Self::Offline)
+    }
+
+    /// In a word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Restart => "restart",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// What HA calls a guest: `vm:100`, `ct:101`.
+#[must_use]
+pub fn service_id(kind: GuestKind, guest: u32) -> String {
+    match kind {
+        GuestKind::Vm => format!("vm:{guest}"),
+        GuestKind::Container => format!("ct:{guest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stands_in_the_audit_log_as_it_is_typed() {
+        let roll = Moves::Reboot {
+            nodes: ["prox1".parse().unwrap()].into(),
+            stop: [101].into(),
+        };
+        assert_eq!(roll.to_string(), "reboot --rolling prox1 --stop 101");
+        let json = serde_json::to_string(&roll).unwrap();
+        assert_eq!(serde_json::from_str::<Moves>(&json).unwrap(), roll);
+    }
+
+    #[test]
+    fn containers_are_never_moved_live() {
+        assert_eq!(MoveKind::of(GuestKind::Container, true), MoveKind::Restart);
+        assert_eq!(MoveKind::of(GuestKind::Vm, false), MoveKind::Offline);
+    }
+}

@@ -1,0 +1,304 @@
+//! The steps that moving is made of, one after another.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use quorate_model::ids::{ClusterName, NodeName, StepId};
+use quorate_model::moves::MoveKind;
+use quorate_model::observation::{ConfiguredGuest, GuestKind};
+use quorate_model::operation::Action;
+use quorate_model::plan::{Condition, Step, Undo};
+
+/// What HA's master does takes some rounds of ten seconds.
+const HA_SECONDS: u64 = 30;
+/// Firmware and disks of a server take their time.
+const BOOT_SECONDS: u64 = 300;
+const STOP_SECONDS: u64 = 30;
+
+/// Steps in a row.
+pub(super) struct Row<'v> {
+    cluster: &'v ClusterName,
+    steps: Vec<Step>,
+}
+
+/// A step before it has its place.
+struct Draft {
+    id: String,
+    node: NodeName,
+    action: Action,
+    title: String,
+    why: Vec<String>,
+    gate: Vec<Condition>,
+    done_when: Condition,
+    seconds: u64,
+    undo: String,
+    restores: Option<StepId>,
+}
+
+/// A guest on its way.
+pub(super) struct Passage<'a> {
+    /// The step's name: `guest.migrate`, or `guest.return`.
+    pub(super) name: &'a str,
+    pub(super) from: &'a NodeName,
+    pub(super) to: &'a NodeName,
+    pub(super) how: MoveKind,
+    pub(super) managed: bool,
+    pub(super) seconds: u64,
+    pub(super) why: Vec<String>,
+}
+
+impl<'v> Row<'v> {
+    pub(super) fn new(cluster: &'v ClusterName) -> Self {
+        Self {
+            cluster,
+            steps: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Asks this as well before the step of this number begins.
+    pub(super) fn gate_at(&mut self, number: usize, condition: Condition) {
+        if let Some(step) = self.steps.get_mut(number) {
+            step.gate.push(condition);
+        }
+    }
+
+    fn put(&mut self, draft: Draft) -> Option<StepId> {
+        let id = StepId::new(draft.id).ok()?;
+        let last = self.steps.last().map(|step| step.id.clone());
+        let mut needs: Vec<StepId> = last.into_iter().collect();
+        needs.extend(
+            draft
+                .restores
+                .iter()
+                .filter(|id| !needs.contains(id))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        self.steps.push(Step {
+            id: id.clone(),
+            node: draft.node,
+            action: draft.action,
+            title: draft.title,
+            why: draft.why,
+            needs,
+            gate: draft.gate,
+            done_when: draft.done_when,
+            destroys: vec![],
+            disks: BTreeSet::new(),
+            estimate: Duration::from_secs(draft.seconds),
+            undo: Undo::Operator { how: draft.undo },
+            restores: draft.restores,
+        });
+        Some(id)
+    }
+
+    fn quorate(&self, node: &NodeName) -> Condition {
+        Condition::Quorate {
+            cluster: self.cluster.clone(),
+            node: node.clone(),
+        }
+    }
+
+    pub(super) fn migrate(&mut self, guest: &ConfiguredGuest, passage: Passage<'_>) -> Option<StepId> {
+        let (id, kind) = (guest.guest.vmid, guest.guest.kind);
+        let Passage {
+            name,
+            from,
+            to,
+            how,
+            managed,
+            ..
+        } = passage;
+        let cluster = self.cluster;
+        let at = |node: &NodeName, other: &NodeName| Condition::GuestAt {
+            cluster: cluster.clone(),
+            guest: id,
+            kind,
+            node: node.clone(),
+            seen_by: BTreeSet::from([other.clone()]),
+            running: how.runs(),
+            managed,
+        };
+        let by = if managed { ", by HA" } else { "" };
+        let word = match how {
+            MoveKind::Live => "live",
+            MoveKind::Restart => "by a restart",
+            MoveKind::Offline => "stopped",
+        };
+        self.put(Draft {
+            id: format!("{name}/{id}"),
+            node: from.clone(),
+            action: Action::MigrateGuest {
+                cluster: self.cluster.clone(),
+                guest: id,
+                kind,
+                target: to.clone(),
+                how,
+                managed,
+            },
+            title: format!("move {} from {from} to {to}, {word}{by}", called(guest)),
+            why: passage.why,
+            gate: vec![at(from, to), self.quorate(to)],
+            done_when: at(to, from),
+            seconds: passage.seconds,
+            undo: format!("quorate migrate {id} {from}"),
+            restores: None,
+        })
+    }
+
+    /// `restores`: the step that shut it down.
+    pub(super) fn run(
+        &mut self,
+        guest: &ConfiguredGuest,
+        on: &NodeName,
+        run: bool,
+        restores: Option<StepId>,
+    ) -> Option<StepId> {
+        let (id, kind) = (guest.guest.vmid, guest.guest.kind);
+        let cluster = self.cluster;
+        let at = |running| Condition::GuestAt {
+            cluster: cluster.clone(),
+            guest: id,
+            kind,
+            node: on.clone(),
+            seen_by: BTreeSet::new(),
+            running,
+            managed: false,
+        };
+        let (verb, other) = if run { ("start", "shutdown") } else { ("stop", "start") };
+        let tool = if kind == GuestKind::Vm { "qm" } else { "pct" };
+        let (title, why) = if run {
+            (
+                format!("start {} on {on} again", called(guest)),
+                "it was shut down for the time of the restart; this is done whatever became of that",
+            )
+        } else {
+            (
+                format!("shut down {} on {on}", called(guest)),
+                "it can't be moved, and --stop says that it may be shut down; it is not switched off",
+            )
+        };
+        // Nothing keeps what restores from being done.
+        let gate = if restores.is_some() { vec![] } else { vec![at(!run)] };
+        self.put(Draft {
+            id: format!("guest.{verb}/{id}"),
+            node: on.clone(),
+            action: Action::RunGuest {
+                cluster: self.cluster.clone(),
+                guest: id,
+                kind,
+                run,
+            },
+            title,
+            why: vec![why.to_owned()],
+            gate,
+            done_when: at(run),
+            seconds: STOP_SECONDS,
+            undo: format!("on {on}: {tool} {other} {id}"),
+            restores,
+        })
+    }
+
+    /// `via`: who tells HA's master. `restores`: the step that began it.
+    pub(super) fn maintenance(
+        &mut self,
+        (node, via): (&NodeName, &NodeName),
+        on: bool,
+        seconds: u64,
+        restores: Option<StepId>,
+    ) -> Option<StepId> {
+        let (word, other) = if on { ("on", "disable") } else { ("off", "enable") };
+        let (title, why) = match (on, &restores) {
+            (true, _) => (
+                format!("put {node} into maintenance by HA"),
+                "HA moves what it looks after to other servers, and brings nothing back until the maintenance ends; it survives a restart",
+            ),
+            (false, None) => (
+                format!("end the maintenance of {node} by HA"),
+                "HA may use it again, and brings back what it moved away for the maintenance",
+            ),
+            (false, Some(_)) => (
+                format!("end the maintenance of {node} by HA again"),
+                "it was begun for the time of the restart; this is done whatever became of that",
+            ),
+        };
+        let gate = if restores.is_some() {
+            vec![]
+        } else {
+            vec![self.quorate(via)]
+        };
+        self.put(Draft {
+            id: format!("ha.maintenance-{word}/{node}"),
+            node: via.clone(),
+            action: Action::SetMaintenance {
+                cluster: self.cluster.clone(),
+                node: node.clone(),
+                on,
+            },
+            title,
+            why: vec![why.to_owned()],
+            gate,
+            done_when: Condition::Maintenance {
+                cluster: self.cluster.clone(),
+                node: node.clone(),
+                on,
+                seen_by: via.clone(),
+            },
+            seconds: HA_SECONDS + seconds,
+            undo: format!("on {via}: ha-manager crm-command node-maintenance {other} {node}"),
+            restores,
+        })
+    }
+
+    pub(super) fn reboot(&mut self, node: &NodeName, boot: &str, others: &BTreeSet<NodeName>) -> Option<StepId> {
+        let gate = vec![Condition::Drained { node: node.clone() }, self.spare(node, others)];
+        self.put(Draft {
+            id: format!("node.reboot/{node}"),
+            node: node.clone(),
+            action: Action::RebootNode {
+                cluster: self.cluster.clone(),
+                boot: boot.to_owned(),
+            },
+            title: format!("restart {node}"),
+            why: vec!["no guest runs on it by then; if it is not back in time, no other server is touched".to_owned()],
+            gate,
+            done_when: Condition::Rebooted {
+                cluster: self.cluster.clone(),
+                node: node.clone(),
+                boot: boot.to_owned(),
+            },
+            seconds: BOOT_SECONDS,
+            undo: "a restart can't be called back".to_owned(),
+            restores: None,
+        })
+    }
+
+    pub(super) fn spare(&self, node: &NodeName, others: &BTreeSet<NodeName>) -> Condition {
+        Condition::Spare {
+            cluster: self.cluster.clone(),
+            node: node.clone(),
+            others: others.clone(),
+        }
+    }
+}
+
+/// `VM 100 (mail)`, `container 101`.
+pub(super) fn called(guest: &ConfiguredGuest) -> String {
+    let word = match guest.guest.kind {
+        GuestKind::Vm => "VM",
+        GuestKind::Container => "container",
+    };
+    let name = guest.config.get().ok().and_then(|config| config.name.as_ref());
+    match name {
+        Some(name) => format!("{word} {} ({name})", guest.guest.vmid),
+        None => format!("{word} {}", guest.guest.vmid),
+    }
+}
