@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::io_error;
 use super::{Lab, LabError};
-use crate::control::{self, Answer, Misbehaviour, Press, Request, Script, ServerStatus, ToolScript};
+use crate::control::{self, Answer, GuestStatus, Misbehaviour, Press, Request, Script, ServerStatus, ToolScript};
 use crate::world::oplog::{self, Entry};
 
 impl Lab {
@@ -20,6 +20,17 @@ impl Lab {
             Answer::Refused(reason) => Err(LabError::Refused(reason)),
             answer => Ok(answer),
         }
+    }
+
+    /// A guest as it really is on a server, if anything of it is there: its configuration, its process, or its disks.
+    ///
+    /// # Errors
+    /// When the world is not there.
+    pub async fn guest(&self, node: &str, vmid: u32) -> Result<Option<GuestStatus>, LabError> {
+        let servers = self.status().await?;
+        let server = servers.into_iter().find(|server| server.name == node);
+        let mut guests = server.map(|server| server.guests).unwrap_or_default().into_iter();
+        Ok(guests.find(|guest| guest.vmid == vmid))
     }
 
     /// Cuts a server off from all networks: packets vanish, ports stay up.

@@ -52,9 +52,7 @@ pub(crate) async fn three_with_pools() -> Lab {
 
 /// A guest as it really is on a server.
 pub(crate) async fn really(lab: &Lab, node: &str, vmid: u32) -> Option<GuestStatus> {
-    let all = lab.status().await.expect("a status");
-    let server = all.into_iter().find(|server| server.name == node)?;
-    server.guests.into_iter().find(|guest| guest.vmid == vmid)
+    lab.guest(node, vmid).await.expect("a status")
 }
 
 const CREATE: &str = "qm create 900 --name t900 --memory 512 --cores 1 --net0 virtio,bridge=vmbr0 --scsihw virtio-scsi-single --scsi0 \

@@ -17,7 +17,6 @@ use crate::world::datacenter;
 use crate::world::guest_times as times;
 use crate::world::guests::{Drive, Guest};
 use crate::world::server::Server;
-use crate::world::state::State;
 use crate::world::state::replication::no_lock;
 use crate::world::under_ha;
 use crate::world::volumes::is_shared;
@@ -59,7 +58,7 @@ pub(super) async fn run(asked: Asked<'_>) -> Result<i32, Stop> {
 fn refusal(asked: &Asked<'_>, target: &str) -> Option<String> {
     let guest = asked.guest()?;
     let call = asked.call;
-    call.server(|server, state| {
+    call.server(|server, _| {
         let word = asked.word();
         let runs = server.running.contains_key(&asked.vmid);
         let online = asked.is_on("online");
@@ -98,7 +97,7 @@ fn refusal(asked: &Asked<'_>, target: &str) -> Option<String> {
                 "Cannot live-migrate replicated VM to node '{target}' - not a replication target. Use 'force' to override."
             ));
         }
-        disks_refusal(server, state, &guest, target)
+        disks_refusal(server, &guest, target)
     })?
 }
 
@@ -107,7 +106,7 @@ fn is_member(server: &Server, node: &str) -> bool {
     conf.is_some_and(|conf| conf.named(node).is_some())
 }
 
-fn disks_refusal(server: &Server, _state: &State, guest: &Guest, target: &str) -> Option<String> {
+fn disks_refusal(server: &Server, guest: &Guest, target: &str) -> Option<String> {
     guest.drives().iter().find_map(|drive| {
         let Some(id) = &drive.storage else {
             return (guest.kind == GuestKind::Lxc && drive.name.starts_with('/'))
