@@ -2,6 +2,8 @@
 
 #[path = "planned_disks.rs"]
 mod planned_disks;
+#[path = "planned_protection.rs"]
+mod planned_protection;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -388,6 +390,7 @@ fn scenes() -> Vec<Scene> {
         });
     }));
     all.extend(planned_disks::scenes());
+    all.extend(planned_protection::scenes());
     all
 }
 

@@ -1,6 +1,7 @@
 //! `[[replication]]` and `[ha]`: what is read, and what is said of what can't be.
 
 use super::problems;
+use crate::spec::edit;
 use crate::schedule::Schedule;
 use crate::spec::{Chosen, Closeness, ClusterFile, GuestPick, ReturningNode};
 
@@ -111,4 +112,23 @@ fn a_schedule_is_kept_in_pve_s_words() {
     let schedule: Schedule = "15m".parse().unwrap();
     assert_eq!(serde_json::to_string(&schedule).unwrap(), "\"*/15\"");
     assert!(serde_json::from_str::<Schedule>("\"--delete\"").is_err());
+}
+
+#[test]
+fn a_server_that_leaves_or_is_replaced_is_so_among_the_copies_too() {
+    let nodes = NODES.replace("role = \"witness\"\n", "");
+    let three = format!("{nodes}[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\n");
+    let left = edit::without_node(&three, &"prox3".parse().unwrap()).unwrap();
+    assert!(left.contains("copies_on = [\"prox1\", \"prox2\"]"), "{left}");
+    let renamed = edit::replace_node(
+        &three,
+        &"prox3".parse().unwrap(),
+        &"prox4".parse().unwrap(),
+        "192.168.1.14".parse().unwrap(),
+        None,
+    );
+    assert!(renamed.unwrap().contains("[\"prox1\", \"prox2\", \"prox4\"]"));
+    let two = three.replace(", \"prox3\"", "");
+    let error = edit::without_node(&two, &"prox2".parse().unwrap()).unwrap_err();
+    assert!(error.findings()[0].message.contains("`copies_on` names 1 server"), "{error:?}");
 }
