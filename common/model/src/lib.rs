@@ -23,6 +23,7 @@ pub mod measurement;
 pub mod moves;
 pub mod observation;
 pub mod operation;
+pub mod outlook;
 pub mod passage;
 pub mod plan;
 pub mod pool_fits;

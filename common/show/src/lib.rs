@@ -3,6 +3,7 @@
 mod disks;
 mod findings;
 mod guests;
+mod ha;
 mod membership;
 mod network;
 mod observation;
@@ -22,6 +23,7 @@ mod tests;
 pub use disks::{DiskDetail, DiskRow, disks};
 pub use findings::{finding_line, findings, problems};
 pub use guests::{GuestList, GuestRow, Run, guests};
+pub use ha::{HaReport, ServiceRow, ha, if_lost};
 pub use network::network;
 pub use observation::observation;
 pub use observation::pools::{PoolRow, of_nodes as pools};

@@ -12,6 +12,7 @@ mod disks;
 mod explain;
 mod freeze;
 mod guests;
+mod ha;
 mod init;
 mod leave;
 mod moves;
@@ -106,6 +107,8 @@ enum Command {
     Storage(storage::Args),
     /// Show the guests of each cluster: whose they are, how they run, what they lie on, and what HA makes of them
     Guests(guests::Args),
+    /// Show what HA looks after, and with --if-lost where its guests would go and whether they could run there
+    Ha(ha::Args),
     /// Show which guests are copied where, how old each copy is, and how old it may get
     Replication(replication::Args),
     /// Show what the cluster file would say for a guest to be copied, and under HA, and what would then be done; nothing is written
@@ -218,6 +221,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Zfs(command) => zfs::run(context, command).await,
         Command::Storage(args) => storage::run(context, args).await,
         Command::Guests(args) => guests::run(context, args).await,
+        Command::Ha(args) => ha::run(context, args).await,
         Command::Replication(args) => replication::run(context, args).await,
         Command::Protect(args) => protect::run(context, args).await,
         Command::Migrate(args) => moves::migrate(context, args).await,

@@ -128,6 +128,7 @@ fn a_rule_of_others_is_not_worked_against() {
         strict: true,
         no_failback: false,
         disabled: false,
+        apart: false,
     };
     change(&mut there, |ha| known(&mut ha.placements).push(placement("theirs")));
     assert_eq!(

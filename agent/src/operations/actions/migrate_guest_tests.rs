@@ -66,6 +66,8 @@ fn config(owner: &str, guest: GuestConfig, jobs: Vec<ReplicationJob>) -> PveConf
         node_folders: Facet::not_asked(),
         spec: Facet::not_asked(),
         files: Facet::not_asked(),
+        datacenter: Facet::not_asked(),
+        guest_pools: Facet::not_asked(),
     }
 }
 
@@ -78,10 +80,7 @@ fn owned(owner: &str) -> Guest {
 }
 
 fn ha(place: Option<HaPlace>) -> Ha {
-    let resource = HaResource {
-        state: "started".to_owned(),
-        group: None,
-    };
+    let resource = HaResource::of("started");
     Ha {
         version: Facet::not_asked(),
         watchdog_armed: false,
@@ -97,6 +96,7 @@ fn ha(place: Option<HaPlace>) -> Ha {
             disarm: None,
             maintenance: [].into(),
         })),
+        placements: Facet::not_asked(),
     }
 }
 

@@ -196,6 +196,7 @@ pub fn read_placements(groups: &str, rules: &str) -> Result<Vec<HaPlacement>, Pa
             strict: flag("strict") || flag("restricted"),
             no_failback: flag("nofailback"),
             disabled: flag("disable"),
+            apart: section.value("affinity") == Some("negative"),
             kind: section.kind.clone(),
             name: section.id.clone(),
         })

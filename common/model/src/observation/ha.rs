@@ -133,6 +133,9 @@ pub struct HaPlacement {
     pub no_failback: bool,
     /// It is switched off (`disable`).
     pub disabled: bool,
+    /// Of a rule that binds services to each other: they are kept apart (`affinity negative`), or together.
+    #[serde(default)]
+    pub apart: bool,
 }
 
 impl HaPlacement {
@@ -140,6 +143,8 @@ impl HaPlacement {
     pub const GROUP: &str = "group";
     /// A rule of PVE 9 that binds services to nodes.
     pub const NODES: &str = "node-affinity";
+    /// A rule of PVE 9 that binds services to each other.
+    pub const TOGETHER_OR_APART: &str = "resource-affinity";
 
     /// Does it bind services strictly to exactly these nodes, none of them preferred?
     #[must_use]
@@ -158,13 +163,23 @@ impl Ha {
     /// # Errors
     /// The version is not known.
     pub fn can_disarm(&self) -> Result<bool, &crate::facet::Unknown> {
-        let version = self.version.get()?;
-        let mut parts = version
-            .split(|c: char| !c.is_ascii_digit())
-            .map(|p| p.parse::<u32>().unwrap_or(0));
-        let mut next = || parts.next().unwrap_or(0);
-        Ok((next(), next(), next()) >= (5, 1, 3))
+        Ok(numbers(self.version.get()?) >= (5, 1, 3))
     }
+
+    /// Is pve-ha-manager known to be of this version or a later one?
+    #[must_use]
+    pub fn is_at_least(&self, version: (u32, u32, u32)) -> bool {
+        self.version.get().is_ok_and(|own| numbers(own) >= version)
+    }
+}
+
+/// The first three numbers of a version.
+fn numbers(version: &str) -> (u32, u32, u32) {
+    let mut parts = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    (next(), next(), next())
 }
 
 #[cfg(test)]

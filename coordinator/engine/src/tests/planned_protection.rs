@@ -44,7 +44,11 @@ pub(super) fn scenes() -> Vec<Scene> {
     let kept = copied().with_each(|seen| known(&mut seen.config).spec = Facet::known(Some(kept.clone()), NOW));
     let fewer = COPIES.replace(", \"prox3\"", "");
     vec![
-        scene("first copies, then HA by a rule", file(&both), guests().of_pve("9.2.11")),
+        scene(
+            "first copies, then HA by a rule",
+            file(&both),
+            guests().of_pve("9.2.11"),
+        ),
         scene("HA by a group", file(&both), copied().of_pve("8.4.21")),
         scene("HA that is there", file(&both), under),
         scene("the network for migration", parse(&network), guests()),

@@ -286,6 +286,7 @@ fn place<'n>(
         strict: true,
         no_failback: kind == HaPlacement::GROUP,
         disabled: false,
+        apart: false,
     };
     each(view, |seen| {
         let all = known(&mut known(&mut seen.ha).placements);

@@ -31,6 +31,7 @@ fn placement(name: &str, kind: &str, services: &[&str], nodes: &[&str]) -> HaPla
         strict: true,
         no_failback: true,
         disabled: false,
+        apart: false,
     }
 }
 

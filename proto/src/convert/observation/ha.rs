@@ -65,7 +65,8 @@ message!(
         nodes,
         strict,
         no_failback,
-        disabled
+        disabled,
+        apart
     }
 );
 wrapped!(Option<u32> = v1::HaPriority { value });

@@ -25,9 +25,9 @@ prop_compose! {
         (name, kind) in (text(), text()),
         services in some(text()),
         nodes in by_text(maybe(any::<u32>())),
-        (strict, no_failback, disabled) in any::<(bool, bool, bool)>(),
+        (strict, no_failback, disabled, apart) in any::<(bool, bool, bool, bool)>(),
     ) -> HaPlacement {
-        HaPlacement { name, kind, services, nodes, strict, no_failback, disabled }
+        HaPlacement { name, kind, services, nodes, strict, no_failback, disabled, apart }
     }
 }
 

@@ -1,8 +1,8 @@
 //! `[[replication]]` and `[ha]`: what is read, and what is said of what can't be.
 
 use super::problems;
-use crate::spec::edit;
 use crate::schedule::Schedule;
+use crate::spec::edit;
 use crate::spec::{Chosen, Closeness, ClusterFile, GuestPick, ReturningNode};
 
 const NODES: &str = "[cluster]\nname = \"hk1\"\nlinks = [\"192.168.1.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n\
@@ -130,5 +130,8 @@ fn a_server_that_leaves_or_is_replaced_is_so_among_the_copies_too() {
     assert!(renamed.unwrap().contains("[\"prox1\", \"prox2\", \"prox4\"]"));
     let two = three.replace(", \"prox3\"", "");
     let error = edit::without_node(&two, &"prox2".parse().unwrap()).unwrap_err();
-    assert!(error.findings()[0].message.contains("`copies_on` names 1 server"), "{error:?}");
+    assert!(
+        error.findings()[0].message.contains("`copies_on` names 1 server"),
+        "{error:?}"
+    );
 }

@@ -1,0 +1,191 @@
+//! PVE's choice of a node, as its basic scheduler makes it: the highest class of the rule that has a node online; together with its friends, apart
+//! from its foes; then the node with the fewest services, then the first by name. Source: pve-ha-manager Manager.pm (`select_service_node`,
+//! `recompute_online_node_usage`), Usage/Basic.pm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::NodeName;
+use crate::observation::config::PveConfig;
+use crate::observation::ha::{HaPlacement, HaResource};
+use crate::observation::{ConfiguredGuest, Guest, GuestKind, GuestRun, Ha};
+use crate::view::View;
+
+use super::Fate;
+
+/// From this version on a node's other running guests count, too.
+const COUNTS_OTHERS: (u32, u32, u32) = (5, 1, 2);
+
+/// States in which a service takes no room on its node.
+const OFF: [&str; 3] = ["stopped", "request_start", "error"];
+
+/// As HA names a guest.
+pub(super) fn sid(guest: &Guest) -> String {
+    let kind = match guest.kind {
+        GuestKind::Vm => "vm",
+        GuestKind::Container => "ct",
+    };
+    format!("{kind}:{}", guest.vmid)
+}
+
+/// What the choice looks at. Each choice changes it for the next one.
+pub(super) struct Stage<'a> {
+    resources: Result<&'a BTreeMap<String, HaResource>, String>,
+    placements: Result<&'a [HaPlacement], String>,
+    /// Why the choice can't be followed: another scheduler weighs load.
+    weighs: Option<String>,
+    /// Nodes that are left, with the number of guests that count.
+    load: BTreeMap<NodeName, usize>,
+    /// Where each service is.
+    places: BTreeMap<String, NodeName>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn of(
+        view: &View,
+        ha: &'a Ha,
+        config: &'a PveConfig,
+        guests: &[Guest],
+        online: BTreeSet<NodeName>,
+    ) -> Self {
+        let mut load: BTreeMap<NodeName, usize> = online.into_iter().map(|node| (node, 0)).collect();
+        let mut places = BTreeMap::new();
+        let resources = ha.resources.get().map_err(|unknown| unknown.reason.clone());
+        let manager = ha.manager.get().ok().and_then(Option::as_ref);
+        let others_count = ha.is_at_least(COUNTS_OTHERS);
+        for guest in guests {
+            let sid = sid(guest);
+            let managed = resources.as_ref().is_ok_and(|all| all.contains_key(&sid));
+            let Some((node, load)) = load.iter_mut().find(|(node, _)| node.as_str() == guest.node) else {
+                continue;
+            };
+            places.insert(sid.clone(), node.clone());
+            let state = manager
+                .and_then(|manager| manager.services.get(&sid))
+                .map(|place| place.state.as_str());
+            let counts = match (managed, state) {
+                (true, Some(state)) => !OFF.contains(&state),
+                (true, None) => false,
+                (false, _) => others_count && runs(view, node, guest.vmid),
+            };
+            *load += usize::from(counts);
+        }
+        let crs = config.datacenter.get().ok().and_then(|all| all.get("crs"));
+        let scheduler = crs.and_then(|crs| crs.split(',').find_map(|part| part.trim().strip_prefix("ha=")));
+        Self {
+            resources,
+            placements: ha
+                .placements
+                .get()
+                .map(Vec::as_slice)
+                .map_err(|unknown| unknown.reason.clone()),
+            weighs: scheduler
+                .filter(|scheduler| *scheduler != "basic")
+                .map(|scheduler| format!("datacenter.cfg has crs: ha={scheduler}, which weighs processors and memory")),
+            load,
+            places,
+        }
+    }
+
+    /// What becomes of a guest of the node that is lost.
+    pub(super) fn fate(&mut self, guest: &Guest, configured: Option<&ConfiguredGuest>) -> Fate {
+        let sid = sid(guest);
+        let resource = match &self.resources {
+            Ok(all) => all.get(&sid),
+            Err(reason) => return Fate::Unknown { reason: reason.clone() },
+        };
+        let stays = |reason: &str| Fate::StaysDown {
+            reason: reason.to_owned(),
+        };
+        let Some(resource) = resource else {
+            let template = configured.is_some_and(|one| one.config.get().is_ok_and(|config| config.template));
+            return stays(if template { "a template" } else { "not under HA" });
+        };
+        let off = match resource.state.as_str() {
+            "started" | "enabled" => false,
+            "stopped" => true,
+            "disabled" => return stays("under HA as disabled: nobody moves it"),
+            "ignored" => return stays("under HA as ignored: nobody looks after it"),
+            other => {
+                let reason = format!("its requested state is {other}");
+                return Fate::Unknown { reason };
+            }
+        };
+        let candidates = match self.candidates(&sid, resource) {
+            Ok(candidates) if candidates.is_empty() => {
+                let reason = "no node that its rules allow is left".to_owned();
+                return Fate::Waits { reason };
+            }
+            Ok(candidates) => candidates,
+            Err(reason) => return Fate::Unknown { reason },
+        };
+        if let Some(reason) = self.weighs.clone().filter(|_| candidates.len() > 1) {
+            return Fate::OneOf {
+                nodes: candidates,
+                reason,
+            };
+        }
+        let least = candidates
+            .iter()
+            .min_by_key(|node| (self.load.get(*node).copied().unwrap_or(0), (*node).clone()));
+        let Some(on) = least.cloned() else {
+            let reason = "no node is left".to_owned();
+            return Fate::Waits { reason };
+        };
+        self.places.insert(sid, on.clone());
+        if off {
+            return Fate::MovedOff { on };
+        }
+        if let Some(load) = self.load.get_mut(&on) {
+            *load += 1;
+        }
+        Fate::Recovered { on }
+    }
+
+    /// The nodes that its rules leave.
+    fn candidates(&self, sid: &str, resource: &HaResource) -> Result<BTreeSet<NodeName>, String> {
+        let placements = self.placements.clone()?;
+        let mut left: BTreeSet<NodeName> = self.load.keys().cloned().collect();
+        let of_it = |one: &&HaPlacement| {
+            let named = match one.kind.as_str() {
+                HaPlacement::GROUP => resource.group.as_deref() == Some(&one.name),
+                _ => one.services.iter().any(|service| service == sid),
+            };
+            named && !one.disabled
+        };
+        let mine: Vec<&HaPlacement> = placements.iter().filter(of_it).collect();
+        for one in mine.iter().filter(|one| one.kind != HaPlacement::TOGETHER_OR_APART) {
+            let mut classes: BTreeMap<i64, BTreeSet<NodeName>> = BTreeMap::new();
+            for node in &left {
+                let class = match one.nodes.get(node.as_str()) {
+                    Some(priority) => i64::from(priority.unwrap_or(0)),
+                    None if one.strict => continue,
+                    None => -1,
+                };
+                classes.entry(class).or_default().insert(node.clone());
+            }
+            left = classes.pop_last().map(|(_, nodes)| nodes).unwrap_or_default();
+        }
+        for one in mine.iter().filter(|one| one.kind == HaPlacement::TOGETHER_OR_APART) {
+            let others = one.services.iter().filter(|other| *other != sid);
+            let partners: Vec<&NodeName> = others.filter_map(|other| self.places.get(other)).collect();
+            if one.apart {
+                left.retain(|node| !partners.contains(&node));
+            } else {
+                let count = |node: &NodeName| partners.iter().filter(|partner| **partner == node).count();
+                let most = left.iter().map(count).max().unwrap_or(0);
+                if most > 0 {
+                    // Of several with as many, the first by name.
+                    let first = left.iter().find(|node| count(node) == most).cloned();
+                    left = first.into_iter().collect();
+                }
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// Does a guest run on a node, as far as that is known?
+fn runs(view: &View, node: &NodeName, vmid: u32) -> bool {
+    let running = view.facet(node, |o| &o.running);
+    running.is_ok_and(|all| all.iter().any(|one| one.vmid == vmid && one.run != GuestRun::Stopped))
+}

@@ -1,0 +1,180 @@
+//! `quorate ha`: what HA looks after, and what becomes of the guests if a node is lost.
+
+use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::observation::ha::{HaPlacement, HaResource};
+use quorate_model::observation::{Ha, PveConfig};
+use quorate_model::outlook::{self, Answer, Fate, Outlook};
+use quorate_model::{NodeName, View};
+use quorate_show::{HaReport, ServiceRow};
+
+use super::views::{fresh, speakers};
+use super::{Answer as Ended, Context, output, wire};
+
+/// Options of `quorate ha`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What becomes of the guests of this node, were it lost now; several times, or `all`
+    #[arg(long, value_name = "NODE")]
+    if_lost: Vec<String>,
+    /// Only this cluster
+    #[arg(long)]
+    cluster: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, args: Args) -> Ended {
+    let mut client = wire::connect(context).await?;
+    let mut reports = Vec::new();
+    let mut asked: Vec<&str> = args
+        .if_lost
+        .iter()
+        .map(String::as_str)
+        .filter(|node| *node != "all")
+        .collect();
+    for (cluster, view) in fresh(&mut client, args.cluster.as_deref(), &outlook::NEEDS).await? {
+        let nodes: Vec<NodeName> = view
+            .nodes
+            .keys()
+            .filter(|node| args.if_lost.iter().any(|name| name == "all" || name == node.as_str()))
+            .cloned()
+            .collect();
+        asked.retain(|name| nodes.iter().all(|node| node.as_str() != *name));
+        for speaker in speakers(&view) {
+            reports.push(of_cluster(&cluster, &view, speaker, &nodes)?);
+        }
+    }
+    if let Some(name) = asked.first() {
+        return Err(Failure::new(ExitCode::NotFound, format!("no node {name} is known")).hint("quorate node list"));
+    }
+    output::either(context.format, &reports, || quorate_show::ha(&reports));
+    let fine = reports
+        .iter()
+        .all(|report| report.fine && report.outlooks.iter().all(goes_on));
+    Ok(if fine { ExitCode::Done } else { ExitCode::Degraded })
+}
+
+fn of_cluster(cluster: &str, view: &View, speaker: &NodeName, nodes: &[NodeName]) -> Result<HaReport, Failure> {
+    let unknown = |unknown: quorate_model::facet::Unknown| {
+        let message = format!("{cluster}: what HA looks after is not known: {speaker}: {unknown}");
+        Failure::new(ExitCode::Unreachable, message).hint("quorate status")
+    };
+    let ha = view.facet(speaker, |o| &o.ha).map_err(unknown)?;
+    let resources = ha.resources.get().map_err(|reason| unknown(reason.clone()))?;
+    let config = view.facet(speaker, |o| &o.config).ok();
+    let (summary, armed) = summary(ha, !resources.is_empty());
+    let services: Vec<ServiceRow> = resources
+        .iter()
+        .map(|(sid, resource)| row(sid, resource, ha, config))
+        .collect();
+    let mut outlooks = Vec::new();
+    for node in nodes {
+        outlooks.push(outlook::outlook(view, speaker, node).map_err(unknown)?);
+    }
+    let settled = services
+        .iter()
+        .all(|service| !["error", "fence", "recovery"].contains(&service.state.as_str()));
+    Ok(HaReport {
+        cluster: cluster.to_owned(),
+        summary,
+        fine: settled && armed,
+        services,
+        outlooks,
+    })
+}
+
+/// In a line, and whether HA does what it is there for.
+fn summary(ha: &Ha, has_services: bool) -> (String, bool) {
+    let manager = match ha.manager.get() {
+        Ok(manager) => manager,
+        Err(unknown) => return (format!("who decides is not known: {unknown}"), false),
+    };
+    let Some(manager) = manager else {
+        return match has_services {
+            true => ("nobody has decided anything yet".to_owned(), false),
+            false => ("not used".to_owned(), true),
+        };
+    };
+    match &manager.disarm {
+        Some(disarm) => (
+            format!(
+                "{} ({}): the loss of a server is NOT dealt with",
+                disarm.state, disarm.mode
+            ),
+            false,
+        ),
+        None if has_services => (format!("armed; {} decides", manager.master), true),
+        None => (format!("idle; {} decided last", manager.master), true),
+    }
+}
+
+fn row(sid: &str, resource: &HaResource, ha: &Ha, config: Option<&PveConfig>) -> ServiceRow {
+    let manager = ha.manager.get().ok().and_then(Option::as_ref);
+    let place = manager.and_then(|manager| manager.services.get(sid));
+    let vmid = sid.split_once(':').and_then(|(_, id)| id.parse::<u32>().ok());
+    let guests = config.and_then(|config| config.guests.get().ok());
+    let guest = guests.and_then(|all| all.iter().find(|one| Some(one.guest.vmid) == vmid));
+    let state = match place {
+        Some(place) => place.state.clone(),
+        None if manager.is_none() && ha.manager.get().is_err() => "?".to_owned(),
+        None => "queued".to_owned(),
+    };
+    ServiceRow {
+        sid: sid.to_owned(),
+        name: guest.and_then(|guest| guest.config.get().ok()?.name.clone()),
+        node: place
+            .map(|place| place.node.clone())
+            .or_else(|| guest.map(|guest| guest.guest.node.clone())),
+        state,
+        wanted: resource.state.clone(),
+        bound: bound(sid, resource, ha),
+    }
+}
+
+/// Its nodes, by its rule or its group.
+fn bound(sid: &str, resource: &HaResource, ha: &Ha) -> Option<String> {
+    let placements = match ha.placements.get() {
+        Ok(placements) => placements,
+        Err(_) => return Some("?".to_owned()),
+    };
+    let mine = placements.iter().filter(|one| {
+        let named = match one.kind.as_str() {
+            HaPlacement::GROUP => resource.group.as_deref() == Some(&one.name),
+            _ => one.services.iter().any(|service| service == sid),
+        };
+        named && !one.disabled
+    });
+    let texts: Vec<String> = mine
+        .map(|one| {
+            let nodes: Vec<&str> = one.nodes.keys().map(String::as_str).collect();
+            let word = if one.strict { " only" } else { "" };
+            match one.kind.as_str() {
+                HaPlacement::TOGETHER_OR_APART => {
+                    let others: Vec<&str> = one
+                        .services
+                        .iter()
+                        .map(String::as_str)
+                        .filter(|other| *other != sid)
+                        .collect();
+                    format!(
+                        "{} {}",
+                        if one.apart { "apart from" } else { "with" },
+                        others.join(", ")
+                    )
+                }
+                _ => format!("{}{word}", nodes.join(", ")),
+            }
+        })
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Is every guest under HA seen to be able to go on?
+fn goes_on(outlook: &Outlook) -> bool {
+    let guest = |guest: &outlook::GuestOutlook| match &guest.fate {
+        Fate::StaysDown { .. } => true,
+        Fate::Waits { .. } | Fate::Unknown { .. } => false,
+        Fate::Recovered { .. } | Fate::OneOf { .. } | Fate::MovedOff { .. } => {
+            guest.checks.iter().all(|check| !matches!(check.answer, Answer::No(_)))
+        }
+    };
+    matches!(outlook.quorum, Answer::Yes(_)) && outlook.guests.iter().all(guest)
+}
