@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Answer, Fate};
 
 /// Beyond this part of its memory a node has no reserve for what the system itself needs, or for a guest that grows: percent.
-pub const FULL_ENOUGH: u64 = 75;
+pub(super) const FULL_ENOUGH: u64 = 75;
 
 /// What a node has to carry once the guests of the lost one run on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
