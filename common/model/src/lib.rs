@@ -29,6 +29,7 @@ pub mod plan;
 pub mod pool_fits;
 pub mod pool_layout;
 mod pool_places;
+pub mod property_string;
 pub mod raid;
 pub mod release;
 pub mod releases;

@@ -104,13 +104,13 @@ pub fn if_lost(outlook: &Outlook) -> String {
         .rooms
         .iter()
         .map(|(node, room)| {
-            let size = |size: Option<ByteSize>| size.map_or_else(|| "?".to_owned(), |size| size.to_string());
+            let size = |size: Option<ByteSize>| size.map_or_else(|| "?".to_owned(), ByteSize::binary);
             let number = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
             vec![
                 node.to_string(),
                 size(room.memory),
                 size(room.own),
-                room.comes.to_string(),
+                room.comes.binary(),
                 number(room.threads),
                 number(room.cpus),
                 room.answer.as_str().to_owned(),

@@ -4,6 +4,7 @@ use quorate_exec::Tools;
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::observation::FacetName;
 use quorate_model::plan::Condition;
+use quorate_model::property_string;
 use quorate_model::{Code, Finding, Observation};
 use quorate_tools::{CallError, pvesh};
 
@@ -16,6 +17,14 @@ pub(super) struct SetMigrationNetwork<'a> {
     pub(super) cluster: &'a ClusterName,
     pub(super) migration: &'a str,
     pub(super) before: Option<&'a str>,
+}
+
+/// Is it as it was when the change was planned?
+fn same(there: Option<&str>, planned: Option<&str>) -> bool {
+    match (there, planned) {
+        (Some(there), Some(planned)) => property_string::same(there, planned, "type"),
+        (there, planned) => there == planned,
+    }
 }
 
 impl Act for SetMigrationNetwork<'_> {
@@ -35,7 +44,7 @@ impl Act for SetMigrationNetwork<'_> {
         match settings {
             Err(unknown) => findings.push(precheck::unknown(node, "config", unknown)),
             // It is set as a whole: what somebody added meanwhile would be gone.
-            Ok(settings) if settings.get("migration").map(String::as_str) != self.before => {
+            Ok(settings) if !same(settings.get("migration").map(String::as_str), self.before) => {
                 let there = settings.get("migration").map_or("nothing", String::as_str);
                 let message = format!("the setting for migration is {there} now, which was not planned so");
                 findings.push(Finding::new(Code::PlanChanged, node.as_str(), message, "plan again"));

@@ -1,5 +1,6 @@
 //! /etc/pve/replication.cfg: which guests are copied where.
 
+use percent_encoding::percent_decode_str;
 use quorate_model::observation::ReplicationJob;
 
 use super::sections;
@@ -25,7 +26,8 @@ pub fn read(text: &str) -> Result<Vec<ReplicationJob>, ParseError> {
         job.source = value("source");
         job.rate = value("rate");
         job.removal = value("remove_job");
-        job.comment = value("comment");
+        // PVE escapes what could be taken for something else in its files (PVE/Tools.pm, `encode_text`).
+        job.comment = value("comment").map(|text| percent_decode_str(&text).decode_utf8_lossy().into_owned());
         // As a word alone, or with a number.
         job.disabled = section.value("disable").is_some_and(|text| text != "0");
         Ok(job)
@@ -36,6 +38,15 @@ pub fn read(text: &str) -> Result<Vec<ReplicationJob>, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comment_is_read_as_it_was_said() {
+        for written in ["quorate hold", "quorate%20hold"] {
+            let text = format!("local: 100-0\n\ttarget prox2\n\tcomment {written}\n\n");
+            let jobs = read(&text).unwrap();
+            assert_eq!(jobs[0].comment.as_deref(), Some("quorate hold"), "{written}");
+        }
+    }
 
     #[test]
     fn jobs_with_guest_and_target() {

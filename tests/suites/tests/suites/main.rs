@@ -43,6 +43,7 @@ mod partitions;
 mod pools;
 mod pools_later;
 mod pools_misfortune;
+mod protection;
 mod replication;
 mod secrets;
 mod security;

@@ -8,6 +8,7 @@ use crate::ids::NodeName;
 use crate::observation::PveConfig;
 use crate::observation::ha::{Ha, HaPlacement};
 use crate::observation::replication::ReplicationJob;
+use crate::property_string;
 use crate::schedule::Schedule;
 use crate::spec::ReturningNode;
 use crate::view::View;
@@ -127,7 +128,8 @@ pub(super) fn migration_set(view: &View, node: &NodeName, migration: &str) -> Ve
     let evidence = || format!("migration is {migration}, says {node}");
     on_each([node], evidence, |node| {
         match config(view, node)?.datacenter.get()?.get("migration") {
-            Some(there) if there == migration => Ok(()),
+            // PVE writes it in an order of its own.
+            Some(there) if property_string::same(there, migration, "type") => Ok(()),
             Some(there) => Err(Not::Yet(format!("has the setting {there} for migration"))),
             None => Err(Not::Yet("has no setting for migration".to_owned())),
         }
