@@ -265,7 +265,7 @@ catalogue! {
     CopyUnsupported "QRT-COPY-UNSUPPORTED" Warning false "A guest can't be copied by PVE's storage replication as it is: a disk lies on no ZFS pool, is left out of replication, is a device or folder of its server, or its storage is not on the server that is to have the copy. It is skipped.";
     CopyNotAtOnce "QRT-COPY-NOT-AT-ONCE" Note false "A guest has several disks that are copied. PVE makes their snapshots one after the other: programs that write to two of them may find them a moment apart after a recovery.";
     CopyUnmanaged "QRT-COPY-UNMANAGED" Note false "A guest has a replication job that the cluster file does not ask for. It is left alone: absence never deletes.";
-    CopyOff "QRT-COPY-OFF" Warning false "A replication job that the cluster file asks for is switched off: by somebody, or since a server returned whose last writes are held. The copy grows older, and nothing switches it on but a word.";
+    CopyOff "QRT-COPY-OFF" Warning false "A replication job that the cluster file asks for is switched off. The copy grows older, and nothing switches it on but a word.";
     CopyLeaving "QRT-COPY-LEAVING" Warning false "A copy that the cluster file asks for is just being taken away. A new one can be asked for when that is over.";
     CopyWantedTwice "QRT-COPY-WANTED-TWICE" Refusal false "Two tables of replication mean the same guest equally closely, and want other things of it.";
     GuestUnprotected "QRT-GUEST-UNPROTECTED" Warning false "A guest has disks on its server alone, and no copy of it is asked for or made: if the server is lost, so is all that it wrote since its last backup.";

@@ -113,7 +113,11 @@ fn own<'a>(
 fn judge(memory: ByteSize, own: ByteSize, comes: ByteSize) -> Answer {
     let after = own.0.saturating_add(comes.0);
     let percent = u128::from(after) * 100 / u128::from(memory.0.max(1));
-    let text = format!("guests of {} on {} of memory, {percent} %", ByteSize(after).binary(), memory.binary());
+    let text = format!(
+        "guests of {} on {} of memory, {percent} %",
+        ByteSize(after).binary(),
+        memory.binary()
+    );
     if percent > 100 {
         Answer::No(text)
     } else if percent > u128::from(FULL_ENOUGH) {

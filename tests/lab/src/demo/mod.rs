@@ -2,6 +2,7 @@
 
 mod cluster;
 mod fleet;
+mod guests;
 mod narrate;
 mod storage;
 
@@ -24,6 +25,10 @@ const ACTS: &[Act] = &[
     Act {
         name: "storage",
         title: "the same pool on every server, on the right disks, as one storage",
+    },
+    Act {
+        name: "guests",
+        title: "a guest is copied, put under HA, moved, and survives the loss of its server",
     },
 ];
 
@@ -80,6 +85,7 @@ pub async fn play(acts: &[String], keep: Option<&Path>, speed: f64, print: Print
         let result = match act.name {
             "cluster" => cluster::play(&narrator).await,
             "storage" => storage::play(&narrator).await,
+            "guests" => guests::play(&narrator).await,
             _ => Ok(()),
         };
         let seconds = began.elapsed().as_secs_f64();

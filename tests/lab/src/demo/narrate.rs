@@ -103,6 +103,23 @@ impl<'a> Narrator<'a> {
         wanted(&shown, output)
     }
 
+    /// Types a command, and shows its output, however it ends.
+    pub(super) async fn seen(&self, args: &[&str]) -> Result<Output, Failed> {
+        self.typed("coordinator", &format!("quorate {}", args.join(" ")));
+        let output = self.lab.quorate(args).await?;
+        self.show(&output);
+        Ok(output)
+    }
+
+    /// Types a host tool's command on a server, shows its output, and wants 0.
+    pub(super) async fn tool(&self, node: &str, line: &str) -> Result<Output, Failed> {
+        self.typed(node, line);
+        let words: Vec<&str> = line.split(' ').collect();
+        let output = self.lab.tool(node, &words, None).await?;
+        self.show(&output);
+        wanted(line, output)
+    }
+
     /// Types a command that is to be refused by findings, and shows what it says.
     pub(super) async fn refused(&self, args: &[&str]) -> Result<Output, Failed> {
         self.ends(args, 3).await

@@ -13,7 +13,7 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     cluster::there(tell).await?;
     tell.say("Which disks of all servers are free for a pool?");
     tell.quorate(&["disks", "--role", "zfs"]).await?;
-    want_a_pool(tell)?;
+    want(tell, "A pool of that kind is wanted on every member:", POOL)?;
     tell.say(
         "The plan names each disk by model and serial number, and says why it was chosen and the others were not.",
     );
@@ -31,13 +31,30 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     check(tell).await
 }
 
-fn want_a_pool(tell: &Narrator<'_>) -> Result<(), Failed> {
+/// The pools as this act leaves them; made in silence, if nobody played the act.
+pub(super) async fn there(tell: &Narrator<'_>) -> Result<(), Failed> {
+    cluster::there(tell).await?;
     let path = tell.lab.layout().coordinator().join(FILE);
     let text = std::fs::read_to_string(&path).map_err(|error| Failed::of(&error))?;
-    std::fs::write(&path, text + POOL).map_err(|error| Failed::of(&error))?;
-    tell.say("A pool of that kind is wanted on every member:");
-    tell.typed("coordinator", &format!("tail -n 3 {FILE}"));
-    POOL.trim_start().lines().for_each(|line| tell.plain(line));
+    if text.contains("[zfs.data_zfs]") {
+        return Ok(());
+    }
+    tell.say("Every server has the pool data_zfs: the act `storage` shows how.");
+    let silent = Narrator::new(tell.lab, &|_| {});
+    want(&silent, "", POOL)?;
+    silent.quorate(&["apply", FILE, "--yes"]).await?;
+    Ok(())
+}
+
+/// Writes more into the cluster file, and shows it.
+pub(super) fn want(tell: &Narrator<'_>, why: &str, more: &str) -> Result<(), Failed> {
+    let path = tell.lab.layout().coordinator().join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(|error| Failed::of(&error))?;
+    std::fs::write(&path, text + more).map_err(|error| Failed::of(&error))?;
+    tell.say(why);
+    let lines = more.trim_start().lines();
+    tell.typed("coordinator", &format!("tail -n {} {FILE}", lines.clone().count()));
+    lines.for_each(|line| tell.plain(line));
     Ok(())
 }
 

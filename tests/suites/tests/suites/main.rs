@@ -19,6 +19,7 @@ mod disks;
 mod e2e;
 mod guests;
 mod guide;
+mod guide_guests;
 mod guide_install;
 mod guide_life;
 mod guide_trust;

@@ -8,14 +8,14 @@ use quorate_suites::hand::{ONE_LINK, steps};
 use quorate_suites::life::newer;
 use quorate_suites::{Fleet, told};
 
-const THREE: [&str; 3] = ["prox1", "prox2", "prox3"];
+pub(crate) const THREE: [&str; 3] = ["prox1", "prox2", "prox3"];
 const POOL: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
 const PROTECTED: &str = "\n[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n[ha]\nguests = [100]\n";
 const CREATE: &str = "qm create 100 --name web --memory 512 --cores 1 --net0 virtio,bridge=vmbr0 --scsihw virtio-scsi-single --scsi0 \
                       data_zfs:4 --ostype l26";
 
 /// Three members with their pools and a guest that runs on the first, and the file that wants it protected.
-async fn three(new: bool) -> (Fleet, String) {
+pub(crate) async fn three(new: bool) -> (Fleet, String) {
     let builder = Lab::builder().nodes(3).speed(20.0);
     let fleet = Fleet::enrolled(if new { newer(builder, &THREE) } else { builder }).await;
     fleet.made_by_hand(&THREE, ONE_LINK).await;
@@ -29,7 +29,7 @@ async fn three(new: bool) -> (Fleet, String) {
     (fleet, file)
 }
 
-async fn owner(fleet: &Fleet) -> String {
+pub(crate) async fn owner(fleet: &Fleet) -> String {
     let shown = fleet.json(&["guests", "100"]).await;
     shown["guests"][0]["guest"]["node"]
         .as_str()
@@ -37,7 +37,7 @@ async fn owner(fleet: &Fleet) -> String {
         .to_owned()
 }
 
-async fn nothing_to_do(fleet: &Fleet, file: &str) {
+pub(crate) async fn nothing_to_do(fleet: &Fleet, file: &str) {
     let plan = fleet.json(&["plan", file]).await;
     assert!(steps(&plan).is_empty(), "{plan:#}");
 }

@@ -62,7 +62,8 @@ pub const REPLICATION: KeyTable = KeyTable {
             needed: false,
             default: "`\"hold\"`",
             meaning: "What becomes of what a server wrote after its last copy, when it returns after its guests were recovered elsewhere. `hold`: \
-                      copying back to it stops until somebody decides. `discard`: it is overwritten, as PVE does it.",
+                      it is to be kept until somebody decides. `discard`: it is overwritten. This version only writes the wish into the job's \
+                      comment: PVE itself overwrites in either case, unless the job is switched off before the server returns (`pvesr disable`).",
             example: "returning_node = \"discard\"",
         },
     ],

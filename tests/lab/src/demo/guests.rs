@@ -1,0 +1,102 @@
+//! The act `guests`: a guest on the pool is copied to the other servers, put under HA, moved, kept running while all servers restart, and
+//! survives the loss of its server.
+
+use std::time::Duration;
+
+use super::cluster::FILE;
+use super::narrate::{Failed, Narrator, failed};
+use super::storage;
+use crate::control::Press;
+use crate::world::oplog::What;
+
+const PROTECTED: &str = "\n[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n[ha]\nguests = [100]\n";
+
+const CREATE: &str = "qm create 100 --name web --memory 512 --cores 1 --net0 virtio,bridge=vmbr0 --scsihw virtio-scsi-single --scsi0 data_zfs:4 \
+                      --ostype l26";
+
+/// HA takes two to three minutes, and a busy machine its time.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
+    storage::there(tell).await?;
+    tell.say("A virtual machine on prox1's pool:");
+    tell.tool("prox1", CREATE).await?;
+    tell.tool("prox1", "qm start 100").await?;
+    storage::want(
+        tell,
+        "It is to have copies on all servers, and to be under HA:",
+        PROTECTED,
+    )?;
+    tell.say(
+        "Copies first; then HA, which is bound to the servers that have one: PVE itself does not look where a copy is.",
+    );
+    tell.quorate(&["plan", FILE]).await?;
+    tell.quorate(&["apply", FILE, "--yes"]).await?;
+    tell.quorate(&["replication"]).await?;
+    tell.say("Asked again, the same file wants nothing more.");
+    nothing_to_do(tell).await?;
+    tell.say("What if prox1 were lost?");
+    tell.quorate(&["ha", "--if-lost", "prox1"]).await?;
+    tell.say("It is moved while it runs; PVE turns its copies round, and the file still wants nothing.");
+    tell.quorate(&["migrate", "100", "hk1/prox2", "--yes"]).await?;
+    nothing_to_do(tell).await?;
+    tell.say("All servers restart, one after another. The guest runs on.");
+    tell.quorate(&["reboot", "--rolling", "--cluster", "hk1", "--yes"])
+        .await?;
+    runs_on(tell)?;
+    lost(tell).await?;
+    tell.nothing_unknown()
+}
+
+async fn nothing_to_do(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let again = tell.quorate(&["plan", FILE]).await?;
+    if again.stdout.contains("Nothing to do.") {
+        return Ok(());
+    }
+    failed("the plan is not empty")
+}
+
+/// It was never stopped.
+fn runs_on(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let operations = tell.lab.operations()?;
+    match operations.iter().find(|entry| entry.what == What::GuestStopped) {
+        Some(entry) => failed(format!("the guest was stopped: {}", entry.detail)),
+        None => Ok(()),
+    }
+}
+
+/// The server that it runs on loses its power.
+async fn lost(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let happened = |what: What| {
+        let operations = tell.lab.operations();
+        operations.map_or(0, |all| all.iter().filter(|entry| entry.what == what).count())
+    };
+    let all = tell.lab.operations()?;
+    let moved = all
+        .iter()
+        .rev()
+        .find(|entry| matches!(entry.what, What::GuestMoved | What::GuestStarted));
+    let Some(owner) = moved.and_then(|entry| entry.node.clone()) else {
+        return failed("the guest never started");
+    };
+    let started = happened(What::GuestStarted);
+    tell.say(&format!(
+        "The plug of {owner} is pulled. Its guest is started again where a copy of it is:"
+    ));
+    tell.lab.power(&owner, Press::Pull).await?;
+    let back = async || happened(What::GuestRecovered) > 0 && happened(What::GuestStarted) > started;
+    tell.lab.wait_for("the guest's recovery", PATIENCE, back).await?;
+    tell.seen(&["guests"]).await?;
+    tell.say(&format!(
+        "{owner} is switched on again. All returns to normal by itself, and the file wants nothing."
+    ));
+    tell.lab.power(&owner, Press::On).await?;
+    let well = async || {
+        let copies = tell.lab.quorate(&["replication"]).await;
+        let plan = tell.lab.quorate(&["plan", FILE]).await;
+        copies.is_ok_and(|output| output.success()) && plan.is_ok_and(|output| output.stdout.contains("Nothing to do."))
+    };
+    tell.lab.wait_for("fresh copies", PATIENCE, well).await?;
+    tell.quorate(&["replication"]).await?;
+    nothing_to_do(tell).await
+}
