@@ -9,6 +9,7 @@ mod golden;
 mod latency;
 mod life;
 mod moved;
+mod outlook;
 mod planted;
 mod pools;
 mod pools_as_they_are;

@@ -1,0 +1,131 @@
+//! What becomes of the guests if a server is lost: by PVE's own choice, and whether they could run there.
+
+use quorate_model::facet::{Facet, UnknownKind};
+use quorate_model::observation::ConfiguredGuest;
+use quorate_model::observation::ha::{HaPlacement, HaResource};
+use quorate_model::observation::storages::{StorageState, StorageStatus};
+use quorate_model::outlook::{Answer, Asks, Fate, Outlook, outlook};
+use quorate_model::size::ByteSize;
+
+use super::protection::{jobs, members};
+use crate::testkit::{NOW, Servers, guest, known, name};
+
+fn vm(vmid: u32) -> ConfiguredGuest {
+    guest(vmid, "prox1", "data_zfs")
+}
+
+/// Guests of prox1 under HA, and 200 on prox2, which makes that one the fuller.
+fn guests() -> Vec<ConfiguredGuest> {
+    vec![vm(100), vm(101), guest(200, "prox2", "data_zfs")]
+}
+
+fn placement(kind: &str, services: &[&str], nodes: &[&str]) -> HaPlacement {
+    HaPlacement {
+        name: "theirs".to_owned(),
+        kind: kind.to_owned(),
+        services: services.iter().map(|sid| (*sid).to_owned()).collect(),
+        nodes: nodes.iter().map(|node| ((*node).to_owned(), None)).collect(),
+        strict: true,
+        no_failback: true,
+        disabled: false,
+        apart: false,
+    }
+}
+
+/// Three servers with these guests, of which 100 has fresh copies on the two others, and all storages active.
+fn servers(under_ha: &[u32], placements: &[HaPlacement]) -> Servers {
+    members(&guests())
+        .with_jobs(&jobs())
+        .of_pve("9.2.11")
+        .with_shared_ha(|ha| {
+            for vmid in under_ha {
+                known(&mut ha.resources).insert(format!("vm:{vmid}"), HaResource::of("started"));
+            }
+            ha.placements = Facet::known(placements.to_vec(), NOW);
+            ha.version = Facet::known("5.2.0".to_owned(), NOW);
+        })
+        .with_each(|seen| {
+            let status = StorageStatus {
+                id: "data_zfs".to_owned(),
+                kind: "zfspool".to_owned(),
+                state: StorageState::Active,
+                total: None,
+                used: None,
+                complaint: None,
+            };
+            known(&mut seen.storages).status = Facet::known(vec![status], NOW);
+        })
+}
+
+fn lost(servers: &Servers) -> Outlook {
+    outlook(&servers.view, &name("prox2"), &name("prox1")).unwrap()
+}
+
+fn fate(outlook: &Outlook, vmid: u32) -> &Fate {
+    let mut guests = outlook.guests.iter();
+    &guests.find(|guest| guest.vmid == vmid).expect("it is on that server").fate
+}
+
+fn answer(outlook: &Outlook, vmid: u32, asks: Asks) -> Answer {
+    let guest = outlook.guests.iter().find(|guest| guest.vmid == vmid).expect("it is there");
+    let check = guest.checks.iter().find(|check| check.asks == asks);
+    check.expect("it was asked").answer.clone()
+}
+
+#[test]
+fn the_emptier_server_gets_the_first_one_and_a_guest_that_nobody_looks_after_stays_down() {
+    let seen = lost(&servers(&[100], &[]));
+    assert!(matches!(seen.quorum, Answer::Yes(_)), "{:?}", seen.quorum);
+    assert_eq!(*fate(&seen, 100), Fate::Recovered { on: name("prox3") });
+    assert!(matches!(fate(&seen, 101), Fate::StaysDown { .. }));
+    let disks = answer(&seen, 100, Asks::Disks);
+    assert!(matches!(&disks, Answer::Yes(reason) if reason.contains("1 min")), "{disks:?}");
+    assert!(matches!(answer(&seen, 100, Asks::Storage), Answer::Yes(_)));
+}
+
+#[test]
+fn pve_does_not_look_where_a_copy_is_and_we_do() {
+    let seen = lost(&servers(&[100, 101], &[]));
+    // Each takes room for the next one.
+    assert_eq!(*fate(&seen, 100), Fate::Recovered { on: name("prox3") });
+    assert_eq!(*fate(&seen, 101), Fate::Recovered { on: name("prox2") });
+    assert!(matches!(answer(&seen, 101, Asks::Disks), Answer::No(_)), "nobody copies it");
+}
+
+#[test]
+fn a_strict_rule_and_those_who_must_keep_apart_are_followed() {
+    let strict = placement(HaPlacement::NODES, &["vm:100"], &["prox1", "prox2"]);
+    assert_eq!(
+        *fate(&lost(&servers(&[100], &[strict])), 100),
+        Fate::Recovered { on: name("prox2") }
+    );
+    let nowhere = placement(HaPlacement::NODES, &["vm:100"], &["prox1"]);
+    assert!(matches!(
+        fate(&lost(&servers(&[100], &[nowhere])), 100),
+        Fate::Waits { .. }
+    ));
+    let apart = HaPlacement {
+        apart: true,
+        ..placement(HaPlacement::TOGETHER_OR_APART, &["vm:100", "vm:101"], &[])
+    };
+    let seen = lost(&servers(&[100, 101], &[apart]));
+    assert_ne!(fate(&seen, 100).nodes(), fate(&seen, 101).nodes());
+}
+
+#[test]
+fn what_is_not_known_is_unproven_and_what_does_not_fit_is_no() {
+    let unseen = servers(&[100], &[]).with("prox1", |seen| {
+        seen.replication = Facet::unknown(UnknownKind::TimedOut, "no answer");
+    });
+    assert!(matches!(answer(&lost(&unseen), 100, Asks::Disks), Answer::Unproven(_)));
+    let small = servers(&[100], &[]).with("prox3", |seen| known(&mut seen.system).memory.total = ByteSize(1 << 30));
+    assert!(matches!(answer(&lost(&small), 100, Asks::Memory), Answer::No(_)));
+    let inactive = servers(&[100], &[]).with("prox3", |seen| {
+        known(&mut known(&mut seen.storages).status)[0].state = StorageState::Inactive;
+    });
+    assert!(matches!(answer(&lost(&inactive), 100, Asks::Storage), Answer::No(_)));
+    let blind = servers(&[100], &[]).with_shared_ha(|ha| {
+        ha.placements = Facet::unknown(UnknownKind::Unparsable, "rules.cfg: line 3");
+    });
+    assert!(matches!(fate(&lost(&blind), 100), Fate::Unknown { .. }));
+}
