@@ -177,10 +177,10 @@ impl Fleet {
         assert!(unknown.is_empty(), "{unknown:?}");
     }
 
-    /// What really changed anything in the world: looking is left out, and what pmxcfs and HA's daemons do on their own.
+    /// What really changed anything in the world: looking is left out, and what pmxcfs, HA's daemons and the scheduler of copies do on their own.
     #[must_use]
     pub fn changes(&self) -> Vec<quorate_lab::Entry> {
-        const LOOKING: [What; 11] = [
+        const LOOKING: [What; 19] = [
             What::WorldStarted,
             What::ToolCalled,
             What::ToolEnded,
@@ -192,6 +192,14 @@ impl Fleet {
             What::WatchdogArmed,
             What::WatchdogClosed,
             What::WatchdogReset,
+            What::GuestStarted,
+            What::GuestStopped,
+            What::GuestMoved,
+            What::GuestRecovered,
+            What::Replicated,
+            What::ReplicationFailed,
+            What::WritesDiscarded,
+            What::ReplicationReversed,
         ];
         self.world()
             .into_iter()

@@ -63,11 +63,18 @@ fn lost(servers: &Servers) -> Outlook {
 
 fn fate(outlook: &Outlook, vmid: u32) -> &Fate {
     let mut guests = outlook.guests.iter();
-    &guests.find(|guest| guest.vmid == vmid).expect("it is on that server").fate
+    &guests
+        .find(|guest| guest.vmid == vmid)
+        .expect("it is on that server")
+        .fate
 }
 
 fn answer(outlook: &Outlook, vmid: u32, asks: Asks) -> Answer {
-    let guest = outlook.guests.iter().find(|guest| guest.vmid == vmid).expect("it is there");
+    let guest = outlook
+        .guests
+        .iter()
+        .find(|guest| guest.vmid == vmid)
+        .expect("it is there");
     let check = guest.checks.iter().find(|check| check.asks == asks);
     check.expect("it was asked").answer.clone()
 }
@@ -79,7 +86,10 @@ fn the_emptier_server_gets_the_first_one_and_a_guest_that_nobody_looks_after_sta
     assert_eq!(*fate(&seen, 100), Fate::Recovered { on: name("prox3") });
     assert!(matches!(fate(&seen, 101), Fate::StaysDown { .. }));
     let disks = answer(&seen, 100, Asks::Disks);
-    assert!(matches!(&disks, Answer::Yes(reason) if reason.contains("1 min")), "{disks:?}");
+    assert!(
+        matches!(&disks, Answer::Yes(reason) if reason.contains("1 min")),
+        "{disks:?}"
+    );
     assert!(matches!(answer(&seen, 100, Asks::Storage), Answer::Yes(_)));
 }
 
@@ -89,7 +99,10 @@ fn pve_does_not_look_where_a_copy_is_and_we_do() {
     // Each takes room for the next one.
     assert_eq!(*fate(&seen, 100), Fate::Recovered { on: name("prox3") });
     assert_eq!(*fate(&seen, 101), Fate::Recovered { on: name("prox2") });
-    assert!(matches!(answer(&seen, 101, Asks::Disks), Answer::No(_)), "nobody copies it");
+    assert!(
+        matches!(answer(&seen, 101, Asks::Disks), Answer::No(_)),
+        "nobody copies it"
+    );
 }
 
 #[test]

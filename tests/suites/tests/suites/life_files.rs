@@ -74,7 +74,7 @@ async fn a_part_of_a_plan_is_shown_and_applied() {
     let dry = fleet.ok(&["apply", &file, "--dry-run"]).await;
     assert!(dry.stdout.contains("cluster.join/prox3"), "{}", told(&dry));
     assert_eq!(fleet.changes(), before);
-    for (option, wrong) in [("--until", "cluster.join/prox9"), ("--only", "replication")] {
+    for (option, wrong) in [("--until", "cluster.join/prox9"), ("--only", "drills")] {
         let refused = fleet.ends(&["plan", &file, option, wrong], 2).await;
         assert!(
             refused.stderr.contains(wrong) && refused.stderr.contains("cluster.create, cluster.join/prox2"),

@@ -80,6 +80,7 @@ async fn a_guest_is_copied_put_under_ha_and_keeps_running_while_all_servers_rest
     assert_eq!(fleet.all(What::PoweredOn).len(), 3);
     assert_eq!(stops(&fleet), [], "it was moved while it ran");
     nothing_to_do(&fleet, &file).await;
+    fleet.nothing_twice();
     fleet.nothing_unknown();
 }
 
@@ -109,11 +110,12 @@ async fn after_the_loss_of_its_server_it_runs_where_its_copy_was_and_nothing_is_
     fleet.lab.power("prox1", Press::On).await.unwrap();
     fleet
         .until("all is well again", async || {
-            let plan = fleet.run(&["plan", &file, "--json"]).await;
+            let plan = fleet.run(&["plan", &file]).await;
             let shown = fleet.run(&["replication"]).await;
             plan.code() == Some(0) && shown.code() == Some(0)
         })
         .await;
     nothing_to_do(&fleet, &file).await;
+    fleet.nothing_twice();
     fleet.nothing_unknown();
 }
