@@ -54,6 +54,7 @@ fn servers(under_ha: &[u32], placements: &[HaPlacement]) -> Servers {
                 complaint: None,
             };
             known(&mut seen.storages).status = Facet::known(vec![status], NOW);
+            seen.guests = Facet::known(guests().into_iter().map(|one| one.guest).collect(), NOW);
         })
 }
 

@@ -36,7 +36,7 @@ async fn guide_move_guests() {
 async fn guide_copies_and_ha() {
     let (fleet, _) = three(false).await;
     let mut page = Page::open("copies-and-ha.md");
-    page.block("toml", "[[replication]]");
+    assert!(page.block("toml", "[[replication]]").contains("[ha]"));
     let protect = page
         .types(&fleet, "quorate protect 100 --every 5m --ha")
         .may_end(3)
