@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use quorate_model::Passage;
 use quorate_model::observation::GuestKind;
 use quorate_model::passage::Direction;
-use quorate_tools::pve_config::{ceph, certificate, guest, guest_config, ha, pci, replication, storage, tfa, user};
+use quorate_tools::pve_config::{
+    ceph, certificate, datacenter, guest, guest_config, ha, pci, replication, storage, tfa, user,
+};
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
     corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
@@ -61,6 +63,7 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("corosync-conf", corosync_conf::read),
     Target::new("corosync-conf-edit", corosync_edit),
     plain!("corosync-quorumtool", corosync_quorumtool::read),
+    plain!("datacenter-cfg", datacenter::read),
     plain!("df", df::read),
     plain!("domains-cfg", tfa::realm_wants_factor),
     plain!("dpkg-query", dpkg_query::read),

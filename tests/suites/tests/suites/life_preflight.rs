@@ -19,7 +19,7 @@
 
 use quorate_lab::control::ToolScript;
 use quorate_lab::plants::ServiceIs;
-use quorate_lab::{Builder, GuestSpec, Lab, Plant, Script, ServerSpec, Way};
+use quorate_lab::{Builder, GuestSpec, Lab, Plant, Script, ServerSpec, Way, What};
 use quorate_suites::Fleet;
 use quorate_suites::hand::{BOTH_LINKS, ONE_LINK, findings, raised};
 use quorate_suites::life::WITNESS;
@@ -419,11 +419,13 @@ async fn of_a_cluster_in_need() {
     fleet.made_by_hand(&FIVE[..2], ONE_LINK).await;
     fleet.lab.script("prox2", Script::StopCorosync).await.unwrap();
     fleet
-        .until("both know that they have no quorum", async || {
-            FIVE[..2]
-                .iter()
-                .all(|node| fleet.read(node, "/etc/pve/.members").contains("\"quorate\": 0"))
-        })
+        .until(
+            "both know that they have no quorum, and prox1 that its link is down",
+            async || {
+                let knows = |node: &&str| fleet.read(node, "/etc/pve/.members").contains("\"quorate\": 0");
+                FIVE[..2].iter().all(knows) && fleet.happened(What::LinkDown) > 0
+            },
+        )
         .await;
     let file = fleet.linked_file("need.toml", &FIVE[..3], ONE_LINK, "");
     told(
