@@ -120,7 +120,7 @@ fn a_machine_moves_live_and_then_nothing_is_left_to_do() {
 #[test]
 fn a_guest_under_ha_is_moved_by_ha() {
     let vm = Vm::running(100, "prox1");
-    let servers = servers(&[vm.clone()]).managed(&[&vm], "prox3");
+    let servers = servers(std::slice::from_ref(&vm)).managed(&[&vm], "prox3");
     let wish = migrate(100, "prox2");
     let plan = plan(&wish, &servers);
     assert!(!plan.refused(), "{}", told(&plan));
@@ -289,7 +289,7 @@ fn what_must_stop_is_refused_without_a_word_for_it() {
 #[test]
 fn a_server_that_was_drained_is_given_back() {
     let vm = Vm::running(100, "prox1");
-    let servers = servers(&[vm.clone()]).managed(&[&vm], "prox3");
+    let servers = servers(std::slice::from_ref(&vm)).managed(&[&vm], "prox3");
     let undrain = wish(Moves::Undrain { node: name("prox1") });
     assert!(codes(&plan(&undrain, &servers)).contains(&Code::PartDone));
     let drained = {
@@ -362,10 +362,12 @@ fn nothing_restarts_that_the_cluster_can_t_do_without() {
         late(&mut known(&mut seen.replication)[0]);
     });
     let ha = Vm::running(100, "prox1");
-    let error = servers(&[ha.clone()]).managed(&[&ha], "prox3").with_each(|seen| {
-        let manager = known(&mut known(&mut seen.ha).manager).as_mut().unwrap();
-        manager.services.get_mut("vm:100").unwrap().state = "error".to_owned();
-    });
+    let error = servers(std::slice::from_ref(&ha))
+        .managed(&[&ha], "prox3")
+        .with_each(|seen| {
+            let manager = known(&mut known(&mut seen.ha).manager).as_mut().unwrap();
+            manager.services.get_mut("vm:100").unwrap().state = "error".to_owned();
+        });
     for (what, servers) in [("copies", failing), ("HA", error)] {
         let plan = plan(&roll(&["prox3"], &[]), &servers);
         let told = told(&plan);
@@ -385,11 +387,13 @@ fn nothing_restarts_that_the_cluster_can_t_do_without() {
 #[test]
 fn a_maintenance_that_a_rollout_of_ours_left_is_ended_by_the_next_plan_and_an_operators_own_is_not() {
     let vm = Vm::running(100, "prox2");
-    let mut servers = servers(&[vm.clone()]).managed(&[&vm], "prox3").with_each(|seen| {
-        let manager = known(&mut known(&mut seen.ha).manager).as_mut().unwrap();
-        manager.maintenance.insert("prox1".to_owned());
-        manager.nodes.insert("prox1".to_owned(), "maintenance".to_owned());
-    });
+    let mut servers = servers(std::slice::from_ref(&vm))
+        .managed(&[&vm], "prox3")
+        .with_each(|seen| {
+            let manager = known(&mut known(&mut seen.ha).manager).as_mut().unwrap();
+            manager.maintenance.insert("prox1".to_owned());
+            manager.nodes.insert("prox1".to_owned(), "maintenance".to_owned());
+        });
     assert!(plan(&Wish::default(), &servers).is_empty());
     servers.view.at_rest = [Rest::Maintenance { node: name("prox1") }].into();
     let plan = plan(&Wish::default(), &servers);
@@ -400,7 +404,7 @@ fn a_maintenance_that_a_rollout_of_ours_left_is_ended_by_the_next_plan_and_an_op
 #[test]
 fn a_move_counts_when_both_servers_ha_and_a_living_master_say_so() {
     let vm = Vm::running(100, "prox2");
-    let there = servers(&[vm.clone()]).managed(&[&vm], "prox3");
+    let there = servers(std::slice::from_ref(&vm)).managed(&[&vm], "prox3");
     let at = Condition::GuestAt {
         cluster: "hk1".parse().unwrap(),
         guest: 100,

@@ -122,11 +122,11 @@ impl State {
             return;
         }
         server.ha.started += 1;
-        let mut owner = format!("{}#{}", server.spec.name, server.ha.started);
+        let owner = format!("{}#{}", server.spec.name, server.ha.started);
         let mut held = std::collections::BTreeSet::new();
         if unit == CRM {
             self.ha_log(index, CRM, "starting server");
-            let daemon = Crm::new(&mut At::new(self, index, CRM, &mut owner, &mut held));
+            let daemon = Crm::new(&mut At::new(self, index, CRM, &owner, &mut held));
             if let Some(server) = self.servers.get_mut(index) {
                 server.ha.crm = Some(Process {
                     daemon,
@@ -137,7 +137,7 @@ impl State {
             }
         } else {
             self.ha_log(index, LRM, "starting server");
-            let daemon = Lrm::new(&mut At::new(self, index, LRM, &mut owner, &mut held));
+            let daemon = Lrm::new(&mut At::new(self, index, LRM, &owner, &mut held));
             if let Some(server) = self.servers.get_mut(index) {
                 server.ha.lrm = Some(Process {
                     daemon,

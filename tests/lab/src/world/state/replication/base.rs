@@ -38,9 +38,8 @@ pub(super) fn choose(known: &Known<'_>, here: &Volume, there: Option<&Volume>) -
             .find(|snapshot| snapshot.name == name)
     };
     let last = (known.last_sync > 0).then(|| snapshot_name(known.job, known.last_sync));
-    let counts = |snapshot: &&Snapshot| {
-        snapshot.name.starts_with("__replicate_") || known.configured.iter().any(|name| *name == snapshot.name)
-    };
+    let counts =
+        |snapshot: &&Snapshot| snapshot.name.starts_with("__replicate_") || known.configured.contains(&snapshot.name);
     let newest = || here.snapshots.iter().rev().filter(common).find(counts);
     let chosen = last
         .and_then(|name| named(&name))
