@@ -82,6 +82,41 @@ async fn the_act_of_storage_goes_from_the_disks_to_a_storage_that_is_active_ever
     place.assert_empty();
 }
 
+#[tokio::test]
+async fn the_act_of_guests_goes_from_a_guest_to_its_recovery() {
+    let place = Place::new();
+    let output = place.run(&["demo", "guests"]).await;
+    assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
+    let text = &output.stdout;
+    assert!(text.ends_with("\n\n1 act passed, 0 failed\n"), "{text}");
+    let order = [
+        "prox1# qm create 100 ",
+        "copy guest 100 (web) from prox1 to prox2",
+        "4 of 4 steps verified",
+        "# quorate replication\n",
+        "fresh",
+        "Nothing to do.",
+        "# quorate ha --if-lost prox1\n",
+        "started on prox2",
+        "# quorate migrate 100 hk1/prox2 --yes\n",
+        "TASK OK",
+        "# quorate reboot --rolling --cluster hk1 --yes\n",
+        "9 of 9 steps verified",
+        "The plug of ",
+        "# quorate guests\n",
+        "running",
+        "Nothing to do.",
+    ];
+    let mut rest = text.as_str();
+    for part in order {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("{part} does not come where it should:\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+    place.assert_empty();
+}
+
 /// In the middle of a join, when most is running.
 async fn interrupted_by(signal: Signal) {
     let place = Place::new();
@@ -133,7 +168,7 @@ async fn an_unknown_act_is_refused_at_once() {
     assert_eq!(output.code(), Some(1));
     assert_eq!(
         output.stderr,
-        "error: no act is called dance; there is: cluster, storage\n"
+        "error: no act is called dance; there is: cluster, storage, guests\n"
     );
     place.assert_empty();
 }

@@ -97,7 +97,7 @@ async fn a_kept_demo_can_be_used_and_ended() {
     let place = Place::new();
     let demo = place.run(&["demo", "--keep"]).await;
     assert!(demo.success(), "{}\n{}", demo.stdout, demo.stderr);
-    assert!(demo.stdout.ends_with("\n2 acts passed, 0 failed\n"), "{}", demo.stdout);
+    assert!(demo.stdout.ends_with("\n3 acts passed, 0 failed\n"), "{}", demo.stdout);
     let config = demo
         .stdout
         .lines()
