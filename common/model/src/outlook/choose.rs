@@ -69,8 +69,6 @@ impl<'a> Stage<'a> {
             };
             *load += usize::from(counts);
         }
-        let crs = config.datacenter.get().ok().and_then(|all| all.get("crs"));
-        let scheduler = crs.and_then(|crs| crs.split(',').find_map(|part| part.trim().strip_prefix("ha=")));
         Self {
             resources,
             placements: ha
@@ -78,9 +76,7 @@ impl<'a> Stage<'a> {
                 .get()
                 .map(Vec::as_slice)
                 .map_err(|unknown| unknown.reason.clone()),
-            weighs: scheduler
-                .filter(|scheduler| *scheduler != "basic")
-                .map(|scheduler| format!("datacenter.cfg has crs: ha={scheduler}, which weighs processors and memory")),
+            weighs: untold(view, ha, config, load.keys()),
             load,
             places,
         }
@@ -182,6 +178,31 @@ impl<'a> Stage<'a> {
         }
         Ok(left)
     }
+}
+
+/// Why the choice between several nodes can't be followed: another scheduler weighs load, or what the basic one counts is not known.
+fn untold<'n>(view: &View, ha: &Ha, config: &PveConfig, nodes: impl Iterator<Item = &'n NodeName>) -> Option<String> {
+    let crs = match config.datacenter.get() {
+        Ok(settings) => settings.get("crs"),
+        Err(unknown) => return Some(format!("datacenter.cfg: {}", unknown.reason)),
+    };
+    let scheduler = crs.and_then(|crs| crs.split(',').find_map(|part| part.trim().strip_prefix("ha=")));
+    if let Some(scheduler) = scheduler.filter(|scheduler| *scheduler != "basic") {
+        return Some(format!(
+            "datacenter.cfg has crs: ha={scheduler}, which weighs processors and memory"
+        ));
+    }
+    if let Err(unknown) = ha.manager.get() {
+        return Some(format!("what HA's master last said: {}", unknown.reason));
+    }
+    if let Err(unknown) = ha.version.get() {
+        return Some(format!("pve-ha-manager's version: {}", unknown.reason));
+    }
+    let mut nodes = nodes.filter(|_| ha.is_at_least(COUNTS_OTHERS));
+    nodes.find_map(|node| {
+        let unknown = view.facet(node, |o| &o.running).err()?;
+        Some(format!("what runs on {node}: {}", unknown.reason))
+    })
 }
 
 /// Does a guest run on a node, as far as that is known?

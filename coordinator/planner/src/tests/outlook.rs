@@ -142,4 +142,14 @@ fn what_is_not_known_is_unproven_and_what_does_not_fit_is_no() {
         ha.placements = Facet::unknown(UnknownKind::Unparsable, "rules.cfg: line 3");
     });
     assert!(matches!(fate(&lost(&blind), 100), Fate::Unknown { .. }));
+    // What the choice counts is not known: it is one of them, and the reason is told.
+    let uncounted = servers(&[100], &[]).with("prox3", |seen| {
+        seen.running = Facet::unknown(UnknownKind::TimedOut, "no answer");
+    });
+    let seen = lost(&uncounted);
+    assert!(
+        matches!(fate(&seen, 100), Fate::OneOf { nodes, .. } if nodes.len() == 2),
+        "{:?}",
+        fate(&seen, 100)
+    );
 }
