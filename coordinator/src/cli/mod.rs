@@ -2,6 +2,7 @@
 
 mod add;
 mod adopt;
+mod applied;
 mod apply;
 mod ask;
 mod audit;

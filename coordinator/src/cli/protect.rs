@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeName};
-use quorate_model::observation::config::KeptSpec;
 use quorate_model::schedule::Schedule;
 use quorate_model::spec::edit::{Protection, protect_guest};
 use quorate_model::{Code, Wish};
-use quorate_proto::{Wire, v1};
+use quorate_proto::v1;
 use serde::Serialize;
 
+use super::applied;
 use super::cluster_file::{self, Source};
 use super::proposal::Proposal;
 use super::wire::{self, Client};
@@ -123,25 +123,7 @@ async fn applied(client: &mut Client, cluster: Option<&ClusterName>) -> Result<S
         Some(cluster) => cluster.to_string(),
         None => the_only_one(client).await?,
     };
-    let none = || {
-        let message = format!("no cluster file of {cluster} was applied from here");
-        Failure::new(ExitCode::NotFound, message)
-            .hint("name it: --file FILE; or make one of the cluster as it is: quorate adopt CLUSTER")
-    };
-    let request = v1::AppliedRequest {
-        cluster: cluster.clone(),
-    };
-    let reply = match client.applied(request).await {
-        Ok(reply) => reply.into_inner(),
-        Err(status) if status.code() == tonic::Code::NotFound => return Err(none()),
-        Err(status) => return Err(wire::refused(status)),
-    };
-    let spec: Option<KeptSpec> = Wire::from_wire(reply.spec).map_err(wire::unreadable)?;
-    let spec = spec.ok_or_else(none)?;
-    Ok(Source {
-        name: format!("{cluster}.toml (of {})", spec.applied_at),
-        text: spec.text,
-    })
+    applied::applied(client, &cluster).await
 }
 
 async fn the_only_one(client: &mut Client) -> Result<String, Failure> {

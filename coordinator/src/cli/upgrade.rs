@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeRef, PackageDigest};
-use quorate_model::observation::config::KeptSpec;
 use quorate_model::wish::AgentUpgrade;
 use quorate_model::{Release, Wish};
-use quorate_proto::{Wire, limits, v1};
+use quorate_proto::{limits, v1};
 use sha2::{Digest, Sha256};
 
+use super::applied::applied;
 use super::apply::{How, carry_out};
-use super::cluster_file::{self, Source};
+use super::cluster_file;
 use super::proposal::Proposal;
 use super::wire::{self, Client};
 use super::{Answer, Context};
@@ -50,7 +50,7 @@ pub(crate) async fn run(context: &Context, client: &mut Client, args: Args) -> A
     let package = read(&args.package)?;
     let source = match &args.file {
         Some(path) => cluster_file::read(path)?,
-        None => applied(client, &cluster).await?,
+        None => applied(client, cluster.as_str()).await?,
     };
     let head = v1::PackageHead {
         driver: None,
@@ -120,31 +120,6 @@ fn read(path: &Path) -> Result<Package, Failure> {
         digest,
         bytes,
         signature,
-    })
-}
-
-/// The cluster file that was applied last.
-async fn applied(client: &mut Client, cluster: &ClusterName) -> Result<Source, Failure> {
-    let none = || {
-        Failure::new(
-            ExitCode::NotFound,
-            format!("no cluster file of {cluster} was applied from here"),
-        )
-        .hint("name it: --file FILE; or make one of the cluster as it is: quorate adopt CLUSTER")
-    };
-    let request = v1::AppliedRequest {
-        cluster: cluster.to_string(),
-    };
-    let reply = match client.applied(request).await {
-        Ok(reply) => reply.into_inner(),
-        Err(status) if status.code() == tonic::Code::NotFound => return Err(none()),
-        Err(status) => return Err(wire::refused(status)),
-    };
-    let spec: Option<KeptSpec> = Wire::from_wire(reply.spec).map_err(wire::unreadable)?;
-    let spec = spec.ok_or_else(none)?;
-    Ok(Source {
-        name: format!("{cluster}.toml (of {})", spec.applied_at),
-        text: spec.text,
     })
 }
 

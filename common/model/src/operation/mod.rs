@@ -1,5 +1,6 @@
 //! What an agent executes for a step: one typed action under an id, once.
 
+mod about;
 pub mod action;
 mod rules;
 

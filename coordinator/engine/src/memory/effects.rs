@@ -144,43 +144,7 @@ impl Inner {
 /// The cluster that an action is about, unless it is only whose keys they are.
 fn cluster_of(action: &Action) -> Option<&ClusterName> {
     match action {
-        Action::CreateCluster { cluster, .. }
-        | Action::JoinCluster { cluster, .. }
-        | Action::FinishJoin { cluster, .. }
-        | Action::AbandonJoin { cluster }
-        | Action::AddLink { cluster, .. }
-        | Action::ExpectVotes { cluster, .. }
-        | Action::RemoveMember { cluster, .. }
-        | Action::CleanUpAfter { cluster, .. }
-        | Action::PowerOff { cluster }
-        | Action::SetUpQdevice { cluster, .. }
-        | Action::RemoveQdevice { cluster }
-        | Action::DisarmHa { cluster }
-        | Action::ArmHa { cluster }
-        | Action::StopHa { cluster, .. }
-        | Action::StartHa { cluster, .. }
-        | Action::AllowAgents { cluster, .. }
-        | Action::AddStorage { cluster, .. }
-        | Action::ExtendStorage { cluster, .. }
-        | Action::CreateReplication { cluster, .. }
-        | Action::ChangeReplication { cluster, .. }
-        | Action::RemoveReplication { cluster, .. }
-        | Action::SetMigrationNetwork { cluster, .. }
-        | Action::AddHaResource { cluster, .. }
-        | Action::ChangeHaResource { cluster, .. }
-        | Action::SetHaRule { cluster, .. }
-        | Action::SetHaGroup { cluster, .. }
-        | Action::MigrateGuest { cluster, .. }
-        | Action::RunGuest { cluster, .. }
-        | Action::SetMaintenance { cluster, .. }
-        | Action::RebootNode { cluster, .. } => Some(cluster),
-        Action::InstallPackages { .. }
-        | Action::AdmitKeys { .. }
-        | Action::WithdrawKeys { .. }
-        | Action::CreatePool { .. }
-        | Action::WipeDisk { .. }
-        | Action::GrowPool { .. }
-        | Action::ReplaceDisk { .. }
-        | Action::UpgradeAgent { .. } => None,
+        Action::AdmitKeys { .. } | Action::WithdrawKeys { .. } => None,
+        action => action.cluster(),
     }
 }

@@ -59,7 +59,7 @@ impl Checker<'_> {
         let mut world = self.world_now();
         let plan = self.plan;
         for step in &plan.steps {
-            if let Some(cluster) = cluster_of(&step.action) {
+            if let Some(cluster) = step.action.cluster() {
                 let same = *cluster == plan.cluster && *cluster == self.file.cluster.name.value;
                 self.demand(step, same, "it is about another cluster");
             }
@@ -510,48 +510,5 @@ impl Checker<'_> {
         if votes.is_multiple_of(2) {
             world.device = Some((1, 1));
         }
-    }
-}
-
-fn cluster_of(action: &Action) -> Option<&ClusterName> {
-    match action {
-        Action::InstallPackages { .. }
-        | Action::CreatePool { .. }
-        | Action::GrowPool { .. }
-        | Action::WipeDisk { .. }
-        | Action::ReplaceDisk { .. }
-        | Action::UpgradeAgent { .. } => None,
-        Action::CreateCluster { cluster, .. }
-        | Action::JoinCluster { cluster, .. }
-        | Action::FinishJoin { cluster, .. }
-        | Action::AbandonJoin { cluster }
-        | Action::AddLink { cluster, .. }
-        | Action::ExpectVotes { cluster, .. }
-        | Action::RemoveMember { cluster, .. }
-        | Action::CleanUpAfter { cluster, .. }
-        | Action::PowerOff { cluster }
-        | Action::AdmitKeys { cluster, .. }
-        | Action::WithdrawKeys { cluster }
-        | Action::SetUpQdevice { cluster, .. }
-        | Action::RemoveQdevice { cluster }
-        | Action::DisarmHa { cluster }
-        | Action::ArmHa { cluster }
-        | Action::StopHa { cluster, .. }
-        | Action::StartHa { cluster, .. }
-        | Action::AllowAgents { cluster, .. }
-        | Action::AddStorage { cluster, .. }
-        | Action::ExtendStorage { cluster, .. }
-        | Action::CreateReplication { cluster, .. }
-        | Action::ChangeReplication { cluster, .. }
-        | Action::RemoveReplication { cluster, .. }
-        | Action::SetMigrationNetwork { cluster, .. }
-        | Action::AddHaResource { cluster, .. }
-        | Action::ChangeHaResource { cluster, .. }
-        | Action::SetHaRule { cluster, .. }
-        | Action::SetHaGroup { cluster, .. }
-        | Action::MigrateGuest { cluster, .. }
-        | Action::RunGuest { cluster, .. }
-        | Action::SetMaintenance { cluster, .. }
-        | Action::RebootNode { cluster, .. } => Some(cluster),
     }
 }

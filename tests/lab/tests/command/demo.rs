@@ -5,6 +5,16 @@ use nix::unistd::Pid;
 
 use crate::{Place, wait};
 
+/// These stand there, one after the other.
+fn in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let at = rest.find(part);
+        assert!(at.is_some(), "{part} does not come where it should:\n{text}");
+        rest = &rest[at.unwrap_or_default() + part.len()..];
+    }
+}
+
 #[tokio::test]
 async fn the_demo_reads_as_an_administrator_would_see_it() {
     let place = Place::new();
@@ -72,13 +82,7 @@ async fn the_act_of_storage_goes_from_the_disks_to_a_storage_that_is_active_ever
         "# quorate zfs list hk1/prox1\n",
         "ONLINE",
     ];
-    let mut rest = text.as_str();
-    for part in order {
-        let at = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("{part} does not come where it should:\n{text}"));
-        rest = &rest[at + part.len()..];
-    }
+    in_order(text, &order);
     place.assert_empty();
 }
 
@@ -107,13 +111,7 @@ async fn the_act_of_guests_goes_from_a_guest_to_its_recovery() {
         "running",
         "Nothing to do.",
     ];
-    let mut rest = text.as_str();
-    for part in order {
-        let at = rest
-            .find(part)
-            .unwrap_or_else(|| panic!("{part} does not come where it should:\n{text}"));
-        rest = &rest[at + part.len()..];
-    }
+    in_order(text, &order);
     place.assert_empty();
 }
 
