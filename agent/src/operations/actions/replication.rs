@@ -141,7 +141,18 @@ impl Act for Remove<'_> {
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
         let (findings, jobs) = against(node, seen, self.cluster, self.id);
-        the_one(findings, node, jobs, self.id, self.target)
+        let mut findings = the_one(findings, node, jobs, self.id, self.target);
+        // After a recovery the other end may hold what was written last, until PVE has turned the job round.
+        let id = self.id.to_string();
+        let turns = |job: &&ReplicationJob| job.id == id && job.target != self.target.as_str();
+        if findings.is_empty() && jobs.iter().any(|job| turns(&job)) {
+            let message = format!(
+                "PVE has not turned the job {id} round yet: what is on {} may be newer",
+                self.target
+            );
+            findings.push(changed(node, message));
+        }
+        findings
     }
 
     fn state(&self, node: &NodeName, seen: &Observation) -> State {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::NodeName;
 use crate::observation::config::PveConfig;
-use crate::observation::ha::{HaPlacement, HaResource};
+use crate::observation::ha::{HaPlacement, HaResource, ManagerStatus};
 use crate::observation::{ConfiguredGuest, Guest, GuestKind, GuestRun, Ha};
 use crate::view::View;
 
@@ -37,6 +37,10 @@ pub(super) struct Stage<'a> {
     load: BTreeMap<NodeName, usize>,
     /// Where each service is.
     places: BTreeMap<String, NodeName>,
+    /// Why HA recovers nothing at all.
+    halted: Option<String>,
+    /// Services that it would not recover as they are now, and why.
+    stuck: BTreeMap<String, String>,
 }
 
 impl<'a> Stage<'a> {
@@ -77,6 +81,10 @@ impl<'a> Stage<'a> {
                 .map(Vec::as_slice)
                 .map_err(|unknown| unknown.reason.clone()),
             weighs: untold(view, ha, config, load.keys()),
+            halted: manager
+                .and_then(|manager| manager.disarm.as_ref())
+                .map(|disarm| format!("HA is {}: the loss of a node is not dealt with", disarm.state)),
+            stuck: manager.map(stuck).unwrap_or_default(),
             load,
             places,
         }
@@ -106,6 +114,9 @@ impl<'a> Stage<'a> {
                 return Fate::Unknown { reason };
             }
         };
+        if let Some(reason) = self.halted.clone().or_else(|| self.stuck.get(&sid).cloned()) {
+            return Fate::Waits { reason };
+        }
         let candidates = match self.candidates(&sid, resource) {
             Ok(candidates) if candidates.is_empty() => {
                 let reason = "no node that its rules allow is left".to_owned();
@@ -178,6 +189,16 @@ impl<'a> Stage<'a> {
         }
         Ok(left)
     }
+}
+
+/// What is frozen, or was given up, is not touched.
+fn stuck(manager: &ManagerStatus) -> BTreeMap<String, String> {
+    let odd = manager
+        .services
+        .iter()
+        .filter(|(_, place)| matches!(place.state.as_str(), "freeze" | "error"));
+    let why = |state: &str| format!("HA has it in state {state} now, in which it is not touched");
+    odd.map(|(sid, place)| (sid.clone(), why(&place.state))).collect()
 }
 
 /// Why the choice between several nodes can't be followed: another scheduler weighs load, or what the basic one counts is not known.

@@ -79,7 +79,7 @@ pub enum Fate {
         /// Where.
         on: NodeName,
     },
-    /// HA looks for a node each round, and finds none until one of its own is back.
+    /// HA looks after it, and does not start it: no node is left for it, or HA is at rest, or has given it up.
     Waits {
         /// Why.
         reason: String,

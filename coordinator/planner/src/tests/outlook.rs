@@ -2,7 +2,7 @@
 
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::observation::ConfiguredGuest;
-use quorate_model::observation::ha::{HaPlacement, HaResource};
+use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, ManagerStatus};
 use quorate_model::observation::storages::{StorageState, StorageStatus};
 use quorate_model::outlook::{Answer, Asks, Fate, Outlook, outlook};
 use quorate_model::size::ByteSize;
@@ -152,4 +152,43 @@ fn what_is_not_known_is_unproven_and_what_does_not_fit_is_no() {
         "{:?}",
         fate(&seen, 100)
     );
+}
+
+#[test]
+fn while_ha_is_disarmed_or_has_given_a_guest_up_nothing_is_started() {
+    let with = |state: &str, disarm: Option<Disarm>| {
+        let state = state.to_owned();
+        servers(&[100], &[]).with_shared_ha(move |ha| {
+            let place = HaPlace {
+                node: "prox1".to_owned(),
+                state: state.clone(),
+                target: None,
+                command: None,
+            };
+            let manager = ManagerStatus {
+                master: "prox2".to_owned(),
+                at: NOW,
+                nodes: [].into(),
+                services: [("vm:100".to_owned(), place)].into(),
+                disarm: disarm.clone(),
+                maintenance: [].into(),
+            };
+            ha.manager = Facet::known(Some(manager), NOW);
+        })
+    };
+    let disarmed = Disarm {
+        mode: "freeze".to_owned(),
+        state: "disarmed".to_owned(),
+    };
+    for servers in [
+        with("started", Some(disarmed)),
+        with("freeze", None),
+        with("error", None),
+    ] {
+        assert!(matches!(fate(&lost(&servers), 100), Fate::Waits { .. }));
+    }
+    assert!(matches!(
+        fate(&lost(&with("started", None)), 100),
+        Fate::Recovered { .. }
+    ));
 }

@@ -282,11 +282,10 @@ fn enough_votes(view: &View, cluster: &ClusterName, node: &NodeName, speaker: &N
         return Err(Not::Yet(format!("sees {} offline", off.name)));
     }
     let votes = member.votes.get()?;
-    let own = member
-        .configured
-        .iter()
-        .find(|n| n.name == node.as_str())
-        .map_or(1, |n| n.votes);
+    let configured = member.configured.iter().find(|n| n.name == node.as_str());
+    let own = configured
+        .map(|n| n.votes)
+        .ok_or_else(|| Not::Known(format!("does not say how many votes {node} has")))?;
     if votes.total.saturating_sub(own) < votes.quorum {
         return Err(Not::Yet(format!(
             "counts {} votes, and without the {own} of {node} they are fewer than the {} that quorum takes",
@@ -374,7 +373,7 @@ fn room(view: &View, node: &NodeName, others: &BTreeSet<NodeName>) -> Result<(),
     let mut runs: Vec<u64> = view
         .facet(node, |o| &o.running)?
         .iter()
-        .filter(|guest| guest.run == GuestRun::Running)
+        .filter(|guest| guest.run != GuestRun::Stopped)
         .map(|guest| guest.memory.0)
         .collect();
     runs.sort_unstable_by(|a, b| b.cmp(a));
