@@ -136,6 +136,21 @@ fn a_copy_is_gone_when_the_scheduler_has_taken_its_job_away() {
 }
 
 #[test]
+fn no_copy_is_removed_that_may_be_newer_than_the_guest() {
+    assert_eq!(refused(&remove(), &seen("prox1", vec![job()])), Vec::<String>::new());
+    // The guest was recovered here a moment ago: the job still says where it came from.
+    let unturned = ReplicationJob {
+        source: Some("prox2".to_owned()),
+        target: "prox1".to_owned(),
+        ..job()
+    };
+    assert_eq!(
+        refused(&remove(), &seen("prox1", vec![unturned])),
+        ["PVE has not turned the job 100-0 round yet: what is on prox2 may be newer"]
+    );
+}
+
+#[test]
 fn a_note_in_passing_is_no_complaint() {
     let output = |stderr: &str| Output {
         stdout: String::new(),
