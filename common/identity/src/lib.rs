@@ -55,5 +55,7 @@ pub use role::{Role, RoleError, Scope};
 pub use sealed::{SealError, seal, unseal};
 pub use store::{CoordinatorStore, NodeStore, StoreError};
 pub use time::{TimeSource, UnixSeconds, describe_duration};
-pub use tls::{ClientStream, ClientTls, Material, MaterialError, PeerComplaint, Refusal, ServerStream, ServerTls};
+pub use tls::{
+    ClientStream, ClientTls, Material, MaterialError, PeerComplaint, Refusal, ServerStream, ServerTls, UnverifiedTls,
+};
 pub use token::{StoredToken, Token, TokenError};

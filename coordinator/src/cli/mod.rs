@@ -23,6 +23,7 @@ mod operator;
 mod output;
 mod passphrase;
 mod plan;
+mod probe;
 mod proposal;
 mod protect;
 mod renew;
@@ -142,6 +143,8 @@ enum Command {
     Backup(backup::Args),
     /// Make the coordinator's own certificate anew; needs the root key
     Renew(renew::Args),
+    /// Call a guest, or anything else, from this host ten times a second, and say when it did not answer
+    Probe(probe::Args),
     /// Explain a finding's code
     Explain(explain::Args),
 }
@@ -188,6 +191,9 @@ pub fn main() -> std::process::ExitCode {
 fn run(cli: Cli) -> Answer {
     if let Command::Explain(args) = &cli.command {
         return explain::run(args, cli.output);
+    }
+    if let Command::Probe(args) = &cli.command {
+        return probe::run(args, cli.output);
     }
     if let Command::Spec(command) = &cli.command
         && let Some(answer) = spec::local(command, cli.output)
@@ -237,7 +243,9 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Rollout(command) => rollout::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
-        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Explain(_) => Ok(ExitCode::Internal),
+        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Probe(_) | Command::Explain(_) => {
+            Ok(ExitCode::Internal)
+        }
     }
 }
 

@@ -27,8 +27,8 @@ pub(crate) struct Migrate {
     /// Call the guest from this host ten times a second meanwhile, and say for how long it did not answer
     #[arg(long, requires = "probe")]
     measure: bool,
-    /// Where it is called: tcp:ADDRESS:PORT, a port on which it accepts connections
-    #[arg(long, value_name = "tcp:ADDRESS:PORT", requires = "measure")]
+    /// Where it is called, as `quorate probe` has it: tcp:ADDRESS:PORT, tally:ADDRESS, icmp:ADDRESS, http://HOST/PATH
+    #[arg(long, value_name = "TARGET", requires = "measure")]
     probe: Option<Target>,
     #[command(flatten)]
     common: Common,
@@ -98,11 +98,13 @@ pub(crate) async fn migrate(context: &Context, args: Migrate) -> Answer {
         let message = "what is measured has to be seen to its end";
         return Err(Failure::new(ExitCode::Usage, message).hint("leave --detach or --measure out"));
     }
-    let prober = Prober::begin(target).map_err(|error| {
-        let message = format!("{target} does not accept a connection from this host, so that no pause could be measured; nothing was changed");
+    let called = target.to_string();
+    let prober = Prober::begin(target).map_err(|unable| {
+        let message =
+            format!("{called} does not answer this host, so that no pause could be measured; nothing was changed");
         Failure::new(ExitCode::Refused, message)
-            .because(&error)
-            .hint("name a port of the guest on which a service listens, and that this host can reach")
+            .because(&unable)
+            .hint(unable.hint())
     })?;
     let ended = carry(context, &mut client, cluster, moves, &args.common).await;
     if ended.is_ok() {
@@ -199,6 +201,9 @@ mod tests {
         assert!(is_taken("quorate migrate 100 hk1/prox2"));
         assert!(is_taken(
             "quorate migrate 100 hk1/prox2 --measure --probe tcp:192.0.2.7:22"
+        ));
+        assert!(is_taken(
+            "quorate migrate 100 hk1/prox2 --measure --probe tally:192.0.2.7"
         ));
         assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure"));
         assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure --probe 192.0.2.7"));

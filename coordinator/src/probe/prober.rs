@@ -1,117 +1,114 @@
-//! Calls a guest ten times a second, on a thread of its own: a question that waits for an answer at the terminal must not look like a pause.
+//! Measures: on a thread of its own while something else goes on, or here.
+//!
+//! A question that waits for an answer at the terminal must not look like a pause: hence the thread.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use quorate_clock::Clock;
+use tokio::sync::oneshot;
 
-use super::gaps::{Call, Measured};
+use super::call::Call;
+use super::gaps::Measured;
+use super::place::{Patience, Place, Unable};
+use super::schedule::keep_calling;
 use super::target::Target;
 
 /// Between two calls.
 const EVERY: Duration = Duration::from_millis(100);
-/// How long a call has. Less than a second, after which the kernel would send it once more by itself: an answer to that says nothing of when
-/// the guest was back.
-const WITHIN: Duration = Duration::from_millis(250);
-/// The first answer may take longer: the neighbour has to be found.
-const FIRST_WITHIN: Duration = Duration::from_secs(3);
 
 /// Calls until it is told to stop.
 #[derive(Debug)]
 pub(crate) struct Prober {
-    target: Target,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Call>>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Option<Measured>>,
 }
 
 impl Prober {
-    /// Begins, if the guest accepts a connection there now.
+    /// Begins, if the guest answers there now.
     ///
     /// # Errors
-    /// It does not: nothing could be measured.
-    pub(crate) fn begin(target: Target) -> io::Result<Self> {
-        TcpStream::connect_timeout(&target.0, FIRST_WITHIN)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&stop);
+    /// It does not, or can't be called: nothing could be measured.
+    pub(crate) fn begin(target: Target) -> Result<Self, Unable> {
+        let (stop, stopped) = oneshot::channel();
+        let (say, begun) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("probe".to_owned())
-            .spawn(move || call_until(target.0, &until))?;
-        Ok(Self { target, stop, thread })
+            .spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        drop(say.send(Err(Unable::Here(error))));
+                        return None;
+                    }
+                };
+                runtime.block_on(async {
+                    let place = answers_now(&target).await;
+                    let (place, said) = match place {
+                        Ok(place) => (Some(place), Ok(())),
+                        Err(unable) => (None, Err(unable)),
+                    };
+                    // Whoever asked waits for it.
+                    say.send(said).ok()?;
+                    let until = async {
+                        // Dropped counts as told.
+                        drop(stopped.await);
+                    };
+                    Some(call(&target, place?, EVERY, until, |_, _| ()).await)
+                })
+            })
+            .map_err(Unable::Here)?;
+        match begun.recv() {
+            Ok(Ok(())) => Ok(Self { stop, thread }),
+            Ok(Err(unable)) => Err(unable),
+            Err(_) => Err(Unable::Here(std::io::Error::other("the thread is gone"))),
+        }
     }
 
     /// Ends, and says what was seen; `None`: the thread is gone.
     pub(crate) fn end(self) -> Option<Measured> {
-        self.stop.store(true, Ordering::Relaxed);
-        let calls = self.thread.join().ok()?;
-        Some(Measured::of(self.target.to_string(), EVERY, &calls))
+        // It may be gone, which then shows.
+        drop(self.stop.send(()));
+        self.thread.join().ok()?
     }
 }
 
-fn call_until(address: SocketAddr, stop: &AtomicBool) -> Vec<Call> {
-    let clock = Clock::system();
-    let began = clock.monotonic();
-    let answered: Arc<Mutex<Vec<Call>>> = Arc::default();
-    let mut waiting: Vec<JoinHandle<()>> = Vec::new();
-    let mut next = Duration::ZERO;
-    while !stop.load(Ordering::Relaxed) {
-        let at = clock.since(began);
-        let (clock, calls) = (clock.clone(), Arc::clone(&answered));
-        // Each call on its own: one that gets no answer does not hold up the next.
-        let call = move || {
-            let there = TcpStream::connect_timeout(&address, WITHIN).is_ok();
-            let answered = there.then(|| clock.since(began));
-            calls
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(Call { at, answered });
-        };
-        if let Ok(thread) = thread::Builder::new().spawn(call) {
-            waiting.push(thread);
-        }
-        waiting.retain(|thread| !thread.is_finished());
-        next += EVERY;
-        let now = Clock::system().since(began);
-        if next > now {
-            thread::sleep(next.saturating_sub(now));
-        } else {
-            // Late: the missed ones are not made up for.
-            next = now;
-        }
-    }
-    for thread in waiting {
-        drop(thread.join());
-    }
-    let mut calls = std::mem::take(&mut *answered.lock().unwrap_or_else(PoisonError::into_inner));
-    calls.sort_by_key(|call| call.at);
-    calls
+async fn answers_now(target: &Target) -> Result<Place, Unable> {
+    let place = Place::find(target).await?;
+    // Of no call that follows: those are counted from 0.
+    place.clone().call(u64::MAX, Patience::First).await.map_err(Unable::NoAnswer)?;
+    Ok(place)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
+/// Calls from here until `until` ends, also one that does not answer. `seen` is told of each call, with its number from 0, as it ends.
+///
+/// # Errors
+/// Nobody can be called there at all.
+pub(crate) async fn measure(
+    target: &Target,
+    every: Duration,
+    until: impl Future<Output = ()>,
+    seen: impl FnMut(u64, &Call),
+) -> Result<Measured, Unable> {
+    let place = Place::find(target).await?;
+    Ok(call(target, place, every, until, seen).await)
+}
 
-    use super::*;
-
-    #[test]
-    fn nobody_is_measured_who_does_not_answer_now() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        assert!(Prober::begin(Target(port)).is_err());
+async fn call(
+    target: &Target,
+    place: Place,
+    every: Duration,
+    until: impl Future<Output = ()>,
+    seen: impl FnMut(u64, &Call),
+) -> Measured {
+    let address = place.address().to_string();
+    let began_unix_ms = Clock::system().unix_micros() / 1000;
+    let calls = keep_calling(every, until, |number| place.clone().call(number, Patience::Usual), seen).await;
+    let mut shown = target.to_string();
+    if !shown.contains(&address) {
+        // A name stands for an address of that time.
+        shown.push_str(&format!(" ({address})"));
     }
-
-    #[test]
-    fn who_answers_all_the_time_has_no_gap() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let prober = Prober::begin(Target(listener.local_addr().unwrap())).unwrap();
-        // Until it has been called a few times.
-        for _ in 0..4 {
-            drop(listener.accept().unwrap());
-        }
-        let seen = prober.end().unwrap();
-        assert!(seen.calls >= 3, "{seen}");
-        assert!(!seen.still_away() && seen.gaps.is_empty(), "{seen}");
-    }
+    Measured::of(shown, began_unix_ms, every, &calls)
 }

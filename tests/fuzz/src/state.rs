@@ -50,6 +50,14 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("model-plan", json_again::<Plan>),
     Target::new("model-record", json_again::<Entry>),
     Target::new("model-view", json_again::<View>),
+    Target::new("tally-line", |bytes| {
+        let read = text(bytes).parse::<quorate_tally::Answer>();
+        if let Ok(answer) = &read {
+            assert_eq!(answer.to_string().parse::<quorate_tally::Answer>().as_ref(), Ok(answer));
+        }
+        Box::new(read)
+    }),
+    Target::new("tally-records", |bytes| Box::new(quorate_tally::record::read(bytes))),
     Target::new("words", words),
 ];
 

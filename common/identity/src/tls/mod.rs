@@ -5,11 +5,13 @@ mod material;
 mod refusal;
 mod server;
 mod shared;
+mod unverified;
 
 pub use client::{ClientStream, ClientTls};
 pub use material::{Material, MaterialError};
 pub use refusal::{PeerComplaint, Refusal};
 pub use server::{ServerStream, ServerTls};
+pub use unverified::UnverifiedTls;
 
 pub(crate) use server::{anonymous, handshake};
 
