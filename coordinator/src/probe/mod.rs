@@ -17,7 +17,6 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gaps::Measured;
 pub(crate) use place::Unable;
 pub(crate) use prober::{Prober, measure};
 pub(crate) use show::Strip;

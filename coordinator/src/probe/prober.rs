@@ -21,6 +21,7 @@ const EVERY: Duration = Duration::from_millis(100);
 /// Calls until it is told to stop.
 #[derive(Debug)]
 pub(crate) struct Prober {
+    /// Dropped, it tells the thread to end.
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Option<Measured>>,
 }
@@ -52,7 +53,7 @@ impl Prober {
                     // Whoever asked waits for it.
                     say.send(said).ok()?;
                     let until = async {
-                        // Dropped counts as told.
+                        // Nothing is ever sent: it ends when the other end is dropped.
                         drop(stopped.await);
                     };
                     Some(call(&target, place?, EVERY, until, |_, _| ()).await)
@@ -68,9 +69,9 @@ impl Prober {
 
     /// Ends, and says what was seen; `None`: the thread is gone.
     pub(crate) fn end(self) -> Option<Measured> {
-        // It may be gone, which then shows.
-        drop(self.stop.send(()));
-        self.thread.join().ok()?
+        let Self { stop, thread } = self;
+        drop(stop);
+        thread.join().ok()?
     }
 }
 

@@ -17,9 +17,11 @@ pub struct Binaries {
     pub lab: PathBuf,
     /// The lab's multi-call tool.
     pub labtool: PathBuf,
+    /// The numbered writer for guests.
+    pub tally: PathBuf,
 }
 
-/// Builds all four, once per process, in this build's profile; in a test run with what the tests are built with.
+/// Builds all five, once per process, in this build's profile; in a test run with what the tests are built with.
 ///
 /// # Errors
 /// When cargo fails.
@@ -27,7 +29,7 @@ pub fn ensure_built() -> io::Result<Binaries> {
     static BUILT: OnceLock<Result<Binaries, String>> = OnceLock::new();
     BUILT
         .get_or_init(|| {
-            let found = build(&["quorate", "quorate-agent", "quorate-lab"]).map_err(|error| error.to_string())?;
+            let found = build(&["quorate", "quorate-agent", "quorate-lab", "quorate-tally"]).map_err(|error| error.to_string())?;
             let get = |name: &str| found.iter().find(|(n, _)| n == name).map(|(_, path)| path.clone());
             let missing = |name: &str| format!("cargo built no program called {name}");
             Ok(Binaries {
@@ -35,6 +37,7 @@ pub fn ensure_built() -> io::Result<Binaries> {
                 agent: get("quorate-agent").ok_or_else(|| missing("quorate-agent"))?,
                 lab: get("quorate-lab").ok_or_else(|| missing("quorate-lab"))?,
                 labtool: get("quorate-labtool").ok_or_else(|| missing("quorate-labtool"))?,
+                tally: get("quorate-tally").ok_or_else(|| missing("quorate-tally"))?,
             })
         })
         .clone()

@@ -8,3 +8,4 @@ mod http2;
 mod lab;
 mod store;
 mod strangers;
+mod unverified;

@@ -13,6 +13,8 @@ pub use refusal::{PeerComplaint, Refusal};
 pub use server::{ServerStream, ServerTls};
 pub use unverified::UnverifiedTls;
 
+#[cfg(test)]
+pub(crate) use material::provider;
 pub(crate) use server::{anonymous, handshake};
 
 /// gRPC speaks HTTP/2.

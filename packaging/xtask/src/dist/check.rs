@@ -11,6 +11,9 @@ use crate::report::{Report, Stop};
 /// What a package may weigh, in bytes: it is brought to servers over lines of any kind.
 const HEAVIEST: u64 = 8 << 20;
 
+/// What is put into guests may weigh this, in bytes: it goes through the guest agent, a few kilobytes at a time.
+const HEAVIEST_GUEST: u64 = 1 << 20;
+
 /// Where our files lie; nothing of ours is anywhere else. Debian 12 has its units below /lib.
 const PLACES: [&str; 7] = [
     "./etc/quorate/",
@@ -36,6 +39,7 @@ pub(crate) fn all(packages: &[Package], place: &Place) -> Result<Vec<Report>, St
         sizes(packages)?,
         contents(packages)?,
         glibc(packages, &folder)?,
+        guest(&folder)?,
         units(place)?,
     ])
 }
@@ -135,6 +139,33 @@ fn glibc(packages: &[Package], folder: &Path) -> Result<Report, Stop> {
         checked: format!("nothing newer than {oldest_major}.{oldest_minor}"),
         notes,
         violations,
+    })
+}
+
+/// What is put into guests wants nothing of them: no other program that loads it, no libraries, and little room.
+fn guest(folder: &Path) -> Result<Report, Stop> {
+    let program = folder.join("usr/share/quorate/guest/quorate-tally");
+    let mut violations: Vec<String> = elf::wants(&program)?
+        .into_iter()
+        .map(|wanted| format!("quorate-tally wants {wanted} of a guest"))
+        .collect();
+    let size = std::fs::metadata(&program).map_err(Stop::file(&program))?.len();
+    if size > HEAVIEST_GUEST {
+        violations.push(format!("quorate-tally is heavier than {}", mebibytes(HEAVIEST_GUEST)));
+    }
+    let (runs, said) = Tool::new(&program).args(["--version"]).verdict()?;
+    if !runs || !said.starts_with("quorate-tally ") {
+        violations.push(format!("quorate-tally --version says {said:?}"));
+    }
+    let unit = folder.join("usr/share/quorate/guest/quorate-tally.service");
+    if !unit.is_file() {
+        violations.push("the unit of quorate-tally is not beside it".to_owned());
+    }
+    Ok(Report {
+        name: "guest",
+        checked: format!("{}: {}, and all it needs is inside", said.trim_end(), mebibytes(size)),
+        violations,
+        ..Report::default()
     })
 }
 

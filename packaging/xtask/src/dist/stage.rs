@@ -12,6 +12,9 @@ use super::tool::Tool;
 use super::{PACKAGES, changelog, third_party};
 use crate::report::Stop;
 
+/// The package that brings what is put into guests.
+const WITH_GUEST: &str = "quorate";
+
 /// Makes the tree anew, and returns its folder.
 pub(crate) fn tree(place: &Place, built: &Built, key: Option<&Key>) -> Result<PathBuf, Stop> {
     let stage = place.target.join("dist").join("stage");
@@ -26,6 +29,11 @@ pub(crate) fn tree(place: &Place, built: &Built, key: Option<&Key>) -> Result<Pa
     for name in PACKAGES {
         copy(&built.programs.join(name), &bin.join(name))?;
     }
+    // What is put into guests, and is no program of this host.
+    let guest = tree.join("guest");
+    fs::create_dir_all(&guest).map_err(Stop::file(&guest))?;
+    copy(&built.tally, &guest.join("quorate-tally"))?;
+    copy(&packaging.join("files/quorate-tally.service"), &guest.join("quorate-tally.service"))?;
     write_changelog(place, &tree)?;
     write_licences(place, &tree)?;
     if let Some(key) = key {
@@ -63,7 +71,11 @@ fn write_licences(place: &Place, tree: &Path) -> Result<(), Stop> {
     for name in PACKAGES {
         let linked = third_party::linked(&metadata, name);
         let copyright = tree.join("debian").join(format!("{name}.copyright"));
-        write(&copyright, &third_party::copyright(&linked, &own))?;
+        let mut text = third_party::copyright(&linked, &own);
+        if name == WITH_GUEST {
+            text.push_str(third_party::STATIC_GLIBC);
+        }
+        write(&copyright, &text)?;
         let notices = tree.join("third-party").join(name);
         fs::create_dir_all(&notices).map_err(Stop::file(&notices))?;
         write(&notices.join("third-party.txt"), &third_party::notices(&linked)?)?;

@@ -91,6 +91,20 @@ pub(crate) fn copyright(linked: &[&Package], own: &str) -> String {
     text
 }
 
+/// What the program for guests has inside besides: it is linked statically.
+pub(crate) const STATIC_GLIBC: &str = "
+Files: usr/share/quorate/guest/quorate-tally
+Copyright: 2026 The Quorate authors
+ 1991-2025 Free Software Foundation, Inc.
+License: Expat or Apache-2.0, and LGPL-2.1+
+Comment: The GNU C Library of the Debian that it was built on is inside. Whoever wants
+ another one there builds it from the same sources: cargo xtask dist.
+
+License: LGPL-2.1+
+ On Debian systems, the full text of the GNU Lesser General Public License 2.1
+ is in /usr/share/common-licenses/LGPL-2.1.
+";
+
 /// Every notice that came with the crates, each once, with the crates that it came with.
 pub(crate) fn notices(linked: &[&Package]) -> Result<String, Stop> {
     let mut by_text: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -1,7 +1,11 @@
 //! The operator's guide is typed, on: guests are copied, put under HA, moved, and servers emptied.
 
+use std::path::Path;
+
+use quorate_lab::binaries;
+use quorate_lab::process::{Daemon, Program};
 use quorate_suites::guide::Page;
-use quorate_suites::told;
+use quorate_suites::{Fleet, told};
 
 use crate::protection::{THREE, nothing_to_do, owner, three};
 
@@ -54,4 +58,94 @@ async fn guide_copies_and_ha() {
     fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
     let lost = page.types(&fleet, "quorate ha --if-lost prox1").enter().await;
     assert!(lost.stdout.contains("started on prox2"), "{}", told(&lost));
+}
+
+/// A numbered writer, as it would run in a guest, and where it answers.
+async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
+    let (records, log) = (folder.join("records"), folder.join("log"));
+    let records = records.to_string_lossy();
+    let daemon = Program::new(binaries::ensure_built().unwrap().tally)
+        .args(["--listen", "127.0.0.1:0", "--records", &records])
+        .spawn(&log, true)
+        .unwrap();
+    let said = || std::fs::read_to_string(&log).unwrap_or_default();
+    let address = || {
+        let said = said();
+        let line = said.lines().find_map(|line| line.strip_prefix("listens on "))?;
+        said.contains("goes on after").then(|| line.to_owned())
+    };
+    fleet.until("the writer listens", async || address().is_some()).await;
+    (daemon, address().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guide_probe_guests() {
+    let (fleet, _) = three(true).await;
+    let folder = fleet.lab.layout().coordinator().join("guest");
+    std::fs::create_dir(&folder).unwrap();
+    let (_writer, address) = writer(&fleet, &folder).await;
+    let mut page = Page::open("probe-guests.md");
+    // A busy machine may leave a gap: then it ends with 9.
+    let probed = page
+        .types(&fleet, "quorate probe tcp:192.168.1.100:22")
+        .put("192.168.1.100:22", &address)
+        .and(&["--for", "1s"])
+        .may_end(9)
+        .enter()
+        .await;
+    assert!(probed.stdout.contains("     0.0 s  ."), "{}", told(&probed));
+    assert!(probed.stdout.contains("Pause: "), "{}", told(&probed));
+    let probed = page
+        .types(&fleet, "quorate probe tally:192.168.1.100 --for 10m")
+        .put("192.168.1.100", &address)
+        .put("10m", "2s")
+        .and(&["-o", "json"])
+        .may_end(9)
+        .enter()
+        .await;
+    let probed: serde_json::Value = serde_json::from_str(&probed.stdout).unwrap();
+    let records = &probed["measured"]["records"];
+    assert!(records["last"]["number"].as_u64() > Some(0), "{probed:#}");
+    assert_eq!((&records["lost"], &records["new_runs"]), (&0.into(), &serde_json::json!([])));
+
+    let moved = page
+        .types(&fleet, "quorate migrate 100 hk1/prox2 --measure --probe tally:192.168.1.100")
+        .put("192.168.1.100", &address)
+        .yes()
+        .enter()
+        .await;
+    assert_eq!(owner(&fleet).await, "prox2");
+    assert!(moved.stdout.contains("No record that was told is lost."), "{}", told(&moved));
+
+    let by_hand = "in a guest; its program and its files are what common/tally tests";
+    for line in [
+        "scp /usr/share/quorate/guest/quorate-tally /usr/share/quorate/guest/quorate-tally.service root@192.168.1.100:",
+        "install -m 755 quorate-tally /usr/local/bin/",
+        "install -m 644 quorate-tally.service /etc/systemd/system/",
+        "systemctl enable --now quorate-tally",
+        "systemctl disable --now quorate-tally",
+        "rm -r /usr/local/bin/quorate-tally /etc/systemd/system/quorate-tally.service /var/lib/quorate-tally",
+    ] {
+        page.elsewhere(line, by_hand);
+    }
+}
+
+/// `quorate probe` where nobody answers, and what it can't call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_tells_what_did_not_answer() {
+    let fleet = Fleet::bare(quorate_lab::Lab::builder().nodes(1)).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp:{}", listener.local_addr().unwrap());
+    drop(listener);
+    let seen = fleet.ends(&["probe", &target, "--for", "300ms"], 9).await;
+    assert!(seen.stdout.contains("never answered"), "{}", told(&seen));
+    assert!(seen.stdout.contains("connection refused"), "{}", told(&seen));
+    let wrong = fleet.ends(&["probe", "tcp:mail.example:22"], 2).await;
+    assert!(wrong.stderr.contains("names are not looked up"), "{}", told(&wrong));
+    let (refused, answered) = ("net.ipv4.ping_group_range", "Measured from this host at icmp:127.0.0.1");
+    let pinged = fleet.run(&["probe", "icmp:127.0.0.1", "--for", "300ms"]).await;
+    match pinged.code() {
+        Some(6) => assert!(pinged.stderr.contains(refused), "{}", told(&pinged)),
+        _ => assert!(pinged.stdout.contains(answered), "{}", told(&pinged)),
+    }
 }
