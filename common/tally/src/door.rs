@@ -1,7 +1,8 @@
 //! Where the writer answers: whoever connects gets the line, and the connection is closed.
 //!
-//! The line goes into the empty buffer of a new connection at once, so that nobody waits for anybody. A caller who has sent something is not cut off by that: the
-//! connection is only closed when he has closed his end, or after two seconds. If too many linger like this, the one that has for longest goes.
+//! The line goes into the empty buffer of a new connection at once, so that nobody waits for anybody. A caller who has sent something is not
+//! cut off by that: the connection is only closed when he has closed his end, or after two seconds. If too many linger like this, the one
+//! that has for longest goes.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};

@@ -1,7 +1,7 @@
 //! A record, and what is read out of a file of them.
 //!
-//! A record is a line of 64 bytes, so that none lies in two sectors of a disk: its number, its time in milliseconds since 1970, the run of the writer that wrote it, and a CRC-32 of these.
-//! The last one of a file may be torn, where the guest was cut off while it was written; it was never told to anybody.
+//! A record is a line of 64 bytes, so that none lies in two sectors of a disk: its number, its time in milliseconds since 1970, the run of
+//! the writer that wrote it, and a CRC-32 of these. The last one of a file may be torn, where the guest was cut off while it was written; it was never told to anybody.
 
 /// The length of a record, in bytes.
 pub const LENGTH: usize = 64;

@@ -1,4 +1,6 @@
 //! The program itself, killed, restarted, with a full disk, and with callers who take their time.
+#![expect(clippy::unwrap_used, reason = "helpers of tests; a panic is the report")]
+#![expect(clippy::print_stdout, reason = "what this machine has not got is told")]
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};

@@ -18,7 +18,8 @@ const STEADY: usize = 5;
 pub(crate) struct Gap {
     /// Milliseconds from the beginning to the last answer before it; 0: there was none.
     pub(crate) from_ms: u64,
-    /// Milliseconds from there to the first answer of a steady run: it was away for no longer than that. `None`: there was none until the end of the measurement.
+    /// Milliseconds from there to the first answer of a steady run: it was away for no longer than that. `None`: there was
+    /// none until the end of the measurement.
     pub(crate) length_ms: Option<u64>,
     /// Milliseconds from the first call that was not answered to the last one: it was away for at least that long.
     pub(crate) at_least_ms: u64,

@@ -50,7 +50,9 @@ impl Unable {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Name(..) => "write the address instead of the name",
-            Self::Ping(_) => "as root: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" (it counts for IPv6, too), or call a port: tcp:ADDRESS:PORT",
+            Self::Ping(_) => {
+                "as root: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" (it counts for IPv6, too), or call a port: tcp:ADDRESS:PORT"
+            }
             Self::Tls(_) | Self::Here(_) => "see what this host is short of",
             Self::NoAnswer(_) => "name what answers from this host now, such as a port of the guest on which a service listens",
         }

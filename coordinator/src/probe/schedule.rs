@@ -27,7 +27,8 @@ pub(crate) struct Calls {
     pub(crate) homes: BTreeMap<u64, Home>,
 }
 
-/// Calls each `every`, counted from now, until `until` ends; then waits for those that are under way. `seen` is told of each as it ends, with its number from 0.
+/// Calls each `every`, counted from now, until `until` ends; then waits for those that are under way. `seen` is told of each as it ends, with
+/// its number from 0.
 pub(crate) async fn keep_calling<A>(
     every: Duration,
     until: impl Future<Output = ()>,

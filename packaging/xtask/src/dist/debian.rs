@@ -87,6 +87,24 @@ fn the_coordinator_is_a_user_of_its_own_without_any_privilege() {
 }
 
 #[test]
+fn the_numbered_writer_never_gives_up_and_starts_in_any_container() {
+    let unit = read("../files/quorate-tally.service");
+    for line in [
+        "ExecStart=/usr/local/bin/quorate-tally",
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+        "StateDirectory=quorate-tally",
+        "WantedBy=multi-user.target",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line}");
+    }
+    // Each of these takes a mount namespace, which a container without nesting does not give.
+    for word in ["Protect", "Private", "ReadWrite", "ReadOnly", "Inaccessible", "DynamicUser"] {
+        assert!(!unit.lines().any(|found| found.starts_with(word)), "{word}");
+    }
+}
+
+#[test]
 fn exposure_does_not_rise() {
     if tool::is_there("systemd-analyze") {
         let (notes, wrong) = exposure::compare(&folder()).unwrap();
