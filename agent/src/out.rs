@@ -92,8 +92,10 @@ impl Console for Terminal {
 
     fn ask(&self, question: &str) -> Result<String, Failure> {
         if !io::stdin().is_terminal() {
-            return Err(Failure::new(ExitCode::Usage, "nobody is there to be asked: stdin is no terminal")
-                .hint("say the server's name beforehand: --confirm CLUSTER/NODE"));
+            return Err(
+                Failure::new(ExitCode::Usage, "nobody is there to be asked: stdin is no terminal")
+                    .hint("say the server's name beforehand: --confirm CLUSTER/NODE"),
+            );
         }
         say(question)?;
         let mut answer = String::new();

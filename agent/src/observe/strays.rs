@@ -43,7 +43,11 @@ pub(crate) async fn observe(host: &Host) -> Result<Vec<Stray>, Unknown> {
     }
     if !found.is_empty() {
         let still = processes(host)?;
-        found.retain(|stray| still.iter().any(|process| process.vmid == stray.vmid && process.pid == stray.pid));
+        found.retain(|stray| {
+            still
+                .iter()
+                .any(|process| process.vmid == stray.vmid && process.pid == stray.pid)
+        });
     }
     Ok(found)
 }
@@ -137,9 +141,17 @@ mod tests {
     #[tokio::test]
     async fn a_process_whose_guest_belongs_to_another_node_is_a_stray() {
         let fake = fake();
-        assert_eq!(observe(&fake.bare()).await, Ok(vec![]), "the pid file is of a process that is gone");
+        assert_eq!(
+            observe(&fake.bare()).await,
+            Ok(vec![]),
+            "the pid file is of a process that is gone"
+        );
         fake.put("/proc/4711/cmdline", "/usr/sbin/sshd\0-D\0");
-        assert_eq!(observe(&fake.bare()).await, Ok(vec![]), "its number is another's by now");
+        assert_eq!(
+            observe(&fake.bare()).await,
+            Ok(vec![]),
+            "its number is another's by now"
+        );
         fake.put("/proc/4711/cmdline", &cmdline(100));
         let list = |node: &str| {
             format!("{{\"version\":1,\"ids\":{{\"100\":{{\"node\":\"{node}\",\"type\":\"qemu\",\"version\":1}}}}}}")
@@ -154,7 +166,10 @@ mod tests {
             owner: Some("prox2".to_owned()),
         };
         assert_eq!(observe(&fake.bare()).await, Ok(vec![stray.clone()]));
-        fake.put("/etc/pve/nodes/prox2/qemu-server/100.conf", "memory: 512\nlock: migrate\n");
+        fake.put(
+            "/etc/pve/nodes/prox2/qemu-server/100.conf",
+            "memory: 512\nlock: migrate\n",
+        );
         assert_eq!(observe(&fake.bare()).await, Ok(vec![]), "it is being migrated");
         fake.put("/etc/pve/nodes/prox2/qemu-server/100.conf", "memory: 512\n");
         fake.put("/proc/net/unix", fixture!("proc/6.18/unix.out"));

@@ -77,8 +77,13 @@ impl Way {
     fn why_not(&self) -> String {
         match &self.witness {
             Witness::Heard(_) => "it could not be asked there".to_owned(),
-            Witness::Silent(asked) => format!("{} do not answer either: it may be this server that is cut off", asked.join(", ")),
-            Witness::Nobody => "nobody else is there to be asked: a cable of this server that is out would look the same".to_owned(),
+            Witness::Silent(asked) => format!(
+                "{} do not answer either: it may be this server that is cut off",
+                asked.join(", ")
+            ),
+            Witness::Nobody => {
+                "nobody else is there to be asked: a cable of this server that is out would look the same".to_owned()
+            }
         }
     }
 }
@@ -144,18 +149,26 @@ impl Evidence {
     pub(crate) fn against(&self, lost: &str, seen_off: bool) -> Option<Finding> {
         match self.verdict() {
             Verdict::Alive(signs) => {
-                let signs: Vec<String> = signs.iter().map(|trace| format!("{}: {}", trace.about, trace.said)).collect();
+                let signs: Vec<String> = signs
+                    .iter()
+                    .map(|trace| format!("{}: {}", trace.about, trace.said))
+                    .collect();
                 Some(Finding::new(
                     Code::LostNodeAlive,
                     lost,
                     format!("{lost} shows signs of life ({})", signs.join("; ")),
-                    format!("switch {lost} off by its power button or its BMC, or move its guests while it runs; then ask again"),
+                    format!(
+                        "switch {lost} off by its power button or its BMC, or move its guests while it runs; then ask again"
+                    ),
                 ))
             }
             Verdict::Unproven(why) if !seen_off => Some(Finding::new(
                 Code::LostNodeUnproven,
                 lost,
-                format!("nothing is heard of {lost}, and nothing proves that it is off ({})", why.join("; ")),
+                format!(
+                    "nothing is heard of {lost}, and nothing proves that it is off ({})",
+                    why.join("; ")
+                ),
                 format!("go and look; if {lost} has no power, say so by --seen-off, and pull its power cables first"),
             )),
             Verdict::Unproven(_) | Verdict::Down(_) => None,
@@ -197,7 +210,10 @@ pub(super) mod tests {
 
     #[test]
     fn one_network_on_which_others_are_heard_is_a_proof() {
-        let down = evidence(Sign::Silent, vec![way(Sign::Silent, Witness::Nobody), way(Sign::Silent, heard())]);
+        let down = evidence(
+            Sign::Silent,
+            vec![way(Sign::Silent, Witness::Nobody), way(Sign::Silent, heard())],
+        );
         assert_eq!(down.verdict(), Verdict::Down(1));
         assert_eq!(code(&down, false), None);
     }
@@ -206,7 +222,10 @@ pub(super) mod tests {
     fn any_sign_of_life_refuses_and_nobody_overrides_it() {
         let alive = [
             evidence(Sign::Alive, vec![way(Sign::Silent, heard())]),
-            evidence(Sign::Silent, vec![way(Sign::Silent, heard()), way(Sign::Alive, heard())]),
+            evidence(
+                Sign::Silent,
+                vec![way(Sign::Silent, heard()), way(Sign::Alive, heard())],
+            ),
             evidence(Sign::Unproven, vec![way(Sign::Alive, Witness::Nobody)]),
         ];
         for evidence in alive {

@@ -24,6 +24,8 @@ pub(crate) struct Guest {
     pub(crate) kind: GuestKind,
     /// Its name, where that is known.
     pub(crate) name: Option<String>,
+    /// Other servers that its jobs copy it to, whose copies may be newer.
+    pub(crate) elsewhere: Vec<String>,
     /// What can become of it.
     pub(crate) fate: Fate,
 }
@@ -76,7 +78,10 @@ struct Names {
 impl Held {
     /// Looks at the datasets of all storages that copies may lie on.
     pub(crate) async fn look(host: &Host, storages: &Storages, node: &NodeName) -> Self {
-        let zfs = storages.defined.iter().filter(|storage| storage.kind == "zfspool" && storage.is_for(node));
+        let zfs = storages
+            .defined
+            .iter()
+            .filter(|storage| storage.kind == "zfspool" && storage.is_for(node));
         let roots: BTreeSet<&String> = zfs.filter_map(|storage| storage.properties.get("pool")).collect();
         let mut below = BTreeMap::new();
         for root in roots {
@@ -146,6 +151,7 @@ impl Seen<'_> {
             vmid: one.guest.vmid,
             kind: one.guest.kind,
             name: settings.ok().and_then(|settings| settings.name.clone()),
+            elsewhere: self.elsewhere(one.guest.vmid),
             fate: match settings {
                 Err(unknown) => Fate::Not(format!("what it is configured to be is not known: {}", unknown.reason)),
                 Ok(settings) => self.fate(one, settings),
@@ -161,7 +167,10 @@ impl Seen<'_> {
                 return Fate::Not(format!("whether HA looks after it is not known: {}", unknown.reason));
             }
         };
-        if resources.get(&service_id(kind, vmid)).is_some_and(|resource| resource.state != "ignored") {
+        if resources
+            .get(&service_id(kind, vmid))
+            .is_some_and(|resource| resource.state != "ignored")
+        {
             return Fate::Ha;
         }
         if settings.template {
@@ -174,9 +183,16 @@ impl Seen<'_> {
             ));
         }
         if !settings.bound_by.is_empty() {
-            return Fate::Not(format!("it is bound to devices of {} by {}", self.lost, settings.bound_by.join(", ")));
+            return Fate::Not(format!(
+                "it is bound to devices of {} by {}",
+                self.lost,
+                settings.bound_by.join(", ")
+            ));
         }
-        match self.jobs(vmid).and_then(|jobs| Ok((self.copy(settings)?, jobs, self.bridges(settings)?))) {
+        match self
+            .jobs(vmid)
+            .and_then(|jobs| Ok((self.copy(settings)?, jobs, self.bridges(settings)?)))
+        {
             Ok((copy, jobs, ())) => Fate::Recoverable {
                 copy,
                 jobs,
@@ -186,12 +202,26 @@ impl Seen<'_> {
         }
     }
 
+    fn elsewhere(&self, vmid: u32) -> Vec<String> {
+        let jobs = self.config.replication.get().map(Vec::as_slice).unwrap_or_default();
+        let others = jobs
+            .iter()
+            .filter(|job| job.guest == vmid && job.target != self.own.as_str() && job.target != self.lost);
+        others.map(|job| job.target.clone()).collect()
+    }
+
     /// Jobs between the two servers: PVE turns them round once the guest is here.
     fn jobs(&self, vmid: u32) -> Result<Vec<JobId>, String> {
         let jobs = self.config.replication.get();
         let jobs = jobs.map_err(|unknown| format!("its replication jobs are not known: {}", unknown.reason))?;
-        let ours = jobs.iter().filter(|job| job.guest == vmid && job.target == self.own.as_str());
-        let parsed = ours.map(|job| job.id.parse().map_err(|_| format!("its job {} has an odd name", job.id)));
+        let ours = jobs
+            .iter()
+            .filter(|job| job.guest == vmid && job.target == self.own.as_str());
+        let parsed = ours.map(|job| {
+            job.id
+                .parse()
+                .map_err(|_| format!("its job {} has an odd name", job.id))
+        });
         parsed.collect()
     }
 
@@ -236,7 +266,9 @@ impl Seen<'_> {
         let volume = volume.rsplit('/').next().unwrap_or(volume);
         match self.held.brought(pool, volume) {
             Ok(Some(at)) => Ok(Some(at)),
-            Ok(None) => Err(format!("{key}: {pool}/{volume} is here, and replication has not brought it: what it holds can't be told")),
+            Ok(None) => Err(format!(
+                "{key}: {pool}/{volume} is here, and replication has not brought it: what it holds can't be told"
+            )),
             Err(why) => Err(format!("{key}: no copy is here: {why}")),
         }
     }

@@ -46,7 +46,10 @@ fn storage(id: &str, kind: &str, more: &[(&str, &str)]) -> DefinedStorage {
     DefinedStorage {
         id: id.to_owned(),
         kind: kind.to_owned(),
-        properties: more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        properties: more
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
     }
 }
 
@@ -73,7 +76,9 @@ fn storages() -> Storages {
 
 fn held(snapshots: &[&str]) -> Held {
     let replicated: Vec<_> = snapshots.iter().filter_map(|name| zfs_list::replicated(name)).collect();
-    let datasets = snapshots.iter().filter_map(|name| Some(name.split_once('@')?.0.to_owned()));
+    let datasets = snapshots
+        .iter()
+        .filter_map(|name| Some(name.split_once('@')?.0.to_owned()));
     let names = Names {
         datasets: datasets.collect(),
         snapshots: replicated,
@@ -141,7 +146,7 @@ impl World {
         }
     }
 
-    fn fate(&self) -> Fate {
+    fn guest(&self) -> Guest {
         let own = "prox2".parse().unwrap();
         let seen = Seen {
             own: &own,
@@ -154,7 +159,11 @@ impl World {
         };
         let guests = seen.guests().unwrap();
         assert_eq!(guests.len(), 1, "those of others are none of the lost server's");
-        guests.into_iter().next().unwrap().fate
+        guests.into_iter().next().unwrap()
+    }
+
+    fn fate(&self) -> Fate {
+        self.guest().fate
     }
 
     fn why(&self) -> String {
@@ -174,6 +183,7 @@ fn a_guest_whose_disks_replication_has_brought_can_be_started() {
         starts: true,
     };
     assert_eq!(fate, wanted, "the newest snapshot counts, and the job to prox3 stays");
+    assert_eq!(World::with(|_| {}).guest().elsewhere, ["prox3"]);
     let shared = World::with(|guest| guest.disks = vec![disk("scsi0", "nas", "vm-100-disk-0")]);
     assert!(matches!(shared.fate(), Fate::Recoverable { copy: Copy::Whole, .. }));
     let mut two = World::with(|guest| guest.disks.push(disk("scsi1", "data_zfs", "vm-100-disk-1")));
@@ -198,7 +208,10 @@ fn ha_and_templates_are_left_alone() {
 fn without_a_copy_here_it_says_why() {
     let mut missing = World::with(|_| {});
     missing.held = held(&[]);
-    assert_eq!(missing.why(), "scsi0: no copy is here: there is no data_zfs/vm-100-disk-0 here");
+    assert_eq!(
+        missing.why(),
+        "scsi0: no copy is here: there is no data_zfs/vm-100-disk-0 here"
+    );
     let mut foreign = World::with(|_| {});
     foreign.held = held(&["data_zfs/vm-100-disk-0@before-upgrade"]);
     assert!(foreign.why().contains("replication has not brought it"));

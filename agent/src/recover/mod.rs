@@ -149,7 +149,10 @@ fn refused(message: impl Into<String>) -> Failure {
 /// Nothing is done while anything forbids it.
 fn allowed(scene: &Scene) -> Result<(), Failure> {
     if scene.is_refused() {
-        let failure = refused(format!("the guests of {} are not taken over; nothing was changed", scene.lost));
+        let failure = refused(format!(
+            "the guests of {} are not taken over; nothing was changed",
+            scene.lost
+        ));
         return Err(failure.with(scene.findings.clone()));
     }
     Ok(())
@@ -185,7 +188,10 @@ fn word(host: &Host, scene: &Scene, asked: &Asked, console: &dyn Console) -> Res
     };
     let typed = typed.trim().to_owned();
     if typed != name {
-        return Err(Failure::new(ExitCode::Cancelled, format!("`{typed}` is not {name}; nothing was changed")));
+        return Err(Failure::new(
+            ExitCode::Cancelled,
+            format!("`{typed}` is not {name}; nothing was changed"),
+        ));
     }
     Ok(Word {
         typed,
@@ -196,8 +202,15 @@ fn word(host: &Host, scene: &Scene, asked: &Asked, console: &dyn Console) -> Res
 
 /// A second try goes on with the record of the first.
 fn opened(host: &Host, scene: &Scene, asked: &Asked, word: Word) -> Record {
-    let guests = scene.record.as_ref().map(|record| record.guests.clone()).unwrap_or_default();
-    let opened_at = scene.record.as_ref().map_or_else(|| host.now(), |record| record.opened_at);
+    let guests = scene
+        .record
+        .as_ref()
+        .map(|record| record.guests.clone())
+        .unwrap_or_default();
+    let opened_at = scene
+        .record
+        .as_ref()
+        .map_or_else(|| host.now(), |record| record.opened_at);
     let before = scene.record.as_ref().and_then(|record| record.expected_votes);
     Record {
         cluster: scene.cluster.clone(),
@@ -217,9 +230,15 @@ fn opened(host: &Host, scene: &Scene, asked: &Asked, word: Word) -> Record {
 
 /// Held by one process at a time.
 fn lock(state_dir: &Path) -> Result<Flock<std::fs::File>, Failure> {
-    create_private_dir(state_dir).map_err(|error| refused("the agent's state directory can't be used").because(&error))?;
+    create_private_dir(state_dir)
+        .map_err(|error| refused("the agent's state directory can't be used").because(&error))?;
     let path = state_dir.join("recover.lock");
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
     let file = opened.map_err(|error| refused(format!("can't open {}", path.display())).because(&error))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(lock),
@@ -245,26 +264,38 @@ async fn close(host: &Host, state_dir: &Path, asked: &Asked, console: &dyn Conso
         .member()
         .and_then(|member| member.nodes.iter().find(|node| node.name == asked.lost));
     if node.is_some_and(|node| !node.online) {
-        return Err(refused(format!("{} is a member and not back: its return is still to be watched for", asked.lost))
-            .hint("take it out of the cluster, or wait until it is back"));
+        return Err(refused(format!(
+            "{} is a member and not back: its return is still to be watched for",
+            asked.lost
+        ))
+        .hint("take it out of the cluster, or wait until it is back"));
     }
     let jobs = seen.config.get().map(|config| config.replication.get());
     let jobs = match jobs {
         Ok(Ok(jobs)) => jobs,
         Ok(Err(unknown)) | Err(unknown) => {
-            return Err(refused(format!("the replication jobs can't be seen: {}", unknown.reason)));
+            return Err(refused(format!(
+                "the replication jobs can't be seen: {}",
+                unknown.reason
+            )));
         }
     };
-    let off = records.iter().flat_map(|record| &record.guests).flat_map(|taken| &taken.jobs);
+    let off = records
+        .iter()
+        .flat_map(|record| &record.guests)
+        .flat_map(|taken| &taken.jobs);
     for job in off {
         let id = job.to_string();
         if jobs.iter().any(|one| one.id == id && one.disabled) {
-            console.say(&format!("{id} is still switched off: its guest has no copy that is kept up to date; pvesr enable {id}\n"));
+            console.say(&format!(
+                "{id} is still switched off: its guest has no copy that is kept up to date; pvesr enable {id}\n"
+            ));
         }
     }
     for record in &mut records {
         record.closed_at = Some(host.now());
-        record::keep(state_dir, record).map_err(|error| Failure::new(ExitCode::Failed, "it can't be kept").because(&error))?;
+        record::keep(state_dir, record)
+            .map_err(|error| Failure::new(ExitCode::Failed, "it can't be kept").because(&error))?;
     }
     console.say(&format!("The recovery of guests of {} is closed.\n", asked.lost));
     Ok(())

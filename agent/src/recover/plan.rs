@@ -13,7 +13,11 @@ use super::votes::Quorum;
 
 /// The whole checklist. `applying`: it is carried out next.
 pub(crate) fn text(scene: &Scene, applying: bool) -> String {
-    let mode = if applying { "" } else { ": nothing is changed, this only says what would be done" };
+    let mode = if applying {
+        ""
+    } else {
+        ": nothing is changed, this only says what would be done"
+    };
     let mut text = format!(
         "Recovery of the guests of {} on {} (cluster {}){mode}\n",
         scene.lost, scene.own, scene.cluster
@@ -78,7 +82,10 @@ fn on(text: &mut String, way: &Way) {
     }
     let witness = match &way.witness {
         Witness::Heard(who) => format!("{who} answers: this server is on that network"),
-        Witness::Silent(who) => format!("{} do not answer: it may be this server that is cut off, so this proves nothing", who.join(", ")),
+        Witness::Silent(who) => format!(
+            "{} do not answer: it may be this server that is cut off, so this proves nothing",
+            who.join(", ")
+        ),
         Witness::Nobody => "nobody else is there to be asked, so this proves nothing".to_owned(),
     };
     writeln!(text, "     {witness}").ok();
@@ -128,6 +135,14 @@ fn taken(
 ) {
     let (vmid, lost, own) = (guest.vmid, &scene.lost, &scene.own);
     writeln!(text, "\n{number}. {}\n   {}", named(guest), held(copy, scene.now, lost)).ok();
+    if !guest.elsewhere.is_empty() {
+        let others = guest.elsewhere.join(", ");
+        writeln!(
+            text,
+            "   It is also copied to {others}: ask there as well, and take it over where its copy is newest"
+        )
+        .ok();
+    }
     for job in jobs {
         writeln!(
             text,

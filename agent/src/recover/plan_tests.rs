@@ -20,6 +20,7 @@ pub(crate) fn scene(quorum: Quorum) -> Scene {
         vmid,
         kind: GuestKind::Vm,
         name: Some(name.to_owned()),
+        elsewhere: if vmid == 100 { vec!["prox3".to_owned()] } else { vec![] },
         fate,
     };
     Scene {
@@ -57,7 +58,11 @@ pub(crate) fn scene(quorum: Quorum) -> Scene {
                 },
             ),
             guest(103, "db1", Fate::Ha),
-            guest(104, "old", Fate::Not("scsi0: no copy is here: there is no data_zfs/vm-104-disk-0 here".to_owned())),
+            guest(
+                104,
+                "old",
+                Fate::Not("scsi0: no copy is here: there is no data_zfs/vm-104-disk-0 here".to_owned()),
+            ),
             guest(900, "debian", Fate::Template),
         ],
         unfinished: vec![],
@@ -73,7 +78,12 @@ fn the_checklist_says_what_is_known_what_would_be_done_and_what_can_be_taken_bac
 
 #[test]
 fn what_forbids_it_stands_where_it_belongs() {
-    let finding = Finding::new(Code::RecoveryNeedsVotes, "prox2", "the cluster has no quorum", "--expected-votes 1");
+    let finding = Finding::new(
+        Code::RecoveryNeedsVotes,
+        "prox2",
+        "the cluster has no quorum",
+        "--expected-votes 1",
+    );
     let mut refused = scene(Quorum::Refused(finding));
     refused.evidence.ways[0].traces[0] = Trace::new("ping", Sign::Alive, "answers (3 of 3)");
     refused.guests.clear();

@@ -35,7 +35,13 @@ struct Road {
 }
 
 /// Asks everywhere.
-pub(crate) async fn look(host: &Host, member: &Member, network: Result<&Network, &Unknown>, own: &str, lost: &str) -> Evidence {
+pub(crate) async fn look(
+    host: &Host,
+    member: &Member,
+    network: Result<&Network, &Unknown>,
+    own: &str,
+    lost: &str,
+) -> Evidence {
     let before = published(host, lost).await;
     let gateways = gateways(host);
     let mut ways = Vec::new();
@@ -63,7 +69,11 @@ fn roads(
             .flat_map(|node| &node.addresses)
             .filter_map(|(link, address)| Some((format!("link {link}"), address.parse().ok()?)))
             .collect();
-        let published = member.nodes.iter().find(|node| node.name == name).and_then(|node| node.address);
+        let published = member
+            .nodes
+            .iter()
+            .find(|node| node.name == name)
+            .and_then(|node| node.address);
         if let Some(address) = published
             && !found.values().any(|known| *known == address)
         {
@@ -106,11 +116,15 @@ fn is_beside(network: Result<&Network, &Unknown>, own: IpAddr, other: IpAddr) ->
     let Some((_, address)) = prefix else { return false };
     match (own, other) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(address.prefix.min(32))).unwrap_or(0);
+            let mask = u32::MAX
+                .checked_shl(32 - u32::from(address.prefix.min(32)))
+                .unwrap_or(0);
             u32::from(a) & mask == u32::from(b) & mask
         }
         (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(address.prefix.min(128))).unwrap_or(0);
+            let mask = u128::MAX
+                .checked_shl(128 - u32::from(address.prefix.min(128)))
+                .unwrap_or(0);
             u128::from(a) & mask == u128::from(b) & mask
         }
         _ => false,
@@ -168,7 +182,11 @@ async fn pinged(host: &Host, address: IpAddr) -> Trace {
         Ok(count) => Trace::new(about, Sign::Alive, format!("answers ({count} of 3)")),
         Err(unknown) => {
             let words = finished.stderr_text();
-            let words = words.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
+            let words = words
+                .lines()
+                .map(str::trim)
+                .find(|line| !line.is_empty())
+                .map(str::to_owned);
             Trace::new(about, Sign::Unproven, words.unwrap_or(unknown.reason))
         }
     }
@@ -186,15 +204,20 @@ enum Dial {
 
 async fn dialled(host: &Host, road: &Road, (port, name): (u16, &str)) -> Trace {
     let about = format!("{name}, TCP port {port}");
-    let (Some(to), from) = (host.links().real(road.lost), road.own.and_then(|own| host.links().real(own))) else {
+    let (Some(to), from) = (
+        host.links().real(road.lost),
+        road.own.and_then(|own| host.links().real(own)),
+    ) else {
         return Trace::new(about, Sign::Silent, "no answer");
     };
     let within = host.pace().of(CONNECTS_WITHIN);
     match dial(SocketAddr::new(to, port), from, within).await {
         Ok(Dial::Answers) => Trace::new(about, Sign::Alive, "a connection was made"),
-        Ok(Dial::Refuses) if host.links().refusal_is_an_answer() => {
-            Trace::new(about, Sign::Alive, "refused: nothing listens, but somebody is there to say so")
-        }
+        Ok(Dial::Refuses) if host.links().refusal_is_an_answer() => Trace::new(
+            about,
+            Sign::Alive,
+            "refused: nothing listens, but somebody is there to say so",
+        ),
         Ok(Dial::Nobody) => Trace::new(about, Sign::Silent, "nobody has the address"),
         Ok(Dial::Silent | Dial::Refuses) => Trace::new(about, Sign::Silent, "no answer"),
         Ok(Dial::NoWay) => Trace::new(about, Sign::Unproven, "this server has no way to it"),
@@ -231,7 +254,11 @@ async fn dial(to: SocketAddr, from: Option<IpAddr>, within: Duration) -> io::Res
 /// What this node's corosync says of it.
 fn by_corosync(member: &Member, lost: &str) -> Vec<Trace> {
     let Some(node) = member.nodes.iter().find(|node| node.name == lost) else {
-        return vec![Trace::new("/etc/pve/.members", Sign::Unproven, format!("does not name {lost}"))];
+        return vec![Trace::new(
+            "/etc/pve/.members",
+            Sign::Unproven,
+            format!("does not name {lost}"),
+        )];
     };
     let mut traces = vec![if node.online {
         Trace::new("/etc/pve/.members", Sign::Alive, "has it online")
@@ -255,7 +282,11 @@ fn by_corosync(member: &Member, lost: &str) -> Vec<Trace> {
             if connected.is_empty() {
                 Trace::new("corosync-cfgtool", Sign::Silent, "no link to it is connected")
             } else {
-                Trace::new("corosync-cfgtool", Sign::Alive, format!("link {} to it is connected", connected.join(", ")))
+                Trace::new(
+                    "corosync-cfgtool",
+                    Sign::Alive,
+                    format!("link {} to it is connected", connected.join(", ")),
+                )
             }
         }
         Err(unknown) => Trace::new("corosync-cfgtool", Sign::Unproven, unknown.reason.clone()),
@@ -294,7 +325,11 @@ fn by_publishing(before: Result<Option<i64>, Unknown>, after: Result<Option<i64>
         }
         (Ok(Some(_)), Ok(Some(at))) => {
             let at = quorate_model::Timestamp::from_seconds(at);
-            Trace::new(about, Sign::Unproven, format!("was written at {at} by its clock, and not since"))
+            Trace::new(
+                about,
+                Sign::Unproven,
+                format!("was written at {at} by its clock, and not since"),
+            )
         }
         (Ok(None), Ok(None)) => Trace::new(about, Sign::Unproven, "it never has published anything"),
         (Err(unknown), _) | (_, Err(unknown)) => Trace::new(about, Sign::Unproven, unknown.reason),

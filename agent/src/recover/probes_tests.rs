@@ -3,10 +3,10 @@ use std::time::Duration;
 use quorate_clock::Clock;
 use quorate_exec::scripted::Call;
 use quorate_exec::{Exit, Tools};
+use quorate_model::Timestamp;
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::observation::cluster::{Link, VoteRow, Votes};
 use quorate_model::observation::network::{Interface, InterfaceAddress, InterfaceKind};
-use quorate_model::Timestamp;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -88,7 +88,11 @@ fn corosync_tells_by_its_members_its_votes_and_its_links() {
         mtu: None,
     };
     member.links = Facet::known(vec![link(false)], NOW);
-    assert_eq!(signs(&by_corosync(&member, "prox1"))[2], Sign::Silent, "enabled, and not connected");
+    assert_eq!(
+        signs(&by_corosync(&member, "prox1"))[2],
+        Sign::Silent,
+        "enabled, and not connected"
+    );
     member.links = Facet::known(vec![link(true)], NOW);
     assert_eq!(signs(&by_corosync(&member, "prox1"))[2], Sign::Alive);
     member.links = Facet::unknown(UnknownKind::TimedOut, "hangs");
@@ -118,7 +122,13 @@ fn it_is_asked_on_each_of_its_networks_and_so_are_those_beside_it() {
         .iter()
         .map(|road| {
             let others: Vec<String> = road.others.iter().map(|(at, who)| format!("{who} {at}")).collect();
-            format!("{} {} from {:?}: {}", road.name, road.lost, road.own.map(|own| own.to_string()), others.join(", "))
+            format!(
+                "{} {} from {:?}: {}",
+                road.name,
+                road.lost,
+                road.own.map(|own| own.to_string()),
+                others.join(", ")
+            )
         })
         .collect();
     assert_eq!(
@@ -148,7 +158,10 @@ async fn ping_is_believed_by_what_was_received() {
     };
     assert_eq!(sign(ping(fixture!("ping/20221126/answers.out"), 0)).await, Sign::Alive);
     assert_eq!(sign(ping(fixture!("ping/20221126/nobody.out"), 1)).await, Sign::Silent);
-    assert_eq!(sign(ping(fixture!("ping/20221126/unreachable.out"), 1)).await, Sign::Silent);
+    assert_eq!(
+        sign(ping(fixture!("ping/20221126/unreachable.out"), 1)).await,
+        Sign::Silent
+    );
     let no_network = ping("", 2).complains(fixture!("ping/20221126/no-network.err"));
     assert_eq!(sign(no_network).await, Sign::Unproven);
     let fake = Fake::new();
@@ -177,7 +190,12 @@ async fn a_connection_and_a_refusal_are_signs_of_life() {
     assert_eq!(dialled(&host, &road, what).await.sign, Sign::Alive);
     drop(listener);
     let refused = dialled(&host, &road, what).await;
-    assert_eq!(refused.sign, Sign::Alive, "somebody is there to refuse it: {}", refused.said);
+    assert_eq!(
+        refused.sign,
+        Sign::Alive,
+        "somebody is there to refuse it: {}",
+        refused.said
+    );
     // In a lab it is this machine that refuses, for all servers.
     let map = BTreeMap::from([("10.10.10.1".parse().unwrap(), "127.0.0.1".parse().unwrap())]);
     let lab = fake
@@ -202,7 +220,15 @@ fn neighbours_are_told_by_the_interfaces_prefix() {
     let network = network("192.168.1.12");
     let beside = |other: &str| is_beside(Ok(&network), "192.168.1.12".parse().unwrap(), other.parse().unwrap());
     assert!(beside("192.168.1.1") && !beside("192.168.2.1") && !beside("fe80::1"));
-    assert!(!is_beside(Ok(&network), "10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()));
+    assert!(!is_beside(
+        Ok(&network),
+        "10.0.0.1".parse().unwrap(),
+        "10.0.0.2".parse().unwrap()
+    ));
     let unknown = Unknown::not_asked();
-    assert!(!is_beside(Err(&unknown), "192.168.1.12".parse().unwrap(), "192.168.1.1".parse().unwrap()));
+    assert!(!is_beside(
+        Err(&unknown),
+        "192.168.1.12".parse().unwrap(),
+        "192.168.1.1".parse().unwrap()
+    ));
 }

@@ -30,7 +30,11 @@ fn the_last_word_is_the_servers_name_in_full() {
     assert_eq!(typed(Some("hk1/prox1\n"), None).unwrap().typed, "hk1/prox1");
     assert_eq!(typed(None, Some("hk1/prox1")).unwrap().typed, "hk1/prox1");
     for wrong in ["prox1", "hk1/prox2", "yes", ""] {
-        assert_eq!(typed(Some(wrong), None).unwrap_err().exit, ExitCode::Cancelled, "{wrong}");
+        assert_eq!(
+            typed(Some(wrong), None).unwrap_err().exit,
+            ExitCode::Cancelled,
+            "{wrong}"
+        );
     }
     assert_eq!(typed(None, None).unwrap_err().exit, ExitCode::Usage);
 }
@@ -61,20 +65,32 @@ fn a_second_try_goes_on_with_the_record_of_the_first() {
     };
     let record = opened(&fake.bare(), &again, &asked(), word);
     assert_eq!((record.opened_at, record.guests), (first.opened_at, first.guests));
-    assert_eq!(record.expected_votes, Some(1), "votes that were set before are not forgotten");
+    assert_eq!(
+        record.expected_votes,
+        Some(1),
+        "votes that were set before are not forgotten"
+    );
 }
 
 #[tokio::test]
 async fn one_recovery_at_a_time_and_nobody_asks_a_bmc() {
     let dir = tempfile::tempdir().unwrap();
     let _held = lock(dir.path()).unwrap();
-    assert_eq!(lock(dir.path()).unwrap_err().message, "another recovery runs on this server");
+    assert_eq!(
+        lock(dir.path()).unwrap_err().message,
+        "another recovery runs on this server"
+    );
     let fake = Fake::new();
     let asked = Asked {
         bmc: Some("ipmi:192.168.9.11".to_owned()),
         ..asked()
     };
     let helper = Supervisor::new("/a".into(), "/b".into(), crate::operations::Place::Session);
-    let failure = run(&fake.bare(), &Config::default(), &helper, &asked, &Heard::default()).await.unwrap_err();
-    assert_eq!((failure.exit, failure.message.as_str()), (ExitCode::Usage, "this version speaks to no BMC"));
+    let failure = run(&fake.bare(), &Config::default(), &helper, &asked, &Heard::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failure.exit, failure.message.as_str()),
+        (ExitCode::Usage, "this version speaks to no BMC")
+    );
 }

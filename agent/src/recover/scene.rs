@@ -17,13 +17,12 @@ use super::{probes, refused};
 use crate::host::Host;
 use crate::observe::{hostname, observe};
 
-const FACETS: [FacetName; 7] = [
+const FACETS: [FacetName; 6] = [
     FacetName::Cluster,
     FacetName::Config,
     FacetName::Ha,
     FacetName::Storages,
     FacetName::Network,
-    FacetName::Running,
     FacetName::Strays,
 ];
 
@@ -109,10 +108,13 @@ impl Scene {
         if wanted.is_empty() {
             return Ok(());
         }
-        let known = |id: &u32| self.guests.iter().any(|guest| guest.vmid == *id) || self.unfinished.iter().any(|(vmid, _)| vmid == id);
+        let known = |id: &u32| {
+            self.guests.iter().any(|guest| guest.vmid == *id) || self.unfinished.iter().any(|(vmid, _)| vmid == id)
+        };
         if let Some(strange) = wanted.iter().find(|id| !known(id)) {
             let message = format!("guest {strange} does not belong to {}", self.lost);
-            return Err(Failure::new(ExitCode::NotFound, message).hint("quorate-agent observe guests shows whose each guest is"));
+            return Err(Failure::new(ExitCode::NotFound, message)
+                .hint("quorate-agent observe guests shows whose each guest is"));
         }
         self.guests.retain(|guest| wanted.contains(&guest.vmid));
         self.unfinished.retain(|(vmid, _)| wanted.contains(vmid));
@@ -139,11 +141,16 @@ impl Scene {
             ));
         }
         match seen.strays.get() {
-            Ok(strays) => self
-                .findings
-                .extend(strays.iter().map(|stray| stray.finding(self.own.as_str(), self.own.as_str()))),
+            Ok(strays) => self.findings.extend(
+                strays
+                    .iter()
+                    .map(|stray| stray.finding(self.own.as_str(), self.own.as_str())),
+            ),
             Err(unknown) => {
-                let message = format!("whether a guest of another server runs here is not known: {}", unknown.reason);
+                let message = format!(
+                    "whether a guest of another server runs here is not known: {}",
+                    unknown.reason
+                );
                 self.findings.push(Finding::new(
                     Code::FacetUnknown,
                     self.own.as_str(),
@@ -162,7 +169,9 @@ impl Scene {
     }
 
     /// Those that can be started here: id, kind, copy, jobs, whether it is started.
-    pub(crate) fn recoverable(&self) -> impl Iterator<Item = (&Guest, Copy, &Vec<quorate_model::guest_ids::JobId>, bool)> {
+    pub(crate) fn recoverable(
+        &self,
+    ) -> impl Iterator<Item = (&Guest, Copy, &Vec<quorate_model::guest_ids::JobId>, bool)> {
         self.guests.iter().filter_map(|guest| match &guest.fate {
             Fate::Recoverable { copy, jobs, starts } => Some((guest, *copy, jobs, *starts)),
             _ => None,
@@ -181,22 +190,31 @@ impl Scene {
 /// It can't be seen.
 pub(crate) fn cluster(seen: &Observation) -> Result<&Cluster, Failure> {
     seen.cluster.get().map_err(|unknown| {
-        refused(format!("the cluster can't be seen: {}", unknown.reason)).hint("see: systemctl status pve-cluster corosync")
+        refused(format!("the cluster can't be seen: {}", unknown.reason))
+            .hint("see: systemctl status pve-cluster corosync")
     })
 }
 
 /// Its view as a member of the cluster that the lost server is in.
 fn member<'s>(cluster: &'s Cluster, own: &str, lost: &str) -> Result<&'s Member, Failure> {
     let Some(member) = cluster.member() else {
-        return Err(Failure::new(ExitCode::Usage, format!("{own} is in no cluster: there is nobody to take guests over from")));
+        return Err(Failure::new(
+            ExitCode::Usage,
+            format!("{own} is in no cluster: there is nobody to take guests over from"),
+        ));
     };
     if lost == own {
-        return Err(Failure::new(ExitCode::Usage, format!("{own} is this server itself"))
-            .hint("ask on a server that is left"));
+        return Err(
+            Failure::new(ExitCode::Usage, format!("{own} is this server itself")).hint("ask on a server that is left")
+        );
     }
     if !member.nodes.iter().any(|node| node.name == lost) {
         let names: Vec<&str> = member.nodes.iter().map(|node| node.name.as_str()).collect();
-        let message = format!("{lost} is no member of {}; members are {}", member.cluster, names.join(", "));
+        let message = format!(
+            "{lost} is no member of {}; members are {}",
+            member.cluster,
+            names.join(", ")
+        );
         return Err(Failure::new(ExitCode::NotFound, message));
     }
     Ok(member)
@@ -233,7 +251,9 @@ async fn guests(host: &Host, seen: &Observation, own: &NodeName, lost: &str) -> 
 }
 
 fn open_record(host: &Host, lost: &str) -> Result<Option<Record>, Failure> {
-    let Some(state_dir) = host.state_dir() else { return Ok(None) };
+    let Some(state_dir) = host.state_dir() else {
+        return Ok(None);
+    };
     let open = record::open(state_dir).map_err(|error| refused("earlier recoveries can't be read").because(&error))?;
     Ok(open.into_iter().rfind(|record| record.lost == lost))
 }

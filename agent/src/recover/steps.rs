@@ -61,7 +61,10 @@ impl Hands<'_> {
                     Code::StepFailed,
                     format!("guest {vmid}"),
                     why,
-                    format!("when the reason is gone: quorate-agent recover --lost {} --guest {vmid} --apply", scene.lost),
+                    format!(
+                        "when the reason is gone: quorate-agent recover --lost {} --guest {vmid} --apply",
+                        scene.lost
+                    ),
                 ));
             }
         };
@@ -138,7 +141,9 @@ impl Hands<'_> {
     async fn still_down(&self, lost: &str) -> Result<(), Failure> {
         let seen = observe(self.host, &[FacetName::Cluster]).await;
         let cluster = super::scene::cluster(&seen)?;
-        let online = cluster.member().is_some_and(|member| member.nodes.iter().any(|node| node.name == lost && node.online));
+        let online = cluster
+            .member()
+            .is_some_and(|member| member.nodes.iter().any(|node| node.name == lost && node.online));
         if online {
             let finding = Finding::new(
                 Code::LostNodeAlive,
@@ -162,7 +167,9 @@ impl Hands<'_> {
 
     async fn force(&self, votes: u32) -> Result<(), Failure> {
         self.console.say(&format!("pvecm expected {votes}\n"));
-        let said = self.run(pvecm::expected(self.host.tools(), votes).map_err(|error| chain(&error))).await;
+        let said = self
+            .run(pvecm::expected(self.host.tools(), votes).map_err(|error| chain(&error)))
+            .await;
         let seen = self
             .until(&[FacetName::Cluster], |seen| {
                 let cluster = seen.cluster.get().map_err(|unknown| unknown.reason.clone())?;
@@ -175,7 +182,8 @@ impl Hands<'_> {
             .await;
         match seen {
             Ok(()) => {
-                self.console.say("  seen: there is quorum, and /etc/pve can be written\n");
+                self.console
+                    .say("  seen: there is quorum, and /etc/pve can be written\n");
                 Ok(())
             }
             Err(why) => {
@@ -215,7 +223,14 @@ impl Hands<'_> {
         let call = self
             .helper
             .helper("take-config")
-            .args(["--lost", lost.as_str(), "--folder", folder, "--guest", &vmid.to_string()])
+            .args([
+                "--lost",
+                lost.as_str(),
+                "--folder",
+                folder,
+                "--guest",
+                &vmid.to_string(),
+            ])
             .deadline(MOVED_WITHIN)
             .on_host()
             .build();
@@ -258,13 +273,20 @@ impl Hands<'_> {
         let call = call?;
         let command = call.command();
         let again = Invocation::of(command.program().to_owned()).args(command.args().map(std::ffi::OsStr::to_owned));
-        self.run(again.deadline(deadline).build().map_err(|error| chain(&error))).await
+        self.run(again.deadline(deadline).build().map_err(|error| chain(&error)))
+            .await
     }
 
     /// Runs a tool. That it ended well is evidence, and no more.
     async fn run(&self, call: Result<Invocation, String>) -> Result<(), String> {
         let call = call?;
-        let name = call.command().program().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = call
+            .command()
+            .program()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let finished: Finished = self.host.runner().run(&call).await.map_err(|error| chain(&error))?;
         if finished.exit.is_success() {
             Ok(())

@@ -25,7 +25,9 @@ impl Console for Heard {
 
     fn ask(&self, question: &str) -> Result<String, Failure> {
         self.say(question);
-        self.answer.clone().ok_or_else(|| Failure::new(ExitCode::Usage, "nobody is there"))
+        self.answer
+            .clone()
+            .ok_or_else(|| Failure::new(ExitCode::Usage, "nobody is there"))
     }
 }
 
@@ -40,10 +42,16 @@ pub(crate) fn two(quorate: bool) -> Fake {
         format!("{{\"version\":1,\"ids\":{{\"100\":{{\"node\":\"{node}\",\"type\":\"qemu\",\"version\":1}}}}}}")
     };
     fake.put("/etc/pve/.vmlist", &owner("prox1"));
-    fake.put("/etc/pve/corosync.conf", fixture!("corosync.conf/pve-8.4/three-nodes.conf"));
+    fake.put(
+        "/etc/pve/corosync.conf",
+        fixture!("corosync.conf/pve-8.4/three-nodes.conf"),
+    );
     fake.put("/etc/pve/nodes/prox1/qemu-server/100.conf", CONF);
     fake.put("/etc/pve/nodes/prox2/qemu-server/.keep", "");
-    fake.put("/etc/pve/replication.cfg", "local: 100-0\n\ttarget prox2\n\tsource prox1\n");
+    fake.put(
+        "/etc/pve/replication.cfg",
+        "local: 100-0\n\ttarget prox2\n\tsource prox1\n",
+    );
     fake.put("/var/lib/pve-cluster/config.db", "");
     fake
 }
@@ -74,7 +82,11 @@ impl Steps {
         Self {
             fake,
             host,
-            helper: Supervisor::new(PathBuf::from("/usr/bin/quorate-agent"), PathBuf::from("/a.toml"), Place::Session),
+            helper: Supervisor::new(
+                PathBuf::from("/usr/bin/quorate-agent"),
+                PathBuf::from("/a.toml"),
+                Place::Session,
+            ),
             console: Heard::default(),
             state: tempfile::tempdir().unwrap(),
         }
@@ -117,11 +129,17 @@ async fn a_step_whose_tool_fails_says_so_in_its_words() {
     let steps = Steps::new(two(true), [failing]);
     let hands = steps.hands();
     let said = hands
-        .within(tool::start(steps.host.tools(), GuestKind::Vm, 100).map_err(|error| chain(&error)), STARTED_WITHIN)
+        .within(
+            tool::start(steps.host.tools(), GuestKind::Vm, 100).map_err(|error| chain(&error)),
+            STARTED_WITHIN,
+        )
         .await
         .unwrap_err();
     let Failed(why) = told("qm start", "it is stopped", Err(said));
-    assert!(why.contains("dataset does not exist") && why.ends_with("; it is stopped"), "{why}");
+    assert!(
+        why.contains("dataset does not exist") && why.ends_with("; it is stopped"),
+        "{why}"
+    );
     let Failed(why) = told("qm start", "it is stopped", Ok(()));
     assert_eq!(why, "qm start ended well, and yet it is stopped");
 }
@@ -144,9 +162,17 @@ async fn nothing_is_taken_from_a_server_that_came_back_meanwhile() {
     let steps = Steps::new(fake, corosync());
     let mut record = record(Step::Begun);
     record.guests.clear();
-    let failure = steps.hands().apply(&scene(Quorum::There), &mut record).await.unwrap_err();
+    let failure = steps
+        .hands()
+        .apply(&scene(Quorum::There), &mut record)
+        .await
+        .unwrap_err();
     assert_eq!(failure.findings[0].code, Code::LostNodeAlive);
-    assert_eq!(record::open(steps.state.path()).unwrap().len(), 1, "what was begun is kept");
+    assert_eq!(
+        record::open(steps.state.path()).unwrap().len(),
+        1,
+        "what was begun is kept"
+    );
     assert!(steps.fake.place("/etc/pve/nodes/prox1/qemu-server/100.conf").exists());
 }
 
@@ -154,6 +180,79 @@ async fn nothing_is_taken_from_a_server_that_came_back_meanwhile() {
 async fn nothing_is_taken_without_quorum() {
     let steps = Steps::new(two(false), corosync());
     let mut record = record(Step::Begun);
-    let failure = steps.hands().apply(&scene(Quorum::There), &mut record).await.unwrap_err();
+    let failure = steps
+        .hands()
+        .apply(&scene(Quorum::There), &mut record)
+        .await
+        .unwrap_err();
     assert_eq!(failure.findings[0].code, Code::ClusterNotQuorate);
+}
+
+/// What the helper and PVE are asked for one guest, each step after a look at corosync.
+fn taking(vmid: u32) -> Call {
+    let id = vmid.to_string();
+    Call::of([
+        "/usr/bin/quorate-agent",
+        "--config",
+        "/a.toml",
+        "take-config",
+        "--lost",
+        "prox1",
+        "--folder",
+        "qemu-server",
+        "--guest",
+        &id,
+    ])
+}
+
+#[tokio::test]
+async fn each_guest_is_freed_of_its_job_moved_and_started_and_what_was_done_is_kept() {
+    let fake = two(true);
+    // As it is when all of it has come about; each step is judged by that alone.
+    fake.put(
+        "/etc/pve/replication.cfg",
+        "local: 100-0\n\ttarget prox2\n\tsource prox1\n\tdisable 1\n",
+    );
+    let entry = |id: u32| format!("\"{id}\":{{\"node\":\"prox2\",\"type\":\"qemu\",\"version\":1}}");
+    fake.put(
+        "/etc/pve/.vmlist",
+        &format!("{{\"version\":1,\"ids\":{{{},{}}}}}", entry(100), entry(102)),
+    );
+    let list = |kind: &str, prints: &str| {
+        let path = format!("/nodes/prox2/{kind}");
+        Call::of(["/usr/bin/pvesh", "get", &path, "--output-format", "json"]).prints(prints)
+    };
+    let running = "[{\"vmid\":100,\"status\":\"running\",\"maxmem\":536870912}]";
+    let mut calls: Vec<Call> = corosync().into();
+    calls.push(disable());
+    calls.extend(corosync());
+    calls.push(taking(100));
+    calls.push(Call::of(["/usr/bin/qm", "start", "100"]));
+    calls.extend([list("qemu", running), list("lxc", "[]")]);
+    calls.extend(corosync());
+    calls.extend(corosync());
+    calls.push(taking(102));
+    let steps = Steps::new(fake, calls);
+    let mut record = record(Step::Begun);
+    record.guests.clear();
+    let findings = steps.hands().apply(&scene(Quorum::There), &mut record).await.unwrap();
+    assert_eq!(findings, [], "{}", steps.said());
+    let said = [
+        "pvesr disable 100-0",
+        "  seen: it is switched off",
+        "mv /etc/pve/nodes/prox1/qemu-server/100.conf /etc/pve/nodes/prox2/qemu-server/100.conf",
+        "  seen: it belongs to prox2",
+        "qm start 100",
+        "  seen: it runs",
+        "mv /etc/pve/nodes/prox1/qemu-server/102.conf /etc/pve/nodes/prox2/qemu-server/102.conf",
+        "  seen: it belongs to prox2",
+    ];
+    assert_eq!(steps.said().lines().collect::<Vec<_>>(), said);
+    let kept = record::open(steps.state.path()).unwrap().remove(0);
+    let states: Vec<(u32, Step)> = kept.guests.iter().map(|taken| (taken.vmid, taken.state)).collect();
+    assert_eq!(
+        states,
+        [(100, Step::Running), (102, Step::Here)],
+        "one that does not start at boot is only moved"
+    );
 }

@@ -20,7 +20,11 @@ pub(crate) enum Quorum {
 pub(crate) fn explained(member: &Member) -> String {
     match member.votes.get() {
         Ok(votes) => {
-            let state = if votes.quorate { "there is quorum" } else { "there is NO quorum" };
+            let state = if votes.quorate {
+                "there is quorum"
+            } else {
+                "there is NO quorum"
+            };
             format!(
                 "{} of {} votes are present, {} are needed: {state}",
                 votes.total, votes.expected, votes.quorum
@@ -44,11 +48,19 @@ pub(crate) fn judge(
     }
     if pmxcfs == Pmxcfs::NotMounted {
         let message = format!("/etc/pve is not mounted on {own}: nothing can be taken over");
-        return refused(Code::PmxcfsNotReady, message, "systemctl start pve-cluster; then ask again".to_owned());
+        return refused(
+            Code::PmxcfsNotReady,
+            message,
+            "systemctl start pve-cluster; then ask again".to_owned(),
+        );
     }
     if member.quorate {
         let message = "there is quorum, and /etc/pve can't be written yet".to_owned();
-        return refused(Code::ClusterNotQuorate, message, "wait a moment, and ask again; see pvecm status".to_owned());
+        return refused(
+            Code::ClusterNotQuorate,
+            message,
+            "wait a moment, and ask again; see pvecm status".to_owned(),
+        );
     }
     let votes = match member.votes.get() {
         Ok(votes) => votes,
@@ -62,7 +74,10 @@ pub(crate) fn judge(
             "the QDevice at {} does not give its vote to {own}: it may have given it to {lost}, or can't be reached",
             device.host
         );
-        let next = format!("look at {} (corosync-qnetd-tool -l), and at the network to it", device.host);
+        let next = format!(
+            "look at {} (corosync-qnetd-tool -l), and at the network to it",
+            device.host
+        );
         return refused(Code::RecoveryForeignVote, message, next);
     }
     let away: Vec<&str> = member
@@ -76,20 +91,28 @@ pub(crate) fn judge(
             "{} is away beside {lost}: together they may have quorum, and run the guests of this cluster",
             away.join(", ")
         );
-        let next = format!("bring {} back; with it there is quorum, and nothing needs to be forced", away.join(" or "));
+        let next = format!(
+            "bring {} back; with it there is quorum, and nothing needs to be forced",
+            away.join(" or ")
+        );
         return refused(Code::RecoveryOthersAway, message, next);
     }
     match ha {
         Err(unknown) => {
             let message = format!("whether HA's watchdog is armed can't be told: {}", unknown.reason);
-            return refused(Code::FacetUnknown, message, "see: ls -d /run/watchdog-mux.active".to_owned());
+            return refused(
+                Code::FacetUnknown,
+                message,
+                "see: ls -d /run/watchdog-mux.active".to_owned(),
+            );
         }
         Ok(ha) if ha.watchdog_armed => {
             let message = format!(
                 "HA's watchdog is armed on {own}, which has no quorum: it resets this server about 60 s after the quorum was lost, in \
                  the middle of whatever is begun"
             );
-            let next = format!("wait until {own} has restarted; its watchdog is not armed then, and this can be asked again");
+            let next =
+                format!("wait until {own} has restarted; its watchdog is not armed then, and this can be asked again");
             return refused(Code::RecoveryWatchdog, message, next);
         }
         Ok(_) => {}
@@ -98,12 +121,18 @@ pub(crate) fn judge(
         Some(word) if word == votes.total => Quorum::ByFiat(word),
         Some(word) => refused(
             Code::RecoveryNeedsVotes,
-            format!("{} votes are present, not {word}: corosync takes no other number", votes.total),
+            format!(
+                "{} votes are present, not {word}: corosync takes no other number",
+                votes.total
+            ),
             format!("--expected-votes {}", votes.total),
         ),
         None => refused(
             Code::RecoveryNeedsVotes,
-            format!("the cluster has no quorum: {}; nothing can be taken over", explained(member)),
+            format!(
+                "the cluster has no quorum: {}; nothing can be taken over",
+                explained(member)
+            ),
             format!(
                 "if you are sure that {lost} is off: --expected-votes {} (pvecm expected {}: what is left decides alone; if {lost} runs \
                  on without us, there are two clusters of one name)",

@@ -58,7 +58,11 @@ fn with_quorum_nothing_is_to_be_done() {
     let mut there = member(&["prox1", "prox2", "prox3"]);
     there.quorate = true;
     let judged = |pmxcfs| judge(&there, pmxcfs, Ok(&ha(true)), ("prox2", "prox1"), None);
-    assert_eq!(judged(Pmxcfs::Writable), Quorum::There, "a watchdog that is armed is no matter then");
+    assert_eq!(
+        judged(Pmxcfs::Writable),
+        Quorum::There,
+        "a watchdog that is armed is no matter then"
+    );
     assert_eq!(code(&judged(Pmxcfs::ReadOnly)), Some(Code::ClusterNotQuorate));
     assert_eq!(code(&judged(Pmxcfs::NotMounted)), Some(Code::PmxcfsNotReady));
 }
@@ -68,8 +72,13 @@ fn votes_are_forced_only_by_an_explicit_word_with_the_right_number() {
     let two = member(&["prox1", "prox2"]);
     let without = judged(&two, &ha(false), None);
     assert_eq!(code(&without), Some(Code::RecoveryNeedsVotes));
-    let Quorum::Refused(finding) = without else { panic!("refused") };
-    assert!(finding.message.contains("1 of 2 votes are present, 2 are needed"), "{finding}");
+    let Quorum::Refused(finding) = without else {
+        panic!("refused")
+    };
+    assert!(
+        finding.message.contains("1 of 2 votes are present, 2 are needed"),
+        "{finding}"
+    );
     assert!(finding.next.contains("--expected-votes 1") && finding.next.contains("two clusters of one name"));
     assert_eq!(judged(&two, &ha(false), Some(1)), Quorum::ByFiat(1));
     assert_eq!(code(&judged(&two, &ha(false), Some(2))), Some(Code::RecoveryNeedsVotes));
@@ -91,7 +100,10 @@ fn not_against_a_third_vote_that_somebody_else_may_have() {
         algorithm: "ffsplit".to_owned(),
         votes: Some(1),
     });
-    assert_eq!(code(&judged(&two, &ha(false), Some(1))), Some(Code::RecoveryForeignVote));
+    assert_eq!(
+        code(&judged(&two, &ha(false), Some(1))),
+        Some(Code::RecoveryForeignVote)
+    );
 }
 
 #[test]

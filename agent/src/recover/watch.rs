@@ -51,7 +51,10 @@ pub(crate) async fn look(host: &Host) -> Vec<Finding> {
             found.push(Finding::new(
                 Code::FacetUnknown,
                 own,
-                format!("what was taken over from a lost server can't be read: {}", chain(&error)),
+                format!(
+                    "what was taken over from a lost server can't be read: {}",
+                    chain(&error)
+                ),
                 "look into recoveries in the agent's state",
             ));
             return found;
@@ -69,7 +72,10 @@ pub(crate) async fn look(host: &Host) -> Vec<Finding> {
         .filter(|job| !job.disabled)
         .map(|job| job.id.as_str())
         .collect();
-    found.extend(open.iter().filter_map(|record| member.and_then(|member| back(record, member, &on))));
+    found.extend(
+        open.iter()
+            .filter_map(|record| member.and_then(|member| back(record, member, &on))),
+    );
     found
 }
 
@@ -79,7 +85,12 @@ fn back(record: &Record, member: &Member, on: &[&str]) -> Option<Finding> {
     if !member.nodes.iter().any(|node| node.name == *lost && node.online) {
         return None;
     }
-    let jobs: Vec<String> = record.guests.iter().flat_map(|taken| &taken.jobs).map(ToString::to_string).collect();
+    let jobs: Vec<String> = record
+        .guests
+        .iter()
+        .flat_map(|taken| &taken.jobs)
+        .map(ToString::to_string)
+        .collect();
     let (enabled, off): (Vec<&String>, Vec<&String>) = jobs.iter().partition(|job| on.contains(&job.as_str()));
     let list = |jobs: &[&String]| jobs.iter().map(|job| job.as_str()).collect::<Vec<_>>().join(", ");
     let guests: Vec<String> = record.guests.iter().map(|taken| taken.vmid.to_string()).collect();
@@ -121,8 +132,15 @@ mod tests {
         assert_eq!(back(&record, &of(&["prox1", "prox2"], false), &[]), None);
         let finding = back(&record, &of(&["prox1", "prox2"], true), &[]).unwrap();
         assert!(finding.message.contains("while 100-0 is switched off"), "{finding}");
-        assert!(finding.next.contains("pvesr enable 100-0") && finding.next.contains("--close"), "{}", finding.next);
+        assert!(
+            finding.next.contains("pvesr enable 100-0") && finding.next.contains("--close"),
+            "{}",
+            finding.next
+        );
         let finding = back(&record, &of(&["prox1", "prox2"], true), &["100-0"]).unwrap();
-        assert!(finding.message.contains("100-0 is switched on and overwrites it"), "{finding}");
+        assert!(
+            finding.message.contains("100-0 is switched on and overwrites it"),
+            "{finding}"
+        );
     }
 }

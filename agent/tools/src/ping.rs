@@ -40,7 +40,11 @@ mod tests {
         assert_eq!(call.to_string(), "/usr/bin/ping -n -c 3 -i 0.5 -W 1 10.10.10.1");
         assert_eq!(read(fixture!("ping/20221126/answers.out")), Ok(3));
         assert_eq!(read(fixture!("ping/20221126/nobody.out")), Ok(0));
-        assert_eq!(read(fixture!("ping/20221126/unreachable.out")), Ok(0), "a router's word is no answer");
+        assert_eq!(
+            read(fixture!("ping/20221126/unreachable.out")),
+            Ok(0),
+            "a router's word is no answer"
+        );
         assert!(read("").is_err());
         assert!(read("3 packets transmitted, many received\n").is_err());
     }

@@ -112,7 +112,13 @@ pub fn default_gateways(text: &str) -> Result<Vec<Ipv4Addr>, ParseError> {
     const NAME: &str = "/proc/net/route";
     let mut found = Vec::new();
     for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
-        let bad = || ParseError::at(NAME, line.trim_end(), "expected a route's destination, gateway and mask");
+        let bad = || {
+            ParseError::at(
+                NAME,
+                line.trim_end(),
+                "expected a route's destination, gateway and mask",
+            )
+        };
         let fields: Vec<&str> = line.split_whitespace().collect();
         let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
         let (destination, gateway, mask) = (
@@ -140,7 +146,10 @@ pub fn containers(text: &str) -> Result<Vec<u32>, ParseError> {
     }
     let of = |line: &str| {
         let path = line.split_whitespace().nth(7)?;
-        path.strip_prefix("@/var/lib/lxc/")?.strip_suffix("/command")?.parse().ok()
+        path.strip_prefix("@/var/lib/lxc/")?
+            .strip_suffix("/command")?
+            .parse()
+            .ok()
     };
     let mut found: Vec<u32> = text.lines().skip(1).filter_map(of).collect();
     found.sort_unstable();

@@ -115,6 +115,9 @@ mod tests {
         ];
         assert_eq!(call.command().args().collect::<Vec<_>>(), args);
         assert_eq!(delete(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr delete 100-0");
-        assert_eq!(disable(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr disable 100-0");
+        assert_eq!(
+            disable(&tools, &job).unwrap().to_string(),
+            "/usr/bin/pvesr disable 100-0"
+        );
     }
 }

@@ -25,12 +25,17 @@ pub fn pid(text: &str) -> Result<u32, ParseError> {
 #[must_use]
 pub fn is_guest(cmdline: &str, guest: u32) -> bool {
     let mut parts = cmdline.split('\0');
-    let program = parts.next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let program = parts
+        .next()
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default();
     if !program.ends_with("kvm") && !program.starts_with("qemu-system-") {
         return false;
     }
     let own = format!("/qemu-server/{guest}.pid");
-    let of_pidfile = parts.skip_while(|part| part.trim_start_matches('-') != "pidfile").nth(1);
+    let of_pidfile = parts
+        .skip_while(|part| part.trim_start_matches('-') != "pidfile")
+        .nth(1);
     of_pidfile.is_some_and(|path| path.ends_with(&own))
 }
 
@@ -44,7 +49,10 @@ mod tests {
         assert!(is_guest(cmdline, 100) && !is_guest(cmdline, 10) && !is_guest(cmdline, 101));
         assert!(!is_guest(fixture!("qemu-process/pve-9/another.out"), 100));
         assert!(!is_guest("", 100) && !is_guest("/usr/bin/kvm\0-pidfile\0", 100));
-        assert_eq!((guest_of("100.pid"), guest_of("100.qmp"), guest_of("x.pid")), (Some(100), None, None));
+        assert_eq!(
+            (guest_of("100.pid"), guest_of("100.qmp"), guest_of("x.pid")),
+            (Some(100), None, None)
+        );
         assert_eq!(pid("4711\n"), Ok(4711));
         assert!(pid("").is_err() && pid("x").is_err());
     }

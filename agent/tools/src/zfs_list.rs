@@ -13,7 +13,10 @@ use crate::{CallError, ParseError};
 /// # Errors
 /// When zfs is not installed.
 pub fn names(tools: &Tools, dataset: &str) -> Result<Invocation, CallError> {
-    Ok(tools.call(NAME)?.args(["list", "-Hp", "-r", "-o", "name", dataset]).build()?)
+    Ok(tools
+        .call(NAME)?
+        .args(["list", "-Hp", "-r", "-o", "name", dataset])
+        .build()?)
 }
 
 /// The snapshots of a dataset and of all below it.
@@ -56,7 +59,10 @@ pub struct Replicated {
 #[must_use]
 pub fn replicated(name: &str) -> Option<Replicated> {
     let (dataset, snapshot) = name.split_once('@')?;
-    let (job, time) = snapshot.strip_prefix("__replicate_")?.strip_suffix("__")?.rsplit_once('_')?;
+    let (job, time) = snapshot
+        .strip_prefix("__replicate_")?
+        .strip_suffix("__")?
+        .rsplit_once('_')?;
     Some(Replicated {
         dataset: dataset.to_owned(),
         job: job.parse().ok()?,
@@ -86,7 +92,11 @@ mod tests {
         let found: Vec<Replicated> = all.iter().filter_map(|name| replicated(name)).collect();
         assert_eq!(found.len(), 2, "what people made is none of replication's");
         assert_eq!(
-            (found[0].dataset.as_str(), found[0].job.to_string(), found[0].at.seconds()),
+            (
+                found[0].dataset.as_str(),
+                found[0].job.to_string(),
+                found[0].at.seconds()
+            ),
             ("data_zfs/vm-100-disk-0", "100-0".to_owned(), 1_795_347_450)
         );
         assert_eq!(replicated("tank@__replicate_100-0_soon__"), None);

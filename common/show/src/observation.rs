@@ -39,7 +39,9 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Cluster", &seen.cluster, cluster);
     section(&mut text, "Guests", &seen.guests, |known| guests(known));
     section(&mut text, "Guests here", &seen.running, |known| running(known));
-    section(&mut text, "Guests of others that run here", &seen.strays, |known| strays(known));
+    section(&mut text, "Guests of others that run here", &seen.strays, |known| {
+        strays(known)
+    });
     section(&mut text, "HA", &seen.ha, |known| ha::ha(known, seen.observed_at));
     section(&mut text, "Configuration", &seen.config, config::config);
     section(&mut text, "Readiness", &seen.readiness, readiness::readiness);

@@ -46,7 +46,9 @@ impl Stray {
                 ),
             ),
             None => (
-                format!("guest {guest} runs on {node} and has no configuration in the cluster: PVE neither shows nor stops it"),
+                format!(
+                    "guest {guest} runs on {node} and has no configuration in the cluster: PVE neither shows nor stops it"
+                ),
                 format!("if nobody needs it, on {node}: {stop}"),
             ),
         };
@@ -68,7 +70,12 @@ mod tests {
         };
         let finding = stray.finding("hk1/prox1", "prox1");
         assert_eq!(finding.severity, crate::finding::Severity::Critical);
-        assert!(finding.message.starts_with("guest 100 runs on prox1 and belongs to prox2"), "{finding}");
+        assert!(
+            finding
+                .message
+                .starts_with("guest 100 runs on prox1 and belongs to prox2"),
+            "{finding}"
+        );
         assert!(finding.next.contains("on prox1: kill 4711"), "{}", finding.next);
         let container = Stray {
             kind: GuestKind::Container,
@@ -76,6 +83,11 @@ mod tests {
             owner: None,
             ..stray
         };
-        assert!(container.finding("prox1", "prox1").next.contains("lxc-stop -n 100 --kill"));
+        assert!(
+            container
+                .finding("prox1", "prox1")
+                .next
+                .contains("lxc-stop -n 100 --kill")
+        );
     }
 }

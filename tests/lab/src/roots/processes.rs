@@ -43,7 +43,11 @@ pub(crate) fn show(server: &mut Server) -> io::Result<()> {
             }
             GuestKind::Lxc => {
                 let path = format!("@/var/lib/lxc/{vmid}/command");
-                writeln!(sockets, "00000000e3c2a1b4: 00000002 00000000 00010000 0001 01 {pid} {path}").ok();
+                writeln!(
+                    sockets,
+                    "00000000e3c2a1b4: 00000002 00000000 00010000 0001 01 {pid} {path}"
+                )
+                .ok();
             }
         }
     }

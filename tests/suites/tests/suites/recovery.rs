@@ -51,7 +51,9 @@ fn refuses(output: &Output, code: &str) {
 
 async fn quorate(fleet: &Fleet, node: &str) -> bool {
     let servers = fleet.lab.status().await.unwrap();
-    servers.iter().any(|server| server.name == node && server.quorate && server.writable)
+    servers
+        .iter()
+        .any(|server| server.name == node && server.quorate && server.writable)
 }
 
 /// The last write of guest 100 on a server.
@@ -61,7 +63,9 @@ async fn number(fleet: &Fleet, node: &str) -> u64 {
 
 async fn loses_power(fleet: &Fleet) -> u64 {
     fleet.lab.power("prox1", Press::Pull).await.unwrap();
-    fleet.until("prox2 has no quorum", async || !quorate(fleet, "prox2").await).await;
+    fleet
+        .until("prox2 has no quorum", async || !quorate(fleet, "prox2").await)
+        .await;
     number(fleet, "prox1").await
 }
 
@@ -75,12 +79,24 @@ async fn recovery_of_two_servers_from_the_console_of_the_one_that_is_left() {
     let mut page = Page::open("recover.md");
     // As long as it lives, nothing is done, whatever is said.
     refuses(&recover(&fleet, &[]).await, "QRT-LOST-NODE-ALIVE");
-    let forced = ["--seen-off", "--expected-votes", "1", "--apply", "--confirm", "hk1/prox1"];
+    let forced = [
+        "--seen-off",
+        "--expected-votes",
+        "1",
+        "--apply",
+        "--confirm",
+        "hk1/prox1",
+    ];
     refuses(&recover(&fleet, &forced).await, "QRT-LOST-NODE-ALIVE");
 
     let last = loses_power(&fleet).await;
     fleet.lab.stop_coordinator().await.unwrap();
-    let shown = page.types(&fleet, "quorate-agent recover --lost prox1").on("prox2").ends(3).enter().await;
+    let shown = page
+        .types(&fleet, "quorate-agent recover --lost prox1")
+        .on("prox2")
+        .ends(3)
+        .enter()
+        .await;
     assert!(shown.stderr.contains("QRT-RECOVERY-NEEDS-VOTES"), "{}", told(&shown));
     let shown = page
         .types(&fleet, "quorate-agent recover --lost prox1 --expected-votes 1")
@@ -98,13 +114,20 @@ async fn recovery_of_two_servers_from_the_console_of_the_one_that_is_left() {
     ] {
         assert!(shown.stdout.contains(said), "{said}: {}", told(&shown));
     }
-    assert!(guest(&fleet, "prox2", 100).await.is_some_and(|guest| !guest.owned && !guest.running));
+    assert!(
+        guest(&fleet, "prox2", 100)
+            .await
+            .is_some_and(|guest| !guest.owned && !guest.running)
+    );
     let without_word = recover(&fleet, &["--expected-votes", "1", "--apply", "--confirm", "hk1/prox2"]).await;
     assert_eq!(without_word.code(), Some(8), "{}", told(&without_word));
     assert_eq!(fleet.happened(What::ExpectedSet), 0);
 
     let copied = number(&fleet, "prox2").await;
-    assert!(copied < last, "what was written after the copy is on prox1 alone: {copied} of {last}");
+    assert!(
+        copied < last,
+        "what was written after the copy is on prox1 alone: {copied} of {last}"
+    );
     let done = page
         .types(&fleet, "quorate-agent recover --lost prox1 --expected-votes 1 --apply")
         .on("prox2")
@@ -118,7 +141,9 @@ async fn recovery_of_two_servers_from_the_console_of_the_one_that_is_left() {
 
     // It returns: nothing of it is started a second time, and what it wrote last stays, though PVE has turned the job round.
     fleet.lab.power("prox1", Press::On).await.unwrap();
-    fleet.until("prox1 is back", async || quorate(&fleet, "prox1").await).await;
+    fleet
+        .until("prox1 is back", async || quorate(&fleet, "prox1").await)
+        .await;
     fleet
         .until("PVE has turned the job round", async || {
             fleet.read("prox2", REPLICATION).contains("target prox1")
@@ -135,17 +160,30 @@ async fn recovery_of_two_servers_from_the_console_of_the_one_that_is_left() {
     let kept = there.volumes.iter().map(|volume| volume.number).max();
     assert_eq!(kept, Some(last), "{there:?}");
     fleet
-        .until("its return is told", async || log(&fleet, "prox2").contains("QRT-LOST-NODE-BACK"))
+        .until("its return is told", async || {
+            log(&fleet, "prox2").contains("QRT-LOST-NODE-BACK")
+        })
         .await;
-    let strays = page.types(&fleet, "quorate-agent observe strays").on("prox1").enter().await;
+    let strays = page
+        .types(&fleet, "quorate-agent observe strays")
+        .on("prox1")
+        .enter()
+        .await;
     assert!(strays.stdout.contains("none"), "{}", told(&strays));
     let closed = page
         .types(&fleet, "quorate-agent recover --lost prox1 --close")
         .on("prox2")
         .enter()
         .await;
-    assert!(closed.stdout.contains("100-0 is still switched off"), "{}", told(&closed));
-    page.elsewhere("pvesr enable 100-0", "PVE's own command, as in tests/lab/tests/world/replication.rs");
+    assert!(
+        closed.stdout.contains("100-0 is still switched off"),
+        "{}",
+        told(&closed)
+    );
+    page.elsewhere(
+        "pvesr enable 100-0",
+        "PVE's own command, as in tests/lab/tests/world/replication.rs",
+    );
     fleet.nothing_unknown();
 }
 
@@ -153,13 +191,23 @@ async fn recovery_of_two_servers_from_the_console_of_the_one_that_is_left() {
 async fn recovery_on_a_server_that_is_itself_cut_off_is_refused() {
     let fleet = two().await;
     fleet.lab.cut("prox2").await.unwrap();
-    fleet.until("prox2 has no quorum", async || !quorate(&fleet, "prox2").await).await;
+    fleet
+        .until("prox2 has no quorum", async || !quorate(&fleet, "prox2").await)
+        .await;
     let forced = ["--expected-votes", "1", "--apply", "--confirm", "hk1/prox1"];
     let refused = recover(&fleet, &forced).await;
     refuses(&refused, "QRT-LOST-NODE-UNPROVEN");
-    assert!(refused.stdout.contains("it may be this server that is cut off"), "{}", told(&refused));
+    assert!(
+        refused.stdout.contains("it may be this server that is cut off"),
+        "{}",
+        told(&refused)
+    );
     assert_eq!(fleet.happened(What::ExpectedSet), 0);
-    assert!(guest(&fleet, "prox1", 100).await.is_some_and(|guest| guest.owned && guest.running));
+    assert!(
+        guest(&fleet, "prox1", 100)
+            .await
+            .is_some_and(|guest| guest.owned && guest.running)
+    );
 }
 
 /// Whoever says that a server is off, and is wrong, has the guest twice. It is told as soon as anybody can see it.
@@ -167,12 +215,20 @@ async fn recovery_on_a_server_that_is_itself_cut_off_is_refused() {
 async fn recovery_of_a_server_that_was_not_off_shows_the_guest_that_runs_twice() {
     let fleet = two().await;
     fleet.lab.cut("prox1").await.unwrap();
-    fleet.until("prox2 has no quorum", async || !quorate(&fleet, "prox2").await).await;
+    fleet
+        .until("prox2 has no quorum", async || !quorate(&fleet, "prox2").await)
+        .await;
     let done = recover(&fleet, &["--expected-votes", "1", "--apply", "--confirm", "hk1/prox1"]).await;
     assert_eq!(done.code(), Some(0), "{}", told(&done));
     fleet.lab.heal("prox1").await.unwrap();
-    fleet.until("prox1 is back", async || quorate(&fleet, "prox1").await).await;
-    assert!(guest(&fleet, "prox1", 100).await.is_some_and(|guest| guest.running && !guest.owned));
+    fleet
+        .until("prox1 is back", async || quorate(&fleet, "prox1").await)
+        .await;
+    assert!(
+        guest(&fleet, "prox1", 100)
+            .await
+            .is_some_and(|guest| guest.running && !guest.owned)
+    );
     fleet
         .until("the coordinator tells it", async || {
             let status = fleet.json(&["status"]).await;
@@ -180,7 +236,10 @@ async fn recovery_of_a_server_that_was_not_off_shows_the_guest_that_runs_twice()
         })
         .await;
     let told = log(&fleet, "prox1");
-    assert!(told.contains("QRT-GUEST-RUNS-ELSEWHERE") && told.contains("guest 100 runs on prox1"), "{told}");
+    assert!(
+        told.contains("QRT-GUEST-RUNS-ELSEWHERE") && told.contains("guest 100 runs on prox1"),
+        "{told}"
+    );
     fleet.lab.script("prox1", Script::KillGuest(100)).await.unwrap();
     fleet
         .until("it is over", async || {
