@@ -198,4 +198,17 @@ pub(super) mod tests {
         fs::write(dir.path().join(FOLDER).join("odd.json"), "{}").unwrap();
         assert!(all(dir.path()).is_err(), "what was done is not known");
     }
+
+    #[test]
+    fn a_record_of_every_version_is_understood() {
+        let formats = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/formats"));
+        for version in fs::read_dir(formats).unwrap() {
+            let file = version.unwrap().path().join("agent/recoveries/prox1-1000.json");
+            if file.exists() {
+                let text = fs::read_to_string(&file).unwrap();
+                let read: Record = serde_json::from_str(&text).unwrap();
+                assert_eq!(read, record(Step::Running), "{}", file.display());
+            }
+        }
+    }
 }
