@@ -7,6 +7,7 @@ use quorate_model::ids::OperationId;
 use quorate_model::observation::FacetName;
 
 use crate::config::DEFAULT_PATH;
+use crate::recover::Asked;
 
 /// Quorate's agent: observes this server, and changes it when the fleet's coordinator asks and the server allows it.
 #[derive(Debug, Parser)]
@@ -46,6 +47,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Start a lost server's guests from their copies on this one: from its console, as root, without any coordinator. Says what would
+    /// be done, until it is told to do it.
+    Recover(Asked),
     /// Watch over the tool of an operation.
     #[command(hide = true)]
     RunOp {
@@ -67,6 +71,19 @@ pub enum Command {
         size: u64,
         /// A lock whose holder works on disks, and is not to be disturbed.
         lock: Option<PathBuf>,
+    },
+    /// Move the configuration of a guest from a lost server to this one.
+    #[command(hide = true)]
+    TakeConfig {
+        /// The lost server.
+        #[arg(long)]
+        lost: String,
+        /// PVE's folder for guests of its kind.
+        #[arg(long)]
+        folder: String,
+        /// The guest.
+        #[arg(long)]
+        guest: u32,
     },
     /// Do what takes more than one tool.
     #[command(hide = true)]

@@ -27,6 +27,7 @@ pub mod measure;
 pub mod observe;
 pub mod operations;
 pub mod pace;
+pub mod recover;
 pub mod release;
 pub mod renewal;
 pub mod server;

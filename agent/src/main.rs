@@ -13,9 +13,10 @@ use quorate_agent::edges;
 use quorate_agent::enroll::enroll;
 use quorate_agent::kept_spec;
 use quorate_agent::liveness;
-use quorate_agent::observe::observe;
+use quorate_agent::observe::{hostname, observe};
 use quorate_agent::operations::folder::Folder;
 use quorate_agent::operations::{Place, Supervisor, run_op, task};
+use quorate_agent::recover;
 use quorate_agent::start::{self, Agent};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::OperationId;
@@ -70,6 +71,17 @@ async fn obey(cli: Cli) -> Result<(), Failure> {
                 .map_err(|error| Failure::new(ExitCode::Usage, "stdin has no text").because(&error))?;
             kept_spec::write(host.root(), &text).map_err(|why| Failure::new(ExitCode::Failed, why))
         }
+        Command::Recover(asked) => {
+            let config = or_default(config)?;
+            let host = start::host(&config)?;
+            let helper = Supervisor::new(own_program()?, absolute(cli.config)?, Place::here(&config));
+            recover::run(&host, &config, &helper, &asked, &out::Terminal).await
+        }
+        Command::TakeConfig { lost, folder, guest } => {
+            let host = start::host(&or_default(config)?)?;
+            recover::take_config::take(host.root(), &hostname(&host), &lost, &folder, guest)
+                .map_err(|why| Failure::new(ExitCode::Failed, why))
+        }
         Command::ReadEdges { path, size, lock } => {
             let edges = edges::read(&path, size, lock.as_deref()).map_err(|error| {
                 Failure::new(ExitCode::Failed, format!("{} can't be read: {error}", path.display()))
@@ -96,6 +108,7 @@ async fn run(config: Config, config_path: PathBuf) -> Result<(), Failure> {
         let ping = || out::tell_systemd(sd_notify::NotifyState::Watchdog);
         tokio::spawn(liveness::keep_telling(agent.looks(), watchdog, ping));
     }
+    tokio::spawn(recover::watch::keep_watching(agent.host()));
     let served = agent.serve(stop).await;
     tracing::info!("stopped");
     served

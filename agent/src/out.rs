@@ -1,10 +1,11 @@
 //! What the program says and asks: the only place that touches terminal and standard streams.
 #![expect(clippy::print_stderr, reason = "this is where the program talks")]
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 
 use quorate_agent::enroll::Enrolled;
+use quorate_agent::recover::Console;
 use quorate_identity::Token;
 use quorate_model::Observation;
 use quorate_model::failure::{ExitCode, Failure};
@@ -76,6 +77,35 @@ pub(crate) fn edges(edges: &Edges) -> Result<(), Failure> {
     let text = serde_json::to_string(edges)
         .map_err(|error| Failure::new(ExitCode::Internal, "what was read can't be put into JSON").because(&error))?;
     say(&format!("{text}\n"))
+}
+
+/// Whoever sits at this terminal.
+#[derive(Debug)]
+pub(crate) struct Terminal;
+
+impl Console for Terminal {
+    fn say(&self, text: &str) {
+        if let Err(failure) = say(text) {
+            tracing::warn!("{failure}");
+        }
+    }
+
+    fn ask(&self, question: &str) -> Result<String, Failure> {
+        if !io::stdin().is_terminal() {
+            return Err(
+                Failure::new(ExitCode::Usage, "nobody is there to be asked: stdin is no terminal")
+                    .hint("say the server's name beforehand: --confirm CLUSTER/NODE"),
+            );
+        }
+        say(question)?;
+        let mut answer = String::new();
+        io::stdin()
+            .lock()
+            .take(LONGEST_TOKEN)
+            .read_line(&mut answer)
+            .map_err(|error| Failure::new(ExitCode::Internal, "can't read the answer").because(&error))?;
+        Ok(answer)
+    }
 }
 
 pub(crate) fn enrolled(enrolled: &Enrolled) -> Result<(), Failure> {

@@ -250,6 +250,12 @@ impl Agent {
         &self.parts.node
     }
 
+    /// The machine.
+    #[must_use]
+    pub fn host(&self) -> Arc<Host> {
+        Arc::clone(&self.parts.host)
+    }
+
     /// The looks at the machine that are going on.
     #[must_use]
     pub fn looks(&self) -> Looks {

@@ -17,6 +17,13 @@ impl LinkMap {
         Self { lab: Some(stands_for) }
     }
 
+    /// Does it prove that somebody is there if a connection is refused? In a lab it does not: there the kernel of this machine refuses for
+    /// every server, whether it is on or off.
+    #[must_use]
+    pub fn refusal_is_an_answer(&self) -> bool {
+        self.lab.is_none()
+    }
+
     /// What to bind or to send to; `None`: the lab has no such address.
     #[must_use]
     pub fn real(&self, link: IpAddr) -> Option<IpAddr> {

@@ -12,6 +12,7 @@ mod readiness;
 mod replication;
 mod running;
 mod storages;
+pub(crate) mod strays;
 mod system;
 
 use std::collections::BTreeSet;
@@ -59,7 +60,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     } else {
         disks::Depth::Whole
     };
-    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running, replication) = tokio::join!(
+    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running, replication, strays) = tokio::join!(
         facet(host, asked(FacetName::System), more.within, system::observe(host)),
         facet(host, asked(FacetName::Disks), more.within, disks::observe(host, depth)),
         facet(
@@ -84,6 +85,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         facet(host, asked(FacetName::Replication), more.within, async {
             replication::observe(host)
         }),
+        facet(host, asked(FacetName::Strays), more.within, strays::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -98,6 +100,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     observation.storages = storages;
     observation.running = running;
     observation.replication = replication;
+    observation.strays = strays;
     observation
 }
 
@@ -143,7 +146,7 @@ pub fn hostname(host: &Host) -> String {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests;

@@ -16,16 +16,16 @@ macro_rules! fixture {
         include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/", $path))
     };
 }
-pub(super) use fixture;
+pub(crate) use fixture;
 
 /// A folder that becomes a host.
-pub(super) struct Fake {
+pub(crate) struct Fake {
     folder: tempfile::TempDir,
 }
 
 impl Fake {
     /// A host with a name and nothing else.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fake = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -34,29 +34,29 @@ impl Fake {
     }
 
     /// Writes a file and its folders.
-    pub(super) fn put(&self, path: &str, text: &str) {
+    pub(crate) fn put(&self, path: &str, text: &str) {
         let place = self.place(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, text).unwrap();
     }
 
-    pub(super) fn link(&self, target: &str, path: &str) {
+    pub(crate) fn link(&self, target: &str, path: &str) {
         let place = self.place(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(target, place).unwrap();
     }
 
-    pub(super) fn place(&self, path: &str) -> std::path::PathBuf {
+    pub(crate) fn place(&self, path: &str) -> std::path::PathBuf {
         self.folder.path().join(path.trim_start_matches('/'))
     }
 
     /// The host, on which every tool is installed and just these calls are made.
-    pub(super) fn host(&self, calls: impl IntoIterator<Item = Call>) -> Host {
+    pub(crate) fn host(&self, calls: impl IntoIterator<Item = Call>) -> Host {
         self.host_with(Tools::imagined(), calls, Clock::system())
     }
 
     /// The host, on which no tool is installed.
-    pub(super) fn bare(&self) -> Host {
+    pub(crate) fn bare(&self) -> Host {
         self.host_with(
             Tools::only_in(self.folder.path().join("no-tools")).unwrap(),
             [],
@@ -64,14 +64,14 @@ impl Fake {
         )
     }
 
-    pub(super) fn host_with(&self, tools: Tools, calls: impl IntoIterator<Item = Call>, clock: Clock) -> Host {
+    pub(crate) fn host_with(&self, tools: Tools, calls: impl IntoIterator<Item = Call>, clock: Clock) -> Host {
         let root = HostRoot::lab(Path::new(self.folder.path())).unwrap();
         Host::new(root, tools, Arc::new(Scripted::new(calls)), clock)
     }
 }
 
 /// A member of a three-node cluster, with all that pmxcfs shows.
-pub(super) fn member(fake: &Fake) {
+pub(crate) fn member(fake: &Fake) {
     fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-three-nodes.json"));
     fake.put("/etc/pve/.vmlist", fixture!("pmxcfs/pve-8.4/vmlist-both-kinds.json"));
     fake.put(
@@ -86,20 +86,20 @@ pub(super) fn member(fake: &Fake) {
     fake.put("/var/lib/pve-cluster/config.db", "");
 }
 
-pub(super) fn quorumtool() -> Call {
+pub(crate) fn quorumtool() -> Call {
     Call::of(["/usr/bin/corosync-quorumtool", "-siH"]).prints(fixture!("corosync-quorumtool/3.1.7/three-nodes.out"))
 }
 
-pub(super) fn cfgtool() -> Call {
+pub(crate) fn cfgtool() -> Call {
     Call::of(["/usr/bin/corosync-cfgtool", "-n"]).prints(fixture!("corosync-cfgtool/3.1.7/three-nodes.out"))
 }
 
-pub(super) fn cmapctl() -> Call {
+pub(crate) fn cmapctl() -> Call {
     Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
         .prints(fixture!("corosync-cmapctl/3.1.7/members.out"))
 }
 
-pub(super) fn knet() -> Call {
+pub(crate) fn knet() -> Call {
     Call::of(["/usr/bin/corosync-cmapctl", "-m", "stats", "stats.knet.node"])
         .prints(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out"))
 }

@@ -39,6 +39,8 @@ use folder::{Folder, FolderError};
 use patience::Patience;
 use perform::{Start, perform};
 
+#[cfg(test)]
+pub(crate) use actions::testing;
 pub use join_secret::{InvalidSecret, JoinSecret, line as secret_line};
 pub use log::{EventLog, Follower};
 pub use passed::Passed;

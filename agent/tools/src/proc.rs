@@ -1,5 +1,7 @@
 //! The kernel's own figures below /proc.
 
+use std::net::Ipv4Addr;
+
 use quorate_model::observation::system::Memory;
 use quorate_model::size::ByteSize;
 
@@ -102,6 +104,59 @@ pub fn start_ticks(text: &str) -> Result<u64, ParseError> {
     ticks.ok_or_else(|| ParseError::at("/proc/PID/stat", text, "expected when the process began"))
 }
 
+/// Reads /proc/net/route: the gateways of the default routes, in the kernel's order. Figures are in the byte order of the machine.
+///
+/// # Errors
+/// When a line is none of a route's.
+pub fn default_gateways(text: &str) -> Result<Vec<Ipv4Addr>, ParseError> {
+    const NAME: &str = "/proc/net/route";
+    let mut found = Vec::new();
+    for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
+        let bad = || {
+            ParseError::at(
+                NAME,
+                line.trim_end(),
+                "expected a route's destination, gateway and mask",
+            )
+        };
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok();
+        let (destination, gateway, mask) = (
+            number(1).ok_or_else(bad)?,
+            number(2).ok_or_else(bad)?,
+            number(7).ok_or_else(bad)?,
+        );
+        if destination == 0 && mask == 0 && gateway != 0 {
+            found.push(Ipv4Addr::from(gateway.to_ne_bytes()));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads /proc/net/unix: the containers that run, by the socket on which each takes commands. Source: pve-container LXC.pm
+/// (`list_active_containers`).
+///
+/// # Errors
+/// When its head is another one.
+pub fn containers(text: &str) -> Result<Vec<u32>, ParseError> {
+    const NAME: &str = "/proc/net/unix";
+    let head = text.lines().next().unwrap_or_default();
+    if !head.starts_with("Num ") {
+        return Err(ParseError::at(NAME, head, "expected `Num RefCount …`"));
+    }
+    let of = |line: &str| {
+        let path = line.split_whitespace().nth(7)?;
+        path.strip_prefix("@/var/lib/lxc/")?
+            .strip_suffix("/command")?
+            .parse()
+            .ok()
+    };
+    let mut found: Vec<u32> = text.lines().skip(1).filter_map(of).collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +200,21 @@ mod tests {
         assert_eq!(start_ticks(line).unwrap(), 1_234_567);
         assert!(start_ticks(fixture!("proc/6.18/stat.out")).unwrap() > 0);
         assert!(start_ticks(fixture!("proc/6.18/stat-cut.out")).is_err() && start_ticks("").is_err());
+    }
+
+    #[test]
+    fn gateways_of_the_default_routes() {
+        let read = |text| default_gateways(text).unwrap();
+        assert_eq!(read(fixture!("proc/6.18/route.out")), [Ipv4Addr::new(192, 168, 1, 1)]);
+        assert_eq!(read(fixture!("proc/6.18/route-one.out")), [Ipv4Addr::new(192, 0, 2, 1)]);
+        assert_eq!(read(fixture!("proc/6.18/route-none.out")), Vec::<Ipv4Addr>::new());
+        assert!(default_gateways(fixture!("proc/6.18/route-cut.out")).is_err());
+    }
+
+    #[test]
+    fn containers_that_run() {
+        assert_eq!(containers(fixture!("proc/6.18/unix.out")), Ok(vec![101]));
+        assert_eq!(containers(fixture!("proc/6.18/unix-none.out")), Ok(vec![]));
+        assert!(containers("").is_err());
     }
 }

@@ -67,6 +67,14 @@ pub fn delete(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["delete", &job.to_string()]).build()?)
 }
 
+/// Switches a job off: it stays, and sends nothing until somebody switches it on.
+///
+/// # Errors
+/// When pvesr is not installed.
+pub fn disable(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["disable", &job.to_string()]).build()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +115,9 @@ mod tests {
         ];
         assert_eq!(call.command().args().collect::<Vec<_>>(), args);
         assert_eq!(delete(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr delete 100-0");
+        assert_eq!(
+            disable(&tools, &job).unwrap().to_string(),
+            "/usr/bin/pvesr disable 100-0"
+        );
     }
 }

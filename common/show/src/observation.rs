@@ -10,7 +10,7 @@ use quorate_model::Facet;
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{LinkLatency, Member, Pmxcfs};
 use quorate_model::observation::network::NameResolution;
-use quorate_model::observation::{Cluster, Guest, GuestKind, GuestStatus, Network, Observation, System};
+use quorate_model::observation::{Cluster, Guest, GuestKind, GuestStatus, Network, Observation, Stray, System};
 use quorate_model::time::spoken;
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Cluster", &seen.cluster, cluster);
     section(&mut text, "Guests", &seen.guests, |known| guests(known));
     section(&mut text, "Guests here", &seen.running, |known| running(known));
+    section(&mut text, "Guests of others that run here", &seen.strays, |known| {
+        strays(known)
+    });
     section(&mut text, "HA", &seen.ha, |known| ha::ha(known, seen.observed_at));
     section(&mut text, "Configuration", &seen.config, config::config);
     section(&mut text, "Readiness", &seen.readiness, readiness::readiness);
@@ -285,6 +288,21 @@ fn running(guests: &[GuestStatus]) -> String {
     };
     let rows: Vec<Vec<String>> = guests.iter().map(row).collect();
     table(&["ID", "STATE", "LOCK", "MEMORY", "UP"], &rows)
+}
+
+fn strays(guests: &[Stray]) -> String {
+    if guests.is_empty() {
+        return "none\n".to_owned();
+    }
+    let row = |guest: &Stray| {
+        vec![
+            guest.vmid.to_string(),
+            guest.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
+            guest.ended_by(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = guests.iter().map(row).collect();
+    table(&["ID", "BELONGS TO", "ENDED BY"], &rows)
 }
 
 #[cfg(test)]

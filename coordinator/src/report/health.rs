@@ -90,6 +90,9 @@ fn node(now: Timestamp, sighting: &Sighting, findings: &mut Vec<Finding>) {
         ));
     }
     facets(name, observation, findings);
+    if let Ok(strays) = observation.strays.get() {
+        findings.extend(strays.iter().map(|stray| stray.finding(&subject, name.node.as_str())));
+    }
     storage(name, observation, findings);
     storages(name, observation, findings);
 }
@@ -120,6 +123,7 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("network", observation.network.get().err()),
         ("cluster", observation.cluster.get().err()),
         ("guests", observation.guests.get().err()),
+        ("strays", observation.strays.get().err()),
         ("pools", observation.pools.get().err()),
         ("storages", observation.storages.get().err()),
     ];

@@ -12,8 +12,8 @@ use quorate_tools::pve_config::{
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
     corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
-    pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key,
-    systemctl, timedatectl, zfs_get, zpool, zpool_get, zpool_status,
+    ping, pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process,
+    smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -115,12 +115,15 @@ pub(crate) const TARGETS: &[Target] = &[
         let ticket = perl::read_ticket(stdout.as_bytes()).map(|ticket| ticket.expose().len());
         told((ticket, perl::rotated_key(&stderr)))
     }),
+    plain!("ping", ping::read),
     plain!(json "pmxcfs-members", pmxcfs::members::read),
     plain!(json "pmxcfs-vmlist", pmxcfs::vmlist::read),
     plain!("proc-cpuinfo", proc::processors),
     plain!("proc-loadavg", proc::load_averages),
     plain!("proc-meminfo", proc::memory),
+    plain!("proc-route", proc::default_gateways),
     plain!("proc-stat", proc::start_ticks),
+    plain!("proc-unix", proc::containers),
     plain!("proc-uptime", proc::uptime_seconds),
     plain!(json "pve-replication-state", pve_replication_state::read),
     Target::both("pve-firewall", |bytes| {
@@ -163,6 +166,14 @@ pub(crate) const TARGETS: &[Target] = &[
     }),
     plain!("pveversion", pveversion::read),
     plain!(json "pvs", pvs_read),
+    Target::new("qemu-process", |bytes| {
+        let text = text(bytes);
+        told((
+            qemu_process::pid(&text),
+            qemu_process::is_guest(&text, 100),
+            qemu_process::guest_of(&text),
+        ))
+    }),
     plain!("replication-cfg", replication::read),
     plain!(json "smartctl", smartctl::read),
     plain!("ssh-key", ssh_key::read),
@@ -184,6 +195,11 @@ pub(crate) const TARGETS: &[Target] = &[
         told((user::read(&text), user::others(&text)))
     }),
     plain!("zfs-get", zfs_get::read),
+    Target::new("zfs-list", |bytes| {
+        let names = zfs_list::read(&text(bytes));
+        let replicated: Vec<_> = names.iter().flatten().map(|name| zfs_list::replicated(name)).collect();
+        told((names, replicated))
+    }),
     Target::new("zpool-get", |bytes| {
         let read = zpool_get::read(&text(bytes));
         let asked = read.as_ref().ok().map(|pools| {

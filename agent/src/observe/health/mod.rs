@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::cluster::Votes;
-use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, Storages, System};
+use quorate_model::observation::{
+    Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, Storages, Stray, System,
+};
 
-use super::{cluster, disks, finished, guests, ha, hostname, network, pools, storages, system};
+use super::{cluster, disks, finished, guests, ha, hostname, network, pools, storages, strays, system};
 use crate::host::Host;
 use background::Background;
 
@@ -53,6 +55,7 @@ pub struct HealthCollector {
     pools: Background<Vec<Pool>>,
     storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
+    strays: Background<Vec<Stray>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
 }
@@ -84,6 +87,7 @@ impl HealthCollector {
             pools: Background::every(NOW_AND_THEN),
             storages: Background::every(STORAGES),
             guests: Background::every(GUESTS),
+            strays: Background::every(GUESTS),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
         }
@@ -108,6 +112,11 @@ impl HealthCollector {
         observation.guests = self
             .guests
             .look(now, || async move { finished(&host, guests::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.strays = self
+            .strays
+            .look(now, || async move { finished(&host, strays::observe(&host).await) })
             .await;
         let host = Arc::clone(&self.host);
         observation.pools = self

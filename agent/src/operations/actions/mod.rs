@@ -33,7 +33,7 @@ mod run_guest;
 mod said;
 mod storage;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod upgrade;
 mod wipe_disk;
 

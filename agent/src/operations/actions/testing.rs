@@ -8,7 +8,7 @@ use quorate_model::observation::cluster::{Cluster, ConfiguredNode, Member, Membe
 use quorate_model::observation::{Membership, PveConfig};
 
 /// `hk1` of these, all of them online and well, with the ids 1, 2 …
-pub(super) fn member(names: &[&str]) -> Cluster {
+pub(crate) fn member(names: &[&str]) -> Cluster {
     let ids = || (1u32..).zip(names);
     let member = Member {
         cluster: "hk1".into(),
@@ -53,7 +53,7 @@ pub(super) fn member(names: &[&str]) -> Cluster {
 }
 
 /// A server in no cluster.
-pub(super) fn alone(pmxcfs: Pmxcfs) -> Cluster {
+pub(crate) fn alone(pmxcfs: Pmxcfs) -> Cluster {
     Cluster {
         membership: Membership::Standalone,
         pmxcfs,
@@ -66,7 +66,7 @@ pub(super) fn alone(pmxcfs: Pmxcfs) -> Cluster {
 }
 
 /// A configuration of which nothing was read.
-pub(super) fn config() -> PveConfig {
+pub(crate) fn config() -> PveConfig {
     PveConfig {
         storages: Facet::not_asked(),
         users: Facet::not_asked(),

@@ -289,6 +289,17 @@ catalogue! {
     HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
     MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
     NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
+
+    // A server that is lost
+    GuestRunsElsewhere "QRT-GUEST-RUNS-ELSEWHERE" Critical false "A guest's process runs on a server that the guest does not belong to. If it also runs where it belongs, there are two of it, with one name and one address, and each writes to disks of its own: what one of them writes is lost. Quorate never ends such a process by itself.";
+    LostNodeAlive "QRT-LOST-NODE-ALIVE" Refusal false "The server that was said to be lost shows a sign of life. Its guests may run there: started a second time elsewhere, they would write to two sets of disks. This can't be overridden; switch the server off, or take its guests over while it runs.";
+    LostNodeUnproven "QRT-LOST-NODE-UNPROVEN" Refusal false "Nothing is heard of the server that was said to be lost, and nothing proves that it is off: on no network does anybody else answer, so this server may be the one that is cut off, or what would tell could not be asked.";
+    RecoveryOthersAway "QRT-RECOVERY-OTHERS-AWAY" Refusal false "The cluster has no quorum, and more servers are away than the one that was said to be lost. Together they may have quorum and run the cluster; with votes forced here there would be two of it.";
+    RecoveryForeignVote "QRT-RECOVERY-FOREIGN-VOTE" Refusal false "The cluster has a QDevice, which does not give its vote to this server: it may have given it to the other side, which then runs the cluster. Votes are not forced against it.";
+    RecoveryNeedsVotes "QRT-RECOVERY-NEEDS-VOTES" Refusal false "The cluster has no quorum, so that /etc/pve can't be written, and no guest can be taken over. What is left gets by with fewer votes only by the operator's explicit word (--expected-votes).";
+    RecoveryWatchdog "QRT-RECOVERY-WATCHDOG" Refusal false "HA's watchdog is armed on a server without quorum: the server resets itself about a minute after it lost quorum, whatever else is begun. Nothing is begun before that is over.";
+    GuestNotRecoverable "QRT-GUEST-NOT-RECOVERABLE" Warning false "A guest of a lost server can't be started on this one: there is no copy of a disk here, it is bound to its server, it is locked, or what it takes can't be told. It is left alone.";
+    LostNodeBack "QRT-LOST-NODE-BACK" Warning false "A server whose guests were taken over is back. Its disks hold what was written there after the last copy; the jobs that would overwrite it are switched off until somebody decides.";
 }
 
 impl Code {

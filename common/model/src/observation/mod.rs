@@ -14,6 +14,7 @@ pub mod pools;
 pub mod readiness;
 pub mod replication;
 pub mod storages;
+pub mod strays;
 pub mod system;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub use pools::Pool;
 pub use readiness::Readiness;
 pub use replication::{ReplicationJob, ReplicationState};
 pub use storages::Storages;
+pub use strays::Stray;
 pub use system::System;
 
 /// The parts that can be asked for.
@@ -63,11 +65,13 @@ pub enum FacetName {
     Running,
     /// How the copying of the node's own guests goes.
     Replication,
+    /// Guests that run here and belong to another node.
+    Strays,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 12] = [
+    pub const ALL: [FacetName; 13] = [
         Self::System,
         Self::Disks,
         Self::Pools,
@@ -77,6 +81,7 @@ impl FacetName {
         Self::Guests,
         Self::Running,
         Self::Replication,
+        Self::Strays,
         Self::Ha,
         Self::Config,
         Self::Readiness,
@@ -98,6 +103,7 @@ impl FacetName {
             Self::Storages => "storages",
             Self::Running => "running",
             Self::Replication => "replication",
+            Self::Strays => "strays",
         }
     }
 }
@@ -145,6 +151,9 @@ pub struct Observation {
     /// How the copying of the node's own guests goes.
     #[serde(default)]
     pub replication: Facet<Vec<ReplicationState>>,
+    /// Guests that run here and belong to another node.
+    #[serde(default)]
+    pub strays: Facet<Vec<Stray>>,
 }
 
 impl Observation {
@@ -166,6 +175,7 @@ impl Observation {
             storages: Facet::not_asked(),
             running: Facet::not_asked(),
             replication: Facet::not_asked(),
+            strays: Facet::not_asked(),
         }
     }
 
@@ -202,6 +212,7 @@ impl Observation {
             FacetName::Storages => &mut self.storages,
             FacetName::Running => &mut self.running,
             FacetName::Replication => &mut self.replication,
+            FacetName::Strays => &mut self.strays,
         }
     }
 
@@ -226,6 +237,7 @@ impl Observation {
         take(&mut self.storages, newer.storages);
         take(&mut self.running, newer.running);
         take(&mut self.replication, newer.replication);
+        take(&mut self.strays, newer.strays);
     }
 }
 

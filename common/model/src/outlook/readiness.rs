@@ -15,20 +15,6 @@ use crate::view::View;
 
 use super::{Answer, Asks, Check, Room};
 
-/// Kinds of storages that all nodes see alike. Source: `shared` of PVE's storage plugins.
-const SHARED: [&str; 10] = [
-    "nfs",
-    "cifs",
-    "glusterfs",
-    "cephfs",
-    "rbd",
-    "iscsi",
-    "iscsidirect",
-    "zfs",
-    "pbs",
-    "esxi",
-];
-
 /// A guest's configuration.
 pub(super) fn settings(config: &PveConfig, vmid: u32) -> Result<&GuestConfig, Unknown> {
     let all = config.guests.get().map_err(Clone::clone)?;
@@ -132,7 +118,7 @@ impl Asked<'_> {
             Ok(defined) => defined,
             Err(answer) => return answer,
         };
-        if is_shared(defined) {
+        if defined.is_shared() {
             return Answer::Yes(format!("{storage} is shared"));
         }
         if defined.kind != "zfspool" {
@@ -281,13 +267,4 @@ impl Asked<'_> {
             keys => Answer::No(format!("bound to {} by {}", self.guest.node, keys.join(", "))),
         }
     }
-}
-
-/// Do all nodes see the same there?
-fn is_shared(storage: &DefinedStorage) -> bool {
-    let said = storage
-        .properties
-        .get("shared")
-        .is_some_and(|value| value.is_empty() || value == "1");
-    said || SHARED.contains(&storage.kind.as_str())
 }

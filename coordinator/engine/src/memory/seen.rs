@@ -99,7 +99,8 @@ impl Inner {
                 | FacetName::Pools
                 | FacetName::Storages
                 | FacetName::Running
-                | FacetName::Replication => {}
+                | FacetName::Replication
+                | FacetName::Strays => {}
             }
         }
         seen

@@ -3,6 +3,7 @@
 use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic};
 use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
+use quorate_model::observation::strays::Stray;
 
 use super::{ConvertError, Wire, field};
 use crate::v1;
@@ -62,3 +63,7 @@ oneof!(GuestRun = v1::GuestRun [run: v1::guest_run::Run] {
     running: Running {} = v1::guest_run::Running,
     stopped: Stopped {} = v1::guest_run::Stopped,
 } holding { held: Held });
+
+facet!(Vec<Stray> = v1::StraysFacet: v1::strays_facet::State);
+list!(Stray = v1::Strays { guests });
+message!(Stray = v1::Stray { vmid, kind, pid, owner });

@@ -32,6 +32,7 @@ choice!(
         Storages,
         Running,
         Replication,
+        Strays,
     }
 );
 message!(
@@ -50,5 +51,6 @@ message!(
         storages,
         running,
         replication,
+        strays,
     }
 );

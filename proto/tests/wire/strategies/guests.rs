@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic};
 use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
+use quorate_model::observation::strays::Stray;
 
 use super::types::{facet, size};
 use super::{maybe, one_of, some, text};
@@ -68,5 +69,11 @@ prop_compose! {
         lock in maybe(text()),
     ) -> GuestStatus {
         GuestStatus { vmid, kind, run, uptime_seconds, memory_used, memory, lock }
+    }
+}
+
+prop_compose! {
+    pub(super) fn stray()(vmid: u32, kind in kind(), pid in maybe(any::<u32>()), owner in maybe(text())) -> Stray {
+        Stray { vmid, kind, pid, owner }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod apt;
 pub(crate) mod disks;
 pub(crate) mod etc;
 pub(crate) mod proc;
+pub(crate) mod processes;
 pub(crate) mod ssh;
 pub(crate) mod sys;
 
@@ -118,6 +119,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         pvecm_locked: false,
         added: std::collections::BTreeMap::new(),
         running: running(spec),
+        seen_running: BTreeMap::new(),
         numbers: BTreeMap::new(),
         replication: Replication::default(),
         spec: spec.clone(),

@@ -24,6 +24,7 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
     )?;
     put(&proc.join("meminfo"), MEMINFO)?;
     put(&proc.join("cpuinfo"), &cpuinfo())?;
+    put(&proc.join("net/route"), ROUTES)?;
     put(&proc.join("stat"), &stat(server))?;
     put(&proc.join("mounts"), &mounts(server.spec.is_pve()))?;
     put(
@@ -52,6 +53,12 @@ pub(crate) fn kernel(server: &Server) -> &'static str {
         "6.8.12-11-pve"
     }
 }
+
+/// The gateway is 192.168.1.1. Source: Linux net/ipv4/fib_trie.c (`fib_route_seq_show`).
+const ROUTES: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+                      vmbr0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+                      vmbr0\t0001A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                      eno2\t000A0A0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
 
 const MEMINFO: &str = "MemTotal:       65769388 kB\nMemFree:        60213144 kB\nMemAvailable:   61822020 kB\n\
                        Buffers:           88312 kB\nCached:          1934528 kB\nSwapCached:            0 kB\n\

@@ -24,6 +24,7 @@ mod lsblk;
 mod lvm;
 mod options;
 mod perl;
+mod ping;
 mod pmxcfs;
 mod pve_firewall;
 mod pvecm;
@@ -77,6 +78,7 @@ pub(crate) const NAMES: &[&str] = &[
     "lvs",
     "pct",
     "perl",
+    "ping",
     "pmxcfs",
     "pve-firewall",
     "pvecm",
@@ -339,6 +341,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "journalctl" => journalctl::reply(server, &args),
         "lsblk" => lsblk::reply(server, &args),
         "lvs" | "pvs" | "vgs" => lvm::reply(server, &call.tool, &args),
+        "ping" => ping::reply(server, state, &args),
         "pve-firewall" => pve_firewall::reply(server, &args),
         "pveversion" => pveversion::reply(server, &args),
         "smartctl" => smartctl::reply(server, &args),

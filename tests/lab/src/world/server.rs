@@ -23,7 +23,7 @@ use super::script::Misbehaviour;
 use super::tasks::Tasks;
 use super::zfs::boot::AtBoot;
 use super::zfs::{Dormant, Pool};
-use crate::description::{DiskSpec, ServerSpec};
+use crate::description::{DiskSpec, GuestKind, ServerSpec};
 
 /// The lab's two networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +139,8 @@ pub(crate) struct Server {
     pub(crate) qnetd_running: bool,
     /// Guests whose process runs here.
     pub(crate) running: BTreeMap<u32, Process>,
+    /// Those of them that can be seen in its `/run` and `/proc`: what each is, and its process.
+    pub(crate) seen_running: BTreeMap<u32, (GuestKind, u32)>,
     /// The last number of each guest whose disks lie here, and in no pool.
     pub(crate) numbers: BTreeMap<u32, u64>,
     /// Replication of its guests: how it went, and what of it is under way.

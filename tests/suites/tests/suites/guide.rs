@@ -8,12 +8,13 @@ use quorate_suites::hand::{ONE_LINK, steps};
 use quorate_suites::{Fleet, told};
 
 /// The tests of the guide, to see that no page is left out.
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 6] = [
     include_str!("guide.rs"),
     include_str!("guide_guests.rs"),
     include_str!("guide_install.rs"),
     include_str!("guide_life.rs"),
     include_str!("guide_trust.rs"),
+    include_str!("recovery.rs"),
 ];
 
 #[test]

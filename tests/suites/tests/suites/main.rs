@@ -45,6 +45,7 @@ mod pools;
 mod pools_later;
 mod pools_misfortune;
 mod protection;
+mod recovery;
 mod replication;
 mod secrets;
 mod security;

@@ -188,6 +188,7 @@ impl State {
                 server.mount.shown(stamp);
             }
             server.show_watchdog(armed)?;
+            crate::roots::processes::show(server)?;
             server
                 .mount
                 .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;

@@ -1,0 +1,196 @@
+//! Guests that run here and belong to another node: two of one guest. Files alone tell, so that it can be looked at all the time.
+
+use quorate_model::facet::Unknown;
+use quorate_model::observation::{Guest, GuestKind, Stray};
+use quorate_tools::pve_config::guest_config;
+use quorate_tools::{proc, qemu_process};
+
+use super::cluster::published;
+use super::{guests, hostname};
+use crate::host::{Host, ReadError, unparsable, unreadable};
+
+const SOCKETS: &str = "/proc/net/unix";
+
+/// A guest's process on this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Process {
+    vmid: u32,
+    kind: GuestKind,
+    pid: Option<u32>,
+}
+
+/// Looks for them. Processes are looked at before and after the list of guests: one that has ended or moved meanwhile is none.
+pub(crate) async fn observe(host: &Host) -> Result<Vec<Stray>, Unknown> {
+    let before = processes(host)?;
+    if before.is_empty() {
+        return Ok(Vec::new());
+    }
+    let guests = guests::observe(host).await?;
+    let own = hostname(host);
+    let mut found = Vec::new();
+    for process in before {
+        let guest = guests.iter().find(|guest| guest.vmid == process.vmid);
+        let is_own = guest.is_some_and(|guest| guest.node == own);
+        if is_own || is_moving(host, guest).await? {
+            continue;
+        }
+        found.push(Stray {
+            vmid: process.vmid,
+            kind: process.kind,
+            pid: process.pid,
+            owner: guest.map(|guest| guest.node.clone()),
+        });
+    }
+    if !found.is_empty() {
+        let still = processes(host)?;
+        found.retain(|stray| {
+            still
+                .iter()
+                .any(|process| process.vmid == stray.vmid && process.pid == stray.pid)
+        });
+    }
+    Ok(found)
+}
+
+/// Both ends of a migration have its process while the configuration says so; it is the owner's until it is over. Source: qemu-server
+/// QemuMigrate.pm.
+async fn is_moving(host: &Host, guest: Option<&Guest>) -> Result<bool, Unknown> {
+    let Some(guest) = guest else { return Ok(false) };
+    let folder = match guest.kind {
+        GuestKind::Vm => "qemu-server",
+        GuestKind::Container => "lxc",
+    };
+    let path = format!("/etc/pve/nodes/{}/{folder}/{}.conf", guest.node, guest.vmid);
+    let text = published(host, &path).await?;
+    let lock = text.and_then(|text| guest_config::read(guest.kind, &text).ok()?.lock);
+    Ok(lock.as_deref() == Some("migrate"))
+}
+
+fn processes(host: &Host) -> Result<Vec<Process>, Unknown> {
+    let mut found = machines(host)?;
+    let sockets = match host.root().read_text(SOCKETS) {
+        Err(ReadError::NotFound { .. }) => return Ok(found),
+        text => text.map_err(unreadable)?,
+    };
+    let containers = proc::containers(&sockets).map_err(unparsable)?;
+    found.extend(containers.into_iter().map(|vmid| Process {
+        vmid,
+        kind: GuestKind::Container,
+        pid: None,
+    }));
+    Ok(found)
+}
+
+fn machines(host: &Host) -> Result<Vec<Process>, Unknown> {
+    let names = match host.root().read_dir(qemu_process::FOLDER) {
+        Err(ReadError::NotFound { .. }) => return Ok(Vec::new()),
+        names => names.map_err(unreadable)?,
+    };
+    let mut found = Vec::new();
+    for vmid in names.iter().filter_map(|name| qemu_process::guest_of(name)) {
+        let text = match host.root().read_text(&format!("{}/{vmid}.pid", qemu_process::FOLDER)) {
+            // It has just ended.
+            Err(ReadError::NotFound { .. }) => continue,
+            text => text.map_err(unreadable)?,
+        };
+        // QEMU has made the file and not written it yet.
+        if text.trim().is_empty() {
+            continue;
+        }
+        let pid = qemu_process::pid(&text).map_err(unparsable)?;
+        if runs(host, vmid, pid)? {
+            found.push(Process {
+                vmid,
+                kind: GuestKind::Vm,
+                pid: Some(pid),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// A pid file stays where a process was killed, and its number may be another's by now.
+fn runs(host: &Host, vmid: u32, pid: u32) -> Result<bool, Unknown> {
+    match host.root().read_text(&format!("/proc/{pid}/cmdline")) {
+        Ok(cmdline) => Ok(qemu_process::is_guest(&cmdline, vmid)),
+        Err(ReadError::NotFound { .. }) => Ok(false),
+        // It ended between two reads.
+        Err(ReadError::Failed { source, .. }) if source.raw_os_error() == Some(nix::libc::ESRCH) => Ok(false),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Fake, fixture, member};
+    use super::*;
+
+    fn cmdline(vmid: u32) -> String {
+        fixture!("qemu-process/pve-9/cmdline.out").replace("100.pid", &format!("{vmid}.pid"))
+    }
+
+    /// On prox1 of three; 100 and 101 belong to others, by the list.
+    fn fake() -> Fake {
+        let fake = Fake::new();
+        member(&fake);
+        fake.put("/run/qemu-server/100.pid", "4711\n");
+        fake.put("/run/qemu-server/100.qmp", "");
+        fake
+    }
+
+    #[tokio::test]
+    async fn a_process_whose_guest_belongs_to_another_node_is_a_stray() {
+        let fake = fake();
+        assert_eq!(
+            observe(&fake.bare()).await,
+            Ok(vec![]),
+            "the pid file is of a process that is gone"
+        );
+        fake.put("/proc/4711/cmdline", "/usr/sbin/sshd\0-D\0");
+        assert_eq!(
+            observe(&fake.bare()).await,
+            Ok(vec![]),
+            "its number is another's by now"
+        );
+        fake.put("/proc/4711/cmdline", &cmdline(100));
+        let list = |node: &str| {
+            format!("{{\"version\":1,\"ids\":{{\"100\":{{\"node\":\"{node}\",\"type\":\"qemu\",\"version\":1}}}}}}")
+        };
+        fake.put("/etc/pve/.vmlist", &list("prox1"));
+        assert_eq!(observe(&fake.bare()).await, Ok(vec![]), "it is our own");
+        fake.put("/etc/pve/.vmlist", &list("prox2"));
+        let stray = Stray {
+            vmid: 100,
+            kind: GuestKind::Vm,
+            pid: Some(4711),
+            owner: Some("prox2".to_owned()),
+        };
+        assert_eq!(observe(&fake.bare()).await, Ok(vec![stray.clone()]));
+        fake.put(
+            "/etc/pve/nodes/prox2/qemu-server/100.conf",
+            "memory: 512\nlock: migrate\n",
+        );
+        assert_eq!(observe(&fake.bare()).await, Ok(vec![]), "it is being migrated");
+        fake.put("/etc/pve/nodes/prox2/qemu-server/100.conf", "memory: 512\n");
+        fake.put("/proc/net/unix", fixture!("proc/6.18/unix.out"));
+        let container = Stray {
+            vmid: 101,
+            kind: GuestKind::Container,
+            pid: None,
+            owner: None,
+        };
+        assert_eq!(observe(&fake.bare()).await, Ok(vec![stray, container]));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_read_is_unknown() {
+        let fake = fake();
+        fake.put("/proc/4711/cmdline", &cmdline(100));
+        fake.put("/etc/pve/.vmlist", "{");
+        assert!(observe(&fake.bare()).await.is_err());
+        let fake = Fake::new();
+        assert_eq!(observe(&fake.bare()).await, Ok(vec![]), "a server without PVE has none");
+        fake.put("/run/qemu-server/100.pid", "soon");
+        assert!(observe(&fake.bare()).await.is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! What the agent watches for by itself, without any coordinator: guests that run here and belong to another node, and the return of a
+//! server whose guests were taken over. It tells, and ends nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_model::observation::cluster::Member;
+use quorate_model::{Code, Finding};
+
+use super::record::{self, Record};
+use crate::errors::chain;
+use crate::host::Host;
+use crate::observe::{hostname, observe, strays};
+use quorate_model::observation::FacetName;
+
+/// A list of files and two of pmxcfs: it costs next to nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Looks from time to time, and tells in the log what is new.
+pub async fn keep_watching(host: Arc<Host>) {
+    let mut told: Vec<Finding> = Vec::new();
+    loop {
+        let found = look(&host).await;
+        for finding in found.iter().filter(|finding| !told.contains(finding)) {
+            let next = finding.next.as_str();
+            if finding.severity == quorate_model::Severity::Critical {
+                tracing::error!(next, "{finding}");
+            } else {
+                tracing::warn!(next, "{finding}");
+            }
+        }
+        told = found;
+        host.pace().sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What is to be told now.
+pub(crate) async fn look(host: &Host) -> Vec<Finding> {
+    let own = hostname(host);
+    // What can't be seen is told with the health of the node.
+    let mut found: Vec<Finding> = strays::observe(host)
+        .await
+        .unwrap_or_default()
+        .iter()
+        .map(|stray| stray.finding(&own, &own))
+        .collect();
+    let open = match host.state_dir().map(record::open) {
+        None => return found,
+        Some(Ok(open)) => open,
+        Some(Err(error)) => {
+            found.push(Finding::new(
+                Code::FacetUnknown,
+                own,
+                format!(
+                    "what was taken over from a lost server can't be read: {}",
+                    chain(&error)
+                ),
+                "look into recoveries in the agent's state",
+            ));
+            return found;
+        }
+    };
+    if open.is_empty() {
+        return found;
+    }
+    let seen = observe(host, &[FacetName::Cluster, FacetName::Config]).await;
+    let member = seen.cluster.get().ok().and_then(|cluster| cluster.member());
+    let config = seen.config.get().ok().and_then(|config| config.replication.get().ok());
+    let on: Vec<&str> = config
+        .into_iter()
+        .flatten()
+        .filter(|job| !job.disabled)
+        .map(|job| job.id.as_str())
+        .collect();
+    found.extend(
+        open.iter()
+            .filter_map(|record| member.and_then(|member| back(record, member, &on))),
+    );
+    found
+}
+
+/// Is the lost server back? `on`: the jobs that are switched on.
+fn back(record: &Record, member: &Member, on: &[&str]) -> Option<Finding> {
+    let lost = &record.lost;
+    if !member.nodes.iter().any(|node| node.name == *lost && node.online) {
+        return None;
+    }
+    let jobs: Vec<String> = record
+        .guests
+        .iter()
+        .flat_map(|taken| &taken.jobs)
+        .map(ToString::to_string)
+        .collect();
+    let (enabled, off): (Vec<&String>, Vec<&String>) = jobs.iter().partition(|job| on.contains(&job.as_str()));
+    let list = |jobs: &[&String]| jobs.iter().map(|job| job.as_str()).collect::<Vec<_>>().join(", ");
+    let guests: Vec<String> = record.guests.iter().map(|taken| taken.vmid.to_string()).collect();
+    let mut message = format!(
+        "{lost} is back, from which guests were taken over ({}): what they wrote there last is on its disks",
+        guests.join(", ")
+    );
+    if !off.is_empty() {
+        message.push_str(&format!(", and stays there while {} is switched off", list(&off)));
+    }
+    if !enabled.is_empty() {
+        message.push_str(&format!("; {} is switched on and overwrites it", list(&enabled)));
+    }
+    let mut next = format!("look at what {lost} has; ");
+    for job in &off {
+        next.push_str(&format!("to give it up: pvesr enable {job}; "));
+    }
+    next.push_str(&format!("then, here: quorate-agent recover --lost {lost} --close"));
+    Some(Finding::new(Code::LostNodeBack, lost, message, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Step;
+    use super::super::record::tests::record;
+    use super::*;
+    use crate::operations::testing::member;
+
+    fn of(names: &[&str], online: bool) -> Member {
+        let cluster = member(names);
+        let mut member = cluster.member().unwrap().clone();
+        member.nodes[0].online = online;
+        member
+    }
+
+    #[test]
+    fn the_return_of_a_server_is_told_with_what_keeps_its_disks() {
+        let record = record(Step::Running);
+        assert_eq!(back(&record, &of(&["prox1", "prox2"], false), &[]), None);
+        let finding = back(&record, &of(&["prox1", "prox2"], true), &[]).unwrap();
+        assert!(finding.message.contains("while 100-0 is switched off"), "{finding}");
+        assert!(
+            finding.next.contains("pvesr enable 100-0") && finding.next.contains("--close"),
+            "{}",
+            finding.next
+        );
+        let finding = back(&record, &of(&["prox1", "prox2"], true), &["100-0"]).unwrap();
+        assert!(
+            finding.message.contains("100-0 is switched on and overwrites it"),
+            "{finding}"
+        );
+    }
+}
