@@ -134,7 +134,7 @@ impl Range {
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         let least = self.least.saturating_sub(other.most).max(0);
-        let most = self.most.saturating_sub(other.least).max(0);
+        let most = self.most.saturating_sub(other.least).max(least);
         Self {
             likely: self.likely.saturating_sub(other.likely).clamp(least, most),
             least,

@@ -6,6 +6,7 @@ use super::axis::{Range, span};
 use super::phase::Phase;
 use super::predict::{Expected, Prediction};
 use super::timeline::Timeline;
+use crate::finding::{Code, Finding};
 
 /// One phase, as it was predicted and as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,4 +124,20 @@ fn judge(expected: &Expected, measured: Range, before: &[Compared]) -> Differenc
     Difference::Flagged {
         what: format!("{} {way} than {}", span(off.abs()), at.between()),
     }
+}
+
+/// What nobody could explain, as findings of a drill.
+#[must_use]
+pub fn flagged(all: &[Compared], subject: &str) -> Vec<Finding> {
+    let flagged = all.iter().filter_map(|one| match &one.finding {
+        Difference::Flagged { what } => Some((one.phase, what)),
+        _ => None,
+    });
+    flagged
+        .map(|(phase, what)| {
+            let message = format!("{}: {what}", phase.as_str());
+            let next = "look at that node's log of the time: journalctl -u corosync -u pve-ha-crm -u pve-ha-lrm";
+            Finding::new(Code::DrillDiffers, subject, message, next)
+        })
+        .collect()
 }

@@ -13,33 +13,31 @@ use super::scene::{Scene, unseen};
 use crate::report::{Report, in_a_row};
 
 pub(super) fn rails(scene: &Scene<'_>, request: &Request, report: &mut Report) {
-    let known = members(scene, request, report);
+    let is_member = members(scene, request, report);
     versions(scene, report);
     coordinator(scene, request, report);
     links(scene, request, report);
     if request.fault.isolates() {
         two(scene, request, report);
-        if known {
+        if is_member {
             quorum(scene, request, report);
         }
     }
 }
 
-/// Everybody is in, and can be asked.
+/// Everybody is in, and can be asked. Whether the victim is a member at all.
 fn members(scene: &Scene<'_>, request: &Request, report: &mut Report) -> bool {
-    let mut fine = true;
+    let is_member = scene.members.contains(&request.node);
     let mut refuse = |node: &str, message: String| {
         report.tell(Finding::new(Code::DrillMemberOff, node, message, "quorate status"));
     };
-    if !scene.members.contains(&request.node) {
+    if !is_member {
         let message = format!("{} is no member of {}", request.node, scene.cluster);
         refuse(request.node.as_str(), message);
-        fine = false;
     }
     for node in &scene.member.nodes {
         if !node.online {
             refuse(&node.name, format!("{} is not in the membership now", node.name));
-            fine = false;
         }
     }
     for node in &scene.members {
@@ -47,7 +45,7 @@ fn members(scene: &Scene<'_>, request: &Request, report: &mut Report) -> bool {
             refuse(node.as_str(), format!("{node} can't be asked: {}", unknown.reason));
         }
     }
-    fine
+    is_member
 }
 
 fn versions(scene: &Scene<'_>, report: &mut Report) {

@@ -145,7 +145,8 @@ fn master(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     let Some(manager) = scene.manager else { return };
     if manager.master == request.node.as_str() {
         let message = format!("{} is HA's master: all takes about a minute longer", request.node);
-        report.tell(Finding::new(Code::DrillHaMaster, request.node.as_str(), message, "quorate drill run on another server is over sooner"));
+        let next = "nothing has to be done; a drill of another server is over sooner";
+        report.tell(Finding::new(Code::DrillHaMaster, request.node.as_str(), message, next));
     }
 }
 

@@ -9,7 +9,7 @@ use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::cluster::Member;
 use quorate_model::observation::ha::{HaPlacement, HaResource, ManagerStatus};
-use quorate_model::observation::{ConfiguredGuest, Ha, PveConfig, ReplicationJob};
+use quorate_model::observation::{ConfiguredGuest, PveConfig, ReplicationJob};
 use quorate_model::outlook::{GuestOutlook, Outlook, outlook};
 use quorate_model::spec::ClusterFile;
 use quorate_model::{View, copies};
@@ -26,7 +26,6 @@ pub(super) struct Scene<'v> {
     /// All members, by the running configuration.
     pub(super) members: BTreeSet<NodeName>,
     pub(super) config: &'v PveConfig,
-    pub(super) ha: &'v Ha,
     pub(super) guests: &'v [ConfiguredGuest],
     pub(super) jobs: &'v [ReplicationJob],
     pub(super) resources: &'v BTreeMap<String, HaResource>,
@@ -71,7 +70,6 @@ impl<'v> Scene<'v> {
             member,
             members: member.nodes.iter().filter_map(|node| node.name.parse().ok()).collect(),
             config,
-            ha,
             guests: guests.ok()?,
             jobs: jobs.ok()?,
             resources: resources.ok()?,

@@ -2,7 +2,7 @@
 
 use super::story::{CUT, circumstances, copy, node, probes, record, subject, tally, told, told_by};
 use crate::drill::axis::{Instant, Range};
-use crate::drill::compare::{Difference, compare};
+use crate::drill::compare::{Difference, compare, flagged};
 use crate::drill::event::{Told, What};
 use crate::drill::figures::{CopyUsed, Figure, Figures, figures};
 use crate::drill::tally::Lost;
@@ -196,6 +196,9 @@ fn a_difference_is_explained_or_flagged() {
         of(Phase::GuestStarted)
     );
     assert!(matches!(of(Phase::FirstAnswer), Difference::Open { .. }));
+    let found = flagged(&compared, "cut-prox1");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.starts_with("lock taken: 58 s later") || found[0].message.starts_with("lock taken: 1 min"), "{found:?}");
     // What was not predicted at all is news.
     let quiet = predict(&Circumstances {
         fault: FaultKind::Link(0),
