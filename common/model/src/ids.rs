@@ -136,6 +136,10 @@ checked_text!(
     /// A PVE server's short host name (uname's nodename cut at the first dot), also its name in corosync.
     NodeName, "node name", |text| dns_label(text, 63)
 );
+checked_text!(
+    /// What a drill of the cluster file is called.
+    DrillName, "drill name", |text| dns_label(text, 63)
+);
 /// What a ZFS pool, and the storage of the same name, may be called: PVE's rule for storages and OpenZFS's reserved beginnings.
 /// Source: PVE's `pve-storage-id`; zpool(8) and what `zpool create` refused.
 fn storage_name(text: &str) -> Result<(), &'static str> {

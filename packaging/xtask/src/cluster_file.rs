@@ -8,6 +8,7 @@ const THREE_NODES: &str = include_str!("../../../docs/examples/three-full-nodes.
 const QDEVICE: &str = include_str!("../../../docs/examples/two-nodes-and-a-qdevice.toml");
 const POOLS: &str = include_str!("../../../docs/examples/pools-and-storages.toml");
 const COPIES: &str = include_str!("../../../docs/examples/copies-and-ha.toml");
+const DRILLS: &str = include_str!("../../../docs/examples/drills.toml");
 
 /// The whole page.
 pub(crate) fn page() -> String {
@@ -37,7 +38,8 @@ pub(crate) fn page() -> String {
          ## Three full nodes\n\n```toml\n{THREE_NODES}```\n\n\
          ## Two nodes and a QDevice\n\n```toml\n{QDEVICE}```\n\n\
          ## Pools and storages\n\n```toml\n{POOLS}```\n\n\
-         ## Copies and HA\n\n```toml\n{COPIES}```\n"
+         ## Copies and HA\n\n```toml\n{COPIES}```\n\n\
+         ## Drills\n\n```toml\n{DRILLS}```\n"
     ));
     page
 }

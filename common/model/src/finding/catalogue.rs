@@ -300,6 +300,42 @@ catalogue! {
     RecoveryWatchdog "QRT-RECOVERY-WATCHDOG" Refusal false "HA's watchdog is armed on a server without quorum: the server resets itself about a minute after it lost quorum, whatever else is begun. Nothing is begun before that is over.";
     GuestNotRecoverable "QRT-GUEST-NOT-RECOVERABLE" Warning false "A guest of a lost server can't be started on this one: there is no copy of a disk here, it is bound to its server, it is locked, or what it takes can't be told. It is left alone.";
     LostNodeBack "QRT-LOST-NODE-BACK" Warning false "A server whose guests were taken over is back. Its disks hold what was written there after the last copy; the jobs that would overwrite it are switched off until somebody decides.";
+
+    // Drills
+    DrillLosesQuorum "QRT-DRILL-LOSES-QUORUM" Refusal false "Without the victim the other servers would have no quorum, counted with the members and links as they are now. Nothing would be started anywhere, and every server with an armed watchdog would reset itself.";
+    DrillTwoServers "QRT-DRILL-TWO-SERVERS" Refusal false "A cluster of two servers without a third vote does not survive the loss of one: a drill would show just that, with the guests of customers. With a QDevice it is told as a warning, since everything hangs on that one vote then.";
+    DrillHaMaster "QRT-DRILL-HA-MASTER" Warning false "The victim is HA's master. Another server has to become master first, and counts its minute only then: all takes about a minute longer.";
+    DrillHaAtRest "QRT-DRILL-HA-AT-REST" Refusal false "HA is disarmed, or the victim is in maintenance, or its local manager does not run: nobody would start its guests elsewhere.";
+    DrillHaSilent "QRT-DRILL-HA-SILENT" Refusal false "HA's master or a local manager has not spoken for more than 30 s. What should take the guests over may not work.";
+    DrillWatchdogOff "QRT-DRILL-WATCHDOG-OFF" Refusal false "The watchdog of the victim is not armed: cut off, it would not reset itself, and its guests would run on beside those that are started elsewhere.";
+    DrillGuestElsewhere "QRT-DRILL-GUEST-ELSEWHERE" Refusal false "The guest that the drill watches is not on the victim, or does not run.";
+    DrillGuestNotInHa "QRT-DRILL-GUEST-NOT-IN-HA" Refusal false "The guest that the drill watches would not be started elsewhere: it is not under HA, or HA does not start it as it is now.";
+    DrillNotCanary "QRT-DRILL-NOT-CANARY" Refusal false "The guest that the drill watches is no canary of ours. A customer's guest fails only if it is named by --risk-guest, and is synced in that moment; never in a drill that runs by itself.";
+    DrillGuestsAtRisk "QRT-DRILL-GUESTS-AT-RISK" Refusal false "A guest on the victim, other than the one that the drill watches, can't be moved off first. It would fail with the server.";
+    DrillNoCopy "QRT-DRILL-NO-COPY" Refusal false "None of the servers that may get the guest has what it needs to start: a copy of its disks, the storages, a bridge.";
+    DrillCopyMissing "QRT-DRILL-COPY-MISSING" Refusal true "One of the servers that may get the guest lacks what it needs to start. HA looks at neither copies nor storages when it chooses; another one is tried only after a start has failed.";
+    DrillCopyStale "QRT-DRILL-COPY-STALE" Refusal true "The copies of the guest are older than their schedule promises, or their job fails: more would be lost than has to be.";
+    DrillNoStrictRule "QRT-DRILL-NO-STRICT-RULE" Refusal true "No strict rule or group binds the guest to the servers that have a copy of it: HA may choose any server.";
+    DrillCephWarns "QRT-DRILL-CEPH-WARNS" Refusal true "Ceph is not HEALTH_OK. What it warns of may be harmless for the drill, which only somebody who reads it can tell.";
+    DrillCephUnhealthy "QRT-DRILL-CEPH-UNHEALTHY" Refusal false "Ceph is in HEALTH_ERR, or would lose the majority of its monitors: without another server all guests on it may stand still.";
+    DrillNoRoom "QRT-DRILL-NO-ROOM" Refusal false "The other servers do not have the memory for what they would have to carry.";
+    DrillLittleRoom "QRT-DRILL-LITTLE-ROOM" Refusal true "One of the other servers would have more than three quarters of its memory given to guests.";
+    DrillRecent "QRT-DRILL-RECENT" Refusal true "A drill was run on this cluster a short time ago. Copies, HA and people may not be back to normal yet.";
+    DrillRunning "QRT-DRILL-RUNNING" Refusal false "Another drill runs in this cluster, or its fault has not been seen to be gone.";
+    DrillBusy "QRT-DRILL-BUSY" Refusal false "A backup, a migration, a snapshot or the like runs on a server of the cluster, or holds a guest. It would be torn.";
+    DrillCoordinatorOnNode "QRT-DRILL-COORDINATOR-ON-NODE" Refusal false "The coordinator itself runs on the victim, or in a guest on it: it would measure nothing and could heal nothing.";
+    DrillNotConfirmed "QRT-DRILL-NOT-CONFIRMED" Refusal false "The name of the server that is to fail was not typed, or another one was.";
+    DrillHalfLong "QRT-DRILL-HALF-LONG" Refusal false "The fault would be healed when a watchdog can't be called back any more and guests are being started elsewhere: the worst of a blip and a failover.";
+    DrillNeedsPerson "QRT-DRILL-NEEDS-PERSON" Refusal true "Only a person or a BMC ends this fault: somebody has to be there who switches the server on again.";
+    DrillVersion "QRT-DRILL-VERSION" Refusal false "A server runs a version of PVE of which Quorate knows nothing. It is observed; no fault is made in it.";
+    DrillMemberOff "QRT-DRILL-MEMBER-OFF" Refusal false "A member of the cluster is not in the membership, or its agent does not answer. A server that is missing already is no time to take another one away.";
+    DrillLinkDown "QRT-DRILL-LINK-DOWN" Refusal true "A corosync link is down already. The drill would show less than it seems to, and one more cable costs the quorum.";
+    DrillLastLink "QRT-DRILL-LAST-LINK" Refusal false "The link that is to be cut does not exist, or is the last one that connects the victim with another member: it would be isolated, which is another drill.";
+    DrillUnseen "QRT-DRILL-UNSEEN" Refusal false "Something that decides whether the drill is safe could not be seen. Unknown is not well: nothing is broken on a guess.";
+    DrillNotScheduled "QRT-DRILL-NOT-SCHEDULED" Refusal false "A drill that runs by itself needs more than one that somebody watches: a canary, nothing that was accepted, and a fault that ends by itself.";
+    DrillSupport "QRT-DRILL-SUPPORT" Refusal false "What the fault needs is not there: a guest's process, a pool's disk with others beside it, a daemon of Ceph on that server.";
+    DrillWorse "QRT-DRILL-WORSE" Warning false "A drill came out worse than those like it before: by more than a fifth, by more than HA's own rounds explain, and beyond all earlier ones.";
+    DrillDiffers "QRT-DRILL-DIFFERS" Warning false "A phase of a drill took more than a fifth longer or shorter than predicted, and nothing that is known explains it.";
 }
 
 impl Code {

@@ -1,15 +1,18 @@
 //! Every key of the cluster file, once: the reader knows keys from here, and the JSON Schema and the reference page are made from it.
 
+mod drills;
 mod guests;
 mod storages;
 
 use super::{MOST_LINKS, NodeRole};
 use crate::compression::Compression;
+use crate::drill::{DrillKind, FaultKind};
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
 use crate::spec::replication::ReturningNode;
 use crate::storage::{Content, StorageKind};
 
+pub use self::drills::{DRILL, EXPECT};
 pub use self::guests::{HA, REPLICATION};
 pub use self::storages::STORAGE;
 
@@ -100,6 +103,18 @@ pub enum Kind {
     Tables(&'static KeyTable),
     /// A selector with these keys; or under each node's name a selector, or a list of disks' names.
     Disks(&'static KeyTable),
+    /// Tables with these keys, each under a drill's name.
+    ByDrill(&'static KeyTable),
+    /// What is broken in a drill.
+    Fault,
+    /// A drill's kind.
+    DrillKind,
+    /// A guest's id.
+    Guest,
+    /// Probes: one, or a list.
+    Probes,
+    /// A span of time, such as 4m.
+    Lasting,
 }
 
 impl Kind {
@@ -136,6 +151,18 @@ impl Kind {
             Self::Switch => "`true`, `false`".to_owned(),
             Self::Compression => Compression::ALL.map(|c| format!("`\"{c}\"`")).join(", "),
             Self::Disks(_) => "selector; or for each node a selector, or a list of disks' names".to_owned(),
+            Self::ByDrill(_) => "a table for each drill".to_owned(),
+            Self::Fault => {
+                let faults: Vec<String> = FaultKind::examples()
+                    .iter()
+                    .map(|fault| format!("`\"{fault}\"`"))
+                    .collect();
+                faults.join(", ")
+            }
+            Self::DrillKind => DrillKind::ALL.map(|k| format!("`\"{}\"`", k.as_str())).join(", "),
+            Self::Guest => "id".to_owned(),
+            Self::Probes => "probe, or a list of them".to_owned(),
+            Self::Lasting => "span of time".to_owned(),
         }
     }
 }
@@ -154,7 +181,7 @@ impl KeyTable {
 }
 
 /// All tables, in the order of the reference page.
-pub const TABLES: [&KeyTable; 10] = [
+pub const TABLES: [&KeyTable; 12] = [
     &FILE,
     &CLUSTER,
     &LINK,
@@ -165,6 +192,8 @@ pub const TABLES: [&KeyTable; 10] = [
     &STORAGE,
     &REPLICATION,
     &HA,
+    &DRILL,
+    &EXPECT,
 ];
 
 /// The top of the file.
@@ -225,8 +254,17 @@ pub const FILE: KeyTable = KeyTable {
                       takes it out by hand.",
             example: "[ha]\nguests = [100]",
         },
+        Key {
+            name: "drills",
+            kind: Kind::ByDrill(&DRILL),
+            needed: false,
+            default: "no drill is named",
+            meaning: "Failover drills: a real fault on one server, with what is expected of it. Nothing is run because it stands here, unless it says \
+                      `every`.",
+            example: "[drills.cut-prox1]\nfault = \"network\"\nnode = \"prox1\"\nguest = 100",
+        },
     ],
-    later: &["ceph", "drills", "canary"],
+    later: &["ceph", "canary"],
     secrets: &[],
 };
 

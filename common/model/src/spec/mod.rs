@@ -1,6 +1,7 @@
 //! The cluster file: what the operator wants. It is read once, into checked types that remember where in the file they stood.
 
 mod disks;
+pub mod drills;
 pub mod edit;
 mod guests;
 mod ha;
@@ -26,10 +27,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::finding::{Finding, Place};
-use crate::ids::{ClusterName, NodeName, PoolName, StorageName};
+use crate::ids::{ClusterName, DrillName, NodeName, PoolName, StorageName};
 use crate::maintenance::MaintenanceWindow;
 
 pub use disks::{DiskChoice, DiskName, InvalidDiskName, Pick, Selector};
+pub use drills::{DrillSpec, Expect};
 pub use guests::{Chosen, Closeness, GuestChoice, GuestPick};
 pub use ha::HaSpec;
 pub use pools::PoolSpec;
@@ -64,6 +66,8 @@ pub struct ClusterFile {
     pub replication: Vec<ReplicationSpec>,
     /// `[ha]`
     pub ha: Option<HaSpec>,
+    /// `[drills.NAME]`
+    pub drills: BTreeMap<DrillName, DrillSpec>,
 }
 
 /// `[cluster]`

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::drills;
 use super::ha;
 use super::keys;
 use super::links::{self, ReadLink};
@@ -66,22 +67,30 @@ pub(super) fn cluster_file(file: &str, text: &str, digest: String) -> Result<Clu
             .get("ha")
             .and_then(|value| reader.table("[ha]", value, &keys::HA))
             .map(|table| ha::read(&mut reader, &table));
+        let drills = top
+            .get("drills")
+            .and_then(|value| reader.names("[drills]", value))
+            .map(|table| drills::read(&mut reader, &table));
         let protection = rules::Protection {
             replication: replication.unwrap_or_default(),
             ha,
+            drills: drills.unwrap_or_default(),
         };
         rules::check(&mut reader, cluster, nodes, stores, protection)
     });
     match read {
-        Some((cluster, nodes, (pools, storages), (replication, ha))) if !reader.has_problems() => Ok(ClusterFile {
-            digest,
-            cluster,
-            nodes,
-            pools,
-            storages,
-            replication,
-            ha,
-        }),
+        Some((cluster, nodes, (pools, storages), (replication, ha, drills))) if !reader.has_problems() => {
+            Ok(ClusterFile {
+                digest,
+                cluster,
+                nodes,
+                pools,
+                storages,
+                replication,
+                ha,
+                drills,
+            })
+        }
         _ => Err(reader.into_problems()),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::drills::{self, DrillSpec, ReadDrill};
 use super::ha::HaSpec;
 use super::links::ReadLink;
 use super::nodes::ReadNode;
@@ -13,12 +14,13 @@ use super::replication::{self, ReplicationSpec};
 use super::storages::{self, ReadStorage, StorageSpec};
 use super::{ClusterSpec, DiskChoice, LinkSpec, NodeRole, NodeSpec, Pick, ThirdVote};
 use crate::finding::{Code, Place};
-use crate::ids::{NodeName, PoolName, StorageName};
+use crate::ids::{DrillName, NodeName, PoolName, StorageName};
 use crate::pool_fits::refuses_beside;
 
 type Nodes = BTreeMap<NodeName, NodeSpec>;
 type Pools = BTreeMap<PoolName, PoolSpec>;
 type Storages = BTreeMap<StorageName, StorageSpec>;
+type Drills = BTreeMap<DrillName, DrillSpec>;
 
 /// Where guests and backups lie, as far as it could be read.
 pub(super) struct Stores {
@@ -31,6 +33,7 @@ pub(super) struct Protection {
     pub(super) replication: Vec<Option<ReplicationSpec>>,
     /// `Some(None)`: it is there, and could not be read.
     pub(super) ha: Option<Option<HaSpec>>,
+    pub(super) drills: Vec<ReadDrill>,
 }
 
 /// All of a file that fits together.
@@ -38,7 +41,7 @@ type Checked = (
     ClusterSpec,
     Nodes,
     (Pools, Storages),
-    (Vec<ReplicationSpec>, Option<HaSpec>),
+    (Vec<ReplicationSpec>, Option<HaSpec>, Drills),
 );
 
 /// Tells what does not fit together, and puts together what could be read; `None` if something that is needed could not.
@@ -47,7 +50,11 @@ pub(super) fn check(
     cluster: Option<ReadCluster>,
     nodes: Option<ReadNodes<'_>>,
     Stores { pools, storages }: Stores,
-    Protection { replication, ha }: Protection,
+    Protection {
+        replication,
+        ha,
+        drills,
+    }: Protection,
 ) -> Option<Checked> {
     if let Some(nodes) = &nodes {
         if let Some(cluster) = &cluster {
@@ -63,6 +70,7 @@ pub(super) fn check(
         }
         storages::rules(reader, &storages, &pools, &nodes.nodes);
         replication::rules(reader, &replication, &nodes.nodes);
+        drills::rules(reader, &drills, &nodes.nodes);
         roles(reader, nodes);
         no_address_twice(reader, &nodes.nodes);
     }
@@ -88,7 +96,9 @@ pub(super) fn check(
         Some(ha) => Some(ha?),
         None => None,
     };
-    Some((cluster, nodes, (pools, storages), (replication, ha)))
+    let drill = |drill: ReadDrill| Some((drill.name?, drill.spec?));
+    let drills = drills.into_iter().map(drill).collect::<Option<Drills>>()?;
+    Some((cluster, nodes, (pools, storages), (replication, ha, drills)))
 }
 
 fn node(read: ReadNode<'_>) -> Option<(NodeName, NodeSpec)> {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::NodeRole;
 use super::keys::{FILE, Key, KeyTable, Kind};
 use crate::compression::Compression;
+use crate::drill::{DrillKind, FaultKind};
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
 use crate::spec::replication::ReturningNode;
@@ -104,6 +105,19 @@ fn kind(of: Kind) -> Value {
         Kind::Number => json!({ "type": "integer", "minimum": 1 }),
         Kind::Returning => json!({ "enum": ReturningNode::ALL.map(ReturningNode::as_str) }),
         Kind::Tables(keys) => json!({ "type": "array", "items": table(keys), "minItems": 1 }),
+        Kind::ByDrill(keys) => json!({
+            "type": "object",
+            "propertyNames": kind(Kind::NodeName),
+            "additionalProperties": table(keys),
+        }),
+        Kind::Fault => fault(),
+        Kind::DrillKind => json!({ "enum": DrillKind::ALL.map(DrillKind::as_str) }),
+        Kind::Guest => json!({ "type": "integer", "minimum": 100, "maximum": 999_999_999 }),
+        Kind::Probes => {
+            let one = json!({ "type": "string", "pattern": "^(tcp:|tally:|icmp:|https?://|postgres:)[^\\s]+$" });
+            json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+        }
+        Kind::Lasting => json!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }),
         Kind::Text => json!({ "type": "string" }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Compression => json!({ "enum": Compression::ALL.map(Compression::as_str) }),
@@ -116,4 +130,16 @@ fn kind(of: Kind) -> Value {
             "minProperties": 1,
         }] }),
     }
+}
+
+/// Words, and those that say more behind a colon.
+fn fault() -> Value {
+    let plain = FaultKind::examples().into_iter().map(|fault| fault.to_string());
+    let plain: Vec<String> = plain
+        .filter(|fault| !fault.contains(':') || fault.starts_with("power:"))
+        .collect();
+    json!({ "anyOf": [
+        { "enum": plain },
+        { "type": "string", "pattern": "^(power|link:[0-9]+|osd:[0-9]+|disk:[A-Za-z0-9._:+-]+/[A-Za-z0-9._:+-]+)$" },
+    ] })
 }

@@ -14,8 +14,8 @@ use crate::report::{Report, in_a_row};
 
 /// What becomes of all guests of a server.
 pub(super) struct Emptied<'v> {
-    /// Those that HA moves, with about how long that takes.
-    pub(super) by_ha: Vec<(&'v ConfiguredGuest, Way)>,
+    /// Those that HA moves, with about how long that takes, and a server that could take them: HA chooses by itself in a maintenance.
+    pub(super) by_ha: Vec<(&'v ConfiguredGuest, Way, NodeName)>,
     /// Those that are moved one by one, with where to.
     pub(super) by_hand: Vec<(&'v ConfiguredGuest, Way, NodeName)>,
     /// Those that are shut down.
@@ -30,6 +30,19 @@ pub(super) fn account<'v>(
     report: &mut Report,
 ) -> Option<Emptied<'v>> {
     let before = report.refusals();
+    let emptied = each(scene, node, stop, &|_| true, &|_, _| true, report);
+    (report.refusals() == before).then_some(emptied)
+}
+
+/// The same of those guests that are `meant`, each only to a server that it `may` go to.
+pub(super) fn each<'v>(
+    scene: &Scene<'v>,
+    node: &NodeName,
+    stop: &BTreeSet<u32>,
+    meant: &dyn Fn(&ConfiguredGuest) -> bool,
+    may: &dyn Fn(&ConfiguredGuest, &NodeName) -> bool,
+    report: &mut Report,
+) -> Emptied<'v> {
     let others = scene.others(node);
     let mut emptied = Emptied {
         by_ha: vec![],
@@ -37,7 +50,7 @@ pub(super) fn account<'v>(
         stopped: vec![],
     };
     let mut room: BTreeMap<NodeName, u64> = BTreeMap::new();
-    for guest in scene.guests_of(node) {
+    for guest in scene.guests_of(node).filter(|guest| meant(guest)) {
         let id = guest.guest.vmid;
         let subject = format!("guest {id}");
         let mut bound = |why: String, report: &mut Report| {
@@ -63,7 +76,7 @@ pub(super) fn account<'v>(
             Fate::Bound(why) => bound(why, report),
             Fate::Moves(mut way) => {
                 let Ok(config) = guest.config.get() else { continue };
-                let tried = others.iter().map(|other| {
+                let tried = others.iter().filter(|other| may(guest, other)).map(|other| {
                     let taken = fate::takes(scene, guest, config, (other, way.how), &room);
                     (other, taken)
                 });
@@ -98,14 +111,14 @@ pub(super) fn account<'v>(
                     report.tell(finding);
                 }
                 if way.managed {
-                    emptied.by_ha.push((guest, way));
+                    emptied.by_ha.push((guest, way, target.clone()));
                 } else {
                     emptied.by_hand.push((guest, way, target.clone()));
                 }
             }
         }
     }
-    (report.refusals() == before).then_some(emptied)
+    emptied
 }
 
 fn left(scene: &Scene<'_>, node: &NodeName, room: &BTreeMap<NodeName, u64>) -> u64 {
@@ -164,7 +177,7 @@ pub(super) fn empty<'v>(
     };
     // First, so that HA puts nothing here meanwhile.
     if scene.has_ha() && !scene.in_maintenance(node) {
-        let seconds: u64 = emptied.by_ha.iter().map(|(_, way)| way.seconds()).sum();
+        let seconds: u64 = emptied.by_ha.iter().map(|(_, way, _)| way.seconds()).sum();
         begun.maintenance = Some(row.maintenance((node, via), true, seconds, None)?);
     }
     for (guest, way, target) in &emptied.by_hand {

@@ -66,6 +66,14 @@ fn copies_and_ha() {
     assert!(after.is_empty() && !after.refused(), "{}", told(&after));
 }
 
+#[test]
+fn drills() {
+    let file = parse(include_str!("../../../../docs/examples/drills.toml"));
+    let plan = sound(&file, &Servers::bare(3));
+    assert!(!plan.refused(), "a drill is run by a word of its own, and never by a plan: {}", told(&plan));
+    assert_eq!(file.drills.len(), 2);
+}
+
 /// `proxN` with other addresses.
 fn at(servers: Servers, node: &str, own: &str, fast: (&str, u8)) -> Servers {
     let (own, cable): (IpAddr, IpAddr) = (own.parse().unwrap(), fast.0.parse().unwrap());

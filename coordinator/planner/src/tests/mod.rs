@@ -5,6 +5,8 @@ mod choice;
 mod compared;
 mod disks;
 mod documented;
+mod drill_fates;
+mod drill_rails;
 mod golden;
 mod latency;
 mod life;

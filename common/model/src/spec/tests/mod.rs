@@ -1,6 +1,7 @@
 //! What an operator sees of a cluster file that is wrong.
 
 mod drafts;
+mod drills;
 mod edits;
 mod protection;
 mod refusals;

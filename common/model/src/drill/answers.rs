@@ -1,0 +1,78 @@
+//! What a probe came to: who asked whom, and every time without answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::axis::{Instant, Range, signed};
+use super::event::Source;
+use super::probe::ProbeTarget;
+use crate::time::Timestamp;
+use crate::view::ClockOffset;
+
+/// So many answers in a row end a gap: the first ones of a network that still learns where the guest is may be chance.
+pub const STEADY: u32 = 5;
+
+/// A probe's run. All its times are by one monotonic clock; only where they lie beside the others' hangs on a comparison of clocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// Who is asked.
+    pub target: ProbeTarget,
+    /// Who asks.
+    pub from: Source,
+    /// When it began, by the asker's wall clock.
+    pub began: Timestamp,
+    /// How that clock stands against the coordinator's; `None`: not known.
+    pub clock: Option<ClockOffset>,
+    /// Milliseconds between two calls.
+    pub every_ms: u64,
+    /// Milliseconds from the beginning to the end.
+    pub lasted_ms: u64,
+    /// Calls in all.
+    pub calls: u64,
+    /// Calls that were made late, since the asker was busy: what they would have shown is not known.
+    #[serde(default)]
+    pub late: u64,
+    /// Every gap, in order.
+    pub gaps: Vec<Gap>,
+}
+
+/// A time without answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Milliseconds from the beginning to the last answer before it.
+    pub from_ms: u64,
+    /// Milliseconds from the beginning to the first answer of a steady run; `None`: there was none until the end.
+    pub to_ms: Option<u64>,
+    /// Calls that were not answered.
+    pub lost: u64,
+}
+
+impl Answers {
+    /// In a few words: `tcp:192.0.2.7:22 from prox2`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{} from {}", self.target, self.from)
+    }
+
+    /// How long a gap was for clients: up to one interval on either side was not looked at.
+    #[must_use]
+    pub fn length(&self, gap: &Gap) -> Option<Range> {
+        let length = signed(gap.to_ms?.saturating_sub(gap.from_ms));
+        let least = length.saturating_sub(signed(self.every_ms).saturating_mul(2)).max(0);
+        Some(Range::millis(least, length, length))
+    }
+
+    /// The longest gap, counting one that did not end until the end of the run.
+    #[must_use]
+    pub fn longest(&self) -> Option<&Gap> {
+        self.gaps
+            .iter()
+            .max_by_key(|gap| gap.to_ms.unwrap_or(self.lasted_ms).saturating_sub(gap.from_ms))
+    }
+
+    /// Where so many milliseconds of its own lie on the axis; `None`: its clock is not known.
+    #[must_use]
+    pub fn place(&self, ms: u64) -> Option<Instant> {
+        let at = Timestamp(self.began.0.saturating_add(signed(ms).saturating_mul(1000)));
+        Some(Instant::of(at, self.clock?, self.every_ms.saturating_mul(1000)))
+    }
+}

@@ -1,0 +1,172 @@
+//! Numbered writes: what was acknowledged before the fault, and what of it is gone.
+
+use serde::{Deserialize, Serialize};
+
+/// What the numbered writer in the guest came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Records a second that it writes.
+    pub a_second: u32,
+    /// The last number that it acknowledged before it was gone, and its run.
+    pub before: Option<Acknowledged>,
+    /// The first that it acknowledged afterwards.
+    pub after: Option<Acknowledged>,
+    /// What the isolated copy wrote until its reset, told by the victim's agent over its own bridge.
+    pub isolated: Isolated,
+}
+
+/// A number that was served: it is on the disk, since the writer serves none before that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The number.
+    pub number: u64,
+    /// The highest number that this run of the writer found when it began; 0: none.
+    pub resumed: u64,
+    /// The run: random for each start of the writer.
+    pub run: String,
+    /// The guest's own host name.
+    pub host: String,
+}
+
+/// What the isolated copy wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "isolated")]
+pub enum Isolated {
+    /// There was none, or nobody could have asked it.
+    None,
+    /// Its last number before the reset.
+    Wrote {
+        /// The number.
+        last: u64,
+    },
+    /// It could not be found out.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "lost")]
+pub enum Lost {
+    /// So many records that were acknowledged.
+    Records {
+        /// How many.
+        acknowledged: u64,
+        /// How many more the isolated copy wrote that nobody was told of; `None`: not known.
+        isolated: Option<u64>,
+    },
+    /// The same run of the writer goes on: it was never restarted, and lost nothing.
+    NotRestarted,
+    /// It can't be told.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Tally {
+    /// What is gone.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        let unknown = |reason: &str| Lost::Unknown {
+            reason: reason.to_owned(),
+        };
+        let Some(before) = &self.before else {
+            return unknown("no number was acknowledged before the fault");
+        };
+        let Some(after) = &self.after else {
+            return unknown("the writer has not answered since");
+        };
+        if before.run == after.run {
+            if after.number < before.number {
+                return unknown("the same run of the writer tells a smaller number than before");
+            }
+            return Lost::NotRestarted;
+        }
+        if after.resumed > after.number {
+            return unknown("the writer tells that it found more than it has");
+        }
+        let isolated = match self.isolated {
+            Isolated::None => Some(0),
+            // Those beyond the last acknowledged one, or all of them where it found even more.
+            Isolated::Wrote { last } => Some(last.saturating_sub(before.number.max(after.resumed))),
+            Isolated::Unknown { .. } => None,
+        };
+        Lost::Records {
+            acknowledged: before.number.saturating_sub(after.resumed),
+            isolated,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(number: u64, resumed: u64, run: &str) -> Acknowledged {
+        Acknowledged {
+            number,
+            resumed,
+            run: run.to_owned(),
+            host: "canary".to_owned(),
+        }
+    }
+
+    fn tally(before: Acknowledged, after: Acknowledged, isolated: Isolated) -> Tally {
+        Tally {
+            a_second: 10,
+            before: Some(before),
+            after: Some(after),
+            isolated,
+        }
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_is_not_found_again_is_lost() {
+        let seen = tally(
+            told(4711, 4000, "a"),
+            told(3400, 3390, "b"),
+            Isolated::Wrote { last: 5300 },
+        );
+        let expected = Lost::Records {
+            acknowledged: 4711 - 3390,
+            isolated: Some(5300 - 4711),
+        };
+        assert_eq!(seen.lost(), expected);
+    }
+
+    #[test]
+    fn a_writer_that_was_not_restarted_lost_nothing_and_one_that_contradicts_itself_tells_nothing() {
+        assert_eq!(
+            tally(told(5, 0, "a"), told(9, 0, "a"), Isolated::None).lost(),
+            Lost::NotRestarted
+        );
+        assert!(matches!(
+            tally(told(9, 0, "a"), told(5, 0, "a"), Isolated::None).lost(),
+            Lost::Unknown { .. }
+        ));
+        assert!(matches!(
+            tally(told(9, 0, "a"), told(5, 6, "b"), Isolated::None).lost(),
+            Lost::Unknown { .. }
+        ));
+        let silent = Tally {
+            after: None,
+            ..tally(told(9, 0, "a"), told(5, 0, "b"), Isolated::None)
+        };
+        assert!(matches!(silent.lost(), Lost::Unknown { .. }));
+    }
+
+    #[test]
+    fn a_shared_disk_loses_nothing_that_was_acknowledged() {
+        let seen = tally(told(4711, 4000, "a"), told(4720, 4715, "b"), Isolated::None);
+        assert_eq!(
+            seen.lost(),
+            Lost::Records {
+                acknowledged: 0,
+                isolated: Some(0)
+            }
+        );
+    }
+}
