@@ -63,6 +63,7 @@ pub mod systemctl;
 pub mod timedatectl;
 pub mod wiping;
 pub mod zfs_get;
+pub mod zfs_volumes;
 pub mod zpool;
 pub mod zpool_disks;
 pub mod zpool_get;

@@ -13,7 +13,7 @@ use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
     corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
     pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key,
-    systemctl, timedatectl, zfs_get, zpool, zpool_get, zpool_status,
+    systemctl, timedatectl, zfs_get, zfs_volumes, zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -184,6 +184,7 @@ pub(crate) const TARGETS: &[Target] = &[
         told((user::read(&text), user::others(&text)))
     }),
     plain!("zfs-get", zfs_get::read),
+    plain!("zfs-list", zfs_volumes::read),
     Target::new("zpool-get", |bytes| {
         let read = zpool_get::read(&text(bytes));
         let asked = read.as_ref().ok().map(|pools| {

@@ -289,6 +289,9 @@ catalogue! {
     HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
     MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
     NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
+    CopyHeld "QRT-COPY-HELD" Critical false "A guest was recovered elsewhere, and its former server still has what it wrote after its last copy. Copying back would overwrite that, so the agent of the new owner switched the job off: the guest has no copy on that server until you decide. Ordinary migrations switch nothing off.";
+    CopyNotHeld "QRT-COPY-NOT-HELD" Refusal false "There is no copy of this guest that is held, or not only one: there is nothing to decide, or it has to be said on which server.";
+    CopyNotBack "QRT-COPY-NOT-BACK" Refusal false "What is to become of a copy that is held can't be decided now: its server is not back as a member that answers, or something there is not as it must be.";
 }
 
 impl Code {
