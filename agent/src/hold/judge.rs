@@ -87,7 +87,7 @@ pub(super) fn judge(notes: &Notes, sight: &Sight<'_>) -> (Notes, Vec<Order>) {
 }
 
 /// Where a guest was before it came here.
-struct From<'a> {
+struct Came<'a> {
     node: &'a str,
     /// When it was first seen there, if that is known.
     since: Option<Timestamp>,
@@ -120,14 +120,14 @@ impl<'a> Sight<'a> {
     }
 
     /// The server that the guest came from, if it is seen to have come.
-    fn came_from(&self, known: Option<&'a Known>, job: &'a ReplicationJob) -> Option<From<'a>> {
-        let noted = known.filter(|known| known.owner != self.node).map(|known| From {
+    fn came_from(&self, known: Option<&'a Known>, job: &'a ReplicationJob) -> Option<Came<'a>> {
+        let noted = known.filter(|known| known.owner != self.node).map(|known| Came {
             node: &known.owner,
             since: Some(known.since),
         });
         let seen = || {
             let before = self.before?.get(&job.guest)?;
-            (before != self.node).then_some(From {
+            (before != self.node).then_some(Came {
                 node: before,
                 since: None,
             })
@@ -135,7 +135,7 @@ impl<'a> Sight<'a> {
         // PVE has not turned the job round yet: it still says where the guest was.
         let written = || {
             let source = job.source.as_deref()?;
-            (source != self.node).then_some(From {
+            (source != self.node).then_some(Came {
                 node: source,
                 since: None,
             })
@@ -144,7 +144,7 @@ impl<'a> Sight<'a> {
     }
 
     /// A job of a guest that came here.
-    fn arrived(&self, job: &ReplicationJob, from: &From<'_>) -> JobNote {
+    fn arrived(&self, job: &ReplicationJob, from: &Came<'_>) -> JobNote {
         if job.other_end(self.node) != Some(from.node) {
             // What it overwrites is a copy, and never was anybody's disk.
             return JobNote::Fresh;
@@ -157,7 +157,7 @@ impl<'a> Sight<'a> {
     }
 
     /// Did the job's state come along, or has a run succeeded from here since?
-    fn was_sent_along(&self, job: &ReplicationJob, from: &From<'_>) -> bool {
+    fn was_sent_along(&self, job: &ReplicationJob, from: &Came<'_>) -> bool {
         let Some(noted) = self.state(job.guest, from.node) else {
             return false;
         };

@@ -60,8 +60,7 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
         };
         let scrubbed = scrub_scheduled(host, &pool.name);
         let imported = import_enabled(host, &pool.name);
-        let pool = with(pool, &properties, &dataset, (scrubbed, imported))?;
-        Ok(Pool { volumes, ..pool })
+        with(pool, &properties, &dataset, (scrubbed, imported)).map(|pool| Pool { volumes, ..pool })
     };
     pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
 }

@@ -56,8 +56,13 @@ fn nothing_runs(root: &HostRoot, guest: u32) -> Result<(), Stopped> {
     let group = format!("/sys/fs/cgroup/lxc/{guest}/cgroup.procs");
     match root.read_text(&group) {
         Err(ReadError::NotFound { .. }) => Ok(()),
-        text if text?.trim().is_empty() => Ok(()),
-        _ => stopped(format!("guest {guest} runs here: {group} names processes")),
+        text => {
+            if text?.trim().is_empty() {
+                Ok(())
+            } else {
+                stopped(format!("guest {guest} runs here: {group} names processes"))
+            }
+        }
     }
 }
 

@@ -95,7 +95,7 @@ fn the_one<'v>(
         .filter(|(_, held)| node.is_none_or(|node| held.node == node.as_str()))
         .collect();
     match (chosen.as_slice(), node) {
-        ([(job, held)], _) => Ok((job, held.clone())),
+        ([(job, held)], _) => Ok((*job, held.clone())),
         ([], None) => Err((format!("no copy of guest {id} is held: there is nothing to decide"), look())),
         ([], Some(node)) if all.is_empty() => Err((format!("no copy of guest {id} is held, on {node} or elsewhere"), look())),
         ([], Some(node)) => Err((

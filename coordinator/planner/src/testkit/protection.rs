@@ -222,7 +222,7 @@ pub(super) fn done(view: &mut View, step: &Step) {
                 return;
             };
             for name in known(&mut seen.pools).iter_mut().flat_map(|pool| known(&mut pool.volumes)) {
-                if let Some(volume) = volumes.iter().find(|volume| volume.as_str() == name) {
+                if let Some(volume) = volumes.iter().find(|volume| volume.as_str() == name.as_str()) {
                     *name = volume.kept(*since);
                 }
             }

@@ -84,10 +84,10 @@ async fn is_told(fleet: &Fleet, file: &str) {
     );
     let plan = fleet.json(&["plan", file]).await;
     assert!(steps(&plan).is_empty(), "{plan:#}");
-    let plan = fleet.ok(&["plan", file]).await;
+    let plan = fleet.run(&["plan", file]).await;
     assert!(plan.stdout.contains("QRT-COPY-HELD"), "{}", told(&plan));
     let back = fleet.run(&["migrate", "100", "hk1/prox1", "--yes"]).await;
-    assert!(!back.success() && back.stdout.contains("is held"), "{}", told(&back));
+    assert!(!back.success() && told(&back).contains("is held"), "{}", told(&back));
     assert_eq!(fleet.all(What::WritesDiscarded), []);
 }
 
