@@ -18,6 +18,7 @@ mod formats;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod guard;
+mod hold;
 pub mod host;
 pub mod join_ticket;
 pub mod kept_spec;

@@ -19,6 +19,7 @@ use quorate_model::ids::NodeName;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::hold;
 use crate::host::{Host, HostRoot, LinkMap, Listening};
 use crate::ledger::Ledger;
 use crate::liveness::Looks;
@@ -272,7 +273,9 @@ impl Agent {
     /// # Errors
     /// The server broke.
     pub async fn serve(self, stop: CancellationToken) -> Result<(), Failure> {
+        let holding = tokio::spawn(hold::watch(Arc::clone(&self.parts.host), stop.clone()));
         let served = self.server.serve(self.parts, stop).await;
+        holding.abort();
         served.map_err(|error| Failure::new(ExitCode::Internal, "the agent broke").because(&error))
     }
 }

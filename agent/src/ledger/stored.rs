@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use quorate_model::disk_marks::Mark;
 use quorate_model::guest_ids::{HaName, JobId, Sid};
+use quorate_model::held::GuestVolume;
 use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::GuestKind;
@@ -253,6 +254,12 @@ enum ActionForm {
     RebootNode {
         cluster: ClusterName,
         boot: String,
+    },
+    KeepVolumes {
+        cluster: ClusterName,
+        guest: u32,
+        volumes: BTreeSet<GuestVolume>,
+        since: Timestamp,
     },
 }
 

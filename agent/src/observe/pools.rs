@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use quorate_model::facet::Unknown;
+use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::Pool;
 use quorate_model::observation::pools::import_unit;
 use quorate_model::{ByteSize, Timestamp};
 use quorate_tools::zpool_get::Properties;
-use quorate_tools::{zfs_get, zpool, zpool_get, zpool_status};
+use quorate_tools::{zfs_get, zfs_volumes, zpool, zpool_get, zpool_status};
 
+use super::finished;
 use crate::host::{Host, ReadError, complaint, text, unparsable};
 
 /// Observes the pools. A zpool that is installed and does not answer makes them unknown; where it is not installed, or the kernel's part
@@ -44,13 +45,22 @@ pub(super) async fn observe(host: &Host) -> Result<Vec<Pool>, Unknown> {
         .filter(|pool| known(pool))
         .map(|pool| pool.name.as_str())
         .collect();
-    let datasets = datasets(host, &names).await;
+    let (datasets, volumes) = tokio::join!(datasets(host, &names), volumes(host, &names));
     let of = |pool: zpool_status::Status| {
         let properties = properties.get(&pool.name).cloned().unwrap_or_default();
         let dataset = datasets.get(&pool.name).cloned().unwrap_or_default();
+        let of_pool = |volume: &&String| volume.split('/').next() == Some(pool.name.as_str());
+        let volumes = volumes
+            .clone()
+            .map(|all| all.iter().filter(of_pool).cloned().collect::<Vec<String>>());
+        let volumes = if known(&pool) {
+            finished(host, volumes)
+        } else {
+            Facet::unknown(UnknownKind::Failed, "the pool can't be opened")
+        };
         let scrubbed = scrub_scheduled(host, &pool.name);
         let imported = import_enabled(host, &pool.name);
-        with(pool, &properties, &dataset, (scrubbed, imported))
+        with(pool, &properties, &dataset, (scrubbed, imported)).map(|pool| Pool { volumes, ..pool })
     };
     pools.into_iter().map(of).collect::<Result<_, _>>().map_err(unparsable)
 }
@@ -62,6 +72,15 @@ async fn datasets(host: &Host, pools: &[&str]) -> BTreeMap<String, BTreeMap<Stri
     }
     let answer = host.ask(zfs_get::of_datasets(host.tools(), pools)).await;
     answer.map(|stdout| zfs_get::read(&stdout)).unwrap_or_default()
+}
+
+/// Guests' volumes in all of these pools, and what is kept of them.
+async fn volumes(host: &Host, pools: &[&str]) -> Result<Vec<String>, Unknown> {
+    if pools.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answer = host.ask(zfs_volumes::of_pools(host.tools(), pools)).await?;
+    Ok(zfs_volumes::read(&answer))
 }
 
 /// Debian's cron job, which scrubs every pool that has no word against it.
@@ -148,6 +167,7 @@ fn with(
             .get(zfs_get::CREATION)
             .and_then(|text| text.parse().ok())
             .map(Timestamp::from_seconds),
+        volumes: Facet::not_asked(),
     })
 }
 
@@ -185,6 +205,18 @@ mod tests {
                 "tank",
             ])
             .prints("tank\tcompression\tlz4\ntank\tcreation\t1785000000\n"),
+            Call::of([
+                "/usr/bin/zfs",
+                "list",
+                "-Hp",
+                "-o",
+                "name",
+                "-t",
+                "filesystem,volume",
+                "-r",
+                "tank",
+            ])
+            .prints("tank\ntank/vm-100-disk-0\ntanker/vm-101-disk-0\n"),
         ];
         let pools = observe(&fake.host(calls)).await.unwrap();
         let [pool] = pools.as_slice() else { panic!("{pools:?}") };
@@ -197,6 +229,7 @@ mod tests {
             (ByteSize(503_316_480), Some(12), Some(true))
         );
         assert_eq!(pool.compression.as_deref(), Some("lz4"));
+        assert_eq!(pool.volumes.get().unwrap(), &["tank/vm-100-disk-0"]);
         assert_eq!(pool.created, Some(Timestamp::from_seconds(1_785_000_000)));
         assert_eq!(pool.scrub_scheduled, Some(false));
         assert_eq!(pool.leaves().nth(1).unwrap().health.errors.unwrap().checksum, 273);

@@ -22,6 +22,8 @@ pub struct Noted {
     pub state: ReplicationState,
     /// The process (`pid`), and when it began, in clock ticks since boot (`ptime`).
     pub process: Option<(u32, u64)>,
+    /// The node on which the last run began (`last_node`): after a migration the state is still that of the guest's former owner.
+    pub last_node: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +42,8 @@ struct Raw {
     pid: Option<u64>,
     #[serde(default, deserialize_with = "lenient::optional_u64")]
     ptime: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    last_node: Option<String>,
 }
 
 /// Reads the file: jobs by guest and target.
@@ -81,8 +85,10 @@ fn noted(guest: u32, target: &str, raw: Raw) -> Noted {
             took_millis: raw.duration.filter(|took| took.is_finite() && *took >= 0.0).map(millis),
             error: raw.error,
             running: false,
+            held_since: None,
         },
         process: pid.zip(raw.ptime),
+        last_node: raw.last_node,
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
         assert_eq!((well.state.guest, well.state.target.as_str()), (100, "prox2"));
         assert_eq!(well.state.last_sync, Some(Timestamp::from_seconds(1_795_345_800)));
         assert_eq!((well.state.failures, well.state.took_millis), (0, Some(2345)));
-        assert_eq!(well.process, None);
+        assert_eq!((&well.process, well.last_node.as_deref()), (&None, Some("prox1")));
         assert_eq!((fails.state.target.as_str(), fails.state.failures), ("prox3", 4));
         assert_eq!(
             fails.state.error.as_deref(),

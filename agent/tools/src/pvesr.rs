@@ -2,8 +2,11 @@
 //!
 //! Never called for a look: `pvesr status` turns jobs round after a failover.
 
+use std::time::Duration;
+
 use quorate_exec::{Invocation, Tools};
 use quorate_model::guest_ids::JobId;
+use quorate_model::held::Held;
 use quorate_model::ids::NodeName;
 use quorate_model::schedule::Schedule;
 use quorate_model::spec::ReturningNode;
@@ -15,6 +18,9 @@ pub const NAME: &str = "pvesr";
 
 /// What `pvesr delete` prints on stderr when all is well: the owner's scheduler does it.
 pub const BACKGROUND: &str = "Replication job removal is a background task and will take some time.";
+
+/// It waits for PVE's lock on the file, which the scheduler has as well, and starts slowly.
+const LOCK: Duration = Duration::from_secs(30);
 
 /// What a job is told about itself.
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +81,20 @@ pub fn disable(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["disable", &job.to_string()]).build()?)
 }
 
+/// Switches a job off and has its comment say whose writes are held: both in one write of the file. PVE's scheduler leaves such a job alone.
+///
+/// # Errors
+/// When pvesr is not installed.
+pub fn hold(tools: &Tools, job: &JobId, held: &Held) -> Result<Invocation, CallError> {
+    let comment = held.comment();
+    let call = tools.call(NAME)?.args(["update", &job.to_string()]);
+    Ok(call
+        .args(["--disable", "1", "--comment", &comment])
+        .deadline(LOCK)
+        .on_host()
+        .build()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +132,20 @@ mod tests {
             "quorate hold",
             "--disable",
             "0",
+        ];
+        assert_eq!(call.command().args().collect::<Vec<_>>(), args);
+        let held = Held {
+            node: "prox1".to_owned(),
+            since: quorate_model::Timestamp::from_seconds(1_795_345_772),
+        };
+        let call = hold(&tools, &job, &held).unwrap();
+        let args = [
+            "update",
+            "100-0",
+            "--disable",
+            "1",
+            "--comment",
+            "quorate hold: kept on prox1 since 2026-11-22T11:09:32Z",
         ];
         assert_eq!(call.command().args().collect::<Vec<_>>(), args);
         assert_eq!(delete(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr delete 100-0");

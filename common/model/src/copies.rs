@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::held::Held;
 use crate::observation::replication::{ReplicationJob, ReplicationState, TICK};
 use crate::time::Timestamp;
 
@@ -34,6 +35,8 @@ pub enum CopyState {
     },
     /// Its job is switched off.
     Off,
+    /// After a recovery its job was switched off by our agent: what the server that was lost wrote last is there, until somebody decides.
+    Held(Held),
     /// Its job is to be removed by the owner's scheduler.
     Leaving,
     /// The guest is owned by another server than the job says: PVE turns the job round when its scheduler next looks.
@@ -52,6 +55,9 @@ pub fn promised(job: &ReplicationJob, took: Option<Duration>) -> Option<Duration
 pub fn judge(job: &ReplicationJob, owner: &str, state: Option<&ReplicationState>, now: Timestamp) -> CopyState {
     if job.removal.is_some() {
         return CopyState::Leaving;
+    }
+    if let Some(held) = job.held() {
+        return CopyState::Held(held);
     }
     let elsewhere = job.source.as_ref().is_some_and(|source| source != owner);
     if elsewhere || job.target == owner {
@@ -116,6 +122,7 @@ mod tests {
             took_millis: Some(20_000),
             error: None,
             running: false,
+            held_since: None,
         }
     }
 
@@ -175,6 +182,17 @@ mod tests {
             ..job()
         };
         assert_eq!(judged(&off, &state(1)), CopyState::Off);
+        let held = Held::now("prox2", NOW);
+        let kept = ReplicationJob {
+            comment: Some(held.comment()),
+            ..off.clone()
+        };
+        assert_eq!(judged(&kept, &state(1)), CopyState::Held(held.clone()));
+        assert_eq!(
+            judge(&kept, "prox2", None, NOW),
+            CopyState::Held(held),
+            "and also before PVE has turned the job round"
+        );
         let going = ReplicationJob {
             removal: Some("full".to_owned()),
             ..off

@@ -16,6 +16,7 @@ pub mod facet;
 pub mod failure;
 pub mod finding;
 pub mod guest_ids;
+pub mod held;
 pub mod hold;
 pub mod ids;
 mod keys;

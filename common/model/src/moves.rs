@@ -38,6 +38,16 @@ pub enum Moves {
         /// As for draining; they are started again afterwards.
         stop: BTreeSet<u32>,
     },
+    /// `quorate replication resolve GUEST`: what a server wrote before it was lost, and never copied, is kept aside there or overwritten; and
+    /// the copying to it goes on.
+    Resolve {
+        /// The guest's id.
+        guest: u32,
+        /// The server that was lost; `None`: the one that a copy is held on.
+        node: Option<NodeName>,
+        /// It is kept aside, or overwritten.
+        keep: bool,
+    },
 }
 
 impl fmt::Display for Moves {
@@ -56,6 +66,11 @@ impl fmt::Display for Moves {
                 f.write_str("reboot --rolling")?;
                 nodes.iter().try_for_each(|node| write!(f, " {node}"))?;
                 with(f, stop)
+            }
+            Self::Resolve { guest, node, keep } => {
+                let how = if *keep { "keep" } else { "discard" };
+                write!(f, "replication resolve {guest} --{how}")?;
+                node.as_ref().map_or(Ok(()), |node| write!(f, " --node {node}"))
             }
         }
     }
@@ -121,6 +136,12 @@ mod tests {
             stop: [101].into(),
         };
         assert_eq!(roll.to_string(), "reboot --rolling prox1 --stop 101");
+        let resolve = Moves::Resolve {
+            guest: 100,
+            node: Some("prox1".parse().unwrap()),
+            keep: true,
+        };
+        assert_eq!(resolve.to_string(), "replication resolve 100 --keep --node prox1");
         let json = serde_json::to_string(&roll).unwrap();
         assert_eq!(serde_json::from_str::<Moves>(&json).unwrap(), roll);
     }

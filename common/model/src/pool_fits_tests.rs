@@ -69,6 +69,7 @@ fn pool(vdevs: &[(&str, usize)]) -> Pool {
         compression: None,
         scrub_scheduled: None,
         import_enabled: None,
+        volumes: crate::Facet::not_asked(),
         created: None,
     }
 }

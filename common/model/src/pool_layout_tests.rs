@@ -79,6 +79,7 @@ fn pool(vdevs: Vec<Vdev>) -> Pool {
         compression: None,
         scrub_scheduled: Some(true),
         import_enabled: None,
+        volumes: crate::Facet::not_asked(),
         created: None,
     }
 }

@@ -87,6 +87,7 @@ fn word(state: &CopyState) -> &'static str {
         CopyState::Late => "LATE",
         CopyState::Failing { .. } => "FAILING",
         CopyState::Off => "OFF",
+        CopyState::Held(_) => "HELD",
         CopyState::Leaving => "to be removed",
         CopyState::Turning => "to be turned round",
     }
@@ -135,6 +136,12 @@ fn trouble(row: &CopyRow) -> Option<String> {
         CopyState::Off => say(format!(
             "it is switched off: the copy of guest {guest} on {target} gets older and older"
         )),
+        CopyState::Held(held) => say(format!(
+            "the guest was recovered on {owner}, and what {node} wrote before {since}, and never copied, is kept there until you decide: the job is off. \
+             To keep it beside a new copy: quorate replication resolve {guest} --keep; to have it overwritten: quorate replication resolve {guest} --discard",
+            node = held.node,
+            since = held.since
+        )),
         CopyState::Leaving => say(format!(
             "the scheduler of {owner} removes it; with {target} away it can't, and tries each minute"
         )),
@@ -147,6 +154,7 @@ fn trouble(row: &CopyRow) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use quorate_model::facet::UnknownKind;
+    use quorate_model::held::Held;
 
     use super::*;
 
@@ -200,6 +208,19 @@ mod tests {
             shown.contains("failed 4 times: no route to host; PVE tries again when the copy is 1 h 18 min old"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_copy_that_is_held_says_why_and_what_to_type() {
+        let held = row(CopyState::Held(Held::now("prox2", Timestamp::from_seconds(1_795_345_772))));
+        let shown = replication(std::slice::from_ref(&held));
+        assert!(shown.contains("  HELD\n"), "{shown}");
+        assert!(
+            shown.contains("what prox2 wrote before 2026-11-22T11:09:32Z, and never copied, is kept there until you decide"),
+            "{shown}"
+        );
+        assert!(shown.contains("quorate replication resolve 100 --keep"), "{shown}");
+        assert!(!held.is_fine());
     }
 
     #[test]

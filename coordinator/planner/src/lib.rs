@@ -24,6 +24,7 @@ mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use quorate_model::moves::Moves;
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
 use quorate_model::plan::{Plan, Step};
@@ -54,6 +55,8 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
     let pools = [FacetName::Disks, FacetName::Pools]
         .into_iter()
         .filter(|_| !file.pools.is_empty() || wish.replace_disk.is_some());
+    // What a server has of a guest is in its pools.
+    let resolves = matches!(wish.moves, Some(Moves::Resolve { .. }));
     // Which servers have a pool decides on which its storage is; and what is defined, what there is to do.
     let storages = storages::all(file);
     let on_pools = storages.iter().any(|storage| storage.pool().is_some()) && file.pools.is_empty();
@@ -67,6 +70,7 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
         .map(|(name, _)| name);
     let of_moves = [FacetName::Running, FacetName::Replication, FacetName::Storages];
     let of_moves = of_moves.into_iter().filter(|_| wish.moves.is_some());
+    let of_moves = of_moves.chain([FacetName::Pools].into_iter().filter(|_| resolves));
     let mut needed: Vec<FacetName> = NEEDED.into_iter().chain(pools).chain(of_storages).collect();
     for name in of_moves.chain(protection::needed(file)) {
         if !needed.contains(&name) {

@@ -135,7 +135,7 @@ fn question(plan: &Plan) -> String {
         .iter()
         .filter(|step| {
             let rules = rules(step.action.kind());
-            rules.removes || rules.destroys
+            rules.removes || rules.destroys || !step.destroys.is_empty()
         })
         .map(|step| step.title.as_str())
         .collect();

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::ids::{ClusterName, NodeRef};
+use quorate_model::ids::{ClusterName, NodeName, NodeRef};
 use quorate_model::moves::Moves;
 use quorate_model::{Code, Wish};
 
 use super::apply::{How, carry_out};
 use super::proposal::Proposal;
 use super::wire::{self, Client};
-use super::{Answer, Context, Format, output, zfs};
+use super::{Answer, Context, Format, output, protect, zfs};
 use crate::probe::{Prober, Target};
 
 /// So long a guest is called on after its move: it counts as back when it answers steadily.
@@ -70,6 +70,28 @@ pub(crate) struct Reboot {
     /// This guest may be shut down if it can't be moved; it is started again afterwards. May be given several times
     #[arg(long, value_name = "ID")]
     stop: Vec<u32>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Options of `quorate replication resolve`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["keep", "discard"]))]
+pub(crate) struct Resolve {
+    /// The guest's id
+    guest: u32,
+    /// Its volumes there get other names and stay; then the whole guest is copied there again
+    #[arg(long)]
+    keep: bool,
+    /// What was written there and never copied is overwritten, for good
+    #[arg(long)]
+    discard: bool,
+    /// The server that was lost; none: the only one that a copy is held on
+    #[arg(long, value_name = "NODE")]
+    node: Option<NodeName>,
+    /// The guest's cluster; none: the only one
+    #[arg(long)]
+    cluster: Option<ClusterName>,
     #[command(flatten)]
     common: Common,
 }
@@ -166,6 +188,19 @@ pub(crate) async fn reboot(context: &Context, args: Reboot) -> Answer {
     carry(context, &mut client, cluster, moves, &args.common).await
 }
 
+pub(crate) async fn resolve(context: &Context, client: &mut Client, args: Resolve) -> Answer {
+    let cluster = match args.cluster {
+        Some(cluster) => cluster,
+        None => protect::the_only_one(client).await?,
+    };
+    let moves = Moves::Resolve {
+        guest: args.guest,
+        node: args.node,
+        keep: args.keep,
+    };
+    carry(context, client, &cluster, moves, &args.common).await
+}
+
 /// Asks for the plan, shows it, asks, and has it done.
 async fn carry(context: &Context, client: &mut Client, cluster: &ClusterName, moves: Moves, common: &Common) -> Answer {
     let source = zfs::applied(client, cluster).await?;
@@ -209,5 +244,16 @@ mod tests {
         assert!(!is_taken("quorate migrate 100 hk1/prox2 --measure --probe 192.0.2.7"));
         assert!(is_taken("quorate node drain hk1/prox1 --stop 100 --stop 101"));
         assert!(is_taken("quorate node undrain hk1/prox1"));
+    }
+
+    #[test]
+    fn what_becomes_of_a_copy_that_is_held_is_said_and_only_one_thing() {
+        assert!(is_taken("quorate replication"));
+        assert!(is_taken("quorate replication 100 --cluster hk1"));
+        assert!(is_taken("quorate replication resolve 100 --keep --yes"));
+        assert!(is_taken("quorate replication resolve 100 --discard --node prox1 --cluster hk1"));
+        assert!(!is_taken("quorate replication resolve 100"));
+        assert!(!is_taken("quorate replication resolve 100 --keep --discard"));
+        assert!(!is_taken("quorate replication resolve --keep"));
     }
 }

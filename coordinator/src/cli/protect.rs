@@ -121,12 +121,13 @@ fn new_lines<'n>(old: &str, new: &'n str) -> Vec<&'n str> {
 async fn applied(client: &mut Client, cluster: Option<&ClusterName>) -> Result<Source, Failure> {
     let cluster = match cluster {
         Some(cluster) => cluster.to_string(),
-        None => the_only_one(client).await?,
+        None => the_only_one(client).await?.to_string(),
     };
     applied::applied(client, &cluster).await
 }
 
-async fn the_only_one(client: &mut Client) -> Result<String, Failure> {
+/// The cluster, where there is one alone.
+pub(super) async fn the_only_one(client: &mut Client) -> Result<ClusterName, Failure> {
     let nodes = client
         .list_nodes(v1::ListNodesRequest {})
         .await
@@ -135,7 +136,8 @@ async fn the_only_one(client: &mut Client) -> Result<String, Failure> {
     let clusters: std::collections::BTreeSet<String> = nodes.into_iter().map(|node| node.cluster).collect();
     let mut clusters = clusters.into_iter();
     match (clusters.next(), clusters.next()) {
-        (Some(cluster), None) => Ok(cluster),
+        (Some(cluster), None) => ClusterName::new(cluster)
+            .map_err(|error| Failure::new(ExitCode::Internal, "the daemon names a cluster that can't be").because(&error)),
         (None, _) => Err(Failure::new(ExitCode::NotFound, "no nodes are enrolled yet").hint("quorate node list")),
         (Some(_), Some(_)) => {
             Err(Failure::new(ExitCode::Usage, "there are several clusters").hint("say which: --cluster CLUSTER"))

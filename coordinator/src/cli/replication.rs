@@ -9,11 +9,14 @@ use quorate_show::{Copy, CopyRow};
 use std::time::Duration;
 
 use super::views::{fresh, speakers};
-use super::{Answer, Context, output, wire};
+use super::{Answer, Context, moves, output, wire};
 
 /// Options of `quorate replication`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only the jobs of this guest
     guest: Option<u32>,
     /// Only this cluster
@@ -21,8 +24,18 @@ pub(crate) struct Args {
     cluster: Option<String>,
 }
 
+/// What can be done about a copy.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Decide about a copy that is held: keep what the server that was lost has of the guest, or have it overwritten; and copy there again
+    Resolve(moves::Resolve),
+}
+
 pub(crate) async fn run(context: &Context, args: Args) -> Answer {
     let mut client = wire::connect(context).await?;
+    if let Some(Command::Resolve(args)) = args.command {
+        return moves::resolve(context, &mut client, args).await;
+    }
     let facets = [
         FacetName::Config,
         FacetName::Guests,

@@ -75,6 +75,7 @@ fn pool(state: VdevState, leaves: &[&str]) -> Pool {
         compression: None,
         scrub_scheduled: Some(true),
         import_enabled: None,
+        volumes: Facet::not_asked(),
         created: None,
     }
 }

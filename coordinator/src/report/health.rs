@@ -10,6 +10,7 @@ use quorate_model::view::Rest;
 use quorate_model::{ClusterName, Code, Finding, NodeRef, Observation, Timestamp};
 use quorate_proto::{Connection, ConnectionState, Sighting};
 
+use super::copies::copies;
 use super::storage::storage;
 use super::storages::storages;
 
@@ -95,6 +96,7 @@ fn node(now: Timestamp, sighting: &Sighting, findings: &mut Vec<Finding>) {
     }
     storage(name, observation, findings);
     storages(name, observation, findings);
+    copies(name, observation, findings);
 }
 
 fn unreachable(now: Timestamp, name: &NodeRef, connection: &Connection) -> Finding {
@@ -126,11 +128,16 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("strays", observation.strays.get().err()),
         ("pools", observation.pools.get().err()),
         ("storages", observation.storages.get().err()),
+        ("replication", observation.replication.get().err()),
     ];
     for (facet, unknown) in unknowns {
         let Some(unknown) = unknown.filter(|unknown| unknown.kind != quorate_model::UnknownKind::NotAsked) else {
             continue;
         };
+        // Where the guests can't be seen, nothing of theirs can, and that is told.
+        if facet == "replication" && observation.guests.get().is_err() {
+            continue;
+        }
         findings.push(Finding::new(
             Code::FacetUnknown,
             name.to_string(),

@@ -1,5 +1,6 @@
 //! What there is to say about what is seen. Pure: findings from sightings.
 
+mod copies;
 mod disks;
 mod health;
 mod storage;

@@ -301,6 +301,7 @@ mod tests {
             compression: None,
             scrub_scheduled: Some(true),
             import_enabled: None,
+            volumes: Facet::not_asked(),
             created: None,
         }
     }

@@ -179,6 +179,7 @@ mod tests {
             compression: None,
             scrub_scheduled: None,
             import_enabled: None,
+            volumes: Facet::not_asked(),
             created: None,
         };
         let defined = DefinedStorage {

@@ -32,6 +32,7 @@ oneof!(Moves = v1::Moves [what: v1::moves::What] {
     drain: Drain { node, stop } = v1::moves::Drain,
     undrain: Undrain { node } = v1::moves::Undrain,
     reboot: Reboot { nodes, stop } = v1::moves::Reboot,
+    resolve: Resolve { guest, node, keep } = v1::moves::Resolve,
 });
 message!(DiskReplacement = v1::DiskReplacement { node, pool, old, with });
 

@@ -50,6 +50,7 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     run_guest: RunGuest { cluster, guest, kind, run } = v1::RunGuest,
     set_maintenance: SetMaintenance { cluster, node, on } = v1::SetMaintenance,
     reboot_node: RebootNode { cluster, boot } = v1::RebootNode,
+    keep_volumes: KeepVolumes { cluster, guest, volumes, since } = v1::KeepVolumes,
 });
 choice!(MoveKind = v1::migrate_guest::How { Live, Restart, Offline });
 choice!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quorate_model::finding::Code;
 use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
+use quorate_model::held::GuestVolume;
 use quorate_model::ids::{
     ClusterName, DiskName, DiskRef, FleetName, FrameDigest, Generation, InstanceId, InvalidName, JournalId, NodeName,
     OperationId, OperatorName, PackageDigest, PoolName, RolloutId, SshPublicKey, StepId, StorageName,
@@ -71,6 +72,7 @@ text!(
     DiskRef,
     FleetName,
     FrameDigest,
+    GuestVolume,
     HaName,
     InstanceId,
     JobId,

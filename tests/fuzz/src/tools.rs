@@ -13,7 +13,7 @@ use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
     corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
     ping, pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process,
-    smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zpool, zpool_get, zpool_status,
+    smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zfs_volumes, zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -200,6 +200,7 @@ pub(crate) const TARGETS: &[Target] = &[
         let replicated: Vec<_> = names.iter().flatten().map(|name| zfs_list::replicated(name)).collect();
         told((names, replicated))
     }),
+    plain!("zfs-list", zfs_volumes::read),
     Target::new("zpool-get", |bytes| {
         let read = zpool_get::read(&text(bytes));
         let asked = read.as_ref().ok().map(|pools| {

@@ -13,10 +13,10 @@ use std::time::Duration;
 use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::cluster::Votes;
 use quorate_model::observation::{
-    Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, Storages, Stray, System,
+    Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, ReplicationState, Storages, Stray, System,
 };
 
-use super::{cluster, disks, finished, guests, ha, hostname, network, pools, storages, strays, system};
+use super::{cluster, disks, finished, guests, ha, hostname, network, pools, replication, storages, strays, system};
 use crate::host::Host;
 use background::Background;
 
@@ -25,6 +25,9 @@ const NOW_AND_THEN: Duration = Duration::from_secs(60);
 
 /// Guests come and go without a sign elsewhere, and their list is one small file.
 const GUESTS: Duration = Duration::from_secs(10);
+
+/// How copies go, and which of them are held: three small files.
+const REPLICATION: Duration = Duration::from_secs(10);
 
 /// pvesm is a Perl program of a third of a second, asks every server that keeps something, and what it tells fills slowly.
 const STORAGES: Duration = Duration::from_secs(120);
@@ -56,6 +59,7 @@ pub struct HealthCollector {
     storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
     strays: Background<Vec<Stray>>,
+    replication: Background<Vec<ReplicationState>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
 }
@@ -88,6 +92,7 @@ impl HealthCollector {
             storages: Background::every(STORAGES),
             guests: Background::every(GUESTS),
             strays: Background::every(GUESTS),
+            replication: Background::every(REPLICATION),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
         }
@@ -117,6 +122,11 @@ impl HealthCollector {
         observation.strays = self
             .strays
             .look(now, || async move { finished(&host, strays::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.replication = self
+            .replication
+            .look(now, || async move { finished(&host, replication::observe(&host).await) })
             .await;
         let host = Arc::clone(&self.host);
         observation.pools = self

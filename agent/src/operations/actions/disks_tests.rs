@@ -82,6 +82,7 @@ fn pool(letter: char) -> Pool {
         compression: None,
         scrub_scheduled: None,
         import_enabled: None,
+        volumes: Facet::not_asked(),
         created: None,
     }
 }

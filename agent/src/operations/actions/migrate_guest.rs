@@ -219,6 +219,17 @@ impl MigrateGuest<'_> {
                 format!("look on {node}: quorate-agent observe config"),
             )),
             Some(jobs) => {
+                // PVE copies to the target whether the job is on or off.
+                let held = jobs.iter().filter(|job| job.guest == self.guest);
+                let mut held = held.filter_map(quorate_model::observation::ReplicationJob::held);
+                if held.any(|held| held.node == self.target.as_str()) {
+                    let message = format!(
+                        "what {} wrote before it was lost is held there, and would be overwritten",
+                        self.target
+                    );
+                    let next = format!("quorate replication resolve {}", self.guest);
+                    against.push(self.refuse(Code::CopyHeld, message, next));
+                }
                 let mut own = jobs.iter().filter(|job| job.guest == self.guest).peekable();
                 // PVE refuses it, and HA, which forces it, would leave the copies without a common base.
                 let elsewhere = self.how == MoveKind::Live && own.peek().is_some();

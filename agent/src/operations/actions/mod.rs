@@ -15,6 +15,7 @@ mod grow_pool;
 mod ha;
 mod ha_config;
 mod join_cluster;
+mod keep_volumes;
 mod keys;
 mod local;
 mod maintenance;
@@ -395,6 +396,17 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             on: *on,
         }),
         Action::RebootNode { cluster, boot } => Box::new(reboot::RebootNode { cluster, boot }),
+        Action::KeepVolumes {
+            cluster,
+            guest,
+            volumes,
+            since,
+        } => Box::new(keep_volumes::KeepVolumes {
+            cluster,
+            guest: *guest,
+            volumes,
+            since: *since,
+        }),
     }
 }
 

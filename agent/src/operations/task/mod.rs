@@ -8,6 +8,7 @@ mod clean_up_after;
 mod disk_lock;
 mod finish_join;
 mod ha_rounds;
+mod keep_volumes;
 mod keys;
 mod lock;
 mod maintenance;
@@ -146,6 +147,9 @@ impl<'h> Task<'h> {
                 migrate::run(self, &what, *managed).await
             }
             Action::SetMaintenance { node, on, .. } => maintenance::run(self, node, *on).await,
+            Action::KeepVolumes {
+                guest, volumes, since, ..
+            } => keep_volumes::run(self, *guest, volumes, *since).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

@@ -336,6 +336,9 @@ catalogue! {
     DrillSupport "QRT-DRILL-SUPPORT" Refusal false "What the fault needs is not there: a guest's process, a pool's disk with others beside it, a daemon of Ceph on that server.";
     DrillWorse "QRT-DRILL-WORSE" Warning false "A drill came out worse than those like it before: by more than a fifth, by more than HA's own rounds explain, and beyond all earlier ones.";
     DrillDiffers "QRT-DRILL-DIFFERS" Warning false "A phase of a drill took more than a fifth longer or shorter than predicted, and nothing that is known explains it.";
+    CopyHeld "QRT-COPY-HELD" Critical false "A guest was recovered elsewhere, and its former server still has what it wrote after its last copy. Copying back would overwrite that, so the agent of the new owner switched the job off: the guest has no copy on that server until you decide. Ordinary migrations switch nothing off.";
+    CopyNotHeld "QRT-COPY-NOT-HELD" Refusal false "There is no copy of this guest that is held, or not only one: there is nothing to decide, or it has to be said on which server.";
+    CopyNotBack "QRT-COPY-NOT-BACK" Refusal false "What is to become of a copy that is held can't be decided now: its server is not back as a member that answers, or something there is not as it must be.";
 }
 
 impl Code {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::facet::Facet;
 use crate::size::ByteSize;
 use crate::time::Timestamp;
 
@@ -43,6 +44,10 @@ pub struct Pool {
     pub import_enabled: Option<bool>,
     /// When it was made; `None`: unknown. Source: `zfs get`, `creation` of its root dataset.
     pub created: Option<Timestamp>,
+    /// The volumes of guests in it, and those of them that are kept aside, by their datasets' names. Source: `zfs list`, names as PVE gives them and
+    /// as [`crate::held::KEPT`] has it.
+    #[serde(default)]
+    pub volumes: Facet<Vec<String>>,
 }
 
 /// A top-level vdev: disks that hold data together.
@@ -468,6 +473,7 @@ mod tests {
                 compression: None,
                 scrub_scheduled: None,
                 import_enabled: None,
+                volumes: Facet::not_asked(),
                 created: None,
             },
         );

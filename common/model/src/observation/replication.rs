@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::{Calendar, NotWeekly};
+use crate::held::Held;
 use crate::time::Timestamp;
 
 /// What PVE takes where a job has no `schedule`.
@@ -75,6 +76,14 @@ impl ReplicationJob {
         }
     }
 
+    /// The copy at its other end that is held until somebody decides: our agent switched the job off after a recovery, and its comment says so. A job
+    /// that was switched on again is none: that was the decision.
+    #[must_use]
+    pub fn held(&self) -> Option<Held> {
+        let off = self.disabled && self.removal.is_none();
+        self.comment.as_deref().filter(|_| off).and_then(Held::of_comment)
+    }
+
     /// How old a copy gets by the schedule alone: the longest time from one run to the next.
     ///
     /// # Errors
@@ -104,9 +113,29 @@ pub struct ReplicationState {
     pub error: Option<String>,
     /// It runs now: `pid` is written, and a process of that id which began then (`ptime`) is there.
     pub running: bool,
+    /// The copy on the target is held until somebody decides, since then: see [`ReplicationJob::held`]. Source: the job's comment in
+    /// /etc/pve/replication.cfg, told here so that health has it without all of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Timestamp>,
 }
 
 impl ReplicationState {
+    /// Nothing is known of how it went.
+    #[must_use]
+    pub fn of(guest: u32, target: impl Into<String>) -> Self {
+        Self {
+            guest,
+            target: target.into(),
+            last_sync: None,
+            last_try: None,
+            failures: 0,
+            took_millis: None,
+            error: None,
+            running: false,
+            held_since: None,
+        }
+    }
+
     /// When PVE tries again after a run that failed: after 5, 10, 15, then always 30 minutes, and only while the target is a member that is
     /// online. `None`: the last run succeeded, and the schedule holds. Source: pve-guest-common ReplicationState.pm (`job_status`).
     #[must_use]
@@ -141,6 +170,7 @@ mod tests {
             took_millis: None,
             error: None,
             running: false,
+            held_since: None,
         }
     }
 
@@ -153,6 +183,22 @@ mod tests {
         let all: Vec<_> = (0..6).map(minutes).collect();
         assert_eq!(all, [None, Some(5), Some(10), Some(15), Some(30), Some(30)]);
         assert_eq!(state(1).age_at_retry(), Some(Duration::from_secs(600)));
+    }
+
+    #[test]
+    fn a_copy_is_held_while_its_job_is_off_and_says_so() {
+        let held = Held::now("prox1", Timestamp(0));
+        let mut job = ReplicationJob {
+            comment: Some(held.comment()),
+            disabled: true,
+            ..ReplicationJob::of("100-0", 100, "prox1")
+        };
+        assert_eq!(job.held(), Some(held));
+        job.disabled = false;
+        assert_eq!(job.held(), None, "somebody decided");
+        job.disabled = true;
+        job.comment = Some("quorate hold".to_owned());
+        assert_eq!(job.held(), None, "somebody else switched it off");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
 use crate::guest_ids::{HaName, JobId, Sid};
+use crate::held::GuestVolume;
 use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
 use crate::moves::MoveKind;
 use crate::observation::GuestKind;
@@ -19,6 +20,7 @@ use crate::release::Release;
 use crate::schedule::Schedule;
 use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
+use crate::time::Timestamp;
 
 /// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
 /// rollout ends.
@@ -393,6 +395,18 @@ pub enum Action {
         /// The boot that it ends: a node that has started anew since is not restarted again. Source: /proc/sys/kernel/random/boot_id.
         boot: String,
     },
+    /// `zfs rename` of what this node has of a guest that another one owns, to names that PVE takes for none of its volumes: what was written here
+    /// and never copied stays, and the next run copies the whole guest.
+    KeepVolumes {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest.
+        guest: u32,
+        /// Its volumes here.
+        volumes: BTreeSet<GuestVolume>,
+        /// Since when the copy is held, which their new names tell.
+        since: Timestamp,
+    },
 }
 
 impl Action {
@@ -487,6 +501,7 @@ kinds! {
     RunGuest "run guest";
     SetMaintenance "set maintenance";
     RebootNode "reboot node";
+    KeepVolumes "keep volumes";
 }
 
 /// The daemons of PVE's HA manager.

@@ -140,6 +140,7 @@ table! {
     RunGuest        300 yes no  nothing "a guest that takes long to shut down is not switched off";
     SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
     RebootNode     1800 no  yes nothing "a shutdown can't be called back";
+    KeepVolumes     120 yes no  nothing "each volume is renamed in one go; what has its new name already is left so";
 }
 
 #[cfg(test)]

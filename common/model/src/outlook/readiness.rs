@@ -175,6 +175,10 @@ impl Asked<'_> {
             CopyState::Late => Answer::Unproven(aged(", older than its schedule promises")),
             CopyState::Failing { error, .. } => Answer::Unproven(aged(&format!(", and its job fails: {error}"))),
             CopyState::Off => Answer::Unproven(aged(", and its job is switched off")),
+            CopyState::Held(held) => Answer::Unproven(format!(
+                "what {node} wrote before {} is held there, and nothing that was written since",
+                held.since
+            )),
             CopyState::Leaving => Answer::No(format!("its copy on {node} is being removed")),
             CopyState::Turning => Answer::Unproven(format!(
                 "its job is being turned round: nothing is known of a copy on {node}"

@@ -12,6 +12,7 @@ use super::read::bad_name;
 use super::reader::{Reader, Table, Value};
 use super::{Located, NodeRole};
 use crate::finding::{Code, Place};
+use crate::held::Held;
 use crate::ids::NodeName;
 use crate::schedule::Schedule;
 
@@ -77,6 +78,10 @@ impl ReturningNode {
     /// What a job's comment says; `None`: it is none of ours, or says something else.
     #[must_use]
     pub fn of_comment(comment: &str) -> Option<Self> {
+        // That a copy is held, and since when, the agent adds to it.
+        if Held::of_comment(comment).is_some() {
+            return Some(Self::Hold);
+        }
         Self::ALL.into_iter().find(|one| one.comment() == comment.trim())
     }
 }

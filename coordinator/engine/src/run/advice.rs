@@ -130,6 +130,10 @@ fn of(step: &Step) -> Advice {
             format!("from here: quorate replication; on {node}: tail /var/log/pve/replicate/{job}"),
             AGAIN.to_owned(),
         ),
+        Action::KeepVolumes { guest, .. } => (
+            format!("on {node}: zfs list -r -t filesystem,volume; from here: quorate replication {guest}"),
+            format!("quorate replication resolve {guest} --keep"),
+        ),
         Action::SetMigrationNetwork { .. } => (format!("on {node}: cat /etc/pve/datacenter.cfg"), AGAIN.to_owned()),
         Action::AddHaResource { service, .. } | Action::ChangeHaResource { service, .. } => (
             format!("on {node}: ha-manager config, ha-manager status; {service} is what it is about"),

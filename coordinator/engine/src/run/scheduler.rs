@@ -204,7 +204,10 @@ impl<J: Journal, A: Agents, C: Clock> Scheduler<J, A, C> {
     }
 }
 
-/// A first copy may take hours, and is PVE's to make once its job is written.
+/// A first copy may take hours, and is PVE's to make once its job is written, or switched on again.
 pub(super) fn is_background(step: &Step) -> bool {
-    matches!(step.action, Action::CreateReplication { .. })
+    matches!(
+        step.action,
+        Action::CreateReplication { .. } | Action::ChangeReplication { enable: true, .. }
+    )
 }

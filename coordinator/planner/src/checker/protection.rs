@@ -4,8 +4,11 @@
 use std::collections::BTreeSet;
 
 use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
+use quorate_model::Timestamp;
+use quorate_model::held::GuestVolume;
 use quorate_model::ids::NodeName;
-use quorate_model::observation::{GuestRun, PveConfig};
+use quorate_model::moves::Moves;
+use quorate_model::observation::{GuestRun, PveConfig, ReplicationJob};
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Step};
 use quorate_model::spec::{GuestPick, NodeRole};
@@ -21,8 +24,9 @@ impl Checker<'_> {
         self.demand(step, quorate, "it does not wait for quorum where it is done");
         match &step.action {
             Action::CreateReplication { job, target, .. } => self.makes_a_copy(step, job, target),
-            Action::ChangeReplication { job, other, .. } => {
+            Action::ChangeReplication { job, other, enable, .. } => {
                 self.of_its_owner(step, job.guest);
+                self.switches_on(step, job, other, *enable);
                 let there = self.job(step, job).is_some_and(|end| end == other.as_str());
                 self.demand(step, there, "there is no such job between these two");
             }
@@ -60,6 +64,75 @@ impl Checker<'_> {
             } => self.binds(step, group, nodes, *exists),
             _ => {}
         }
+    }
+
+    /// Nothing is switched on but by a word for it; and what is held goes only by a word for that.
+    fn switches_on(&mut self, step: &Step, job: &JobId, other: &NodeName, enable: bool) {
+        let Some(Moves::Resolve { guest, node, keep }) = &self.wish.moves else {
+            return self.demand(step, !enable, "nobody asked to switch it on");
+        };
+        let (asked, keep) = (
+            *guest == job.guest && node.as_ref().is_none_or(|node| node == other),
+            *keep,
+        );
+        self.demand(step, asked && enable, "nobody asked for it");
+        let copied = Condition::CopyMade {
+            node: step.node.clone(),
+            guest: job.guest,
+            target: other.clone(),
+        };
+        self.demand(step, step.done_when == copied, "it is done without a copy being seen");
+        if !keep {
+            return self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
+        }
+        let plan = self.plan;
+        let own = |volume: &str| volume.parse::<GuestVolume>().is_ok_and(|volume| volume.guest() == job.guest);
+        let pools = self.view.facet(other, |o| &o.pools).ok();
+        let left: Option<usize> = pools.and_then(|pools| {
+            let each = pools.iter().map(|pool| Some(pool.volumes.get().ok()?.iter().filter(|name| own(name)).count()));
+            each.sum()
+        });
+        let keeps = |other: &&Step| matches!(other.action, Action::KeepVolumes { .. });
+        let kept = plan.steps.iter().filter(keeps).any(|other| self.order.is_after(step, &other.id));
+        self.demand(step, left == Some(0) || kept, "what is to be kept would be overwritten");
+    }
+
+    /// What a server has of a guest that is another one's gets other names, all of it, because somebody asked for it.
+    pub(super) fn keeps(&mut self, step: &Step, guest: u32, volumes: &BTreeSet<GuestVolume>, since: Timestamp) {
+        let asked = matches!(&self.wish.moves, Some(Moves::Resolve { guest: id, keep: true, .. }) if *id == guest);
+        self.demand(step, asked, "nobody asked to keep it");
+        let config = self.config(&step.node);
+        let guests = config.and_then(|config| config.guests.get().ok());
+        let elsewhere = guests.is_some_and(|guests| {
+            let mut own = guests.iter().filter(|there| there.guest.vmid == guest);
+            own.next().is_some_and(|there| there.guest.node != step.node.as_str())
+        });
+        let jobs = config.and_then(|config| config.replication.get().ok());
+        let held = jobs.is_some_and(|jobs| {
+            let mut held = jobs.iter().filter(|job| job.guest == guest).filter_map(ReplicationJob::held);
+            held.any(|held| held.node == step.node.as_str() && held.since == since)
+        });
+        self.demand(step, elsewhere && held, "it is not held there, or that can't be told");
+        let pools = self.view.facet(&step.node, |o| &o.pools).ok();
+        let all: BTreeSet<GuestVolume> = pools
+            .into_iter()
+            .flatten()
+            .filter_map(|pool| pool.volumes.get().ok())
+            .flatten()
+            .filter_map(|name| name.parse::<GuestVolume>().ok())
+            .filter(|volume| volume.guest() == guest)
+            .collect();
+        self.demand(
+            step,
+            !all.is_empty() && all == *volumes,
+            "it is not all that the server has of the guest",
+        );
+        let seen = Condition::VolumesKept {
+            node: step.node.clone(),
+            volumes: volumes.clone(),
+            since,
+        };
+        self.demand(step, step.done_when == seen, "it is done without being seen so");
     }
 
     fn config(&self, node: &NodeName) -> Option<&PveConfig> {

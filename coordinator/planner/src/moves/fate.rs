@@ -180,6 +180,13 @@ pub(super) fn takes(
         return Err(format!("{target} is in maintenance"));
     }
     let own: Vec<_> = scene.jobs.iter().filter(|job| job.guest == id).collect();
+    // PVE copies to the target of a migration whether the job is on or off.
+    let mut held = own.iter().filter_map(|job| job.held());
+    if held.any(|held| held.node == target.as_str()) {
+        return Err(format!(
+            "what {target} wrote before it was lost is held, and moving the guest there would overwrite it: quorate replication resolve {id}"
+        ));
+    }
     let has_copy = own
         .iter()
         .any(|job| job.target == target.as_str() && job.removal.is_none());

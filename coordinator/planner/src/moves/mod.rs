@@ -5,6 +5,7 @@ pub(crate) mod clear;
 mod drain;
 mod fate;
 mod reboot;
+mod resolve;
 mod scene;
 mod steps;
 
@@ -33,6 +34,9 @@ pub(crate) fn plan(file: &ClusterFile, what: &Moves, view: &View, report: &mut R
         Moves::Drain { node, stop } => drain::drain(&scene, node, stop, &mut row, report),
         Moves::Undrain { node } => drain::undrain(&scene, node, &mut row, report),
         Moves::Reboot { nodes, stop } => reboot::roll(&scene, file, (nodes, stop), &mut row, report),
+        Moves::Resolve { guest, node, keep } => {
+            resolve::resolve(&scene, (*guest, node.as_ref(), *keep), &mut row, report)
+        }
     };
     planned.map(|()| row.into_steps()).unwrap_or_default()
 }

@@ -3,17 +3,23 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use quorate_model::Timestamp;
+use quorate_model::guest_ids::JobId;
+use quorate_model::held::{GuestVolume, Held};
 use quorate_model::ids::{ClusterName, NodeName, StepId};
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::{ConfiguredGuest, GuestKind};
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Step, Undo};
+use quorate_model::schedule::Schedule;
+use quorate_model::spec::ReturningNode;
 
 /// What HA's master does takes some rounds of ten seconds.
 const HA_SECONDS: u64 = 30;
 /// Firmware and disks of a server take their time.
 const BOOT_SECONDS: u64 = 300;
 const STOP_SECONDS: u64 = 30;
+const RENAME_SECONDS: u64 = 5;
 
 /// Steps in a row.
 pub(super) struct Row<'v> {
@@ -45,6 +51,20 @@ pub(super) struct Passage<'a> {
     pub(super) managed: bool,
     pub(super) seconds: u64,
     pub(super) why: Vec<String>,
+}
+
+/// A job that is switched on again.
+pub(super) struct Resumed<'a> {
+    pub(super) owner: &'a NodeName,
+    /// The server that was lost.
+    pub(super) back: &'a NodeName,
+    pub(super) job: JobId,
+    pub(super) schedule: Schedule,
+    pub(super) returning_node: ReturningNode,
+    pub(super) seconds: u64,
+    /// What is kept aside; `None`: nothing, and what the server has is overwritten.
+    pub(super) kept: Option<BTreeSet<GuestVolume>>,
+    pub(super) held: &'a Held,
 }
 
 impl<'v> Row<'v> {
@@ -279,6 +299,114 @@ impl<'v> Row<'v> {
             undo: "a restart can't be called back".to_owned(),
             restores: None,
         })
+    }
+
+    /// What a server has of a guest that another one owns gets other names there.
+    pub(super) fn keep_volumes(
+        &mut self,
+        guest: &ConfiguredGuest,
+        (back, owner): (&NodeName, &NodeName),
+        volumes: &BTreeSet<GuestVolume>,
+        since: Timestamp,
+    ) -> Option<StepId> {
+        let id = guest.guest.vmid;
+        let new: Vec<String> = volumes.iter().map(|volume| volume.kept(since)).collect();
+        let back_again: Vec<String> = volumes
+            .iter()
+            .map(|volume| format!("zfs rename {} {volume}", volume.kept(since)))
+            .collect();
+        self.put(Draft {
+            id: format!("replication.keep/{id}/{back}"),
+            node: back.clone(),
+            action: Action::KeepVolumes {
+                cluster: self.cluster.clone(),
+                guest: id,
+                volumes: volumes.clone(),
+                since,
+            },
+            title: format!("keep aside what {back} has of {}", called(guest)),
+            why: vec![
+                format!("{owner} owns it since {since}, and {back} still has what it wrote before"),
+                format!("by names that PVE leaves alone: {}", new.join(", ")),
+            ],
+            gate: vec![self.quorate(back)],
+            done_when: Condition::VolumesKept {
+                node: back.clone(),
+                volumes: volumes.clone(),
+                since,
+            },
+            seconds: RENAME_SECONDS,
+            undo: format!("before the next step is begun, on {back}: {}", back_again.join("; ")),
+            restores: None,
+        })
+    }
+
+    /// The copying to a server that was lost goes on.
+    pub(super) fn resume(&mut self, guest: &ConfiguredGuest, resumed: Resumed<'_>) -> Option<()> {
+        let Resumed {
+            owner,
+            back,
+            job,
+            schedule,
+            returning_node,
+            seconds,
+            kept,
+            held,
+        } = resumed;
+        let id = guest.guest.vmid;
+        let mut gate = vec![self.quorate(owner), self.quorate(back)];
+        let (title, why, undo) = match &kept {
+            Some(_) => (
+                format!("copy {} from {owner} to {back} again, the whole of it", called(guest)),
+                format!("{back} has nothing of it any more by PVE's names; it needs room for all of it beside what is kept"),
+                format!("on {owner}: pvesr disable {job}; what is kept stays as it is"),
+            ),
+            None => (
+                format!("copy {} from {owner} to {back} again", called(guest)),
+                format!("the disks on {back} are rolled back to the last common copy, and brought up to date"),
+                "what was overwritten can't be had back".to_owned(),
+            ),
+        };
+        if let Some(volumes) = kept.as_ref().filter(|volumes| !volumes.is_empty()) {
+            gate.push(Condition::VolumesKept {
+                node: back.clone(),
+                volumes: volumes.clone(),
+                since: held.since,
+            });
+        }
+        let cluster = self.cluster.clone();
+        self.put(Draft {
+            id: format!("replication.resume/{id}/{back}"),
+            node: owner.clone(),
+            action: Action::ChangeReplication {
+                cluster,
+                job,
+                other: back.clone(),
+                schedule,
+                rate: None,
+                returning_node,
+                enable: true,
+            },
+            title,
+            why: vec![why, "the step is done when a copy has succeeded".to_owned()],
+            gate,
+            done_when: Condition::CopyMade {
+                node: owner.clone(),
+                guest: id,
+                target: back.clone(),
+            },
+            seconds,
+            undo,
+            restores: None,
+        })?;
+        if let Some(step) = self.steps.last_mut().filter(|_| kept.is_none()) {
+            step.destroys = vec![format!(
+                "what {back} wrote to {} after its last copy, before {}",
+                called(guest),
+                held.since
+            )];
+        }
+        Some(())
     }
 
     pub(super) fn spare(&self, node: &NodeName, others: &BTreeSet<NodeName>) -> Condition {

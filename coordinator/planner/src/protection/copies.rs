@@ -363,6 +363,20 @@ impl<'a> Planner<'a> {
             );
             return told(report, Code::CopyLeaving, subject, message, &next);
         }
+        if let Some(held) = job.held() {
+            // Whatever else the file wants of it, its comment is what says that it is held.
+            let message = format!(
+                "guest {} has no copy on {other}: what {} wrote before {}, and never copied, is kept there until you decide",
+                called(own.guest),
+                held.node,
+                held.since
+            );
+            let next = format!(
+                "quorate replication resolve {vmid} --keep, or --discard to have it overwritten; until then the job {} stays off",
+                job.id
+            );
+            return told(report, Code::CopyHeld, subject, message, &next);
+        }
         if job.disabled {
             let message = format!(
                 "the job {} of guest {} to {other} is switched off",

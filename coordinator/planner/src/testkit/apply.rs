@@ -173,6 +173,7 @@ pub fn apply(view: &mut View, step: &Step) {
             }
         }
         Condition::CopyMade { .. }
+        | Condition::VolumesKept { .. }
         | Condition::ReplicationSet { .. }
         | Condition::CopyGone { .. }
         | Condition::MigrationSet { .. }

@@ -149,6 +149,7 @@ fn pool(layout: &PoolLayout) -> Pool {
         compression: Some(layout.compression.as_str().to_owned()),
         scrub_scheduled: Some(true),
         import_enabled: None,
+        volumes: Facet::not_asked(),
         created: None,
     }
 }

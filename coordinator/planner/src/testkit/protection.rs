@@ -89,6 +89,7 @@ pub fn copied(guest: u32, target: &str) -> ReplicationState {
         took_millis: Some(1200),
         error: None,
         running: false,
+        held_since: None,
     }
 }
 
@@ -195,8 +196,16 @@ pub(super) fn done(view: &mut View, step: &Step) {
             schedule,
             rate,
             returning_node,
+            enable,
+            other,
             ..
-        } => config(view, |config| {
+        } => {
+            if *enable && let Some(Ok(seen)) = view.nodes.get_mut(&step.node).map(|node| node.observation.as_mut()) {
+                let states = known(&mut seen.replication);
+                states.retain(|state| state.guest != job.guest || state.target != other.as_str());
+                states.push(copied(job.guest, other.as_str()));
+            }
+            config(view, |config| {
             let id = job.to_string();
             for there in known(&mut config.replication).iter_mut().filter(|there| there.id == id) {
                 there.schedule = schedule.to_string();
@@ -204,8 +213,20 @@ pub(super) fn done(view: &mut View, step: &Step) {
                 if let Some(rate) = rate {
                     there.rate = Some(rate.to_string());
                 }
+                there.disabled &= !*enable;
             }
-        }),
+        })
+        }
+        Action::KeepVolumes { volumes, since, .. } => {
+            let Some(Ok(seen)) = view.nodes.get_mut(&step.node).map(|node| node.observation.as_mut()) else {
+                return;
+            };
+            for name in known(&mut seen.pools).iter_mut().flat_map(|pool| known(&mut pool.volumes)) {
+                if let Some(volume) = volumes.iter().find(|volume| volume.as_str() == name.as_str()) {
+                    *name = volume.kept(*since);
+                }
+            }
+        }
         Action::RemoveReplication { job, .. } => config(view, |config| {
             let id = job.to_string();
             known(&mut config.replication).retain(|there| there.id != id);

@@ -24,6 +24,7 @@ mod properties;
 mod protection;
 mod protection_ha;
 mod releases;
+mod resolved;
 mod selected;
 mod storages;
 mod untold;

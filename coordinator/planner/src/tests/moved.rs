@@ -95,6 +95,7 @@ fn replicated(servers: Servers, guest: u32, from: &str, to: &[&str]) -> Servers 
         took_millis: Some(1000),
         error: None,
         running: false,
+        held_since: None,
     };
     let states = to.iter().map(state).collect();
     servers

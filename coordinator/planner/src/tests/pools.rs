@@ -232,6 +232,7 @@ pub(super) fn pool(leaves: &[&str], size: u64) -> Pool {
         compression: None,
         scrub_scheduled: Some(true),
         import_enabled: None,
+        volumes: Facet::not_asked(),
         created: None,
     }
 }

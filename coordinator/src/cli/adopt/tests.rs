@@ -152,6 +152,7 @@ fn pool(n: u8, name: &str, vdevs: &[(VdevClass, &str, &[u8])]) -> Pool {
         compression: Some("lz4".to_owned()),
         scrub_scheduled: None,
         import_enabled: None,
+        volumes: Facet::not_asked(),
         created: None,
     }
 }

@@ -25,7 +25,8 @@ message!(
         compression,
         scrub_scheduled,
         import_enabled,
-        created
+        created,
+        volumes
     }
 );
 choice!(

@@ -31,6 +31,7 @@ message!(
         failures,
         took_millis,
         error,
-        running
+        running,
+        held_since
     }
 );

@@ -5,7 +5,7 @@ use quorate_model::observation::pools::{
     Leaf, Pool, Scan, ScanKind, ScanState, Vdev, VdevClass, VdevErrors, VdevHealth, VdevState,
 };
 
-use super::types::{size, time};
+use super::types::{facet, size, time};
 use super::{maybe, one_of, some, text};
 
 prop_compose! {
@@ -20,8 +20,9 @@ prop_compose! {
         (fragmentation, ashift, autotrim) in any::<(Option<u32>, Option<u32>, Option<bool>)>(),
         (compression, scrub_scheduled, import_enabled) in (maybe(text()), any::<Option<bool>>(), any::<Option<bool>>()),
         created in maybe(time()),
+        volumes in facet(some(text())),
     ) -> Pool {
-        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression, scrub_scheduled, import_enabled, created }
+        Pool { name, state, complaint, data_errors, scan, vdevs, size, allocated, fragmentation, ashift, autotrim, compression, scrub_scheduled, import_enabled, created, volumes }
     }
 }
 

@@ -1,14 +1,17 @@
 //! Copies of guests, and guests under HA: actions and conditions.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use quorate_model::guest_ids::{HaName, JobId, Sid};
+use quorate_model::held::GuestVolume;
 use quorate_model::observation::GuestKind;
 use quorate_model::operation::Action;
 use quorate_model::plan::Condition;
 use quorate_model::schedule::Schedule;
 use quorate_model::spec::ReturningNode;
 
-use super::types::{cluster, node};
+use super::types::{cluster, node, time};
 use super::{maybe, one_of, text};
 
 fn job() -> impl Strategy<Value = JobId> {
@@ -33,6 +36,12 @@ fn number() -> impl Strategy<Value = Option<u32>> {
 
 fn returning() -> impl Strategy<Value = ReturningNode> {
     one_of(ReturningNode::ALL)
+}
+
+fn volumes() -> impl Strategy<Value = BTreeSet<GuestVolume>> {
+    let volume = (100..999_999_999_u32, 0..9_u32)
+        .prop_map(|(guest, disk)| format!("tank/vm-{guest}-disk-{disk}").parse().unwrap());
+    prop::collection::btree_set(volume, 0..4)
 }
 
 pub(crate) fn action() -> impl Strategy<Value = Action> {
@@ -122,6 +131,14 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
             nodes,
             exists
         }),
+        (cluster(), 100..999_999_999_u32, volumes(), time()).prop_map(|(cluster, guest, volumes, since)| {
+            Action::KeepVolumes {
+                cluster,
+                guest,
+                volumes,
+                since,
+            }
+        }),
     ]
 }
 
@@ -142,6 +159,7 @@ pub(crate) fn condition() -> impl Strategy<Value = Condition> {
             }
         ),
         (node(), guest(), node()).prop_map(|(node, guest, target)| Condition::CopyGone { node, guest, target }),
+        (node(), volumes(), time()).prop_map(|(node, volumes, since)| Condition::VolumesKept { node, volumes, since }),
         (node(), text()).prop_map(|(node, migration)| Condition::MigrationSet { node, migration }),
         (node(), service(), number(), number(), maybe(name()), any::<bool>()).prop_map(
             |(node, service, max_restart, max_relocate, group, no_failback)| Condition::HaResourceSet {

@@ -26,7 +26,8 @@ prop_compose! {
         took_millis in maybe(any::<u64>()),
         error in maybe(text()),
         running: bool,
+        held_since in maybe(time()),
     ) -> ReplicationState {
-        ReplicationState { guest, target, last_sync, last_try, failures, took_millis, error, running }
+        ReplicationState { guest, target, last_sync, last_try, failures, took_millis, error, running, held_since }
     }
 }

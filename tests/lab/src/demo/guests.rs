@@ -88,9 +88,25 @@ async fn lost(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.lab.wait_for("the guest's recovery", PATIENCE, back).await?;
     tell.seen(&["guests"]).await?;
     tell.say(&format!(
-        "{owner} is switched on again. All returns to normal by itself, and the file wants nothing."
+        "{owner} is switched on again. What the guest wrote there last, and PVE would overwrite, was held by the new owner's agent:"
     ));
     tell.lab.power(&owner, Press::On).await?;
+    let back = async || {
+        let status = tell.lab.status().await.unwrap_or_default();
+        let quorate = status.iter().all(|server| server.quorate);
+        let held = tell.lab.quorate(&["replication"]).await;
+        quorate && held.is_ok_and(|output| output.stdout.contains("HELD"))
+    };
+    tell.lab.wait_for("a copy that is held", PATIENCE, back).await?;
+    tell.seen(&["replication"]).await?;
+    tell.say("It is kept aside there, and copied anew; the file wants nothing.");
+    let keep = ["replication", "resolve", "100", "--keep", "--yes"];
+    let answers = async || {
+        let plan = tell.lab.quorate(&["plan", FILE]).await;
+        plan.is_ok_and(|output| output.success())
+    };
+    tell.lab.wait_for("all agents", PATIENCE, answers).await?;
+    tell.quorate(&keep).await?;
     let well = async || {
         let copies = tell.lab.quorate(&["replication"]).await;
         let plan = tell.lab.quorate(&["plan", FILE]).await;

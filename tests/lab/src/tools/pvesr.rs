@@ -340,7 +340,7 @@ pub(super) fn update(call: &Call, id: &str, parsed: &Parsed) -> Result<(), Strin
     change(call, id, |job| {
         for key in ["schedule", "rate", "comment"] {
             if let Some(value) = parsed.option(key) {
-                job.set(key, value);
+                job.set(key, &written(key, value));
             }
         }
         match parsed.option("disable") {
@@ -352,6 +352,15 @@ pub(super) fn update(call: &Call, id: &str, parsed: &Parsed) -> Result<(), Strin
             job.values.remove(key);
         }
     })
+}
+
+/// A comment is written with colons escaped. Source: pve-common PVE/Tools.pm (`encode_text`).
+fn written(key: &str, value: &str) -> String {
+    if key == "comment" {
+        value.replace(':', "%3A")
+    } else {
+        value.to_owned()
+    }
 }
 
 fn switch(call: &Call, id: &str, off: bool) -> Result<(), String> {

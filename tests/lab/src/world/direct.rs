@@ -234,6 +234,7 @@ fn guests(server: &Server, state: &State) -> Vec<GuestStatus> {
         volumes: server
             .volumes_of(vmid)
             .into_iter()
+            .chain(server.renamed_volumes_of(vmid))
             .map(|(dataset, volume)| VolumeStatus {
                 dataset,
                 number: volume.number,

@@ -113,6 +113,19 @@ impl Server {
             .collect()
     }
 
+    /// What somebody called otherwise of a guest's volumes, and PVE takes for none of them any more: the old name stands in the new one.
+    pub(crate) fn renamed_volumes_of(&self, vmid: u32) -> Vec<(String, Volume)> {
+        let names = [format!("-vm-{vmid}-"), format!("-subvol-{vmid}-")];
+        let renamed = |name: &str| {
+            let last = name.rsplit('/').next().unwrap_or(name);
+            owner(name).is_none() && names.iter().any(|part| last.contains(part.as_str()))
+        };
+        let all = self.pools.iter().flat_map(|pool| &pool.volumes);
+        all.filter(|(name, _)| renamed(name))
+            .map(|(name, volume)| (name.clone(), volume.clone()))
+            .collect()
+    }
+
     /// Does a volume lie here, in a pool that is imported or not?
     pub(crate) fn holds(&self, dataset: &str) -> bool {
         let dormant = self.dormant.iter().map(|dormant| &dormant.pool);

@@ -58,6 +58,12 @@ async fn guide_copies_and_ha() {
     fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
     let lost = page.types(&fleet, "quorate ha --if-lost prox1").enter().await;
     assert!(lost.stdout.contains("started on prox2"), "{}", told(&lost));
+    // What they do where something is held, has tests of its own.
+    for how in ["--keep", "--discard"] {
+        let resolve = format!("quorate replication resolve 100 {how}");
+        let nothing = page.types(&fleet, &resolve).ends(3).enter().await;
+        assert!(told(&nothing).contains("no copy of guest 100 is held"), "{}", told(&nothing));
+    }
 }
 
 /// A numbered writer, as it would run in a guest, and where it answers.

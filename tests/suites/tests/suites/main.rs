@@ -23,6 +23,7 @@ mod guide_guests;
 mod guide_install;
 mod guide_life;
 mod guide_trust;
+mod hold;
 mod life_adopt;
 mod life_files;
 mod life_freeze;

@@ -105,6 +105,7 @@ impl Condition {
                 service,
                 nodes,
             } => protection::bound(view, node, name, *service, nodes),
+            Self::VolumesKept { node, volumes, since } => pools::volumes_kept(view, node, volumes, *since),
             Self::GuestAt { .. }
             | Self::Maintenance { .. }
             | Self::Drained { .. }

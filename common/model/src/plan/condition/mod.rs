@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
 use crate::guest_ids::{HaName, JobId, Sid};
+use crate::held::GuestVolume;
 use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
 use crate::observation::eligibility::ReasonKind;
 use crate::observation::{FacetName, GuestKind};
@@ -34,6 +35,7 @@ use crate::release::Release;
 use crate::schedule::Schedule;
 use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
+use crate::time::Timestamp;
 
 pub use verdict::Verdict;
 use verdict::{Not, on_each, row};
@@ -413,6 +415,15 @@ pub enum Condition {
         /// The boot before. Source: /proc/sys/kernel/random/boot_id.
         boot: String,
     },
+    /// What this node had of a guest's volumes is kept aside under other names, see [`GuestVolume::kept`].
+    VolumesKept {
+        /// Where.
+        node: NodeName,
+        /// By the names that they had.
+        volumes: BTreeSet<GuestVolume>,
+        /// Since when the copy is held.
+        since: Timestamp,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -479,7 +490,8 @@ impl Condition {
             | Self::PoolCanGrow { node, .. }
             | Self::PoolHas { node, .. }
             | Self::DiskCanReplace { node, .. }
-            | Self::DiskReplaced { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
+            | Self::DiskReplaced { node, .. }
+            | Self::VolumesKept { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
             Self::StorageReady { nodes, .. } => (nodes.iter().collect(), FacetName::Storages),
             Self::CopyMade { node, .. }
             | Self::ReplicationSet { node, .. }

@@ -358,6 +358,7 @@ fn copies_fresh(view: &View, owner: &NodeName) -> Result<(), Not> {
             CopyState::Failing { error, .. } => format!("fails: {error}"),
             CopyState::Late => "is older than its schedule promises".to_owned(),
             CopyState::Turning => "is being turned round after a move".to_owned(),
+            CopyState::Held(_) => "is held until somebody decides".to_owned(),
             _ => "was never made".to_owned(),
         };
         return Err(Not::Yet(format!(

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{Not, Verdict, on_each};
+use crate::held::GuestVolume;
 use crate::ids::{NodeName, PoolName};
 use crate::observation::disks::Disks;
 use crate::observation::eligibility::{ReasonKind, Role};
 use crate::observation::pools::{Pool, VdevState};
 use crate::pool_layout::{DiskIdentity, PoolLayout};
+use crate::time::Timestamp;
 use crate::view::View;
 
 pub(super) fn disks_free(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict {
@@ -158,4 +160,28 @@ pub(super) fn made(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict
             is.map_err(|why| Not::Yet(format!("has a pool {} that is not as planned: {why}", layout.name)))
         },
     )
+}
+
+pub(super) fn volumes_kept(
+    view: &View,
+    node: &NodeName,
+    volumes: &BTreeSet<GuestVolume>,
+    since: Timestamp,
+) -> Verdict {
+    let names: Vec<String> = volumes.iter().map(|volume| volume.kept(since)).collect();
+    let evidence = || format!("{node} has {}", names.join(", "));
+    on_each([node], evidence, |node| {
+        let pools = view.facet(node, |o| &o.pools)?;
+        names.iter().try_for_each(|name| {
+            let of_pool = name.split('/').next().unwrap_or_default();
+            let Some(pool) = pools.iter().find(|pool| pool.name == of_pool) else {
+                return Err(Not::Yet(format!("has no pool {of_pool}")));
+            };
+            if pool.volumes.get()?.contains(name) {
+                Ok(())
+            } else {
+                Err(Not::Yet(format!("has no {name}")))
+            }
+        })
+    })
 }

@@ -223,6 +223,9 @@ impl fmt::Display for Condition {
                 f,
                 "{cluster} can do without {node}: votes, fresh copies, HA at rest, memory"
             ),
+            Self::VolumesKept { node, volumes, .. } => {
+                write!(f, "{} of {node} is kept aside under another name", row(volumes))
+            }
             Self::Rebooted { cluster, node, .. } => {
                 write!(f, "{node} has started anew, and is quorate in {cluster}")
             }

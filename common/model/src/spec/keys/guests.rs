@@ -62,8 +62,9 @@ pub const REPLICATION: KeyTable = KeyTable {
             needed: false,
             default: "`\"hold\"`",
             meaning: "What becomes of what a server wrote after its last copy, when it returns after its guests were recovered elsewhere. `hold`: \
-                      it is to be kept until somebody decides. `discard`: it is overwritten. This version only writes the wish into the job's \
-                      comment: PVE itself overwrites in either case, unless the job is switched off before the server returns (`pvesr disable`).",
+                      the agent of the new owner switches the job off that would overwrite it, within seconds and without the coordinator, \
+                      and it is kept until somebody decides (`quorate replication resolve`); until then the guest has no copy there. \
+                      `discard`: PVE overwrites it with the first run after the server is back.",
             example: "returning_node = \"discard\"",
         },
     ],

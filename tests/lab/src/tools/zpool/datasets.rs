@@ -45,28 +45,39 @@ fn missing(name: &str) -> Reply {
     Reply::fail(1, format!("cannot open '{name}': dataset does not exist\n"))
 }
 
-/// `zfs list -Hp [-r] [-o …] [NAME]`.
+/// `zfs list -Hp [-r] [-o …] [-t …] [NAME …]`.
 fn list(server: &Server, args: &[&str]) -> Option<Reply> {
     let mut columns = "name,used,avail,refer,mountpoint";
-    let (mut below, mut name, mut machine, mut snapshots) = (false, None, false, false);
+    let (mut below, mut machine, mut snapshots) = (false, false, false);
+    let mut names = Vec::new();
     let mut args = args.iter().copied();
     while let Some(arg) = args.next() {
         match arg {
             "-Hp" | "-pH" => machine = true,
             "-r" => below = true,
             "-o" => columns = args.next()?,
-            "-t" => snapshots = args.next()? == "snapshot",
+            "-t" => match args.next()? {
+                "snapshot" => snapshots = true,
+                "filesystem,volume" => snapshots = false,
+                _ => return None,
+            },
             option if option.starts_with('-') => return None,
-            one if name.is_none() => name = Some(one),
-            _ => return None,
+            one => names.push(one),
         }
     }
     if !machine {
         return None;
     }
-    let found = datasets(server, name, below);
-    if let Some(name) = name.filter(|_| found.is_empty()) {
-        return Some(missing(name));
+    let mut found = Vec::new();
+    for name in &names {
+        let of_name = datasets(server, Some(name), below);
+        if of_name.is_empty() {
+            return Some(missing(name));
+        }
+        found.extend(of_name);
+    }
+    if names.is_empty() {
+        found = datasets(server, None, below);
     }
     if snapshots {
         return Some(Reply::ok(snapshot_lines(&found, columns)?));

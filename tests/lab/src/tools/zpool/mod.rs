@@ -12,6 +12,7 @@ mod label;
 mod list;
 mod members;
 mod numbers;
+mod rename;
 mod spec;
 mod status;
 
@@ -41,6 +42,7 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
         ("zpool", ["import", rest @ ..]) => return import::import(call, rest).await,
         ("zpool", ["export", "-f", name] | ["export", name]) => return import::export(call, name).await,
         ("zfs", ["destroy", rest @ ..]) => return destroy::run(call, rest).await,
+        ("zfs", ["rename", old, new]) => return rename::run(call, old, new).await,
         ("zfs", ["create" | "set", ..]) => return datasets::change(call, &args).await,
         ("zpool", ["destroy", "-f", name] | ["destroy", name]) => return destroy(call, name).await,
         ("zpool", ["offline" | "online" | "clear" | "scrub" | "set" | "wait", ..]) => {

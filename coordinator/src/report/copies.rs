@@ -1,0 +1,55 @@
+//! Copies that are held: guests that were recovered elsewhere, and have no copy on their former server until somebody decides.
+
+use quorate_model::observation::ReplicationState;
+use quorate_model::{Code, Finding, NodeRef, Observation};
+
+/// What the owner of a guest says of copies that are held.
+pub(super) fn copies(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>) {
+    let states = observation.replication.get().ok().into_iter().flatten();
+    findings.extend(states.filter_map(|state| held(name, state)));
+}
+
+fn held(owner: &NodeRef, state: &ReplicationState) -> Option<Finding> {
+    let ReplicationState { guest, target, .. } = state;
+    let since = state.held_since?;
+    let message = format!(
+        "guest {guest} is unprotected: the copy on {target} holds what was written there until {since} and nowhere else, and is kept until you decide"
+    );
+    let next = format!(
+        "to keep it beside a new copy: quorate replication resolve {guest} --keep; to have it overwritten: quorate replication resolve {guest} --discard"
+    );
+    Some(Finding::new(
+        Code::CopyHeld,
+        format!("{}/guest {guest}", owner.cluster),
+        message,
+        next,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::{Facet, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_that_is_held_says_whose_writes_it_has_and_what_to_type() {
+        let mut seen = Observation::empty("prox2", Timestamp(0));
+        let held = ReplicationState {
+            held_since: Some(Timestamp::from_seconds(1_795_345_772)),
+            ..ReplicationState::of(100, "prox1")
+        };
+        seen.replication = Facet::known(vec![ReplicationState::of(101, "prox1"), held], Timestamp(0));
+        let mut findings = Vec::new();
+        copies(&"hk1/prox2".parse().unwrap(), &seen, &mut findings);
+        let [finding] = findings.as_slice() else {
+            panic!("{findings:?}");
+        };
+        assert_eq!((finding.code, finding.subject.as_str()), (Code::CopyHeld, "hk1/guest 100"));
+        assert_eq!(
+            finding.message,
+            "guest 100 is unprotected: the copy on prox1 holds what was written there until 2026-11-22T11:09:32Z and nowhere else, and is kept until you decide"
+        );
+        assert!(finding.next.contains("quorate replication resolve 100 --discard"));
+    }
+}
