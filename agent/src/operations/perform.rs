@@ -303,6 +303,7 @@ fn where_to_look(action: &Action) -> String {
             format!("pvenode task list --vmid {guest}, ha-manager status, /etc/pve/.vmlist")
         }
         Action::SetMaintenance { .. } => "ha-manager status, journalctl -u pve-ha-crm".to_owned(),
+        Action::InjectFault { .. } => "quorate-agent heal --look".to_owned(),
         Action::UpgradeAgent { .. } => "dpkg --audit, systemctl status quorate-agent".to_owned(),
         _ => "pvecm status, journalctl -u corosync -u pve-cluster".to_owned(),
     }

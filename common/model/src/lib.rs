@@ -13,6 +13,7 @@ pub mod copies;
 pub mod disk_marks;
 pub mod facet;
 pub mod failure;
+pub mod fault;
 pub mod finding;
 pub mod guest_ids;
 pub mod hold;

@@ -1,6 +1,7 @@
 //! How the model is shown in a terminal: tables, checklists, findings. Pure: everything returns text.
 
 mod disks;
+mod faults;
 mod findings;
 mod guests;
 mod ha;
@@ -21,6 +22,7 @@ mod samples;
 mod tests;
 
 pub use disks::{DiskDetail, DiskRow, disks};
+pub use faults::faults;
 pub use findings::{finding_line, findings, problems};
 pub use guests::{GuestList, GuestRow, Run, guests};
 pub use ha::{HaReport, ServiceRow, ha, if_lost};

@@ -14,6 +14,7 @@ mod finish_join;
 mod grow_pool;
 mod ha;
 mod ha_config;
+mod inject_fault;
 mod join_cluster;
 mod keys;
 mod local;
@@ -395,6 +396,17 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             on: *on,
         }),
         Action::RebootNode { cluster, boot } => Box::new(reboot::RebootNode { cluster, boot }),
+        Action::InjectFault {
+            cluster,
+            fault,
+            seconds,
+            boot,
+        } => Box::new(inject_fault::InjectFault {
+            cluster,
+            fault,
+            seconds: *seconds,
+            boot,
+        }),
     }
 }
 

@@ -6,6 +6,7 @@ mod add_link;
 mod allow_agents;
 mod clean_up_after;
 mod disk_lock;
+mod fault;
 mod finish_join;
 mod ha_rounds;
 mod keys;
@@ -146,6 +147,7 @@ impl<'h> Task<'h> {
                 migrate::run(self, &what, *managed).await
             }
             Action::SetMaintenance { node, on, .. } => maintenance::run(self, node, *on).await,
+            Action::InjectFault { fault, seconds, .. } => fault::run(self, fault, *seconds).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

@@ -289,6 +289,9 @@ catalogue! {
     HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
     MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
     NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
+    // Rehearsed failures
+    FaultRefused "QRT-FAULT-REFUSED" Refusal false "A failure can't be rehearsed so: it would last too long or too short, nobody would end it, what is to fail can't be told, or more would be lost than is meant.";
+    FaultHolds "QRT-FAULT-HOLDS" Refusal false "A rehearsed failure holds on this server. It ends by itself; before that, no other one is begun here.";
 }
 
 impl Code {

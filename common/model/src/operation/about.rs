@@ -45,7 +45,8 @@ impl Action {
             | Self::MigrateGuest { cluster, .. }
             | Self::RunGuest { cluster, .. }
             | Self::SetMaintenance { cluster, .. }
-            | Self::RebootNode { cluster, .. } => Some(cluster),
+            | Self::RebootNode { cluster, .. }
+            | Self::InjectFault { cluster, .. } => Some(cluster),
         }
     }
 }

@@ -140,6 +140,7 @@ table! {
     RunGuest        300 yes no  nothing "a guest that takes long to shut down is not switched off";
     SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
     RebootNode     1800 no  yes nothing "a shutdown can't be called back";
+    InjectFault     120 no  yes nothing "half-way it is noted and has its timers, and healing takes it back; done twice it would be another one";
 }
 
 #[cfg(test)]
