@@ -58,7 +58,7 @@ pub(super) async fn stop(host: &Host, guest: u32) -> Result<bool, String> {
 /// # Errors
 /// To whom guests belong can't be told now, or one could not be stopped.
 pub(super) async fn stop_those_of_others(host: &Host) -> Result<Vec<String>, String> {
-    let seen = observe(host, &[FacetName::Cluster, FacetName::Guests]).await;
+    let seen = Box::pin(observe(host, &[FacetName::Cluster, FacetName::Guests])).await;
     let cluster = seen.cluster.get().map_err(|unknown| unknown.reason.clone())?;
     // What a server that is cut off holds for true is how it was.
     match cluster.member() {

@@ -304,7 +304,7 @@ pub(super) async fn is_active(host: &Host, unit: &str) -> Result<bool, String> {
 
 /// How a disk is in its pool.
 pub(super) async fn disk_state(host: &Host, pool: &str, disk: &str) -> Result<VdevState, String> {
-    let seen = observe(host, &[FacetName::Pools]).await;
+    let seen = Box::pin(observe(host, &[FacetName::Pools])).await;
     let pools = seen.pools.get().map_err(|unknown| unknown.reason.clone())?;
     let found = pools.iter().find(|found| found.name == pool);
     let leaf = found.and_then(|pool| pool.leaves().find(|leaf| leaf.name == disk || leaf.whole_disk() == Some(disk)));

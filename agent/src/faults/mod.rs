@@ -28,6 +28,8 @@ mod keeper;
 mod places;
 mod records;
 #[cfg(test)]
+mod netns_tests;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
@@ -41,7 +43,7 @@ use crate::errors::chain;
 use crate::host::{Host, ReadError};
 
 pub use heal::heal;
-pub(crate) use inject::{Injection, Step, prepare};
+pub(crate) use inject::{Step, prepare};
 pub use keeper::keep;
 
 /// How long before its end a failover of the whole network lets corosync pass: it has a new membership within 3 s, pmxcfs its locks within 12.

@@ -19,7 +19,7 @@ const LONGEST_NAME: usize = 15;
 /// Every port of the server by which something leaves it: network cards, also as parts of bonds and bridges, and neither those nor what guests are
 /// connected by.
 pub(super) async fn ports(host: &Host) -> Result<Vec<String>, String> {
-    let seen = observe(host, &[FacetName::Network]).await;
+    let seen = Box::pin(observe(host, &[FacetName::Network])).await;
     let network = seen
         .network
         .get()

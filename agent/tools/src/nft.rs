@@ -140,11 +140,6 @@ struct NamedSet {
     elem: Vec<Value>,
 }
 
-#[derive(Deserialize)]
-struct NamedChain {
-    name: String,
-}
-
 fn objects(stdout: &str) -> Result<Vec<BTreeMap<String, Value>>, ParseError> {
     json::read::<Document>(NAME, stdout).map(|document| document.nftables)
 }
@@ -196,7 +191,7 @@ impl Content {
 /// Reads [`list`].
 ///
 /// # Errors
-/// When it is not JSON of nft's, or a set or chain has no name.
+/// When it is not JSON of nft's, or a set has no name.
 pub fn read(stdout: &str) -> Result<Content, ParseError> {
     let mut content = Content::default();
     for object in objects(stdout)? {
@@ -204,10 +199,7 @@ pub fn read(stdout: &str) -> Result<Content, ParseError> {
             let set: NamedSet = read_as(value)?;
             content.sets.insert(set.name, set.elem.len());
         }
-        if let Some(value) = object.get("chain") {
-            let NamedChain { name: _ } = read_as(value)?;
-            content.chains += 1;
-        }
+        content.chains += usize::from(object.contains_key("chain"));
     }
     Ok(content)
 }

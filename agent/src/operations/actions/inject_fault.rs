@@ -28,6 +28,28 @@ impl InjectFault<'_> {
         Ok(system.boot_id != self.boot)
     }
 
+    /// Whoever is cut off from a cluster that does not work now takes the rest of it along. Whether the rest can do without this server, others see
+    /// better.
+    fn against_its_cluster(&self, node: &NodeName, seen: &Observation) -> Option<Finding> {
+        let cluster = match seen.cluster.get() {
+            Ok(cluster) => cluster,
+            Err(unknown) => return Some(precheck::unknown(node, "cluster", unknown)),
+        };
+        let next = format!("look on {node}: pvecm status; then ask again");
+        match cluster.member() {
+            Some(member) if member.cluster == self.cluster.as_str() && member.quorate => None,
+            Some(member) if member.cluster == self.cluster.as_str() => {
+                let why = "its cluster has no quorum, as it sees it";
+                Some(Finding::new(Code::ClusterNotQuorate, node.as_str(), why, next))
+            }
+            other => {
+                let is = other.map_or("in no cluster".to_owned(), |member| format!("a member of {}", member.cluster));
+                let why = format!("it is {is}, not of {}", self.cluster);
+                Some(Finding::new(Code::NodeInOtherCluster, node.as_str(), why, next))
+            }
+        }
+    }
+
     /// The server's start, or its being off, is the fault.
     fn takes_the_server(&self) -> bool {
         rules(self.fault.kind()).end != FaultEnd::Timer
@@ -66,10 +88,7 @@ impl Act for InjectFault<'_> {
         if let Err(why) = self.fault.for_seconds(self.seconds) {
             findings.push(refused(node, why.to_string()));
         }
-        // Whoever is cut off from a cluster that does not work now takes the rest of it along.
-        if let Err(against) = local::quorate_member(node, seen, self.cluster) {
-            findings.extend(against);
-        }
+        findings.extend(self.against_its_cluster(node, seen));
         if let Fault::Disk { pool, disk } = self.fault {
             match seen.pools.get() {
                 Err(unknown) => findings.push(precheck::unknown(node, "pools", unknown)),

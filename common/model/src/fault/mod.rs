@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::PoolName;
 
 pub use met::{HealPhase, MetFault};
-pub use rules::{BadFault, FAULT_RULES, FaultEnd, FaultRules, Length, Lengths, rules};
+pub use rules::{BLIP_AT_MOST, BadFault, FAILOVER_AT_LEAST, FAULT_RULES, FaultEnd, FaultRules, Length, Lengths, rules};
 
 /// A failure that is rehearsed on one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

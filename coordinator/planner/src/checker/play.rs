@@ -311,6 +311,7 @@ impl Checker<'_> {
             Action::RunGuest { guest, run, .. } => self.runs_guest(step, *guest, *run),
             Action::SetMaintenance { node, on, .. } => self.sets_maintenance(step, node, *on),
             Action::RebootNode { boot, .. } => self.reboots(step, boot),
+            Action::InjectFault { .. } => self.demand(step, false, "no plan rehearses failures"),
         }
     }
 

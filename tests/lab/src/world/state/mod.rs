@@ -2,6 +2,7 @@
 
 mod absorb;
 mod follow;
+mod faults;
 pub(crate) mod guests;
 mod ha;
 mod links;
@@ -153,6 +154,7 @@ impl State {
     /// Moves the world on to `now`.
     pub(crate) fn advance(&mut self, now: SimTime) {
         self.now = now;
+        self.follow_faults();
         self.observe_links();
         self.follow_qnetd();
         self.form_memberships();
@@ -188,6 +190,7 @@ impl State {
                 server.mount.shown(stamp);
             }
             server.show_watchdog(armed)?;
+            server.show_machines()?;
             server
                 .mount
                 .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;
