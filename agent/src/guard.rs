@@ -114,7 +114,9 @@ pub fn check_fault(policy: &Policy, action: &Action, node: &str) -> Result<(), B
     if u64::from(*seconds) <= longest {
         return Ok(());
     }
-    let why = format!("its policy file allows {longest} s for a rehearsed failure (max_fault), and {seconds} s are asked for");
+    let why = format!(
+        "its policy file allows {longest} s for a rehearsed failure (max_fault), and {seconds} s are asked for"
+    );
     let next = format!(
         "ask for less, or set max_fault under [policy] in /etc/quorate/agent.toml on {node} and restart quorate-agent"
     );

@@ -264,7 +264,10 @@ impl Agent {
 
     /// Ends rehearsed failures in time, until `stop`: what is left of them, too.
     pub fn keep_faults(&self, stop: CancellationToken) {
-        let (host, state_dir) = (Arc::clone(&self.parts.host), self.parts.operations.state_dir().to_owned());
+        let (host, state_dir) = (
+            Arc::clone(&self.parts.host),
+            self.parts.operations.state_dir().to_owned(),
+        );
         tokio::spawn(faults::keep(host, state_dir, stop));
     }
 

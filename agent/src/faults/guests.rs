@@ -35,7 +35,9 @@ pub(super) fn process(host: &Host, guest: u32) -> Result<Option<u32>, String> {
 
 /// Kills a machine's process, and sees that it is gone. `false`: it did not run.
 pub(super) async fn stop(host: &Host, guest: u32) -> Result<bool, String> {
-    let Some(pid) = process(host, guest)? else { return Ok(false) };
+    let Some(pid) = process(host, guest)? else {
+        return Ok(false);
+    };
     let killed = host.run(kill::now(host.tools(), pid)).await;
     let began = host.clock().monotonic();
     loop {

@@ -50,7 +50,10 @@ pub async fn heal(host: &Host, state_dir: &Path, which: Option<&OperationId>, on
     if met.is_empty() {
         let why = match broken.as_slice() {
             [] => format!("no fault {id} was ever noted here"),
-            some => format!("no fault {id} is noted here, as far as that can be told: {}", some.join("; ")),
+            some => format!(
+                "no fault {id} is noted here, as far as that can be told: {}",
+                some.join("; ")
+            ),
         };
         met.push(MetFault {
             id: Some(id.clone()),
@@ -96,15 +99,22 @@ pub(super) async fn leftovers(host: &Host, state_dir: &Path, only_look: bool) ->
             continue;
         }
         if only_look {
-            met.push(unnoted(HealPhase::Holds, format!("nft table {table}, of which no note is left")));
+            met.push(unnoted(
+                HealPhase::Holds,
+                format!("nft table {table}, of which no note is left"),
+            ));
             continue;
         }
         let deleted = host.run(nft::delete(host.tools(), &table)).await;
         met.push(match tables(host).await {
-            Ok(left) if !left.contains(&table) => {
-                unnoted(HealPhase::Undone, format!("nft table {table}, of which no note was left, is gone"))
-            }
-            Ok(_) => unnoted(HealPhase::Failed, format!("nft table {table} is still there: {}", words(deleted))),
+            Ok(left) if !left.contains(&table) => unnoted(
+                HealPhase::Undone,
+                format!("nft table {table}, of which no note was left, is gone"),
+            ),
+            Ok(_) => unnoted(
+                HealPhase::Failed,
+                format!("nft table {table} is still there: {}", words(deleted)),
+            ),
             Err(why) => unnoted(HealPhase::Failed, why),
         });
     }
@@ -156,7 +166,11 @@ fn is_ours(host: &Host, guest: u32) -> bool {
 async fn looked(host: &Host, held: &Held) -> MetFault {
     match boot(host) {
         Ok(boot) if boot != held.boot => {
-            return told(held, HealPhase::NothingThere, vec!["the server was started anew since".to_owned()]);
+            return told(
+                held,
+                HealPhase::NothingThere,
+                vec!["the server was started anew since".to_owned()],
+            );
         }
         Err(why) => return told(held, HealPhase::Failed, vec![why]),
         Ok(_) => {}
@@ -316,5 +330,7 @@ async fn timer_stopped(host: &Host, held: &Held) -> Option<String> {
 /// Notes the end. Says what went wrong.
 pub(super) fn close(host: &Host, state_dir: &Path, held: &Held, how: &str) -> Option<String> {
     let closed = records::close(state_dir, held, host.now(), how);
-    closed.err().map(|error| format!("that it ended could not be noted: {}", chain(&error)))
+    closed
+        .err()
+        .map(|error| format!("that it ended could not be noted: {}", chain(&error)))
 }

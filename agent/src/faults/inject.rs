@@ -84,9 +84,18 @@ pub(crate) async fn prepare(
         _ => None,
     };
     let (breaks, undo) = breaks(host, id, fault, time, opens).await?;
-    let timer = if time.is_zero() { None } else { second(host, &undo)?.then_some(time) };
+    let timer = if time.is_zero() {
+        None
+    } else {
+        second(host, &undo)?.then_some(time)
+    };
     let now = host.now();
-    let at = |after: Duration| Timestamp(now.0.saturating_add(i64::try_from(after.as_micros()).unwrap_or(i64::MAX)));
+    let at = |after: Duration| {
+        Timestamp(
+            now.0
+                .saturating_add(i64::try_from(after.as_micros()).unwrap_or(i64::MAX)),
+        )
+    };
     Ok(Injection {
         held: Held {
             id: id.clone(),
@@ -111,11 +120,16 @@ async fn nothing_holds(host: &Host, state_dir: &Path, boot: &str) -> Result<(), 
         return Err(format!("whether another fault holds can't be told: {broken}"));
     }
     if let Some(other) = open.iter().find(|other| other.boot == boot) {
-        return Err(format!("a fault of {} ({}) holds here; quorate-agent heal ends it", other.fault, other.id));
+        return Err(format!(
+            "a fault of {} ({}) holds here; quorate-agent heal ends it",
+            other.fault, other.id
+        ));
     }
     match tables(host).await {
         Ok(found) => match found.first() {
-            Some(table) => Err(format!("an earlier fault has left the nft table {table}; quorate-agent heal takes it away")),
+            Some(table) => Err(format!(
+                "an earlier fault has left the nft table {table}; quorate-agent heal takes it away"
+            )),
             None => Ok(()),
         },
         Err(why) => Err(why),
@@ -131,7 +145,12 @@ async fn breaks(
 ) -> Result<(Breaks, Undo), String> {
     let tools = host.tools();
     let run = |call: Result<Invocation, CallError>| call.map(Breaks::Run).map_err(|error| chain(&error));
-    let stop = |unit: &str| Ok((run(systemctl::stop(tools, unit))?, Undo::Start { unit: unit.to_owned() }));
+    let stop = |unit: &str| {
+        Ok((
+            run(systemctl::stop(tools, unit))?,
+            Undo::Start { unit: unit.to_owned() },
+        ))
+    };
     match fault {
         Fault::Network => {
             let ports = places::ports(host).await?;
@@ -221,7 +240,9 @@ impl Injection {
                 }
                 return match take_back(host, state_dir, &self.held, &format!("it did not begin: {why}")).await {
                     Ok(()) => Err(format!("{why}; what was done of it was taken back")),
-                    Err(also) => Err(format!("{why}; and what was done of it could not be taken back: {also}")),
+                    Err(also) => Err(format!(
+                        "{why}; and what was done of it could not be taken back: {also}"
+                    )),
                 };
             }
         }
@@ -243,17 +264,19 @@ impl Injection {
             return Ok(());
         };
         let undo = undo.map_err(|error| chain(&error))?;
-        succeed(host, systemd_run::timer(host.tools(), &unit(&self.held.id), after, &undo)).await
+        succeed(
+            host,
+            systemd_run::timer(host.tools(), &unit(&self.held.id), after, &undo),
+        )
+        .await
     }
 
     async fn begin(&self, host: &Host) -> Result<(), String> {
         match &self.breaks {
             Breaks::Table { script, .. } => succeed(host, nft::load(host.tools(), script)).await,
             Breaks::Run(call) => succeed(host, Ok(call.clone())).await,
-            Breaks::Guest(guest) => match guests::stop(host, *guest).await? {
-                true => Ok(()),
-                false => Err(format!("machine {guest} does not run here any more")),
-            },
+            Breaks::Guest(guest) if guests::stop(host, *guest).await? => Ok(()),
+            Breaks::Guest(guest) => Err(format!("machine {guest} does not run here any more")),
             Breaks::Sysrq(letter) => host.root().poke(SYSRQ, letter).map_err(|error| chain(&error)),
         }
     }
@@ -262,7 +285,10 @@ impl Injection {
         match (&self.breaks, &self.held.undo) {
             (Breaks::Table { elements, .. }, undo) => {
                 let Some(table) = undo.table() else { return Ok(()) };
-                let stdout = host.ask(nft::list(host.tools(), &table)).await.map_err(|unknown| unknown.reason)?;
+                let stdout = host
+                    .ask(nft::list(host.tools(), &table))
+                    .await
+                    .map_err(|unknown| unknown.reason)?;
                 let content = nft::read(&stdout).map_err(|error| error.to_string())?;
                 let found: usize = content.sets.values().sum();
                 if found == *elements {
@@ -271,10 +297,8 @@ impl Injection {
                     Err(format!("the nft table {table} holds {found} of {elements} elements"))
                 }
             }
-            (_, Undo::Start { unit }) => match is_active(host, unit).await? {
-                false => Ok(()),
-                true => Err(format!("{unit} runs still")),
-            },
+            (_, Undo::Start { unit }) if is_active(host, unit).await? => Err(format!("{unit} runs still")),
+            (_, Undo::Start { .. }) => Ok(()),
             (_, Undo::Online { pool, disk }) => match disk_state(host, pool.as_str(), disk).await? {
                 VdevState::Offline => Ok(()),
                 state => Err(format!("{disk} is {} in pool {pool}", state.as_str())),
@@ -287,7 +311,9 @@ impl Injection {
 
 /// Runs a tool that has to succeed.
 async fn succeed(host: &Host, call: Result<Invocation, CallError>) -> Result<(), String> {
-    let name = call.as_ref().map_or_else(|_| String::new(), |call| call.command().to_string());
+    let name = call
+        .as_ref()
+        .map_or_else(|_| String::new(), |call| call.command().to_string());
     let finished = host.run(call).await.map_err(|unknown| unknown.reason)?;
     if finished.exit.is_success() {
         Ok(())
@@ -298,7 +324,10 @@ async fn succeed(host: &Host, call: Result<Invocation, CallError>) -> Result<(),
 
 /// Does a unit run?
 pub(super) async fn is_active(host: &Host, unit: &str) -> Result<bool, String> {
-    let stdout = host.ask(systemctl::show(host.tools(), unit)).await.map_err(|unknown| unknown.reason)?;
+    let stdout = host
+        .ask(systemctl::show(host.tools(), unit))
+        .await
+        .map_err(|unknown| unknown.reason)?;
     Ok(systemctl::read(&stdout).map_err(|error| error.to_string())?.is_active())
 }
 
@@ -307,7 +336,10 @@ pub(super) async fn disk_state(host: &Host, pool: &str, disk: &str) -> Result<Vd
     let seen = Box::pin(observe(host, &[FacetName::Pools])).await;
     let pools = seen.pools.get().map_err(|unknown| unknown.reason.clone())?;
     let found = pools.iter().find(|found| found.name == pool);
-    let leaf = found.and_then(|pool| pool.leaves().find(|leaf| leaf.name == disk || leaf.whole_disk() == Some(disk)));
+    let leaf = found.and_then(|pool| {
+        pool.leaves()
+            .find(|leaf| leaf.name == disk || leaf.whole_disk() == Some(disk))
+    });
     leaf.map(|leaf| leaf.health.state)
         .ok_or_else(|| format!("pool {pool} has no {disk}"))
 }

@@ -34,7 +34,10 @@ pub async fn keep(host: Arc<Host>, state_dir: PathBuf, stop: CancellationToken) 
 }
 
 fn say(met: &MetFault) {
-    let (id, fault) = (met.id.as_ref().map(ToString::to_string), met.fault.as_ref().map(ToString::to_string));
+    let (id, fault) = (
+        met.id.as_ref().map(ToString::to_string),
+        met.fault.as_ref().map(ToString::to_string),
+    );
     let said = met.said.join("; ");
     if met.phase == HealPhase::Failed {
         tracing::error!(id, fault, said, "a rehearsed failure can't be ended");
@@ -69,7 +72,14 @@ pub(super) async fn round(host: &Host, state_dir: &Path) -> Vec<MetFault> {
 /// The kernel lets corosync pass by now: the server comes back, and its guests' ports are opened when no guest of another server's runs here.
 async fn second_stage(host: &Host, state_dir: &Path, held: &Held) -> MetFault {
     let mut said = first_corosync(host, held).await;
-    let phase = match take_back(host, state_dir, held, "its time was over; corosync came first, then guests").await {
+    let phase = match take_back(
+        host,
+        state_dir,
+        held,
+        "its time was over; corosync came first, then guests",
+    )
+    .await
+    {
         Ok(()) => HealPhase::Undone,
         Err(why) => {
             said.push(why);

@@ -25,10 +25,10 @@ mod guests;
 mod heal;
 mod inject;
 mod keeper;
-mod places;
-mod records;
 #[cfg(test)]
 mod netns_tests;
+mod places;
+mod records;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +57,8 @@ pub fn may_heal(config: &Config) -> Result<(), Failure> {
     if config.lab.is_some() || geteuid().is_root() {
         return Ok(());
     }
-    Err(Failure::new(ExitCode::Refused, "only root can end a rehearsed failure").hint("as root, type: quorate-agent heal"))
+    Err(Failure::new(ExitCode::Refused, "only root can end a rehearsed failure")
+        .hint("as root, type: quorate-agent heal"))
 }
 
 /// The timer's unit.

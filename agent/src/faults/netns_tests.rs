@@ -23,7 +23,11 @@ struct Space(String);
 impl Space {
     async fn new(what: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("quorate-ft-{}-{}-{what}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "quorate-ft-{}-{}-{what}",
+            process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         ip(&["netns", "add", &name]).await;
         let space = Self(name);
         space.does(&["ip", "link", "set", "lo", "up"]).await;
@@ -68,11 +72,20 @@ impl Space {
         let test = "faults::netns_tests::somebody_who_answers_or_asks";
         let call = self.invocation(&[own.to_str().unwrap(), "--ignored", "--exact", test]);
         let call = call.env(ASK, at).build().unwrap();
-        OsRunner::new(Clock::system()).run(&call).await.unwrap().exit.is_success()
+        OsRunner::new(Clock::system())
+            .run(&call)
+            .await
+            .unwrap()
+            .exit
+            .is_success()
     }
 
     async fn nft(&self, call: &Invocation) -> Finished {
-        let words: Vec<String> = call.command().args().map(|arg| arg.to_str().unwrap().to_owned()).collect();
+        let words: Vec<String> = call
+            .command()
+            .args()
+            .map(|arg| arg.to_str().unwrap().to_owned())
+            .collect();
         let mut argv = vec!["nft"];
         argv.extend(words.iter().map(String::as_str));
         let stdin = match call.stdin() {
@@ -96,7 +109,10 @@ impl Drop for Space {
     fn drop(&mut self) {
         let name = self.0.clone();
         let removing = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(ip(&["netns", "del", &name]));
         });
         removing.join().ok();
@@ -104,9 +120,18 @@ impl Drop for Space {
 }
 
 async fn ip(args: &[&str]) {
-    let call = Tools::system().call("ip").unwrap().args(args.iter().copied()).build().unwrap();
+    let call = Tools::system()
+        .call("ip")
+        .unwrap()
+        .args(args.iter().copied())
+        .build()
+        .unwrap();
     let finished = OsRunner::new(Clock::system()).run(&call).await.unwrap();
-    assert!(finished.exit.is_success(), "ip {args:?} (needs root): {}", finished.stderr_text());
+    assert!(
+        finished.exit.is_success(),
+        "ip {args:?} (needs root): {}",
+        finished.stderr_text()
+    );
 }
 
 #[test]
@@ -132,16 +157,27 @@ fn somebody_who_answers_or_asks() {
 
 /// A server with a bridge, on which are its port and a guest; and somebody at the other end of the port's cable.
 async fn server_guest_and_peer() -> (Space, Space, Space) {
-    let (server, guest, peer) = (Space::new("server").await, Space::new("guest").await, Space::new("peer").await);
+    let (server, guest, peer) = (
+        Space::new("server").await,
+        Space::new("guest").await,
+        Space::new("peer").await,
+    );
     server.does(&["ip", "link", "add", "vmbr0", "type", "bridge"]).await;
-    for (port, inside, other, address) in [("eno1", "far", &peer, "10.99.0.2/24"), ("tap100i0", "eth0", &guest, "10.99.0.100/24")] {
-        let cable = ["ip", "link", "add", port, "type", "veth", "peer", "name", inside, "netns", &other.0];
+    for (port, inside, other, address) in [
+        ("eno1", "far", &peer, "10.99.0.2/24"),
+        ("tap100i0", "eth0", &guest, "10.99.0.100/24"),
+    ] {
+        let cable = [
+            "ip", "link", "add", port, "type", "veth", "peer", "name", inside, "netns", &other.0,
+        ];
         server.does(&cable).await;
         server.does(&["ip", "link", "set", port, "master", "vmbr0", "up"]).await;
         other.does(&["ip", "address", "add", address, "dev", inside]).await;
         other.does(&["ip", "link", "set", inside, "up"]).await;
     }
-    server.does(&["ip", "address", "add", "10.99.0.1/24", "dev", "vmbr0"]).await;
+    server
+        .does(&["ip", "address", "add", "10.99.0.1/24", "dev", "vmbr0"])
+        .await;
     server.does(&["ip", "link", "set", "vmbr0", "up"]).await;
     (server, guest, peer)
 }
@@ -159,7 +195,11 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> Instant 
 #[ignore = "needs root, nft and network namespaces: .ci/reality runs it"]
 async fn the_kernel_alone_ends_a_cut_of_the_port_that_cuts_bridged_guests_too() {
     let (server, guest, peer) = server_guest_and_peer().await;
-    let [host, corosync, inside] = [format!("{SERVER}:9000"), format!("{SERVER}:5405"), format!("{GUEST}:9000")];
+    let [host, corosync, inside] = [
+        format!("{SERVER}:9000"),
+        format!("{SERVER}:5405"),
+        format!("{GUEST}:9000"),
+    ];
     let _answering = [server.answers(&host), server.answers(&corosync), guest.answers(&inside)];
     for at in [&host, &corosync, &inside] {
         until(at, async || peer.reaches(at).await).await;
@@ -183,12 +223,18 @@ async fn the_kernel_alone_ends_a_cut_of_the_port_that_cuts_bridged_guests_too() 
     let own = server.reaches(&inside).await;
     assert!(own, "over its own bridge the server reaches its guest");
     let again = server.nft(&nft::load(&tools, &script).unwrap()).await;
-    assert!(!again.exit.is_success(), "nothing is ever added to a table that is there");
+    assert!(
+        !again.exit.is_success(),
+        "nothing is ever added to a table that is there"
+    );
 
     // Nobody does anything from here on but the kernel.
     let open = until("corosync's port", async || peer.reaches(&corosync).await).await - begun;
     assert!(open >= Duration::from_millis(2900), "{open:?}");
-    assert!(!peer.reaches(&host).await && !peer.reaches(&inside).await, "guests are still cut");
+    assert!(
+        !peer.reaches(&host).await && !peer.reaches(&inside).await,
+        "guests are still cut"
+    );
     let ended = until("the guest", async || peer.reaches(&inside).await).await - begun;
     assert!(ended >= Duration::from_millis(5900), "{ended:?}");
     assert!(peer.reaches(&host).await);
@@ -197,7 +243,10 @@ async fn the_kernel_alone_ends_a_cut_of_the_port_that_cuts_bridged_guests_too() 
 
     let listed = server.nft(&nft::list(&tools, &table).unwrap()).await;
     let content = nft::read(listed.stdout_text().unwrap()).unwrap();
-    assert!(!content.holds() && content.sets.len() == 2 && content.chains == 2, "{content:?}");
+    assert!(
+        !content.holds() && content.sets.len() == 2 && content.chains == 2,
+        "{content:?}"
+    );
     let deleted = server.nft(&nft::delete(&tools, &table).unwrap()).await;
     assert!(deleted.exit.is_success());
     let tables = server.does(&["nft", "list", "tables"]).await;

@@ -50,8 +50,13 @@ fn is_port(host: &Host, interface: &Interface) -> Result<bool, String> {
         // Taps, tunnels, ends of virtual cables. A device behind it would make it a way out that is not known as one.
         InterfaceKind::Other => match host.root().exists(&format!("/sys/class/net/{name}/device")) {
             Ok(false) => Ok(false),
-            Ok(true) => Err(format!("whether {name} leads out of the server can't be told: it is a device of an unknown kind")),
-            Err(error) => Err(format!("whether {name} leads out of the server can't be told: {}", chain(&error))),
+            Ok(true) => Err(format!(
+                "whether {name} leads out of the server can't be told: it is a device of an unknown kind"
+            )),
+            Err(error) => Err(format!(
+                "whether {name} leads out of the server can't be told: {}",
+                chain(&error)
+            )),
         },
     }
 }
@@ -70,10 +75,12 @@ pub(super) fn links(host: &Host) -> Result<Vec<OwnLink>, String> {
     let node = node.ok_or_else(|| format!("{CONFIG} has no node {own}"))?;
     let mut links = Vec::new();
     for (link, address) in &node.addresses {
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| format!("{CONFIG} says `{address}` for link {link}, which is no address: where to cut can't be told"))?;
-        let port = ports.get(link).ok_or_else(|| format!("{CONFIG} has no port for link {link}"))?;
+        let address: IpAddr = address.parse().map_err(|_| {
+            format!("{CONFIG} says `{address}` for link {link}, which is no address: where to cut can't be told")
+        })?;
+        let port = ports
+            .get(link)
+            .ok_or_else(|| format!("{CONFIG} has no port for link {link}"))?;
         links.push((*link, address, *port));
     }
     if links.is_empty() {

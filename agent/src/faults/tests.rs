@@ -56,17 +56,17 @@ impl Machine {
             }
             ["nft", "-j", "list", "tables"] => {
                 let tables: Vec<_> = self.tables.keys().map(|key| key.split_once(' ').unwrap()).collect();
-                let tables = tables.iter().map(|(family, name)| {
-                    serde_json::json!({ "table": { "family": family, "name": name, "handle": 1 } })
-                });
+                let tables = tables.iter().map(
+                    |(family, name)| serde_json::json!({ "table": { "family": family, "name": name, "handle": 1 } }),
+                );
                 ok(&serde_json::json!({ "nftables": tables.collect::<Vec<_>>() }).to_string())
             }
             ["nft", "-j", "list", "table", family, name] => match self.tables.get(&format!("{family} {name}")) {
                 None => missing(),
                 Some(sets) => {
-                    let sets = sets.iter().map(|(set, count)| {
-                        serde_json::json!({ "set": { "name": set, "elem": vec![0; *count] } })
-                    });
+                    let sets = sets
+                        .iter()
+                        .map(|(set, count)| serde_json::json!({ "set": { "name": set, "elem": vec![0; *count] } }));
                     ok(&serde_json::json!({ "nftables": sets.collect::<Vec<_>>() }).to_string())
                 }
             },
@@ -76,12 +76,20 @@ impl Machine {
             },
             ["nft", "flush", "set", family, name, set] => {
                 let table = self.tables.get_mut(&format!("{family} {name}"));
-                table.and_then(|sets| sets.insert((*set).to_owned(), 0)).map_or_else(missing, |_| ok(""))
+                table
+                    .and_then(|sets| sets.insert((*set).to_owned(), 0))
+                    .map_or_else(missing, |_| ok(""))
             }
             ["systemd-run", options @ .., "--", _, _, _, _, _] | ["systemd-run", options @ .., "--", _, _, _] => {
-                let unit = options.iter().find_map(|option| option.strip_prefix("--unit=")).unwrap();
+                let unit = options
+                    .iter()
+                    .find_map(|option| option.strip_prefix("--unit="))
+                    .unwrap();
                 let command = argv.iter().skip_while(|word| **word != "--").skip(1);
-                self.timers.insert(format!("{unit}.timer"), command.map(|word| (*word).to_owned()).collect());
+                self.timers.insert(
+                    format!("{unit}.timer"),
+                    command.map(|word| (*word).to_owned()).collect(),
+                );
                 ok("")
             }
             ["systemctl", "show", "-p", _, unit] => {
@@ -91,7 +99,9 @@ impl Machine {
                     !self.stopped.contains(*unit)
                 };
                 let state = if active { "active" } else { "inactive" };
-                ok(&format!("LoadState=loaded\nActiveState={state}\nSubState=x\nResult=success\n"))
+                ok(&format!(
+                    "LoadState=loaded\nActiveState={state}\nSubState=x\nResult=success\n"
+                ))
             }
             ["systemctl", "stop", unit] => {
                 if self.timers.remove(*unit).is_none() {
@@ -118,7 +128,10 @@ impl Machine {
     }
 
     fn run(&mut self, argv: &[String], stdin: &str) -> (i32, String, String) {
-        let words: Vec<&str> = argv.iter().map(|word| word.rsplit("usr/bin/").next().unwrap()).collect();
+        let words: Vec<&str> = argv
+            .iter()
+            .map(|word| word.rsplit("usr/bin/").next().unwrap())
+            .collect();
         self.ran.push(words.join(" "));
         self.answer(&words, stdin)
     }
@@ -211,7 +224,9 @@ impl Server {
 
     /// Everything dies after so many steps.
     async fn until(&self, fault: &Fault, seconds: u32, steps: usize) {
-        let injection = prepare(&self.host, self.state_dir(), &id(), fault, seconds).await.unwrap();
+        let injection = prepare(&self.host, self.state_dir(), &id(), fault, seconds)
+            .await
+            .unwrap();
         for step in Step::ALL.into_iter().take(steps) {
             injection.step(&self.host, self.state_dir(), step).await.unwrap();
         }
@@ -219,7 +234,10 @@ impl Server {
 
     fn runs_guest(&self, guest: u32, pid: u32) {
         self.put(&format!("/run/qemu-server/{guest}.pid"), &format!("{pid}\n"));
-        self.put(&format!("/proc/{pid}/cmdline"), &format!("/usr/bin/kvm\0-id\0{guest}\0"));
+        self.put(
+            &format!("/proc/{pid}/cmdline"),
+            &format!("/usr/bin/kvm\0-id\0{guest}\0"),
+        );
     }
 
     /// The kernel's part, whoever lives.
@@ -261,7 +279,10 @@ impl Server {
 
     fn holds(&self) -> bool {
         let machine = self.machine();
-        let cut = machine.tables.values().any(|sets| sets.values().any(|elements| *elements > 0));
+        let cut = machine
+            .tables
+            .values()
+            .any(|sets| sets.values().any(|elements| *elements > 0));
         cut || machine.stopped.contains("corosync")
     }
 }
@@ -272,7 +293,12 @@ fn id() -> OperationId {
 
 #[tokio::test]
 async fn wherever_everything_dies_it_ends_in_time() {
-    for fault in [Fault::Network, Fault::ClusterNetwork, Fault::Link { link: 0 }, Fault::Corosync] {
+    for fault in [
+        Fault::Network,
+        Fault::ClusterNetwork,
+        Fault::Link { link: 0 },
+        Fault::Corosync,
+    ] {
         for steps in 0..=Step::ALL.len() {
             // The agent comes back before its time, and leaves it alone.
             let server = Server::new();
@@ -284,7 +310,11 @@ async fn wherever_everything_dies_it_ends_in_time() {
             // Only the agent is left.
             server.time_is_over(20);
             round(&server.host, server.state_dir()).await;
-            assert!(server.is_as_before(), "{fault} {steps}: by the agent: {:?}", server.machine());
+            assert!(
+                server.is_as_before(),
+                "{fault} {steps}: by the agent: {:?}",
+                server.machine()
+            );
 
             // Only the kernel and systemd are left.
             let server = Server::new();
@@ -309,9 +339,17 @@ async fn wherever_everything_dies_it_ends_in_time() {
 async fn what_fails_half_way_is_taken_back() {
     let server = Server::new();
     server.machine().no_load = true;
-    let injection = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20).await.unwrap();
-    let why = injection.run(&server.host, server.state_dir(), |_| {}).await.unwrap_err();
-    assert!(why.contains("Operation not permitted") && why.ends_with("was taken back"), "{why}");
+    let injection = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20)
+        .await
+        .unwrap();
+    let why = injection
+        .run(&server.host, server.state_dir(), |_| {})
+        .await
+        .unwrap_err();
+    assert!(
+        why.contains("Operation not permitted") && why.ends_with("was taken back"),
+        "{why}"
+    );
     assert!(server.is_as_before(), "{:?}", server.machine());
 }
 
@@ -319,14 +357,21 @@ async fn what_fails_half_way_is_taken_back() {
 async fn a_port_that_can_t_be_told_is_no_cut() {
     let server = Server::new();
     server.put("/sys/class/net/tap100i0/device/vendor", "");
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20).await.unwrap_err();
-    assert!(why.contains("whether tap100i0 leads out of the server can't be told"), "{why}");
+    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20)
+        .await
+        .unwrap_err();
+    assert!(
+        why.contains("whether tap100i0 leads out of the server can't be told"),
+        "{why}"
+    );
     let server = Server::new();
     server.put(
         "/etc/corosync/corosync.conf",
         &fixture!("corosync.conf/pve-8.4/three-nodes.conf").replace("10.77.0.1", "prox1.example"),
     );
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::ClusterNetwork, 20).await.unwrap_err();
+    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::ClusterNetwork, 20)
+        .await
+        .unwrap_err();
     assert!(why.contains("`prox1.example` for link 0, which is no address"), "{why}");
 }
 
@@ -348,12 +393,19 @@ async fn all_ports_are_cut_and_no_tap() {
 async fn one_at_a_time_and_none_beside_leftovers() {
     let server = Server::new();
     server.until(&Fault::Corosync, 20, 4).await;
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20).await.unwrap_err();
+    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20)
+        .await
+        .unwrap_err();
     assert!(why.contains("a fault of corosync (hk1-9.1-cut.1) holds here"), "{why}");
 
     let server = Server::new();
-    server.machine().tables.insert("netdev quorate_fault_old".into(), BTreeMap::new());
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20).await.unwrap_err();
+    server
+        .machine()
+        .tables
+        .insert("netdev quorate_fault_old".into(), BTreeMap::new());
+    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20)
+        .await
+        .unwrap_err();
     assert!(why.contains("quorate_fault_old"), "{why}");
     // An agent that starts finds it by its name, and leaves others' alone.
     let met = at_start(&server.host, server.state_dir()).await;
@@ -401,7 +453,9 @@ async fn a_note_that_can_t_be_read_is_told_and_its_table_goes() {
     let phases: Vec<_> = met.iter().map(|met| met.phase).collect();
     assert_eq!(phases, [HealPhase::Failed, HealPhase::Undone], "{met:?}");
     assert!(!server.holds());
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20).await.unwrap_err();
+    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Network, 20)
+        .await
+        .unwrap_err();
     assert!(why.contains("can't be told"), "{why}");
 }
 
@@ -445,14 +499,25 @@ async fn without_quorum_no_guest_is_stopped_and_it_ends_all_the_same() {
     server.time_is_over(180);
     let met = round(&server.host, server.state_dir()).await;
     assert!(met[0].said[0].contains("could not be told"), "{met:?}");
-    assert!(server.place("/proc/4711/cmdline").exists(), "what can't be told kills nothing");
+    assert!(
+        server.place("/proc/4711/cmdline").exists(),
+        "what can't be told kills nothing"
+    );
     assert!(server.is_as_before());
 }
 
 #[tokio::test]
 async fn a_guest_is_killed_and_started_again_only_where_it_is_ours() {
     let server = Server::new();
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Guest { guest: 100 }, 60).await.unwrap_err();
+    let why = prepare(
+        &server.host,
+        server.state_dir(),
+        &id(),
+        &Fault::Guest { guest: 100 },
+        60,
+    )
+    .await
+    .unwrap_err();
     assert_eq!(why, "no machine 100 runs here");
     server.runs_guest(100, 4711);
     server.until(&Fault::Guest { guest: 100 }, 60, 4).await;
@@ -467,7 +532,15 @@ async fn a_guest_is_killed_and_started_again_only_where_it_is_ours() {
     // A process of another program under that id is never killed.
     server.put("/run/qemu-server/100.pid", "4712\n");
     server.put("/proc/4712/cmdline", "/usr/bin/less\0-id\0100\0");
-    let why = prepare(&server.host, server.state_dir(), &id(), &Fault::Guest { guest: 100 }, 60).await.unwrap_err();
+    let why = prepare(
+        &server.host,
+        server.state_dir(),
+        &id(),
+        &Fault::Guest { guest: 100 },
+        60,
+    )
+    .await
+    .unwrap_err();
     assert_eq!(why, "no machine 100 runs here");
 }
 

@@ -338,7 +338,10 @@ mod tests {
         root.poke("/switch", "b").unwrap();
         assert_eq!(root.read_text("/switch").unwrap(), "b");
         symlink("/proc/self/comm", dir.path().join("root/out")).unwrap();
-        assert!(root.poke("/out", "b").is_err(), "a lab's switch never leads to this machine's");
+        assert!(
+            root.poke("/out", "b").is_err(),
+            "a lab's switch never leads to this machine's"
+        );
     }
 
     #[test]

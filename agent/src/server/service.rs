@@ -365,7 +365,11 @@ impl Agent for Service {
             "" => None,
             _ => Some(field("fault", fault)?),
         };
-        tracing::info!(fault = which.as_ref().map(ToString::to_string), only_look, "asked to heal");
+        tracing::info!(
+            fault = which.as_ref().map(ToString::to_string),
+            only_look,
+            "asked to heal"
+        );
         let state_dir = self.parts.operations.state_dir().to_owned();
         let host = Arc::clone(&self.parts.host);
         // In a task of its own: a caller that goes away can't leave something half undone.

@@ -96,7 +96,10 @@ const FIRST_PORT: u16 = 5405;
 /// As [`read`], and when a port is no number.
 pub fn ports(text: &str) -> Result<BTreeMap<u8, u16>, ParseError> {
     let file = parse(text)?;
-    let links = read(text)?.nodes.into_iter().flat_map(|node| node.addresses.into_keys());
+    let links = read(text)?
+        .nodes
+        .into_iter()
+        .flat_map(|node| node.addresses.into_keys());
     let mut ports: BTreeMap<u8, u16> = links.map(|link| (link, FIRST_PORT + u16::from(link))).collect();
     for interface in file.named("totem").flat_map(|totem| totem.named("interface")) {
         if let (Some(port), Some(used)) = (interface.number("mcastport")?, ports.get_mut(&link_number(interface)?)) {

@@ -251,7 +251,10 @@ mod tests {
         assert_eq!(sets(fixture!("nft/1.0.6/table-holds.out")), of(2, 2));
         assert_eq!(sets(fixture!("nft/1.0.6/table-half.out")), of(0, 2));
         assert_eq!(sets(fixture!("nft/1.0.6/table-over.out")), of(0, 0));
-        assert_eq!(sets(fixture!("nft/1.0.6/link-holds.out")), [(OWN4.to_owned(), 2), (OWN6.to_owned(), 1)]);
+        assert_eq!(
+            sets(fixture!("nft/1.0.6/link-holds.out")),
+            [(OWN4.to_owned(), 2), (OWN6.to_owned(), 1)]
+        );
         let content = read(fixture!("nft/1.0.6/table-over.out")).unwrap();
         assert!(!content.holds() && content.chains == 4);
         assert!(read("[]").is_err());

@@ -27,7 +27,10 @@ pub fn timer(tools: &Tools, unit: &str, after: Duration, what: &Invocation) -> R
         .arg("--description=Quorate ends a rehearsed failure")
         .arg("--")
         .arg(command.program().as_os_str().to_owned());
-    Ok(call.args(command.args().map(ToOwned::to_owned)).deadline(WITHIN).build()?)
+    Ok(call
+        .args(command.args().map(ToOwned::to_owned))
+        .deadline(WITHIN)
+        .build()?)
 }
 
 #[cfg(test)]

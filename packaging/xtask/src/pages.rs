@@ -85,7 +85,11 @@ pub(crate) fn faults() -> String {
          | fault | ended by | how long | how the cluster sees it | what it may cost | how it is undone |\n|---|---|---|---|---|---|\n"
     );
     for rules in FAULT_RULES {
-        let lengths = if rules.there { rules.lengths.text() } else { "not in this version".to_owned() };
+        let lengths = if rules.there {
+            rules.lengths.text()
+        } else {
+            "not in this version".to_owned()
+        };
         let (kind, end) = (format!("`{}`", rules.kind.as_str()), rules.end.as_str());
         row(&mut page, &[&kind, end, &lengths, rules.seen, rules.cost, rules.undo]);
     }

@@ -43,7 +43,9 @@ impl InjectFault<'_> {
                 Some(Finding::new(Code::ClusterNotQuorate, node.as_str(), why, next))
             }
             other => {
-                let is = other.map_or("in no cluster".to_owned(), |member| format!("a member of {}", member.cluster));
+                let is = other.map_or("in no cluster".to_owned(), |member| {
+                    format!("a member of {}", member.cluster)
+                });
                 let why = format!("it is {is}, not of {}", self.cluster);
                 Some(Finding::new(Code::NodeInOtherCluster, node.as_str(), why, next))
             }
@@ -144,12 +146,17 @@ fn against_taking_out(node: &NodeName, pools: &[Pool], name: &PoolName, disk: &s
         Ok(pool) => pool,
         Err(finding) => return Some(finding),
     };
-    let leaf = pool.leaves().find(|leaf| leaf.name == disk || leaf.whole_disk() == Some(disk));
+    let leaf = pool
+        .leaves()
+        .find(|leaf| leaf.name == disk || leaf.whole_disk() == Some(disk));
     let why = match (leaf, pool.may_be_changed()) {
         (None, _) => format!("pool {name} has no {disk}"),
         (Some(_), Err(why)) => format!("a disk is only taken out of a pool that is well, and {name} is one {why}"),
         (Some(leaf), Ok(())) if leaf.health.state != VdevState::Online || leaf.group.is_some() => {
-            format!("{disk} is {} in pool {name}, or takes part in a replacement", leaf.health.state.as_str())
+            format!(
+                "{disk} is {} in pool {name}, or takes part in a replacement",
+                leaf.health.state.as_str()
+            )
         }
         (Some(_), Ok(())) if pool.may_lose() == 0 => {
             format!("pool {name} would be lost: it can't do without a single disk")
@@ -203,7 +210,11 @@ mod tests {
             "degraded" => ("mirror-0", Some(VdevState::Faulted)),
             _ => ("mirror-0", Some(VdevState::Online)),
         };
-        let state = if kind == "degraded" { VdevState::Degraded } else { VdevState::Online };
+        let state = if kind == "degraded" {
+            VdevState::Degraded
+        } else {
+            VdevState::Online
+        };
         Pool {
             name: "tank".into(),
             state,
@@ -214,7 +225,9 @@ mod tests {
                 class: VdevClass::Data,
                 name: name.into(),
                 health: health(state),
-                leaves: std::iter::once(leaf(1, VdevState::Online)).chain(second.map(|state| leaf(2, state))).collect(),
+                leaves: std::iter::once(leaf(1, VdevState::Online))
+                    .chain(second.map(|state| leaf(2, state)))
+                    .collect(),
             }],
             size: ByteSize(1),
             allocated: ByteSize(0),

@@ -26,12 +26,18 @@ const RAW: i32 = -300;
 pub fn ports(table: &Table, ports: &[String], corosync: &[u16], everything: Duration, guests: Duration) -> String {
     let mut text = head(table);
     for (set, time) in [(EVERYTHING, everything), (GUESTS, guests)] {
-        let elements: Vec<String> = ports.iter().map(|port| format!("\"{port}\" timeout {}", milliseconds(time))).collect();
+        let elements: Vec<String> = ports
+            .iter()
+            .map(|port| format!("\"{port}\" timeout {}", milliseconds(time)))
+            .collect();
         add_set(&mut text, set, "ifname", &elements);
     }
     let numbers: Vec<String> = corosync.iter().map(ToString::to_string).collect();
     for (number, port) in ports.iter().enumerate() {
-        for (way, hook, name, side) in [("in", "ingress", "iifname", "dport"), ("out", "egress", "oifname", "sport")] {
+        for (way, hook, name, side) in [
+            ("in", "ingress", "iifname", "dport"),
+            ("out", "egress", "oifname", "sport"),
+        ] {
             add(&mut text, &format!("\tchain {way}_{number} {{"));
             add(
                 &mut text,
@@ -40,9 +46,15 @@ pub fn ports(table: &Table, ports: &[String], corosync: &[u16], everything: Dura
             add(&mut text, &format!("\t\t{name} @{EVERYTHING} drop"));
             // Neighbours have to be found before corosync's packets can go to them.
             add(&mut text, "\t\tether type arp accept");
-            add(&mut text, "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept");
+            add(
+                &mut text,
+                "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+            );
             if !numbers.is_empty() {
-                add(&mut text, &format!("\t\tudp {side} {{ {} }} accept", numbers.join(", ")));
+                add(
+                    &mut text,
+                    &format!("\t\tudp {side} {{ {} }} accept", numbers.join(", ")),
+                );
             }
             add(&mut text, &format!("\t\t{name} @{GUESTS} drop"));
             add(&mut text, "\t}");
@@ -61,7 +73,11 @@ pub fn addresses(table: &Table, own: &[(IpAddr, u16)], time: Duration) -> String
     let sets = [(OWN4, "ipv4_addr", "ip", false), (OWN6, "ipv6_addr", "ip6", true)];
     let mut rules = [String::new(), String::new()];
     for (set, kind, protocol, six) in sets {
-        let elements: Vec<String> = own.iter().filter(|(address, _)| address.is_ipv6() == six).map(element).collect();
+        let elements: Vec<String> = own
+            .iter()
+            .filter(|(address, _)| address.is_ipv6() == six)
+            .map(element)
+            .collect();
         if elements.is_empty() {
             continue;
         }
@@ -73,7 +89,10 @@ pub fn addresses(table: &Table, own: &[(IpAddr, u16)], time: Duration) -> String
     }
     for (hook, rules) in ["input", "output"].into_iter().zip(rules) {
         add(&mut text, &format!("\tchain {hook} {{"));
-        add(&mut text, &format!("\t\ttype filter hook {hook} priority {RAW}; policy accept;"));
+        add(
+            &mut text,
+            &format!("\t\ttype filter hook {hook} priority {RAW}; policy accept;"),
+        );
         text.push_str(&rules);
         add(&mut text, "\t}");
     }
@@ -90,7 +109,10 @@ fn head(table: &Table) -> String {
 fn add_set(text: &mut String, name: &str, kind: &str, elements: &[String]) {
     add(
         text,
-        &format!("\tset {name} {{ type {kind}; flags timeout; elements = {{ {} }} }}", elements.join(", ")),
+        &format!(
+            "\tset {name} {{ type {kind}; flags timeout; elements = {{ {} }} }}",
+            elements.join(", ")
+        ),
     );
 }
 
@@ -111,7 +133,13 @@ mod tests {
     #[test]
     fn ports_are_shut_in_two_stages_on_both_ways() {
         let table = Table::of(Family::Netdev, "hk1-9.1-cut.1");
-        let text = ports(&table, &["eno1".into()], &[5405, 5406], Duration::from_secs(150), Duration::from_millis(180_500));
+        let text = ports(
+            &table,
+            &["eno1".into()],
+            &[5405, 5406],
+            Duration::from_secs(150),
+            Duration::from_millis(180_500),
+        );
         let wanted = "create table netdev quorate_fault_hk1_9.1_cut.1
 table netdev quorate_fault_hk1_9.1_cut.1 {
 \tset everything { type ifname; flags timeout; elements = { \"eno1\" timeout 150000ms } }

@@ -202,18 +202,23 @@ impl Fault {
             return Err(BadFault(format!("a fault of {self} is not in this version")));
         }
         if let (FaultEnd::Person, Self::Power { attended: false, .. }) = (rules.end, self) {
-            let why = format!("after {self} the server stays off: say that somebody, or a BMC, is there to switch it on");
+            let why =
+                format!("after {self} the server stays off: say that somebody, or a BMC, is there to switch it on");
             return Err(BadFault(why));
         }
         if let Self::Disk { disk, .. } = self
             && !disk.starts_with("/dev/disk/by-id/")
         {
-            let why = format!("`{disk}` is no lasting name: write the path below /dev/disk/by-id, as zpool status -P shows it");
+            let why = format!(
+                "`{disk}` is no lasting name: write the path below /dev/disk/by-id, as zpool status -P shows it"
+            );
             return Err(BadFault(why));
         }
         let length = match rules.lengths {
             Lengths::BlipOrFailover(_) if (1..=BLIP_AT_MOST).contains(&seconds) => Some(Length::Blip),
-            Lengths::BlipOrFailover(longest) if (FAILOVER_AT_LEAST..=longest).contains(&seconds) => Some(Length::Failover),
+            Lengths::BlipOrFailover(longest) if (FAILOVER_AT_LEAST..=longest).contains(&seconds) => {
+                Some(Length::Failover)
+            }
             Lengths::Between(shortest, longest) if (shortest..=longest).contains(&seconds) => Some(Length::Either),
             Lengths::Instant if seconds == 0 => Some(Length::Either),
             _ => None,
@@ -244,13 +249,23 @@ mod tests {
             assert_eq!(rules.kind, kind);
             assert!(!rules.seen.is_empty() && !rules.cost.is_empty() && !rules.undo.is_empty());
             let instant = rules.lengths == Lengths::Instant;
-            assert_eq!(instant, rules.end != FaultEnd::Timer, "{kind:?}: who has a timer has a time");
+            assert_eq!(
+                instant,
+                rules.end != FaultEnd::Timer,
+                "{kind:?}: who has a timer has a time"
+            );
         }
     }
 
     #[test]
     fn a_blip_or_a_failover_and_nothing_in_between() {
-        for fault in [Fault::Network, Fault::ClusterNetwork, Fault::Corosync, Fault::Pmxcfs, Fault::Link { link: 0 }] {
+        for fault in [
+            Fault::Network,
+            Fault::ClusterNetwork,
+            Fault::Corosync,
+            Fault::Pmxcfs,
+            Fault::Link { link: 0 },
+        ] {
             assert_eq!(fault.for_seconds(1), Ok(Length::Blip));
             assert_eq!(fault.for_seconds(20), Ok(Length::Blip));
             assert_eq!(fault.for_seconds(180), Ok(Length::Failover));
@@ -276,7 +291,14 @@ mod tests {
             let why = power(how, false).unwrap_err().to_string();
             assert!(why.contains("switch it on"), "{why}");
         }
-        assert!(Fault::Power { how: PowerCut::Reset, attended: false }.for_seconds(5).is_err());
+        assert!(
+            Fault::Power {
+                how: PowerCut::Reset,
+                attended: false
+            }
+            .for_seconds(5)
+            .is_err()
+        );
     }
 
     #[test]
@@ -289,7 +311,13 @@ mod tests {
 
     #[test]
     fn a_disk_is_named_by_a_name_that_lasts() {
-        let disk = |disk: &str| Fault::Disk { pool: "tank".parse().unwrap(), disk: disk.into() }.for_seconds(60);
+        let disk = |disk: &str| {
+            Fault::Disk {
+                pool: "tank".parse().unwrap(),
+                disk: disk.into(),
+            }
+            .for_seconds(60)
+        };
         assert!(disk("/dev/disk/by-id/wwn-0x5000c500a1b2c301-part1").is_ok());
         assert!(disk("/dev/sdb").unwrap_err().to_string().contains("/dev/disk/by-id"));
     }

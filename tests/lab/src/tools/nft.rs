@@ -68,7 +68,8 @@ fn missing(prefix: &str, words: &[&str], name: &str) -> Reply {
 }
 
 fn document(mut objects: Vec<Value>) -> String {
-    let meta = json!({ "metainfo": { "version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1 } });
+    let meta =
+        json!({ "metainfo": { "version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1 } });
     objects.insert(0, meta);
     format!("{}\n", json!({ "nftables": objects }))
 }
@@ -86,7 +87,8 @@ fn whole(family: &str, name: &str, table: &Table, now: Duration) -> Vec<Value> {
             [one] => json!(one),
             several => json!(several),
         };
-        let mut object = json!({ "family": family, "name": set, "table": name, "type": kind, "handle": 1, "flags": ["timeout"] });
+        let mut object =
+            json!({ "family": family, "name": set, "table": name, "type": kind, "handle": 1, "flags": ["timeout"] });
         if !content.elements.is_empty() {
             let elements = content.elements.iter().map(|element| {
                 let value = match element.values.as_slice() {
@@ -128,7 +130,9 @@ async fn load(call: &Call) -> Result<i32, Stop> {
             element.until = now + element.timeout;
         }
         server.nft.tables.insert(key(&family, &name), table);
-        let cut = Network::ALL.into_iter().filter(|network| server.nft.shuts(network.port()));
+        let cut = Network::ALL
+            .into_iter()
+            .filter(|network| server.nft.shuts(network.port()));
         for network in cut.collect::<Vec<_>>() {
             state.note(Some(call.node), What::Cut, network.port());
         }
@@ -168,7 +172,10 @@ fn parse(lines: &[String], simulated: impl Fn(Duration) -> Duration) -> Option<(
                 let (value, timeout) = element.split_once(" timeout ")?;
                 let milliseconds = timeout.strip_suffix("ms")?.parse().ok()?;
                 Some(Element {
-                    values: value.split(" . ").map(|word| word.trim_matches('"').to_owned()).collect(),
+                    values: value
+                        .split(" . ")
+                        .map(|word| word.trim_matches('"').to_owned())
+                        .collect(),
                     timeout: simulated(Duration::from_millis(milliseconds)),
                     until: Duration::ZERO,
                 })

@@ -15,18 +15,26 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     let (options, command) = args.split_at(split);
     let value = |name: &str| options.iter().find_map(|option| option.strip_prefix(name));
     let after = value("--on-active=").and_then(|time| time.strip_suffix("ms")?.parse().ok());
-    let (Some(after), Some(unit), Some(argv)) = (after, value("--unit="), command.get(1..).filter(|argv| !argv.is_empty()))
-    else {
+    let (Some(after), Some(unit), Some(argv)) = (
+        after,
+        value("--unit="),
+        command.get(1..).filter(|argv| !argv.is_empty()),
+    ) else {
         return unknown(call).await;
     };
-    let (unit, argv) = (format!("{unit}.timer"), argv.iter().map(|word| (*word).to_owned()).collect());
+    let (unit, argv) = (
+        format!("{unit}.timer"),
+        argv.iter().map(|word| (*word).to_owned()).collect(),
+    );
     let after = call.world.pace.simulated(Duration::from_millis(after));
     let reply = call.world.with(|state| {
         let at = state.now + after;
         let server = state.servers.get_mut(call.node)?;
         if server.timers.iter().any(|timer| timer.unit == unit) {
             // Source: systemd's dbus-manager.c, not seen.
-            let text = format!("Failed to start transient timer unit: Unit {unit} was already loaded or has a fragment file.\n");
+            let text = format!(
+                "Failed to start transient timer unit: Unit {unit} was already loaded or has a fragment file.\n"
+            );
             return Some(Reply::fail(1, text));
         }
         server.timers.push(Timer { unit, at, argv });
@@ -38,7 +46,9 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
 /// PID 1 runs the command. What fails, fails unseen.
 pub(crate) fn fire(state: &mut State, index: usize, argv: &[String]) {
     let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let Some((program, args)) = words.split_first() else { return };
+    let Some((program, args)) = words.split_first() else {
+        return;
+    };
     let tool = program.rsplit('/').next().unwrap_or(program);
     match (tool, args) {
         ("nft", ["delete", "table", family, name]) => {

@@ -57,23 +57,30 @@ impl Nft {
 
     fn elements<'a>(&'a self, family: &'a str, set: &'a str) -> impl Iterator<Item = &'a Element> {
         let tables = self.tables.iter().filter(move |((of, _), _)| of == family);
-        tables.filter_map(move |(_, table)| table.sets.get(set)).flat_map(|set| &set.elements)
+        tables
+            .filter_map(move |(_, table)| table.sets.get(set))
+            .flat_map(|set| &set.elements)
     }
 
     /// Does nothing at all pass a port?
     pub(crate) fn shuts(&self, port: &str) -> bool {
-        self.elements("netdev", "everything").any(|element| element.values == [port])
+        self.elements("netdev", "everything")
+            .any(|element| element.values == [port])
     }
 
     /// Does nothing but corosync's packets pass it?
     pub(crate) fn shuts_for_guests(&self, port: &str) -> bool {
-        self.shuts(port) || self.elements("netdev", "guests").any(|element| element.values == [port])
+        self.shuts(port)
+            || self
+                .elements("netdev", "guests")
+                .any(|element| element.values == [port])
     }
 
     /// Are corosync's packets dropped at an own address?
     pub(crate) fn shuts_address(&self, address: Ipv4Addr, port: u16) -> bool {
         let (address, port) = (address.to_string(), port.to_string());
-        self.elements("inet", "own4").any(|element| element.values == [address.as_str(), port.as_str()])
+        self.elements("inet", "own4")
+            .any(|element| element.values == [address.as_str(), port.as_str()])
     }
 }
 
@@ -94,7 +101,11 @@ mod tests {
         };
         let mut nft = Nft::default();
         let ports = Table {
-            sets: [("everything".to_owned(), set("eno1", 3)), ("guests".to_owned(), set("eno1", 6))].into(),
+            sets: [
+                ("everything".to_owned(), set("eno1", 3)),
+                ("guests".to_owned(), set("eno1", 6)),
+            ]
+            .into(),
             chains: vec![],
         };
         let own = Table {

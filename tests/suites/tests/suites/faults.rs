@@ -14,13 +14,18 @@ const ALL: [&str; 3] = ["prox1", "prox2", "prox3"];
 async fn begins(fleet: &Fleet, node: &str, id: &str, fault: Value, seconds: u32) -> quorate_lab::process::Output {
     use std::io::Write as _;
     let boot = fleet.read(node, "/proc/sys/kernel/random/boot_id");
-    let action = json!({ "action": "inject_fault", "cluster": "hk1", "fault": fault, "seconds": seconds, "boot": boot.trim() });
+    let action =
+        json!({ "action": "inject_fault", "cluster": "hk1", "fault": fault, "seconds": seconds, "boot": boot.trim() });
     let task = json!({ "operation": { "id": id, "action": action }, "node": node });
     let folder = fleet.rooted(node, &format!("/var/lib/quorate-agent/operations/{id}"));
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700).create(&folder).unwrap();
     let mut file = fs::OpenOptions::new();
-    let file = file.write(true).create_new(true).mode(0o600).open(folder.join("task.json"));
+    let file = file
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(folder.join("task.json"));
     file.unwrap().write_all(task.to_string().as_bytes()).unwrap();
     fleet.lab.agent_cli(node, &["task", id], None).await.unwrap()
 }
@@ -54,7 +59,10 @@ async fn faults_a_cut_server_is_back_in_time_without_anybody() {
             when(&fleet, What::Healed, "prox3", "eno").len() == 2
         })
         .await;
-    let (cut, healed) = (when(&fleet, What::Cut, "prox3", "eno"), when(&fleet, What::Healed, "prox3", "eno"));
+    let (cut, healed) = (
+        when(&fleet, What::Cut, "prox3", "eno"),
+        when(&fleet, What::Healed, "prox3", "eno"),
+    );
     assert_eq!(cut.len(), 2, "each port, and no bridge");
     for (cut, healed) in cut.iter().zip(&healed) {
         let held = healed - cut;
@@ -63,7 +71,9 @@ async fn faults_a_cut_server_is_back_in_time_without_anybody() {
     fleet
         .until("three are one cluster again", async || {
             let servers = fleet.lab.status().await.unwrap();
-            servers.iter().all(|server| server.writable && server.members.len() == 3)
+            servers
+                .iter()
+                .all(|server| server.writable && server.members.len() == 3)
         })
         .await;
     // systemd's timer has taken the table away; whoever heals finds nothing, and closes the note.
@@ -85,21 +95,39 @@ async fn faults_corosync_alone_is_cut_and_healed_by_hand() {
     let begun = begins(&fleet, "prox3", "op-1", json!({ "fault": "cluster_network" }), 300).await;
     assert!(begun.success(), "{}", told(&begun));
     fleet
-        .until("prox3 is out", async || !when(&fleet, What::QuorumLost, "prox3", "").is_empty())
+        .until("prox3 is out", async || {
+            !when(&fleet, What::QuorumLost, "prox3", "").is_empty()
+        })
         .await;
     assert!(when(&fleet, What::Cut, "prox3", "").is_empty(), "no port is cut");
     // Another one does not begin beside it.
     let second = begins(&fleet, "prox3", "op-2", json!({ "fault": "network" }), 20).await;
-    assert!(!second.success() && second.stderr.contains("quorum"), "{}", told(&second));
+    assert!(
+        !second.success() && second.stderr.contains("quorum"),
+        "{}",
+        told(&second)
+    );
     let met = heals(&fleet, "prox3").await;
-    assert_eq!((&met[0]["id"], &met[0]["phase"]), (&json!("op-1"), &json!("undone")), "{met:?}");
+    assert_eq!(
+        (&met[0]["id"], &met[0]["phase"]),
+        (&json!("op-1"), &json!("undone")),
+        "{met:?}"
+    );
     fleet
         .until("prox3 is back", async || {
             let servers = fleet.lab.status().await.unwrap();
-            servers.iter().all(|server| server.writable && server.members.len() == 3)
+            servers
+                .iter()
+                .all(|server| server.writable && server.members.len() == 3)
         })
         .await;
-    assert!(fleet.tool("prox3", "nft -j list tables").await.stdout.contains("metainfo"));
+    assert!(
+        fleet
+            .tool("prox3", "nft -j list tables")
+            .await
+            .stdout
+            .contains("metainfo")
+    );
     fleet.nothing_unknown();
 }
 
@@ -114,13 +142,21 @@ async fn faults_a_stopped_corosync_is_started_by_the_timer() {
             when(&fleet, What::CorosyncStarted, "prox2", "").len() > before
         })
         .await;
-    let stopped = when(&fleet, What::CorosyncStopped, "prox2", "").last().copied().unwrap();
-    let started = when(&fleet, What::CorosyncStarted, "prox2", "").last().copied().unwrap();
+    let stopped = when(&fleet, What::CorosyncStopped, "prox2", "")
+        .last()
+        .copied()
+        .unwrap();
+    let started = when(&fleet, What::CorosyncStarted, "prox2", "")
+        .last()
+        .copied()
+        .unwrap();
     assert!(started - stopped <= 25_000, "{stopped} {started}");
     fleet
         .until("prox2 is back", async || {
             let servers = fleet.lab.status().await.unwrap();
-            servers.iter().all(|server| server.writable && server.members.len() == 3)
+            servers
+                .iter()
+                .all(|server| server.writable && server.members.len() == 3)
         })
         .await;
     assert_eq!(heals(&fleet, "prox2").await[0]["phase"], "nothing_there");
@@ -152,14 +188,23 @@ async fn faults_the_kernels_switch_resets_the_simulated_server_alone() {
     let begun = begins(&fleet, "prox3", "op-1", reset, 0).await;
     drop(begun);
     fleet
-        .until("it is up again", async || !when(&fleet, What::PoweredOn, "prox3", "").is_empty())
+        .until("it is up again", async || {
+            !when(&fleet, What::PoweredOn, "prox3", "").is_empty()
+        })
         .await;
     assert!(when(&fleet, What::PoweredOff, "prox1", "").is_empty());
     let met = heals(&fleet, "prox3").await;
-    assert_eq!(met[0]["phase"], "nothing_there", "it has ended with the new start: {met:?}");
+    assert_eq!(
+        met[0]["phase"], "nothing_there",
+        "it has ended with the new start: {met:?}"
+    );
     // The operation's folder is there still: what was begun is not begun again by itself.
     let off = json!({ "fault": "power", "how": "off", "attended": false });
     let refused = begins(&fleet, "prox3", "op-2", off, 0).await;
-    assert!(!refused.success() && refused.stderr.contains("switch it on"), "{}", told(&refused));
+    assert!(
+        !refused.success() && refused.stderr.contains("switch it on"),
+        "{}",
+        told(&refused)
+    );
     fleet.nothing_unknown();
 }

@@ -18,7 +18,9 @@ impl State {
 
     fn follow_tables(&mut self, index: usize) {
         let now = self.now;
-        let Some(server) = self.servers.get_mut(index) else { return };
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         if server.power.off {
             // Nothing of either outlives the power.
             server.nft.tables.clear();
@@ -38,8 +40,12 @@ impl State {
 
     fn fire_timers(&mut self, index: usize) {
         let now = self.now;
-        let Some(server) = self.servers.get_mut(index) else { return };
-        let (due, later) = std::mem::take(&mut server.timers).into_iter().partition(|timer| timer.at <= now);
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
+        let (due, later) = std::mem::take(&mut server.timers)
+            .into_iter()
+            .partition(|timer| timer.at <= now);
         server.timers = later;
         let due: Vec<crate::world::nft::Timer> = due;
         for timer in due {
@@ -48,7 +54,9 @@ impl State {
     }
 
     fn follow_sysrq(&mut self, index: usize) {
-        let Some(server) = self.get(index).filter(|server| !server.power.off) else { return };
+        let Some(server) = self.get(index).filter(|server| !server.power.off) else {
+            return;
+        };
         let switch = server.root.join("proc/sysrq-trigger");
         if !fs::metadata(&switch).is_ok_and(|meta| meta.len() > 0) {
             return;

@@ -1,8 +1,8 @@
 //! The whole world's state, and how it moves on with time. No I/O but the servers' files, no waiting.
 
 mod absorb;
-mod follow;
 mod faults;
+mod follow;
 pub(crate) mod guests;
 mod ha;
 mod links;

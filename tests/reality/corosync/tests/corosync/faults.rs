@@ -31,11 +31,31 @@ async fn begins(agent: &Path, cluster: &Cluster, node: &Node, fault: Value, seco
     let action = json!({ "action": "inject_fault", "cluster": CLUSTER, "fault": fault, "seconds": seconds, "boot": boot.trim() });
     let task = json!({ "operation": { "id": "op-1", "action": action }, "node": node.name() });
     let mut file = fs::OpenOptions::new();
-    let file = file.write(true).create_new(true).mode(0o600).open(folder.join("task.json"));
+    let file = file
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(folder.join("task.json"));
     file.unwrap().write_all(task.to_string().as_bytes()).unwrap();
-    fs::write(&config, format!("state_dir = {state:?}\nunits = false\n[policy]\nallow_faults = true\n")).unwrap();
-    let words = [agent.to_str().unwrap(), "--config", config.to_str().unwrap(), "task", "op-1"];
-    let done = node.space().program(&words).deadline(Duration::from_secs(60)).run().await.unwrap();
+    fs::write(
+        &config,
+        format!("state_dir = {state:?}\nunits = false\n[policy]\nallow_faults = true\n"),
+    )
+    .unwrap();
+    let words = [
+        agent.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "task",
+        "op-1",
+    ];
+    let done = node
+        .space()
+        .program(&words)
+        .deadline(Duration::from_secs(60))
+        .run()
+        .await
+        .unwrap();
     assert!(done.success(), "{done:#?}");
 }
 
@@ -56,10 +76,15 @@ async fn a_fault_of_one_link_is_a_link_that_is_down_and_comes_back() {
     let down = begun.elapsed();
     let seen = Seen::by(&agent, cluster.node(1)).await;
     assert_eq!((seen.online().len(), seen.quorate()), (3, true));
-    until("link 0 to be back", async || Seen::by(&agent, cluster.node(1)).await.connected(3, 0)).await;
+    until("link 0 to be back", async || {
+        Seen::by(&agent, cluster.node(1)).await.connected(3, 0)
+    })
+    .await;
     let back = begun.elapsed();
     assert!(back >= Duration::from_secs(15), "{back:?}");
-    note(&format!("link 0 was seen down after {down:?}, and back after {back:?} of 15 s"));
+    note(&format!(
+        "link 0 was seen down after {down:?}, and back after {back:?} of 15 s"
+    ));
     let tables = node.space().does(&["nft", "list", "tables"]).await;
     assert!(tables.contains("table inet others"), "{tables}");
     cluster.complete().await;
@@ -85,11 +110,19 @@ async fn a_fault_of_corosyncs_network_takes_the_node_out_and_leaves_everything_e
     .await;
     let back = begun.elapsed();
     assert!(back >= Duration::from_secs(20), "{back:?}");
-    note(&format!("prox3 was seen out after {out:?}, and back after {back:?} of 20 s"));
+    note(&format!(
+        "prox3 was seen out after {out:?}, and back after {back:?} of 20 s"
+    ));
     cluster.complete().await;
     // What is left is an empty table and the note; by hand both are cleared up.
     let config = cluster.dir().join("prox3.toml");
-    let words = [agent.to_str().unwrap(), "--config", config.to_str().unwrap(), "heal", "--json"];
+    let words = [
+        agent.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "heal",
+        "--json",
+    ];
     let healed = node.space().program(&words).run().await.unwrap();
     assert!(healed.success() && healed.stdout.contains("\"undone\""), "{healed:#?}");
     assert_eq!(node.space().does(&["nft", "list", "tables"]).await, "");
