@@ -50,6 +50,21 @@ pub enum Command {
     /// Start a lost server's guests from their copies on this one: from its console, as root, without any coordinator. Says what would
     /// be done, until it is told to do it.
     Recover(Asked),
+    /// End a rehearsed failure on this server now, and say in which phase it was. Needs no coordinator, no agent that runs, no network.
+    Heal {
+        /// Only the fault of this operation.
+        #[arg(value_name = "ID", conflicts_with = "all")]
+        id: Option<OperationId>,
+        /// All of them, and what is left of one that nobody noted. So without an ID, too.
+        #[arg(long)]
+        all: bool,
+        /// Only look what there is.
+        #[arg(long)]
+        look: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Watch over the tool of an operation.
     #[command(hide = true)]
     RunOp {

@@ -1,7 +1,7 @@
 //! Who may drive, and what the node allows at all.
 
 use quorate_model::ids::Driver;
-use quorate_model::operation::{ActionKind, rules};
+use quorate_model::operation::{Action, ActionKind, rules};
 use quorate_model::{Code, Finding, Generation, JournalAnchor, Timestamp};
 
 use crate::config::Policy;
@@ -80,6 +80,7 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
             "allow_upgrade",
             policy.allow_upgrade || action != ActionKind::UpgradeAgent,
         ),
+        ("allow_faults", policy.allow_faults || action != ActionKind::InjectFault),
     ];
     match keys.into_iter().find(|(_, allowed)| !allowed) {
         None => Ok(()),
@@ -95,6 +96,31 @@ pub fn check_policy(policy: &Policy, action: ActionKind, node: &str) -> Result<(
             ),
         ))),
     }
+}
+
+/// How a failure may be rehearsed: for as long as the node allows, and so that something ends it.
+///
+/// # Errors
+/// Not so.
+pub fn check_fault(policy: &Policy, action: &Action, node: &str) -> Result<(), Box<Finding>> {
+    let Action::InjectFault { fault, seconds, .. } = action else {
+        return Ok(());
+    };
+    if let Err(why) = fault.for_seconds(*seconds) {
+        let next = "see what each fault is, and how long it may last: docs/faults.md";
+        return Err(Box::new(Finding::new(Code::FaultRefused, node, why.to_string(), next)));
+    }
+    let longest = policy.max_fault.as_secs();
+    if u64::from(*seconds) <= longest {
+        return Ok(());
+    }
+    let why = format!(
+        "its policy file allows {longest} s for a rehearsed failure (max_fault), and {seconds} s are asked for"
+    );
+    let next = format!(
+        "ask for less, or set max_fault under [policy] in /etc/quorate/agent.toml on {node} and restart quorate-agent"
+    );
+    Err(Box::new(Finding::new(Code::PolicyForbids, node, why, next)))
 }
 
 /// Nothing that disturbs the cluster begins while it is frozen, or outside of its maintenance windows. What takes back what a rollout did
@@ -200,8 +226,33 @@ mod tests {
             assert_eq!(finding.code, Code::PolicyForbids);
             assert!(finding.next.contains("allow_changes = true"), "{}", finding.next);
             let by_default = check_policy(&Policy::default(), kind, "prox1").is_ok();
-            assert_eq!(by_default, !rules(kind).destroys, "{kind:?}");
+            let asks_for_more = rules(kind).destroys || kind == ActionKind::InjectFault;
+            assert_eq!(by_default, !asks_for_more, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn failures_are_rehearsed_only_where_and_as_long_as_the_node_allows() {
+        let finding = check_policy(&Policy::default(), ActionKind::InjectFault, "prox1").unwrap_err();
+        assert!(finding.next.contains("allow_faults = true"), "{}", finding.next);
+        let policy = Policy {
+            allow_faults: true,
+            ..Policy::default()
+        };
+        assert!(check_policy(&policy, ActionKind::InjectFault, "prox1").is_ok());
+        let code = |seconds| {
+            let action = Action::InjectFault {
+                cluster: "hk1".parse().unwrap(),
+                fault: quorate_model::fault::Fault::Network,
+                seconds,
+                boot: "b".into(),
+            };
+            check_fault(&policy, &action, "prox1").map_err(|finding| finding.code)
+        };
+        assert_eq!(code(20), Ok(()));
+        assert_eq!(code(600), Ok(()));
+        assert_eq!(code(601), Err(Code::PolicyForbids));
+        assert_eq!(code(60), Err(Code::FaultRefused));
     }
 
     #[test]

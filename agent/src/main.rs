@@ -11,6 +11,7 @@ use quorate_agent::cli::{self, Cli, Command};
 use quorate_agent::config::{Config, ConfigError};
 use quorate_agent::edges;
 use quorate_agent::enroll::enroll;
+use quorate_agent::faults;
 use quorate_agent::kept_spec;
 use quorate_agent::liveness;
 use quorate_agent::observe::{hostname, observe};
@@ -64,6 +65,13 @@ async fn obey(cli: Cli) -> Result<(), Failure> {
             let facets = if facets.is_empty() { cli::every_facet() } else { facets };
             out::observation(&observe(&host, &facets).await, json)
         }
+        Command::Heal { id, all: _, look, json } => {
+            let config = or_default(config)?;
+            faults::may_heal(&config)?;
+            let host = start::host(&config)?;
+            let met = faults::heal(&host, &config.state_dir, id.as_ref(), look).await;
+            out::met(&met, json)
+        }
         Command::RunOp { id, detach } => supervise(or_default(config)?, cli.config, id, detach).await,
         Command::KeepSpec => {
             let host = start::host(&or_default(config)?)?;
@@ -101,6 +109,7 @@ async fn obey(cli: Cli) -> Result<(), Failure> {
 async fn run(config: Config, config_path: PathBuf) -> Result<(), Failure> {
     let stop = stop_on_signals()?;
     let agent = Agent::prepare(config, own_program()?, absolute(config_path)?).await?;
+    agent.keep_faults(stop.clone());
     let resumed = agent.resume().await;
     tracing::info!(node = %agent.node(), address = %agent.address(), resumed, "ready");
     out::tell_systemd(sd_notify::NotifyState::Ready);

@@ -9,6 +9,7 @@ use quorate_agent::recover::Console;
 use quorate_identity::Token;
 use quorate_model::Observation;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::fault::{HealPhase, MetFault};
 use quorate_model::observation::disks::Edges;
 use sd_notify::NotifyState;
 use tracing_subscriber::EnvFilter;
@@ -71,6 +72,22 @@ pub(crate) fn observation(observation: &Observation, json: bool) -> Result<(), F
     let text = serde_json::to_string_pretty(observation)
         .map_err(|error| Failure::new(ExitCode::Internal, "the observation can't be put into JSON").because(&error))?;
     say(&format!("{text}\n"))
+}
+
+/// What was met of rehearsed failures. One that holds still is a failure of ours.
+pub(crate) fn met(met: &[MetFault], json: bool) -> Result<(), Failure> {
+    if json {
+        let text = serde_json::to_string_pretty(met)
+            .map_err(|error| Failure::new(ExitCode::Internal, "what was met can't be put into JSON").because(&error))?;
+        say(&format!("{text}\n"))?;
+    } else {
+        say(&quorate_show::faults(met))?;
+    }
+    if met.iter().any(|met| met.phase == HealPhase::Failed) {
+        let failure = Failure::new(ExitCode::Failed, "not everything could be undone");
+        return Err(failure.hint("a reboot of this server ends it in any case"));
+    }
+    Ok(())
 }
 
 pub(crate) fn edges(edges: &Edges) -> Result<(), Failure> {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::hold;
+use crate::faults;
 use crate::host::{Host, HostRoot, LinkMap, Listening};
 use crate::ledger::Ledger;
 use crate::liveness::Looks;
@@ -266,6 +267,15 @@ impl Agent {
     /// Takes up the operations that have not ended. Returns how many.
     pub async fn resume(&self) -> usize {
         self.parts.operations.resume().await
+    }
+
+    /// Ends rehearsed failures in time, until `stop`: what is left of them, too.
+    pub fn keep_faults(&self, stop: CancellationToken) {
+        let (host, state_dir) = (
+            Arc::clone(&self.parts.host),
+            self.parts.operations.state_dir().to_owned(),
+        );
+        tokio::spawn(faults::keep(host, state_dir, stop));
     }
 
     /// Answers until `stop`. Operations go on by themselves and are taken up at the next start.

@@ -114,6 +114,19 @@ impl HostRoot {
         written.map_err(failed(path, WHAT))
     }
 
+    /// Writes to a file that is there, as it is: one of the kernel's switches.
+    ///
+    /// # Errors
+    /// It is not there, or the kernel refuses.
+    pub fn poke(&self, path: &str, text: &str) -> Result<(), WriteError> {
+        const WHAT: &str = "written to";
+        let place = self.resolve(path).map_err(unresolved(path, WHAT))?;
+        let opened = OpenOptions::new().write(true).open(place);
+        opened
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(failed(path, WHAT))
+    }
+
     /// Opens a file that is only there to be locked, and makes it if there is none.
     ///
     /// # Errors
@@ -314,6 +327,21 @@ mod tests {
         assert!(root.remove("/../outside").is_err());
         assert!(root.remove_tree("/root/../../root").is_err());
         assert_eq!(fs::read_to_string(dir.path().join("outside")).unwrap(), "outside");
+    }
+
+    #[test]
+    fn a_switch_is_only_thrown_where_it_is() {
+        let (dir, root) = lab();
+        assert!(root.poke("/proc/sysrq-trigger", "b").is_err());
+        assert!(!dir.path().join("root/proc").exists());
+        fs::write(dir.path().join("root/switch"), "").unwrap();
+        root.poke("/switch", "b").unwrap();
+        assert_eq!(root.read_text("/switch").unwrap(), "b");
+        symlink("/proc/self/comm", dir.path().join("root/out")).unwrap();
+        assert!(
+            root.poke("/out", "b").is_err(),
+            "a lab's switch never leads to this machine's"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use quorate_model::disk_marks::Mark;
+use quorate_model::fault::Fault;
 use quorate_model::guest_ids::{HaName, JobId, Sid};
 use quorate_model::held::GuestVolume;
 use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
@@ -260,6 +261,12 @@ enum ActionForm {
         guest: u32,
         volumes: BTreeSet<GuestVolume>,
         since: Timestamp,
+    },
+    InjectFault {
+        cluster: ClusterName,
+        fault: Fault,
+        seconds: u32,
+        boot: String,
     },
 }
 

@@ -263,6 +263,7 @@ impl Shared {
             }
             // Before anything about the request itself: what is forbidden is forbidden however it is asked for.
             guard::check_policy(&policy, asked.action.kind(), node.as_str())?;
+            guard::check_fault(&policy, &asked.action, node.as_str())?;
             if let Some(kind) = lacks {
                 let message = format!("this action needs {}, and none came with it", kind.as_str());
                 return Err(Refused::Request(message));

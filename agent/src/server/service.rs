@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Parts, measure, package, watch};
+use crate::faults;
 use crate::guard;
 use crate::join_ticket::join_ticket;
 use crate::kept_spec;
@@ -355,6 +356,30 @@ impl Agent for Service {
         );
         package::keep(place, head, &mut parts).await?;
         Ok(Response::new(v1::StagePackageReply {}))
+    }
+
+    /// Whoever drives, and also where the ledger can't be written: what is rehearsed must be able to end.
+    async fn heal(&self, request: Request<v1::HealRequest>) -> Result<Response<v1::HealReply>, Status> {
+        let v1::HealRequest { fault, only_look } = request.into_inner();
+        let which: Option<OperationId> = match fault.as_str() {
+            "" => None,
+            _ => Some(field("fault", fault)?),
+        };
+        tracing::info!(
+            fault = which.as_ref().map(ToString::to_string),
+            only_look,
+            "asked to heal"
+        );
+        let state_dir = self.parts.operations.state_dir().to_owned();
+        let host = Arc::clone(&self.parts.host);
+        // In a task of its own: a caller that goes away can't leave something half undone.
+        let healing = tokio::spawn(async move { faults::heal(&host, &state_dir, which.as_ref(), only_look).await });
+        let met = healing.await.map_err(|error| {
+            to_status(Failure::new(ExitCode::Internal, "healing broke off; the timers end what holds").because(&error))
+        })?;
+        Ok(Response::new(v1::HealReply {
+            met: met.into_iter().map(Wire::into_wire).collect(),
+        }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

@@ -12,6 +12,7 @@
 mod agent;
 mod crash;
 mod enrolment;
+mod faults;
 mod fleet;
 mod holds;
 mod liveness;

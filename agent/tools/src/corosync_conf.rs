@@ -87,6 +87,28 @@ pub fn read(text: &str) -> Result<CorosyncConf, ParseError> {
     })
 }
 
+/// corosync's first UDP port: link N uses the Nth after it, unless the file says otherwise. Seen: `Configured link number 1: … port=5406`.
+const FIRST_PORT: u16 = 5405;
+
+/// The UDP port of each link that has an address: at it corosync sends and receives.
+///
+/// # Errors
+/// As [`read`], and when a port is no number.
+pub fn ports(text: &str) -> Result<BTreeMap<u8, u16>, ParseError> {
+    let file = parse(text)?;
+    let links = read(text)?
+        .nodes
+        .into_iter()
+        .flat_map(|node| node.addresses.into_keys());
+    let mut ports: BTreeMap<u8, u16> = links.map(|link| (link, FIRST_PORT + u16::from(link))).collect();
+    for interface in file.named("totem").flat_map(|totem| totem.named("interface")) {
+        if let (Some(port), Some(used)) = (interface.number("mcastport")?, ports.get_mut(&link_number(interface)?)) {
+            *used = port;
+        }
+    }
+    Ok(ports)
+}
+
 fn interface(section: &Section) -> Result<(u8, Option<u8>), ParseError> {
     Ok((link_number(section)?, section.number("knet_link_priority")?))
 }
@@ -169,6 +191,17 @@ fn parse(text: &str) -> Result<Section, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_link_has_a_port_of_its_own() {
+        let text = fixture!("corosync.conf/pve-8.4/three-nodes.conf");
+        assert_eq!(ports(text).unwrap(), BTreeMap::from([(0, 5405)]));
+        let two = text.replace("    ring0_addr", "    ring1_addr: 10.78.0.1\n    ring0_addr");
+        assert_eq!(ports(&two).unwrap(), BTreeMap::from([(0, 5405), (1, 5406)]));
+        let said = text.replace("linknumber: 0", "linknumber: 0\n    mcastport: 5555");
+        assert_eq!(ports(&said).unwrap(), BTreeMap::from([(0, 5555)]));
+        assert!(ports(&said.replace("5555", "many")).is_err());
+    }
 
     #[test]
     fn three_nodes() {

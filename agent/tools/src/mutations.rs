@@ -103,6 +103,7 @@ fn read_with_all(text: &str) {
         pve_tasks::read_end(text),
         pvesh::migrate::read("prox2", text),
     ));
+    drop((nft::read_tables(text), nft::read(text), corosync_conf::ports(text)));
     if let Ok(devices) = lsblk::read(text) {
         assert!(
             devices

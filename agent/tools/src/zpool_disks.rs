@@ -48,6 +48,24 @@ pub fn replace(tools: &Tools, pool: &PoolName, old: &str, with: &DiskIdentity) -
     Ok(call.arg(path(with)).build()?)
 }
 
+/// `zpool offline -t`: a disk is left out until it is taken in again, or until the next start of the server.
+///
+/// # Errors
+/// When zpool is not installed.
+pub fn offline(tools: &Tools, pool: &PoolName, disk: &str) -> Result<Invocation, CallError> {
+    let call = tools.call(NAME)?.args(["offline", "-t", pool.as_str(), disk]);
+    Ok(call.on_host().build()?)
+}
+
+/// `zpool online`: the disk is taken in again, and what it missed is made anew.
+///
+/// # Errors
+/// When zpool is not installed.
+pub fn online(tools: &Tools, pool: &PoolName, disk: &str) -> Result<Invocation, CallError> {
+    let call = tools.call(NAME)?.args(["online", pool.as_str(), disk]);
+    Ok(call.on_host().build()?)
+}
+
 /// Whether zpool, by what it printed on stderr, was too early: the kernel did not find the partition that zpool had just made. udev takes
 /// the partition's link away for a moment while it looks at the disk again, and ZFS waits one second for it; on a server with very much
 /// to do that is not enough. Source: OpenZFS 2.1 vdev_disk.c (`zfs_vdev_open_timeout_ms`, `vdev_disk_open`); the words, which are those

@@ -14,6 +14,7 @@ pub mod disk_marks;
 pub mod drill;
 pub mod facet;
 pub mod failure;
+pub mod fault;
 pub mod finding;
 pub mod guest_ids;
 pub mod held;

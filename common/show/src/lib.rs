@@ -2,6 +2,7 @@
 
 mod disks;
 mod drill;
+mod faults;
 mod findings;
 mod guests;
 mod ha;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use disks::{DiskDetail, DiskRow, disks};
 pub use drill::{DrillPreview, drill, drill_page, drill_preview, drills};
+pub use faults::faults;
 pub use findings::{finding_line, findings, problems};
 pub use guests::{GuestList, GuestRow, Run, guests};
 pub use ha::{HaReport, ServiceRow, ha, if_lost};

@@ -536,6 +536,10 @@ impl Agent for Shared {
         Ok(Response::new(v1::RevokeReply {}))
     }
 
+    async fn heal(&self, _: Request<v1::HealRequest>) -> Result<Response<v1::HealReply>, Status> {
+        Ok(Response::new(v1::HealReply { met: vec![] }))
+    }
+
     async fn stage_package(
         &self,
         _: Request<tonic::Streaming<v1::PackagePart>>,

@@ -29,6 +29,10 @@ pub(crate) const GENERATED: &[Generated] = &[
         text: crate::pages::actions,
     },
     Generated {
+        path: "docs/faults.md",
+        text: crate::pages::faults,
+    },
+    Generated {
         path: "docs/cluster-file.md",
         text: crate::cluster_file::page,
     },

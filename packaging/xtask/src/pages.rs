@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use quorate_model::failure::ExitCode;
+use quorate_model::fault::{BLIP_AT_MOST, FAILOVER_AT_LEAST, FAULT_RULES};
 use quorate_model::finding::CATALOGUE;
 use quorate_model::operation::{ACTION_RULES, OnDeadline};
 use quorate_model::time::spoken;
@@ -69,6 +70,34 @@ pub(crate) fn actions() -> String {
             ],
         );
     }
+    page
+}
+
+/// docs/faults.md
+pub(crate) fn faults() -> String {
+    let mut page = format!(
+        "# Faults\n\n{MADE}Failures that can be rehearsed on one server, where its own policy file says `allow_faults = true`; `max_fault` says for how long at most. \
+         Before one begins, it is on the server's disk when it ends, and systemd has a timer that undoes it; packets are let fall by a table of nft \
+         that the kernel itself empties when the time is over. So it ends in time without coordinator, agent and network.\n\n\
+         On the server's console, `quorate-agent heal` ends what holds there now and says in which phase it was; `quorate-agent heal --look` only looks.\n\n\
+         A fault that takes a server out of its cluster is a *blip* of at most {BLIP_AT_MOST} s, which is to cause nothing, or lasts for a *failover* of at least {FAILOVER_AT_LEAST} s. \
+         In between is the worst of both: the server resets itself although all is well again.\n\n\
+         | fault | ended by | how long | how the cluster sees it | what it may cost | how it is undone |\n|---|---|---|---|---|---|\n"
+    );
+    for rules in FAULT_RULES {
+        let lengths = if rules.there {
+            rules.lengths.text()
+        } else {
+            "not in this version".to_owned()
+        };
+        let (kind, end) = (format!("`{}`", rules.kind.as_str()), rules.end.as_str());
+        row(&mut page, &[&kind, end, &lengths, rules.seen, rules.cost, rules.undo]);
+    }
+    page.push_str(
+        "\n`network` cuts every network card of the server, also in bonds and below bridges. A card that was given to a guest is the guest's, and is not cut. \
+         A failover of the whole network ends in two stages: 30 s before its time is over corosync's packets pass again. If the server was not reset meanwhile, \
+         the agent then stops each machine that runs here and belongs to another server by now, and only then opens the ports for all. Containers are told and not stopped.\n",
+    );
     page
 }
 

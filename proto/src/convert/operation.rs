@@ -1,5 +1,6 @@
 //! Operations, their events, how they end.
 
+use quorate_model::fault::{Fault, HealPhase, MetFault, PowerCut};
 use quorate_model::moves::MoveKind;
 use quorate_model::operation::{
     Action, HaService, LedgerEntry, Operation, OperationEvent, OperationEventKind, Outcome, Package,
@@ -51,7 +52,44 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     set_maintenance: SetMaintenance { cluster, node, on } = v1::SetMaintenance,
     reboot_node: RebootNode { cluster, boot } = v1::RebootNode,
     keep_volumes: KeepVolumes { cluster, guest, volumes, since } = v1::KeepVolumes,
+    inject_fault: InjectFault { cluster, fault, seconds, boot } = v1::InjectFault,
 });
+oneof!(Fault = v1::Fault [fault: v1::fault::Fault] {
+    network: Network {} = v1::FaultNetwork,
+    cluster_network: ClusterNetwork {} = v1::FaultClusterNetwork,
+    link: Link { link } = v1::FaultLink,
+    power: Power { how, attended } = v1::FaultPower,
+    corosync: Corosync {} = v1::FaultCorosync,
+    pmxcfs: Pmxcfs {} = v1::FaultPmxcfs,
+    lrm: Lrm {} = v1::FaultLrm,
+    guest: Guest { guest } = v1::FaultGuest,
+    disk: Disk { pool, disk } = v1::FaultDisk,
+    osd: Osd { osd } = v1::FaultOsd,
+    mon: Mon {} = v1::FaultMon,
+    storage_network: StorageNetwork {} = v1::FaultStorageNetwork,
+});
+choice!(PowerCut = v1::fault_power::How { Reset, Off, Shutdown });
+message!(
+    MetFault = v1::MetFault {
+        id,
+        fault,
+        begun_at,
+        ends_at,
+        phase,
+        said
+    }
+);
+choice!(
+    HealPhase = v1::HealPhase {
+        Holds,
+        Undone,
+        MayReset,
+        ResetComing,
+        NothingThere,
+        Person,
+        Failed
+    }
+);
 choice!(MoveKind = v1::migrate_guest::How { Live, Restart, Offline });
 choice!(
     Package = v1::Package {

@@ -50,6 +50,7 @@ identity! {
     operation_event: v1::OperationEvent = operation::event();
     outcome: v1::Outcome = operation::outcome();
     ledger_entry: v1::LedgerEntry = operation::ledger_entry();
+    met_fault: v1::MetFault = operation::met_fault();
     condition: v1::Condition = plan::condition();
     step: v1::Step = plan::step();
     whole_plan: v1::Plan = plan::plan();

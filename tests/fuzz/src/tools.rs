@@ -11,8 +11,8 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
-    ping, pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process,
+    corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, nft, os_release,
+    perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process,
     smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zfs_volumes, zpool, zpool_get, zpool_status,
 };
 
@@ -80,6 +80,8 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("ha-resources", ha::read_resources),
     plain!("ha-rules", ha::read_rules),
     plain!(json "ip", ip::read),
+    plain!(json "nft-table", nft::read),
+    plain!(json "nft-tables", nft::read_tables),
     Target::new("kept-spec", |bytes| {
         let read = kept_spec::read(&text(bytes));
         if let Ok(kept) = &read {

@@ -14,6 +14,7 @@ mod finish_join;
 mod grow_pool;
 mod ha;
 mod ha_config;
+mod inject_fault;
 mod join_cluster;
 mod keep_volumes;
 mod keys;
@@ -406,6 +407,17 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             guest: *guest,
             volumes,
             since: *since,
+        }),
+        Action::InjectFault {
+            cluster,
+            fault,
+            seconds,
+            boot,
+        } => Box::new(inject_fault::InjectFault {
+            cluster,
+            fault,
+            seconds: *seconds,
+            boot,
         }),
     }
 }

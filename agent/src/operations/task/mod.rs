@@ -6,6 +6,7 @@ mod add_link;
 mod allow_agents;
 mod clean_up_after;
 mod disk_lock;
+mod fault;
 mod finish_join;
 mod ha_rounds;
 mod keep_volumes;
@@ -150,6 +151,7 @@ impl<'h> Task<'h> {
             Action::KeepVolumes {
                 guest, volumes, since, ..
             } => keep_volumes::run(self, *guest, volumes, *since).await,
+            Action::InjectFault { fault, seconds, .. } => fault::run(self, fault, *seconds).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

@@ -339,6 +339,9 @@ catalogue! {
     CopyHeld "QRT-COPY-HELD" Critical false "A guest was recovered elsewhere, and its former server still has what it wrote after its last copy. Copying back would overwrite that, so the agent of the new owner switched the job off: the guest has no copy on that server until you decide. Ordinary migrations switch nothing off.";
     CopyNotHeld "QRT-COPY-NOT-HELD" Refusal false "There is no copy of this guest that is held, or not only one: there is nothing to decide, or it has to be said on which server.";
     CopyNotBack "QRT-COPY-NOT-BACK" Refusal false "What is to become of a copy that is held can't be decided now: its server is not back as a member that answers, or something there is not as it must be.";
+    // Rehearsed failures
+    FaultRefused "QRT-FAULT-REFUSED" Refusal false "A failure can't be rehearsed so: it would last too long or too short, nobody would end it, what is to fail can't be told, or more would be lost than is meant.";
+    FaultHolds "QRT-FAULT-HOLDS" Refusal false "A rehearsed failure holds on this server. It ends by itself; before that, no other one is begun here.";
 }
 
 impl Code {

@@ -46,7 +46,8 @@ impl Action {
             | Self::RunGuest { cluster, .. }
             | Self::SetMaintenance { cluster, .. }
             | Self::RebootNode { cluster, .. }
-            | Self::KeepVolumes { cluster, .. } => Some(cluster),
+            | Self::KeepVolumes { cluster, .. }
+            | Self::InjectFault { cluster, .. } => Some(cluster),
         }
     }
 }

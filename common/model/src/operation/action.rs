@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
+use crate::fault::Fault;
 use crate::guest_ids::{HaName, JobId, Sid};
 use crate::held::GuestVolume;
 use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
@@ -407,6 +408,18 @@ pub enum Action {
         /// Since when the copy is held, which their new names tell.
         since: Timestamp,
     },
+    /// A failure is rehearsed on this server. When it ends is noted before it begins, and timers of the kernel and of systemd end it, whatever becomes of
+    /// the agent. See [`crate::fault`].
+    InjectFault {
+        /// The cluster.
+        cluster: ClusterName,
+        /// What fails.
+        fault: Fault,
+        /// For how long; 0 where no timer ends it.
+        seconds: u32,
+        /// The boot in which it may begin: after another start of the server it is not begun again.
+        boot: String,
+    },
 }
 
 impl Action {
@@ -502,6 +515,7 @@ kinds! {
     SetMaintenance "set maintenance";
     RebootNode "reboot node";
     KeepVolumes "keep volumes";
+    InjectFault "inject fault";
 }
 
 /// The daemons of PVE's HA manager.

@@ -141,6 +141,7 @@ table! {
     SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
     RebootNode     1800 no  yes nothing "a shutdown can't be called back";
     KeepVolumes     120 yes no  nothing "each volume is renamed in one go; what has its new name already is left so";
+    InjectFault     120 no  yes nothing "half-way it is noted and has its timers, and healing takes it back; done twice it would be another one";
 }
 
 #[cfg(test)]

@@ -188,6 +188,10 @@ fn of(step: &Step) -> Advice {
             format!("on the console of {node}: whether it starts; then from here: quorate status"),
             format!("when it is back: quorate node undrain {node}, then: quorate reboot --rolling"),
         ),
+        Action::InjectFault { .. } => (
+            format!("on {node}: quorate-agent heal --look"),
+            format!("on the console of {node}: quorate-agent heal"),
+        ),
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),

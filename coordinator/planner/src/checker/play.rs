@@ -312,6 +312,7 @@ impl Checker<'_> {
             Action::SetMaintenance { node, on, .. } => self.sets_maintenance(step, node, *on),
             Action::RebootNode { boot, .. } => self.reboots(step, boot),
             Action::KeepVolumes { guest, volumes, since, .. } => self.keeps(step, *guest, volumes, *since),
+            Action::InjectFault { .. } => self.demand(step, false, "no plan rehearses failures"),
         }
     }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use quorate_model::SshPublicKey;
 use quorate_model::compression::Compression;
 use quorate_model::disk_marks::Mark;
+use quorate_model::fault::{Fault, HealPhase, MetFault, PowerCut};
 use quorate_model::ids::{PackageDigest, PoolName};
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::GuestKind;
@@ -162,7 +163,45 @@ fn moving() -> impl Strategy<Value = Action> {
         }),
         (cluster(), node(), any::<bool>()).prop_map(|(cluster, node, on)| Action::SetMaintenance { cluster, node, on }),
         (cluster(), text()).prop_map(|(cluster, boot)| Action::RebootNode { cluster, boot }),
+        (cluster(), fault(), any::<u32>(), text()).prop_map(|(cluster, fault, seconds, boot)| Action::InjectFault {
+            cluster,
+            fault,
+            seconds,
+            boot
+        }),
     ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        one_of([
+            Fault::Network,
+            Fault::ClusterNetwork,
+            Fault::Corosync,
+            Fault::Pmxcfs,
+            Fault::Lrm,
+            Fault::Mon,
+            Fault::StorageNetwork
+        ]),
+        any::<u8>().prop_map(|link| Fault::Link { link }),
+        (one_of(PowerCut::ALL), any::<bool>()).prop_map(|(how, attended)| Fault::Power { how, attended }),
+        any::<u32>().prop_map(|guest| Fault::Guest { guest }),
+        any::<u32>().prop_map(|osd| Fault::Osd { osd }),
+        (pool_name(), text()).prop_map(|(pool, disk)| Fault::Disk { pool, disk }),
+    ]
+}
+
+prop_compose! {
+    pub(crate) fn met_fault()(
+        id in maybe(operation_id()),
+        fault in maybe(fault()),
+        begun_at in maybe(time()),
+        ends_at in maybe(time()),
+        phase in one_of(HealPhase::ALL),
+        said in some(text()),
+    ) -> MetFault {
+        MetFault { id, fault, begun_at, ends_at, phase, said }
+    }
 }
 
 fn on_disks() -> impl Strategy<Value = Action> {

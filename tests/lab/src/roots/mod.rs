@@ -26,6 +26,7 @@ use crate::world::ha::HaNode;
 use crate::world::hardware::Hardware;
 use crate::world::identity::{AuthKeys, Certificate};
 use crate::world::mount::Mount;
+use crate::world::nft::Nft;
 use crate::world::packages::Packages;
 use crate::world::pmxcfs::{Pmxcfs, Replica};
 use crate::world::power::Power;
@@ -118,6 +119,9 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         next_pid: 900 + 7 * u32::try_from(index).unwrap_or(0),
         pvecm_locked: false,
         added: std::collections::BTreeMap::new(),
+        nft: Nft::default(),
+        timers: Vec::new(),
+        shown_machines: BTreeMap::new(),
         running: running(spec),
         seen_running: BTreeMap::new(),
         numbers: BTreeMap::new(),
@@ -257,7 +261,7 @@ pub(crate) fn write_agent_config(
     let ((network, servers), measure) = (lab, proxy::MEASURE_PORT);
     let root = layout.root(server.name());
     let mut text = format!(
-        "listen = \"{}:{}\"\nmeasure_ports = [{measure}, {measure}]\nstate_dir = {:?}\n\n[policy]\nallow_destroy = true\n\n[lab]\nroot = {root:?}\ntools = {:?}\n\
+        "listen = \"{}:{}\"\nmeasure_ports = [{measure}, {measure}]\nstate_dir = {:?}\n\n[policy]\nallow_destroy = true\nallow_faults = true\n\n[lab]\nroot = {root:?}\ntools = {:?}\n\
          clock_offset_ms = {}\nspeed = {speed:?}\n",
         proxy::behind(network, server.index),
         proxy::AGENT_PORT,

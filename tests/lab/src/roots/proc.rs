@@ -31,6 +31,7 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
         &proc.join("version"),
         &format!("Linux version {kernel} (build@proxmox) #1 SMP PREEMPT_DYNAMIC\n"),
     )?;
+    put(&proc.join("sysrq-trigger"), "")?;
     put(&proc.join("sys/kernel/hostname"), &format!("{}\n", server.name()))?;
     put(&proc.join("sys/kernel/osrelease"), &format!("{kernel}\n"))?;
     put(

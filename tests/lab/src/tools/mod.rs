@@ -20,8 +20,10 @@ mod hostname;
 mod io;
 mod ip;
 mod journalctl;
+mod kill;
 mod lsblk;
 mod lvm;
+mod nft;
 mod options;
 mod perl;
 mod ping;
@@ -35,6 +37,7 @@ mod pveversion;
 mod qdevice_tools;
 mod smartctl;
 mod systemctl;
+pub(crate) mod systemd_run;
 mod timedatectl;
 mod wipefs;
 mod worker;
@@ -73,9 +76,11 @@ pub(crate) const NAMES: &[&str] = &[
     "hostname",
     "ip",
     "journalctl",
+    "kill",
     "killall",
     "lsblk",
     "lvs",
+    "nft",
     "pct",
     "perl",
     "ping",
@@ -91,6 +96,7 @@ pub(crate) const NAMES: &[&str] = &[
     "sgdisk",
     "smartctl",
     "systemctl",
+    "systemd-run",
     "timedatectl",
     "udevadm",
     "vgs",
@@ -307,7 +313,9 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
     match call.tool.as_str() {
         "pvecm" => return pvecm::run(call).await,
         "pmxcfs" => return pmxcfs::run(call).await,
+        "kill" => return kill::run(call).await,
         "killall" => return pmxcfs::killall(call).await,
+        "nft" => return nft::run(call).await,
         "pvesh" => return pvesh::run(call).await,
         "pvesm" => return pvesm::run(call).await,
         "pvesr" => return pvesr::run(call).await,
@@ -317,6 +325,7 @@ async fn dispatch(call: &Call) -> Result<i32, Stop> {
         "dpkg" | "dpkg-deb" => return dpkg::run(call).await,
         "ha-manager" => return ha_manager::run(call).await,
         "systemctl" => return systemctl::run(call).await,
+        "systemd-run" => return systemd_run::run(call).await,
         "zfs" | "zpool" => return zpool::run(call).await,
         "wipefs" => return wipefs::run(call).await,
         "dd" => return block::dd(call).await,

@@ -5,6 +5,7 @@ mod orders;
 use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::world::server::Server;
+use crate::world::state::State;
 use crate::world::units::{self, Active};
 use crate::world::zfs::boot::pool_of_unit;
 
@@ -24,6 +25,11 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
             None => unknown(call).await,
         },
     }
+}
+
+/// As PID 1 itself starts a unit, for a timer.
+pub(super) fn start_unit(state: &mut State, index: usize, unit: &str) {
+    orders::obey(state, index, unit, "start").ok();
 }
 
 fn question(server: &Server, args: &[&str]) -> Option<Reply> {
@@ -163,6 +169,15 @@ fn import_of(server: &Server, name: &str, pool: &str) -> Unit {
 }
 
 fn unit_of(server: &Server, name: &str) -> Unit {
+    if server.timers.iter().any(|timer| timer.unit == name) {
+        return Unit {
+            load: "loaded",
+            active: "active",
+            sub: "waiting",
+            file: "transient",
+            pid: 0,
+        };
+    }
     if let Some(pool) = pool_of_unit(name) {
         return import_of(server, name, &pool);
     }

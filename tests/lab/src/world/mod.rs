@@ -10,6 +10,7 @@ pub(crate) mod ha;
 pub(crate) mod hardware;
 pub(crate) mod identity;
 pub(crate) mod mount;
+pub(crate) mod nft;
 pub mod oplog;
 pub(crate) mod packages;
 mod plant;

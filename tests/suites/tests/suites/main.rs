@@ -17,6 +17,7 @@ mod crash_points;
 mod crash_seeds;
 mod disks;
 mod e2e;
+mod faults;
 mod guests;
 mod guide;
 mod guide_guests;

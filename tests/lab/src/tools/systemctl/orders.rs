@@ -26,6 +26,9 @@ pub(super) async fn order(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let mut code = 0;
     let mut stderr = String::new();
     for name in names {
+        if *verb == "stop" && call.world.with(|state| timer_ends(state, call.node, name)) {
+            continue;
+        }
         let Some(unit) = call.server(|server, _| units::on(server, name)).flatten() else {
             stderr.push_str(&format!(
                 "Failed to {} {}: Unit {} not found.\n",
@@ -61,6 +64,16 @@ pub(super) async fn order(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     Ok(code)
 }
 
+/// A transient timer that is stopped is gone.
+fn timer_ends(state: &mut State, index: usize, unit: &str) -> bool {
+    let Some(server) = state.servers.get_mut(index) else {
+        return false;
+    };
+    let before = server.timers.len();
+    server.timers.retain(|timer| timer.unit != unit);
+    server.timers.len() < before
+}
+
 /// HA's daemons end in their rounds. The LRM first has its guests frozen: that is for ever without a master.
 async fn stop_ha(call: &Call, unit: &str) -> Result<(), Stop> {
     let runs = |server: &Server| match unit {
@@ -94,9 +107,9 @@ fn cost(unit: &str, verb: &str) -> Duration {
     Duration::from_millis(ms)
 }
 
-struct Refused;
+pub(super) struct Refused;
 
-fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), Refused> {
+pub(super) fn obey(state: &mut State, index: usize, unit: &str, verb: &str) -> Result<(), Refused> {
     let Some(server) = state.servers.get_mut(index) else {
         return Err(Refused);
     };

@@ -52,7 +52,8 @@ impl State {
         };
         match (self.locate(own), self.locate(peer)) {
             (Some((own_server, _)), Some((peer_server, network))) => {
-                own_server == from && peer_server == to && self.connected(from, to, network)
+                let passes = |server: &Server| server.carries_link(network, link);
+                own_server == from && peer_server == to && (from == to || (passes(a) && passes(b)))
             }
             _ => false,
         }

@@ -1,6 +1,7 @@
 //! The whole world's state, and how it moves on with time. No I/O but the servers' files, no waiting.
 
 mod absorb;
+mod faults;
 mod follow;
 pub(crate) mod guests;
 mod ha;
@@ -153,6 +154,7 @@ impl State {
     /// Moves the world on to `now`.
     pub(crate) fn advance(&mut self, now: SimTime) {
         self.now = now;
+        self.follow_faults();
         self.observe_links();
         self.follow_qnetd();
         self.form_memberships();
@@ -189,6 +191,7 @@ impl State {
             }
             server.show_watchdog(armed)?;
             crate::roots::processes::show(server)?;
+            server.show_machines()?;
             server
                 .mount
                 .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;

@@ -18,6 +18,7 @@
 
 mod device;
 mod events;
+mod faults;
 mod fleet;
 mod links;
 mod membership;

@@ -1,0 +1,93 @@
+//! Machines that run here: one that fails, and those that run although they belong to another server by now.
+
+use std::time::Duration;
+
+use quorate_model::observation::cluster::Pmxcfs;
+use quorate_model::observation::{FacetName, GuestKind};
+use quorate_tools::kill;
+
+use crate::errors::chain;
+use crate::host::Host;
+use crate::observe::{hostname, observe};
+
+/// Where QEMU notes its process for each machine.
+const PIDS: &str = "/run/qemu-server";
+
+/// A killed process is gone within moments, unless a disk holds it in the kernel.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The process that runs a machine: by its note, if that process really is this machine's QEMU now. `None`: it does not run.
+pub(super) fn process(host: &Host, guest: u32) -> Result<Option<u32>, String> {
+    let path = format!("{PIDS}/{guest}.pid");
+    let text = match host.root().read_text(&path) {
+        Ok(text) => text,
+        Err(crate::host::ReadError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(chain(&error)),
+    };
+    let pid: u32 = text.trim().parse().map_err(|_| format!("{path} has no process id"))?;
+    match host.root().read_text(&format!("/proc/{pid}/cmdline")) {
+        Ok(line) => Ok(kill::runs_guest(&line, guest).then_some(pid)),
+        Err(crate::host::ReadError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(chain(&error)),
+    }
+}
+
+/// Kills a machine's process, and sees that it is gone. `false`: it did not run.
+pub(super) async fn stop(host: &Host, guest: u32) -> Result<bool, String> {
+    let Some(pid) = process(host, guest)? else {
+        return Ok(false);
+    };
+    let killed = host.run(kill::now(host.tools(), pid)).await;
+    let began = host.clock().monotonic();
+    loop {
+        if process(host, guest)? != Some(pid) {
+            return Ok(true);
+        }
+        if host.clock().since(began) > GONE_WITHIN {
+            let said = match killed {
+                Ok(finished) => finished.stderr_text().trim().to_owned(),
+                Err(unknown) => unknown.reason,
+            };
+            return Err(format!("guest {guest} runs still, as process {pid} {said}"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Stops every machine that runs here and belongs to another server. Says what was done.
+///
+/// # Errors
+/// To whom guests belong can't be told now, or one could not be stopped.
+pub(super) async fn stop_those_of_others(host: &Host) -> Result<Vec<String>, String> {
+    let seen = Box::pin(observe(host, &[FacetName::Cluster, FacetName::Guests])).await;
+    let cluster = seen.cluster.get().map_err(|unknown| unknown.reason.clone())?;
+    // What a server that is cut off holds for true is how it was.
+    match cluster.member() {
+        Some(member) if !member.quorate => return Err("the server is not back in a quorate cluster".to_owned()),
+        Some(_) if cluster.pmxcfs != Pmxcfs::Writable => return Err("/etc/pve can't be written yet".to_owned()),
+        Some(_) => {}
+        None => return Err("the server is no member of a cluster".to_owned()),
+    }
+    let guests = seen.guests.get().map_err(|unknown| unknown.reason.clone())?;
+    let own = hostname(host);
+    let mut said = Vec::new();
+    for guest in guests.iter().filter(|guest| guest.node != own) {
+        let (vmid, node) = (guest.vmid, &guest.node);
+        if guest.kind == GuestKind::Vm && stop(host, vmid).await? {
+            said.push(format!("guest {vmid} ran here and belongs to {node}: stopped"));
+        }
+    }
+    let others: Vec<String> = guests
+        .iter()
+        .filter(|guest| guest.node != own && guest.kind == GuestKind::Container)
+        .map(|guest| guest.vmid.to_string())
+        .collect();
+    if !others.is_empty() {
+        said.push(format!(
+            "containers of other servers are not looked for here ({}): lxc-ls --running shows whether one runs twice",
+            others.join(", ")
+        ));
+    }
+    Ok(said)
+}
