@@ -30,6 +30,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{NodeName, View, Wish};
 
 pub use cluster::ends::{LinkEnds, link_ends};
+pub use protection::{Copying, copying};
 pub use report::in_order;
 pub use select::select;
 

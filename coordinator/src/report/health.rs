@@ -47,7 +47,7 @@ struct Seen<'a> {
     cluster: &'a Cluster,
 }
 
-fn stale(now: Timestamp, sighting: &Sighting) -> bool {
+pub(super) fn stale(now: Timestamp, sighting: &Sighting) -> bool {
     sighting.received_at.is_none_or(|at| at.age(now) > STALE)
 }
 
@@ -122,6 +122,7 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("guests", observation.guests.get().err()),
         ("pools", observation.pools.get().err()),
         ("storages", observation.storages.get().err()),
+        ("replication", observation.replication.get().err()),
     ];
     for (facet, unknown) in unknowns {
         let Some(unknown) = unknown.filter(|unknown| unknown.kind != quorate_model::UnknownKind::NotAsked) else {

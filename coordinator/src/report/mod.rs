@@ -2,6 +2,7 @@
 
 mod disks;
 mod health;
+mod protection;
 mod storage;
 mod storages;
 #[cfg(test)]
@@ -9,3 +10,4 @@ mod tests;
 
 pub(crate) use self::disks::{DisksOf, Turn};
 pub(crate) use self::health::health;
+pub(crate) use self::protection::protection;

@@ -3,7 +3,7 @@
 //! and a tool that hangs holds up no tick.
 //!
 //! Left out are `config`, which holds the whole cluster file and long lists, and `readiness`, for which apt computes a second:
-//! both are asked for when somebody plans.
+//! both are asked for when somebody plans; the coordinator asks one member of each cluster now and then for what is configured.
 
 mod background;
 
@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::cluster::Votes;
-use quorate_model::observation::{Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, Storages, System};
+use quorate_model::observation::{
+    Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, ReplicationState, Storages, System,
+};
 
-use super::{cluster, disks, finished, guests, ha, hostname, network, pools, storages, system};
+use super::{cluster, disks, finished, guests, ha, hostname, network, pools, replication, storages, system};
 use crate::host::Host;
 use background::Background;
 
@@ -23,6 +25,9 @@ const NOW_AND_THEN: Duration = Duration::from_secs(60);
 
 /// Guests come and go without a sign elsewhere, and their list is one small file.
 const GUESTS: Duration = Duration::from_secs(10);
+
+/// Copies are made each minute at the most often, and their state is one small file.
+const COPIES: Duration = Duration::from_secs(10);
 
 /// pvesm is a Perl program of a third of a second, asks every server that keeps something, and what it tells fills slowly.
 const STORAGES: Duration = Duration::from_secs(120);
@@ -53,6 +58,7 @@ pub struct HealthCollector {
     pools: Background<Vec<Pool>>,
     storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
+    replication: Background<Vec<ReplicationState>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
 }
@@ -84,6 +90,7 @@ impl HealthCollector {
             pools: Background::every(NOW_AND_THEN),
             storages: Background::every(STORAGES),
             guests: Background::every(GUESTS),
+            replication: Background::every(COPIES),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
         }
@@ -108,6 +115,11 @@ impl HealthCollector {
         observation.guests = self
             .guests
             .look(now, || async move { finished(&host, guests::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.replication = self
+            .replication
+            .look(now, || async move { finished(&host, replication::observe(&host)) })
             .await;
         let host = Arc::clone(&self.host);
         observation.pools = self

@@ -289,6 +289,10 @@ catalogue! {
     HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
     MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
     NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
+    // How old copies get
+    CopyAgeing "QRT-COPY-AGEING" Warning false "A guest's copy is going to be older than is wanted before PVE makes it anew: the last runs failed, and PVE tries again only after 5, 10, 15 and then 30 minutes, and only while the copy's server is online; or its job runs less often than is wanted.";
+    CopyTooOld "QRT-COPY-TOO-OLD" Critical false "A guest's copy is older than is wanted. If its server is lost now, so is all that it wrote since.";
+    CopyNotMade "QRT-COPY-NOT-MADE" Warning false "No run of a replication job has succeeded on the server that has the guest now: nothing is known of a copy.";
 }
 
 impl Code {

@@ -5,7 +5,7 @@ use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestCo
 use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
 
-use super::types::{facet, size};
+use super::types::{facet, size, time};
 use super::{maybe, one_of, some, text};
 
 fn kind() -> impl Strategy<Value = GuestKind> {
@@ -33,8 +33,9 @@ prop_compose! {
         (template, starts_at_boot, agent) in any::<(bool, bool, bool)>(),
         disks in some(disk()),
         nics in some(nic()),
+        created in maybe(time()),
     ) -> GuestConfig {
-        GuestConfig { name, memory, cpus, cpu_type, tags, template, lock, starts_at_boot, agent, disks, nics, bound_by }
+        GuestConfig { name, memory, cpus, cpu_type, tags, template, lock, starts_at_boot, agent, disks, nics, bound_by, created }
     }
 }
 
