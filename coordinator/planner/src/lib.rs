@@ -9,6 +9,7 @@ mod cluster;
 mod destruction;
 pub mod diff;
 pub mod disks;
+mod draft;
 mod moves;
 mod pools;
 mod protection;

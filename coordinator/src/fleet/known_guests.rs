@@ -130,9 +130,11 @@ impl KnownGuests {
                     .filter(|node| node.cluster == *cluster)
                     .cloned()
                     .collect();
-                if let Some(speaker) = speaker(&fleet.last_seen(&of_it)) {
-                    all_told &= self.ask(&fleet, speaker).await;
-                }
+                all_told &= match speaker(&fleet.last_seen(&of_it)) {
+                    Some(speaker) => self.ask(&fleet, speaker).await,
+                    // Nobody is heard yet, or nobody has quorum.
+                    None => false,
+                };
             }
             self.forget_others_than(&clusters);
             tokio::time::sleep(fleet.pace.wait(if all_told { EVERY } else { AGAIN })).await;

@@ -19,6 +19,9 @@ use crate::fleet::known_guests::{Since, Told};
 /// Whoever makes a guest gets so long to protect it before a word is said.
 const GRACE: Duration = Duration::from_secs(3600);
 
+/// A member of each cluster is asked each minute.
+const OLD: Duration = Duration::from_secs(10 * 60);
+
 /// A cluster with what is known of its guests.
 struct Scene<'a> {
     now: Timestamp,
@@ -61,6 +64,16 @@ pub(crate) fn protection(
     let Some(member) = member.filter(|member| member.nodes.len() > 1) else {
         return Vec::new();
     };
+    let seen_ago = told.at.age(now);
+    if seen_ago > OLD {
+        let message = format!(
+            "what is configured of the guests of {cluster} was seen {} ago by {}, and by nobody since",
+            spoken(seen_ago),
+            told.by
+        );
+        let next = format!("quorate guests --cluster {cluster}; quorate status --fresh");
+        return vec![Finding::new(Code::DataStale, cluster.as_str(), message, next)];
+    }
     let scene = Scene {
         now,
         cluster,
@@ -147,7 +160,7 @@ impl Scene<'_> {
             .find(|state| state.guest == job.guest && state.target == job.target);
         let online = self.member.online().any(|node| node == job.target);
         let wanted = self.wanted(config, job)?;
-        let (code, age) = match keeping(job, (&owner, state), (wanted, online), now) {
+        let (code, age) = match keeping(job, (owner.as_str(), state), (wanted, online), now) {
             Keeping::InTime | Keeping::AtRest => return None,
             Keeping::NotMade => return Some(self.not_made(job, &owner, state)),
             Keeping::Ageing(age) => (Code::CopyAgeing, age),

@@ -52,4 +52,5 @@ mod spec;
 mod storages;
 mod trust;
 mod twice;
+mod twice_guests;
 mod upgrade;
