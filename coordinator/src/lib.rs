@@ -31,6 +31,7 @@ mod incoming;
 mod liveness;
 mod measure;
 mod operators;
+mod overview;
 mod pace;
 mod packages;
 mod probe;

@@ -26,12 +26,14 @@ use crate::config::Config;
 use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
 use crate::fleet::known_disks::KnownDisks;
+use crate::fleet::known_guests::KnownGuests;
 use crate::fleet::registry::Registry;
 use crate::fleet::revoked::Revoked;
 use crate::fleet::{Fleet, renewal};
 use crate::host::Host;
 use crate::init::FleetDocument;
 use crate::measure::Measurements;
+use crate::overview::Overview;
 use crate::pace::Pace;
 use crate::packages::Packages;
 use crate::recovery::Recovery;
@@ -114,10 +116,16 @@ impl Daemon {
         let tasks = TaskTracker::new();
         let secrets = Arc::new(Secrets::new(config.secrets_dir.clone()));
         let packages = Packages::new(state.packages());
+        let known = (
+            Arc::new(KnownDisks::open(state.disks())),
+            Arc::new(KnownGuests::open(state.guests())),
+        );
+        let overview = Arc::new(Overview::new(Arc::clone(&fleet), known.clone(), clusters.clone()));
+        let (disks, guests) = known;
         let rollouts = Rollouts::new(
             (opened.store, audit.clone(), Recovery::open(&state.recovery())),
             (clusters.clone(), state.before()),
-            Arc::clone(&fleet),
+            (Arc::clone(&fleet), Arc::clone(&overview)),
             (Arc::clone(&seat), Arc::clone(&secrets), packages.clone()),
             (tasks.clone(), stop.clone()),
         );
@@ -142,7 +150,6 @@ impl Daemon {
             .local_addr()
             .map_err(|error| cannot_listen(config.api_listen, &error))?;
         let desk = Arc::new(Desk::new((Arc::clone(&fleet), audit.clone()), Arc::clone(&ca)));
-        let disks = Arc::new(KnownDisks::open(state.disks()));
         let (door, door_seen) = watch::channel(Door::Closed);
         let service = api::Service(Arc::new(Api {
             fleet_name: document.name,
@@ -154,7 +161,7 @@ impl Daemon {
             network_as_given: config.lab.as_ref().is_some_and(|lab| lab.network_as_given),
             state,
             fleet: Arc::clone(&fleet),
-            disks: Arc::clone(&disks),
+            overview,
             seat: Arc::clone(&seat),
             audit: audit.clone(),
             audit_seen: std::sync::Mutex::default(),
@@ -178,6 +185,7 @@ impl Daemon {
         daemon.spawn(rollouts.watch_agents());
         daemon.spawn(Arc::clone(&fleet).follow_books());
         daemon.spawn(disks.follow(Arc::clone(&fleet)));
+        daemon.spawn(guests.follow(Arc::clone(&fleet)));
         daemon.spawn(renewal::keep_renewed(Arc::clone(&fleet), Arc::clone(&ca)));
         daemon.spawn(ca::keep_exchanged(exchange, Arc::clone(&ca), Arc::clone(&fleet)));
         let server = ca.server();

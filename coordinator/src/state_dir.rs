@@ -199,6 +199,11 @@ impl StateDir {
         self.path.join("disks.json")
     }
 
+    /// Since when guests are known.
+    pub(crate) fn guests(&self) -> PathBuf {
+        self.path.join("guests.json")
+    }
+
     /// The rollout journal.
     pub(crate) fn journal(&self) -> PathBuf {
         self.path.join("journal")

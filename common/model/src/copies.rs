@@ -88,6 +88,77 @@ pub fn judge(job: &ReplicationJob, owner: &str, state: Option<&ReplicationState>
     }
 }
 
+/// How a copy keeps to the age that is wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keeping {
+    /// It is younger, and will be made anew in time.
+    InTime,
+    /// It is younger, and will be older before it is made anew.
+    Ageing(Age),
+    /// It is older.
+    TooOld(Age),
+    /// No run has succeeded on the guest's owner: how old a copy is, or whether there is one, is not known.
+    NotMade,
+    /// Nothing is asked of it: its job is switched off, is to go, or is about to be turned round.
+    AtRest,
+}
+
+/// The age of a copy, and what it comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Age {
+    /// How old it is.
+    pub now: Duration,
+    /// The oldest that it may be: the wanted time from one run to the next, the minute until pvescheduler looks, and a run.
+    pub most: Duration,
+    /// When PVE tries again after a run that failed, by the owner's clock; `None`: the schedule says when.
+    pub retry_at: Option<Timestamp>,
+    /// How old it will be when the next run has ended, at the least; `None`: nobody can say, since its server is not online, or its
+    /// schedule does not repeat within a week.
+    pub then: Option<Duration>,
+}
+
+/// Judges a job's copy by the time that is wanted from one run to the next, before it is too old. The job's own schedule may be another one:
+/// what is wanted is the cluster file's, where there is one. `online`: is the server of the copy a member that is online? PVE tries again
+/// after a failure only while it is.
+#[must_use]
+pub fn keeping(
+    job: &ReplicationJob,
+    (owner, state): (&str, Option<&ReplicationState>),
+    (wanted, online): (Duration, bool),
+    now: Timestamp,
+) -> Keeping {
+    let stands = judge(job, owner, state, now);
+    if matches!(stands, CopyState::Off | CopyState::Leaving | CopyState::Turning) {
+        return Keeping::AtRest;
+    }
+    let (Some(state), Some(at)) = (state, state.and_then(|state| state.last_sync)) else {
+        return Keeping::NotMade;
+    };
+    let took = state.took_millis.map(Duration::from_millis).unwrap_or_default();
+    let most = wanted + TICK + took;
+    let retry_at = state.retry_at();
+    let then = match retry_at {
+        _ if !online => None,
+        Some(retry) => state.age_at_retry().map(|age| age.max(at.age(now.max(retry))) + took),
+        None => promised(job, Some(took)),
+    };
+    let age = Age {
+        now: at.age(now),
+        most,
+        retry_at,
+        then,
+    };
+    // While it is being made anew, it is as old as it is, and what the run comes to is seen in a moment.
+    let in_time = stands == CopyState::Syncing || then.is_some_and(|then| then <= most);
+    if age.now > most {
+        Keeping::TooOld(age)
+    } else if in_time || (online && retry_at.is_none() && then.is_none()) {
+        Keeping::InTime
+    } else {
+        Keeping::Ageing(age)
+    }
+}
+
 impl CopyState {
     /// Is the guest protected by it as its schedule promises?
     #[must_use]
@@ -167,6 +238,79 @@ mod tests {
         };
         assert_eq!(retry_at, Some(Timestamp(NOW.0 + (1800 - 60) * 1_000_000)));
         assert_eq!(age_then, Some(Duration::from_secs(3_000 - 60 + 1_800)));
+    }
+
+    fn kept(job: &ReplicationJob, state: &ReplicationState, online: bool) -> Keeping {
+        let five = Duration::from_secs(300);
+        keeping(job, ("prox1", Some(state)), (five, online), NOW)
+    }
+
+    #[test]
+    fn that_a_copy_gets_too_old_is_told_before_it_is() {
+        assert_eq!(kept(&job(), &state(290), true), Keeping::InTime);
+        // Its first run failed a minute ago: it is tried again after five.
+        let failed = ReplicationState {
+            last_try: Some(Timestamp(NOW.0 - 60_000_000)),
+            failures: 1,
+            error: Some("no route".to_owned()),
+            ..state(360)
+        };
+        let Keeping::Ageing(age) = kept(&job(), &failed, true) else {
+            panic!("it will be too old");
+        };
+        assert_eq!((age.now.as_secs(), age.most.as_secs()), (360, 380));
+        assert_eq!(age.retry_at, Some(Timestamp(NOW.0 + 240_000_000)));
+        assert_eq!(age.then, Some(Duration::from_secs(360 + 240 + 20)));
+        let gone = kept(&job(), &failed, false);
+        assert!(
+            matches!(&gone, Keeping::Ageing(age) if age.then.is_none()),
+            "nothing is tried: {gone:?}"
+        );
+        let later = ReplicationState {
+            last_sync: state(381).last_sync,
+            ..failed.clone()
+        };
+        assert!(matches!(kept(&job(), &later, true), Keeping::TooOld(_)));
+        // A failure long before the wanted time is over does no harm.
+        let daily = Duration::from_secs(86_400);
+        let kept_daily = keeping(&job(), ("prox1", Some(&failed)), (daily, true), NOW);
+        assert_eq!(kept_daily, Keeping::InTime);
+    }
+
+    #[test]
+    fn a_job_that_runs_less_often_than_is_wanted_can_not_keep_to_it() {
+        let quarter = ReplicationJob {
+            schedule: "*/15".to_owned(),
+            ..job()
+        };
+        assert!(matches!(kept(&quarter, &state(10), true), Keeping::Ageing(age) if age.retry_at.is_none()));
+        let monthly = ReplicationJob {
+            schedule: "monthly".to_owned(),
+            ..job()
+        };
+        assert_eq!(kept(&monthly, &state(10), true), Keeping::InTime, "that can't be told");
+        let running = ReplicationState {
+            running: true,
+            ..state(390)
+        };
+        assert!(
+            matches!(kept(&job(), &running, true), Keeping::TooOld(_)),
+            "until it has ended"
+        );
+    }
+
+    #[test]
+    fn what_was_never_made_is_not_young_and_what_nobody_wants_is_let_be() {
+        let never = ReplicationState {
+            last_sync: None,
+            ..state(0)
+        };
+        assert_eq!(kept(&job(), &never, true), Keeping::NotMade);
+        let off = ReplicationJob {
+            disabled: true,
+            ..job()
+        };
+        assert_eq!(kept(&off, &state(9_000), true), Keeping::AtRest);
     }
 
     #[test]

@@ -120,6 +120,12 @@ impl<T> Facet<T> {
         matches!(self, Self::Known { .. })
     }
 
+    /// Did nobody ask for it?
+    #[must_use]
+    pub fn is_not_asked(&self) -> bool {
+        matches!(self, Self::Unknown(unknown) if unknown.kind == UnknownKind::NotAsked)
+    }
+
     /// Changes the value, keeps the rest.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Facet<U> {
         match self {

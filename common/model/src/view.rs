@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::facet::{Facet, Unknown};
+use crate::finding::Finding;
 use crate::ids::NodeName;
 use crate::measurement::Baseline;
 use crate::observation::ha::ManagerStatus;
@@ -37,6 +38,9 @@ pub struct View {
     /// What was measured between the nodes, as far as it still counts; `None`: nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measurements: Option<Baseline>,
+    /// All that the coordinator had to say of the cluster at that moment, from what its health streams bring; unknown: nobody was asked.
+    #[serde(default, skip_serializing_if = "Facet::is_not_asked")]
+    pub findings: Facet<Vec<Finding>>,
 }
 
 /// A part of a cluster's HA that can be put to rest.

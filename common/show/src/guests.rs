@@ -243,6 +243,7 @@ mod tests {
                     mac: None,
                 }],
                 bound_by: vec![],
+                created: None,
             }),
             run: known(Run {
                 state: "running".to_owned(),

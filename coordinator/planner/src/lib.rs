@@ -10,6 +10,7 @@ mod destruction;
 pub mod diff;
 pub mod disks;
 pub mod drill;
+mod draft;
 mod moves;
 mod pools;
 mod protection;
@@ -32,6 +33,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{NodeName, View, Wish};
 
 pub use cluster::ends::{LinkEnds, link_ends};
+pub use protection::{Copying, copying};
 pub use report::in_order;
 pub use select::select;
 

@@ -32,10 +32,10 @@ use crate::clusters::Clusters;
 use crate::driver::Seat;
 use crate::enrol::Door;
 use crate::fleet::Fleet;
-use crate::fleet::known_disks::KnownDisks;
 use crate::host::Host;
 use crate::incoming::Who;
 use crate::measure::Measurements;
+use crate::overview::Overview;
 use crate::packages::Packages;
 use crate::rollouts::Rollouts;
 use crate::state_dir::StateDir;
@@ -52,7 +52,8 @@ pub(crate) struct Api {
     pub(crate) started_at: Timestamp,
     pub(crate) state: StateDir,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) disks: Arc<KnownDisks>,
+    /// All that there is to say about clusters.
+    pub(crate) overview: Arc<Overview>,
     pub(crate) seat: Arc<Seat>,
     pub(crate) audit: Audit,
     /// What the audit log's verification found, and for which length and time of the file.

@@ -9,7 +9,7 @@ use quorate_model::operation::rules;
 use quorate_model::plan::Plan;
 use quorate_model::spec::ClusterFile;
 use quorate_model::storage::StorageKind;
-use quorate_model::{ClusterName, NodeRef, View, Wish};
+use quorate_model::{ClusterName, Facet, NodeRef, View, Wish};
 use quorate_planner::{checker, diff};
 use quorate_proto::authz::Caller;
 use quorate_proto::{Wire, field, limits, v1};
@@ -306,7 +306,9 @@ impl Api {
         let coordinator_on = self.host.node_of(&seen).or_else(by_address).map(|name| name.node);
         let registry = &self.fleet.registry;
         let address = |name: &NodeRef| Some((name.node.clone(), registry.node(name)?.address.ip()));
+        let findings = self.overview.of_cluster(cluster, seen.clone());
         View {
+            findings: Facet::known(findings, trust::now(&self.fleet.clock)),
             nodes: seen
                 .into_iter()
                 .map(|sighting| (sighting.node.node, sighting.view))

@@ -1,6 +1,6 @@
 //! What is known of nodes: as the health streams said it last, or freshly asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::FacetName;
@@ -9,7 +9,8 @@ use quorate_proto::{ConvertError, Sighting, Wire, field, v1};
 
 use super::Api;
 use crate::incoming::Who;
-use crate::{report, trust};
+use crate::overview::over;
+use crate::trust;
 
 impl Api {
     pub(super) async fn get_view(&self, request: v1::GetViewRequest, by: &Who) -> Result<v1::GetViewReply, Failure> {
@@ -28,13 +29,7 @@ impl Api {
         };
         let now = trust::now(&self.fleet.clock);
         let mut findings = self.own_findings(by);
-        findings.extend(report::health(now, &seen));
-        for sighting in &seen {
-            if let Ok(observation) = &sighting.view.observation {
-                self.disks.see(&sighting.node, observation, now);
-            }
-            findings.extend(self.disks.findings(&sighting.node, now));
-        }
+        findings.extend(self.overview.findings(&seen, now));
         for sighting in &mut seen {
             if let Ok(observation) = &mut sighting.view.observation {
                 observation.leave_out(&facets);
@@ -82,18 +77,4 @@ fn facets(wire: &[i32]) -> Result<Vec<FacetName>, Failure> {
         .map(read)
         .collect::<Result<_, ConvertError>>()
         .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))
-}
-
-/// What was looked at freshly, over what the health streams said last of all else: a fresh look at a part silences nothing about the rest.
-fn over(last: Vec<Sighting>, fresh: Vec<Sighting>) -> Vec<Sighting> {
-    let last: BTreeMap<NodeRef, Sighting> = last.into_iter().map(|seen| (seen.node.clone(), seen)).collect();
-    let merged = |mut fresh: Sighting| {
-        let before = last.get(&fresh.node).map(|seen| &seen.view.observation);
-        if let (Ok(now), Some(Ok(before))) = (&mut fresh.view.observation, before) {
-            let newer = std::mem::replace(now, before.clone());
-            now.update(newer);
-        }
-        fresh
-    };
-    fresh.into_iter().map(merged).collect()
 }

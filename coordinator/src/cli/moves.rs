@@ -4,18 +4,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::finding::{KnownFinding, known, worse};
 use quorate_model::ids::{ClusterName, NodeName, NodeRef};
 use quorate_model::moves::Moves;
-use quorate_model::{Code, Wish};
+use quorate_model::observation::FacetName;
+use quorate_model::{Code, Finding, Wish};
 
 use super::apply::{How, carry_out};
 use super::proposal::Proposal;
+use super::status::look;
 use super::wire::{self, Client};
 use super::{Answer, Context, Format, output, protect, zfs};
 use crate::probe::{Prober, Target};
 
 /// So long a guest is called on after its move: it counts as back when it answers steadily.
 const AFTERWARDS: Duration = Duration::from_secs(3);
+
+/// Links, votes and what the health streams bring settle within this, once the last server is back.
+const SETTLES: Duration = Duration::from_secs(90);
+
+/// How often it is looked whether they have.
+const LOOKS_EVERY: Duration = Duration::from_secs(2);
 
 /// Options of `quorate migrate`.
 #[derive(Debug, clap::Args)]
@@ -185,7 +194,48 @@ pub(crate) async fn reboot(context: &Context, args: Reboot) -> Answer {
         stop: args.stop.iter().copied().collect(),
     };
     let mut client = wire::connect(context).await?;
-    carry(context, &mut client, cluster, moves, &args.common).await
+    let before = known(&said_of(&mut client, cluster).await?);
+    let ended = carry(context, &mut client, cluster, moves, &args.common).await?;
+    if args.common.how.detach || ended != ExitCode::Done {
+        return Ok(ended);
+    }
+    let left = settled(&mut client, cluster, &before).await?;
+    if left.is_empty() {
+        return Ok(ended);
+    }
+    match context.format {
+        Format::Json => output::json_line(&serde_json::json!({ "worse": left })),
+        Format::Table => output::text(&format!(
+            "\nSince the first server's turn this got worse:\n{}",
+            quorate_show::problems(&left)
+        )),
+    }
+    Ok(ExitCode::Degraded)
+}
+
+/// What there is to say of a cluster now.
+async fn said_of(client: &mut Client, cluster: &ClusterName) -> Result<Vec<Finding>, Failure> {
+    let look = look(client, cluster.as_str(), "", &[FacetName::System], false).await?;
+    let of_it = |finding: &Finding| finding.subject.split('/').next() == Some(cluster.as_str());
+    Ok(look.findings.into_iter().filter(of_it).collect())
+}
+
+/// What is worse than before, when what settles by itself has settled: nobody begins another turn after the last one, and so nobody else would
+/// wait for it.
+async fn settled(
+    client: &mut Client,
+    cluster: &ClusterName,
+    before: &BTreeSet<KnownFinding>,
+) -> Result<Vec<Finding>, Failure> {
+    let until = tokio::time::Instant::now() + SETTLES;
+    loop {
+        let now = said_of(client, cluster).await?;
+        let left: Vec<Finding> = worse(before, &now).into_iter().cloned().collect();
+        if left.is_empty() || tokio::time::Instant::now() >= until {
+            return Ok(left);
+        }
+        tokio::time::sleep(LOOKS_EVERY).await;
+    }
 }
 
 pub(crate) async fn resolve(context: &Context, client: &mut Client, args: Resolve) -> Answer {

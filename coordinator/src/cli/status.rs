@@ -96,7 +96,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Answer {
 
 /// What should be done some day is shown, and is no reason for a script to raise the alarm every minute until then.
 fn is_trouble(finding: &Finding) -> bool {
-    let some_day = [Code::BackupMissing, Code::BackupOutdated, Code::CoordinatorOnNode];
+    let some_day = [
+        Code::BackupMissing,
+        Code::BackupOutdated,
+        Code::CoordinatorOnNode,
+        Code::GuestUnprotected,
+    ];
     finding.severity > Severity::Note && !some_day.contains(&finding.code)
 }
 

@@ -12,8 +12,8 @@ use quorate_model::plan::{Needs, Step};
 use quorate_model::release::apart;
 use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
-use quorate_model::{ClusterName, Code, Finding, Generation, NodeName, NodeRef, OperationId, View};
-use quorate_proto::{Wire, limits, v1};
+use quorate_model::{ClusterName, Code, Facet, Finding, Generation, NodeName, NodeRef, OperationId, View};
+use quorate_proto::{Sighting, Wire, limits, v1};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tonic::Streaming;
@@ -22,6 +22,7 @@ use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::clusters::Clusters;
 use crate::driver::Seat;
+use crate::overview::Overview;
 use crate::packages::Packages;
 use crate::skew;
 use crate::storage_secret::Secrets;
@@ -46,6 +47,7 @@ pub(crate) struct ClusterAgents {
     packages: Packages,
     /// What holds the cluster up: agents keep to it too.
     clusters: Clusters,
+    overview: Arc<Overview>,
     cluster: ClusterName,
     /// Every node that the rollout touches.
     touched: BTreeSet<NodeName>,
@@ -57,7 +59,7 @@ impl ClusterAgents {
     pub(crate) fn new(
         (fleet, seat, journal, secrets): (Arc<Fleet>, Arc<Seat>, Store, Arc<Secrets>),
         packages: Packages,
-        clusters: Clusters,
+        (clusters, overview): (Clusters, Arc<Overview>),
         cluster: ClusterName,
         touched: BTreeSet<NodeName>,
     ) -> Self {
@@ -68,6 +70,7 @@ impl ClusterAgents {
             secrets,
             packages,
             clusters,
+            overview,
             cluster,
             touched,
             claimed: Mutex::default(),
@@ -368,14 +371,16 @@ impl Agents for ClusterAgents {
             let (fleet, facets) = (Arc::clone(&self.fleet), facets.iter().copied().collect::<Vec<_>>());
             looks.spawn(async move { fleet.look(&names, &facets).await });
         }
-        let mut nodes = BTreeMap::new();
+        let mut seen = Vec::new();
         while let Some(look) = looks.join_next().await {
             // What is missing here, because a look broke off, is missing in the view: nothing is known of it.
-            let seen = look.unwrap_or_default().into_iter();
-            nodes.extend(seen.map(|sighting| (sighting.node.node, sighting.view)));
+            seen.extend(look.unwrap_or_default());
         }
+        let findings = self.overview.of_cluster(&self.cluster, seen.clone());
+        let each = |sighting: Sighting| (sighting.node.node, sighting.view);
         View {
-            nodes,
+            nodes: seen.into_iter().map(each).collect(),
+            findings: Facet::known(findings, trust::now(&self.fleet.clock)),
             ..View::default()
         }
     }

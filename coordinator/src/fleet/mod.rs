@@ -6,6 +6,7 @@ mod echo;
 mod files;
 mod health;
 pub(crate) mod known_disks;
+pub(crate) mod known_guests;
 mod link;
 mod memory;
 mod peer;

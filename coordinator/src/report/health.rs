@@ -48,7 +48,7 @@ struct Seen<'a> {
     cluster: &'a Cluster,
 }
 
-fn stale(now: Timestamp, sighting: &Sighting) -> bool {
+pub(super) fn stale(now: Timestamp, sighting: &Sighting) -> bool {
     sighting.received_at.is_none_or(|at| at.age(now) > STALE)
 }
 

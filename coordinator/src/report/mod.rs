@@ -3,6 +3,7 @@
 mod copies;
 mod disks;
 mod health;
+mod protection;
 mod storage;
 mod storages;
 #[cfg(test)]
@@ -10,3 +11,4 @@ mod tests;
 
 pub(crate) use self::disks::{DisksOf, Turn};
 pub(crate) use self::health::health;
+pub(crate) use self::protection::protection;

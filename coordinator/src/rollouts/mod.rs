@@ -37,6 +37,7 @@ use crate::driver::Seat;
 use crate::fleet::Fleet;
 use crate::fleet::agents::ClusterAgents;
 use crate::incoming::Who;
+use crate::overview::Overview;
 use crate::pace::Pace;
 use crate::packages::Packages;
 use crate::recovery::Recovery;
@@ -57,6 +58,7 @@ pub(crate) struct Rollouts {
     clusters: Clusters,
     before_dir: PathBuf,
     fleet: Arc<Fleet>,
+    overview: Arc<Overview>,
     seat: Arc<Seat>,
     secrets: Arc<Secrets>,
     packages: Packages,
@@ -116,7 +118,7 @@ impl Rollouts {
     pub(crate) fn new(
         (store, audit, recovery): (Store, Audit, Recovery),
         (clusters, before_dir): (Clusters, PathBuf),
-        fleet: Arc<Fleet>,
+        (fleet, overview): (Arc<Fleet>, Arc<Overview>),
         (seat, secrets, packages): (Arc<Seat>, Arc<Secrets>, Packages),
         (tasks, stop): (TaskTracker, CancellationToken),
     ) -> Arc<Self> {
@@ -128,6 +130,7 @@ impl Rollouts {
             clusters,
             before_dir,
             fleet,
+            overview,
             seat,
             secrets,
             packages,
@@ -355,7 +358,7 @@ impl Rollouts {
                 Arc::clone(&self.secrets),
             ),
             self.packages.clone(),
-            self.clusters.clone(),
+            (self.clusters.clone(), Arc::clone(&self.overview)),
             plan.cluster.clone(),
             touched(plan),
         )

@@ -74,4 +74,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     spare: Spare { cluster, node, others } = v1::condition::Spare,
     rebooted: Rebooted { cluster, node, boot } = v1::condition::Rebooted,
     volumes_kept: VolumesKept { node, volumes, since } = v1::condition::VolumesKept,
+    nothing_worse: NothingWorse { cluster, nodes, known } = v1::condition::NothingWorse,
 });

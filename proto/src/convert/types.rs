@@ -3,7 +3,7 @@
 use quorate_model::JournalAnchor;
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::finding::{Finding, Place, Severity};
+use quorate_model::finding::{Finding, KnownFinding, Place, Severity};
 use quorate_model::ids::Driver;
 use quorate_model::passage::{Direction, Passage, Protocol};
 
@@ -70,6 +70,13 @@ message!(
         message,
         next,
         place
+    }
+);
+message!(
+    KnownFinding = v1::KnownFinding {
+        code,
+        subject,
+        severity
     }
 );
 

@@ -11,9 +11,10 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, nft, os_release,
-    perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process,
-    smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zfs_volumes, zpool, zpool_get, zpool_status,
+    corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, ip, kept_spec, known_hosts, lsblk, lvs,
+    mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pve_tasks, pvecm, pvesh,
+    pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zfs_volumes, zpool,
+    zpool_disks, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -66,6 +67,11 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("datacenter-cfg", datacenter::read),
     plain!("df", df::read),
     plain!("domains-cfg", tfa::realm_wants_factor),
+    plain!("dpkg-fields", dpkg::read_fields),
+    Target::both("dpkg-install", |bytes| {
+        let (_, stderr) = streams(bytes);
+        told(dpkg::complaints(&stderr))
+    }),
     plain!("dpkg-query", dpkg_query::read),
     plain!("getent-ahosts", getent::read),
     plain!("getent-hosts", getent::read_names),
@@ -74,11 +80,21 @@ pub(crate) const TARGETS: &[Target] = &[
         let configured = [GuestKind::Vm, GuestKind::Container].map(|kind| guest_config::read(kind, &text));
         told((guest::macs(&text), guest::devices(&text), configured))
     }),
-    plain!("ha-groups", ha::read_groups),
+    Target::both("guest-task", |bytes| {
+        let (stdout, stderr) = streams(bytes);
+        told(tool_guest::trouble(&format!("{stdout}{stderr}")))
+    }),
+    Target::new("ha-groups", |bytes| {
+        let text = text(bytes);
+        told((ha::read_groups(&text), ha::read_placements(&text, "")))
+    }),
     plain!(json "ha-lrm", ha::read_lrm_status),
     plain!(json "ha-manager-status", ha::read_manager_status),
     plain!("ha-resources", ha::read_resources),
-    plain!("ha-rules", ha::read_rules),
+    Target::new("ha-rules", |bytes| {
+        let text = text(bytes);
+        told((ha::read_rules(&text), ha::read_placements("", &text)))
+    }),
     plain!(json "ip", ip::read),
     plain!(json "nft-table", nft::read),
     plain!(json "nft-tables", nft::read_tables),
@@ -128,6 +144,11 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("proc-unix", proc::containers),
     plain!("proc-uptime", proc::uptime_seconds),
     plain!(json "pve-replication-state", pve_replication_state::read),
+    Target::new("pve-task", |bytes| {
+        let text = text(bytes);
+        let name = pve_tasks::read(text.lines().next().unwrap_or_default());
+        told((format!("{name:?}"), pve_tasks::read_end(&text)))
+    }),
     Target::both("pve-firewall", |bytes| {
         let (cluster, host) = streams(bytes);
         told(pve_firewall::read(Some(&cluster), Some(&host)))
@@ -149,6 +170,9 @@ pub(crate) const TARGETS: &[Target] = &[
     }),
     Target::json("pvesh-lxc", |bytes| {
         told(pvesh::guests::read(GuestKind::Container, &text(bytes)))
+    }),
+    Target::json("pvesh-migrate", |bytes| {
+        told(pvesh::migrate::read("prox2", &text(bytes)))
     }),
     Target::json("pvesh-qemu", |bytes| {
         told(pvesh::guests::read(GuestKind::Vm, &text(bytes)))
@@ -194,7 +218,7 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("timedatectl", timedatectl::read),
     Target::new("user-cfg", |bytes| {
         let text = text(bytes);
-        told((user::read(&text), user::others(&text)))
+        told((user::read(&text), user::others(&text), user::pools(&text)))
     }),
     plain!("zfs-get", zfs_get::read),
     Target::new("zfs-list", |bytes| {
@@ -203,6 +227,10 @@ pub(crate) const TARGETS: &[Target] = &[
         told((names, replicated))
     }),
     plain!("zfs-list", zfs_volumes::read),
+    Target::both("zpool-changed", |bytes| {
+        let (_, stderr) = streams(bytes);
+        told(zpool_disks::was_too_early(&stderr))
+    }),
     Target::new("zpool-get", |bytes| {
         let read = zpool_get::read(&text(bytes));
         let asked = read.as_ref().ok().map(|pools| {

@@ -9,7 +9,7 @@ use quorate_fuzz::{Target, fixtures, targets};
 use serde_json::Value;
 
 /// Objects whose keys are names and not fields: what is added there is one more, and what is taken away is one less.
-const MAPS: [(&str, &str); 10] = [
+const MAPS: [(&str, &str); 12] = [
     ("ha-manager-status", "/node_status"),
     ("ha-manager-status", "/service_status"),
     ("pmxcfs-members", "/nodelist"),
@@ -17,6 +17,9 @@ const MAPS: [(&str, &str); 10] = [
     ("pve-replication-state", ""),
     ("pve-replication-state", "/100"),
     ("pve-replication-state", "/101"),
+    // Nodes, and of each what is in the way by its kind.
+    ("pvesh-migrate", "/not_allowed_nodes"),
+    ("pvesh-migrate", "/not_allowed_nodes/prox2"),
     ("revocation-list", "/entries"),
     ("tfa-cfg", "/users"),
     // A kind of factor that is not known here is a factor all the same.
@@ -24,7 +27,7 @@ const MAPS: [(&str, &str); 10] = [
 ];
 
 /// Fields without which another fact is right, and why.
-const MEANT: [(&str, &str, &str); 9] = [
+const MEANT: [(&str, &str, &str); 11] = [
     ("ip", "address", "a tunnel has none, and so it is shown"),
     ("ip", "dadfailed", "ip prints it only where it is so"),
     ("ip", "deprecated", "ip prints it only where it is so"),
@@ -32,6 +35,8 @@ const MEANT: [(&str, &str, &str); 9] = [
     ("ip", "linkinfo", "only virtual interfaces have one"),
     ("ip", "temporary", "ip prints it only where it is so"),
     ("pmxcfs-vmlist", "ids", "pmxcfs leaves it out where there is no guest"),
+    ("pvesh-migrate", "local_resources", "PVE 8 has fewer keys"),
+    ("pvesh-migrate", "not_allowed_nodes", "PVE 8 has fewer keys"),
     (
         "smartctl",
         "messages",

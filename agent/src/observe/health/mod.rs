@@ -3,7 +3,7 @@
 //! and a tool that hangs holds up no tick.
 //!
 //! Left out are `config`, which holds the whole cluster file and long lists, and `readiness`, for which apt computes a second:
-//! both are asked for when somebody plans.
+//! both are asked for when somebody plans; the coordinator asks one member of each cluster now and then for what is configured.
 
 mod background;
 
@@ -28,6 +28,9 @@ const GUESTS: Duration = Duration::from_secs(10);
 
 /// How copies go, and which of them are held: three small files.
 const REPLICATION: Duration = Duration::from_secs(10);
+
+/// Copies are made each minute at the most often, and their state is one small file.
+const COPIES: Duration = Duration::from_secs(10);
 
 /// pvesm is a Perl program of a third of a second, asks every server that keeps something, and what it tells fills slowly.
 const STORAGES: Duration = Duration::from_secs(120);
@@ -59,6 +62,7 @@ pub struct HealthCollector {
     storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
     strays: Background<Vec<Stray>>,
+    replication: Background<Vec<ReplicationState>>,
     replication: Background<Vec<ReplicationState>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
@@ -93,6 +97,7 @@ impl HealthCollector {
             guests: Background::every(GUESTS),
             strays: Background::every(GUESTS),
             replication: Background::every(REPLICATION),
+            replication: Background::every(COPIES),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
         }
@@ -127,6 +132,11 @@ impl HealthCollector {
         observation.replication = self
             .replication
             .look(now, || async move { finished(&host, replication::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.replication = self
+            .replication
+            .look(now, || async move { finished(&host, replication::observe(&host)) })
             .await;
         let host = Arc::clone(&self.host);
         observation.pools = self

@@ -39,6 +39,7 @@ fn guest_config() -> GuestConfig {
         disks: vec![],
         nics: vec![],
         bound_by: vec![],
+        created: None,
     }
 }
 

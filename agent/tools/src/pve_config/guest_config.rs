@@ -3,9 +3,9 @@
 //! Source: qemu-server PVE/QemuServer.pm and PVE/QemuServer/Drive.pm, pve-container PVE/LXC/Config.pm: keys, their defaults, and property
 //! strings (`VALUE,KEY=VALUE,…`, where the first part may go without its key).
 
-use quorate_model::ByteSize;
 use quorate_model::observation::GuestKind;
 use quorate_model::observation::guest_config::{Backing, GuestConfig, GuestDisk, GuestNic};
+use quorate_model::{ByteSize, Timestamp};
 
 use super::guest::is_mac;
 use crate::ParseError;
@@ -35,6 +35,7 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
         disks: Vec::new(),
         nics: Vec::new(),
         bound_by: Vec::new(),
+        created: None,
     };
     let (mut sockets, mut cores, mut vcpus) = (1, None, None);
     for line in text.lines().take_while(|line| !line.starts_with('[')) {
@@ -73,6 +74,11 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
             "lock" => config.lock = Some(value.to_owned()),
             "onboot" => config.starts_at_boot = is_on(value),
             "agent" => config.agent = main_part(value, "enabled").is_some_and(is_on),
+            // What it was made with, which PVE itself only looks at in part: one that is odd hides nothing else.
+            "meta" => {
+                let seconds = option(value, "ctime").and_then(|seconds| seconds.parse().ok());
+                config.created = seconds.map(Timestamp::from_seconds);
+            }
             "rootfs" => config.disks.extend(disk(kind, key, value, line)?),
             _ if is_disk(kind, key) => config.disks.extend(disk(kind, key, value, line)?),
             _ if is_numbered(key, "net") => config.nics.push(nic(key, value, line)?),
@@ -281,6 +287,15 @@ mod tests {
         );
         assert_eq!(config.bound_by, ["dev0"]);
         assert_eq!(config.nics[0].vlan, None);
+    }
+
+    #[test]
+    fn when_a_machine_was_created_is_told_where_it_is_written() {
+        let created = |text: &str| read(GuestKind::Vm, text).unwrap().created;
+        let written = created("meta: creation-qemu=9.0.2,ctime=1763800000\n");
+        assert_eq!(written, Some(Timestamp::from_seconds(1_763_800_000)));
+        assert_eq!(created("meta: creation-qemu=6.0.0\n"), None);
+        assert_eq!(created("meta: ctime=once\n"), None, "nothing else is hidden by it");
     }
 
     #[test]

@@ -342,6 +342,10 @@ catalogue! {
     // Rehearsed failures
     FaultRefused "QRT-FAULT-REFUSED" Refusal false "A failure can't be rehearsed so: it would last too long or too short, nobody would end it, what is to fail can't be told, or more would be lost than is meant.";
     FaultHolds "QRT-FAULT-HOLDS" Refusal false "A rehearsed failure holds on this server. It ends by itself; before that, no other one is begun here.";
+    // How old copies get
+    CopyAgeing "QRT-COPY-AGEING" Warning false "A guest's copy is going to be older than is wanted before PVE makes it anew: the last runs failed, and PVE tries again only after 5, 10, 15 and then 30 minutes, and only while the copy's server is online; or its job runs less often than is wanted.";
+    CopyTooOld "QRT-COPY-TOO-OLD" Critical false "A guest's copy is older than is wanted. If its server is lost now, so is all that it wrote since.";
+    CopyNotMade "QRT-COPY-NOT-MADE" Warning false "No run of a replication job has succeeded on the server that has the guest now: nothing is known of a copy.";
 }
 
 impl Code {

@@ -1,12 +1,14 @@
 //! What is said to the operator: typed items with stable codes, never loose strings.
 
 mod catalogue;
+mod known;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use catalogue::{CATALOGUE, Code, Entry};
+pub use known::{KnownFinding, known, worse};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

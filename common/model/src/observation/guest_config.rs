@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::facet::Facet;
 use crate::observation::guests::Guest;
 use crate::size::ByteSize;
+use crate::time::Timestamp;
 
 /// A guest, and what its configuration says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub struct GuestConfig {
     pub nics: Vec<GuestNic>,
     /// Keys of what binds it to devices of its host: `hostpci0`, `usb1`, `serial0` …
     pub bound_by: Vec<String>,
+    /// When it was created, by the clock of the server that did (`ctime` of `meta`); `None`: it does not say, as no container does and no
+    /// machine from before PVE wrote it.
+    #[serde(default)]
+    pub created: Option<Timestamp>,
 }
 
 /// A disk of a machine, or a mount point of a container.

@@ -249,7 +249,7 @@ trait Part {
 
 impl<T> Part for Facet<T> {
     fn is_not_asked(&self) -> bool {
-        matches!(self, Self::Unknown(unknown) if unknown.kind == UnknownKind::NotAsked)
+        Facet::is_not_asked(self)
     }
 
     fn set_unknown(&mut self, unknown: Unknown) {

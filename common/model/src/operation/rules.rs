@@ -137,7 +137,7 @@ table! {
     SetHaRule        60 no  no  nothing "one section of a file, written under PVE's own lock; added twice it is refused";
     SetHaGroup       60 no  no  nothing "one section of a file, written under PVE's own lock; added twice it is refused";
     MigrateGuest   3600 no  no  nothing "PVE ends its own task and clears up where it can; killed, it leaves the guest locked, or disks on both servers";
-    RunGuest        300 yes no  nothing "a guest that takes long to shut down is not switched off";
+    RunGuest        420 yes no  nothing "a guest that takes long to shut down is not switched off; pct waits twice for one, and qm five minutes for a volume on ZFS that does not appear";
     SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
     RebootNode     1800 no  yes nothing "a shutdown can't be called back";
     KeepVolumes     120 yes no  nothing "each volume is renamed in one go; what has its new name already is left so";

@@ -62,10 +62,16 @@ impl GuestChoice {
     #[must_use]
     pub fn names(&self, guest: Chosen<'_>) -> Option<Closeness> {
         let means = |pick: &Located<GuestPick>| pick.value.means(guest);
-        if self.except.iter().any(|pick| means(pick).is_some()) {
+        if self.excepts(guest) {
             return None;
         }
         self.guests.iter().filter_map(means).max()
+    }
+
+    /// Is this guest named as one that is not meant?
+    #[must_use]
+    pub fn excepts(&self, guest: Chosen<'_>) -> bool {
+        self.except.iter().any(|pick| pick.value.means(guest).is_some())
     }
 
     /// The ids that are named as such.

@@ -44,6 +44,7 @@ impl World {
         };
         View {
             nodes: needs.iter().map(node_view).collect(),
+            findings: known(vec![]),
             ..View::default()
         }
     }

@@ -74,6 +74,10 @@ impl Checker<'_> {
             |c| matches!(c, Condition::Spare { node: of, others: seen, .. } if of == node && others.is_subset(seen)),
         );
         self.demand(step, spare, "its gate does not see that the cluster can do without it");
+        let worse = step.gate.iter().any(
+            |c| matches!(c, Condition::NothingWorse { nodes, .. } if others.is_subset(nodes) && nodes.contains(node)),
+        );
+        self.demand(step, worse, "its gate does not see that nothing got worse");
         let anew =
             matches!(&step.done_when, Condition::Rebooted { node: of, boot: old, .. } if of == node && old == boot);
         self.demand(step, anew, "it is done without being seen to have started anew");

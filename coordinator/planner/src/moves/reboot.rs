@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate_model::finding::{Code, Finding};
+use quorate_model::finding::{Code, Finding, known};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::FacetName;
 use quorate_model::plan::{Condition, Verdict};
@@ -46,6 +46,18 @@ pub(super) fn roll(
             all.push((node, via, others, boot.boot_id.as_str(), emptied));
         }
     }
+    if let Err(unknown) = scene.view.findings.get() {
+        let message = format!(
+            "what there is to say of {} can't be told, so that it could not be seen whether something gets worse: {}",
+            scene.cluster, unknown.reason
+        );
+        report.tell(Finding::new(
+            Code::FacetUnknown,
+            scene.cluster.as_str(),
+            message,
+            "quorate status",
+        ));
+    }
     if report.refusals() > before {
         return None;
     }
@@ -57,13 +69,15 @@ pub(super) fn roll(
             let spare = row.spare(node, others);
             row.gate_at(first, spare);
         }
-        let links = links(scene);
-        if let Some(links) = links.clone().filter(|_| row.len() > first) {
-            row.gate_at(first, links);
+        let as_before: Vec<Condition> = links(scene).into_iter().chain([nothing_worse(scene)]).collect();
+        if row.len() > first {
+            as_before
+                .iter()
+                .for_each(|condition| row.gate_at(first, condition.clone()));
         }
         let at = row.len();
         row.reboot(node, boot, others)?;
-        links.into_iter().for_each(|links| row.gate_at(at, links));
+        as_before.into_iter().for_each(|condition| row.gate_at(at, condition));
         if let Some(maintenance) = begun.maintenance {
             row.maintenance((node, via), false, 0, Some(maintenance))?;
         }
@@ -97,6 +111,18 @@ fn links(scene: &Scene<'_>) -> Option<Condition> {
         nodes: nodes.cloned().collect(),
     };
     links.judge(scene.view).holds().then_some(links)
+}
+
+/// What is said of the cluster now may go on being said; what is new, or worse, ends the roll before the next server's turn. While a server is
+/// away nothing is asked: what its restart explains has to be over when it is back.
+fn nothing_worse(scene: &Scene<'_>) -> Condition {
+    let nodes = scene.online.iter().filter(|node| scene.view.nodes.contains_key(*node));
+    let said = scene.view.findings.get();
+    Condition::NothingWorse {
+        cluster: scene.cluster.clone(),
+        nodes: nodes.cloned().collect(),
+        known: said.map(|said| known(said)).unwrap_or_default(),
+    }
 }
 
 /// Can the cluster do without it, as it is now? It is asked again before its turn.

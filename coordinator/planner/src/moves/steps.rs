@@ -1,7 +1,6 @@
 //! The steps that moving is made of, one after another.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use quorate_model::Timestamp;
 use quorate_model::guest_ids::JobId;
@@ -10,9 +9,11 @@ use quorate_model::ids::{ClusterName, NodeName, StepId};
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::{ConfiguredGuest, GuestKind};
 use quorate_model::operation::Action;
-use quorate_model::plan::{Condition, Step, Undo};
+use quorate_model::plan::{Condition, Step};
 use quorate_model::schedule::Schedule;
 use quorate_model::spec::ReturningNode;
+
+use crate::draft::Draft;
 
 /// What HA's master does takes some rounds of ten seconds.
 const HA_SECONDS: u64 = 30;
@@ -25,20 +26,6 @@ const RENAME_SECONDS: u64 = 5;
 pub(super) struct Row<'v> {
     cluster: &'v ClusterName,
     steps: Vec<Step>,
-}
-
-/// A step before it has its place.
-struct Draft {
-    id: String,
-    node: NodeName,
-    action: Action,
-    title: String,
-    why: Vec<String>,
-    gate: Vec<Condition>,
-    done_when: Condition,
-    seconds: u64,
-    undo: String,
-    restores: Option<StepId>,
 }
 
 /// A guest on its way.
@@ -91,32 +78,10 @@ impl<'v> Row<'v> {
     }
 
     fn put(&mut self, draft: Draft) -> Option<StepId> {
-        let id = StepId::new(draft.id).ok()?;
         let last = self.steps.last().map(|step| step.id.clone());
-        let mut needs: Vec<StepId> = last.into_iter().collect();
-        needs.extend(
-            draft
-                .restores
-                .iter()
-                .filter(|id| !needs.contains(id))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
-        self.steps.push(Step {
-            id: id.clone(),
-            node: draft.node,
-            action: draft.action,
-            title: draft.title,
-            why: draft.why,
-            needs,
-            gate: draft.gate,
-            done_when: draft.done_when,
-            destroys: vec![],
-            disks: BTreeSet::new(),
-            estimate: Duration::from_secs(draft.seconds),
-            undo: Undo::Operator { how: draft.undo },
-            restores: draft.restores,
-        });
+        let step = draft.after(last.into_iter().collect())?;
+        let id = step.id.clone();
+        self.steps.push(step);
         Some(id)
     }
 
@@ -170,6 +135,7 @@ impl<'v> Row<'v> {
             done_when: at(to, from),
             seconds: passage.seconds,
             undo: format!("quorate migrate {id} {from}"),
+            destroys: vec![],
             restores: None,
         })
     }
@@ -223,6 +189,7 @@ impl<'v> Row<'v> {
             done_when: at(run),
             seconds: STOP_SECONDS,
             undo: format!("on {on}: {tool} {other} {id}"),
+            destroys: vec![],
             restores,
         })
     }
@@ -274,6 +241,7 @@ impl<'v> Row<'v> {
             },
             seconds: HA_SECONDS + seconds,
             undo: format!("on {via}: ha-manager crm-command node-maintenance {other} {node}"),
+            destroys: vec![],
             restores,
         })
     }
@@ -297,6 +265,7 @@ impl<'v> Row<'v> {
             },
             seconds: BOOT_SECONDS,
             undo: "a restart can't be called back".to_owned(),
+            destroys: vec![],
             restores: None,
         })
     }

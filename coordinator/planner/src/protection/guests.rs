@@ -24,12 +24,15 @@ const SHARED: [&str; 9] = [
 ];
 
 /// Whether a guest can be copied.
-pub(super) enum Copying<'a> {
-    /// It need not be: nothing of it is on its server alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copying<'a> {
+    /// It need not be: it is a template, or nothing of it is on its server alone.
     Needless,
-    /// These disks are copied, on these storages.
+    /// It can.
     Can {
+        /// These disks of it are copied.
         disks: Vec<&'a GuestDisk>,
+        /// On these storages.
         storages: BTreeSet<&'a str>,
     },
     /// It can't, for these reasons.
@@ -119,7 +122,8 @@ fn wants_the_same(one: &ReplicationSpec, other: &ReplicationSpec) -> bool {
 }
 
 /// Judges a guest by its disks and what is defined of storages.
-pub(super) fn copying<'a>(guest: &'a ConfiguredGuest, storages: &Storages) -> Copying<'a> {
+#[must_use]
+pub fn copying<'a>(guest: &'a ConfiguredGuest, storages: &Storages) -> Copying<'a> {
     let config = match guest.config.get() {
         Ok(config) => config,
         Err(unknown) => return Copying::Untold(unknown.reason.clone()),

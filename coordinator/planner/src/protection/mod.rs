@@ -6,6 +6,8 @@ mod ha;
 mod migration;
 mod standing;
 
+pub use guests::{Copying, copying};
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

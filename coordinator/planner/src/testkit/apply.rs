@@ -184,6 +184,7 @@ pub fn apply(view: &mut View, step: &Step) {
         }
         Condition::Drained { .. }
         | Condition::Spare { .. }
+        | Condition::NothingWorse { .. }
         | Condition::LinksUp { .. }
         | Condition::QdeviceDue { .. }
         | Condition::NotTwoVotes { .. }

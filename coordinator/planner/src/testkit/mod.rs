@@ -97,6 +97,7 @@ impl Servers {
     #[must_use]
     pub fn bare(count: usize) -> Self {
         let mut servers = Self::default();
+        servers.view.findings = Facet::known(vec![], NOW);
         for n in 1..=count {
             servers.add(n);
         }

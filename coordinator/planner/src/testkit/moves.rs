@@ -63,6 +63,7 @@ impl Vm {
                     mac: None,
                 }],
                 bound_by: vec![],
+                created: None,
             },
             run: GuestRun::Running,
         }

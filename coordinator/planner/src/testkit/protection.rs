@@ -33,6 +33,7 @@ pub fn guest(vmid: u32, node: &str, storage: &str) -> ConfiguredGuest {
         disks: vec![volume(vmid, "scsi0", storage)],
         nics: vec![],
         bound_by: vec![],
+        created: None,
     };
     ConfiguredGuest {
         guest: Guest {

@@ -7,7 +7,7 @@ use quorate_model::observation::ha::ManagerStatus;
 use quorate_model::observation::{GuestKind, GuestRun, ReplicationJob, ReplicationState};
 use quorate_model::plan::{Condition, Plan, Verdict};
 use quorate_model::view::Rest;
-use quorate_model::{Code, Timestamp, Wish};
+use quorate_model::{Code, Finding, Timestamp, Wish};
 
 use super::{afterwards, told, wished};
 use crate::testkit::{self, NOW, Servers, Vm, known, name, unseen};
@@ -382,6 +382,43 @@ fn nothing_restarts_that_the_cluster_can_t_do_without() {
         refused(&plan).iter().any(|(code, _)| *code == Code::NodeNotSpare),
         "{}",
         told(&plan)
+    );
+}
+
+#[test]
+fn what_got_worse_ends_a_roll_before_the_next_server_and_what_was_said_before_does_not() {
+    let said = |code, subject: &str| Finding::new(code, subject, "as it is", "");
+    let mut servers = servers(&[Vm::running(100, "prox1")]);
+    servers.view.findings = Facet::known(vec![said(Code::LinkDown, "hk1/prox2")], NOW);
+    let plan = plan(&roll(&[], &[]), &servers);
+    assert!(!plan.refused(), "{}", told(&plan));
+    let gates: Vec<&Condition> = plan.steps.iter().flat_map(|step| &step.gate).collect();
+    let worse: Vec<_> = gates
+        .into_iter()
+        .filter(|gate| matches!(gate, Condition::NothingWorse { .. }))
+        .collect();
+    assert_eq!(worse.len(), 4, "before the guest moves, and before each restart");
+    let mut judged = |findings| {
+        servers.view.findings = findings;
+        worse[0].judge(&servers.view)
+    };
+    let before = vec![said(Code::LinkDown, "hk1/prox2")];
+    assert!(judged(Facet::known(before.clone(), NOW)).holds());
+    assert!(judged(Facet::known(vec![], NOW)).holds());
+    let more = [before, vec![said(Code::PoolErrors, "hk1/prox1/tank")]].concat();
+    let Verdict::NotYet(why) = judged(Facet::known(more, NOW)) else {
+        panic!("a pool that got worse ends it");
+    };
+    assert!(
+        why.contains("QRT-POOL-ERRORS of hk1/prox1/tank") && !why.contains("LINK"),
+        "{why}"
+    );
+    let unseen = Facet::unknown(UnknownKind::Failed, "no health stream");
+    assert!(matches!(judged(unseen.clone()), Verdict::Unknown(_)));
+    servers.view.findings = unseen;
+    assert_eq!(
+        refused(&self::plan(&roll(&[], &[]), &servers)),
+        [(Code::FacetUnknown, "hk1")]
     );
 }
 

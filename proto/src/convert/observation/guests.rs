@@ -30,7 +30,8 @@ message!(
         agent,
         disks,
         nics,
-        bound_by
+        bound_by,
+        created
     }
 );
 message!(

@@ -6,7 +6,7 @@ use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::strays::Stray;
 
-use super::types::{facet, size};
+use super::types::{facet, size, time};
 use super::{maybe, one_of, some, text};
 
 fn kind() -> impl Strategy<Value = GuestKind> {
@@ -34,8 +34,9 @@ prop_compose! {
         (template, starts_at_boot, agent) in any::<(bool, bool, bool)>(),
         disks in some(disk()),
         nics in some(nic()),
+        created in maybe(time()),
     ) -> GuestConfig {
-        GuestConfig { name, memory, cpus, cpu_type, tags, template, lock, starts_at_boot, agent, disks, nics, bound_by }
+        GuestConfig { name, memory, cpus, cpu_type, tags, template, lock, starts_at_boot, agent, disks, nics, bound_by, created }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use quorate_model::finding::KnownFinding;
 use quorate_model::ids::DiskRef;
 use quorate_model::plan::{Condition, Plan, Step, Undo};
 
@@ -169,6 +170,13 @@ fn of_moves() -> impl Strategy<Value = Condition> {
             others
         }),
         (cluster(), node(), text()).prop_map(|(cluster, node, boot)| Condition::Rebooted { cluster, node, boot }),
+        (cluster(), set(node(), 0..3), some(finding())).prop_map(|(cluster, nodes, findings)| {
+            Condition::NothingWorse {
+                cluster,
+                nodes,
+                known: findings.iter().map(KnownFinding::from).collect(),
+            }
+        }),
     ]
 }
 

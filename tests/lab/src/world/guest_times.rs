@@ -13,6 +13,13 @@ pub(crate) const CT_STOPS: Duration = Duration::from_secs(2);
 /// The plug is pulled.
 pub(crate) const KILLED: Duration = Duration::from_secs(1);
 
+/// PVE waits so long for the device of a volume on ZFS when a machine is started. Source: pve-storage ZFSPoolPlugin.pm
+/// (`zfs_wait_for_zvol_link`): 300 looks in a worker, a second between two of them.
+pub(crate) const DEVICE_APPEARS: Duration = Duration::from_secs(299);
+/// So much longer than its own time-out pct waits for an lxc-stop, and then as long again for the container. Source: pve-container LXC.pm
+/// (`vm_stop`).
+pub(crate) const CT_STOP_MORE: Duration = Duration::from_secs(5);
+
 /// From quorum to the first guest that a server starts after its boot.
 pub(crate) const SETTLES: Duration = Duration::from_secs(2);
 

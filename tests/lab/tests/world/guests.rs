@@ -191,6 +191,16 @@ async fn what_keeps_a_guest_from_starting_and_stopping() {
     );
     assert_eq!(tool(&lab, "prox1", "pct stop 901").await, said("CT 901 not running"));
     assert_eq!(tool(&lab, "prox1", "pct start 901").await.2, 0);
+    assert_eq!(tool(&lab, "prox1", "pct set 901 --acpi 0").await.2, 0);
+    let (warned, error, code) = tool(&lab, "prox1", "pct shutdown 901 --timeout 5").await;
+    assert_eq!(
+        (warned.as_str(), error.as_str(), code),
+        (
+            "command 'lxc-stop -n 901 --nokill --timeout 5' failed: exit code 1\n",
+            "container did not stop\n",
+            255
+        )
+    );
     assert_eq!(
         tool(&lab, "prox1", "pct migrate 901 prox2").await,
         said("can't migrate running container without --online or --restart")
@@ -208,7 +218,12 @@ async fn what_keeps_a_guest_from_starting_and_stopping() {
     assert_eq!(tool(&lab, "prox1", "zfs destroy -r data_zfs/vm-900-disk-0").await.2, 0);
     assert_eq!(
         tool(&lab, "prox1", "qm start 900").await,
-        said("zfs error: cannot open 'data_zfs/vm-900-disk-0': dataset does not exist")
+        said("timeout: no zvol device link for 'vm-900-disk-0' found after 300 sec.")
+    );
+    let import = "qm create 902 --name t902 --memory 512 --scsi0 data_zfs:0,import-from=/root/missing.qcow2";
+    assert_eq!(
+        tool(&lab, "prox1", import).await,
+        said("unable to create VM 902 - can't find file '/root/missing.qcow2'")
     );
     nothing_unknown(&lab);
 }

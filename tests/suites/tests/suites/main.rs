@@ -55,4 +55,5 @@ mod spec;
 mod storages;
 mod trust;
 mod twice;
+mod twice_guests;
 mod upgrade;

@@ -28,17 +28,17 @@ use tonic::transport::{Channel, Endpoint};
 const AMPLE: Duration = Duration::from_secs(60);
 
 /// Asks the agents in the coordinator's place, which is stopped.
-struct Driving {
-    fleet: Fleet,
+pub(crate) struct Driving {
+    pub(crate) fleet: Fleet,
     tls: ClientTls,
-    driver: Driver,
+    pub(crate) driver: Driver,
     next: u32,
     /// What was done twice.
-    kinds: BTreeSet<ActionKind>,
+    pub(crate) kinds: BTreeSet<ActionKind>,
 }
 
 impl Driving {
-    async fn of(fleet: Fleet) -> Self {
+    pub(crate) async fn of(fleet: Fleet) -> Self {
         fleet.lab.stop_coordinator().await.unwrap();
         let store = CoordinatorStore::new(&fleet.lab.layout().coordinator().join("state"));
         let material = Material {
@@ -61,7 +61,7 @@ impl Driving {
         }
     }
 
-    fn client(&self, node: &str) -> AgentClient<Channel> {
+    pub(crate) fn client(&self, node: &str) -> AgentClient<Channel> {
         let address = SocketAddr::from((self.fleet.lab.node(node).unwrap().address, 7443));
         let role = Role::Node {
             cluster: self.fleet.cluster.parse().unwrap(),
@@ -79,7 +79,7 @@ impl Driving {
         AgentClient::new(endpoint.connect_with_connector_lazy(connector))
     }
 
-    async fn look(&self, node: &str, facet: FacetName) -> Observation {
+    pub(crate) async fn look(&self, node: &str, facet: FacetName) -> Observation {
         let request = v1::ObserveRequest {
             facets: vec![facet.into_wire()],
             ..v1::ObserveRequest::default()
@@ -118,7 +118,7 @@ impl Driving {
     }
 
     /// Asks for an operation, and follows it to its end.
-    async fn execute(&self, node: &str, id: &str, action: &Action) -> Vec<OperationEvent> {
+    pub(crate) async fn execute(&self, node: &str, id: &str, action: &Action) -> Vec<OperationEvent> {
         let operation = Operation {
             id: id.parse().unwrap(),
             action: action.clone(),
@@ -138,13 +138,13 @@ impl Driving {
         events
     }
 
-    fn id(&mut self) -> String {
+    pub(crate) fn id(&mut self) -> String {
         self.next += 1;
         format!("twice.{}", self.next)
     }
 
     /// Does it, asks for it again under the same id, and under another one. `done`: how often the world has seen it happen.
-    async fn twice(&mut self, node: &str, action: Action, done: impl Fn(&Fleet) -> usize) {
+    pub(crate) async fn twice(&mut self, node: &str, action: Action, done: impl Fn(&Fleet) -> usize) {
         let (kind, before) = (action.kind(), done(&self.fleet));
         let (first, other) = (self.id(), self.id());
         let events = self.execute(node, &first, &action).await;
@@ -164,7 +164,7 @@ impl Driving {
     }
 }
 
-fn assert_done(events: &[OperationEvent], kind: ActionKind) {
+pub(crate) fn assert_done(events: &[OperationEvent], kind: ActionKind) {
     let ended = events.last().map(|event| &event.kind);
     let done = matches!(ended, Some(OperationEventKind::Ended(Outcome::Done { .. })));
     assert!(done, "{kind:?}: {events:#?}");
@@ -178,7 +178,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// How often an entry of this kind stands in the world's log.
-fn seen(what: What) -> impl Fn(&Fleet) -> usize {
+pub(crate) fn seen(what: What) -> impl Fn(&Fleet) -> usize {
     move |fleet| fleet.happened(what)
 }
 
@@ -433,9 +433,12 @@ async fn twice_ha_and_joins_that_hang() {
         K::StartHa,
     ];
     assert_eq!(driving.kinds, BTreeSet::from(kinds));
-    // With the 13 of the other test, and the seven about disks, storages and agents and the twelve about guests, which have suites of their
-    // own, and the one that no rollout does but a drill, that is every kind there is.
-    assert_eq!(kinds.len() + 13 + 7 + 12 + 1, ActionKind::ALL.len());
+    // With the 13 of the other test, the twelve about guests beside this file, the seven about disks, storages and agents, which have suites
+    // of their own, the one that keeps what a lost server wrote, and the one that no rollout does but a drill, that is every kind there is.
+    assert_eq!(
+        kinds.len() + 13 + super::twice_guests::KINDS.len() + 7 + 1 + 1,
+        ActionKind::ALL.len()
+    );
     driving.fleet.nothing_twice();
 }
 
@@ -460,6 +463,6 @@ async fn hangs(fleet: &Fleet, node: &str) {
     fleet.lab.script(node, Script::UdpBlocked(false)).await.unwrap();
 }
 
-fn fleet_name(text: &str) -> quorate_model::ClusterName {
+pub(crate) fn fleet_name(text: &str) -> quorate_model::ClusterName {
     text.parse().unwrap()
 }

@@ -110,7 +110,8 @@ impl Condition {
             | Self::Maintenance { .. }
             | Self::Drained { .. }
             | Self::Spare { .. }
-            | Self::Rebooted { .. } => moves::judge(self, view),
+            | Self::Rebooted { .. }
+            | Self::NothingWorse { .. } => moves::judge(self, view),
         }
     }
 }

@@ -8,6 +8,8 @@ mod judged;
 mod links;
 mod membership;
 mod moves;
+#[cfg(test)]
+mod moves_tests;
 mod pools;
 mod protection;
 mod qdevice;
@@ -23,6 +25,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::disk_marks::Mark;
+use crate::finding::KnownFinding;
 use crate::guest_ids::{HaName, JobId, Sid};
 use crate::held::GuestVolume;
 use crate::ids::{ClusterName, NodeName, PoolName, SshPublicKey};
@@ -424,6 +427,15 @@ pub enum Condition {
         /// Since when the copy is held.
         since: Timestamp,
     },
+    /// Nothing is said of the cluster that was not said, or not as badly, when this was planned.
+    NothingWorse {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Its members, which are looked at for it.
+        nodes: BTreeSet<NodeName>,
+        /// What was said then.
+        known: BTreeSet<KnownFinding>,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -503,6 +515,7 @@ impl Condition {
             }
             Self::Maintenance { seen_by, .. } => (BTreeSet::from([seen_by]), FacetName::Ha),
             Self::Rebooted { node, .. } => (BTreeSet::from([node]), FacetName::System),
+            Self::NothingWorse { nodes, .. } => (nodes.iter().collect(), FacetName::Cluster),
         };
         nodes
             .into_iter()

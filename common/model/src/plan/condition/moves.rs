@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::membership::{self, member_of};
 use super::{Condition, Needs, Not, Verdict, on_each};
 use crate::copies::{self, CopyState};
+use crate::finding::{self, Finding, KnownFinding};
 use crate::ids::{ClusterName, NodeName};
 use crate::moves::service_id;
 use crate::observation::ha::{HaPlace, ManagerStatus};
@@ -14,6 +15,9 @@ use crate::view::View;
 
 /// What PVE's own status calls `old timestamp - dead?`: the master looks every 10 s.
 const MASTER_SILENT: Duration = Duration::from_secs(30);
+
+/// So many findings are named where some got worse.
+const NAMED: usize = 4;
 
 impl Condition {
     /// What must be looked at where it is about guests that are moved and servers that restart.
@@ -43,6 +47,19 @@ impl Condition {
                 Some(others.iter().chain([node]).map(|node| of(node, &facets)).collect())
             }
             Self::Rebooted { node, .. } => Some(Needs::from([of(node, &[FacetName::System, FacetName::Cluster])])),
+            // What a restart may change, and what the streams tell of only after a while. Disks are left to them: a look takes seconds.
+            Self::NothingWorse { nodes, .. } => {
+                let facets = [
+                    FacetName::System,
+                    FacetName::Cluster,
+                    FacetName::Guests,
+                    FacetName::Ha,
+                    FacetName::Pools,
+                    FacetName::Storages,
+                    FacetName::Replication,
+                ];
+                Some(nodes.iter().map(|node| of(node, &facets)).collect())
+            }
             _ => None,
         }
     }
@@ -73,6 +90,7 @@ pub(super) fn judge(condition: &Condition, view: &View) -> Verdict {
         Condition::Drained { node } => drained(view, node),
         Condition::Spare { cluster, node, others } => spare(view, cluster, node, others),
         Condition::Rebooted { cluster, node, boot } => rebooted(view, cluster, node, boot),
+        Condition::NothingWorse { cluster, known, .. } => nothing_worse(view, cluster, known),
         _ => Verdict::Unknown("this is no condition about moves".to_owned()),
     }
 }
@@ -244,6 +262,30 @@ fn rebooted(view: &View, cluster: &ClusterName, node: &NodeName, boot: &str) -> 
         (Verdict::Holds(afresh), Verdict::Holds(quorate)) => Verdict::Holds(format!("{afresh}; {quorate}")),
         (Verdict::Holds(_), other) | (other, _) => other,
     }
+}
+
+/// Everything that there is to say of the cluster, held against what was said before. What the coordinator learns to say of more (Ceph's
+/// health, for one) counts here by itself.
+fn nothing_worse(view: &View, cluster: &ClusterName, known: &BTreeSet<KnownFinding>) -> Verdict {
+    let findings = match view.findings.get() {
+        Ok(findings) => findings,
+        Err(unknown) => return Verdict::Unknown(format!("what there is to say of {cluster}: {}", unknown.reason)),
+    };
+    let worse = finding::worse(known, findings);
+    if worse.is_empty() {
+        return Verdict::Holds(format!("nothing of {cluster} is worse than when this was planned"));
+    }
+    // Without their words: figures in them change with each look, and what is waited for is told whenever it changes.
+    let each = |finding: &&Finding| format!("{} of {}", finding.code.as_str(), finding.subject);
+    let named: Vec<String> = worse.iter().take(NAMED).map(each).collect();
+    let others = match worse.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Verdict::NotYet(format!(
+        "something got worse since this was planned: {}{others}; see: quorate status {cluster}",
+        named.join(", ")
+    ))
 }
 
 /// Can the cluster do without this node now? Its votes, its copies, HA that is at rest, and room for what runs on it.

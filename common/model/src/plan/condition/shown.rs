@@ -229,6 +229,7 @@ impl fmt::Display for Condition {
             Self::Rebooted { cluster, node, .. } => {
                 write!(f, "{node} has started anew, and is quorate in {cluster}")
             }
+            Self::NothingWorse { cluster, .. } => write!(f, "nothing of {cluster} is worse than when this was planned"),
         }
     }
 }

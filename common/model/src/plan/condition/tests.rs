@@ -17,17 +17,17 @@ use crate::operation::Package;
 use crate::time::Timestamp;
 use crate::view::{NodeView, View};
 
-const AT: Timestamp = Timestamp(0);
+pub(super) const AT: Timestamp = Timestamp(0);
 
-fn node(name: &str) -> NodeName {
+pub(super) fn node(name: &str) -> NodeName {
     name.parse().unwrap()
 }
 
-fn hk1() -> ClusterName {
+pub(super) fn hk1() -> ClusterName {
     "hk1".parse().unwrap()
 }
 
-fn nodes(names: &[&str]) -> BTreeSet<NodeName> {
+pub(super) fn nodes(names: &[&str]) -> BTreeSet<NodeName> {
     names.iter().map(|n| node(n)).collect()
 }
 
@@ -105,7 +105,7 @@ fn member(of: &[&str], own: &str) -> Cluster {
     }
 }
 
-fn view(of: &[&str], mut change: impl FnMut(&str, &mut Member)) -> View {
+pub(super) fn view(of: &[&str], mut change: impl FnMut(&str, &mut Member)) -> View {
     let mut view = View::default();
     for name in of {
         let mut cluster = member(of, name);

@@ -1,30 +1,12 @@
 //! The steps as they are put one after another, with who is in at each point.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use quorate_model::ids::{ClusterName, NodeName, StepId};
-use quorate_model::operation::Action;
-use quorate_model::plan::{Condition, Step, Undo};
+use quorate_model::plan::{Condition, Step};
 
 use super::Intent;
-
-/// A step before it has its place.
-pub(super) struct Draft {
-    pub(super) id: String,
-    pub(super) node: NodeName,
-    pub(super) action: Action,
-    pub(super) title: String,
-    pub(super) why: Vec<String>,
-    pub(super) gate: Vec<Condition>,
-    pub(super) done_when: Condition,
-    /// About how long it takes; at least one second.
-    pub(super) seconds: u64,
-    /// How it is undone by hand.
-    pub(super) undo: String,
-    pub(super) destroys: Vec<String>,
-    pub(super) restores: Option<StepId>,
-}
+pub(super) use crate::draft::Draft;
 
 /// The plan as far as it has come.
 pub(super) struct Line<'i> {
@@ -117,32 +99,10 @@ impl<'i> Line<'i> {
         Some(id)
     }
 
-    fn put(&mut self, draft: Draft, mut needs: Vec<StepId>) -> Option<StepId> {
-        let id = StepId::new(draft.id).ok()?;
-        needs.extend(
-            draft
-                .restores
-                .iter()
-                .filter(|r| !needs.contains(r))
-                .cloned()
-                .collect::<Vec<_>>(),
-        );
-        self.steps.push(Step {
-            id: id.clone(),
-            node: draft.node,
-            action: draft.action,
-            title: draft.title,
-            why: draft.why,
-            needs,
-            gate: draft.gate,
-            done_when: draft.done_when,
-            destroys: draft.destroys,
-            // Nothing that touches a disk is planned here.
-            disks: BTreeSet::new(),
-            estimate: Duration::from_secs(draft.seconds),
-            undo: Undo::Operator { how: draft.undo },
-            restores: draft.restores,
-        });
+    fn put(&mut self, draft: Draft, needs: Vec<StepId>) -> Option<StepId> {
+        let step = draft.after(needs)?;
+        let id = step.id.clone();
+        self.steps.push(step);
         Some(id)
     }
 

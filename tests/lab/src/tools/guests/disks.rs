@@ -42,7 +42,8 @@ pub(super) fn make(asked: &Asked<'_>, key: &str, value: &str) -> Result<Option<M
                 .server(|server, _| server.root.join(path.trim_start_matches('/')).is_file())
                 .unwrap_or(false);
             if path.starts_with('/') && !there {
-                return died(format!("unable to open '{path}' - No such file or directory"));
+                // Source: pve-storage Storage.pm (`abs_filesystem_path`), by qemu-server API2/Qemu.pm (`create_disks`).
+                return died(format!("can't find file '{path}'"));
             }
             IMAGE
         }

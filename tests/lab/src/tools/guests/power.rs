@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::super::io::Stop;
-use super::super::worker::{Failure, died};
+use super::super::worker::{Failure, Worker, died};
 use super::Asked;
 use crate::description::GuestKind;
 use crate::world::guest_times as times;
+use crate::world::state::guests::refuses_after;
 use crate::world::under_ha;
 
 pub(super) async fn start(asked: Asked<'_>) -> Result<i32, Stop> {
@@ -29,7 +30,11 @@ pub(super) async fn starts(asked: &Asked<'_>) -> Result<(), Failure> {
             .with(|state| state.start_guest_refusal(call.node, asked.vmid))
     };
     if let Some(text) = refusal() {
-        return died(text);
+        // What is waited for may appear.
+        call.io.pause(refuses_after(&text)).await?;
+        if refusal().is_some() {
+            return died(text);
+        }
     }
     let takes = match asked.kind {
         GuestKind::Qemu => times::VM_STARTS,
@@ -58,7 +63,7 @@ pub(super) async fn shutdown(asked: Asked<'_>) -> Result<i32, Stop> {
         return by_ha(asked, timeout).await;
     }
     let worker = asked.task("qmshutdown", "vzshutdown");
-    let result = obeys(&asked, Duration::from_secs(timeout)).await;
+    let result = obeys(&asked, &worker, Duration::from_secs(timeout)).await;
     worker.end_with(result, 255).await
 }
 
@@ -77,8 +82,9 @@ fn runs(asked: &Asked<'_>) -> bool {
         .with(|state| state.guest_runs(asked.call.node, asked.vmid))
 }
 
-/// The order to end: a machine whose `acpi` is off does not hear it.
-async fn obeys(asked: &Asked<'_>, patience: Duration) -> Result<(), Failure> {
+/// The order to end: a guest whose `acpi` is off does not hear it. Source: qemu-server QemuServer.pm (`_do_vm_stop`), pve-container LXC.pm
+/// (`vm_stop`).
+async fn obeys(asked: &Asked<'_>, worker: &Worker<'_>, patience: Duration) -> Result<(), Failure> {
     let deaf = asked.guest().is_some_and(|guest| guest.value("acpi") == Some("0"));
     let takes = match asked.kind {
         GuestKind::Qemu => times::VM_STOPS,
@@ -94,14 +100,23 @@ async fn obeys(asked: &Asked<'_>, patience: Duration) -> Result<(), Failure> {
     if asked.is_on("forceStop") {
         return ends(asked, times::KILLED).await;
     }
-    died(match asked.kind {
-        GuestKind::Qemu => "VM quit/powerdown failed - got timeout".to_owned(),
-        GuestKind::Lxc => format!(
-            "command 'lxc-stop -n {} --nokill --timeout {}' failed: exit code 1",
+    if asked.kind == GuestKind::Qemu {
+        return died("VM quit/powerdown failed - got timeout");
+    }
+    // That lxc-stop has failed is a warning, which a worker has on stdout; the container gets as long again.
+    worker
+        .say(&format!(
+            "command 'lxc-stop -n {} --nokill --timeout {}' failed: exit code 1\n",
             asked.vmid,
             patience.as_secs()
-        ),
-    })
+        ))
+        .await?;
+    let (left, more) = (takes.saturating_sub(patience), patience + times::CT_STOP_MORE);
+    if !deaf && left <= more {
+        return ends(asked, left).await;
+    }
+    asked.call.io.pause(more).await?;
+    died("container did not stop")
 }
 
 /// Its process ends. A machine that does not run is no reason to complain; a container is.

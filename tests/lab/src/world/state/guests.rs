@@ -471,7 +471,7 @@ fn is_local(server: &Server, drive: &Drive) -> bool {
     !drive.cdrom && section.is_some_and(|section| !crate::world::volumes::is_shared(&section))
 }
 
-/// Why a drive keeps a guest from starting. Source: pve-storage Storage.pm (`activate_storage`), ZFSPoolPlugin.pm.
+/// Why a drive keeps a guest from starting. Source: pve-storage Storage.pm (`activate_storage`), ZFSPoolPlugin.pm (`activate_volume`).
 fn drive_refusal(server: &Server, drive: &Drive) -> Option<String> {
     let id = drive.storage.as_deref()?;
     let Some(section) = server.storage(id) else {
@@ -489,9 +489,25 @@ fn drive_refusal(server: &Server, drive: &Drive) -> Option<String> {
         return Some(why);
     }
     let dataset = server.dataset_of(drive)?;
-    // As soon as something asks for it. A machine may wait for its device for some minutes before.
-    server
-        .volume(&dataset)
-        .is_none()
-        .then(|| format!("zfs error: cannot open '{dataset}': dataset does not exist"))
+    if server.volume(&dataset).is_some() {
+        return None;
+    }
+    // A container's is asked for at once, the device of a machine's is waited for.
+    let name = dataset.rsplit('/').next().unwrap_or(&dataset);
+    Some(if name.starts_with("subvol-") || name.starts_with("basevol-") {
+        format!("zfs error: cannot open '{dataset}': dataset does not exist")
+    } else {
+        format!("{NO_DEVICE}'{name}' found after 300 sec.")
+    })
+}
+
+const NO_DEVICE: &str = "timeout: no zvol device link for ";
+
+/// How long PVE tries before it refuses to start a guest so.
+pub(crate) fn refuses_after(refusal: &str) -> Duration {
+    if refusal.starts_with(NO_DEVICE) {
+        times::DEVICE_APPEARS
+    } else {
+        Duration::ZERO
+    }
 }

@@ -11,6 +11,7 @@ use crate::description::GuestKind;
 use crate::world::complain;
 use crate::world::guest_times as times;
 use crate::world::ha::Work;
+use crate::world::state::guests::refuses_after;
 
 /// The first line of a task that HA began. Source: pve-ha-manager Resources/PVEVM.pm.
 const BY_HA: &str = "task started by HA resource agent\n";
@@ -47,7 +48,7 @@ impl At<'_> {
             GuestKind::Lxc => (times::CT_STARTS, times::CT_STOPS),
         };
         let takes = match (&refusal, &act) {
-            (Some(_), _) => REFUSES,
+            (Some(refusal), _) => REFUSES + refuses_after(refusal),
             (None, Act::Start) => starts,
             (None, Act::Stop { .. }) => stops,
             (None, Act::Move { target, online }) => {

@@ -11,7 +11,7 @@ use quorate_lab_ha::lrm::Lrm;
 use self::at::At;
 use super::State;
 use crate::world::clock::SimTime;
-use crate::world::ha::{HaFiles, Process, WATCHDOG_AFTER_MUX};
+use crate::world::ha::{HaFiles, HaNode, Process, WATCHDOG_AFTER_MUX};
 use crate::world::oplog::What;
 use crate::world::units::{self, Active};
 
@@ -41,8 +41,8 @@ impl State {
                 }
             }
             let before = self.is_armed(index);
-            self.crm_turn(index);
-            self.lrm_turn(index);
+            self.turn((index, CRM), |ha| &mut ha.crm, |crm, at| crm.step(at));
+            self.turn((index, LRM), |ha| &mut ha.lrm, |lrm, at| lrm.step(at));
             self.note_watchdog(index, before);
             self.feed_watchdog(index);
         }
@@ -67,45 +67,30 @@ impl State {
         self.watchdogs.forget(&name);
     }
 
-    fn crm_turn(&mut self, index: usize) {
+    /// A daemon's turn, if it is due.
+    fn turn<D>(
+        &mut self,
+        (index, unit): (usize, &'static str),
+        place: fn(&mut HaNode) -> &mut Option<Process<D>>,
+        step: fn(&mut D, &mut At<'_>) -> Next,
+    ) {
         let now = self.now;
         let Some(server) = self.servers.get_mut(index) else {
             return;
         };
-        let Some(mut process) = server.ha.crm.take_if(|process| process.next <= now) else {
+        let Some(mut process) = place(&mut server.ha).take_if(|process| process.next <= now) else {
             return;
         };
         let Process {
             daemon, owner, held, ..
         } = &mut process;
-        let next = daemon.step(&mut At::new(self, index, CRM, owner, held));
+        let next = step(daemon, &mut At::new(self, index, unit, owner, held));
         let later = later(now, next);
         if later.is_none() {
-            self.ha_log(index, CRM, "server stopped");
+            self.ha_log(index, unit, "server stopped");
         }
         if let (Some(server), Some(next)) = (self.servers.get_mut(index), later) {
-            server.ha.crm = Some(Process { next, ..process });
-        }
-    }
-
-    fn lrm_turn(&mut self, index: usize) {
-        let now = self.now;
-        let Some(server) = self.servers.get_mut(index) else {
-            return;
-        };
-        let Some(mut process) = server.ha.lrm.take_if(|process| process.next <= now) else {
-            return;
-        };
-        let Process {
-            daemon, owner, held, ..
-        } = &mut process;
-        let next = daemon.step(&mut At::new(self, index, LRM, owner, held));
-        let later = later(now, next);
-        if later.is_none() {
-            self.ha_log(index, LRM, "server stopped");
-        }
-        if let (Some(server), Some(next)) = (self.servers.get_mut(index), later) {
-            server.ha.lrm = Some(Process { next, ..process });
+            *place(&mut server.ha) = Some(Process { next, ..process });
         }
     }
 

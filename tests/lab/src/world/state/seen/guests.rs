@@ -94,7 +94,7 @@ fn a_guest_without_its_disk_does_not_start() {
     seen.pass(1000);
     assert_eq!(
         seen.start(1, 100).as_deref(),
-        Some("zfs error: cannot open 'data_zfs/vm-100-disk-0': dataset does not exist")
+        Some("timeout: no zvol device link for 'vm-100-disk-0' found after 300 sec.")
     );
     assert_eq!(
         seen.start(0, 100).as_deref(),
