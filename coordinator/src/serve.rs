@@ -113,7 +113,7 @@ impl Daemon {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let secrets = Arc::new(Secrets::new(config.secrets_dir.clone()));
-        let packages = Packages::new(state.packages());
+        let packages = Packages::new(state.packages(), config.guest_program.clone());
         let rollouts = Rollouts::new(
             (opened.store, audit.clone(), Recovery::open(&state.recovery())),
             (clusters.clone(), state.before()),

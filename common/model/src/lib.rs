@@ -8,6 +8,7 @@
 
 pub mod anchor;
 pub mod calendar;
+pub mod canary;
 pub mod compression;
 pub mod copies;
 pub mod disk_marks;

@@ -126,7 +126,7 @@ async fn applied(client: &mut Client, cluster: Option<&ClusterName>) -> Result<S
     applied::applied(client, &cluster).await
 }
 
-async fn the_only_one(client: &mut Client) -> Result<String, Failure> {
+pub(super) async fn the_only_one(client: &mut Client) -> Result<String, Failure> {
     let nodes = client
         .list_nodes(v1::ListNodesRequest {})
         .await

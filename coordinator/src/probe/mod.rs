@@ -2,6 +2,7 @@
 
 mod gaps;
 mod prober;
+pub(crate) mod tally;
 mod target;
 
 pub(crate) use prober::Prober;

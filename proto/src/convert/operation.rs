@@ -50,6 +50,8 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     run_guest: RunGuest { cluster, guest, kind, run } = v1::RunGuest,
     set_maintenance: SetMaintenance { cluster, node, on } = v1::SetMaintenance,
     reboot_node: RebootNode { cluster, boot } = v1::RebootNode,
+    create_canary: CreateCanary { cluster, guest, source, storage, bridge, vlan, address, memory, program } = v1::CreateCanary,
+    destroy_canary: DestroyCanary { cluster, guest, kind } = v1::DestroyCanary,
 });
 choice!(MoveKind = v1::migrate_guest::How { Live, Restart, Offline });
 choice!(

@@ -73,4 +73,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     drained: Drained { node } = v1::condition::Drained,
     spare: Spare { cluster, node, others } = v1::condition::Spare,
     rebooted: Rebooted { cluster, node, boot } = v1::condition::Rebooted,
+    canary: Canary { cluster, guest, kind, node, there } = v1::condition::Canary,
 });

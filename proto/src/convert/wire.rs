@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use quorate_model::canary::{BridgeName, CanarySource, GuestAddress};
 use quorate_model::finding::Code;
 use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
 use quorate_model::ids::{
@@ -65,12 +66,15 @@ macro_rules! text {
     )*};
 }
 text!(
+    BridgeName,
+    CanarySource,
     ClusterName,
     Code,
     DiskName,
     DiskRef,
     FleetName,
     FrameDigest,
+    GuestAddress,
     HaName,
     InstanceId,
     JobId,

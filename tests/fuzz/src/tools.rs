@@ -11,7 +11,7 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg_query, getent, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
+    corosync_quorumtool, df, dpkg_query, getent, guest_exec, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
     pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key,
     systemctl, timedatectl, zfs_get, zpool, zpool_get, zpool_status,
 };
@@ -74,6 +74,7 @@ pub(crate) const TARGETS: &[Target] = &[
         let configured = [GuestKind::Vm, GuestKind::Container].map(|kind| guest_config::read(kind, &text));
         told((guest::macs(&text), guest::devices(&text), configured))
     }),
+    plain!(json "guest-exec", guest_exec::read),
     plain!("ha-groups", ha::read_groups),
     plain!(json "ha-lrm", ha::read_lrm_status),
     plain!(json "ha-manager-status", ha::read_manager_status),

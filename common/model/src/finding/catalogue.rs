@@ -289,6 +289,9 @@ catalogue! {
     HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
     MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
     NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
+    CanaryIdTaken "QRT-CANARY-ID-TAKEN" Refusal false "A guest that is no canary of ours has the id that a canary is to have.";
+    CanaryUnfit "QRT-CANARY-UNFIT" Refusal false "A canary can't be made so: the server, the storage or the bridge is not there or not fit for it, or the coordinator does not have the program that is put into it.";
+    CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
 }
 
 impl Code {

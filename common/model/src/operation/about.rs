@@ -45,7 +45,9 @@ impl Action {
             | Self::MigrateGuest { cluster, .. }
             | Self::RunGuest { cluster, .. }
             | Self::SetMaintenance { cluster, .. }
-            | Self::RebootNode { cluster, .. } => Some(cluster),
+            | Self::RebootNode { cluster, .. }
+            | Self::CreateCanary { cluster, .. }
+            | Self::DestroyCanary { cluster, .. } => Some(cluster),
         }
     }
 }

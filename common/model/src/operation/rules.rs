@@ -140,6 +140,8 @@ table! {
     RunGuest        300 yes no  nothing "a guest that takes long to shut down is not switched off";
     SetMaintenance 3600 yes no  nothing "the master carries it out over some rounds, and moves guests for as long as they take; nothing is gained by stopping the command";
     RebootNode     1800 no  yes nothing "a shutdown can't be called back";
+    CreateCanary    900 yes no  nothing "a disk of some gigabytes is imported; what is there is known by its tag, and gone on with";
+    DestroyCanary  1200 yes no  destroys "PVE's scheduler takes its copies away, minute by minute; what is gone stays gone";
 }
 
 #[cfg(test)]
@@ -164,7 +166,11 @@ mod tests {
         let destroying = ActionKind::ALL.into_iter().filter(|kind| rules(*kind).destroys);
         assert_eq!(
             destroying.collect::<Vec<_>>(),
-            [ActionKind::WipeDisk, ActionKind::RemoveReplication]
+            [
+                ActionKind::WipeDisk,
+                ActionKind::RemoveReplication,
+                ActionKind::DestroyCanary
+            ]
         );
         assert_eq!(rules(ActionKind::JoinCluster).on_cancel, OnDeadline::LetGo);
         assert_eq!(rules(ActionKind::RemoveMember).on_cancel, OnDeadline::Follow);

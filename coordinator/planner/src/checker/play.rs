@@ -311,6 +311,8 @@ impl Checker<'_> {
             Action::RunGuest { guest, run, .. } => self.runs_guest(step, *guest, *run),
             Action::SetMaintenance { node, on, .. } => self.sets_maintenance(step, node, *on),
             Action::RebootNode { boot, .. } => self.reboots(step, boot),
+            Action::CreateCanary { .. } => self.makes_canary(step),
+            Action::DestroyCanary { guest, .. } => self.destroys_canary(step, *guest),
         }
     }
 

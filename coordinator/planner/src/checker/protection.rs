@@ -62,7 +62,7 @@ impl Checker<'_> {
         }
     }
 
-    fn config(&self, node: &NodeName) -> Option<&PveConfig> {
+    pub(super) fn config(&self, node: &NodeName) -> Option<&PveConfig> {
         self.view.facet(node, |o| &o.config).ok()
     }
 

@@ -1,6 +1,7 @@
 //! Guests are moved because an operator says so: one of them, or all of a server that is drained or restarted. Every guest is accounted for
 //! before anything is done.
 
+mod canary;
 mod drain;
 mod fate;
 mod reboot;
@@ -32,6 +33,10 @@ pub(crate) fn plan(file: &ClusterFile, what: &Moves, view: &View, report: &mut R
         Moves::Drain { node, stop } => drain::drain(&scene, node, stop, &mut row, report),
         Moves::Undrain { node } => drain::undrain(&scene, node, &mut row, report),
         Moves::Reboot { nodes, stop } => reboot::roll(&scene, file, (nodes, stop), &mut row, report),
+        Moves::CreateCanary(new) => return canary::create(&scene, new, report).unwrap_or_default(),
+        Moves::RemoveCanary { guest, destroy } => {
+            return canary::remove(&scene, *guest, *destroy, report).unwrap_or_default();
+        }
     };
     planned.map(|()| row.into_steps()).unwrap_or_default()
 }

@@ -109,7 +109,8 @@ impl Condition {
             | Self::Maintenance { .. }
             | Self::Drained { .. }
             | Self::Spare { .. }
-            | Self::Rebooted { .. } => moves::judge(self, view),
+            | Self::Rebooted { .. }
+            | Self::Canary { .. } => moves::judge(self, view),
         }
     }
 }

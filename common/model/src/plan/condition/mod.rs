@@ -413,6 +413,19 @@ pub enum Condition {
         /// The boot before. Source: /proc/sys/kernel/random/boot_id.
         boot: String,
     },
+    /// A canary of ours runs on this node and bears our tag; or no guest of this id is there any more.
+    Canary {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// Where it is, or was.
+        node: NodeName,
+        /// It runs there, or is gone.
+        there: bool,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -491,6 +504,7 @@ impl Condition {
             }
             Self::Maintenance { seen_by, .. } => (BTreeSet::from([seen_by]), FacetName::Ha),
             Self::Rebooted { node, .. } => (BTreeSet::from([node]), FacetName::System),
+            Self::Canary { node, .. } => (BTreeSet::from([node]), FacetName::Config),
         };
         nodes
             .into_iter()
