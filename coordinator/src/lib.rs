@@ -33,6 +33,7 @@ mod measure;
 mod operators;
 mod pace;
 mod packages;
+mod reach;
 mod probe;
 mod recovery;
 mod report;

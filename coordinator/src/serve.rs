@@ -34,6 +34,7 @@ use crate::init::FleetDocument;
 use crate::measure::Measurements;
 use crate::pace::Pace;
 use crate::packages::Packages;
+use crate::reach::Reaches;
 use crate::recovery::Recovery;
 use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
@@ -143,6 +144,7 @@ impl Daemon {
             .map_err(|error| cannot_listen(config.api_listen, &error))?;
         let desk = Arc::new(Desk::new((Arc::clone(&fleet), audit.clone()), Arc::clone(&ca)));
         let disks = Arc::new(KnownDisks::open(state.disks()));
+        let reaches = Reaches::new(state.reach());
         let (door, door_seen) = watch::channel(Door::Closed);
         let service = api::Service(Arc::new(Api {
             fleet_name: document.name,
@@ -163,6 +165,7 @@ impl Daemon {
             clusters,
             secrets,
             packages,
+            reaches,
             door: door_seen,
         }));
 

@@ -32,6 +32,7 @@ pub mod pool_layout;
 mod pool_places;
 pub mod property_string;
 pub mod raid;
+pub mod reach;
 pub mod release;
 pub mod releases;
 pub mod rollout;

@@ -12,6 +12,7 @@ use crate::measurement::Baseline;
 use crate::observation::ha::ManagerStatus;
 use crate::observation::{Cluster, Ha, Observation};
 use crate::operation::{Action, HaService};
+use crate::reach::Reach;
 
 /// The nodes of one cluster, as their agents see themselves.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct View {
     /// What was measured between the nodes, as far as it still counts; `None`: nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measurements: Option<Baseline>,
+    /// What canaries have shown of the way to guests on these nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<Reach>,
 }
 
 /// A part of a cluster's HA that can be put to rest.

@@ -26,6 +26,7 @@ mod passphrase;
 mod plan;
 mod proposal;
 mod protect;
+mod prove_reach;
 mod renew;
 mod replication;
 mod rollout;

@@ -1,5 +1,6 @@
 //! What the coordinator knows of its nodes.
 
+use quorate_model::reach::Reach;
 use quorate_model::Timestamp;
 use quorate_model::facet::Unknown;
 use quorate_model::ids::NodeRef;
@@ -63,6 +64,7 @@ choice!(
         Lost
     }
 );
+message!(Reach = v1::Reach { cluster, node, bridge, vlan, guest, at, failed });
 message!(Connection = v1::Connection { state, since, reason });
 message!(ClockOffset = v1::ClockOffset { micros, error_micros });
 

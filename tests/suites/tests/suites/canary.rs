@@ -140,3 +140,47 @@ async fn a_container_of_ours_is_made_and_nothing_else_is_taken_for_ours() {
     gone(&fleet, 100).await;
     fleet.nothing_unknown();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_canary_shows_of_each_server_answers_for_guests_of_its_bridge_and_vlan() {
+    let (fleet, text) = with_pools().await;
+    let address = fleet.lab.guest_address(0).to_string();
+    let ip = format!("{address}/24");
+    fleet
+        .ok(&[
+            "guest", "create-canary", "--id", "900", "--node", "hk1/prox1", "--image", "/srv/debian-12.qcow2", "--storage", "data_zfs",
+            "--bridge", "vmbr0", "--vlan", "5", "--ip", &ip, "--yes",
+        ])
+        .await;
+    fleet
+        .tool(
+            "prox1",
+            "qm create 100 --name web --memory 512 --net0 virtio,bridge=vmbr0,tag=5 --scsihw virtio-scsi-single --scsi0 data_zfs:4",
+        )
+        .await;
+    fleet.tool("prox1", "qm start 100").await;
+    let protected = PROTECTED.replace("\"tag:quorate-canary\"", "100");
+    let file = fleet.write_file("hk1.toml", &(text + &protected));
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
+    let before = fleet.run(&["ha", "--if-lost", "prox1"]).await.stdout;
+    assert!(before.contains("whether VLAN 5 reaches it"), "{before}");
+
+    let refused = fleet.ends(&["ha", "--prove-reach", "100", "--at", &address, "--yes"], 3).await;
+    assert!(refused.stderr.contains("not seen to be a canary"), "{}", told(&refused));
+    let shown = fleet.ok(&["ha", "--prove-reach", "900", "--at", &address, "--yes"]).await;
+    for node in THREE {
+        assert!(shown.stdout.contains(&format!("{node}, vmbr0, VLAN 5: reached")), "{}", told(&shown));
+    }
+    let canary = fleet.json(&["guests", "900"]).await;
+    assert_eq!(canary["guests"][0]["guest"]["node"], "prox1", "it is back: {canary:#}");
+    let after = fleet.run(&["ha", "--if-lost", "prox1"]).await.stdout;
+    assert!(!after.contains("whether VLAN 5 reaches it"), "{after}");
+
+    // Nobody there: that is an answer as well.
+    let nobody = fleet.lab.guest_address(7).to_string();
+    fleet.ends(&["ha", "--prove-reach", "900", "--at", &nobody, "--yes"], 9).await;
+    let after = fleet.run(&["ha", "--if-lost", "prox1"]).await.stdout;
+    assert!(after.contains("did not answer at it"), "{after}");
+    fleet.nothing_unknown();
+}

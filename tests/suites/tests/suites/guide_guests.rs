@@ -91,6 +91,13 @@ async fn guide_canary() {
         .enter()
         .await;
     assert!(moved.stdout.contains("Pause: "), "{}", told(&moved));
+    let shown = page
+        .types(&fleet, "quorate ha --prove-reach 900 --at 192.168.1.90")
+        .put("192.168.1.90", &machine)
+        .yes()
+        .enter()
+        .await;
+    assert_eq!(shown.stdout.matches(": reached; ").count(), 3, "{}", told(&shown));
     page.types(&fleet, "quorate guest remove-canary 900 --destroy guest:900")
         .yes()
         .enter()
