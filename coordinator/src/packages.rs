@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
-use quorate_model::canary::MAX_PROGRAM;
 use quorate_identity::{create_private_dir, write_private_file};
+use quorate_model::canary::MAX_PROGRAM;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, PackageDigest};
 use quorate_model::{Code, Finding};
@@ -37,7 +37,9 @@ impl Packages {
     pub(crate) fn guest_program(&self) -> io::Result<(PackageDigest, Vec<u8>)> {
         let size = fs::metadata(&self.guest_program)?.len();
         if size > MAX_PROGRAM as u64 {
-            return Err(io::Error::other(format!("{size} bytes are more than a guest can be given")));
+            return Err(io::Error::other(format!(
+                "{size} bytes are more than a guest can be given"
+            )));
         }
         let bytes = fs::read(&self.guest_program)?;
         let digest = PackageDigest::new(HEXLOWER.encode(&Sha256::digest(&bytes))).map_err(io::Error::other)?;
@@ -51,7 +53,10 @@ impl Packages {
             Ok((found, _)) => format!("it has the SHA-256 {found} by now, not {planned}"),
             Err(error) => error.to_string(),
         };
-        let message = format!("the program for guests, {}, can't be used: {why}", self.guest_program.display());
+        let message = format!(
+            "the program for guests, {}, can't be used: {why}",
+            self.guest_program.display()
+        );
         Err(Finding::new(Code::StepFailed, "", message, "plan again"))
     }
 
@@ -230,7 +235,13 @@ mod tests {
         assert_eq!(packages.guest_program().unwrap().0, planned);
         assert_eq!(packages.planned_program(&planned).unwrap(), b"one");
         fs::write(&file, "two").unwrap();
-        assert!(packages.planned_program(&planned).unwrap_err().message.contains("by now"));
+        assert!(
+            packages
+                .planned_program(&planned)
+                .unwrap_err()
+                .message
+                .contains("by now")
+        );
         fs::write(&file, vec![0; MAX_PROGRAM + 1]).unwrap();
         assert!(packages.guest_program().is_err(), "no guest takes so much");
     }

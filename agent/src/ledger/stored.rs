@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use quorate_model::canary::{BridgeName, CanarySource, GuestAddress};
 use quorate_model::disk_marks::Mark;
 use quorate_model::guest_ids::{HaName, JobId, Sid};
-use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey, StorageName};
+use quorate_model::ids::{
+    ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey, StorageName,
+};
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::GuestKind;
 use quorate_model::observation::eligibility::ReasonKind;

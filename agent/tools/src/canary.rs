@@ -87,7 +87,15 @@ pub fn create(tools: &Tools, new: New<'_>) -> Result<Invocation, CallError> {
         GuestKind::Container => {
             let address = address.map_or_else(String::new, |address| format!(",{address}"));
             let net = format!("name=eth0,bridge={}{tag}{address}", new.bridge);
-            let call = call.args([volume, "--hostname", &called(new.guest), "--memory", &memory, "--cores", "1"]);
+            let call = call.args([
+                volume,
+                "--hostname",
+                &called(new.guest),
+                "--memory",
+                &memory,
+                "--cores",
+                "1",
+            ]);
             let call = call.args(["--rootfs", &format!("{storage}:{ROOT_GIB}"), "--net0", &net]);
             call.args(["--unprivileged", "1", "--features", "nesting=1"])
         }
@@ -126,7 +134,12 @@ pub fn ping(tools: &Tools, guest: u32) -> Result<Invocation, CallError> {
 ///
 /// # Errors
 /// When qm is not installed.
-pub fn run_in_machine(tools: &Tools, guest: u32, stdin: Option<Stdin>, program: &[&str]) -> Result<Invocation, CallError> {
+pub fn run_in_machine(
+    tools: &Tools,
+    guest: u32,
+    stdin: Option<Stdin>,
+    program: &[&str],
+) -> Result<Invocation, CallError> {
     let call = tools.call("qm")?.args(["guest", "exec", &guest.to_string()]);
     let call = match stdin {
         Some(stdin) => call.args(["--pass-stdin", "1"]).stdin(stdin),
@@ -225,7 +238,10 @@ mod tests {
             line(push(&tools, 900, "/f", PROGRAM, "0755")),
             "/usr/bin/pct push 900 /f /usr/local/bin/quorate-tally --perms 0755"
         );
-        assert_eq!(line(destroy(&tools, GuestKind::Vm, 900)), "/usr/bin/qm destroy 900 --purge 1");
+        assert_eq!(
+            line(destroy(&tools, GuestKind::Vm, 900)),
+            "/usr/bin/qm destroy 900 --purge 1"
+        );
         assert_eq!(line(stop(&tools, GuestKind::Container, 900)), "/usr/bin/pct stop 900");
         assert_eq!(line(ping(&tools, 900)), "/usr/bin/qm guest cmd 900 ping");
     }

@@ -67,7 +67,10 @@ mod tests {
         assert_eq!(badly.code, Some(1));
         assert!(badly.complaint().contains("does not exist"), "{}", badly.complaint());
         let still = read(fixture!("guest-exec/pve-9/still.out")).unwrap();
-        assert_eq!((still.code, still.complaint()), (None, "it was killed, or is not over".to_owned()));
+        assert_eq!(
+            (still.code, still.complaint()),
+            (None, "it was killed, or is not over".to_owned())
+        );
         assert!(read("timeout reached, returning pid\n").is_err());
     }
 }

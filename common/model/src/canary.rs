@@ -156,7 +156,11 @@ impl FromStr for CanarySource {
         match text.split_once(':') {
             Some(("image", volume)) => Self::new(GuestKind::Vm, volume),
             Some(("template", volume)) => Self::new(GuestKind::Container, volume),
-            _ => invalid("image or template", text, "it is neither image:VOLUME nor template:VOLUME"),
+            _ => invalid(
+                "image or template",
+                text,
+                "it is neither image:VOLUME nor template:VOLUME",
+            ),
         }
     }
 }
@@ -287,7 +291,9 @@ impl FromStr for GuestAddress {
             Some((own, gateway)) => (own, Some(gateway)),
             None => (text, None),
         };
-        let parts = own.split_once('/').map(|(address, prefix)| (address.parse(), prefix.parse::<u8>()));
+        let parts = own
+            .split_once('/')
+            .map(|(address, prefix)| (address.parse(), prefix.parse::<u8>()));
         let Some((Ok(address), Ok(prefix))) = parts else {
             return invalid(WHAT, text, "write it as ADDRESS/PREFIX, such as 192.0.2.7/24, or dhcp");
         };
@@ -314,7 +320,11 @@ mod tests {
 
     #[test]
     fn what_it_is_made_from_is_a_volume_or_a_path() {
-        for good in ["image:local:import/debian-12.qcow2", "image:/srv/debian.qcow2", "template:local:vztmpl/d.tar.zst"] {
+        for good in [
+            "image:local:import/debian-12.qcow2",
+            "image:/srv/debian.qcow2",
+            "template:local:vztmpl/d.tar.zst",
+        ] {
             assert_eq!(good.parse::<CanarySource>().unwrap().to_string(), good);
         }
         for bad in [
@@ -329,7 +339,10 @@ mod tests {
         ] {
             assert!(bad.parse::<CanarySource>().is_err(), "{bad}");
         }
-        assert_eq!("template:/srv/d.tar".parse::<CanarySource>().unwrap().kind(), GuestKind::Container);
+        assert_eq!(
+            "template:/srv/d.tar".parse::<CanarySource>().unwrap().kind(),
+            GuestKind::Container
+        );
     }
 
     #[test]
@@ -341,9 +354,19 @@ mod tests {
             ("2001:db8::7/64,gw=2001:db8::1", "ip6=2001:db8::7/64,gw6=2001:db8::1"),
         ] {
             let address: GuestAddress = text.parse().unwrap();
-            assert_eq!((address.to_string().as_str(), address.property().as_str()), (text, property));
+            assert_eq!(
+                (address.to_string().as_str(), address.property().as_str()),
+                (text, property)
+            );
         }
-        for bad in ["", "192.0.2.7", "192.0.2.7/33", "192.0.2.7/24,gw=2001:db8::1", "192.0.2.7/24,gw=x", "auto"] {
+        for bad in [
+            "",
+            "192.0.2.7",
+            "192.0.2.7/33",
+            "192.0.2.7/24,gw=2001:db8::1",
+            "192.0.2.7/24,gw=x",
+            "auto",
+        ] {
             assert!(bad.parse::<GuestAddress>().is_err(), "{bad}");
         }
         assert!(GuestAddress::Dhcp.via("192.0.2.1".parse().unwrap()).is_err());

@@ -40,7 +40,9 @@ impl Reach {
 /// What was seen last of a server, bridge and VLAN.
 #[must_use]
 pub fn newest<'r>(all: &'r [Reach], node: &NodeName, bridge: &str, vlan: Option<u16>) -> Option<&'r Reach> {
-    let of = all.iter().filter(|one| one.node == *node && one.bridge == bridge && one.vlan == vlan);
+    let of = all
+        .iter()
+        .filter(|one| one.node == *node && one.bridge == bridge && one.vlan == vlan);
     of.max_by_key(|one| one.at)
 }
 

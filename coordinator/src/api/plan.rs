@@ -335,7 +335,6 @@ impl Api {
     }
 }
 
-
 /// What the operator said beside the file, for the audit log.
 fn consents(wish: &Wish) -> Vec<String> {
     let each = |option: &str, names: &BTreeSet<quorate_model::NodeName>| {

@@ -26,10 +26,14 @@ impl Api {
             bridge: reach.bridge.clone(),
             guest: reach.guest,
         };
-        self.audit.note(Act::new(By::caller(by), what).in_cluster(&cluster)).await?;
+        self.audit
+            .note(Act::new(By::caller(by), what).in_cluster(&cluster))
+            .await?;
         // Whoever calls may have another clock.
         let at = trust::now(&self.fleet.clock);
-        self.reaches.keep(Reach { at, ..reach }).map_err(|error| unusable(&error))?;
+        self.reaches
+            .keep(Reach { at, ..reach })
+            .map_err(|error| unusable(&error))?;
         Ok(v1::KeepReachReply {})
     }
 }

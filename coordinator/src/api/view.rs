@@ -44,7 +44,10 @@ impl Api {
         // Of no use where it can't be read: then nothing is proved.
         let reach = self.reaches.all().unwrap_or_else(|error| {
             let reason = trust::sentence(&error);
-            tracing::warn!(reason, "what canaries have shown can't be read; nothing counts as shown");
+            tracing::warn!(
+                reason,
+                "what canaries have shown can't be read; nothing counts as shown"
+            );
             Vec::new()
         });
         let asked = |reach: &Reach| names.iter().any(|name| name.cluster == reach.cluster);

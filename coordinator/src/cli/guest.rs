@@ -13,10 +13,10 @@ use quorate_model::observation::GuestKind;
 use quorate_model::operation::Action;
 use quorate_model::{Code, Wish};
 
+use super::applied::applied;
 use super::apply::{How, carry_out};
 use super::proposal::Proposal;
 use super::wire::{self, Client};
-use super::applied::applied;
 use super::{Answer, Context, Format, output, protect};
 use crate::probe::tally::{self, Reading};
 
@@ -105,7 +105,9 @@ fn template(text: &str) -> Result<CanarySource, InvalidName> {
 }
 
 fn destroyed(text: &str) -> Result<u32, String> {
-    let id = text.strip_prefix("guest:").ok_or("write it as guest:ID, for example guest:900")?;
+    let id = text
+        .strip_prefix("guest:")
+        .ok_or("write it as guest:ID, for example guest:900")?;
     vmid(id)
 }
 
@@ -243,8 +245,12 @@ mod tests {
     #[test]
     fn a_canary_comes_from_an_image_or_a_template() {
         let create = "quorate guest create-canary --node hk1/prox1 --storage data_zfs --bridge vmbr0";
-        assert!(is_taken(&format!("{create} --image /srv/debian.qcow2 --ip 192.0.2.7/24 --gateway 192.0.2.1")));
-        assert!(is_taken(&format!("{create} --template local:vztmpl/d.tar.zst --ip dhcp --vlan 5 --memory 1G --id 900")));
+        assert!(is_taken(&format!(
+            "{create} --image /srv/debian.qcow2 --ip 192.0.2.7/24 --gateway 192.0.2.1"
+        )));
+        assert!(is_taken(&format!(
+            "{create} --template local:vztmpl/d.tar.zst --ip dhcp --vlan 5 --memory 1G --id 900"
+        )));
         assert!(!is_taken(create), "from nothing");
         assert!(!is_taken(&format!("{create} --image /a --template /b")));
         assert!(!is_taken(&format!("{create} --image /a --memory lots")));

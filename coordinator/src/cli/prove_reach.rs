@@ -71,7 +71,9 @@ pub(crate) async fn run(context: &Context, client: &mut Client, asked: Asked<'_>
         everywhere &= match go(context, client, &found, asked.guest, node).await {
             Ok(()) => call(context, client, &found, asked, node).await?,
             Err(failure) => {
-                output::aside(&format!("{node}: not proved, since the canary could not be moved there: {failure}"));
+                output::aside(&format!(
+                    "{node}: not proved, since the canary could not be moved there: {failure}"
+                ));
                 false
             }
         };
@@ -88,7 +90,10 @@ async fn find(client: &mut Client, asked: Asked<'_>) -> Result<Found, Failure> {
         };
         let canary = "quorate guest create-canary";
         if is_tagged(&guest) != Some(true) {
-            return refused(format!("guest {} is not seen to be a canary of ours", asked.guest), canary);
+            return refused(
+                format!("guest {} is not seen to be a canary of ours", asked.guest),
+                canary,
+            );
         }
         let unusable = |error: quorate_model::ids::InvalidName| {
             Failure::new(ExitCode::Refused, "a name can't be used").because(&error)
@@ -97,13 +102,19 @@ async fn find(client: &mut Client, asked: Asked<'_>) -> Result<Found, Failure> {
         let running = view.facet(&owner, |o| &o.running).ok();
         let status = running.and_then(|all| all.iter().find(|status| status.vmid == asked.guest));
         if status.is_none_or(|status| status.run != GuestRun::Running) {
-            return refused(format!("canary {} is not seen to run on {owner}", asked.guest), "quorate guests");
+            return refused(
+                format!("canary {} is not seen to run on {owner}", asked.guest),
+                "quorate guests",
+            );
         }
         let nic = guest.config.get().ok().and_then(|config| config.nics.first());
         let Some((bridge, vlan)) = nic.and_then(|nic| Some((nic.bridge.clone()?, nic.vlan))) else {
             return refused(format!("canary {} has no card at a bridge", asked.guest), canary);
         };
-        let member = view.facet(&speaker, |o| &o.cluster).ok().and_then(|cluster| cluster.member());
+        let member = view
+            .facet(&speaker, |o| &o.cluster)
+            .ok()
+            .and_then(|cluster| cluster.member());
         let online = member.into_iter().flat_map(|member| member.online());
         let others = online
             .filter_map(|name| NodeName::new(name).ok())

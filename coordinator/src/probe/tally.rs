@@ -97,13 +97,17 @@ mod tests {
 
     use super::*;
 
-    const LINE: &str = "quorate-tally 1 number=4711 time_ms=1764300000123 resumed=4700 run=9f8e7d6c5b4a3928 host=canary boot=0a1b\n";
+    const LINE: &str =
+        "quorate-tally 1 number=4711 time_ms=1764300000123 resumed=4700 run=9f8e7d6c5b4a3928 host=canary boot=0a1b\n";
 
     #[test]
     fn the_number_is_read_and_nothing_is_guessed() {
         let reading = read(LINE).unwrap();
         assert_eq!((reading.number, reading.run.as_str()), (4711, "9f8e7d6c5b4a3928"));
-        assert_eq!(read(&LINE.replace("host=canary", "new=1 host=canary")).unwrap(), reading);
+        assert_eq!(
+            read(&LINE.replace("host=canary", "new=1 host=canary")).unwrap(),
+            reading
+        );
         for bad in [
             LINE.trim_end(),
             "SSH-2.0-OpenSSH\n",
@@ -123,12 +127,17 @@ mod tests {
         let numbers = std::thread::spawn(move || {
             for number in [7, 7, 8] {
                 let (mut stream, _) = listener.accept().unwrap();
-                stream.write_all(LINE.replace("4711", &number.to_string()).as_bytes()).unwrap();
+                stream
+                    .write_all(LINE.replace("4711", &number.to_string()).as_bytes())
+                    .unwrap();
             }
         });
         let seen = grows(at, Duration::from_secs(60), Duration::from_millis(1)).unwrap();
         assert_eq!(seen.number, 8);
         numbers.join().unwrap();
-        assert!(grows(at, Duration::ZERO, Duration::from_millis(1)).is_err(), "nobody is there any more");
+        assert!(
+            grows(at, Duration::ZERO, Duration::from_millis(1)).is_err(),
+            "nobody is there any more"
+        );
     }
 }

@@ -35,7 +35,19 @@ oneof!(Moves = v1::Moves [what: v1::moves::What] {
     reboot: Reboot { nodes, stop } = v1::moves::Reboot,
     remove_canary: RemoveCanary { guest, destroy } = v1::moves::RemoveCanary,
 } holding { create_canary: CreateCanary });
-message!(NewCanary = v1::NewCanary { guest, node, source, storage, bridge, vlan, address, memory, program });
+message!(
+    NewCanary = v1::NewCanary {
+        guest,
+        node,
+        source,
+        storage,
+        bridge,
+        vlan,
+        address,
+        memory,
+        program
+    }
+);
 message!(DiskReplacement = v1::DiskReplacement { node, pool, old, with });
 
 message!(

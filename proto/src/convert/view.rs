@@ -1,10 +1,10 @@
 //! What the coordinator knows of its nodes.
 
-use quorate_model::reach::Reach;
 use quorate_model::Timestamp;
 use quorate_model::facet::Unknown;
 use quorate_model::ids::NodeRef;
 use quorate_model::observation::Observation;
+use quorate_model::reach::Reach;
 use quorate_model::view::{ClockOffset, NodeView};
 
 use super::{ConvertError, Wire, field};
@@ -64,7 +64,17 @@ choice!(
         Lost
     }
 );
-message!(Reach = v1::Reach { cluster, node, bridge, vlan, guest, at, failed });
+message!(
+    Reach = v1::Reach {
+        cluster,
+        node,
+        bridge,
+        vlan,
+        guest,
+        at,
+        failed
+    }
+);
 message!(Connection = v1::Connection { state, since, reason });
 message!(ClockOffset = v1::ClockOffset { micros, error_micros });
 

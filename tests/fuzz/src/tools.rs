@@ -11,9 +11,9 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg_query, getent, guest_exec, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo, os_release, perl,
-    pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs, smartctl, ssh_key,
-    systemctl, timedatectl, zfs_get, zpool, zpool_get, zpool_status,
+    corosync_quorumtool, df, dpkg_query, getent, guest_exec, ip, kept_spec, known_hosts, lsblk, lvs, mountinfo,
+    os_release, perl, pmxcfs, proc, pve_firewall, pve_replication_state, pvecm, pvesh, pvesm, pveversion, pvs,
+    smartctl, ssh_key, systemctl, timedatectl, zfs_get, zpool, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};

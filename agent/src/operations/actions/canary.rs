@@ -72,7 +72,9 @@ impl Act for Create<'_> {
     }
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
-        let mut against = local::quorate_member(node, seen, self.cluster).err().unwrap_or_default();
+        let mut against = local::quorate_member(node, seen, self.cluster)
+            .err()
+            .unwrap_or_default();
         match configured(seen, node, self.guest) {
             Err(finding) => against.push(finding),
             Ok(None) => {}
@@ -121,7 +123,9 @@ impl Act for Destroy<'_> {
     }
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
-        let mut against = local::quorate_member(node, seen, self.cluster).err().unwrap_or_default();
+        let mut against = local::quorate_member(node, seen, self.cluster)
+            .err()
+            .unwrap_or_default();
         match configured(seen, node, self.guest) {
             Err(finding) => against.push(finding),
             Ok(None) => {}

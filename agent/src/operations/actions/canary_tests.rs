@@ -114,8 +114,14 @@ fn only_a_guest_of_ours_that_runs_is_a_canary() {
 fn another_guest_with_its_id_is_left_alone() {
     let refusals = |observation: &Observation| create(|create, node| create.precheck(node, observation));
     assert!(refusals(&bare()).is_empty());
-    assert!(refusals(&seen(&[canary::TAG], GuestRun::Stopped)).is_empty(), "it is gone on with");
-    assert_eq!(refusals(&seen(&["web"], GuestRun::Running))[0].code, Code::CanaryIdTaken);
+    assert!(
+        refusals(&seen(&[canary::TAG], GuestRun::Stopped)).is_empty(),
+        "it is gone on with"
+    );
+    assert_eq!(
+        refusals(&seen(&["web"], GuestRun::Running))[0].code,
+        Code::CanaryIdTaken
+    );
     let mut unknown = bare();
     unknown.config = Facet::unknown(UnknownKind::Failed, "no answer");
     assert_eq!(refusals(&unknown)[0].code, Code::FacetUnknown);
@@ -142,7 +148,10 @@ fn what_is_not_seen_to_be_ours_is_not_destroyed() {
     let others = refusals(&with_ha(seen(&["web"], GuestRun::Running)));
     assert_eq!(others[0].code, Code::CanaryNotOurs);
     // Whether HA looks after it must be known.
-    assert_eq!(refusals(&seen(&[canary::TAG], GuestRun::Running))[0].code, Code::FacetUnknown);
+    assert_eq!(
+        refusals(&seen(&[canary::TAG], GuestRun::Running))[0].code,
+        Code::FacetUnknown
+    );
     let state = |observation: &Observation| destroy(|destroy, node| destroy.state(node, observation));
     assert!(matches!(state(&bare()), State::Reached(_)));
     assert_eq!(state(&seen(&[canary::TAG], GuestRun::Running)), State::Untouched);

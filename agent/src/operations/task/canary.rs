@@ -55,7 +55,9 @@ pub(super) async fn create(task: &Task<'_>, new: New<'_>, digest: &PackageDigest
     };
     match put {
         Ok(()) => say("the program that writes numbers is in it, and runs"),
-        Err(Stopped(why)) => say(&format!("the program that writes numbers could not be put into it: {why}")),
+        Err(Stopped(why)) => say(&format!(
+            "the program that writes numbers could not be put into it: {why}"
+        )),
     }
     Ok(())
 }
@@ -91,18 +93,15 @@ async fn ask(task: &Task<'_>, call: Result<Invocation, CallError>) -> Result<Str
 }
 
 /// By its guest agent, which is not in every image.
-async fn into_machine(
-    task: &Task<'_>,
-    guest: u32,
-    program: &[u8],
-    digest: &PackageDigest,
-) -> Result<(), Stopped> {
+async fn into_machine(task: &Task<'_>, guest: u32, program: &[u8], digest: &PackageDigest) -> Result<(), Stopped> {
     let tools = task.host.tools();
     say("waits for the machine's guest agent");
     let waited = task.host.clock().monotonic();
     while let Err(Stopped(why)) = ask(task, tool::ping(tools, guest)).await {
         if task.host.clock().since(waited) >= task.pace.of(BOOTS) {
-            return stopped(format!("no guest agent answers in it ({why}); is qemu-guest-agent in its image?"));
+            return stopped(format!(
+                "no guest agent answers in it ({why}); is qemu-guest-agent in its image?"
+            ));
         }
         task.pause(LOOK_EVERY).await;
     }
@@ -116,7 +115,11 @@ async fn into_machine(
     let file = |bytes: &[u8]| Some(Stdin::bytes(bytes));
     run(file(program), &tool::install("0755", tool::PROGRAM)).await?;
     same(&run(None, &tool::sum(tool::PROGRAM)).await?, digest)?;
-    run(file(tool::UNIT_TEXT.as_bytes()), &tool::install("0644", tool::UNIT_FILE)).await?;
+    run(
+        file(tool::UNIT_TEXT.as_bytes()),
+        &tool::install("0644", tool::UNIT_FILE),
+    )
+    .await?;
     run(None, &tool::ENABLE).await.map(drop)
 }
 
@@ -199,7 +202,8 @@ fn under_ha(seen: &Observation, sid: Sid) -> Result<bool, Stopped> {
 fn jobs_of(seen: &Observation, guest: u32) -> Result<Vec<(JobId, bool)>, Stopped> {
     let config = known(seen.config.get())?;
     let jobs = known(config.replication.get())?.iter().filter(|job| job.guest == guest);
-    jobs.map(|job| Ok((job.id.parse::<JobId>()?, job.removal.is_some()))).collect()
+    jobs.map(|job| Ok((job.id.parse::<JobId>()?, job.removal.is_some())))
+        .collect()
 }
 
 /// Looks until it is so. What can't be seen is not so.

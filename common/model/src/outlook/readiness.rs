@@ -10,9 +10,9 @@ use crate::observation::guest_config::{Backing, GuestDisk};
 use crate::observation::network::InterfaceKind;
 use crate::observation::storages::{DefinedStorage, StorageState};
 use crate::observation::{Guest, GuestConfig, ReplicationState};
+use crate::reach::{self, Reach};
 use crate::time::spoken;
 use crate::view::View;
-use crate::reach::{self, Reach};
 
 use super::{Answer, Asks, Check, Room};
 
@@ -91,7 +91,9 @@ fn by_canary(bridge: &str, shown: &Reach) -> Answer {
     let (guest, at) = (shown.guest, shown.at);
     match &shown.failed {
         None => Answer::Yes(format!("{bridge} is there, and canary {guest} answered at it ({at})")),
-        Some(why) => Answer::No(format!("{bridge} is there, and canary {guest} did not answer at it ({at}): {why}")),
+        Some(why) => Answer::No(format!(
+            "{bridge} is there, and canary {guest} did not answer at it ({at}): {why}"
+        )),
     }
 }
 

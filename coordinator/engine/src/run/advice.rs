@@ -194,7 +194,9 @@ fn of(step: &Step) -> Advice {
         Action::DestroyCanary { guest, kind, .. } => {
             let tool = if *kind == GuestKind::Vm { "qm" } else { "pct" };
             (
-                format!("on {node}: {tool} config {guest}, ha-manager status, pvesr status --guest {guest}, pvenode task list --vmid {guest}"),
+                format!(
+                    "on {node}: {tool} config {guest}, ha-manager status, pvesr status --guest {guest}, pvenode task list --vmid {guest}"
+                ),
                 format!("quorate guest remove-canary {guest} --destroy guest:{guest}"),
             )
         }

@@ -43,8 +43,14 @@ impl Checker<'_> {
             _ => (false, false),
         };
         let findings = &self.plan.findings;
-        let refused = findings.iter().any(|f| f.refuses() && f.code == Code::DestroyNotConsented);
-        self.demand(step, asked && (consented || refused), "nobody said that this guest may go");
+        let refused = findings
+            .iter()
+            .any(|f| f.refuses() && f.code == Code::DestroyNotConsented);
+        self.demand(
+            step,
+            asked && (consented || refused),
+            "nobody said that this guest may go",
+        );
         let config = self.config(&step.node).and_then(|config| config.guests.get().ok());
         let own = config.and_then(|guests| guests.iter().find(|one| one.guest.vmid == guest));
         let ours = own.is_some_and(|one| one.guest.node == step.node.as_str() && is_tagged(one) == Some(true));

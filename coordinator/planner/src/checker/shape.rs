@@ -42,7 +42,10 @@ impl Checker<'_> {
             let consented = refused || step.disks.iter().all(|disk| self.wish.destroy.contains(disk));
             self.demand(step, consented, "nobody consented to what it does to a disk");
             // Which guest goes, or whose copy, is said by the action itself.
-            let of_guests = matches!(step.action, Action::RemoveReplication { .. } | Action::DestroyCanary { .. });
+            let of_guests = matches!(
+                step.action,
+                Action::RemoveReplication { .. } | Action::DestroyCanary { .. }
+            );
             let names_it = !rules(step.action.kind()).destroys || !step.disks.is_empty() || of_guests;
             self.demand(
                 step,

@@ -32,7 +32,12 @@ pub(super) fn create(scene: &Scene<'_>, new: &NewCanary, report: &mut Report) ->
     let node = &new.node;
     let subject = node.as_str();
     if !scene.online.contains(node) || !scene.view.nodes.contains_key(node) {
-        let others: BTreeSet<NodeName> = scene.online.iter().filter(|n| scene.view.nodes.contains_key(*n)).cloned().collect();
+        let others: BTreeSet<NodeName> = scene
+            .online
+            .iter()
+            .filter(|n| scene.view.nodes.contains_key(*n))
+            .cloned()
+            .collect();
         let message = format!(
             "{node} is no member that is online and enrolled; these are: {}",
             in_a_row(&others)
@@ -54,7 +59,8 @@ pub(super) fn create(scene: &Scene<'_>, new: &NewCanary, report: &mut Report) ->
     fits(scene, new, report);
     let Some(program) = new.program.clone() else {
         let message = "the coordinator does not have the program that is put into canaries";
-        let next = "install the whole package quorate there; or name the program's file in coordinator.toml: guest_program";
+        let next =
+            "install the whole package quorate there; or name the program's file in coordinator.toml: guest_program";
         unfit(report, subject, message.to_owned(), next);
         return None;
     };
@@ -159,7 +165,12 @@ fn fits(scene: &Scene<'_>, new: &NewCanary, report: &mut Report) {
         unfit(report, subject, message, "say another one: --memory 256M");
     }
     if new.vlan.is_some_and(|vlan| !(1..=4094).contains(&vlan)) {
-        unfit(report, subject, "a VLAN has a number from 1 to 4094".to_owned(), "say another one: --vlan");
+        unfit(
+            report,
+            subject,
+            "a VLAN has a number from 1 to 4094".to_owned(),
+            "say another one: --vlan",
+        );
     }
     let unknown = |what: &str, why: &str| {
         Finding::new(
@@ -173,7 +184,10 @@ fn fits(scene: &Scene<'_>, new: &NewCanary, report: &mut Report) {
         Err(why) => report.tell(unknown("memory", &why.reason)),
         Ok(system) if system.memory.available.0 < u64::from(new.memory) << 20 => {
             let left = ByteSize(system.memory.available.0);
-            let message = format!("{node} has {left} of memory left, and the canary may use {} MiB", new.memory);
+            let message = format!(
+                "{node} has {left} of memory left, and the canary may use {} MiB",
+                new.memory
+            );
             unfit(report, subject, message, "choose another server");
         }
         Ok(_) => {}
@@ -196,7 +210,12 @@ fn fits(scene: &Scene<'_>, new: &NewCanary, report: &mut Report) {
     match storage(scene, new) {
         Ok(()) => {}
         Err(Refuses::Unfit(message)) => {
-            unfit(report, subject, message, "quorate storage; then name another one: --storage");
+            unfit(
+                report,
+                subject,
+                message,
+                "quorate storage; then name another one: --storage",
+            );
         }
         Err(Refuses::Unknown(why)) => report.tell(unknown("storages", &why)),
     }
@@ -225,7 +244,10 @@ fn storage(scene: &Scene<'_>, new: &NewCanary) -> Result<(), Refuses> {
     if content.is_some_and(|kinds| !kinds.split(',').any(|kind| kind.trim() == wanted)) {
         return Err(Refuses::Unfit(format!("storage {name} is not for {wanted}")));
     }
-    let status = storages.status.get().map_err(|why| Refuses::Unknown(why.reason.clone()))?;
+    let status = storages
+        .status
+        .get()
+        .map_err(|why| Refuses::Unknown(why.reason.clone()))?;
     match status.iter().find(|one| one.id == name) {
         Some(one) if one.state == StorageState::Active => Ok(()),
         Some(_) => Err(Refuses::Unfit(format!("storage {name} is not active on {node}"))),
@@ -273,7 +295,8 @@ pub(super) fn remove(scene: &Scene<'_>, id: u32, destroy: bool, report: &mut Rep
         .map(|job| job.target.as_str())
         .collect();
     copies.sort_unstable();
-    let mut why = vec!["it bears our tag; that its description says so as well is looked at in the instant before".to_owned()];
+    let mut why =
+        vec!["it bears our tag; that its description says so as well is looked at in the instant before".to_owned()];
     if scene.resources.contains_key(&sid(guest)) {
         why.push("it is taken out of HA first".to_owned());
     }

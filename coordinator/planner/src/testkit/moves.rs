@@ -223,7 +223,11 @@ pub(super) fn applied(view: &mut View, condition: &Condition) {
             }
         }
         Condition::Canary {
-            guest, node, there, kind, ..
+            guest,
+            node,
+            there,
+            kind,
+            ..
         } => {
             let mut vm = Vm::running(*guest, node.as_str());
             vm.guest.kind = *kind;

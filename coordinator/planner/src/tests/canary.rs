@@ -71,8 +71,14 @@ fn it_gets_the_lowest_id_that_is_free_and_then_nothing_is_left_to_do() {
     let [step] = made.steps.as_slice() else {
         panic!("one step: {}", told(&made));
     };
-    assert!(matches!(&step.action, Action::CreateCanary { guest: 101, .. }), "{step:?}");
-    assert!(step.title.contains("quorate-canary-101") && step.why[0].contains("192.0.2.7/24"), "{step:?}");
+    assert!(
+        matches!(&step.action, Action::CreateCanary { guest: 101, .. }),
+        "{step:?}"
+    );
+    assert!(
+        step.title.contains("quorate-canary-101") && step.why[0].contains("192.0.2.7/24"),
+        "{step:?}"
+    );
     // Asked again with its id, it is there.
     let again = create(NewCanary {
         guest: Some(101),
@@ -80,7 +86,11 @@ fn it_gets_the_lowest_id_that_is_free_and_then_nothing_is_left_to_do() {
     });
     let rest = afterwards(&testkit::file(3, LINKS), &again, &servers, &made);
     assert!(rest.is_empty() && !rest.refused(), "{}", told(&rest));
-    assert!(rest.findings.iter().any(|finding| finding.code == Code::PartDone), "{}", told(&rest));
+    assert!(
+        rest.findings.iter().any(|finding| finding.code == Code::PartDone),
+        "{}",
+        told(&rest)
+    );
 }
 
 #[test]
@@ -111,7 +121,9 @@ fn what_it_needs_has_to_be_there() {
     });
     assert_eq!(refused(&plan(&container, &for_nothing)), [Code::CanaryUnfit]);
     assert_eq!(refused(&plan(&create(new()), &for_nothing)), []);
-    let unseen = servers(&[]).with("prox1", |seen| seen.storages = Facet::unknown(UnknownKind::TimedOut, "no answer"));
+    let unseen = servers(&[]).with("prox1", |seen| {
+        seen.storages = Facet::unknown(UnknownKind::TimedOut, "no answer")
+    });
     assert_eq!(refused(&plan(&create(new()), &unseen)), [Code::FacetUnknown]);
 }
 
@@ -140,7 +152,14 @@ fn a_canary_goes_by_a_word_for_it_and_with_its_copies() {
         .with_each(|seen| known(&mut seen.config).replication = Facet::known(vec![job.clone()], NOW));
     let silent = plan(&remove(100, false), &servers);
     assert_eq!(refused(&silent), [Code::DestroyNotConsented]);
-    assert!(silent.findings.iter().any(|finding| finding.next.contains("--destroy guest:100")), "{}", told(&silent));
+    assert!(
+        silent
+            .findings
+            .iter()
+            .any(|finding| finding.next.contains("--destroy guest:100")),
+        "{}",
+        told(&silent)
+    );
     let wish = remove(100, true);
     let said = plan(&wish, &servers);
     assert!(!said.refused(), "{}", told(&said));
@@ -148,7 +167,14 @@ fn a_canary_goes_by_a_word_for_it_and_with_its_copies() {
         panic!("one step: {}", told(&said));
     };
     assert_eq!(step.node, name("prox2"));
-    assert!(matches!(step.action, Action::DestroyCanary { guest: 100, kind: GuestKind::Vm, .. }));
+    assert!(matches!(
+        step.action,
+        Action::DestroyCanary {
+            guest: 100,
+            kind: GuestKind::Vm,
+            ..
+        }
+    ));
     assert!(step.why.iter().any(|why| why.contains("copies on prox3")), "{step:?}");
     let rest = afterwards(&testkit::file(3, LINKS), &wish, &servers, &said);
     assert!(rest.is_empty() && !rest.refused(), "{}", told(&rest));

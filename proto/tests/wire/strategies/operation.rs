@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use quorate_model::canary::NewCanary;
-use quorate_model::{ClusterName, SshPublicKey};
 use quorate_model::compression::Compression;
 use quorate_model::disk_marks::Mark;
 use quorate_model::ids::{PackageDigest, PoolName};
@@ -19,6 +18,7 @@ use quorate_model::operation::{
 };
 use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
 use quorate_model::raid::Raid;
+use quorate_model::{ClusterName, SshPublicKey};
 
 use super::storages::definition;
 use super::types::{address, cluster, finding, node, operation_id, passage, size, time};

@@ -169,15 +169,17 @@ fn of_moves() -> impl Strategy<Value = Condition> {
             others
         }),
         (cluster(), node(), text()).prop_map(|(cluster, node, boot)| Condition::Rebooted { cluster, node, boot }),
-        (cluster(), any::<u32>(), guest_kind(), node(), any::<bool>()).prop_map(|(cluster, guest, kind, node, there)| {
-            Condition::Canary {
-                cluster,
-                guest,
-                kind,
-                node,
-                there,
+        (cluster(), any::<u32>(), guest_kind(), node(), any::<bool>()).prop_map(
+            |(cluster, guest, kind, node, there)| {
+                Condition::Canary {
+                    cluster,
+                    guest,
+                    kind,
+                    node,
+                    there,
+                }
             }
-        }),
+        ),
     ]
 }
 

@@ -67,10 +67,15 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
 
 /// How far the lab's model of the HA manager goes as PVE's does, in scenarios of our own.
 fn agreement(tell: &Narrator<'_>) -> Result<(), Failed> {
-    tell.say("What the HA manager did here, a model of it did. It is held to scenarios in the form of PVE's own simulator:");
+    tell.say(
+        "What the HA manager did here, a model of it did. It is held to scenarios in the form of PVE's own simulator:",
+    );
     tell.typed("coordinator", "cargo lab ha-scenario --check tests/lab/ha/scenarios/*");
     let folders = std::fs::read_dir(SCENARIOS).map_err(|error| Failed::of(&error))?;
-    let mut dirs: Vec<_> = folders.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+    let mut dirs: Vec<_> = folders
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
     dirs.sort();
     let mut agree = 0;
     for dir in &dirs {

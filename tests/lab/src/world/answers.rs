@@ -127,7 +127,10 @@ async fn follow(world: Arc<World>) {
                 }
             }
         }
-        let next = silent.values().min().map(|until| until.saturating_duration_since(Instant::now()));
+        let next = silent
+            .values()
+            .min()
+            .map(|until| until.saturating_duration_since(Instant::now()));
         let changed = tokio::time::timeout(next.unwrap_or(Duration::MAX), answers.changed()).await;
         if matches!(changed, Ok(Err(_))) {
             return;
@@ -153,7 +156,10 @@ async fn listen(
             }
             // Port 22 is root's, in most places.
             Err(error) if complained.insert(port) => {
-                complain(&format!("guest {} can't answer at {address}:{port}: {error}", voice.vmid));
+                complain(&format!(
+                    "guest {} can't answer at {address}:{port}: {error}",
+                    voice.vmid
+                ));
             }
             Err(_) => {}
         }

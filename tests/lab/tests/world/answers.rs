@@ -54,7 +54,10 @@ async fn a_guest_answers_while_it_runs_wherever_that_is() {
     until(&lab, "its answer", async || numbers(address).is_some()).await;
     let first = numbers(address).expect("it answers");
     assert_eq!((first["host"].as_str(), first["resumed"].as_str()), ("web", "0"));
-    assert!(first["run"].len() == 16 && first["boot"].len() == 36 && first["time_ms"].len() == 13, "{first:?}");
+    assert!(
+        first["run"].len() == 16 && first["boot"].len() == 36 && first["time_ms"].len() == 13,
+        "{first:?}"
+    );
     until(&lab, "more writes", async || number(address) > 20).await;
     // Root alone may listen there.
     if let Some(greeting) = heard(address, 22) {
@@ -84,7 +87,10 @@ async fn a_guest_answers_while_it_runs_wherever_that_is() {
     until(&lab, "its answer", async || numbers(address).is_some()).await;
     let again = numbers(address).expect("it answers");
     assert_ne!(again["run"], first["run"]);
-    assert!(again["resumed"].parse::<u64>().expect("a number") >= before, "{again:?}");
+    assert!(
+        again["resumed"].parse::<u64>().expect("a number") >= before,
+        "{again:?}"
+    );
 
     // Without its disc for cloud-init it starts all the same: that is made anew.
     tool(&lab, "prox2", "qm stop 900").await;
@@ -112,7 +118,10 @@ async fn from_an_image_it_tells_numbers_once_somebody_has_put_that_in() {
     let exec = async |program: &str, stdin: Option<&[u8]>| {
         let line = format!("qm guest exec 900 --pass-stdin 1 -- {program}");
         let argv: Vec<&str> = line.split(' ').collect();
-        let output = lab.tool("prox1", &argv, Some(stdin.unwrap_or_default())).await.expect("it runs");
+        let output = lab
+            .tool("prox1", &argv, Some(stdin.unwrap_or_default()))
+            .await
+            .expect("it runs");
         let answer: serde_json::Value = serde_json::from_str(&output.stdout).expect("JSON");
         answer
     };
@@ -122,7 +131,10 @@ async fn from_an_image_it_tells_numbers_once_somebody_has_put_that_in() {
     assert_eq!(exec(program, Some(b"a program\xff\n")).await["exitcode"], 0);
     let sum = exec("/usr/bin/sha256sum /usr/local/bin/quorate-tally", None).await;
     let sum = sum["out-data"].as_str().expect("text").to_owned();
-    assert!(sum.ends_with("  /usr/local/bin/quorate-tally\n") && sum.len() > 64, "{sum}");
+    assert!(
+        sum.ends_with("  /usr/local/bin/quorate-tally\n") && sum.len() > 64,
+        "{sum}"
+    );
     let unit = "/usr/bin/install -D -m 0644 /dev/stdin /etc/systemd/system/quorate-tally.service";
     assert_eq!(exec(unit, Some(b"[Service]\n")).await["exitcode"], 0);
     assert_eq!(exec(enable, None).await["exitcode"], 0);

@@ -56,13 +56,28 @@ async fn a_machine_of_ours_is_made_answers_is_protected_moved_and_removed_withou
     let address = fleet.lab.guest_address(0);
     let ip = format!("{address}/24");
     let create = [
-        "guest", "create-canary", "--id", "900", "--node", "hk1/prox1", "--image", "/srv/debian-12.qcow2", "--storage", "data_zfs",
-        "--bridge", "vmbr0", "--ip", &ip, "--yes",
+        "guest",
+        "create-canary",
+        "--id",
+        "900",
+        "--node",
+        "hk1/prox1",
+        "--image",
+        "/srv/debian-12.qcow2",
+        "--storage",
+        "data_zfs",
+        "--bridge",
+        "vmbr0",
+        "--ip",
+        &ip,
+        "--yes",
     ];
     let made = fleet.ok(&create).await;
     assert!(made.stdout.contains("Canary 900 answers from here"), "{}", told(&made));
     let first = number(address).expect("it answers");
-    fleet.until("its number grows", async || number(address) > Some(first)).await;
+    fleet
+        .until("its number grows", async || number(address) > Some(first))
+        .await;
     let again = fleet.ok(&create).await;
     assert!(again.stdout.contains("is a canary of ours already"), "{}", told(&again));
     assert_eq!(fleet.all(What::GuestStarted).len(), 1, "nothing was made twice");
@@ -104,8 +119,19 @@ async fn a_container_of_ours_is_made_and_nothing_else_is_taken_for_ours() {
     let ip = format!("{address}/24");
     let create = |more: &[&'static str]| -> Vec<String> {
         let fixed = [
-            "guest", "create-canary", "--node", "hk1/prox1", "--template", "local:vztmpl/debian-12.tar.zst", "--storage", "data_zfs",
-            "--bridge", "vmbr0", "--ip", &ip, "--yes",
+            "guest",
+            "create-canary",
+            "--node",
+            "hk1/prox1",
+            "--template",
+            "local:vztmpl/debian-12.tar.zst",
+            "--storage",
+            "data_zfs",
+            "--bridge",
+            "vmbr0",
+            "--ip",
+            &ip,
+            "--yes",
         ];
         fixed.iter().chain(more).map(|word| (*word).to_owned()).collect()
     };
@@ -114,13 +140,22 @@ async fn a_container_of_ours_is_made_and_nothing_else_is_taken_for_ours() {
         fleet.ends(&words, code).await
     };
     let made = run(create(&[]), 0).await;
-    assert!(made.stdout.contains("Canary 100 answers from here"), "the lowest id is taken: {}", told(&made));
+    assert!(
+        made.stdout.contains("Canary 100 answers from here"),
+        "the lowest id is taken: {}",
+        told(&made)
+    );
 
     // Somebody else's guest, which somebody has given our tag.
     fleet
-        .tool("prox1", "qm create 101 --name web --memory 512 --scsi0 data_zfs:1 --tags quorate-canary")
+        .tool(
+            "prox1",
+            "qm create 101 --name web --memory 512 --scsi0 data_zfs:1 --tags quorate-canary",
+        )
         .await;
-    fleet.tool("prox1", "qm create 102 --name db --memory 512 --scsi0 data_zfs:1").await;
+    fleet
+        .tool("prox1", "qm create 102 --name db --memory 512 --scsi0 data_zfs:1")
+        .await;
     let taken = run(create(&["--id", "102"]), 3).await;
     assert!(taken.stdout.contains("QRT-CANARY-ID-TAKEN"), "{}", told(&taken));
     let untagged = fleet
@@ -132,7 +167,10 @@ async fn a_container_of_ours_is_made_and_nothing_else_is_taken_for_ours() {
         .await;
     assert!(tagged.stdout.contains("is not ours"), "{}", told(&tagged));
     for guest in [101, 102] {
-        assert!(fleet.lab.guest("prox1", guest).await.unwrap().is_some(), "{guest} is there");
+        assert!(
+            fleet.lab.guest("prox1", guest).await.unwrap().is_some(),
+            "{guest} is there"
+        );
     }
     fleet
         .ok(&["guest", "remove-canary", "100", "--destroy", "guest:100", "--yes"])
@@ -148,8 +186,23 @@ async fn what_a_canary_shows_of_each_server_answers_for_guests_of_its_bridge_and
     let ip = format!("{address}/24");
     fleet
         .ok(&[
-            "guest", "create-canary", "--id", "900", "--node", "hk1/prox1", "--image", "/srv/debian-12.qcow2", "--storage", "data_zfs",
-            "--bridge", "vmbr0", "--vlan", "5", "--ip", &ip, "--yes",
+            "guest",
+            "create-canary",
+            "--id",
+            "900",
+            "--node",
+            "hk1/prox1",
+            "--image",
+            "/srv/debian-12.qcow2",
+            "--storage",
+            "data_zfs",
+            "--bridge",
+            "vmbr0",
+            "--vlan",
+            "5",
+            "--ip",
+            &ip,
+            "--yes",
         ])
         .await;
     fleet
@@ -166,11 +219,19 @@ async fn what_a_canary_shows_of_each_server_answers_for_guests_of_its_bridge_and
     let before = fleet.run(&["ha", "--if-lost", "prox1"]).await.stdout;
     assert!(before.contains("whether VLAN 5 reaches it"), "{before}");
 
-    let refused = fleet.ends(&["ha", "--prove-reach", "100", "--at", &address, "--yes"], 3).await;
+    let refused = fleet
+        .ends(&["ha", "--prove-reach", "100", "--at", &address, "--yes"], 3)
+        .await;
     assert!(refused.stderr.contains("not seen to be a canary"), "{}", told(&refused));
-    let shown = fleet.ok(&["ha", "--prove-reach", "900", "--at", &address, "--yes"]).await;
+    let shown = fleet
+        .ok(&["ha", "--prove-reach", "900", "--at", &address, "--yes"])
+        .await;
     for node in THREE {
-        assert!(shown.stdout.contains(&format!("{node}, vmbr0, VLAN 5: reached")), "{}", told(&shown));
+        assert!(
+            shown.stdout.contains(&format!("{node}, vmbr0, VLAN 5: reached")),
+            "{}",
+            told(&shown)
+        );
     }
     let canary = fleet.json(&["guests", "900"]).await;
     assert_eq!(canary["guests"][0]["guest"]["node"], "prox1", "it is back: {canary:#}");
@@ -179,7 +240,9 @@ async fn what_a_canary_shows_of_each_server_answers_for_guests_of_its_bridge_and
 
     // Nobody there: that is an answer as well.
     let nobody = fleet.lab.guest_address(7).to_string();
-    fleet.ends(&["ha", "--prove-reach", "900", "--at", &nobody, "--yes"], 9).await;
+    fleet
+        .ends(&["ha", "--prove-reach", "900", "--at", &nobody, "--yes"], 9)
+        .await;
     let after = fleet.run(&["ha", "--if-lost", "prox1"]).await.stdout;
     assert!(after.contains("did not answer at it"), "{after}");
     fleet.nothing_unknown();

@@ -85,7 +85,10 @@ async fn guide_canary() {
     assert!(made.stdout.contains("Canary 901 answers from here"), "{}", told(&made));
     assert!(page.block("toml", "[[replication]]").contains("tag:quorate-canary"));
     let moved = page
-        .types(&fleet, "quorate migrate 900 hk1/prox2 --measure --probe tcp:192.168.1.90:7460")
+        .types(
+            &fleet,
+            "quorate migrate 900 hk1/prox2 --measure --probe tcp:192.168.1.90:7460",
+        )
         .put("tcp:192.168.1.90:7460", format!("tcp:{machine}:7460"))
         .yes()
         .enter()

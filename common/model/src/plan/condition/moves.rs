@@ -79,7 +79,11 @@ pub(super) fn judge(condition: &Condition, view: &View) -> Verdict {
         Condition::Spare { cluster, node, others } => spare(view, cluster, node, others),
         Condition::Rebooted { cluster, node, boot } => rebooted(view, cluster, node, boot),
         Condition::Canary {
-            guest, kind, node, there, ..
+            guest,
+            kind,
+            node,
+            there,
+            ..
         } => canary_is(view, (*guest, *kind), node, *there),
         _ => Verdict::Unknown("this is no condition about moves".to_owned()),
     }

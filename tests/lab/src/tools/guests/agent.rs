@@ -113,7 +113,11 @@ pub(super) async fn push(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let not_there = || silent(call, vmid, GuestKind::Lxc);
     if let Some(text) = not_there() {
         let stopped = text.ends_with("not running!");
-        let text = if stopped { "can only push files to a running CT".to_owned() } else { text };
+        let text = if stopped {
+            "can only push files to a running CT".to_owned()
+        } else {
+            text
+        };
         return call.reply(20, Reply::fail(255, format!("{text}\n"))).await;
     }
     match std::fs::read(file) {

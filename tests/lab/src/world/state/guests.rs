@@ -251,7 +251,10 @@ impl State {
         self.hand_over(vmid, (from, to), &copied, number);
         if runs {
             // The same programs go on.
-            let writer = self.get(from).and_then(|server| server.running.get(&vmid)).map(|process| process.writer);
+            let writer = self
+                .get(from)
+                .and_then(|server| server.running.get(&vmid))
+                .map(|process| process.writer);
             self.end_process(from, vmid);
             let writer = writer.unwrap_or(Writer {
                 resumed: number,
