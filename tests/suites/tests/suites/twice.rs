@@ -433,9 +433,9 @@ async fn twice_ha_and_joins_that_hang() {
         K::StartHa,
     ];
     assert_eq!(driving.kinds, BTreeSet::from(kinds));
-    // With the 13 of the other test, and the seven about disks, storages and agents and the twelve about guests, which have suites of their
+    // With the 13 of the other test, and the seven about disks, storages and agents and the fourteen about guests, which have suites of their
     // own, that is every kind there is.
-    assert_eq!(kinds.len() + 13 + 7 + 12, ActionKind::ALL.len());
+    assert_eq!(kinds.len() + 13 + 7 + 14, ActionKind::ALL.len());
     driving.fleet.nothing_twice();
 }
 
