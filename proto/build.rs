@@ -1,12 +1,13 @@
 //! Compiles the protocol with a protoc written in Rust, so that building needs no installed one.
 
-/// Messages that carry a secret: `src/secrets.rs` writes their `Debug` by hand.
-const SECRET: [&str; 7] = [
+/// Messages that carry a secret, or a program: `src/secrets.rs` writes their `Debug` by hand.
+const SECRET: [&str; 8] = [
     "quorate.v1.OpenEchoRequest",
     "quorate.v1.MeasureRequest",
     "quorate.v1.CloseEchoRequest",
     "quorate.v1.JoinSecret",
     "quorate.v1.StorageSecret",
+    "quorate.v1.GuestProgram",
     "quorate.v1.EnrolRequest",
     "quorate.v1.InviteNodeReply",
 ];

@@ -29,6 +29,8 @@ pub struct Config {
     pub enrol_listen: SocketAddr,
     /// The folder for passwords of storages: `password_file` of a cluster file names files in it, and no others are read.
     pub secrets_dir: PathBuf,
+    /// The program that writes numbers in guests of ours, as it is put into them.
+    pub guest_program: PathBuf,
     /// For the command line: a coordinator on another host, instead of the socket.
     pub remote: Option<Remote>,
     /// Only in a lab.
@@ -75,6 +77,7 @@ impl Default for Config {
             api_listen: everywhere(7440),
             enrol_listen: everywhere(7441),
             secrets_dir: "/etc/quorate/secrets".into(),
+            guest_program: "/usr/share/quorate/guest/quorate-tally".into(),
             remote: None,
             lab: None,
         }
@@ -137,6 +140,10 @@ impl Config {
                     lab.root.display()
                 ));
             }
+        }
+        if !self.guest_program.is_absolute() {
+            let file = self.guest_program.display();
+            return Err(format!("guest_program must be an absolute path, not {file}"));
         }
         if !self.secrets_dir.is_absolute() {
             let dir = self.secrets_dir.display();

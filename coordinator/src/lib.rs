@@ -35,6 +35,7 @@ mod overview;
 mod pace;
 mod packages;
 mod probe;
+mod reach;
 mod recovery;
 mod report;
 mod rollouts;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use data_encoding::HEXLOWER;
 use quorate_identity::{create_private_dir, write_private_file};
+use quorate_model::canary::MAX_PROGRAM;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, PackageDigest};
 use quorate_model::{Code, Finding};
@@ -23,11 +24,40 @@ const KEPT: usize = 4;
 #[derive(Debug, Clone)]
 pub(crate) struct Packages {
     dir: PathBuf,
+    /// The program that is put into guests.
+    guest_program: PathBuf,
 }
 
 impl Packages {
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(crate) fn new(dir: PathBuf, guest_program: PathBuf) -> Self {
+        Self { dir, guest_program }
+    }
+
+    /// The program that is put into guests, and its digest. It lies on this host, and came with our own package.
+    pub(crate) fn guest_program(&self) -> io::Result<(PackageDigest, Vec<u8>)> {
+        let size = fs::metadata(&self.guest_program)?.len();
+        if size > MAX_PROGRAM as u64 {
+            return Err(io::Error::other(format!(
+                "{size} bytes are more than a guest can be given"
+            )));
+        }
+        let bytes = fs::read(&self.guest_program)?;
+        let digest = PackageDigest::new(HEXLOWER.encode(&Sha256::digest(&bytes))).map_err(io::Error::other)?;
+        Ok((digest, bytes))
+    }
+
+    /// The same for an operation that was planned with one.
+    pub(crate) fn planned_program(&self, planned: &PackageDigest) -> Result<Vec<u8>, Finding> {
+        let why = match self.guest_program() {
+            Ok((found, bytes)) if found == *planned => return Ok(bytes),
+            Ok((found, _)) => format!("it has the SHA-256 {found} by now, not {planned}"),
+            Err(error) => error.to_string(),
+        };
+        let message = format!(
+            "the program for guests, {}, can't be used: {why}",
+            self.guest_program.display()
+        );
+        Err(Finding::new(Code::StepFailed, "", message, "plan again"))
     }
 
     fn path(&self, package: &PackageDigest, extension: &str) -> PathBuf {
@@ -168,7 +198,7 @@ mod tests {
     #[test]
     fn what_is_kept_comes_out_in_parts_and_older_ones_go() {
         let dir = tempfile::tempdir().unwrap();
-        let packages = Packages::new(dir.path().join("packages"));
+        let packages = Packages::new(dir.path().join("packages"), dir.path().join("program"));
         let bytes = vec![7; limits::PACKAGE_PART + 1];
         packages.keep(&head(&bytes), &bytes).unwrap();
         let driver = Driver {
@@ -191,5 +221,28 @@ mod tests {
         packages.keep(&head(b"more"), b"more").unwrap();
         let other = packages.keep(&head(b"a"), b"b").unwrap_err();
         assert!(other.message.contains("SHA-256"), "{other}");
+    }
+
+    #[test]
+    fn the_program_for_guests_is_the_one_that_was_planned_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quorate-tally");
+        let packages = Packages::new(dir.path().join("packages"), file.clone());
+        let planned: PackageDigest = head(b"one").package.parse().unwrap();
+        let missing = packages.planned_program(&planned).unwrap_err();
+        assert!(missing.message.contains("quorate-tally"), "{missing:?}");
+        fs::write(&file, "one").unwrap();
+        assert_eq!(packages.guest_program().unwrap().0, planned);
+        assert_eq!(packages.planned_program(&planned).unwrap(), b"one");
+        fs::write(&file, "two").unwrap();
+        assert!(
+            packages
+                .planned_program(&planned)
+                .unwrap_err()
+                .message
+                .contains("by now")
+        );
+        fs::write(&file, vec![0; MAX_PROGRAM + 1]).unwrap();
+        assert!(packages.guest_program().is_err(), "no guest takes so much");
     }
 }

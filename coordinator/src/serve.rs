@@ -36,6 +36,7 @@ use crate::measure::Measurements;
 use crate::overview::Overview;
 use crate::pace::Pace;
 use crate::packages::Packages;
+use crate::reach::Reaches;
 use crate::recovery::Recovery;
 use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
@@ -115,7 +116,7 @@ impl Daemon {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let secrets = Arc::new(Secrets::new(config.secrets_dir.clone()));
-        let packages = Packages::new(state.packages());
+        let packages = Packages::new(state.packages(), config.guest_program.clone());
         let known = (
             Arc::new(KnownDisks::open(state.disks())),
             Arc::new(KnownGuests::open(state.guests())),
@@ -150,6 +151,7 @@ impl Daemon {
             .local_addr()
             .map_err(|error| cannot_listen(config.api_listen, &error))?;
         let desk = Arc::new(Desk::new((Arc::clone(&fleet), audit.clone()), Arc::clone(&ca)));
+        let reaches = Reaches::new(state.reach());
         let (door, door_seen) = watch::channel(Door::Closed);
         let service = api::Service(Arc::new(Api {
             fleet_name: document.name,
@@ -170,6 +172,7 @@ impl Daemon {
             clusters,
             secrets,
             packages,
+            reaches,
             door: door_seen,
         }));
 

@@ -189,6 +189,11 @@ impl StateDir {
         self.journal().exists() || fs::read_to_string(self.audit()).is_ok_and(started)
     }
 
+    /// What canaries have shown.
+    pub(crate) fn reach(&self) -> PathBuf {
+        self.path.join("reach.json")
+    }
+
     /// Packages that agents are upgraded with.
     pub(crate) fn packages(&self) -> PathBuf {
         self.path.join("packages")

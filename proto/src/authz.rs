@@ -117,6 +117,7 @@ pub const METHODS: &[Rule] = &[
     read("/quorate.v1.Coordinator/CaStatus", READERS),
     change("/quorate.v1.Coordinator/ExchangeCa", CHANGERS),
     change("/quorate.v1.Coordinator/KeepPackage", CHANGERS),
+    change("/quorate.v1.Coordinator/KeepReach", CHANGERS),
 ];
 
 /// The rule of a method, if it has one.

@@ -21,6 +21,15 @@ impl fmt::Debug for v1::StorageSecret {
     }
 }
 
+/// No secret, and nothing for a log.
+impl fmt::Debug for v1::GuestProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestProgram")
+            .field("program", &format_args!("{} bytes", self.program.len()))
+            .finish()
+    }
+}
+
 impl fmt::Debug for v1::EnrolRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnrolRequest")

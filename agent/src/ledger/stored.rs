@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use quorate_model::canary::{BridgeName, CanarySource, GuestAddress};
 use quorate_model::disk_marks::Mark;
 use quorate_model::fault::Fault;
 use quorate_model::guest_ids::{HaName, JobId, Sid};
 use quorate_model::held::GuestVolume;
-use quorate_model::ids::{ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey};
+use quorate_model::ids::{
+    ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey, StorageName,
+};
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::GuestKind;
 use quorate_model::observation::eligibility::ReasonKind;
@@ -267,6 +270,22 @@ enum ActionForm {
         fault: Fault,
         seconds: u32,
         boot: String,
+    },
+    CreateCanary {
+        cluster: ClusterName,
+        guest: u32,
+        source: CanarySource,
+        storage: StorageName,
+        bridge: BridgeName,
+        vlan: Option<u16>,
+        address: Option<GuestAddress>,
+        memory: u32,
+        program: PackageDigest,
+    },
+    DestroyCanary {
+        cluster: ClusterName,
+        guest: u32,
+        kind: GuestKind,
     },
 }
 

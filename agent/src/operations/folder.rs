@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use quorate_exec::{CommandLine, Exit, InvalidCommand, ProcessIdentity};
-use quorate_identity::{FileError, create_private_dir, write_secret_file};
+use quorate_identity::{FileError, create_private_dir, write_private_file, write_secret_file};
 use quorate_model::ids::{NodeName, OperationId};
 use quorate_model::operation::Operation;
 use serde::de::DeserializeOwned;
@@ -274,9 +274,9 @@ impl Folder {
     ///
     /// # Errors
     /// A file can't be written.
-    pub fn write_task(&self, operation: &Operation, node: &NodeName, given: Option<&str>) -> Result<(), FolderError> {
-        if let Some(text) = given {
-            write_secret_file(&self.path("given"), text)?;
+    pub fn write_task(&self, operation: &Operation, node: &NodeName, given: Option<&[u8]>) -> Result<(), FolderError> {
+        if let Some(bytes) = given {
+            write_private_file(&self.path("given"), bytes)?;
         }
         let task = TaskFile {
             operation: operation.clone(),

@@ -13,6 +13,8 @@ pub enum Passed {
     CorosyncConf(String),
     /// The password that goes with a storage; without a line feed.
     Storage(SecretBytes),
+    /// The program that is put into a guest. No secret.
+    Program(Vec<u8>),
 }
 
 /// Its kinds.
@@ -21,6 +23,7 @@ pub(super) enum PassedKind {
     Join,
     CorosyncConf,
     Storage,
+    Program,
 }
 
 impl PassedKind {
@@ -30,6 +33,7 @@ impl PassedKind {
             Self::Join => "a ticket or password",
             Self::CorosyncConf => "the cluster's corosync.conf",
             Self::Storage => "a storage's password",
+            Self::Program => "the program for a guest",
         }
     }
 
@@ -39,6 +43,7 @@ impl PassedKind {
             (Self::Join, Some(Passed::Join(_)))
                 | (Self::CorosyncConf, Some(Passed::CorosyncConf(_)))
                 | (Self::Storage, Some(Passed::Storage(_)))
+                | (Self::Program, Some(Passed::Program(_)))
         )
     }
 }

@@ -102,7 +102,8 @@ async fn start_tool(ctx: &mut Context<'_>, passed: Option<Passed>) -> Result<(),
         }
         How::Task => {
             let given = match &passed {
-                Some(Passed::CorosyncConf(text)) => Some(text.as_str()),
+                Some(Passed::CorosyncConf(text)) => Some(text.as_bytes()),
+                Some(Passed::Program(bytes)) => Some(bytes.as_slice()),
                 Some(Passed::Join(_) | Passed::Storage(_)) | None => None,
             };
             let prepared = ctx.folder.write_task(ctx.operation, ctx.node, given);
@@ -122,7 +123,7 @@ async fn start_tool(ctx: &mut Context<'_>, passed: Option<Passed>) -> Result<(),
     ctx.secret = match passed {
         Some(Passed::Join(secret)) => Some(secret.password),
         Some(Passed::Storage(password)) => Some(password),
-        Some(Passed::CorosyncConf(_)) | None => None,
+        Some(Passed::CorosyncConf(_) | Passed::Program(_)) | None => None,
     };
     ctx.folder.write_request(&request).map_err(|error| chain(&error))?;
     let id = &ctx.operation.id;
@@ -299,7 +300,10 @@ fn where_to_look(action: &Action) -> String {
         | Action::ChangeHaResource { .. }
         | Action::SetHaRule { .. }
         | Action::SetHaGroup { .. } => "ha-manager config, ha-manager status, ls /etc/pve/ha".to_owned(),
-        Action::MigrateGuest { guest, .. } | Action::RunGuest { guest, .. } => {
+        Action::MigrateGuest { guest, .. }
+        | Action::RunGuest { guest, .. }
+        | Action::CreateCanary { guest, .. }
+        | Action::DestroyCanary { guest, .. } => {
             format!("pvenode task list --vmid {guest}, ha-manager status, /etc/pve/.vmlist")
         }
         Action::SetMaintenance { .. } => "ha-manager status, journalctl -u pve-ha-crm".to_owned(),

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_model::canary::MAX_PROGRAM;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{Driver, OperationId};
 use quorate_model::observation::FacetName;
@@ -209,6 +210,13 @@ impl Agent for Service {
                 let password = secret_line(password);
                 let password = password.map_err(|error| refused(Refused::Request(error.to_string())))?;
                 Some(Passed::Storage(password))
+            }
+            Some(v1::secret::Secret::Program(v1::GuestProgram { program })) => {
+                if program.len() > MAX_PROGRAM {
+                    let message = format!("a program of {} bytes is more than a guest can be given", program.len());
+                    return Err(refused(Refused::Request(message)));
+                }
+                Some(Passed::Program(program))
             }
         };
         let follower = self

@@ -74,6 +74,14 @@ pub fn add(tools: &Tools, service: Sid, started: bool, told: Told<'_>) -> Result
     Ok(call.args(told.args()).build()?)
 }
 
+/// Takes a guest out of HA, which neither starts nor stops it.
+///
+/// # Errors
+/// When ha-manager is not installed.
+pub fn remove(tools: &Tools, service: Sid) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["remove", &service.to_string()]).build()?)
+}
+
 /// Tells a service something else.
 ///
 /// # Errors

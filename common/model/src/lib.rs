@@ -8,6 +8,7 @@
 
 pub mod anchor;
 pub mod calendar;
+pub mod canary;
 pub mod compression;
 pub mod copies;
 pub mod disk_marks;
@@ -34,6 +35,7 @@ pub mod pool_layout;
 mod pool_places;
 pub mod property_string;
 pub mod raid;
+pub mod reach;
 pub mod release;
 pub mod releases;
 pub mod rollout;

@@ -1,14 +1,15 @@
-//! What is moved because an operator says so: one guest, or all guests of a server that is to be worked on.
+//! What is done with guests because an operator says so: one is moved, or all of a server that is to be worked on; a canary comes or goes.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::NewCanary;
 use crate::ids::NodeName;
 use crate::observation::GuestKind;
 
-/// What is to be moved out of the way, or back.
+/// What is to be moved out of the way, or back, and canaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "move", deny_unknown_fields)]
 pub enum Moves {
@@ -48,6 +49,15 @@ pub enum Moves {
         /// It is kept aside, or overwritten.
         keep: bool,
     },
+    /// `quorate guest create-canary`: a guest of ours is made.
+    CreateCanary(Box<NewCanary>),
+    /// `quorate guest remove-canary ID`: a guest of ours goes, with all that it wrote.
+    RemoveCanary {
+        /// The guest's id.
+        guest: u32,
+        /// `--destroy guest:ID`: it may go.
+        destroy: bool,
+    },
 }
 
 impl fmt::Display for Moves {
@@ -71,6 +81,23 @@ impl fmt::Display for Moves {
                 let how = if *keep { "keep" } else { "discard" };
                 write!(f, "replication resolve {guest} --{how}")?;
                 node.as_ref().map_or(Ok(()), |node| write!(f, " --node {node}"))
+            }
+            Self::CreateCanary(canary) => {
+                f.write_str("guest create-canary")?;
+                canary.guest.iter().try_for_each(|id| write!(f, " --id {id}"))?;
+                let kind = match canary.source.kind() {
+                    GuestKind::Vm => "image",
+                    GuestKind::Container => "template",
+                };
+                write!(f, " --node {} --{kind} {}", canary.node, canary.source.volume())?;
+                write!(f, " --storage {} --bridge {}", canary.storage, canary.bridge)
+            }
+            Self::RemoveCanary { guest, destroy } => {
+                write!(f, "guest remove-canary {guest}")?;
+                if *destroy {
+                    write!(f, " --destroy guest:{guest}")?;
+                }
+                Ok(())
             }
         }
     }

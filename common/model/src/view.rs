@@ -13,6 +13,7 @@ use crate::measurement::Baseline;
 use crate::observation::ha::ManagerStatus;
 use crate::observation::{Cluster, Ha, Observation};
 use crate::operation::{Action, HaService};
+use crate::reach::Reach;
 
 /// The nodes of one cluster, as their agents see themselves.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct View {
     /// All that the coordinator had to say of the cluster at that moment, from what its health streams bring; unknown: nobody was asked.
     #[serde(default, skip_serializing_if = "Facet::is_not_asked")]
     pub findings: Facet<Vec<Finding>>,
+    /// What canaries have shown of the way to guests on these nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<Reach>,
 }
 
 /// A part of a cluster's HA that can be put to rest.

@@ -104,7 +104,7 @@ impl Api {
     }
 
     /// A cluster that has a server, or about which something was decided.
-    fn known_cluster(&self, name: String) -> Result<ClusterName, Failure> {
+    pub(super) fn known_cluster(&self, name: String) -> Result<ClusterName, Failure> {
         let cluster: ClusterName =
             field("cluster", name).map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
         let enrolled = self.fleet.registry.enrolled();

@@ -10,6 +10,7 @@ mod nodes;
 mod operators;
 mod packages;
 mod plan;
+mod reach;
 mod rollouts;
 pub(crate) mod view;
 
@@ -37,6 +38,7 @@ use crate::incoming::Who;
 use crate::measure::Measurements;
 use crate::overview::Overview;
 use crate::packages::Packages;
+use crate::reach::Reaches;
 use crate::rollouts::Rollouts;
 use crate::state_dir::StateDir;
 use crate::storage_secret::Secrets;
@@ -63,6 +65,7 @@ pub(crate) struct Api {
     pub(crate) clusters: Clusters,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) packages: Packages,
+    pub(crate) reaches: Reaches,
     pub(crate) measurements: Measurements,
     /// Plans go by no measurement: only in a lab.
     pub(crate) network_as_given: bool,
@@ -175,6 +178,11 @@ impl Coordinator for Service {
     async fn keep_package(&self, request: Request<Streaming<v1::PackagePart>>) -> Answer<v1::KeepPackageReply> {
         let by = caller(&request)?;
         answer(self.0.keep_package(request.into_inner(), &by).await)
+    }
+
+    async fn keep_reach(&self, request: Request<v1::KeepReachRequest>) -> Answer<v1::KeepReachReply> {
+        let by = caller(&request)?;
+        answer(self.0.keep_reach(request.into_inner(), &by).await)
     }
 
     async fn read_audit(&self, request: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::finding::{Code, Finding, accept};
+use quorate_model::moves::Moves;
 use quorate_model::observation::config::KeptSpec;
 use quorate_model::operation::rules;
 use quorate_model::plan::Plan;
@@ -53,7 +54,7 @@ impl Api {
             file_name: &request.file_name,
             text: &request.text,
             accept: &request.accept,
-            wish: wish(request.wish)?,
+            wish: self.wish(request.wish)?,
             asks: match by.caller {
                 Caller::Operator | Caller::Socket => Asks::Changes,
                 _ => Asks::Looks,
@@ -74,7 +75,7 @@ impl Api {
             file_name: &request.file_name,
             text: &request.text,
             accept: &request.accept,
-            wish: wish(request.wish)?,
+            wish: self.wish(request.wish)?,
             asks: Asks::Changes,
             by,
         };
@@ -128,6 +129,19 @@ impl Api {
         Ok(v1::ApplyReply {
             rollout: rollout.to_string(),
         })
+    }
+
+    /// What came, and what only this host can add: which program it has for guests.
+    fn wish(&self, wire: Option<v1::Wish>) -> Result<Wish, Failure> {
+        let wish: Option<Wish> = wire
+            .map(|wire| field("wish", wire))
+            .transpose()
+            .map_err(|error| Failure::new(ExitCode::Usage, error.to_string()))?;
+        let mut wish = wish.unwrap_or_default();
+        if let Some(Moves::CreateCanary(new)) = &mut wish.moves {
+            new.program = self.packages.guest_program().ok().map(|(digest, _)| digest);
+        }
+        Ok(wish)
     }
 
     /// Plans from the file and a fresh look at every enrolled node of its cluster.
@@ -320,13 +334,6 @@ impl Api {
             at_rest: self.rollouts.at_rest(cluster).await,
             ..View::default()
         }
-    }
-}
-
-fn wish(wire: Option<v1::Wish>) -> Result<Wish, Failure> {
-    match wire {
-        None => Ok(Wish::default()),
-        Some(wire) => field("wish", wire).map_err(|error| Failure::new(ExitCode::Usage, error.to_string())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::FacetName;
+use quorate_model::reach::Reach;
 use quorate_model::{ClusterName, NodeName, NodeRef};
 use quorate_proto::{ConvertError, Sighting, Wire, field, v1};
 
@@ -35,7 +36,19 @@ impl Api {
                 observation.leave_out(&facets);
             }
         }
+        // Of no use where it can't be read: then nothing is proved.
+        let reach = self.reaches.all().unwrap_or_else(|error| {
+            let reason = trust::sentence(&error);
+            tracing::warn!(
+                reason,
+                "what canaries have shown can't be read; nothing counts as shown"
+            );
+            Vec::new()
+        });
+        let asked = |reach: &Reach| names.iter().any(|name| name.cluster == reach.cluster);
+        let reach: Vec<Reach> = reach.into_iter().filter(asked).collect();
         Ok(v1::GetViewReply {
+            reach: reach.into_wire(),
             now: Some(now).into_wire(),
             nodes: seen.into_iter().map(Sighting::into_wire).collect(),
             findings: findings.into_iter().map(Wire::into_wire).collect(),

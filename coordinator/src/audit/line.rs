@@ -192,6 +192,13 @@ pub(crate) enum What {
         /// SHA-256 of its file.
         package: String,
     },
+    /// A canary was called on a node, and what it showed is kept.
+    KeepReach {
+        node: String,
+        bridge: String,
+        /// The canary's id.
+        guest: u32,
+    },
     /// The network between the nodes was measured.
     Measure { nodes: Vec<String> },
     /// The head file, which says how many lines there must be, was gone or damaged: lines may be missing after the last of these.

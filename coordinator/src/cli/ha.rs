@@ -1,5 +1,7 @@
 //! `quorate ha`: what HA looks after, and what becomes of the guests if a node is lost.
 
+use std::net::IpAddr;
+
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::ha::{HaPlacement, HaResource};
 use quorate_model::observation::{Ha, PveConfig};
@@ -8,7 +10,7 @@ use quorate_model::{NodeName, View};
 use quorate_show::{HaReport, ServiceRow};
 
 use super::views::{fresh, speakers};
-use super::{Answer as Ended, Context, output, wire};
+use super::{Answer as Ended, Context, output, prove_reach, wire};
 
 /// Options of `quorate ha`.
 #[derive(Debug, clap::Args)]
@@ -16,6 +18,16 @@ pub(crate) struct Args {
     /// What becomes of the guests of this node, were it lost now; several times, or `all`
     #[arg(long, value_name = "NODE")]
     if_lost: Vec<String>,
+    /// Send this canary to each server in turn and call it there, with --at: what that shows of its bridge and VLAN is kept, and answers for
+    /// every guest that has the same
+    #[arg(long, value_name = "CANARY", requires = "at", conflicts_with = "if_lost")]
+    prove_reach: Option<u32>,
+    /// Where the canary answers
+    #[arg(long, value_name = "ADDRESS", requires = "prove_reach")]
+    at: Option<IpAddr>,
+    /// Don't ask before it is moved
+    #[arg(long, short, requires = "prove_reach")]
+    yes: bool,
     /// Only this cluster
     #[arg(long)]
     cluster: Option<String>,
@@ -23,6 +35,16 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(context: &Context, args: Args) -> Ended {
     let mut client = wire::connect(context).await?;
+    if let (Some(guest), Some(at)) = (args.prove_reach, args.at) {
+        let asked = prove_reach::Asked {
+            guest,
+            at,
+            cluster: args.cluster.as_deref(),
+            yes: args.yes,
+        };
+        let everywhere = prove_reach::run(context, &mut client, asked).await?;
+        return Ok(if everywhere { ExitCode::Done } else { ExitCode::Degraded });
+    }
     let mut reports = Vec::new();
     let mut asked: Vec<&str> = args
         .if_lost

@@ -12,6 +12,7 @@ mod cluster_file;
 mod disks;
 mod explain;
 mod freeze;
+mod guest;
 mod guests;
 mod ha;
 mod init;
@@ -26,6 +27,7 @@ mod plan;
 mod probe;
 mod proposal;
 mod protect;
+mod prove_reach;
 mod renew;
 mod replication;
 mod rollout;
@@ -109,6 +111,9 @@ enum Command {
     Storage(storage::Args),
     /// Show the guests of each cluster: whose they are, how they run, what they lie on, and what HA makes of them
     Guests(guests::Args),
+    /// Make a canary, a guest of ours for trials and drills, or remove it
+    #[command(subcommand)]
+    Guest(guest::Command),
     /// Show what HA looks after, and with --if-lost where its guests would go and whether they could run there
     Ha(ha::Args),
     /// Show which guests are copied where, how old each copy is, and how old it may get
@@ -228,6 +233,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Zfs(command) => zfs::run(context, command).await,
         Command::Storage(args) => storage::run(context, args).await,
         Command::Guests(args) => guests::run(context, args).await,
+        Command::Guest(command) => guest::run(context, command).await,
         Command::Ha(args) => ha::run(context, args).await,
         Command::Replication(args) => replication::run(context, args).await,
         Command::Protect(args) => protect::run(context, args).await,

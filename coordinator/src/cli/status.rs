@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use quorate_model::facet::Unknown;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::FacetName;
+use quorate_model::reach::Reach;
 use quorate_model::view::ClockOffset;
 use quorate_model::{Code, Finding, Observation, Severity, Timestamp};
 use quorate_proto::{Sighting, Wire, v1};
@@ -52,6 +53,9 @@ pub(crate) struct Look {
     pub(crate) now: Timestamp,
     pub(crate) nodes: Vec<Seen>,
     pub(crate) findings: Vec<Finding>,
+    /// What canaries have shown.
+    #[serde(skip)]
+    pub(crate) reach: Vec<Reach>,
 }
 
 /// Asks the daemon what is known.
@@ -75,6 +79,7 @@ pub(crate) async fn look(
         now: wire::time(reply.now).unwrap_or_default(),
         nodes: nodes.into_iter().map(Seen::from).collect(),
         findings,
+        reach: Wire::from_wire(reply.reach).map_err(wire::unreadable)?,
     })
 }
 

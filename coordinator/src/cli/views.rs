@@ -17,7 +17,13 @@ pub(crate) async fn fresh(
     facets: &[FacetName],
 ) -> Result<BTreeMap<String, View>, Failure> {
     let look = look(client, cluster.unwrap_or(""), "", facets, true).await?;
-    views(look.nodes)
+    let mut views = views(look.nodes)?;
+    for reach in look.reach {
+        if let Some(view) = views.get_mut(reach.cluster.as_str()) {
+            view.reach.push(reach);
+        }
+    }
+    Ok(views)
 }
 
 /// Of servers as they were seen: clusters by name.

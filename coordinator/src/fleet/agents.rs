@@ -255,6 +255,13 @@ impl ClusterAgents {
                 let secret = self.secrets.password(cluster, path, storage.name.as_str());
                 v1::secret::Secret::Storage(secret.map_err(|finding| AgentError::Refused(Box::new(finding)))?)
             }
+            Action::CreateCanary { program, .. } => {
+                let (packages, program) = (self.packages.clone(), program.clone());
+                let read = tokio::task::spawn_blocking(move || packages.planned_program(&program)).await;
+                let read = read.map_err(|error| AgentError::NotReached(error.to_string()))?;
+                let program = read.map_err(|finding| AgentError::Refused(Box::new(finding)))?;
+                v1::secret::Secret::Program(v1::GuestProgram { program })
+            }
             _ => return Ok(None),
         };
         Ok(Some(v1::Secret { secret: Some(passed) }))

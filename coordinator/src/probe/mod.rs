@@ -11,6 +11,7 @@ mod prober;
 mod records;
 mod schedule;
 mod show;
+pub(crate) mod tally;
 mod target;
 mod web;
 

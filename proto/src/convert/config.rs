@@ -1,5 +1,6 @@
 //! What holds a cluster up, and what an operator says beside its file.
 
+use quorate_model::canary::NewCanary;
 use quorate_model::maintenance::MaintenanceWindow;
 use quorate_model::moves::Moves;
 use quorate_model::release::InvalidRelease;
@@ -33,7 +34,21 @@ oneof!(Moves = v1::Moves [what: v1::moves::What] {
     undrain: Undrain { node } = v1::moves::Undrain,
     reboot: Reboot { nodes, stop } = v1::moves::Reboot,
     resolve: Resolve { guest, node, keep } = v1::moves::Resolve,
-});
+    remove_canary: RemoveCanary { guest, destroy } = v1::moves::RemoveCanary,
+} holding { create_canary: CreateCanary });
+message!(
+    NewCanary = v1::NewCanary {
+        guest,
+        node,
+        source,
+        storage,
+        bridge,
+        vlan,
+        address,
+        memory,
+        program
+    }
+);
 message!(DiskReplacement = v1::DiskReplacement { node, pool, old, with });
 
 message!(

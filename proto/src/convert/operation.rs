@@ -53,6 +53,8 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     reboot_node: RebootNode { cluster, boot } = v1::RebootNode,
     keep_volumes: KeepVolumes { cluster, guest, volumes, since } = v1::KeepVolumes,
     inject_fault: InjectFault { cluster, fault, seconds, boot } = v1::InjectFault,
+    create_canary: CreateCanary { cluster, guest, source, storage, bridge, vlan, address, memory, program } = v1::CreateCanary,
+    destroy_canary: DestroyCanary { cluster, guest, kind } = v1::DestroyCanary,
 });
 oneof!(Fault = v1::Fault [fault: v1::fault::Fault] {
     network: Network {} = v1::FaultNetwork,

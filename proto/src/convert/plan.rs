@@ -75,4 +75,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     rebooted: Rebooted { cluster, node, boot } = v1::condition::Rebooted,
     volumes_kept: VolumesKept { node, volumes, since } = v1::condition::VolumesKept,
     nothing_worse: NothingWorse { cluster, nodes, known } = v1::condition::NothingWorse,
+    canary: Canary { cluster, guest, kind, node, there } = v1::condition::Canary,
 });

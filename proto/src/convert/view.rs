@@ -4,6 +4,7 @@ use quorate_model::Timestamp;
 use quorate_model::facet::Unknown;
 use quorate_model::ids::NodeRef;
 use quorate_model::observation::Observation;
+use quorate_model::reach::Reach;
 use quorate_model::view::{ClockOffset, NodeView};
 
 use super::{ConvertError, Wire, field};
@@ -61,6 +62,17 @@ choice!(
         Connected,
         Connecting,
         Lost
+    }
+);
+message!(
+    Reach = v1::Reach {
+        cluster,
+        node,
+        bridge,
+        vlan,
+        guest,
+        at,
+        failed
     }
 );
 message!(Connection = v1::Connection { state, since, reason });

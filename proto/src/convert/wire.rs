@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use quorate_model::canary::{BridgeName, CanarySource, GuestAddress};
 use quorate_model::finding::Code;
 use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
 use quorate_model::held::GuestVolume;
@@ -66,6 +67,8 @@ macro_rules! text {
     )*};
 }
 text!(
+    BridgeName,
+    CanarySource,
     ClusterName,
     Code,
     DiskName,
@@ -73,6 +76,7 @@ text!(
     FleetName,
     FrameDigest,
     GuestVolume,
+    GuestAddress,
     HaName,
     InstanceId,
     JobId,

@@ -40,7 +40,7 @@ travelling! {
     ListNodesRequest ListNodesReply InviteNodeRequest InviteNodeReply RemoveNodeRequest RemoveNodeReply GetViewRequest GetViewReply
     NetworkRequest NetworkReply PlanRequest PlanReply ApplyRequest ApplyReply ListRolloutsRequest ListRolloutsReply
     WatchRolloutRequest RolloutProgress CancelRolloutRequest CancelRolloutReply ReadAuditRequest ReadAuditReply ExportHistoryRequest
-    ExportHistoryReply UndoInfoRequest UndoInfoReply FreezeRequest FreezeReply AppliedRequest AppliedReply ListOperatorsRequest ListOperatorsReply RemoveOperatorRequest RemoveOperatorReply CaStatusRequest CaStatusReply ExchangeCaRequest PackagePart KeepPackageReply StagePackageReply EnrolRequest EnrolReply
+    ExportHistoryReply UndoInfoRequest UndoInfoReply FreezeRequest FreezeReply AppliedRequest AppliedReply ListOperatorsRequest ListOperatorsReply RemoveOperatorRequest RemoveOperatorReply CaStatusRequest CaStatusReply ExchangeCaRequest PackagePart KeepPackageReply KeepReachRequest KeepReachReply StagePackageReply EnrolRequest EnrolReply
 }
 
 const PACKAGE: &str = ".quorate.v1.";

@@ -11,8 +11,8 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, ip, kept_spec, known_hosts, lsblk, lvs,
-    mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pve_tasks, pvecm, pvesh,
+    corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, kept_spec, known_hosts, lsblk,
+    lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pve_tasks, pvecm, pvesh,
     pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zfs_volumes, zpool,
     zpool_disks, zpool_get, zpool_status,
 };
@@ -80,6 +80,7 @@ pub(crate) const TARGETS: &[Target] = &[
         let configured = [GuestKind::Vm, GuestKind::Container].map(|kind| guest_config::read(kind, &text));
         told((guest::macs(&text), guest::devices(&text), configured))
     }),
+    plain!(json "guest-exec", guest_exec::read),
     Target::both("guest-task", |bytes| {
         let (stdout, stderr) = streams(bytes);
         told(tool_guest::trouble(&format!("{stdout}{stderr}")))

@@ -104,6 +104,12 @@ impl Layout {
         self.coordinator().join("secrets")
     }
 
+    /// The program of the coordinator's host that is put into guests.
+    #[must_use]
+    pub fn guest_program(&self) -> PathBuf {
+        self.coordinator().join("quorate-tally")
+    }
+
     /// The coordinator's configuration.
     #[must_use]
     pub fn coordinator_config(&self) -> PathBuf {

@@ -86,7 +86,7 @@ impl Act for JoinCluster<'_> {
         let nothing = JoinSecret::default();
         let JoinSecret { password, fingerprint } = match passed {
             Some(Passed::Join(secret)) => secret,
-            Some(Passed::CorosyncConf(_) | Passed::Storage(_)) | None => &nothing,
+            Some(Passed::CorosyncConf(_) | Passed::Storage(_) | Passed::Program(_)) | None => &nothing,
         };
         quorate_tools::pvecm::add(tools, self.member_address, fingerprint, self.links, password).map(How::Tool)
     }

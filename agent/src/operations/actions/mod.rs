@@ -4,6 +4,7 @@
 mod abandon_join;
 mod add_link;
 mod allow_agents;
+mod canary;
 mod clean_up_after;
 mod create_cluster;
 mod create_pool;
@@ -418,6 +419,18 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             fault,
             seconds: *seconds,
             boot,
+        }),
+        Action::CreateCanary {
+            cluster, guest, source, ..
+        } => Box::new(canary::Create {
+            cluster,
+            guest: *guest,
+            kind: source.kind(),
+        }),
+        Action::DestroyCanary { cluster, guest, kind } => Box::new(canary::Destroy {
+            cluster,
+            guest: *guest,
+            kind: *kind,
         }),
     }
 }

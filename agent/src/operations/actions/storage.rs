@@ -66,7 +66,7 @@ impl Act for AddStorage<'_> {
     fn how(&self, tools: &Tools, passed: Option<&Passed>) -> Result<How, CallError> {
         let password = match passed {
             Some(Passed::Storage(password)) => Some(password),
-            Some(Passed::Join(_) | Passed::CorosyncConf(_)) | None => None,
+            Some(Passed::Join(_) | Passed::CorosyncConf(_) | Passed::Program(_)) | None => None,
         };
         pvesm::add(tools, self.storage, password).map(How::Tool)
     }

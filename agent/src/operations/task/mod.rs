@@ -4,6 +4,7 @@
 mod abandon_join;
 mod add_link;
 mod allow_agents;
+mod canary;
 mod clean_up_after;
 mod disk_lock;
 mod fault;
@@ -30,6 +31,7 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{NodeName, OperationId};
 use quorate_model::operation::{Action, Operation};
 use quorate_tools::CallError;
+use quorate_tools::canary::New;
 
 use super::actions::against;
 use super::folder::{Folder, TaskFile};
@@ -152,6 +154,29 @@ impl<'h> Task<'h> {
                 guest, volumes, since, ..
             } => keep_volumes::run(self, *guest, volumes, *since).await,
             Action::InjectFault { fault, seconds, .. } => fault::run(self, fault, *seconds).await,
+            Action::CreateCanary {
+                guest,
+                source,
+                storage,
+                bridge,
+                vlan,
+                address,
+                memory,
+                program,
+                ..
+            } => {
+                let new = New {
+                    guest: *guest,
+                    source,
+                    storage,
+                    bridge,
+                    vlan: *vlan,
+                    address: *address,
+                    memory: *memory,
+                };
+                canary::create(self, new, program).await
+            }
+            Action::DestroyCanary { guest, kind, .. } => canary::destroy(self, *kind, *guest).await,
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

@@ -346,6 +346,9 @@ catalogue! {
     CopyAgeing "QRT-COPY-AGEING" Warning false "A guest's copy is going to be older than is wanted before PVE makes it anew: the last runs failed, and PVE tries again only after 5, 10, 15 and then 30 minutes, and only while the copy's server is online; or its job runs less often than is wanted.";
     CopyTooOld "QRT-COPY-TOO-OLD" Critical false "A guest's copy is older than is wanted. If its server is lost now, so is all that it wrote since.";
     CopyNotMade "QRT-COPY-NOT-MADE" Warning false "No run of a replication job has succeeded on the server that has the guest now: nothing is known of a copy.";
+    CanaryIdTaken "QRT-CANARY-ID-TAKEN" Refusal false "A guest that is no canary of ours has the id that a canary is to have.";
+    CanaryUnfit "QRT-CANARY-UNFIT" Refusal false "A canary can't be made so: the server, the storage or the bridge is not there or not fit for it, or the coordinator does not have the program that is put into it.";
+    CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
 }
 
 impl Code {

@@ -47,7 +47,9 @@ impl Action {
             | Self::SetMaintenance { cluster, .. }
             | Self::RebootNode { cluster, .. }
             | Self::KeepVolumes { cluster, .. }
-            | Self::InjectFault { cluster, .. } => Some(cluster),
+            | Self::InjectFault { cluster, .. }
+            | Self::CreateCanary { cluster, .. }
+            | Self::DestroyCanary { cluster, .. } => Some(cluster),
         }
     }
 }

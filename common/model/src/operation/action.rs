@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::canary::{BridgeName, CanarySource, GuestAddress};
 use crate::disk_marks::Mark;
 use crate::fault::Fault;
 use crate::guest_ids::{HaName, JobId, Sid};
@@ -420,6 +421,38 @@ pub enum Action {
         /// The boot in which it may begin: after another start of the server it is not begun again.
         boot: String,
     },
+    /// `qm create`, `pct create`: a canary on this node, tagged and described as ours. It is started, and the program that writes numbers is put
+    /// into it: into a container by `pct push`, into a machine by its guest agent, if one answers. What is there already is gone on with.
+    CreateCanary {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Its id, which nobody has.
+        guest: u32,
+        /// What it is made from.
+        source: CanarySource,
+        /// Where its disk is to lie.
+        storage: StorageName,
+        /// What its network card is plugged into.
+        bridge: BridgeName,
+        /// The card's VLAN.
+        vlan: Option<u16>,
+        /// Its address; `None`: nothing is set.
+        address: Option<GuestAddress>,
+        /// Its memory, in MiB.
+        memory: u32,
+        /// The program, which is passed beside the operation.
+        program: PackageDigest,
+    },
+    /// `qm destroy --purge 1`, `pct destroy --purge 1`: a canary of ours on this node goes, with its disks and with the copies of them on other
+    /// nodes. It is taken out of HA and of replication first, and switched off.
+    DestroyCanary {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+    },
 }
 
 impl Action {
@@ -516,6 +549,8 @@ kinds! {
     RebootNode "reboot node";
     KeepVolumes "keep volumes";
     InjectFault "inject fault";
+    CreateCanary "create canary";
+    DestroyCanary "destroy canary";
 }
 
 /// The daemons of PVE's HA manager.

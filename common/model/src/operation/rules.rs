@@ -142,6 +142,8 @@ table! {
     RebootNode     1800 no  yes nothing "a shutdown can't be called back";
     KeepVolumes     120 yes no  nothing "each volume is renamed in one go; what has its new name already is left so";
     InjectFault     120 no  yes nothing "half-way it is noted and has its timers, and healing takes it back; done twice it would be another one";
+    CreateCanary    900 yes no  nothing "a disk of some gigabytes is imported; what is there is known by its tag, and gone on with";
+    DestroyCanary  1200 yes no  destroys "PVE's scheduler takes its copies away, minute by minute; what is gone stays gone";
 }
 
 #[cfg(test)]
@@ -166,7 +168,11 @@ mod tests {
         let destroying = ActionKind::ALL.into_iter().filter(|kind| rules(*kind).destroys);
         assert_eq!(
             destroying.collect::<Vec<_>>(),
-            [ActionKind::WipeDisk, ActionKind::RemoveReplication]
+            [
+                ActionKind::WipeDisk,
+                ActionKind::RemoveReplication,
+                ActionKind::DestroyCanary
+            ]
         );
         assert_eq!(rules(ActionKind::JoinCluster).on_cancel, OnDeadline::LetGo);
         assert_eq!(rules(ActionKind::RemoveMember).on_cancel, OnDeadline::Follow);

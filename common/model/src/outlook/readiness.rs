@@ -10,6 +10,7 @@ use crate::observation::guest_config::{Backing, GuestDisk};
 use crate::observation::network::InterfaceKind;
 use crate::observation::storages::{DefinedStorage, StorageState};
 use crate::observation::{Guest, GuestConfig, ReplicationState};
+use crate::reach::{self, Reach};
 use crate::time::spoken;
 use crate::view::View;
 
@@ -69,6 +70,17 @@ pub(super) fn checks(
             answer: answer(asks),
         })
         .collect()
+}
+
+/// What a canary has shown there.
+fn by_canary(bridge: &str, shown: &Reach) -> Answer {
+    let (guest, at) = (shown.guest, shown.at);
+    match &shown.failed {
+        None => Answer::Yes(format!("{bridge} is there, and canary {guest} answered at it ({at})")),
+        Some(why) => Answer::No(format!(
+            "{bridge} is there, and canary {guest} did not answer at it ({at}): {why}"
+        )),
+    }
 }
 
 struct Asked<'a> {
@@ -219,16 +231,20 @@ impl Asked<'_> {
                 return Answer::Yes(format!("{} needs no bridge", nic.key));
             };
             let found = network.interfaces.iter().find(|one| one.name == *bridge);
+            let shown = reach::newest(&self.view.reach, self.node, bridge, nic.vlan);
             match (found, nic.vlan) {
                 (None, _) => Answer::No(format!("there is no {bridge}")),
                 (Some(one), _) if !one.up => Answer::No(format!("{bridge} is down")),
                 (Some(one), _) if !matches!(one.kind, InterfaceKind::Bridge | InterfaceKind::Other) => {
                     Answer::No(format!("{bridge} is no bridge"))
                 }
-                (Some(_), Some(vlan)) => Answer::Unproven(format!(
-                    "{bridge} is there; whether VLAN {vlan} reaches it, only a guest shows"
-                )),
-                (Some(_), None) => Answer::Yes(format!("{bridge} is there")),
+                (Some(_), vlan) => match (shown, vlan) {
+                    (Some(shown), _) => by_canary(bridge, shown),
+                    (None, Some(vlan)) => Answer::Unproven(format!(
+                        "{bridge} is there; whether VLAN {vlan} reaches it, only a guest shows"
+                    )),
+                    (None, None) => Answer::Yes(format!("{bridge} is there")),
+                },
             }
         });
         Answer::worst(answers).unwrap_or_else(|| Answer::Yes("it has no network card".to_owned()))

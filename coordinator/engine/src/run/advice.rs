@@ -192,6 +192,22 @@ fn of(step: &Step) -> Advice {
             format!("on {node}: quorate-agent heal --look"),
             format!("on the console of {node}: quorate-agent heal"),
         ),
+        Action::CreateCanary { guest, source, .. } => {
+            let tool = if source.kind() == GuestKind::Vm { "qm" } else { "pct" };
+            (
+                format!("on {node}: {tool} status {guest}, pvenode task list --vmid {guest}"),
+                format!("the same again goes on with what is there; or: quorate guest remove-canary {guest}"),
+            )
+        }
+        Action::DestroyCanary { guest, kind, .. } => {
+            let tool = if *kind == GuestKind::Vm { "qm" } else { "pct" };
+            (
+                format!(
+                    "on {node}: {tool} config {guest}, ha-manager status, pvesr status --guest {guest}, pvenode task list --vmid {guest}"
+                ),
+                format!("quorate guest remove-canary {guest} --destroy guest:{guest}"),
+            )
+        }
         Action::AllowAgents { .. } => (
             format!("on {node}: the rules marked as Quorate's in /etc/pve/firewall/cluster.fw"),
             AGAIN.to_owned(),

@@ -1,6 +1,7 @@
 //! What a sound plan is, stated a second time and independently of the planner: run on every plan in tests, and by the
 //! coordinator before it executes one.
 
+mod canaries;
 mod moves;
 mod order;
 mod play;

@@ -15,7 +15,7 @@ impl Checker<'_> {
             Some(Moves::Migrate { guest: id, target: to }) => *id == guest && to == target,
             Some(Moves::Drain { node, .. }) => step.node == *node,
             Some(Moves::Reboot { .. }) => self.restarts(&step.node) || self.restarts(target),
-            Some(Moves::Undrain { .. } | Moves::Resolve { .. }) | None => false,
+            _ => false,
         };
         self.demand(step, asked, "nobody asked to move this guest there");
         let online = self.online_members();
@@ -48,7 +48,7 @@ impl Checker<'_> {
             Some(Moves::Drain { node, .. }) => on && of == node,
             Some(Moves::Undrain { node }) => !on && of == node,
             Some(Moves::Reboot { .. }) => self.restarts(of),
-            Some(Moves::Migrate { .. } | Moves::Resolve { .. }) | None => false,
+            _ => false,
         };
         let rest = quorate_model::view::Rest::Maintenance { node: of.clone() };
         let left = !on && self.view.at_rest.contains(&rest);

@@ -313,6 +313,8 @@ impl Checker<'_> {
             Action::RebootNode { boot, .. } => self.reboots(step, boot),
             Action::KeepVolumes { guest, volumes, since, .. } => self.keeps(step, *guest, volumes, *since),
             Action::InjectFault { .. } => self.demand(step, false, "no plan rehearses failures"),
+            Action::CreateCanary { .. } => self.makes_canary(step),
+            Action::DestroyCanary { guest, .. } => self.destroys_canary(step, *guest),
         }
     }
 

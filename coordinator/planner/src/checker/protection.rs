@@ -135,7 +135,7 @@ impl Checker<'_> {
         self.demand(step, step.done_when == seen, "it is done without being seen so");
     }
 
-    fn config(&self, node: &NodeName) -> Option<&PveConfig> {
+    pub(super) fn config(&self, node: &NodeName) -> Option<&PveConfig> {
         self.view.facet(node, |o| &o.config).ok()
     }
 

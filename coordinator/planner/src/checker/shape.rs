@@ -41,9 +41,12 @@ impl Checker<'_> {
                 .any(|f| f.refuses() && f.code == Code::DestroyNotConsented);
             let consented = refused || step.disks.iter().all(|disk| self.wish.destroy.contains(disk));
             self.demand(step, consented, "nobody consented to what it does to a disk");
-            // Whose copy of a guest goes is said by the action itself.
-            let of_copies = matches!(step.action, quorate_model::operation::Action::RemoveReplication { .. });
-            let names_it = !rules(step.action.kind()).destroys || !step.disks.is_empty() || of_copies;
+            // Which guest goes, or whose copy, is said by the action itself.
+            let of_guests = matches!(
+                step.action,
+                Action::RemoveReplication { .. } | Action::DestroyCanary { .. }
+            );
+            let names_it = !rules(step.action.kind()).destroys || !step.disks.is_empty() || of_guests;
             self.demand(
                 step,
                 names_it,

@@ -2,6 +2,7 @@
 //! before anything is done.
 
 pub(crate) mod clear;
+mod canary;
 mod drain;
 mod fate;
 mod reboot;
@@ -36,6 +37,10 @@ pub(crate) fn plan(file: &ClusterFile, what: &Moves, view: &View, report: &mut R
         Moves::Reboot { nodes, stop } => reboot::roll(&scene, file, (nodes, stop), &mut row, report),
         Moves::Resolve { guest, node, keep } => {
             resolve::resolve(&scene, (*guest, node.as_ref(), *keep), &mut row, report)
+        }
+        Moves::CreateCanary(new) => return canary::create(&scene, new, report).unwrap_or_default(),
+        Moves::RemoveCanary { guest, destroy } => {
+            return canary::remove(&scene, *guest, *destroy, report).unwrap_or_default();
         }
     };
     planned.map(|()| row.into_steps()).unwrap_or_default()

@@ -179,9 +179,10 @@ pub fn apply(view: &mut View, step: &Step) {
         | Condition::MigrationSet { .. }
         | Condition::HaResourceSet { .. }
         | Condition::HaBound { .. } => protection::done(view, step),
-        Condition::GuestAt { .. } | Condition::Maintenance { .. } | Condition::Rebooted { .. } => {
-            moves::applied(view, &step.done_when)
-        }
+        Condition::GuestAt { .. }
+        | Condition::Maintenance { .. }
+        | Condition::Rebooted { .. }
+        | Condition::Canary { .. } => moves::applied(view, &step.done_when),
         Condition::Drained { .. }
         | Condition::Spare { .. }
         | Condition::NothingWorse { .. }

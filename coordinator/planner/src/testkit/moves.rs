@@ -223,6 +223,33 @@ pub(super) fn applied(view: &mut View, condition: &Condition) {
                 known(&mut seen.system).boot_id.push_str("-anew");
             }
         }
+        Condition::Canary {
+            guest,
+            node,
+            there,
+            kind,
+            ..
+        } => {
+            let mut vm = Vm::running(*guest, node.as_str());
+            vm.guest.kind = *kind;
+            vm.config.tags = vec![quorate_model::canary::TAG.to_owned()];
+            each(view, |seen| {
+                known(&mut seen.guests).retain(|one| one.vmid != *guest);
+                known(&mut seen.running).retain(|one| one.vmid != *guest);
+                let config = known(&mut seen.config);
+                known(&mut config.guests).retain(|one| one.guest.vmid != *guest);
+                if *there {
+                    known(&mut seen.guests).push(vm.guest.clone());
+                    known(&mut known(&mut seen.config).guests).push(ConfiguredGuest {
+                        guest: vm.guest.clone(),
+                        config: Facet::known(vm.config.clone(), NOW),
+                    });
+                }
+            });
+            if let (true, Some(Ok(seen))) = (*there, view.nodes.get_mut(node).map(|v| v.observation.as_mut())) {
+                known(&mut seen.running).push(status(&vm));
+            }
+        }
         _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! Plans as an operator would read them, and what must hold of every plan.
 
+mod canary;
 mod checked;
 mod choice;
 mod compared;

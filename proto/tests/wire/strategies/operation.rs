@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use proptest::prelude::*;
-use quorate_model::SshPublicKey;
+use quorate_model::canary::NewCanary;
 use quorate_model::compression::Compression;
 use quorate_model::disk_marks::Mark;
 use quorate_model::fault::{Fault, HealPhase, MetFault, PowerCut};
@@ -19,6 +19,7 @@ use quorate_model::operation::{
 };
 use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
 use quorate_model::raid::Raid;
+use quorate_model::{ClusterName, SshPublicKey};
 
 use super::storages::definition;
 use super::types::{address, cluster, finding, node, operation_id, passage, size, time};
@@ -169,6 +170,22 @@ fn moving() -> impl Strategy<Value = Action> {
             seconds,
             boot
         }),
+        canary().prop_map(|(cluster, canary, program)| Action::CreateCanary {
+            cluster,
+            guest: canary.guest.unwrap_or(100),
+            source: canary.source,
+            storage: canary.storage,
+            bridge: canary.bridge,
+            vlan: canary.vlan,
+            address: canary.address,
+            memory: canary.memory,
+            program,
+        }),
+        (cluster(), any::<u32>(), guest_kind()).prop_map(|(cluster, guest, kind)| Action::DestroyCanary {
+            cluster,
+            guest,
+            kind
+        }),
     ]
 }
 
@@ -202,6 +219,34 @@ prop_compose! {
     ) -> MetFault {
         MetFault { id, fault, begun_at, ends_at, phase, said }
     }
+}
+
+/// A canary that is to be made, in a cluster, and its program.
+fn canary() -> impl Strategy<Value = (ClusterName, NewCanary, PackageDigest)> {
+    let source = prop_oneof![Just("image:/srv/debian.qcow2"), Just("template:local:vztmpl/d.tar.zst")];
+    let address = prop_oneof![Just("dhcp"), Just("192.0.2.7/24,gw=192.0.2.1"), Just("2001:db8::7/64")];
+    let optional = (
+        prop::option::of(any::<u32>()),
+        prop::option::of(any::<u16>()),
+        prop::option::of(address),
+        prop::option::of(digest()),
+    );
+    (cluster(), node(), source, any::<u32>(), digest(), optional).prop_map(
+        |(cluster, node, source, memory, digest, (guest, vlan, address, program))| {
+            let canary = NewCanary {
+                guest,
+                node,
+                source: source.parse().unwrap(),
+                storage: "data_zfs".parse().unwrap(),
+                bridge: "vmbr0".parse().unwrap(),
+                vlan,
+                address: address.map(|address| address.parse().unwrap()),
+                memory,
+                program,
+            };
+            (cluster, canary, digest)
+        },
+    )
 }
 
 fn on_disks() -> impl Strategy<Value = Action> {

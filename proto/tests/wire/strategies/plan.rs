@@ -177,6 +177,17 @@ fn of_moves() -> impl Strategy<Value = Condition> {
                 known: findings.iter().map(KnownFinding::from).collect(),
             }
         }),
+        (cluster(), any::<u32>(), guest_kind(), node(), any::<bool>()).prop_map(
+            |(cluster, guest, kind, node, there)| {
+                Condition::Canary {
+                    cluster,
+                    guest,
+                    kind,
+                    node,
+                    there,
+                }
+            }
+        ),
     ]
 }
 

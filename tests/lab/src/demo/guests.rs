@@ -1,8 +1,9 @@
-//! The act `guests`: a guest on the pool is copied to the other servers, put under HA, moved, kept running while all servers restart, and
-//! survives the loss of its server.
+//! The act `guests`: a guest on the pool is copied to the other servers, put under HA, moved with a measured pause, kept answering while its
+//! server is drained and all servers restart, and survives the loss of its server.
 
 use std::time::Duration;
 
+use super::calls::{self, Caller};
 use super::cluster::FILE;
 use super::narrate::{Failed, Narrator, failed};
 use super::storage;
@@ -12,7 +13,10 @@ use crate::world::oplog::What;
 const PROTECTED: &str = "\n[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n[ha]\nguests = [100]\n";
 
 const CREATE: &str = "qm create 100 --name web --memory 512 --cores 1 --net0 virtio,bridge=vmbr0 --scsihw virtio-scsi-single --scsi0 data_zfs:4 \
-                      --ostype l26";
+                      --ide2 data_zfs:cloudinit --ostype l26 --ipconfig0 ip=";
+
+/// Scenarios in the form of PVE's own simulator of its HA manager.
+const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ha/scenarios");
 
 /// HA takes two to three minutes, and a busy machine its time.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -20,8 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     storage::there(tell).await?;
     tell.say("A virtual machine on prox1's pool:");
-    tell.tool("prox1", CREATE).await?;
+    let address = tell.lab.guest_address(0);
+    tell.tool("prox1", &format!("{CREATE}{address}/24")).await?;
     tell.tool("prox1", "qm start 100").await?;
+    let up = async || calls::answers(address);
+    tell.lab.wait_for("the guest's answer", PATIENCE, up).await?;
     storage::want(
         tell,
         "It is to have copies on all servers, and to be under HA:",
@@ -37,15 +44,55 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     nothing_to_do(tell).await?;
     tell.say("What if prox1 were lost?");
     tell.quorate(&["ha", "--if-lost", "prox1"]).await?;
-    tell.say("It is moved while it runs; PVE turns its copies round, and the file still wants nothing.");
-    tell.quorate(&["migrate", "100", "hk1/prox2", "--yes"]).await?;
+    tell.say("It is moved while it runs, and called from outside all the while; PVE turns its copies round, and the file still wants nothing.");
+    let probe = format!("tcp:{address}:{}", calls::port(address));
+    tell.quorate(&["migrate", "100", "hk1/prox2", "--measure", "--probe", &probe, "--yes"])
+        .await?;
     nothing_to_do(tell).await?;
-    tell.say("All servers restart, one after another. The guest runs on.");
+    tell.say("Its server is emptied for work on it, and used again. The guest answers all the while.");
+    let caller = Caller::begin(address);
+    tell.quorate(&["node", "drain", "hk1/prox2", "--yes"]).await?;
+    tell.quorate(&["node", "undrain", "hk1/prox2", "--yes"]).await?;
+    tell.say(&caller.end()?);
+    tell.say("All servers restart, one after another. The guest answers all the while.");
+    let caller = Caller::begin(address);
     tell.quorate(&["reboot", "--rolling", "--cluster", "hk1", "--yes"])
         .await?;
+    tell.say(&caller.end()?);
     runs_on(tell)?;
     lost(tell).await?;
+    agreement(tell)?;
     tell.nothing_unknown()
+}
+
+/// How far the lab's model of the HA manager goes as PVE's does, in scenarios of our own.
+fn agreement(tell: &Narrator<'_>) -> Result<(), Failed> {
+    tell.say(
+        "What the HA manager did here, a model of it did. It is held to scenarios in the form of PVE's own simulator:",
+    );
+    tell.typed("coordinator", "cargo lab ha-scenario --check tests/lab/ha/scenarios/*");
+    let folders = std::fs::read_dir(SCENARIOS).map_err(|error| Failed::of(&error))?;
+    let mut dirs: Vec<_> = folders
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_dir())
+        .collect();
+    dirs.sort();
+    let mut agree = 0;
+    for dir in &dirs {
+        match quorate_lab_ha::check(dir) {
+            Ok(agreement) if agreement.is_full() => agree += 1,
+            Ok(agreement) => tell.plain(&format!("{}: {agreement}", dir.display())),
+            Err(reason) => tell.plain(&format!("{}: {reason}", dir.display())),
+        }
+    }
+    tell.plain(&format!(
+        "{agree} of {} scenarios agree in every change of a node or service",
+        dirs.len()
+    ));
+    if agree == dirs.len() {
+        return Ok(());
+    }
+    failed("not all scenarios agree")
 }
 
 async fn nothing_to_do(tell: &Narrator<'_>) -> Result<(), Failed> {

@@ -1,5 +1,6 @@
 //! Plays the mission on the lab, act by act.
 
+mod calls;
 mod cluster;
 mod fleet;
 mod guests;

@@ -113,6 +113,13 @@ impl Lab {
         proxy::coordinator(self.network)
     }
 
+    /// An address of its own for each of up to 40 guests, counted from 0: whoever has it in `ipconfig0` or `net0` answers there while it runs
+    /// and its server is on the network, on port 7460 with the number of its last write and on port 22.
+    #[must_use]
+    pub fn guest_address(&self, number: u8) -> Ipv4Addr {
+        proxy::guest(self.network, number)
+    }
+
     /// One server.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::description::{LabSpec, ServerSpec};
 use crate::layout::Layout;
 use crate::tools;
 use crate::world::clock::{self, SimTime};
-use crate::world::guests::Process;
+use crate::world::guests::{Process, Writer};
 use crate::world::ha::HaNode;
 use crate::world::hardware::Hardware;
 use crate::world::identity::{AuthKeys, Certificate};
@@ -138,6 +138,10 @@ fn running(spec: &ServerSpec) -> BTreeMap<u32, Process> {
         pid,
         since: SimTime::ZERO,
         base: 0,
+        writer: Writer {
+            resumed: 0,
+            run: random(),
+        },
     };
     guests
         .zip(700..)
@@ -280,13 +284,16 @@ fn write_coordinator(layout: &Layout, network: Ipv4Addr, speed: f64) -> io::Resu
     let folder = layout.coordinator();
     fs::create_dir_all(&folder)?;
     fs::create_dir_all(layout.secrets())?;
+    // No guest here runs anything: what is put into one only has to be told from anything else.
+    put(&layout.guest_program(), "what writes numbers in a guest\n")?;
     let own = proxy::coordinator(network);
     let text = format!(
-        "state_dir = {:?}\nsocket = {:?}\nsecrets_dir = {:?}\napi_listen = \"{own}:{}\"\nenrol_listen = \"{own}:{}\"\n\n[lab]\nroot = {folder:?}\n\
+        "state_dir = {:?}\nsocket = {:?}\nsecrets_dir = {:?}\nguest_program = {:?}\napi_listen = \"{own}:{}\"\nenrol_listen = \"{own}:{}\"\n\n[lab]\nroot = {folder:?}\n\
          clock_offset_ms = 0\nspeed = {speed:?}\n",
         folder.join("state"),
         folder.join("quorate.sock"),
         layout.secrets(),
+        layout.guest_program(),
         proxy::API_PORT,
         proxy::ENROL_PORT,
     );

@@ -124,12 +124,7 @@ impl Io {
     /// One line of stdin without its end; nothing at its end.
     pub(crate) async fn line(&self) -> Result<Option<String>, Stop> {
         let mut stdin = self.stdin.lock().await;
-        if !stdin.wanted {
-            stdin.wanted = true;
-            wire::send(&mut *self.writer.lock().await, &Frame::WantStdin)
-                .await
-                .map_err(|_| Stop::Gone)?;
-        }
+        self.want(&mut stdin).await?;
         loop {
             if let Some(end) = stdin.buffer.iter().position(|byte| *byte == b'\n') {
                 let mut line: Vec<u8> = stdin.buffer.drain(..=end).collect();
@@ -140,20 +135,45 @@ impl Io {
                 let rest: Vec<u8> = stdin.buffer.drain(..).collect();
                 return Ok((!rest.is_empty()).then(|| String::from_utf8_lossy(&rest).into_owned()));
             }
-            let (mut terminated, mut gone) = (self.terminated.clone(), self.gone.clone());
-            let mut losses = self.losses.clone();
-            let chunk = tokio::select! {
-                _ = losses.wait_for(|now| *now != self.losses_before) => return Err(NO_POWER),
-                chunk = stdin.chunks.recv() => chunk,
-                _ = terminated.wait_for(|yes| *yes) => return Err(Stop::Terminated),
-                _ = gone.wait_for(|yes| *yes) => return Err(Stop::Gone),
-            };
-            match chunk {
-                Some(bytes) if bytes.is_empty() => stdin.ended = true,
-                Some(bytes) => stdin.buffer.extend(bytes),
-                None => return Err(Stop::Gone),
-            }
+            self.more(&mut stdin).await?;
         }
+    }
+
+    /// All that is left of stdin.
+    pub(crate) async fn rest(&self) -> Result<Vec<u8>, Stop> {
+        let mut stdin = self.stdin.lock().await;
+        self.want(&mut stdin).await?;
+        while !stdin.ended {
+            self.more(&mut stdin).await?;
+        }
+        Ok(stdin.buffer.drain(..).collect())
+    }
+
+    async fn want(&self, stdin: &mut Stdin) -> Result<(), Stop> {
+        if stdin.wanted {
+            return Ok(());
+        }
+        stdin.wanted = true;
+        wire::send(&mut *self.writer.lock().await, &Frame::WantStdin)
+            .await
+            .map_err(|_| Stop::Gone)
+    }
+
+    async fn more(&self, stdin: &mut Stdin) -> Result<(), Stop> {
+        let (mut terminated, mut gone) = (self.terminated.clone(), self.gone.clone());
+        let mut losses = self.losses.clone();
+        let chunk = tokio::select! {
+            _ = losses.wait_for(|now| *now != self.losses_before) => return Err(NO_POWER),
+            chunk = stdin.chunks.recv() => chunk,
+            _ = terminated.wait_for(|yes| *yes) => return Err(Stop::Terminated),
+            _ = gone.wait_for(|yes| *yes) => return Err(Stop::Gone),
+        };
+        match chunk {
+            Some(bytes) if bytes.is_empty() => stdin.ended = true,
+            Some(bytes) => stdin.buffer.extend(bytes),
+            None => return Err(Stop::Gone),
+        }
+        Ok(())
     }
 
     /// Works for a simulated time; SIGTERM interrupts it, the death of the caller does not.

@@ -32,6 +32,9 @@ pub(crate) const CLEARS_UP: Duration = Duration::from_secs(1);
 /// What a machine that goes over stands still for, in milliseconds as the log tells it.
 pub(crate) const DOWNTIME_MS: u64 = 84;
 
+/// What the network needs after that to learn where the guest is now. It is typical rather than measured, as all of this.
+pub(crate) const LEARNS: Duration = Duration::from_millis(150);
+
 /// What a replication costs without data: two logins and two lists.
 pub(crate) const REPLICATES: Duration = Duration::from_secs(3);
 /// A login to a server that does not answer.

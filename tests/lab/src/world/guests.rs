@@ -1,6 +1,8 @@
 //! Guests: what each is configured to be, which lies in `/etc/pve`, and which of them run on a server.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::clock::SimTime;
 use super::guest_times::WRITES_EVERY;
@@ -25,6 +27,17 @@ pub(crate) struct Process {
     pub(crate) since: SimTime,
     /// The last number that it found when it began.
     pub(crate) base: u64,
+    /// Of the program in the guest that writes: it goes on through a live migration.
+    pub(crate) writer: Writer,
+}
+
+/// One run of the program in a guest that writes, from its start to the guest's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Writer {
+    /// What it found when it began.
+    pub(crate) resumed: u64,
+    /// Nobody else's: of the run, and of the guest's boot.
+    pub(crate) run: u64,
 }
 
 impl Process {
@@ -32,6 +45,12 @@ impl Process {
     pub(crate) fn number(&self, now: SimTime) -> u64 {
         let writes = now.saturating_sub(self.since).as_millis() / WRITES_EVERY.as_millis();
         self.base + u64::try_from(writes).unwrap_or(0)
+    }
+
+    /// How long ago that was.
+    pub(crate) fn age(&self, now: SimTime) -> Duration {
+        let age = now.saturating_sub(self.since).as_millis() % WRITES_EVERY.as_millis();
+        Duration::from_millis(u64::try_from(age).unwrap_or(0))
     }
 }
 
@@ -81,6 +100,12 @@ impl Drive {
             replicate: option("replicate") != Some("0"),
             unused: key.starts_with("unused"),
         })
+    }
+
+    /// Made anew from the configuration whenever the machine starts, where it is missing. Source: qemu-server QemuServer/Cloudinit.pm
+    /// (`commit_cloudinit_disk`).
+    pub(crate) fn is_cloudinit(&self) -> bool {
+        self.cdrom && self.name.ends_with("-cloudinit")
     }
 
     /// `data_zfs:vm-100-disk-0`.
@@ -260,6 +285,16 @@ impl Guest {
         pairs.filter(local).map(|(key, _)| key).collect()
     }
 
+    /// Its address, as cloud-init or PVE sets it inside; `None`: it gets one from somebody else, or none.
+    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
+        let line = match self.kind {
+            GuestKind::Qemu => self.value("ipconfig0")?,
+            GuestKind::Lxc => self.value("net0")?,
+        };
+        let address = line.split(',').find_map(|part| part.trim().strip_prefix("ip="))?;
+        address.split('/').next()?.parse().ok()
+    }
+
     pub(crate) fn lock(&self) -> Option<&str> {
         self.value("lock")
     }
@@ -378,8 +413,29 @@ mod tests {
             pid: 1,
             since: SimTime::from_secs(10),
             base: 7,
+            writer: Writer { resumed: 7, run: 1 },
         };
         assert_eq!(process.number(SimTime::from_secs(10)), 7);
         assert_eq!(process.number(SimTime::from_secs(12)), 27);
+        assert_eq!(process.age(SimTime::from_millis(12_070)), Duration::from_millis(70));
+    }
+
+    #[test]
+    fn an_address_stands_elsewhere_for_each_kind() {
+        let guest = |kind, conf: &str| Guest {
+            node: "prox1".to_owned(),
+            kind,
+            version: 1,
+            conf: conf.to_owned(),
+        };
+        let machine = guest(
+            GuestKind::Qemu,
+            "ipconfig0: gw=127.16.1.1,ip=127.16.1.210/24\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n",
+        );
+        assert_eq!(machine.address(), Some(Ipv4Addr::new(127, 16, 1, 210)));
+        let container = guest(GuestKind::Lxc, "net0: name=eth0,bridge=vmbr0,ip=127.16.1.211/24\n");
+        assert_eq!(container.address(), Some(Ipv4Addr::new(127, 16, 1, 211)));
+        assert_eq!(guest(GuestKind::Lxc, "net0: name=eth0,ip=dhcp\n").address(), None);
+        assert_eq!(guest(GuestKind::Qemu, "name: web\n").address(), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The world process: the state, its clock, and who may ask it what.
 
+pub(crate) mod answers;
 pub(crate) mod clock;
 pub(crate) mod corosync;
 pub(crate) mod datacenter;
@@ -87,6 +88,8 @@ pub(crate) struct World {
     pub(crate) public: Vec<Sender<bool>>,
     /// Per server: how often did it lose its power?
     pub(crate) losses: Vec<Sender<u32>>,
+    /// Where guests answer now.
+    pub(crate) answers: Sender<answers::Answers>,
     /// Agents that started with their servers.
     pub(crate) agents: Mutex<BTreeMap<usize, Daemon>>,
     pub(crate) stop: Sender<bool>,
@@ -140,6 +143,12 @@ impl World {
             let passes = server.carries(server::Network::Public) && !server.agent_cut;
             sender.send_if_modified(|before| std::mem::replace(before, passes) != passes);
         }
+        let answers = answers::Answers::of(state, self.network);
+        self.answers.send_if_modified(|before| {
+            let changed = *before != answers;
+            *before = answers;
+            changed
+        });
         let roads = relay::Roads::of(&state.servers, &state.ways);
         *self.roads.write().unwrap_or_else(PoisonError::into_inner) = roads;
         result
@@ -204,6 +213,7 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
         public,
         roads: Arc::default(),
         losses,
+        answers: Sender::default(),
         agents: Mutex::default(),
         stop: Sender::new(false),
         layout,
@@ -216,6 +226,7 @@ pub async fn run(dir: &Path, owned: bool) -> io::Result<()> {
         .map_err(io::Error::other)?;
     relay::open(world.network, spec.servers.len(), Arc::clone(&world.roads))?;
     proxy::open(&world).await?;
+    answers::open(&world);
     let listener = serve::bind(&world.layout)?;
     let ready = Ready {
         pid: std::process::id(),

@@ -74,6 +74,20 @@ pub(crate) fn link(network: Ipv4Addr, index: usize, net: Network) -> Option<(Ipv
     (index < MOST_LINKED).then(|| (numbered(network, real, index), numbered(network, relay, index)))
 }
 
+/// The last numbers of guests' addresses.
+const GUESTS: std::ops::Range<u8> = 210..250;
+
+/// The address of guest number `number`, from 0.
+pub(crate) fn guest(network: Ipv4Addr, number: u8) -> Ipv4Addr {
+    host(network, GUESTS.start + number % (GUESTS.end - GUESTS.start))
+}
+
+/// Is it one that a guest may have?
+pub(crate) fn is_guest(network: Ipv4Addr, address: Ipv4Addr) -> bool {
+    let [.., last] = address.octets();
+    GUESTS.contains(&last) && host(network, last) == address
+}
+
 /// The coordinator's host.
 pub(crate) fn coordinator(network: Ipv4Addr) -> Ipv4Addr {
     host(network, 1)

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, and says why"
 )]
 
+mod answers;
 mod captured;
 mod disks;
 mod faults;

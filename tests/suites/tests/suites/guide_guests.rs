@@ -155,3 +155,54 @@ async fn a_probe_tells_what_did_not_answer() {
         _ => assert!(pinged.stdout.contains(answered), "{}", told(&pinged)),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guide_canary() {
+    let (fleet, _) = crate::canary::with_pools().await;
+    let [machine, container] = [0, 1].map(|number| fleet.lab.guest_address(number).to_string());
+    let mut page = Page::open("canary.md");
+    let made = page
+        .types(
+            &fleet,
+            "quorate guest create-canary --id 900 --node hk1/prox1 --image /srv/debian-12.qcow2 --storage data_zfs --bridge vmbr0 --ip \
+             192.168.1.90/24",
+        )
+        .put("192.168.1.90/24", format!("{machine}/24"))
+        .yes()
+        .enter()
+        .await;
+    assert!(made.stdout.contains("Canary 900 answers from here"), "{}", told(&made));
+    let made = page
+        .types(
+            &fleet,
+            "quorate guest create-canary --id 901 --node hk1/prox1 --template local:vztmpl/debian-12.tar.zst --storage data_zfs --bridge vmbr0 --ip \
+             192.168.1.91/24",
+        )
+        .put("192.168.1.91/24", format!("{container}/24"))
+        .yes()
+        .enter()
+        .await;
+    assert!(made.stdout.contains("Canary 901 answers from here"), "{}", told(&made));
+    assert!(page.block("toml", "[[replication]]").contains("tag:quorate-canary"));
+    let moved = page
+        .types(
+            &fleet,
+            "quorate migrate 900 hk1/prox2 --measure --probe tcp:192.168.1.90:7460",
+        )
+        .put("tcp:192.168.1.90:7460", format!("tcp:{machine}:7460"))
+        .yes()
+        .enter()
+        .await;
+    assert!(moved.stdout.contains("Pause: "), "{}", told(&moved));
+    let shown = page
+        .types(&fleet, "quorate ha --prove-reach 900 --at 192.168.1.90")
+        .put("192.168.1.90", &machine)
+        .yes()
+        .enter()
+        .await;
+    assert_eq!(shown.stdout.matches(": reached; ").count(), 3, "{}", told(&shown));
+    page.types(&fleet, "quorate guest remove-canary 900 --destroy guest:900")
+        .yes()
+        .enter()
+        .await;
+}

@@ -9,7 +9,8 @@ use quorate_suites::life::newer;
 use quorate_suites::{Fleet, told};
 
 pub(crate) const THREE: [&str; 3] = ["prox1", "prox2", "prox3"];
-const POOL: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
+pub(crate) const POOL: &str =
+    "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
 const PROTECTED: &str = "\n[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n[ha]\nguests = [100]\n";
 const CREATE: &str = "qm create 100 --name web --memory 512 --cores 1 --net0 virtio,bridge=vmbr0 --scsihw virtio-scsi-single --scsi0 \
                       data_zfs:4 --ostype l26";

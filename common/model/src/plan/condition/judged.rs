@@ -111,7 +111,8 @@ impl Condition {
             | Self::Drained { .. }
             | Self::Spare { .. }
             | Self::Rebooted { .. }
-            | Self::NothingWorse { .. } => moves::judge(self, view),
+            | Self::NothingWorse { .. }
+            | Self::Canary { .. } => moves::judge(self, view),
         }
     }
 }

@@ -436,6 +436,19 @@ pub enum Condition {
         /// What was said then.
         known: BTreeSet<KnownFinding>,
     },
+    /// A canary of ours runs on this node and bears our tag; or no guest of this id is there any more.
+    Canary {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The guest's id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// Where it is, or was.
+        node: NodeName,
+        /// It runs there, or is gone.
+        there: bool,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -516,6 +529,7 @@ impl Condition {
             Self::Maintenance { seen_by, .. } => (BTreeSet::from([seen_by]), FacetName::Ha),
             Self::Rebooted { node, .. } => (BTreeSet::from([node]), FacetName::System),
             Self::NothingWorse { nodes, .. } => (nodes.iter().collect(), FacetName::Cluster),
+            Self::Canary { node, .. } => (BTreeSet::from([node]), FacetName::Config),
         };
         nodes
             .into_iter()

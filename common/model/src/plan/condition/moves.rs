@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::membership::{self, member_of};
 use super::{Condition, Needs, Not, Verdict, on_each};
+use crate::canary;
 use crate::copies::{self, CopyState};
 use crate::finding::{self, Finding, KnownFinding};
 use crate::ids::{ClusterName, NodeName};
@@ -46,6 +47,10 @@ impl Condition {
                 ];
                 Some(others.iter().chain([node]).map(|node| of(node, &facets)).collect())
             }
+            Self::Canary { node, .. } => Some(Needs::from([of(
+                node,
+                &[FacetName::Guests, FacetName::Running, FacetName::Config],
+            )])),
             Self::Rebooted { node, .. } => Some(Needs::from([of(node, &[FacetName::System, FacetName::Cluster])])),
             // What a restart may change, and what the streams tell of only after a while. Disks are left to them: a look takes seconds.
             Self::NothingWorse { nodes, .. } => {
@@ -91,6 +96,13 @@ pub(super) fn judge(condition: &Condition, view: &View) -> Verdict {
         Condition::Spare { cluster, node, others } => spare(view, cluster, node, others),
         Condition::Rebooted { cluster, node, boot } => rebooted(view, cluster, node, boot),
         Condition::NothingWorse { cluster, known, .. } => nothing_worse(view, cluster, known),
+        Condition::Canary {
+            guest,
+            kind,
+            node,
+            there,
+            ..
+        } => canary_is(view, (*guest, *kind), node, *there),
         _ => Verdict::Unknown("this is no condition about moves".to_owned()),
     }
 }
@@ -155,6 +167,48 @@ fn guest_at(view: &View, wanted: Wanted<'_>, seen_by: &BTreeSet<NodeName>) -> Ve
                 .and_then(|m| m.services.get(&sid))
                 .ok_or_else(|| Not::Yet(format!("does not see {sid} under HA")))?;
             at_rest(&sid, place, node, running)
+        },
+    )
+}
+
+fn canary_is(view: &View, (guest, kind): (u32, GuestKind), node: &NodeName, there: bool) -> Verdict {
+    if !there {
+        return on_each(
+            [node],
+            || format!("there is no guest {guest} any more"),
+            |node| {
+                let guests = view.facet(node, |o| &o.guests)?;
+                match guests.iter().find(|seen| seen.vmid == guest) {
+                    None => Ok(()),
+                    Some(seen) => Err(Not::Yet(format!("sees guest {guest} with {}", seen.node))),
+                }
+            },
+        );
+    }
+    let wanted = Wanted {
+        guest,
+        kind,
+        node,
+        running: true,
+        managed: false,
+    };
+    let runs = guest_at(view, wanted, &BTreeSet::new());
+    if !runs.holds() {
+        return runs;
+    }
+    on_each(
+        [node],
+        || format!("guest {guest} runs on {node} as a canary of ours"),
+        |node| {
+            let config = view.facet(node, |o| &o.config)?;
+            let guests = config.guests.get()?;
+            let own = guests.iter().find(|one| one.guest.vmid == guest);
+            match own.map(canary::is_tagged) {
+                Some(Some(true)) => Ok(()),
+                Some(Some(false)) => Err(Not::Yet(format!("sees guest {guest} without the tag {}", canary::TAG))),
+                Some(None) => Err(Not::Known(format!("can't read the configuration of guest {guest}"))),
+                None => Err(Not::Yet(format!("has no configuration of guest {guest}"))),
+            }
         },
     )
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::io::Stop;
 use super::super::{Call, Reply, unknown};
+use super::inside;
 use crate::description::GuestKind;
 use crate::world::state::guests::no_conf;
 
@@ -48,6 +49,9 @@ pub(super) async fn command(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     }
 }
 
+/// The most that `qm guest exec --pass-stdin 1` takes. Source: qemu-server CLI/qm.pm.
+const MOST: usize = 1 << 20;
+
 /// `qm guest exec ID [OPTIONS] -- PROGRAM ARGUMENT…`; it ends with 0 whatever the program did.
 pub(super) async fn exec(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let mut parts = args.splitn(2, |arg| *arg == "--");
@@ -55,19 +59,30 @@ pub(super) async fn exec(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let (Some(Ok(vmid)), false) = (before.first().map(|vmid| vmid.parse::<u32>()), program.is_empty()) else {
         return unknown(call).await;
     };
+    let (_, options) = super::options(before.get(1..).unwrap_or_default());
+    let stdin = match options.get("pass-stdin").map(String::as_str) {
+        Some("1") => call.io.rest().await?,
+        _ => Vec::new(),
+    };
+    if stdin.len() > MOST {
+        let text = "'input-data' (STDIN) is limited to 1 MiB, aborting\n";
+        return call.reply(20, Reply::fail(255, text)).await;
+    }
     if let Some(text) = silent(call, vmid, GuestKind::Qemu) {
         return call.reply(20, Reply::fail(255, format!("{text}\n"))).await;
     }
-    let out = output(call, vmid, program);
-    let mut answer = json!({"exited": 1, "exitcode": 0});
-    if let (false, Some(map)) = (out.is_empty(), answer.as_object_mut()) {
-        map.insert("out-data".to_owned(), json!(out));
+    let ran = inside::run(call, vmid, program, &stdin);
+    let mut answer = json!({"exited": 1, "exitcode": ran.code});
+    for (key, text) in [("out-data", ran.out), ("err-data", ran.err)] {
+        if let (false, Some(map)) = (text.is_empty(), answer.as_object_mut()) {
+            map.insert(key.to_owned(), json!(text));
+        }
     }
     let text = serde_json::to_string_pretty(&answer).unwrap_or_default();
     call.reply(200, Reply::ok(format!("{text}\n"))).await
 }
 
-/// `pct exec ID -- PROGRAM ARGUMENT…`.
+/// `pct exec ID -- PROGRAM ARGUMENT…`: it ends as the program does.
 pub(super) async fn inside(call: &Call, args: &[&str]) -> Result<i32, Stop> {
     let Some((Ok(vmid), program)) = args.split_first().map(|(vmid, rest)| (vmid.parse::<u32>(), rest)) else {
         return unknown(call).await;
@@ -76,14 +91,43 @@ pub(super) async fn inside(call: &Call, args: &[&str]) -> Result<i32, Stop> {
         return call.reply(20, Reply::fail(255, format!("{text}\n"))).await;
     }
     let program: Vec<&str> = program.iter().copied().filter(|word| *word != "--").collect();
-    call.reply(200, Reply::ok(output(call, vmid, &program))).await
+    let ran = inside::run(call, vmid, &program, &[]);
+    call.io.err(&ran.err).await?;
+    let reply = if ran.code == 0 {
+        Reply::ok(ran.out)
+    } else {
+        Reply::fail(ran.code, "")
+    };
+    call.reply(200, reply).await
 }
 
-/// What a program inside prints: the number of the last write, if it asks for a number; everything else is silent.
-fn output(call: &Call, vmid: u32, program: &[&str]) -> String {
-    let asks = program
-        .iter()
-        .any(|word| word.contains("number") && !word.contains('>'));
-    let number = call.world.with(|state| state.number_of(call.node, vmid));
-    if asks { format!("{number}\n") } else { String::new() }
+/// `pct push ID FILE DESTINATION`. Source: pve-container CLI/pct.pm.
+pub(super) async fn push(call: &Call, args: &[&str]) -> Result<i32, Stop> {
+    let Some((Ok(vmid), rest)) = args.split_first().map(|(vmid, rest)| (vmid.parse::<u32>(), rest)) else {
+        return unknown(call).await;
+    };
+    let (words, options) = super::options(rest);
+    let ([file, destination], true) = (words.as_slice(), options.keys().all(|key| key == "perms")) else {
+        return unknown(call).await;
+    };
+    let not_there = || silent(call, vmid, GuestKind::Lxc);
+    if let Some(text) = not_there() {
+        let stopped = text.ends_with("not running!");
+        let text = if stopped {
+            "can only push files to a running CT".to_owned()
+        } else {
+            text
+        };
+        return call.reply(20, Reply::fail(255, format!("{text}\n"))).await;
+    }
+    match std::fs::read(file) {
+        Ok(bytes) => {
+            inside::put(call, vmid, destination, &bytes);
+            call.reply(150, Reply::default()).await
+        }
+        Err(_) => {
+            let text = format!("failed to open {file} for reading\n");
+            call.reply(20, Reply::fail(255, text)).await
+        }
+    }
 }

@@ -113,6 +113,12 @@ async fn creates(asked: &Asked<'_>, worker: &Worker<'_>) -> Result<(), Failure> 
             None => guest.set(key, Some(&plain(asked.kind, key, value))),
         }
     }
+    if let Some(text) = asked.option("description") {
+        // It stands above all, each line as a comment.
+        guest.set("description", None);
+        let lines: String = text.lines().map(|line| format!("#{line}\n")).collect();
+        guest.conf.insert_str(0, &lines);
+    }
     worker.pause(1500).await?;
     let managed = asked.is_on("ha-managed");
     let starts = asked.is_on("start");
@@ -134,6 +140,14 @@ async fn creates(asked: &Asked<'_>, worker: &Worker<'_>) -> Result<(), Failure> 
             server.keep_replication();
         }
         state.shared_numbers.remove(&vmid);
+        // What comes from an image or a template writes no numbers by itself.
+        let from_image = options.values().any(|value| value.contains("import-from="));
+        state.put_inside.retain(|(of, _), _| *of != vmid);
+        if from_image || asked.kind == GuestKind::Lxc {
+            state.bare.insert(vmid);
+        } else {
+            state.bare.remove(&vmid);
+        }
     });
     if starts && !managed {
         power::starts(asked).await?;

@@ -6,6 +6,7 @@ mod agent;
 mod create;
 mod destroy;
 mod disks;
+mod inside;
 mod list;
 mod migrate;
 mod power;
@@ -69,6 +70,9 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     }
     if let (GuestKind::Lxc, ["exec", rest @ ..]) = (kind, args.as_slice()) {
         return agent::inside(call, rest).await;
+    }
+    if let (GuestKind::Lxc, ["push", rest @ ..]) = (kind, args.as_slice()) {
+        return agent::push(call, rest).await;
     }
     let Some((verb, [vmid, rest @ ..])) = args.split_first() else {
         return unknown(call).await;

@@ -7,7 +7,7 @@ use crate::description::GuestKind;
 use crate::plants::StorageIs;
 use crate::tools::pvesm;
 use crate::world::guest_times as times;
-use crate::world::guests::{Drive, Guest, Process, next_version};
+use crate::world::guests::{Drive, Guest, Process, Writer, next_version};
 use crate::world::oplog::What;
 use crate::world::server::Server;
 use crate::world::under_ha;
@@ -81,16 +81,46 @@ impl State {
         if self.guest_runs(index, vmid) {
             return;
         }
+        self.make_cloudinit(index, vmid);
         let (base, now) = (self.number_of(index, vmid), self.now);
-        self.begin(index, vmid, base, now);
+        let writer = Writer {
+            resumed: base,
+            run: crate::world::random(),
+        };
+        self.begin(index, vmid, base, now, writer);
         let sid = self.sid(index, vmid);
         self.note(Some(index), What::GuestStarted, format!("{sid} at {base}"));
     }
 
-    fn begin(&mut self, index: usize, vmid: u32, base: u64, since: Duration) {
+    fn begin(&mut self, index: usize, vmid: u32, base: u64, since: Duration, writer: Writer) {
         if let Some(server) = self.servers.get_mut(index) {
             let pid = server.pid();
-            server.running.insert(vmid, Process { pid, since, base });
+            let process = Process {
+                pid,
+                since,
+                base,
+                writer,
+            };
+            server.running.insert(vmid, process);
+        }
+    }
+
+    /// A machine's disc with what cloud-init reads, where it is missing: PVE makes it at every start.
+    fn make_cloudinit(&mut self, index: usize, vmid: u32) {
+        let missing: Vec<String> = self.get(index).map_or_else(Vec::new, |server| {
+            let drives = server.guest(vmid).map_or_else(Vec::new, Guest::drives);
+            let datasets = drives
+                .iter()
+                .filter(|drive| drive.is_cloudinit())
+                .filter_map(|drive| server.dataset_of(drive));
+            datasets.filter(|dataset| server.volume(dataset).is_none()).collect()
+        });
+        for dataset in missing {
+            let volume = Volume {
+                size: 4 << 20,
+                ..Volume::default()
+            };
+            self.make_volume(index, &dataset, volume);
         }
     }
 
@@ -220,8 +250,17 @@ impl State {
         let number = self.number_of(from, vmid);
         self.hand_over(vmid, (from, to), &copied, number);
         if runs {
+            // The same programs go on.
+            let writer = self
+                .get(from)
+                .and_then(|server| server.running.get(&vmid))
+                .map(|process| process.writer);
             self.end_process(from, vmid);
-            self.begin(to, vmid, number, self.now);
+            let writer = writer.unwrap_or(Writer {
+                resumed: number,
+                run: crate::world::random(),
+            });
+            self.begin(to, vmid, number, self.now, writer);
         }
         let moved = self.write(from, |replica| {
             let version = next_version(&replica.guests);
@@ -489,7 +528,7 @@ fn drive_refusal(server: &Server, drive: &Drive) -> Option<String> {
         return Some(why);
     }
     let dataset = server.dataset_of(drive)?;
-    if server.volume(&dataset).is_some() {
+    if drive.is_cloudinit() || server.volume(&dataset).is_some() {
         return None;
     }
     // A container's is asked for at once, the device of a machine's is waited for.

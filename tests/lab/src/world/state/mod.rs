@@ -38,6 +38,10 @@ pub(crate) struct State {
     pub(crate) now: SimTime,
     /// The last numbered write of guests whose disks every server reaches.
     pub(crate) shared_numbers: BTreeMap<u32, u64>,
+    /// Guests from an image or a template into which nobody has put what writes numbers.
+    pub(crate) bare: BTreeSet<u32>,
+    /// What was put into such guests: the files by their path, with their digests.
+    pub(crate) put_inside: BTreeMap<(u32, String), String>,
     /// Guests' volumes that were made once: when they go, nothing planted makes them again.
     volumes_made: BTreeSet<String>,
     /// What configurations and pools were when planted guests' volumes were last looked for.
@@ -74,6 +78,8 @@ impl State {
             ways: Vec::new(),
             now: SimTime::ZERO,
             shared_numbers: BTreeMap::new(),
+            bare: BTreeSet::new(),
+            put_inside: BTreeMap::new(),
             volumes_made: BTreeSet::new(),
             planted_for: Vec::new(),
             booted: BTreeMap::new(),

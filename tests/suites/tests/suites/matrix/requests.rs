@@ -28,6 +28,16 @@ pub(crate) fn request(path: &str, csr_der: &[u8]) -> Vec<u8> {
             ..Default::default()
         }
         .encode_to_vec(),
+        "KeepReach" => v1::KeepReachRequest {
+            reach: Some(v1::Reach {
+                cluster,
+                node: "prox1".to_owned(),
+                bridge: "vmbr0".to_owned(),
+                at: Some(v1::Time { unix_micros: 0 }),
+                ..Default::default()
+            }),
+        }
+        .encode_to_vec(),
         "Network" | "MeasureNetwork" => v1::NetworkRequest {
             cluster,
             ..Default::default()
