@@ -93,6 +93,7 @@ pub const METHODS: &[Rule] = &[
     read("/quorate.v1.Agent/CloseEcho", DRIVER),
     change("/quorate.v1.Agent/Revoke", DRIVER),
     change("/quorate.v1.Agent/StagePackage", DRIVER),
+    read("/quorate.v1.Agent/WatchEvents", DRIVER),
     change("/quorate.v1.Enrolment/Enrol", ENROLLING),
     read("/quorate.v1.Coordinator/Info", READERS),
     read("/quorate.v1.Coordinator/ListNodes", READERS),

@@ -9,7 +9,7 @@ use quorate_tools::pve_replication_state::{self as file, Noted};
 use crate::host::{Host, ReadError, unparsable, unreadable};
 
 /// Before the first job ran there is no file.
-pub(super) fn observe(host: &Host) -> Result<Vec<ReplicationState>, Unknown> {
+pub(crate) fn observe(host: &Host) -> Result<Vec<ReplicationState>, Unknown> {
     match host.root().read_text(file::PATH) {
         Err(ReadError::NotFound { .. }) => Ok(Vec::new()),
         text => {

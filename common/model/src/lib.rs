@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod compression;
 pub mod copies;
 pub mod disk_marks;
+pub mod drill;
 pub mod facet;
 pub mod failure;
 pub mod finding;

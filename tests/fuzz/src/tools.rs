@@ -62,6 +62,9 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("corosync-latencies", corosync_cmapctl::read_latencies),
     plain!("corosync-conf", corosync_conf::read),
     Target::new("corosync-conf-edit", corosync_edit),
+    Target::new("corosync-log", |bytes| {
+        told(text(bytes).lines().map(corosync_log::read).collect::<Vec<_>>())
+    }),
     plain!("corosync-quorumtool", corosync_quorumtool::read),
     plain!("datacenter-cfg", datacenter::read),
     plain!("df", df::read),

@@ -1,0 +1,5 @@
+//! Failover drills.
+
+pub mod event;
+
+pub use event::{Event, Source, Told, What};
