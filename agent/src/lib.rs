@@ -12,6 +12,7 @@ pub mod config;
 pub mod edges;
 pub mod enroll;
 mod errors;
+pub mod events;
 pub mod faults;
 #[cfg(test)]
 mod formats;

@@ -19,8 +19,9 @@ use quorate_model::ids::NodeName;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::hold;
+use crate::events::Recorders;
 use crate::faults;
+use crate::hold;
 use crate::host::{Host, HostRoot, LinkMap, Listening};
 use crate::ledger::Ledger;
 use crate::liveness::Looks;
@@ -208,6 +209,7 @@ impl Agent {
                 .hint("enrol it again: quorate-agent enroll --replace HOST:7441")
         })?;
         let supervisor = Supervisor::new(program, config_path, Place::here(&config));
+        let events = Arc::new(Recorders::new(Arc::clone(&host), config.state_dir.clone()));
         let operations = Operations::new(Parts {
             host: Arc::clone(&host),
             node: node.clone(),
@@ -227,6 +229,7 @@ impl Agent {
             node,
             ledger,
             looks: Looks::default(),
+            events,
             operations,
             supervisor,
             renewal,
@@ -264,8 +267,9 @@ impl Agent {
         self.parts.looks.clone()
     }
 
-    /// Takes up the operations that have not ended. Returns how many.
+    /// Takes up the operations that have not ended, and what is watched for drills. Returns how many operations there are.
     pub async fn resume(&self) -> usize {
+        self.parts.events.resume();
         self.parts.operations.resume().await
     }
 

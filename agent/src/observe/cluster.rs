@@ -16,7 +16,7 @@ use super::{finished, hostname};
 use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
 
 /// What pmxcfs publishes of the membership.
-pub(super) const MEMBERS: &str = "/etc/pve/.members";
+pub(crate) const MEMBERS: &str = "/etc/pve/.members";
 const CONFIG: &str = "/etc/pve/corosync.conf";
 pub(super) const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
 const AUTHKEY: &str = "/etc/corosync/authkey";
@@ -263,7 +263,7 @@ async fn running_versions(host: &Host) -> Result<Vec<RunningVersion>, Unknown> {
 
 /// Reads a file of pmxcfs; `None` if it has none of that name, or does not run: a mount whose pmxcfs has died answers
 /// every access with an error of its own.
-pub(super) async fn published(host: &Host, path: &str) -> Result<Option<String>, Unknown> {
+pub(crate) async fn published(host: &Host, path: &str) -> Result<Option<String>, Unknown> {
     match host.read_if_there(path).await {
         Err(error) if pmxcfs_is_gone(&error) => Ok(None),
         read => read.map_err(unreadable),

@@ -57,7 +57,7 @@ async fn lrm_status(host: &Host) -> Result<Option<LrmStatus>, Unknown> {
     }
 }
 
-async fn manager(host: &Host) -> Result<Option<ManagerStatus>, Unknown> {
+pub(crate) async fn manager(host: &Host) -> Result<Option<ManagerStatus>, Unknown> {
     match cluster::published_for_sure(host, MANAGER).await? {
         Some(text) => ha::read_manager_status(&text).map_err(unparsable),
         None => Ok(None),

@@ -18,10 +18,13 @@ mod system;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(crate) use cluster::pmxcfs_is_gone;
+pub(crate) use cluster::{MEMBERS, pmxcfs_is_gone, published};
+pub(crate) use ha::manager as ha_manager;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::Package;
+pub(crate) use replication::kept as replication_states;
+pub(crate) use strays::running as running_guests;
 
 use crate::host::Host;
 
@@ -82,7 +85,12 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         facet(host, asked(FacetName::Pools), more.within, pools::observe(host)),
         facet(host, asked(FacetName::Storages), more.within, storages::observe(host)),
         facet(host, asked(FacetName::Running), more.within, running::observe(host)),
-        facet(host, asked(FacetName::Replication), more.within, replication::observe(host)),
+        facet(
+            host,
+            asked(FacetName::Replication),
+            more.within,
+            replication::observe(host)
+        ),
         facet(host, asked(FacetName::Strays), more.within, strays::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());

@@ -4,8 +4,8 @@
 use quorate_model::facet::Unknown;
 use quorate_model::held::Held;
 use quorate_model::observation::{ReplicationJob, ReplicationState};
-use quorate_tools::pve_config::replication;
 use quorate_tools::proc;
+use quorate_tools::pve_config::replication;
 use quorate_tools::pve_replication_state::{self as file, Noted};
 
 use super::{cluster, guests, hostname};
@@ -47,7 +47,7 @@ async fn held(host: &Host) -> Result<Vec<(u32, Held)>, Unknown> {
 }
 
 /// Before the first job ran there is no file.
-fn kept(host: &Host) -> Result<Vec<ReplicationState>, Unknown> {
+pub(crate) fn kept(host: &Host) -> Result<Vec<ReplicationState>, Unknown> {
     match host.root().read_text(file::PATH) {
         Err(ReadError::NotFound { .. }) => Ok(Vec::new()),
         text => {
@@ -92,6 +92,9 @@ mod tests {
         };
         assert_eq!(states, [wanted]);
         fake.put("/etc/pve/replication.cfg", "local: 100-0\n\tsource prox1\n");
-        assert!(observe(&fake.host([])).await.is_err(), "what can't be read is not nothing");
+        assert!(
+            observe(&fake.host([])).await.is_err(),
+            "what can't be read is not nothing"
+        );
     }
 }

@@ -66,6 +66,14 @@ async fn is_moving(host: &Host, guest: Option<&Guest>) -> Result<bool, Unknown> 
     Ok(lock.as_deref() == Some("migrate"))
 }
 
+/// The guests that run here, by their processes.
+///
+/// # Errors
+/// It can't be told of one of them.
+pub(crate) fn running(host: &Host) -> Result<Vec<u32>, Unknown> {
+    Ok(processes(host)?.iter().map(|process| process.vmid).collect())
+}
+
 fn processes(host: &Host) -> Result<Vec<Process>, Unknown> {
     let mut found = machines(host)?;
     let sockets = match host.root().read_text(SOCKETS) {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod authz;
+mod events;
 mod measure;
 mod package;
 mod service;
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server as Grpc;
 
+use crate::events::Recorders;
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::liveness::Looks;
@@ -53,6 +55,8 @@ pub struct Parts {
     pub renewal: Arc<Renewal>,
     /// Looks at the machine that are going on.
     pub looks: Looks,
+    /// What is watched for drills.
+    pub events: Arc<Recorders>,
     /// Its TLS.
     pub tls: ServerTls,
     /// Who may have how many connections.

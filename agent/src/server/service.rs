@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Parts, measure, package, watch};
+use super::{Parts, events, measure, package, watch};
 use crate::faults;
 use crate::guard;
 use crate::join_ticket::join_ticket;
@@ -134,6 +134,7 @@ impl Agent for Service {
     type WatchHealthStream = Answers<v1::Observation>;
     type ExecuteStream = Answers<v1::OperationEvent>;
     type AttachStream = Answers<v1::OperationEvent>;
+    type WatchEventsStream = Answers<v1::DrillEvents>;
 
     async fn observe(&self, request: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let host = &self.parts.host;
@@ -388,6 +389,16 @@ impl Agent for Service {
         Ok(Response::new(v1::HealReply {
             met: met.into_iter().map(Wire::into_wire).collect(),
         }))
+    }
+
+    async fn watch_events(
+        &self,
+        request: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let mut request = request.into_inner();
+        self.admit(field("driver", request.driver.take())?, None).await?;
+        let events = events::start(&self.parts.events, self.parts.host.now(), request, self.stop.clone());
+        Ok(Response::new(events.map_err(to_status)?))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

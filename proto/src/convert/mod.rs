@@ -8,6 +8,7 @@
 mod macros;
 
 mod config;
+mod drill;
 mod error;
 mod measurement;
 mod observation;

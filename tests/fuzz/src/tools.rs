@@ -11,10 +11,10 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, kept_spec, known_hosts, lsblk,
-    lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pve_tasks, pvecm, pvesh,
-    pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list, zfs_volumes, zpool,
-    zpool_disks, zpool_get, zpool_status,
+    corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, kept_spec, known_hosts,
+    lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pve_tasks,
+    pvecm, pvesh, pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list,
+    zfs_volumes, zpool, zpool_disks, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -63,6 +63,9 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("corosync-latencies", corosync_cmapctl::read_latencies),
     plain!("corosync-conf", corosync_conf::read),
     Target::new("corosync-conf-edit", corosync_edit),
+    Target::new("corosync-log", |bytes| {
+        told(text(bytes).lines().map(corosync_log::read).collect::<Vec<_>>())
+    }),
     plain!("corosync-quorumtool", corosync_quorumtool::read),
     plain!("datacenter-cfg", datacenter::read),
     plain!("df", df::read),

@@ -1,8 +1,8 @@
 //! Guests are moved because an operator says so: one of them, or all of a server that is drained or restarted. Every guest is accounted for
 //! before anything is done.
 
-pub(crate) mod clear;
 mod canary;
+pub(crate) mod clear;
 mod drain;
 mod fate;
 mod reboot;

@@ -99,7 +99,14 @@ fn the_numbered_writer_never_gives_up_and_starts_in_any_container() {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
     // Each of these takes a mount namespace, which a container without nesting does not give.
-    for word in ["Protect", "Private", "ReadWrite", "ReadOnly", "Inaccessible", "DynamicUser"] {
+    for word in [
+        "Protect",
+        "Private",
+        "ReadWrite",
+        "ReadOnly",
+        "Inaccessible",
+        "DynamicUser",
+    ] {
         assert!(!unit.lines().any(|found| found.starts_with(word)), "{word}");
     }
 }
@@ -128,7 +135,10 @@ fn packages_say_what_they_are_and_need() {
         }
     }
     // The health of disks is read with smartctl, faults are rehearsed with nft.
-    assert!(control.contains("\nRecommends: iputils-ping, nftables, smartmontools\n"), "{control}");
+    assert!(
+        control.contains("\nRecommends: iputils-ping, nftables, smartmontools\n"),
+        "{control}"
+    );
 }
 
 #[test]
