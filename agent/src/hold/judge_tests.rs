@@ -112,7 +112,11 @@ fn a_guest_that_was_recovered_here_has_its_job_held_before_and_after_pve_turned_
 fn a_migration_sends_the_state_along_and_switches_nothing_off() {
     let mut watched = Watched::while_prox1_has_it();
     watched.states = Some(vec![state("prox1", Some(195), "prox1")]);
-    assert_eq!(watched.look(200, NODE, &[job("prox1", "prox2")]), [], "not turned round yet");
+    assert_eq!(
+        watched.look(200, NODE, &[job("prox1", "prox2")]),
+        [],
+        "not turned round yet"
+    );
     assert_eq!(watched.look(201, NODE, &[job("prox2", "prox1")]), []);
     assert_eq!(*watched.note(), JobNote::Settled);
     // Away again, and back, in the same second: the job ran in each of these migrations.
@@ -174,7 +178,11 @@ fn a_new_job_is_none_that_was_turned_round() {
     assert_eq!(*watched.note(), JobNote::Fresh);
     watched.states = Some(vec![state("prox1", None, "prox2")]);
     let mut watched = watched.restarted();
-    assert_eq!(watched.look(12, NODE, &[job("prox2", "prox1")]), [], "and it is not forgotten");
+    assert_eq!(
+        watched.look(12, NODE, &[job("prox2", "prox1")]),
+        [],
+        "and it is not forgotten"
+    );
     watched.states = Some(vec![state("prox1", Some(12), "prox2")]);
     assert_eq!(watched.look(13, NODE, &[job("prox2", "prox1")]), []);
     assert_eq!(*watched.note(), JobNote::Settled);

@@ -200,7 +200,10 @@ impl Watcher {
                 true
             }
             Err(unknown) => {
-                let what = format!("the job {job} is to be switched off, and is not yet: {}", unknown.reason);
+                let what = format!(
+                    "the job {job} is to be switched off, and is not yet: {}",
+                    unknown.reason
+                );
                 self.tell(&what, &what);
                 false
             }

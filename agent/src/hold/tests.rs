@@ -34,8 +34,7 @@ impl Prox2 {
     }
 
     fn owner(&self, node: &str) {
-        let text =
-            format!(r#"{{"version":7,"ids":{{"100":{{"node":"{node}","type":"qemu","version":3}}}}}}"#);
+        let text = format!(r#"{{"version":7,"ids":{{"100":{{"node":"{node}","type":"qemu","version":3}}}}}}"#);
         self.put(VMLIST, &text);
     }
 
@@ -51,7 +50,15 @@ impl Prox2 {
 const COMMENT: &str = "quorate hold: kept on prox1 since 2026-11-22T11:09:32Z";
 
 fn disable() -> Call {
-    Call::of(["/usr/bin/pvesr", "update", "100-0", "--disable", "1", "--comment", COMMENT])
+    Call::of([
+        "/usr/bin/pvesr",
+        "update",
+        "100-0",
+        "--disable",
+        "1",
+        "--comment",
+        COMMENT,
+    ])
 }
 
 #[tokio::test]
@@ -59,7 +66,11 @@ async fn a_recovered_guest_s_job_is_switched_off_until_the_file_says_so() {
     let prox2 = Prox2::new();
     prox2.owner("prox1");
     let refused = "cfs-lock 'file-replication_cfg' error: no quorum!\n";
-    let mut agent = prox2.agent([disable().exits(Exit::Code(255)).complains(refused), disable(), disable()]);
+    let mut agent = prox2.agent([
+        disable().exits(Exit::Code(255)).complains(refused),
+        disable(),
+        disable(),
+    ]);
     assert_eq!(agent.look().await, LOOK_EVERY);
     prox2.owner("prox2");
     assert_eq!(agent.look().await, AGAIN, "/etc/pve could not be written");
@@ -83,7 +94,12 @@ async fn what_was_to_be_done_is_done_by_the_agent_that_comes_after() {
     prox2.agent([]).look().await;
     // It was recovered, and PVE has turned its job round, while no agent was there.
     prox2.owner("prox2");
-    prox2.put(JOBS, &JOB.replace("prox1", "prox3").replace("prox2", "prox1").replace("prox3", "prox2"));
+    prox2.put(
+        JOBS,
+        &JOB.replace("prox1", "prox3")
+            .replace("prox2", "prox1")
+            .replace("prox3", "prox2"),
+    );
     prox2.agent([disable()]).look().await;
 }
 
@@ -93,7 +109,8 @@ async fn a_migration_calls_no_tool() {
     prox2.owner("prox1");
     let mut agent = prox2.agent([]);
     agent.look().await;
-    let state = r#"{"100":{"local/prox1":{"last_sync":1795345772,"last_try":1795345772,"fail_count":0,"last_node":"prox1"}}}"#;
+    let state =
+        r#"{"100":{"local/prox1":{"last_sync":1795345772,"last_try":1795345772,"fail_count":0,"last_node":"prox1"}}}"#;
     prox2.put(pve_replication_state::PATH, state);
     prox2.owner("prox2");
     assert_eq!(agent.look().await, LOOK_EVERY);

@@ -81,7 +81,12 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
         facet(host, asked(FacetName::Pools), more.within, pools::observe(host)),
         facet(host, asked(FacetName::Storages), more.within, storages::observe(host)),
         facet(host, asked(FacetName::Running), more.within, running::observe(host)),
-        facet(host, asked(FacetName::Replication), more.within, replication::observe(host)),
+        facet(
+            host,
+            asked(FacetName::Replication),
+            more.within,
+            replication::observe(host)
+        ),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;

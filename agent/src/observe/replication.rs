@@ -4,8 +4,8 @@
 use quorate_model::facet::Unknown;
 use quorate_model::held::Held;
 use quorate_model::observation::{ReplicationJob, ReplicationState};
-use quorate_tools::pve_config::replication;
 use quorate_tools::proc;
+use quorate_tools::pve_config::replication;
 use quorate_tools::pve_replication_state::{self as file, Noted};
 
 use super::{cluster, guests, hostname};
@@ -92,6 +92,9 @@ mod tests {
         };
         assert_eq!(states, [wanted]);
         fake.put("/etc/pve/replication.cfg", "local: 100-0\n\tsource prox1\n");
-        assert!(observe(&fake.host([])).await.is_err(), "what can't be read is not nothing");
+        assert!(
+            observe(&fake.host([])).await.is_err(),
+            "what can't be read is not nothing"
+        );
     }
 }

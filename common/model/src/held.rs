@@ -161,12 +161,13 @@ mod tests {
     #[test]
     fn what_the_comment_says_is_read_back() {
         let held = Held::now("prox1", Timestamp(1_795_345_772_900_000));
-        assert_eq!(
-            held.comment(),
-            "quorate hold: kept on prox1 since 2026-11-22T11:09:32Z"
-        );
+        assert_eq!(held.comment(), "quorate hold: kept on prox1 since 2026-11-22T11:09:32Z");
         assert_eq!(Held::of_comment(&held.comment()), Some(held));
-        for other in ["quorate hold", "quorate hold: kept on prox1", "quorate hold: kept on prox1 since noon"] {
+        for other in [
+            "quorate hold",
+            "quorate hold: kept on prox1",
+            "quorate hold: kept on prox1 since noon",
+        ] {
             assert_eq!(Held::of_comment(other), None, "{other}");
         }
     }

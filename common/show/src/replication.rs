@@ -212,11 +212,16 @@ mod tests {
 
     #[test]
     fn a_copy_that_is_held_says_why_and_what_to_type() {
-        let held = row(CopyState::Held(Held::now("prox2", Timestamp::from_seconds(1_795_345_772))));
+        let held = row(CopyState::Held(Held::now(
+            "prox2",
+            Timestamp::from_seconds(1_795_345_772),
+        )));
         let shown = replication(std::slice::from_ref(&held));
         assert!(shown.contains("  HELD\n"), "{shown}");
         assert!(
-            shown.contains("what prox2 wrote before 2026-11-22T11:09:32Z, and never copied, is kept there until you decide"),
+            shown.contains(
+                "what prox2 wrote before 2026-11-22T11:09:32Z, and never copied, is kept there until you decide"
+            ),
             "{shown}"
         );
         assert!(shown.contains("quorate replication resolve 100 --keep"), "{shown}");

@@ -246,7 +246,9 @@ mod tests {
         assert!(is_taken("quorate replication"));
         assert!(is_taken("quorate replication 100 --cluster hk1"));
         assert!(is_taken("quorate replication resolve 100 --keep --yes"));
-        assert!(is_taken("quorate replication resolve 100 --discard --node prox1 --cluster hk1"));
+        assert!(is_taken(
+            "quorate replication resolve 100 --discard --node prox1 --cluster hk1"
+        ));
         assert!(!is_taken("quorate replication resolve 100"));
         assert!(!is_taken("quorate replication resolve 100 --keep --discard"));
         assert!(!is_taken("quorate replication resolve --keep"));

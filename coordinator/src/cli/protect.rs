@@ -136,8 +136,9 @@ pub(super) async fn the_only_one(client: &mut Client) -> Result<ClusterName, Fai
     let clusters: std::collections::BTreeSet<String> = nodes.into_iter().map(|node| node.cluster).collect();
     let mut clusters = clusters.into_iter();
     match (clusters.next(), clusters.next()) {
-        (Some(cluster), None) => ClusterName::new(cluster)
-            .map_err(|error| Failure::new(ExitCode::Internal, "the daemon names a cluster that can't be").because(&error)),
+        (Some(cluster), None) => ClusterName::new(cluster).map_err(|error| {
+            Failure::new(ExitCode::Internal, "the daemon names a cluster that can't be").because(&error)
+        }),
         (None, _) => Err(Failure::new(ExitCode::NotFound, "no nodes are enrolled yet").hint("quorate node list")),
         (Some(_), Some(_)) => {
             Err(Failure::new(ExitCode::Usage, "there are several clusters").hint("say which: --cluster CLUSTER"))

@@ -45,7 +45,10 @@ mod tests {
         let [finding] = findings.as_slice() else {
             panic!("{findings:?}");
         };
-        assert_eq!((finding.code, finding.subject.as_str()), (Code::CopyHeld, "hk1/guest 100"));
+        assert_eq!(
+            (finding.code, finding.subject.as_str()),
+            (Code::CopyHeld, "hk1/guest 100")
+        );
         assert_eq!(
             finding.message,
             "guest 100 is unprotected: the copy on prox1 holds what was written there until 2026-11-22T11:09:32Z and nowhere else, and is kept until you decide"

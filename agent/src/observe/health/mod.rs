@@ -119,7 +119,10 @@ impl HealthCollector {
         let host = Arc::clone(&self.host);
         observation.replication = self
             .replication
-            .look(now, || async move { finished(&host, replication::observe(&host).await) })
+            .look(
+                now,
+                || async move { finished(&host, replication::observe(&host).await) },
+            )
             .await;
         let host = Arc::clone(&self.host);
         observation.pools = self

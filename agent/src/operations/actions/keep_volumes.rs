@@ -33,7 +33,9 @@ impl Act for KeepVolumes<'_> {
     }
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
-        let mut against = local::quorate_member(node, seen, self.cluster).err().unwrap_or_default();
+        let mut against = local::quorate_member(node, seen, self.cluster)
+            .err()
+            .unwrap_or_default();
         against.extend(self.is_held(node, seen));
         against.extend(self.runs_here(node, seen));
         against.extend(self.are_there(node, seen));
@@ -83,7 +85,10 @@ impl KeepVolumes<'_> {
             return vec![self.changed(format!("there is no guest {}", self.guest))];
         };
         if owner == node.as_str() {
-            return vec![self.changed(format!("guest {} is on {node}: its volumes there are its own", self.guest))];
+            return vec![self.changed(format!(
+                "guest {} is on {node}: its volumes there are its own",
+                self.guest
+            ))];
         }
         let held = |job: &ReplicationJob| {
             let held = job.held().filter(|_| job.guest == self.guest);
@@ -92,7 +97,10 @@ impl KeepVolumes<'_> {
         if jobs.iter().any(held) {
             return vec![];
         }
-        let message = format!("no job of guest {} says that what is on {node} is held since {}", self.guest, self.since);
+        let message = format!(
+            "no job of guest {} says that what is on {node} is held since {}",
+            self.guest, self.since
+        );
         vec![self.changed(message)]
     }
 

@@ -86,7 +86,10 @@ fn held() -> ReplicationJob {
 
 fn against(action: &Action, seen: &Observation) -> Vec<(Code, String)> {
     let found = of(action).precheck(&"prox1".parse().unwrap(), seen);
-    found.into_iter().map(|finding| (finding.code, finding.message)).collect()
+    found
+        .into_iter()
+        .map(|finding| (finding.code, finding.message))
+        .collect()
 }
 
 #[test]
@@ -114,8 +117,15 @@ fn nothing_is_renamed_that_is_not_held_here() {
     let volumes = ["tank/vm-100-disk-0"];
     let said = |seen: &Observation| {
         let against = against(&action, seen);
-        assert!(against.iter().all(|(code, _)| *code == Code::PlanChanged), "{against:?}");
-        against.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; ")
+        assert!(
+            against.iter().all(|(code, _)| *code == Code::PlanChanged),
+            "{against:?}"
+        );
+        against
+            .into_iter()
+            .map(|(_, message)| message)
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let own = seen("prox1", held(), &volumes);
     assert_eq!(said(&own), "guest 100 is on prox1: its volumes there are its own");
@@ -124,11 +134,18 @@ fn nothing_is_renamed_that_is_not_held_here() {
         ..held()
     };
     let decided = seen("prox2", on, &volumes);
-    assert!(said(&decided).starts_with("no job of guest 100 says"), "{}", said(&decided));
+    assert!(
+        said(&decided).starts_with("no job of guest 100 says"),
+        "{}",
+        said(&decided)
+    );
     let gone = seen("prox2", held(), &[]);
     assert_eq!(said(&gone), "prox1 has no tank/vm-100-disk-0 any more");
     let both = seen("prox2", held(), &["tank/vm-100-disk-0", KEPT]);
-    assert_eq!(said(&both), format!("prox1 has {KEPT} already, beside tank/vm-100-disk-0"));
+    assert_eq!(
+        said(&both),
+        format!("prox1 has {KEPT} already, beside tank/vm-100-disk-0")
+    );
     let mut runs = seen("prox2", held(), &volumes);
     runs.running = known(vec![GuestStatus {
         vmid: 100,
@@ -141,14 +158,22 @@ fn nothing_is_renamed_that_is_not_held_here() {
     }]);
     assert_eq!(said(&runs), "guest 100 runs on prox1");
     let other = self::action(&["tank/vm-101-disk-0"]);
-    assert_eq!(against(&other, &seen("prox2", held(), &["tank/vm-101-disk-0"])).len(), 1);
+    assert_eq!(
+        against(&other, &seen("prox2", held(), &["tank/vm-101-disk-0"])).len(),
+        1
+    );
 }
 
 #[test]
 fn what_can_not_be_seen_stands_against_it() {
     let action = action(&["tank/vm-100-disk-0"]);
     let whole = || seen("prox2", held(), &["tank/vm-100-disk-0"]);
-    let codes = |seen: &Observation| against(&action, seen).into_iter().map(|(code, _)| code).collect::<Vec<_>>();
+    let codes = |seen: &Observation| {
+        against(&action, seen)
+            .into_iter()
+            .map(|(code, _)| code)
+            .collect::<Vec<_>>()
+    };
     let unknown = || quorate_model::Unknown::new(UnknownKind::TimedOut, "it hangs");
     let mut seen = whole();
     seen.running = Facet::Unknown(unknown());

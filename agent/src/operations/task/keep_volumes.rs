@@ -30,7 +30,8 @@ pub(super) async fn run(
             say(&format!("{kept} is there already"));
             continue;
         }
-        task.change(zfs_volumes::rename(task.host.tools(), volume, &kept)).await?;
+        task.change(zfs_volumes::rename(task.host.tools(), volume, &kept))
+            .await?;
     }
     Ok(())
 }
@@ -45,7 +46,9 @@ fn nothing_runs(root: &HostRoot, guest: u32) -> Result<(), Stopped> {
             let text = text?;
             let pid = text.trim();
             if pid.is_empty() || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
-                return stopped(format!("{file} has no process's number: whether guest {guest} runs here can't be told"));
+                return stopped(format!(
+                    "{file} has no process's number: whether guest {guest} runs here can't be told"
+                ));
             }
             // One that ended without taking its file away is no process any more.
             if root.exists(&format!("/proc/{pid}"))? {

@@ -311,7 +311,9 @@ impl Checker<'_> {
             Action::RunGuest { guest, run, .. } => self.runs_guest(step, *guest, *run),
             Action::SetMaintenance { node, on, .. } => self.sets_maintenance(step, node, *on),
             Action::RebootNode { boot, .. } => self.reboots(step, boot),
-            Action::KeepVolumes { guest, volumes, since, .. } => self.keeps(step, *guest, volumes, *since),
+            Action::KeepVolumes {
+                guest, volumes, since, ..
+            } => self.keeps(step, *guest, volumes, *since),
         }
     }
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
 use quorate_model::Timestamp;
+use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
 use quorate_model::held::GuestVolume;
 use quorate_model::ids::NodeName;
 use quorate_model::moves::Moves;
@@ -86,14 +86,24 @@ impl Checker<'_> {
             return self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
         }
         let plan = self.plan;
-        let own = |volume: &str| volume.parse::<GuestVolume>().is_ok_and(|volume| volume.guest() == job.guest);
+        let own = |volume: &str| {
+            volume
+                .parse::<GuestVolume>()
+                .is_ok_and(|volume| volume.guest() == job.guest)
+        };
         let pools = self.view.facet(other, |o| &o.pools).ok();
         let left: Option<usize> = pools.and_then(|pools| {
-            let each = pools.iter().map(|pool| Some(pool.volumes.get().ok()?.iter().filter(|name| own(name)).count()));
+            let each = pools
+                .iter()
+                .map(|pool| Some(pool.volumes.get().ok()?.iter().filter(|name| own(name)).count()));
             each.sum()
         });
         let keeps = |other: &&Step| matches!(other.action, Action::KeepVolumes { .. });
-        let kept = plan.steps.iter().filter(keeps).any(|other| self.order.is_after(step, &other.id));
+        let kept = plan
+            .steps
+            .iter()
+            .filter(keeps)
+            .any(|other| self.order.is_after(step, &other.id));
         self.demand(step, left == Some(0) || kept, "what is to be kept would be overwritten");
     }
 
@@ -109,7 +119,10 @@ impl Checker<'_> {
         });
         let jobs = config.and_then(|config| config.replication.get().ok());
         let held = jobs.is_some_and(|jobs| {
-            let mut held = jobs.iter().filter(|job| job.guest == guest).filter_map(ReplicationJob::held);
+            let mut held = jobs
+                .iter()
+                .filter(|job| job.guest == guest)
+                .filter_map(ReplicationJob::held);
             held.any(|held| held.node == step.node.as_str() && held.since == since)
         });
         self.demand(step, elsewhere && held, "it is not held there, or that can't be told");

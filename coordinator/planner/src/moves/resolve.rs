@@ -63,7 +63,14 @@ pub(super) fn resolve(
     let bytes: u64 = guest
         .config
         .get()
-        .map(|config| config.disks.iter().filter_map(|disk| disk.size).map(|size| size.0).sum())
+        .map(|config| {
+            config
+                .disks
+                .iter()
+                .filter_map(|disk| disk.size)
+                .map(|size| size.0)
+                .sum()
+        })
         .unwrap_or(0);
     row.resume(
         guest,
@@ -96,8 +103,13 @@ fn the_one<'v>(
         .collect();
     match (chosen.as_slice(), node) {
         ([(job, held)], _) => Ok((*job, held.clone())),
-        ([], None) => Err((format!("no copy of guest {id} is held: there is nothing to decide"), look())),
-        ([], Some(node)) if all.is_empty() => Err((format!("no copy of guest {id} is held, on {node} or elsewhere"), look())),
+        ([], None) => Err((
+            format!("no copy of guest {id} is held: there is nothing to decide"),
+            look(),
+        )),
+        ([], Some(node)) if all.is_empty() => {
+            Err((format!("no copy of guest {id} is held, on {node} or elsewhere"), look()))
+        }
         ([], Some(node)) => Err((
             format!("no copy of guest {id} is held on {node}; there are such on {}", names()),
             look(),
@@ -166,8 +178,14 @@ fn volumes(
         let names = match pool.volumes.get() {
             Ok(names) => names,
             Err(unknown) => {
-                let message = format!("what is in the pool {} of {back} could not be seen: {}", pool.name, unknown.reason);
-                refuse(message, format!("on {back}: zfs list -r -t filesystem,volume {}", pool.name));
+                let message = format!(
+                    "what is in the pool {} of {back} could not be seen: {}",
+                    pool.name, unknown.reason
+                );
+                refuse(
+                    message,
+                    format!("on {back}: zfs list -r -t filesystem,volume {}", pool.name),
+                );
                 return None;
             }
         };
@@ -184,7 +202,10 @@ fn volumes(
     }
     if found.is_empty() && !kept {
         let message = format!("{back} has no volume of {}: there is nothing to keep", called(guest));
-        refuse(message, format!("have it copied there anew: quorate replication resolve {id} --discard"));
+        refuse(
+            message,
+            format!("have it copied there anew: quorate replication resolve {id} --discard"),
+        );
         return None;
     }
     Some(found)

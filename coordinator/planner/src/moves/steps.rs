@@ -358,7 +358,9 @@ impl<'v> Row<'v> {
         let (title, why, undo) = match &kept {
             Some(_) => (
                 format!("copy {} from {owner} to {back} again, the whole of it", called(guest)),
-                format!("{back} has nothing of it any more by PVE's names; it needs room for all of it beside what is kept"),
+                format!(
+                    "{back} has nothing of it any more by PVE's names; it needs room for all of it beside what is kept"
+                ),
                 format!("on {owner}: pvesr disable {job}; what is kept stays as it is"),
             ),
             None => (

@@ -206,22 +206,25 @@ pub(super) fn done(view: &mut View, step: &Step) {
                 states.push(copied(job.guest, other.as_str()));
             }
             config(view, |config| {
-            let id = job.to_string();
-            for there in known(&mut config.replication).iter_mut().filter(|there| there.id == id) {
-                there.schedule = schedule.to_string();
-                there.comment = Some(returning_node.comment().to_owned());
-                if let Some(rate) = rate {
-                    there.rate = Some(rate.to_string());
+                let id = job.to_string();
+                for there in known(&mut config.replication).iter_mut().filter(|there| there.id == id) {
+                    there.schedule = schedule.to_string();
+                    there.comment = Some(returning_node.comment().to_owned());
+                    if let Some(rate) = rate {
+                        there.rate = Some(rate.to_string());
+                    }
+                    there.disabled &= !*enable;
                 }
-                there.disabled &= !*enable;
-            }
-        })
+            })
         }
         Action::KeepVolumes { volumes, since, .. } => {
             let Some(Ok(seen)) = view.nodes.get_mut(&step.node).map(|node| node.observation.as_mut()) else {
                 return;
             };
-            for name in known(&mut seen.pools).iter_mut().flat_map(|pool| known(&mut pool.volumes)) {
+            for name in known(&mut seen.pools)
+                .iter_mut()
+                .flat_map(|pool| known(&mut pool.volumes))
+            {
                 if let Some(volume) = volumes.iter().find(|volume| volume.as_str() == name.as_str()) {
                     *name = volume.kept(*since);
                 }

@@ -80,7 +80,11 @@ fn resolved(keep: bool, servers: &Servers) -> Plan {
 fn a_plan_of_the_file_leaves_it_alone_and_tells_what_to_type() {
     let servers = recovered(&["data_zfs/vm-100-disk-0"]);
     // Whatever else the file wants of the job: its comment is what says that it is held.
-    for more in [COPIES, &COPIES.replace("5m", "1h"), &format!("{COPIES}returning_node = \"discard\"\n")] {
+    for more in [
+        COPIES,
+        &COPIES.replace("5m", "1h"),
+        &format!("{COPIES}returning_node = \"discard\"\n"),
+    ] {
         let plan = plan(more, &servers);
         let of_held = |id: &&str| id.ends_with("/prox1");
         assert!(ids(&plan).iter().all(|id| !of_held(id)), "{more}: {:?}", ids(&plan));
@@ -90,7 +94,11 @@ fn a_plan_of_the_file_leaves_it_alone_and_tells_what_to_type() {
                 "guest 100 (web100) has no copy on prox1: what prox1 wrote before 2026-11-22T10:56:40Z, and never copied, is kept there until you decide"
             ]
         );
-        let finding = plan.findings.iter().find(|finding| finding.code == Code::CopyHeld).unwrap();
+        let finding = plan
+            .findings
+            .iter()
+            .find(|finding| finding.code == Code::CopyHeld)
+            .unwrap();
         assert!(!finding.refuses() && finding.next.contains("quorate replication resolve 100 --keep"));
         assert_eq!(told(&plan, Code::CopyOff), Vec::<&str>::new());
     }
@@ -110,12 +118,19 @@ fn discarding_is_one_step_that_says_what_it_destroys() {
         ["what prox1 wrote to VM 100 (web100) after its last copy, before 2026-11-22T10:56:40Z"]
     );
     let after = afterwards(&file(COPIES), &resolve(false, None), &servers, &plan);
-    assert_eq!(told(&after, Code::CopyNotHeld), ["no copy of guest 100 is held: there is nothing to decide"]);
+    assert_eq!(
+        told(&after, Code::CopyNotHeld),
+        ["no copy of guest 100 is held: there is nothing to decide"]
+    );
 }
 
 #[test]
 fn keeping_renames_all_volumes_before_anything_is_copied() {
-    let volumes = ["data_zfs/vm-100-disk-0", "data_zfs/vm-100-disk-1", "data_zfs/vm-101-disk-0"];
+    let volumes = [
+        "data_zfs/vm-100-disk-0",
+        "data_zfs/vm-100-disk-1",
+        "data_zfs/vm-101-disk-0",
+    ];
     let servers = recovered(&volumes);
     let plan = resolved(true, &servers);
     assert!(!plan.refused(), "{:?}", plan.findings);

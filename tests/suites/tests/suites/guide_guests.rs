@@ -58,6 +58,10 @@ async fn guide_copies_and_ha() {
     for how in ["--keep", "--discard"] {
         let resolve = format!("quorate replication resolve 100 {how}");
         let nothing = page.types(&fleet, &resolve).ends(3).enter().await;
-        assert!(told(&nothing).contains("no copy of guest 100 is held"), "{}", told(&nothing));
+        assert!(
+            told(&nothing).contains("no copy of guest 100 is held"),
+            "{}",
+            told(&nothing)
+        );
     }
 }

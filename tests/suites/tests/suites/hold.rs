@@ -1,7 +1,7 @@
 //! A server is lost, its guest is recovered elsewhere, and the server comes back: what it wrote last is there until somebody decides.
 
-use quorate_lab::control::{GuestStatus, Press, VolumeStatus};
 use quorate_lab::What;
+use quorate_lab::control::{GuestStatus, Press, VolumeStatus};
 use quorate_suites::hand::steps;
 use quorate_suites::{Fleet, told};
 
@@ -10,7 +10,10 @@ use crate::protection::{nothing_to_do, owner, three};
 /// What really is of the guest on a server.
 async fn guest_on(fleet: &Fleet, node: &str) -> GuestStatus {
     let servers = fleet.lab.status().await.expect("the world answers");
-    let server = servers.into_iter().find(|server| server.name == node).expect("the server");
+    let server = servers
+        .into_iter()
+        .find(|server| server.name == node)
+        .expect("the server");
     let mut guests = server.guests.into_iter();
     guests.find(|guest| guest.vmid == 100).expect("something of the guest")
 }
@@ -18,7 +21,9 @@ async fn guest_on(fleet: &Fleet, node: &str) -> GuestStatus {
 /// The volumes that are really there, by whether PVE takes them for the guest's.
 async fn volumes_on(fleet: &Fleet, node: &str) -> (Vec<VolumeStatus>, Vec<VolumeStatus>) {
     let volumes = guest_on(fleet, node).await.volumes;
-    volumes.into_iter().partition(|volume| volume.dataset == "data_zfs/vm-100-disk-0")
+    volumes
+        .into_iter()
+        .partition(|volume| volume.dataset == "data_zfs/vm-100-disk-0")
 }
 
 fn jobs(fleet: &Fleet, node: &str) -> String {
@@ -45,7 +50,10 @@ async fn lost_and_back(fleet: &Fleet, file: &str) -> u64 {
     fleet.lab.kill_coordinator();
     fleet.lab.power("prox1", Press::Pull).await.unwrap();
     let written = guest_on(fleet, "prox1").await.number;
-    assert!(written > volumes_on(fleet, "prox2").await.0[0].number, "it had written more than was copied");
+    assert!(
+        written > volumes_on(fleet, "prox2").await.0[0].number,
+        "it had written more than was copied"
+    );
     fleet
         .until("its job is off, without any coordinator", async || {
             let jobs = jobs(fleet, "prox2");
@@ -54,16 +62,24 @@ async fn lost_and_back(fleet: &Fleet, file: &str) -> u64 {
         .await;
     fleet.lab.power("prox1", Press::On).await.unwrap();
     fleet.start_coordinator(&[]).await;
-    fleet.connected(&["prox1".to_owned(), "prox2".to_owned(), "prox3".to_owned()]).await;
+    fleet
+        .connected(&["prox1".to_owned(), "prox2".to_owned(), "prox3".to_owned()])
+        .await;
     fleet
         .until("prox1 is back, and the other copy goes on", async || {
             let third = fleet.run(&["replication"]).await.stdout;
             let servers = fleet.lab.status().await.expect("the world answers");
             let back = servers.iter().all(|server| server.quorate && server.members.len() == 3);
-            back && third.lines().any(|line| line.contains("prox3") && line.ends_with("fresh"))
+            back && third
+                .lines()
+                .any(|line| line.contains("prox3") && line.ends_with("fresh"))
         })
         .await;
-    assert_eq!(volumes_on(fleet, "prox1").await.0[0].number, written, "all of it is there");
+    assert_eq!(
+        volumes_on(fleet, "prox1").await.0[0].number,
+        written,
+        "all of it is there"
+    );
     written
 }
 
@@ -99,7 +115,9 @@ async fn what_a_lost_server_wrote_is_held_without_a_coordinator_and_kept_by_a_wo
     // An agent that starts anew has not forgotten it, and decides nothing.
     fleet.lab.restart_agent("prox2").await.unwrap();
     fleet.connected(&["prox2".to_owned()]).await;
-    fleet.ends(&["replication", "resolve", "100", "--keep", "--node", "prox3"], 3).await;
+    fleet
+        .ends(&["replication", "resolve", "100", "--keep", "--node", "prox3"], 3)
+        .await;
 
     let kept = fleet.ok(&["replication", "resolve", "100", "--keep", "--yes"]).await;
     assert!(kept.stdout.contains("quorate-kept-vm-100-disk-0-"), "{}", told(&kept));
@@ -127,7 +145,9 @@ async fn what_a_lost_server_wrote_is_overwritten_by_a_word_and_by_nothing_else()
     is_told(&fleet, &file).await;
     let discarded = fleet.ok(&["replication", "resolve", "100", "--discard", "--yes"]).await;
     assert!(
-        discarded.stdout.contains("what prox1 wrote to VM 100 (web) after its last copy"),
+        discarded
+            .stdout
+            .contains("what prox1 wrote to VM 100 (web) after its last copy"),
         "{}",
         told(&discarded)
     );
@@ -164,6 +184,10 @@ async fn an_ordinary_migration_switches_nothing_off() {
             .await;
         assert!(!jobs(&fleet, target).contains("disable"), "{}", jobs(&fleet, target));
     }
-    assert!(fleet.calls("pvesr", "--disable").is_empty(), "{:?}", fleet.calls("pvesr", "--disable"));
+    assert!(
+        fleet.calls("pvesr", "--disable").is_empty(),
+        "{:?}",
+        fleet.calls("pvesr", "--disable")
+    );
     nothing_to_do(&fleet, &file).await;
 }

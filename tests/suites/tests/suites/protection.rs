@@ -34,7 +34,10 @@ fn discarding(fleet: &Fleet, file: &str) -> String {
     let text = std::fs::read_to_string(Path::new(file)).unwrap();
     let every = "every = \"5m\"\n";
     assert!(text.contains(every), "{text}");
-    fleet.write_file("hk1.toml", &text.replace(every, &format!("{every}returning_node = \"discard\"\n")))
+    fleet.write_file(
+        "hk1.toml",
+        &text.replace(every, &format!("{every}returning_node = \"discard\"\n")),
+    )
 }
 
 pub(crate) async fn owner(fleet: &Fleet) -> String {

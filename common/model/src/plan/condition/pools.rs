@@ -162,12 +162,7 @@ pub(super) fn made(view: &View, node: &NodeName, layout: &PoolLayout) -> Verdict
     )
 }
 
-pub(super) fn volumes_kept(
-    view: &View,
-    node: &NodeName,
-    volumes: &BTreeSet<GuestVolume>,
-    since: Timestamp,
-) -> Verdict {
+pub(super) fn volumes_kept(view: &View, node: &NodeName, volumes: &BTreeSet<GuestVolume>, since: Timestamp) -> Verdict {
     let names: Vec<String> = volumes.iter().map(|volume| volume.kept(since)).collect();
     let evidence = || format!("{node} has {}", names.join(", "));
     on_each([node], evidence, |node| {
