@@ -29,9 +29,6 @@ const GUESTS: Duration = Duration::from_secs(10);
 /// How copies go, and which of them are held: three small files.
 const REPLICATION: Duration = Duration::from_secs(10);
 
-/// Copies are made each minute at the most often, and their state is one small file.
-const COPIES: Duration = Duration::from_secs(10);
-
 /// pvesm is a Perl program of a third of a second, asks every server that keeps something, and what it tells fills slowly.
 const STORAGES: Duration = Duration::from_secs(120);
 
@@ -62,7 +59,6 @@ pub struct HealthCollector {
     storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
     strays: Background<Vec<Stray>>,
-    replication: Background<Vec<ReplicationState>>,
     replication: Background<Vec<ReplicationState>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
@@ -97,7 +93,6 @@ impl HealthCollector {
             guests: Background::every(GUESTS),
             strays: Background::every(GUESTS),
             replication: Background::every(REPLICATION),
-            replication: Background::every(COPIES),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
         }
@@ -135,11 +130,6 @@ impl HealthCollector {
                 now,
                 || async move { finished(&host, replication::observe(&host).await) },
             )
-            .await;
-        let host = Arc::clone(&self.host);
-        observation.replication = self
-            .replication
-            .look(now, || async move { finished(&host, replication::observe(&host)) })
             .await;
         let host = Arc::clone(&self.host);
         observation.pools = self
