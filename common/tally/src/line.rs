@@ -165,7 +165,11 @@ fn count(key: &'static str, value: &str) -> Result<u64, LineError> {
 
 fn run_of(value: &str) -> Result<u64, LineError> {
     let digits = (1..=16).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let run = if digits { u64::from_str_radix(value, 16).ok() } else { None };
+    let run = if digits {
+        u64::from_str_radix(value, 16).ok()
+    } else {
+        None
+    };
     run.ok_or_else(|| LineError::Value {
         key: "run",
         value: value.to_owned(),
@@ -232,8 +236,14 @@ mod tests {
     #[test]
     fn the_line_is_read_and_written() {
         let answer: Answer = LINE.parse().unwrap();
-        assert_eq!((answer.number, answer.resumed, answer.run), (4711, 4700, 0x9f8e_7d6c_5b4a_3928));
-        assert_eq!((answer.host.as_str(), answer.boot.as_str()), ("canary", "0a1b2c3d-7f61"));
+        assert_eq!(
+            (answer.number, answer.resumed, answer.run),
+            (4711, 4700, 0x9f8e_7d6c_5b4a_3928)
+        );
+        assert_eq!(
+            (answer.host.as_str(), answer.boot.as_str()),
+            ("canary", "0a1b2c3d-7f61")
+        );
         assert_eq!(answer.to_string(), LINE);
     }
 
@@ -250,22 +260,45 @@ mod tests {
             assert_eq!(wrong(&without), format!("{key} is not in the answer"));
             let twice = LINE.replace(&format!(" {key}="), &format!(" {key}=1 {key}="));
             assert_eq!(wrong(&twice), format!("{key} is in the answer twice"));
-            let empty = LINE.replace('\n', &format!(" {key}=\n")).replacen(&format!(" {key}="), " x=", 1);
-            assert!(wrong(&empty).starts_with(&format!("{key} in the answer is \"\", not ")), "{empty}");
+            let empty = LINE
+                .replace('\n', &format!(" {key}=\n"))
+                .replacen(&format!(" {key}="), " x=", 1);
+            assert!(
+                wrong(&empty).starts_with(&format!("{key} in the answer is \"\", not ")),
+                "{empty}"
+            );
         }
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         assert_eq!(wrong(""), "the answer is empty");
-        assert_eq!(wrong("SSH-2.0-OpenSSH_9.2p1\r\n"), "it is not quorate-tally that answers: \"SSH-2.0-OpenSSH_9.2p1\\r\"");
+        assert_eq!(
+            wrong("SSH-2.0-OpenSSH_9.2p1\r\n"),
+            "it is not quorate-tally that answers: \"SSH-2.0-OpenSSH_9.2p1\\r\""
+        );
         assert_eq!(wrong("HTTP"), "it is not quorate-tally that answers: \"HTTP\"");
-        assert_eq!(wrong(&LINE.replace("tally 1", "tally 2")), "quorate-tally answers in version \"2\"; only version 1 can be read");
-        assert_eq!(wrong(&LINE.replace("number=4711", "number=+4711")), "number in the answer is \"+4711\", not a number");
-        assert_eq!(wrong(&LINE.replace("run=9f", "run=xy")), "run in the answer is \"xy8e7d6c5b4a3928\", not up to 16 hexadecimal digits");
-        assert_eq!(wrong(&LINE.replace(" host", " and host")), "\"and\" in the answer is not of the form KEY=VALUE");
+        assert_eq!(
+            wrong(&LINE.replace("tally 1", "tally 2")),
+            "quorate-tally answers in version \"2\"; only version 1 can be read"
+        );
+        assert_eq!(
+            wrong(&LINE.replace("number=4711", "number=+4711")),
+            "number in the answer is \"+4711\", not a number"
+        );
+        assert_eq!(
+            wrong(&LINE.replace("run=9f", "run=xy")),
+            "run in the answer is \"xy8e7d6c5b4a3928\", not up to 16 hexadecimal digits"
+        );
+        assert_eq!(
+            wrong(&LINE.replace(" host", " and host")),
+            "\"and\" in the answer is not of the form KEY=VALUE"
+        );
         assert_eq!(wrong(&format!("{LINE}{LINE}")), "something follows the answer's line");
-        assert_eq!(wrong(&LINE.replace("resumed=4700", "resumed=4712")), "the answer contradicts itself: it went on after record 4712, and is at 4711");
+        assert_eq!(
+            wrong(&LINE.replace("resumed=4700", "resumed=4712")),
+            "the answer contradicts itself: it went on after record 4712, and is at 4711"
+        );
         assert_eq!(wrong(&"x".repeat(1025)), "the answer is longer than 1024 bytes");
     }
 

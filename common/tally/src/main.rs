@@ -51,13 +51,22 @@ fn run(options: &Options) -> Result<Infallible, String> {
     let (mut store, found) = Store::open(&options.records, options.keep).map_err(|error| chain(&error))?;
     let path = options.records.display();
     if found.torn > 0 {
-        say(&format!("{path}: a record of {} bytes was torn and is dropped", found.torn));
+        say(&format!(
+            "{path}: a record of {} bytes was torn and is dropped",
+            found.torn
+        ));
     }
     if found.damaged > 0 {
-        say(&format!("{path}: {} records are damaged: look after the disk", found.damaged));
+        say(&format!(
+            "{path}: {} records are damaged: look after the disk",
+            found.damaged
+        ));
     }
     if let Some(why) = found.unwritable {
-        say(&format!("{path} can't be written: {why}; record {} is told until it can", found.last.number));
+        say(&format!(
+            "{path} can't be written: {why}; record {} is told until it can",
+            found.last.number
+        ));
     }
     let door = match options.listen.as_slice() {
         [] => Door::open_all(quorate_tally::PORT),
@@ -76,7 +85,10 @@ fn run(options: &Options) -> Result<Infallible, String> {
     for address in door.addresses() {
         say(&format!("listens on {address}"));
     }
-    say(&format!("{path}: goes on after record {}, as run {this_run:016x}", found.last.number));
+    say(&format!(
+        "{path}: goes on after record {}, as run {this_run:016x}",
+        found.last.number
+    ));
     let writer_shows = Arc::clone(&shown);
     let every = options.every;
     thread::Builder::new()
@@ -107,7 +119,10 @@ fn count_up(store: &mut Store, every: Duration, run: u64, show: impl Fn(Record))
                 show(record);
                 if let Some((since, _)) = trouble.take() {
                     let seconds = clock.since(since).as_secs();
-                    say(&format!("goes on after {seconds} s: record {} is on the disk", record.number));
+                    say(&format!(
+                        "goes on after {seconds} s: record {} is on the disk",
+                        record.number
+                    ));
                 }
             }
             Err(error) => {
@@ -115,7 +130,10 @@ fn count_up(store: &mut Store, every: Duration, run: u64, show: impl Fn(Record))
                 let said = trouble.map(|(_, said)| said);
                 if said.is_none_or(|said| now.saturating_sub(said) >= SAID_AGAIN) {
                     let last = store.last().number;
-                    say(&format!("record {} can't be written: {error}; {last} is told until it can", last.saturating_add(1)));
+                    say(&format!(
+                        "record {} can't be written: {error}; {last} is told until it can",
+                        last.saturating_add(1)
+                    ));
                     trouble = Some((trouble.map_or(now, |(since, _)| since), now));
                 }
             }

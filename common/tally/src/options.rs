@@ -65,11 +65,9 @@ pub(crate) fn parse(args: &[String]) -> Result<Command, String> {
             .ok_or_else(|| format!("{name} wants a value"))?;
         match name {
             "--records" => options.records = PathBuf::from(value),
-            "--listen" => options.listen.push(
-                value
-                    .parse()
-                    .map_err(|_| format!("--listen {value}: not of the form ADDRESS:PORT; an IPv6 address stands in brackets"))?,
-            ),
+            "--listen" => options.listen.push(value.parse().map_err(|_| {
+                format!("--listen {value}: not of the form ADDRESS:PORT; an IPv6 address stands in brackets")
+            })?),
             "--interval" => options.every = Duration::from_millis(number(name, &value, 60_000)?),
             _ => options.keep = number(name, &value, 1 << 20)?,
         }
@@ -95,12 +93,22 @@ mod tests {
 
     #[test]
     fn options_and_what_they_are_without() {
-        let Ok(Command::Run(options)) = parsed("") else { panic!() };
+        let Ok(Command::Run(options)) = parsed("") else {
+            panic!()
+        };
         assert_eq!(options.records, PathBuf::from("/var/lib/quorate-tally/records"));
-        assert_eq!((options.listen, options.every, options.keep), (vec![], Duration::from_millis(100), 65_536));
+        assert_eq!(
+            (options.listen, options.every, options.keep),
+            (vec![], Duration::from_millis(100), 65_536)
+        );
         let line = "--records /a --listen 127.0.0.1:0 --listen=[::1]:7460 --interval 5 --keep 16";
-        let Ok(Command::Run(options)) = parsed(line) else { panic!() };
-        assert_eq!((options.listen.len(), options.every, options.keep), (2, Duration::from_millis(5), 16));
+        let Ok(Command::Run(options)) = parsed(line) else {
+            panic!()
+        };
+        assert_eq!(
+            (options.listen.len(), options.every, options.keep),
+            (2, Duration::from_millis(5), 16)
+        );
         assert_eq!(parsed("--interval 5 --help"), Ok(Command::Help));
     }
 

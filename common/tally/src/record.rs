@@ -121,7 +121,10 @@ mod tests {
     fn a_record_is_a_line_of_64_bytes() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         let text = record(4711).encode();
-        assert!(text.starts_with("0000000000000004711 00001764300471100 0000000000009f8e "), "{text}");
+        assert!(
+            text.starts_with("0000000000000004711 00001764300471100 0000000000009f8e "),
+            "{text}"
+        );
         assert_eq!((text.len(), text.lines().count()), (LENGTH, 1));
         assert_eq!(Record::decode(text.as_bytes()), Some(record(4711)));
     }

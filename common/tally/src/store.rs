@@ -213,7 +213,8 @@ fn contents(path: &Path) -> Result<Contents, StoreError> {
         return Err(StoreError::Foreign(path.to_owned()));
     }
     // A run that was killed may have written it, and not have waited for the disk.
-    file.sync_all().map_err(|error| StoreError::Sync(path.to_owned(), error))?;
+    file.sync_all()
+        .map_err(|error| StoreError::Sync(path.to_owned(), error))?;
     Ok(contents)
 }
 

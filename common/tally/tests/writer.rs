@@ -17,7 +17,10 @@ use quorate_tally::record::{LENGTH, Record};
 /// Long enough for a slow machine; nobody waits for it when all goes well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-#[expect(clippy::disallowed_methods, reason = "the program that is tested, and tools of the machine that tests it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the program that is tested, and tools of the machine that tests it"
+)]
 fn command(program: &str) -> Command {
     Command::new(program)
 }
@@ -56,7 +59,11 @@ impl Writer {
         let mut seen = String::new();
         loop {
             let mut line = String::new();
-            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "it ended without {words:?}:\n{seen}");
+            assert_ne!(
+                self.log.read_line(&mut line).unwrap(),
+                0,
+                "it ended without {words:?}:\n{seen}"
+            );
             if line.contains(words) {
                 return line.trim_end().to_owned();
             }
@@ -123,13 +130,19 @@ fn what_was_told_is_there_after_it_was_killed() {
         // Files of eight records: it is killed while it begins a new one as well.
         let writer = Writer::start(&records, &["--keep", "8"]);
         let first = writer.ask();
-        assert!(first.resumed >= told && first.number >= told, "{told} was told, now {first:?}");
+        assert!(
+            first.resumed >= told && first.number >= told,
+            "{told} was told, now {first:?}"
+        );
         assert!(!runs.contains(&first.run), "two runs of one name");
         runs.push(first.run);
         let mut last = writer.beyond(first.number);
         for _ in 0..chance.hash_one(round) % 40 {
             let next = writer.ask();
-            assert!(next.number >= last.number && next.time_ms >= last.time_ms, "{last:?} {next:?}");
+            assert!(
+                next.number >= last.number && next.time_ms >= last.time_ms,
+                "{last:?} {next:?}"
+            );
             assert_eq!((next.run, next.resumed), (first.run, first.resumed));
             last = next;
         }
@@ -151,7 +164,9 @@ fn a_torn_record_is_dropped_and_told() {
     let bytes = fs::read(&records).unwrap();
     let whole = bytes.len() / LENGTH * LENGTH;
     fs::write(&records, &bytes[..whole - 20]).unwrap();
-    let highest = Record::decode(&bytes[whole - 2 * LENGTH..whole - LENGTH]).unwrap().number;
+    let highest = Record::decode(&bytes[whole - 2 * LENGTH..whole - LENGTH])
+        .unwrap()
+        .number;
 
     let mut writer = Writer::start(&records, &[]);
     let answer = writer.ask();

@@ -39,7 +39,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 fn within(text: &str, least: Duration, most: Duration, range: &str) -> Result<Duration, String> {
     let time = time(text).ok_or_else(|| format!("`{text}` is no time; write 500ms, 30s, 10m or 2h"))?;
     let fits = (least..=most).contains(&time);
-    fits.then_some(time).ok_or_else(|| format!("`{text}` is not from {range}"))
+    fits.then_some(time)
+        .ok_or_else(|| format!("`{text}` is not from {range}"))
 }
 
 fn time(text: &str) -> Option<Duration> {
@@ -84,7 +85,10 @@ async fn ask(args: &Args, format: Format) -> Answer {
         Format::Table => output::text(&format!("{}\n{measured}", strip.ends())),
         Format::Json => output::json(&serde_json::json!({ "measured": measured })),
     }
-    let twice = measured.records.as_ref().is_some_and(|records| records.lost > 0 || records.two_at_a_time);
+    let twice = measured
+        .records
+        .as_ref()
+        .is_some_and(|records| records.lost > 0 || records.two_at_a_time);
     let well = measured.gaps.is_empty() && !twice;
     Ok(if well { ExitCode::Done } else { ExitCode::Degraded })
 }
@@ -110,7 +114,17 @@ mod tests {
         assert_eq!(lasting("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(lasting("2h"), Ok(Duration::from_secs(7200)));
         assert_eq!(interval("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["30", "s", "", "1.5s", "-1s", "25h", "0s", "99999999999999999999s", "18446744073709551615h"] {
+        for wrong in [
+            "30",
+            "s",
+            "",
+            "1.5s",
+            "-1s",
+            "25h",
+            "0s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
             assert!(lasting(wrong).is_err(), "{wrong}");
         }
         assert_eq!(interval("5ms"), Err("`5ms` is not from 10ms to 1m".to_owned()));

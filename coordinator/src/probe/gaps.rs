@@ -192,16 +192,30 @@ mod tests {
     #[test]
     fn a_pause_is_from_the_last_answer_to_the_first_of_a_steady_run() {
         let seen = measured(".....xxr......");
-        let [gap] = seen.gaps.as_slice() else { panic!("{seen:?}") };
-        assert_eq!((gap.from_ms, gap.length_ms, gap.at_least_ms, gap.lost), (402, Some(400), 200, 3));
-        let why = BTreeMap::from([("no answer in time".to_owned(), 2), ("connection refused".to_owned(), 1)]);
+        let [gap] = seen.gaps.as_slice() else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(
+            (gap.from_ms, gap.length_ms, gap.at_least_ms, gap.lost),
+            (402, Some(400), 200, 3)
+        );
+        let why = BTreeMap::from([
+            ("no answer in time".to_owned(), 2),
+            ("connection refused".to_owned(), 1),
+        ]);
         assert_eq!(gap.why, why);
         assert_eq!((seen.longest(), seen.still_away()), (Some(gap), false));
         assert_eq!((seen.calls, seen.answered), (14, 11));
         let shown = seen.to_string();
         assert!(shown.contains("Pause: 300 ± 100 ms"), "{shown}");
-        assert!(shown.contains("400 ms from the last answer to the first of a steady run"), "{shown}");
-        assert!(shown.contains("3 calls lost (1 connection refused, 2 no answer in time)"), "{shown}");
+        assert!(
+            shown.contains("400 ms from the last answer to the first of a steady run"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("3 calls lost (1 connection refused, 2 no answer in time)"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -265,7 +279,13 @@ mod tests {
                 // It is away from `begins` to `ends`, in units of ten milliseconds.
                 let (begins, ends) = (100 + begins, 100 + begins + away);
                 let pattern: String = (0..40)
-                    .map(|number| if (begins..ends).contains(&(number * 10)) { 'x' } else { '.' })
+                    .map(|number| {
+                        if (begins..ends).contains(&(number * 10)) {
+                            'x'
+                        } else {
+                            '.'
+                        }
+                    })
                     .collect();
                 let seen = measured(&pattern);
                 let Some(gap) = seen.gaps.first() else {

@@ -34,7 +34,11 @@ pub(super) fn refused(address: IpAddr) -> Option<String> {
     refused.then(|| {
         let range = std::fs::read_to_string(RANGE).unwrap_or_default();
         let words: Vec<&str> = range.split_whitespace().collect();
-        if words.is_empty() { "not known".to_owned() } else { words.join(" ") }
+        if words.is_empty() {
+            "not known".to_owned()
+        } else {
+            words.join(" ")
+        }
     })
 }
 

@@ -54,7 +54,9 @@ impl Unable {
                 "as root: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" (it counts for IPv6, too), or call a port: tcp:ADDRESS:PORT"
             }
             Self::Tls(_) | Self::Here(_) => "see what this host is short of",
-            Self::NoAnswer(_) => "name what answers from this host now, such as a port of the guest on which a service listens",
+            Self::NoAnswer(_) => {
+                "name what answers from this host now, such as a port of the guest on which a service listens"
+            }
         }
     }
 }
@@ -138,7 +140,9 @@ impl Place {
                 let stream = connect(address).await?;
                 in_time(end, tally(stream)).await.map(Some)
             }
-            Self::Icmp(address) => in_time(began + within, icmp::ask(address, question)).await.map(|()| None),
+            Self::Icmp(address) => in_time(began + within, icmp::ask(address, question))
+                .await
+                .map(|()| None),
             Self::Http(address, page, tls) => {
                 let stream = connect(address).await?;
                 let asked = async {
@@ -184,7 +188,10 @@ async fn look_up(page: &Page) -> Result<SocketAddr, Unable> {
         return Ok(SocketAddr::new(address, page.port));
     }
     let failed = |error| Unable::Name(page.host.clone(), error);
-    let found = timeout_at(Instant::now() + LOOK_UP, tokio::net::lookup_host((page.host.as_str(), page.port)));
+    let found = timeout_at(
+        Instant::now() + LOOK_UP,
+        tokio::net::lookup_host((page.host.as_str(), page.port)),
+    );
     let mut found = found
         .await
         .map_err(|_| failed(io::ErrorKind::TimedOut.into()))?

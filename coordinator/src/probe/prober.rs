@@ -78,7 +78,11 @@ impl Prober {
 async fn answers_now(target: &Target) -> Result<Place, Unable> {
     let place = Place::find(target).await?;
     // Of no call that follows: those are counted from 0.
-    place.clone().call(u64::MAX, Patience::First).await.map_err(Unable::NoAnswer)?;
+    place
+        .clone()
+        .call(u64::MAX, Patience::First)
+        .await
+        .map_err(Unable::NoAnswer)?;
     Ok(place)
 }
 

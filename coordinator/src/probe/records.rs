@@ -233,12 +233,23 @@ mod tests {
         let told = [run(101..=110, 0, 1), vec![None; 8], run(101..=110, 99, 2)].concat();
         let seen = measured(&told);
         let across = seen.gaps[0].records.unwrap();
-        assert_eq!((across.before.unwrap().number, across.after.unwrap().number), (110, 101));
+        assert_eq!(
+            (across.before.unwrap().number, across.after.unwrap().number),
+            (110, 101)
+        );
         assert_eq!((across.new_run, across.lost), (Some(true), Some(11)));
         let records = seen.records.as_ref().unwrap();
-        assert_eq!((records.lost, records.two_at_a_time, records.host.as_str()), (11, false, "canary"));
-        let [new] = records.new_runs.as_slice() else { panic!("{records:?}") };
-        assert_eq!((new.before, new.resumed, new.first, new.lost, new.new_boot), (110, 99, 101, 11, true));
+        assert_eq!(
+            (records.lost, records.two_at_a_time, records.host.as_str()),
+            (11, false, "canary")
+        );
+        let [new] = records.new_runs.as_slice() else {
+            panic!("{records:?}")
+        };
+        assert_eq!(
+            (new.before, new.resumed, new.first, new.lost, new.new_boot),
+            (110, 99, 101, 11, true)
+        );
         let shown = seen.to_string();
         assert!(shown.contains("11 records that were told are lost"), "{shown}");
         assert!(shown.contains("went on after record 99"), "{shown}");
@@ -258,7 +269,9 @@ mod tests {
         let seen = measured(&[run(101..=105, 0, 1), run(108..=115, 107, 11)].concat());
         let records = seen.records.as_ref().unwrap();
         assert!(seen.gaps.is_empty());
-        let [new] = records.new_runs.as_slice() else { panic!("{records:?}") };
+        let [new] = records.new_runs.as_slice() else {
+            panic!("{records:?}")
+        };
         assert_eq!((new.lost, new.new_boot, new.resumed), (0, false, 107));
     }
 

@@ -142,7 +142,12 @@ mod tests {
             sleep(millis(200)).await;
         };
         let calls = keep_calling(EVERY, busy, call, |_, _| ()).await;
-        let late: Vec<Duration> = calls.made.iter().map(|call| call.at).filter(|at| *at > millis(250)).collect();
+        let late: Vec<Duration> = calls
+            .made
+            .iter()
+            .map(|call| call.at)
+            .filter(|at| *at > millis(250))
+            .collect();
         assert!(late.len() <= 4, "{late:?}");
         assert!(late.iter().all(|at| *at >= millis(1250)), "{late:?}");
     }

@@ -57,12 +57,26 @@ fn show_gap(gap: &Gap, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let why: Vec<String> = gap.why.iter().map(|(why, count)| format!("{count} {why}")).collect();
     let (from, lost, why) = (gap.from_ms, gap.lost, why.join(", "));
     match gap.length_ms {
-        Some(length) => writeln!(f, "  after {from} ms: {length} ms without an answer, {lost} calls lost ({why})")?,
-        None => writeln!(f, "  after {from} ms: no steady answer any more, {lost} calls lost ({why})")?,
+        Some(length) => writeln!(
+            f,
+            "  after {from} ms: {length} ms without an answer, {lost} calls lost ({why})"
+        )?,
+        None => writeln!(
+            f,
+            "  after {from} ms: no steady answer any more, {lost} calls lost ({why})"
+        )?,
     }
-    let Some(Across { before, after, .. }) = gap.records else { return Ok(()) };
-    let number = |told: Option<super::call::Told>| told.map_or_else(|| "none".to_owned(), |told| told.number.to_string());
-    write!(f, "    record told last before it: {}; first after it: {}", number(before), number(after))?;
+    let Some(Across { before, after, .. }) = gap.records else {
+        return Ok(());
+    };
+    let number =
+        |told: Option<super::call::Told>| told.map_or_else(|| "none".to_owned(), |told| told.number.to_string());
+    write!(
+        f,
+        "    record told last before it: {}; first after it: {}",
+        number(before),
+        number(after)
+    )?;
     match (gap.records.and_then(|across| across.new_run), after) {
         (Some(true), Some(after)) => writeln!(f, ", by a new run that went on after record {}", after.resumed),
         (Some(false), _) => writeln!(f, ", by the same run"),
@@ -72,7 +86,11 @@ fn show_gap(gap: &Gap, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn show_records(records: &Records, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for new in &records.new_runs {
-        let whose = if new.new_boot { "the guest was started anew and its writer" } else { "the writer alone was started anew: it" };
+        let whose = if new.new_boot {
+            "the guest was started anew and its writer"
+        } else {
+            "the writer alone was started anew: it"
+        };
         writeln!(
             f,
             "  after {} ms: {whose} went on after record {}; {} had been told",
@@ -80,15 +98,33 @@ fn show_records(records: &Records, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         )?;
     }
     if records.two_at_a_time {
-        writeln!(f, "  two copies of the guest answered at a time: runs of its writer took turns")?;
+        writeln!(
+            f,
+            "  two copies of the guest answered at a time: runs of its writer took turns"
+        )?;
     }
     match records.lost {
-        0 => writeln!(f, "No record that was told is lost. {} told {} last.", records.host, records.last.number)?,
-        lost => writeln!(f, "{lost} records that were told are lost. {} told {} last.", records.host, records.last.number)?,
+        0 => writeln!(
+            f,
+            "No record that was told is lost. {} told {} last.",
+            records.host, records.last.number
+        )?,
+        lost => writeln!(
+            f,
+            "{lost} records that were told are lost. {} told {} last.",
+            records.host, records.last.number
+        )?,
     }
     if let Some(clock) = records.clock {
-        let (by, which) = (clock.ahead_ms.unsigned_abs(), if clock.ahead_ms < 0 { "behind" } else { "ahead of" });
-        writeln!(f, "The guest's clock is {by} ± {} ms {which} this host's.", clock.within_ms)?;
+        let (by, which) = (
+            clock.ahead_ms.unsigned_abs(),
+            if clock.ahead_ms < 0 { "behind" } else { "ahead of" },
+        );
+        writeln!(
+            f,
+            "The guest's clock is {by} ± {} ms {which} this host's.",
+            clock.within_ms
+        )?;
     }
     Ok(())
 }

@@ -7,8 +7,7 @@ use std::str::FromStr;
 use http::Uri;
 
 /// How it is written, for help and messages.
-pub(crate) const FORMS: &str =
-    "tcp:ADDRESS:PORT, tcp+banner:ADDRESS:PORT, tally:ADDRESS[:PORT], icmp:ADDRESS, http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH";
+pub(crate) const FORMS: &str = "tcp:ADDRESS:PORT, tcp+banner:ADDRESS:PORT, tally:ADDRESS[:PORT], icmp:ADDRESS, http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH";
 
 /// Somebody who may answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +82,17 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 fn page(text: &str) -> Result<Page, String> {
     let wrong = |why: &str| format!("`{text}` is no page of a web server: {why}");
-    let uri: Uri = text.parse().map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
+    let uri: Uri = text
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
     let tls = match uri.scheme_str() {
         Some("https") => true,
         Some("http") => false,
-        _ => return Err(wrong("it is written http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH")),
+        _ => {
+            return Err(wrong(
+                "it is written http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH",
+            ));
+        }
     };
     let authority = uri.authority().ok_or_else(|| wrong("the host is missing"))?;
     if authority.as_str().contains('@') {
@@ -166,7 +171,9 @@ mod tests {
         ] {
             assert_eq!(short.parse::<Target>().unwrap().to_string(), long);
         }
-        let Target::Http(page) = "https://[2001:db8::7]".parse().unwrap() else { panic!() };
+        let Target::Http(page) = "https://[2001:db8::7]".parse().unwrap() else {
+            panic!()
+        };
         assert_eq!((page.host.as_str(), page.port, page.tls), ("2001:db8::7", 443, true));
     }
 

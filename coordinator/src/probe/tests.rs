@@ -63,7 +63,15 @@ async fn call(target: &str) -> Result<Option<Answer>, Miss> {
 fn answer(number: u64, run: u64, resumed: u64) -> String {
     let (host, boot) = ("canary".to_owned(), format!("b{run}"));
     let time_ms = 1_764_300_000_000 + number;
-    Answer { number, time_ms, resumed, run, host, boot }.to_string()
+    Answer {
+        number,
+        time_ms,
+        resumed,
+        run,
+        host,
+        boot,
+    }
+    .to_string()
 }
 
 #[tokio::test]
@@ -109,8 +117,16 @@ async fn a_web_server_answers_with_its_status() {
         ("SSH-2.0-OpenSSH_9.2p1", Err(Miss::Stranger)),
     ] {
         let server = says(format!("{first}\r\n\r\n")).await;
-        assert_eq!(call(&format!("http://{}/health", server.address)).await, wanted, "{first}");
-        assert_eq!(call(&format!("https://{}/", server.address)).await, Err(Miss::NoTls), "{first}");
+        assert_eq!(
+            call(&format!("http://{}/health", server.address)).await,
+            wanted,
+            "{first}"
+        );
+        assert_eq!(
+            call(&format!("https://{}/", server.address)).await,
+            Err(Miss::NoTls),
+            "{first}"
+        );
     }
 }
 
@@ -150,7 +166,11 @@ async fn a_service_that_stops_and_starts_leaves_one_gap() {
     let seen = |_: u64, call: &Call| {
         // Ten answers, then ten without, then ten.
         let wanted = phase.load(Ordering::Relaxed) != 1;
-        let row = if call.outcome.is_ok() == wanted { in_a_row.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        let row = if call.outcome.is_ok() == wanted {
+            in_a_row.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            0
+        };
         if row == 10 {
             in_a_row.store(0, Ordering::Relaxed);
             match phase.fetch_add(1, Ordering::Relaxed) {
@@ -175,7 +195,9 @@ async fn a_service_that_stops_and_starts_leaves_one_gap() {
         measured = measuring => measured.unwrap(),
         () = world => panic!(),
     };
-    let [gap] = measured.gaps.as_slice() else { panic!("{measured}") };
+    let [gap] = measured.gaps.as_slice() else {
+        panic!("{measured}")
+    };
     assert!(gap.lost >= 10 && gap.length_ms >= Some(gap.at_least_ms), "{measured}");
     assert!(gap.why.contains_key("connection refused"), "{measured}");
     let across = gap.records.unwrap();
@@ -185,7 +207,10 @@ async fn a_service_that_stops_and_starts_leaves_one_gap() {
 
 #[test]
 fn nobody_is_measured_who_does_not_answer_now() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let target = format!("tcp:{port}").parse().unwrap();
     assert!(matches!(Prober::begin(target), Err(Unable::NoAnswer(Miss::Refused))));
 }

@@ -29,7 +29,8 @@ pub fn ensure_built() -> io::Result<Binaries> {
     static BUILT: OnceLock<Result<Binaries, String>> = OnceLock::new();
     BUILT
         .get_or_init(|| {
-            let found = build(&["quorate", "quorate-agent", "quorate-lab", "quorate-tally"]).map_err(|error| error.to_string())?;
+            let found = build(&["quorate", "quorate-agent", "quorate-lab", "quorate-tally"])
+                .map_err(|error| error.to_string())?;
             let get = |name: &str| found.iter().find(|(n, _)| n == name).map(|(_, path)| path.clone());
             let missing = |name: &str| format!("cargo built no program called {name}");
             Ok(Binaries {

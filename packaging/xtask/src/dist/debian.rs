@@ -99,7 +99,14 @@ fn the_numbered_writer_never_gives_up_and_starts_in_any_container() {
         assert!(unit.lines().any(|found| found == line), "{line}");
     }
     // Each of these takes a mount namespace, which a container without nesting does not give.
-    for word in ["Protect", "Private", "ReadWrite", "ReadOnly", "Inaccessible", "DynamicUser"] {
+    for word in [
+        "Protect",
+        "Private",
+        "ReadWrite",
+        "ReadOnly",
+        "Inaccessible",
+        "DynamicUser",
+    ] {
         assert!(!unit.lines().any(|found| found.starts_with(word)), "{word}");
     }
 }

@@ -33,7 +33,10 @@ pub(crate) fn tree(place: &Place, built: &Built, key: Option<&Key>) -> Result<Pa
     let guest = tree.join("guest");
     fs::create_dir_all(&guest).map_err(Stop::file(&guest))?;
     copy(&built.tally, &guest.join("quorate-tally"))?;
-    copy(&packaging.join("files/quorate-tally.service"), &guest.join("quorate-tally.service"))?;
+    copy(
+        &packaging.join("files/quorate-tally.service"),
+        &guest.join("quorate-tally.service"),
+    )?;
     write_changelog(place, &tree)?;
     write_licences(place, &tree)?;
     if let Some(key) = key {

@@ -106,16 +106,26 @@ async fn guide_probe_guests() {
     let probed: serde_json::Value = serde_json::from_str(&probed.stdout).unwrap();
     let records = &probed["measured"]["records"];
     assert!(records["last"]["number"].as_u64() > Some(0), "{probed:#}");
-    assert_eq!((&records["lost"], &records["new_runs"]), (&0.into(), &serde_json::json!([])));
+    assert_eq!(
+        (&records["lost"], &records["new_runs"]),
+        (&0.into(), &serde_json::json!([]))
+    );
 
     let moved = page
-        .types(&fleet, "quorate migrate 100 hk1/prox2 --measure --probe tally:192.168.1.100")
+        .types(
+            &fleet,
+            "quorate migrate 100 hk1/prox2 --measure --probe tally:192.168.1.100",
+        )
         .put("192.168.1.100", &address)
         .yes()
         .enter()
         .await;
     assert_eq!(owner(&fleet).await, "prox2");
-    assert!(moved.stdout.contains("No record that was told is lost."), "{}", told(&moved));
+    assert!(
+        moved.stdout.contains("No record that was told is lost."),
+        "{}",
+        told(&moved)
+    );
 
     let by_hand = "in a guest; its program and its files are what common/tally tests";
     for line in [
