@@ -165,7 +165,7 @@ async fn a_container_of_ours_is_made_and_nothing_else_is_taken_for_ours() {
     let tagged = fleet
         .ends(&["guest", "remove-canary", "101", "--destroy", "guest:101", "--yes"], 4)
         .await;
-    assert!(tagged.stdout.contains("is not ours"), "{}", told(&tagged));
+    assert!(told(&tagged).contains("is not ours"), "{}", told(&tagged));
     for guest in [101, 102] {
         assert!(
             fleet.lab.guest("prox1", guest).await.unwrap().is_some(),

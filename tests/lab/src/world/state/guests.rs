@@ -349,7 +349,10 @@ impl State {
         let (Some(server), Some(target)) = (self.get(from), self.get(to)) else {
             return Err("no such server".to_owned());
         };
-        let drives: Vec<Drive> = guest.drives().into_iter().filter(|drive| !drive.cdrom).collect();
+        // What cloud-init reads goes along under its own name, and is no part of replication. Source: qemu-server QemuMigrate.pm
+        // (`scan_local_volumes`, `sync_offline_local_volumes`).
+        let moves = |drive: &Drive| !drive.cdrom || drive.is_cloudinit();
+        let drives: Vec<Drive> = guest.drives().into_iter().filter(moves).collect();
         let replicated = self.job_to(from, vmid, new).is_some();
         let mut copied = Vec::new();
         for drive in &drives {
@@ -363,7 +366,10 @@ impl State {
             let Some(dataset) = server.dataset_of(drive) else {
                 continue;
             };
-            if replicated && drive.replicate {
+            if replicated && drive.replicate && !drive.cdrom {
+                continue;
+            }
+            if drive.is_cloudinit() && server.volume(&dataset).is_none() {
                 continue;
             }
             let failed = |why: String| {
