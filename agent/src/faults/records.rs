@@ -7,7 +7,6 @@ use quorate_exec::{Invocation, Tools};
 use quorate_identity::{FileError, create_private_dir, write_secret_file};
 use quorate_model::fault::Fault;
 use quorate_model::ids::{OperationId, PoolName};
-use quorate_model::observation::GuestKind;
 use quorate_model::time::Timestamp;
 use quorate_tools::nft::{self, Family, Table};
 use quorate_tools::{CallError, guest, systemctl, zpool_disks};
@@ -109,7 +108,7 @@ impl Undo {
         match self {
             Self::Start { unit } => Some(systemctl::start(tools, unit)),
             Self::Online { pool, disk } => Some(zpool_disks::online(tools, pool, disk)),
-            Self::StartGuest { guest } => Some(guest::start(tools, GuestKind::Vm, *guest)),
+            Self::StartGuest { guest } => Some(guest::start_again(tools, *guest)),
             Self::Ports { .. } | Self::Addresses { .. } | Self::Nothing => None,
         }
     }

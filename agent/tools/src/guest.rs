@@ -3,6 +3,8 @@
 //! Both run PVE's own task in the foreground: its lines come on stdout as they are written, the error without its prefix on stderr, and the exit
 //! code is 255. `TASK OK` stands in the task's log alone.
 
+use std::time::Duration;
+
 use quorate_exec::{Invocation, Tools};
 use quorate_model::Code;
 use quorate_model::moves::MoveKind;
@@ -69,6 +71,18 @@ pub fn shutdown(tools: &Tools, kind: GuestKind, guest: u32) -> Result<Invocation
 /// When the tool is not installed.
 pub fn start(tools: &Tools, kind: GuestKind, guest: u32) -> Result<Invocation, CallError> {
     Ok(tools.call(name(kind))?.args(["start", &guest.to_string()]).build()?)
+}
+
+/// How long the start of a machine may take: PVE gives it a second for each GiB of memory, and 30 at least.
+const START_WITHIN: Duration = Duration::from_secs(120);
+
+/// `qm start ID` beside the agent's sandbox, as one undoes what was killed.
+///
+/// # Errors
+/// When the tool is not installed.
+pub fn start_again(tools: &Tools, guest: u32) -> Result<Invocation, CallError> {
+    let call = tools.call(name(GuestKind::Vm))?.args(["start", &guest.to_string()]);
+    Ok(call.deadline(START_WITHIN).on_host().build()?)
 }
 
 /// Which kind of failure it is, by what was said: of qm and pct, of the task's log, or of our own following.

@@ -141,7 +141,11 @@ struct NamedSet {
 }
 
 fn objects(stdout: &str) -> Result<Vec<BTreeMap<String, Value>>, ParseError> {
-    json::read::<Document>(NAME, stdout).map(|document| document.nftables)
+    let objects = json::read::<Document>(NAME, stdout)?.nftables;
+    if objects.iter().any(BTreeMap::is_empty) {
+        return Err(ParseError::missing(NAME, "an object of no kind"));
+    }
+    Ok(objects)
 }
 
 fn read_as<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, ParseError> {
@@ -257,7 +261,7 @@ mod tests {
         );
         let content = read(fixture!("nft/1.0.6/table-over.out")).unwrap();
         assert!(!content.holds() && content.chains == 4);
-        assert!(read("[]").is_err());
+        assert!(read("[]").is_err() && read(r#"{"nftables":[{}]}"#).is_err());
     }
 
     #[test]

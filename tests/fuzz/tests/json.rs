@@ -27,13 +27,14 @@ const MAPS: [(&str, &str); 12] = [
 ];
 
 /// Fields without which another fact is right, and why.
-const MEANT: [(&str, &str, &str); 11] = [
+const MEANT: [(&str, &str, &str); 12] = [
     ("ip", "address", "a tunnel has none, and so it is shown"),
     ("ip", "dadfailed", "ip prints it only where it is so"),
     ("ip", "deprecated", "ip prints it only where it is so"),
     ("ip", "info_kind", "only virtual interfaces have one"),
     ("ip", "linkinfo", "only virtual interfaces have one"),
     ("ip", "temporary", "ip prints it only where it is so"),
+    ("nft-table", "elem", "nft leaves it out where a set is empty"),
     ("pmxcfs-vmlist", "ids", "pmxcfs leaves it out where there is no guest"),
     ("pvesh-migrate", "local_resources", "PVE 8 has fewer keys"),
     ("pvesh-migrate", "not_allowed_nodes", "PVE 8 has fewer keys"),
