@@ -26,13 +26,19 @@ impl Axis {
     pub(crate) fn of(record: &Record) -> Self {
         let zero = record.line.at(Phase::Fault).map_or(record.began.0, |at| at.best);
         let seen = record.line.phases.iter().filter_map(|seen| seen.at).map(|at| at.best);
-        let ends = record.probes.iter().filter_map(|probe| probe.place(probe.lasted_ms)).map(|at| at.best);
+        let ends = record
+            .probes
+            .iter()
+            .filter_map(|probe| probe.place(probe.lasted_ms))
+            .map(|at| at.best);
         let last = match seen.max() {
             Some(last) if last > zero => last,
             // Nothing is known to have happened: then what was asked is shown.
             _ => ends.max().unwrap_or(record.ended.0).max(record.ended.0),
         };
-        let to = last.saturating_add(10 * SECOND).clamp(zero.saturating_add(30 * SECOND), zero.saturating_add(LONGEST));
+        let to = last
+            .saturating_add(10 * SECOND)
+            .clamp(zero.saturating_add(30 * SECOND), zero.saturating_add(LONGEST));
         Self {
             zero,
             from: zero.saturating_sub(BEFORE),

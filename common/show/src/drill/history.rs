@@ -21,13 +21,18 @@ pub fn drills(rows: &[TrendRow]) -> String {
                 row.fault.to_string(),
                 row.victim.to_string(),
                 row.guest.to_string(),
-                row.outage.span().map_or_else(|| row.outage.told(), |span| quorate_model::drill::axis::span(span.likely)),
+                row.outage.span().map_or_else(
+                    || row.outage.told(),
+                    |span| quorate_model::drill::axis::span(span.likely),
+                ),
                 super::lost(&row.lost, 0).value,
                 row.outcome.as_str().to_owned(),
             ]
         })
         .collect();
-    let headers = ["NO", "BEGUN", "DRILL", "FAULT", "ON", "GUEST", "OUTAGE", "LOST", "VERDICT"];
+    let headers = [
+        "NO", "BEGUN", "DRILL", "FAULT", "ON", "GUEST", "OUTAGE", "LOST", "VERDICT",
+    ];
     let mut text = table(&headers, &cells);
     let worse = worse(rows);
     if !worse.is_empty() {

@@ -21,7 +21,12 @@ const BAR: usize = 70;
 /// All of a drill.
 #[must_use]
 pub fn drill(record: &Record) -> String {
-    let mut text = format!("{}: {}\n{}\n", title(record), record.verdict.outcome.as_str(), what(record));
+    let mut text = format!(
+        "{}: {}\n{}\n",
+        title(record),
+        record.verdict.outcome.as_str(),
+        what(record)
+    );
     text.push_str(&wrapped(
         &format!("begun {} by {}, over {}", record.began, record.operator, record.ended),
         "",
@@ -65,7 +70,11 @@ fn bars(record: &Record) -> String {
     for seen in &record.line.phases {
         let phase = seen.phase;
         let Some(at) = seen.at else {
-            text.push_str(&format!("{:<NAME$}{}\n", phase.as_str(), "?  not seen; why is said below"));
+            text.push_str(&format!(
+                "{:<NAME$}{}\n",
+                phase.as_str(),
+                "?  not seen; why is said below"
+            ));
             continue;
         };
         let end = column(&axis, at.best);
@@ -79,7 +88,10 @@ fn bars(record: &Record) -> String {
             *cell = '|';
         }
         let bar: String = cells.into_iter().collect();
-        let when = record.line.since_fault(phase).map_or_else(String::new, |at| span(at.likely));
+        let when = record
+            .line
+            .since_fault(phase)
+            .map_or_else(String::new, |at| span(at.likely));
         text.push_str(&row(phase, &bar, &when, phase == Phase::Fault));
     }
     for probe in &record.probes {
@@ -132,7 +144,8 @@ fn column(axis: &Axis, at: i64) -> usize {
 /// Where a column begins.
 fn moment(axis: &Axis, cell: usize) -> i64 {
     let (cell, whole) = (i64::try_from(cell).unwrap_or(0), i64::try_from(BAR).unwrap_or(1));
-    axis.from.saturating_add(axis.to.saturating_sub(axis.from) / whole * cell)
+    axis.from
+        .saturating_add(axis.to.saturating_sub(axis.from) / whole * cell)
 }
 
 fn scale(axis: &Axis) -> String {

@@ -57,11 +57,16 @@ pub(crate) fn lost(lost: &Lost, a_second: u32) -> Shown {
             let why = if *acknowledged == 0 || a_second == 0 {
                 format!("numbered records that were acknowledged before and are not found again; {rest}")
             } else {
-                format!("numbered records that were acknowledged before and are not found again, {a_second} a second: {spoken} of writing; {rest}")
+                format!(
+                    "numbered records that were acknowledged before and are not found again, {a_second} a second: {spoken} of writing; {rest}"
+                )
             };
             (format!("{acknowledged} records"), why)
         }
-        Lost::NotRestarted => ("none seen".to_owned(), "the writer goes on: it was never restarted".to_owned()),
+        Lost::NotRestarted => (
+            "none seen".to_owned(),
+            "the writer goes on: it was never restarted".to_owned(),
+        ),
         Lost::Unknown { reason } => ("unknown".to_owned(), reason.clone()),
     };
     Shown {
@@ -73,7 +78,11 @@ pub(crate) fn lost(lost: &Lost, a_second: u32) -> Shown {
 
 /// `drill 7 (cut-prox1) of hk1`.
 pub(crate) fn title(record: &Record) -> String {
-    let name = record.drill.as_ref().map(|drill| format!(" ({drill})")).unwrap_or_default();
+    let name = record
+        .drill
+        .as_ref()
+        .map(|drill| format!(" ({drill})"))
+        .unwrap_or_default();
     format!("Drill {}{name} of {}", record.number, record.cluster)
 }
 

@@ -118,14 +118,29 @@ fn untold(record: &Record) -> String {
     if items.is_empty() {
         return String::new();
     }
-    let items: String = items.iter().map(|item| format!("<li>{}</li>\n", escaped(item))).collect();
+    let items: String = items
+        .iter()
+        .map(|item| format!("<li>{}</li>\n", escaped(item)))
+        .collect();
     format!("<section>\n<h2>To be known</h2>\n<ul>\n{items}</ul>\n</section>\n")
 }
 
 fn foot(record: &Record) -> String {
-    let signature = if record.signature.is_empty() { "none" } else { &record.signature };
-    let plan = if record.plan_digest.is_empty() { "nothing was moved" } else { &record.plan_digest };
-    let before = if record.previous.is_empty() { "none: this is the first" } else { &record.previous };
+    let signature = if record.signature.is_empty() {
+        "none"
+    } else {
+        &record.signature
+    };
+    let plan = if record.plan_digest.is_empty() {
+        "nothing was moved"
+    } else {
+        &record.plan_digest
+    };
+    let before = if record.previous.is_empty() {
+        "none: this is the first"
+    } else {
+        &record.previous
+    };
     format!(
         "<footer>\n<dl>\n<dt>this record</dt><dd>{}</dd>\n<dt>the one before</dt><dd>{}</dd>\n<dt>cluster file</dt><dd>{}</dd>\n\
          <dt>plan</dt><dd>{}</dd>\n<dt>signature</dt><dd>{}</dd>\n</dl>\n</footer>\n",

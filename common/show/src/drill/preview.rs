@@ -69,12 +69,19 @@ pub fn drill_preview(preview: &DrillPreview<'_>) -> String {
         .iter()
         .map(|expected| {
             let guess = if expected.guessed { "a guess" } else { "-" };
-            vec![expected.phase.as_str().to_owned(), expected.at.between(), guess.to_owned()]
+            vec![
+                expected.phase.as_str().to_owned(),
+                expected.at.between(),
+                guess.to_owned(),
+            ]
         })
         .collect();
     text.push_str(&table(&["PHASE", "AFTER", ""], &rows));
     for expected in &preview.predicted.phases {
-        text.push_str(&wrapped(&format!("{}: {}", expected.phase.as_str(), expected.why), "  "));
+        text.push_str(&wrapped(
+            &format!("{}: {}", expected.phase.as_str(), expected.why),
+            "  ",
+        ));
     }
     text.push_str("\nWhat customers will notice:\n");
     text.push_str(&wrapped(&preview.predicted.notice, "  "));
@@ -112,7 +119,9 @@ fn long(fate: &GuestFateKind) -> String {
             shared,
         } => {
             let nodes: Vec<String> = on.iter().map(ToString::to_string).collect();
-            let age = copy_age.map(|age| format!("; the copy is {} old now", spoken(age))).unwrap_or_default();
+            let age = copy_age
+                .map(|age| format!("; the copy is {} old now", spoken(age)))
+                .unwrap_or_default();
             let loses = match (loses_up_to, shared) {
                 (Some(most), _) => format!("loses up to {} of writes{age}", spoken(*most)),
                 (None, true) => "loses what it had not written".to_owned(),

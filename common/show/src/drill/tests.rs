@@ -32,7 +32,8 @@ fn untold() -> Record {
         source: "prox2".to_owned(),
         reason: "its agent could not be reached".to_owned(),
     }];
-    record.line.contradictions = vec!["lock taken was told at least 3.0 s before fence decided, which must come first".to_owned()];
+    record.line.contradictions =
+        vec!["lock taken was told at least 3.0 s before fence decided, which must come first".to_owned()];
     record.verdict.outcome = Outcome::Undecided;
     record.verdict.reasons.push(Reason {
         outcome: Outcome::Undecided,
@@ -82,7 +83,15 @@ fn nothing_is_fetched_and_nothing_runs() {
     for record in [story(), untold()] {
         let page = drill_page(&record);
         well_formed(&page);
-        for no in ["<script", "http://", "https://", "src=", "@import", "onload", "javascript:"] {
+        for no in [
+            "<script",
+            "http://",
+            "https://",
+            "src=",
+            "@import",
+            "onload",
+            "javascript:",
+        ] {
             assert!(!page.contains(no), "{no}");
         }
         assert!(page.contains("default-src 'none'"));
@@ -135,7 +144,11 @@ fn well_formed(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     let mut rest = page;
     while let Some(begin) = rest.find('<') {
-        assert!(!rest[..begin].contains('>') || rest[..begin].contains('{') || open.last() == Some(&"style"), "{}", &rest[..begin]);
+        assert!(
+            !rest[..begin].contains('>') || rest[..begin].contains('{') || open.last() == Some(&"style"),
+            "{}",
+            &rest[..begin]
+        );
         let end = begin + rest[begin..].find('>').expect("a tag ends");
         let tag = &rest[begin + 1..end];
         rest = &rest[end + 1..];
@@ -199,7 +212,14 @@ fn a_drill_before_it_is_made() {
                 why: "not under HA".to_owned(),
             },
         ),
-        fate(103, "old", false, GuestFateKind::Off { why: "it is stopped".to_owned() }),
+        fate(
+            103,
+            "old",
+            false,
+            GuestFateKind::Off {
+                why: "it is stopped".to_owned(),
+            },
+        ),
     ];
     let findings = [
         Finding::new(

@@ -29,11 +29,21 @@ pub(super) fn rails(file: &ClusterFile, request: &Request, around: &Around, repo
     }
     if let Some(rollout) = &around.rollout {
         let message = format!("rollout {rollout} is not finished");
-        report.tell(Finding::new(Code::RolloutRunning, cluster, message, "quorate rollout list"));
+        report.tell(Finding::new(
+            Code::RolloutRunning,
+            cluster,
+            message,
+            "quorate rollout list",
+        ));
     }
     if let Some(running) = &around.running {
         let message = format!("{running} is not over");
-        report.tell(Finding::new(Code::DrillRunning, cluster, message, "quorate drill list; to end it: quorate drill abort"));
+        report.tell(Finding::new(
+            Code::DrillRunning,
+            cluster,
+            message,
+            "quorate drill list; to end it: quorate drill abort",
+        ));
     }
     if let Some((last, over)) = &around.last {
         let ago = over.age(around.now);
@@ -58,7 +68,12 @@ pub(super) fn rails(file: &ClusterFile, request: &Request, around: &Around, repo
         Ok(tasks) => {
             for task in tasks {
                 let message = format!("{task} runs");
-                report.tell(Finding::new(Code::DrillBusy, cluster, message, "wait until that is done"));
+                report.tell(Finding::new(
+                    Code::DrillBusy,
+                    cluster,
+                    message,
+                    "wait until that is done",
+                ));
             }
         }
         Err(unknown) => {
@@ -86,22 +101,18 @@ fn confirmed(cluster: &str, request: &Request, report: &mut Report) {
 
 fn spans(request: &Request, report: &mut Report) {
     let (least, most) = request.kind.bounds();
-    let ends_by_time = request.fault.ending() == Ending::Timer;
+    let no_blip = request.fault.no_blip().filter(|_| request.kind == DrillKind::Blip);
     let fits = (least..=most).contains(&request.lasts);
-    let of_use = request.kind == DrillKind::Failover || ends_by_time;
-    if fits && of_use {
-        return;
-    }
-    let (message, next) = if of_use {
-        (
+    let (message, next) = match no_blip {
+        Some(why) => (
+            format!("{} can be no blip: {why}", request.fault),
+            "take another fault, or --kind failover".to_owned(),
+        ),
+        None if fits => return,
+        None => (
             format!("the fault is to last {}", request.lasts),
             format!("a {} lasts from {least} to {most}: --for {}", request.kind, request.kind.usual()),
-        )
-    } else {
-        (
-            format!("{} does not end by itself, and can be no blip", request.fault),
-            "take another fault, or --kind failover".to_owned(),
-        )
+        ),
     };
     report.tell(Finding::new(Code::DrillHalfLong, request.node.as_str(), message, next));
 }
@@ -113,7 +124,12 @@ fn scheduled(request: &Request, report: &mut Report) {
     }
     let mut refuse = |message: String| {
         let next = "run it by hand, or change it in the cluster file";
-        report.tell(Finding::new(Code::DrillNotScheduled, request.node.as_str(), message, next));
+        report.tell(Finding::new(
+            Code::DrillNotScheduled,
+            request.node.as_str(),
+            message,
+            next,
+        ));
     };
     if !request.accepted.is_empty() {
         refuse("something that speaks against it would be accepted, and nobody is there to do so".to_owned());
@@ -122,6 +138,9 @@ fn scheduled(request: &Request, report: &mut Report) {
         refuse("guests of customers would be put at risk, and nobody is there to say so".to_owned());
     }
     if request.fault.ending() == Ending::Person {
-        refuse(format!("{} needs somebody who switches the server on again", request.fault));
+        refuse(format!(
+            "{} needs somebody who switches the server on again",
+            request.fault
+        ));
     }
 }

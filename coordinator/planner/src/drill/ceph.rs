@@ -24,12 +24,19 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, repor
         Ok(ceph) => ceph,
         Err(unknown) => return unseen(report, scene.speaker, "how Ceph is", unknown),
     };
-    let complaints = if ceph.checks.is_empty() { String::new() } else { format!(": {}", ceph.checks.join("; ")) };
+    let complaints = if ceph.checks.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", ceph.checks.join("; "))
+    };
     let told = match ceph.health.as_str() {
         "HEALTH_OK" => None,
         "HEALTH_WARN" => Some((
             Code::DrillCephWarns,
-            format!("ceph status; if that does not matter: --accept {}", Code::DrillCephWarns.as_str()),
+            format!(
+                "ceph status; if that does not matter: --accept {}",
+                Code::DrillCephWarns.as_str()
+            ),
         )),
         _ => Some((Code::DrillCephUnhealthy, "ceph status".to_owned())),
     };
@@ -42,8 +49,17 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, repor
     if takes_monitor && monitors.iter().any(|name| name == victim) {
         let left: BTreeSet<&String> = ceph.quorum.iter().filter(|name| *name != victim).collect();
         if left.len() <= monitors.len() / 2 {
-            let message = format!("without {victim}, {} of {} monitors of Ceph are left", left.len(), monitors.len());
-            report.tell(Finding::new(Code::DrillCephUnhealthy, scene.cluster, message, "ceph status"));
+            let message = format!(
+                "without {victim}, {} of {} monitors of Ceph are left",
+                left.len(),
+                monitors.len()
+            );
+            report.tell(Finding::new(
+                Code::DrillCephUnhealthy,
+                scene.cluster,
+                message,
+                "ceph status",
+            ));
         }
     }
 }
@@ -62,10 +78,25 @@ fn daemons(scene: &Scene<'_>, request: &Request, report: &mut Report) {
         Err(unknown) => return unseen(report, victim, "Ceph's daemons", &unknown),
     };
     match config.ceph_daemons.get() {
-        Ok(daemons) if daemons.iter().any(|name| if exact { *name == prefix } else { name.starts_with(&prefix) }) => {}
+        Ok(daemons)
+            if daemons.iter().any(|name| {
+                if exact {
+                    *name == prefix
+                } else {
+                    name.starts_with(&prefix)
+                }
+            }) => {}
         Ok(_) => {
-            let message = format!("{victim} has no {}", if exact { prefix } else { "monitor of Ceph".to_owned() });
-            report.tell(Finding::new(Code::DrillSupport, victim.as_str(), message, "ceph osd tree; ceph mon stat"));
+            let message = format!(
+                "{victim} has no {}",
+                if exact { prefix } else { "monitor of Ceph".to_owned() }
+            );
+            report.tell(Finding::new(
+                Code::DrillSupport,
+                victim.as_str(),
+                message,
+                "ceph osd tree; ceph mon stat",
+            ));
         }
         Err(unknown) => unseen(report, victim, "Ceph's daemons", unknown),
     }

@@ -1,12 +1,12 @@
 //! Members, versions, links and votes: can the cluster do without the victim?
 
+use quorate_model::Severity;
 use quorate_model::drill::FaultKind;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::cluster::Link;
 use quorate_model::outlook::Answer;
 use quorate_model::releases::{Knowledge, knowledge};
-use quorate_model::Severity;
 
 use super::Request;
 use super::scene::{Scene, unseen};
@@ -79,7 +79,11 @@ fn coordinator(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     let own = &scene.view.coordinator_macs;
     for guest in scene.guests.iter().filter(|guest| guest.guest.node == victim) {
         let Ok(config) = guest.config.get() else { continue };
-        let is_it = config.nics.iter().filter_map(|nic| nic.mac.as_ref()).any(|mac| own.contains(mac));
+        let is_it = config
+            .nics
+            .iter()
+            .filter_map(|nic| nic.mac.as_ref())
+            .any(|mac| own.contains(mac));
         if is_it {
             let message = format!("the coordinator runs in guest {} on {victim}", guest.guest.vmid);
             report.tell(Finding::new(Code::DrillCoordinatorOnNode, victim, message, next));
@@ -112,19 +116,31 @@ fn works(link: &&Link) -> bool {
 /// Links that are down now, and what would be left if one is cut.
 fn links(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     for node in &scene.members {
-        let Some(links) = links_of(scene, node, report) else { continue };
+        let Some(links) = links_of(scene, node, report) else {
+            continue;
+        };
         for link in links.iter().filter(|link| link.enabled && !link.connected) {
             let peer = scene.member.name_of(link.peer);
             let message = format!("link {} from {node} to {peer} is down", link.number);
-            let next = format!("quorate network; if it is to be so: --accept {}", Code::DrillLinkDown.as_str());
+            let next = format!(
+                "quorate network; if it is to be so: --accept {}",
+                Code::DrillLinkDown.as_str()
+            );
             report.tell(Finding::new(Code::DrillLinkDown, node.as_str(), message, next));
         }
     }
     let FaultKind::Link(cut) = request.fault else { return };
     let victim = &request.node;
-    let Some(own) = links_of(scene, victim, report) else { return };
+    let Some(own) = links_of(scene, victim, report) else {
+        return;
+    };
     let mut refuse = |message: String| {
-        report.tell(Finding::new(Code::DrillLastLink, victim.as_str(), message, "quorate network"));
+        report.tell(Finding::new(
+            Code::DrillLastLink,
+            victim.as_str(),
+            message,
+            "quorate network",
+        ));
     };
     if !own.iter().any(|link| link.number == cut) {
         refuse(format!("{victim} has no link {cut}"));
@@ -132,9 +148,14 @@ fn links(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     }
     for other in scene.others(victim) {
         let Some(peer) = id(scene, other) else { continue };
-        let left = own.iter().filter(works).any(|link| link.peer == peer && link.number != cut);
+        let left = own
+            .iter()
+            .filter(works)
+            .any(|link| link.peer == peer && link.number != cut);
         if !left {
-            refuse(format!("without link {cut} nothing would connect {victim} with {other}"));
+            refuse(format!(
+                "without link {cut} nothing would connect {victim} with {other}"
+            ));
         }
     }
 }
@@ -178,18 +199,31 @@ fn quorum(scene: &Scene<'_>, request: &Request, report: &mut Report) {
         Answer::Yes(_) => {}
         Answer::No(votes) => refuse(format!("without {}, {votes}", request.node)),
         Answer::Unproven(reason) => {
-            let message = format!("whether the others have quorum without {} can't be told: {reason}", request.node);
-            report.tell(Finding::new(Code::DrillUnseen, scene.cluster, message, "quorate status"));
+            let message = format!(
+                "whether the others have quorum without {} can't be told: {reason}",
+                request.node
+            );
+            report.tell(Finding::new(
+                Code::DrillUnseen,
+                scene.cluster,
+                message,
+                "quorate status",
+            ));
             return;
         }
     }
     // A member that only the victim can reach is lost with it.
     for node in scene.others(&request.node) {
-        let Some(links) = links_of(scene, node, report) else { continue };
+        let Some(links) = links_of(scene, node, report) else {
+            continue;
+        };
         for other in scene.others(&request.node).filter(|other| *other > node) {
             let Some(peer) = id(scene, other) else { continue };
             if !links.iter().filter(works).any(|link| link.peer == peer) {
-                let message = format!("no link between {node} and {other} works: without {} they would be apart", request.node);
+                let message = format!(
+                    "no link between {node} and {other} works: without {} they would be apart",
+                    request.node
+                );
                 let next = "quorate network";
                 report.tell(Finding::new(Code::DrillLosesQuorum, scene.cluster, message, next));
             }

@@ -13,7 +13,10 @@ use crate::moves::clear::Cleared;
 
 /// By id.
 pub(super) fn of(scene: &Scene<'_>, request: &Request, cleared: &Cleared) -> Vec<GuestFate> {
-    let own = scene.guests.iter().filter(|guest| guest.guest.node == request.node.as_str());
+    let own = scene
+        .guests
+        .iter()
+        .filter(|guest| guest.guest.node == request.node.as_str());
     let mut fates: Vec<GuestFate> = own
         .map(|guest| GuestFate {
             guest: guest.guest.vmid,
@@ -89,7 +92,9 @@ fn in_place(request: &Request, id: u32) -> GuestFateKind {
         (FaultKind::Network, _) => format!("cut off for up to {}, and goes on", request.lasts),
         (FaultKind::StorageNetwork, _) => format!("stands still for up to {} if its disks are there", request.lasts),
         (FaultKind::Disk { .. }, _) => "its pool works without the disk".to_owned(),
-        (FaultKind::Osd(_) | FaultKind::Mon, _) => "may stand still for some seconds if its disks are on Ceph".to_owned(),
+        (FaultKind::Osd(_) | FaultKind::Mon, _) => {
+            "may stand still for some seconds if its disks are on Ceph".to_owned()
+        }
         (FaultKind::Lrm, _) => "HA does not look after it meanwhile".to_owned(),
         _ => "notices nothing".to_owned(),
     };
@@ -122,6 +127,8 @@ fn copy_age(scene: &Scene<'_>, request: &Request, outlook: &GuestOutlook) -> Opt
     let (states, now) = (seen.replication.get().ok()?, seen.replication.collected_at()?);
     let chosen = outlook.fate.nodes();
     let to_chosen = |target: &str| chosen.iter().any(|node| node.as_str() == target);
-    let ages = states.iter().filter(|state| state.guest == outlook.vmid && to_chosen(&state.target));
+    let ages = states
+        .iter()
+        .filter(|state| state.guest == outlook.vmid && to_chosen(&state.target));
     ages.filter_map(|state| state.last_sync).map(|at| at.age(now)).max()
 }

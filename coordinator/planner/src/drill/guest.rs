@@ -17,7 +17,9 @@ use crate::report::{Report, in_a_row};
 
 pub(super) fn rails(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     locks(scene, report);
-    let Some(guest) = there(scene, request, report) else { return };
+    let Some(guest) = there(scene, request, report) else {
+        return;
+    };
     if request.fails_guests() {
         ours(request, guest, report);
         if request.fault == FaultKind::Guest {
@@ -59,14 +61,22 @@ fn there<'v>(scene: &Scene<'v>, request: &Request, report: &mut Report) -> Optio
     let (id, victim) = (request.guest, &request.node);
     let next = format!("quorate guests; to move it: quorate migrate {id} {victim}");
     let mut refuse = |message: String| {
-        report.tell(Finding::new(Code::DrillGuestElsewhere, subject(id), message, next.clone()));
+        report.tell(Finding::new(
+            Code::DrillGuestElsewhere,
+            subject(id),
+            message,
+            next.clone(),
+        ));
     };
     let Some(guest) = scene.guest(id) else {
         refuse(format!("{} has no guest {id}", scene.cluster));
         return None;
     };
     if guest.guest.node != victim.as_str() {
-        refuse(format!("guest {id} is on {}, and {victim} is to fail", guest.guest.node));
+        refuse(format!(
+            "guest {id} is on {}, and {victim} is to fail",
+            guest.guest.node
+        ));
         return None;
     }
     let running = match scene.view.facet(victim, |o| &o.running) {
@@ -76,7 +86,11 @@ fn there<'v>(scene: &Scene<'v>, request: &Request, report: &mut Report) -> Optio
             return Some(guest);
         }
     };
-    match running.iter().find(|status| status.vmid == id).map(|status| &status.run) {
+    match running
+        .iter()
+        .find(|status| status.vmid == id)
+        .map(|status| &status.run)
+    {
         Some(GuestRun::Running) => {}
         Some(run) => refuse(format!("guest {id} is {}: nobody would miss it", run.as_str())),
         None => refuse(format!("{victim} does not say whether guest {id} runs")),
@@ -89,7 +103,12 @@ fn ours(request: &Request, guest: &ConfiguredGuest, report: &mut Report) {
     if Scene::is_canary(guest) {
         return;
     }
-    let name = guest.config.get().ok().and_then(|config| config.name.clone()).unwrap_or_default();
+    let name = guest
+        .config
+        .get()
+        .ok()
+        .and_then(|config| config.name.clone())
+        .unwrap_or_default();
     if request.scheduled {
         let message = format!("guest {id} ({name}) is no canary");
         let next = "quorate guest create-canary, and name that one in the cluster file";
@@ -104,11 +123,22 @@ fn ours(request: &Request, guest: &ConfiguredGuest, report: &mut Report) {
 /// HA's local manager starts a guest again that has died.
 fn managed(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest, report: &mut Report) {
     let sid = service_id(guest.guest.kind, guest.guest.vmid);
-    let started = scene.resources.get(&sid).is_some_and(|one| matches!(one.state.as_str(), "started" | "enabled"));
+    let started = scene
+        .resources
+        .get(&sid)
+        .is_some_and(|one| matches!(one.state.as_str(), "started" | "enabled"));
     if !started {
-        let message = format!("guest {} is not under HA as started: nobody would start it again", request.guest);
+        let message = format!(
+            "guest {} is not under HA as started: nobody would start it again",
+            request.guest
+        );
         let next = "quorate ha";
-        report.tell(Finding::new(Code::DrillGuestNotInHa, subject(request.guest), message, next));
+        report.tell(Finding::new(
+            Code::DrillGuestNotInHa,
+            subject(request.guest),
+            message,
+            next,
+        ));
     }
 }
 
@@ -117,7 +147,12 @@ fn started(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest, report
     let id = request.guest;
     let Some(outlook) = scene.outlook_of(id) else {
         let message = format!("what becomes of guest {id} can't be told");
-        report.tell(Finding::new(Code::DrillUnseen, subject(id), message, "quorate ha --if-lost all"));
+        report.tell(Finding::new(
+            Code::DrillUnseen,
+            subject(id),
+            message,
+            "quorate ha --if-lost all",
+        ));
         return;
     };
     let next = format!("quorate ha --if-lost {}", request.node);
@@ -168,7 +203,10 @@ fn fit(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest, outlook: &
     let id = request.guest;
     let chosen = outlook.fate.nodes();
     let lacks = |node: &NodeName| {
-        let no = outlook.checks.iter().filter(|check| check.node == *node && check.asks != Asks::Memory);
+        let no = outlook
+            .checks
+            .iter()
+            .filter(|check| check.node == *node && check.asks != Asks::Memory);
         let mut no = no.filter_map(|check| match &check.answer {
             Answer::No(reason) => Some(reason.clone()),
             _ => None,
@@ -179,7 +217,10 @@ fn fit(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest, outlook: &
     let reasons: Vec<String> = unfit.iter().map(|(node, why)| format!("{node}: {why}")).collect();
     let next = format!("quorate ha --if-lost {}; quorate replication", request.node);
     if !chosen.is_empty() && unfit.len() == chosen.len() {
-        let message = format!("guest {id} could not start where HA would put it: {}", reasons.join("; "));
+        let message = format!(
+            "guest {id} could not start where HA would put it: {}",
+            reasons.join("; ")
+        );
         report.tell(Finding::new(Code::DrillNoCopy, subject(id), message, next));
         return;
     }
@@ -190,25 +231,59 @@ fn fit(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest, outlook: &
         .filter(|job| job.removal.is_none())
         .filter_map(|job| job.other_end(request.node.as_str())?.parse().ok())
         .collect();
-    let without: Vec<String> = may.iter().filter(|node| has_jobs && !copied.contains(*node)).map(ToString::to_string).collect();
+    let without: Vec<String> = may
+        .iter()
+        .filter(|node| has_jobs && !copied.contains(*node))
+        .map(ToString::to_string)
+        .collect();
     let accept = |code: Code| format!("put it right first (quorate plan), or --accept {}", code.as_str());
     if has_jobs && !strict {
-        let message = format!("no strict rule binds guest {id} to the servers with a copy of it: {}", in_a_row(&copied));
-        report.tell(Finding::new(Code::DrillNoStrictRule, subject(id), message, accept(Code::DrillNoStrictRule)));
+        let message = format!(
+            "no strict rule binds guest {id} to the servers with a copy of it: {}",
+            in_a_row(&copied)
+        );
+        report.tell(Finding::new(
+            Code::DrillNoStrictRule,
+            subject(id),
+            message,
+            accept(Code::DrillNoStrictRule),
+        ));
     }
     if !without.is_empty() || !unfit.is_empty() {
         let message = if unfit.is_empty() {
-            format!("HA may put guest {id} on {}, which has no copy of it", in_a_row(&without))
+            format!(
+                "HA may put guest {id} on {}, which has no copy of it",
+                in_a_row(&without)
+            )
         } else {
             format!("guest {id} may be put where it could not start: {}", reasons.join("; "))
         };
-        report.tell(Finding::new(Code::DrillCopyMissing, subject(id), message, accept(Code::DrillCopyMissing)));
+        report.tell(Finding::new(
+            Code::DrillCopyMissing,
+            subject(id),
+            message,
+            accept(Code::DrillCopyMissing),
+        ));
     }
-    // A bridge or a processor that can't be proven is shown with the outlook; disks and storages decide.
-    for check in outlook.checks.iter().filter(|check| check.asks == Asks::Storage) {
-        if let Answer::Unproven(reason) = &check.answer {
-            let message = format!("whether {} has the storages of guest {id} can't be told: {reason}", check.node);
-            report.tell(Finding::new(Code::DrillUnseen, subject(id), message, next.clone()));
+    looked_at(scene, &chosen, report);
+}
+
+/// Whether a VLAN reaches the switch, and whether a processor has all that is asked for, only a start shows. But somebody must have looked.
+fn looked_at(scene: &Scene<'_>, chosen: &BTreeSet<NodeName>, report: &mut Report) {
+    if let Err(unknown) = scene.view.facet(scene.speaker, |o| &o.storages) {
+        unseen(report, scene.speaker, "the storages", &unknown);
+    }
+    for node in chosen {
+        if let Err(unknown) = scene.view.facet(node, |o| &o.network) {
+            unseen(report, node, "the network", &unknown);
+        }
+        match scene.view.facet(node, |o| &o.storages) {
+            Ok(storages) => {
+                if let Err(unknown) = storages.status.get() {
+                    unseen(report, node, "how the storages are", unknown);
+                }
+            }
+            Err(unknown) => unseen(report, node, "the storages", &unknown),
         }
     }
 }
@@ -219,7 +294,10 @@ fn fresh(scene: &Scene<'_>, request: &Request, outlook: &GuestOutlook, report: &
     let chosen = outlook.fate.nodes();
     let jobs: Vec<_> = scene
         .jobs_of(id)
-        .filter(|job| job.other_end(owner.as_str()).is_some_and(|end| chosen.iter().any(|node| node.as_str() == end)))
+        .filter(|job| {
+            job.other_end(owner.as_str())
+                .is_some_and(|end| chosen.iter().any(|node| node.as_str() == end))
+        })
         .collect();
     if jobs.is_empty() {
         return;
@@ -228,10 +306,18 @@ fn fresh(scene: &Scene<'_>, request: &Request, outlook: &GuestOutlook, report: &
         Ok(seen) => seen,
         Err(unknown) => return unseen(report, owner, "how the copying goes", &unknown),
     };
-    let observation = scene.view.nodes.get(owner).and_then(|node| node.observation.as_ref().ok());
-    let Some(now) = observation.and_then(|seen| seen.replication.collected_at()) else { return };
+    let observation = scene
+        .view
+        .nodes
+        .get(owner)
+        .and_then(|node| node.observation.as_ref().ok());
+    let Some(now) = observation.and_then(|seen| seen.replication.collected_at()) else {
+        return;
+    };
     for job in jobs {
-        let mut of_job = seen.iter().filter(|state| state.guest == id && state.target == job.target);
+        let mut of_job = seen
+            .iter()
+            .filter(|state| state.guest == id && state.target == job.target);
         let said = match judge(job, owner.as_str(), of_job.next(), now) {
             CopyState::Fresh | CopyState::Syncing => continue,
             // That there is none is told with what the servers lack.

@@ -86,11 +86,19 @@ fn speaks(scene: &Scene<'_>, report: &mut Report) {
         };
         match ha.lrm_status.get() {
             Err(unknown) => unseen(report, node, "what its local manager last said", unknown),
-            Ok(None) => silent(report, node, &format!("the local manager of {node} has never said anything")),
+            Ok(None) => silent(
+                report,
+                node,
+                &format!("the local manager of {node} has never said anything"),
+            ),
             Ok(Some(status)) => {
                 let ago = status.at.age(seen);
                 if ago > OLD {
-                    silent(report, node, &format!("the local manager of {node} last spoke {} ago", spoken(ago)));
+                    silent(
+                        report,
+                        node,
+                        &format!("the local manager of {node} last spoke {} ago", spoken(ago)),
+                    );
                 }
             }
         }
@@ -103,7 +111,11 @@ fn speaks(scene: &Scene<'_>, report: &mut Report) {
         Ok((_, seen)) => {
             let ago = manager.at.age(seen);
             if ago > OLD {
-                silent(report, &master, &format!("HA's master, {master}, last spoke {} ago", spoken(ago)));
+                silent(
+                    report,
+                    &master,
+                    &format!("HA's master, {master}, last spoke {} ago", spoken(ago)),
+                );
             }
         }
         Err(unknown) => unseen(report, &master, "whether HA's master works", &unknown),
@@ -118,7 +130,11 @@ fn silent(report: &mut Report, node: &NodeName, message: &str) {
 /// What a node says of HA, and when by its own clock.
 fn own<'v>(scene: &Scene<'v>, node: &NodeName) -> Result<(&'v Ha, Timestamp), Unknown> {
     let ha = scene.view.facet(node, |o| &o.ha)?;
-    let seen = scene.view.nodes.get(node).and_then(|seen| seen.observation.as_ref().ok());
+    let seen = scene
+        .view
+        .nodes
+        .get(node)
+        .and_then(|seen| seen.observation.as_ref().ok());
     let at = seen.and_then(|seen| seen.ha.collected_at());
     Ok((ha, at.unwrap_or_default()))
 }
@@ -130,7 +146,12 @@ fn busy(scene: &Scene<'_>, report: &mut Report) {
         let moves = place.target.is_some() || place.command.is_some();
         if BUSY.contains(&state) || moves {
             let message = format!("HA has {sid} in state {state}: it is not at rest");
-            report.tell(Finding::new(Code::HaBusy, scene.cluster, message, "ha-manager status; wait until it is started"));
+            report.tell(Finding::new(
+                Code::HaBusy,
+                scene.cluster,
+                message,
+                "ha-manager status; wait until it is started",
+            ));
         }
     }
     for (node, state) in &manager.nodes {
@@ -159,7 +180,12 @@ fn armed(scene: &Scene<'_>, request: &Request, report: &mut Report) {
         Ok(_) => {
             let message = format!("the watchdog of {} is not armed", request.node);
             let next = "it is armed while a guest under HA is on that server: quorate ha";
-            report.tell(Finding::new(Code::DrillWatchdogOff, request.node.as_str(), message, next));
+            report.tell(Finding::new(
+                Code::DrillWatchdogOff,
+                request.node.as_str(),
+                message,
+                next,
+            ));
         }
         Err(unknown) => unseen(report, &request.node, "whether the watchdog is armed", &unknown),
     }

@@ -36,12 +36,7 @@ pub(super) struct Scene<'v> {
 
 impl<'v> Scene<'v> {
     /// `None`: something that everything hangs on could not be seen, which is told.
-    pub(super) fn see(
-        file: &'v ClusterFile,
-        view: &'v View,
-        request: &Request,
-        report: &mut Report,
-    ) -> Option<Self> {
+    pub(super) fn see(file: &'v ClusterFile, view: &'v View, request: &Request, report: &mut Report) -> Option<Self> {
         let cluster = file.cluster.name.value.as_str();
         let quorate = |node: &&NodeName| {
             let seen = view.cluster_of(node).ok().and_then(|seen| seen.member());
@@ -54,12 +49,18 @@ impl<'v> Scene<'v> {
         };
         let member = view.cluster_of(speaker).ok()?.member()?;
         let mut unseen = |what: &str, unknown: &Unknown| unseen(report, speaker, what, unknown);
-        let config = view.facet(speaker, |o| &o.config).inspect_err(|why| unseen("the files of /etc/pve", why));
+        let config = view
+            .facet(speaker, |o| &o.config)
+            .inspect_err(|why| unseen("the files of /etc/pve", why));
         let ha = view.facet(speaker, |o| &o.ha).inspect_err(|why| unseen("HA", why));
-        let outlook = outlook(view, speaker, &request.node).inspect_err(|why| unseen("what becomes of the guests", why));
+        let outlook =
+            outlook(view, speaker, &request.node).inspect_err(|why| unseen("what becomes of the guests", why));
         let (config, ha, outlook) = (config.ok()?, ha.ok()?, outlook.ok()?);
         let guests = config.guests.get().inspect_err(|why| unseen("the guests", why));
-        let jobs = config.replication.get().inspect_err(|why| unseen("the replication jobs", why));
+        let jobs = config
+            .replication
+            .get()
+            .inspect_err(|why| unseen("the replication jobs", why));
         let resources = ha.resources.get().inspect_err(|why| unseen("what is under HA", why));
         let placements = ha.placements.get().inspect_err(|why| unseen("HA's rules", why));
         let manager = ha.manager.get().inspect_err(|why| unseen("what HA's master says", why));
@@ -96,7 +97,10 @@ impl<'v> Scene<'v> {
 
     /// A guest of ours, which may be broken.
     pub(super) fn is_canary(guest: &ConfiguredGuest) -> bool {
-        guest.config.get().is_ok_and(|config| config.tags.iter().any(|tag| tag == CANARY))
+        guest
+            .config
+            .get()
+            .is_ok_and(|config| config.tags.iter().any(|tag| tag == CANARY))
     }
 
     pub(super) fn jobs_of(&self, id: u32) -> impl Iterator<Item = &'v ReplicationJob> {
@@ -116,10 +120,7 @@ impl<'v> Scene<'v> {
             kind: request.kind,
             lasts: request.lasts,
             guest: request.guest,
-            timing: Timing {
-                nodes,
-                ..around.timing
-            },
+            timing: Timing { nodes, ..around.timing },
             master: self.manager.map(|manager| manager.master == request.node.as_str()),
             qdevice: self.member.qdevice.is_some(),
             armed: victim.map(|ha| ha.watchdog_armed),

@@ -55,7 +55,10 @@ pub(crate) fn clear(file: &ClusterFile, view: &View, node: &NodeName, stay: &BTr
     let by_ha = emptied.by_ha.iter().map(|one| (one, true));
     let all: Vec<_> = by_ha.chain(emptied.by_hand.iter().map(|one| (one, false))).collect();
     for ((guest, way, target), managed) in &all {
-        if off.migrate(guest, passage("guest.migrate", (node, target), way, *managed)).is_some() {
+        if off
+            .migrate(guest, passage("guest.migrate", (node, target), way, *managed))
+            .is_some()
+        {
             let seconds = way.seconds();
             cleared.moved.insert(guest.guest.vmid, (target.clone(), seconds));
         }
@@ -93,7 +96,10 @@ fn allowed(scene: &Scene<'_>, placements: Option<&[HaPlacement]>, guest: &Config
         };
         named && one.strict && !one.disabled && one.kind != HaPlacement::TOGETHER_OR_APART
     };
-    placements.iter().filter(binds).all(|one| one.nodes.contains_key(target.as_str()))
+    placements
+        .iter()
+        .filter(binds)
+        .all(|one| one.nodes.contains_key(target.as_str()))
 }
 
 /// What keeps a guest where it is puts it at risk, which only a word of its own allows.
@@ -101,7 +107,10 @@ fn at_risk(finding: Finding) -> Finding {
     if !finding.refuses() {
         return finding;
     }
-    let risk = finding.subject.strip_prefix("guest ").map(|id| format!("if it may fail with the server: --risk-guest {id}"));
+    let risk = finding
+        .subject
+        .strip_prefix("guest ")
+        .map(|id| format!("if it may fail with the server: --risk-guest {id}"));
     match (finding.code, risk) {
         (Code::GuestCantMove | Code::MigrationTarget | Code::GuestMustStop, Some(next)) => {
             Finding::new(Code::DrillGuestsAtRisk, finding.subject, finding.message, next)

@@ -70,7 +70,11 @@ fn copies_and_ha() {
 fn drills() {
     let file = parse(include_str!("../../../../docs/examples/drills.toml"));
     let plan = sound(&file, &Servers::bare(3));
-    assert!(!plan.refused(), "a drill is run by a word of its own, and never by a plan: {}", told(&plan));
+    assert!(
+        !plan.refused(),
+        "a drill is run by a word of its own, and never by a plan: {}",
+        told(&plan)
+    );
     assert_eq!(file.drills.len(), 2);
 }
 

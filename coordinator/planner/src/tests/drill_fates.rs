@@ -12,7 +12,10 @@ use crate::testkit::{NOW, Vm, name};
 
 fn fate(preview: &Preview, guest: u32) -> &GuestFateKind {
     let mut fates = preview.fates.iter();
-    &fates.find(|fate| fate.guest == guest).expect("a guest of the victim").fate
+    &fates
+        .find(|fate| fate.guest == guest)
+        .expect("a guest of the victim")
+        .fate
 }
 
 /// The canary, one under HA, one that is not, a stopped one, a template, and one of another server.
@@ -35,11 +38,18 @@ fn everybody_but_the_canary_is_moved_off_and_back() {
     let preview = seen(&servers, &request(), &around());
     assert!(!preview.refused(), "{:#?}", preview.findings);
     let steps = |steps: &[quorate_model::plan::Step]| -> Vec<String> {
-        steps.iter().map(|step| format!("{}: {}", step.id, step.title)).collect()
+        steps
+            .iter()
+            .map(|step| format!("{}: {}", step.id, step.title))
+            .collect()
     };
     insta::assert_snapshot!([steps(&preview.before), steps(&preview.after)].concat().join("\n"));
     let guests: Vec<u32> = preview.fates.iter().map(|fate| fate.guest).collect();
-    assert_eq!(guests, [100, 101, 102, 103, 105], "every guest of the victim, and no other");
+    assert_eq!(
+        guests,
+        [100, 101, 102, 103, 105],
+        "every guest of the victim, and no other"
+    );
     let GuestFateKind::Restarted {
         on,
         copy_age,
@@ -49,8 +59,15 @@ fn everybody_but_the_canary_is_moved_off_and_back() {
     else {
         panic!("{:?}", fate(&preview, 100));
     };
-    assert_eq!((on.len(), copy_age.map(|age| age.as_secs()), shared), (1, Some(60), &false));
-    assert_eq!(loses_up_to.map(|age| age.as_secs()), Some(360), "five minutes and the scheduler's one");
+    assert_eq!(
+        (on.len(), copy_age.map(|age| age.as_secs()), shared),
+        (1, Some(60), &false)
+    );
+    assert_eq!(
+        loses_up_to.map(|age| age.as_secs()),
+        Some(360),
+        "five minutes and the scheduler's one"
+    );
     assert!(matches!(fate(&preview, 101), GuestFateKind::MovedOff { .. }));
     assert!(matches!(fate(&preview, 102), GuestFateKind::MovedOff { .. }));
     assert!(matches!(fate(&preview, 103), GuestFateKind::Off { .. }));
@@ -65,8 +82,16 @@ fn one_that_can_t_be_moved_is_at_risk_and_needs_a_word_of_its_own() {
     bound.config.bound_by = vec!["hostpci0".to_owned()];
     let servers = servers(&[canary(), bound], &[100]);
     let preview = seen(&servers, &request(), &around());
-    let told = preview.findings.iter().find(|finding| finding.code == Code::DrillGuestsAtRisk).unwrap();
-    assert_eq!((told.subject.as_str(), told.next.contains("--risk-guest 102")), ("guest 102", true), "{told:?}");
+    let told = preview
+        .findings
+        .iter()
+        .find(|finding| finding.code == Code::DrillGuestsAtRisk)
+        .unwrap();
+    assert_eq!(
+        (told.subject.as_str(), told.next.contains("--risk-guest 102")),
+        ("guest 102", true),
+        "{told:?}"
+    );
     assert!(matches!(fate(&preview, 102), GuestFateKind::StaysDown { why } if why == "not under HA"));
     let risked = Request {
         risked: BTreeSet::from([102]),
@@ -121,7 +146,14 @@ fn what_leaves_the_server_in_the_cluster_moves_nobody() {
 #[test]
 fn the_forecast_goes_by_what_was_seen() {
     let preview = seen(&servers(&all(), &[100, 101]), &request(), &around());
-    assert_eq!(preview.circumstances.copied_every.map(|every| every.as_secs()), Some(360));
-    assert!(preview.predicted.notice.contains("guest 100"), "{}", preview.predicted.notice);
+    assert_eq!(
+        preview.circumstances.copied_every.map(|every| every.as_secs()),
+        Some(360)
+    );
+    assert!(
+        preview.predicted.notice.contains("guest 100"),
+        "{}",
+        preview.predicted.notice
+    );
     assert!(preview.predicted.outage.is_some());
 }

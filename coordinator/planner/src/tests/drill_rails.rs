@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use quorate_model::drill::{DrillKind, FaultKind, Lasting, PowerHow, Timing};
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::hold::{Frozen, Hold};
-use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
 use quorate_model::observation::guest_config::GuestNic;
+use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::{FacetName, Observation};
 use quorate_model::size::ByteSize;
 use quorate_model::{Code, Severity, Timestamp};
 
@@ -53,7 +54,9 @@ pub(super) fn servers(guests: &[Vm], under_ha: &[u32]) -> Servers {
         master: "prox3".to_owned(),
         at: ago(5),
         nodes: ALL.map(|node| (node.to_owned(), "online".to_owned())).into(),
-        services: managed().map(|vm| (format!("vm:{}", vm.guest.vmid), place(vm))).collect(),
+        services: managed()
+            .map(|vm| (format!("vm:{}", vm.guest.vmid), place(vm)))
+            .collect(),
         disarm: None,
         maintenance: BTreeSet::new(),
     };
@@ -151,7 +154,10 @@ fn nothing_speaks_against_a_canary_of_a_healthy_cluster() {
     let seen = seen(&usual(), &request(), &around());
     assert_eq!(seen.findings, [], "{:#?}", seen.findings);
     assert_eq!(seen.recovered, BTreeSet::from([100]));
-    assert_eq!((seen.circumstances.master, seen.circumstances.armed), (Some(false), Some(true)));
+    assert_eq!(
+        (seen.circumstances.master, seen.circumstances.armed),
+        (Some(false), Some(true))
+    );
     assert_eq!(seen.circumstances.timing.nodes, 3);
     assert!(seen.before.is_empty() && seen.after.is_empty());
 }
@@ -162,7 +168,14 @@ fn every_finding_says_what_to_do_next() {
         .with_ha("prox1", |ha| ha.watchdog_armed = false)
         .with_shared_ha(|ha| ha.placements = Facet::known(vec![], NOW))
         .unreachable("prox3");
-    let seen = seen(&broken, &Request { confirmed: None, ..request() }, &around());
+    let seen = seen(
+        &broken,
+        &Request {
+            confirmed: None,
+            ..request()
+        },
+        &around(),
+    );
     assert!(seen.refused());
     for finding in &seen.findings {
         assert!(!finding.next.is_empty() && !finding.message.is_empty(), "{finding:?}");
@@ -174,7 +187,10 @@ fn every_finding_says_what_to_do_next() {
 #[test]
 fn what_the_operator_says_and_does_not_say() {
     assert_eq!(asked(|r| r.confirmed = None), [Code::DrillNotConfirmed]);
-    assert_eq!(asked(|r| r.confirmed = Some("hk1/prox2".to_owned())), [Code::DrillNotConfirmed]);
+    assert_eq!(
+        asked(|r| r.confirmed = Some("hk1/prox2".to_owned())),
+        [Code::DrillNotConfirmed]
+    );
     assert_eq!(asked(|r| r.lasts = Lasting::seconds(60)), [Code::DrillHalfLong]);
     assert_eq!(
         asked(|r| r.fault = FaultKind::Power(PowerHow::Off)),
@@ -201,7 +217,10 @@ fn what_the_operator_says_and_does_not_say() {
 fn what_else_runs() {
     assert_eq!(while_(|a| a.rollout = Some("r-1".to_owned())), [Code::RolloutRunning]);
     assert_eq!(while_(|a| a.running = Some("drill 7".to_owned())), [Code::DrillRunning]);
-    assert_eq!(while_(|a| a.last = Some(("drill 6".to_owned(), ago(1200)))), [Code::DrillRecent]);
+    assert_eq!(
+        while_(|a| a.last = Some(("drill 6".to_owned(), ago(1200)))),
+        [Code::DrillRecent]
+    );
     assert_eq!(while_(|a| a.last = Some(("drill 6".to_owned(), ago(7200)))), []);
     assert_eq!(
         while_(|a| a.tasks = Facet::known(vec!["vzdump of 101 on prox2".to_owned()], NOW)),
@@ -248,7 +267,10 @@ fn those_who_are_left_must_reach_one_another() {
     };
     let apart = cut(cut(usual(), "prox2", 3, &[0, 1]), "prox3", 2, &[0, 1]);
     let codes = of(&apart);
-    assert!(codes.contains(&Code::DrillLosesQuorum) && codes.contains(&Code::DrillLinkDown), "{codes:?}");
+    assert!(
+        codes.contains(&Code::DrillLosesQuorum) && codes.contains(&Code::DrillLinkDown),
+        "{codes:?}"
+    );
     let one_down = cut(usual(), "prox2", 3, &[1]);
     assert_eq!(of(&one_down), [Code::DrillLinkDown]);
     let link = |number: u8, servers: &Servers| {
@@ -278,9 +300,16 @@ fn two_servers_without_a_third_vote_are_never_drilled() {
     let names = ["prox1", "prox2"];
     let without = two(Servers::bare(2).members("hk1", &names, LINKS));
     let codes = refusals(&without);
-    assert!(codes.contains(&Code::DrillTwoServers) && codes.contains(&Code::DrillLosesQuorum), "{codes:?}");
+    assert!(
+        codes.contains(&Code::DrillTwoServers) && codes.contains(&Code::DrillLosesQuorum),
+        "{codes:?}"
+    );
     let with = two(Servers::bare(2).members("hk1", &names, LINKS).qdevice(testkit::VOTE));
-    let told = with.findings.iter().find(|finding| finding.code == Code::DrillTwoServers).unwrap();
+    let told = with
+        .findings
+        .iter()
+        .find(|finding| finding.code == Code::DrillTwoServers)
+        .unwrap();
     assert_eq!(told.severity, Severity::Warning);
     assert!(!refusals(&with).contains(&Code::DrillLosesQuorum));
 }
@@ -294,7 +323,10 @@ fn ha_must_be_at_work_and_the_watchdog_armed() {
             }
         })
     };
-    assert_eq!(of(&usual().with_ha("prox1", |ha| ha.watchdog_armed = false)), [Code::DrillWatchdogOff]);
+    assert_eq!(
+        of(&usual().with_ha("prox1", |ha| ha.watchdog_armed = false)),
+        [Code::DrillWatchdogOff]
+    );
     let disarmed = of(&manager(|m| {
         m.disarm = Some(Disarm {
             mode: "freeze".to_owned(),
@@ -323,7 +355,10 @@ fn ha_must_be_at_work_and_the_watchdog_armed() {
     assert!(busy.contains(&Code::HaBusy), "{busy:?}");
     let unknown = manager(|m| drop(m.nodes.insert("prox2".to_owned(), "unknown".to_owned())));
     assert_eq!(of(&unknown), [Code::HaBusy]);
-    assert_eq!(of(&usual().with_shared_ha(|ha| ha.manager = unseen())), [Code::DrillUnseen]);
+    assert_eq!(
+        of(&usual().with_shared_ha(|ha| ha.manager = unseen())),
+        [Code::DrillUnseen]
+    );
 }
 
 #[test]
@@ -380,7 +415,10 @@ fn copies_must_be_where_ha_may_put_it_and_young() {
     assert_eq!(of(&failing), [Code::DrillCopyStale]);
     let never = usual().with("prox1", |seen| seen.replication = Facet::known(vec![], NOW));
     assert_eq!(of(&never), [Code::DrillNoCopy]);
-    assert_eq!(of(&usual().with("prox1", |seen| seen.replication = unseen())), [Code::DrillUnseen]);
+    assert_eq!(
+        of(&usual().with("prox1", |seen| seen.replication = unseen())),
+        [Code::DrillUnseen]
+    );
 }
 
 #[test]
@@ -394,7 +432,10 @@ fn the_others_need_room() {
     };
     assert_eq!(of(&memory(3)), [Code::DrillNoRoom]);
     assert_eq!(of(&memory(5)), [Code::DrillLittleRoom]);
-    assert_eq!(of(&usual().with("prox2", |seen| seen.running = unseen())), [Code::DrillUnseen]);
+    assert_eq!(
+        of(&usual().with("prox2", |seen| seen.running = unseen())),
+        [Code::DrillUnseen]
+    );
 }
 
 #[test]
@@ -465,11 +506,20 @@ fn one_that_runs_by_itself_needs_more() {
         })
     };
     assert_eq!(scheduled(|_| {}), []);
-    assert_eq!(scheduled(|r| r.accepted = vec![Code::DrillRecent]), [Code::DrillNotScheduled]);
-    assert_eq!(scheduled(|r| r.risked = BTreeSet::from([101])), [Code::DrillNotScheduled]);
+    assert_eq!(
+        scheduled(|r| r.accepted = vec![Code::DrillRecent]),
+        [Code::DrillNotScheduled]
+    );
+    assert_eq!(
+        scheduled(|r| r.risked = BTreeSet::from([101])),
+        [Code::DrillNotScheduled]
+    );
     let off = scheduled(|r| r.fault = FaultKind::Power(PowerHow::Shutdown));
     assert!(off.contains(&Code::DrillNotScheduled), "{off:?}");
-    assert_eq!(scheduled(|r| r.windows = vec!["mon 00:00-mon 00:01".parse().unwrap()]), [Code::OutsideWindow]);
+    assert_eq!(
+        scheduled(|r| r.windows = vec!["mon 00:00-mon 00:01".parse().unwrap()]),
+        [Code::OutsideWindow]
+    );
     let theirs = servers(&[Vm::running(100, "prox1")], &[100]);
     let request = Request {
         scheduled: true,
@@ -488,4 +538,41 @@ fn a_blip_needs_no_copies_and_no_canary() {
     };
     assert_eq!(refusals(&seen(&theirs, &blip, &around())), []);
     assert!(refusals(&seen(&theirs.offline("prox3"), &blip, &around())).contains(&Code::DrillLosesQuorum));
+}
+
+fn blind(seen: &mut Observation, facet: FacetName) {
+    match facet {
+        FacetName::System => seen.system = unseen(),
+        FacetName::Network => seen.network = unseen(),
+        FacetName::Cluster => seen.cluster = unseen(),
+        FacetName::Guests => seen.guests = unseen(),
+        FacetName::Running => seen.running = unseen(),
+        FacetName::Replication => seen.replication = unseen(),
+        FacetName::Ha => seen.ha = unseen(),
+        FacetName::Config => seen.config = unseen(),
+        FacetName::Storages => seen.storages = unseen(),
+        FacetName::Disks | FacetName::Pools | FacetName::Readiness => unreachable!("no drill looks at it"),
+    }
+}
+
+#[test]
+fn whatever_can_t_be_seen_refuses_and_is_named() {
+    for facet in crate::drill::NEEDS {
+        let all = usual().with_each(|seen| blind(seen, facet));
+        let seen = seen(&all, &request(), &around());
+        let told = seen.findings.iter().find(|finding| finding.code == Code::DrillUnseen);
+        let told = told.unwrap_or_else(|| panic!("{facet:?}: {:#?}", seen.findings));
+        assert!(told.refuses() && !told.message.is_empty(), "{facet:?}: {told:?}");
+    }
+    // What only the victim could have told.
+    for facet in [
+        FacetName::System,
+        FacetName::Cluster,
+        FacetName::Ha,
+        FacetName::Running,
+        FacetName::Replication,
+    ] {
+        let victim = usual().with("prox1", |seen| blind(seen, facet));
+        assert!(seen(&victim, &request(), &around()).refused(), "{facet:?}");
+    }
 }

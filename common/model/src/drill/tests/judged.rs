@@ -198,7 +198,10 @@ fn a_difference_is_explained_or_flagged() {
     assert!(matches!(of(Phase::FirstAnswer), Difference::Open { .. }));
     let found = flagged(&compared, "cut-prox1");
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].message.starts_with("lock taken: 58 s later") || found[0].message.starts_with("lock taken: 1 min"), "{found:?}");
+    assert!(
+        found[0].message.starts_with("lock taken: 58 s later") || found[0].message.starts_with("lock taken: 1 min"),
+        "{found:?}"
+    );
     // What was not predicted at all is news.
     let quiet = predict(&Circumstances {
         fault: FaultKind::Link(0),
