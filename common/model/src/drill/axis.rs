@@ -156,7 +156,7 @@ impl Range {
             .saturating_sub(self.likely)
             .max(self.likely.saturating_sub(self.least));
         // Less than a hundredth is no news.
-        if off <= 1000 || off.saturating_mul(100) <= self.likely.abs() {
+        if off <= 1000 || off.saturating_mul(100) <= self.likely.saturating_abs() {
             return span(self.likely);
         }
         match (self.most == self.likely, self.least == self.likely) {

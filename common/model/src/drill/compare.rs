@@ -98,7 +98,7 @@ fn judge(expected: &Expected, measured: Range, before: &[Compared]) -> Differenc
     let off = measured.likely.saturating_sub(at.likely);
     // Less than a second is no difference, whatever part of the whole it is: nobody looks more often.
     let allowed = (at.likely / 5).max(1_000_000);
-    if off.abs() <= allowed {
+    if off.saturating_abs() <= allowed {
         return Difference::None;
     }
     if measured.may_lie_in(at) {
@@ -113,16 +113,18 @@ fn judge(expected: &Expected, measured: Range, before: &[Compared]) -> Differenc
     let carried = expected.phase.after().iter().find_map(|earlier| {
         let compared = before.iter().find(|compared| compared.phase == *earlier)?;
         let its = compared.measured?.likely.saturating_sub(compared.predicted?.likely);
-        let same = its.signum() == off.signum() && off.saturating_sub(its).abs() <= allowed && its.abs() > 1_000_000;
+        let same = its.signum() == off.signum()
+            && off.saturating_sub(its).saturating_abs() <= allowed
+            && its.saturating_abs() > 1_000_000;
         same.then_some(*earlier)
     });
     let way = if off > 0 { "later" } else { "earlier" };
     if let Some(earlier) = carried {
-        let why = format!("{} {way}, as {} was", span(off.abs()), earlier.as_str());
+        let why = format!("{} {way}, as {} was", span(off.saturating_abs()), earlier.as_str());
         return Difference::Explained { why };
     }
     Difference::Flagged {
-        what: format!("{} {way} than {}", span(off.abs()), at.between()),
+        what: format!("{} {way} than {}", span(off.saturating_abs()), at.between()),
     }
 }
 

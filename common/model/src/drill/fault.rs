@@ -135,6 +135,16 @@ impl FaultKind {
         }
     }
 
+    /// Why it can be no blip, which is over before anything is decided; `None`: it can.
+    #[must_use]
+    pub fn no_blip(&self) -> Option<&'static str> {
+        match (self, self.ending()) {
+            (Self::Guest, _) => Some("the guest is started again because of it"),
+            (_, Ending::Timer) => None,
+            (_, Ending::Reboot | Ending::Person) => Some("it does not end by itself"),
+        }
+    }
+
     /// Does it touch Ceph?
     #[must_use]
     pub fn concerns_ceph(&self) -> bool {

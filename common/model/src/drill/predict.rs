@@ -94,6 +94,9 @@ pub fn predict(of: &Circumstances) -> Prediction {
     made.finish()
 }
 
+/// Nobody waits for a token.
+const AT_ONCE: Range = Range::millis(0, 500, 2000);
+
 struct Maker<'a> {
     of: &'a Circumstances,
     phases: Vec<Expected>,
@@ -164,7 +167,12 @@ impl<'a> Maker<'a> {
     fn blip(&mut self) {
         let of = self.of;
         let ends = self.ends();
-        let (link, detection) = (of.timing.link_down(), of.timing.detection());
+        let link = of.timing.link_down();
+        // One that takes its leave is gone at once.
+        let detection = match of.fault {
+            FaultKind::Corosync | FaultKind::Pmxcfs => AT_ONCE,
+            _ => of.timing.detection(),
+        };
         let cuts = matches!(
             of.fault,
             FaultKind::Network | FaultKind::ClusterNetwork | FaultKind::Link(_)
@@ -194,8 +202,11 @@ impl<'a> Maker<'a> {
             FaultKind::StorageNetwork => {
                 format!("Nothing must be moved or restarted; guests on that storage stand still for up to {lasts}.")
             }
-            FaultKind::Guest => {
-                format!("The guest is started again within some seconds; blips of {lasts} do not apply to it.")
+            FaultKind::Osd(_) => {
+                "Guests on Ceph may stand still for some seconds; nothing is moved or restarted.".to_owned()
+            }
+            FaultKind::Disk { .. } => {
+                "Nothing: the pool works without the disk, somewhat slower until it has caught up.".to_owned()
             }
             _ => "Nothing: no guest is moved or restarted, and all answer throughout.".to_owned(),
         };
@@ -329,7 +340,7 @@ impl<'a> Maker<'a> {
     fn detection(&mut self) -> Range {
         let of = self.of;
         let at = match of.fault {
-            FaultKind::Corosync | FaultKind::Pmxcfs => Range::millis(0, 500, 2000),
+            FaultKind::Corosync | FaultKind::Pmxcfs => AT_ONCE,
             FaultKind::Power(PowerHow::Shutdown) => Range::seconds(10, 40, 120),
             _ => of.timing.detection(),
         };

@@ -299,16 +299,11 @@ fn answered(subject: &Subject, probes: &[Answers], seen: &mut Seen) {
 
 fn unseen(phase: Phase, silent: &[String]) -> String {
     let who = phase.told_by();
-    match silent {
-        [] => format!("nobody told it; {who} would have"),
-        silent => {
-            let mut names = silent.to_vec();
-            names.dedup();
-            format!(
-                "nobody told it; {who} would have, and not all was told by {}",
-                names.join(", ")
-            )
-        }
+    let mut names = silent.to_vec();
+    names.dedup();
+    match names.as_slice() {
+        [] => format!("nobody told it; it would have come from {who}"),
+        names => format!("nobody told it; it would have come from {who}; not all was told by {}", names.join(", ")),
     }
 }
 

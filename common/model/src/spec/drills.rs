@@ -4,7 +4,7 @@ use super::nodes::ReadNode;
 use super::read::bad_name;
 use super::reader::{Reader, Table, Value, closest};
 use super::{Located, NodeRole, keys};
-use crate::drill::fault::{Ending, FaultKind};
+use crate::drill::fault::FaultKind;
 use crate::drill::lasting::{BLIP_MOST, DrillKind, FAILOVER_LEAST, Lasting};
 use crate::drill::probe::ProbeTarget;
 use crate::finding::{Code, Place};
@@ -228,8 +228,8 @@ fn fits(
     kind: DrillKind,
     lasts: Option<&Located<Lasting>>,
 ) -> Option<()> {
-    if kind == DrillKind::Blip && fault.value.ending() != Ending::Timer {
-        let message = format!("{} does not end by itself, and can be no blip", fault.value);
+    if let Some(why) = fault.value.no_blip().filter(|_| kind == DrillKind::Blip) {
+        let message = format!("{} can be no blip: {why}", fault.value);
         let next = "write kind = \"failover\", or another fault";
         reader.problem(Code::SpecBadValue, fault.place.clone(), message, next);
         return None;

@@ -101,26 +101,18 @@ fn confirmed(cluster: &str, request: &Request, report: &mut Report) {
 
 fn spans(request: &Request, report: &mut Report) {
     let (least, most) = request.kind.bounds();
-    let ends_by_time = request.fault.ending() == Ending::Timer;
+    let no_blip = request.fault.no_blip().filter(|_| request.kind == DrillKind::Blip);
     let fits = (least..=most).contains(&request.lasts);
-    let of_use = request.kind == DrillKind::Failover || ends_by_time;
-    if fits && of_use {
-        return;
-    }
-    let (message, next) = if of_use {
-        (
-            format!("the fault is to last {}", request.lasts),
-            format!(
-                "a {} lasts from {least} to {most}: --for {}",
-                request.kind,
-                request.kind.usual()
-            ),
-        )
-    } else {
-        (
-            format!("{} does not end by itself, and can be no blip", request.fault),
+    let (message, next) = match no_blip {
+        Some(why) => (
+            format!("{} can be no blip: {why}", request.fault),
             "take another fault, or --kind failover".to_owned(),
-        )
+        ),
+        None if fits => return,
+        None => (
+            format!("the fault is to last {}", request.lasts),
+            format!("a {} lasts from {least} to {most}: --for {}", request.kind, request.kind.usual()),
+        ),
     };
     report.tell(Finding::new(Code::DrillHalfLong, request.node.as_str(), message, next));
 }

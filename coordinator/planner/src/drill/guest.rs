@@ -265,14 +265,25 @@ fn fit(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest, outlook: &
             accept(Code::DrillCopyMissing),
         ));
     }
-    // A bridge or a processor that can't be proven is shown with the outlook; disks and storages decide.
-    for check in outlook.checks.iter().filter(|check| check.asks == Asks::Storage) {
-        if let Answer::Unproven(reason) = &check.answer {
-            let message = format!(
-                "whether {} has the storages of guest {id} can't be told: {reason}",
-                check.node
-            );
-            report.tell(Finding::new(Code::DrillUnseen, subject(id), message, next.clone()));
+    looked_at(scene, &chosen, report);
+}
+
+/// Whether a VLAN reaches the switch, and whether a processor has all that is asked for, only a start shows. But somebody must have looked.
+fn looked_at(scene: &Scene<'_>, chosen: &BTreeSet<NodeName>, report: &mut Report) {
+    if let Err(unknown) = scene.view.facet(scene.speaker, |o| &o.storages) {
+        unseen(report, scene.speaker, "the storages", &unknown);
+    }
+    for node in chosen {
+        if let Err(unknown) = scene.view.facet(node, |o| &o.network) {
+            unseen(report, node, "the network", &unknown);
+        }
+        match scene.view.facet(node, |o| &o.storages) {
+            Ok(storages) => {
+                if let Err(unknown) = storages.status.get() {
+                    unseen(report, node, "how the storages are", unknown);
+                }
+            }
+            Err(unknown) => unseen(report, node, "the storages", &unknown),
         }
     }
 }

@@ -7,6 +7,8 @@ use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::hold::{Frozen, Hold};
 use quorate_model::observation::guest_config::GuestNic;
 use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
+use quorate_model::observation::{FacetName, Observation};
 use quorate_model::size::ByteSize;
 use quorate_model::{Code, Severity, Timestamp};
 
@@ -537,4 +539,41 @@ fn a_blip_needs_no_copies_and_no_canary() {
     };
     assert_eq!(refusals(&seen(&theirs, &blip, &around())), []);
     assert!(refusals(&seen(&theirs.offline("prox3"), &blip, &around())).contains(&Code::DrillLosesQuorum));
+}
+
+fn blind(seen: &mut Observation, facet: FacetName) {
+    match facet {
+        FacetName::System => seen.system = unseen(),
+        FacetName::Network => seen.network = unseen(),
+        FacetName::Cluster => seen.cluster = unseen(),
+        FacetName::Guests => seen.guests = unseen(),
+        FacetName::Running => seen.running = unseen(),
+        FacetName::Replication => seen.replication = unseen(),
+        FacetName::Ha => seen.ha = unseen(),
+        FacetName::Config => seen.config = unseen(),
+        FacetName::Storages => seen.storages = unseen(),
+        FacetName::Disks | FacetName::Pools | FacetName::Readiness => unreachable!("no drill looks at it"),
+    }
+}
+
+#[test]
+fn whatever_can_t_be_seen_refuses_and_is_named() {
+    for facet in crate::drill::NEEDS {
+        let all = usual().with_each(|seen| blind(seen, facet));
+        let seen = seen(&all, &request(), &around());
+        let told = seen.findings.iter().find(|finding| finding.code == Code::DrillUnseen);
+        let told = told.unwrap_or_else(|| panic!("{facet:?}: {:#?}", seen.findings));
+        assert!(told.refuses() && !told.message.is_empty(), "{facet:?}: {told:?}");
+    }
+    // What only the victim could have told.
+    for facet in [
+        FacetName::System,
+        FacetName::Cluster,
+        FacetName::Ha,
+        FacetName::Running,
+        FacetName::Replication,
+    ] {
+        let victim = usual().with("prox1", |seen| blind(seen, facet));
+        assert!(seen(&victim, &request(), &around()).refused(), "{facet:?}");
+    }
 }
