@@ -66,7 +66,7 @@ async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
     let records = records.to_string_lossy();
     let daemon = Program::new(binaries::ensure_built().unwrap().tally)
         .args(["--listen", "127.0.0.1:0", "--records", &records])
-        .spawn(&log, true)
+        .spawn(&log, false)
         .unwrap();
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
     let address = || {
@@ -80,7 +80,9 @@ async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guide_probe_guests() {
-    let (fleet, _) = three(true).await;
+    let (fleet, file) = three(true).await;
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
     let folder = fleet.lab.layout().coordinator().join("guest");
     std::fs::create_dir(&folder).unwrap();
     let (_writer, address) = writer(&fleet, &folder).await;
@@ -93,7 +95,7 @@ async fn guide_probe_guests() {
         .may_end(9)
         .enter()
         .await;
-    assert!(probed.stdout.contains("     0.0 s  ."), "{}", told(&probed));
+    assert!(probed.stdout.contains("     0.0 s  "), "{}", told(&probed));
     assert!(probed.stdout.contains("Pause: "), "{}", told(&probed));
     let probed = page
         .types(&fleet, "quorate probe tally:192.168.1.100 --for 10m")
