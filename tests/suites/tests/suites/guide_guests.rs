@@ -60,8 +60,17 @@ async fn guide_copies_and_ha() {
     assert!(lost.stdout.contains("started on prox2"), "{}", told(&lost));
 }
 
+/// A numbered writer that ends with its test.
+struct Writer(Daemon);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
 /// A numbered writer, as it would run in a guest, and where it answers.
-async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
+async fn writer(fleet: &Fleet, folder: &Path) -> (Writer, String) {
     let (records, log) = (folder.join("records"), folder.join("log"));
     let records = records.to_string_lossy();
     let daemon = Program::new(binaries::ensure_built().unwrap().tally)
@@ -75,7 +84,7 @@ async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
         said.contains("goes on after").then(|| line.to_owned())
     };
     fleet.until("the writer listens", async || address().is_some()).await;
-    (daemon, address().unwrap())
+    (Writer(daemon), address().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
