@@ -12,6 +12,9 @@ pub const LONGEST: usize = 1024;
 const NAME: &str = "quorate-tally";
 const VERSION: &str = "1";
 
+/// A name has at most so many characters: as many as the kernel has for a host's.
+const LONGEST_NAME: usize = 64;
+
 /// What the writer says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -178,13 +181,13 @@ fn run_of(value: &str) -> Result<u64, LineError> {
 }
 
 fn name(key: &'static str, value: &str) -> Result<String, LineError> {
-    if !value.is_empty() && value.chars().all(is_plain) {
+    if !value.is_empty() && value.chars().count() <= LONGEST_NAME && value.chars().all(is_plain) {
         return Ok(value.to_owned());
     }
     Err(LineError::Value {
         key,
         value: value.to_owned(),
-        wanted: "a name",
+        wanted: "a name of up to 64 characters",
     })
 }
 
@@ -197,7 +200,7 @@ pub(crate) fn as_name(text: &str) -> String {
     let plain: String = text
         .trim()
         .chars()
-        .take(64)
+        .take(LONGEST_NAME)
         .map(|character| if is_plain(character) { character } else { '_' })
         .collect();
     if plain.is_empty() { "unknown".to_owned() } else { plain }
@@ -300,6 +303,13 @@ mod tests {
             "the answer contradicts itself: it went on after record 4712, and is at 4711"
         );
         assert_eq!(wrong(&"x".repeat(1025)), "the answer is longer than 1024 bytes");
+    }
+
+    #[test]
+    fn a_name_is_no_longer_than_a_line_can_have_it() {
+        let named = |length: usize| LINE.replace("host=canary", &format!("host={}", "h".repeat(length)));
+        assert!(named(64).parse::<Answer>().is_ok());
+        assert!(wrong(&named(65)).ends_with("not a name of up to 64 characters"));
     }
 
     /// `number=47` of `number=4711` would be a record that was lost.

@@ -70,13 +70,22 @@ async fn guide_copies_and_ha() {
     }
 }
 
+/// A numbered writer that ends with its test.
+struct Writer(Daemon);
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
 /// A numbered writer, as it would run in a guest, and where it answers.
-async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
+async fn writer(fleet: &Fleet, folder: &Path) -> (Writer, String) {
     let (records, log) = (folder.join("records"), folder.join("log"));
     let records = records.to_string_lossy();
     let daemon = Program::new(binaries::ensure_built().unwrap().tally)
         .args(["--listen", "127.0.0.1:0", "--records", &records])
-        .spawn(&log, true)
+        .spawn(&log, false)
         .unwrap();
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
     let address = || {
@@ -85,12 +94,14 @@ async fn writer(fleet: &Fleet, folder: &Path) -> (Daemon, String) {
         said.contains("goes on after").then(|| line.to_owned())
     };
     fleet.until("the writer listens", async || address().is_some()).await;
-    (daemon, address().unwrap())
+    (Writer(daemon), address().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guide_probe_guests() {
-    let (fleet, _) = three(true).await;
+    let (fleet, file) = three(true).await;
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
     let folder = fleet.lab.layout().coordinator().join("guest");
     std::fs::create_dir(&folder).unwrap();
     let (_writer, address) = writer(&fleet, &folder).await;
@@ -103,7 +114,7 @@ async fn guide_probe_guests() {
         .may_end(9)
         .enter()
         .await;
-    assert!(probed.stdout.contains("     0.0 s  ."), "{}", told(&probed));
+    assert!(probed.stdout.contains("     0.0 s  "), "{}", told(&probed));
     assert!(probed.stdout.contains("Pause: "), "{}", told(&probed));
     let probed = page
         .types(&fleet, "quorate probe tally:192.168.1.100 --for 10m")
