@@ -20,6 +20,8 @@ const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ha/scenarios");
 
 /// HA takes two to three minutes, and a busy machine its time.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Some of HA's rounds, and a move.
+const RETURNS: Duration = Duration::from_secs(20);
 
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     storage::there(tell).await?;
@@ -53,6 +55,7 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     let caller = Caller::begin(address);
     tell.quorate(&["node", "drain", "hk1/prox2", "--yes"]).await?;
     tell.quorate(&["node", "undrain", "hk1/prox2", "--yes"]).await?;
+    at_rest(tell).await?;
     tell.say(&caller.end()?);
     tell.say("All servers restart, one after another. The guest answers all the while.");
     let caller = Caller::begin(address);
@@ -63,6 +66,21 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     lost(tell).await?;
     agreement(tell)?;
     tell.nothing_unknown()
+}
+
+/// HA brings back what it moved away for the maintenance, in its own rounds: nothing else is begun before.
+async fn at_rest(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let back = async || {
+        let there = tell.lab.guest("prox2", 100).await;
+        there.is_ok_and(|guest| guest.is_some_and(|guest| guest.running))
+    };
+    // Where it is left where it is, that is as good.
+    tell.lab.wait_for("the guest's return", RETURNS, back).await.ok();
+    let settled = async || {
+        let shown = tell.lab.quorate(&["ha"]).await;
+        shown.is_ok_and(|output| output.stdout.contains("started  started"))
+    };
+    Ok(tell.lab.wait_for("HA at rest", PATIENCE, settled).await?)
 }
 
 /// How far the lab's model of the HA manager goes as PVE's does, in scenarios of our own.

@@ -102,14 +102,20 @@ async fn the_act_of_guests_goes_from_a_guest_to_its_recovery() {
         "Nothing to do.",
         "# quorate ha --if-lost prox1\n",
         "started on prox2",
-        "# quorate migrate 100 hk1/prox2 --yes\n",
+        "# quorate migrate 100 hk1/prox2 --measure --probe tcp:",
         "TASK OK",
+        "Pause: ",
+        "# quorate node drain hk1/prox2 --yes\n",
+        "# quorate node undrain hk1/prox2 --yes\n",
+        "Called from outside meanwhile: ",
         "# quorate reboot --rolling --cluster hk1 --yes\n",
         "9 of 9 steps verified",
+        "Called from outside meanwhile: ",
         "The plug of ",
         "# quorate guests\n",
         "running",
         "Nothing to do.",
+        "scenarios agree in every change",
     ];
     in_order(text, &order);
     place.assert_empty();

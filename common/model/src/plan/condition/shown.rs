@@ -226,10 +226,13 @@ impl fmt::Display for Condition {
             Self::VolumesKept { node, volumes, .. } => {
                 write!(f, "{} of {node} is kept aside under another name", row(volumes))
             }
-            Self::Canary { guest, node, there, .. } => match there {
-                true => write!(f, "guest {guest} runs on {node} as a canary of ours"),
-                false => write!(f, "there is no guest {guest} any more"),
-            },
+            Self::Canary {
+                guest,
+                node,
+                there: true,
+                ..
+            } => write!(f, "guest {guest} runs on {node} as a canary of ours"),
+            Self::Canary { guest, .. } => write!(f, "there is no guest {guest} any more"),
             Self::Rebooted { cluster, node, .. } => {
                 write!(f, "{node} has started anew, and is quorate in {cluster}")
             }
