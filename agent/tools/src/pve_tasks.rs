@@ -81,8 +81,8 @@ pub fn read_reason(log: &str) -> Option<&str> {
         return Some(reason);
     }
     let of_disks = log.lines().filter(|line| !line.contains(" ERROR: "));
-    let told = of_disks.filter_map(|line| Some(line.get(line.find(" can't migrate ")?..)?.trim()));
-    told.last().or(Some(reason))
+    let mut told = of_disks.filter_map(|line| Some(line.get(line.find(" can't migrate ")?..)?.trim()));
+    told.next_back().or(Some(reason))
 }
 
 #[cfg(test)]
