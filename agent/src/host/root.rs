@@ -139,6 +139,10 @@ impl HostRoot {
     /// # Errors
     /// As [`resolve`](Self::resolve), and when it is too large, no text, or can't be read.
     pub fn read_text(&self, path: &str) -> Result<String, ReadError> {
+        String::from_utf8(self.read_bytes(path)?).map_err(|_| ReadError::NotText { path: path.to_owned() })
+    }
+
+    fn read_bytes(&self, path: &str) -> Result<Vec<u8>, ReadError> {
         let file = fs::File::open(self.resolve(path)?).map_err(|error| failed(path, error))?;
         let mut bytes = Vec::new();
         file.take(LARGEST + 1)
@@ -147,7 +151,16 @@ impl HostRoot {
         if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
             return Err(ReadError::TooLarge { path: path.to_owned() });
         }
-        String::from_utf8(bytes).map_err(|_| ReadError::NotText { path: path.to_owned() })
+        Ok(bytes)
+    }
+
+    /// Reads a file that people write into: bytes that are no UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and when it is too large, or can't be read.
+    pub fn read_text_lossily(&self, path: &str) -> Result<String, ReadError> {
+        let bytes = self.read_bytes(path)?;
+        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// Names in a folder, sorted. Names that are no UTF-8 have their damaged parts replaced.

@@ -91,7 +91,8 @@ pub fn set(tools: &Tools, service: Sid, told: Told<'_>) -> Result<Invocation, Ca
     Ok(call.args(told.args()).build()?)
 }
 
-/// A rule that binds one service strictly to these nodes, none of them preferred (PVE 9).
+/// A rule that binds one service strictly to these nodes, none of them preferred (PVE 9). One that is there is switched on again: `set` leaves
+/// alone what it is not told, and throws `--disable 0` away. Source: pve-ha-manager PVE/API2/HA/Rules.pm (`update_rule`).
 ///
 /// # Errors
 /// When ha-manager is not installed.
@@ -104,7 +105,13 @@ pub fn set_rule(
     let verb = if exists { "set" } else { "add" };
     let call = tools.call(NAME)?.args(["rules", verb, "node-affinity", rule.as_str()]);
     let call = call.args(["--resources", &service.to_string(), "--nodes", &equally(nodes)]);
-    Ok(call.args(["--strict", "1"]).build()?)
+    let call = call.args(["--strict", "1"]);
+    let call = if exists {
+        call.args(["--delete", "disable"])
+    } else {
+        call
+    };
+    Ok(call.build()?)
 }
 
 /// A group that is restricted to these nodes, none of them preferred, without failback (PVE 8).
@@ -192,6 +199,10 @@ mod tests {
         assert_eq!(
             text(set_rule(&tools, (&name, false), service, &nodes)),
             "rules add node-affinity quorate-vm-100 --resources vm:100 --nodes prox1:1,prox2:1 --strict 1"
+        );
+        assert_eq!(
+            text(set_rule(&tools, (&name, true), service, &nodes)),
+            "rules set node-affinity quorate-vm-100 --resources vm:100 --nodes prox1:1,prox2:1 --strict 1 --delete disable"
         );
         assert_eq!(
             text(set_group(&tools, (&name, true), &nodes)),

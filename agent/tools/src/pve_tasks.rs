@@ -69,9 +69,42 @@ pub fn read_end(log: &str) -> Option<TaskEnd> {
         .map(|text| TaskEnd::Error(text.to_owned()))
 }
 
+/// Why it failed, in the words of its last line that is marked as an error; the task's own last line often says only that it was aborted.
+/// Source: pve-guest-common PVE/AbstractMigrate.pm (`log`: `DATE TIME ERROR: TEXT`).
+#[must_use]
+pub fn read_reason(log: &str) -> Option<&str> {
+    let marked = log.lines().filter(|line| !line.starts_with("TASK "));
+    let mut texts = marked.filter_map(|line| line.split_once(" ERROR: "));
+    let reason = texts.next_back().map(|(_, text)| text.trim_end())?;
+    // `can't migrate VM - check log`: of disks it tells in lines of their own, which are not marked.
+    if !reason.ends_with("check log") {
+        return Some(reason);
+    }
+    let of_disks = log.lines().filter(|line| !line.contains(" ERROR: "));
+    let mut told = of_disks.filter_map(|line| Some(line.get(line.find(" can't migrate ")?..)?.trim()));
+    told.next_back().or(Some(reason))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_it_failed_stands_in_its_log() {
+        let log = "2026-11-28 10:00:00 starting migration\n2026-11-28 10:00:01 ERROR: storage 'x' is not available\n2026-11-28 10:00:01 ERROR: \
+                   migration aborted (duration 00:00:01): storage 'x' is not available\nTASK ERROR: migration aborted\n";
+        assert_eq!(
+            read_reason(log),
+            Some("migration aborted (duration 00:00:01): storage 'x' is not available")
+        );
+        let log = "2026-11-28 10:00:00 can't migrate local disk 'local:iso/x.iso': local cdrom image\n2026-11-28 10:00:01 ERROR: migration aborted \
+                   (duration 00:00:01): Problem found while scanning volumes - can't migrate VM - check log\nTASK ERROR: migration aborted\n";
+        assert_eq!(
+            read_reason(log),
+            Some("can't migrate local disk 'local:iso/x.iso': local cdrom image")
+        );
+        assert_eq!(read_reason("TASK ERROR: x\n"), None);
+    }
 
     #[test]
     fn a_name_tells_who_when_and_what() {

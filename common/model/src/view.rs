@@ -10,7 +10,6 @@ use crate::facet::{Facet, Unknown};
 use crate::finding::Finding;
 use crate::ids::NodeName;
 use crate::measurement::Baseline;
-use crate::observation::ha::ManagerStatus;
 use crate::observation::{Cluster, Ha, Observation};
 use crate::operation::{Action, HaService};
 use crate::reach::Reach;
@@ -101,8 +100,8 @@ impl Rest {
             // The master's word is the same everywhere.
             Self::Maintenance { node } => {
                 let manager = ha.manager.get().ok()?.as_ref();
-                let state = |m: &ManagerStatus| m.nodes.get(node.as_str()).is_some_and(|state| state == "maintenance");
-                Some(manager.is_some_and(|m| m.maintenance.contains(node.as_str()) || state(m)))
+                // Only the request was ours. The node's state follows it, but not while the node is off.
+                Some(manager.is_some_and(|m| m.maintenance.contains(node.as_str())))
             }
         }
     }

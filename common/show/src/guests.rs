@@ -208,6 +208,7 @@ mod tests {
             backing,
             size: Some(ByteSize(gib << 30)),
             replicate: true,
+            shared: false,
         };
         let volume = |name: &str| Backing::Volume {
             storage: "data_zfs".to_owned(),
@@ -242,6 +243,8 @@ mod tests {
                     vlan: None,
                     mac: None,
                 }],
+                discs: vec![],
+                snapshots: vec![],
                 bound_by: vec![],
                 created: None,
             }),

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::moves::service_id;
 use quorate_model::observation::guest_config::ConfiguredGuest;
-use quorate_model::observation::{FacetName, Guest, GuestKind, Ha, Membership};
+use quorate_model::observation::{FacetName, Guest, Ha, Membership};
 use quorate_model::{NodeName, View};
 use quorate_show::{GuestList, GuestRow, Run};
 
@@ -104,15 +105,12 @@ fn run_of(view: &View, guest: &Guest) -> Facet<Run> {
 
 /// The master's word for it, or, before it has seen the guest, that it will.
 fn under_ha(view: &View, speaker: &NodeName, guest: &Guest) -> Facet<Option<String>> {
-    let sid = match guest.kind {
-        GuestKind::Vm => format!("vm:{}", guest.vmid),
-        GuestKind::Container => format!("ct:{}", guest.vmid),
-    };
+    let sid = service_id(guest.kind, guest.vmid);
     let state = |ha: &Ha| -> Result<Option<String>, Unknown> {
         let Some(resource) = ha.resources.get().map_err(Clone::clone)?.get(&sid) else {
             return Ok(None);
         };
-        let manager = ha.manager.get().map_err(Clone::clone)?.as_ref();
+        let manager = ha.manager_now()?;
         let place = manager.and_then(|manager| manager.services.get(&sid));
         Ok(Some(match place {
             Some(place) => place.state.clone(),

@@ -123,7 +123,11 @@ fn summary(ha: &Ha, has_services: bool) -> (String, bool) {
             ),
             false,
         ),
-        None if has_services => (format!("armed; {} decides", manager.master), true),
+        None if has_services => match ha.manager_now() {
+            Ok(_) => (format!("armed; {} decides", manager.master), true),
+            // What it wrote last stays where it is, as if all were well.
+            Err(silent) => (format!("{}: HA does NOTHING", silent.reason), false),
+        },
         None => (format!("idle; {} decided last", manager.master), true),
     }
 }
@@ -157,13 +161,7 @@ fn bound(sid: &str, resource: &HaResource, ha: &Ha) -> Option<String> {
         Ok(placements) => placements,
         Err(_) => return Some("?".to_owned()),
     };
-    let mine = placements.iter().filter(|one| {
-        let named = match one.kind.as_str() {
-            HaPlacement::GROUP => resource.group.as_deref() == Some(&one.name),
-            _ => one.services.iter().any(|service| service == sid),
-        };
-        named && !one.disabled
-    });
+    let mine = placements.iter().filter(|one| one.is_about(sid, resource));
     let texts: Vec<String> = mine
         .map(|one| {
             let nodes: Vec<&str> = one.nodes.keys().map(String::as_str).collect();
@@ -199,4 +197,46 @@ fn goes_on(outlook: &Outlook) -> bool {
         }
     };
     matches!(outlook.quorum, Answer::Yes(_)) && outlook.guests.iter().all(guest)
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::Timestamp;
+    use quorate_model::facet::Facet;
+    use quorate_model::observation::ha::ManagerStatus;
+
+    use super::*;
+
+    #[test]
+    fn what_a_master_wrote_long_ago_is_no_protection() {
+        let after = |seconds: i64| {
+            let manager = ManagerStatus {
+                master: "prox1".to_owned(),
+                at: Timestamp(0),
+                nodes: [].into(),
+                services: [].into(),
+                disarm: None,
+                maintenance: [].into(),
+            };
+            let ha = Ha {
+                version: Facet::not_asked(),
+                watchdog_armed: false,
+                lrm: Facet::not_asked(),
+                crm: Facet::not_asked(),
+                lrm_status: Facet::not_asked(),
+                manager: Facet::known(Some(manager), Timestamp::from_seconds(seconds)),
+                resources: Facet::not_asked(),
+                placements: Facet::not_asked(),
+            };
+            (summary(&ha, true), summary(&ha, false))
+        };
+        assert_eq!(after(5).0, ("armed; prox1 decides".to_owned(), true));
+        let (text, fine) = after(720).0;
+        assert!(
+            !fine && text.contains("written nothing for 12 min") && text.ends_with("HA does NOTHING"),
+            "{text}"
+        );
+        // With nothing under HA the master goes to rest by itself.
+        assert!(after(720).1.1);
+    }
 }

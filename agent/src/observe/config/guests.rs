@@ -44,7 +44,8 @@ fn read_all(root: &HostRoot) -> Result<Vec<Configured>, ReadError> {
                 let Some(vmid) = name.strip_suffix(".conf").and_then(|id| id.parse().ok()) else {
                     continue;
                 };
-                match root.read_text(&format!("{path}/{name}")) {
+                // A comment may have been written in another encoding; no line that counts can.
+                match root.read_text_lossily(&format!("{path}/{name}")) {
                     // It moved to another node, or was removed, in this moment.
                     Err(ReadError::NotFound { .. }) => {}
                     text => found.push(Configured {

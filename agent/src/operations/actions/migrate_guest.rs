@@ -202,7 +202,7 @@ impl MigrateGuest<'_> {
             let message = format!("it is bound to its server by {}", config.bound_by.join(", "));
             against.push(self.refuse(Code::GuestCantMove, message, stop));
         }
-        for disk in config.disks.iter().filter(|disk| !disk.is_unused()) {
+        for disk in config.disks.iter().filter(|disk| !disk.is_unused() && !disk.shared) {
             let what = match &disk.backing {
                 Backing::Volume { .. } => continue,
                 Backing::Device(path) => format!("the device {path}"),
@@ -258,10 +258,27 @@ impl MigrateGuest<'_> {
         let sid = service_id(self.kind, self.guest);
         let managed = resources.get(&sid).is_some_and(|resource| resource.state != "ignored");
         if managed == self.managed {
-            return vec![];
+            return self.sent_back(node, seen, &sid).into_iter().collect();
         }
         let word = if managed { "is" } else { "is not" };
         vec![self.refuse(Code::PlanChanged, format!("it {word} under HA by now"), "plan again")]
+    }
+
+    /// HA takes the command whatever its rules say, and moves the guest back as soon as it runs on the target.
+    fn sent_back(&self, node: &NodeName, seen: &Observation, sid: &str) -> Option<Finding> {
+        if !self.managed {
+            return None;
+        }
+        let ha = seen.ha.get().ok()?;
+        let manager = ha.manager.get().ok().and_then(Option::as_ref);
+        let nodes = manager.into_iter().flat_map(|manager| &manager.nodes);
+        let online = nodes.filter(|(name, _)| !manager.is_some_and(|manager| manager.spares(name)));
+        let online = online.map(|(name, _)| name.as_str()).collect();
+        match ha.sends_back(sid, self.target.as_str(), &online) {
+            Ok(None) => None,
+            Ok(Some(why)) => Some(self.refuse(Code::PlanChanged, why, "plan again")),
+            Err(unknown) => Some(precheck::unknown(node, "ha", &unknown)),
+        }
     }
 
     fn ha_is_at_rest(&self, owner: &str, seen: &Observation) -> Result<(), String> {

@@ -1,7 +1,7 @@
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::observation::config::PveConfig;
 use quorate_model::observation::guest_config::{GuestConfig, GuestDisk};
-use quorate_model::observation::ha::{Ha, HaPlace, HaResource, ManagerStatus};
+use quorate_model::observation::ha::{Ha, HaPlace, HaPlacement, HaResource, ManagerStatus};
 use quorate_model::observation::{Guest, GuestStatus, ReplicationJob};
 use quorate_model::operation::Action;
 use quorate_model::{ByteSize, Timestamp};
@@ -38,6 +38,8 @@ fn guest_config() -> GuestConfig {
         agent: false,
         disks: vec![],
         nics: vec![],
+        discs: vec![],
+        snapshots: vec![],
         bound_by: vec![],
         created: None,
     }
@@ -97,7 +99,7 @@ fn ha(place: Option<HaPlace>) -> Ha {
             disarm: None,
             maintenance: [].into(),
         })),
-        placements: Facet::not_asked(),
+        placements: known(vec![]),
     }
 }
 
@@ -107,6 +109,7 @@ fn place(node: &str, state: &str, target: Option<&str>) -> HaPlace {
         state: state.to_owned(),
         target: target.map(str::to_owned),
         command: None,
+        uid: None,
     }
 }
 
@@ -171,6 +174,7 @@ fn what_was_planned_with_must_still_be_so() {
             backing: Backing::Device("/dev/sdb".into()),
             size: None,
             replicate: true,
+            shared: false,
         }];
         seen.config = known(config("prox1", guest, vec![]));
     };
@@ -194,6 +198,54 @@ fn a_running_machine_that_is_replicated_goes_only_to_a_copy() {
     };
     assert_eq!(to("prox2"), []);
     assert_eq!(to("prox3"), [Code::GuestCantMove]);
+}
+
+#[test]
+fn one_that_ha_would_move_back_is_not_moved() {
+    let bound = |nodes: &[(&str, u32)], strict: bool, failback: Option<bool>| {
+        let mut seen = seen();
+        let mut ha = ha(Some(place("prox1", "started", None)));
+        let Facet::Known {
+            value: Some(manager), ..
+        } = &mut ha.manager
+        else {
+            panic!("known")
+        };
+        manager.nodes = ["prox1", "prox2", "prox3"]
+            .map(|node| (node.to_owned(), "online".to_owned()))
+            .into();
+        ha.placements = known(vec![HaPlacement {
+            name: "near".to_owned(),
+            kind: HaPlacement::NODES.to_owned(),
+            services: vec!["vm:100".to_owned()],
+            nodes: nodes
+                .iter()
+                .map(|(node, class)| ((*node).to_owned(), Some(*class)))
+                .collect(),
+            strict,
+            no_failback: false,
+            disabled: false,
+            apart: false,
+        }]);
+        let Facet::Known { value, .. } = &mut ha.resources else {
+            panic!("known")
+        };
+        value.get_mut("vm:100").unwrap().failback = failback;
+        seen.ha = known(ha);
+        codes(true, &seen)
+    };
+    assert_eq!(
+        bound(&[("prox1", 1), ("prox3", 1)], true, Some(false)),
+        [Code::PlanChanged]
+    );
+    assert_eq!(bound(&[("prox1", 1), ("prox2", 1)], true, None), []);
+    assert_eq!(
+        bound(&[("prox1", 2), ("prox2", 1)], false, None),
+        [Code::PlanChanged],
+        "failback"
+    );
+    assert_eq!(bound(&[("prox1", 2), ("prox2", 1)], false, Some(false)), []);
+    assert_eq!(bound(&[("prox1", 1)], false, Some(false)), [], "not strict");
 }
 
 #[test]

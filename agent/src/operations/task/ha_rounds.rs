@@ -1,24 +1,29 @@
 //! What HA's master makes of a command that was left with it. The command ends well in any case; a refusal stands in the master's log alone,
-//! and a failure shows only in that nothing has come about after some rounds.
+//! and a failure shows only in that nothing has come about after some rounds, or in that it is tried again and again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quorate_model::observation::ha::ManagerStatus;
+use quorate_model::time::spoken;
 
 /// Three rounds of ten seconds: the queue is read, the LRM acts, its result is read. And half as much again.
 pub(super) const ROUNDS: Duration = Duration::from_secs(45);
 /// How long HA may not be visible before it is given up: longer than it takes another node to become master.
 pub(super) const UNSEEN: Duration = Duration::from_secs(300);
-/// An old master's word says nothing.
-const STALE: Duration = Duration::from_secs(30);
+/// Tries of one move in a maintenance that fail before it is given up. HA itself tries in every round, without end, and a container is down
+/// for all of them; but the first may have met a run of replication or a backup, which hold the guest's lock for a while.
+const TRIES: u32 = 3;
 
 /// How far it is, as one look shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     /// It has come about.
     There,
-    /// It goes on; in words.
+    /// A guest is on its way, which takes as long as it takes; in words.
     Moving(String),
+    /// Something is to come that takes a round or two; in words.
+    Coming(String),
     /// Nothing is under way.
     Idle,
     /// It can't go on: HA will do nothing more by itself.
@@ -48,6 +53,7 @@ pub(super) struct Rounds {
     moved: bool,
     idle_since: Option<Duration>,
     hidden_since: Option<Duration>,
+    coming_since: Option<Duration>,
     said: Option<String>,
 }
 
@@ -60,11 +66,24 @@ impl Rounds {
         if !matches!(seen, Seen::Idle) {
             self.idle_since = None;
         }
+        if !matches!(&seen, Seen::Coming(what) if self.said.as_ref() == Some(what)) {
+            self.coming_since = None;
+        }
         match seen {
             Seen::There => Next::Done,
             Seen::Broken(why) => Next::Failed(why),
             Seen::Moving(what) => {
                 self.moved = true;
+                let news = self.said.as_ref() != Some(&what);
+                self.said = Some(what.clone());
+                Next::Wait(news.then_some(what))
+            }
+            Seen::Coming(what) => {
+                self.moved = true;
+                let since = *self.coming_since.get_or_insert(now);
+                if now.saturating_sub(since) >= unseen {
+                    return Next::Failed(format!("{what}, and so for {}", spoken(now.saturating_sub(since))));
+                }
                 let news = self.said.as_ref() != Some(&what);
                 self.said = Some(what.clone());
                 Next::Wait(news.then_some(what))
@@ -102,24 +121,64 @@ pub(super) fn of_service(manager: &ManagerStatus, sid: &str, from: &str, to: &st
         return Seen::Moving(format!("HA: {sid} {state} from {} to {target}", place.node));
     }
     if let Some(command) = &place.command {
-        return Seen::Moving(format!("HA: {sid} is about to {command}"));
+        return Seen::Coming(format!("HA: {sid} is about to {command}"));
     }
     match (state, place.node.as_str()) {
         ("started" | "stopped", node) if node == to => Seen::There,
         ("started" | "stopped", node) if node == from => Seen::Idle,
+        ("started" | "stopped", node) => Seen::Broken(format!("HA has {sid} on {node}: its rules may want it there")),
         ("error" | "fence" | "recovery", node) => Seen::Broken(format!("HA: {sid} is in state {state} on {node}")),
-        (_, node) => Seen::Moving(format!("HA: {sid} {state} on {node}")),
+        (_, node) => Seen::Coming(format!("HA: {sid} {state} on {node}")),
     }
 }
 
-/// What the master says of a node's maintenance.
-pub(super) fn of_maintenance(manager: &ManagerStatus, node: &str, on: bool) -> Seen {
+/// Moves away from a node in maintenance that were begun. A try that fails goes back to `started`, and to the next one in the same round of the
+/// master: nobody sees it but by the request's name.
+#[derive(Debug, Default)]
+pub(super) struct Tries(BTreeMap<String, (Option<String>, u32)>);
+
+impl Tries {
+    /// Takes a look into account: what has failed too often, in words.
+    pub(super) fn failed(&mut self, manager: &ManagerStatus, node: &str) -> Option<String> {
+        let moves = |state: &str| matches!(state, "migrate" | "relocate");
+        self.0
+            .retain(|sid, _| manager.services.get(sid).is_some_and(|place| place.node == node));
+        for (sid, place) in &manager.services {
+            if place.node != node || !moves(&place.state) || place.uid.is_none() {
+                continue;
+            }
+            let (uid, failed) = self.0.entry(sid.clone()).or_default();
+            if uid.is_some() && *uid != place.uid {
+                *failed += 1;
+            }
+            uid.clone_from(&place.uid);
+            if *failed >= TRIES {
+                let id = sid.split_once(':').map_or(sid.as_str(), |(_, id)| id);
+                let down = if place.state == "relocate" {
+                    ", and it is down meanwhile"
+                } else {
+                    ""
+                };
+                return Some(format!(
+                    "HA could not move {sid} away from {node}, {failed} times; it goes on trying as long as the maintenance lasts{down}; why \
+                     stands in the task's log on {node}: pvenode task list --vmid {id}"
+                ));
+            }
+        }
+        None
+    }
+}
+
+/// What the master says of a node's maintenance. `offline`: the members do not see the node.
+pub(super) fn of_maintenance(manager: &ManagerStatus, node: &str, on: bool, offline: bool) -> Seen {
     let asked = manager.maintenance.contains(node);
     let state = manager.nodes.get(node).map_or("unknown", String::as_str);
     if !on {
         return match (asked, state) {
             (true, _) => Seen::Idle,
-            (false, "maintenance") => Seen::Moving(format!("HA: {node} leaves maintenance")),
+            // The request is gone, which is all that can be done: the state of a node that is off stays as its LRM left it.
+            (false, "maintenance") if offline => Seen::There,
+            (false, "maintenance") => Seen::Coming(format!("HA: {node} leaves maintenance")),
             (false, _) => Seen::There,
         };
     }
@@ -128,7 +187,7 @@ pub(super) fn of_maintenance(manager: &ManagerStatus, node: &str, on: bool) -> S
     }
     if state != "maintenance" {
         return match state {
-            "online" => Seen::Moving(format!("HA: maintenance of {node} is asked for")),
+            "online" => Seen::Coming(format!("HA: maintenance of {node} is asked for")),
             other => Seen::Broken(format!("HA: {node} is {other}")),
         };
     }
@@ -136,9 +195,12 @@ pub(super) fn of_maintenance(manager: &ManagerStatus, node: &str, on: bool) -> S
     let mut left = there.filter(|(_, place)| !matches!(place.state.as_str(), "stopped" | "ignored"));
     let mut stays = None;
     for (sid, place) in left.by_ref() {
-        let moves = place.target.is_some() || place.command.is_some();
-        if moves || !matches!(place.state.as_str(), "started" | "error") {
-            return Seen::Moving(format!("HA: {sid} {} on {node}", place.state));
+        let what = || format!("HA: {sid} {} on {node}", place.state);
+        if place.target.is_some() {
+            return Seen::Moving(what());
+        }
+        if place.command.is_some() || !matches!(place.state.as_str(), "started" | "error") {
+            return Seen::Coming(what());
         }
         stays.get_or_insert((sid, place));
     }
@@ -148,19 +210,6 @@ pub(super) fn of_maintenance(manager: &ManagerStatus, node: &str, on: bool) -> S
         // For a round or two it may not have been told to go yet; longer, and HA finds no place for it.
         Some(_) => Seen::Idle,
     }
-}
-
-/// The master's word, unless it is old.
-pub(super) fn fresh(manager: &ManagerStatus, now: quorate_model::Timestamp) -> Result<&ManagerStatus, String> {
-    let age = manager.at.age(now);
-    if age > STALE {
-        return Err(format!(
-            "the HA master {} has written nothing for {} s",
-            manager.master,
-            age.as_secs()
-        ));
-    }
-    Ok(manager)
 }
 
 #[cfg(test)]
@@ -180,6 +229,7 @@ mod tests {
             state: state.to_owned(),
             target: target.map(str::to_owned),
             command: None,
+            uid: None,
         }
     }
 
@@ -192,6 +242,10 @@ mod tests {
             disarm: None,
             maintenance: [].into(),
         }
+    }
+
+    fn maintenance(manager: &ManagerStatus, on: bool) -> Seen {
+        of_maintenance(manager, "prox1", on, false)
     }
 
     fn service(place: HaPlace) -> Seen {
@@ -244,34 +298,111 @@ mod tests {
         assert_eq!(after, 300);
         assert!(matches!(next, Next::Failed(why) if why.contains("no word")));
         let manager = manager(place("prox1", "started", None));
-        assert!(fresh(&manager, Timestamp::from_seconds(31)).is_err());
-        assert!(fresh(&manager, Timestamp::from_seconds(30)).is_ok());
+        assert!(manager.fresh(Timestamp::from_seconds(31)).is_err());
+        assert!(manager.fresh(Timestamp::from_seconds(30)).is_ok());
     }
 
     #[test]
     fn maintenance_is_there_when_the_node_is_in_it_and_empty() {
         let mut manager = manager(place("prox1", "started", None));
-        assert_eq!(of_maintenance(&manager, "prox1", true), Seen::Idle, "not taken up");
+        assert_eq!(maintenance(&manager, true), Seen::Idle, "not taken up");
         manager.maintenance.insert("prox1".to_owned());
-        assert!(matches!(of_maintenance(&manager, "prox1", true), Seen::Moving(_)));
+        assert!(matches!(maintenance(&manager, true), Seen::Coming(_)));
         manager.nodes.insert("prox1".to_owned(), "maintenance".to_owned());
         assert_eq!(
-            of_maintenance(&manager, "prox1", true),
+            maintenance(&manager, true),
             Seen::Idle,
             "it finds no place for the guest"
         );
         manager
             .services
             .insert("vm:100".to_owned(), place("prox1", "migrate", Some("prox2")));
-        assert!(matches!(of_maintenance(&manager, "prox1", true), Seen::Moving(_)));
+        assert!(matches!(maintenance(&manager, true), Seen::Moving(_)));
         manager
             .services
             .insert("vm:100".to_owned(), place("prox2", "started", None));
-        assert_eq!(of_maintenance(&manager, "prox1", true), Seen::There);
-        assert_eq!(of_maintenance(&manager, "prox1", false), Seen::Idle);
+        assert_eq!(maintenance(&manager, true), Seen::There);
+        assert_eq!(maintenance(&manager, false), Seen::Idle);
         manager.maintenance.clear();
-        assert!(matches!(of_maintenance(&manager, "prox1", false), Seen::Moving(_)));
+        assert!(matches!(maintenance(&manager, false), Seen::Coming(_)));
         manager.nodes.insert("prox1".to_owned(), "online".to_owned());
-        assert_eq!(of_maintenance(&manager, "prox1", false), Seen::There);
+        assert_eq!(maintenance(&manager, false), Seen::There);
+    }
+
+    #[test]
+    fn a_server_that_is_lost_in_maintenance_holds_nobody_up() {
+        let mut manager = manager(place("prox2", "started", None));
+        // Its LRM left it so, and nobody is there to change it.
+        manager.nodes.insert("prox1".to_owned(), "maintenance".to_owned());
+        assert_eq!(of_maintenance(&manager, "prox1", false, true), Seen::There);
+        manager.maintenance.insert("prox1".to_owned());
+        assert_eq!(
+            of_maintenance(&manager, "prox1", false, true),
+            Seen::Idle,
+            "the request is ours to take back"
+        );
+    }
+
+    #[test]
+    fn what_is_to_come_and_does_not_is_given_up() {
+        let mut asked = manager(place("prox1", "started", None));
+        asked.maintenance.insert("prox1".to_owned());
+        // Nobody switches its mode: its LRM does not run.
+        let (after, next) = ended(std::iter::repeat_with(|| maintenance(&asked, true)));
+        assert_eq!(after, 300);
+        assert!(matches!(next, Next::Failed(why) if why.contains("is asked for")));
+        let frozen = std::iter::repeat_with(|| service(place("prox1", "freeze", None)));
+        assert!(matches!(ended(frozen), (300, Next::Failed(why)) if why.contains("freeze")));
+        let mut commanded = place("prox1", "started", None);
+        commanded.command = Some("migrate".to_owned());
+        assert!(matches!(
+            ended(std::iter::repeat_with(|| service(commanded.clone()))).1,
+            Next::Failed(_)
+        ));
+        // Each piece of news counts anew.
+        let freeze = std::iter::repeat_with(|| service(place("prox1", "freeze", None))).take(50);
+        let stop = std::iter::repeat_with(|| service(place("prox1", "request_stop", None))).take(50);
+        let there = std::iter::once(service(place("prox2", "started", None)));
+        assert_eq!(ended(freeze.chain(stop).chain(there)).1, Next::Done);
+    }
+
+    #[test]
+    fn one_that_ha_sends_to_a_third_server_did_not_get_where_it_should() {
+        let third = service(place("prox3", "started", None));
+        assert!(matches!(third, Seen::Broken(why) if why.contains("on prox3")));
+    }
+
+    #[test]
+    fn a_move_that_fails_again_and_again_is_known_by_the_requests_names() {
+        let look = |node: &str, state: &str, uid: &str| {
+            let mut place = place(node, state, (state != "started").then_some("prox2"));
+            place.uid = Some(uid.to_owned());
+            manager(place)
+        };
+        let mut tries = Tries::default();
+        // The first may take as long as it likes.
+        for _ in 0..1000 {
+            assert_eq!(tries.failed(&look("prox1", "migrate", "a"), "prox1"), None);
+        }
+        assert_eq!(tries.failed(&look("prox1", "migrate", "b"), "prox1"), None);
+        // What lies between two tries is hardly ever seen.
+        assert_eq!(tries.failed(&look("prox1", "started", "c"), "prox1"), None);
+        assert_eq!(tries.failed(&look("prox1", "migrate", "d"), "prox1"), None);
+        let why = tries.failed(&look("prox1", "relocate", "e"), "prox1").unwrap();
+        assert!(
+            why.contains("could not move vm:100 away from prox1, 3 times") && why.contains("it is down meanwhile"),
+            "{why}"
+        );
+        // One that got away and is moved on later has failed at nothing here.
+        let mut tries = Tries::default();
+        for (node, uid) in [
+            ("prox1", "a"),
+            ("prox2", "b"),
+            ("prox1", "c"),
+            ("prox2", "d"),
+            ("prox1", "e"),
+        ] {
+            assert_eq!(tries.failed(&look(node, "migrate", uid), "prox1"), None);
+        }
     }
 }

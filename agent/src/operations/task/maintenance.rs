@@ -7,7 +7,7 @@ use quorate_model::observation::FacetName;
 use quorate_tools::guest::COMMAND_LOST;
 use quorate_tools::ha_manager;
 
-use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, UNSEEN, fresh, of_maintenance};
+use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, Tries, UNSEEN, of_maintenance};
 use super::{CHANGING, Stopped, Task, say, stopped};
 use crate::observe::observe;
 
@@ -21,9 +21,10 @@ pub(super) async fn run(task: &Task<'_>, node: &NodeName, on: bool) -> Result<()
     let (clock, limits) = (task.host.clock(), (task.pace.of(ROUNDS), task.pace.of(UNSEEN)));
     let began = clock.monotonic();
     let mut rounds = Rounds::default();
+    let mut tries = Tries::default();
     let mut master = "the master".to_owned();
     loop {
-        let seen = look(task, node, on, &mut master).await;
+        let seen = look(task, (node, on), &mut tries, &mut master).await;
         match rounds.after(seen, clock.since(began), limits) {
             Next::Done => return Ok(()),
             Next::Wait(news) => news.iter().for_each(|news| say(news)),
@@ -35,8 +36,8 @@ pub(super) async fn run(task: &Task<'_>, node: &NodeName, on: bool) -> Result<()
             }
             Next::TakenBack => {
                 return stopped(format!(
-                    "HA has {node} in maintenance and does not move all guests away: for one of them it finds no other node, or its migration \
-                     fails; see ha-manager status, and journalctl -u pve-ha-crm on {master}"
+                    "HA has {node} in maintenance and does not move all guests away: for one of them it finds no other node; see ha-manager \
+                     status, and journalctl -u pve-ha-crm on {master}"
                 ));
             }
             Next::Failed(why) => return stopped(why),
@@ -45,18 +46,23 @@ pub(super) async fn run(task: &Task<'_>, node: &NodeName, on: bool) -> Result<()
     }
 }
 
-async fn look(task: &Task<'_>, node: &NodeName, on: bool, master: &mut String) -> Seen {
-    let seen = observe(task.host, &[FacetName::Ha]).await;
+async fn look(task: &Task<'_>, (node, on): (&NodeName, bool), tries: &mut Tries, master: &mut String) -> Seen {
+    let seen = observe(task.host, &[FacetName::Ha, FacetName::Cluster]).await;
+    let member = seen.cluster.get().ok().and_then(|cluster| cluster.member());
+    let offline = member.is_some_and(|member| member.quorate && !member.online().any(|name| name == node.as_str()));
     let manager = match seen.ha.get().and_then(|ha| ha.manager.get()) {
         Ok(Some(manager)) => manager,
         Ok(None) => return Seen::Hidden("there is no HA master".to_owned()),
         Err(unknown) => return Seen::Hidden(unknown.reason.clone()),
     };
-    match fresh(manager, task.host.now()) {
+    match manager.fresh(task.host.now()) {
         Err(why) => Seen::Hidden(why),
         Ok(manager) => {
             master.clone_from(&manager.master);
-            of_maintenance(manager, node.as_str(), on)
+            match tries.failed(manager, node.as_str()).filter(|_| on) {
+                Some(why) => Seen::Broken(why),
+                None => of_maintenance(manager, node.as_str(), on, offline),
+            }
         }
     }
 }

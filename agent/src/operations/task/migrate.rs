@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use quorate_model::NodeName;
 use quorate_model::moves::{MoveKind, service_id};
-use quorate_model::observation::{FacetName, GuestKind};
+use quorate_model::observation::{FacetName, GuestKind, GuestRun};
+use quorate_model::{Code, NodeName};
 use quorate_tools::guest::{COMMAND_LOST, HALFWAY};
 use quorate_tools::pve_tasks::TaskEnd;
 use quorate_tools::{guest as tool, ha_manager, pvesh};
 
-use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, UNSEEN, fresh, of_service};
+use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, UNSEEN, of_service};
 use super::task_log::TaskLog;
 use super::{CHANGING, Stopped, Task, say, stopped};
 use crate::observe::observe;
@@ -43,6 +43,20 @@ async fn against_by_pve(task: &Task<'_>, what: &Move<'_>) -> Result<(), Stopped>
     if what.kind != GuestKind::Vm {
         return Ok(());
     }
+    // The list of guests says only that its process runs: one that is paused can't be moved live, and PVE finds out half-way.
+    if what.how == MoveKind::Live {
+        let call = pvesh::guests::current(task.host.tools(), task.node.as_str(), what.guest);
+        let answer = task.host.ask(call).await.map_err(|unknown| Stopped(unknown.reason))?;
+        let status = pvesh::guests::read_current(&answer)?;
+        if status.run != GuestRun::Running {
+            return stopped(format!(
+                "guest {} is {}: let it go on (qm resume {}), or stop it; then again",
+                what.guest,
+                status.run.as_str(),
+                what.guest
+            ));
+        }
+    }
     let call = pvesh::migrate::ask(task.host.tools(), task.node.as_str(), what.guest, what.target.as_str());
     let answer = task.host.ask(call).await.map_err(|unknown| Stopped(unknown.reason))?;
     let against = pvesh::migrate::read(what.target.as_str(), &answer)?;
@@ -61,14 +75,14 @@ async fn by_pve(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Resul
     let call = tool::migrate(task.host.tools(), what.kind, what.guest, what.target.as_str(), what.how);
     let ran = task.change(call).await;
     let end = last_line(task, &mut log, false).await?;
-    verdict(ran, end, log.was_found())
+    verdict(ran, end, log.was_found(), log.reason())
 }
 
 /// What the tool's end and its task's last line come to together. Neither alone is proof.
-fn verdict(ran: Result<(), Stopped>, end: Option<TaskEnd>, found: bool) -> Result<(), Stopped> {
+fn verdict(ran: Result<(), Stopped>, end: Option<TaskEnd>, found: bool, reason: Option<&str>) -> Result<(), Stopped> {
     match (ran, end) {
         (Ok(()), Some(end)) if end.is_success() => Ok(()),
-        (_, Some(TaskEnd::Error(why))) => stopped(format!("{why}: PVE's task failed")),
+        (_, Some(TaskEnd::Error(why))) => stopped(format!("{}: PVE's task failed", with_reason(&why, reason))),
         // It was refused before a task began.
         (Err(failed), None) if !found => Err(failed),
         (ran, _) => {
@@ -78,6 +92,24 @@ fn verdict(ran: Result<(), Stopped>, end: Option<TaskEnd>, found: bool) -> Resul
             stopped(format!("{HALFWAY}: {how}, and no task's log says TASK OK"))
         }
     }
+}
+
+/// The task's last line says only that it failed (`migration aborted`); why stands in its last line with ` ERROR: ` in it.
+fn with_reason(why: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) if reason.contains(why) => reason.to_owned(),
+        Some(reason) => format!("{why} ({reason})"),
+        None => why.to_owned(),
+    }
+}
+
+/// After `migration problems` the guest may be on the other server already.
+fn failed_by_ha(why: &str, reason: Option<&str>, sid: &str, node: &NodeName) -> String {
+    let stays = match tool::trouble(why) {
+        Code::MigrationHalfway => String::new(),
+        _ => format!(", and {sid} stays on {node}"),
+    };
+    format!("{}: the task of HA failed{stays}", with_reason(why, reason))
 }
 
 /// HA is told, and what it makes of that is seen in what its master writes, and in the log of the task that its LRM runs here.
@@ -96,10 +128,7 @@ async fn by_ha(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Result
     loop {
         let end = log.follow(true)?;
         if let Some(TaskEnd::Error(why)) = end {
-            return stopped(format!(
-                "{why}: the task of HA failed, and {sid} stays on {}",
-                task.node
-            ));
+            return stopped(failed_by_ha(&why, log.reason(), &sid, &task.node));
         }
         let seen = look(task, what, &sid, &mut master).await;
         match rounds.after(seen, clock.since(began), limits) {
@@ -123,7 +152,7 @@ async fn by_ha(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Result
     }
     match last_line(task, &mut log, true).await? {
         Some(end) if end.is_success() => Ok(()),
-        Some(TaskEnd::Error(why)) => stopped(why),
+        Some(TaskEnd::Error(why)) => stopped(with_reason(&why, log.reason())),
         _ => stopped(format!(
             "{HALFWAY}: HA has {sid} on {}, and no task's log says TASK OK",
             what.target
@@ -138,7 +167,7 @@ async fn look(task: &Task<'_>, what: &Move<'_>, sid: &str, master: &mut String) 
         Ok(None) => return Seen::Hidden("there is no HA master".to_owned()),
         Err(unknown) => return Seen::Hidden(unknown.reason.clone()),
     };
-    let manager = match fresh(manager, task.host.now()) {
+    let manager = match manager.fresh(task.host.now()) {
         Ok(manager) => manager,
         Err(why) => return Seen::Hidden(why),
     };
@@ -150,7 +179,7 @@ async fn look(task: &Task<'_>, what: &Move<'_>, sid: &str, master: &mut String) 
                 let owner = guests.iter().find(|guest| guest.vmid == what.guest);
                 match owner {
                     Some(guest) if guest.node == what.target.as_str() => Seen::There,
-                    _ => Seen::Moving(format!(
+                    _ => Seen::Coming(format!(
                         "HA has {sid} on {}, and its configuration is not there yet",
                         what.target
                     )),
@@ -176,12 +205,10 @@ async fn last_line(task: &Task<'_>, log: &mut TaskLog<'_>, tell: bool) -> Result
 
 #[cfg(test)]
 mod tests {
-    use quorate_model::Code;
-
     use super::*;
 
     fn said(ran: Result<(), Stopped>, end: Option<TaskEnd>, found: bool) -> Result<(), (String, Code)> {
-        verdict(ran, end, found).map_err(|Stopped(why)| {
+        verdict(ran, end, found, None).map_err(|Stopped(why)| {
             let code = tool::trouble(&why);
             (why, code)
         })
@@ -228,5 +255,23 @@ mod tests {
         assert_eq!(said(failed(), None, true).unwrap_err().1, Code::MigrationHalfway);
         // Refused before a task began: the tool's own words count, and nothing has happened.
         assert_eq!(said(failed(), None, false).unwrap_err().1, Code::MigrationFailed);
+    }
+
+    #[test]
+    fn one_that_may_be_on_the_other_server_is_not_said_to_stay() {
+        let node: NodeName = "prox1".parse().unwrap();
+        let said = failed_by_ha("migration problems", None, "vm:100", &node);
+        assert!(!said.contains("stays"), "{said}");
+        assert_eq!(tool::trouble(&said), Code::MigrationHalfway);
+        let aborted = "migration aborted (duration 00:00:02): can't migrate VM - check log";
+        let said = failed_by_ha("migration aborted", Some(aborted), "vm:100", &node);
+        assert_eq!(
+            said,
+            format!("{aborted}: the task of HA failed, and vm:100 stays on prox1")
+        );
+        assert_eq!(
+            with_reason("migration problems", Some("switch replication job target failed")),
+            "migration problems (switch replication job target failed)"
+        );
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct TaskLog<'h> {
     old: BTreeSet<String>,
     found: Option<String>,
     told: usize,
+    reason: Option<String>,
 }
 
 impl<'h> TaskLog<'h> {
@@ -30,6 +31,7 @@ impl<'h> TaskLog<'h> {
             old: BTreeSet::new(),
             found: None,
             told: 0,
+            reason: None,
         };
         log.old = log.all()?.into_iter().map(|(_, path)| path).collect();
         Ok(log)
@@ -76,10 +78,16 @@ impl<'h> TaskLog<'h> {
         }
         self.told = lines.len();
         let end = pve_tasks::read_end(&text);
+        self.reason = pve_tasks::read_reason(&text).map(str::to_owned);
         if end.is_some() && !tell {
             say(text.lines().last().unwrap_or_default());
         }
         Ok(end)
+    }
+
+    /// Why it failed, as far as it said so.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// Was one found?
@@ -152,12 +160,13 @@ mod tests {
             "6650F1FF",
             "qmigrate",
             100,
-            "starting migration of VM 100\nhalf a line\nTASK ERROR: migration aborted\n",
+            "starting migration of VM 100\nhalf a line\n2026-11-28 10:00:00 ERROR: no space left\nTASK ERROR: migration aborted\n",
         );
         assert_eq!(
             log.follow(true).unwrap(),
             Some(TaskEnd::Error("migration aborted".to_owned()))
         );
+        assert_eq!(log.reason(), Some("no space left"));
     }
 
     #[test]

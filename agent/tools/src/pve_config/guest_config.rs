@@ -1,10 +1,12 @@
 //! A guest's configuration, qemu-server/ID.conf or lxc/ID.conf, as far as placing, copying and moving it need it.
 //!
 //! Source: qemu-server PVE/QemuServer.pm and PVE/QemuServer/Drive.pm, pve-container PVE/LXC/Config.pm: keys, their defaults, and property
-//! strings (`VALUE,KEY=VALUE,…`, where the first part may go without its key).
+//! strings (`VALUE,KEY=VALUE,…`, where the first part may go without its key). A line that it can't read PVE skips with a warning and goes on
+//! (`parse_vm_config`, `parse_pct_config`), so such lines say nothing here either; but disks and memory, on which copying and moving depend, must be
+//! understood.
 
 use quorate_model::observation::GuestKind;
-use quorate_model::observation::guest_config::{Backing, GuestConfig, GuestDisk, GuestNic};
+use quorate_model::observation::guest_config::{Backing, GuestConfig, GuestDisk, GuestNic, GuestSnapshot};
 use quorate_model::{ByteSize, Timestamp};
 
 use super::guest::is_mac;
@@ -17,10 +19,10 @@ const DRIVES: [&str; 7] = ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate
 /// Keys that give a machine a device of its host.
 const OF_HOST: [&str; 5] = ["hostpci", "usb", "serial", "parallel", "virtiofs"];
 
-/// Reads a guest's configuration of this name (for errors), up to its first section.
+/// Reads a guest's configuration: what is above its first section, and of its snapshots what they hold on to.
 ///
 /// # Errors
-/// When a line is no `KEY: VALUE`, a number is none, or a disk names nothing.
+/// When the memory is no number, or a disk names nothing.
 pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
     let mut config = GuestConfig {
         name: None,
@@ -33,6 +35,8 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
         starts_at_boot: false,
         agent: false,
         disks: Vec::new(),
+        discs: Vec::new(),
+        snapshots: snapshots(kind, text)?,
         nics: Vec::new(),
         bound_by: Vec::new(),
         created: None,
@@ -46,15 +50,10 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
         if line.starts_with("lxc.") {
             continue;
         }
-        let (key, value) = line
-            .split_once(':')
-            .map(|(key, value)| (key.trim(), value.trim()))
-            .ok_or_else(|| ParseError::at(NAME, line, "expected `KEY: VALUE`"))?;
-        let number = || {
-            value
-                .parse::<u32>()
-                .map_err(|_| ParseError::at(NAME, line, "expected a number"))
+        let Some((key, value)) = key_and_value(line) else {
+            continue;
         };
+        let number = || value.parse::<u32>().ok();
         match key {
             "name" | "hostname" => config.name = Some(value.to_owned()),
             "memory" => {
@@ -62,9 +61,9 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
                 let bytes = mib.ok().and_then(|mib| mib.checked_mul(1 << 20));
                 config.memory = ByteSize(bytes.ok_or_else(|| ParseError::at(NAME, line, "expected MiB"))?);
             }
-            "sockets" => sockets = number()?,
-            "cores" => cores = Some(number()?),
-            "vcpus" => vcpus = Some(number()?),
+            "sockets" => sockets = number().unwrap_or(sockets),
+            "cores" => cores = number().or(cores),
+            "vcpus" => vcpus = number().or(vcpus),
             "cpu" => config.cpu_type = main_part(value, "cputype").map(str::to_owned),
             "tags" => {
                 let tags = value.split([';', ',', ' ']).filter(|tag| !tag.is_empty());
@@ -79,9 +78,12 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
                 let seconds = option(value, "ctime").and_then(|seconds| seconds.parse().ok());
                 config.created = seconds.map(Timestamp::from_seconds);
             }
-            "rootfs" => config.disks.extend(disk(kind, key, value, line)?),
-            _ if is_disk(kind, key) => config.disks.extend(disk(kind, key, value, line)?),
-            _ if is_numbered(key, "net") => config.nics.push(nic(key, value, line)?),
+            _ if is_disk(kind, key) => match drive(kind, key, value, line)? {
+                Drive::Disk(disk) => config.disks.push(disk),
+                Drive::Disc(disc) => config.discs.push(disc),
+                Drive::Empty => {}
+            },
+            _ if is_numbered(key, "net") => config.nics.extend(nic(key, value)),
             _ if binds(kind, key, value) => config.bound_by.push(key.to_owned()),
             _ => {}
         }
@@ -95,6 +97,49 @@ pub fn read(kind: GuestKind, text: &str) -> Result<GuestConfig, ParseError> {
 
 const NAME: &str = "guest configuration";
 
+fn key_and_value(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(':')?;
+    Some((key.trim(), value.trim()))
+}
+
+/// Sections but `[PENDING]` and `[special:…]`, which are no snapshots.
+fn snapshots(kind: GuestKind, text: &str) -> Result<Vec<GuestSnapshot>, ParseError> {
+    let mut found: Vec<GuestSnapshot> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if let Some(name) = line
+            .trim_end()
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            let mut characters = name.chars();
+            inside = !name.eq_ignore_ascii_case("pending")
+                && characters.next().is_some_and(|c| c.is_ascii_alphabetic())
+                && characters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+            if inside {
+                found.push(GuestSnapshot {
+                    name: name.to_owned(),
+                    disks: Vec::new(),
+                    discs: Vec::new(),
+                });
+            }
+            continue;
+        }
+        let Some(snapshot) = found.last_mut().filter(|_| inside) else {
+            continue;
+        };
+        let Some((key, value)) = key_and_value(line).filter(|(key, _)| is_disk(kind, key)) else {
+            continue;
+        };
+        match drive(kind, key, value, line)? {
+            Drive::Disk(disk) => snapshot.disks.push(disk),
+            Drive::Disc(disc) => snapshot.discs.push(disc),
+            Drive::Empty => {}
+        }
+    }
+    Ok(found)
+}
+
 fn is_on(value: &str) -> bool {
     matches!(value, "1" | "yes" | "on" | "true")
 }
@@ -107,7 +152,7 @@ fn is_numbered(key: &str, name: &str) -> bool {
 fn is_disk(kind: GuestKind, key: &str) -> bool {
     match kind {
         GuestKind::Vm => DRIVES.iter().any(|name| is_numbered(key, name)),
-        GuestKind::Container => is_numbered(key, "mp") || is_numbered(key, "unused"),
+        GuestKind::Container => key == "rootfs" || is_numbered(key, "mp") || is_numbered(key, "unused"),
     }
 }
 
@@ -115,7 +160,7 @@ fn is_disk(kind: GuestKind, key: &str) -> bool {
 fn binds(kind: GuestKind, key: &str, value: &str) -> bool {
     match kind {
         GuestKind::Vm => {
-            let of_host = OF_HOST.iter().any(|name| is_numbered(key, name));
+            let of_host = key == "ivshmem" || OF_HOST.iter().any(|name| is_numbered(key, name));
             of_host && !matches!(main_part(value, "host"), Some("socket" | "spice"))
         }
         GuestKind::Container => is_numbered(key, "dev"),
@@ -136,17 +181,36 @@ fn option<'v>(value: &'v str, key: &str) -> Option<&'v str> {
     parts.find_map(|(name, value)| (name == key).then_some(value))
 }
 
-/// Nothing for a CD drive, full or empty.
-fn disk(kind: GuestKind, key: &str, value: &str, line: &str) -> Result<Option<GuestDisk>, ParseError> {
+/// What a line about a drive says.
+enum Drive {
+    /// A disk, or a mount point.
+    Disk(GuestDisk),
+    /// What lies in a CD drive.
+    Disc(GuestDisk),
+    /// A CD drive with nothing in it that has to be anywhere.
+    Empty,
+}
+
+/// Cloud-init's disc is made anew where it is missing. Source: qemu-server PVE/QemuServer/Cloudinit.pm, and what QemuMigrate.pm lets through
+/// (`vm-ID-cloudinit`).
+fn is_of_cloud_init(named: &str) -> bool {
+    let volume = named.rsplit([':', '/']).next().unwrap_or(named);
+    let stem = volume.split('.').next().unwrap_or(volume);
+    stem.starts_with("vm-") && stem.ends_with("-cloudinit")
+}
+
+fn drive(kind: GuestKind, key: &str, value: &str, line: &str) -> Result<Drive, ParseError> {
     let main = if kind == GuestKind::Vm { "file" } else { "volume" };
     let named = main_part(value, main).filter(|named| !named.is_empty());
     let named = named.ok_or_else(|| ParseError::at(NAME, line, "it names no volume"))?;
-    if option(value, "media") == Some("cdrom") || matches!(named, "none" | "cdrom") {
-        return Ok(None);
+    let is_cd = kind == GuestKind::Vm && (option(value, "media") == Some("cdrom") || matches!(named, "none" | "cdrom"));
+    if is_cd && (named == "none" || is_of_cloud_init(named)) {
+        return Ok(Drive::Empty);
     }
     let backing = match (named.starts_with('/'), named.split_once(':')) {
         (true, _) if kind == GuestKind::Container && !named.starts_with("/dev/") => Backing::Folder(named.to_owned()),
         (true, _) => Backing::Device(named.to_owned()),
+        (false, None) if is_cd && named == "cdrom" => Backing::Device(named.to_owned()),
         (false, Some((storage, volume))) if !storage.is_empty() && !volume.is_empty() => Backing::Volume {
             storage: storage.to_owned(),
             volume: volume.to_owned(),
@@ -155,12 +219,14 @@ fn disk(kind: GuestKind, key: &str, value: &str, line: &str) -> Result<Option<Gu
     };
     let size =
         option(value, "size").map(|text| size(text).ok_or_else(|| ParseError::at(NAME, line, "its size is none")));
-    Ok(Some(GuestDisk {
+    let disk = GuestDisk {
         key: key.to_owned(),
         backing,
         size: size.transpose()?,
         replicate: option(value, "replicate") != Some("0"),
-    }))
+        shared: option(value, "shared").is_some_and(is_on),
+    };
+    Ok(if is_cd { Drive::Disc(disk) } else { Drive::Disk(disk) })
 }
 
 /// `32G`, `528K`, `4M`, `1T`, or bytes; a fraction is possible. Source: pve-common PVE/JSONSchema.pm (`parse_size`).
@@ -180,15 +246,15 @@ fn size(text: &str) -> Option<ByteSize> {
     format!("{number}{unit}").parse().ok()
 }
 
-fn nic(key: &str, value: &str, line: &str) -> Result<GuestNic, ParseError> {
+fn nic(key: &str, value: &str) -> Option<GuestNic> {
     let mut values = value
         .split(',')
         .filter_map(|part| part.trim().split_once('=').map(|(_, value)| value));
     let vlan = option(value, "tag").map(str::parse).transpose();
-    Ok(GuestNic {
+    Some(GuestNic {
         key: key.to_owned(),
         bridge: option(value, "bridge").map(str::to_owned),
-        vlan: vlan.map_err(|_| ParseError::at(NAME, line, "its VLAN is no number"))?,
+        vlan: vlan.ok()?,
         mac: values.find(|value| is_mac(value)).map(str::to_ascii_lowercase),
     })
 }
@@ -229,8 +295,10 @@ mod tests {
                 ("scsi1", &volume("local", "100/vm-100-disk-2.qcow2")),
                 ("unused0", &volume("data_zfs", "vm-100-disk-3")),
             ],
-            "the CD drive is none"
+            "the CD drive is no disk"
         );
+        let discs: Vec<String> = config.discs.iter().map(GuestDisk::written).collect();
+        assert_eq!(discs, ["local:iso/debian-13.iso"]);
         assert_eq!(config.disks[0].size, Some(ByteSize(4 << 20)));
         assert_eq!(config.disks[1].size, Some(ByteSize(32 << 30)));
         assert!(config.disks[1].replicate && !config.disks[2].replicate);
@@ -312,11 +380,6 @@ mod tests {
     fn what_is_none_is_told_with_its_line() {
         for (text, said) in [
             ("memory: lots\n", "guest configuration: expected MiB: `memory: lots`"),
-            ("cores: many\n", "guest configuration: expected a number: `cores: many`"),
-            (
-                "net0: virtio=BC:24:11:00:00:01,tag=blue\n",
-                "guest configuration: its VLAN is no number: `net0: virtio=BC:24:11:00:00:01,tag=blue`",
-            ),
             (
                 "scsi0: size=3G\n",
                 "guest configuration: it names no volume: `scsi0: size=3G`",
@@ -325,12 +388,64 @@ mod tests {
                 "scsi0: nothing,size=3G\n",
                 "guest configuration: expected STORAGE:VOLUME or a path: `scsi0: nothing,size=3G`",
             ),
-            (
-                "<<<<<<< HEAD\n",
-                "guest configuration: expected `KEY: VALUE`: `<<<<<<< HEAD`",
-            ),
         ] {
             assert_eq!(read(GuestKind::Vm, text).unwrap_err().to_string(), said);
         }
+    }
+
+    #[test]
+    fn lines_that_pve_skips_say_nothing() {
+        let text = "<<<<<<< HEAD\ncores: many\nsockets: 2\nnet0: virtio=BC:24:11:00:00:01,tag=blue\nnet1: virtio=BC:24:11:00:00:02\n";
+        let config = read(GuestKind::Vm, text).unwrap();
+        assert_eq!(config.cpus, Some(2));
+        let nics: Vec<&str> = config.nics.iter().map(|nic| nic.key.as_str()).collect();
+        assert_eq!(nics, ["net1"]);
+    }
+
+    #[test]
+    fn what_lies_in_a_drive_for_discs() {
+        let text = "ide0: cdrom,media=cdrom\nide1: data_zfs:vm-100-cloudinit,media=cdrom,size=4M\nide2: \
+                    local:iso/x.iso,media=cdrom,size=3G\nsata0: none,media=cdrom\nsata1: local:100/vm-100-cloudinit.qcow2,media=cdrom\nsata2: \
+                    /srv/y.iso,media=cdrom,shared=1\n[old]\nide3: nfs:iso/z.iso,media=cdrom\n";
+        let config = read(GuestKind::Vm, text).unwrap();
+        let discs: Vec<(String, bool)> = config.discs.iter().map(|disc| (disc.written(), disc.shared)).collect();
+        let told = |text: &str, shared| (text.to_owned(), shared);
+        assert_eq!(
+            discs,
+            [
+                told("cdrom", false),
+                told("local:iso/x.iso", false),
+                told("/srv/y.iso", true)
+            ]
+        );
+        let all: Vec<_> = config.all_discs().map(|(disc, of)| (disc.key.as_str(), of)).collect();
+        assert_eq!(all.last(), Some(&("ide3", Some("old"))));
+        assert!(config.disks.is_empty());
+    }
+
+    #[test]
+    fn what_snapshots_hold_on_to() {
+        let text = "scsi0: data_zfs:vm-100-disk-0,size=4G\n\n[PENDING]\nscsi1: data_zfs:vm-100-disk-1\n\n[special:cloudinit]\nname: \
+                    x\n\n[before_1]\nscsi0: data_zfs:vm-100-disk-0,size=4G\nvmstate: data_zfs:vm-100-state-before_1\n";
+        let config = read(GuestKind::Vm, text).unwrap();
+        assert_eq!(config.disks.len(), 1);
+        assert_eq!(config.snapshots.len(), 1);
+        assert_eq!(config.snapshots[0].name, "before_1");
+        assert_eq!(config.snapshots[0].disks[0].written(), "data_zfs:vm-100-disk-0");
+        let container = "rootfs: data_zfs:subvol-101-disk-0,size=4G\n[a]\nrootfs: data_zfs:subvol-101-disk-0,size=4G\n";
+        assert_eq!(
+            read(GuestKind::Container, container).unwrap().snapshots[0].disks.len(),
+            1
+        );
+    }
+
+    #[test]
+    fn what_is_shared_and_what_binds() {
+        let container = "rootfs: data_zfs:subvol-101-disk-0\nmp0: /mnt/pve/nfs,mp=/data,shared=1\nmp1: /srv,mp=/srv\n";
+        let config = read(GuestKind::Container, container).unwrap();
+        let shared: Vec<bool> = config.disks.iter().map(|disk| disk.shared).collect();
+        assert_eq!(shared, [false, true, false]);
+        let machine = read(GuestKind::Vm, "ivshmem: size=32\nserial0: socket\n").unwrap();
+        assert_eq!(machine.bound_by, ["ivshmem"]);
     }
 }

@@ -58,6 +58,8 @@ struct RawPlace {
     state: String,
     #[serde(default, deserialize_with = "lenient::text")]
     target: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    uid: Option<String>,
     /// The command and what goes with it: `["migrate", "prox2"]`.
     #[serde(default)]
     cmd: Option<Vec<serde_json::Value>>,
@@ -96,6 +98,7 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
             node,
             state,
             target,
+            uid,
             cmd,
         } = place;
         let command = cmd.map(|cmd| cmd.first().and_then(|word| word.as_str()).unwrap_or("?").to_owned());
@@ -104,6 +107,7 @@ pub fn read_manager_status(text: &str) -> Result<Option<ManagerStatus>, ParseErr
             state,
             target,
             command,
+            uid,
         };
         (service, place)
     };
@@ -256,6 +260,7 @@ mod tests {
         assert_eq!(status.nodes["prox3"], "online");
         let place = &status.services["vm:100"];
         assert_eq!((place.node.as_str(), place.state.as_str()), ("prox3", "started"));
+        assert!(place.uid.is_some(), "{place:?}");
         assert_eq!(status.disarm, None);
         let disarmed = read_manager_status(fixture!("ha/pve-9/manager-disarmed.json"))
             .unwrap()

@@ -1,6 +1,8 @@
 //! `pvesh get /nodes/NODE/qemu` and `/lxc`: the guests of a node, and how each runs.
 //!
-//! Without `--full`: with it PVE asks each QEMU, and one that does not answer holds up all.
+//! Without `--full`: with it PVE asks each QEMU, and one that does not answer holds up all. Then there is no `qmpstatus`: what is told is that a
+//! machine's process runs, and one that is paused is `running` (qemu-server PVE/QemuServer.pm, `vmstatus`). Where that matters the one machine is
+//! asked itself, by [`current`].
 
 use quorate_exec::{Invocation, Tools};
 use quorate_model::ByteSize;
@@ -21,6 +23,27 @@ pub fn list(tools: &Tools, node: &str, kind: GuestKind) -> Result<Invocation, Ca
         .call(NAME)?
         .args(["get", &path, "--output-format", "json"])
         .build()?)
+}
+
+/// `pvesh get /nodes/NODE/qemu/ID/status/current`: one machine, with what its QEMU says itself.
+///
+/// # Errors
+/// When pvesh is not installed.
+pub fn current(tools: &Tools, node: &str, guest: u32) -> Result<Invocation, CallError> {
+    let path = format!("/nodes/{node}/qemu/{guest}/status/current");
+    Ok(tools
+        .call(NAME)?
+        .args(["get", &path, "--output-format", "json"])
+        .build()?)
+}
+
+/// Reads what [`current`] printed.
+///
+/// # Errors
+/// When it is no guest, or its id, its state or its memory is missing.
+pub fn read_current(text: &str) -> Result<GuestStatus, ParseError> {
+    let raw: Raw = json::read(NAME, text)?;
+    Ok(status(GuestKind::Vm, raw))
 }
 
 fn word(kind: GuestKind) -> &'static str {
@@ -123,6 +146,13 @@ mod tests {
         );
         let guests = read(GuestKind::Vm, &paused).unwrap();
         assert_eq!(guests[0].run, GuestRun::Held("paused".to_owned()));
+        let one = r#"{"vmid":100,"status":"running","qmpstatus":"io-error","maxmem":1073741824}"#;
+        assert_eq!(read_current(one).unwrap().run, GuestRun::Held("io-error".to_owned()));
+        assert!(read_current("[]").is_err());
+        assert_eq!(
+            current(&Tools::imagined(), "prox1", 100).unwrap().to_string(),
+            "/usr/bin/pvesh get /nodes/prox1/qemu/100/status/current --output-format json"
+        );
     }
 
     #[test]

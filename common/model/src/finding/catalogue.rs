@@ -283,12 +283,12 @@ catalogue! {
     GuestStays "QRT-GUEST-STAYS" Note false "A guest that does not run stays where it is: a template, or one that is stopped.";
     GuestDisksCopied "QRT-GUEST-DISKS-COPIED" Warning false "Disks of a guest are on this server only: they are copied in full while it is moved, which takes its time, and are removed here afterwards.";
     GuestCpuHost "QRT-GUEST-CPU-HOST" Warning false "A machine sees the very processor of its server (cpu: host). On a server with another one it may stop or misbehave after a live migration.";
-    MigrationTarget "QRT-MIGRATION-TARGET" Refusal false "A server can't take a guest: it is no member that is online, it is in maintenance, it lacks a storage, or it has too little memory.";
+    MigrationTarget "QRT-MIGRATION-TARGET" Refusal false "A server can't take a guest: it is no member that is online, it is in maintenance, it lacks a storage, it has too little memory, or HA's rules would send the guest back.";
     MigrationFailed "QRT-MIGRATION-FAILED" Critical false "A migration failed. The guest is where it was.";
     MigrationHalfway "QRT-MIGRATION-HALFWAY" Critical false "A migration ended with problems, or nobody saw its end: the guest may be on either server, may be locked, and disks may lie on both.";
     HaCommandLost "QRT-HA-COMMAND-LOST" Critical false "HA's master did not do what it was told. ha-manager only leaves the command and ends well in any case; why it was refused stands in the master's log alone.";
     MaintenanceNotNeeded "QRT-MAINTENANCE-NOT-NEEDED" Note false "Nothing is under HA in this cluster: there is no maintenance mode to set, and guests that are started here later stay here.";
-    NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice.";
+    NodeNotSpare "QRT-NODE-NOT-SPARE" Refusal false "The cluster can't do without this server now: quorum, copies, HA or memory of the others do not suffice, or there is Ceph, which can't be judged yet.";
 
     // A server that is lost
     GuestRunsElsewhere "QRT-GUEST-RUNS-ELSEWHERE" Critical false "A guest's process runs on a server that the guest does not belong to. If it also runs where it belongs, there are two of it, with one name and one address, and each writes to disks of its own: what one of them writes is lost. Quorate never ends such a process by itself.";
@@ -349,6 +349,7 @@ catalogue! {
     CanaryIdTaken "QRT-CANARY-ID-TAKEN" Refusal false "A guest that is no canary of ours has the id that a canary is to have.";
     CanaryUnfit "QRT-CANARY-UNFIT" Refusal false "A canary can't be made so: the server, the storage or the bridge is not there or not fit for it, or the coordinator does not have the program that is put into it.";
     CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
+    GuestStartsAtBoot "QRT-GUEST-STARTS-AT-BOOT" Warning false "A guest that is stopped is started by PVE when its server has restarted (onboot), whoever stopped it and why.";
 }
 
 impl Code {

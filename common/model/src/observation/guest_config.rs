@@ -39,6 +39,13 @@ pub struct GuestConfig {
     pub agent: bool,
     /// Its disks and mount points, without CD drives.
     pub disks: Vec<GuestDisk>,
+    /// What lies in its CD drives: images, or the host's own drive (a device called `cdrom`). Neither empty drives, nor the disc with
+    /// cloud-init's settings, which PVE makes anew wherever it is missing.
+    #[serde(default)]
+    pub discs: Vec<GuestDisk>,
+    /// Its snapshots, in the file's order.
+    #[serde(default)]
+    pub snapshots: Vec<GuestSnapshot>,
     /// Its network cards.
     pub nics: Vec<GuestNic>,
     /// Keys of what binds it to devices of its host: `hostpci0`, `usb1`, `serial0` …
@@ -60,6 +67,30 @@ pub struct GuestDisk {
     pub size: Option<ByteSize>,
     /// PVE's replication takes it along (`replicate` is not 0).
     pub replicate: bool,
+    /// What is no volume is said to be the same on every server (`shared=1`): PVE leaves it alone when the guest moves.
+    #[serde(default)]
+    pub shared: bool,
+}
+
+/// A snapshot of a guest: a section of its own in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestSnapshot {
+    /// Its name.
+    pub name: String,
+    /// The disks that it holds on to.
+    pub disks: Vec<GuestDisk>,
+    /// What lay in its CD drives.
+    pub discs: Vec<GuestDisk>,
+}
+
+impl GuestConfig {
+    /// What lies in a CD drive, now or in a snapshot; of a snapshot with its name.
+    pub fn all_discs(&self) -> impl Iterator<Item = (&GuestDisk, Option<&str>)> {
+        let now = self.discs.iter().map(|disc| (disc, None));
+        let before = self.snapshots.iter();
+        let before = before.flat_map(|one| one.discs.iter().map(|disc| (disc, Some(one.name.as_str()))));
+        now.chain(before)
+    }
 }
 
 impl GuestDisk {
@@ -69,6 +100,15 @@ impl GuestDisk {
         match &self.backing {
             Backing::Volume { storage, .. } => Some(storage),
             Backing::Device(_) | Backing::Folder(_) => None,
+        }
+    }
+
+    /// How PVE writes what is behind it: `STORAGE:VOLUME`, or a path.
+    #[must_use]
+    pub fn written(&self) -> String {
+        match &self.backing {
+            Backing::Volume { storage, volume } => format!("{storage}:{volume}"),
+            Backing::Device(path) | Backing::Folder(path) => path.clone(),
         }
     }
 

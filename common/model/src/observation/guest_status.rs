@@ -12,7 +12,8 @@ pub struct GuestStatus {
     pub vmid: u32,
     /// What it is.
     pub kind: GuestKind,
-    /// Whether it runs (`status`; `qmpstatus` where PVE asked QEMU itself).
+    /// Whether it runs (`status`; `qmpstatus` where PVE asked QEMU itself). Of the list of all guests, which asks no QEMU, it is whether a process
+    /// runs: a machine that is paused or hangs runs, too.
     pub run: GuestRun,
     /// For how long its process has been running (`uptime`), if that was told; 0 where it does not run.
     pub uptime_seconds: Option<u64>,

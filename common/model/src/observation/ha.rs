@@ -1,12 +1,13 @@
 //! PVE's HA manager on one node: is a watchdog armed, who decides, what is looked after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::readiness::ServiceState;
-use crate::facet::Facet;
-use crate::time::Timestamp;
+use crate::facet::{Facet, Unknown, UnknownKind};
+use crate::time::{Timestamp, spoken};
 
 /// HA as one node sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +74,10 @@ pub struct HaPlace {
     /// A command that the master has taken and not carried out yet (the first word of `cmd`), such as `migrate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// What the present request to the LRM is called (`uid`): another one with each change of the state, so that a second try is told from a
+    /// first one that takes long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
 }
 
 /// Source: `disarm` in manager_status.
@@ -146,6 +151,34 @@ impl HaPlacement {
     /// A rule of PVE 9 that binds services to each other.
     pub const TOGETHER_OR_APART: &str = "resource-affinity";
 
+    /// Is it, switched on, about this service of HA?
+    #[must_use]
+    pub fn is_about(&self, sid: &str, resource: &HaResource) -> bool {
+        let named = match self.kind.as_str() {
+            Self::GROUP => resource.group.as_deref() == Some(&self.name),
+            _ => self.services.iter().any(|service| service == sid),
+        };
+        named && !self.disabled
+    }
+
+    /// How much a node is preferred by it; `None`: it rules the node out. Nodes that it does not name come last. Source: pve-ha-manager
+    /// PVE/HA/Rules/NodeAffinity.pm (`get_node_affinity`).
+    #[must_use]
+    pub fn class(&self, node: &str) -> Option<i64> {
+        match self.nodes.get(node) {
+            Some(priority) => Some(i64::from(priority.unwrap_or(0))),
+            None if self.strict => None,
+            None => Some(-1),
+        }
+    }
+
+    /// In words: `the rule NAME`.
+    #[must_use]
+    pub fn called(&self) -> String {
+        let word = if self.kind == Self::GROUP { "group" } else { "rule" };
+        format!("the {word} {}", self.name)
+    }
+
     /// Does it bind services strictly to exactly these nodes, none of them preferred?
     #[must_use]
     pub fn binds_to(&self, nodes: &std::collections::BTreeSet<crate::ids::NodeName>) -> bool {
@@ -157,7 +190,88 @@ impl HaPlacement {
     }
 }
 
+impl ManagerStatus {
+    /// A master that has written nothing for longer than this decides nothing: it looks every 10 s, and PVE's own status says `old timestamp -
+    /// dead?` then. What it wrote stays in the file.
+    pub const SILENT: Duration = Duration::from_secs(30);
+
+    /// What the master wrote, unless that is old at this moment.
+    ///
+    /// # Errors
+    /// It is old: for how long the master has been silent.
+    pub fn fresh(&self, now: Timestamp) -> Result<&Self, String> {
+        let age = self.at.age(now);
+        if age > Self::SILENT {
+            return Err(format!(
+                "the HA master {} has written nothing for {}",
+                self.master,
+                spoken(age)
+            ));
+        }
+        Ok(self)
+    }
+
+    /// Is a node known to be one that HA puts nothing on now: in maintenance, on the way there, or not seen by the master?
+    #[must_use]
+    pub fn spares(&self, node: &str) -> bool {
+        self.maintenance.contains(node) || self.nodes.get(node).is_some_and(|state| state != "online")
+    }
+}
+
 impl Ha {
+    /// Why HA would not leave a service on a node to which it is moved by hand; `None`: nothing is known to be against it. HA takes the
+    /// command whatever its rules say, and moves the service back as soon as it runs there. `online`: nodes that HA may use then. Source:
+    /// pve-ha-manager PVE/HA/Manager.pm (`next_state_started`, `select_service_node`).
+    ///
+    /// # Errors
+    /// What is under HA, or what binds it, can't be seen.
+    pub fn sends_back(&self, sid: &str, target: &str, online: &BTreeSet<&str>) -> Result<Option<String>, Unknown> {
+        let resources = self.resources.get().map_err(Clone::clone)?;
+        let Some(resource) = resources.get(sid) else {
+            return Ok(None);
+        };
+        let all = self.placements.get().map_err(Clone::clone)?;
+        let of_nodes = all.iter().filter(|one| one.kind != HaPlacement::TOGETHER_OR_APART);
+        for one in of_nodes.filter(|one| one.is_about(sid, resource)) {
+            let Some(own) = one.class(target) else {
+                let names: Vec<&str> = one.nodes.keys().map(String::as_str).collect();
+                return Ok(Some(format!(
+                    "{} lets {sid} run on {} alone, and HA would move it back at once",
+                    one.called(),
+                    names.join(", ")
+                )));
+            };
+            let failback = match one.kind.as_str() {
+                HaPlacement::GROUP => !one.no_failback,
+                _ => resource.failback.unwrap_or(true),
+            };
+            let better = online
+                .iter()
+                .filter(|node| one.class(node) > Some(own))
+                .max_by_key(|node| one.class(node));
+            if let Some(better) = better.filter(|_| failback) {
+                return Ok(Some(format!(
+                    "{} prefers {better} for {sid}, and with failback HA would move it there at once",
+                    one.called()
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What HA's master says now; `None`: there never was one.
+    ///
+    /// # Errors
+    /// That can't be seen, or is old.
+    pub fn manager_now(&self) -> Result<Option<&ManagerStatus>, Unknown> {
+        let Some(manager) = self.manager.get().map_err(Clone::clone)? else {
+            return Ok(None);
+        };
+        let now = self.manager.collected_at().unwrap_or_default();
+        let fresh = manager.fresh(now).map(Some);
+        fresh.map_err(|why| Unknown::new(UnknownKind::Failed, why))
+    }
+
     /// Can HA be disarmed as a whole (`crm-command disarm-ha`), or only by stopping the daemons?
     ///
     /// # Errors

@@ -102,7 +102,34 @@ impl Storages {
     }
 }
 
+/// Types of storages that PVE takes as shared, whatever is written. Source: pve-storage PVE/Storage/Plugin.pm (`@SHARED_STORAGE`); `glusterfs` up
+/// to PVE 8.
+const SHARED: [&str; 10] = [
+    "iscsi",
+    "nfs",
+    "cifs",
+    "rbd",
+    "cephfs",
+    "iscsidirect",
+    "zfs",
+    "drbd",
+    "pbs",
+    "glusterfs",
+];
+
 impl DefinedStorage {
+    /// Is it the same on every node, by its type or since that is written (`shared`)?
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        SHARED.contains(&self.kind.as_str()) || self.is_on("shared")
+    }
+
+    /// A word alone is a yes.
+    fn is_on(&self, key: &str) -> bool {
+        let value = self.properties.get(key);
+        value.is_some_and(|value| !matches!(value.as_str(), "0" | "no" | "off" | "false"))
+    }
+
     /// The nodes that it is limited to; empty: all.
     #[must_use]
     pub fn nodes(&self) -> BTreeSet<&str> {
@@ -118,9 +145,7 @@ impl DefinedStorage {
     /// Is it switched off everywhere?
     #[must_use]
     pub fn is_disabled(&self) -> bool {
-        self.properties
-            .get("disable")
-            .is_some_and(|value| !matches!(value.as_str(), "0" | "no" | "off" | "false"))
+        self.is_on("disable")
     }
 
     /// Should it be there on this node?

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::NodeName;
+use crate::moves::service_id;
 use crate::observation::config::PveConfig;
 use crate::observation::ha::{HaPlacement, HaResource, ManagerStatus};
-use crate::observation::{ConfiguredGuest, Guest, GuestKind, GuestRun, Ha};
+use crate::observation::{ConfiguredGuest, Guest, GuestRun, Ha};
 use crate::view::View;
 
 use super::Fate;
@@ -15,16 +16,14 @@ use super::Fate;
 /// From this version on a node's other running guests count, too.
 const COUNTS_OTHERS: (u32, u32, u32) = (5, 1, 2);
 
-/// States in which a service takes no room on its node.
-const OFF: [&str; 3] = ["stopped", "request_start", "error"];
+/// States in which a service takes no room on its node. Source: pve-ha-manager PVE/HA/Usage.pm (`get_used_service_nodes`).
+const OFF: [&str; 2] = ["stopped", "request_start"];
+/// States in which a service takes room where it is going to, as well.
+const MOVES: [&str; 3] = ["migrate", "relocate", "request_start_balance"];
 
 /// As HA names a guest.
 pub(super) fn sid(guest: &Guest) -> String {
-    let kind = match guest.kind {
-        GuestKind::Vm => "vm",
-        GuestKind::Container => "ct",
-    };
-    format!("{kind}:{}", guest.vmid)
+    service_id(guest.kind, guest.vmid)
 }
 
 /// What the choice looks at. Each choice changes it for the next one.
@@ -55,18 +54,27 @@ impl<'a> Stage<'a> {
         let mut places = BTreeMap::new();
         let resources = ha.resources.get().map_err(|unknown| unknown.reason.clone());
         let manager = ha.manager.get().ok().and_then(Option::as_ref);
+        // HA puts nothing on a node that its master does not see online, whatever corosync says of it.
+        load.retain(|node, _| !manager.is_some_and(|manager| manager.spares(node.as_str())));
         let others_count = ha.is_at_least(COUNTS_OTHERS);
         for guest in guests {
             let sid = sid(guest);
             let managed = resources.as_ref().is_ok_and(|all| all.contains_key(&sid));
+            let place = manager
+                .and_then(|manager| manager.services.get(&sid))
+                .filter(|_| managed);
+            let going = place.filter(|place| MOVES.contains(&place.state.as_str()));
+            let to = going.and_then(|place| place.target.as_deref());
+            if let Some((_, load)) = load.iter_mut().find(|(node, _)| Some(node.as_str()) == to) {
+                *load += 1;
+            }
             let Some((node, load)) = load.iter_mut().find(|(node, _)| node.as_str() == guest.node) else {
                 continue;
             };
             places.insert(sid.clone(), node.clone());
-            let state = manager
-                .and_then(|manager| manager.services.get(&sid))
-                .map(|place| place.state.as_str());
+            let state = place.map(|place| place.state.as_str());
             let counts = match (managed, state) {
+                (true, Some("request_start_balance")) => false,
                 (true, Some(state)) => !OFF.contains(&state),
                 (true, None) => false,
                 (false, _) => others_count && runs(view, node, guest.vmid),
@@ -81,13 +89,16 @@ impl<'a> Stage<'a> {
                 .map(Vec::as_slice)
                 .map_err(|unknown| unknown.reason.clone()),
             weighs: untold(view, ha, config, load.keys()),
-            halted: manager
-                .and_then(|manager| manager.disarm.as_ref())
-                .map(|disarm| format!("HA is {}: the loss of a node is not dealt with", disarm.state)),
+            halted: halted(ha),
             stuck: manager.map(stuck).unwrap_or_default(),
             load,
             places,
         }
+    }
+
+    /// Is a node one of those that HA may use?
+    pub(super) fn has(&self, node: &NodeName) -> bool {
+        self.load.contains_key(node)
     }
 
     /// What becomes of a guest of the node that is lost.
@@ -152,21 +163,12 @@ impl<'a> Stage<'a> {
     fn candidates(&self, sid: &str, resource: &HaResource) -> Result<BTreeSet<NodeName>, String> {
         let placements = self.placements.clone()?;
         let mut left: BTreeSet<NodeName> = self.load.keys().cloned().collect();
-        let of_it = |one: &&HaPlacement| {
-            let named = match one.kind.as_str() {
-                HaPlacement::GROUP => resource.group.as_deref() == Some(&one.name),
-                _ => one.services.iter().any(|service| service == sid),
-            };
-            named && !one.disabled
-        };
-        let mine: Vec<&HaPlacement> = placements.iter().filter(of_it).collect();
+        let mine: Vec<&HaPlacement> = placements.iter().filter(|one| one.is_about(sid, resource)).collect();
         for one in mine.iter().filter(|one| one.kind != HaPlacement::TOGETHER_OR_APART) {
             let mut classes: BTreeMap<i64, BTreeSet<NodeName>> = BTreeMap::new();
             for node in &left {
-                let class = match one.nodes.get(node.as_str()) {
-                    Some(priority) => i64::from(priority.unwrap_or(0)),
-                    None if one.strict => continue,
-                    None => -1,
+                let Some(class) = one.class(node.as_str()) else {
+                    continue;
                 };
                 classes.entry(class).or_default().insert(node.clone());
             }
@@ -189,6 +191,16 @@ impl<'a> Stage<'a> {
         }
         Ok(left)
     }
+}
+
+/// Why HA would do nothing at all, as far as that is known.
+fn halted(ha: &Ha) -> Option<String> {
+    let manager = ha.manager.get().ok()?.as_ref()?;
+    if let Some(disarm) = &manager.disarm {
+        return Some(format!("HA is {}: the loss of a node is not dealt with", disarm.state));
+    }
+    let silent = ha.manager_now().err()?;
+    Some(format!("{}: HA does nothing now", silent.reason))
 }
 
 /// What is frozen, or was given up, is not touched.

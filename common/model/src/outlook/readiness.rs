@@ -107,20 +107,47 @@ impl Asked<'_> {
             .ok_or_else(|| Answer::No(format!("there is no storage {id}")))
     }
 
-    /// Is every disk there?
+    /// Is every disk there, and what lies in its CD drives?
     fn disks(&self) -> Answer {
         let answers: Vec<Answer> = self.used().map(|disk| self.disk(disk)).collect();
         let count = answers.len();
-        match Answer::worst(answers) {
+        let discs = self.settings.discs.iter().map(|disc| self.disc(disc));
+        match Answer::worst(discs.chain(answers)) {
             None => Answer::Yes("it has none".to_owned()),
             Some(Answer::Yes(reason)) if count > 1 => Answer::Yes(format!("{count} disks; {reason}")),
             Some(worst) => worst,
         }
     }
 
+    /// A start activates what lies in a CD drive as well, and fails where it is missing.
+    fn disc(&self, disc: &GuestDisk) -> Answer {
+        let (key, owner) = (&disc.key, &self.guest.node);
+        let storage = match &disc.backing {
+            Backing::Volume { storage, .. } => storage,
+            Backing::Device(path) | Backing::Folder(path) if disc.shared => {
+                return Answer::Yes(format!("{path} is shared"));
+            }
+            Backing::Device(path) | Backing::Folder(path) => {
+                return Answer::Unproven(format!(
+                    "{key} is {path} of {owner}; whether {} has one is not known",
+                    self.node
+                ));
+            }
+        };
+        match self.defined(storage) {
+            Ok(defined) if defined.is_shared() => Answer::Yes(format!("{storage} is shared")),
+            Err(Answer::Unproven(why)) => Answer::Unproven(why),
+            // `local` need not be defined.
+            Ok(_) | Err(_) => Answer::No(format!("{key} has {} of {owner} in it", disc.written())),
+        }
+    }
+
     fn disk(&self, disk: &GuestDisk) -> Answer {
         let key = &disk.key;
         let storage = match &disk.backing {
+            Backing::Device(path) | Backing::Folder(path) if disk.shared => {
+                return Answer::Yes(format!("{path} is shared"));
+            }
             Backing::Volume { storage, .. } => storage,
             Backing::Device(path) | Backing::Folder(path) => {
                 return Answer::No(format!("{key} is {path} of {}", self.guest.node));
@@ -200,7 +227,8 @@ impl Asked<'_> {
 
     /// Is every storage active there?
     fn storage(&self) -> Answer {
-        let mut names: Vec<&str> = self.used().filter_map(GuestDisk::storage).collect();
+        let all = self.used().chain(&self.settings.discs);
+        let mut names: Vec<&str> = all.filter_map(GuestDisk::storage).collect();
         names.sort_unstable();
         names.dedup();
         let status = match self.view.facet(self.node, |o| &o.storages) {

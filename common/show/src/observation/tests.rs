@@ -44,6 +44,7 @@ fn ha() -> Ha {
         state: state.into(),
         target: None,
         command: None,
+        uid: None,
     };
     let resource = |group: Option<&str>| HaResource {
         group: group.map(Into::into),

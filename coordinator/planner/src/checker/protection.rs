@@ -8,6 +8,7 @@ use quorate_model::guest_ids::{HaName, JobId, ReplicaRef, Sid};
 use quorate_model::held::GuestVolume;
 use quorate_model::ids::NodeName;
 use quorate_model::moves::Moves;
+use quorate_model::observation::ha::HaPlacement;
 use quorate_model::observation::{GuestRun, PveConfig, ReplicationJob};
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Step};
@@ -204,8 +205,40 @@ impl Checker<'_> {
         self.demand(step, once, "two jobs would have one number");
     }
 
+    /// HA may not send a guest to the server whose copy goes: not by then.
+    fn is_kept_away(&self, step: &Step, guest: u32, target: &NodeName) -> bool {
+        let Ok(ha) = self.view.facet(&step.node, |o| &o.ha) else {
+            return false;
+        };
+        let Ok(resources) = ha.resources.get() else {
+            return false;
+        };
+        let of_guest = |sid: &str| sid.split_once(':').is_some_and(|(_, id)| id == guest.to_string());
+        let Some((sid, resource)) = resources.iter().find(|(sid, _)| of_guest(sid)) else {
+            return true;
+        };
+        let narrowed = self.plan.steps.iter().any(|other| {
+            let narrows = match &other.action {
+                Action::SetHaRule { nodes, service, .. } => service.vmid == guest && !nodes.contains(target),
+                Action::SetHaGroup { nodes, .. } => {
+                    other.id.as_str().ends_with(&format!("/{sid}")) && !nodes.contains(target)
+                }
+                _ => false,
+            };
+            narrows && self.order.is_after(step, &other.id)
+        });
+        let off = matches!(resource.state.as_str(), "ignored" | "disabled");
+        let ruled_out = ha.placements.get().is_ok_and(|all| {
+            let about = |one: &&HaPlacement| one.kind != HaPlacement::TOGETHER_OR_APART && one.is_about(sid, resource);
+            all.iter().filter(about).any(|one| one.class(target.as_str()).is_none())
+        });
+        narrowed || off || ruled_out
+    }
+
     fn takes_a_copy_away(&mut self, step: &Step, job: &JobId, target: &NodeName) {
         self.of_its_owner(step, job.guest);
+        let kept_away = self.is_kept_away(step, job.guest, target);
+        self.demand(step, kept_away, "HA may recover the guest where its copy goes");
         let copy = ReplicaRef {
             guest: job.guest,
             node: target.clone(),

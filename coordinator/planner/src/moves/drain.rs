@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
-use quorate_model::observation::ConfiguredGuest;
+use quorate_model::observation::{ConfiguredGuest, GuestKind};
 
 use super::fate::{self, Fate, Way};
 use super::reasons;
@@ -22,11 +22,12 @@ pub(super) struct Emptied<'v> {
     pub(super) stopped: Vec<&'v ConfiguredGuest>,
 }
 
-/// Accounts for every guest of a server, and tells all of it. `None`: something stands in the way.
+/// Accounts for every guest of a server, and tells all of it. `restarts`: the server restarts, and gets its guests back. `None`: something stands
+/// in the way.
 pub(super) fn account<'v>(
     scene: &Scene<'v>,
     node: &NodeName,
-    stop: &BTreeSet<u32>,
+    (stop, restarts): (&BTreeSet<u32>, bool),
     report: &mut Report,
 ) -> Option<Emptied<'v>> {
     let before = report.refusals();
@@ -53,14 +54,15 @@ pub(super) fn each<'v>(
     for guest in scene.guests_of(node).filter(|guest| meant(guest)) {
         let id = guest.guest.vmid;
         let subject = format!("guest {id}");
-        let mut bound = |why: String, report: &mut Report| {
+        let mut bound = |why: String, mend: Option<String>, report: &mut Report| {
             if stop.contains(&id) {
                 let message = format!("{} is shut down: {why}", called(guest));
                 report.tell(Finding::new(Code::GuestMustStop, &subject, message, ""));
                 emptied.stopped.push(guest);
             } else {
                 let message = format!("{} must be shut down: {why}", called(guest));
-                let next = format!("if it may be: --stop {id}");
+                let mend = mend.map_or_else(String::new, |mend| format!("{mend}; or, "));
+                let next = format!("{mend}if it may be: --stop {id}");
                 report.tell(Finding::new(Code::GuestCantMove, &subject, message, next));
             }
         };
@@ -68,17 +70,24 @@ pub(super) fn each<'v>(
             Fate::Stays(why) => {
                 let message = format!("{} stays on {node}: {why}", called(guest));
                 report.tell(Finding::new(Code::GuestStays, &subject, message, ""));
+                if restarts {
+                    starts_by_itself(scene, guest, node)
+                        .into_iter()
+                        .for_each(|finding| report.tell(finding));
+                }
             }
             Fate::Blocked(code, why, next) => {
                 let message = format!("{} stands in the way: {why}", called(guest));
                 report.tell(Finding::new(code, &subject, message, next));
             }
-            Fate::Bound(why) => bound(why, report),
+            Fate::Bound(fate::Tie { why, mend }) => bound(why, Some(mend), report),
             Fate::Moves(mut way) => {
                 let Ok(config) = guest.config.get() else { continue };
                 let tried = others.iter().filter(|other| may(guest, other)).map(|other| {
                     let taken = fate::takes(scene, guest, config, (other, way.how), &room);
-                    (other, taken)
+                    // HA chooses among those that its rules leave.
+                    let sent = scene.sent_back(guest, other, Some(node)).filter(|_| way.managed);
+                    (other, sent.map_or(taken, |(_, why)| Err(why)))
                 });
                 let (able, unable): (Vec<_>, Vec<_>) = tried.partition(|(_, taken)| taken.is_ok());
                 // The least is copied, then the most memory is left, then by name.
@@ -100,14 +109,14 @@ pub(super) fn each<'v>(
                         );
                         report.tell(Finding::new(Code::GuestCantMove, &subject, message, next));
                     } else {
-                        bound(why, report);
+                        bound(why, None, report);
                     }
                     continue;
                 };
                 way.copied = copied;
                 *room.entry(target.clone()).or_default() += way.memory.0;
                 let known = Some(target).filter(|_| !way.managed);
-                for finding in fate::told(scene, guest, &way, known) {
+                for finding in fate::told(scene, guest, &way, (known, restarts || way.managed)) {
                     report.tell(finding);
                 }
                 if way.managed {
@@ -119,6 +128,27 @@ pub(super) fn each<'v>(
         }
     }
     emptied
+}
+
+/// PVE starts it when its server is back, whoever stopped it and why.
+fn starts_by_itself(scene: &Scene<'_>, guest: &ConfiguredGuest, node: &NodeName) -> Option<Finding> {
+    let config = guest.config.get().ok()?;
+    if !config.starts_at_boot || config.template || scene.is_managed(guest) {
+        return None;
+    }
+    let id = guest.guest.vmid;
+    let message = format!(
+        "{} is stopped, and PVE starts it when {node} is back (onboot)",
+        called(guest)
+    );
+    let tool = if guest.guest.kind == GuestKind::Vm { "qm" } else { "pct" };
+    let next = format!("if it is to stay off, on {node}: {tool} set {id} --onboot 0");
+    Some(Finding::new(
+        Code::GuestStartsAtBoot,
+        format!("guest {id}"),
+        message,
+        next,
+    ))
 }
 
 fn left(scene: &Scene<'_>, node: &NodeName, room: &BTreeMap<NodeName, u64>) -> u64 {
@@ -209,7 +239,7 @@ pub(super) fn drain(
 ) -> Option<()> {
     let via = via(scene, node, report)?;
     unknown_stops(scene, std::iter::once(node), stop, report)?;
-    let emptied = account(scene, node, stop, report)?;
+    let emptied = account(scene, node, (stop, false), report)?;
     if !scene.has_ha() {
         let message = format!(
             "nothing is under HA in {}, so {node} is in no maintenance: what is started on it later runs there",

@@ -7,8 +7,8 @@ use quorate_model::ByteSize;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::moves::MoveKind;
-use quorate_model::observation::guest_config::{Backing, GuestConfig};
-use quorate_model::observation::storages::{DefinedStorage, StorageState};
+use quorate_model::observation::guest_config::{Backing, GuestConfig, GuestDisk};
+use quorate_model::observation::storages::{DefinedStorage, StorageState, Storages};
 use quorate_model::observation::{ConfiguredGuest, GuestKind, GuestRun};
 
 use super::scene::{Scene, sid};
@@ -19,18 +19,6 @@ pub(super) const RESTART_SECONDS: u64 = 20;
 const LIVE_SECONDS: u64 = 10;
 /// What a gigabit carries: memory, and disks that are copied, go over the network.
 const BYTES_A_SECOND: u64 = 100 << 20;
-/// Types of storages that are the same everywhere, without saying so.
-const SHARED: [&str; 9] = [
-    "nfs",
-    "cifs",
-    "glusterfs",
-    "cephfs",
-    "rbd",
-    "iscsi",
-    "iscsidirect",
-    "pbs",
-    "esxi",
-];
 
 /// What becomes of a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +28,16 @@ pub(super) enum Fate {
     /// It does not run, and stays.
     Stays(&'static str),
     /// It can't be moved, and may be shut down if the operator says so.
-    Bound(String),
+    Bound(Tie),
     /// It stands in the way, whatever the operator says; with what is to be done.
     Blocked(Code, String, String),
+}
+
+/// Why it can't be moved, and what would change that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tie {
+    pub(super) why: String,
+    pub(super) mend: String,
 }
 
 /// How it goes elsewhere.
@@ -99,8 +94,8 @@ pub(super) fn of(scene: &Scene<'_>, guest: &ConfiguredGuest) -> Fate {
     let fate = running(scene, guest, config, managed);
     match (fate, managed) {
         // What HA looks after is started again by HA wherever it was shut down.
-        (Fate::Bound(why), true) => {
-            let next = format!("take it out of HA first: ha-manager remove {}", sid(guest));
+        (Fate::Bound(Tie { why, mend }), true) => {
+            let next = format!("{mend}; or take it out of HA first: ha-manager remove {}", sid(guest));
             Fate::Blocked(
                 Code::GuestCantMove,
                 format!("{why}, and HA would try to move it for ever"),
@@ -116,8 +111,10 @@ fn unseen(id: u32, why: &str) -> Fate {
 }
 
 fn running(scene: &Scene<'_>, guest: &ConfiguredGuest, config: &GuestConfig, managed: bool) -> Fate {
-    if let Some(why) = bound(config) {
-        return Fate::Bound(why);
+    let at = NodeName::new(guest.guest.node.as_str()).ok();
+    let storages = at.and_then(|at| scene.view.facet(&at, |o| &o.storages).ok());
+    if let Some(tie) = bound(guest, config, storages) {
+        return Fate::Bound(tie);
     }
     if managed && let Some(why) = ha_does_not_move(scene, guest) {
         let next = "ha-manager status".to_owned();
@@ -132,17 +129,92 @@ fn running(scene: &Scene<'_>, guest: &ConfiguredGuest, config: &GuestConfig, man
     })
 }
 
-/// What binds it to its server.
-pub(super) fn bound(config: &GuestConfig) -> Option<String> {
+/// What binds it to its server. `storages`: as its server has them; `None`: not known, which is told of where it goes.
+pub(super) fn bound(guest: &ConfiguredGuest, config: &GuestConfig, storages: Option<&Storages>) -> Option<Tie> {
+    let tie = |why: String, mend: &str| {
+        Some(Tie {
+            why,
+            mend: mend.to_owned(),
+        })
+    };
     if !config.bound_by.is_empty() {
-        return Some(format!("it is bound to its server by {}", config.bound_by.join(", ")));
+        let why = format!("it is bound to its server by {}", config.bound_by.join(", "));
+        return tie(why, "take that away from it");
     }
-    let mut used = config.disks.iter().filter(|disk| !disk.is_unused());
-    used.find_map(|disk| match &disk.backing {
+    let mut used = config.disks.iter().filter(|disk| !disk.is_unused() && !disk.shared);
+    let what = used.find_map(|disk| match &disk.backing {
         Backing::Volume { .. } => None,
         Backing::Device(path) => Some(format!("{} is the device {path} of its server", disk.key)),
         Backing::Folder(path) => Some(format!("{} is the folder {path} of its server", disk.key)),
-    })
+    });
+    if let Some(why) = what {
+        return tie(why, "take that away from it");
+    }
+    // PVE finds out only when the guest is locked (`local cdrom image`, `can't migrate local cdrom drive`); so it does of a snapshot's.
+    let local = |disc: &GuestDisk| match disc.storage() {
+        None => !disc.shared,
+        // `local` need not be defined.
+        Some(name) => storages.is_some_and(|all| !all.defined(name).is_some_and(DefinedStorage::is_shared)),
+    };
+    let (disc, of) = config.all_discs().find(|(disc, _)| local(disc))?;
+    let (id, key, what) = (guest.guest.vmid, &disc.key, disc.written());
+    match of {
+        None => tie(
+            format!("{key} has {what} of its server in it"),
+            &format!("take the disc out: qm set {id} --{key} none,media=cdrom"),
+        ),
+        Some(snapshot) => tie(
+            format!("in its snapshot {snapshot} {key} has {what} of its server in it"),
+            &format!("remove that snapshot: qm delsnapshot {id} {snapshot}"),
+        ),
+    }
+}
+
+/// A disk that snapshots hold on to, and that PVE would not take along: of a running machine any that is on its server alone and not replicated
+/// to where it goes; else those of which it can't copy snapshots. Source: qemu-server QemuMigrate.pm (`scan_local_volumes`), pve-container
+/// LXC/Migrate.pm (`phase1`).
+fn snapshots(
+    guest: &ConfiguredGuest,
+    config: &GuestConfig,
+    how: MoveKind,
+    storages: &Storages,
+    has_copy: bool,
+) -> Result<(), String> {
+    for snapshot in &config.snapshots {
+        for disk in &snapshot.disks {
+            let Backing::Volume { storage, volume } = &disk.backing else {
+                continue;
+            };
+            let Some(defined) = storages.defined(storage) else {
+                continue;
+            };
+            if defined.is_shared() {
+                continue;
+            }
+            let kind = defined.kind.as_str();
+            let fine = match how {
+                MoveKind::Live => has_copy && disk.replicate && kind == "zfspool",
+                MoveKind::Restart | MoveKind::Offline => {
+                    let in_file = guest.guest.kind == GuestKind::Vm && volume.ends_with(".qcow2");
+                    matches!(kind, "zfspool" | "btrfs") || in_file
+                }
+            };
+            if !fine {
+                let (id, name) = (guest.guest.vmid, &snapshot.name);
+                let (tool, while_it) = match guest.guest.kind {
+                    GuestKind::Vm if how == MoveKind::Live => ("qm", " while it runs, unless it is replicated there"),
+                    GuestKind::Vm => ("qm", ""),
+                    GuestKind::Container => ("pct", ""),
+                };
+                return Err(format!(
+                    "its snapshot {name} holds {} on {storage}, and PVE moves no snapshots of that{while_it} ({tool} delsnapshot {id} {name} \
+                     removes it)",
+                    disk.key
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why HA would not carry a command out for it now.
@@ -152,6 +224,9 @@ pub(super) fn ha_does_not_move(scene: &Scene<'_>, guest: &ConfiguredGuest) -> Op
     };
     if let Some(disarm) = &manager.disarm {
         return Some(format!("it is under HA, which is {}", disarm.state));
+    }
+    if let Some(silent) = &scene.silent {
+        return Some(format!("it is under HA, which does nothing now: {silent}"));
     }
     let sid = sid(guest);
     match manager.services.get(&sid) {
@@ -195,7 +270,10 @@ pub(super) fn takes(
             "{target} has no copy of it, and a running machine that is replicated only goes where one is"
         ));
     }
-    let copied = disks(scene, config, target, has_copy)?;
+    let storages = scene.view.facet(target, |o| &o.storages);
+    let storages = storages.map_err(|unknown| format!("the storages of {target} can't be seen: {}", unknown.reason))?;
+    let copied = disks(storages, config, target, has_copy)?;
+    snapshots(guest, config, how, storages, has_copy)?;
     let network = scene.view.facet(target, |o| &o.network);
     let network = network.map_err(|unknown| format!("the network of {target} can't be seen: {}", unknown.reason))?;
     let bridges: BTreeSet<&str> = config.nics.iter().filter_map(|nic| nic.bridge.as_deref()).collect();
@@ -224,11 +302,12 @@ pub(super) fn takes(
     Ok(copied)
 }
 
-fn disks(scene: &Scene<'_>, config: &GuestConfig, target: &NodeName, has_copy: bool) -> Result<ByteSize, String> {
-    let storages = scene.view.facet(target, |o| &o.storages);
-    let storages = storages.map_err(|unknown| format!("the storages of {target} can't be seen: {}", unknown.reason))?;
+/// PVE takes along what the guest does not use, as well, and what lies in its CD drives must be there; that of its server alone binds it, see
+/// [`bound`].
+fn disks(storages: &Storages, config: &GuestConfig, target: &NodeName, has_copy: bool) -> Result<ByteSize, String> {
     let mut copied = 0_u64;
-    for disk in config.disks.iter().filter(|disk| !disk.is_unused()) {
+    let is_defined = |disc: &&GuestDisk| disc.storage().is_some_and(|name| storages.defined(name).is_some());
+    for disk in config.disks.iter().chain(config.discs.iter().filter(is_defined)) {
         let Some(name) = disk.storage() else { continue };
         // PVE's built-in `local` need not be written down.
         let Some(defined) = storages.defined(name) else {
@@ -245,25 +324,27 @@ fn disks(scene: &Scene<'_>, config: &GuestConfig, target: &NodeName, has_copy: b
             return Err(format!("storage {name} is not active on {target}"));
         }
         let replicated = has_copy && disk.replicate && defined.kind == "zfspool";
-        if !is_shared(defined) && !replicated {
+        if !defined.is_shared() && !replicated {
             copied = copied.saturating_add(disk.size.map_or(0, |size| size.0));
         }
     }
     Ok(ByteSize(copied))
 }
 
-fn is_shared(storage: &DefinedStorage) -> bool {
-    let said = storage.properties.get("shared").is_some_and(|value| value != "0");
-    said || SHARED.contains(&storage.kind.as_str())
-}
-
-/// What is to be said of a guest that moves: nobody shall be surprised by a container that is away for a while.
-pub(super) fn told(scene: &Scene<'_>, guest: &ConfiguredGuest, way: &Way, target: Option<&NodeName>) -> Vec<Finding> {
+/// What is to be said of a guest that moves: nobody shall be surprised by a container that is away for a while. `returns`: and that is brought back
+/// in the same way.
+pub(super) fn told(
+    scene: &Scene<'_>,
+    guest: &ConfiguredGuest,
+    way: &Way,
+    (target, returns): (Option<&NodeName>, bool),
+) -> Vec<Finding> {
     let subject = format!("guest {}", guest.guest.vmid);
     let mut told = Vec::new();
     if way.how == MoveKind::Restart {
+        let again = if returns { ", and again when it comes back" } else { "" };
         let message = format!(
-            "container {} is shut down, moved and started again: about {} s down",
+            "container {} is shut down, moved and started again: about {} s down{again}",
             guest.guest.vmid,
             way.seconds()
         );

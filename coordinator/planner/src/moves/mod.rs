@@ -111,12 +111,13 @@ fn one(scene: &Scene<'_>, id: u32, target: &NodeName, row: &mut Row<'_>, report:
             "let it go on, or stop it; then again",
         );
     }
-    if let Some(why) = fate::bound(config) {
-        refuse(report, Code::GuestCantMove, why, "take that away from it; then again");
+    let storages = scene.view.facet(&owner, |o| &o.storages).ok();
+    if let Some(fate::Tie { why, mend }) = fate::bound(guest, config, storages) {
+        refuse(report, Code::GuestCantMove, why, &format!("{mend}; then again"));
     }
     let managed = scene.is_managed(guest);
-    if managed && let Some(why) = fate::ha_does_not_move(scene, guest) {
-        refuse(report, Code::GuestCantMove, why, "ha-manager status");
+    if managed && let Some((code, why, next)) = against_ha(scene, guest, target) {
+        refuse(report, code, why, next);
     }
     let how = MoveKind::of(guest.guest.kind, status.run == GuestRun::Running);
     let copied = match fate::takes(scene, guest, config, (target, how), &BTreeMap::new()) {
@@ -135,7 +136,7 @@ fn one(scene: &Scene<'_>, id: u32, target: &NodeName, row: &mut Row<'_>, report:
         copied,
         memory: config.memory,
     };
-    for finding in fate::told(scene, guest, &way, Some(target)) {
+    for finding in fate::told(scene, guest, &way, (Some(target), false)) {
         report.tell(finding);
     }
     row.migrate(
@@ -151,6 +152,15 @@ fn one(scene: &Scene<'_>, id: u32, target: &NodeName, row: &mut Row<'_>, report:
         },
     )?;
     Some(())
+}
+
+/// Why HA would not carry the command out now, or would undo it.
+fn against_ha(scene: &Scene<'_>, guest: &ConfiguredGuest, target: &NodeName) -> Option<(Code, String, &'static str)> {
+    if let Some(why) = fate::ha_does_not_move(scene, guest) {
+        return Some((Code::GuestCantMove, why, "ha-manager status"));
+    }
+    let (code, why) = scene.sent_back(guest, target, None)?;
+    Some((code, why, "choose one of these servers, or change the rule"))
 }
 
 /// What is to be expected meanwhile.

@@ -41,7 +41,7 @@ pub(super) fn roll(
         let others = scene.others(node);
         spare(scene, node, &others, row, report);
         let boot = report.facet(scene.view, node, FacetName::System, Weight::Needed, |o| &o.system);
-        let emptied = account(scene, node, stop, report);
+        let emptied = account(scene, node, (stop, true), report);
         if let (Some(via), Some(boot), Some(emptied)) = (via, boot, emptied) {
             all.push((node, via, others, boot.boot_id.as_str(), emptied));
         }

@@ -23,6 +23,9 @@ pub(super) struct Scene<'v> {
     pub(super) jobs: &'v [ReplicationJob],
     pub(super) resources: &'v BTreeMap<String, HaResource>,
     pub(super) manager: Option<&'v ManagerStatus>,
+    /// Why the master's word is old.
+    pub(super) silent: Option<String>,
+    ha: &'v Ha,
 }
 
 impl<'v> Scene<'v> {
@@ -72,6 +75,8 @@ impl<'v> Scene<'v> {
             jobs: jobs.ok()?,
             resources: resources.ok()?,
             manager: manager.ok()?.as_ref(),
+            silent: ha.manager_now().err().map(|unknown| unknown.reason),
+            ha,
         })
     }
 
@@ -79,6 +84,25 @@ impl<'v> Scene<'v> {
     pub(super) fn is_managed(&self, guest: &ConfiguredGuest) -> bool {
         let resource = self.resources.get(&sid(guest));
         resource.is_some_and(|resource| resource.state != "ignored")
+    }
+
+    /// Why HA would not leave a guest on a server, when this one is not there for it.
+    pub(super) fn sent_back(
+        &self,
+        guest: &ConfiguredGuest,
+        target: &NodeName,
+        without: Option<&NodeName>,
+    ) -> Option<(Code, String)> {
+        let there = |node: &&NodeName| without != Some(*node) && !self.in_maintenance(node);
+        let online = self.online.iter().filter(there).map(NodeName::as_str).collect();
+        match self.ha.sends_back(&sid(guest), target.as_str(), &online) {
+            Ok(None) => None,
+            Ok(Some(why)) => Some((Code::MigrationTarget, why)),
+            Err(unknown) => Some((
+                Code::FacetUnknown,
+                format!("what binds it under HA can't be seen: {}", unknown.reason),
+            )),
+        }
     }
 
     /// Is HA in use at all?

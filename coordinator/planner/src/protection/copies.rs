@@ -17,6 +17,7 @@ use quorate_model::schedule::Schedule;
 use quorate_model::spec::{ReplicationSpec, ReturningNode};
 
 use super::guests::{Copying, Meant, called, copying};
+use super::migration::of_copies;
 use super::{Making, World, guest_subject, standing, told};
 use crate::cluster::slowest_port;
 use crate::report::{Report, Weight, in_a_row};
@@ -328,6 +329,9 @@ impl<'a> Planner<'a> {
 
     /// What the network for migration is known to bear between two servers, less a quarter, in MB/s.
     fn bearable(&self, from: &NodeName, to: &NodeName) -> Option<u32> {
+        if of_copies(self.world.config).is_some() {
+            return None;
+        }
         let network = self.world.file.cluster.migration_network.as_ref()?.value;
         let slowest = |node: &NodeName| {
             let seen = self.world.view.facet(node, |o| &o.network).ok()?;

@@ -4,24 +4,11 @@ use std::collections::BTreeSet;
 
 use quorate_model::observation::ConfiguredGuest;
 use quorate_model::observation::guest_config::{Backing, GuestConfig, GuestDisk};
-use quorate_model::observation::storages::{DefinedStorage, Storages};
+use quorate_model::observation::storages::Storages;
 use quorate_model::spec::{Chosen, Closeness, ClusterFile, GuestChoice, ReplicationSpec};
 use quorate_model::storage::StorageKind;
 
 use super::World;
-
-/// Kinds of storages that every node sees the same of. Source: pve-storage's plugins (`shared`).
-const SHARED: [&str; 9] = [
-    "nfs",
-    "cifs",
-    "glusterfs",
-    "cephfs",
-    "rbd",
-    "iscsi",
-    "iscsidirect",
-    "zfs",
-    "pbs",
-];
 
 /// Whether a guest can be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,6 +131,14 @@ pub fn copying<'a>(guest: &'a ConfiguredGuest, storages: &Storages) -> Copying<'
             Err(why) => reasons.push(format!("{} {why}", disk.key)),
         }
     }
+    // Replication fails at whatever is no volume, unless it is told to leave it out; that every server has it is no matter to it.
+    let told_to_copy = config
+        .disks
+        .iter()
+        .filter(|disk| disk.shared && disk.replicate && disk.storage().is_none());
+    if !disks.is_empty() {
+        reasons.extend(told_to_copy.map(|disk| format!("{} is no volume: write replicate=0 behind it", disk.key)));
+    }
     if !reasons.is_empty() {
         Copying::Cannot(reasons)
     } else if disks.is_empty() {
@@ -156,6 +151,7 @@ pub fn copying<'a>(guest: &'a ConfiguredGuest, storages: &Storages) -> Copying<'
 /// The storage that a disk is copied on; `None`: it need not be.
 fn of_disk<'d>(disk: &'d GuestDisk, storages: &Storages) -> Result<Option<&'d str>, String> {
     let storage = match &disk.backing {
+        Backing::Device(_) | Backing::Folder(_) if disk.shared => return Ok(None),
         Backing::Device(path) => return Err(format!("is {path} of its server")),
         Backing::Folder(path) => return Err(format!("is the folder {path} of its server")),
         Backing::Volume { storage, .. } => storage,
@@ -163,7 +159,7 @@ fn of_disk<'d>(disk: &'d GuestDisk, storages: &Storages) -> Result<Option<&'d st
     let defined = storages
         .defined(storage)
         .ok_or_else(|| format!("lies on the storage {storage}, which is not defined"))?;
-    if is_shared(defined) {
+    if defined.is_shared() {
         return Ok(None);
     }
     if defined.kind != StorageKind::Zfspool.as_str() {
@@ -176,14 +172,6 @@ fn of_disk<'d>(disk: &'d GuestDisk, storages: &Storages) -> Result<Option<&'d st
         return Err("is left out of replication (replicate=0)".to_owned());
     }
     Ok(Some(storage))
-}
-
-fn is_shared(storage: &DefinedStorage) -> bool {
-    let said = storage.properties.get("shared").map(String::as_str);
-    match said {
-        Some(value) => !matches!(value, "0" | "no" | "off" | "false"),
-        None => SHARED.contains(&storage.kind.as_str()),
-    }
 }
 
 /// What a guest is called by people, if it has a name.

@@ -66,11 +66,22 @@ pub(super) fn plan(
         None => format!("on {speaker}: pvesh set /cluster/options --delete migration"),
     };
     let there = before.map_or("none is set".to_owned(), |before| format!("it is {before}"));
+    let mut why = vec![format!("the file names a migration network, and {there}")];
+    let title = match of_copies(config) {
+        // Source: pve-guest-common PVE/Replication.pm (`replicate`): that of migration counts only where there is none for replication.
+        Some(own) => {
+            why.push(format!(
+                "copies do not go over it: datacenter.cfg has a setting of their own (replication: {own}), which is left alone"
+            ));
+            format!("move guests over {}", network.value)
+        }
+        None => format!("move and copy guests over {}", network.value),
+    };
     vec![Step {
         id,
         node: speaker.clone(),
-        title: format!("move and copy guests over {}", network.value),
-        why: vec![format!("the file names a migration network, and {there}")],
+        title,
+        why,
         needs: steps.iter().filter(founds).map(|step| step.id.clone()).collect(),
         gate: vec![Condition::Quorate {
             cluster: cluster.clone(),
@@ -91,6 +102,11 @@ pub(super) fn plan(
         undo: Undo::Operator { how: undo },
         restores: None,
     }]
+}
+
+/// What copies go by, if not by what migrations do.
+pub(super) fn of_copies(config: &PveConfig) -> Option<&str> {
+    config.datacenter.get().ok()?.get("replication").map(String::as_str)
 }
 
 /// The property with this network, and all else that stands in it. The type, which PVE takes as the property's first word, must be there.

@@ -5,6 +5,7 @@ mod guests;
 mod ha;
 mod migration;
 mod standing;
+mod unbound;
 
 pub use guests::{Copying, copying};
 
@@ -74,8 +75,13 @@ pub(crate) fn plan(file: &ClusterFile, wish: &Wish, view: &View, steps: &[Step],
     let migration = found.first().map(|step| step.id.clone());
     let copies = copies::plan(&world, migration.as_ref(), report);
     let ha = ha::plan(&world, &copies, report);
+    let goes = |step: &Step| matches!(step.action, Action::RemoveReplication { .. });
+    let (removed, copies): (Vec<_>, Vec<_>) = copies.into_iter().partition(goes);
+    // A server loses its copy when HA sends the guest there no more.
+    let removed = unbound::after_ha(&world, &ha, removed, report);
     found.extend(copies);
     found.extend(ha);
+    found.extend(removed);
     found
 }
 

@@ -217,6 +217,7 @@ impl Servers {
                 state: "started".to_owned(),
                 target: None,
                 command: None,
+                uid: None,
             };
             let resource = HaResource::of("started");
             known(&mut ha.resources).insert(sid.to_owned(), resource);

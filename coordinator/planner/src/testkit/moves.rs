@@ -55,6 +55,7 @@ impl Vm {
                     },
                     size: Some(ByteSize(10 * GIB)),
                     replicate: true,
+                    shared: false,
                 }],
                 nics: vec![GuestNic {
                     key: "net0".to_owned(),
@@ -62,6 +63,8 @@ impl Vm {
                     vlan: None,
                     mac: None,
                 }],
+                discs: vec![],
+                snapshots: vec![],
                 bound_by: vec![],
                 created: None,
             },
@@ -141,6 +144,7 @@ impl Servers {
                         state: "started".to_owned(),
                         target: None,
                         command: None,
+                        uid: None,
                     };
                     (service_id(vm.guest.kind, vm.guest.vmid), place)
                 };

@@ -32,6 +32,8 @@ pub fn guest(vmid: u32, node: &str, storage: &str) -> ConfiguredGuest {
         agent: false,
         disks: vec![volume(vmid, "scsi0", storage)],
         nics: vec![],
+        discs: vec![],
+        snapshots: vec![],
         bound_by: vec![],
         created: None,
     };
@@ -59,6 +61,7 @@ pub fn volume(vmid: u32, key: &str, storage: &str) -> GuestDisk {
         },
         size: Some(ByteSize(10 << 30)),
         replicate: true,
+        shared: false,
     }
 }
 

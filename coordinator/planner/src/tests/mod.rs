@@ -12,6 +12,7 @@ mod golden;
 mod latency;
 mod life;
 mod moved;
+mod moved_or_not;
 mod outlook;
 mod planted;
 mod pools;

@@ -21,21 +21,21 @@ fn wish(moves: Moves) -> Wish {
     }
 }
 
-fn migrate(guest: u32, target: &str) -> Wish {
+pub(super) fn migrate(guest: u32, target: &str) -> Wish {
     wish(Moves::Migrate {
         guest,
         target: name(target),
     })
 }
 
-fn drain(node: &str, stop: &[u32]) -> Wish {
+pub(super) fn drain(node: &str, stop: &[u32]) -> Wish {
     wish(Moves::Drain {
         node: name(node),
         stop: stop.iter().copied().collect(),
     })
 }
 
-fn roll(nodes: &[&str], stop: &[u32]) -> Wish {
+pub(super) fn roll(nodes: &[&str], stop: &[u32]) -> Wish {
     wish(Moves::Reboot {
         nodes: nodes.iter().map(|node| name(node)).collect(),
         stop: stop.iter().copied().collect(),
@@ -43,7 +43,7 @@ fn roll(nodes: &[&str], stop: &[u32]) -> Wish {
 }
 
 /// Three members with these guests, each with a boot of its own.
-fn servers(guests: &[Vm]) -> Servers {
+pub(super) fn servers(guests: &[Vm]) -> Servers {
     let all = ["prox1", "prox2", "prox3"];
     let mut servers = Servers::bare(3).members("hk1", &all, LINKS).housing(guests);
     for node in all {
@@ -52,7 +52,7 @@ fn servers(guests: &[Vm]) -> Servers {
     servers
 }
 
-fn plan(wish: &Wish, servers: &Servers) -> Plan {
+pub(super) fn plan(wish: &Wish, servers: &Servers) -> Plan {
     wished(&testkit::file(3, LINKS), wish, servers)
 }
 
@@ -60,23 +60,23 @@ fn done(wish: &Wish, servers: &Servers, plan: &Plan) -> Plan {
     afterwards(&testkit::file(3, LINKS), wish, servers, plan)
 }
 
-fn ids(plan: &Plan) -> Vec<&str> {
+pub(super) fn ids(plan: &Plan) -> Vec<&str> {
     plan.steps.iter().map(|step| step.id.as_str()).collect()
 }
 
 /// Of guests and servers that are moved: what refuses.
-fn refused(plan: &Plan) -> Vec<(Code, &str)> {
+pub(super) fn refused(plan: &Plan) -> Vec<(Code, &str)> {
     let refusing = plan.findings.iter().filter(|finding| finding.refuses());
     refusing
         .map(|finding| (finding.code, finding.subject.as_str()))
         .collect()
 }
 
-fn codes(plan: &Plan) -> Vec<Code> {
+pub(super) fn codes(plan: &Plan) -> Vec<Code> {
     plan.findings.iter().map(|finding| finding.code).collect()
 }
 
-fn replicated(servers: Servers, guest: u32, from: &str, to: &[&str]) -> Servers {
+pub(super) fn replicated(servers: Servers, guest: u32, from: &str, to: &[&str]) -> Servers {
     let job = |number: usize, target: &&str| ReplicationJob {
         source: Some(from.to_owned()),
         ..ReplicationJob::of(format!("{guest}-{number}"), guest, *target)
@@ -265,6 +265,7 @@ fn what_must_stop_is_refused_without_a_word_for_it() {
         backing: Backing::Folder("/srv".into()),
         size: None,
         replicate: true,
+        shared: false,
     });
     let servers = servers(&[bound.clone(), folder, Vm::running(103, "prox1")]);
     let plan = plan(&drain("prox1", &[101]), &servers);
@@ -473,5 +474,5 @@ fn a_move_counts_when_both_servers_ha_and_a_living_master_say_so() {
     let moving = with_manager(|manager| manager.services.get_mut("vm:100").unwrap().target = Some("prox3".into()));
     assert!(matches!(moving, Verdict::NotYet(_)));
     let silent = with_manager(|manager| manager.at = Timestamp(NOW.0 - 60_000_000));
-    assert!(matches!(silent, Verdict::Unknown(why) if why.contains("written nothing for 60 s")));
+    assert!(matches!(silent, Verdict::Unknown(why) if why.contains("written nothing for 1 min")));
 }

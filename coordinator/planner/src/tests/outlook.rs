@@ -2,6 +2,7 @@
 
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::observation::ConfiguredGuest;
+use quorate_model::observation::guest_config::{Backing, GuestDisk};
 use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, ManagerStatus};
 use quorate_model::observation::storages::{StorageState, StorageStatus};
 use quorate_model::outlook::{Answer, Asks, Fate, Outlook, outlook};
@@ -164,6 +165,7 @@ fn while_ha_is_disarmed_or_has_given_a_guest_up_nothing_is_started() {
                 state: state.clone(),
                 target: None,
                 command: None,
+                uid: None,
             };
             let manager = ManagerStatus {
                 master: "prox2".to_owned(),
@@ -191,4 +193,113 @@ fn while_ha_is_disarmed_or_has_given_a_guest_up_nothing_is_started() {
         fate(&lost(&with("started", None)), 100),
         Fate::Recovered { .. }
     ));
+}
+
+fn decided(servers: Servers, change: fn(&mut ManagerStatus)) -> Servers {
+    servers.with_shared_ha(move |ha| {
+        let mut manager = ManagerStatus {
+            master: "prox2".to_owned(),
+            at: NOW,
+            nodes: ["prox1", "prox2", "prox3"]
+                .map(|node| (node.to_owned(), "online".to_owned()))
+                .into(),
+            services: [].into(),
+            disarm: None,
+            maintenance: [].into(),
+        };
+        change(&mut manager);
+        ha.manager = Facet::known(Some(manager), NOW);
+    })
+}
+
+fn place(node: &str, state: &str, target: Option<&str>) -> HaPlace {
+    HaPlace {
+        node: node.to_owned(),
+        state: state.to_owned(),
+        target: target.map(str::to_owned),
+        command: None,
+        uid: None,
+    }
+}
+
+#[test]
+fn a_server_in_maintenance_gets_nothing() {
+    let drained = |manager: &mut ManagerStatus| {
+        manager.nodes.insert("prox3".to_owned(), "maintenance".to_owned());
+    };
+    let seen = lost(&decided(servers(&[100], &[]), drained));
+    assert_eq!(*fate(&seen, 100), Fate::Recovered { on: name("prox2") });
+    assert_eq!(seen.rooms.keys().collect::<Vec<_>>(), [&name("prox2")]);
+    let strict = placement(HaPlacement::NODES, &["vm:100"], &["prox1", "prox3"]);
+    let seen = lost(&decided(servers(&[100], &[strict]), drained));
+    assert!(matches!(fate(&seen, 100), Fate::Waits { .. }));
+}
+
+#[test]
+fn an_old_word_of_the_master_is_no_promise() {
+    let silent = decided(servers(&[100], &[]), |manager| {
+        manager.at = quorate_model::Timestamp(NOW.0 - 720_000_000);
+    });
+    let seen = lost(&silent);
+    assert!(
+        matches!(fate(&seen, 100), Fate::Waits { reason } if reason.contains("written nothing for 12 min")),
+        "{:?}",
+        fate(&seen, 100)
+    );
+}
+
+#[test]
+fn what_has_failed_and_what_is_on_its_way_takes_room() {
+    // Without them prox3, which is the emptier one, would be chosen.
+    let failed = |manager: &mut ManagerStatus| {
+        manager
+            .services
+            .insert("vm:100".to_owned(), place("prox1", "started", None));
+        manager
+            .services
+            .insert("vm:101".to_owned(), place("prox1", "migrate", Some("prox3")));
+    };
+    let seen = lost(&decided(servers(&[100, 101], &[]), failed));
+    assert_eq!(
+        *fate(&seen, 100),
+        Fate::Recovered { on: name("prox2") },
+        "one is coming to prox3"
+    );
+    let error = |manager: &mut ManagerStatus| {
+        manager
+            .services
+            .insert("vm:200".to_owned(), place("prox2", "error", None));
+    };
+    let seen = lost(&decided(servers(&[100, 200], &[]), error));
+    assert_eq!(
+        *fate(&seen, 100),
+        Fate::Recovered { on: name("prox3") },
+        "the one in error counts on prox2"
+    );
+}
+
+#[test]
+fn a_disc_of_the_lost_server_keeps_a_guest_from_starting_elsewhere() {
+    let with = |storage: &str| {
+        let storage = storage.to_owned();
+        let servers = servers(&[100], &[]).with_each(move |seen| {
+            let guests = known(&mut known(&mut seen.config).guests);
+            known(&mut guests[0].config).discs = vec![GuestDisk {
+                key: "ide2".to_owned(),
+                backing: Backing::Volume {
+                    storage: storage.clone(),
+                    volume: "iso/x.iso".to_owned(),
+                },
+                size: None,
+                replicate: true,
+                shared: false,
+            }];
+        });
+        answer(&lost(&servers), 100, Asks::Disks)
+    };
+    let answer = with("local");
+    assert!(
+        matches!(&answer, Answer::No(reason) if reason == "ide2 has local:iso/x.iso of prox1 in it"),
+        "{answer:?}"
+    );
 }

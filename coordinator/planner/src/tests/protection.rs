@@ -74,7 +74,7 @@ pub(super) fn done(more: &str, mut servers: Servers, plan: &Plan) {
 }
 
 /// The file that was applied before, as all keep it.
-fn applied(servers: Servers, more: &str) -> Servers {
+pub(super) fn applied(servers: Servers, more: &str) -> Servers {
     let text = format!("{}{more}", text(3, LINKS));
     let kept = KeptSpec {
         digest: digest_of(&text),

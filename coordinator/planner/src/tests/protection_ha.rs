@@ -9,8 +9,8 @@ use quorate_model::plan::Plan;
 use quorate_model::{Severity, Wish};
 
 use super::pools::ids;
-use super::protection::{COPIES, done, file_of, jobs, members, needs, plan, plan_of, told};
-use crate::testkit::{Servers, guest, known};
+use super::protection::{COPIES, applied, done, file_of, jobs, members, needs, plan, plan_of, told};
+use crate::testkit::{NOW, Servers, guest, known};
 
 const HA: &str = "[ha]\nguests = [100]\n";
 
@@ -289,4 +289,75 @@ fn the_plan_stays_empty_after_a_failover_under_ha() {
         .collect();
     let recovered = members(&[guest(100, "prox2", "data_zfs")]).with_jobs(&turned);
     assert!(ids(&plan(&wanted(), &bound(recovered))).is_empty());
+}
+
+#[test]
+fn a_copy_goes_only_when_ha_sends_the_guest_there_no_more() {
+    let before = wanted();
+    let after = before.replace(", \"prox3\"", "");
+    let resource = HaResource {
+        failback: Some(false),
+        ..HaResource::of("started")
+    };
+    let all = placement(
+        "quorate-vm-100",
+        HaPlacement::NODES,
+        &["vm:100"],
+        &["prox1", "prox2", "prox3"],
+    );
+    let servers = under(applied(copied(), &before), &resource)
+        .of_pve("9.2.11")
+        .with_shared_ha(|ha| ha.placements = Facet::known(vec![all.clone()], NOW));
+    let wish = Wish {
+        destroy_replicas: ["replica:100@prox3".parse().unwrap()].into(),
+        ..Wish::default()
+    };
+    let plan = plan_of(&file_of(3, &after), &wish, &servers);
+    assert_eq!(ids(&plan), ["ha.rule/vm:100", "replication.remove/100/prox3"]);
+    assert_eq!(needs(&plan, "replication.remove/100/prox3"), ["ha.rule/vm:100"]);
+    // Dropped altogether: the rule still names the server, and nobody narrows it.
+    let dropped = plan_of(&file_of(3, ""), &wish, &servers);
+    assert!(
+        ids(&dropped).iter().all(|id| !id.ends_with("/prox3")),
+        "{:?}",
+        ids(&dropped)
+    );
+    let told = told(&dropped, Code::HaNodeWithoutCopy);
+    assert!(
+        told.iter()
+            .any(|one| one.contains("on prox3 stays: the rule quorate-vm-100 names prox3")),
+        "{told:?}"
+    );
+    // Bound to others already, or not under HA: nothing keeps it.
+    let narrow = placement("theirs", HaPlacement::NODES, &["vm:100"], &["prox1", "prox2"]);
+    let bound = servers.with_shared_ha(|ha| ha.placements = Facet::known(vec![narrow.clone()], NOW));
+    let plan = plan_of(&file_of(3, ""), &wish, &bound);
+    assert!(ids(&plan).contains(&"replication.remove/100/prox3"), "{:?}", ids(&plan));
+}
+
+#[test]
+fn a_rule_of_ours_that_was_switched_off_is_said_to_be_off() {
+    let resource = HaResource {
+        failback: Some(false),
+        ..HaResource::of("started")
+    };
+    let off = HaPlacement {
+        disabled: true,
+        ..placement(
+            "quorate-vm-100",
+            HaPlacement::NODES,
+            &["vm:100"],
+            &["prox1", "prox2", "prox3"],
+        )
+    };
+    let servers = under(copied(), &resource)
+        .of_pve("9.2.11")
+        .with_shared_ha(|ha| ha.placements = Facet::known(vec![off.clone()], NOW));
+    let plan = plan(&wanted(), &servers);
+    assert_eq!(ids(&plan), ["ha.rule/vm:100"]);
+    assert!(
+        plan.steps[0].why[0].contains("is switched off"),
+        "{:?}",
+        plan.steps[0].why
+    );
 }

@@ -1,6 +1,8 @@
 //! Guests: the list, what each is configured to be, and how those of a node run.
 
-use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic};
+use quorate_model::observation::guest_config::{
+    Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic, GuestSnapshot,
+};
 use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::strays::Stray;
@@ -31,7 +33,9 @@ message!(
         disks,
         nics,
         bound_by,
-        created
+        created,
+        discs,
+        snapshots
     }
 );
 message!(
@@ -39,9 +43,11 @@ message!(
         key,
         backing,
         size,
-        replicate
+        replicate,
+        shared
     }
 );
+message!(GuestSnapshot = v1::GuestSnapshot { name, disks, discs });
 oneof!(Backing = v1::Backing [backing: v1::backing::Backing] {
     volume: Volume { storage, volume } = v1::backing::Volume,
 } holding { device: Device, folder: Folder });

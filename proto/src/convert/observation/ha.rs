@@ -40,7 +40,8 @@ message!(
         node,
         state,
         target,
-        command
+        command,
+        uid
     }
 );
 message!(Disarm = v1::Disarm { mode, state });

@@ -1,7 +1,9 @@
 //! Guests: what they are configured to be, and how they run.
 
 use proptest::prelude::*;
-use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic};
+use quorate_model::observation::guest_config::{
+    Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic, GuestSnapshot,
+};
 use quorate_model::observation::guest_status::{GuestRun, GuestStatus};
 use quorate_model::observation::guests::{Guest, GuestKind};
 use quorate_model::observation::strays::Stray;
@@ -32,17 +34,23 @@ prop_compose! {
         cpus in maybe(any::<u32>()),
         (tags, bound_by) in (some(text()), some(text())),
         (template, starts_at_boot, agent) in any::<(bool, bool, bool)>(),
-        disks in some(disk()),
-        nics in some(nic()),
+        (disks, discs) in (some(disk()), some(disk())),
+        (nics, snapshots) in (some(nic()), some(snapshot())),
         created in maybe(time()),
     ) -> GuestConfig {
-        GuestConfig { name, memory, cpus, cpu_type, tags, template, lock, starts_at_boot, agent, disks, nics, bound_by, created }
+        GuestConfig { name, memory, cpus, cpu_type, tags, template, lock, starts_at_boot, agent, disks, discs, snapshots, nics, bound_by, created }
     }
 }
 
 prop_compose! {
-    fn disk()(key in text(), backing in backing(), size in maybe(size()), replicate: bool) -> GuestDisk {
-        GuestDisk { key, backing, size, replicate }
+    fn disk()(key in text(), backing in backing(), size in maybe(size()), (replicate, shared) in any::<(bool, bool)>()) -> GuestDisk {
+        GuestDisk { key, backing, size, replicate, shared }
+    }
+}
+
+prop_compose! {
+    fn snapshot()(name in text(), disks in some(disk()), discs in some(disk())) -> GuestSnapshot {
+        GuestSnapshot { name, disks, discs }
     }
 }
 

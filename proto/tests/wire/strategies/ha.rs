@@ -51,8 +51,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn place()((node, state) in (text(), text()), target in maybe(text()), command in maybe(text())) -> HaPlace {
-        HaPlace { node, state, target, command }
+    fn place()((node, state) in (text(), text()), (target, command, uid) in (maybe(text()), maybe(text()), maybe(text()))) -> HaPlace {
+        HaPlace { node, state, target, command, uid }
     }
 }
 

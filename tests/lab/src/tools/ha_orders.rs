@@ -421,8 +421,9 @@ fn with_options(mut section: Section, parsed: &Parsed) -> Section {
     }
     for (key, value) in &parsed.options {
         match (key.as_str(), value.as_str()) {
-            ("delete", _) => {}
-            ("strict" | "disable" | "restricted" | "nofailback", "0") => {
+            // `delete $param->{disable} if !$param->{disable}`: what is off stays off. Source: pve-ha-manager PVE/API2/HA/Rules.pm (`update_rule`).
+            ("delete", _) | ("disable", "0") => {}
+            ("strict" | "restricted" | "nofailback", "0") => {
                 section.keys.remove(key);
             }
             _ => {

@@ -237,6 +237,34 @@ impl Guest {
         drives
     }
 
+    /// The drives of all its snapshots: of sections but `[PENDING]` and `[special:…]`.
+    pub(crate) fn drives_of_snapshots(&self) -> Vec<Drive> {
+        let mut inside = false;
+        let mut found = Vec::new();
+        for line in self.conf.lines() {
+            if let Some(name) = line
+                .trim_end()
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
+                inside = !name.eq_ignore_ascii_case("pending") && !name.contains(':');
+                continue;
+            }
+            let pair = line
+                .split_once(':')
+                .filter(|(key, _)| inside && is_drive(self.kind, key));
+            found.extend(pair.and_then(|(key, value)| Drive::of(key, value.trim())));
+        }
+        found
+    }
+
+    /// Is the host's own CD drive given to it, now or in a snapshot?
+    pub(crate) fn has_drive_of_the_host(&self) -> bool {
+        let pairs = self.conf.lines().filter_map(|line| line.split_once(':'));
+        let mut drives = pairs.filter(|(key, _)| is_drive(self.kind, key));
+        drives.any(|(_, value)| matches!(value.trim().split(',').next(), Some("cdrom" | "file=cdrom")))
+    }
+
     /// Sets a line of its configuration, above snapshots and pending changes, or takes it away. PVE keeps them sorted.
     pub(crate) fn set(&mut self, key: &str, value: Option<&str>) {
         let (top, rest) = match self.conf.find("\n[") {

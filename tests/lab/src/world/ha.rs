@@ -141,6 +141,8 @@ pub(crate) struct Work {
     pub(crate) upid: String,
     /// Why it will fail.
     pub(crate) refusal: Option<String>,
+    /// What PVE's task says before it fails.
+    pub(crate) told: Option<String>,
 }
 
 impl Server {

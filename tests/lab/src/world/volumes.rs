@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::guests::{Drive, Guest};
 use super::server::Server;
 use super::zfs::Pool;
+use crate::description::GuestKind;
 use crate::tools::pvesm::{self, Section};
 
 /// What a guest has written into each of its disks with one numbered write.
@@ -62,15 +63,53 @@ pub(crate) enum Home {
     Shared,
 }
 
-/// Is it reached from every server? Source: pve-storage Storage.pm (`shared` plugins).
+/// Is it reached from every server? Source: pve-storage PVE/Storage/Plugin.pm (`@SHARED_STORAGE`).
 pub(crate) fn is_shared(section: &Section) -> bool {
     matches!(
         section.kind.as_str(),
-        "nfs" | "cifs" | "rbd" | "cephfs" | "iscsi" | "pbs"
+        "nfs" | "cifs" | "rbd" | "cephfs" | "iscsi" | "iscsidirect" | "zfs" | "drbd" | "pbs" | "glusterfs"
     ) || section.get("shared") == Some("1")
 }
 
+/// How a migration ends when one of the guest's volumes keeps it. Source: qemu-server QemuMigrate.pm (`scan_local_volumes`).
+pub(crate) const CHECK_LOG: &str = "Problem found while scanning volumes - can't migrate VM - check log";
+
 impl Server {
+    /// What of a machine's discs and snapshots keeps it from being moved, as the task's log has it, in a line that is not marked as an error.
+    /// Containers have no discs, and the lab's lie where snapshots can be copied. Source: qemu-server QemuMigrate.pm (`scan_local_volumes`).
+    pub(crate) fn keeps_from_moving(&self, guest: &Guest, runs: bool, replicated: bool) -> Option<String> {
+        if guest.kind != GuestKind::Qemu {
+            return None;
+        }
+        if guest.has_drive_of_the_host() {
+            return Some("can't migrate local cdrom drive".to_owned());
+        }
+        let section_of = |drive: &Drive| drive.storage.as_deref().and_then(|id| self.storage(id));
+        let is_local = |drive: &&Drive| section_of(drive).is_some_and(|section| !is_shared(&section));
+        let (now, kept) = (guest.drives(), guest.drives_of_snapshots());
+        let mut discs = now
+            .iter()
+            .chain(&kept)
+            .filter(|drive| drive.cdrom && !drive.name.ends_with("-cloudinit"));
+        if let Some(disc) = discs.find(is_local) {
+            let volid = disc.volid();
+            return Some(format!("can't migrate local disk '{volid}': local cdrom image"));
+        }
+        let stays = |drive: &&Drive| {
+            let is_zfs = section_of(drive).is_some_and(|section| section.kind == "zfspool");
+            let copied = replicated && drive.replicate && is_zfs;
+            let carried = is_zfs || drive.name.ends_with(".qcow2");
+            if runs { !copied } else { !carried }
+        };
+        let disk = kept.iter().filter(|drive| !drive.cdrom).filter(is_local).find(stays)?;
+        let why = if runs {
+            "online storage migration not possible if non-replicated snapshot exists"
+        } else {
+            "non-migratable snapshot exists"
+        };
+        Some(format!("can't migrate local disk '{}': {why}", disk.volid()))
+    }
+
     /// The definition of a storage.
     pub(crate) fn storage(&self, id: &str) -> Option<Section> {
         pvesm::sections(self).get(id).cloned()

@@ -2,7 +2,7 @@
 
 use quorate_lab::control::Press;
 use quorate_lab::plants::Plant;
-use quorate_lab::{Lab, Output, Script, What};
+use quorate_lab::{GuestSpec, Lab, Output, Script, What};
 
 use crate::{PATIENCE, happened, lab, nothing_unknown, three};
 
@@ -321,4 +321,54 @@ async fn the_status_of_a_removed_nodes_lrm_goes_with_its_folder() {
         .await;
     }
     assert!(!folder("prox3").exists() && !folder(other).exists());
+}
+
+#[tokio::test]
+async fn a_guest_that_can_t_be_moved_is_tried_again_in_every_round() {
+    let lab = lab(|builder| builder.speed(100.0)).await;
+    three(&lab).await;
+    let guest = GuestSpec {
+        vmid: 200,
+        conf: Some("ide2: local:iso/x.iso,media=cdrom\nmemory: 512\nname: web\n".to_owned()),
+        running: true,
+        ..GuestSpec::default()
+    };
+    lab.script("prox3", Script::AddGuest(guest)).await.expect("a guest");
+    let added = run(&lab, "prox3", &["ha-manager", "add", "vm:200", "--state", "started"]).await;
+    assert!(added.status.success(), "{}", added.stderr);
+    let place = |key: &str| {
+        let status = file(&lab, "prox1", "ha/manager_status");
+        let value = status.pointer(&format!("/service_status/vm:200/{key}"));
+        value.and_then(|value| value.as_str()).unwrap_or_default().to_owned()
+    };
+    until(&lab, "HA to have it", || place("state") == "started").await;
+    run(
+        &lab,
+        "prox1",
+        &["ha-manager", "crm-command", "node-maintenance", "enable", "prox3"],
+    )
+    .await;
+    let requests = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    until(&lab, "three tries", || {
+        let mut requests = requests.lock().expect("whole");
+        if place("state") == "migrate" {
+            requests.insert(place("uid"));
+        }
+        requests.len() >= 3
+    })
+    .await;
+    assert_eq!(place("node"), "prox3");
+    // Why, stands in a line of the task's log that is not marked as an error.
+    let tasks = lab.node("prox3").expect("a node").root.join("var/log/pve/tasks");
+    let shelves = std::fs::read_dir(tasks).expect("shelves").flatten();
+    let logs = shelves
+        .filter_map(|shelf| std::fs::read_dir(shelf.path()).ok())
+        .flatten()
+        .flatten();
+    let mut logs = logs.filter(|log| log.file_name().to_string_lossy().contains(":qmigrate:200:"));
+    let log = std::fs::read_to_string(logs.next().expect("a task").path()).expect("its log");
+    assert!(
+        log.contains(" can't migrate local disk 'local:iso/x.iso': local cdrom image\n"),
+        "{log}"
+    );
 }

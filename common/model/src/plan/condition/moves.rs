@@ -1,7 +1,6 @@
 //! Guests that are where they should be, and servers that the cluster can do without.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::membership::{self, member_of};
 use super::{Condition, Needs, Not, Verdict, on_each};
@@ -13,9 +12,6 @@ use crate::moves::service_id;
 use crate::observation::ha::{HaPlace, ManagerStatus};
 use crate::observation::{FacetName, GuestKind, GuestRun, Ha};
 use crate::view::View;
-
-/// What PVE's own status calls `old timestamp - dead?`: the master looks every 10 s.
-const MASTER_SILENT: Duration = Duration::from_secs(30);
 
 /// So many findings are named where some got worse.
 const NAMED: usize = 4;
@@ -51,6 +47,7 @@ impl Condition {
                 node,
                 &[FacetName::Guests, FacetName::Running, FacetName::Config],
             )])),
+            Self::Maintenance { seen_by, .. } => Some(Needs::from([of(seen_by, &[FacetName::Ha, FacetName::Cluster])])),
             Self::Rebooted { node, .. } => Some(Needs::from([of(node, &[FacetName::System, FacetName::Cluster])])),
             // What a restart may change, and what the streams tell of only after a while. Disks are left to them: a look takes seconds.
             Self::NothingWorse { nodes, .. } => {
@@ -231,19 +228,7 @@ fn at_rest(sid: &str, place: &HaPlace, node: &NodeName, running: bool) -> Result
 /// The master's word, as this node has it. What an old master wrote is not how it is.
 fn manager<'v>(view: &'v View, node: &NodeName) -> Result<Option<&'v ManagerStatus>, Not> {
     let ha: &Ha = view.facet(node, |o| &o.ha)?;
-    let Some(manager) = ha.manager.get()? else {
-        return Ok(None);
-    };
-    if let Some(seen) = ha.manager.collected_at()
-        && manager.at.age(seen) > MASTER_SILENT
-    {
-        let silent = manager.at.age(seen).as_secs();
-        return Err(Not::Known(format!(
-            "the HA master {} has written nothing for {silent} s",
-            manager.master
-        )));
-    }
-    Ok(Some(manager))
+    ha.manager_now().map_err(|unknown| Not::Known(unknown.reason))
 }
 
 fn maintenance(view: &View, node: &NodeName, on: bool, seen_by: &NodeName) -> Verdict {
@@ -261,6 +246,8 @@ fn maintenance(view: &View, node: &NodeName, on: bool, seen_by: &NodeName) -> Ve
         if !on {
             return match (asked, state) {
                 (true, _) => Err(Not::Yet(format!("sees maintenance of {node} still asked for"))),
+                // The state of a node that is off stays as its LRM left it; the request is all that can be taken back.
+                (false, "maintenance") if is_offline(view, speaker, node) => Ok(()),
                 (false, "maintenance") => Err(Not::Yet(format!("sees {node} still in maintenance by HA"))),
                 (false, _) => Ok(()),
             };
@@ -279,6 +266,12 @@ fn maintenance(view: &View, node: &NodeName, on: bool, seen_by: &NodeName) -> Ve
             Some((sid, place)) => Err(Not::Yet(format!("sees {sid} still on {node} by HA ({})", place.state))),
         }
     })
+}
+
+/// Does a quorate member see that a node is off?
+fn is_offline(view: &View, speaker: &NodeName, node: &NodeName) -> bool {
+    let member = view.cluster_of(speaker).ok().and_then(|seen| seen.member());
+    member.is_some_and(|member| member.quorate && !member.online().any(|name| name == node.as_str()))
 }
 
 fn drained(view: &View, node: &NodeName) -> Verdict {
@@ -342,7 +335,7 @@ fn nothing_worse(view: &View, cluster: &ClusterName, known: &BTreeSet<KnownFindi
     ))
 }
 
-/// Can the cluster do without this node now? Its votes, its copies, HA that is at rest, and room for what runs on it.
+/// Can the cluster do without this node now? Its votes, its copies, HA that is at rest, no Ceph, and room for what runs on it.
 fn spare(view: &View, cluster: &ClusterName, node: &NodeName, others: &BTreeSet<NodeName>) -> Verdict {
     let evidence = || format!("{cluster} can do without {node}: votes, copies, HA and memory of the others suffice");
     let members = on_each(others.iter().chain([node]), evidence, |member| {
@@ -364,11 +357,30 @@ fn spare(view: &View, cluster: &ClusterName, node: &NodeName, others: &BTreeSet<
     if !copies.holds() {
         return copies;
     }
+    let ceph = on_each(others.iter().chain([node]), evidence, |member| no_ceph(view, member));
+    if !ceph.holds() {
+        return ceph;
+    }
     match room(view, node, others) {
         Ok(()) => Verdict::Holds(evidence()),
         Err(Not::Yet(why)) => Verdict::NotYet(format!("{node} {why}")),
         Err(Not::Known(why)) => Verdict::Unknown(why),
     }
+}
+
+/// Whether Ceph can do without a node (its monitors' quorum, and that no object of a pool is short of copies) can't be judged yet: a restart while the
+/// last one's objects are still being copied stops the disks of all guests.
+fn no_ceph(view: &View, member: &NodeName) -> Result<(), Not> {
+    let config = view.facet(member, |o| &o.config)?;
+    let daemons = config.ceph_daemons.get()?;
+    let what = match config.ceph_monitors.get()? {
+        _ if !daemons.is_empty() => daemons.join(", "),
+        Some(monitors) if !monitors.is_empty() => format!("monitors on {}", monitors.join(", ")),
+        _ => return Ok(()),
+    };
+    Err(Not::Yet(format!(
+        "has Ceph ({what}), and whether Ceph can do without a server can't be judged yet: restart them by hand, each when `ceph -s` says HEALTH_OK"
+    )))
 }
 
 fn enough_votes(view: &View, cluster: &ClusterName, node: &NodeName, speaker: &NodeName) -> Result<(), Not> {

@@ -76,7 +76,12 @@ impl Planner<'_> {
                 nodes: nodes.clone(),
                 exists,
             },
-            why: why_bound(exists),
+            why: match there {
+                Some(there) if there.disabled => vec![format!(
+                    "its rule {name} is switched off: HA may recover it on any server"
+                )],
+                _ => why_bound(exists),
+            },
             needs,
             done_when: Condition::HaBound {
                 node: making.owner.clone(),

@@ -19,7 +19,7 @@ use crate::world::guests::{Drive, Guest};
 use crate::world::server::Server;
 use crate::world::state::replication::no_lock;
 use crate::world::under_ha;
-use crate::world::volumes::is_shared;
+use crate::world::volumes::{CHECK_LOG, is_shared};
 
 /// PVE waits so long for the guest's lock.
 const LOCK: Duration = Duration::from_secs(10);
@@ -247,16 +247,15 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
             devices.join(", ")
         ));
     }
-    if let Some(image) = local_image(asked, &guest) {
-        say(
-            asked,
-            worker,
-            &format!("ERROR: can't migrate local disk '{image}': local cdrom image"),
-        )
-        .await?;
-        return died("Failed to sync data - can't migrate VM - check log");
-    }
     let job = asked.call.world.with(|state| state.job_to(from, vmid, target));
+    let (runs, replicated) = (runs(asked), job.is_some());
+    let kept = asked
+        .call
+        .server(|server, _| server.keeps_from_moving(&guest, runs, replicated));
+    if let Some(Some(line)) = kept {
+        say(asked, worker, &line).await?;
+        return died(CHECK_LOG);
+    }
     let drives: Vec<Drive> = guest.drives().into_iter().filter(|drive| !drive.cdrom).collect();
     let mut copies = false;
     for drive in &drives {
@@ -351,19 +350,6 @@ async fn phases(asked: &Asked<'_>, worker: &Worker<'_>, target: &str) -> Result<
         state.write(from, unlock).ok();
     });
     Ok(())
-}
-
-/// An image in a drive for discs, on a storage that only this server has.
-fn local_image(asked: &Asked<'_>, guest: &Guest) -> Option<String> {
-    let drives = guest.drives();
-    asked.call.server(|server, _| {
-        let mut discs = drives.iter().filter(|drive| drive.cdrom);
-        let local = |drive: &&Drive| {
-            let section = drive.storage.as_deref().and_then(|id| server.storage(id));
-            !drive.name.ends_with("-cloudinit") && section.is_some_and(|section| !is_shared(&section))
-        };
-        discs.find(local).map(Drive::volid)
-    })?
 }
 
 /// `GET /nodes/NODE/qemu/ID/migrate`: what would keep it from going where.

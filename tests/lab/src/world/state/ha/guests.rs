@@ -8,10 +8,12 @@ use quorate_lab_ha::model::Sid;
 
 use super::at::At;
 use crate::description::GuestKind;
+use crate::world::clock;
 use crate::world::complain;
 use crate::world::guest_times as times;
 use crate::world::ha::Work;
 use crate::world::state::guests::refuses_after;
+use crate::world::volumes::CHECK_LOG;
 
 /// The first line of a task that HA began. Source: pve-ha-manager Resources/PVEVM.pm.
 const BY_HA: &str = "task started by HA resource agent\n";
@@ -39,10 +41,18 @@ impl At<'_> {
             let how = if *online { "migrate" } else { "relocate" };
             self.log(Level::Info, &format!("service {sid} - start {how} to node '{target}'"));
         }
-        let refusal = match &act {
+        let mut refusal = match &act {
             Act::Start => self.state.start_guest_refusal(self.index, vmid),
             Act::Stop { .. } | Act::Move { .. } => self.locked(kind, vmid),
         };
+        // Found out when the migration has begun: by then a machine that is relocated is down.
+        let told = match &act {
+            Act::Move { target, online } if refusal.is_none() => self.kept(vmid, target, *online && runs),
+            _ => None,
+        };
+        if told.is_some() {
+            refusal = Some("migration aborted".to_owned());
+        }
         let (starts, stops) = match kind {
             GuestKind::Qemu => (times::VM_STARTS, times::VM_STOPS),
             GuestKind::Lxc => (times::CT_STARTS, times::CT_STOPS),
@@ -63,11 +73,40 @@ impl At<'_> {
             until: self.state.now + takes,
             upid,
             refusal,
+            told,
         };
         if let Some(server) = self.state.servers.get_mut(self.index) {
             server.ha.work.insert(sid.as_str().to_owned(), work);
         }
         Progress::Going
+    }
+
+    /// What of its volumes keeps a guest here.
+    fn kept(&self, vmid: u32, target: &str, runs: bool) -> Option<String> {
+        let server = self.state.get(self.index)?;
+        let job = self.state.job_to(self.index, vmid, target);
+        server.keeps_from_moving(server.guest(vmid)?, runs, job.is_some())
+    }
+
+    /// The lines of a migration that one of the guest's volumes ended; and what is relocated was shut down before.
+    fn ends_early(&mut self, sid: &Sid, work: &Work) {
+        let Some(line) = &work.told else { return };
+        let vmid: u32 = sid.number().parse().unwrap_or(0);
+        if let Act::Move { online: false, .. } = &work.act
+            && self.state.guest_runs(self.index, vmid)
+        {
+            self.log(Level::Info, &format!("stopping service {sid} (relocate)"));
+            self.state.stop_guest_now(self.index, vmid);
+        }
+        let Some(server) = self.state.servers.get_mut(self.index) else {
+            return;
+        };
+        let now = clock::log(server.now());
+        let aborted = format!("migration aborted (duration 00:00:00): {CHECK_LOG}");
+        let lines = format!("{now} {line}\n{now} ERROR: {CHECK_LOG}\n{now} ERROR: {aborted}\n");
+        if let Err(error) = server.tasks.say(&work.upid, &lines) {
+            complain(&format!("{}: can't write the task list: {error}", server.name()));
+        }
     }
 
     fn locked(&self, kind: GuestKind, vmid: u32) -> Option<String> {
@@ -103,6 +142,7 @@ impl At<'_> {
         let Some(work) = server.ha.work.remove(sid.as_str()) else {
             return Progress::Failed;
         };
+        self.ends_early(sid, &work);
         let result = match work.refusal {
             Some(refusal) => Err(refusal),
             None => self.finish(sid, &work.act),
