@@ -110,7 +110,10 @@ fn packages_say_what_they_are_and_need() {
         }
     }
     // The health of disks is read with smartctl, faults are rehearsed with nft.
-    assert!(control.contains("\nRecommends: iputils-ping, nftables, smartmontools\n"), "{control}");
+    assert!(
+        control.contains("\nRecommends: iputils-ping, nftables, smartmontools\n"),
+        "{control}"
+    );
 }
 
 #[test]
