@@ -17,10 +17,10 @@ impl LinkMap {
         Self { lab: Some(stands_for) }
     }
 
-    /// Does it prove that somebody is there if a connection is refused? In a lab it does not: there the kernel of this machine refuses for
-    /// every server, whether it is on or off.
+    /// Is whatever answers at an address the server that has it? In a lab it is not: there this machine answers, or refuses, on every port
+    /// that no lab has taken, whether the server is on or off.
     #[must_use]
-    pub fn refusal_is_an_answer(&self) -> bool {
+    pub fn is_real(&self) -> bool {
         self.lab.is_none()
     }
 

@@ -204,22 +204,20 @@ enum Dial {
 
 async fn dialled(host: &Host, road: &Road, (port, name): (u16, &str)) -> Trace {
     let about = format!("{name}, TCP port {port}");
-    let (Some(to), from) = (
-        host.links().real(road.lost),
-        road.own.and_then(|own| host.links().real(own)),
-    ) else {
-        return Trace::new(about, Sign::Silent, "no answer");
-    };
+    if !host.links().is_real() {
+        return Trace::new(about, Sign::Unproven, "not tried: a simulated server has no such port");
+    }
+    let (to, from) = (road.lost, road.own);
     let within = host.pace().of(CONNECTS_WITHIN);
     match dial(SocketAddr::new(to, port), from, within).await {
         Ok(Dial::Answers) => Trace::new(about, Sign::Alive, "a connection was made"),
-        Ok(Dial::Refuses) if host.links().refusal_is_an_answer() => Trace::new(
+        Ok(Dial::Refuses) => Trace::new(
             about,
             Sign::Alive,
             "refused: nothing listens, but somebody is there to say so",
         ),
         Ok(Dial::Nobody) => Trace::new(about, Sign::Silent, "nobody has the address"),
-        Ok(Dial::Silent | Dial::Refuses) => Trace::new(about, Sign::Silent, "no answer"),
+        Ok(Dial::Silent) => Trace::new(about, Sign::Silent, "no answer"),
         Ok(Dial::NoWay) => Trace::new(about, Sign::Unproven, "this server has no way to it"),
         Err(error) => Trace::new(about, Sign::Unproven, format!("could not be tried: {error}")),
     }

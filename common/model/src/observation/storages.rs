@@ -8,20 +8,6 @@ use crate::facet::Facet;
 use crate::ids::NodeName;
 use crate::size::ByteSize;
 
-/// Kinds of storages that all nodes see alike. Source: `shared` of PVE's storage plugins.
-const SHARED: [&str; 10] = [
-    "nfs",
-    "cifs",
-    "glusterfs",
-    "cephfs",
-    "rbd",
-    "iscsi",
-    "iscsidirect",
-    "zfs",
-    "pbs",
-    "esxi",
-];
-
 /// What storages there are, as a node sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Storages {
@@ -153,16 +139,6 @@ impl DefinedStorage {
     pub fn is_for(&self, node: &NodeName) -> bool {
         let nodes = self.nodes();
         !self.is_disabled() && (nodes.is_empty() || nodes.contains(node.as_str()))
-    }
-
-    /// Do all nodes see the same there?
-    #[must_use]
-    pub fn is_shared(&self) -> bool {
-        let said = self
-            .properties
-            .get("shared")
-            .is_some_and(|value| value.is_empty() || value == "1");
-        said || SHARED.contains(&self.kind.as_str())
     }
 
     /// PVE writes lists in any order, with whatever may stand between their parts.

@@ -325,6 +325,10 @@ fn fresh(scene: &Scene<'_>, request: &Request, outlook: &GuestOutlook, report: &
             CopyState::Late => "is older than its schedule promises".to_owned(),
             CopyState::Failing { error, .. } => format!("grows older, since its job fails: {error}"),
             CopyState::Off => "grows older, since its job is switched off".to_owned(),
+            CopyState::Held(held) => format!(
+                "is held since {}: what that server wrote last is kept until you decide",
+                held.since
+            ),
             CopyState::Leaving => "is being removed".to_owned(),
             CopyState::Turning => "can't be judged: its job is being turned round".to_owned(),
         };

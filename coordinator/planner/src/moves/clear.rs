@@ -49,7 +49,7 @@ pub(crate) fn clear(file: &ClusterFile, view: &View, node: &NodeName, stay: &BTr
     let may = |guest: &ConfiguredGuest, target: &NodeName| {
         !scene.is_managed(guest) || allowed(&scene, placements, guest, target)
     };
-    let emptied = drain::each(&scene, node, &BTreeSet::new(), &meant, &may, &mut report);
+    let emptied = drain::each(&scene, node, (&BTreeSet::new(), false), &meant, &may, &mut report);
     let mut cleared = Cleared::default();
     let (mut off, mut back) = (Row::new(scene.cluster), Row::new(scene.cluster));
     let by_ha = emptied.by_ha.iter().map(|one| (one, true));

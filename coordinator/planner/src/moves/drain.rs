@@ -31,7 +31,7 @@ pub(super) fn account<'v>(
     report: &mut Report,
 ) -> Option<Emptied<'v>> {
     let before = report.refusals();
-    let emptied = each(scene, node, stop, &|_| true, &|_, _| true, report);
+    let emptied = each(scene, node, (stop, restarts), &|_| true, &|_, _| true, report);
     (report.refusals() == before).then_some(emptied)
 }
 
@@ -39,7 +39,7 @@ pub(super) fn account<'v>(
 pub(super) fn each<'v>(
     scene: &Scene<'v>,
     node: &NodeName,
-    stop: &BTreeSet<u32>,
+    (stop, restarts): (&BTreeSet<u32>, bool),
     meant: &dyn Fn(&ConfiguredGuest) -> bool,
     may: &dyn Fn(&ConfiguredGuest, &NodeName) -> bool,
     report: &mut Report,

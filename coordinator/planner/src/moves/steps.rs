@@ -306,6 +306,7 @@ impl<'v> Row<'v> {
             },
             seconds: RENAME_SECONDS,
             undo: format!("before the next step is begun, on {back}: {}", back_again.join("; ")),
+            destroys: vec![],
             restores: None,
         })
     }
@@ -345,6 +346,13 @@ impl<'v> Row<'v> {
                 since: held.since,
             });
         }
+        let lost = kept.is_none().then(|| {
+            format!(
+                "what {back} wrote to {} after its last copy, before {}",
+                called(guest),
+                held.since
+            )
+        });
         let cluster = self.cluster.clone();
         self.put(Draft {
             id: format!("replication.resume/{id}/{back}"),
@@ -368,15 +376,9 @@ impl<'v> Row<'v> {
             },
             seconds,
             undo,
+            destroys: lost.into_iter().collect(),
             restores: None,
         })?;
-        if let Some(step) = self.steps.last_mut().filter(|_| kept.is_none()) {
-            step.destroys = vec![format!(
-                "what {back} wrote to {} after its last copy, before {}",
-                called(guest),
-                held.since
-            )];
-        }
         Some(())
     }
 

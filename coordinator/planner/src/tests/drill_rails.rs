@@ -7,7 +7,6 @@ use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::hold::{Frozen, Hold};
 use quorate_model::observation::guest_config::GuestNic;
 use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
-use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::size::ByteSize;
 use quorate_model::{Code, Severity, Timestamp};
@@ -49,6 +48,7 @@ pub(super) fn servers(guests: &[Vm], under_ha: &[u32]) -> Servers {
         state: "started".to_owned(),
         target: None,
         command: None,
+        uid: None,
     };
     let managed = || guests.iter().filter(|vm| under_ha.contains(&vm.guest.vmid));
     let manager = ManagerStatus {
@@ -552,7 +552,7 @@ fn blind(seen: &mut Observation, facet: FacetName) {
         FacetName::Ha => seen.ha = unseen(),
         FacetName::Config => seen.config = unseen(),
         FacetName::Storages => seen.storages = unseen(),
-        FacetName::Disks | FacetName::Pools | FacetName::Readiness => unreachable!("no drill looks at it"),
+        FacetName::Disks | FacetName::Pools | FacetName::Readiness | FacetName::Strays => unreachable!("no drill looks at it"),
     }
 }
 
