@@ -25,8 +25,11 @@ fn settings() -> GuestConfig {
         starts_at_boot: true,
         agent: false,
         disks: vec![disk("scsi0", "data_zfs", "vm-100-disk-0")],
+        discs: vec![],
+        snapshots: vec![],
         nics: vec![],
         bound_by: vec![],
+        created: None,
     }
 }
 
@@ -39,6 +42,7 @@ fn disk(key: &str, storage: &str, volume: &str) -> GuestDisk {
         },
         size: None,
         replicate: true,
+        shared: false,
     }
 }
 

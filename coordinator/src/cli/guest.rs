@@ -212,7 +212,7 @@ async fn remove(context: &Context, args: Remove) -> Answer {
     let mut client = wire::connect(context).await?;
     let cluster = match &args.cluster {
         Some(cluster) => cluster.to_string(),
-        None => protect::the_only_one(&mut client).await?,
+        None => protect::the_only_one(&mut client).await?.to_string(),
     };
     let moves = Moves::RemoveCanary {
         guest: args.guest,

@@ -366,6 +366,7 @@ impl Agent for Shared {
     type WatchHealthStream = Pin<Box<dyn Stream<Item = Result<v1::Observation, Status>> + Send>>;
     type ExecuteStream = EventStream;
     type AttachStream = EventStream;
+    type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<v1::DrillEvents, Status>> + Send>>;
 
     async fn snapshot(&self, _: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotReply>, Status> {
         let file = v1::SnapshotFile {
@@ -534,6 +535,13 @@ impl Agent for Shared {
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
         *self.revoked.lock().unwrap() = request.into_inner().fingerprints;
         Ok(Response::new(v1::RevokeReply {}))
+    }
+
+    async fn watch_events(
+        &self,
+        _: Request<v1::WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Ok(Response::new(Box::pin(tokio_stream::empty())))
     }
 
     async fn heal(&self, _: Request<v1::HealRequest>) -> Result<Response<v1::HealReply>, Status> {

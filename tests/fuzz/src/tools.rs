@@ -11,8 +11,8 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, kept_spec, known_hosts,
-    lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_replication_state, pve_tasks,
+    corosync_log, corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, journalctl, kept_spec, known_hosts,
+    lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_ha_log, pve_replication_state, pve_tasks,
     pvecm, pvesh, pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list,
     zfs_volumes, zpool, zpool_disks, zpool_get, zpool_status,
 };
@@ -109,6 +109,7 @@ pub(crate) const TARGETS: &[Target] = &[
         }
         told(read)
     }),
+    plain!("journalctl", journalctl::read),
     Target::new("known-hosts", |bytes| {
         let text = text(bytes);
         let left = known_hosts::without_host(&text, "prox2");
@@ -147,6 +148,9 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("proc-stat", proc::start_ticks),
     plain!("proc-unix", proc::containers),
     plain!("proc-uptime", proc::uptime_seconds),
+    Target::new("pve-ha-log", |bytes| {
+        told(text(bytes).lines().map(pve_ha_log::read).collect::<Vec<_>>())
+    }),
     plain!(json "pve-replication-state", pve_replication_state::read),
     Target::new("pve-task", |bytes| {
         let text = text(bytes);

@@ -30,8 +30,11 @@ fn seen(tags: &[&str], run: GuestRun) -> Observation {
         starts_at_boot: false,
         agent: true,
         disks: vec![],
+        discs: vec![],
+        snapshots: vec![],
         nics: vec![],
         bound_by: vec![],
+        created: None,
     };
     let mut observation = bare();
     let mut pve = config();

@@ -238,6 +238,7 @@ mod tests {
             scrub_scheduled: None,
             import_enabled: None,
             created: None,
+            volumes: Facet::not_asked(),
         }
     }
 

@@ -268,6 +268,8 @@ fn the_end_of_a_maintenance_does_not_wait_for_a_server_that_is_lost() {
     });
     let verdict = over.judge(&lost.view);
     assert!(verdict.holds(), "{verdict:?}");
-    let asked = change_manager(lost, |manager| drop(manager.maintenance.insert("prox1".to_owned())));
+    let asked = change_manager(lost, |manager| {
+        manager.maintenance.insert("prox1".to_owned());
+    });
     assert!(!over.judge(&asked.view).holds());
 }
