@@ -303,7 +303,10 @@ fn unseen(phase: Phase, silent: &[String]) -> String {
     names.dedup();
     match names.as_slice() {
         [] => format!("nobody told it; it would have come from {who}"),
-        names => format!("nobody told it; it would have come from {who}; not all was told by {}", names.join(", ")),
+        names => format!(
+            "nobody told it; it would have come from {who}; not all was told by {}",
+            names.join(", ")
+        ),
     }
 }
 

@@ -111,7 +111,11 @@ fn spans(request: &Request, report: &mut Report) {
         None if fits => return,
         None => (
             format!("the fault is to last {}", request.lasts),
-            format!("a {} lasts from {least} to {most}: --for {}", request.kind, request.kind.usual()),
+            format!(
+                "a {} lasts from {least} to {most}: --for {}",
+                request.kind,
+                request.kind.usual()
+            ),
         ),
     };
     report.tell(Finding::new(Code::DrillHalfLong, request.node.as_str(), message, next));
