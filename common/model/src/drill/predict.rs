@@ -86,8 +86,9 @@ impl Prediction {
 pub fn predict(of: &Circumstances) -> Prediction {
     let mut made = Maker::new(of);
     match (of.kind, &of.fault) {
+        // Killed is killed, for however short a time.
+        (_, FaultKind::Guest) => made.guest(),
         (DrillKind::Blip, _) => made.blip(),
-        (DrillKind::Failover, FaultKind::Guest) => made.guest(),
         (DrillKind::Failover, fault) if fault.isolates() => made.isolated(),
         (DrillKind::Failover, _) => made.quiet(),
     }

@@ -13,10 +13,10 @@ use crate::problems;
 use crate::table::table;
 
 const COLUMNS: usize = 100;
-/// What stands left of a bar.
-const NAME: usize = 26;
+/// What stands left of a bar: a phase and its time.
+const NAME: usize = 38;
 /// A bar's length.
-const BAR: usize = 70;
+const BAR: usize = COLUMNS - NAME;
 
 /// All of a drill.
 #[must_use]
@@ -88,11 +88,9 @@ fn bars(record: &Record) -> String {
             *cell = '|';
         }
         let bar: String = cells.into_iter().collect();
-        let when = record
-            .line
-            .since_fault(phase)
-            .map_or_else(String::new, |at| span(at.likely));
-        text.push_str(&row(phase, &bar, &when, phase == Phase::Fault));
+        let since = record.line.since_fault(phase).filter(|_| phase != Phase::Fault);
+        let when = since.map_or_else(String::new, |at| span(at.likely));
+        text.push_str(&row(phase, &bar, &when));
     }
     for probe in &record.probes {
         let strip: String = (0..BAR)
@@ -120,20 +118,9 @@ fn bars(record: &Record) -> String {
     text
 }
 
-/// The time of a phase stands behind its bar, or before it where there is no room.
-fn row(phase: Phase, bar: &str, when: &str, is_zero: bool) -> String {
-    let bar = bar.trim_end();
-    let room = COLUMNS - NAME;
-    let used = bar.chars().count() + 1 + when.chars().count();
-    let line = if is_zero {
-        format!("{:<NAME$}{bar}", phase.as_str())
-    } else if used <= room {
-        format!("{:<NAME$}{bar} {when}", phase.as_str())
-    } else {
-        let name = format!("{} ({when})", phase.as_str());
-        format!("{name:<NAME$}{bar}")
-    };
-    line.trim_end().to_owned() + "\n"
+/// A phase, when it began, and its bar.
+fn row(phase: Phase, bar: &str, when: &str) -> String {
+    format!("{:<26}{when:>11} {bar}", phase.as_str()).trim_end().to_owned() + "\n"
 }
 
 fn column(axis: &Axis, at: i64) -> usize {
@@ -149,11 +136,11 @@ fn moment(axis: &Axis, cell: usize) -> i64 {
 }
 
 fn scale(axis: &Axis) -> String {
-    let mut line: Vec<char> = vec![' '; BAR + 8];
+    let mut line: Vec<char> = vec![' '; BAR];
     let mut free = 0;
     for (at, label) in axis.ticks() {
         let begin = column(axis, at);
-        if begin < free {
+        if begin < free || begin + label.chars().count() > BAR {
             continue;
         }
         for (cell, letter) in line.iter_mut().skip(begin).zip(label.chars()) {

@@ -140,9 +140,10 @@ fn phase(record: &Record, axis: &Axis, phase: Phase, y: i64) -> String {
     ));
     if let Some(since) = record.line.since_fault(phase).filter(|_| phase != Phase::Fault) {
         let end = axis.part(at.best.max(at.latest), PLOT * 10);
-        // Near the right edge the time stands before its bar.
+        // Near the right edge the time stands before the mark, over its line.
         let (place, anchor) = if end > PLOT * 10 - 300 {
-            (LEFT * 10 + axis.part(begin, PLOT * 10) - 80, " end")
+            let mark = axis.part(at.best.min(at.earliest), PLOT * 10);
+            (LEFT * 10 + mark - 120, " end")
         } else {
             (LEFT * 10 + end + 90, "")
         };

@@ -198,7 +198,8 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
 
 fn accepted(report: Report, request: &Request) -> Vec<Finding> {
     let mut findings = report.into_findings();
-    quorate_model::finding::accept(&mut findings, &request.accepted);
+    // What may not be accepted stays what it is, and says so itself.
+    drop(quorate_model::finding::accept(&mut findings, &request.accepted));
     in_order(findings)
 }
 
