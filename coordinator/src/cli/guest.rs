@@ -18,7 +18,7 @@ use super::apply::{How, carry_out};
 use super::proposal::Proposal;
 use super::wire::{self, Client};
 use super::{Answer, Context, Format, output, protect};
-use crate::probe::tally::{self, Reading};
+use crate::probe::tally;
 
 /// So long a new canary has to answer: its network comes up while its program already writes.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
@@ -177,13 +177,13 @@ async fn tell(context: &Context, guest: u32, address: Option<GuestAddress>) {
         let why = "its address is not known here";
         return told(context, guest, Err(why.to_owned()));
     };
-    let at = SocketAddr::new(address, tally::PORT);
+    let at = SocketAddr::new(address, quorate_tally::PORT);
     let proved = tokio::task::spawn_blocking(move || tally::grows(at, ANSWERS_WITHIN, LOOK_EVERY)).await;
     let proved = proved.unwrap_or_else(|error| Err(error.to_string()));
     told(context, guest, proved.map_err(|why| format!("at {at}: {why}")));
 }
 
-fn told(context: &Context, guest: u32, proved: Result<Reading, String>) {
+fn told(context: &Context, guest: u32, proved: Result<quorate_tally::Answer, String>) {
     if context.format == Format::Json {
         let canary = match proved {
             Ok(reading) => serde_json::json!({ "guest": guest, "answers": true, "number": reading.number }),

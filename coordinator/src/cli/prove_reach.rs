@@ -171,7 +171,7 @@ async fn call(
     asked: Asked<'_>,
     node: &NodeName,
 ) -> Result<bool, Failure> {
-    let at = SocketAddr::new(asked.at, tally::PORT);
+    let at = SocketAddr::new(asked.at, quorate_tally::PORT);
     let seen = tokio::task::spawn_blocking(move || tally::grows(at, WITHIN, EVERY)).await;
     let seen = seen.unwrap_or_else(|error| Err(error.to_string()));
     let vlan = found.vlan.map_or_else(String::new, |vlan| format!(", VLAN {vlan}"));
