@@ -7,7 +7,7 @@ use quorate_model::observation::Pool;
 use quorate_model::observation::pools::import_unit;
 use quorate_model::{ByteSize, Timestamp};
 use quorate_tools::zpool_get::Properties;
-use quorate_tools::{zfs_get, zfs_volumes, zpool, zpool_get, zpool_status};
+use quorate_tools::{zfs_get, zfs_list, zpool, zpool_get, zpool_status};
 
 use super::finished;
 use crate::host::{Host, ReadError, complaint, text, unparsable};
@@ -79,8 +79,8 @@ async fn volumes(host: &Host, pools: &[&str]) -> Result<Vec<String>, Unknown> {
     if pools.is_empty() {
         return Ok(Vec::new());
     }
-    let answer = host.ask(zfs_volumes::of_pools(host.tools(), pools)).await?;
-    Ok(zfs_volumes::read(&answer))
+    let answer = host.ask(zfs_list::of_pools(host.tools(), pools)).await?;
+    Ok(zfs_list::volumes(&answer))
 }
 
 /// Debian's cron job, which scrubs every pool that has no word against it.

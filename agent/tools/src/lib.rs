@@ -74,7 +74,6 @@ pub mod timedatectl;
 pub mod wiping;
 pub mod zfs_get;
 pub mod zfs_list;
-pub mod zfs_volumes;
 pub mod zpool;
 pub mod zpool_disks;
 pub mod zpool_get;

@@ -16,7 +16,7 @@ fn read_with_all(text: &str) {
         zpool::read_health(text),
         zpool_status::read(text),
         zpool_get::read(text),
-        zfs_volumes::read(text),
+        (zfs_list::read(text), zfs_list::volumes(text)),
     ));
     drop((pvesm::read_status(text, text), pvesm::read_troubles(text)));
     drop((

@@ -14,7 +14,7 @@ use quorate_tools::{
     corosync_log, corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, journalctl,
     kept_spec, known_hosts, lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_ha_log,
     pve_replication_state, pve_tasks, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl,
-    timedatectl, zfs_get, zfs_list, zfs_volumes, zpool, zpool_disks, zpool_get, zpool_status,
+    timedatectl, zfs_get, zfs_list, zpool, zpool_disks, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -230,11 +230,15 @@ pub(crate) const TARGETS: &[Target] = &[
     }),
     plain!("zfs-get", zfs_get::read),
     Target::new("zfs-list", |bytes| {
-        let names = zfs_list::read(&text(bytes));
-        let replicated: Vec<_> = names.iter().flatten().map(|name| zfs_list::replicated(name)).collect();
-        told((names, replicated))
+        let text = text(bytes);
+        let names = zfs_list::read(&text);
+        let replicated: Vec<_> = names
+            .iter()
+            .flatten()
+            .filter_map(|name| zfs_list::replicated(name))
+            .collect();
+        told((names, zfs_list::volumes(&text), replicated))
     }),
-    plain!("zfs-list", zfs_volumes::read),
     Target::both("zpool-changed", |bytes| {
         let (_, stderr) = streams(bytes);
         told(zpool_disks::was_too_early(&stderr))

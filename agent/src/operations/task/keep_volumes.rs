@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use quorate_model::Timestamp;
 use quorate_model::held::GuestVolume;
-use quorate_tools::zfs_volumes;
+use quorate_tools::zfs_list;
 
 use super::{CHANGING, Stopped, Task, say, stopped};
 use crate::host::{HostRoot, ReadError};
@@ -30,8 +30,7 @@ pub(super) async fn run(
             say(&format!("{kept} is there already"));
             continue;
         }
-        task.change(zfs_volumes::rename(task.host.tools(), volume, &kept))
-            .await?;
+        task.change(zfs_list::rename(task.host.tools(), volume, &kept)).await?;
     }
     Ok(())
 }
