@@ -12,7 +12,7 @@ use quorate_tools::pmxcfs::members;
 use quorate_tools::{corosync_log, pve_ha_log};
 
 use crate::host::Host;
-use crate::observe::{self, hostname};
+use crate::observe::{self, hostname, processes};
 
 /// What the journal has of a drill: corosync tells of links at once, HA's master of its decisions.
 const UNITS: [&str; 3] = ["corosync.service", "pve-ha-crm.service", "watchdog-mux.service"];
@@ -278,12 +278,16 @@ pub(super) struct Guests {
 impl Guests {
     /// Those that were started since the last look.
     pub(super) fn look(&mut self, host: &Host, watched: &[u32]) -> Vec<Event> {
-        let Ok(running) = observe::running_guests(host) else {
+        let Ok(running) = processes::all(host.root()) else {
             return Vec::new();
         };
         let within_micros = self.looked.again(host);
         let at = host.now();
-        let running: BTreeSet<u32> = running.into_iter().filter(|guest| watched.contains(guest)).collect();
+        let running: BTreeSet<u32> = running
+            .into_iter()
+            .map(|process| process.vmid)
+            .filter(|guest| watched.contains(guest))
+            .collect();
         let Some(before) = self.running.replace(running.clone()) else {
             return Vec::new();
         };

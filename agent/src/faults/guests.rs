@@ -6,31 +6,16 @@ use quorate_model::observation::cluster::Pmxcfs;
 use quorate_model::observation::{FacetName, GuestKind};
 use quorate_tools::kill;
 
-use crate::errors::chain;
 use crate::host::Host;
-use crate::observe::{hostname, observe};
-
-/// Where QEMU notes its process for each machine.
-const PIDS: &str = "/run/qemu-server";
+use crate::observe::{hostname, observe, processes};
 
 /// A killed process is gone within moments, unless a disk holds it in the kernel.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The process that runs a machine: by its note, if that process really is this machine's QEMU now. `None`: it does not run.
+/// The process that runs a machine; `None`: it does not run.
 pub(super) fn process(host: &Host, guest: u32) -> Result<Option<u32>, String> {
-    let path = format!("{PIDS}/{guest}.pid");
-    let text = match host.root().read_text(&path) {
-        Ok(text) => text,
-        Err(crate::host::ReadError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(chain(&error)),
-    };
-    let pid: u32 = text.trim().parse().map_err(|_| format!("{path} has no process id"))?;
-    match host.root().read_text(&format!("/proc/{pid}/cmdline")) {
-        Ok(line) => Ok(kill::runs_guest(&line, guest).then_some(pid)),
-        Err(crate::host::ReadError::NotFound { .. }) => Ok(None),
-        Err(error) => Err(chain(&error)),
-    }
+    processes::machine(host.root(), guest).map_err(|unknown| unknown.reason)
 }
 
 /// Kills a machine's process, and sees that it is gone. `false`: it did not run.
@@ -78,16 +63,22 @@ pub(super) async fn stop_those_of_others(host: &Host) -> Result<Vec<String>, Str
             said.push(format!("guest {vmid} ran here and belongs to {node}: stopped"));
         }
     }
-    let others: Vec<String> = guests
-        .iter()
-        .filter(|guest| guest.node != own && guest.kind == GuestKind::Container)
-        .map(|guest| guest.vmid.to_string())
-        .collect();
-    if !others.is_empty() {
-        said.push(format!(
-            "containers of other servers are not looked for here ({}): lxc-ls --running shows whether one runs twice",
-            others.join(", ")
-        ));
+    match processes::containers(host.root()) {
+        Ok(running) => {
+            let others = guests
+                .iter()
+                .filter(|guest| guest.node != own && guest.kind == GuestKind::Container);
+            said.extend(others.filter(|guest| running.contains(&guest.vmid)).map(|guest| {
+                let (vmid, node) = (guest.vmid, &guest.node);
+                format!(
+                    "container {vmid} runs here and belongs to {node}, and is not stopped; decide, and if it is to end here: lxc-stop -n {vmid} --kill"
+                )
+            }));
+        }
+        Err(unknown) => said.push(format!(
+            "whether containers of other servers run here can't be told: {}",
+            unknown.reason
+        )),
     }
     Ok(said)
 }

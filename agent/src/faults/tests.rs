@@ -236,7 +236,7 @@ impl Server {
         self.put(&format!("/run/qemu-server/{guest}.pid"), &format!("{pid}\n"));
         self.put(
             &format!("/proc/{pid}/cmdline"),
-            &format!("/usr/bin/kvm\0-id\0{guest}\0"),
+            &format!("/usr/bin/kvm\0-id\0{guest}\0-pidfile\0/var/run/qemu-server/{guest}.pid\0"),
         );
     }
 

@@ -8,6 +8,7 @@ mod ha;
 pub mod health;
 mod network;
 pub(crate) mod pools;
+pub(crate) mod processes;
 mod readiness;
 mod replication;
 mod running;
@@ -24,7 +25,6 @@ use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::Package;
 pub(crate) use replication::kept as replication_states;
-pub(crate) use strays::running as running_guests;
 
 use crate::host::Host;
 

@@ -3,25 +3,14 @@
 use quorate_model::facet::Unknown;
 use quorate_model::observation::{Guest, GuestKind, Stray};
 use quorate_tools::pve_config::guest_config;
-use quorate_tools::{proc, qemu_process};
 
 use super::cluster::published;
-use super::{guests, hostname};
-use crate::host::{Host, ReadError, unparsable, unreadable};
-
-const SOCKETS: &str = "/proc/net/unix";
-
-/// A guest's process on this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    vmid: u32,
-    kind: GuestKind,
-    pid: Option<u32>,
-}
+use super::{guests, hostname, processes};
+use crate::host::Host;
 
 /// Looks for them. Processes are looked at before and after the list of guests: one that has ended or moved meanwhile is none.
 pub(crate) async fn observe(host: &Host) -> Result<Vec<Stray>, Unknown> {
-    let before = processes(host)?;
+    let before = processes::all(host.root())?;
     if before.is_empty() {
         return Ok(Vec::new());
     }
@@ -42,7 +31,7 @@ pub(crate) async fn observe(host: &Host) -> Result<Vec<Stray>, Unknown> {
         });
     }
     if !found.is_empty() {
-        let still = processes(host)?;
+        let still = processes::all(host.root())?;
         found.retain(|stray| {
             still
                 .iter()
@@ -64,68 +53,6 @@ async fn is_moving(host: &Host, guest: Option<&Guest>) -> Result<bool, Unknown> 
     let text = published(host, &path).await?;
     let lock = text.and_then(|text| guest_config::read(guest.kind, &text).ok()?.lock);
     Ok(lock.as_deref() == Some("migrate"))
-}
-
-/// The guests that run here, by their processes.
-///
-/// # Errors
-/// It can't be told of one of them.
-pub(crate) fn running(host: &Host) -> Result<Vec<u32>, Unknown> {
-    Ok(processes(host)?.iter().map(|process| process.vmid).collect())
-}
-
-fn processes(host: &Host) -> Result<Vec<Process>, Unknown> {
-    let mut found = machines(host)?;
-    let sockets = match host.root().read_text(SOCKETS) {
-        Err(ReadError::NotFound { .. }) => return Ok(found),
-        text => text.map_err(unreadable)?,
-    };
-    let containers = proc::containers(&sockets).map_err(unparsable)?;
-    found.extend(containers.into_iter().map(|vmid| Process {
-        vmid,
-        kind: GuestKind::Container,
-        pid: None,
-    }));
-    Ok(found)
-}
-
-fn machines(host: &Host) -> Result<Vec<Process>, Unknown> {
-    let names = match host.root().read_dir(qemu_process::FOLDER) {
-        Err(ReadError::NotFound { .. }) => return Ok(Vec::new()),
-        names => names.map_err(unreadable)?,
-    };
-    let mut found = Vec::new();
-    for vmid in names.iter().filter_map(|name| qemu_process::guest_of(name)) {
-        let text = match host.root().read_text(&format!("{}/{vmid}.pid", qemu_process::FOLDER)) {
-            // It has just ended.
-            Err(ReadError::NotFound { .. }) => continue,
-            text => text.map_err(unreadable)?,
-        };
-        // QEMU has made the file and not written it yet.
-        if text.trim().is_empty() {
-            continue;
-        }
-        let pid = qemu_process::pid(&text).map_err(unparsable)?;
-        if runs(host, vmid, pid)? {
-            found.push(Process {
-                vmid,
-                kind: GuestKind::Vm,
-                pid: Some(pid),
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// A pid file stays where a process was killed, and its number may be another's by now.
-fn runs(host: &Host, vmid: u32, pid: u32) -> Result<bool, Unknown> {
-    match host.root().read_text(&format!("/proc/{pid}/cmdline")) {
-        Ok(cmdline) => Ok(qemu_process::is_guest(&cmdline, vmid)),
-        Err(ReadError::NotFound { .. }) => Ok(false),
-        // It ended between two reads.
-        Err(ReadError::Failed { source, .. }) if source.raw_os_error() == Some(nix::libc::ESRCH) => Ok(false),
-        Err(error) => Err(unreadable(error)),
-    }
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 use std::collections::BTreeSet;
 
 use quorate_model::Timestamp;
+use quorate_model::facet::Unknown;
 use quorate_model::held::GuestVolume;
 use quorate_tools::zfs_list;
 
 use super::{CHANGING, Stopped, Task, say, stopped};
-use crate::host::{HostRoot, ReadError};
+use crate::host::HostRoot;
+use crate::observe::processes;
 
 pub(super) async fn run(
     task: &Task<'_>,
@@ -35,37 +37,19 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// QEMU writes its process id there (qemu-server PVE/QemuServer/Helpers.pm, `vm_pidfile_name`); a container's processes have a group of their own
-/// below `lxc` (pve-container, `lxc.cgroup.dir.container`).
+/// Its processes tell: PVE speaks only of guests that are a server's own.
 fn nothing_runs(root: &HostRoot, guest: u32) -> Result<(), Stopped> {
-    let file = format!("/run/qemu-server/{guest}.pid");
-    match root.read_text(&file) {
-        Err(ReadError::NotFound { .. }) => {}
-        text => {
-            let text = text?;
-            let pid = text.trim();
-            if pid.is_empty() || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
-                return stopped(format!(
-                    "{file} has no process's number: whether guest {guest} runs here can't be told"
-                ));
-            }
-            // One that ended without taking its file away is no process any more.
-            if root.exists(&format!("/proc/{pid}"))? {
-                return stopped(format!("guest {guest} runs here, as process {pid}"));
-            }
-        }
+    let untold = |unknown: Unknown| {
+        let why = unknown.reason;
+        Stopped(format!("whether guest {guest} runs here can't be told: {why}"))
+    };
+    if let Some(pid) = processes::machine(root, guest).map_err(untold)? {
+        return stopped(format!("guest {guest} runs here, as process {pid}"));
     }
-    let group = format!("/sys/fs/cgroup/lxc/{guest}/cgroup.procs");
-    match root.read_text(&group) {
-        Err(ReadError::NotFound { .. }) => Ok(()),
-        text => {
-            if text?.trim().is_empty() {
-                Ok(())
-            } else {
-                stopped(format!("guest {guest} runs here: {group} names processes"))
-            }
-        }
+    if processes::containers(root).map_err(untold)?.contains(&guest) {
+        return stopped(format!("guest {guest} runs here, as a container"));
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -87,14 +71,26 @@ mod tests {
         assert_eq!(said(), Ok(()));
         put("run/qemu-server/100.pid", "4711\n");
         assert_eq!(said(), Ok(()), "the process is gone");
-        put("proc/4711/stat", "4711 (kvm) S");
+        put("proc/4711/cmdline", "/usr/bin/less\0");
+        assert_eq!(said(), Ok(()), "its number is another's by now");
+        put(
+            "proc/4711/cmdline",
+            "/usr/bin/kvm\0-id\0100\0-pidfile\0/var/run/qemu-server/100.pid\0",
+        );
         assert_eq!(said(), Err("guest 100 runs here, as process 4711".to_owned()));
         put("run/qemu-server/100.pid", "");
         assert!(said().is_err(), "what can't be told is not that it does not run");
         fs::remove_file(dir.path().join("run/qemu-server/100.pid")).unwrap();
-        put("sys/fs/cgroup/lxc/100/cgroup.procs", "");
+        let sockets = |path: &str| {
+            format!(
+                "Num       RefCount Protocol Flags    Type St Inode Path\n00000000e3c2a1b4: 00000002 00000000 00010000 0001 01 34712 {path}\n"
+            )
+        };
+        put("proc/net/unix", &sockets("@/var/lib/lxc/101/command"));
         assert_eq!(said(), Ok(()));
-        put("sys/fs/cgroup/lxc/100/cgroup.procs", "4712\n");
+        put("proc/net/unix", &sockets("@/var/lib/lxc/100/command"));
+        assert_eq!(said(), Err("guest 100 runs here, as a container".to_owned()));
+        put("proc/net/unix", "");
         assert!(said().is_err());
     }
 }

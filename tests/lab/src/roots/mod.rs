@@ -121,7 +121,6 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         added: std::collections::BTreeMap::new(),
         nft: Nft::default(),
         timers: Vec::new(),
-        shown_machines: BTreeMap::new(),
         running: running(spec),
         seen_running: BTreeMap::new(),
         numbers: BTreeMap::new(),

@@ -152,8 +152,6 @@ pub(crate) struct Server {
     pub(crate) nft: Nft,
     /// systemd's transient timers.
     pub(crate) timers: Vec<Timer>,
-    /// Machines whose process is shown below /run and /proc: id → process.
-    pub(crate) shown_machines: BTreeMap<u32, u32>,
     /// What this member answered to the nodes that it took in.
     pub(crate) added: BTreeMap<String, Conf>,
 }
@@ -202,35 +200,6 @@ impl Server {
 
     fn is_cabled(&self, network: Network) -> bool {
         !self.power.off && !self.dropped.contains(&network) && !self.unplugged.contains(&network)
-    }
-
-    /// What QEMU and the kernel show of machines that run: a file with the process below /run/qemu-server, and its command line.
-    pub(crate) fn show_machines(&mut self) -> std::io::Result<()> {
-        let is_machine = |vmid: &u32| self.guest(*vmid).is_none_or(|guest| guest.kind == GuestKind::Qemu);
-        let running = self.running.iter().filter(|(vmid, _)| is_machine(vmid));
-        let now: BTreeMap<u32, u32> = running.map(|(vmid, process)| (*vmid, process.pid)).collect();
-        if now == self.shown_machines {
-            return Ok(());
-        }
-        let pids = self.root.join("run/qemu-server");
-        let proc = self.root.join("proc");
-        std::fs::create_dir_all(&pids)?;
-        for (vmid, pid) in &self.shown_machines {
-            if now.get(vmid) != Some(pid) {
-                std::fs::remove_file(pids.join(format!("{vmid}.pid"))).ok();
-                std::fs::remove_dir_all(proc.join(pid.to_string())).ok();
-            }
-        }
-        for (vmid, pid) in &now {
-            if self.shown_machines.get(vmid) != Some(pid) {
-                let own = proc.join(pid.to_string());
-                std::fs::create_dir_all(&own)?;
-                std::fs::write(own.join("cmdline"), format!("/usr/bin/kvm\0-id\0{vmid}\0"))?;
-                std::fs::write(pids.join(format!("{vmid}.pid")), format!("{pid}\n"))?;
-            }
-        }
-        self.shown_machines = now;
-        Ok(())
     }
 
     pub(crate) fn pid(&mut self) -> u32 {

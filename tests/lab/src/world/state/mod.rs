@@ -197,7 +197,6 @@ impl State {
             }
             server.show_watchdog(armed)?;
             crate::roots::processes::show(server)?;
-            server.show_machines()?;
             server
                 .mount
                 .show_corosync(server.etc_conf.as_ref(), server.authkey, &server.spec.name)?;
