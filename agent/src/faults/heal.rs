@@ -228,7 +228,7 @@ pub(super) async fn undone(host: &Host, state_dir: &Path, held: &Held) -> MetFau
 
 /// What is to be expected of the watchdog.
 fn reset(host: &Host, held: &Held) -> HealPhase {
-    if !held.fault.isolates() || !held.watched || !is_watched(host) {
+    if !held.fault.leads_to_reset() || !held.watched || !is_watched(host) {
         return HealPhase::Undone;
     }
     let pace = host.pace();

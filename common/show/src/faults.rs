@@ -43,7 +43,7 @@ mod tests {
             said: vec!["its time was not over".to_owned()],
         };
         let text = faults(&[met]);
-        for word in ["link 1", "hk1-9.1-cut.1", "undone", "its time was not over"] {
+        for word in ["link:1", "hk1-9.1-cut.1", "undone", "its time was not over"] {
             assert!(text.contains(word), "{text}");
         }
     }

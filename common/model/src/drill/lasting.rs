@@ -172,6 +172,12 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_are_those_of_the_faults() {
+        assert_eq!(BLIP_MOST.as_secs(), u64::from(crate::fault::BLIP_AT_MOST));
+        assert_eq!(FAILOVER_LEAST.as_secs(), u64::from(crate::fault::FAILOVER_AT_LEAST));
+    }
+
+    #[test]
     fn what_is_no_span() {
         for text in [
             "",

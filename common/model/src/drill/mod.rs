@@ -1,7 +1,7 @@
 //! Failover drills: a fault that is made on purpose, what is expected of it, and what was measured. Pure: whoever makes the fault and listens
 //! stands elsewhere.
 //!
-//! [`fault`] and [`lasting`] say what is done and for how long, [`predict`] what is to be expected from this cluster's own constants,
+//! [`crate::fault`] and [`lasting`] say what is done and for how long, [`predict`] what is to be expected from this cluster's own constants,
 //! [`event`] what sources tell, [`timeline`] makes one line of it, [`figures`] what it comes to, [`compare`] and [`verdict`] what that
 //! means, [`record`] what is kept, and [`trend`] how it was before.
 
@@ -10,7 +10,6 @@ pub mod axis;
 pub mod compare;
 pub mod event;
 pub mod fate;
-pub mod fault;
 pub mod figures;
 pub mod lasting;
 pub mod phase;
@@ -30,7 +29,6 @@ pub use answers::{Answers, Gap};
 pub use axis::{Instant, Range};
 pub use event::{Event, Source, Told, What};
 pub use fate::{GuestFate, GuestFateKind};
-pub use fault::{Ending, FaultKind, PowerHow};
 pub use figures::{Figure, Figures};
 pub use lasting::{DrillKind, Lasting};
 pub use phase::Phase;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fault::{FaultKind, PowerHow};
 use super::lasting::DrillKind;
+use crate::fault::{Fault, PowerCut};
 
 /// A phase begins with what it is named after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,7 +114,7 @@ impl Phase {
 
     /// Those that a drill must show. Others may be seen beside them: a short cut may pass without a link being called down.
     #[must_use]
-    pub fn expected(fault: &FaultKind, kind: DrillKind) -> Vec<Self> {
+    pub fn expected(fault: &Fault, kind: DrillKind) -> Vec<Self> {
         let failover = |phases: &[Self]| -> Vec<Self> {
             let mut all = vec![Self::Fault];
             all.extend_from_slice(phases);
@@ -133,21 +133,33 @@ impl Phase {
         };
         match (fault, kind) {
             (_, DrillKind::Blip) => vec![Self::Fault, Self::FaultGone, Self::Normal],
-            (FaultKind::Network | FaultKind::ClusterNetwork, _) => {
+            (Fault::Network | Fault::ClusterNetwork, _) => {
                 failover(&[Self::LinkLost, Self::MembershipLost, Self::QuorumLost, Self::Reset])
             }
-            (FaultKind::Corosync, _) => failover(&[Self::MembershipLost, Self::QuorumLost, Self::Reset]),
-            (FaultKind::Pmxcfs, _) => failover(&[Self::MembershipLost, Self::Reset]),
-            (FaultKind::Power(PowerHow::Reset | PowerHow::Off), _) => failover(&[Self::LinkLost, Self::MembershipLost]),
-            (FaultKind::Power(PowerHow::Shutdown), _) => failover(&[Self::MembershipLost]),
-            (FaultKind::Guest, _) => vec![
+            (Fault::Corosync, _) => failover(&[Self::MembershipLost, Self::QuorumLost, Self::Reset]),
+            (Fault::Pmxcfs, _) => failover(&[Self::MembershipLost, Self::Reset]),
+            (
+                Fault::Power {
+                    how: PowerCut::Reset | PowerCut::Off,
+                    ..
+                },
+                _,
+            ) => failover(&[Self::LinkLost, Self::MembershipLost]),
+            (
+                Fault::Power {
+                    how: PowerCut::Shutdown,
+                    ..
+                },
+                _,
+            ) => failover(&[Self::MembershipLost]),
+            (Fault::Guest { .. }, _) => vec![
                 Self::Fault,
                 Self::GuestStarted,
                 Self::FirstAnswer,
                 Self::Steady,
                 Self::Normal,
             ],
-            (FaultKind::Link(_), _) => vec![Self::Fault, Self::LinkLost, Self::FaultGone, Self::Normal],
+            (Fault::Link { .. }, _) => vec![Self::Fault, Self::LinkLost, Self::FaultGone, Self::Normal],
             _ => vec![Self::Fault, Self::FaultGone, Self::Normal],
         }
     }
@@ -156,13 +168,15 @@ impl Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::FORMS;
 
     #[test]
     fn what_comes_before_another_stands_before_it() {
         for phase in Phase::ALL {
             assert!(phase.after().iter().all(|before| *before < phase), "{phase:?}");
         }
-        for fault in FaultKind::examples() {
+        for form in FORMS {
+            let fault = Fault::of_drill(form, 100).unwrap();
             for kind in DrillKind::ALL {
                 let expected = Phase::expected(&fault, kind);
                 assert!(expected.is_sorted(), "{fault}");

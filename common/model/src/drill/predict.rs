@@ -5,19 +5,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::axis::{Range, signed, span};
-use super::fault::{FaultKind, PowerHow};
 use super::lasting::{DrillKind, Lasting};
 use super::phase::Phase;
 use super::timing::{
     BOOT_UNKNOWN, FENCE_OF_MASTER, LOCK_OF_MASTER, LOCK_TAKEN, QDEVICE, QEMU, RESET, START_AFTER_LOCK, START_OF_MASTER,
     Timing, fence,
 };
+use crate::fault::{Fault, PowerCut};
 
 /// What the forecast goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Circumstances {
     /// What is broken.
-    pub fault: FaultKind,
+    #[serde(with = "crate::fault::text")]
+    pub fault: Fault,
     /// What the drill is to show.
     pub kind: DrillKind,
     /// How long the fault lasts.
@@ -87,7 +88,7 @@ pub fn predict(of: &Circumstances) -> Prediction {
     let mut made = Maker::new(of);
     match (of.kind, &of.fault) {
         // Killed is killed, for however short a time.
-        (_, FaultKind::Guest) => made.guest(),
+        (_, Fault::Guest { .. }) => made.guest(),
         (DrillKind::Blip, _) => made.blip(),
         (DrillKind::Failover, fault) if fault.isolates() => made.isolated(),
         (DrillKind::Failover, _) => made.quiet(),
@@ -171,13 +172,10 @@ impl<'a> Maker<'a> {
         let link = of.timing.link_down();
         // One that takes its leave is gone at once.
         let detection = match of.fault {
-            FaultKind::Corosync | FaultKind::Pmxcfs => AT_ONCE,
+            Fault::Corosync | Fault::Pmxcfs => AT_ONCE,
             _ => of.timing.detection(),
         };
-        let cuts = matches!(
-            of.fault,
-            FaultKind::Network | FaultKind::ClusterNetwork | FaultKind::Link(_)
-        );
+        let cuts = matches!(of.fault, Fault::Network | Fault::ClusterNetwork | Fault::Link { .. });
         if cuts && ends.most > link.least {
             self.put(Phase::LinkLost, link, "knet's pings get no answer");
         }
@@ -197,32 +195,32 @@ impl<'a> Maker<'a> {
         self.put(Phase::FaultGone, ends, "its time is over");
         let lasts = span(ends.likely);
         self.notice = match &of.fault {
-            FaultKind::Network => format!(
+            Fault::Network => format!(
                 "Nothing must be moved or restarted; clients of all guests on the victim wait up to {lasts}, and connections hold."
             ),
-            FaultKind::StorageNetwork => {
+            Fault::StorageNetwork => {
                 format!("Nothing must be moved or restarted; guests on that storage stand still for up to {lasts}.")
             }
-            FaultKind::Osd(_) => {
+            Fault::Osd { .. } => {
                 "Guests on Ceph may stand still for some seconds; nothing is moved or restarted.".to_owned()
             }
-            FaultKind::Disk { .. } => {
+            Fault::Disk { .. } => {
                 "Nothing: the pool works without the disk, somewhat slower until it has caught up.".to_owned()
             }
             _ => "Nothing: no guest is moved or restarted, and all answer throughout.".to_owned(),
         };
-        if *self.fault() == FaultKind::Network {
+        if *self.fault() == Fault::Network {
             self.outage = Some(ends);
         }
     }
 
-    fn fault(&self) -> &FaultKind {
+    fn fault(&self) -> &Fault {
         &self.of.fault
     }
 
     fn quiet(&mut self) {
         let link = self.of.timing.link_down();
-        if let FaultKind::Link(_) = self.fault() {
+        if let Fault::Link { .. } = self.fault() {
             self.put(
                 Phase::LinkLost,
                 link,
@@ -232,13 +230,13 @@ impl<'a> Maker<'a> {
         self.put(Phase::FaultGone, self.ends(), "its time is over");
         let lasts = span(self.ends().likely);
         self.notice = match self.fault() {
-            FaultKind::Link(_) | FaultKind::Lrm | FaultKind::Mon => {
+            Fault::Link { .. } | Fault::Lrm | Fault::Mon => {
                 "Nothing: no guest is moved or restarted, and all answer throughout.".to_owned()
             }
-            FaultKind::Disk { .. } => {
+            Fault::Disk { .. } => {
                 "Nothing: the pool works without the disk, somewhat slower until it has caught up.".to_owned()
             }
-            FaultKind::Osd(_) => {
+            Fault::Osd { .. } => {
                 "Guests on Ceph may stand still for some seconds; nothing is moved or restarted.".to_owned()
             }
             _ => format!(
@@ -300,7 +298,13 @@ impl<'a> Maker<'a> {
     fn isolated(&mut self) {
         let of = self.of;
         let detection = self.detection();
-        let clean = of.fault == FaultKind::Power(PowerHow::Shutdown);
+        let clean = matches!(
+            of.fault,
+            Fault::Power {
+                how: PowerCut::Shutdown,
+                ..
+            }
+        );
         let reset = self.reset(detection);
         let (fenced, lock, start) = self.takeover(detection, clean);
         self.put(Phase::FenceDecided, fenced.0, fenced.1);
@@ -341,18 +345,24 @@ impl<'a> Maker<'a> {
     fn detection(&mut self) -> Range {
         let of = self.of;
         let at = match of.fault {
-            FaultKind::Corosync | FaultKind::Pmxcfs => AT_ONCE,
-            FaultKind::Power(PowerHow::Shutdown) => Range::seconds(10, 40, 120),
+            Fault::Corosync | Fault::Pmxcfs => AT_ONCE,
+            Fault::Power {
+                how: PowerCut::Shutdown,
+                ..
+            } => Range::seconds(10, 40, 120),
             _ => of.timing.detection(),
         };
         match of.fault {
-            FaultKind::Corosync => self.put(
+            Fault::Corosync => self.put(
                 Phase::MembershipLost,
                 at,
                 "it takes its leave: nobody waits for a token",
             ),
-            FaultKind::Pmxcfs => self.put(Phase::MembershipLost, at, "HA counts who has a pmxcfs"),
-            FaultKind::Power(PowerHow::Shutdown) => {
+            Fault::Pmxcfs => self.put(Phase::MembershipLost, at, "HA counts who has a pmxcfs"),
+            Fault::Power {
+                how: PowerCut::Shutdown,
+                ..
+            } => {
                 self.guess(
                     Phase::MembershipLost,
                     at,
@@ -379,7 +389,7 @@ impl<'a> Maker<'a> {
         if !of.fault.leads_to_reset() {
             return None;
         }
-        if of.fault != FaultKind::Pmxcfs {
+        if of.fault != Fault::Pmxcfs {
             let (at, why) = if of.qdevice {
                 (
                     detection.then(QDEVICE),
@@ -465,7 +475,12 @@ impl<'a> Maker<'a> {
     /// When the fault is gone and the victim back.
     fn back(&mut self, reset: Option<Range>) {
         match (&self.of.fault, reset) {
-            (FaultKind::Power(PowerHow::Reset), _) => {
+            (
+                Fault::Power {
+                    how: PowerCut::Reset, ..
+                },
+                _,
+            ) => {
                 let boots = Range::seconds(20, 120, 600);
                 self.guess(Phase::FaultGone, boots, "its restart");
                 self.guess(Phase::NodeBack, boots.then(Range::seconds(2, 10, 60)), "its restart");
@@ -473,7 +488,7 @@ impl<'a> Maker<'a> {
                     "a server that is back within a minute keeps its guests: they start there again after some 2 min, and nothing moves".to_owned(),
                 );
             }
-            (FaultKind::Power(_), _) => {
+            (Fault::Power { .. }, _) => {
                 self.notes.push("somebody has to switch the server on again".to_owned());
             }
             (_, Some(reset)) => {

@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 
 use super::answers::Answers;
 use super::compare::Compared;
-use super::fault::FaultKind;
 use super::figures::{CopyUsed, Figures};
 use super::lasting::{DrillKind, Lasting};
 use super::predict::{Circumstances, Prediction};
 use super::tally::Tally;
 use super::timeline::{Subject, Timeline};
 use super::verdict::{Expectation, Verdict};
+use crate::fault::Fault;
 use crate::finding::{Code, Finding};
 use crate::ids::{ClusterName, DrillName, NodeName};
 use crate::time::Timestamp;
@@ -46,7 +46,8 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aborted: Option<String>,
     /// What was broken.
-    pub fault: FaultKind,
+    #[serde(with = "crate::fault::text")]
+    pub fault: Fault,
     /// What was to be shown.
     pub kind: DrillKind,
     /// How long the fault was to last.

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::answers::{Answers, Gap, STEADY};
 use super::axis::{Instant, Range, signed};
 use super::event::{Source, Told, What};
-use super::fault::FaultKind;
 use super::lasting::DrillKind;
 use super::phase::Phase;
+use crate::fault::Fault;
 use crate::ids::NodeName;
 use crate::time::Timestamp;
 
@@ -20,7 +20,8 @@ pub struct Subject {
     /// The server that it was done to.
     pub victim: NodeName,
     /// What was broken.
-    pub fault: FaultKind,
+    #[serde(with = "crate::fault::text")]
+    pub fault: Fault,
     /// What was to be shown.
     pub kind: DrillKind,
     /// The guest that was watched.
@@ -253,7 +254,7 @@ fn is_sid(sid: &str, guest: u32) -> bool {
 fn is_start(subject: &Subject, event: &Placed, of: u32) -> bool {
     match &event.what {
         What::GuestStarted { guest, node } => {
-            *guest == of && (*node != subject.victim || subject.fault == FaultKind::Guest)
+            *guest == of && (*node != subject.victim || matches!(subject.fault, Fault::Guest { .. }))
         }
         _ => false,
     }

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::axis::span;
-use super::fault::FaultKind;
 use super::figures::Figure;
 use super::lasting::DrillKind;
 use super::record::Record;
 use super::tally::Lost;
 use super::verdict::Outcome;
+use crate::fault::Fault;
 use crate::finding::{Code, Finding};
 use crate::ids::{DrillName, NodeName};
 use crate::time::Timestamp;
@@ -23,7 +23,8 @@ pub struct TrendRow {
     /// The drill of the cluster file, if it was one.
     pub drill: Option<DrillName>,
     /// What was broken.
-    pub fault: FaultKind,
+    #[serde(with = "crate::fault::text")]
+    pub fault: Fault,
     /// What was to be shown.
     pub kind: DrillKind,
     /// On which server.

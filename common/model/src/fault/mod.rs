@@ -4,9 +4,9 @@
 //! and how long it may last.
 
 mod met;
+mod questions;
 mod rules;
-
-use std::fmt;
+pub mod text;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use crate::ids::PoolName;
 
 pub use met::{HealPhase, MetFault};
 pub use rules::{BLIP_AT_MOST, BadFault, FAILOVER_AT_LEAST, FAULT_RULES, FaultEnd, FaultRules, Length, Lengths, rules};
+pub use text::{FORMS, InvalidFault};
 
 /// A failure that is rehearsed on one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,9 +114,9 @@ kinds! {
     Network "network";
     ClusterNetwork "cluster-network";
     Link "link";
-    PowerReset "power (reset)";
-    PowerOff "power (off)";
-    Shutdown "power (shutdown)";
+    PowerReset "power:reset";
+    PowerOff "power:off";
+    Shutdown "power:shutdown";
     Corosync "corosync";
     Pmxcfs "pmxcfs";
     Lrm "lrm";
@@ -149,27 +150,6 @@ impl Fault {
             Self::StorageNetwork => FaultKind::StorageNetwork,
         }
     }
-
-    /// Does it take the server out of the cluster, so that an armed watchdog resets it?
-    #[must_use]
-    pub fn isolates(&self) -> bool {
-        matches!(
-            self,
-            Self::Network | Self::ClusterNetwork | Self::Corosync | Self::Pmxcfs
-        )
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Link { link } => write!(f, "link {link}"),
-            Self::Guest { guest } => write!(f, "guest {guest}"),
-            Self::Disk { pool, disk } => write!(f, "disk {disk} of {pool}"),
-            Self::Osd { osd } => write!(f, "osd {osd}"),
-            other => f.write_str(other.kind().as_str()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -193,12 +173,7 @@ mod tests {
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
-            [
-                "network",
-                "link 1",
-                "power (off)",
-                "disk /dev/disk/by-id/wwn-0x5000c500a1b2c301 of tank"
-            ]
+            ["network", "link:1", "power:off", "disk:tank/wwn-0x5000c500a1b2c301"]
         );
         for fault in faults {
             let json = serde_json::to_string(&fault).unwrap();

@@ -76,7 +76,9 @@ pub struct FaultRules {
     pub lengths: Lengths,
     /// This version can do it.
     pub there: bool,
-    /// How the cluster sees it.
+    /// What the cluster takes it for, in a few words.
+    pub looks_like: &'static str,
+    /// How the cluster sees it, and when.
     pub seen: &'static str,
     /// What it may cost.
     pub cost: &'static str,
@@ -84,9 +86,9 @@ pub struct FaultRules {
     pub undo: &'static str,
 }
 
-/// One row: kind, who ends it, lengths, whether it is there, how it is seen, what it may cost, its undo.
+/// One row: kind, who ends it, lengths, whether it is there, what it looks like, how it is seen, what it may cost, its undo.
 macro_rules! table {
-    ($($kind:ident $end:ident $lengths:expr, $there:ident $seen:literal $cost:literal $undo:literal;)*) => {
+    ($($kind:ident $end:ident $lengths:expr, $there:ident $like:literal $seen:literal $cost:literal $undo:literal;)*) => {
         /// The rules of a kind.
         #[must_use]
         pub const fn rules(kind: FaultKind) -> FaultRules {
@@ -97,6 +99,7 @@ macro_rules! table {
                         end: FaultEnd::$end,
                         lengths: $lengths,
                         there: said!($there),
+                        looks_like: $like,
                         seen: $seen,
                         cost: $cost,
                         undo: $undo,
@@ -122,58 +125,72 @@ macro_rules! said {
 #[rustfmt::skip]
 table! {
     Network Timer Lengths::BlipOrFailover(LONGEST), there
+        "a server that has vanished from every network"
         "all links down after 1–2 s, the server offline after the token's time (7–11 s); with an armed watchdog it resets itself after 60–72 s"
         "nobody reaches its guests; a failover loses what was written since the last copy"
         "the nft table goes; with a failover corosync's path first, and the guests' ports only when no guest runs here that belongs elsewhere";
     ClusterNetwork Timer Lengths::BlipOrFailover(LONGEST), there
+        "a member that has fallen silent, while its guests still answer"
         "as `network`, while the server itself and its guests stay reachable until the reset"
         "as `network`; until the reset clients still write to guests of which an older copy is started elsewhere"
         "the nft table goes";
     Link Timer Lengths::BlipOrFailover(LONGEST), there
+        "one link that is down; the others carry on"
         "one link down after 1–2 s; corosync goes on over another one, if there is one, and /etc/pve stalls for 2 s"
         "nothing, if another link works; without one, as `cluster-network`"
         "the nft table goes";
     PowerReset Reboot Lengths::Instant, there
+        "a server that vanishes and comes back by itself"
         "the server vanishes, without a farewell; if it is back within 60 s its guests stay its own, and start when its old lock has run out"
         "everything in memory, and what guests had not yet written"
         "it starts anew by itself";
     PowerOff Person Lengths::Instant, there
+        "a server that has vanished"
         "the server vanishes, without a farewell; HA starts its guests elsewhere after 111–151 s"
         "everything in memory, and what guests had not yet written; the server stays off"
         "somebody, or a BMC, switches it on";
     Shutdown Person Lengths::Instant, there
+        "a server that takes its leave"
         "the server takes its leave; HA starts its guests elsewhere 60–70 s after it is offline"
         "guests are shut down; the server stays off"
         "somebody, or a BMC, switches it on";
     Corosync Timer Lengths::BlipOrFailover(LONGEST), there
+        "a member that takes its leave of corosync, at once"
         "the server takes its leave at once, without the token's time; with an armed watchdog it resets itself after 60–72 s"
         "/etc/pve can't be written on it; a failover loses what was written since the last copy"
         "`systemctl start corosync`";
     Pmxcfs Timer Lengths::BlipOrFailover(LONGEST), there
+        "a member whose /etc/pve is gone: HA counts it as offline, corosync does not"
         "offline for HA, although corosync sees it; with an armed watchdog it resets itself after 60–72 s"
         "/etc/pve is gone on it, and with it most of PVE's tools; a failover loses what was written since the last copy"
         "`systemctl start pve-cluster`";
     Lrm Timer Lengths::Between(10, LONGEST), there
+        "a node whose HA manager has handed over: its guests are frozen and go on"
         "HA freezes the server's guests: none is started, moved or recovered; the watchdog is closed in good order"
         "guests of this server have no HA meanwhile"
         "`systemctl start pve-ha-lrm`";
     Guest Timer Lengths::Between(10, 600), there
+        "nothing; HA's manager on that node finds the guest not running"
         "HA starts it again on the same server within 10 s or so; without HA it stays down until its time is over"
         "what the guest had not yet written"
         "`qm start ID`, which refuses if it runs";
     Disk Timer Lengths::Between(10, LONGEST), there
+        "a pool that works without a disk"
         "the pool is degraded"
         "the pool has less to lose meanwhile; afterwards it makes anew what was written without that disk"
         "`zpool online POOL DISK`; a reboot does it as well";
     Osd Timer Lengths::Between(10, 600), later
+        "an OSD that is down"
         "one OSD down; after ten minutes Ceph would begin to copy"
         "less redundancy meanwhile"
         "`systemctl start ceph-osd@ID`";
     Mon Timer Lengths::Between(10, LONGEST), later
+        "a monitor that is down"
         "one monitor out of quorum"
         "the monitors may lose one less meanwhile"
         "`systemctl start ceph-mon@ID`";
     StorageNetwork Timer Lengths::BlipOrFailover(LONGEST), later
+        "nothing: HA does not look at storages, and guests that wait for theirs hang"
         "nothing: HA does not see storages"
         "guests hang, and no failover helps them"
         "the nft table goes";
@@ -247,7 +264,12 @@ mod tests {
         for kind in FaultKind::ALL {
             let rules = rules(kind);
             assert_eq!(rules.kind, kind);
-            assert!(!rules.seen.is_empty() && !rules.cost.is_empty() && !rules.undo.is_empty());
+            assert!(
+                !rules.looks_like.is_empty()
+                    && !rules.seen.is_empty()
+                    && !rules.cost.is_empty()
+                    && !rules.undo.is_empty()
+            );
             let instant = rules.lengths == Lengths::Instant;
             assert_eq!(
                 instant,

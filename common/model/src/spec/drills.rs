@@ -1,12 +1,15 @@
 //! `[drills.NAME]`
 
+use std::str::FromStr;
+
 use super::nodes::ReadNode;
 use super::read::bad_name;
 use super::reader::{Reader, Table, Value, closest};
 use super::{Located, NodeRole, keys};
-use crate::drill::fault::FaultKind;
 use crate::drill::lasting::{BLIP_MOST, DrillKind, FAILOVER_LEAST, Lasting};
 use crate::drill::probe::ProbeTarget;
+use crate::fault::text::ITS_GUEST;
+use crate::fault::{FORMS, Fault, InvalidFault};
 use crate::finding::{Code, Place};
 use crate::guest_ids::VMIDS;
 use crate::ids::{DrillName, NodeName};
@@ -19,7 +22,7 @@ pub struct DrillSpec {
     /// Where the table begins.
     pub place: Place,
     /// `fault`
-    pub fault: Located<FaultKind>,
+    pub fault: Located<Fault>,
     /// `node`: the victim, a full member of the file.
     pub node: Located<NodeName>,
     /// `guest`: the one whose failing is measured.
@@ -94,6 +97,7 @@ fn one<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>, key: &str) -> Option<
     let expect = written(table, "expect", |value| expect(reader, key, value));
     let every = written(table, "every", |value| every(reader, value));
     let windows = written(table, "windows", |value| windows(reader, value));
+    let fault = fault.and_then(|broken| whole(reader, broken, guest.as_ref()));
     let (fault, kind, lasts) = (fault?, kind?, lasts?);
     // The kind that is meant can be told by how long it lasts.
     let kind = match (kind, &lasts) {
@@ -130,15 +134,45 @@ fn written<'t, 'v, T>(
     }
 }
 
-fn fault<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<FaultKind>> {
-    let all = FaultKind::examples();
-    let words: Vec<String> = all.iter().map(ToString::to_string).collect();
+/// What breaks. That of a guest is that of the drill's `guest`.
+enum Broken {
+    This(Fault),
+    ItsGuest,
+}
+
+impl FromStr for Broken {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFault> {
+        if text == ITS_GUEST {
+            return Ok(Self::ItsGuest);
+        }
+        text.parse::<Fault>().map(Self::This)
+    }
+}
+
+fn fault<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<Broken>> {
     let written = value.get_ref().as_str().unwrap_or_default();
-    let next = closest(written, words.iter().map(String::as_str)).map_or_else(
-        || format!("write one of: {}", words.join(", ")),
+    let next = closest(written, FORMS).map_or_else(
+        || format!("write one of: {}", FORMS.join(", ")),
         |meant| format!("did you mean \"{meant}\"?"),
     );
-    reader.parsed::<FaultKind>("`fault`", value, Code::SpecBadValue, |error| (error.to_string(), next))
+    reader.parsed::<Broken>("`fault`", value, Code::SpecBadValue, |error| (error.to_string(), next))
+}
+
+/// `None`: which guest it is can't be told, which is said already, or it is another one.
+fn whole(reader: &mut Reader<'_>, broken: Located<Broken>, guest: Option<&Located<u32>>) -> Option<Located<Fault>> {
+    let Located { value, place } = broken;
+    let value = match value {
+        Broken::This(Fault::Guest { guest: other }) if guest.is_some_and(|guest| guest.value != other) => {
+            let message = format!("`fault` is guest:{other}, which is not the drill's `guest`");
+            reader.problem(Code::SpecBadValue, place, message, "write fault = \"guest\"");
+            return None;
+        }
+        Broken::This(fault) => fault,
+        Broken::ItsGuest => Fault::Guest { guest: guest?.value },
+    };
+    Some(Located { value, place })
 }
 
 fn guest<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<u32>> {
@@ -224,7 +258,7 @@ fn windows<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Vec<Located
 /// Do fault, kind and span go together?
 fn fits(
     reader: &mut Reader<'_>,
-    fault: &Located<FaultKind>,
+    fault: &Located<Fault>,
     kind: DrillKind,
     lasts: Option<&Located<Lasting>>,
 ) -> Option<()> {

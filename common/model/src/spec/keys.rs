@@ -6,7 +6,8 @@ mod storages;
 
 use super::{MOST_LINKS, NodeRole};
 use crate::compression::Compression;
-use crate::drill::{DrillKind, FaultKind};
+use crate::drill::DrillKind;
+use crate::fault::FORMS;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
 use crate::spec::replication::ReturningNode;
@@ -152,13 +153,7 @@ impl Kind {
             Self::Compression => Compression::ALL.map(|c| format!("`\"{c}\"`")).join(", "),
             Self::Disks(_) => "selector; or for each node a selector, or a list of disks' names".to_owned(),
             Self::ByDrill(_) => "a table for each drill".to_owned(),
-            Self::Fault => {
-                let faults: Vec<String> = FaultKind::examples()
-                    .iter()
-                    .map(|fault| format!("`\"{fault}\"`"))
-                    .collect();
-                faults.join(", ")
-            }
+            Self::Fault => FORMS.map(|form| format!("`\"{form}\"`")).join(", "),
             Self::DrillKind => DrillKind::ALL.map(|k| format!("`\"{}\"`", k.as_str())).join(", "),
             Self::Guest => "id".to_owned(),
             Self::Probes => "probe, or a list of them".to_owned(),

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::NodeRole;
 use super::keys::{FILE, Key, KeyTable, Kind};
 use crate::compression::Compression;
-use crate::drill::{DrillKind, FaultKind};
+use crate::drill::DrillKind;
+use crate::fault::FORMS;
 use crate::observation::disks::DiskKind;
 use crate::raid::Raid;
 use crate::spec::replication::ReturningNode;
@@ -134,10 +135,8 @@ fn kind(of: Kind) -> Value {
 
 /// Words, and those that say more behind a colon.
 fn fault() -> Value {
-    let plain = FaultKind::examples().into_iter().map(|fault| fault.to_string());
-    let plain: Vec<String> = plain
-        .filter(|fault| !fault.contains(':') || fault.starts_with("power:"))
-        .collect();
+    let is_plain = |form: &&str| !form.contains(':') || form.starts_with("power:");
+    let plain: Vec<&str> = FORMS.into_iter().filter(is_plain).collect();
     json!({ "anyOf": [
         { "enum": plain },
         { "type": "string", "pattern": "^(power|link:[0-9]+|osd:[0-9]+|disk:[A-Za-z0-9._:+-]+/[A-Za-z0-9._:+-]+)$" },

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use quorate_model::drill::{DrillKind, Ending};
+use quorate_model::drill::DrillKind;
+use quorate_model::fault::FaultEnd;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::hold::Hold;
 use quorate_model::spec::ClusterFile;
@@ -19,7 +20,7 @@ pub(super) fn rails(file: &ClusterFile, request: &Request, around: &Around, repo
     let node = request.node.as_str();
     confirmed(cluster, request, report);
     spans(request, report);
-    if request.fault.ending() == Ending::Person {
+    if request.fault.ending() == FaultEnd::Person {
         let message = format!("{} ends only when somebody switches {node} on again", request.fault);
         let next = format!(
             "if somebody is there, or a BMC: --accept {}",
@@ -141,7 +142,7 @@ fn scheduled(request: &Request, report: &mut Report) {
     if !request.risked.is_empty() {
         refuse("guests of customers would be put at risk, and nobody is there to say so".to_owned());
     }
-    if request.fault.ending() == Ending::Person {
+    if request.fault.ending() == FaultEnd::Person {
         refuse(format!(
             "{} needs somebody who switches the server on again",
             request.fault

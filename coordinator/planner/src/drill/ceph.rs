@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate_model::drill::FaultKind;
+use quorate_model::fault::Fault;
 use quorate_model::finding::{Code, Finding};
 
 use super::scene::{Scene, unseen};
@@ -44,7 +44,7 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, repor
         let message = format!("Ceph is in {}{complaints}", ceph.health);
         report.tell(Finding::new(code, scene.cluster, message, next));
     }
-    let takes_monitor = request.fault.isolates() || request.fault == FaultKind::Mon;
+    let takes_monitor = request.fault.isolates() || request.fault == Fault::Mon;
     let victim = request.node.as_str();
     if takes_monitor && monitors.iter().any(|name| name == victim) {
         let left: BTreeSet<&String> = ceph.quorum.iter().filter(|name| *name != victim).collect();
@@ -68,11 +68,11 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, repor
 fn daemons(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     let victim = &request.node;
     let prefix = match &request.fault {
-        FaultKind::Osd(number) => format!("osd.{number}"),
-        FaultKind::Mon => "mon.".to_owned(),
+        Fault::Osd { osd } => format!("osd.{osd}"),
+        Fault::Mon => "mon.".to_owned(),
         _ => return,
     };
-    let exact = matches!(request.fault, FaultKind::Osd(_));
+    let exact = matches!(request.fault, Fault::Osd { .. });
     let config = match scene.view.facet(victim, |o| &o.config) {
         Ok(config) => config,
         Err(unknown) => return unseen(report, victim, "Ceph's daemons", &unknown),

@@ -1,7 +1,7 @@
 //! Members, versions, links and votes: can the cluster do without the victim?
 
 use quorate_model::Severity;
-use quorate_model::drill::FaultKind;
+use quorate_model::fault::Fault;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::observation::cluster::Link;
@@ -129,7 +129,9 @@ fn links(scene: &Scene<'_>, request: &Request, report: &mut Report) {
             report.tell(Finding::new(Code::DrillLinkDown, node.as_str(), message, next));
         }
     }
-    let FaultKind::Link(cut) = request.fault else { return };
+    let Fault::Link { link: cut } = request.fault else {
+        return;
+    };
     let victim = &request.node;
     let Some(own) = links_of(scene, victim, report) else {
         return;

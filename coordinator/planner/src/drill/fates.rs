@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate_model::drill::{DrillKind, FaultKind, GuestFate, GuestFateKind};
+use quorate_model::drill::{DrillKind, GuestFate, GuestFateKind};
+use quorate_model::fault::Fault;
 use quorate_model::observation::{ConfiguredGuest, GuestRun};
 use quorate_model::outlook::{Fate, GuestOutlook};
 
@@ -81,7 +82,7 @@ fn off(scene: &Scene<'_>, request: &Request, guest: &ConfiguredGuest) -> Option<
 /// The server stays in the cluster.
 fn in_place(request: &Request, id: u32) -> GuestFateKind {
     let what = match (&request.fault, request.kind) {
-        (FaultKind::Guest, _) if id == request.guest => {
+        (Fault::Guest { .. }, _) if id == request.guest => {
             return GuestFateKind::Restarted {
                 on: vec![request.node.clone()],
                 copy_age: None,
@@ -89,13 +90,11 @@ fn in_place(request: &Request, id: u32) -> GuestFateKind {
                 shared: true,
             };
         }
-        (FaultKind::Network, _) => format!("cut off for up to {}, and goes on", request.lasts),
-        (FaultKind::StorageNetwork, _) => format!("stands still for up to {} if its disks are there", request.lasts),
-        (FaultKind::Disk { .. }, _) => "its pool works without the disk".to_owned(),
-        (FaultKind::Osd(_) | FaultKind::Mon, _) => {
-            "may stand still for some seconds if its disks are on Ceph".to_owned()
-        }
-        (FaultKind::Lrm, _) => "HA does not look after it meanwhile".to_owned(),
+        (Fault::Network, _) => format!("cut off for up to {}, and goes on", request.lasts),
+        (Fault::StorageNetwork, _) => format!("stands still for up to {} if its disks are there", request.lasts),
+        (Fault::Disk { .. }, _) => "its pool works without the disk".to_owned(),
+        (Fault::Osd { .. } | Fault::Mon, _) => "may stand still for some seconds if its disks are on Ceph".to_owned(),
+        (Fault::Lrm, _) => "HA does not look after it meanwhile".to_owned(),
         _ => "notices nothing".to_owned(),
     };
     GuestFateKind::GoesOn { what }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quorate_model::copies::{CopyState, judge};
-use quorate_model::drill::FaultKind;
+use quorate_model::fault::Fault;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::moves::service_id;
@@ -22,7 +22,7 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, report: &mut Report) {
     };
     if request.fails_guests() {
         ours(request, guest, report);
-        if request.fault == FaultKind::Guest {
+        if matches!(request.fault, Fault::Guest { .. }) {
             managed(scene, request, guest, report);
         }
     }

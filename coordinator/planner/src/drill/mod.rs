@@ -11,8 +11,9 @@ mod scene;
 
 use std::collections::BTreeSet;
 
-use quorate_model::drill::{Circumstances, DrillKind, FaultKind, GuestFate, Lasting, Prediction, Timing, predict};
+use quorate_model::drill::{Circumstances, DrillKind, GuestFate, Lasting, Prediction, Timing, predict};
 use quorate_model::facet::Facet;
+use quorate_model::fault::Fault;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::hold::Hold;
 use quorate_model::ids::{DrillName, NodeName};
@@ -38,7 +39,7 @@ pub struct Request {
     /// Its name in the cluster file; `None`: it was put together on the command line.
     pub name: Option<DrillName>,
     /// What is broken.
-    pub fault: FaultKind,
+    pub fault: Fault,
     /// What it is to show.
     pub kind: DrillKind,
     /// How long the fault lasts.

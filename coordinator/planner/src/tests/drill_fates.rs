@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use quorate_model::Code;
-use quorate_model::drill::{DrillKind, FaultKind, GuestFateKind, Lasting};
+use quorate_model::drill::{DrillKind, GuestFateKind, Lasting};
 use quorate_model::facet::Facet;
+use quorate_model::fault::Fault;
 
 use super::drill_rails::{around, canary, request, rule, seen, servers};
 use crate::drill::{Preview, Request};
@@ -123,7 +124,7 @@ fn a_guest_of_ha_is_moved_only_where_its_rules_allow() {
 #[test]
 fn what_leaves_the_server_in_the_cluster_moves_nobody() {
     let servers = servers(&all(), &[100, 101]);
-    let of = |fault: FaultKind, kind: DrillKind| {
+    let of = |fault: Fault, kind: DrillKind| {
         let request = Request {
             fault,
             kind,
@@ -134,11 +135,11 @@ fn what_leaves_the_server_in_the_cluster_moves_nobody() {
         assert!(preview.before.is_empty(), "{:?}", preview.before);
         preview
     };
-    let blip = of(FaultKind::Network, DrillKind::Blip);
+    let blip = of(Fault::Network, DrillKind::Blip);
     assert!(matches!(fate(&blip, 101), GuestFateKind::GoesOn { what } if what.contains("cut off for up to 10s")));
-    let link = of(FaultKind::Link(0), DrillKind::Failover);
+    let link = of(Fault::Link { link: 0 }, DrillKind::Failover);
     assert!(matches!(fate(&link, 101), GuestFateKind::GoesOn { what } if what == "notices nothing"));
-    let guest = of(FaultKind::Guest, DrillKind::Failover);
+    let guest = of(Fault::Guest { guest: 100 }, DrillKind::Failover);
     assert!(matches!(fate(&guest, 100), GuestFateKind::Restarted { on, .. } if *on == [name("prox1")]));
     assert!(matches!(fate(&guest, 101), GuestFateKind::GoesOn { .. }));
 }

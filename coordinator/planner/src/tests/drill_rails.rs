@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use quorate_model::drill::{DrillKind, FaultKind, Lasting, PowerHow, Timing};
+use quorate_model::drill::{DrillKind, Lasting, Timing};
 use quorate_model::facet::{Facet, UnknownKind};
+use quorate_model::fault::Fault;
 use quorate_model::hold::{Frozen, Hold};
 use quorate_model::observation::guest_config::GuestNic;
 use quorate_model::observation::ha::{Disarm, HaPlace, HaPlacement, HaResource, LrmStatus, ManagerStatus};
@@ -91,7 +92,7 @@ fn usual() -> Servers {
 pub(super) fn request() -> Request {
     Request {
         name: None,
-        fault: FaultKind::Network,
+        fault: Fault::Network,
         kind: DrillKind::Failover,
         lasts: Lasting::seconds(300),
         node: name("prox1"),
@@ -194,12 +195,12 @@ fn what_the_operator_says_and_does_not_say() {
     );
     assert_eq!(asked(|r| r.lasts = Lasting::seconds(60)), [Code::DrillHalfLong]);
     assert_eq!(
-        asked(|r| r.fault = FaultKind::Power(PowerHow::Off)),
+        asked(|r| r.fault = "power:off".parse().unwrap()),
         [Code::DrillNeedsPerson]
     );
     assert_eq!(
         asked(|r| {
-            r.fault = FaultKind::Power(PowerHow::Off);
+            r.fault = "power:off".parse().unwrap();
             r.accepted = vec![Code::DrillNeedsPerson, Code::DrillNotConfirmed];
         }),
         []
@@ -276,7 +277,7 @@ fn those_who_are_left_must_reach_one_another() {
     assert_eq!(of(&one_down), [Code::DrillLinkDown]);
     let link = |number: u8, servers: &Servers| {
         let request = Request {
-            fault: FaultKind::Link(number),
+            fault: Fault::Link { link: number },
             ..request()
         };
         refusals(&seen(servers, &request, &around()))
@@ -293,7 +294,7 @@ fn two_servers_without_a_third_vote_are_never_drilled() {
         canary.config.tags = vec![CANARY.to_owned()];
         let all = servers.housing(&[canary]);
         let request = Request {
-            fault: FaultKind::Corosync,
+            fault: Fault::Corosync,
             ..request()
         };
         preview(&testkit::file(2, LINKS), &all.view, &request, &around())
@@ -461,11 +462,11 @@ fn ceph_must_be_well_and_keep_its_majority() {
     assert_eq!(told(&three, "HEALTH_ERR", &ALL), [Code::DrillCephUnhealthy]);
     assert_eq!(told(&three, "HEALTH_OK", &ALL[..2]), [Code::DrillCephUnhealthy]);
     assert_eq!(of(&three), [Code::DrillUnseen], "nobody asked how it is");
-    assert_eq!(asked(|r| r.fault = FaultKind::Osd(3)), [Code::DrillSupport]);
+    assert_eq!(asked(|r| r.fault = Fault::Osd { osd: 3 }), [Code::DrillSupport]);
     let osd = usual().with_config("prox1", |config| {
         config.ceph_daemons = Facet::known(vec!["osd.3".to_owned(), "mon.prox1".to_owned()], NOW);
     });
-    for fault in [FaultKind::Osd(3), FaultKind::Mon] {
+    for fault in [Fault::Osd { osd: 3 }, Fault::Mon] {
         let request = Request { fault, ..request() };
         assert_eq!(refusals(&seen(&osd, &request, &around())), []);
     }
@@ -515,7 +516,7 @@ fn one_that_runs_by_itself_needs_more() {
         scheduled(|r| r.risked = BTreeSet::from([101])),
         [Code::DrillNotScheduled]
     );
-    let off = scheduled(|r| r.fault = FaultKind::Power(PowerHow::Shutdown));
+    let off = scheduled(|r| r.fault = "power:shutdown".parse().unwrap());
     assert!(off.contains(&Code::DrillNotScheduled), "{off:?}");
     assert_eq!(
         scheduled(|r| r.windows = vec!["mon 00:00-mon 00:01".parse().unwrap()]),

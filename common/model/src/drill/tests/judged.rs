@@ -7,7 +7,8 @@ use crate::drill::event::{Told, What};
 use crate::drill::figures::{CopyUsed, Figure, Figures, figures};
 use crate::drill::tally::Lost;
 use crate::drill::verdict::{Expectation, Outcome, Verdict, judge};
-use crate::drill::{Answers, Circumstances, DrillKind, FaultKind, Gap, Lasting, Phase, Subject, Timeline, predict};
+use crate::drill::{Answers, Circumstances, DrillKind, Gap, Lasting, Phase, Subject, Timeline, predict};
+use crate::fault::Fault;
 
 fn line(told: &[Told]) -> Timeline {
     Timeline::of(&subject(), told, &probes())
@@ -204,7 +205,7 @@ fn a_difference_is_explained_or_flagged() {
     );
     // What was not predicted at all is news.
     let quiet = predict(&Circumstances {
-        fault: FaultKind::Link(0),
+        fault: Fault::Link { link: 0 },
         ..circumstances()
     });
     let compared = compare(&quiet, &line);

@@ -2,10 +2,10 @@
 
 use super::story::circumstances;
 use crate::drill::axis::Range;
-use crate::drill::fault::PowerHow;
-use crate::drill::{Circumstances, DrillKind, FaultKind, Lasting, Phase, Prediction, Timing, predict};
+use crate::drill::{Circumstances, DrillKind, Lasting, Phase, Prediction, Timing, predict};
+use crate::fault::{FORMS, Fault};
 
-fn of(fault: FaultKind, change: impl FnOnce(&mut Circumstances)) -> Prediction {
+fn of(fault: Fault, change: impl FnOnce(&mut Circumstances)) -> Prediction {
     let mut circumstances = Circumstances {
         fault,
         ..circumstances()
@@ -38,7 +38,7 @@ fn holds(predicted: &Prediction, phase: Phase, seconds: i64) {
 
 #[test]
 fn a_network_cut_of_a_server_that_is_not_the_master() {
-    let predicted = of(FaultKind::Network, |_| {});
+    let predicted = of(Fault::Network, |_| {});
     insta::assert_snapshot!(shown(&predicted));
     // Seen on a running cluster: 8, 68, 128 and 133 s.
     for (phase, seconds) in [
@@ -58,13 +58,13 @@ fn a_network_cut_of_a_server_that_is_not_the_master() {
 
 #[test]
 fn the_master_takes_a_minute_more_and_who_is_it_may_be_unknown() {
-    let predicted = of(FaultKind::Network, |c| c.master = Some(true));
+    let predicted = of(Fault::Network, |c| c.master = Some(true));
     let start = predicted.of(Phase::GuestStarted).unwrap().at;
     assert_eq!(
         (start.least, start.likely, start.most),
         (171_000_000, 190_000_000, 215_000_000)
     );
-    let unknown = of(FaultKind::Network, |c| c.master = None);
+    let unknown = of(Fault::Network, |c| c.master = None);
     let start = unknown.of(Phase::GuestStarted).unwrap().at;
     assert_eq!((start.least, start.most), (111_000_000, 215_000_000));
     assert!(
@@ -79,8 +79,8 @@ fn the_master_takes_a_minute_more_and_who_is_it_may_be_unknown() {
 
 #[test]
 fn clients_still_reach_a_server_that_only_corosync_has_lost() {
-    let predicted = of(FaultKind::ClusterNetwork, |_| {});
-    let network = of(FaultKind::Network, |_| {});
+    let predicted = of(Fault::ClusterNetwork, |_| {});
+    let network = of(Fault::Network, |_| {});
     let (shorter, longer) = (predicted.outage.unwrap(), network.outage.unwrap());
     assert!(shorter.likely < longer.likely - 60_000_000, "{shorter:?} {longer:?}");
     assert_eq!(
@@ -93,7 +93,7 @@ fn clients_still_reach_a_server_that_only_corosync_has_lost() {
 
 #[test]
 fn large_rings_are_detected_late_and_fenced_late() {
-    let predicted = of(FaultKind::Network, |c| {
+    let predicted = of(Fault::Network, |c| {
         c.timing = Timing { nodes: 32, ..c.timing };
     });
     let at = predicted.of(Phase::MembershipLost).unwrap().at;
@@ -103,7 +103,7 @@ fn large_rings_are_detected_late_and_fenced_late() {
         predicted.of(Phase::LockTaken).unwrap().at,
     );
     assert!(lock.least >= fence.least && lock.most >= fence.most);
-    let unknown = of(FaultKind::Network, |c| c.timing = Timing::unknown(32));
+    let unknown = of(Fault::Network, |c| c.timing = Timing::unknown(32));
     let wide = unknown.of(Phase::MembershipLost).unwrap().at;
     assert!(wide.least < 17_000_000 && wide.most > 49_000_000, "{wide:?}");
     assert!(
@@ -115,7 +115,7 @@ fn large_rings_are_detected_late_and_fenced_late() {
 
 #[test]
 fn two_servers_with_a_qdevice_wait_for_it() {
-    let predicted = of(FaultKind::Network, |c| {
+    let predicted = of(Fault::Network, |c| {
         c.timing = Timing { nodes: 2, ..c.timing };
         c.qdevice = true;
     });
@@ -127,7 +127,8 @@ fn two_servers_with_a_qdevice_wait_for_it() {
 #[test]
 fn every_other_fault() {
     let mut all = String::new();
-    for fault in FaultKind::examples() {
+    for form in FORMS {
+        let fault = Fault::of_drill(form, 100).unwrap();
         for kind in DrillKind::ALL {
             let predicted = of(fault.clone(), |c| {
                 c.kind = kind;
@@ -155,7 +156,7 @@ fn every_other_fault() {
 #[test]
 fn a_blip_moves_nothing() {
     for seconds in [1, 10, 20] {
-        let predicted = of(FaultKind::Network, |c| {
+        let predicted = of(Fault::Network, |c| {
             c.kind = DrillKind::Blip;
             c.lasts = Lasting::seconds(seconds);
         });
@@ -170,15 +171,15 @@ fn a_blip_moves_nothing() {
 
 #[test]
 fn what_is_not_armed_does_not_reset_and_what_is_switched_off_comes_back_by_hand() {
-    let off = of(FaultKind::Network, |c| c.armed = Some(false));
+    let off = of(Fault::Network, |c| c.armed = Some(false));
     assert!(
         off.of(Phase::Reset).is_none() && off.notes[0].contains("not armed"),
         "{:?}",
         off.notes
     );
-    let power = of(FaultKind::Power(PowerHow::Off), |_| {});
+    let power = of("power:off".parse().unwrap(), |_| {});
     assert!(power.of(Phase::NodeBack).is_none() && power.of(Phase::Reset).is_none());
-    let clean = of(FaultKind::Power(PowerHow::Shutdown), |_| {});
+    let clean = of("power:shutdown".parse().unwrap(), |_| {});
     let (lock, fence) = (
         clean.of(Phase::LockTaken).unwrap().at,
         clean.of(Phase::FenceDecided).unwrap().at,
@@ -187,6 +188,6 @@ fn what_is_not_armed_does_not_reset_and_what_is_switched_off_comes_back_by_hand(
         lock.least, fence.least,
         "the lock was given back: nobody waits 120 s for it"
     );
-    let unknown = of(FaultKind::Network, |c| c.boot = None);
+    let unknown = of(Fault::Network, |c| c.boot = None);
     assert!(unknown.of(Phase::FirstAnswer).unwrap().guessed);
 }

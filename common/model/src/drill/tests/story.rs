@@ -12,7 +12,8 @@ use crate::drill::record::{FORMAT, NONE_BEFORE, Record};
 use crate::drill::tally::{Acknowledged, Isolated, Tally};
 use crate::drill::timing::{COEFFICIENT, TOKEN, Timing};
 use crate::drill::verdict::{Expectation, judge};
-use crate::drill::{Circumstances, DrillKind, FaultKind, Lasting, Subject, Timeline, predict};
+use crate::drill::{Circumstances, DrillKind, Lasting, Subject, Timeline, predict};
+use crate::fault::Fault;
 use crate::ids::NodeName;
 use crate::time::Timestamp;
 use crate::view::ClockOffset;
@@ -27,7 +28,7 @@ pub(super) fn node(name: &str) -> NodeName {
 pub(super) fn subject() -> Subject {
     Subject {
         victim: node("prox1"),
-        fault: FaultKind::Network,
+        fault: Fault::Network,
         kind: DrillKind::Failover,
         guest: 100,
         recovered: BTreeSet::from([100]),
@@ -36,7 +37,7 @@ pub(super) fn subject() -> Subject {
 
 pub(super) fn circumstances() -> Circumstances {
     Circumstances {
-        fault: FaultKind::Network,
+        fault: Fault::Network,
         kind: DrillKind::Failover,
         lasts: Lasting::seconds(300),
         guest: 100,

@@ -1,7 +1,8 @@
 //! `[drills.NAME]`: what is read, and what is said of what can't be.
 
 use super::problems;
-use crate::drill::{DrillKind, FaultKind};
+use crate::drill::DrillKind;
+use crate::fault::Fault;
 use crate::spec::ClusterFile;
 
 const NODES: &str = "[cluster]\nname = \"hk1\"\nlinks = [\"192.168.1.0/24\"]\n[nodes.prox1]\naddress = \"192.168.1.11\"\n\
@@ -29,7 +30,7 @@ fn what_is_written_is_read() {
     );
     let file = ClusterFile::parse("hk1.toml", &text).unwrap();
     let cut = file.drills.values().find(|drill| drill.guest.value == 100).unwrap();
-    assert_eq!((&cut.fault.value, cut.kind), (&FaultKind::Network, DrillKind::Failover));
+    assert_eq!((&cut.fault.value, cut.kind), (&Fault::Network, DrillKind::Failover));
     assert_eq!((cut.lasts.to_string().as_str(), cut.probes.len()), ("5m", 2));
     assert_eq!(cut.expect.rto.as_ref().unwrap().value.as_secs(), 240);
     assert_eq!(cut.every.as_ref().unwrap().value.to_string(), "90d");
@@ -40,6 +41,23 @@ fn what_is_written_is_read() {
         (DrillKind::Blip, 15),
         "told by how long it lasts"
     );
+}
+
+#[test]
+fn the_guest_that_fails_is_the_drills_own() {
+    let with = |fault: &str| {
+        let text = format!("{NODES}[drills.kill]\nfault = \"{fault}\"\nnode = \"prox1\"\nguest = 100\n");
+        ClusterFile::parse("hk1.toml", &text)
+    };
+    for fault in ["guest", "guest:100"] {
+        let file = with(fault).unwrap();
+        let drill = file.drills.values().next().unwrap();
+        assert_eq!(drill.fault.value, Fault::Guest { guest: 100 });
+    }
+    let other = problems(&format!(
+        "{NODES}[drills.kill]\nfault = \"guest:101\"\nnode = \"prox1\"\nguest = 100\n"
+    ));
+    assert!(other[0].contains("not the drill's `guest`"), "{other:?}");
 }
 
 #[test]
