@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guest_ids::as_text;
 use crate::ids::{InvalidName, NodeName, PackageDigest, StorageName};
 use crate::observation::{ConfiguredGuest, GuestKind};
 
@@ -60,22 +61,6 @@ pub struct NewCanary {
     pub program: Option<PackageDigest>,
 }
 
-macro_rules! as_text {
-    ($($name:ident),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.to_string()
-            }
-        }
-    )*};
-}
 as_text!(CanarySource, BridgeName, GuestAddress);
 
 fn invalid<T>(what: &'static str, text: &str, reason: &'static str) -> Result<T, InvalidName> {

@@ -28,6 +28,8 @@ macro_rules! as_text {
         }
     )*};
 }
+pub(crate) use as_text;
+
 as_text!(JobId, ReplicaRef, Sid, HaName);
 
 fn vmid(what: &'static str, text: &str, part: &str) -> Result<u32, InvalidName> {
