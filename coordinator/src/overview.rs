@@ -54,6 +54,7 @@ impl Overview {
             let Some(told) = self.guests.of(cluster) else { continue };
             let file = self.applied(cluster);
             findings.extend(report::protection(now, cluster, &told, file.as_ref(), &seen));
+            findings.extend(report::backups(now, cluster, &told, &seen));
         }
         findings
     }

@@ -1,7 +1,7 @@
 //! All files of the host, below one root.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -163,6 +163,24 @@ impl HostRoot {
         Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
+    /// Reads the end of a file that may be long, at most so many bytes: the first line may be cut. Bytes that are no UTF-8 are replaced.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), and when it can't be read.
+    pub fn read_end(&self, path: &str, most: u64) -> Result<String, ReadError> {
+        let resolved = self.resolve(path)?;
+        let end = || -> io::Result<Vec<u8>> {
+            let mut file = fs::File::open(&resolved)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = end().map_err(|error| failed(path, error))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Names in a folder, sorted. Names that are no UTF-8 have their damaged parts replaced.
     ///
     /// # Errors
@@ -318,6 +336,15 @@ mod tests {
         fs::write(dir.path().join("root/bytes"), [0xff, 0xfe]).unwrap();
         assert!(matches!(root.read_text("/huge"), Err(ReadError::TooLarge { .. })));
         assert!(matches!(root.read_text("/bytes"), Err(ReadError::NotText { .. })));
+    }
+
+    #[test]
+    fn of_a_long_file_only_the_end_is_read() {
+        let (dir, root) = lab();
+        fs::write(dir.path().join("root/log"), b"first\n\xffsecond\n").unwrap();
+        assert_eq!(root.read_end("/log", 100).unwrap(), "first\n\u{fffd}second\n");
+        assert_eq!(root.read_end("/log", 7).unwrap(), "second\n");
+        assert!(matches!(root.read_end("/nothing", 7), Err(ReadError::NotFound { .. })));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Observing: what the host's files and tools say, facet by facet. Each facet fails alone, with its reason.
 
+mod backups;
 mod cluster;
 mod config;
 pub(crate) mod disks;
@@ -63,7 +64,22 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     } else {
         disks::Depth::Whole
     };
-    let (system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running, replication, strays) = tokio::join!(
+    let (
+        system,
+        disks,
+        network,
+        cluster,
+        guests,
+        ha,
+        config,
+        readiness,
+        pools,
+        storages,
+        running,
+        replication,
+        strays,
+        backups,
+    ) = tokio::join!(
         facet(host, asked(FacetName::System), more.within, system::observe(host)),
         facet(host, asked(FacetName::Disks), more.within, disks::observe(host, depth)),
         facet(
@@ -92,6 +108,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
             replication::observe(host)
         ),
         facet(host, asked(FacetName::Strays), more.within, strays::observe(host)),
+        facet(host, asked(FacetName::Backups), more.within, backups::observe(host)),
     );
     let mut observation = Observation::empty(hostname(host), host.now());
     observation.system = system;
@@ -107,6 +124,7 @@ pub async fn observe_all(host: &Host, facets: &[FacetName], more: &Asked) -> Obs
     observation.running = running;
     observation.replication = replication;
     observation.strays = strays;
+    observation.backups = backups;
     observation
 }
 

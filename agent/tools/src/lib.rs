@@ -71,6 +71,7 @@ pub mod ssh_key;
 pub mod systemctl;
 pub mod systemd_run;
 pub mod timedatectl;
+pub mod vzdump_log;
 pub mod wiping;
 pub mod zfs_get;
 pub mod zfs_list;

@@ -19,6 +19,7 @@ fn read_with_all(text: &str) {
         (zfs_list::read(text), zfs_list::volumes(text)),
     ));
     drop((pvesm::read_status(text, text), pvesm::read_troubles(text)));
+    drop((vzdump_log::read(104, text), vzdump_log::guest_of(text)));
     drop((
         pvs::read(text),
         lvs::read(text),

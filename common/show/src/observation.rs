@@ -6,12 +6,14 @@ pub(crate) mod pools;
 mod readiness;
 mod storages;
 
-use quorate_model::Facet;
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{LinkLatency, Member, Pmxcfs};
 use quorate_model::observation::network::NameResolution;
-use quorate_model::observation::{Cluster, Guest, GuestKind, GuestStatus, Network, Observation, Stray, System};
+use quorate_model::observation::{
+    Cluster, Guest, GuestBackup, GuestKind, GuestStatus, Network, Observation, Stray, System,
+};
 use quorate_model::time::spoken;
+use quorate_model::{Facet, Timestamp};
 use std::time::Duration;
 
 use crate::disks::{DiskDetail, DiskRow, disks, summary};
@@ -41,6 +43,9 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Guests here", &seen.running, |known| running(known));
     section(&mut text, "Guests of others that run here", &seen.strays, |known| {
         strays(known)
+    });
+    section(&mut text, "Last backups made here", &seen.backups, |known| {
+        backups(known, seen.observed_at)
     });
     section(&mut text, "HA", &seen.ha, |known| ha::ha(known, seen.observed_at));
     section(&mut text, "Configuration", &seen.config, config::config);
@@ -303,6 +308,21 @@ fn strays(guests: &[Stray]) -> String {
     };
     let rows: Vec<Vec<String>> = guests.iter().map(row).collect();
     table(&["ID", "BELONGS TO", "ENDED BY"], &rows)
+}
+
+fn backups(all: &[GuestBackup], now: Timestamp) -> String {
+    if all.is_empty() {
+        return "none\n".to_owned();
+    }
+    let row = |backup: &GuestBackup| {
+        vec![
+            backup.vmid.to_string(),
+            format!("{} ago", spoken(backup.at.age(now))),
+            backup.end.told(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+    table(&["ID", "LOGGED", "END"], &rows)
 }
 
 #[cfg(test)]

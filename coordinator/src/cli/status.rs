@@ -106,6 +106,7 @@ fn is_trouble(finding: &Finding) -> bool {
         Code::BackupOutdated,
         Code::CoordinatorOnNode,
         Code::GuestUnprotected,
+        Code::GuestNoBackup,
     ];
     finding.severity > Severity::Note && !some_day.contains(&finding.code)
 }

@@ -126,6 +126,7 @@ fn facets(name: &NodeRef, observation: &Observation, findings: &mut Vec<Finding>
         ("cluster", observation.cluster.get().err()),
         ("guests", observation.guests.get().err()),
         ("strays", observation.strays.get().err()),
+        ("backups", observation.backups.get().err()),
         ("pools", observation.pools.get().err()),
         ("storages", observation.storages.get().err()),
         ("replication", observation.replication.get().err()),

@@ -1,5 +1,6 @@
 //! What there is to say about what is seen. Pure: findings from sightings.
 
+mod backups;
 mod copies;
 mod disks;
 mod health;
@@ -9,6 +10,7 @@ mod storages;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::backups::backups;
 pub(crate) use self::disks::{DisksOf, Turn};
 pub(crate) use self::health::health;
 pub(crate) use self::protection::protection;

@@ -20,7 +20,7 @@ use crate::fleet::known_guests::{Since, Told};
 const GRACE: Duration = Duration::from_secs(3600);
 
 /// A member of each cluster is asked each minute.
-const OLD: Duration = Duration::from_secs(10 * 60);
+pub(super) const OLD: Duration = Duration::from_secs(10 * 60);
 
 /// A cluster with what is known of its guests.
 struct Scene<'a> {
@@ -225,7 +225,7 @@ impl Scene<'_> {
         if tables.iter().any(|table| table.guests.excepts(chosen)) {
             return None;
         }
-        let age = self.guest_age(guest);
+        let age = guest_age(self.now, self.told, guest, GRACE);
         if age.is_some_and(|age| age < GRACE) {
             return None;
         }
@@ -248,23 +248,24 @@ impl Scene<'_> {
         Some(Finding::new(Code::GuestUnprotected, self.subject(vmid), message, next))
     }
 
-    /// How old a guest is at the least; `None`: that can't be told, and it counts as old.
-    fn guest_age(&self, guest: &ConfiguredGuest) -> Option<Duration> {
-        let created = guest.config.get().ok().and_then(|config| config.created);
-        // A clock that was wrong when it was created says nothing.
-        if let Some(created) = created.filter(|created| *created <= self.now) {
-            return Some(created.age(self.now));
-        }
-        let since: &Since = self.told.since.get(&guest.guest.vmid)?;
-        let known = since.at.age(self.now);
-        (since.new || known >= GRACE).then_some(known)
-    }
-
     fn untold(&self, guest: u32, node: &str, why: &str) -> Finding {
         let message = format!("whether guest {guest} is protected can't be told: {why}");
         let next = format!("on {node}: qm config {guest}, or pct config {guest}");
         Finding::new(Code::GuestUntold, self.subject(guest), message, next)
     }
+}
+
+/// How old a guest is at the least; `None`: that can't be told, and it counts as old. One that the coordinator has known for `enough` is old
+/// enough, whenever it was created.
+pub(super) fn guest_age(now: Timestamp, told: &Told, guest: &ConfiguredGuest, enough: Duration) -> Option<Duration> {
+    let created = guest.config.get().ok().and_then(|config| config.created);
+    // A clock that was wrong when it was created says nothing.
+    if let Some(created) = created.filter(|created| *created <= now) {
+        return Some(created.age(now));
+    }
+    let since: &Since = told.since.get(&guest.guest.vmid)?;
+    let known = since.at.age(now);
+    (since.new || known >= enough).then_some(known)
 }
 
 /// When PVE tries again.

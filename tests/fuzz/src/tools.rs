@@ -14,7 +14,7 @@ use quorate_tools::{
     corosync_log, corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, journalctl,
     kept_spec, known_hosts, lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_ha_log,
     pve_replication_state, pve_tasks, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl,
-    timedatectl, zfs_get, zfs_list, zpool, zpool_disks, zpool_get, zpool_status,
+    timedatectl, vzdump_log, zfs_get, zfs_list, zpool, zpool_disks, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};
@@ -227,6 +227,11 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("user-cfg", |bytes| {
         let text = text(bytes);
         told((user::read(&text), user::others(&text), user::pools(&text)))
+    }),
+    Target::new("vzdump-log", |bytes| {
+        let text = text(bytes);
+        let name = text.lines().next().unwrap_or_default();
+        told((vzdump_log::read(104, &text), vzdump_log::guest_of(name)))
     }),
     plain!("zfs-get", zfs_get::read),
     Target::new("zfs-list", |bytes| {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::description::{DiskSpec, SmartSpec};
+use crate::description::{DiskSpec, GuestKind, SmartSpec};
 use crate::zfs::PoolPlant;
 
 /// One thing that is planted on one server, from the start (in its description) or later (by a script).
@@ -191,6 +191,30 @@ pub enum Plant {
         /// Does it?
         fails: bool,
     },
+    /// vzdump has made a backup of a guest on this server. Shows in `/var/log/vzdump/{qemu,lxc}-ID.log`; nothing else of it is there.
+    Backup {
+        /// The guest's number.
+        vmid: u32,
+        /// What it is.
+        #[serde(default)]
+        kind: GuestKind,
+        /// So many seconds ago, by the server's clock, the log was written last.
+        ago: u32,
+        /// How it ended.
+        end: BackupIs,
+    },
+}
+
+/// How a backup ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackupIs {
+    /// It was made.
+    Made,
+    /// It failed, for this reason.
+    Failed(String),
+    /// It runs, or was broken off without a word.
+    Open,
 }
 
 /// How a storage is on one server.

@@ -13,10 +13,12 @@ use std::time::Duration;
 use quorate_model::facet::{Facet, Unknown};
 use quorate_model::observation::cluster::Votes;
 use quorate_model::observation::{
-    Cluster, Disk, Disks, Guest, Ha, Network, Observation, Pool, ReplicationState, Storages, Stray, System,
+    Cluster, Disk, Disks, Guest, GuestBackup, Ha, Network, Observation, Pool, ReplicationState, Storages, Stray, System,
 };
 
-use super::{cluster, disks, finished, guests, ha, hostname, network, pools, replication, storages, strays, system};
+use super::{
+    backups, cluster, disks, finished, guests, ha, hostname, network, pools, replication, storages, strays, system,
+};
 use crate::host::Host;
 use background::Background;
 
@@ -31,6 +33,9 @@ const REPLICATION: Duration = Duration::from_secs(10);
 
 /// pvesm is a Perl program of a third of a second, asks every server that keeps something, and what it tells fills slowly.
 const STORAGES: Duration = Duration::from_secs(120);
+
+/// A log for each guest, and at most a few backups a day.
+const BACKUPS: Duration = Duration::from_secs(180);
 
 /// How soon to look again after a facet could not be observed, or while a change settles.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -59,6 +64,7 @@ pub struct HealthCollector {
     storages: Background<Storages>,
     guests: Background<Vec<Guest>>,
     strays: Background<Vec<Stray>>,
+    backups: Background<Vec<GuestBackup>>,
     replication: Background<Vec<ReplicationState>>,
     ha: Background<Ha>,
     watchdog_armed: Option<bool>,
@@ -92,6 +98,7 @@ impl HealthCollector {
             storages: Background::every(STORAGES),
             guests: Background::every(GUESTS),
             strays: Background::every(GUESTS),
+            backups: Background::every(BACKUPS),
             replication: Background::every(REPLICATION),
             ha: Background::every(NOW_AND_THEN),
             watchdog_armed: None,
@@ -122,6 +129,11 @@ impl HealthCollector {
         observation.strays = self
             .strays
             .look(now, || async move { finished(&host, strays::observe(&host).await) })
+            .await;
+        let host = Arc::clone(&self.host);
+        observation.backups = self
+            .backups
+            .look(now, || async move { finished(&host, backups::observe(&host).await) })
             .await;
         let host = Arc::clone(&self.host);
         observation.replication = self

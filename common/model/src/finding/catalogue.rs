@@ -350,6 +350,7 @@ catalogue! {
     CanaryUnfit "QRT-CANARY-UNFIT" Refusal false "A canary can't be made so: the server, the storage or the bridge is not there or not fit for it, or the coordinator does not have the program that is put into it.";
     CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
     GuestStartsAtBoot "QRT-GUEST-STARTS-AT-BOOT" Warning false "A guest that is stopped is started by PVE when its server has restarted (onboot), whoever stopped it and why.";
+    GuestNoBackup "QRT-GUEST-NO-BACKUP" Warning false "A guest has no backup of the last eight days by the logs of PVE's own vzdump on the servers, or the last one failed, or it can't be told. Backups that other programs make are not seen. One finding tells of all guests of a cluster; templates, canaries, and guests that are younger count as well off.";
 }
 
 impl Code {

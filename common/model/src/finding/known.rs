@@ -34,13 +34,16 @@ pub fn known(findings: &[Finding]) -> BTreeSet<KnownFinding> {
     matters.map(KnownFinding::from).collect()
 }
 
-/// What is said now and was not said before, or not as badly.
+/// What is said now and was not said before, or not as badly. A backup that gets too old is left out: time alone brings that, and not what is done
+/// to servers.
 #[must_use]
 pub fn worse<'f>(before: &BTreeSet<KnownFinding>, now: &'f [Finding]) -> Vec<&'f Finding> {
     let is_worse = |finding: &&Finding| {
         let same = |one: &&KnownFinding| one.code == finding.code && one.subject == finding.subject;
         let was = before.iter().filter(same).map(|one| one.severity).max();
-        finding.severity > Severity::Note && was.is_none_or(|was| finding.severity > was)
+        finding.severity > Severity::Note
+            && finding.code != Code::GuestNoBackup
+            && was.is_none_or(|was| finding.severity > was)
     };
     now.iter().filter(is_worse).collect()
 }
@@ -70,5 +73,7 @@ mod tests {
         let told: Vec<_> = worse(&before, &now).into_iter().map(|f| f.subject.as_str()).collect();
         assert_eq!(told, ["hk1/prox1", "hk1/prox2"]);
         assert!(worse(&before, &[]).is_empty(), "what is over is not worse");
+        let aged = [said(Code::GuestNoBackup, "hk1", Severity::Warning)];
+        assert!(worse(&before, &aged).is_empty(), "what time brings is not worse");
     }
 }

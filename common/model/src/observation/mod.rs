@@ -1,5 +1,6 @@
 //! What a node's agent saw, part by part.
 
+pub mod backups;
 pub mod cluster;
 pub mod config;
 pub mod disks;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::facet::{Facet, Unknown, UnknownKind};
 use crate::time::Timestamp;
 
+pub use backups::{BackupEnd, GuestBackup};
 pub use cluster::{Cluster, Membership};
 pub use config::PveConfig;
 pub use disks::{Disk, Disks};
@@ -67,11 +69,13 @@ pub enum FacetName {
     Replication,
     /// Guests that run here and belong to another node.
     Strays,
+    /// How the last backups went that vzdump made on the node.
+    Backups,
 }
 
 impl FacetName {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [FacetName; 13] = [
+    pub const ALL: [FacetName; 14] = [
         Self::System,
         Self::Disks,
         Self::Pools,
@@ -82,6 +86,7 @@ impl FacetName {
         Self::Running,
         Self::Replication,
         Self::Strays,
+        Self::Backups,
         Self::Ha,
         Self::Config,
         Self::Readiness,
@@ -104,6 +109,7 @@ impl FacetName {
             Self::Running => "running",
             Self::Replication => "replication",
             Self::Strays => "strays",
+            Self::Backups => "backups",
         }
     }
 }
@@ -154,6 +160,9 @@ pub struct Observation {
     /// Guests that run here and belong to another node.
     #[serde(default)]
     pub strays: Facet<Vec<Stray>>,
+    /// How the last backups went that vzdump made on the node.
+    #[serde(default)]
+    pub backups: Facet<Vec<GuestBackup>>,
 }
 
 impl Observation {
@@ -176,6 +185,7 @@ impl Observation {
             running: Facet::not_asked(),
             replication: Facet::not_asked(),
             strays: Facet::not_asked(),
+            backups: Facet::not_asked(),
         }
     }
 
@@ -213,6 +223,7 @@ impl Observation {
             FacetName::Running => &mut self.running,
             FacetName::Replication => &mut self.replication,
             FacetName::Strays => &mut self.strays,
+            FacetName::Backups => &mut self.backups,
         }
     }
 
@@ -238,6 +249,7 @@ impl Observation {
         take(&mut self.running, newer.running);
         take(&mut self.replication, newer.replication);
         take(&mut self.strays, newer.strays);
+        take(&mut self.backups, newer.backups);
     }
 }
 

@@ -101,7 +101,8 @@ impl Inner {
                 | FacetName::Storages
                 | FacetName::Running
                 | FacetName::Replication
-                | FacetName::Strays => {}
+                | FacetName::Strays
+                | FacetName::Backups => {}
             }
         }
         seen

@@ -553,7 +553,7 @@ fn blind(seen: &mut Observation, facet: FacetName) {
         FacetName::Ha => seen.ha = unseen(),
         FacetName::Config => seen.config = unseen(),
         FacetName::Storages => seen.storages = unseen(),
-        FacetName::Disks | FacetName::Pools | FacetName::Readiness | FacetName::Strays => {
+        FacetName::Disks | FacetName::Pools | FacetName::Readiness | FacetName::Strays | FacetName::Backups => {
             unreachable!("no drill looks at it")
         }
     }

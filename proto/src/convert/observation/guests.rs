@@ -1,5 +1,6 @@
 //! Guests: the list, what each is configured to be, and how those of a node run.
 
+use quorate_model::observation::backups::{BackupEnd, GuestBackup};
 use quorate_model::observation::guest_config::{
     Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic, GuestSnapshot,
 };
@@ -74,3 +75,11 @@ oneof!(GuestRun = v1::GuestRun [run: v1::guest_run::Run] {
 facet!(Vec<Stray> = v1::StraysFacet: v1::strays_facet::State);
 list!(Stray = v1::Strays { guests });
 message!(Stray = v1::Stray { vmid, kind, pid, owner });
+
+facet!(Vec<GuestBackup> = v1::BackupsFacet: v1::backups_facet::State);
+list!(GuestBackup = v1::Backups { backups });
+message!(GuestBackup = v1::GuestBackup { vmid, kind, at, end });
+oneof!(BackupEnd = v1::BackupEnd [end: v1::backup_end::End] {
+    finished: Finished {} = v1::backup_end::Finished,
+    open: Open {} = v1::backup_end::Open,
+} holding { failed: Failed });

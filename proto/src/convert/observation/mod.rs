@@ -33,6 +33,7 @@ choice!(
         Running,
         Replication,
         Strays,
+        Backups,
     }
 );
 message!(
@@ -52,5 +53,6 @@ message!(
         running,
         replication,
         strays,
+        backups,
     }
 );

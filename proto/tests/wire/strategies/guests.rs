@@ -1,6 +1,7 @@
 //! Guests: what they are configured to be, and how they run.
 
 use proptest::prelude::*;
+use quorate_model::observation::backups::{BackupEnd, GuestBackup};
 use quorate_model::observation::guest_config::{
     Backing, ConfiguredGuest, GuestConfig, GuestDisk, GuestNic, GuestSnapshot,
 };
@@ -84,5 +85,16 @@ prop_compose! {
 prop_compose! {
     pub(super) fn stray()(vmid: u32, kind in kind(), pid in maybe(any::<u32>()), owner in maybe(text())) -> Stray {
         Stray { vmid, kind, pid, owner }
+    }
+}
+
+prop_compose! {
+    pub(super) fn backup()(
+        vmid: u32,
+        kind in kind(),
+        at in time(),
+        end in prop_oneof![Just(BackupEnd::Finished), Just(BackupEnd::Open), text().prop_map(BackupEnd::Failed)],
+    ) -> GuestBackup {
+        GuestBackup { vmid, kind, at, end }
     }
 }

@@ -16,7 +16,7 @@ use quorate_model::observation::system::{
 };
 
 use super::config::config;
-use super::guests::{guest, status, stray};
+use super::guests::{backup, guest, status, stray};
 use super::ha::ha;
 use super::pools::pool;
 use super::readiness::readiness;
@@ -41,11 +41,15 @@ prop_compose! {
         pools in facet(some(pool())).boxed(),
         storages in facet(storages()).boxed(),
         running in facet(some(status())).boxed(),
-        (replication, strays) in (facet(some(state())).boxed(), facet(some(stray())).boxed()),
+        (replication, strays, backups) in (
+            facet(some(state())).boxed(),
+            facet(some(stray())).boxed(),
+            facet(some(backup())).boxed(),
+        ),
     ) -> Observation {
         Observation {
             hostname, observed_at, system, disks, network, cluster, guests, ha, config, readiness, pools, storages, running,
-            replication, strays,
+            replication, strays, backups,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The world process: the state, its clock, and who may ask it what.
 
 pub(crate) mod answers;
+mod backups;
 pub(crate) mod clock;
 pub(crate) mod corosync;
 pub(crate) mod datacenter;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use quorate_lab_ha::model::Requested;
 
+use super::backups;
 use super::guests::next_version;
 use super::ha::Resource;
 use super::hardware;
@@ -174,6 +175,7 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
         }
         Plant::NoHa => return replica(state, index, |replica| replica.ha.resources.clear()),
         Plant::Qnetd { running } => server.qnetd_running = *running,
+        Plant::Backup { vmid, kind, ago, end } => return backups::log(server, (*kind, *vmid), *ago, end),
     }
     Ok(())
 }

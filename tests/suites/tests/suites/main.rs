@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "shown only of a test that fails: which seed it was")]
 
 mod abuse;
+mod backups_of_guests;
 mod canary;
 mod cli;
 mod crash;
