@@ -31,7 +31,8 @@ use crate::host::Host;
 
 /// Observes the facets that are asked for, all at once; the others stay "not asked for".
 pub async fn observe(host: &Host, facets: &[FacetName]) -> Observation {
-    observe_all(host, facets, &Asked::default()).await
+    // All facets at once are a large future: callers of callers need not carry it on their stack.
+    Box::pin(observe_all(host, facets, &Asked::default())).await
 }
 
 /// What is asked for beside the facets.
@@ -53,7 +54,7 @@ pub(crate) async fn observe_to_act(host: &Host, facets: &[FacetName]) -> Observa
         acting: true,
         ..Asked::default()
     };
-    observe_all(host, facets, &more).await
+    Box::pin(observe_all(host, facets, &more)).await
 }
 
 /// The same, with more that was asked for.

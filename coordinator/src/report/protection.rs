@@ -329,6 +329,9 @@ mod tests {
         Servers::bare(3)
             .members("hk1", &["prox1", "prox2", "prox3"], LINKS)
             .with_guests(guests)
+            .with_each(|seen| {
+                seen.guests = Facet::known(guests.iter().map(|one| one.guest.clone()).collect(), NOW);
+            })
     }
 
     fn findings(servers: &Servers, file: Option<&ClusterFile>, since: &[(u32, Since)]) -> Vec<Finding> {

@@ -1,7 +1,13 @@
-//! A server that restarts without its guests: by HA, by hand, and shut down by the operator's word.
+//! A server that restarts without its guests: by HA, by hand, and shut down by the operator's word; what is held after a recovery; canaries.
 
+use quorate_model::canary::{NewCanary, TAG};
+use quorate_model::facet::Facet;
+use quorate_model::held::Held;
 use quorate_model::moves::Moves;
-use quorate_planner::testkit::{Servers, Vm, file, name};
+use quorate_model::observation::pools::VdevState;
+use quorate_model::observation::{Pool, ReplicationJob};
+use quorate_model::{ByteSize, Timestamp};
+use quorate_planner::testkit::{NOW, Servers, Vm, file, guest, job, name};
 
 use super::{FAST, Scene, THREE, scene, wanting};
 
@@ -15,10 +21,84 @@ pub(super) fn scenes() -> Vec<Scene> {
         .housing(&guests)
         .managed(&[&managed], "prox3");
     let roll = scene("a server restarts without its guests", file(3, FAST), servers);
-    vec![wanting(roll, |wish| {
+    let roll = wanting(roll, |wish| {
         wish.moves = Some(Moves::Reboot {
             nodes: [name("prox1")].into(),
             stop: [102].into(),
         });
-    })]
+    });
+    let mut all = vec![roll, what_is_held_is_kept()];
+    all.extend(canaries());
+    all
+}
+
+/// Guest 100 was recovered on prox2, and prox1, which was lost, is back with what it wrote last.
+fn what_is_held_is_kept() -> Scene {
+    let held = Held {
+        node: "prox1".to_owned(),
+        since: Timestamp(1_795_345_000_000_000),
+    };
+    let back = ReplicationJob {
+        comment: Some(held.comment()),
+        disabled: true,
+        ..job("100-0", "prox2", "prox1")
+    };
+    let pool = |volumes: &[&str]| Pool {
+        name: "data_zfs".to_owned(),
+        state: VdevState::Online,
+        complaint: None,
+        data_errors: Some(0),
+        scan: None,
+        vdevs: vec![],
+        size: ByteSize(1 << 40),
+        allocated: ByteSize(0),
+        fragmentation: Some(0),
+        ashift: Some(12),
+        autotrim: Some(true),
+        compression: Some("on".to_owned()),
+        scrub_scheduled: Some(true),
+        import_enabled: None,
+        created: None,
+        volumes: Facet::known(volumes.iter().map(|name| (*name).to_owned()).collect(), NOW),
+    };
+    let servers = Servers::bare(3)
+        .members("hk1", THREE, FAST)
+        .with_guests(&[guest(100, "prox2", "data_zfs")])
+        .with_jobs(&[back])
+        .with_each(|seen| seen.pools = Facet::known(vec![pool(&["data_zfs/vm-100-disk-0"])], NOW));
+    wanting(scene("what a lost server wrote is kept", file(3, FAST), servers), |wish| {
+        wish.moves = Some(Moves::Resolve {
+            guest: 100,
+            node: Some(name("prox1")),
+            keep: true,
+        });
+    })
+}
+
+/// One is made, and one goes.
+fn canaries() -> [Scene; 2] {
+    let servers = |guests: &[Vm]| Servers::bare(3).members("hk1", THREE, FAST).housing(guests);
+    let new = NewCanary {
+        guest: Some(900),
+        node: name("prox1"),
+        source: "image:/srv/debian.qcow2".parse().unwrap(),
+        storage: "data_zfs".parse().unwrap(),
+        bridge: "vmbr0".parse().unwrap(),
+        vlan: None,
+        address: None,
+        memory: 256,
+        program: Some("ab".repeat(32).parse().unwrap()),
+    };
+    let mut ours = Vm::running(900, "prox1");
+    ours.config.tags = vec![TAG.to_owned()];
+    let made = wanting(scene("a canary is made", file(3, FAST), servers(&[])), |wish| {
+        wish.moves = Some(Moves::CreateCanary(Box::new(new)));
+    });
+    let gone = wanting(scene("a canary goes", file(3, FAST), servers(&[ours])), |wish| {
+        wish.moves = Some(Moves::RemoveCanary {
+            guest: 900,
+            destroy: true,
+        });
+    });
+    [made, gone]
 }
