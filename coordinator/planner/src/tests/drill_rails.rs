@@ -348,7 +348,11 @@ fn ha_must_be_at_work_and_the_watchdog_armed() {
         }
     });
     assert_eq!(of(&silent), [Code::DrillHaSilent]);
-    assert_eq!(of(&manager(|m| m.at = ago(45))), [Code::DrillHaSilent]);
+    // What HA would do with the guest can't be told then either.
+    assert_eq!(
+        of(&manager(|m| m.at = ago(45))),
+        [Code::DrillGuestNotInHa, Code::DrillHaSilent]
+    );
     let busy = of(&manager(|m| {
         for place in m.services.values_mut() {
             place.command = Some("migrate".to_owned());
