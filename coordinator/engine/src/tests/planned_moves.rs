@@ -66,13 +66,16 @@ fn what_is_held_is_kept() -> Scene {
         .with_guests(&[guest(100, "prox2", "data_zfs")])
         .with_jobs(&[back])
         .with_each(|seen| seen.pools = Facet::known(vec![pool(&["data_zfs/vm-100-disk-0"])], NOW));
-    wanting(scene("what a lost server wrote is kept", file(3, FAST), servers), |wish| {
-        wish.moves = Some(Moves::Resolve {
-            guest: 100,
-            node: Some(name("prox1")),
-            keep: true,
-        });
-    })
+    wanting(
+        scene("what a lost server wrote is kept", file(3, FAST), servers),
+        |wish| {
+            wish.moves = Some(Moves::Resolve {
+                guest: 100,
+                node: Some(name("prox1")),
+                keep: true,
+            });
+        },
+    )
 }
 
 /// One is made, and one goes.
