@@ -5,15 +5,28 @@ use std::fs;
 use super::State;
 use crate::tools::systemd_run;
 use crate::world::oplog::What;
-use crate::world::server::{Network, Server};
+use crate::world::server::Network;
 
 impl State {
     pub(super) fn follow_faults(&mut self) {
         for index in 0..self.servers.len() {
+            let before = self.ports_cut(index);
             self.follow_tables(index);
             self.fire_timers(index);
+            // Whoever was first, the kernel or a timer.
+            let after = self.ports_cut(index);
+            for ((network, before), after) in Network::ALL.into_iter().zip(before).zip(after) {
+                if before && !after {
+                    self.note(Some(index), What::Healed, network.port());
+                }
+            }
             self.follow_sysrq(index);
         }
+    }
+
+    fn ports_cut(&self, index: usize) -> [bool; Network::ALL.len()] {
+        let on = self.get(index).filter(|server| !server.power.off);
+        Network::ALL.map(|network| on.is_some_and(|server| server.nft.shuts_for_guests(network.port())))
     }
 
     fn follow_tables(&mut self, index: usize) {
@@ -25,16 +38,8 @@ impl State {
             // Nothing of either outlives the power.
             server.nft.tables.clear();
             server.timers.clear();
-            return;
-        }
-        let cut = |server: &Server| Network::ALL.map(|network| server.nft.shuts_for_guests(network.port()));
-        let before = cut(server);
-        server.nft.expire(now);
-        let after = cut(server);
-        for ((network, before), after) in Network::ALL.into_iter().zip(before).zip(after) {
-            if before && !after {
-                self.note(Some(index), What::Healed, network.port());
-            }
+        } else {
+            server.nft.expire(now);
         }
     }
 
