@@ -4,6 +4,7 @@ use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::held::Held;
 use quorate_model::moves::Moves;
 use quorate_model::observation::Pool;
+use quorate_model::observation::ha::HaPlacement;
 use quorate_model::observation::pools::VdevState;
 use quorate_model::observation::replication::ReplicationJob;
 use quorate_model::operation::Action;
@@ -12,8 +13,8 @@ use quorate_model::{ByteSize, Code, Timestamp, Wish};
 
 use super::pools::ids;
 use super::protection::{COPIES, file, members, plan, plan_of, told};
-use super::{afterwards, wished};
-use crate::testkit::{NOW, Servers, guest, job, known, name};
+use super::{afterwards, moved, wished};
+use crate::testkit::{NOW, Servers, Vm, guest, job, known, name};
 
 const SINCE: Timestamp = Timestamp(1_795_345_000_000_000);
 const KEPT: &str = "data_zfs/quorate-kept-vm-100-disk-0-20261122T105640Z";
@@ -208,4 +209,58 @@ fn a_guest_is_not_moved_to_where_something_of_it_is_held() {
     assert!(plan.refused(), "{plan:#?}");
     let said = told(&plan, Code::MigrationTarget);
     assert!(said.iter().any(|message| message.contains("is held")), "{said:?}");
+}
+
+/// Three servers with guests under HA on prox2; what guest 100 wrote on prox1 is held there, and prox3 has a copy of it.
+fn under_ha(guests: &[Vm], placements: &[HaPlacement]) -> Servers {
+    let all: Vec<&Vm> = guests.iter().collect();
+    let servers = moved::servers(guests).managed(&all, "prox3").with_jobs(&jobs());
+    servers.with_each(|seen| known(&mut seen.ha).placements = Facet::known(placements.to_vec(), NOW))
+}
+
+fn rule(kind: &str, services: &[&str], nodes: &[&str]) -> HaPlacement {
+    HaPlacement {
+        name: "rule".to_owned(),
+        kind: kind.to_owned(),
+        services: services.iter().map(|service| (*service).to_owned()).collect(),
+        nodes: nodes.iter().map(|node| ((*node).to_owned(), None)).collect(),
+        strict: true,
+        no_failback: false,
+        disabled: false,
+        apart: false,
+    }
+}
+
+#[test]
+fn ha_is_not_left_to_choose_a_server_where_something_is_held() {
+    let vm = [Vm::running(100, "prox2")];
+    let drained = moved::plan(&moved::drain("prox2", &[]), &under_ha(&vm, &[]));
+    assert_eq!(
+        moved::refused(&drained),
+        [(Code::CopyHeld, "guest 100")],
+        "prox3 could take it, and HA may choose prox1"
+    );
+    let away = rule(HaPlacement::NODES, &["vm:100"], &["prox2", "prox3"]);
+    let bound = moved::plan(&moved::drain("prox2", &[]), &under_ha(&vm, &[away]));
+    assert!(!bound.refused(), "its rule keeps it from prox1: {:?}", bound.findings);
+}
+
+#[test]
+fn a_guest_is_not_moved_where_something_is_held_of_one_that_ha_moves_along() {
+    let both = [Vm::running(100, "prox2"), Vm::container(101, "prox2")];
+    let wish = moved::migrate(101, "prox1");
+    assert!(!moved::plan(&wish, &under_ha(&both, &[])).refused());
+    let together = rule(HaPlacement::TOGETHER_OR_APART, &["vm:100", "ct:101"], &[]);
+    let plan = moved::plan(&wish, &under_ha(&both, std::slice::from_ref(&together)));
+    let said = told(&plan, Code::MigrationTarget);
+    assert!(
+        said.iter()
+            .any(|message| message.contains("HA moves guest 100 along") && message.contains("resolve 100")),
+        "{said:?}"
+    );
+    let off = HaPlacement {
+        disabled: true,
+        ..together
+    };
+    assert!(!moved::plan(&wish, &under_ha(&both, &[off])).refused());
 }
