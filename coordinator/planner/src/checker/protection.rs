@@ -237,6 +237,12 @@ impl Checker<'_> {
 
     fn takes_a_copy_away(&mut self, step: &Step, job: &JobId, target: &NodeName) {
         self.of_its_owner(step, job.guest);
+        let jobs = self.config(&step.node).and_then(|config| config.replication.get().ok());
+        let held = jobs.is_some_and(|jobs| {
+            let mut own = jobs.iter().filter(|there| there.id == job.to_string());
+            own.any(|there| there.held().is_some())
+        });
+        self.demand(step, !held, "what was written before a recovery is held there");
         let kept_away = self.is_kept_away(step, job.guest, target);
         self.demand(step, kept_away, "HA may recover the guest where its copy goes");
         let copy = ReplicaRef {

@@ -128,6 +128,14 @@ fn is_back(
     job: &ReplicationJob,
     held: &Held,
 ) -> Result<(NodeName, JobId, Schedule), (String, String)> {
+    if held.node == owner.as_str() {
+        let message = format!(
+            "the guest is on {owner} again: what was kept there is in use, or was overwritten when it came, and there is nothing to decide"
+        );
+        let end = job.other_end(owner.as_str()).unwrap_or("the other server");
+        let next = format!("when {end} may be overwritten, on {owner}: pvesr enable {}", job.id);
+        return Err((message, next));
+    }
     let others = scene.others(owner);
     let Some(back) = others.iter().find(|node| node.as_str() == held.node) else {
         let message = format!(

@@ -12,7 +12,7 @@ use quorate_model::plan::Plan;
 use quorate_model::{ByteSize, Code, Timestamp, Wish};
 
 use super::pools::ids;
-use super::protection::{COPIES, file, members, plan, plan_of, told};
+use super::protection::{COPIES, applied, file, members, plan, plan_of, told};
 use super::{afterwards, moved, wished};
 use crate::testkit::{NOW, Servers, Vm, guest, job, known, name};
 
@@ -103,6 +103,46 @@ fn a_plan_of_the_file_leaves_it_alone_and_tells_what_to_type() {
         assert!(!finding.refuses() && finding.next.contains("quorate replication resolve 100 --keep"));
         assert_eq!(told(&plan, Code::CopyOff), Vec::<&str>::new());
     }
+}
+
+#[test]
+fn a_copy_that_is_held_is_not_taken_away_though_the_file_wants_it_no_more() {
+    let servers = recovered(&["data_zfs/vm-100-disk-0"]);
+    let after = COPIES.replace("\"prox1\", ", "");
+    let wish = Wish {
+        destroy_replicas: ["replica:100@prox1".parse().unwrap()].into(),
+        ..Wish::default()
+    };
+    // Whether a file of ours wanted it before, or none did.
+    for servers in [servers.clone(), applied(servers, COPIES)] {
+        let plan = plan_of(&file(&after), &wish, &servers);
+        assert!(ids(&plan).iter().all(|id| !id.ends_with("/prox1")), "{:?}", ids(&plan));
+        assert_eq!(told(&plan, Code::CopyHeld).len(), 1, "{:?}", plan.findings);
+        assert_eq!(told(&plan, Code::CopyUnmanaged), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_guest_that_is_back_where_it_was_held_is_told_of_as_that() {
+    let [back, _] = jobs();
+    let turned = ReplicationJob {
+        source: Some("prox1".to_owned()),
+        target: "prox2".to_owned(),
+        ..back
+    };
+    let servers = members(&[guest(100, "prox1", "data_zfs")]).with_jobs(&[turned, job("100-1", "prox1", "prox3")]);
+    let told_of = plan(COPIES, &servers);
+    let said = told(&told_of, Code::CopyHeld);
+    assert!(said.len() == 1 && said[0].contains("it is on prox1 again"), "{said:?}");
+    let plan = plan_of(&file(COPIES), &resolve(false, None), &servers);
+    assert!(plan.refused() && plan.steps.is_empty(), "{plan:#?}");
+    let finding = plan.findings.iter().find(|finding| finding.refuses()).unwrap();
+    assert_eq!(finding.code, Code::CopyNotBack);
+    assert!(
+        finding.message.contains("on prox1 again") && finding.next.contains("pvesr enable 100-0"),
+        "{finding}: {}",
+        finding.next
+    );
 }
 
 #[test]
