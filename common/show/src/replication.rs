@@ -231,6 +231,12 @@ mod tests {
         );
         assert!(shown.contains("quorate replication resolve 100 --keep"), "{shown}");
         assert!(!held.is_fine());
+        let back = row(CopyState::Held(Held::now("prox1", Timestamp(0))));
+        let shown = words(&replication(&[back]));
+        assert!(
+            shown.contains("guest 100 is on prox1 again") && shown.contains("pvesr enable 100-0"),
+            "{shown}"
+        );
     }
 
     #[test]
