@@ -20,8 +20,9 @@ const FIRST: i32 = -500;
 /// As for `raw`: before connections are tracked.
 const RAW: i32 = -300;
 
-/// Ports by which nothing passes for the first time but the talk of a bond with its switch, and nothing but corosync's packets for the second. Each port has chains of its own, on its way
-/// in and out. What lies between the two times is for what has to be done before guests are reached again.
+/// Ports by which nothing passes for the first time, and nothing but corosync's packets for the second; the talk of a bond with its switch always
+/// does. Each port has chains of its own, on its way in and out. What lies between the two times is for what has to be done before guests are
+/// reached again.
 #[must_use]
 pub fn ports(table: &Table, ports: &[String], corosync: &[u16], everything: Duration, guests: Duration) -> String {
     let mut text = head(table);

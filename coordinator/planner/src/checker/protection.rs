@@ -87,13 +87,15 @@ impl Checker<'_> {
             return self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
         }
         let plan = self.plan;
+        let storages = self.view.facet(other, |o| &o.storages).ok();
         let own = |volume: &str| {
-            volume
-                .parse::<GuestVolume>()
-                .is_ok_and(|volume| volume.guest() == job.guest)
+            let volume = volume.parse::<GuestVolume>().ok();
+            volume.is_some_and(|volume| {
+                volume.guest() == job.guest && storages.is_some_and(|all| all.has_volume(other, &volume))
+            })
         };
         let pools = self.view.facet(other, |o| &o.pools).ok();
-        let left: Option<usize> = pools.and_then(|pools| {
+        let left: Option<usize> = pools.filter(|_| storages.is_some()).and_then(|pools| {
             let each = pools
                 .iter()
                 .map(|pool| Some(pool.volumes.get().ok()?.iter().filter(|name| own(name)).count()));
@@ -128,13 +130,15 @@ impl Checker<'_> {
         });
         self.demand(step, elsewhere && held, "it is not held there, or that can't be told");
         let pools = self.view.facet(&step.node, |o| &o.pools).ok();
+        let storages = self.view.facet(&step.node, |o| &o.storages).ok();
+        let deals = |volume: &GuestVolume| storages.is_some_and(|all| all.has_volume(&step.node, volume));
         let all: BTreeSet<GuestVolume> = pools
             .into_iter()
             .flatten()
             .filter_map(|pool| pool.volumes.get().ok())
             .flatten()
             .filter_map(|name| name.parse::<GuestVolume>().ok())
-            .filter(|volume| volume.guest() == guest)
+            .filter(|volume| volume.guest() == guest && deals(volume))
             .collect();
         self.demand(
             step,

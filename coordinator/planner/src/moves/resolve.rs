@@ -160,7 +160,7 @@ fn is_back(
     Ok((back.clone(), id, schedule))
 }
 
-/// What is to get another name: all that the server has of the guest. Empty: all of it has it already.
+/// What is to get another name: all that the server has of the guest, as far as PVE deals with it. Empty: all of it has it already.
 fn volumes(
     scene: &Scene<'_>,
     guest: &ConfiguredGuest,
@@ -170,6 +170,7 @@ fn volumes(
     let (id, view) = (guest.guest.vmid, scene.view);
     let running = report.facet(view, back, FacetName::Running, Weight::Needed, |o| &o.running)?;
     let pools = report.facet(view, back, FacetName::Pools, Weight::Needed, |o| &o.pools)?;
+    let storages = report.facet(view, back, FacetName::Storages, Weight::Needed, |o| &o.storages)?;
     let subject = format!("guest {id}");
     let mut refuse = |message: String, next: String| {
         report.tell(Finding::new(Code::CopyNotBack, &subject, message, next));
@@ -200,7 +201,7 @@ fn volumes(
         let own = names
             .iter()
             .filter_map(|name| name.parse::<GuestVolume>().ok())
-            .filter(|volume| volume.guest() == id);
+            .filter(|volume| volume.guest() == id && storages.has_volume(back, volume));
         found.extend(own);
         let stamp = format!("-{id}-");
         kept |= names.iter().any(|name| {

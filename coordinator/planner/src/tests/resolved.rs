@@ -58,6 +58,10 @@ fn pool(volumes: &[&str]) -> Pool {
 fn recovered(volumes: &[&str]) -> Servers {
     let servers = members(&[guest(100, "prox2", "data_zfs")]).with_jobs(&jobs());
     servers
+        .with_each(|seen| {
+            let zfs = &mut known(&mut seen.storages).defined[0];
+            zfs.properties.insert("pool".to_owned(), "data_zfs".to_owned());
+        })
         .with_each(|seen| seen.pools = Facet::known(vec![pool(&["data_zfs/vm-100-disk-0"])], NOW))
         .with("prox1", |seen| seen.pools = Facet::known(vec![pool(volumes)], NOW))
 }
@@ -171,6 +175,8 @@ fn keeping_renames_all_volumes_before_anything_is_copied() {
         "data_zfs/vm-100-disk-0",
         "data_zfs/vm-100-disk-1",
         "data_zfs/vm-101-disk-0",
+        // Somebody else's backup of it.
+        "data_zfs/backup/vm-100-disk-0",
     ];
     let servers = recovered(&volumes);
     let plan = resolved(true, &servers);
@@ -184,6 +190,11 @@ fn keeping_renames_all_volumes_before_anything_is_copied() {
     };
     assert_eq!((keep.node.as_str(), resume.node.as_str()), ("prox1", "prox2"));
     assert!(keep.why[1].contains(KEPT), "{:?}", keep.why);
+    let Action::KeepVolumes { volumes, .. } = &keep.action else {
+        panic!("{:?}", keep.action);
+    };
+    let volumes: Vec<&str> = volumes.iter().map(quorate_model::held::GuestVolume::as_str).collect();
+    assert_eq!(volumes, ["data_zfs/vm-100-disk-0", "data_zfs/vm-100-disk-1"]);
     assert!(keep.destroys.is_empty() && resume.destroys.is_empty());
     assert_eq!(resume.needs, [keep.id.clone()]);
     assert!(resume.gate.contains(&keep.done_when), "{:?}", resume.gate);
@@ -203,6 +214,16 @@ fn nothing_is_decided_where_something_is_not_known_or_not_back() {
     };
     let keep = resolve(true, None);
     assert_eq!(refused(&recovered(&[]), &keep), [Code::CopyNotBack], "nothing is there");
+    let elsewhere = recovered(&["data_zfs/backup/vm-100-disk-0"]);
+    assert_eq!(
+        refused(&elsewhere, &keep),
+        [Code::CopyNotBack],
+        "nothing of PVE's is there"
+    );
+    let hangs = recovered(&["data_zfs/vm-100-disk-0"]).with("prox1", |seen| {
+        seen.storages = Facet::unknown(UnknownKind::TimedOut, "pvesm hangs");
+    });
+    assert!(refused(&hangs, &keep).contains(&Code::FacetUnknown));
     let hangs = recovered(&["data_zfs/vm-100-disk-0"]).with("prox1", |seen| {
         seen.pools = Facet::unknown(UnknownKind::TimedOut, "zpool hangs");
     });
