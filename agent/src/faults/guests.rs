@@ -7,7 +7,7 @@ use quorate_model::observation::{FacetName, GuestKind};
 use quorate_tools::kill;
 
 use crate::host::Host;
-use crate::observe::{hostname, observe, processes};
+use crate::observe::{hostname, observe, processes, strays};
 
 /// A killed process is gone within moments, unless a disk holds it in the kernel.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -57,9 +57,29 @@ pub(super) async fn stop_those_of_others(host: &Host) -> Result<Vec<String>, Str
     let guests = seen.guests.get().map_err(|unknown| unknown.reason.clone())?;
     let own = hostname(host);
     let mut said = Vec::new();
-    for guest in guests.iter().filter(|guest| guest.node != own) {
+    let machines = guests.iter().filter(|guest| guest.kind == GuestKind::Vm);
+    for guest in machines.filter(|guest| guest.node != own) {
         let (vmid, node) = (guest.vmid, &guest.node);
-        if guest.kind == GuestKind::Vm && stop(host, vmid).await? {
+        if process(host, vmid)?.is_none() {
+            continue;
+        }
+        // A migration has a process at both ends, and belongs to the one that it comes from until it is over.
+        match strays::is_moving(host, guest).await {
+            Ok(Some(false)) => {}
+            Ok(Some(true)) => {
+                said.push(format!(
+                    "guest {vmid} of {node} is just being moved (lock: migrate), and is not stopped"
+                ));
+                continue;
+            }
+            Ok(None) => {
+                return Err(format!(
+                    "the configuration of guest {vmid} has just moved away from {node}"
+                ));
+            }
+            Err(unknown) => return Err(unknown.reason),
+        }
+        if stop(host, vmid).await? {
             said.push(format!("guest {vmid} ran here and belongs to {node}: stopped"));
         }
     }

@@ -152,9 +152,24 @@ async fn holds(host: &Host, held: &Held) -> Result<bool, String> {
             Ok(state == VdevState::Offline)
         }
         // A guest that is started elsewhere is no longer this server's to start.
-        Undo::StartGuest { guest } => Ok(is_ours(host, *guest) && guests::process(host, *guest)?.is_none()),
+        Undo::StartGuest { guest, .. } => Ok(is_ours(host, *guest) && guests::process(host, *guest)?.is_none()),
         Undo::Ports { .. } | Undo::Addresses { .. } | Undo::Nothing => Ok(false),
     }
+}
+
+/// A machine that runs again, or is another server's by now, is not to be started at the end of the time: whoever stops it meanwhile means it.
+pub(super) fn is_up_again(host: &Host, held: &Held) -> bool {
+    let Undo::StartGuest {
+        guest,
+        killed: Some(killed),
+    } = held.undo
+    else {
+        return false;
+    };
+    // Without pmxcfs nothing is seen of whose it is.
+    let seen = host.root().exists("/etc/pve/.vmlist").unwrap_or(false);
+    let moved = seen && !is_ours(host, guest);
+    moved || matches!(guests::process(host, guest), Ok(Some(pid)) if pid != killed)
 }
 
 fn is_ours(host: &Host, guest: u32) -> bool {

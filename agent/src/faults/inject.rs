@@ -178,7 +178,13 @@ async fn breaks(
         Fault::Pmxcfs => stop("pve-cluster"),
         Fault::Lrm => stop("pve-ha-lrm"),
         Fault::Guest { guest } => match guests::process(host, *guest)? {
-            Some(_) => Ok((Breaks::Guest(*guest), Undo::StartGuest { guest: *guest })),
+            Some(pid) => {
+                let undo = Undo::StartGuest {
+                    guest: *guest,
+                    killed: Some(pid),
+                };
+                Ok((Breaks::Guest(*guest), undo))
+            }
             None => Err(format!("no machine {guest} runs here")),
         },
         Fault::Disk { pool, disk } => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use quorate_model::fault::{HealPhase, MetFault};
 use tokio_util::sync::CancellationToken;
 
-use super::heal::{first_corosync, leftovers, take_back, undone};
+use super::heal::{first_corosync, is_up_again, leftovers, take_back, undone};
 use super::records::{self, Held};
 use super::{boot, heal};
 use crate::host::Host;
@@ -60,7 +60,7 @@ pub(super) async fn round(host: &Host, state_dir: &Path) -> Vec<MetFault> {
     for held in open {
         let anew = boot(host).is_ok_and(|boot| boot != held.boot);
         let now = host.now();
-        if anew || held.ends_at.is_some_and(|end| now >= end) {
+        if anew || held.ends_at.is_some_and(|end| now >= end) || is_up_again(host, &held) {
             met.push(undone(host, state_dir, &held).await);
         } else if held.opens_at.is_some_and(|opens| now >= opens) {
             met.push(second_stage(host, state_dir, &held).await);

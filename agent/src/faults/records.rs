@@ -83,6 +83,9 @@ pub(super) enum Undo {
     StartGuest {
         /// Its id.
         guest: u32,
+        /// The process that is killed; `None`: it was not noted. Another one is the machine that runs again.
+        #[serde(default)]
+        killed: Option<u32>,
     },
     /// Nothing that this server could do.
     Nothing,
@@ -108,7 +111,7 @@ impl Undo {
         match self {
             Self::Start { unit } => Some(systemctl::start(tools, unit)),
             Self::Online { pool, disk } => Some(zpool_disks::online(tools, pool, disk)),
-            Self::StartGuest { guest } => Some(guest::start_again(tools, *guest)),
+            Self::StartGuest { guest, .. } => Some(guest::start_again(tools, *guest)),
             Self::Ports { .. } | Self::Addresses { .. } | Self::Nothing => None,
         }
     }

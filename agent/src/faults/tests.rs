@@ -465,10 +465,13 @@ async fn a_server_that_was_not_reset_stops_what_runs_elsewhere_before_its_ports_
     server.until(&Fault::Network, 180, 4).await;
     server.runs_guest(100, 4711);
     server.runs_guest(102, 4712);
-    // It was recovered meanwhile; 102 is still our own.
+    // It was recovered meanwhile; 102 is still our own, and 103 is just being moved here.
+    server.runs_guest(103, 4713);
+    server.put("/etc/pve/nodes/prox2/qemu-server/100.conf", "");
+    server.put("/etc/pve/nodes/prox2/qemu-server/103.conf", "lock: migrate\n");
     server.put(
         "/etc/pve/.vmlist",
-        "{\n\"version\": 12,\n\"ids\": {\n\"100\": { \"node\": \"prox2\", \"type\": \"qemu\", \"version\": 7 },\n\"102\": { \"node\": \"prox1\", \"type\": \"qemu\", \"version\": 7 }}\n\n}\n",
+        "{\n\"version\": 12,\n\"ids\": {\n\"100\": { \"node\": \"prox2\", \"type\": \"qemu\", \"version\": 7 },\n\"103\": { \"node\": \"prox2\", \"type\": \"qemu\", \"version\": 7 },\n\"102\": { \"node\": \"prox1\", \"type\": \"qemu\", \"version\": 7 }}\n\n}\n",
     );
     server.hands.advance(Duration::from_secs(149));
     assert!(round(&server.host, server.state_dir()).await.is_empty(), "not yet");
@@ -482,6 +485,11 @@ async fn a_server_that_was_not_reset_stops_what_runs_elsewhere_before_its_ports_
     assert!(place("nft flush set netdev") < place("kill -KILL 4711"));
     assert!(place("kill -KILL 4711") < place("nft delete table netdev"));
     assert!(server.place("/proc/4712/cmdline").exists() && !server.place("/proc/4711").exists());
+    assert!(
+        met[0].said[1].contains("guest 103 of prox2 is just being moved")
+            && server.place("/proc/4713/cmdline").exists(),
+        "{met:?}"
+    );
     assert!(server.is_as_before());
 }
 
@@ -542,6 +550,25 @@ async fn a_guest_is_killed_and_started_again_only_where_it_is_ours() {
     .await
     .unwrap_err();
     assert_eq!(why, "no machine 100 runs here");
+}
+
+#[tokio::test]
+async fn a_guest_that_runs_again_is_nobody_s_to_start_any_more() {
+    let server = Server::new();
+    server.runs_guest(100, 4711);
+    let fault = Fault::Guest { guest: 100 };
+    let injection = prepare(&server.host, server.state_dir(), &id(), &fault, 600)
+        .await
+        .unwrap();
+    for step in Step::ALL {
+        injection.step(&server.host, server.state_dir(), step).await.unwrap();
+        assert!(round(&server.host, server.state_dir()).await.is_empty(), "{step:?}");
+    }
+    // HA has started it; whoever shuts it down from now on means it.
+    server.runs_guest(100, 4800);
+    let met = round(&server.host, server.state_dir()).await;
+    assert_eq!(met[0].phase, HealPhase::NothingThere);
+    assert!(server.is_as_before(), "and no timer starts it");
 }
 
 #[tokio::test]

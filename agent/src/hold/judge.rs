@@ -6,8 +6,13 @@
 //! move the configuration and nothing else: then there is no state, or one of a time before the other server had the guest, which PVE's scheduler
 //! has not yet cleared away. That is the difference that is acted upon. A migration whose state could not be sent looks like a recovery, and is held:
 //! that costs a word of an operator, and the other way round their data.
+//!
+//! PVE's scheduler clears away the states of guests that are not its server's, or whose job leads elsewhere (ReplicationState.pm,
+//! `purge_old_states`), once a minute; and so also the one that has just been sent along, when it looks between that and the job's being turned round.
+//! Such a migration is known by the lock that its configuration comes with, while the former owner was online all the time: HA recovers nothing of
+//! such a server, and who moves a configuration by hand leaves no such lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::Timestamp;
 use quorate_model::held::Held;
@@ -32,6 +37,10 @@ pub(super) struct Sight<'a> {
     pub(super) jobs: &'a [ReplicationJob],
     /// What PVE's scheduler keeps here of the jobs of this server's guests; `None`: that can't be read.
     pub(super) states: Option<&'a [Noted]>,
+    /// Nodes that were online at every look for a while, see [`Steady`](super::steady::Steady).
+    pub(super) steady: &'a BTreeSet<String>,
+    /// Guests that came here since the look before, and whose configuration says that they are being migrated (`lock: migrate`).
+    pub(super) migrating: &'a BTreeSet<u32>,
 }
 
 /// What is to be done.
@@ -96,9 +105,20 @@ struct Came<'a> {
 impl<'a> Sight<'a> {
     /// How a job stands of a guest that is this server's.
     fn job(&self, known: Option<&'a Known>, job: &'a ReplicationJob) -> JobNote {
-        if let Some(held) = job.held() {
-            return JobNote::Held { held };
+        let held = job.held();
+        match held {
+            Some(held) if held.node != self.node => JobNote::Held { held },
+            // The guest is back on the server that held it. What its comment says is over; what matters is how it came here.
+            Some(held) => match self.unmarked(known, job) {
+                note @ JobNote::Holding { .. } => note,
+                _ => JobNote::Returned { held },
+            },
+            None => self.unmarked(known, job),
         }
+    }
+
+    /// The same of a job that is not marked as held elsewhere.
+    fn unmarked(&self, known: Option<&'a Known>, job: &'a ReplicationJob) -> JobNote {
         let note = known.filter(|known| known.owner == self.node).map(|known| &known.jobs);
         match note.and_then(|jobs| jobs.get(&job.id)) {
             // It is not yet so, or somebody wrote another comment while it stayed off.
@@ -107,7 +127,9 @@ impl<'a> Sight<'a> {
             Some(JobNote::Held { .. } | JobNote::Decided) if !self.has_copied(job) => JobNote::Decided,
             Some(JobNote::Fresh) if !self.has_copied(job) => JobNote::Fresh,
             // It was away and has come back while nobody looked, and what it had copied from here is forgotten.
-            Some(JobNote::Settled) if self.before.is_none() && self.states.is_some() && !self.has_copied(job) => {
+            Some(JobNote::Settled | JobNote::Returned { .. })
+                if self.before.is_none() && self.states.is_some() && !self.has_copied(job) =>
+            {
                 self.unseen(job)
             }
             Some(_) => JobNote::Settled,
@@ -146,14 +168,44 @@ impl<'a> Sight<'a> {
     /// A job of a guest that came here.
     fn arrived(&self, job: &ReplicationJob, from: &Came<'_>) -> JobNote {
         if job.other_end(self.node) != Some(from.node) {
-            // What it overwrites is a copy, and never was anybody's disk.
-            return JobNote::Fresh;
+            return self.elsewhere(job, from);
         }
-        if self.was_sent_along(job, from) {
+        if self.was_sent_along(job, from) || self.is_migrated(job, from) {
             JobNote::Settled
         } else {
             self.hold(from.node)
         }
+    }
+
+    /// A job of a guest that came here, which does not lead to where the guest was last seen.
+    fn elsewhere(&self, job: &ReplicationJob, from: &Came<'_>) -> JobNote {
+        let source = job.source.as_deref();
+        match source.filter(|source| job.target == self.node && *source != self.node) {
+            // By PVE's last word the guest was there, and PVE turns the job round to there.
+            Some(source) => {
+                let last = Came {
+                    node: source,
+                    since: from.since,
+                };
+                if self.was_sent_along(job, &last) || self.was_sent_along(job, from) {
+                    JobNote::Settled
+                } else {
+                    self.hold(source)
+                }
+            }
+            // Nobody looked for a while: where the guest was meanwhile can't be told by what was noted before.
+            None if self.before.is_none() => self.unseen(job),
+            // What it overwrites is a copy, and never was anybody's disk.
+            None => JobNote::Fresh,
+        }
+    }
+
+    /// Is it in the middle of a migration from there? Then its state was sent along, and PVE's scheduler has cleared it away.
+    fn is_migrated(&self, job: &ReplicationJob, from: &Came<'_>) -> bool {
+        let before = self.before.and_then(|before| before.get(&job.guest));
+        before.is_some_and(|before| before == from.node)
+            && self.migrating.contains(&job.guest)
+            && self.steady.contains(from.node)
     }
 
     /// Did the job's state come along, or has a run succeeded from here since?

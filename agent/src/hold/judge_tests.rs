@@ -45,6 +45,8 @@ struct Watched {
     notes: Notes,
     before: Option<BTreeMap<u32, String>>,
     states: Option<Vec<Noted>>,
+    steady: BTreeSet<String>,
+    migrating: BTreeSet<u32>,
 }
 
 impl Watched {
@@ -53,6 +55,8 @@ impl Watched {
             notes: Notes::default(),
             before: None,
             states: Some(vec![]),
+            steady: BTreeSet::new(),
+            migrating: BTreeSet::new(),
         }
     }
 
@@ -78,6 +82,8 @@ impl Watched {
             before: self.before.as_ref(),
             jobs,
             states: self.states.as_deref(),
+            steady: &self.steady,
+            migrating: &self.migrating,
         };
         let (notes, orders) = judge(&self.notes, &sight);
         self.notes = notes;
@@ -200,6 +206,8 @@ fn a_guest_that_is_made_here_has_no_former_owner() {
         before: Some(&none),
         jobs: &jobs,
         states: Some(&[]),
+        steady: &BTreeSet::new(),
+        migrating: &BTreeSet::new(),
     };
     let (notes, orders) = judge(&watched.notes, &sight);
     assert_eq!(orders, []);
@@ -275,4 +283,75 @@ fn what_is_held_stays_so_wherever_the_guest_is_moved() {
     watched.states = Some(vec![state("prox3", Some(190), "prox3")]);
     assert_eq!(watched.look(200, NODE, &[off(&held)]), []);
     assert_eq!(*watched.note(), JobNote::Held { held });
+}
+
+#[test]
+fn an_owner_that_was_noted_long_ago_does_not_say_where_the_guest_was_last() {
+    // The agent is away; the guest moves from prox1 to prox3 in good order, which is lost, and it is recovered here.
+    let second = |source: &str, target: &str| ReplicationJob {
+        id: "100-1".to_owned(),
+        ..job(source, target)
+    };
+    let mut watched = Watched::while_prox1_has_it().restarted();
+    let wanted = [("100-0", "prox3"), ("100-1", "prox1")].map(|(job, node)| Order {
+        job: job.to_owned(),
+        held: Held::now(node, at(200)),
+    });
+    let turned = [job("prox2", "prox3"), second("prox2", "prox1")];
+    assert_eq!(watched.look(200, NODE, &turned), wanted);
+    // PVE has not turned it round yet.
+    let mut watched = Watched::while_prox1_has_it().restarted();
+    assert_eq!(watched.look(200, NODE, &[job("prox3", "prox2")]), wanted[..1]);
+}
+
+#[test]
+fn where_pve_saw_the_guest_last_counts_as_well_as_where_it_was_seen() {
+    // It was recovered from prox1 to prox3, which has no copy, and somebody moves its configuration here before PVE has written down the former.
+    let mut watched = Watched::while_prox1_has_it();
+    assert_eq!(watched.look(20, "prox3", &[job("prox1", "prox2")]), []);
+    assert_eq!(watched.look(30, NODE, &[job("prox1", "prox2")]), order(30));
+    // Two migrations within the minute: the second one's state came along.
+    let mut watched = Watched::while_prox1_has_it();
+    watched.look(20, "prox3", &[job("prox1", "prox2")]);
+    watched.states = Some(vec![state("prox3", Some(29), "prox3")]);
+    assert_eq!(watched.look(30, NODE, &[job("prox1", "prox2")]), []);
+}
+
+#[test]
+fn a_guest_that_is_back_where_it_was_held_is_judged_by_how_it_came() {
+    let held = Held::now(NODE, at(5));
+    let marked = ReplicationJob {
+        disabled: true,
+        comment: Some(held.comment()),
+        ..job("prox1", "prox2")
+    };
+    let jobs = [marked];
+    // prox1 is lost as well: now its writes are those that are nowhere else.
+    let mut watched = Watched::anew();
+    assert_eq!(watched.look(10, "prox1", &jobs), []);
+    assert_eq!(watched.look(200, NODE, &jobs), order(200));
+    assert_eq!(watched.look(201, NODE, &jobs), order(200), "until its comment says so");
+    let mut watched = Watched::anew();
+    watched.look(10, "prox1", &jobs);
+    watched.states = Some(vec![state("prox1", Some(195), "prox1")]);
+    assert_eq!(watched.look(200, NODE, &jobs), [], "it came by a migration");
+    assert_eq!(watched.look(201, NODE, &jobs), []);
+    assert_eq!(*watched.note(), JobNote::Returned { held });
+}
+
+#[test]
+fn a_migration_whose_state_was_cleared_away_is_known_by_its_lock_and_its_living_owner() {
+    let come = |steady: &[&str], migrating: &[u32]| {
+        let mut watched = Watched::while_prox1_has_it();
+        watched.steady = steady.iter().map(|node| (*node).to_owned()).collect();
+        watched.migrating = migrating.iter().copied().collect();
+        watched.look(200, NODE, &[job("prox1", "prox2")])
+    };
+    assert_eq!(come(&["prox1", "prox2"], &[100]), []);
+    assert_eq!(
+        come(&["prox2"], &[100]),
+        order(200),
+        "its server was lost in a migration"
+    );
+    assert_eq!(come(&["prox1", "prox2"], &[]), order(200), "moved by hand");
 }

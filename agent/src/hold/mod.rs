@@ -6,23 +6,25 @@
 
 mod judge;
 mod notes;
+mod steady;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_model::facet::Unknown;
 use quorate_model::guest_ids::JobId;
-use quorate_model::observation::ReplicationJob;
+use quorate_model::observation::{Guest, ReplicationJob};
 use quorate_tools::pve_config::replication;
 use quorate_tools::pve_replication_state::{self, Noted};
 use quorate_tools::{pmxcfs, pvesr};
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{Host, ReadError, complaint, unparsable, unreadable};
-use crate::observe::hostname;
+use crate::observe::{MEMBERS, hostname, strays};
 use judge::{Order, Sight, judge};
 use notes::Notes;
+use steady::Steady;
 
 /// PVE's scheduler looks once a minute, and tries a target again five minutes after it failed at the earliest: there is time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -58,6 +60,8 @@ struct Watcher {
     /// What the files said at the last look.
     files: Option<Files>,
     owners: Option<BTreeMap<u32, String>>,
+    /// Which nodes were there all the time.
+    steady: Steady,
     /// When states are looked at though no file has changed, on the monotonic clock.
     states_due: Duration,
     /// What was complained about last.
@@ -79,6 +83,7 @@ impl Watcher {
             notes,
             files: None,
             owners: None,
+            steady: Steady::default(),
             states_due: Duration::ZERO,
             told: None,
         }
@@ -104,6 +109,7 @@ impl Watcher {
                 self.tell("owners", &what);
                 // What is seen next may have changed meanwhile.
                 self.files = None;
+                self.steady = Steady::default();
                 soon
             }
         }
@@ -112,22 +118,25 @@ impl Watcher {
     /// What is to be done, by what is seen now.
     async fn orders(&mut self) -> Result<Vec<Order>, Unknown> {
         let host = Arc::clone(&self.host);
-        let Some(guests) = host.read_if_there(VMLIST).await.map_err(unreadable)? else {
+        let Some(files) = files(&host).await? else {
             // No PVE here, or pmxcfs is down: nothing is known of anybody's guests, and nothing is forgotten.
             self.files = None;
+            self.steady = Steady::default();
             return Ok(Vec::new());
         };
-        let jobs = host.read_if_there(JOBS).await.map_err(unreadable)?.unwrap_or_default();
-        let files = Files { guests, jobs };
+        let members = host.read_if_there(MEMBERS).await.ok().flatten();
         let now = host.clock().monotonic();
+        self.steady.look(now, members.as_deref(), host.pace());
         if self.files.as_ref() == Some(&files) && now < self.states_due {
             return Ok(Vec::new());
         }
         let guests = pmxcfs::vmlist::read(&files.guests).map_err(unparsable)?;
+        let node = hostname(&host);
+        let migrating = self.migrating(&guests, &node).await;
         let owners: BTreeMap<u32, String> = guests.into_iter().map(|guest| (guest.vmid, guest.node)).collect();
         let jobs: Vec<ReplicationJob> = replication::read(&files.jobs).map_err(unparsable)?;
         let states = self.states();
-        let node = hostname(&host);
+        let steady = self.steady.nodes(now, host.pace());
         let sight = Sight {
             node: &node,
             now: host.now(),
@@ -135,6 +144,8 @@ impl Watcher {
             before: self.owners.as_ref(),
             jobs: &jobs,
             states: states.as_deref(),
+            steady: &steady,
+            migrating: &migrating,
         };
         let (notes, orders) = judge(&self.notes, &sight);
         self.take(notes);
@@ -142,6 +153,19 @@ impl Watcher {
         self.files = Some(files);
         self.states_due = now.saturating_add(host.pace().of(STATES_EVERY));
         Ok(orders)
+    }
+
+    /// Guests that have come here since the look before, and are still locked by a migration. What can't be read is none of them.
+    async fn migrating(&self, guests: &[Guest], node: &str) -> BTreeSet<u32> {
+        let mut found = BTreeSet::new();
+        let Some(before) = &self.owners else { return found };
+        for guest in guests.iter().filter(|guest| guest.node == node) {
+            let came = before.get(&guest.vmid).is_some_and(|before| before != node);
+            if came && strays::is_moving(&self.host, guest).await == Ok(Some(true)) {
+                found.insert(guest.vmid);
+            }
+        }
+        found
     }
 
     /// What PVE's scheduler keeps; `None`: it can't be read.
@@ -219,6 +243,25 @@ impl Watcher {
     }
 }
 
+/// The two files; `None`: there is no list of guests. Where there is no job there is no file of them, and where pmxcfs stops between the two there is
+/// none either: then nothing may be forgotten.
+async fn files(host: &Host) -> Result<Option<Files>, Unknown> {
+    let Some(guests) = host.read_if_there(VMLIST).await.map_err(unreadable)? else {
+        return Ok(None);
+    };
+    let jobs = jobs(host).await?;
+    Ok(jobs.map(|jobs| Files { guests, jobs }))
+}
+
+/// The jobs, of which there may be none; `None`: pmxcfs is not there to say so.
+async fn jobs(host: &Host) -> Result<Option<String>, Unknown> {
+    if let Some(jobs) = host.read_if_there(JOBS).await.map_err(unreadable)? {
+        return Ok(Some(jobs));
+    }
+    let guests = host.read_if_there(VMLIST).await.map_err(unreadable)?;
+    Ok(guests.map(|_| String::new()))
+}
+
 /// Puts into the log what became of jobs.
 fn tell_changes(before: &Notes, after: &Notes) {
     use notes::JobNote;
@@ -240,6 +283,12 @@ fn tell_changes(before: &Notes, after: &Notes) {
                     "the job is off: what that server has is kept until somebody decides (quorate replication resolve)"
                 ),
                 JobNote::Decided => tracing::info!(guest, job, "the job was switched on again: somebody decided"),
+                JobNote::Returned { held } => tracing::warn!(
+                    guest,
+                    job,
+                    node = held.node,
+                    "the guest is back on the server that held it, and the job is still off: nothing copies it until it is switched on (pvesr enable)"
+                ),
                 JobNote::Fresh | JobNote::Settled => {}
             }
         }

@@ -52,6 +52,11 @@ pub(super) enum JobNote {
     },
     /// It was switched on again after that: somebody decided.
     Decided,
+    /// It is still switched off, and the guest is back on the server whose writes were kept: there is nothing to decide any more, and nothing copies it.
+    Returned {
+        /// What its comment says.
+        held: Held,
+    },
 }
 
 /// Why nothing could be noted.
@@ -102,9 +107,10 @@ mod tests {
         let held = Held::now("prox1", Timestamp(0));
         let jobs = [
             ("100-0", JobNote::Holding { held: held.clone() }),
-            ("100-1", JobNote::Held { held }),
+            ("100-1", JobNote::Held { held: held.clone() }),
             ("100-2", JobNote::Fresh),
             ("100-3", JobNote::Decided),
+            ("100-4", JobNote::Returned { held }),
         ];
         let known = Known {
             owner: "prox2".to_owned(),

@@ -131,3 +131,15 @@ async fn where_pmxcfs_is_down_nothing_is_done_and_nothing_forgotten() {
     prox2.owner("prox2");
     agent.look().await;
 }
+
+#[tokio::test]
+async fn jobs_that_vanish_with_pmxcfs_are_not_taken_for_none() {
+    let prox2 = Prox2::new();
+    prox2.owner("prox2");
+    let agent = prox2.agent([]);
+    assert_eq!(jobs(&agent.host).await, Ok(Some(JOB.to_owned())));
+    std::fs::remove_file(prox2.root.path().join("etc/pve/replication.cfg")).unwrap();
+    assert_eq!(jobs(&agent.host).await, Ok(Some(String::new())), "there is none");
+    std::fs::remove_file(prox2.root.path().join("etc/pve/.vmlist")).unwrap();
+    assert_eq!(jobs(&agent.host).await, Ok(None), "nobody is there to say so");
+}

@@ -42,8 +42,8 @@ pub(crate) enum Fate {
         /// It is started; one that nobody starts at boot is only taken over.
         starts: bool,
     },
-    /// HA looks after it: it does all this by itself.
-    Ha,
+    /// HA looks after it: what it does, or why it does nothing.
+    Ha(String),
     /// A template: nothing runs that could be started.
     Template,
     /// It can't be started here: why.
@@ -167,14 +167,19 @@ impl Seen<'_> {
                 return Fate::Not(format!("whether HA looks after it is not known: {}", unknown.reason));
             }
         };
-        if resources
-            .get(&service_id(kind, vmid))
-            .is_some_and(|resource| resource.state != "ignored")
-        {
-            return Fate::Ha;
+        let sid = service_id(kind, vmid);
+        if let Some(resource) = resources.get(&sid).filter(|resource| resource.state != "ignored") {
+            return Fate::Ha(self.by_ha(&sid, &resource.state));
         }
         if settings.template {
             return Fate::Template;
+        }
+        if let Some(held) = self.held_here(vmid) {
+            return Fate::Not(format!(
+                "what {} itself wrote to it before {}, and never copied, is held in these disks, and is no copy of {}'s: whoever starts it here \
+                 decides for that, and takes it over by hand",
+                self.own, held.since, self.lost
+            ));
         }
         if let Some(lock) = &settings.lock {
             let tool = quorate_tools::guest::name(kind);
@@ -189,17 +194,61 @@ impl Seen<'_> {
                 settings.bound_by.join(", ")
             ));
         }
-        match self
-            .jobs(vmid)
-            .and_then(|jobs| Ok((self.copy(settings)?, jobs, self.bridges(settings)?)))
-        {
-            Ok((copy, jobs, ())) => Fate::Recoverable {
+        match self.jobs(vmid).and_then(|jobs| {
+            Ok((
+                self.copy(settings)?,
+                jobs,
+                self.discs(one, settings)?,
+                self.bridges(settings)?,
+            ))
+        }) {
+            Ok((copy, jobs, (), ())) => Fate::Recoverable {
                 copy,
                 jobs,
                 starts: settings.starts_at_boot,
             },
             Err(why) => Fate::Not(why),
         }
+    }
+
+    /// What HA does about one of the lost server's, in words. Source: pve-ha-manager PVE/HA/Manager.pm (`next_state_recovery`, `next_state_error`).
+    fn by_ha(&self, sid: &str, asked: &str) -> String {
+        let manager = match self.ha.map(|ha| ha.manager.get()) {
+            Ok(Ok(manager)) => manager.as_ref(),
+            Ok(Err(unknown)) | Err(unknown) => {
+                return format!(
+                    "HA looks after it; whether it takes it over can't be told: {}",
+                    unknown.reason
+                );
+            }
+        };
+        if let Some(disarm) = manager.and_then(|manager| manager.disarm.as_ref()) {
+            return format!(
+                "HA looks after it, and is {}: it takes nothing over until it is armed again",
+                disarm.state
+            );
+        }
+        let state = manager
+            .and_then(|manager| manager.services.get(sid))
+            .map(|place| place.state.as_str());
+        match (asked, state) {
+            ("disabled", _) => "HA neither moves nor starts it: it is asked to be disabled".to_owned(),
+            ("stopped", _) => {
+                "HA takes it over once there is quorum, and does not start it: it is asked to be stopped".to_owned()
+            }
+            (_, Some("error")) => format!(
+                "HA has given it up (error), and does nothing about it: ha-manager set {sid} --state disabled, and when that is so --state started"
+            ),
+            _ => "HA looks after it, and takes it over by itself once there is quorum".to_owned(),
+        }
+    }
+
+    /// What this very server wrote before it was lost itself, and nobody has decided about.
+    fn held_here(&self, vmid: u32) -> Option<quorate_model::held::Held> {
+        let jobs = self.config.replication.get().ok()?;
+        let of_guest = jobs.iter().filter(|job| job.guest == vmid);
+        let mut held = of_guest.filter_map(quorate_model::observation::ReplicationJob::held);
+        held.find(|held| held.node == self.own.as_str())
     }
 
     fn elsewhere(&self, vmid: u32) -> Vec<String> {
@@ -245,6 +294,8 @@ impl Seen<'_> {
         let key = &disk.key;
         let (storage, volume) = match &disk.backing {
             Backing::Volume { storage, volume } => (storage, volume),
+            // The same on every server, by the administrator's word.
+            Backing::Device(_) | Backing::Folder(_) if disk.shared => return Ok(None),
             Backing::Device(path) | Backing::Folder(path) => {
                 return Err(format!("{key} is {path} of {}, and of no other server", self.lost));
             }
@@ -271,6 +322,28 @@ impl Seen<'_> {
             )),
             Err(why) => Err(format!("{key}: no copy is here: {why}")),
         }
+    }
+
+    /// What lies in its CD drives must be there, or it would not start: what is on the lost server alone is not.
+    fn discs(&self, one: &ConfiguredGuest, settings: &GuestConfig) -> Result<(), String> {
+        for disc in settings.discs.iter().filter(|disc| !disc.shared) {
+            let (key, lost) = (&disc.key, self.lost);
+            let unknown =
+                |unknown: &Unknown| format!("{key}: what storages there are is not known: {}", unknown.reason);
+            let storages = self.storages.map_err(unknown)?;
+            let defined = disc.storage().and_then(|id| storages.defined(id));
+            if defined.is_some_and(DefinedStorage::is_shared) {
+                continue;
+            }
+            return Err(format!(
+                "{key} has {} of {lost} in it, without which it would not start: with quorum, write `{key}: none,media=cdrom` into \
+                 /etc/pve/nodes/{lost}/{}/{}.conf",
+                disc.written(),
+                super::plan::folder(one.guest.kind),
+                one.guest.vmid
+            ));
+        }
+        Ok(())
     }
 
     /// The storage must be one that is here, and active.

@@ -1,6 +1,6 @@
 use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::observation::ReplicationJob;
-use quorate_model::observation::ha::HaResource;
+use quorate_model::observation::ha::{Disarm, HaPlace, HaResource, ManagerStatus};
 use quorate_model::observation::storages::StorageStatus;
 
 use super::*;
@@ -102,7 +102,7 @@ fn ha(state: Option<&str>) -> Ha {
         lrm: Facet::not_asked(),
         crm: Facet::not_asked(),
         lrm_status: Facet::not_asked(),
-        manager: Facet::not_asked(),
+        manager: known(None),
         resources: known(resources.into_iter().collect()),
         placements: Facet::not_asked(),
     }
@@ -200,7 +200,7 @@ fn a_guest_whose_disks_replication_has_brought_can_be_started() {
 fn ha_and_templates_are_left_alone() {
     let mut world = World::with(|_| {});
     world.ha = ha(Some("started"));
-    assert_eq!(world.fate(), Fate::Ha);
+    assert!(matches!(world.fate(), Fate::Ha(why) if why.contains("takes it over by itself")));
     world.ha = ha(Some("ignored"));
     assert!(matches!(world.fate(), Fate::Recoverable { .. }));
     world.ha.resources = Facet::unknown(UnknownKind::Unparsable, "odd");
@@ -248,4 +248,91 @@ fn what_would_not_start_is_left_alone() {
     let mut storages = World::with(|_| {});
     storages.storages.status = Facet::unknown(UnknownKind::TimedOut, "pvesm hangs");
     assert!(storages.why().contains("pvesm hangs"));
+}
+
+#[test]
+fn what_ha_does_not_do_is_not_promised() {
+    let said = |asked: &str, state: Option<&str>, disarm: Option<&str>| {
+        let mut world = World::with(|_| {});
+        world.ha = ha(Some(asked));
+        let place = |state: &str| HaPlace {
+            node: "prox1".to_owned(),
+            state: state.to_owned(),
+            target: None,
+            command: None,
+            uid: None,
+        };
+        world.ha.manager = known(Some(ManagerStatus {
+            master: "prox2".to_owned(),
+            at: NOW,
+            nodes: [].into(),
+            services: state
+                .map(|state| ("vm:100".to_owned(), place(state)))
+                .into_iter()
+                .collect(),
+            disarm: disarm.map(|state| Disarm {
+                mode: "freeze".to_owned(),
+                state: state.to_owned(),
+            }),
+            maintenance: [].into(),
+        }));
+        match world.fate() {
+            Fate::Ha(why) => why,
+            fate => panic!("{fate:?}"),
+        }
+    };
+    assert!(said("started", Some("started"), None).contains("takes it over by itself"));
+    assert!(said("disabled", None, None).contains("asked to be disabled"));
+    assert!(said("stopped", Some("stopped"), None).contains("does not start it"));
+    assert!(said("started", Some("error"), None).contains("ha-manager set vm:100 --state disabled"));
+    assert!(said("started", Some("started"), Some("disarmed")).contains("is disarmed"));
+    let mut unseen = World::with(|_| {});
+    unseen.ha = ha(Some("started"));
+    unseen.ha.manager = Facet::unknown(UnknownKind::Unparsable, "odd");
+    assert!(matches!(unseen.fate(), Fate::Ha(why) if why.contains("can't be told: odd")));
+}
+
+#[test]
+fn disks_that_hold_what_this_server_wrote_are_no_copy() {
+    let mut world = World::with(|_| {});
+    let held = quorate_model::held::Held::now("prox2", Timestamp::from_seconds(1300));
+    world.config.replication = known(vec![ReplicationJob {
+        disabled: true,
+        comment: Some(held.comment()),
+        ..ReplicationJob::of("100-0", 100, "prox2")
+    }]);
+    let why = world.why();
+    assert!(
+        why.contains("what prox2 itself wrote") && why.contains("by hand"),
+        "{why}"
+    );
+    let elsewhere = quorate_model::held::Held::now("prox3", Timestamp::from_seconds(1300));
+    world.config.replication = known(vec![ReplicationJob {
+        disabled: true,
+        comment: Some(elsewhere.comment()),
+        ..ReplicationJob::of("100-1", 100, "prox3")
+    }]);
+    assert!(matches!(world.fate(), Fate::Recoverable { .. }));
+}
+
+#[test]
+fn a_disc_that_is_not_here_keeps_a_guest_down_and_what_is_shared_does_not() {
+    let disc = |storage: &str| World::with(|guest| guest.discs = vec![disk("ide2", storage, "iso/debian.iso")]);
+    let why = disc("local").why();
+    assert!(
+        why.contains("ide2 has local:iso/debian.iso of prox1 in it") && why.contains("`ide2: none,media=cdrom`"),
+        "{why}"
+    );
+    assert!(matches!(disc("nas").fate(), Fate::Recoverable { .. }));
+    let mounted = |shared| {
+        World::with(move |guest| {
+            guest.disks.push(GuestDisk {
+                backing: Backing::Folder("/mnt/pve/nfs".to_owned()),
+                shared,
+                ..disk("mp0", "x", "x")
+            });
+        })
+    };
+    assert!(matches!(mounted(true).fate(), Fate::Recoverable { .. }));
+    assert!(mounted(false).why().contains("mp0 is /mnt/pve/nfs of prox1"));
 }

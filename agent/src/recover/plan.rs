@@ -211,9 +211,8 @@ fn left_alone(text: &mut String, scene: &Scene) {
         .filter_map(|guest| {
             let why = match &guest.fate {
                 Fate::Recoverable { .. } => return None,
-                Fate::Ha => "HA looks after it, and takes it over by itself once there is quorum".to_owned(),
                 Fate::Template => "a template: nothing of it runs".to_owned(),
-                Fate::Not(why) => why.clone(),
+                Fate::Ha(why) | Fate::Not(why) => why.clone(),
             };
             Some(format!("   {}: {why}\n", named(guest)))
         })

@@ -57,7 +57,11 @@ pub(crate) fn scene(quorum: Quorum) -> Scene {
                     starts: false,
                 },
             ),
-            guest(103, "db1", Fate::Ha),
+            guest(
+                103,
+                "db1",
+                Fate::Ha("HA looks after it, and takes it over by itself once there is quorum".to_owned()),
+            ),
             guest(
                 104,
                 "old",

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_model::observation::ReplicationJob;
 use quorate_model::observation::cluster::Member;
 use quorate_model::{Code, Finding};
 
@@ -65,22 +66,17 @@ pub(crate) async fn look(host: &Host) -> Vec<Finding> {
     }
     let seen = observe(host, &[FacetName::Cluster, FacetName::Config]).await;
     let member = seen.cluster.get().ok().and_then(|cluster| cluster.member());
-    let config = seen.config.get().ok().and_then(|config| config.replication.get().ok());
-    let on: Vec<&str> = config
-        .into_iter()
-        .flatten()
-        .filter(|job| !job.disabled)
-        .map(|job| job.id.as_str())
-        .collect();
+    let jobs = seen.config.get().and_then(|config| config.replication.get());
+    let jobs = jobs.map(Vec::as_slice).map_err(|unknown| unknown.reason.as_str());
     found.extend(
         open.iter()
-            .filter_map(|record| member.and_then(|member| back(record, member, &on))),
+            .filter_map(|record| member.and_then(|member| back(record, member, jobs))),
     );
     found
 }
 
-/// Is the lost server back? `on`: the jobs that are switched on.
-fn back(record: &Record, member: &Member, on: &[&str]) -> Option<Finding> {
+/// Is the lost server back? `all`: the jobs that there are, or why they can't be seen.
+fn back(record: &Record, member: &Member, all: Result<&[ReplicationJob], &str>) -> Option<Finding> {
     let lost = &record.lost;
     if !member.nodes.iter().any(|node| node.name == *lost && node.online) {
         return None;
@@ -91,7 +87,15 @@ fn back(record: &Record, member: &Member, on: &[&str]) -> Option<Finding> {
         .flat_map(|taken| &taken.jobs)
         .map(ToString::to_string)
         .collect();
-    let (enabled, off): (Vec<&String>, Vec<&String>) = jobs.iter().partition(|job| on.contains(&job.as_str()));
+    let (mut enabled, mut off, mut untold) = (Vec::new(), Vec::new(), Vec::new());
+    for id in &jobs {
+        match all.map(|all| all.iter().find(|job| job.id == *id)) {
+            Ok(Some(job)) if job.disabled => off.push(id),
+            Ok(Some(_)) => enabled.push(id),
+            // It was removed, or made anew under another number.
+            Ok(None) | Err(_) => untold.push(id),
+        }
+    }
     let list = |jobs: &[&String]| jobs.iter().map(|job| job.as_str()).collect::<Vec<_>>().join(", ");
     let guests: Vec<String> = record.guests.iter().map(|taken| taken.vmid.to_string()).collect();
     let mut message = format!(
@@ -104,7 +108,17 @@ fn back(record: &Record, member: &Member, on: &[&str]) -> Option<Finding> {
     if !enabled.is_empty() {
         message.push_str(&format!("; {} is switched on and overwrites it", list(&enabled)));
     }
+    if !untold.is_empty() {
+        let why = all.err().unwrap_or("there is no such job any more");
+        message.push_str(&format!(
+            "; whether {} is switched off can't be told: {why}",
+            list(&untold)
+        ));
+    }
     let mut next = format!("look at what {lost} has; ");
+    if !untold.is_empty() {
+        next.push_str("see to it that no job overwrites it: /etc/pve/replication.cfg; ");
+    }
     for job in &off {
         next.push_str(&format!("to give it up: pvesr enable {job}; "));
     }
@@ -129,18 +143,36 @@ mod tests {
     #[test]
     fn the_return_of_a_server_is_told_with_what_keeps_its_disks() {
         let record = record(Step::Running);
-        assert_eq!(back(&record, &of(&["prox1", "prox2"], false), &[]), None);
-        let finding = back(&record, &of(&["prox1", "prox2"], true), &[]).unwrap();
+        let job = |disabled| ReplicationJob {
+            disabled,
+            ..ReplicationJob::of("100-0", 100, "prox1")
+        };
+        let (on, off) = ([job(false)], [job(true)]);
+        assert_eq!(back(&record, &of(&["prox1", "prox2"], false), Ok(off.as_slice())), None);
+        let finding = back(&record, &of(&["prox1", "prox2"], true), Ok(off.as_slice())).unwrap();
         assert!(finding.message.contains("while 100-0 is switched off"), "{finding}");
         assert!(
             finding.next.contains("pvesr enable 100-0") && finding.next.contains("--close"),
             "{}",
             finding.next
         );
-        let finding = back(&record, &of(&["prox1", "prox2"], true), &["100-0"]).unwrap();
+        let finding = back(&record, &of(&["prox1", "prox2"], true), Ok(on.as_slice())).unwrap();
         assert!(
             finding.message.contains("100-0 is switched on and overwrites it"),
             "{finding}"
         );
+        let none: &[ReplicationJob] = &[];
+        for (jobs, why) in [
+            (Ok(none), "there is no such job any more"),
+            (Err("pmxcfs hangs"), "pmxcfs hangs"),
+        ] {
+            let finding = back(&record, &of(&["prox1", "prox2"], true), jobs).unwrap();
+            let untold = format!("whether 100-0 is switched off can't be told: {why}");
+            assert!(finding.message.contains(&untold), "{finding}");
+            assert!(
+                !finding.message.contains("stays there") && !finding.next.contains("pvesr enable"),
+                "{finding}"
+            );
+        }
     }
 }

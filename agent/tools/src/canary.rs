@@ -21,10 +21,11 @@ pub const UNIT_FILE: &str = "/etc/systemd/system/quorate-tally.service";
 /// The unit.
 pub const UNIT: &str = "quorate-tally.service";
 
-/// What the unit says. Its folder below /var/lib is the program's own default.
+/// What the unit says. Its folder below /var/lib is the program's own default. It never gives up: its silence counts as the guest's.
 pub const UNIT_TEXT: &str = "[Unit]
 Description=Writes numbers for Quorate, and tells the last one
 After=network.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=/usr/local/bin/quorate-tally
@@ -199,6 +200,21 @@ mod tests {
             address: Some("192.0.2.7/24,gw=192.0.2.1".parse().unwrap()),
             memory: 256,
         }
+    }
+
+    #[test]
+    fn the_writer_is_started_again_for_ever_as_the_packaged_one_is() {
+        let packaged = include_str!("../../../packaging/files/quorate-tally.service");
+        for line in ["StartLimitIntervalSec=0", "Restart=always", "RestartSec=1"] {
+            for unit in [UNIT_TEXT, packaged] {
+                assert!(unit.lines().any(|there| there == line), "{line}: {unit}");
+            }
+        }
+        let (unit, _) = UNIT_TEXT.split_once("[Service]").unwrap();
+        assert!(
+            unit.contains("StartLimitIntervalSec=0"),
+            "systemd reads it in [Unit] alone"
+        );
     }
 
     #[test]

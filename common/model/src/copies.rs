@@ -99,7 +99,7 @@ pub enum Keeping {
     TooOld(Age),
     /// No run has succeeded on the guest's owner: how old a copy is, or whether there is one, is not known.
     NotMade,
-    /// Nothing is asked of it: its job is switched off, is to go, or is about to be turned round.
+    /// Nothing is asked of it: its job is switched off, is held until somebody decides, is to go, or is about to be turned round.
     AtRest,
 }
 
@@ -128,7 +128,10 @@ pub fn keeping(
     now: Timestamp,
 ) -> Keeping {
     let stands = judge(job, owner, state, now);
-    if matches!(stands, CopyState::Off | CopyState::Leaving | CopyState::Turning) {
+    if matches!(
+        stands,
+        CopyState::Off | CopyState::Held(_) | CopyState::Leaving | CopyState::Turning
+    ) {
         return Keeping::AtRest;
     }
     let (Some(state), Some(at)) = (state, state.and_then(|state| state.last_sync)) else {
@@ -311,6 +314,12 @@ mod tests {
             ..job()
         };
         assert_eq!(kept(&off, &state(9_000), true), Keeping::AtRest);
+        let held = ReplicationJob {
+            comment: Some(Held::now("prox2", NOW).comment()),
+            ..off
+        };
+        assert_eq!(kept(&held, &never, true), Keeping::AtRest);
+        assert_eq!(kept(&held, &state(9_000), true), Keeping::AtRest);
     }
 
     #[test]

@@ -136,6 +136,11 @@ fn trouble(row: &CopyRow) -> Option<String> {
         CopyState::Off => say(format!(
             "it is switched off: the copy of guest {guest} on {target} gets older and older"
         )),
+        CopyState::Held(held) if held.node == owner => say(format!(
+            "guest {guest} is on {owner} again, where what it wrote before {} was kept, and the job is still off: nothing copies it. When the copy may be \
+             overwritten, on {owner}: pvesr enable {}",
+            held.since, row.job.id
+        )),
         CopyState::Held(held) => say(format!(
             "the guest was recovered on {owner}, and what {node} wrote before {since}, and never copied, is kept there until you decide: the job is off. \
              To keep it beside a new copy: quorate replication resolve {guest} --keep; to have it overwritten: quorate replication resolve {guest} --discard",
@@ -226,6 +231,12 @@ mod tests {
         );
         assert!(shown.contains("quorate replication resolve 100 --keep"), "{shown}");
         assert!(!held.is_fine());
+        let back = row(CopyState::Held(Held::now("prox1", Timestamp(0))));
+        let shown = words(&replication(&[back]));
+        assert!(
+            shown.contains("guest 100 is on prox1 again") && shown.contains("pvesr enable 100-0"),
+            "{shown}"
+        );
     }
 
     #[test]

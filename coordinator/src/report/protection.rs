@@ -214,6 +214,10 @@ impl Scene<'_> {
         if own.iter().any(|job| !job.disabled && job.removal.is_none()) {
             return None;
         }
+        // That it is unprotected is told with what is held, and with what to type: switching the job on would be the decision to lose that.
+        if own.iter().any(|job| job.held().is_some()) {
+            return None;
+        }
         let tables = self.file.map_or(&[][..], |file| file.replication.as_slice());
         if let Err(unknown) = config.guest_pools.get()
             && tables.iter().any(|table| table.guests.looks_at_pools())
@@ -516,6 +520,19 @@ mod tests {
         unread.config = odd;
         let told = findings(&servers(&[unread]), None, &[]);
         assert_eq!(codes(&told), [(Code::GuestUntold, "hk1/guest 101")]);
+    }
+
+    #[test]
+    fn beside_what_is_held_nothing_is_told_that_leads_to_discarding_it() {
+        for last_sync in [None, ago(9_000)] {
+            let held = copied(|state| state.last_sync = last_sync).with_each(|seen| {
+                let job = &mut kit::known(&mut kit::known(&mut seen.config).replication)[0];
+                job.disabled = true;
+                job.comment = Some(quorate_model::held::Held::now("prox2", NOW).comment());
+            });
+            assert_eq!(findings(&held, Some(&file()), &[]), []);
+            assert_eq!(findings(&held, None, &[]), []);
+        }
     }
 
     #[test]

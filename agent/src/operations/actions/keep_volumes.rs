@@ -29,7 +29,12 @@ impl Act for KeepVolumes<'_> {
     }
 
     fn precheck_facets(&self) -> &'static [FacetName] {
-        &[FacetName::Cluster, FacetName::Config, FacetName::Running]
+        &[
+            FacetName::Cluster,
+            FacetName::Config,
+            FacetName::Running,
+            FacetName::Storages,
+        ]
     }
 
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
@@ -117,11 +122,15 @@ impl KeepVolumes<'_> {
         vec![]
     }
 
-    /// Each volume is there by one of its two names, and not by both.
+    /// Each volume is one of PVE's, and is there by one of its two names, and not by both.
     fn are_there(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
         let pools = match seen.pools.get() {
             Ok(pools) => pools,
             Err(unknown) => return vec![precheck::unknown(node, "pools", unknown)],
+        };
+        let storages = match seen.storages.get() {
+            Ok(storages) => storages,
+            Err(unknown) => return vec![precheck::unknown(node, "storages", unknown)],
         };
         let mut against = Vec::new();
         if self.volumes.is_empty() {
@@ -130,6 +139,10 @@ impl KeepVolumes<'_> {
         for volume in self.volumes {
             if volume.guest() != self.guest {
                 against.push(self.changed(format!("{volume} is no volume of guest {}", self.guest)));
+                continue;
+            }
+            if !storages.has_volume(node, volume) {
+                against.push(self.changed(format!("{volume} lies on no storage of {node}: it is nothing of PVE's")));
                 continue;
             }
             let name = volume.as_str().split('/').next().unwrap_or_default();

@@ -2,6 +2,7 @@ use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::held::Held;
 use quorate_model::observation::guest_config::ConfiguredGuest;
 use quorate_model::observation::pools::VdevState;
+use quorate_model::observation::storages::{DefinedStorage, Storages};
 use quorate_model::observation::{Guest, GuestKind, GuestStatus, Pool};
 use quorate_model::operation::Action;
 use quorate_model::{ByteSize, Timestamp};
@@ -63,6 +64,14 @@ fn seen(owner: &str, job: ReplicationJob, volumes: &[&str]) -> Observation {
     seen.config = known(config);
     seen.cluster = known(member(&["prox1", "prox2"]));
     seen.running = known(vec![]);
+    seen.storages = known(Storages {
+        defined: vec![DefinedStorage {
+            id: "fast".to_owned(),
+            kind: "zfspool".to_owned(),
+            properties: [("pool".to_owned(), "tank".to_owned())].into(),
+        }],
+        status: Facet::not_asked(),
+    });
     let volumes = volumes.iter().map(|name| (*name).to_owned()).collect();
     seen.pools = known(vec![Pool {
         volumes: known(volumes),
@@ -157,6 +166,12 @@ fn nothing_is_renamed_that_is_not_held_here() {
         lock: None,
     }]);
     assert_eq!(said(&runs), "guest 100 runs on prox1");
+    let backup = self::action(&["tank/backup/vm-100-disk-0"]);
+    let found = against(&backup, &seen("prox2", held(), &["tank/backup/vm-100-disk-0"]));
+    assert!(
+        found.len() == 1 && found[0].1.contains("lies on no storage of prox1"),
+        "{found:?}"
+    );
     let other = self::action(&["tank/vm-101-disk-0"]);
     assert_eq!(
         against(&other, &seen("prox2", held(), &["tank/vm-101-disk-0"])).len(),
@@ -180,6 +195,9 @@ fn what_can_not_be_seen_stands_against_it() {
     assert_eq!(codes(&seen), [Code::FacetUnknown]);
     let mut seen = whole();
     seen.pools = Facet::Unknown(unknown());
+    assert_eq!(codes(&seen), [Code::FacetUnknown]);
+    let mut seen = whole();
+    seen.storages = Facet::Unknown(unknown());
     assert_eq!(codes(&seen), [Code::FacetUnknown]);
     let mut seen = whole();
     seen.pools = known(vec![Pool {

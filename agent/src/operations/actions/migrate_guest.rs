@@ -4,7 +4,7 @@ use quorate_exec::Tools;
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::moves::{MoveKind, service_id};
 use quorate_model::observation::guest_config::{Backing, ConfiguredGuest};
-use quorate_model::observation::{FacetName, GuestKind, GuestRun};
+use quorate_model::observation::{FacetName, GuestKind, GuestRun, ReplicationJob};
 use quorate_model::plan::{Condition, Verdict};
 use quorate_model::{Code, Finding, Observation};
 use quorate_tools::{CallError, guest as tool};
@@ -219,17 +219,7 @@ impl MigrateGuest<'_> {
                 format!("look on {node}: quorate-agent observe config"),
             )),
             Some(jobs) => {
-                // PVE copies to the target whether the job is on or off.
-                let held = jobs.iter().filter(|job| job.guest == self.guest);
-                let mut held = held.filter_map(quorate_model::observation::ReplicationJob::held);
-                if held.any(|held| held.node == self.target.as_str()) {
-                    let message = format!(
-                        "what {} wrote before it was lost is held there, and would be overwritten",
-                        self.target
-                    );
-                    let next = format!("quorate replication resolve {}", self.guest);
-                    against.push(self.refuse(Code::CopyHeld, message, next));
-                }
+                against.extend(self.held(jobs, seen));
                 let mut own = jobs.iter().filter(|job| job.guest == self.guest).peekable();
                 // PVE refuses it, and HA, which forces it, would leave the copies without a common base.
                 let elsewhere = self.how == MoveKind::Live && own.peek().is_some();
@@ -247,6 +237,28 @@ impl MigrateGuest<'_> {
             }
         }
         against
+    }
+
+    /// What the target wrote before it was lost, to it or to guests that HA moves along with it. PVE copies there whether a job is on or off.
+    fn held(&self, jobs: &[ReplicationJob], seen: &Observation) -> Vec<Finding> {
+        // What can't be seen of HA's rules is told with what HA does.
+        let ha = seen.ha.get().ok().filter(|_| self.managed);
+        let along = ha.and_then(|ha| ha.moved_along(&service_id(self.kind, self.guest)).ok());
+        let all = std::iter::once(self.guest).chain(along.unwrap_or_default());
+        let held = all.filter(|id| jobs.iter().any(|job| job.keeps_on(*id, self.target.as_str())));
+        held.map(|id| {
+            let along = if id == self.guest {
+                String::new()
+            } else {
+                format!("HA moves guest {id} along: ")
+            };
+            let message = format!(
+                "{along}what {} wrote before it was lost is held there, and would be overwritten",
+                self.target
+            );
+            self.refuse(Code::CopyHeld, message, format!("quorate replication resolve {id}"))
+        })
+        .collect()
     }
 
     /// Whoever moves it must be who was planned with: PVE hands a guest that is under HA over to HA, and says that all is well.

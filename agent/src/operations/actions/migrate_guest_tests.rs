@@ -249,6 +249,35 @@ fn one_that_ha_would_move_back_is_not_moved() {
 }
 
 #[test]
+fn one_is_not_moved_where_something_is_held_of_it_or_of_one_that_goes_along() {
+    let held = |guest: u32, along: bool| {
+        let mut seen = seen();
+        let kept = ReplicationJob {
+            disabled: true,
+            comment: Some(quorate_model::held::Held::now("prox2", Timestamp(0)).comment()),
+            ..ReplicationJob::of(format!("{guest}-0"), guest, "prox2")
+        };
+        seen.config = known(config("prox1", guest_config(), vec![kept]));
+        let mut ha = ha(Some(place("prox1", "started", None)));
+        ha.placements = known(vec![HaPlacement {
+            name: "pair".to_owned(),
+            kind: HaPlacement::TOGETHER_OR_APART.to_owned(),
+            services: vec!["vm:100".to_owned(), "vm:101".to_owned()],
+            nodes: [].into(),
+            strict: false,
+            no_failback: false,
+            disabled: !along,
+            apart: false,
+        }]);
+        seen.ha = known(ha);
+        codes(true, &seen)
+    };
+    assert_eq!(held(100, false), [Code::CopyHeld]);
+    assert_eq!(held(101, true), [Code::CopyHeld]);
+    assert_eq!(held(101, false), []);
+}
+
+#[test]
 fn where_it_is_is_seen_by_its_owner_its_lock_and_ha() {
     assert_eq!(state(false, &seen()), State::Untouched);
     let moved = |lock: Option<&str>| {

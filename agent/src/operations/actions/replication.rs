@@ -152,6 +152,15 @@ impl Act for Remove<'_> {
             );
             findings.push(changed(node, message));
         }
+        let mut own = jobs.iter().filter(|job| job.id == id);
+        if let Some(held) = own.find_map(ReplicationJob::held) {
+            let message = format!(
+                "the job {id} is off since a recovery: what {} wrote before {}, and never copied, is held, and would go with the copy",
+                held.node, held.since
+            );
+            let next = format!("quorate replication resolve {}; then plan again", self.id.guest);
+            findings.push(Finding::new(Code::CopyHeld, node.as_str(), message, next));
+        }
         findings
     }
 

@@ -151,6 +151,21 @@ fn no_copy_is_removed_that_may_be_newer_than_the_guest() {
 }
 
 #[test]
+fn no_copy_is_removed_that_is_held() {
+    let held = ReplicationJob {
+        disabled: true,
+        comment: Some("quorate hold: kept on prox2 since 2026-11-22T11:09:32Z".to_owned()),
+        ..job()
+    };
+    assert_eq!(
+        refused(&remove(), &seen("prox1", vec![held])),
+        [
+            "the job 100-0 is off since a recovery: what prox2 wrote before 2026-11-22T11:09:32Z, and never copied, is held, and would go with the copy"
+        ]
+    );
+}
+
+#[test]
 fn a_note_in_passing_is_no_complaint() {
     let output = |stderr: &str| Output {
         stdout: String::new(),

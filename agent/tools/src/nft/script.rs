@@ -20,8 +20,9 @@ const FIRST: i32 = -500;
 /// As for `raw`: before connections are tracked.
 const RAW: i32 = -300;
 
-/// Ports by which nothing passes for the first time, and nothing but corosync's packets for the second. Each port has chains of its own, on its way
-/// in and out. What lies between the two times is for what has to be done before guests are reached again.
+/// Ports by which nothing passes for the first time, and nothing but corosync's packets for the second; the talk of a bond with its switch always
+/// does. Each port has chains of its own, on its way in and out. What lies between the two times is for what has to be done before guests are
+/// reached again.
 #[must_use]
 pub fn ports(table: &Table, ports: &[String], corosync: &[u16], everything: Duration, guests: Duration) -> String {
     let mut text = head(table);
@@ -43,9 +44,12 @@ pub fn ports(table: &Table, ports: &[String], corosync: &[u16], everything: Dura
                 &mut text,
                 &format!("\t\ttype filter hook {hook} device \"{port}\" priority {FIRST}; policy accept;"),
             );
+            // LACP: without it the switch would take the port out of its bond, and the fault would not end with its time. It carries nothing else.
+            add(&mut text, "\t\tmeta protocol 0x8809 accept");
             add(&mut text, &format!("\t\t{name} @{EVERYTHING} drop"));
-            // Neighbours have to be found before corosync's packets can go to them.
-            add(&mut text, "\t\tether type arp accept");
+            // Neighbours have to be found before corosync's packets can go to them. By the frame's protocol, which is that inside of a VLAN's tag:
+            // `ether type` would look at the tag.
+            add(&mut text, "\t\tmeta protocol arp accept");
             add(
                 &mut text,
                 "\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
@@ -146,16 +150,18 @@ table netdev quorate_fault_hk1_9.1_cut.1 {
 \tset guests { type ifname; flags timeout; elements = { \"eno1\" timeout 180500ms } }
 \tchain in_0 {
 \t\ttype filter hook ingress device \"eno1\" priority -500; policy accept;
+\t\tmeta protocol 0x8809 accept
 \t\tiifname @everything drop
-\t\tether type arp accept
+\t\tmeta protocol arp accept
 \t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 \t\tudp dport { 5405, 5406 } accept
 \t\tiifname @guests drop
 \t}
 \tchain out_0 {
 \t\ttype filter hook egress device \"eno1\" priority -500; policy accept;
+\t\tmeta protocol 0x8809 accept
 \t\toifname @everything drop
-\t\tether type arp accept
+\t\tmeta protocol arp accept
 \t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
 \t\tudp sport { 5405, 5406 } accept
 \t\toifname @guests drop

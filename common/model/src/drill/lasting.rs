@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::{Fault, Lengths, rules};
+
 /// A span of whole seconds, as it is written: `20s`, `4m`, `2h`, `90d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -136,6 +138,42 @@ impl DrillKind {
             Self::Failover => (FAILOVER_LEAST, FAILOVER_MOST),
         }
     }
+
+    /// The same of one fault, whose own table ([`rules`]) holds as well. `None`: it is done in an instant.
+    #[must_use]
+    pub fn bounds_of(self, fault: &Fault) -> Option<(Lasting, Lasting)> {
+        let (least, most) = self.bounds();
+        let (shortest, longest) = match rules(fault.kind()).lengths {
+            Lengths::Instant => return None,
+            Lengths::BlipOrFailover(longest) => (1, longest),
+            Lengths::Between(shortest, longest) => (shortest, longest),
+        };
+        let own = |seconds: u32| Lasting::seconds(u64::from(seconds));
+        Some((least.max(own(shortest)), most.min(own(longest))))
+    }
+
+    /// May this fault last so long in such a drill? `said`: the time, if one is said; without one it is the usual one, and that of a fault that is done
+    /// in an instant does not matter.
+    ///
+    /// # Errors
+    /// How long it may last, in words.
+    pub fn may_last(self, fault: &Fault, said: Option<Lasting>) -> Result<(), String> {
+        let Some((least, most)) = self.bounds_of(fault) else {
+            return match said {
+                None => Ok(()),
+                Some(_) => Err(format!("{fault} is done in an instant: leave the time out")),
+            };
+        };
+        if (least..=most).contains(&said.unwrap_or_else(|| self.usual())) {
+            return Ok(());
+        }
+        let of = if (least, most) == self.bounds() {
+            String::new()
+        } else {
+            format!(" by {fault}")
+        };
+        Err(format!("a {self}{of} lasts from {least} to {most}"))
+    }
 }
 
 impl fmt::Display for DrillKind {
@@ -175,6 +213,58 @@ mod tests {
     fn the_bounds_are_those_of_the_faults() {
         assert_eq!(BLIP_MOST.as_secs(), u64::from(crate::fault::BLIP_AT_MOST));
         assert_eq!(FAILOVER_LEAST.as_secs(), u64::from(crate::fault::FAILOVER_AT_LEAST));
+    }
+
+    #[test]
+    fn a_fault_s_own_limits_hold_as_well() {
+        let fault = |text: &str| text.parse::<Fault>().unwrap();
+        let may = |kind: DrillKind, text: &str, seconds: u64| {
+            let lasts = Lasting::seconds(seconds);
+            kind.may_last(&fault(text), Some(lasts))
+        };
+        let (blip, failover) = (DrillKind::Blip, DrillKind::Failover);
+        for text in ["network", "corosync", "link:0"] {
+            assert!(
+                may(blip, text, 1).is_ok() && may(failover, text, 1800).is_ok(),
+                "{text}"
+            );
+        }
+        let disk = "disk:tank/ata-x";
+        for text in ["lrm", disk] {
+            assert_eq!(
+                may(blip, text, 9),
+                Err(format!("a blip by {text} lasts from 10s to 20s"))
+            );
+            assert!(
+                may(blip, text, 10).is_ok() && may(failover, text, 1800).is_ok(),
+                "{text}"
+            );
+        }
+        assert!(may(failover, "guest:100", 600).is_ok());
+        let long = may(failover, "guest:100", 601);
+        assert_eq!(long, Err("a failover by guest:100 lasts from 3m to 10m".to_owned()));
+        assert!(may(failover, "power:reset", 300).unwrap_err().contains("in an instant"));
+        // What is accepted here the agent takes as well.
+        for text in [
+            "network",
+            "cluster-network",
+            "link:0",
+            "corosync",
+            "pmxcfs",
+            "lrm",
+            "guest:100",
+            disk,
+        ] {
+            for kind in DrillKind::ALL {
+                let (least, most) = kind.bounds_of(&fault(text)).unwrap();
+                for lasts in [least, most, kind.usual()] {
+                    let seconds = u32::try_from(lasts.as_secs()).unwrap();
+                    assert!(fault(text).for_seconds(seconds).is_ok(), "{text} for {lasts}");
+                }
+                assert_eq!(kind.may_last(&fault(text), None), Ok(()));
+            }
+        }
+        assert_eq!(failover.may_last(&fault("power:reset"), None), Ok(()));
     }
 
     #[test]

@@ -259,6 +259,33 @@ impl Ha {
         Ok(None)
     }
 
+    /// Guests that HA moves along with a service, besides itself: rules that are switched on keep them together, directly or by others. Source:
+    /// pve-ha-manager PVE/HA/Manager.pm (`queue_resource_motion`), PVE/HA/Rules/ResourceAffinity.pm (rules with a service in common are one).
+    ///
+    /// # Errors
+    /// What binds it can't be seen.
+    pub fn moved_along(&self, sid: &str) -> Result<BTreeSet<u32>, Unknown> {
+        let all = self.placements.get().map_err(Clone::clone)?;
+        let binds = |one: &&HaPlacement| one.kind == HaPlacement::TOGETHER_OR_APART && !one.apart && !one.disabled;
+        let together: Vec<&HaPlacement> = all.iter().filter(binds).collect();
+        let mut found = BTreeSet::from([sid]);
+        loop {
+            let more: BTreeSet<&str> = together
+                .iter()
+                .filter(|one| one.services.iter().any(|service| found.contains(service.as_str())))
+                .flat_map(|one| one.services.iter().map(String::as_str))
+                .filter(|service| !found.contains(service))
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            found.extend(more);
+        }
+        let others = found.into_iter().filter(|service| *service != sid);
+        let ids = others.filter_map(|service| service.split_once(':')?.1.parse::<u32>().ok());
+        Ok(ids.collect())
+    }
+
     /// What HA's master says now; `None`: there never was one.
     ///
     /// # Errors
@@ -300,18 +327,54 @@ fn numbers(version: &str) -> (u32, u32, u32) {
 mod tests {
     use super::*;
 
+    fn unseen() -> Ha {
+        Ha {
+            version: Facet::not_asked(),
+            watchdog_armed: false,
+            lrm: Facet::not_asked(),
+            crm: Facet::not_asked(),
+            lrm_status: Facet::not_asked(),
+            manager: Facet::not_asked(),
+            resources: Facet::not_asked(),
+            placements: Facet::not_asked(),
+        }
+    }
+
+    #[test]
+    fn rules_that_keep_services_together_move_them_together_directly_or_by_others() {
+        let rule = |services: &[&str], apart, disabled| HaPlacement {
+            name: "rule".to_owned(),
+            kind: HaPlacement::TOGETHER_OR_APART.to_owned(),
+            services: services.iter().map(|service| (*service).to_owned()).collect(),
+            nodes: BTreeMap::new(),
+            strict: false,
+            no_failback: false,
+            disabled,
+            apart,
+        };
+        let ha = Ha {
+            placements: Facet::known(
+                vec![
+                    rule(&["vm:101", "ct:102"], false, false),
+                    rule(&["vm:100", "vm:101"], false, false),
+                    rule(&["vm:100", "vm:103"], true, false),
+                    rule(&["vm:100", "vm:104"], false, true),
+                ],
+                Timestamp(0),
+            ),
+            ..unseen()
+        };
+        assert_eq!(ha.moved_along("vm:100"), Ok(BTreeSet::from([101, 102])));
+        assert_eq!(ha.moved_along("vm:103"), Ok(BTreeSet::new()));
+        assert!(unseen().moved_along("vm:100").is_err());
+    }
+
     #[test]
     fn disarming_needs_5_1_3() {
         let of = |version: &str| {
             let ha = Ha {
                 version: Facet::known(version.to_owned(), Timestamp(0)),
-                watchdog_armed: false,
-                lrm: Facet::not_asked(),
-                crm: Facet::not_asked(),
-                lrm_status: Facet::not_asked(),
-                manager: Facet::not_asked(),
-                resources: Facet::not_asked(),
-                placements: Facet::not_asked(),
+                ..unseen()
             };
             ha.can_disarm().unwrap()
         };

@@ -84,6 +84,12 @@ impl ReplicationJob {
         self.comment.as_deref().filter(|_| off).and_then(Held::of_comment)
     }
 
+    /// Does it keep what this server wrote to this guest before it was lost? Whatever copies the guest there overwrites that.
+    #[must_use]
+    pub fn keeps_on(&self, guest: u32, node: &str) -> bool {
+        self.guest == guest && self.held().is_some_and(|held| held.node == node)
+    }
+
     /// How old a copy gets by the schedule alone: the longest time from one run to the next.
     ///
     /// # Errors

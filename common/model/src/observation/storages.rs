@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::facet::Facet;
+use crate::held::GuestVolume;
 use crate::ids::NodeName;
 use crate::size::ByteSize;
 
@@ -81,6 +82,19 @@ impl StorageStatus {
 }
 
 impl Storages {
+    /// Is it a volume that PVE deals with on this node: directly below the dataset (`pool`) of a storage on ZFS that is for the node? What is called
+    /// the same elsewhere in a pool is somebody else's, such as a backup of the volume. Source: pve-storage ZFSPoolPlugin.pm (`list_images`).
+    #[must_use]
+    pub fn has_volume(&self, node: &NodeName, volume: &GuestVolume) -> bool {
+        let parent = volume.as_str().rsplit_once('/').map(|(parent, _)| parent);
+        let zfs = self
+            .defined
+            .iter()
+            .filter(|one| one.kind == "zfspool" && one.is_for(node));
+        let mut datasets = zfs.filter_map(|one| one.properties.get("pool"));
+        parent.is_some_and(|parent| datasets.any(|dataset| dataset == parent))
+    }
+
     /// The definition of this id.
     #[must_use]
     pub fn defined(&self, id: &str) -> Option<&DefinedStorage> {

@@ -268,11 +268,10 @@ fn fits(
         reader.problem(Code::SpecBadValue, fault.place.clone(), message, next);
         return None;
     }
-    let Some(lasts) = lasts else { return Some(()) };
-    let (least, most) = kind.bounds();
-    if (least..=most).contains(&lasts.value) {
+    let next = kind.may_last(&fault.value, lasts.map(|lasts| lasts.value)).err();
+    let (Some(lasts), Some(next)) = (lasts, next) else {
         return Some(());
-    }
+    };
     let between = fault.value.is_worst_in_between() && lasts.value > BLIP_MOST && lasts.value < FAILOVER_LEAST;
     let message = if between {
         format!(
@@ -282,7 +281,6 @@ fn fits(
     } else {
         format!("`for` is {}", lasts.value)
     };
-    let next = format!("a {kind} lasts from {least} to {most}");
     reader.problem(Code::SpecBadValue, lasts.place.clone(), message, next);
     None
 }

@@ -87,13 +87,15 @@ impl Checker<'_> {
             return self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
         }
         let plan = self.plan;
+        let storages = self.view.facet(other, |o| &o.storages).ok();
         let own = |volume: &str| {
-            volume
-                .parse::<GuestVolume>()
-                .is_ok_and(|volume| volume.guest() == job.guest)
+            let volume = volume.parse::<GuestVolume>().ok();
+            volume.is_some_and(|volume| {
+                volume.guest() == job.guest && storages.is_some_and(|all| all.has_volume(other, &volume))
+            })
         };
         let pools = self.view.facet(other, |o| &o.pools).ok();
-        let left: Option<usize> = pools.and_then(|pools| {
+        let left: Option<usize> = pools.filter(|_| storages.is_some()).and_then(|pools| {
             let each = pools
                 .iter()
                 .map(|pool| Some(pool.volumes.get().ok()?.iter().filter(|name| own(name)).count()));
@@ -128,13 +130,15 @@ impl Checker<'_> {
         });
         self.demand(step, elsewhere && held, "it is not held there, or that can't be told");
         let pools = self.view.facet(&step.node, |o| &o.pools).ok();
+        let storages = self.view.facet(&step.node, |o| &o.storages).ok();
+        let deals = |volume: &GuestVolume| storages.is_some_and(|all| all.has_volume(&step.node, volume));
         let all: BTreeSet<GuestVolume> = pools
             .into_iter()
             .flatten()
             .filter_map(|pool| pool.volumes.get().ok())
             .flatten()
             .filter_map(|name| name.parse::<GuestVolume>().ok())
-            .filter(|volume| volume.guest() == guest)
+            .filter(|volume| volume.guest() == guest && deals(volume))
             .collect();
         self.demand(
             step,
@@ -237,6 +241,12 @@ impl Checker<'_> {
 
     fn takes_a_copy_away(&mut self, step: &Step, job: &JobId, target: &NodeName) {
         self.of_its_owner(step, job.guest);
+        let jobs = self.config(&step.node).and_then(|config| config.replication.get().ok());
+        let held = jobs.is_some_and(|jobs| {
+            let mut own = jobs.iter().filter(|there| there.id == job.to_string());
+            own.any(|there| there.held().is_some())
+        });
+        self.demand(step, !held, "what was written before a recovery is held there");
         let kept_away = self.is_kept_away(step, job.guest, target);
         self.demand(step, kept_away, "HA may recover the guest where its copy goes");
         let copy = ReplicaRef {

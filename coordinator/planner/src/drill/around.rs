@@ -101,22 +101,21 @@ fn confirmed(cluster: &str, request: &Request, report: &mut Report) {
 }
 
 fn spans(request: &Request, report: &mut Report) {
-    let (least, most) = request.kind.bounds();
+    // Where nothing was said, it is the usual time.
+    let said = Some(request.lasts).filter(|lasts| *lasts != request.kind.usual());
     let no_blip = request.fault.no_blip().filter(|_| request.kind == DrillKind::Blip);
-    let fits = (least..=most).contains(&request.lasts);
-    let (message, next) = match no_blip {
-        Some(why) => (
+    let (message, next) = match (no_blip, request.kind.may_last(&request.fault, said)) {
+        (Some(why), _) => (
             format!("{} can be no blip: {why}", request.fault),
             "take another fault, or --kind failover".to_owned(),
         ),
-        None if fits => return,
-        None => (
+        (None, Ok(())) => return,
+        (None, Err(may)) => (
             format!("the fault is to last {}", request.lasts),
-            format!(
-                "a {} lasts from {least} to {most}: --for {}",
-                request.kind,
-                request.kind.usual()
-            ),
+            match request.kind.bounds_of(&request.fault) {
+                Some(_) => format!("{may}: --for {}", request.kind.usual()),
+                None => may,
+            },
         ),
     };
     report.tell(Finding::new(Code::DrillHalfLong, request.node.as_str(), message, next));

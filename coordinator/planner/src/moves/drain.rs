@@ -32,6 +32,11 @@ pub(super) fn account<'v>(
 ) -> Option<Emptied<'v>> {
     let before = report.refusals();
     let emptied = each(scene, node, (stop, restarts), &|_| true, &|_, _| true, report);
+    for (guest, _, _) in &emptied.by_ha {
+        if let Some(finding) = fate::held_from_ha(scene, guest, node) {
+            report.tell(finding);
+        }
+    }
     (report.refusals() == before).then_some(emptied)
 }
 

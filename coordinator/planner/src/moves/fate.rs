@@ -242,6 +242,36 @@ pub(super) fn ha_does_not_move(scene: &Scene<'_>, guest: &ConfiguredGuest) -> Op
     }
 }
 
+/// The guest of which a server holds what it wrote before it was lost: this one, or one that HA moves along with it. PVE copies to the target of a
+/// migration whether the job is on or off.
+fn held_on(scene: &Scene<'_>, guest: &ConfiguredGuest, node: &NodeName) -> Result<Option<u32>, String> {
+    let along = scene.moved_with(guest);
+    let along = along.map_err(|unknown| format!("what HA moves along with it can't be seen: {}", unknown.reason))?;
+    let held = |id: &u32| scene.jobs.iter().any(|job| job.keeps_on(*id, node.as_str()));
+    Ok(along.into_iter().find(held))
+}
+
+/// In a maintenance HA chooses by itself where a guest goes, and does not ask what is held there: one server that it may choose is enough to lose
+/// that. `from`: the server that it leaves.
+pub(super) fn held_from_ha(scene: &Scene<'_>, guest: &ConfiguredGuest, from: &NodeName) -> Option<Finding> {
+    let subject = format!("guest {}", guest.guest.vmid);
+    let may = |node: &&NodeName| {
+        *node != from && !scene.in_maintenance(node) && scene.sent_back(guest, node, Some(from)).is_none()
+    };
+    scene.online.iter().filter(may).find_map(|node| match held_on(scene, guest, node) {
+        Ok(None) => None,
+        Ok(Some(held)) => {
+            let message = format!(
+                "HA chooses where it goes, which may be {node}: what {node} wrote to guest {held} before it was lost is held there, and would be \
+                 overwritten"
+            );
+            let next = format!("quorate replication resolve {held}; then again");
+            Some(Finding::new(Code::CopyHeld, &subject, message, next))
+        }
+        Err(why) => Some(Finding::new(Code::FacetUnknown, &subject, why, "ha-manager rules config")),
+    })
+}
+
 /// What a server has for a guest, or lacks: what of its disks would be copied in full. `room`: memory that is spoken for there already.
 pub(super) fn takes(
     scene: &Scene<'_>,
@@ -255,12 +285,17 @@ pub(super) fn takes(
         return Err(format!("{target} is in maintenance"));
     }
     let own: Vec<_> = scene.jobs.iter().filter(|job| job.guest == id).collect();
-    // PVE copies to the target of a migration whether the job is on or off.
-    let mut held = own.iter().filter_map(|job| job.held());
-    if held.any(|held| held.node == target.as_str()) {
-        return Err(format!(
-            "what {target} wrote before it was lost is held, and moving the guest there would overwrite it: quorate replication resolve {id}"
-        ));
+    if let Some(held) = held_on(scene, guest, target)? {
+        return Err(if held == id {
+            format!(
+                "what {target} wrote before it was lost is held, and moving the guest there would overwrite it: quorate replication resolve {id}"
+            )
+        } else {
+            format!(
+                "HA moves guest {held} along, and what {target} wrote to that before it was lost is held and would be overwritten: \
+                 quorate replication resolve {held}"
+            )
+        });
     }
     let has_copy = own
         .iter()

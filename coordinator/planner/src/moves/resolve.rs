@@ -128,6 +128,14 @@ fn is_back(
     job: &ReplicationJob,
     held: &Held,
 ) -> Result<(NodeName, JobId, Schedule), (String, String)> {
+    if held.node == owner.as_str() {
+        let message = format!(
+            "the guest is on {owner} again: what was kept there is in use, or was overwritten when it came, and there is nothing to decide"
+        );
+        let end = job.other_end(owner.as_str()).unwrap_or("the other server");
+        let next = format!("when {end} may be overwritten, on {owner}: pvesr enable {}", job.id);
+        return Err((message, next));
+    }
     let others = scene.others(owner);
     let Some(back) = others.iter().find(|node| node.as_str() == held.node) else {
         let message = format!(
@@ -152,7 +160,7 @@ fn is_back(
     Ok((back.clone(), id, schedule))
 }
 
-/// What is to get another name: all that the server has of the guest. Empty: all of it has it already.
+/// What is to get another name: all that the server has of the guest, as far as PVE deals with it. Empty: all of it has it already.
 fn volumes(
     scene: &Scene<'_>,
     guest: &ConfiguredGuest,
@@ -162,6 +170,7 @@ fn volumes(
     let (id, view) = (guest.guest.vmid, scene.view);
     let running = report.facet(view, back, FacetName::Running, Weight::Needed, |o| &o.running)?;
     let pools = report.facet(view, back, FacetName::Pools, Weight::Needed, |o| &o.pools)?;
+    let storages = report.facet(view, back, FacetName::Storages, Weight::Needed, |o| &o.storages)?;
     let subject = format!("guest {id}");
     let mut refuse = |message: String, next: String| {
         report.tell(Finding::new(Code::CopyNotBack, &subject, message, next));
@@ -192,7 +201,7 @@ fn volumes(
         let own = names
             .iter()
             .filter_map(|name| name.parse::<GuestVolume>().ok())
-            .filter(|volume| volume.guest() == id);
+            .filter(|volume| volume.guest() == id && storages.has_volume(back, volume));
         found.extend(own);
         let stamp = format!("-{id}-");
         kept |= names.iter().any(|name| {

@@ -105,6 +105,17 @@ impl<'v> Scene<'v> {
         }
     }
 
+    /// The guest itself, and those that HA moves along with it.
+    pub(super) fn moved_with(&self, guest: &ConfiguredGuest) -> Result<BTreeSet<u32>, Unknown> {
+        let mut all = if self.is_managed(guest) {
+            self.ha.moved_along(&sid(guest))?
+        } else {
+            BTreeSet::new()
+        };
+        all.insert(guest.guest.vmid);
+        Ok(all)
+    }
+
     /// Is HA in use at all?
     pub(super) fn has_ha(&self) -> bool {
         !self.resources.is_empty()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::guest_ids::{JobId, ReplicaRef};
+use quorate_model::held::Held;
 use quorate_model::ids::{NodeName, StepId};
 use quorate_model::observation::guest_config::GuestDisk;
 use quorate_model::observation::replication::ReplicationJob;
@@ -93,6 +94,28 @@ struct Own<'a> {
 impl Own<'_> {
     fn vmid(&self) -> u32 {
         self.guest.guest.vmid
+    }
+
+    /// A job that is off since a recovery: nothing is made of it, and nothing taken away, but by a word for just that. `other`: its other end.
+    fn tell_held(&self, job: &ReplicationJob, held: &Held, other: &str, report: &mut Report) {
+        let (vmid, guest, id) = (self.vmid(), called(self.guest), &job.id);
+        let Held { node, since } = held;
+        let (message, next) = if *node == self.owner.as_str() {
+            let message = format!(
+                "guest {guest} has no copy on {other}: it is on {node} again, where what it wrote before {since} was kept, and its job {id} is still off"
+            );
+            let next = format!("when {other} may be overwritten, on {node}: pvesr enable {id}");
+            (message, next)
+        } else {
+            let message = format!(
+                "guest {guest} has no copy on {other}: what {node} wrote before {since}, and never copied, is kept there until you decide"
+            );
+            let next = format!(
+                "quorate replication resolve {vmid} --keep, or --discard to have it overwritten; until then the job {id} stays off"
+            );
+            (message, next)
+        };
+        told(report, Code::CopyHeld, guest_subject(vmid), message, &next);
     }
 }
 
@@ -369,17 +392,7 @@ impl<'a> Planner<'a> {
         }
         if let Some(held) = job.held() {
             // Whatever else the file wants of it, its comment is what says that it is held.
-            let message = format!(
-                "guest {} has no copy on {other}: what {} wrote before {}, and never copied, is kept there until you decide",
-                called(own.guest),
-                held.node,
-                held.since
-            );
-            let next = format!(
-                "quorate replication resolve {vmid} --keep, or --discard to have it overwritten; until then the job {} stays off",
-                job.id
-            );
-            return told(report, Code::CopyHeld, subject, message, &next);
+            return own.tell_held(job, &held, other.as_str(), report);
         }
         if job.disabled {
             let message = format!(
@@ -465,6 +478,10 @@ impl<'a> Planner<'a> {
         let was = |node: &str| before.is_some_and(|table| table.copies_on.value.iter().any(|one| one.as_str() == node));
         for (other, job) in own.jobs.iter().filter(|(other, _)| !wanted(other)) {
             if job.removal.is_some() {
+                continue;
+            }
+            if let Some(held) = job.held() {
+                own.tell_held(job, &held, other, report);
                 continue;
             }
             if !was(other) {

@@ -194,6 +194,11 @@ fn what_the_operator_says_and_does_not_say() {
         [Code::DrillNotConfirmed]
     );
     assert_eq!(asked(|r| r.lasts = Lasting::seconds(60)), [Code::DrillHalfLong]);
+    let longer = asked(|r| {
+        r.fault = Fault::Guest { guest: 100 };
+        r.lasts = Lasting::seconds(601);
+    });
+    assert!(longer.contains(&Code::DrillHalfLong), "{longer:?}");
     assert_eq!(
         asked(|r| r.fault = "power:off".parse().unwrap()),
         [Code::DrillNeedsPerson]

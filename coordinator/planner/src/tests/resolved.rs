@@ -4,6 +4,7 @@ use quorate_model::facet::{Facet, UnknownKind};
 use quorate_model::held::Held;
 use quorate_model::moves::Moves;
 use quorate_model::observation::Pool;
+use quorate_model::observation::ha::HaPlacement;
 use quorate_model::observation::pools::VdevState;
 use quorate_model::observation::replication::ReplicationJob;
 use quorate_model::operation::Action;
@@ -11,9 +12,9 @@ use quorate_model::plan::Plan;
 use quorate_model::{ByteSize, Code, Timestamp, Wish};
 
 use super::pools::ids;
-use super::protection::{COPIES, file, members, plan, plan_of, told};
-use super::{afterwards, wished};
-use crate::testkit::{NOW, Servers, guest, job, known, name};
+use super::protection::{COPIES, applied, file, members, plan, plan_of, told};
+use super::{afterwards, moved, wished};
+use crate::testkit::{NOW, Servers, Vm, guest, job, known, name};
 
 const SINCE: Timestamp = Timestamp(1_795_345_000_000_000);
 const KEPT: &str = "data_zfs/quorate-kept-vm-100-disk-0-20261122T105640Z";
@@ -57,6 +58,10 @@ fn pool(volumes: &[&str]) -> Pool {
 fn recovered(volumes: &[&str]) -> Servers {
     let servers = members(&[guest(100, "prox2", "data_zfs")]).with_jobs(&jobs());
     servers
+        .with_each(|seen| {
+            let zfs = &mut known(&mut seen.storages).defined[0];
+            zfs.properties.insert("pool".to_owned(), "data_zfs".to_owned());
+        })
         .with_each(|seen| seen.pools = Facet::known(vec![pool(&["data_zfs/vm-100-disk-0"])], NOW))
         .with("prox1", |seen| seen.pools = Facet::known(vec![pool(volumes)], NOW))
 }
@@ -105,6 +110,46 @@ fn a_plan_of_the_file_leaves_it_alone_and_tells_what_to_type() {
 }
 
 #[test]
+fn a_copy_that_is_held_is_not_taken_away_though_the_file_wants_it_no_more() {
+    let servers = recovered(&["data_zfs/vm-100-disk-0"]);
+    let after = COPIES.replace("\"prox1\", ", "");
+    let wish = Wish {
+        destroy_replicas: ["replica:100@prox1".parse().unwrap()].into(),
+        ..Wish::default()
+    };
+    // Whether a file of ours wanted it before, or none did.
+    for servers in [servers.clone(), applied(servers, COPIES)] {
+        let plan = plan_of(&file(&after), &wish, &servers);
+        assert!(ids(&plan).iter().all(|id| !id.ends_with("/prox1")), "{:?}", ids(&plan));
+        assert_eq!(told(&plan, Code::CopyHeld).len(), 1, "{:?}", plan.findings);
+        assert_eq!(told(&plan, Code::CopyUnmanaged), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_guest_that_is_back_where_it_was_held_is_told_of_as_that() {
+    let [back, _] = jobs();
+    let turned = ReplicationJob {
+        source: Some("prox1".to_owned()),
+        target: "prox2".to_owned(),
+        ..back
+    };
+    let servers = members(&[guest(100, "prox1", "data_zfs")]).with_jobs(&[turned, job("100-1", "prox1", "prox3")]);
+    let told_of = plan(COPIES, &servers);
+    let said = told(&told_of, Code::CopyHeld);
+    assert!(said.len() == 1 && said[0].contains("it is on prox1 again"), "{said:?}");
+    let plan = plan_of(&file(COPIES), &resolve(false, None), &servers);
+    assert!(plan.refused() && plan.steps.is_empty(), "{plan:#?}");
+    let finding = plan.findings.iter().find(|finding| finding.refuses()).unwrap();
+    assert_eq!(finding.code, Code::CopyNotBack);
+    assert!(
+        finding.message.contains("on prox1 again") && finding.next.contains("pvesr enable 100-0"),
+        "{finding}: {}",
+        finding.next
+    );
+}
+
+#[test]
 fn discarding_is_one_step_that_says_what_it_destroys() {
     let servers = recovered(&["data_zfs/vm-100-disk-0"]);
     let plan = resolved(false, &servers);
@@ -130,6 +175,8 @@ fn keeping_renames_all_volumes_before_anything_is_copied() {
         "data_zfs/vm-100-disk-0",
         "data_zfs/vm-100-disk-1",
         "data_zfs/vm-101-disk-0",
+        // Somebody else's backup of it.
+        "data_zfs/backup/vm-100-disk-0",
     ];
     let servers = recovered(&volumes);
     let plan = resolved(true, &servers);
@@ -143,6 +190,11 @@ fn keeping_renames_all_volumes_before_anything_is_copied() {
     };
     assert_eq!((keep.node.as_str(), resume.node.as_str()), ("prox1", "prox2"));
     assert!(keep.why[1].contains(KEPT), "{:?}", keep.why);
+    let Action::KeepVolumes { volumes, .. } = &keep.action else {
+        panic!("{:?}", keep.action);
+    };
+    let volumes: Vec<&str> = volumes.iter().map(quorate_model::held::GuestVolume::as_str).collect();
+    assert_eq!(volumes, ["data_zfs/vm-100-disk-0", "data_zfs/vm-100-disk-1"]);
     assert!(keep.destroys.is_empty() && resume.destroys.is_empty());
     assert_eq!(resume.needs, [keep.id.clone()]);
     assert!(resume.gate.contains(&keep.done_when), "{:?}", resume.gate);
@@ -162,6 +214,16 @@ fn nothing_is_decided_where_something_is_not_known_or_not_back() {
     };
     let keep = resolve(true, None);
     assert_eq!(refused(&recovered(&[]), &keep), [Code::CopyNotBack], "nothing is there");
+    let elsewhere = recovered(&["data_zfs/backup/vm-100-disk-0"]);
+    assert_eq!(
+        refused(&elsewhere, &keep),
+        [Code::CopyNotBack],
+        "nothing of PVE's is there"
+    );
+    let hangs = recovered(&["data_zfs/vm-100-disk-0"]).with("prox1", |seen| {
+        seen.storages = Facet::unknown(UnknownKind::TimedOut, "pvesm hangs");
+    });
+    assert!(refused(&hangs, &keep).contains(&Code::FacetUnknown));
     let hangs = recovered(&["data_zfs/vm-100-disk-0"]).with("prox1", |seen| {
         seen.pools = Facet::unknown(UnknownKind::TimedOut, "zpool hangs");
     });
@@ -208,4 +270,58 @@ fn a_guest_is_not_moved_to_where_something_of_it_is_held() {
     assert!(plan.refused(), "{plan:#?}");
     let said = told(&plan, Code::MigrationTarget);
     assert!(said.iter().any(|message| message.contains("is held")), "{said:?}");
+}
+
+/// Three servers with guests under HA on prox2; what guest 100 wrote on prox1 is held there, and prox3 has a copy of it.
+fn under_ha(guests: &[Vm], placements: &[HaPlacement]) -> Servers {
+    let all: Vec<&Vm> = guests.iter().collect();
+    let servers = moved::servers(guests).managed(&all, "prox3").with_jobs(&jobs());
+    servers.with_each(|seen| known(&mut seen.ha).placements = Facet::known(placements.to_vec(), NOW))
+}
+
+fn rule(kind: &str, services: &[&str], nodes: &[&str]) -> HaPlacement {
+    HaPlacement {
+        name: "rule".to_owned(),
+        kind: kind.to_owned(),
+        services: services.iter().map(|service| (*service).to_owned()).collect(),
+        nodes: nodes.iter().map(|node| ((*node).to_owned(), None)).collect(),
+        strict: true,
+        no_failback: false,
+        disabled: false,
+        apart: false,
+    }
+}
+
+#[test]
+fn ha_is_not_left_to_choose_a_server_where_something_is_held() {
+    let vm = [Vm::running(100, "prox2")];
+    let drained = moved::plan(&moved::drain("prox2", &[]), &under_ha(&vm, &[]));
+    assert_eq!(
+        moved::refused(&drained),
+        [(Code::CopyHeld, "guest 100")],
+        "prox3 could take it, and HA may choose prox1"
+    );
+    let away = rule(HaPlacement::NODES, &["vm:100"], &["prox2", "prox3"]);
+    let bound = moved::plan(&moved::drain("prox2", &[]), &under_ha(&vm, &[away]));
+    assert!(!bound.refused(), "its rule keeps it from prox1: {:?}", bound.findings);
+}
+
+#[test]
+fn a_guest_is_not_moved_where_something_is_held_of_one_that_ha_moves_along() {
+    let both = [Vm::running(100, "prox2"), Vm::container(101, "prox2")];
+    let wish = moved::migrate(101, "prox1");
+    assert!(!moved::plan(&wish, &under_ha(&both, &[])).refused());
+    let together = rule(HaPlacement::TOGETHER_OR_APART, &["vm:100", "ct:101"], &[]);
+    let plan = moved::plan(&wish, &under_ha(&both, std::slice::from_ref(&together)));
+    let said = told(&plan, Code::MigrationTarget);
+    assert!(
+        said.iter()
+            .any(|message| message.contains("HA moves guest 100 along") && message.contains("resolve 100")),
+        "{said:?}"
+    );
+    let off = HaPlacement {
+        disabled: true,
+        ..together
+    };
+    assert!(!moved::plan(&wish, &under_ha(&both, &[off])).refused());
 }

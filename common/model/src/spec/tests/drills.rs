@@ -82,6 +82,14 @@ fn spans_that_are_the_worst_of_both_are_refused() {
         "{NODES}[drills.p]\nfault = \"power:off\"\nnode = \"prox1\"\nguest = 100\nkind = \"blip\"\n"
     ));
     assert!(power[0].contains("does not end by itself"), "{power:?}");
+    let of = |fault: &str, time: &str| {
+        problems(&format!(
+            "{NODES}[drills.p]\nfault = \"{fault}\"\nnode = \"prox1\"\nguest = 100\nfor = \"{time}\"\n"
+        ))
+    };
+    assert!(of("power:reset", "5m")[0].contains("power:reset is done in an instant"));
+    assert!(of("guest", "11m")[0].contains("a failover by guest:100 lasts from 3m to 10m"));
+    assert!(of("lrm", "9s")[0].contains("a blip by lrm lasts from 10s to 20s"));
 }
 
 #[test]
