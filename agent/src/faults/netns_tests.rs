@@ -36,7 +36,7 @@ impl Space {
 
     fn invocation(&self, argv: &[&str]) -> quorate_exec::InvocationBuilder {
         let tools = Tools::system();
-        let program = tools.find(argv[0]).map_or_else(|_| PathBuf::from(argv[0]), |path| path);
+        let program = tools.find(argv[0]).unwrap_or_else(|_| PathBuf::from(argv[0]));
         let call = tools.call("ip").unwrap().args(["netns", "exec", &self.0]);
         call.arg(program.into_os_string()).args(argv[1..].iter().copied())
     }

@@ -539,7 +539,7 @@ async fn a_guest_is_killed_and_started_again_only_where_it_is_ours() {
     assert!(server.machine().ran.iter().all(|call| !call.starts_with("qm")));
     // A process of another program under that id is never killed.
     server.put("/run/qemu-server/100.pid", "4712\n");
-    server.put("/proc/4712/cmdline", "/usr/bin/less\0-id\0100\0");
+    server.put("/proc/4712/cmdline", "/usr/bin/less\0-id\x00100\0");
     let why = prepare(
         &server.host,
         server.state_dir(),

@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(told(), Ok(None));
         fake.put("/run/qemu-server/100.pid", "4711\n");
         assert_eq!(told(), Ok(None), "the process is gone");
-        fake.put("/proc/4711/cmdline", "/usr/bin/less\0-id\0100\0");
+        fake.put("/proc/4711/cmdline", "/usr/bin/less\0-id\x00100\0");
         assert_eq!(told(), Ok(None), "its number is another's by now");
         fake.put("/proc/4711/cmdline", fixture!("qemu-process/pve-9/cmdline.out"));
         assert_eq!(told(), Ok(Some(4711)));

@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make and start a guest of ours that writes numbers and tells the last one: for trials, drills, and to see what reaches a guest
-    CreateCanary(Create),
+    CreateCanary(Box<Create>),
     /// Destroy a canary, with its disks and their copies; what is no canary of ours is not touched
     RemoveCanary(Remove),
 }
@@ -124,7 +124,7 @@ fn mebibytes(text: &str) -> Result<u32, String> {
 
 pub(crate) async fn run(context: &Context, command: Command) -> Answer {
     match command {
-        Command::CreateCanary(args) => create(context, args).await,
+        Command::CreateCanary(args) => create(context, *args).await,
         Command::RemoveCanary(args) => remove(context, args).await,
     }
 }

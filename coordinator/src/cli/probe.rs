@@ -5,7 +5,7 @@ use std::time::Duration;
 use quorate_model::failure::{ExitCode, Failure};
 
 use super::{Answer, Format, output};
-use crate::probe::{self, FORMS, Strip, Target};
+use crate::probe::{self, Strip, Target};
 
 /// Options of `quorate probe`.
 #[derive(Debug, clap::Args)]
@@ -108,6 +108,7 @@ fn failure(target: &Target, unable: &probe::Unable) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::FORMS;
 
     #[test]
     fn times_are_written_with_their_unit() {

@@ -21,4 +21,6 @@ mod tests;
 pub(crate) use place::Unable;
 pub(crate) use prober::{Prober, measure};
 pub(crate) use show::Strip;
-pub(crate) use target::{FORMS, Target};
+#[cfg(test)]
+pub(crate) use target::FORMS;
+pub(crate) use target::Target;

@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(said(), Ok(()), "its number is another's by now");
         put(
             "proc/4711/cmdline",
-            "/usr/bin/kvm\0-id\0100\0-pidfile\0/var/run/qemu-server/100.pid\0",
+            "/usr/bin/kvm\0-id\x00100\0-pidfile\0/var/run/qemu-server/100.pid\0",
         );
         assert_eq!(said(), Err("guest 100 runs here, as process 4711".to_owned()));
         put("run/qemu-server/100.pid", "");

@@ -262,7 +262,7 @@ fn is_start(subject: &Subject, event: &Placed, of: u32) -> bool {
 
 /// The gap of a probe that the fault made: the one that the guest's start ended, else the longest after the fault.
 #[must_use]
-pub fn gap_of<'p>(probe: &'p Answers, fault: Option<Instant>, start: Option<Instant>) -> Option<&'p Gap> {
+pub fn gap_of(probe: &Answers, fault: Option<Instant>, start: Option<Instant>) -> Option<&Gap> {
     let end = |gap: &Gap| probe.place(gap.to_ms.unwrap_or(probe.lasted_ms));
     let after = |gap: &&Gap, moment: Option<Instant>| match (moment, end(gap)) {
         (Some(moment), Some(end)) => end.latest >= moment.earliest,

@@ -106,9 +106,9 @@ fn bars(record: &Record) -> String {
             .collect();
         let name = probe.name();
         if name.chars().count() < NAME {
-            text.push_str(&format!("{name:<NAME$}{strip}").trim_end().to_owned());
+            text.push_str(format!("{name:<NAME$}{strip}").trim_end());
         } else {
-            text.push_str(&format!("{name}\n{:<NAME$}{strip}", "").trim_end().to_owned());
+            text.push_str(format!("{name}\n{:<NAME$}{strip}", "").trim_end());
         }
         text.push('\n');
     }

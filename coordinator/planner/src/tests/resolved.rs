@@ -196,7 +196,7 @@ fn keeping_renames_all_volumes_before_anything_is_copied() {
     let volumes: Vec<&str> = volumes.iter().map(quorate_model::held::GuestVolume::as_str).collect();
     assert_eq!(volumes, ["data_zfs/vm-100-disk-0", "data_zfs/vm-100-disk-1"]);
     assert!(keep.destroys.is_empty() && resume.destroys.is_empty());
-    assert_eq!(resume.needs, [keep.id.clone()]);
+    assert_eq!(resume.needs, std::slice::from_ref(&keep.id));
     assert!(resume.gate.contains(&keep.done_when), "{:?}", resume.gate);
     afterwards(&file(COPIES), &resolve(true, None), &servers, &plan);
     // All of it was renamed before, and then somebody stopped: the rest is done.

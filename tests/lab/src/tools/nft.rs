@@ -24,7 +24,7 @@ pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
             ["-j", "list", "tables"] => Some(Reply::ok(document(tables(&server.nft)))),
             ["-j", "list", "table", family, name] => Some(match server.nft.tables.get(&key(family, name)) {
                 Some(table) => Reply::ok(document(whole(family, name, table, now))),
-                None => missing("Error: ", &args[1..], name),
+                None => missing("Error: ", args.get(1..).unwrap_or_default(), name),
             }),
             ["delete", "table", family, name] => Some(match server.nft.tables.remove(&key(family, name)) {
                 Some(_) => Reply::default(),
@@ -98,7 +98,10 @@ fn whole(family: &str, name: &str, table: &Table, now: Duration) -> Vec<Value> {
                 let left = element.until.saturating_sub(now).as_secs();
                 json!({ "elem": { "val": value, "timeout": element.timeout.as_secs(), "expires": left } })
             });
-            object["elem"] = elements.collect();
+            let elements: serde_json::Value = elements.collect();
+            if let Some(fields) = object.as_object_mut() {
+                fields.insert("elem".to_owned(), elements);
+            }
         }
         objects.push(json!({ "set": object }));
     }

@@ -106,7 +106,7 @@ async fn is_told(fleet: &Fleet, file: &str) {
     assert!(plan.stdout.contains("QRT-COPY-HELD"), "{}", told(&plan));
     let back = fleet.run(&["migrate", "100", "hk1/prox1", "--yes"]).await;
     assert!(!back.success() && told(&back).contains("is held"), "{}", told(&back));
-    assert_eq!(discarded_on_prox1(&fleet), []);
+    assert_eq!(discarded_on_prox1(fleet), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

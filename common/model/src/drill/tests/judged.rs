@@ -237,6 +237,6 @@ fn a_shift_of_a_probe_s_clock_moves_the_place_and_not_the_length() {
             .iter()
             .any(|one| one.reason.contains("a length and no place"))
     );
-    assert!(matches!(told.at(Phase::FirstAnswer), None));
+    assert!(told.at(Phase::FirstAnswer).is_none());
     drop(node("prox1"));
 }
