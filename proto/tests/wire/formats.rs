@@ -37,6 +37,7 @@ travelling! {
     LedgerRequest LedgerReply SnapshotRequest SnapshotReply HoldRequest HoldReply KeepSpecRequest KeepSpecReply JoinTicketRequest
     JoinTicketReply RenewalRequestRequest RenewalRequestReply InstallCertificateRequest InstallCertificateReply OpenEchoRequest
     OpenEchoReply MeasureRequest MeasureReply CloseEchoRequest CloseEchoReply RevokeRequest RevokeReply InfoRequest InfoReply
+    HealRequest HealReply WatchEventsRequest DrillEvents
     ListNodesRequest ListNodesReply InviteNodeRequest InviteNodeReply RemoveNodeRequest RemoveNodeReply GetViewRequest GetViewReply
     NetworkRequest NetworkReply PlanRequest PlanReply ApplyRequest ApplyReply ListRolloutsRequest ListRolloutsReply
     WatchRolloutRequest RolloutProgress CancelRolloutRequest CancelRolloutReply ReadAuditRequest ReadAuditReply ExportHistoryRequest

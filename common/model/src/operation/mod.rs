@@ -2,6 +2,7 @@
 
 mod about;
 pub mod action;
+mod package;
 mod rules;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use crate::finding::Finding;
 use crate::ids::OperationId;
 use crate::time::Timestamp;
 
-pub use action::{Action, ActionKind, GIVEN_AT_APPLY, HaService, Package};
+pub use action::{Action, ActionKind, GIVEN_AT_APPLY, HaService};
+pub use package::Package;
 pub use rules::{ACTION_RULES, ActionRules, OnDeadline, rules};
 
 /// An action under its id.
