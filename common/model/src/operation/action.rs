@@ -2,7 +2,6 @@
 //! table of rules, a message to the protocol and a file to the agent.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
