@@ -75,7 +75,7 @@ mod tests {
         assert!(why("prox3", "qemu-server", 103).contains("does not exist"));
         assert!(why("prox3", "priv", 100).contains("keeps no guests"));
         fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-not-quorate.json"));
-        assert_eq!(why("prox3", "qemu-server", 100), "there is no quorum");
+        assert_eq!(why("prox2", "qemu-server", 102), "there is no quorum");
         fake.put("/etc/pve/.members", fixture!("pmxcfs/pve-8.4/members-majority.json"));
         std::fs::remove_file(fake.place("/etc/pve/local")).unwrap();
         assert!(why("prox3", "qemu-server", 100).contains("/etc/pve is not mounted"));

@@ -27,7 +27,9 @@ const MAPS: [(&str, &str); 12] = [
 ];
 
 /// Fields without which another fact is right, and why.
-const MEANT: [(&str, &str, &str); 12] = [
+const MEANT: [(&str, &str, &str); 14] = [
+    ("guest-exec", "err-data", "PVE leaves out what printed nothing"),
+    ("guest-exec", "out-data", "PVE leaves out what printed nothing"),
     ("ip", "address", "a tunnel has none, and so it is shown"),
     ("ip", "dadfailed", "ip prints it only where it is so"),
     ("ip", "deprecated", "ip prints it only where it is so"),

@@ -7,7 +7,7 @@ use quorate_model::moves::Moves;
 use quorate_model::observation::pools::VdevState;
 use quorate_model::observation::{Pool, ReplicationJob};
 use quorate_model::{ByteSize, Timestamp};
-use quorate_planner::testkit::{NOW, Servers, Vm, file, guest, job, name};
+use quorate_planner::testkit::{NOW, Servers, Vm, file, guest, job, known, name};
 
 use super::{FAST, Scene, THREE, scene, wanting};
 
@@ -65,7 +65,14 @@ fn what_is_held_is_kept() -> Scene {
         .members("hk1", THREE, FAST)
         .with_guests(&[guest(100, "prox2", "data_zfs")])
         .with_jobs(&[back])
-        .with_each(|seen| seen.pools = Facet::known(vec![pool(&["data_zfs/vm-100-disk-0"])], NOW));
+        .with_each(|seen| {
+            seen.pools = Facet::known(vec![pool(&["data_zfs/vm-100-disk-0"])], NOW);
+            for zfs in &mut known(&mut seen.storages).defined {
+                if zfs.id == "data_zfs" {
+                    zfs.properties.insert("pool".to_owned(), "data_zfs".to_owned());
+                }
+            }
+        });
     wanting(
         scene("what a lost server wrote is kept", file(3, FAST), servers),
         |wish| {
