@@ -69,31 +69,6 @@ async fn each_copy_is_shown_with_its_age_and_what_was_promised() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json.as_array().map(Vec::len), Some(2), "{json:#}");
     fleet.ends(&["replication", "101"], 7).await;
-
-    // It is an alarm as well, and so is a guest of which there is no copy.
-    let conf = "memory: 512\nname: alone\nscsi0: data_zfs:vm-101-disk-0,size=32G\n";
-    let alone = GuestSpec {
-        vmid: 101,
-        conf: Some(conf.to_owned()),
-        ..GuestSpec::default()
-    };
-    fleet.lab.script("prox1", Script::AddGuest(alone)).await.unwrap();
-    let both = async || {
-        let shown = fleet.run(&["status"]).await.stdout;
-        ["QRT-COPY-TOO-OLD", "QRT-GUEST-UNPROTECTED"]
-            .iter()
-            .all(|code| shown.contains(code))
-    };
-    fleet
-        .until("status tells of the old copy and of the guest without one", both)
-        .await;
-    let shown = fleet.ends(&["status"], 9).await.stdout;
-    assert!(
-        shown.contains("the copy of guest 100 on prox3 is 1 h")
-            && shown.contains("after 4 failures (no route to host) PVE tries again only at"),
-        "{shown}"
-    );
-    assert!(shown.contains("guest 101 has disks on prox1 alone"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
