@@ -27,7 +27,7 @@ const MAPS: [(&str, &str); 12] = [
 ];
 
 /// Fields without which another fact is right, and why.
-const MEANT: [(&str, &str, &str); 13] = [
+const MEANT: [(&str, &str, &str); 12] = [
     ("guest-exec", "err-data", "PVE leaves out what printed nothing"),
     ("guest-exec", "out-data", "PVE leaves out what printed nothing"),
     ("ip", "address", "a tunnel has none, and so it is shown"),
@@ -38,7 +38,6 @@ const MEANT: [(&str, &str, &str); 13] = [
     ("ip", "temporary", "ip prints it only where it is so"),
     ("nft-table", "elem", "nft leaves it out where a set is empty"),
     ("pmxcfs-vmlist", "ids", "pmxcfs leaves it out where there is no guest"),
-    ("pvesh-migrate", "not_allowed_nodes", "PVE 8 has fewer keys"),
     (
         "smartctl",
         "messages",
