@@ -254,8 +254,8 @@ pub const FILE: KeyTable = KeyTable {
             kind: Kind::ByDrill(&DRILL),
             needed: false,
             default: "no drill is named",
-            meaning: "Failover drills: a real fault on one server, with what is expected of it. Nothing is run because it stands here, unless it says \
-                      `every`.",
+            meaning: "Failover drills: a real fault on one server, with what is expected of it. They are checked; this version \
+                      runs none.",
             example: "[drills.cut-prox1]\nfault = \"network\"\nnode = \"prox1\"\nguest = 100",
         },
     ],
