@@ -1,5 +1,7 @@
 //! The agents of one cluster, as the engine drives them.
 
+mod drill;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 mod call;
 mod gaps;
 mod icmp;
+mod kept;
 mod place;
 mod prober;
 mod records;
@@ -18,6 +19,8 @@ mod web;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use gaps::Measured;
+pub(crate) use kept::{Listened, Listener, read as listened};
 pub(crate) use place::Unable;
 pub(crate) use prober::{Prober, measure};
 pub(crate) use show::Strip;
