@@ -82,7 +82,7 @@ impl Listener {
                     let ready = async {
                         let place = Place::find(&target).await?;
                         let file = Sheet::open(&path, every, clock.unix_micros()).map_err(Unable::Here)?;
-                        Ok((place, file))
+                        Ok::<_, Unable>((place, file))
                     };
                     match ready.await {
                         Ok((place, file)) => {

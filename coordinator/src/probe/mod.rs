@@ -19,7 +19,6 @@ mod web;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gaps::Measured;
 pub(crate) use kept::{Listened, Listener, read as listened};
 pub(crate) use place::Unable;
 pub(crate) use prober::{Prober, measure};
