@@ -173,7 +173,7 @@ impl Folder {
     }
 
     fn recorded(&self) -> impl Iterator<Item = u64> {
-        let is_recorded = |number: &u64| self.one(*number).join("record.json").exists();
+        let is_recorded = move |number: &u64| self.one(*number).join("record.json").exists();
         self.numbers().into_iter().filter(is_recorded)
     }
 
