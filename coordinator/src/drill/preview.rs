@@ -5,7 +5,7 @@ use quorate_model::drill::fault::FaultKind;
 use quorate_model::drill::{Circumstances, GuestFate, Prediction, ProbeTarget};
 use quorate_model::fault::{Fault, PowerCut};
 use quorate_model::finding::{Code, Finding, accept};
-use quorate_model::ids::ClusterName;
+use quorate_model::ids::{ClusterName, PoolName};
 use quorate_model::plan::Step;
 use quorate_planner::drill::Preview;
 use serde::{Deserialize, Serialize};
@@ -162,10 +162,7 @@ pub(super) fn fault(fault: &FaultKind, guest: u32, accepted: &[Code]) -> Result<
         FaultKind::Lrm => Fault::Lrm,
         FaultKind::Guest => Fault::Guest { guest },
         FaultKind::Disk { pool, disk } => Fault::Disk {
-            pool: pool.parse().map_err(|error| {
-                let error: quorate_model::ids::InvalidName = error;
-                error.to_string()
-            })?,
+            pool: pool.parse::<PoolName>().map_err(|error| error.to_string())?,
             disk: format!("/dev/disk/by-id/{disk}"),
         },
         FaultKind::Osd(osd) => Fault::Osd { osd: *osd },
