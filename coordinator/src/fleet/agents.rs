@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
+pub(crate) use self::drill::Watch;
 use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::clusters::Clusters;
