@@ -16,6 +16,17 @@ use crate::incoming::{Proof, Who};
 use crate::rollouts::{Order, Rollouts};
 use crate::storage_secret::Given;
 
+/// As whom a drill moves guests.
+pub(super) fn who(running: &Running) -> Who {
+    Who {
+        caller: Caller::Socket,
+        name: format!("{} ({})", running.operator, running.name()),
+        from: None,
+        proof: Proof::None,
+        scope: Scope::Fleet,
+    }
+}
+
 /// Begins a rollout of these steps for a drill. It goes on without us.
 ///
 /// # Errors
@@ -32,13 +43,7 @@ pub(super) async fn begin(rollouts: &std::sync::Arc<Rollouts>, running: &Running
         Failure::new(ExitCode::Failed, "the cluster file of the drill can't be read any more").with(findings)
     })?;
     let order = Order {
-        by: Who {
-            caller: Caller::Socket,
-            name: format!("{} ({})", running.operator, running.name()),
-            from: None,
-            proof: Proof::None,
-            scope: Scope::Fleet,
-        },
+        by: who(running),
         accepted: vec![],
         consents: vec![],
         text: running.spec.text.clone(),
