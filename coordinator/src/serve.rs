@@ -23,6 +23,7 @@ use crate::audit::{Act, Audit, By, What};
 use crate::ca::{self, Ca, Exchange};
 use crate::clusters::Clusters;
 use crate::config::Config;
+use crate::drill::{Drills, Looker};
 use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
 use crate::fleet::known_disks::KnownDisks;
@@ -133,7 +134,17 @@ impl Daemon {
         if let Some(reason) = opened.damage {
             rollouts.note_loss(&reason, None).await;
         }
+        let host = Host::this(config.lab.is_some());
+        let looker = Looker::new(
+            (Arc::clone(&fleet), Arc::clone(&overview)),
+            (Arc::clone(&rollouts), clusters.clone()),
+            host.clone(),
+            state.drills(),
+        );
+        let drills = Drills::new((looker, audit.clone()), (tasks.clone(), stop.clone()));
         if seat.unknown().is_none() {
+            // Drills first: they hold their clusters, also against rollouts of others that would go on.
+            drills.resume();
             rollouts.resume().await?;
         }
 
@@ -167,7 +178,8 @@ impl Daemon {
             seat: Arc::clone(&seat),
             audit: audit.clone(),
             audit_seen: std::sync::Mutex::default(),
-            host: Host::this(config.lab.is_some()),
+            host,
+            drills,
             rollouts: Arc::clone(&rollouts),
             clusters,
             secrets,

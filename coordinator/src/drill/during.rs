@@ -35,14 +35,17 @@ impl Course {
         let most = observed_for(&self.running.predicted, self.running.order.lasts.duration(), blip);
         let most = self.looker.fleet.pace.wait(most);
         let mut told = BTreeSet::new();
+        // What an earlier process told is not told again.
+        let mut again = self.resumed;
         loop {
             let line = record::so_far(&self.running, &self.dir);
             for seen in line.phases.iter().filter(|seen| seen.at.is_some()) {
-                if told.insert(seen.phase) && !(self.resumed && seen.phase == Phase::Fault) {
+                if told.insert(seen.phase) && !again && seen.phase != Phase::Fault {
                     let after = line.since_fault(seen.phase).map(|after| after.told()).unwrap_or_default();
                     self.say(format!("{} after {after} (told by {})", seen.phase.as_str(), seen.by));
                 }
             }
+            again = false;
             let by = if line.at(Phase::Reset).is_some() { "reset" } else { "timer" };
             self.look_at_fault(by).await;
             // A blip must stay without consequences until its end and a while.

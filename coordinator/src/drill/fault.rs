@@ -142,11 +142,12 @@ impl Course {
                     for line in met.iter().flat_map(|met| &met.said).filter(|line| **line != said) {
                         self.say(format!("{node}: {line}"));
                     }
-                    said = met.iter().flat_map(|met| met.said.last()).next_back().cloned().unwrap_or_default();
+                    said = met.iter().filter_map(|met| met.said.last()).next_back().cloned().unwrap_or_default();
                     let over = !met.iter().any(|met| matches!(met.phase, HealPhase::Holds | HealPhase::Failed));
                     // Twice: what was asked for a moment ago may still be on its way.
                     if over && gone_before {
-                        if self.running.fault.gone.is_none() {
+                        let person = met.iter().any(|met| met.phase == HealPhase::Person);
+                        if self.running.fault.gone.is_none() && !person {
                             self.is_gone("abort");
                         }
                         return Ended::Done;

@@ -34,6 +34,22 @@ pub(crate) struct Looker {
 }
 
 impl Looker {
+    pub(crate) fn new(
+        (fleet, overview): (Arc<Fleet>, Arc<Overview>),
+        (rollouts, clusters): (Arc<Rollouts>, Clusters),
+        host: Host,
+        dir: PathBuf,
+    ) -> Self {
+        Self {
+            fleet,
+            overview,
+            rollouts,
+            clusters,
+            host,
+            dir,
+        }
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         trust::now(&self.fleet.clock)
     }
