@@ -142,10 +142,10 @@ impl Daemon {
             state.drills(),
         );
         let drills = Drills::new((looker, audit.clone()), (tasks.clone(), stop.clone()));
+        drills.hold();
         if seat.unknown().is_none() {
-            // Drills first: they hold their clusters, also against rollouts of others that would go on.
-            drills.resume();
             rollouts.resume().await?;
+            drills.resume();
         }
 
         let socket = api::bind_socket(&config.socket).map_err(|error| {
@@ -179,7 +179,7 @@ impl Daemon {
             audit: audit.clone(),
             audit_seen: std::sync::Mutex::default(),
             host,
-            drills,
+            drills: Arc::clone(&drills),
             rollouts: Arc::clone(&rollouts),
             clusters,
             secrets,
@@ -198,6 +198,9 @@ impl Daemon {
             _lock: lock,
         };
         daemon.spawn(rollouts.watch_agents());
+        if seat.unknown().is_some() {
+            daemon.spawn(resume_drills(Arc::clone(&seat), drills));
+        }
         daemon.spawn(Arc::clone(&fleet).follow_books());
         daemon.spawn(disks.follow(Arc::clone(&fleet)));
         daemon.spawn(guests.follow(Arc::clone(&fleet)));
@@ -243,6 +246,16 @@ impl Daemon {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
     }
+}
+
+/// Drills go on as soon as it is known by which generation this coordinator drives.
+async fn resume_drills(seat: Arc<Seat>, drills: Arc<Drills>) {
+    while seat.unknown().is_some() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // Rollouts are taken up in the same moment, and drills follow theirs.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drills.resume();
 }
 
 fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {

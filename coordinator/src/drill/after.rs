@@ -24,13 +24,13 @@ pub(super) struct Normal<'a> {
 
 /// What is not as it should be.
 pub(super) fn amiss(view: &View, of: &Normal<'_>) -> Vec<Finding> {
-    let mut found = Found {
-        of,
-        all: Vec::new(),
-    };
+    let mut found = Found { of, all: Vec::new() };
     if !of.gone {
         let message = format!("the fault on {} was not seen to be gone", of.victim);
-        let next = format!("on its console, as root: quorate-agent heal; or quorate drill abort --cluster {}", of.cluster);
+        let next = format!(
+            "on its console, as root: quorate-agent heal; or quorate drill abort --cluster {}",
+            of.cluster
+        );
         found.tell(Code::DrillRunning, of.victim, message, next);
     }
     members(view, of, &mut found);
@@ -94,7 +94,9 @@ fn members(view: &View, of: &Normal<'_>, found: &mut Found<'_>) {
             Ok(cluster) => cluster.member(),
             Err(unknown) => {
                 let message = format!("{node} could not be seen: {}", unknown.reason);
-                let next = format!("see whether {node} is on and its agent runs: systemctl status quorate-agent; quorate status");
+                let next = format!(
+                    "see whether {node} is on and its agent runs: systemctl status quorate-agent; quorate status"
+                );
                 found.tell(Code::DrillMemberOff, node, message, next);
                 continue;
             }
@@ -102,7 +104,12 @@ fn members(view: &View, of: &Normal<'_>, found: &mut Found<'_>) {
         let Some(member) = member else { continue };
         if !member.quorate {
             let message = format!("{node} has no quorum");
-            found.tell(Code::ClusterNotQuorate, node, message, format!("on {node}: pvecm status"));
+            found.tell(
+                Code::ClusterNotQuorate,
+                node,
+                message,
+                format!("on {node}: pvecm status"),
+            );
         }
         for other in member.nodes.iter().filter(|other| !other.online) {
             let message = format!("{} is not in the membership, as {node} sees it", other.name);
@@ -125,7 +132,10 @@ fn watchdog(view: &View, of: &Normal<'_>, found: &mut Found<'_>) {
             found.tell(Code::DrillWatchdogOff, of.victim, message, next);
         }
         Err(unknown) => {
-            let message = format!("whether the watchdog of {} is armed is not known: {}", of.victim, unknown.reason);
+            let message = format!(
+                "whether the watchdog of {} is armed is not known: {}",
+                of.victim, unknown.reason
+            );
             found.tell(Code::DrillUnseen, of.victim, message, "quorate ha");
         }
     }
@@ -138,7 +148,9 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
     for node in view.nodes.keys() {
         let running = view.facet(node, |o| &o.running);
         match running {
-            Ok(all) if all.iter().any(|one| one.vmid == guest && one.run == GuestRun::Running) => runs.push(node.to_string()),
+            Ok(all) if all.iter().any(|one| one.vmid == guest && one.run == GuestRun::Running) => {
+                runs.push(node.to_string())
+            }
             Ok(_) => {}
             Err(why) => unknown.push(format!("{node}: {}", why.reason)),
         }
@@ -159,7 +171,12 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
             let message = format!("whether it runs elsewhere, too, is not known: {}", unknown.join("; "));
             found.of_guest(Code::DrillUnseen, guest, message, next);
         }
-        ([], _) => found.of_guest(Code::DrillGuestElsewhere, guest, "it is not seen to run anywhere".to_owned(), next),
+        ([], _) => found.of_guest(
+            Code::DrillGuestElsewhere,
+            guest,
+            "it is not seen to run anywhere".to_owned(),
+            next,
+        ),
         (all, _) => {
             let message = format!("it runs on {}", all.join(" and on "));
             found.of_guest(Code::GuestRunsElsewhere, guest, message, next);
@@ -179,12 +196,20 @@ fn copies(view: &View, guest: u32, found: &mut Found<'_>) {
     let states = view.facet(&owner, |o| &o.replication);
     let (Some(jobs), Ok(states)) = (jobs, states) else {
         let message = format!("how its copies are is not known: {owner} does not tell");
-        found.of_guest(Code::DrillUnseen, guest, message, format!("quorate replication {guest}"));
+        found.of_guest(
+            Code::DrillUnseen,
+            guest,
+            message,
+            format!("quorate replication {guest}"),
+        );
         return;
     };
     for job in jobs.iter().filter(|job| job.guest == guest && job.removal.is_none()) {
         if let Some(held) = job.held() {
-            let message = format!("its copy of job {} is held since {}: what was written there last is not lost", job.id, held.since);
+            let message = format!(
+                "its copy of job {} is held since {}: what was written there last is not lost",
+                job.id, held.since
+            );
             let next = format!("look at it, then: quorate replication resolve {guest} --keep, or --discard");
             found.of_guest(Code::CopyHeld, guest, message, next);
             continue;
@@ -192,7 +217,9 @@ fn copies(view: &View, guest: u32, found: &mut Found<'_>) {
         if job.disabled {
             continue;
         }
-        let state = states.iter().find(|state| state.guest == guest && Some(state.target.as_str()) == job.other_end(owner.as_str()));
+        let state = states
+            .iter()
+            .find(|state| state.guest == guest && Some(state.target.as_str()) == job.other_end(owner.as_str()));
         let why = match state {
             None => Some("no run is known on its new owner".to_owned()),
             Some(state) if state.last_sync.is_none() => Some("no run has succeeded on its new owner".to_owned()),
@@ -203,7 +230,12 @@ fn copies(view: &View, guest: u32, found: &mut Found<'_>) {
         };
         if let Some(why) = why {
             let message = format!("the copy of job {} is not in sync: {why}", job.id);
-            found.of_guest(Code::DrillCopyStale, guest, message, format!("quorate replication {guest}"));
+            found.of_guest(
+                Code::DrillCopyStale,
+                guest,
+                message,
+                format!("quorate replication {guest}"),
+            );
         }
     }
 }
@@ -238,7 +270,11 @@ mod tests {
         for name in ["prox1", "prox2"] {
             let at = Timestamp(0);
             let mut seen = Observation::empty(name, at);
-            let run = if on.contains(&name) { GuestRun::Running } else { GuestRun::Stopped };
+            let run = if on.contains(&name) {
+                GuestRun::Running
+            } else {
+                GuestRun::Stopped
+            };
             seen.running = Facet::known(vec![running(100, run)], at);
             let guest = Guest {
                 vmid: 100,
@@ -289,7 +325,10 @@ mod tests {
         let nowhere = of_guests(&view(&[], false));
         assert_eq!(nowhere[0].code, Code::DrillGuestElsewhere);
         let twice = of_guests(&view(&["prox2"], true));
-        assert_eq!((twice[0].code, twice[0].severity), (Code::GuestRunsElsewhere, Severity::Critical));
+        assert_eq!(
+            (twice[0].code, twice[0].severity),
+            (Code::GuestRunsElsewhere, Severity::Critical)
+        );
         let both = of_guests(&view(&["prox1", "prox2"], false));
         assert!(both[0].message.contains("prox1 and on prox2"), "{both:?}");
     }

@@ -75,7 +75,9 @@ pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject:
         (Some(_), Some(across)) => (across.before, across.after),
         (Some(_), None) => (None, None),
         // Nothing was away: what was told last must still know what was told first.
-        (None, _) => listened.ends().map_or((None, None), |(first, last)| (Some(first), Some(last))),
+        (None, _) => listened
+            .ends()
+            .map_or((None, None), |(first, last)| (Some(first), Some(last))),
     };
     let told = before.map(|told| acknowledged(told.number, told.resumed, told.run));
     let later = after.map(|told| acknowledged(told.number, told.resumed, told.run));
@@ -160,7 +162,10 @@ mod tests {
             events: vec![event(1000, What::FaultMade), event(start_ms, start)],
             missing: None,
         };
-        let all: Vec<Answers> = heard.iter().map(|(target, listened)| answers(target, listened)).collect();
+        let all: Vec<Answers> = heard
+            .iter()
+            .map(|(target, listened)| answers(target, listened))
+            .collect();
         Timeline::of(subject, &[told], &all)
     }
 
@@ -193,8 +198,13 @@ mod tests {
     fn gaps_are_as_the_probe_has_them() {
         let told = [run(101..=110, 0, 1), vec![None; 5], run(111..=120, 0, 1)].concat();
         let seen = answers(&"tally:192.0.2.7".parse().unwrap(), &calls(&told));
-        let [gap] = seen.gaps.as_slice() else { panic!("{seen:?}") };
-        assert_eq!((gap.from_ms, gap.to_ms, gap.lost, gap.unwatched_ms), (902, Some(1502), 5, 0));
+        let [gap] = seen.gaps.as_slice() else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(
+            (gap.from_ms, gap.to_ms, gap.lost, gap.unwatched_ms),
+            (902, Some(1502), 5, 0)
+        );
         assert_eq!((seen.calls, seen.late, seen.every_ms), (25, 0, 100));
     }
 }

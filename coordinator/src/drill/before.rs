@@ -44,7 +44,11 @@ impl Course {
             Some(id) => id,
             None => {
                 let steps = self.running.before.clone();
-                self.say(format!("{} guests are moved off {} first", steps.len(), self.running.order.node));
+                self.say(format!(
+                    "{} guests are moved off {} first",
+                    steps.len(),
+                    self.running.order.node
+                ));
                 match moves::begin(&rollouts, &self.running, steps).await {
                     Ok(id) => id,
                     Err(failure) => return self.failed(&failure),
@@ -56,7 +60,9 @@ impl Course {
         let followed = moves::follow(&rollouts, &id, |text| self.say(text)).await;
         match followed {
             Ok(RolloutResult::Done) => Ended::Done,
-            Ok(_) => self.ends_early(&format!("rollout {id} did not move all of them: quorate rollout show {id}")),
+            Ok(_) => self.ends_early(&format!(
+                "rollout {id} did not move all of them: quorate rollout show {id}"
+            )),
             Err(failure) => self.failed(&failure),
         }
     }
@@ -78,7 +84,11 @@ impl Course {
             }
             let limit = *most.get_or_insert_with(|| promised.saturating_add(LONGER));
             if waited.is_zero() {
-                self.say(format!("waiting up to {} for the next run of {}", spoken(limit), old.join(", ")));
+                self.say(format!(
+                    "waiting up to {} for the next run of {}",
+                    spoken(limit),
+                    old.join(", ")
+                ));
             }
             if waited >= limit {
                 return self.ends_early(&format!("not made within {}: {}", spoken(limit), old.join(", ")));
@@ -126,7 +136,9 @@ impl Course {
             .collect();
         self.running.copies = copies_of(&view, self.running.order.guest);
         let victim = self.running.order.node.clone();
-        let boot = view.facet(&victim, |o| &o.system).map(|system| system.boot_id.trim().to_owned());
+        let boot = view
+            .facet(&victim, |o| &o.system)
+            .map(|system| system.boot_id.trim().to_owned());
         match boot {
             Ok(boot) => self.boot = Some(boot),
             Err(unknown) => return self.ends_early(&format!("{victim} could not be seen: {}", unknown.reason)),
@@ -164,7 +176,10 @@ impl Course {
                 return Ok(());
             }
             if waited >= ANSWERS_WITHIN {
-                return Err(format!("{} does not answer steadily before anything is broken", silent.join(", ")));
+                return Err(format!(
+                    "{} does not answer steadily before anything is broken",
+                    silent.join(", ")
+                ));
             }
         }
     }
@@ -178,8 +193,15 @@ fn old_copies(view: &View, guests: &BTreeSet<u32>, since: Timestamp) -> (Vec<Str
             old.push(format!("guest {guest}, whose owner can't be seen"));
             continue;
         };
-        let ahead = view.nodes.get(&owner).and_then(|seen| seen.clock_offset).map_or(0, |clock| clock.micros);
-        let (Ok(config), Ok(states)) = (view.facet(&owner, |o| &o.config), view.facet(&owner, |o| &o.replication)) else {
+        let ahead = view
+            .nodes
+            .get(&owner)
+            .and_then(|seen| seen.clock_offset)
+            .map_or(0, |clock| clock.micros);
+        let (Ok(config), Ok(states)) = (
+            view.facet(&owner, |o| &o.config),
+            view.facet(&owner, |o| &o.replication),
+        ) else {
             old.push(format!("guest {guest}, of which {owner} does not tell"));
             continue;
         };
@@ -187,9 +209,14 @@ fn old_copies(view: &View, guests: &BTreeSet<u32>, since: Timestamp) -> (Vec<Str
             old.push(format!("guest {guest}, whose jobs can't be read"));
             continue;
         };
-        for job in jobs.iter().filter(|job| job.guest == *guest && !job.disabled && job.removal.is_none()) {
+        for job in jobs
+            .iter()
+            .filter(|job| job.guest == *guest && !job.disabled && job.removal.is_none())
+        {
             longest = longest.max(copies::promised(job, None).unwrap_or_default());
-            let state = states.iter().find(|state| state.guest == *guest && Some(state.target.as_str()) == job.other_end(owner.as_str()));
+            let state = states
+                .iter()
+                .find(|state| state.guest == *guest && Some(state.target.as_str()) == job.other_end(owner.as_str()));
             let at = state.and_then(|state| state.last_sync);
             if at.is_none_or(|at| at.0.saturating_sub(ahead) < since.0) {
                 old.push(format!("guest {guest} (job {})", job.id));
@@ -204,7 +231,10 @@ fn copies_of(view: &View, guest: u32) -> Vec<Copied> {
     let Some(owner) = moves::owner(view, guest) else {
         return Vec::new();
     };
-    let (Ok(config), Ok(states)) = (view.facet(&owner, |o| &o.config), view.facet(&owner, |o| &o.replication)) else {
+    let (Ok(config), Ok(states)) = (
+        view.facet(&owner, |o| &o.config),
+        view.facet(&owner, |o| &o.replication),
+    ) else {
         return Vec::new();
     };
     let jobs = config.replication.get().map(Vec::as_slice).unwrap_or_default();

@@ -200,7 +200,13 @@ impl Course {
     pub(super) fn watch(&self) -> Watch {
         let mut guests: BTreeSet<u32> = self.running.recovered.clone();
         guests.insert(self.running.order.guest);
-        let seconds = self.running.order.lasts.as_secs().saturating_mul(2).saturating_add(WATCHED_LONGER);
+        let seconds = self
+            .running
+            .order
+            .lasts
+            .as_secs()
+            .saturating_mul(2)
+            .saturating_add(WATCHED_LONGER);
         Watch {
             id: self.running.operation.clone(),
             guests: guests.into_iter().collect(),

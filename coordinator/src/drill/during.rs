@@ -41,12 +41,19 @@ impl Course {
             let line = record::so_far(&self.running, &self.dir);
             for seen in line.phases.iter().filter(|seen| seen.at.is_some()) {
                 if told.insert(seen.phase) && !again && seen.phase != Phase::Fault {
-                    let after = line.since_fault(seen.phase).map(|after| after.told()).unwrap_or_default();
+                    let after = line
+                        .since_fault(seen.phase)
+                        .map(|after| after.told())
+                        .unwrap_or_default();
                     self.say(format!("{} after {after} (told by {})", seen.phase.as_str(), seen.by));
                 }
             }
             again = false;
-            let by = if line.at(Phase::Reset).is_some() { "reset" } else { "timer" };
+            let by = if line.at(Phase::Reset).is_some() {
+                "reset"
+            } else {
+                "timer"
+            };
             self.look_at_fault(by).await;
             // A blip must stay without consequences until its end and a while.
             if !blip && record::is_seen(&line, &subject) {
@@ -87,7 +94,12 @@ impl Course {
             };
             let amiss = after::amiss(&view, &normal);
             for guest in twice(&amiss, cluster.as_str(), &guests) {
-                if !self.running.events.iter().any(|event| event.what == What::GuestTwice { guest }) {
+                if !self
+                    .running
+                    .events
+                    .iter()
+                    .any(|event| event.what == What::GuestTwice { guest })
+                {
                     self.saw(What::GuestTwice { guest }, Duration::ZERO);
                     self.say(format!("guest {guest} RUNS TWICE"));
                 }
@@ -128,7 +140,12 @@ fn observed_for(predicted: &Prediction, lasts: Duration, blip: bool) -> Duration
     if blip {
         return lasts.saturating_add(QUIET);
     }
-    let latest = predicted.phases.iter().map(|expected| expected.at.most).max().unwrap_or(0);
+    let latest = predicted
+        .phases
+        .iter()
+        .map(|expected| expected.at.most)
+        .max()
+        .unwrap_or(0);
     let latest = Duration::from_micros(u64::try_from(latest).unwrap_or(0)).max(lasts);
     latest.saturating_mul(2).saturating_add(LATE)
 }
@@ -144,7 +161,8 @@ fn twice(amiss: &[Finding], cluster: &str, guests: &BTreeSet<u32>) -> Vec<u32> {
         let subject = format!("{cluster}/guest {guest}");
         let strays = format!("guest {guest} runs on ");
         amiss.iter().any(|finding| {
-            finding.code == Code::GuestRunsElsewhere && (finding.subject == subject || finding.message.starts_with(&strays))
+            finding.code == Code::GuestRunsElsewhere
+                && (finding.subject == subject || finding.message.starts_with(&strays))
         })
     };
     guests.iter().copied().filter(runs_twice).collect()

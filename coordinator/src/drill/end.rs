@@ -59,7 +59,9 @@ impl Course {
 
     /// An operator's word does not wait for all moves: the running step is followed to its end, and no other begins.
     async fn stop_moving_off(&mut self) {
-        let Some(off) = self.running.moves.off.clone() else { return };
+        let Some(off) = self.running.moves.off.clone() else {
+            return;
+        };
         let rollouts = self.looker.rollouts.clone();
         let goes_on = |holding: &Option<RolloutId>| holding.as_ref() == Some(&off);
         match rollouts.holding(&self.running.cluster).await {
@@ -77,11 +79,18 @@ impl Course {
     /// Guests stay where they were moved to, which is told.
     fn stay(&mut self, why: &str) -> Ended {
         for step in &self.running.after {
-            let Action::MigrateGuest { guest, target, .. } = &step.action else { continue };
+            let Action::MigrateGuest { guest, target, .. } = &step.action else {
+                continue;
+            };
             let subject = format!("{}/guest {guest}", self.running.cluster);
             let message = format!("it was not seen to be moved back to {target}: {why}");
-            let next = format!("quorate guests; then: quorate migrate {guest} {}/{target}", self.running.cluster);
-            self.running.left.push(Finding::new(Code::StepFailed, subject, message, next));
+            let next = format!(
+                "quorate guests; then: quorate migrate {guest} {}/{target}",
+                self.running.cluster
+            );
+            self.running
+                .left
+                .push(Finding::new(Code::StepFailed, subject, message, next));
         }
         self.say(format!("guests were not moved back: {why}"));
         Ended::Failed
@@ -96,7 +105,10 @@ impl Course {
                 return Ended::Done;
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(error = sentence(&error), "a record of this number is there, and is written anew"),
+            Err(error) => tracing::error!(
+                error = sentence(&error),
+                "a record of this number is there, and is written anew"
+            ),
         }
         let gathered = self.gather().await;
         loop {
@@ -139,13 +151,21 @@ impl Course {
         let clocks: BTreeMap<_, _> = clocks.collect();
         let victim = self.running.order.node.clone();
         let entry = match self.running.fault.asked {
-            Some(_) => self.agents.ledger(&victim, &self.running.operation).await.ok().flatten(),
+            Some(_) => self
+                .agents
+                .ledger(&victim, &self.running.operation)
+                .await
+                .ok()
+                .flatten(),
             None => None,
         };
         let previous = match self.folder.next() {
             Ok((_, previous)) => previous,
             Err(error) => {
-                tracing::error!(error = sentence(&error), "the record before this one can't be read: the chain breaks here");
+                tracing::error!(
+                    error = sentence(&error),
+                    "the record before this one can't be read: the chain breaks here"
+                );
                 String::new()
             }
         };

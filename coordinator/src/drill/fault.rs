@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use quorate_engine::ports::{AgentError, Agents as _};
-use quorate_model::drill::fault::Ending;
 use quorate_model::drill::What;
+use quorate_model::drill::fault::Ending;
 use quorate_model::fault::{HealPhase, MetFault};
 use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
 
@@ -48,7 +48,11 @@ impl Course {
         let Some(boot) = self.boot.clone() else {
             return self.ends_early("the coordinator was stopped before the fault had begun; it is not begun now");
         };
-        let made = preview::fault(&self.running.order.fault, self.running.order.guest, &self.running.order.accepted);
+        let made = preview::fault(
+            &self.running.order.fault,
+            self.running.order.guest,
+            &self.running.order.accepted,
+        );
         let fault = match made {
             Ok(fault) => fault,
             Err(why) => return self.ends_early(&why),
@@ -61,7 +65,10 @@ impl Course {
         };
         self.running.fault.asked = Some(self.now());
         self.durable().await;
-        self.say(format!("making the fault: {}", self.running.order.what(self.running.cluster.as_str())));
+        self.say(format!(
+            "making the fault: {}",
+            self.running.order.what(self.running.cluster.as_str())
+        ));
         // Nearer to it than the wait for the disk.
         self.running.fault.asked = Some(self.now());
         let ended = self.ask(&Operation { id, action }).await;
@@ -142,8 +149,15 @@ impl Course {
                     for line in met.iter().flat_map(|met| &met.said).filter(|line| **line != said) {
                         self.say(format!("{node}: {line}"));
                     }
-                    said = met.iter().filter_map(|met| met.said.last()).next_back().cloned().unwrap_or_default();
-                    let over = !met.iter().any(|met| matches!(met.phase, HealPhase::Holds | HealPhase::Failed));
+                    said = met
+                        .iter()
+                        .filter_map(|met| met.said.last())
+                        .next_back()
+                        .cloned()
+                        .unwrap_or_default();
+                    let over = !met
+                        .iter()
+                        .any(|met| matches!(met.phase, HealPhase::Holds | HealPhase::Failed));
                     // Twice: what was asked for a moment ago may still be on its way.
                     if over && gone_before {
                         let person = met.iter().any(|met| met.phase == HealPhase::Person);
@@ -162,7 +176,9 @@ impl Course {
                     Ending::Timer => "the fault ends by its own time",
                     Ending::Reboot | Ending::Person => "its next start ends the fault",
                 };
-                self.say(format!("{node} can't be asked ({now}): {ends}; on its console, as root: quorate-agent heal"));
+                self.say(format!(
+                    "{node} can't be asked ({now}): {ends}; on its console, as root: quorate-agent heal"
+                ));
                 said = now;
             }
             if waited >= lasts.saturating_add(ASKED_LONGER) {

@@ -107,11 +107,22 @@ impl Looker {
             // One that can't be read is not over.
             match folder.unfinished() {
                 Ok(running) => running.map(|running| running.name()),
-                Err(error) => Some(format!("a drill whose state can't be read ({})", trust::sentence(&error))),
+                Err(error) => Some(format!(
+                    "a drill whose state can't be read ({})",
+                    trust::sentence(&error)
+                )),
             }
         };
-        let rollout = if own { None } else { self.rollouts.holding(cluster).await? };
-        let last = if own { None } else { folder.last_over().map_err(|error| unreadable(&error))? };
+        let rollout = if own {
+            None
+        } else {
+            self.rollouts.holding(cluster).await?
+        };
+        let last = if own {
+            None
+        } else {
+            folder.last_over().map_err(|error| unreadable(&error))?
+        };
         let nodes = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
         Ok(Around {
             now: self.now(),
@@ -138,11 +149,18 @@ fn tasks(view: &View, now: Timestamp) -> Facet<Vec<String>> {
     for (node, seen) in &view.nodes {
         let Ok(observation) = &seen.observation else { continue };
         if config.is_none() {
-            config = observation.config.get().ok().and_then(|config| config.guests.get().ok());
+            config = observation
+                .config
+                .get()
+                .ok()
+                .and_then(|config| config.guests.get().ok());
         }
         for copy in observation.replication.get().into_iter().flatten() {
             if copy.running {
-                tasks.insert(format!("the copying of guest {} from {node} to {}", copy.guest, copy.target));
+                tasks.insert(format!(
+                    "the copying of guest {} from {node} to {}",
+                    copy.guest, copy.target
+                ));
             }
         }
     }
@@ -172,7 +190,12 @@ fn boot(folder: &Folder, guest: u32) -> Option<Range> {
         if !matches!(record.figures.service, Figure::Known { .. }) {
             return None;
         }
-        Some(record.line.at(Phase::FirstAnswer)?.since(record.line.at(Phase::GuestStarted)?))
+        Some(
+            record
+                .line
+                .at(Phase::FirstAnswer)?
+                .since(record.line.at(Phase::GuestStarted)?),
+        )
     });
     spans.next()
 }

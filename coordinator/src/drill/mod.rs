@@ -6,6 +6,7 @@
 
 mod after;
 mod answers;
+mod asked;
 mod before;
 mod course;
 mod during;
@@ -24,12 +25,11 @@ mod watches;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use quorate_model::drill::trend::TrendRow;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::ids::{ClusterName, NodeName, OperationId};
 use quorate_model::spec::ClusterFile;
 use quorate_proto::v1;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,9 +40,10 @@ use course::Course;
 use look::unreadable;
 use order::Order;
 use stage::Stage;
-use state::{Folder, Moves, Running, Spec};
+use state::{Folder, KeptError, Moves, Running, Spec};
 use told::Told;
 
+pub(crate) use asked::Watching;
 pub(crate) use look::Looker;
 pub(crate) use preview::Document;
 pub(crate) use told::Said;
@@ -70,14 +71,6 @@ struct Driven {
     abort: watch::Sender<Option<String>>,
 }
 
-/// A drill to be watched: what was told, and what will be; `None`: nothing will.
-#[derive(Debug)]
-pub(crate) struct Watching {
-    pub(crate) number: u64,
-    pub(crate) said: Vec<Said>,
-    pub(crate) live: Option<broadcast::Receiver<Said>>,
-}
-
 impl Drills {
     pub(crate) fn new((looker, audit): (Looker, Audit), (tasks, stop): (TaskTracker, CancellationToken)) -> Arc<Self> {
         Arc::new(Self {
@@ -90,24 +83,38 @@ impl Drills {
         })
     }
 
-    /// Takes up what an earlier process left. Where that can't be read, the cluster is held all the same: a fault may be there.
-    pub(crate) fn resume(self: &Arc<Self>) {
-        let clusters = std::fs::read_dir(&self.looker.dir).into_iter().flatten().flatten();
-        for cluster in clusters.filter_map(|entry| entry.file_name().to_str()?.parse::<ClusterName>().ok()) {
-            let folder = Folder::of(&self.looker.dir, &cluster);
-            match folder.unfinished() {
-                Ok(Some(running)) => {
-                    tracing::info!(%cluster, drill = running.name(), stage = running.stage.as_str(), "drill taken up again");
-                    self.looker.rollouts.still_held_by_drill(&cluster, &running.name());
-                    self.drive(folder, running, true);
-                }
-                Ok(None) => {}
+    /// Drills that an earlier process left hold their clusters. Where one can't be read, too: a fault may be there.
+    pub(crate) fn hold(&self) {
+        for (cluster, _, unfinished) in self.unfinished() {
+            match unfinished {
+                Ok(running) => self.looker.rollouts.still_held_by_drill(&cluster, &running.name()),
                 Err(error) => {
                     tracing::error!(%cluster, error = sentence(&error), "a drill is not over, and how far it is can't be read");
-                    self.looker.rollouts.still_held_by_drill(&cluster, "a drill whose state can't be read");
+                    let name = "a drill whose state can't be read";
+                    self.looker.rollouts.still_held_by_drill(&cluster, name);
                 }
             }
         }
+    }
+
+    /// Takes them up.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        for (cluster, folder, unfinished) in self.unfinished() {
+            let Ok(running) = unfinished else { continue };
+            tracing::info!(%cluster, drill = running.name(), stage = running.stage.as_str(), "drill taken up again");
+            self.drive(folder, running, true);
+        }
+    }
+
+    fn unfinished(&self) -> Vec<(ClusterName, Folder, Result<Running, KeptError>)> {
+        let entries = std::fs::read_dir(&self.looker.dir).into_iter().flatten().flatten();
+        let clusters = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<ClusterName>().ok());
+        let left = clusters.filter_map(|cluster| {
+            let folder = Folder::of(&self.looker.dir, &cluster);
+            let unfinished = folder.unfinished().transpose()?;
+            Some((cluster, folder, unfinished))
+        });
+        left.collect()
     }
 
     /// What a drill would do.
@@ -153,7 +160,8 @@ impl Drills {
         let (number, _) = folder.next().map_err(|error| unreadable(&error))?;
         // Never given twice, also not after the folder was lost: agents know the fault by it.
         let operation = OperationId::new(format!("drill-{cluster}-{number}-{:08x}", rand::random::<u32>()));
-        let operation = operation.map_err(|error| Failure::new(ExitCode::Internal, "can't name the fault").because(&error))?;
+        let operation =
+            operation.map_err(|error| Failure::new(ExitCode::Internal, "can't name the fault").because(&error))?;
         let running = Running {
             number,
             cluster: cluster.clone(),
@@ -200,7 +208,11 @@ impl Drills {
             guest: order.guest,
             spec: running.spec.digest.clone(),
         };
-        let mut consents: Vec<String> = order.risked.iter().map(|guest| format!("--risk-guest {guest}")).collect();
+        let mut consents: Vec<String> = order
+            .risked
+            .iter()
+            .map(|guest| format!("--risk-guest {guest}"))
+            .collect();
         consents.extend(order.confirmed.iter().map(|typed| format!("--confirm {typed}")));
         let act = Act {
             accepted: document.accepted(order),
@@ -228,7 +240,13 @@ impl Drills {
         let looker = self.looker.clone();
         let nodes = looker.nodes(&cluster).into_iter().map(|name| name.node).collect();
         let agents = looker.rollouts.agents_of(&cluster, nodes);
-        let course = Course::new((looker, self.audit.clone(), folder), agents, (told, asked), running, resumed);
+        let course = Course::new(
+            (looker, self.audit.clone(), folder),
+            agents,
+            (told, asked),
+            running,
+            resumed,
+        );
         let (this, stop) = (Arc::clone(self), self.stop.clone());
         self.tasks.spawn(async move {
             // A task of its own: should it break, the cluster is held until somebody looks.
@@ -249,9 +267,11 @@ impl Drills {
 
     /// The cluster file that drills are taken from.
     fn applied(&self, cluster: &ClusterName) -> Result<(ClusterFile, Spec), Failure> {
-        let decided = self.looker.clusters.decided(cluster).map_err(|error| {
-            Failure::new(ExitCode::Failed, "what was applied can't be read").because(&error)
-        })?;
+        let decided = self
+            .looker
+            .clusters
+            .decided(cluster)
+            .map_err(|error| Failure::new(ExitCode::Failed, "what was applied can't be read").because(&error))?;
         let Some(kept) = decided.newest() else {
             let message = format!("no cluster file of {cluster} was applied from here");
             return Err(Failure::new(ExitCode::NotFound, message)
@@ -267,102 +287,6 @@ impl Drills {
             text: kept.text.clone(),
         };
         Ok((file, spec))
-    }
-
-    /// Ends the fault at once, and then the drill. Says what was met.
-    pub(crate) async fn abort(&self, cluster: &ClusterName, by: &Who) -> Result<v1::AbortDrillReply, Failure> {
-        let driven = self.running().get(cluster).map(|driven| {
-            let at = driven.told.listen().0.last().map(|said| said.stage);
-            (driven.number, driven.victim.clone(), driven.fault.clone(), driven.abort.clone(), at)
-        });
-        let number = driven.as_ref().map_or(0, |(number, ..)| *number);
-        let act = Act::new(By::caller(by), What::AbortDrill { number }).in_cluster(cluster);
-        // What is broken is mended, whether it can be written down or not.
-        self.audit.mention(act).await;
-        let nodes: Vec<NodeName> = match &driven {
-            Some((_, victim, ..)) => vec![victim.clone()],
-            None => self.looker.nodes(cluster).into_iter().map(|name| name.node).collect(),
-        };
-        let (fault, stage) = match &driven {
-            Some((_, _, fault, abort, at)) => {
-                abort.send_replace(Some(by.name.clone()));
-                (Some(fault.clone()), at.map_or("begun", Stage::as_str))
-            }
-            None => (None, "no drill is under way here"),
-        };
-        let agents = self.looker.rollouts.agents_of(cluster, nodes.iter().cloned().collect());
-        let mut said = Vec::new();
-        for node in nodes {
-            match agents.heal(&node, fault.as_ref(), false).await {
-                Ok(met) if met.is_empty() => said.push(format!("{node}: nothing there")),
-                Ok(met) => {
-                    for one in met {
-                        said.push(format!("{node}: {}", one.phase));
-                        said.extend(one.said.into_iter().map(|line| format!("{node}: {line}")));
-                    }
-                }
-                Err(error) => said.push(format!(
-                    "{node}: not reached ({error}): what a timer ends is over in its time; on its console, as root: quorate-agent heal"
-                )),
-            }
-        }
-        Ok(v1::AbortDrillReply {
-            number,
-            stage: stage.to_owned(),
-            said,
-        })
-    }
-
-    /// Watches a drill; 0: the one that runs, or the last.
-    pub(crate) fn watch(&self, cluster: &ClusterName, number: u64) -> Result<Watching, Failure> {
-        let of_it = |driven: &&Driven| number == 0 || driven.number == number;
-        if let Some(driven) = self.running().get(cluster).filter(of_it) {
-            let (said, live) = driven.told.listen();
-            return Ok(Watching {
-                number: driven.number,
-                said,
-                live: Some(live),
-            });
-        }
-        let (number, _) = self.text(cluster, number)?;
-        let folder = Folder::of(&self.looker.dir, cluster);
-        Ok(Watching {
-            number,
-            said: told::read(&folder.one(number).join("told.jsonl")),
-            live: None,
-        })
-    }
-
-    /// All records in rows, from the oldest to the newest, and which drill runs.
-    pub(crate) fn rows(&self, cluster: &ClusterName) -> Result<(Vec<TrendRow>, Option<u64>), Failure> {
-        let records = Folder::of(&self.looker.dir, cluster).records().map_err(|error| unreadable(&error))?;
-        if let Err(error) = quorate_model::drill::record::check_chain(&records) {
-            let failure = Failure::new(ExitCode::Failed, "the records of the drills are not as they were written");
-            return Err(failure.because(&error).hint(format!("they lie in {}", self.looker.dir.join(cluster.as_str()).display())));
-        }
-        let running = self.running().get(cluster).map(|driven| driven.number);
-        Ok((records.iter().map(TrendRow::from).collect(), running))
-    }
-
-    /// A record as it is kept; 0: the last.
-    pub(crate) fn text(&self, cluster: &ClusterName, number: u64) -> Result<(u64, String), Failure> {
-        let folder = Folder::of(&self.looker.dir, cluster);
-        let none = |what: String| Failure::new(ExitCode::NotFound, what).hint("quorate drill list");
-        let number = match number {
-            0 => folder
-                .last()
-                .map_err(|error| unreadable(&error))?
-                .ok_or_else(|| none(format!("no drill was ever run in {cluster}")))?
-                .number,
-            number => number,
-        };
-        // One that was altered is not shown as if it were not.
-        let record = folder.record(number).map_err(|error| unreadable(&error))?;
-        let text = folder.text(number).map_err(|error| unreadable(&error))?;
-        match (record, text) {
-            (Some(_), Some(text)) => Ok((number, text)),
-            _ => Err(none(format!("there is no record of drill {number} of {cluster}"))),
-        }
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<ClusterName, Driven>> {

@@ -31,7 +31,11 @@ pub(super) fn who(running: &Running) -> Who {
 ///
 /// # Errors
 /// Nothing was begun.
-pub(super) async fn begin(rollouts: &std::sync::Arc<Rollouts>, running: &Running, steps: Vec<Step>) -> Result<RolloutId, Failure> {
+pub(super) async fn begin(
+    rollouts: &std::sync::Arc<Rollouts>,
+    running: &Running,
+    steps: Vec<Step>,
+) -> Result<RolloutId, Failure> {
     let plan = Plan {
         cluster: running.cluster.clone(),
         spec_digest: running.spec.digest.clone(),
@@ -77,7 +81,10 @@ pub(super) async fn follow(
             _ => {}
         }
     }
-    Err(Failure::new(ExitCode::Failed, format!("nobody tells any more how rollout {id} goes on")))
+    Err(Failure::new(
+        ExitCode::Failed,
+        format!("nobody tells any more how rollout {id} goes on"),
+    ))
 }
 
 /// A rollout of this drill that was begun before its id was kept: nobody else's can have begun since. `since`: when the stage may have begun.
@@ -122,7 +129,9 @@ fn is_due(step: &Step, view: &View) -> bool {
 pub(super) fn owner(view: &View, guest: u32) -> Option<NodeName> {
     let speaks = view.nodes.keys().filter(|node| {
         let cluster = view.cluster_of(node).ok();
-        cluster.and_then(|cluster| cluster.member()).is_some_and(|member| member.quorate)
+        cluster
+            .and_then(|cluster| cluster.member())
+            .is_some_and(|member| member.quorate)
     });
     let mut guests = speaks.filter_map(|node| view.facet(node, |o| &o.guests).ok());
     let found = guests.next()?.iter().find(|one| one.vmid == guest)?;

@@ -36,7 +36,12 @@ impl Order {
     pub(crate) fn read(wire: v1::DrillOrder, file: &ClusterFile) -> Result<Self, Failure> {
         let named = named(&wire.name, file)?;
         let spec = named.as_ref().map(|(_, spec)| *spec);
-        let fault = part("fault", "--fault", &wire.fault, spec.map(|spec| spec.fault.value.clone()))?;
+        let fault = part(
+            "fault",
+            "--fault",
+            &wire.fault,
+            spec.map(|spec| spec.fault.value.clone()),
+        )?;
         let node = part("node", "--node", &wire.node, spec.map(|spec| spec.node.value.clone()))?;
         let guest = wire.guest.or(spec.map(|spec| spec.guest.value));
         let guest = guest.ok_or_else(|| missing("guest", "--guest"))?;
@@ -176,8 +181,14 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_the_file_has_it() {
         let order = asked(|_| {}).unwrap();
-        assert_eq!(order.what("hk1"), "network on hk1/prox1 for 5m, failover, watching guest 100");
-        assert_eq!((order.probes.len(), order.expected.rto), (2, Some(Lasting::seconds(240))));
+        assert_eq!(
+            order.what("hk1"),
+            "network on hk1/prox1 for 5m, failover, watching guest 100"
+        );
+        assert_eq!(
+            (order.probes.len(), order.expected.rto),
+            (2, Some(Lasting::seconds(240)))
+        );
         let other = asked(|wire| {
             wire.lasts = "10s".to_owned();
             wire.guest = Some(101);

@@ -68,7 +68,11 @@ impl Document {
     /// Findings that were accepted, by code and subject.
     pub(crate) fn accepted(&self, order: &Order) -> Vec<String> {
         let accepted = |finding: &&Finding| !finding.refuses() && order.accepted.contains(&finding.code);
-        let named = |finding: &Finding| format!("{} {}", finding.code.as_str(), finding.subject).trim_end().to_owned();
+        let named = |finding: &Finding| {
+            format!("{} {}", finding.code.as_str(), finding.subject)
+                .trim_end()
+                .to_owned()
+        };
         self.findings.iter().filter(accepted).map(named).collect()
     }
 
@@ -113,7 +117,12 @@ fn unsupported(order: &Order) -> Vec<Finding> {
         if let Err(why) = target(probe) {
             let message = format!("{probe} can't be called from here: {why}");
             let next = format!("call it otherwise: {}", crate::probe::FORMS);
-            found.push(Finding::new(Code::DrillSupport, format!("guest {}", order.guest), message, next));
+            found.push(Finding::new(
+                Code::DrillSupport,
+                format!("guest {}", order.guest),
+                message,
+                next,
+            ));
         }
     }
     found
@@ -182,7 +191,11 @@ mod tests {
                 continue;
             }
             let made = fault(&kind, 100, &[]).unwrap();
-            assert_eq!(made.isolates() || matches!(kind, FaultKind::Power(_)), kind.isolates(), "{kind}");
+            assert_eq!(
+                made.isolates() || matches!(kind, FaultKind::Power(_)),
+                kind.isolates(),
+                "{kind}"
+            );
         }
         let disk: FaultKind = "disk:tank/wwn-0x5000c500a1b2c301".parse().unwrap();
         let made = fault(&disk, 100, &[]).unwrap();
@@ -198,7 +211,12 @@ mod tests {
 
     #[test]
     fn probes_of_the_cluster_file_are_called_as_they_are_written() {
-        for text in ["tcp:192.0.2.7:22", "tally:192.0.2.7:7460", "icmp:2001:db8::7", "https://192.0.2.7/health"] {
+        for text in [
+            "tcp:192.0.2.7:22",
+            "tally:192.0.2.7:7460",
+            "icmp:2001:db8::7",
+            "https://192.0.2.7/health",
+        ] {
             let probe: ProbeTarget = text.parse().unwrap();
             assert_eq!(target(&probe).unwrap().to_string(), text);
         }

@@ -41,7 +41,10 @@ pub(super) fn so_far(running: &Running, dir: &Path) -> Timeline {
     let mut told = watches::all_told(dir, &running.clocks, &nodes);
     told.push(own(running));
     let heard = answers::heard(dir, &running.order.probes);
-    let probes: Vec<Answers> = heard.iter().map(|(target, heard)| answers::answers(target, heard)).collect();
+    let probes: Vec<Answers> = heard
+        .iter()
+        .map(|(target, heard)| answers::answers(target, heard))
+        .collect();
     Timeline::of(&running.subject(), &told, &probes)
 }
 
@@ -89,7 +92,10 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
     }
     told.push(own(running));
     let heard = answers::heard(dir, &running.order.probes);
-    let probes: Vec<Answers> = heard.iter().map(|(target, heard)| answers::answers(target, heard)).collect();
+    let probes: Vec<Answers> = heard
+        .iter()
+        .map(|(target, heard)| answers::answers(target, heard))
+        .collect();
     let line = Timeline::of(&subject, &told, &probes);
     let copy = copy_used(running, &line);
     let tally = answers::tally(&heard, &line, &subject);
@@ -161,7 +167,9 @@ fn copy_used(running: &Running, line: &Timeline) -> CopyUsed {
         return unknown("it was not seen to be started elsewhere");
     };
     let owner = line.events.iter().rev().find_map(|event| match &event.what {
-        What::GuestStarted { guest, node } if *guest == running.order.guest && *node != running.order.node => Some(node),
+        What::GuestStarted { guest, node } if *guest == running.order.guest && *node != running.order.node => {
+            Some(node)
+        }
         _ => None,
     });
     let Some(copied) = owner.and_then(|owner| running.copies.iter().find(|copy| copy.on == *owner)) else {
@@ -203,7 +211,9 @@ mod tests {
             error_micros: 0,
         };
         let fault = Instant::of(at(400), OWN_CLOCK, 0);
-        let CopyUsed::Copy { age, .. } = used(&copied, Some(clock), fault) else { panic!() };
+        let CopyUsed::Copy { age, .. } = used(&copied, Some(clock), fault) else {
+            panic!()
+        };
         assert_eq!(age.likely, 300_000_000);
         assert!(matches!(used(&copied, None, fault), CopyUsed::Unknown { .. }));
         let none = Copied { at: None, ..copied };
@@ -242,6 +252,9 @@ mod tests {
         };
         let gone = What::FaultGone { by: "timer".to_owned() };
         let all = vec![event(1, What::FaultMade), event(3, down), event(300, gone)];
-        assert!(is_seen(&Timeline::of(&link, &[told(all)], &[]), &link), "normal comes later");
+        assert!(
+            is_seen(&Timeline::of(&link, &[told(all)], &[]), &link),
+            "normal comes later"
+        );
     }
 }

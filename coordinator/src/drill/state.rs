@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use quorate_identity::{FileError, create_private_dir, write_secret_file};
+use quorate_model::Timestamp;
 use quorate_model::drill::figures::CopyUsed;
 use quorate_model::drill::record::{NONE_BEFORE, Record, RecordError};
 use quorate_model::drill::timeline::Subject;
@@ -13,7 +14,6 @@ use quorate_model::finding::{Finding, KnownFinding};
 use quorate_model::ids::{ClusterName, NodeName, OperationId, RolloutId};
 use quorate_model::plan::Step;
 use quorate_model::view::ClockOffset;
-use quorate_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
@@ -309,6 +309,11 @@ impl Folder {
     /// As [`Folder::record`].
     pub(crate) fn last_over(&self) -> Result<Option<(String, Timestamp)>, KeptError> {
         let last = self.last()?;
-        Ok(last.map(|last| (name(last.number, last.drill.as_ref().map(|name| name.as_str())), last.ended)))
+        Ok(last.map(|last| {
+            (
+                name(last.number, last.drill.as_ref().map(|name| name.as_str())),
+                last.ended,
+            )
+        }))
     }
 }

@@ -50,7 +50,11 @@ impl Told {
     pub(super) fn say(&self, said: Said) {
         tracing::info!(stage = said.stage.as_str(), text = said.text, "drill");
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.0.path);
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.0.path);
         let written = file.and_then(|mut file| {
             let text = serde_json::to_string(&said).map_err(std::io::Error::other)?;
             file.write_all(format!("{text}\n").as_bytes())

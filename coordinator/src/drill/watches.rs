@@ -196,7 +196,11 @@ mod tests {
             let reset = What::Reset {
                 node: "prox1".parse().unwrap(),
             };
-            vec![event(1, What::QuorumLost), event(70, reset), event(80, What::QuorumBack)]
+            vec![
+                event(1, What::QuorumLost),
+                event(70, reset),
+                event(80, What::QuorumBack),
+            ]
         };
         let two = told(&node, reset(), (offset(0), offset(5_000_000)), None);
         assert_eq!((two[0].events.len(), two[1].events.len()), (1, 2));

@@ -274,7 +274,9 @@ impl Listened {
             }
             _ => None,
         });
-        holes.map(|hole| u64::try_from(hole.as_millis()).unwrap_or(u64::MAX)).sum()
+        holes
+            .map(|hole| u64::try_from(hole.as_millis()).unwrap_or(u64::MAX))
+            .sum()
     }
 
     /// Calls that should have been made and were not.
@@ -295,7 +297,9 @@ impl Listened {
         let mut told = self.calls.made.iter().filter_map(Call::told);
         let first = told.next()?;
         let of_run = self.calls.made.iter().filter_map(Call::told);
-        let before = of_run.filter(|told| told.run == first.run).max_by_key(|told| told.number);
+        let before = of_run
+            .filter(|told| told.run == first.run)
+            .max_by_key(|told| told.number);
         let last = self.calls.made.iter().rev().find_map(Call::told);
         Some((before.unwrap_or(first), last.unwrap_or(first)))
     }
@@ -317,7 +321,11 @@ impl Listened {
 
     /// The guest's own name in a run of its writer.
     pub(crate) fn host(&self, run: u64) -> String {
-        self.calls.homes.get(&run).map(|home| home.host.clone()).unwrap_or_default()
+        self.calls
+            .homes
+            .get(&run)
+            .map(|home| home.host.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -331,7 +339,10 @@ mod tests {
 
     /// A part with one call each 100 ms: `.` is answered after 2 ms, `x` is not.
     fn part(at: i64, pattern: &str) -> String {
-        let mut text = format!("{}\n", serde_json::to_string(&Line::Began { at, every: 100_000 }).unwrap());
+        let mut text = format!(
+            "{}\n",
+            serde_json::to_string(&Line::Began { at, every: 100_000 }).unwrap()
+        );
         for (number, answer) in pattern.chars().enumerate() {
             let line = Line::Call {
                 at: u64::try_from(number).unwrap() * 100_000,
@@ -346,7 +357,13 @@ mod tests {
     #[test]
     fn parts_are_put_together_and_what_lies_between_is_told() {
         // The guest goes while nobody calls, and comes back under the eyes of the second one.
-        let text = [part(0, "......"), "{\"line\":\"ca".to_owned(), "\n".to_owned(), part(3_000_000, "xxxx.......")].concat();
+        let text = [
+            part(0, "......"),
+            "{\"line\":\"ca".to_owned(),
+            "\n".to_owned(),
+            part(3_000_000, "xxxx......."),
+        ]
+        .concat();
         let listened = read(&text).unwrap();
         let measured = listened.measured("tcp:192.0.2.7:22");
         let gap = measured.gaps.first().unwrap();

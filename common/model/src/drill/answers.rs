@@ -64,7 +64,9 @@ impl Answers {
     #[must_use]
     pub fn length(&self, gap: &Gap) -> Option<Range> {
         let length = signed(gap.to_ms?.saturating_sub(gap.from_ms));
-        let unseen = signed(self.every_ms).saturating_mul(2).saturating_add(signed(gap.unwatched_ms));
+        let unseen = signed(self.every_ms)
+            .saturating_mul(2)
+            .saturating_add(signed(gap.unwatched_ms));
         let least = length.saturating_sub(unseen).max(0);
         Some(Range::millis(least, length, length))
     }
