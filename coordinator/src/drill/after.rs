@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use quorate_model::View;
 use quorate_model::finding::{Code, Finding, KnownFinding, worse};
 use quorate_model::ids::{ClusterName, NodeName, NodeRef};
 use quorate_model::observation::guest_status::GuestRun;
-use quorate_model::{Observation, View};
+
+use super::copies;
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,9 @@ pub(super) fn amiss(view: &View, of: &Normal<'_>) -> Vec<Finding> {
     watchdog(view, of, &mut found);
     for guest in of.guests {
         once(view, *guest, &mut found);
-        copies(view, *guest, &mut found);
+        copies::amiss(view, *guest, &mut |code, message, next| {
+            found.of_guest(code, *guest, message, next)
+        });
     }
     match view.findings.get() {
         Ok(now) => {
@@ -81,10 +85,6 @@ impl Found<'_> {
         all.retain(|finding| seen.insert((finding.code, finding.subject.clone())));
         quorate_planner::in_order(all)
     }
-}
-
-fn seen<'v>(view: &'v View, node: &NodeName) -> Option<&'v Observation> {
-    view.nodes.get(node)?.observation.as_ref().ok()
 }
 
 /// Each server answers, is quorate, and sees the victim as a member.
@@ -184,64 +184,9 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
     }
 }
 
-/// Its copies are in sync again, by the word of its owner.
-fn copies(view: &View, guest: u32, found: &mut Found<'_>) {
-    let Some(owner) = super::moves::owner(view, guest) else {
-        let message = "whose guest it is can't be seen".to_owned();
-        found.of_guest(Code::DrillUnseen, guest, message, "quorate guests".to_owned());
-        return;
-    };
-    let configured = seen(view, &owner).and_then(|seen| seen.config.get().ok());
-    let jobs = configured.and_then(|config| config.replication.get().ok());
-    let states = view.facet(&owner, |o| &o.replication);
-    let (Some(jobs), Ok(states)) = (jobs, states) else {
-        let message = format!("how its copies are is not known: {owner} does not tell");
-        found.of_guest(
-            Code::DrillUnseen,
-            guest,
-            message,
-            format!("quorate replication {guest}"),
-        );
-        return;
-    };
-    for job in jobs.iter().filter(|job| job.guest == guest && job.removal.is_none()) {
-        if let Some(held) = job.held() {
-            let message = format!(
-                "its copy of job {} is held since {}: what was written there last is not lost",
-                job.id, held.since
-            );
-            let next = format!("look at it, then: quorate replication resolve {guest} --keep, or --discard");
-            found.of_guest(Code::CopyHeld, guest, message, next);
-            continue;
-        }
-        if job.disabled {
-            continue;
-        }
-        let state = states
-            .iter()
-            .find(|state| state.guest == guest && Some(state.target.as_str()) == job.other_end(owner.as_str()));
-        let why = match state {
-            None => Some("no run is known on its new owner".to_owned()),
-            Some(state) if state.last_sync.is_none() => Some("no run has succeeded on its new owner".to_owned()),
-            Some(state) if state.failures > 0 => {
-                Some(state.error.clone().unwrap_or_else(|| "its last run failed".to_owned()))
-            }
-            Some(_) => None,
-        };
-        if let Some(why) = why {
-            let message = format!("the copy of job {} is not in sync: {why}", job.id);
-            found.of_guest(
-                Code::DrillCopyStale,
-                guest,
-                message,
-                format!("quorate replication {guest}"),
-            );
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use quorate_model::Observation;
     use quorate_model::facet::Facet;
     use quorate_model::observation::guest_status::GuestStatus;
     use quorate_model::observation::strays::Stray;

@@ -1,6 +1,5 @@
 //! Before the fault: guests are moved off, copies are waited for, and all is seen once more to be as it should be.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use quorate_model::drill::Range;
@@ -8,14 +7,13 @@ use quorate_model::finding::known;
 use quorate_model::rollout::RolloutResult;
 use quorate_model::spec::ClusterFile;
 use quorate_model::time::spoken;
-use quorate_model::{Timestamp, View, copies};
 
 use super::answers;
+use super::copies;
 use super::course::Course;
 use super::moves;
 use super::preview::Document;
 use super::stage::Ended;
-use super::state::Copied;
 
 /// So long all probes answer before anything is broken.
 const ANSWERS: Duration = Duration::from_secs(5);
@@ -77,7 +75,7 @@ impl Course {
         let (mut waited, mut most) = (Duration::ZERO, None);
         loop {
             let view = self.looker.view(&cluster).await;
-            let (old, promised) = old_copies(&view, &risked, self.running.began);
+            let (old, promised) = copies::older(&view, &risked, self.running.began);
             if old.is_empty() {
                 self.say("all copies of the guests that may fail were made since");
                 return Ended::Done;
@@ -134,7 +132,7 @@ impl Course {
         self.running.clocks = clocks
             .filter_map(|(node, seen)| Some((node.clone(), seen.clock_offset?)))
             .collect();
-        self.running.copies = copies_of(&view, self.running.order.guest);
+        self.running.copies = copies::of(&view, self.running.order.guest);
         let victim = self.running.order.node.clone();
         let boot = view
             .facet(&victim, |o| &o.system)
@@ -183,72 +181,4 @@ impl Course {
             }
         }
     }
-}
-
-/// Copies whose last run that succeeded began before this, and the longest that any of them takes to the next by its schedule.
-fn old_copies(view: &View, guests: &BTreeSet<u32>, since: Timestamp) -> (Vec<String>, Duration) {
-    let (mut old, mut longest) = (Vec::new(), Duration::ZERO);
-    for guest in guests {
-        let Some(owner) = moves::owner(view, *guest) else {
-            old.push(format!("guest {guest}, whose owner can't be seen"));
-            continue;
-        };
-        let ahead = view
-            .nodes
-            .get(&owner)
-            .and_then(|seen| seen.clock_offset)
-            .map_or(0, |clock| clock.micros);
-        let (Ok(config), Ok(states)) = (
-            view.facet(&owner, |o| &o.config),
-            view.facet(&owner, |o| &o.replication),
-        ) else {
-            old.push(format!("guest {guest}, of which {owner} does not tell"));
-            continue;
-        };
-        let Ok(jobs) = config.replication.get() else {
-            old.push(format!("guest {guest}, whose jobs can't be read"));
-            continue;
-        };
-        for job in jobs
-            .iter()
-            .filter(|job| job.guest == *guest && !job.disabled && job.removal.is_none())
-        {
-            longest = longest.max(copies::promised(job, None).unwrap_or_default());
-            let state = states
-                .iter()
-                .find(|state| state.guest == *guest && Some(state.target.as_str()) == job.other_end(owner.as_str()));
-            let at = state.and_then(|state| state.last_sync);
-            if at.is_none_or(|at| at.0.saturating_sub(ahead) < since.0) {
-                old.push(format!("guest {guest} (job {})", job.id));
-            }
-        }
-    }
-    (old, longest)
-}
-
-/// The copies of the watched guest as its owner knows them.
-fn copies_of(view: &View, guest: u32) -> Vec<Copied> {
-    let Some(owner) = moves::owner(view, guest) else {
-        return Vec::new();
-    };
-    let (Ok(config), Ok(states)) = (
-        view.facet(&owner, |o| &o.config),
-        view.facet(&owner, |o| &o.replication),
-    ) else {
-        return Vec::new();
-    };
-    let jobs = config.replication.get().map(Vec::as_slice).unwrap_or_default();
-    let of_guest = jobs.iter().filter(|job| job.guest == guest);
-    of_guest
-        .filter_map(|job| {
-            let on = job.other_end(owner.as_str())?;
-            let state = states.iter().find(|state| state.guest == guest && state.target == on);
-            let took = state.and_then(|state| state.took_millis).map(Duration::from_millis);
-            Some(Copied {
-                on: on.parse().ok()?,
-                at: state.and_then(|state| state.last_sync),
-                promised: copies::promised(job, took),
-            })
-        })
-        .collect()
 }

@@ -1,6 +1,6 @@
 //! Drills in the daemon: looked at beforehand, begun, taken up again after a restart, watched, ended, and kept.
 //!
-//! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`],
+//! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`copies`],
 //! [`fault`], [`during`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`] and the probes themselves; [`answers`] and
 //! [`record`] make of it what is kept in [`state`].
 
@@ -8,6 +8,7 @@ mod after;
 mod answers;
 mod asked;
 mod before;
+mod copies;
 mod course;
 mod during;
 mod end;

@@ -11,10 +11,10 @@ use quorate_tools::pve_config::{
 };
 use quorate_tools::{
     apt, apt_cache, apt_sources, authorized_keys, blkid, chronyc, corosync_cfgtool, corosync_cmapctl, corosync_conf,
-    corosync_log, corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, journalctl,
-    kept_spec, known_hosts, lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_ha_log,
-    pve_replication_state, pve_tasks, pvecm, pvesh, pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl,
-    timedatectl, zfs_get, zfs_list, zfs_volumes, zpool, zpool_disks, zpool_get, zpool_status,
+    corosync_log, corosync_quorumtool, df, dpkg, dpkg_query, getent, guest as tool_guest, guest_exec, ip, journalctl, kept_spec, known_hosts,
+    lsblk, lvs, mountinfo, nft, os_release, perl, ping, pmxcfs, proc, pve_firewall, pve_ha_log, pve_replication_state, pve_tasks,
+    pvecm, pvesh, pvesm, pveversion, pvs, qemu_process, smartctl, ssh_key, systemctl, timedatectl, zfs_get, zfs_list,
+    zfs_volumes, zpool, zpool_disks, zpool_get, zpool_status,
 };
 
 use crate::{Target, Told, streams, text};

@@ -552,9 +552,7 @@ fn blind(seen: &mut Observation, facet: FacetName) {
         FacetName::Ha => seen.ha = unseen(),
         FacetName::Config => seen.config = unseen(),
         FacetName::Storages => seen.storages = unseen(),
-        FacetName::Disks | FacetName::Pools | FacetName::Readiness | FacetName::Strays => {
-            unreachable!("no drill looks at it")
-        }
+        FacetName::Disks | FacetName::Pools | FacetName::Readiness | FacetName::Strays => unreachable!("no drill looks at it"),
     }
 }
 
