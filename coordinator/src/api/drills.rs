@@ -6,6 +6,7 @@ use quorate_proto::{Wire, v1};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 
 use super::{Api, Lines};
 use crate::drill::{Said, Watching};
@@ -48,7 +49,7 @@ impl Api {
     ) -> Result<Lines<v1::DrillProgress>, Failure> {
         let cluster = self.cluster_of(request.cluster, by)?;
         let Watching { number, said, live } = self.drills.watch(&cluster, request.number)?;
-        let (tell, told) = mpsc::channel(AHEAD);
+        let (tell, told) = mpsc::channel::<Result<v1::DrillProgress, Status>>(AHEAD);
         tokio::spawn(async move {
             for one in said {
                 if tell.send(Ok(progress(number, one))).await.is_err() {
@@ -109,7 +110,9 @@ impl Api {
     ) -> Result<Lines<v1::GetDrillReply>, Failure> {
         let cluster = self.cluster_of(request.cluster, by)?;
         let (_, text) = self.drills.text(&cluster, request.number)?;
-        let parts = parts(&text).into_iter().map(|text| Ok(v1::GetDrillReply { text }));
+        let parts = parts(&text)
+            .into_iter()
+            .map(|text| Ok::<_, Status>(v1::GetDrillReply { text }));
         Ok(Box::pin(tokio_stream::iter(parts.collect::<Vec<_>>())))
     }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use quorate_model::View;
 use quorate_model::drill::Range;
 use quorate_model::finding::known;
 use quorate_model::rollout::RolloutResult;
 use quorate_model::spec::ClusterFile;
 use quorate_model::time::spoken;
+use quorate_planner::drill::Preview;
 
 use super::answers;
 use super::copies;
@@ -23,6 +25,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
 const ANSWERED: usize = 90;
 /// Between two looks at copies.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// So long it is waited for what speaks against it to pass: a copy that is being made, a guest that is locked.
+const SETTLES_WITHIN: Duration = Duration::from_secs(300);
 /// So much longer than its schedule promises a copy may take.
 const LONGER: Duration = Duration::from_secs(300);
 
@@ -107,18 +111,10 @@ impl Course {
             Ok(file) => file,
             Err(findings) => return self.refused("its cluster file can't be read any more", findings),
         };
-        let view = self.looker.view(&cluster).await;
-        let around = match self.looker.around(&file, &view, self.running.order.guest, true).await {
-            Ok(around) => around,
-            Err(failure) => return self.failed(&failure),
+        let (view, fresh, document) = match self.looked_again(&file).await {
+            Ok(seen) => seen,
+            Err(ended) => return ended,
         };
-        let fresh = quorate_planner::drill::preview(&file, &view, &self.running.order.request(), &around);
-        let document = Document::of(&cluster, &self.running.order, &fresh);
-        if document.refused() {
-            let mut found = document.findings;
-            found.retain(quorate_model::Finding::refuses);
-            return self.refused("something speaks against it now", found);
-        }
         if !document.before.is_empty() {
             let steps: Vec<&str> = document.before.iter().map(|step| step.title.as_str()).collect();
             return self.ends_early(&format!("other guests run on the victim by now: {}", steps.join("; ")));
@@ -147,6 +143,38 @@ impl Course {
             span(self.running.predicted.outage)
         ));
         Ended::Done
+    }
+
+    /// A last look. What speaks against it may pass: copies of what was moved are being made, and the like.
+    async fn looked_again(&mut self, file: &ClusterFile) -> Result<(View, Preview, Document), Ended> {
+        let cluster = self.running.cluster.clone();
+        let mut waited = Duration::ZERO;
+        loop {
+            let view = self.looker.view(&cluster).await;
+            let around = match self.looker.around(file, &view, self.running.order.guest, true).await {
+                Ok(around) => around,
+                Err(failure) => return Err(self.failed(&failure)),
+            };
+            let fresh = quorate_planner::drill::preview(file, &view, &self.running.order.request(), &around);
+            let document = Document::of(&cluster, &self.running.order, &fresh);
+            if !document.refused() {
+                return Ok((view, fresh, document));
+            }
+            let mut found = document.findings;
+            found.retain(quorate_model::Finding::refuses);
+            if waited >= SETTLES_WITHIN {
+                return Err(self.refused("something speaks against it now", found));
+            }
+            if waited.is_zero() {
+                let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+                self.say(format!(
+                    "waiting for what speaks against it to pass: {}",
+                    said.join("; ")
+                ));
+            }
+            self.wait(LOOK_EVERY).await;
+            waited = waited.saturating_add(LOOK_EVERY);
+        }
     }
 
     async fn answered(&self) -> Result<(), String> {

@@ -220,7 +220,7 @@ impl Course {
         if self.watching.is_none() {
             let watch = self.watch();
             let nodes = self.nodes().into_iter();
-            self.watching = Some(watches::listen(&self.agents, nodes, (&watch, &self.dir), pace));
+            self.watching = Some(watches::listen(&self.agents, nodes, (&watch, self.dir.as_path()), pace));
         }
         if !self.listeners.is_empty() {
             return;
