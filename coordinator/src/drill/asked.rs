@@ -35,6 +35,10 @@ impl Drills {
                 at,
             )
         });
+        // Whoever carries it out hears of it before anything else is waited for.
+        if let Some((.., abort, _)) = &driven {
+            abort.send_replace(Some(by.name.clone()));
+        }
         let number = driven.as_ref().map_or(0, |(number, ..)| *number);
         let act = Act::new(By::caller(by), What::AbortDrill { number }).in_cluster(cluster);
         // What is broken is mended, whether it can be written down or not.
@@ -44,10 +48,7 @@ impl Drills {
             None => self.looker.nodes(cluster).into_iter().map(|name| name.node).collect(),
         };
         let (fault, stage) = match &driven {
-            Some((_, _, fault, abort, at)) => {
-                abort.send_replace(Some(by.name.clone()));
-                (Some(fault.clone()), at.map_or("begun", Stage::as_str))
-            }
+            Some((_, _, fault, _, at)) => (Some(fault.clone()), at.map_or("begun", Stage::as_str)),
             None => (None, "no drill is under way here"),
         };
         let agents = self.looker.rollouts.agents_of(cluster, nodes.iter().cloned().collect());

@@ -20,6 +20,8 @@ mod preview;
 mod record;
 mod stage;
 mod state;
+#[cfg(test)]
+mod state_tests;
 mod told;
 mod watches;
 
