@@ -43,7 +43,7 @@ pub(super) async fn begin(
         findings: vec![],
     };
     let file = quorate_model::spec::ClusterFile::parse(&running.spec.name, &running.spec.text);
-    let windows = file.map_err(|findings| {
+    let file = file.map_err(|findings| {
         Failure::new(ExitCode::Failed, "the cluster file of the drill can't be read any more").with(findings)
     })?;
     let order = Order {
@@ -51,7 +51,7 @@ pub(super) async fn begin(
         accepted: vec![],
         consents: vec![],
         text: running.spec.text.clone(),
-        windows: windows.cluster.maintenance.iter().map(|window| window.value).collect(),
+        windows: file.cluster.maintenance.iter().map(|window| window.value).collect(),
         whole: false,
         given: Given::default(),
         of_drill: true,

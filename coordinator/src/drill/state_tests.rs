@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use quorate_identity::create_private_dir;
 use quorate_model::Timestamp;
 use quorate_model::drill::record::{Record, check_chain};
 use quorate_model::drill::verdict::Outcome;
@@ -78,7 +79,7 @@ fn running(number: u64) -> Running {
 /// A folder in which the first record lies.
 fn folder(home: &Path) -> Folder {
     let folder = Folder::of(home, &first().cluster);
-    std::fs::create_dir_all(folder.one(1)).unwrap();
+    create_private_dir(&folder.one(1)).unwrap();
     std::fs::write(folder.one(1).join("record.json"), FIRST).unwrap();
     folder
 }
@@ -89,7 +90,7 @@ fn the_next_one_follows_the_last_and_an_empty_folder_is_taken_again() {
     let none = Folder::of(&home.path().join("none"), &first().cluster);
     assert_eq!(none.next().unwrap(), (1, String::new()));
     let folder = folder(home.path());
-    std::fs::create_dir_all(folder.one(2)).unwrap();
+    create_private_dir(&folder.one(2)).unwrap();
     assert_eq!(folder.next().unwrap(), (2, first().digest));
     assert!(folder.unfinished().unwrap().is_none());
     assert_eq!(folder.last_over().unwrap().unwrap().1, first().ended);

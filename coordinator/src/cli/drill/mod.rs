@@ -8,7 +8,7 @@ use quorate_model::drill::record::Record;
 use quorate_model::drill::trend::{TrendRow, worse};
 use quorate_model::drill::{DrillKind, FaultKind, Lasting, ProbeTarget};
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::finding::Code;
+use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, DrillName, NodeName};
 use quorate_proto::v1;
 use quorate_show::DrillPreview;
@@ -152,10 +152,16 @@ async fn preview(client: &mut Client, order: v1::DrillOrder) -> Result<Document,
     serde_json::from_str(&reply.preview).map_err(|error| unreadable(&error))
 }
 
+/// Without the word that is asked for next.
 fn shown(document: &Document) -> String {
+    let said = document.findings.iter();
+    let findings: Vec<Finding> = said
+        .filter(|one| one.code != Code::DrillNotConfirmed)
+        .cloned()
+        .collect();
     quorate_show::drill_preview(&DrillPreview {
         what: &document.what,
-        findings: &document.findings,
+        findings: &findings,
         fates: &document.fates,
         before: &document.before,
         after: &document.after,
