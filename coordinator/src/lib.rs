@@ -23,6 +23,7 @@ mod backup;
 mod ca;
 mod clusters;
 mod documents;
+mod drill;
 mod driver;
 mod enrol;
 mod fleet;

@@ -23,6 +23,7 @@ use crate::audit::{Act, Audit, By, What};
 use crate::ca::{self, Ca, Exchange};
 use crate::clusters::Clusters;
 use crate::config::Config;
+use crate::drill::{Drills, Looker};
 use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
 use crate::fleet::known_disks::KnownDisks;
@@ -133,8 +134,18 @@ impl Daemon {
         if let Some(reason) = opened.damage {
             rollouts.note_loss(&reason, None).await;
         }
+        let host = Host::this(config.lab.is_some());
+        let looker = Looker::new(
+            (Arc::clone(&fleet), Arc::clone(&overview)),
+            (Arc::clone(&rollouts), clusters.clone()),
+            host.clone(),
+            state.drills(),
+        );
+        let drills = Drills::new((looker, audit.clone()), (tasks.clone(), stop.clone()));
+        drills.hold();
         if seat.unknown().is_none() {
             rollouts.resume().await?;
+            drills.resume();
         }
 
         let socket = api::bind_socket(&config.socket).map_err(|error| {
@@ -167,7 +178,8 @@ impl Daemon {
             seat: Arc::clone(&seat),
             audit: audit.clone(),
             audit_seen: std::sync::Mutex::default(),
-            host: Host::this(config.lab.is_some()),
+            host,
+            drills: Arc::clone(&drills),
             rollouts: Arc::clone(&rollouts),
             clusters,
             secrets,
@@ -186,6 +198,9 @@ impl Daemon {
             _lock: lock,
         };
         daemon.spawn(rollouts.watch_agents());
+        if seat.unknown().is_some() {
+            daemon.spawn(resume_drills(Arc::clone(&seat), drills));
+        }
         daemon.spawn(Arc::clone(&fleet).follow_books());
         daemon.spawn(disks.follow(Arc::clone(&fleet)));
         daemon.spawn(guests.follow(Arc::clone(&fleet)));
@@ -231,6 +246,16 @@ impl Daemon {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(task).await });
     }
+}
+
+/// Drills go on as soon as it is known by which generation this coordinator drives.
+async fn resume_drills(seat: Arc<Seat>, drills: Arc<Drills>) {
+    while seat.unknown().is_some() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // Rollouts are taken up in the same moment, and drills follow theirs.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    drills.resume();
 }
 
 fn fleet_document(state: &StateDir) -> Result<FleetDocument, Failure> {

@@ -194,6 +194,11 @@ impl StateDir {
         self.path.join("reach.json")
     }
 
+    /// Drills, by cluster and number.
+    pub(crate) fn drills(&self) -> PathBuf {
+        self.path.join("drills")
+    }
+
     /// Packages that agents are upgraded with.
     pub(crate) fn packages(&self) -> PathBuf {
         self.path.join("packages")

@@ -119,6 +119,12 @@ pub const METHODS: &[Rule] = &[
     change("/quorate.v1.Coordinator/ExchangeCa", CHANGERS),
     change("/quorate.v1.Coordinator/KeepPackage", CHANGERS),
     change("/quorate.v1.Coordinator/KeepReach", CHANGERS),
+    read("/quorate.v1.Coordinator/PreviewDrill", READERS),
+    change("/quorate.v1.Coordinator/StartDrill", CHANGERS),
+    read("/quorate.v1.Coordinator/WatchDrill", READERS),
+    change("/quorate.v1.Coordinator/AbortDrill", CHANGERS),
+    read("/quorate.v1.Coordinator/ListDrills", READERS),
+    read("/quorate.v1.Coordinator/GetDrill", READERS),
 ];
 
 /// The rule of a method, if it has one.

@@ -29,7 +29,7 @@ pub enum ExitCode {
     NotFound = 7,
     /// The operator said no, or cancelled.
     Cancelled = 8,
-    /// What was asked for was shown, and something of it is wrong, or unknown: `status`, `disks`, `zfs list`, `storage`, `guests`, `replication`, `network`, `audit`, `probe`, `reboot`.
+    /// What was asked for was shown, and something of it is wrong, or unknown: `status`, `disks`, `zfs list`, `storage`, `guests`, `replication`, `network`, `audit`, `probe`, `reboot`, `drill`.
     Degraded = 9,
 }
 
@@ -50,7 +50,7 @@ impl ExitCode {
         (Self::Cancelled, "the operator said no, or cancelled"),
         (
             Self::Degraded,
-            "`status`, `disks`, `zfs list`, `storage`, `guests`, `replication`, `network`, `audit`, `probe`, `reboot`: all that could be seen was shown, and something of it is wrong or unknown",
+            "`status`, `disks`, `zfs list`, `storage`, `guests`, `replication`, `network`, `audit`, `probe`, `reboot`, `drill`: all that could be seen was shown, and something of it is wrong or unknown",
         ),
     ];
 }

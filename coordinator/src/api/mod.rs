@@ -1,6 +1,7 @@
 //! The coordinator's API: one file a topic. Who may call what was decided before a call arrives here.
 
 mod ca;
+mod drills;
 mod history;
 mod info;
 mod life;
@@ -30,6 +31,7 @@ pub(crate) use self::listen::{bind_socket, over_socket, over_tls, reception};
 use crate::audit::Audit;
 use crate::ca::{Ca, Exchange};
 use crate::clusters::Clusters;
+use crate::drill::Drills;
 use crate::driver::Seat;
 use crate::enrol::Door;
 use crate::fleet::Fleet;
@@ -62,6 +64,7 @@ pub(crate) struct Api {
     pub(crate) audit_seen: Mutex<Option<AuditSeen>>,
     pub(crate) host: Host,
     pub(crate) rollouts: Arc<Rollouts>,
+    pub(crate) drills: Arc<Drills>,
     pub(crate) clusters: Clusters,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) packages: Packages,
@@ -98,6 +101,8 @@ fn caller<T>(request: &Request<T>) -> Result<Who, Status> {
 impl Coordinator for Service {
     type ReadAuditStream = Lines<v1::ReadAuditReply>;
     type ExportHistoryStream = Lines<v1::ExportHistoryReply>;
+    type WatchDrillStream = Lines<v1::DrillProgress>;
+    type GetDrillStream = Lines<v1::GetDrillReply>;
     type WatchRolloutStream = Pin<Box<dyn Stream<Item = Result<v1::RolloutProgress, Status>> + Send>>;
 
     async fn info(&self, request: Request<v1::InfoRequest>) -> Answer<v1::InfoReply> {
@@ -183,6 +188,36 @@ impl Coordinator for Service {
     async fn keep_reach(&self, request: Request<v1::KeepReachRequest>) -> Answer<v1::KeepReachReply> {
         let by = caller(&request)?;
         answer(self.0.keep_reach(request.into_inner(), &by).await)
+    }
+
+    async fn preview_drill(&self, request: Request<v1::PreviewDrillRequest>) -> Answer<v1::PreviewDrillReply> {
+        let by = caller(&request)?;
+        answer(self.0.preview_drill(request.into_inner(), &by).await)
+    }
+
+    async fn start_drill(&self, request: Request<v1::StartDrillRequest>) -> Answer<v1::StartDrillReply> {
+        let by = caller(&request)?;
+        answer(self.0.start_drill(request.into_inner(), &by).await)
+    }
+
+    async fn watch_drill(&self, request: Request<v1::WatchDrillRequest>) -> Answer<Self::WatchDrillStream> {
+        let by = caller(&request)?;
+        answer(self.0.watch_drill(request.into_inner(), &by))
+    }
+
+    async fn abort_drill(&self, request: Request<v1::AbortDrillRequest>) -> Answer<v1::AbortDrillReply> {
+        let by = caller(&request)?;
+        answer(self.0.abort_drill(request.into_inner(), &by).await)
+    }
+
+    async fn list_drills(&self, request: Request<v1::ListDrillsRequest>) -> Answer<v1::ListDrillsReply> {
+        let by = caller(&request)?;
+        answer(self.0.list_drills(request.into_inner(), &by))
+    }
+
+    async fn get_drill(&self, request: Request<v1::GetDrillRequest>) -> Answer<Self::GetDrillStream> {
+        let by = caller(&request)?;
+        answer(self.0.get_drill(request.into_inner(), &by))
     }
 
     async fn read_audit(&self, request: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {

@@ -124,6 +124,7 @@ impl Api {
             windows,
             whole,
             given,
+            of_drill: false,
         };
         let rollout = self.rollouts.begin(plan, order).await?;
         Ok(v1::ApplyReply {

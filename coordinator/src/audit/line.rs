@@ -199,6 +199,27 @@ pub(crate) enum What {
         /// The canary's id.
         guest: u32,
     },
+    /// A drill was begun: this is broken on that server.
+    StartDrill {
+        number: u64,
+        fault: String,
+        node: String,
+        guest: u32,
+        /// SHA-256 over the cluster file.
+        spec: String,
+    },
+    /// A drill was to end at once.
+    AbortDrill {
+        /// 0: none was known, and what faults there were on the cluster's servers were ended.
+        number: u64,
+    },
+    /// A drill was over, and its record written.
+    EndDrill {
+        number: u64,
+        outcome: String,
+        /// The record's own digest.
+        digest: String,
+    },
     /// The network between the nodes was measured.
     Measure { nodes: Vec<String> },
     /// The head file, which says how many lines there must be, was gone or damaged: lines may be missing after the last of these.

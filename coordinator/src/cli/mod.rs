@@ -10,6 +10,7 @@ mod backup;
 mod ca;
 mod cluster_file;
 mod disks;
+mod drill;
 mod explain;
 mod freeze;
 mod guest;
@@ -139,6 +140,9 @@ enum Command {
     Adopt(adopt::Args),
     /// Let nothing that disturbs a cluster begin, or let it again
     Freeze(freeze::Args),
+    /// Break something on purpose, and see what becomes of it
+    #[command(subcommand)]
+    Drill(drill::Command),
     /// List, show, watch and cancel rollouts
     #[command(subcommand)]
     Rollout(rollout::Command),
@@ -246,6 +250,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Apply(args) => apply::run(context, args).await,
         Command::Adopt(args) => adopt::run(context, args).await,
         Command::Freeze(args) => freeze::run(context, args).await,
+        Command::Drill(command) => drill::run(context, command).await,
         Command::Rollout(command) => rollout::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,

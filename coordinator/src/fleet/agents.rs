@@ -1,5 +1,7 @@
 //! The agents of one cluster, as the engine drives them.
 
+mod drill;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tonic::Streaming;
 
+pub(crate) use self::drill::Watch;
 use super::call::{CallError, within};
 use super::{Fleet, Peer};
 use crate::clusters::Clusters;

@@ -6,6 +6,8 @@
 mod call;
 mod gaps;
 mod icmp;
+mod kept;
+mod listened;
 mod place;
 mod prober;
 mod records;
@@ -18,6 +20,8 @@ mod web;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use kept::Listener;
+pub(crate) use listened::{Listened, read as listened};
 pub(crate) use place::Unable;
 pub(crate) use prober::{Prober, measure};
 pub(crate) use show::Strip;

@@ -60,6 +60,7 @@ impl Rollouts {
         self.examine_unsettled(cluster).await;
         let _turn = self.turn.lock().await;
         self.seat.check().map_err(|finding| refused(*finding))?;
+        self.must_be_free_of_drills(cluster)?;
         self.must_be_free(cluster).await?;
         let what = What::TakeAsApplied {
             spec: spec.digest.clone(),

@@ -2,6 +2,7 @@
 
 mod around;
 pub(crate) mod before;
+mod drills;
 mod history;
 mod nonsense;
 mod recovering;
@@ -71,6 +72,8 @@ pub(crate) struct Rollouts {
     rests: Mutex<Option<rest::Read>>,
     /// What is left at rest, as it was seen last.
     resting: Mutex<BTreeMap<(ClusterName, Rest), Finding>>,
+    /// Drills that hold their clusters, by name.
+    drills: Mutex<BTreeMap<ClusterName, String>>,
     /// One at a time decides whether a cluster is free.
     turn: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -104,6 +107,8 @@ pub(crate) struct Order {
     pub(crate) whole: bool,
     /// Passwords for its steps.
     pub(crate) given: Given,
+    /// It is a part of the drill that holds the cluster.
+    pub(crate) of_drill: bool,
 }
 
 /// When a rollout that is driven was begun.
@@ -139,6 +144,7 @@ impl Rollouts {
             nonsense: Mutex::default(),
             rests: Mutex::default(),
             resting: Mutex::default(),
+            drills: Mutex::default(),
             turn,
             tasks,
             stop,
@@ -162,6 +168,9 @@ impl Rollouts {
         }
         let _turn = self.turn.lock().await;
         self.seat.check().map_err(|finding| refused(*finding))?;
+        if !order.of_drill {
+            self.must_be_free_of_drills(&plan.cluster)?;
+        }
         self.must_be_free(&plan.cluster).await?;
         self.recovery
             .check(&plan.cluster, &names)
@@ -350,6 +359,11 @@ impl Rollouts {
     }
 
     fn agents(&self, plan: &Plan) -> ClusterAgents {
+        self.agents_of(&plan.cluster, touched(plan))
+    }
+
+    /// The agents of a cluster, of which these nodes are touched.
+    pub(crate) fn agents_of(&self, cluster: &ClusterName, touched: BTreeSet<NodeName>) -> ClusterAgents {
         ClusterAgents::new(
             (
                 Arc::clone(&self.fleet),
@@ -359,8 +373,8 @@ impl Rollouts {
             ),
             self.packages.clone(),
             (self.clusters.clone(), Arc::clone(&self.overview)),
-            plan.cluster.clone(),
-            touched(plan),
+            cluster.clone(),
+            touched,
         )
     }
 

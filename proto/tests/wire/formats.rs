@@ -42,6 +42,8 @@ travelling! {
     NetworkRequest NetworkReply PlanRequest PlanReply ApplyRequest ApplyReply ListRolloutsRequest ListRolloutsReply
     WatchRolloutRequest RolloutProgress CancelRolloutRequest CancelRolloutReply ReadAuditRequest ReadAuditReply ExportHistoryRequest
     ExportHistoryReply UndoInfoRequest UndoInfoReply FreezeRequest FreezeReply AppliedRequest AppliedReply ListOperatorsRequest ListOperatorsReply RemoveOperatorRequest RemoveOperatorReply CaStatusRequest CaStatusReply ExchangeCaRequest PackagePart KeepPackageReply KeepReachRequest KeepReachReply StagePackageReply EnrolRequest EnrolReply
+    HealRequest HealReply WatchEventsRequest DrillEvents
+    PreviewDrillRequest PreviewDrillReply StartDrillRequest StartDrillReply WatchDrillRequest DrillProgress AbortDrillRequest AbortDrillReply ListDrillsRequest ListDrillsReply GetDrillRequest GetDrillReply
 }
 
 const PACKAGE: &str = ".quorate.v1.";

@@ -44,6 +44,13 @@ pub struct Gap {
     pub to_ms: Option<u64>,
     /// Calls that were not answered.
     pub lost: u64,
+    /// Milliseconds of it in which nobody called, since the asker was busy or away: how it was then is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unwatched_ms: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Answers {
@@ -53,11 +60,14 @@ impl Answers {
         format!("{} from {}", self.target, self.from)
     }
 
-    /// How long a gap was for clients: up to one interval on either side was not looked at.
+    /// How long a gap was for clients: up to one interval on either side was not looked at, nor while the asker was away.
     #[must_use]
     pub fn length(&self, gap: &Gap) -> Option<Range> {
         let length = signed(gap.to_ms?.saturating_sub(gap.from_ms));
-        let least = length.saturating_sub(signed(self.every_ms).saturating_mul(2)).max(0);
+        let unseen = signed(self.every_ms)
+            .saturating_mul(2)
+            .saturating_add(signed(gap.unwatched_ms));
+        let least = length.saturating_sub(unseen).max(0);
         Some(Range::millis(least, length, length))
     }
 

@@ -46,6 +46,7 @@ fn untold() -> Record {
         from_ms: 400_000,
         to_ms: None,
         lost: 900,
+        unwatched_ms: 0,
     });
     record
 }

@@ -76,6 +76,7 @@ fn an_answer_of_the_old_owner_is_no_service() {
             from_ms: 29_960,
             to_ms: Some(40_000),
             lost: 100,
+            unwatched_ms: 0,
         }];
     }
     let line = Timeline::of(&subject(), &told(), &early);

@@ -177,7 +177,12 @@ pub(super) fn probes() -> Vec<Answers> {
         late: 0,
         gaps,
     };
-    let gap = |from_ms, to_ms, lost| Gap { from_ms, to_ms, lost };
+    let gap = |from_ms, to_ms, lost| Gap {
+        from_ms,
+        to_ms,
+        lost,
+        unwatched_ms: 0,
+    };
     vec![
         probe(
             "tcp:192.168.1.100:22",

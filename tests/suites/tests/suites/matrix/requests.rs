@@ -70,6 +70,17 @@ pub(crate) fn request(path: &str, csr_der: &[u8]) -> Vec<u8> {
         }
         .encode_to_vec(),
         "Applied" => v1::AppliedRequest { cluster }.encode_to_vec(),
+        "PreviewDrill" => v1::PreviewDrillRequest { order: order(cluster) }.encode_to_vec(),
+        // Nothing was shown: nothing is begun.
+        "StartDrill" => v1::StartDrillRequest {
+            order: order(cluster),
+            shown: String::new(),
+        }
+        .encode_to_vec(),
+        "WatchDrill" => v1::WatchDrillRequest { cluster, number: 99 }.encode_to_vec(),
+        "AbortDrill" => v1::AbortDrillRequest { cluster }.encode_to_vec(),
+        "ListDrills" => v1::ListDrillsRequest { cluster }.encode_to_vec(),
+        "GetDrill" => v1::GetDrillRequest { cluster, number: 99 }.encode_to_vec(),
         "RemoveOperator" => v1::RemoveOperatorRequest {
             name: "nobody".to_owned(),
         }
@@ -84,4 +95,13 @@ pub(crate) fn request(path: &str, csr_der: &[u8]) -> Vec<u8> {
         // An empty message is a question where a question is empty, and makes no sense as a command.
         _ => Vec::new(),
     }
+}
+
+/// A drill that no cluster file has.
+fn order(cluster: String) -> Option<v1::DrillOrder> {
+    Some(v1::DrillOrder {
+        cluster,
+        name: "none".to_owned(),
+        ..Default::default()
+    })
 }

@@ -1,0 +1,210 @@
+//! From calls that were kept to what the model works with: gaps, and what became of numbered records.
+
+use std::path::{Path, PathBuf};
+
+use quorate_model::Timestamp;
+use quorate_model::drill::tally::{Acknowledged, Isolated, Tally};
+use quorate_model::drill::timeline::{Subject, Timeline, gap_of};
+use quorate_model::drill::{Answers, Gap, Phase, ProbeTarget, Source};
+use quorate_model::view::ClockOffset;
+
+use crate::probe::{Listened, listened};
+
+/// The coordinator's clock is the axis itself.
+pub(super) const OWN_CLOCK: ClockOffset = ClockOffset {
+    micros: 0,
+    error_micros: 0,
+};
+
+/// The file of a probe's calls, by its place in the order.
+pub(super) fn file(dir: &Path, number: usize) -> PathBuf {
+    dir.join(format!("probe-{number}.jsonl"))
+}
+
+/// What the probes of a drill have heard, with whom they called.
+pub(super) fn heard(dir: &Path, probes: &[ProbeTarget]) -> Vec<(ProbeTarget, Listened)> {
+    let read = |(number, probe): (usize, &ProbeTarget)| {
+        let text = std::fs::read_to_string(file(dir, number)).ok()?;
+        Some((probe.clone(), listened(&text)?))
+    };
+    probes.iter().enumerate().filter_map(read).collect()
+}
+
+/// As the model wants it.
+pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
+    let measured = listened.measured(&target.to_string());
+    let gaps = measured.gaps.iter().map(|gap| {
+        let to_ms = gap.length_ms.map(|length| gap.from_ms.saturating_add(length));
+        let end = to_ms.unwrap_or(u64::MAX);
+        Gap {
+            from_ms: gap.from_ms,
+            to_ms,
+            lost: u64::try_from(gap.lost).unwrap_or(u64::MAX),
+            unwatched_ms: listened.unwatched_ms(gap.from_ms, end),
+        }
+    });
+    Answers {
+        target: target.clone(),
+        from: Source::Coordinator,
+        began: Timestamp(listened.began),
+        clock: Some(OWN_CLOCK),
+        every_ms: measured.every_ms,
+        lasted_ms: u64::try_from(listened.lasted().as_millis()).unwrap_or(u64::MAX),
+        calls: u64::try_from(measured.calls).unwrap_or(u64::MAX),
+        late: listened.not_made(),
+        gaps: gaps.collect(),
+    }
+}
+
+/// What became of records, by the first probe that a numbered writer answers; `None`: none was asked.
+pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject: &Subject) -> Option<Tally> {
+    let (target, listened) = heard.iter().find(|(target, _)| target.counts_writes())?;
+    let measured = listened.measured(&target.to_string());
+    let answers = answers(target, listened);
+    let gap = gap_of(&answers, line.at(Phase::Fault), line.at(Phase::GuestStarted));
+    let across = gap
+        .and_then(|gap| answers.gaps.iter().position(|one| one == gap))
+        .and_then(|place| measured.gaps.get(place)?.records);
+    let acknowledged = |number: u64, resumed: u64, run: u64| Acknowledged {
+        number,
+        resumed,
+        run: format!("{run:016x}"),
+        host: listened.host(run),
+    };
+    let (before, after) = match (gap, across) {
+        (Some(_), Some(across)) => (across.before, across.after),
+        (Some(_), None) => (None, None),
+        // Nothing was away: what was told last must still know what was told first.
+        (None, _) => listened
+            .ends()
+            .map_or((None, None), |(first, last)| (Some(first), Some(last))),
+    };
+    let told = before.map(|told| acknowledged(told.number, told.resumed, told.run));
+    let later = after.map(|told| acknowledged(told.number, told.resumed, told.run));
+    Some(Tally {
+        a_second: listened.a_second(),
+        before: told,
+        after: later,
+        isolated: isolated(subject),
+    })
+}
+
+/// What the isolated copy wrote, which only its own server could have asked it.
+fn isolated(subject: &Subject) -> Isolated {
+    if !subject.fault.leads_to_reset() || subject.recovered.is_empty() {
+        return Isolated::None;
+    }
+    if subject.fault.guests_stay_reachable() {
+        // Whatever it acknowledged until its reset, it told the probe.
+        return Isolated::None;
+    }
+    Isolated::Unknown {
+        reason: "agents of this version do not ask a guest that nobody else reaches".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use quorate_model::drill::tally::Lost;
+    use quorate_model::drill::{DrillKind, Event, Told, What};
+
+    use super::*;
+
+    const BEGAN: i64 = 1_764_300_000_000_000;
+
+    /// A call each 100 ms from [`BEGAN`], answered after 2 ms by (number, resumed, run), or not.
+    fn calls(told: &[Option<(u64, u64, u64)>]) -> Listened {
+        let mut text = format!("{{\"line\":\"began\",\"at\":{BEGAN},\"every\":100000}}\n");
+        for (place, told) in told.iter().enumerate() {
+            let at = place * 100_000;
+            let rest = match told {
+                Some((number, resumed, run)) => format!(
+                    ",\"took\":2000,\"told\":{{\"number\":{number},\"time_ms\":{},\"resumed\":{resumed},\"run\":{run},\"host\":\"canary\",\"boot\":\"b{run}\"}}",
+                    place * 100
+                ),
+                None => String::new(),
+            };
+            text.push_str(&format!("{{\"line\":\"call\",\"at\":{at}{rest}}}\n"));
+        }
+        listened(&text).unwrap()
+    }
+
+    fn run(numbers: std::ops::RangeInclusive<u64>, resumed: u64, run: u64) -> Vec<Option<(u64, u64, u64)>> {
+        numbers.map(|number| Some((number, resumed, run))).collect()
+    }
+
+    fn subject(fault: &str) -> Subject {
+        Subject {
+            victim: "prox1".parse().unwrap(),
+            fault: fault.parse().unwrap(),
+            kind: DrillKind::Failover,
+            guest: 100,
+            recovered: BTreeSet::from([100]),
+        }
+    }
+
+    /// The fault a second after the beginning, the guest's start half a second before the end of the gap.
+    fn line(subject: &Subject, heard: &[(ProbeTarget, Listened)], start_ms: i64) -> Timeline {
+        let event = |ms: i64, what: What| Event {
+            at: Timestamp(BEGAN + ms * 1000),
+            within_micros: 0,
+            what,
+        };
+        let start = What::GuestStarted {
+            guest: 100,
+            node: "prox2".parse().unwrap(),
+        };
+        let told = Told {
+            source: Source::Coordinator,
+            clock: Some(OWN_CLOCK),
+            events: vec![event(1000, What::FaultMade), event(start_ms, start)],
+            missing: None,
+        };
+        let all: Vec<Answers> = heard
+            .iter()
+            .map(|(target, listened)| answers(target, listened))
+            .collect();
+        Timeline::of(subject, &[told], &all)
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_the_gap_and_is_not_there_afterwards_is_lost() {
+        let told = [run(101..=110, 0, 1), vec![None; 20], run(106..=115, 99, 2)].concat();
+        let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&told))];
+        let subject = subject("network");
+        let line = line(&subject, &heard, 2500);
+        let tally = tally(&heard, &line, &subject).unwrap();
+        let expected = Lost::Records {
+            acknowledged: 11,
+            isolated: None,
+        };
+        assert_eq!((tally.lost(), tally.a_second), (expected, 10));
+        assert_eq!(tally.after.unwrap().host, "canary");
+    }
+
+    #[test]
+    fn nothing_away_is_nothing_lost_and_no_writer_is_no_tally() {
+        let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
+        let subject = subject("link:1");
+        let line = line(&subject, &heard, 2500);
+        assert_eq!(tally(&heard, &line, &subject).unwrap().lost(), Lost::NotRestarted);
+        let plain = vec![("tcp:192.0.2.7:22".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
+        assert!(tally(&plain, &line, &subject).is_none());
+    }
+
+    #[test]
+    fn gaps_are_as_the_probe_has_them() {
+        let told = [run(101..=110, 0, 1), vec![None; 5], run(111..=120, 0, 1)].concat();
+        let seen = answers(&"tally:192.0.2.7".parse().unwrap(), &calls(&told));
+        let [gap] = seen.gaps.as_slice() else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(
+            (gap.from_ms, gap.to_ms, gap.lost, gap.unwatched_ms),
+            (902, Some(1502), 5, 0)
+        );
+        assert_eq!((seen.calls, seen.late, seen.every_ms), (25, 0, 100));
+    }
+}

@@ -1,0 +1,267 @@
+//! A drill that goes on: stage by stage, each on the disk before it begins. Killed at any moment, it goes on at the stage where it was.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quorate_model::drill::{Event, What};
+use quorate_model::failure::Failure;
+use quorate_model::ids::NodeName;
+use quorate_model::{Finding, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::answers;
+use super::look::Looker;
+use super::preview;
+use super::stage::{Ended, Stage};
+use super::state::{Folder, Running};
+use super::told::{Said, Told};
+use super::watches;
+use crate::audit::Audit;
+use crate::fleet::agents::{ClusterAgents, Watch};
+use crate::probe::Listener;
+use crate::trust::sentence;
+
+/// From one call of a probe to the next.
+const EVERY: Duration = Duration::from_millis(100);
+/// Faster, this host would measure itself.
+const EVERY_LEAST: Duration = Duration::from_millis(10);
+/// A watch lasts so much longer than twice the fault, in seconds: for the server's start, and what returns after it.
+const WATCHED_LONGER: u64 = 3600;
+/// A disk that can't be written now is tried again after this.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// A drill under way.
+pub(super) struct Course {
+    pub(super) looker: Looker,
+    pub(super) audit: Audit,
+    pub(super) folder: Folder,
+    pub(super) dir: PathBuf,
+    pub(super) agents: Arc<ClusterAgents>,
+    pub(super) told: Told,
+    /// Whose word ends it.
+    pub(super) abort: watch::Receiver<Option<String>>,
+    pub(super) running: Running,
+    /// An earlier process was killed in this stage.
+    pub(super) resumed: bool,
+    /// The victim's boot, as it was seen in the moment before the fault.
+    pub(super) boot: Option<String>,
+    listeners: Vec<Listener>,
+    watching: Option<JoinSet<()>>,
+}
+
+impl Course {
+    pub(super) fn new(
+        (looker, audit, folder): (Looker, Audit, Folder),
+        agents: ClusterAgents,
+        (told, abort): (Told, watch::Receiver<Option<String>>),
+        running: Running,
+        resumed: bool,
+    ) -> Self {
+        Self {
+            looker,
+            audit,
+            dir: folder.one(running.number),
+            folder,
+            agents: Arc::new(agents),
+            told,
+            abort,
+            running,
+            resumed,
+            boot: None,
+            listeners: Vec::new(),
+            watching: None,
+        }
+    }
+
+    /// To its end.
+    pub(super) async fn run(mut self) {
+        while self.running.stage != Stage::Over {
+            let stage = self.running.stage;
+            let ended = self.one(stage).await;
+            self.resumed = false;
+            self.running.stage = stage.next(ended);
+            if !self.running.stage.listens() {
+                self.hush().await;
+            }
+            // From the record on there is nothing to keep.
+            if self.running.stage != Stage::Over {
+                self.durable().await;
+            }
+        }
+    }
+
+    async fn one(&mut self, stage: Stage) -> Ended {
+        if stage.listens() {
+            self.listen().await;
+        }
+        if !stage.heeds_abort() {
+            return self.go(stage).await;
+        }
+        let mut abort = self.abort.clone();
+        let (ended, by) = tokio::select! {
+            biased;
+            by = asked(&mut abort) => (Ended::Aborted, Some(by)),
+            ended = self.go(stage) => (ended, None),
+        };
+        if let Some(by) = by {
+            self.running.aborted = Some(format!("by {by}, while {}", stage.as_str()));
+            self.say(format!("{by} ends it"));
+        }
+        ended
+    }
+
+    async fn go(&mut self, stage: Stage) -> Ended {
+        match stage {
+            Stage::MovingOff => self.move_off().await,
+            Stage::Syncing => self.sync().await,
+            Stage::Listening => self.prepare().await,
+            Stage::Breaking => self.break_it().await,
+            Stage::Observing => self.observe().await,
+            Stage::Healing => self.heal().await,
+            Stage::Returning => self.return_to_normal().await,
+            Stage::MovingBack => self.move_back().await,
+            Stage::Recording => self.record().await,
+            Stage::Over => Ended::Done,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.looker.now()
+    }
+
+    pub(super) fn say(&self, text: impl Into<String>) {
+        self.told.say(Said {
+            at: self.now(),
+            stage: self.running.stage,
+            text: text.into(),
+        });
+    }
+
+    /// It does not go on, and this is why; what is left to do is done.
+    pub(super) fn ends_early(&mut self, why: &str) -> Ended {
+        self.say(why);
+        if self.running.aborted.is_none() {
+            self.running.aborted = Some(format!("{}: {why}", self.running.stage.as_str()));
+        }
+        Ended::Failed
+    }
+
+    /// The same, with what was found.
+    pub(super) fn refused(&mut self, why: &str, found: Vec<Finding>) -> Ended {
+        let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+        self.running.findings.extend(found);
+        self.ends_early(&format!("{why}: {}", said.join("; ")))
+    }
+
+    pub(super) fn failed(&mut self, failure: &Failure) -> Ended {
+        let found = failure.findings.clone();
+        self.running.findings.extend(found);
+        self.ends_early(&failure.to_string())
+    }
+
+    /// Something that the coordinator saw.
+    pub(super) fn saw(&mut self, what: What, within: Duration) {
+        self.running.events.push(Event {
+            at: self.now(),
+            within_micros: u64::try_from(within.as_micros()).unwrap_or(u64::MAX),
+            what,
+        });
+    }
+
+    /// Is on the disk when this returns: what is not is not begun.
+    pub(super) async fn durable(&self) {
+        while let Err(error) = self.folder.keep(&self.running) {
+            tracing::error!(error = sentence(&error), "how far a drill is can't be kept; it waits");
+            self.wait(TRY_AGAIN).await;
+        }
+    }
+
+    /// The same for what only helps later.
+    pub(super) fn keep(&self) {
+        if let Err(error) = self.folder.keep(&self.running) {
+            tracing::error!(error = sentence(&error), "how far a drill is can't be kept");
+        }
+    }
+
+    pub(super) async fn wait(&self, duration: Duration) {
+        tokio::time::sleep(self.looker.fleet.pace.wait(duration)).await;
+    }
+
+    /// All nodes of the cluster.
+    pub(super) fn nodes(&self) -> BTreeSet<NodeName> {
+        let names = self.looker.nodes(&self.running.cluster).into_iter();
+        names.map(|name| name.node).collect()
+    }
+
+    /// The watch on all nodes.
+    pub(super) fn watch(&self) -> Watch {
+        let mut guests: BTreeSet<u32> = self.running.recovered.clone();
+        guests.insert(self.running.order.guest);
+        let seconds = self
+            .running
+            .order
+            .lasts
+            .as_secs()
+            .saturating_mul(2)
+            .saturating_add(WATCHED_LONGER);
+        Watch {
+            id: self.running.operation.clone(),
+            guests: guests.into_iter().collect(),
+            seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Probes and watches run from here on. Also after a restart: what was heard before is kept.
+    async fn listen(&mut self) {
+        let pace = self.looker.fleet.pace;
+        if self.watching.is_none() {
+            let watch = self.watch();
+            let nodes = self.nodes().into_iter();
+            self.watching = Some(watches::listen(&self.agents, nodes, (&watch, self.dir.as_path()), pace));
+        }
+        if !self.listeners.is_empty() {
+            return;
+        }
+        let every = pace.wait(EVERY).max(EVERY_LEAST);
+        for (number, probe) in self.running.order.probes.clone().iter().enumerate() {
+            let Ok(target) = preview::target(probe) else { continue };
+            let (path, clock) = (answers::file(&self.dir, number), self.looker.fleet.clock.clone());
+            // It waits for a thread, and for names to be looked up.
+            let begun = tokio::task::spawn_blocking(move || Listener::begin(target, every, path, clock)).await;
+            match begun {
+                Ok(Ok(listener)) => self.listeners.push(listener),
+                Ok(Err(unable)) => self.say(format!("{probe} can't be called: {}", sentence(&unable))),
+                Err(error) => self.say(format!("{probe} can't be called: {error}")),
+            }
+        }
+    }
+
+    /// Nobody listens any more. All that was heard is on the disk.
+    async fn hush(&mut self) {
+        self.watching = None;
+        let listeners = std::mem::take(&mut self.listeners);
+        if listeners.is_empty() {
+            return;
+        }
+        let ended = tokio::task::spawn_blocking(move || listeners.into_iter().for_each(Listener::end)).await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a probe broke off");
+        }
+    }
+}
+
+/// Waits for somebody's word.
+async fn asked(abort: &mut watch::Receiver<Option<String>>) -> String {
+    loop {
+        if let Some(by) = abort.borrow_and_update().clone() {
+            return by;
+        }
+        if abort.changed().await.is_err() {
+            // Nobody can say it any more.
+            std::future::pending::<()>().await;
+        }
+    }
+}

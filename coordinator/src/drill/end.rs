@@ -1,0 +1,191 @@
+//! The end: guests are moved back, and the record is written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_engine::ports::Agents as _;
+use quorate_model::drill::Record;
+use quorate_model::finding::{Code, Finding};
+use quorate_model::ids::{NodeRef, RolloutId};
+use quorate_model::observation::FacetName;
+use quorate_model::operation::Action;
+use quorate_model::rollout::RolloutResult;
+
+use super::course::Course;
+use super::record::{self, Gathered};
+use super::stage::Ended;
+use super::{moves, watches};
+use crate::audit::{Act, By, What};
+use crate::trust::sentence;
+
+impl Course {
+    pub(super) async fn move_back(&mut self) -> Ended {
+        self.stop_moving_off().await;
+        if self.running.after.is_empty() {
+            return Ended::Done;
+        }
+        let rollouts = self.looker.rollouts.clone();
+        if self.running.moves.back.is_none() && self.resumed {
+            let known = (self.running.began, self.running.moves.off.as_ref());
+            match moves::begun_before(&rollouts, &self.running, known).await {
+                Ok(found) => self.running.moves.back = found,
+                Err(failure) => return self.stay(&failure.to_string()),
+            }
+        }
+        let id = match self.running.moves.back.clone() {
+            Some(id) => id,
+            None => {
+                let cluster = self.running.cluster.clone();
+                let view = self.looker.view(&cluster).await;
+                let steps = moves::still_due(&self.running.after, &view);
+                if steps.is_empty() {
+                    return Ended::Done;
+                }
+                self.say(format!("{} guests are moved back", steps.len()));
+                match moves::begin(&rollouts, &self.running, steps).await {
+                    Ok(id) => id,
+                    Err(failure) => return self.stay(&failure.to_string()),
+                }
+            }
+        };
+        self.running.moves.back = Some(id.clone());
+        self.durable().await;
+        let followed = moves::follow(&rollouts, &id, |text| self.say(text)).await;
+        match followed {
+            Ok(RolloutResult::Done) => Ended::Done,
+            Ok(_) => self.stay(&format!("rollout {id} did not move all of them")),
+            Err(failure) => self.stay(&failure.to_string()),
+        }
+    }
+
+    /// An operator's word does not wait for all moves: the running step is followed to its end, and no other begins.
+    async fn stop_moving_off(&mut self) {
+        let Some(off) = self.running.moves.off.clone() else {
+            return;
+        };
+        let rollouts = self.looker.rollouts.clone();
+        let goes_on = |holding: &Option<RolloutId>| holding.as_ref() == Some(&off);
+        match rollouts.holding(&self.running.cluster).await {
+            Ok(holding) if goes_on(&holding) => {}
+            _ => return,
+        }
+        if let Err(failure) = rollouts.cancel(&off, &moves::who(&self.running)).await {
+            tracing::warn!(rollout = %off, error = %failure, "the moves of a drill can't be cancelled");
+        }
+        if let Err(failure) = moves::follow(&rollouts, &off, |text| self.say(text)).await {
+            tracing::warn!(rollout = %off, error = %failure, "how the moves of a drill ended is not known");
+        }
+    }
+
+    /// Guests stay where they were moved to, which is told.
+    fn stay(&mut self, why: &str) -> Ended {
+        for step in &self.running.after {
+            let Action::MigrateGuest { guest, target, .. } = &step.action else {
+                continue;
+            };
+            let subject = format!("{}/guest {guest}", self.running.cluster);
+            let message = format!("it was not seen to be moved back to {target}: {why}");
+            let next = format!(
+                "quorate guests; then: quorate migrate {guest} {}/{target}",
+                self.running.cluster
+            );
+            self.running
+                .left
+                .push(Finding::new(Code::StepFailed, subject, message, next));
+        }
+        self.say(format!("guests were not moved back: {why}"));
+        Ended::Failed
+    }
+
+    pub(super) async fn record(&mut self) -> Ended {
+        match self.folder.record(self.running.number) {
+            // Written before an earlier process was killed.
+            Ok(Some(record)) => {
+                self.folder.tidy(record.number);
+                self.over(&record).await;
+                return Ended::Done;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                error = sentence(&error),
+                "a record of this number is there, and is written anew"
+            ),
+        }
+        let gathered = self.gather().await;
+        loop {
+            match self.written(&gathered) {
+                Ok(record) => {
+                    self.over(&record).await;
+                    return Ended::Done;
+                }
+                Err(error) => {
+                    tracing::error!(error, "the record of a drill can't be written; it is tried again");
+                    self.wait(std::time::Duration::from_secs(30)).await;
+                }
+            }
+        }
+    }
+
+    fn written(&self, gathered: &Gathered) -> Result<Record, String> {
+        let record = record::compose(&self.running, gathered, &self.dir).map_err(|error| error.to_string())?;
+        self.folder.seal(&record).map_err(|error| sentence(&error))?;
+        Ok(record)
+    }
+
+    /// What agents still have, and how clocks stand now.
+    async fn gather(&mut self) -> Gathered {
+        let watch = self.watch();
+        let mut missing = BTreeMap::new();
+        for node in self.running.clocks.keys() {
+            if let Err(why) = watches::rest(&self.agents, node, &watch, &self.dir).await {
+                missing.insert(node.clone(), format!("not all that it saw could be had: {why}"));
+            }
+        }
+        let cluster = self.running.cluster.clone();
+        let names: BTreeSet<NodeRef> = self.looker.nodes(&cluster);
+        let seen = self.looker.fleet.look(&names, &[FacetName::System]).await;
+        let clocks = seen
+            .into_iter()
+            // One that was not seen now has the clock that it had.
+            .filter(|sighting| sighting.view.observation.is_ok())
+            .filter_map(|sighting| Some((sighting.node.node, sighting.view.clock_offset?)));
+        let clocks: BTreeMap<_, _> = clocks.collect();
+        let victim = self.running.order.node.clone();
+        let entry = match self.running.fault.asked {
+            Some(_) => self
+                .agents
+                .ledger(&victim, &self.running.operation)
+                .await
+                .ok()
+                .flatten(),
+            None => None,
+        };
+        let previous = match self.folder.next() {
+            Ok((_, previous)) => previous,
+            Err(error) => {
+                tracing::error!(
+                    error = sentence(&error),
+                    "the record before this one can't be read: the chain breaks here"
+                );
+                String::new()
+            }
+        };
+        Gathered {
+            ended: self.now(),
+            clocks,
+            missing,
+            made: entry.and_then(|entry| Some((entry.accepted_at, entry.ended_at?))),
+            previous,
+        }
+    }
+
+    async fn over(&mut self, record: &Record) {
+        let what = What::EndDrill {
+            number: record.number,
+            outcome: record.verdict.outcome.as_str().to_owned(),
+            digest: record.digest.clone(),
+        };
+        let act = Act::new(By::daemon(), what).in_cluster(&self.running.cluster);
+        self.audit.mention(act).await;
+        self.say(format!("the record is written: {}", record.verdict.outcome.as_str()));
+    }
+}
