@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use quorate_engine::ports::{AgentError, Agents as _};
 use quorate_model::drill::What;
-use quorate_model::drill::fault::Ending;
-use quorate_model::fault::{HealPhase, MetFault};
+use quorate_model::fault::{FaultEnd, HealPhase, MetFault};
 use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
 
 use super::course::Course;
@@ -48,15 +47,7 @@ impl Course {
         let Some(boot) = self.boot.clone() else {
             return self.ends_early("the coordinator was stopped before the fault had begun; it is not begun now");
         };
-        let made = preview::fault(
-            &self.running.order.fault,
-            self.running.order.guest,
-            &self.running.order.accepted,
-        );
-        let fault = match made {
-            Ok(fault) => fault,
-            Err(why) => return self.ends_early(&why),
-        };
+        let fault = preview::fault(&self.running.order.fault, &self.running.order.accepted);
         let action = Action::InjectFault {
             cluster: self.running.cluster.clone(),
             fault,
@@ -173,8 +164,8 @@ impl Course {
             };
             if !now.is_empty() && now != said {
                 let ends = match self.running.order.fault.ending() {
-                    Ending::Timer => "the fault ends by its own time",
-                    Ending::Reboot | Ending::Person => "its next start ends the fault",
+                    FaultEnd::Timer => "the fault ends by its own time",
+                    FaultEnd::Reboot | FaultEnd::Person => "its next start ends the fault",
                 };
                 self.say(format!(
                     "{node} can't be asked ({now}): {ends}; on its console, as root: quorate-agent heal"

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use quorate_model::drill::verdict::Expectation;
-use quorate_model::drill::{DrillKind, FaultKind, Lasting, ProbeTarget};
+use quorate_model::drill::{DrillKind, Lasting, ProbeTarget};
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::fault::Fault;
 use quorate_model::finding::Code;
 use quorate_model::ids::{DrillName, NodeName};
 use quorate_model::spec::{ClusterFile, DrillSpec};
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) name: Option<DrillName>,
-    pub(crate) fault: FaultKind,
+    #[serde(with = "quorate_model::fault::text")]
+    pub(crate) fault: Fault,
     pub(crate) kind: DrillKind,
     pub(crate) lasts: Lasting,
     pub(crate) node: NodeName,
@@ -36,15 +38,17 @@ impl Order {
     pub(crate) fn read(wire: v1::DrillOrder, file: &ClusterFile) -> Result<Self, Failure> {
         let named = named(&wire.name, file)?;
         let spec = named.as_ref().map(|(_, spec)| *spec);
-        let fault = part(
-            "fault",
-            "--fault",
-            &wire.fault,
-            spec.map(|spec| spec.fault.value.clone()),
-        )?;
         let node = part("node", "--node", &wire.node, spec.map(|spec| spec.node.value.clone()))?;
         let guest = wire.guest.or(spec.map(|spec| spec.guest.value));
         let guest = guest.ok_or_else(|| missing("guest", "--guest"))?;
+        let fault = match (wire.fault.as_str(), spec.map(|spec| &spec.fault.value)) {
+            // Its own guest is whichever is watched.
+            ("", Some(Fault::Guest { .. })) => Fault::Guest { guest },
+            ("", Some(fault)) => fault.clone(),
+            ("", None) => return Err(missing("fault", "--fault")),
+            (text, _) => Fault::of_drill(text, guest)
+                .map_err(|error| Failure::new(ExitCode::Usage, format!("fault: {error}")))?,
+        };
         let lasts: Option<Lasting> = written("for", &wire.lasts)?;
         let kind: Option<DrillKind> = written("kind", &wire.kind)?;
         // As in the cluster file: what is meant can be told by how long it lasts.

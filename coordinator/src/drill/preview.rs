@@ -1,11 +1,10 @@
 //! A drill before it is made, as it is shown, and the key by which what is begun is what was shown.
 
 use data_encoding::HEXLOWER;
-use quorate_model::drill::fault::FaultKind;
 use quorate_model::drill::{Circumstances, GuestFate, Prediction, ProbeTarget};
-use quorate_model::fault::{Fault, PowerCut};
+use quorate_model::fault::{Fault, FaultEnd};
 use quorate_model::finding::{Code, Finding, accept};
-use quorate_model::ids::{ClusterName, PoolName};
+use quorate_model::ids::ClusterName;
 use quorate_model::plan::Step;
 use quorate_planner::drill::Preview;
 use serde::{Deserialize, Serialize};
@@ -105,11 +104,9 @@ impl Document {
 fn unsupported(order: &Order) -> Vec<Finding> {
     let node = order.node.as_str();
     let mut found = Vec::new();
-    let refused = match fault(&order.fault, order.guest, &order.accepted) {
-        Ok(fault) => fault.for_seconds(seconds(order)).err().map(|error| error.to_string()),
-        Err(why) => Some(why),
-    };
-    if let Some(why) = refused {
+    let fault = fault(&order.fault, &order.accepted);
+    if let Err(error) = fault.for_seconds(seconds(order)) {
+        let why = error.to_string();
         let next = "docs/faults.md says of each fault how long it may last";
         found.push(Finding::new(Code::DrillSupport, node, why, next));
     }
@@ -141,43 +138,22 @@ pub(super) fn target(probe: &ProbeTarget) -> Result<Target, String> {
 
 /// For how long the agent is asked; what no timer ends has no time.
 pub(super) fn seconds(order: &Order) -> u32 {
-    match order.fault {
-        FaultKind::Power(_) => 0,
-        _ => u32::try_from(order.lasts.as_secs()).unwrap_or(u32::MAX),
+    match order.fault.ending() {
+        FaultEnd::Reboot | FaultEnd::Person => 0,
+        FaultEnd::Timer => u32::try_from(order.lasts.as_secs()).unwrap_or(u32::MAX),
     }
 }
 
 /// What the agent is asked for.
-///
-/// # Errors
-/// In words: what about it can't be.
-pub(super) fn fault(fault: &FaultKind, guest: u32, accepted: &[Code]) -> Result<Fault, String> {
-    use quorate_model::drill::PowerHow;
-    Ok(match fault {
-        FaultKind::Network => Fault::Network,
-        FaultKind::ClusterNetwork => Fault::ClusterNetwork,
-        FaultKind::Link(link) => Fault::Link { link: *link },
-        FaultKind::Power(how) => Fault::Power {
-            how: match how {
-                PowerHow::Reset => PowerCut::Reset,
-                PowerHow::Off => PowerCut::Off,
-                PowerHow::Shutdown => PowerCut::Shutdown,
-            },
+pub(super) fn fault(fault: &Fault, accepted: &[Code]) -> Fault {
+    match fault {
+        Fault::Power { how, .. } => Fault::Power {
+            how: *how,
             // Who accepts that only a person ends it says that one is there.
             attended: accepted.contains(&Code::DrillNeedsPerson),
         },
-        FaultKind::Corosync => Fault::Corosync,
-        FaultKind::Pmxcfs => Fault::Pmxcfs,
-        FaultKind::Lrm => Fault::Lrm,
-        FaultKind::Guest => Fault::Guest { guest },
-        FaultKind::Disk { pool, disk } => Fault::Disk {
-            pool: pool.parse::<PoolName>().map_err(|error| error.to_string())?,
-            disk: format!("/dev/disk/by-id/{disk}"),
-        },
-        FaultKind::Osd(osd) => Fault::Osd { osd: *osd },
-        FaultKind::Mon => Fault::Mon,
-        FaultKind::StorageNetwork => Fault::StorageNetwork,
-    })
+        other => other.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -185,27 +161,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_of_the_cluster_file_is_one_of_the_agents() {
-        for kind in FaultKind::examples() {
-            if kind.to_string() == "disk:POOL/DISK" {
-                continue;
-            }
-            let made = fault(&kind, 100, &[]).unwrap();
-            assert_eq!(
-                made.isolates() || matches!(kind, FaultKind::Power(_)),
-                kind.isolates(),
-                "{kind}"
-            );
-        }
-        let disk: FaultKind = "disk:tank/wwn-0x5000c500a1b2c301".parse().unwrap();
-        let made = fault(&disk, 100, &[]).unwrap();
-        assert!(made.for_seconds(60).is_ok(), "{made}");
-    }
-
-    #[test]
     fn who_accepts_that_somebody_has_to_be_there_is_there() {
-        let off: FaultKind = "power:off".parse().unwrap();
-        let made = |accepted: &[Code]| fault(&off, 100, accepted).unwrap().for_seconds(0);
+        let off: Fault = "power:off".parse().unwrap();
+        let made = |accepted: &[Code]| fault(&off, accepted).for_seconds(0);
         assert!(made(&[]).is_err() && made(&[Code::DrillNeedsPerson]).is_ok());
     }
 

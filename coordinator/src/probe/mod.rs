@@ -25,6 +25,4 @@ pub(crate) use listened::{Listened, read as listened};
 pub(crate) use place::Unable;
 pub(crate) use prober::{Prober, measure};
 pub(crate) use show::Strip;
-#[cfg(test)]
-pub(crate) use target::FORMS;
-pub(crate) use target::Target;
+pub(crate) use target::{FORMS, Target};

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use quorate_model::drill::record::Record;
 use quorate_model::drill::trend::{TrendRow, worse};
-use quorate_model::drill::{DrillKind, FaultKind, Lasting, ProbeTarget};
+use quorate_model::drill::{DrillKind, Lasting, ProbeTarget};
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::fault::{Fault, InvalidFault};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, DrillName, NodeName};
 use quorate_proto::v1;
@@ -42,8 +43,8 @@ pub(crate) struct Options {
     #[arg(long)]
     cluster: Option<ClusterName>,
     /// What is broken: network, cluster-network, link:N, power:reset, power:off, power:shutdown, corosync, pmxcfs, lrm, guest, disk:POOL/DISK …
-    #[arg(long)]
-    fault: Option<FaultKind>,
+    #[arg(long, value_parser = fault)]
+    fault: Option<String>,
     /// What it is to show: failover or blip
     #[arg(long)]
     kind: Option<DrillKind>,
@@ -238,6 +239,17 @@ fn unreadable(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::new(ExitCode::Internal, "can't read the coordinator's answer")
         .because(error)
         .hint("are `quorate` and the running coordinator of the same version?")
+}
+
+/// A fault as it is written: whose guest `guest` alone is, stands elsewhere.
+fn fault(text: &str) -> Result<String, InvalidFault> {
+    Fault::of_drill(
+        text,
+        text.strip_prefix("guest:")
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_default(),
+    )
+    .map(|_| text.to_owned())
 }
 
 #[cfg(test)]
