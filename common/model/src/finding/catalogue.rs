@@ -351,7 +351,6 @@ catalogue! {
     CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
     GuestStartsAtBoot "QRT-GUEST-STARTS-AT-BOOT" Warning false "A guest that is stopped is started by PVE when its server has restarted (onboot), whoever stopped it and why.";
     GuestNoBackup "QRT-GUEST-NO-BACKUP" Warning false "A guest has no backup of the last eight days by the logs of PVE's own vzdump on the servers, or the last one failed, or it can't be told. Backups that other programs make are not seen. One finding tells of all guests of a cluster; templates, canaries, and guests that are younger count as well off.";
-    DrillsNotRun "QRT-DRILLS-NOT-RUN" Warning false "The cluster file names failover drills. This version checks what is written of them, and runs none.";
 }
 
 impl Code {

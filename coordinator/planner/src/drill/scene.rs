@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quorate_model::drill::{Circumstances, Timing};
+use quorate_model::drill::Circumstances;
 use quorate_model::facet::Unknown;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
@@ -14,7 +14,7 @@ use quorate_model::outlook::{GuestOutlook, Outlook, outlook};
 use quorate_model::spec::ClusterFile;
 use quorate_model::{View, copies};
 
-use super::{Around, CANARY, Request};
+use super::{Around, CANARY, Request, timing};
 use crate::report::Report;
 
 pub(super) struct Scene<'v> {
@@ -120,7 +120,7 @@ impl<'v> Scene<'v> {
             kind: request.kind,
             lasts: request.lasts,
             guest: request.guest,
-            timing: Timing { nodes, ..around.timing },
+            timing: timing(around, nodes),
             master: self.manager.map(|manager| manager.master == request.node.as_str()),
             qdevice: self.member.qdevice.is_some(),
             armed: victim.map(|ha| ha.watchdog_armed),

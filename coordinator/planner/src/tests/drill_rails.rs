@@ -114,11 +114,14 @@ pub(super) fn around() -> Around {
         last: None,
         tasks: Facet::known(vec![], NOW),
         ceph: Facet::not_asked(),
-        timing: Timing {
-            token: Some(3000),
-            coefficient: Some(650),
-            ..Timing::unknown(0)
-        },
+        timing: Facet::known(
+            Timing {
+                token: Some(3000),
+                coefficient: Some(650),
+                ..Timing::unknown(0)
+            },
+            NOW,
+        ),
         boot: None,
     }
 }
