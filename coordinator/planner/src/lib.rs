@@ -30,7 +30,7 @@ use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
 use quorate_model::plan::{Plan, Step};
 use quorate_model::spec::ClusterFile;
-use quorate_model::{Code, Finding, NodeName, View, Wish};
+use quorate_model::{NodeName, View, Wish};
 
 pub use cluster::ends::{LinkEnds, link_ends};
 pub use protection::{Copying, copying};

@@ -121,6 +121,7 @@ impl Course {
             Stage::Breaking => self.break_it().await,
             Stage::Observing => self.observe().await,
             Stage::Healing => self.heal().await,
+            Stage::Resolving => self.let_go().await,
             Stage::Returning => self.return_to_normal().await,
             Stage::MovingBack => self.move_back().await,
             Stage::Recording => self.record().await,

@@ -123,7 +123,6 @@ impl Looker {
         } else {
             folder.last_over().map_err(|error| unreadable(&error))?
         };
-        let nodes = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
         Ok(Around {
             now: self.now(),
             rollout: rollout.map(|rollout| rollout.to_string()),
@@ -132,7 +131,7 @@ impl Looker {
             last,
             tasks: tasks(view, self.now()),
             ceph: Facet::unknown(UnknownKind::Failed, "this version does not ask Ceph how it is"),
-            timing: Timing::unknown(nodes),
+            timing: timing(view, self.now()),
             boot: boot(&folder, guest),
         })
     }
@@ -142,43 +141,71 @@ pub(super) fn unreadable(error: &KeptError) -> Failure {
     Failure::new(ExitCode::Failed, "what is kept of drills can't be read").because(error)
 }
 
-/// Tasks of PVE that run, as far as guests and copies show them: what holds a guest stands in its configuration.
+/// Tasks of PVE that run on any server, and copies that are being made. What holds a guest stands in its configuration, and is told with that.
 fn tasks(view: &View, now: Timestamp) -> Facet<Vec<String>> {
-    let mut tasks = BTreeSet::new();
-    let mut config = None;
-    for (node, seen) in &view.nodes {
-        let Ok(observation) = &seen.observation else { continue };
-        if config.is_none() {
-            config = observation
-                .config
-                .get()
-                .ok()
-                .and_then(|config| config.guests.get().ok());
+    let mut told = BTreeSet::new();
+    for node in view.nodes.keys() {
+        let running = view.facet(node, |o| &o.system).and_then(|system| {
+            let tasks = system.tasks.get();
+            tasks.map_err(Clone::clone)
+        });
+        match running {
+            Ok(tasks) => {
+                let tasks = tasks.iter().filter(|task| task.does_something());
+                told.extend(tasks.map(|task| task.told(node.as_str())));
+            }
+            Err(unknown) => {
+                return Facet::unknown(unknown.kind, format!("of {node} it is not known: {}", unknown.reason));
+            }
         }
-        for copy in observation.replication.get().into_iter().flatten() {
+        // Where it can't be seen, the copies themselves are told to be unknown.
+        for copy in view.facet(node, |o| &o.replication).ok().into_iter().flatten() {
             if copy.running {
-                tasks.insert(format!(
+                told.insert(format!(
                     "the copying of guest {} from {node} to {}",
                     copy.guest, copy.target
                 ));
             }
         }
     }
-    let Some(guests) = config else {
-        return Facet::unknown(
-            UnknownKind::Failed,
-            "no server tells what its guests' configurations say",
-        );
-    };
-    for guest in guests {
-        let owner = &guest.guest.node;
-        if let Ok(config) = guest.config.get()
-            && let Some(lock) = &config.lock
-        {
-            tasks.insert(format!("what holds guest {} on {owner} ({lock})", guest.guest.vmid));
+    if view.nodes.is_empty() {
+        return Facet::unknown(UnknownKind::Failed, "no server was asked");
+    }
+    Facet::known(told.into_iter().collect(), now)
+}
+
+/// corosync's timers, as the members run with them. Where they differ, an edit has not reached all of them, and nobody can tell which hold.
+fn timing(view: &View, now: Timestamp) -> Facet<Timing> {
+    let nodes = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
+    let mut found: Option<Timing> = None;
+    let mut why = None;
+    for node in view.nodes.keys() {
+        let member = match view.cluster_of(node) {
+            Ok(cluster) => cluster.member(),
+            Err(unknown) => {
+                why.get_or_insert((unknown.kind, format!("{node}: {}", unknown.reason)));
+                continue;
+            }
+        };
+        let Some(member) = member else { continue };
+        match member.totem.get() {
+            Ok(totem) => {
+                let timing = Timing::of(nodes, totem);
+                if found.is_some_and(|other| other != timing) {
+                    return Facet::unknown(UnknownKind::Failed, "not all members run with the same ones");
+                }
+                found = Some(timing);
+            }
+            Err(unknown) => {
+                why.get_or_insert((unknown.kind, format!("{node}: {}", unknown.reason)));
+            }
         }
     }
-    Facet::known(tasks.into_iter().collect(), now)
+    match (found, why) {
+        (Some(timing), _) => Facet::known(timing, now),
+        (None, Some((kind, why))) => Facet::unknown(kind, why),
+        (None, None) => Facet::unknown(UnknownKind::Failed, "no member told them"),
+    }
 }
 
 /// How long the guest took from its start to its first answer the last time that this was seen.
@@ -203,30 +230,156 @@ fn boot(folder: &Folder, guest: u32) -> Option<Range> {
 #[cfg(test)]
 mod tests {
     use quorate_model::Observation;
-    use quorate_model::facet::Unknown;
+    use quorate_model::ids::NodeName;
     use quorate_model::observation::ReplicationState;
+    use quorate_model::observation::cluster::{Cluster, Member, Membership, Pmxcfs, Totem};
+    use quorate_model::observation::system::{AgentState, ClockState, Cpu, Memory, RunningTask, System};
+    use quorate_model::size::ByteSize;
     use quorate_model::view::NodeView;
 
     use super::*;
 
+    const AT: Timestamp = Timestamp(1_795_345_772_000_000);
+
+    fn system(tasks: Facet<Vec<RunningTask>>) -> System {
+        System {
+            pve: Facet::not_asked(),
+            os: String::new(),
+            kernel: String::new(),
+            boot_id: "boot".to_owned(),
+            uptime_seconds: 60,
+            cpu: Cpu {
+                model: String::new(),
+                threads: 4,
+                load: [0.0; 3],
+            },
+            memory: Memory {
+                total: ByteSize(0),
+                available: ByteSize(0),
+                swap_total: ByteSize(0),
+                swap_free: ByteSize(0),
+            },
+            clock: ClockState {
+                now: AT,
+                synchronised: Facet::not_asked(),
+            },
+            reboot_needed: None,
+            agent: AgentState {
+                version: String::new(),
+                memory: ByteSize(0),
+                uptime_seconds: 1,
+                port: None,
+                measure_ports: None,
+            },
+            tasks,
+        }
+    }
+
+    fn task(kind: &str, about: &str) -> RunningTask {
+        RunningTask {
+            kind: kind.to_owned(),
+            about: about.to_owned(),
+            user: "root@pam".to_owned(),
+            started_at: AT,
+        }
+    }
+
+    fn put(view: &mut View, node: &str, change: impl FnOnce(&mut Observation)) {
+        let name: NodeName = node.parse().unwrap();
+        let mut seen = Observation::empty(node, AT);
+        change(&mut seen);
+        let node = NodeView {
+            observation: Ok(seen),
+            clock_offset: None,
+        };
+        view.nodes.insert(name, node);
+    }
+
+    fn running(tasks: Vec<RunningTask>) -> impl FnOnce(&mut Observation) {
+        move |seen| seen.system = Facet::known(system(Facet::known(tasks, AT)), AT)
+    }
+
     #[test]
-    fn what_holds_guests_is_told_and_what_nobody_tells_is_unknown() {
+    fn tasks_of_all_servers_are_told_and_what_one_does_not_tell_is_unknown() {
         let mut view = View::default();
-        let mut seen = Observation::empty("prox1", Timestamp(0));
-        let copying = ReplicationState {
-            running: true,
-            ..ReplicationState::of(100, "prox2")
-        };
-        seen.replication = Facet::known(vec![copying], Timestamp(0));
-        let put = |view: &mut View, observation: Result<Observation, Unknown>| {
-            let node = NodeView {
-                observation,
-                clock_offset: None,
+        assert!(tasks(&view, AT).get().is_err());
+        put(&mut view, "prox1", running(vec![task("vncproxy", "100")]));
+        put(&mut view, "prox2", |seen| {
+            running(vec![task("vzdump", "101"), task("aptupdate", "")])(seen);
+            let copying = ReplicationState {
+                running: true,
+                ..ReplicationState::of(100, "prox1")
             };
-            view.nodes.insert("prox1".parse().unwrap(), node);
+            seen.replication = Facet::known(vec![copying], AT);
+        });
+        assert_eq!(
+            tasks(&view, AT).get().unwrap(),
+            &[
+                "aptupdate on prox2",
+                "the copying of guest 100 from prox2 to prox1",
+                "vzdump of 101 on prox2"
+            ]
+        );
+        put(&mut view, "prox3", |seen| {
+            let unread = Facet::unknown(UnknownKind::Unparsable, "half a line");
+            seen.system = Facet::known(system(unread), AT);
+        });
+        let unknown = tasks(&view, AT);
+        assert_eq!(
+            unknown.get().unwrap_err().reason,
+            "of prox3 it is not known: half a line"
+        );
+    }
+
+    fn member(totem: Facet<Totem>) -> impl FnOnce(&mut Observation) {
+        move |seen| {
+            let member = Member {
+                cluster: "hk1".to_owned(),
+                running_version: 5,
+                file_version: 5,
+                quorate: true,
+                nodes: vec![],
+                configured: vec![],
+                interfaces: std::collections::BTreeMap::new(),
+                qdevice: None,
+                running_versions: Facet::not_asked(),
+                votes: Facet::not_asked(),
+                links: Facet::not_asked(),
+                latencies: Facet::not_asked(),
+                totem,
+            };
+            let cluster = Cluster {
+                membership: Membership::Member(Box::new(member)),
+                pmxcfs: Pmxcfs::Writable,
+                authkey_present: true,
+                local_config_present: true,
+                local_config: Facet::not_asked(),
+                config_lock_age: None,
+                changes: vec![],
+            };
+            seen.cluster = Facet::known(cluster, AT);
+        }
+    }
+
+    #[test]
+    fn timers_are_those_that_all_members_run_with() {
+        let totem = |token: u32| Totem {
+            token,
+            consensus: token / 5 * 6,
+            pings: vec![],
         };
-        put(&mut view, Ok(seen));
-        let unknown = tasks(&view, Timestamp(0));
-        assert!(unknown.get().is_err(), "the configurations were not seen");
+        let mut view = View::default();
+        put(
+            &mut view,
+            "prox1",
+            member(Facet::unknown(UnknownKind::TimedOut, "no answer")),
+        );
+        assert_eq!(timing(&view, AT).get().unwrap_err().reason, "prox1: no answer");
+        put(&mut view, "prox2", member(Facet::known(totem(3650), AT)));
+        put(&mut view, "prox3", member(Facet::known(totem(3650), AT)));
+        let told = timing(&view, AT);
+        assert_eq!(told.get().unwrap().detection().likely, 8_030_000);
+        put(&mut view, "prox3", member(Facet::known(totem(10_000), AT)));
+        assert!(timing(&view, AT).get().is_err(), "they differ");
     }
 }

@@ -13,6 +13,7 @@ use quorate_model::view::ClockOffset;
 use quorate_model::{Finding, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::after;
 use super::answers::{self, OWN_CLOCK};
 use super::state::{Copied, Running};
 use super::watches;
@@ -101,7 +102,11 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
     let tally = answers::tally(&heard, &line, &subject);
     let figures = figures(&subject, &line, &probes, tally.as_ref(), &copy);
     let compared = compare(&running.predicted, &line);
-    let verdict = judge(&subject, running.order.expected, &line, &figures, &compared);
+    let mut verdict = judge(&subject, running.order.expected, &line, &figures, &compared);
+    if after::waits_for_a_word(&running.left) {
+        let waits: Vec<String> = running.left.iter().map(|finding| finding.message.clone()).collect();
+        verdict = verdict.normal_but_for(&waits);
+    }
     let mut findings: Vec<Finding> = running.findings.clone();
     findings.extend(running.left.iter().cloned());
     findings.extend(flagged(&compared, &running.name()));

@@ -141,6 +141,9 @@ pub struct Preview {
     pub predicted: Prediction,
     /// Guests that will be started elsewhere.
     pub recovered: BTreeSet<u32>,
+    /// The canary of ours of which the victim's last writes are overwritten afterwards, without another word: its copy would be held otherwise, and
+    /// nothing that a canary writes is needed. Never a guest of a customer.
+    pub discards: Option<u32>,
 }
 
 impl Preview {
@@ -167,6 +170,7 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
             predicted: expected(&circumstances, around),
             circumstances,
             recovered: BTreeSet::new(),
+            discards: None,
         };
     };
     cluster::rails(&scene, request, &mut report);
@@ -193,6 +197,10 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
         after: cleared.after,
         predicted: expected(&circumstances, around),
         circumstances,
+        discards: recovered
+            .contains(&request.guest)
+            .then_some(request.guest)
+            .filter(|id| scene.holds_canary(*id)),
         recovered,
     }
 }

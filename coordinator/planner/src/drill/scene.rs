@@ -11,7 +11,7 @@ use quorate_model::observation::cluster::Member;
 use quorate_model::observation::ha::{HaPlacement, HaResource, ManagerStatus};
 use quorate_model::observation::{ConfiguredGuest, PveConfig, ReplicationJob};
 use quorate_model::outlook::{GuestOutlook, Outlook, outlook};
-use quorate_model::spec::ClusterFile;
+use quorate_model::spec::{ClusterFile, ReturningNode};
 use quorate_model::{View, copies};
 
 use super::{Around, CANARY, Request, timing};
@@ -101,6 +101,15 @@ impl<'v> Scene<'v> {
             .config
             .get()
             .is_ok_and(|config| config.tags.iter().any(|tag| tag == CANARY))
+    }
+
+    /// Is it a canary of ours, of which a server that returns is held back by its jobs?
+    pub(super) fn holds_canary(&self, id: u32) -> bool {
+        let holds = |job: &ReplicationJob| {
+            let comment = job.comment.as_deref().and_then(ReturningNode::of_comment);
+            comment == Some(ReturningNode::Hold)
+        };
+        self.guest(id).is_some_and(Self::is_canary) && self.jobs_of(id).any(holds)
     }
 
     pub(super) fn jobs_of(&self, id: u32) -> impl Iterator<Item = &'v ReplicationJob> {
