@@ -19,6 +19,7 @@ mod order;
 mod preview;
 mod record;
 mod resolve;
+mod speed;
 mod stage;
 mod state;
 #[cfg(test)]
