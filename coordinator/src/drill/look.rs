@@ -230,157 +230,85 @@ fn boot(folder: &Folder, guest: u32) -> Option<Range> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_model::Observation;
-    use quorate_model::ids::NodeName;
     use quorate_model::observation::ReplicationState;
-    use quorate_model::observation::cluster::{Cluster, Member, Membership, Pmxcfs, Totem};
-    use quorate_model::observation::system::{AgentState, ClockState, Cpu, Memory, RunningTask, System};
-    use quorate_model::size::ByteSize;
-    use quorate_model::view::NodeView;
+    use quorate_model::observation::cluster::Totem;
+    use quorate_model::observation::system::RunningTask;
+    use quorate_planner::testkit::{NOW, Servers, known};
 
     use super::*;
-
-    const AT: Timestamp = Timestamp(1_795_345_772_000_000);
-
-    fn system(tasks: Facet<Vec<RunningTask>>) -> System {
-        System {
-            pve: Facet::not_asked(),
-            os: String::new(),
-            kernel: String::new(),
-            boot_id: "boot".to_owned(),
-            uptime_seconds: 60,
-            cpu: Cpu {
-                model: String::new(),
-                threads: 4,
-                load: [0.0; 3],
-            },
-            memory: Memory {
-                total: ByteSize(0),
-                available: ByteSize(0),
-                swap_total: ByteSize(0),
-                swap_free: ByteSize(0),
-            },
-            clock: ClockState {
-                now: AT,
-                synchronised: Facet::not_asked(),
-            },
-            reboot_needed: None,
-            agent: AgentState {
-                version: String::new(),
-                memory: ByteSize(0),
-                uptime_seconds: 1,
-                port: None,
-                measure_ports: None,
-            },
-            tasks,
-        }
-    }
 
     fn task(kind: &str, about: &str) -> RunningTask {
         RunningTask {
             kind: kind.to_owned(),
             about: about.to_owned(),
             user: "root@pam".to_owned(),
-            started_at: AT,
+            started_at: NOW,
         }
     }
 
-    fn put(view: &mut View, node: &str, change: impl FnOnce(&mut Observation)) {
-        let name: NodeName = node.parse().unwrap();
-        let mut seen = Observation::empty(node, AT);
-        change(&mut seen);
-        let node = NodeView {
-            observation: Ok(seen),
-            clock_offset: None,
-        };
-        view.nodes.insert(name, node);
-    }
-
-    fn running(tasks: Vec<RunningTask>) -> impl FnOnce(&mut Observation) {
-        move |seen| seen.system = Facet::known(system(Facet::known(tasks, AT)), AT)
+    /// Three members; nothing runs on them.
+    fn servers() -> Servers {
+        Servers::bare(3)
+            .members("hk1", &["prox1", "prox2", "prox3"], &["10.10.10.0/24"])
+            .with_each(|seen| known(&mut seen.system).tasks = Facet::known(vec![], NOW))
     }
 
     #[test]
     fn tasks_of_all_servers_are_told_and_what_one_does_not_tell_is_unknown() {
-        let mut view = View::default();
-        assert!(tasks(&view, AT).get().is_err());
-        put(&mut view, "prox1", running(vec![task("vncproxy", "100")]));
-        put(&mut view, "prox2", |seen| {
-            running(vec![task("vzdump", "101"), task("aptupdate", "")])(seen);
-            let copying = ReplicationState {
-                running: true,
-                ..ReplicationState::of(100, "prox1")
-            };
-            seen.replication = Facet::known(vec![copying], AT);
-        });
+        let told = |servers: &Servers| tasks(&servers.view, NOW);
+        assert!(tasks(&View::default(), NOW).get().is_err());
+        let busy = servers()
+            .with_system("prox1", |system| {
+                system.tasks = Facet::known(vec![task("vncproxy", "100")], NOW);
+            })
+            .with_system("prox2", |system| {
+                system.tasks = Facet::known(vec![task("vzdump", "101"), task("aptupdate", "")], NOW);
+            })
+            .with("prox2", |seen| {
+                let copying = ReplicationState {
+                    running: true,
+                    ..ReplicationState::of(100, "prox1")
+                };
+                seen.replication = Facet::known(vec![copying], NOW);
+            });
         assert_eq!(
-            tasks(&view, AT).get().unwrap(),
+            told(&busy).get().unwrap(),
             &[
                 "aptupdate on prox2",
                 "the copying of guest 100 from prox2 to prox1",
                 "vzdump of 101 on prox2"
             ]
         );
-        put(&mut view, "prox3", |seen| {
-            let unread = Facet::unknown(UnknownKind::Unparsable, "half a line");
-            seen.system = Facet::known(system(unread), AT);
+        let half = busy.with_system("prox3", |system| {
+            system.tasks = Facet::unknown(UnknownKind::Unparsable, "half a line");
         });
-        let unknown = tasks(&view, AT);
         assert_eq!(
-            unknown.get().unwrap_err().reason,
+            told(&half).get().unwrap_err().reason,
             "of prox3 it is not known: half a line"
         );
-    }
-
-    fn member(totem: Facet<Totem>) -> impl FnOnce(&mut Observation) {
-        move |seen| {
-            let member = Member {
-                cluster: "hk1".to_owned(),
-                running_version: 5,
-                file_version: 5,
-                quorate: true,
-                nodes: vec![],
-                configured: vec![],
-                interfaces: std::collections::BTreeMap::new(),
-                qdevice: None,
-                running_versions: Facet::not_asked(),
-                votes: Facet::not_asked(),
-                links: Facet::not_asked(),
-                latencies: Facet::not_asked(),
-                totem,
-            };
-            let cluster = Cluster {
-                membership: Membership::Member(Box::new(member)),
-                pmxcfs: Pmxcfs::Writable,
-                authkey_present: true,
-                local_config_present: true,
-                local_config: Facet::not_asked(),
-                config_lock_age: None,
-                changes: vec![],
-            };
-            seen.cluster = Facet::known(cluster, AT);
-        }
+        assert!(told(&servers().unreachable("prox2")).get().is_err());
     }
 
     #[test]
     fn timers_are_those_that_all_members_run_with() {
-        let totem = |token: u32| Totem {
-            token,
-            consensus: token / 5 * 6,
-            pings: vec![],
+        let run_with = |servers: Servers, node: &str, totem: Facet<Totem>| {
+            servers.with_member(node, move |member| member.totem = totem)
         };
-        let mut view = View::default();
-        put(
-            &mut view,
-            "prox1",
-            member(Facet::unknown(UnknownKind::TimedOut, "no answer")),
-        );
-        assert_eq!(timing(&view, AT).get().unwrap_err().reason, "prox1: no answer");
-        put(&mut view, "prox2", member(Facet::known(totem(3650), AT)));
-        put(&mut view, "prox3", member(Facet::known(totem(3650), AT)));
-        let told = timing(&view, AT);
-        assert_eq!(told.get().unwrap().detection().likely, 8_030_000);
-        put(&mut view, "prox3", member(Facet::known(totem(10_000), AT)));
-        assert!(timing(&view, AT).get().is_err(), "they differ");
+        let of = |token: u32| {
+            let totem = Totem {
+                token,
+                consensus: token / 5 * 6,
+                pings: vec![],
+            };
+            Facet::known(totem, NOW)
+        };
+        let silent =
+            |servers: Servers, node: &str| run_with(servers, node, Facet::unknown(UnknownKind::TimedOut, "no answer"));
+        let none = silent(silent(silent(servers(), "prox1"), "prox2"), "prox3");
+        assert_eq!(timing(&none.view, NOW).get().unwrap_err().reason, "prox1: no answer");
+        let two = run_with(run_with(none, "prox2", of(3650)), "prox3", of(3650));
+        assert_eq!(timing(&two.view, NOW).get().unwrap().detection().likely, 8_030_000);
+        let differ = run_with(two, "prox3", of(10_000));
+        assert!(timing(&differ.view, NOW).get().is_err());
     }
 }

@@ -130,6 +130,13 @@ impl Tasks {
         }
     }
 
+    /// The server lost its power: no process is left, and the list is as it was.
+    pub(crate) fn vanish_all(&mut self) {
+        let running = self.list.iter().filter(|task| task.state == State::Running);
+        let upids: Vec<String> = running.map(|task| task.upid.clone()).collect();
+        upids.iter().for_each(|upid| self.vanish(upid));
+    }
+
     fn append(&self, upid: &str, text: &str) -> io::Result<()> {
         let digit = self.get(upid).map_or(0, |task| task.started.rem_euclid(16));
         let folder = self.folder.join(format!("{digit:X}"));
@@ -178,7 +185,7 @@ mod tests {
         let stat = fs::read_to_string(proc.join("4711/stat")).unwrap();
         let began = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19);
         assert_eq!(began, Some("10000"), "{stat}");
-        tasks.vanish(&backup);
+        tasks.vanish_all();
         assert!(!proc.join("4711").exists());
         assert_eq!(list(), format!("{backup} 0\n"));
         let moved = tasks.start("prox1", 4712, at(-100), at(7), "qmigrate", "100").unwrap();
