@@ -106,7 +106,8 @@ impl Course {
             by = asked(&mut abort) => (Ended::Aborted, Some(by)),
             ended = self.go(stage) => (ended, None),
         };
-        if let Some(by) = by {
+        // The first stage that met the word is the one that it ended.
+        if let Some(by) = by.filter(|_| self.running.aborted.is_none()) {
             self.running.aborted = Some(format!("by {by}, while {}", stage.as_str()));
             self.say(format!("{by} ends it"));
         }
