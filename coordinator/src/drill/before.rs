@@ -7,7 +7,6 @@ use quorate_model::drill::Range;
 use quorate_model::finding::known;
 use quorate_model::rollout::RolloutResult;
 use quorate_model::spec::ClusterFile;
-use quorate_model::time::spoken;
 use quorate_planner::drill::Preview;
 
 use super::answers;
@@ -27,8 +26,6 @@ const ANSWERED: usize = 90;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// So long it is waited for what speaks against it to pass: a copy that is being made, a guest that is locked.
 const SETTLES_WITHIN: Duration = Duration::from_secs(300);
-/// So much longer than its schedule promises a copy may take.
-const LONGER: Duration = Duration::from_secs(300);
 
 impl Course {
     pub(super) async fn move_off(&mut self) -> Ended {
@@ -37,7 +34,7 @@ impl Course {
         }
         let rollouts = self.looker.rollouts.clone();
         if self.running.moves.off.is_none() && self.resumed {
-            match moves::begun_before(&rollouts, &self.running, (self.running.began, None)).await {
+            match moves::begun_before(&rollouts, &self.running).await {
                 Ok(found) => self.running.moves.off = found,
                 Err(failure) => return self.failed(&failure),
             }
@@ -51,7 +48,7 @@ impl Course {
                     steps.len(),
                     self.running.order.node
                 ));
-                match moves::begin(&rollouts, &self.running, steps).await {
+                match moves::begin(&rollouts, &self.running, (steps, vec![])).await {
                     Ok(id) => id,
                     Err(failure) => return self.failed(&failure),
                 }
@@ -66,37 +63,6 @@ impl Course {
                 "rollout {id} did not move all of them: quorate rollout show {id}"
             )),
             Err(failure) => self.failed(&failure),
-        }
-    }
-
-    /// Guests of customers that may fail have copies that were begun after the drill was.
-    pub(super) async fn sync(&mut self) -> Ended {
-        let risked = self.running.order.risked.clone();
-        if risked.is_empty() {
-            return Ended::Done;
-        }
-        let cluster = self.running.cluster.clone();
-        let (mut waited, mut most) = (Duration::ZERO, None);
-        loop {
-            let view = self.looker.view(&cluster).await;
-            let (old, promised) = copies::older(&view, &risked, self.running.began);
-            if old.is_empty() {
-                self.say("all copies of the guests that may fail were made since");
-                return Ended::Done;
-            }
-            let limit = *most.get_or_insert_with(|| promised.saturating_add(LONGER));
-            if waited.is_zero() {
-                self.say(format!(
-                    "waiting up to {} for the next run of {}",
-                    spoken(limit),
-                    old.join(", ")
-                ));
-            }
-            if waited >= limit {
-                return self.ends_early(&format!("not made within {}: {}", spoken(limit), old.join(", ")));
-            }
-            self.wait(LOOK_EVERY).await;
-            waited = waited.saturating_add(LOOK_EVERY);
         }
     }
 

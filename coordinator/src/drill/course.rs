@@ -106,7 +106,8 @@ impl Course {
             by = asked(&mut abort) => (Ended::Aborted, Some(by)),
             ended = self.go(stage) => (ended, None),
         };
-        if let Some(by) = by {
+        // The first stage that met the word is the one that it ended.
+        if let Some(by) = by.filter(|_| self.running.aborted.is_none()) {
             self.running.aborted = Some(format!("by {by}, while {}", stage.as_str()));
             self.say(format!("{by} ends it"));
         }
@@ -121,6 +122,7 @@ impl Course {
             Stage::Breaking => self.break_it().await,
             Stage::Observing => self.observe().await,
             Stage::Healing => self.heal().await,
+            Stage::Resolving => self.let_go().await,
             Stage::Returning => self.return_to_normal().await,
             Stage::MovingBack => self.move_back().await,
             Stage::Recording => self.record().await,

@@ -1,7 +1,7 @@
 //! Drills in the daemon: looked at beforehand, begun, taken up again after a restart, watched, ended, and kept.
 //!
-//! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`copies`],
-//! [`fault`], [`during`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`] and the probes themselves; [`answers`] and
+//! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`syncs`], [`copies`],
+//! [`fault`], [`during`], [`resolve`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`] and the probes themselves; [`answers`] and
 //! [`record`] make of it what is kept in [`state`].
 
 mod after;
@@ -18,11 +18,13 @@ mod moves;
 mod order;
 mod preview;
 mod record;
+mod resolve;
 mod speed;
 mod stage;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod syncs;
 mod told;
 mod watches;
 
@@ -44,7 +46,7 @@ use course::Course;
 use look::unreadable;
 use order::Order;
 use stage::Stage;
-use state::{Folder, KeptError, Moves, Running, Spec};
+use state::{Folder, KeptError, Moves, Running, Spec, Syncs};
 use told::Told;
 
 pub(crate) use asked::Watching;
@@ -179,6 +181,8 @@ impl Drills {
             circumstances: document.circumstances.clone(),
             predicted: document.predicted.clone(),
             recovered: preview.recovered,
+            discards: document.discards,
+            syncs: Syncs::default(),
             moves: Moves::default(),
             operation,
             clocks: BTreeMap::new(),
@@ -217,6 +221,12 @@ impl Drills {
             .iter()
             .map(|guest| format!("--risk-guest {guest}"))
             .collect();
+        consents.extend(
+            document
+                .discards
+                .iter()
+                .map(|guest| format!("replication resolve {guest} --discard, afterwards")),
+        );
         consents.extend(order.confirmed.iter().map(|typed| format!("--confirm {typed}")));
         let act = Act {
             accepted: document.accepted(order),

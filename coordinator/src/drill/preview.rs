@@ -28,6 +28,9 @@ pub(crate) struct Document {
     pub(crate) after: Vec<Step>,
     pub(crate) circumstances: Circumstances,
     pub(crate) predicted: Prediction,
+    /// The canary whose copy on the victim is overwritten afterwards.
+    #[serde(default)]
+    pub(crate) discards: Option<u32>,
 }
 
 impl Document {
@@ -48,6 +51,7 @@ impl Document {
             after: preview.after.clone(),
             circumstances: preview.circumstances.clone(),
             predicted: preview.predicted.clone(),
+            discards: preview.discards,
         };
         let key = document.key_of();
         Self { key, ..document }
@@ -90,10 +94,11 @@ impl Document {
             .map(|finding| format!("{} {:?} {}", finding.code.as_str(), finding.severity, finding.subject))
             .collect();
         let text = format!(
-            "{}\n{fates:?}\n{}\n{}\n{}",
+            "{}\n{fates:?}\n{}\n{}\n{:?}\n{}",
             self.what,
             steps(&self.before),
             steps(&self.after),
+            self.discards,
             said.join("\n")
         );
         HEXLOWER.encode(&Sha256::digest(text.as_bytes()))

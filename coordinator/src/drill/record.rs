@@ -13,6 +13,7 @@ use quorate_model::view::ClockOffset;
 use quorate_model::{Finding, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::after;
 use super::answers::{self, OWN_CLOCK};
 use super::speed;
 use super::state::{Copied, Running};
@@ -108,7 +109,11 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
     let predicted = speed::predicted(gathered.pace, &running.predicted);
     let expected = speed::expected(gathered.pace, running.order.expected);
     let compared = compare(&predicted, &line);
-    let verdict = judge(&subject, expected, &line, &figures, &compared);
+    let mut verdict = judge(&subject, expected, &line, &figures, &compared);
+    if after::waits_for_a_word(&running.left) {
+        let waits: Vec<String> = running.left.iter().map(|finding| finding.message.clone()).collect();
+        verdict = verdict.normal_but_for(&waits);
+    }
     let mut findings: Vec<Finding> = running.findings.clone();
     findings.extend(running.left.iter().cloned());
     findings.extend(flagged(&compared, &running.name()));

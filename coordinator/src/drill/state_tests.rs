@@ -12,7 +12,7 @@ use quorate_model::drill::{Event, What};
 use super::order::Order;
 use super::record::{Gathered, compose};
 use super::stage::Stage;
-use super::state::{FaultSeen, Folder, KeptError, Moves, Running, Spec};
+use super::state::{FaultSeen, Folder, KeptError, Moves, Running, Spec, Syncs};
 
 /// As an earlier version wrote it.
 const FIRST: &str = include_str!("../../../common/model/src/drill/tests/record-1.json");
@@ -55,6 +55,8 @@ fn running(number: u64) -> Running {
         circumstances: of.circumstances,
         predicted: of.predicted,
         recovered: of.subject.recovered,
+        discards: Some(100),
+        syncs: Syncs::default(),
         moves: Moves::default(),
         operation: "drill-hk1-2-0000abcd".parse().unwrap(),
         clocks: BTreeMap::new(),

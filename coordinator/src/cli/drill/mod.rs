@@ -166,6 +166,7 @@ fn shown(document: &Document) -> String {
         fates: &document.fates,
         before: &document.before,
         after: &document.after,
+        discards: document.discards,
         predicted: &document.predicted,
     })
 }
