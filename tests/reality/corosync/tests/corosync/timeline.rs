@@ -142,11 +142,13 @@ async fn what_agents_tell_of_faults_is_what_corosync_logged() {
     }
     fleet.cluster.complete().await;
     // The agent takes away what the kernel has emptied, and only then another one may begin.
-    let third = fleet.cluster.node(3);
+    let note_of_it = fleet.path("prox3.agent/faults/op-link.json");
     until("the first fault to be over", async || {
-        third.space().does(&["nft", "list", "tables"]).await.is_empty()
+        std::fs::read_to_string(&note_of_it).is_ok_and(|text| text.contains("\"how\""))
     })
     .await;
+    let tables = fleet.cluster.node(3).space().does(&["nft", "list", "tables"]).await;
+    assert_eq!(tables, "", "nothing is left of it");
 
     let cut = SystemTime::now();
     inject(&fleet, 3, "op-cluster-network", "cluster-network", CLUSTER_NETWORK).await;
