@@ -40,7 +40,7 @@ async fn bridged(guest: &Guest) {
         "ip link add vmbr0 type bridge",
         "ip link set vmbr0 up",
         "ip link set eth0 master vmbr0",
-        &format!("ip address del {own} dev eth0"),
+        "ip address flush dev eth0",
         &format!("ip address add {own} dev vmbr0"),
         "ip route replace default via 10.0.2.2",
         "ip netns add guest100",
