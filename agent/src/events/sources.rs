@@ -96,9 +96,7 @@ impl Members {
         };
         what.into_iter().map(event).collect()
     }
-}
 
-impl Members {
     /// An agent that starts where pmxcfs does not run, as while that is the fault, has no ids from it. corosync's log goes on, and so do its ids.
     fn ids_of_corosync(&mut self, host: &Host) {
         if !self.ids.is_empty() {

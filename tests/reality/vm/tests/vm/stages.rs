@@ -128,7 +128,7 @@ async fn a_victim_that_was_not_reset_gets_corosync_first_and_stops_what_is_not_i
     the_agent_is_killed(guest).await;
     corosync.lose_it().await;
     rest.lose_it().await;
-    let passed = corosync.are_served().await;
+    corosync.are_served().await;
     assert!(rest.are_cut_off(), "corosync's packets pass, and nothing else");
     rest.are_served().await;
     let (first, whole) = (corosync.outage(begun), rest.outage(begun));
