@@ -18,7 +18,8 @@ use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
 /// What pmxcfs publishes of the membership.
 pub(crate) const MEMBERS: &str = "/etc/pve/.members";
 const CONFIG: &str = "/etc/pve/corosync.conf";
-pub(super) const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
+/// What corosync was started with.
+pub(crate) const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
 const AUTHKEY: &str = "/etc/corosync/authkey";
 
 /// The folder that is the lock of corosync.conf: who makes it holds the lock, and touches it to keep it.

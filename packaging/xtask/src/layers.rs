@@ -95,8 +95,12 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-proto",
         ],
     ),
-    // It asks the programs, as an operator would: what they say is looked at as JSON.
-    layer("quorate-reality-corosync", &["quorate-lab"], &[]),
+    // It asks the programs, as an operator would: what they say is looked at as JSON. What only a coordinator asks of an agent, it asks as one.
+    layer(
+        "quorate-reality-corosync",
+        &["quorate-lab"],
+        &["quorate-clock", "quorate-identity", "quorate-model", "quorate-proto"],
+    ),
     layer(
         "quorate-bench",
         &[
