@@ -91,6 +91,19 @@ pub const HEALTH_INTERVAL_LONGEST: Duration = Duration::from_secs(10);
 /// peers sooner; this finds a living one whose agent hangs.
 pub const HEALTH_SILENCE: Duration = Duration::from_secs(20);
 
+/// From one call of a probe to the next, in milliseconds, as agents grant it.
+pub const PROBE_EVERY_MS: std::ops::RangeInclusive<u32> = 10..=60_000;
+
+/// How long a probe of an agent may be asked to last, in seconds: a day.
+pub const PROBE_SECONDS: std::ops::RangeInclusive<u32> = 1..=86_400;
+
+/// Calls a second that one agent makes at most, for all who ask together. Each is a connection, some 0.1 ms of CPU; and whoever makes a server
+/// call somewhere must not be able to harm anybody by it.
+pub const PROBE_CALLS_A_SECOND: u32 = 100;
+
+/// Looking up a name on the node, before the first call.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
