@@ -4,8 +4,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use quorate_proto::limits::{PROBE_CALLS_A_SECOND, PROBE_EVERY_MS, PROBE_SECONDS};
 use quorate_probe::Target;
+use quorate_proto::limits::{PROBE_CALLS_A_SECOND, PROBE_EVERY_MS, PROBE_SECONDS};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -110,7 +110,11 @@ async fn call(
         drop(sender.send(Err(stopping())).await);
     } else if behind.is_cancelled() {
         let message = "what was called was not taken in time: it ends here";
-        drop(sender.send(Err(to_status(Failure::new(ExitCode::Failed, message)))).await);
+        drop(
+            sender
+                .send(Err(to_status(Failure::new(ExitCode::Failed, message))))
+                .await,
+        );
     }
 }
 
@@ -211,9 +215,7 @@ mod tests {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let probes = Probes::default();
         let request = request(format!("tcp:{gone}"), 86_400);
-        let mut answers = start(&probes, || NOW, request, CancellationToken::new())
-            .await
-            .unwrap();
+        let mut answers = start(&probes, || NOW, request, CancellationToken::new()).await.unwrap();
         assert!(answers.next().await.unwrap().unwrap().calls.is_empty());
         let call = answers.next().await.unwrap().unwrap().calls.remove(0);
         assert_eq!((call.number, call.miss.as_str()), (0, "refused"));

@@ -58,7 +58,9 @@ impl Unable {
                 "as root: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" (it counts for IPv6, too), or call a port: tcp:ADDRESS:PORT"
             }
             Self::Tls(_) | Self::Here(_) => "see what this host is short of",
-            Self::Denied(_) => "docs/probe-guests.md says which role and table it takes, and where the password is looked for",
+            Self::Denied(_) => {
+                "docs/probe-guests.md says which role and table it takes, and where the password is looked for"
+            }
             Self::NoAnswer(_) => {
                 "name what answers from this host now, such as a port of the guest on which a service listens"
             }

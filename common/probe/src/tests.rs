@@ -133,4 +133,3 @@ async fn a_name_is_looked_up_once_and_one_that_is_none_is_told() {
     let target: Target = format!("http://{}.invalid/", "a".repeat(64)).parse().unwrap();
     assert!(matches!(Place::find(&target).await, Err(Unable::Name(..))));
 }
-

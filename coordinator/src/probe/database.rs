@@ -287,7 +287,10 @@ pub(crate) async fn found(
     runs: impl IntoIterator<Item = u64>,
 ) -> Result<Found, String> {
     let counting = async {
-        let Connected { client, connection: _held } = connect(address, password).await?;
+        let Connected {
+            client,
+            connection: _held,
+        } = connect(address, password).await?;
         let worth = client.query_one(WORTH, &[]).await?;
         let (commit, fsync): (String, String) = (worth.try_get(0)?, worth.try_get(1)?);
         let durability = format!("synchronous_commit {commit}, fsync {fsync}");
@@ -326,7 +329,8 @@ async fn numbers(client: &Client, run: u64) -> Result<BTreeSet<u64>, Error> {
 /// have committed before, and only not have said so.
 fn was_not_done(error: &DbError) -> bool {
     let code = error.code().code();
-    let open = code.starts_with("08") || code.starts_with("57P") || code == SqlState::STATEMENT_COMPLETION_UNKNOWN.code();
+    let open =
+        code.starts_with("08") || code.starts_with("57P") || code == SqlState::STATEMENT_COMPLETION_UNKNOWN.code();
     error.parsed_severity() == Some(Severity::Error) && !open
 }
 

@@ -145,9 +145,10 @@ impl Listened {
         &self.calls.rows
     }
 
-    /// Was any call ever answered?
-    pub(crate) fn was_answered(&self) -> bool {
-        self.calls.made.iter().any(|call| call.outcome.is_ok())
+    /// Rows a second that are written while all is well: one with each call.
+    pub(crate) fn rows_a_second(&self) -> u32 {
+        let millis = u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX).max(1);
+        u32::try_from(1000_u64.div_ceil(millis)).unwrap_or(u32::MAX)
     }
 
     /// The guest's own name in a run of its writer.

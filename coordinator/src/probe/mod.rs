@@ -20,8 +20,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use callee::Callee;
-pub(crate) use database::{Password, found};
+pub(crate) use call::{Call, Gathering};
+pub(crate) use database::{Address, Password, found};
 pub(crate) use gaps::Measured;
 pub(crate) use kept::{Listener, Sheet};
 pub(crate) use listened::{Listened, read as listened};

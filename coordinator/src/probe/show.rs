@@ -100,7 +100,10 @@ fn show_rows(rows: &Rows, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         } => {
             match missing {
                 0 => writeln!(f, "No row that was acknowledged is missing, of {acknowledged}.")?,
-                missing => writeln!(f, "{missing} rows that were acknowledged are MISSING, of {acknowledged}.")?,
+                missing => writeln!(
+                    f,
+                    "{missing} rows that were acknowledged are MISSING, of {acknowledged}."
+                )?,
             }
             if *not_known > 0 {
                 writeln!(
@@ -224,7 +227,12 @@ mod tests {
     #[test]
     fn rows_that_are_missing_and_those_that_nobody_knows_of_are_told_apart() {
         let shown = |rows| {
-            let nothing = Measured::of("postgres://drill@db/drill".to_owned(), 0, Duration::ZERO, &Calls::default());
+            let nothing = Measured::of(
+                "postgres://drill@db/drill".to_owned(),
+                0,
+                Duration::ZERO,
+                &Calls::default(),
+            );
             Measured {
                 rows: Some(rows),
                 from: Some("hk1/prox2".to_owned()),
@@ -239,7 +247,10 @@ mod tests {
         };
         let lost = shown(counted(7));
         let text = lost.to_string();
-        assert!(lost.lost() && text.contains("7 rows that were acknowledged are MISSING, of 100"), "{text}");
+        assert!(
+            lost.lost() && text.contains("7 rows that were acknowledged are MISSING, of 100"),
+            "{text}"
+        );
         assert!(text.contains("3 more were sent and never acknowledged"), "{text}");
         assert!(text.contains("Measured from hk1/prox2 at"), "{text}");
         assert!(!shown(counted(0)).lost());
