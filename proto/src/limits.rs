@@ -97,8 +97,8 @@ pub const PROBE_EVERY_MS: std::ops::RangeInclusive<u32> = 10..=60_000;
 /// How long a probe of an agent may be asked to last, in seconds: a day.
 pub const PROBE_SECONDS: std::ops::RangeInclusive<u32> = 1..=86_400;
 
-/// Calls a second that one agent makes at most, for all who ask together. Each is a connection, some 0.1 ms of CPU; and whoever makes a server
-/// call somewhere must not be able to harm anybody by it.
+/// Calls a second that one agent makes at most, for all who ask together. Each is a connection of its own, and costs less than half
+/// a millisecond of CPU: a busy server must not notice it, nor whoever is called.
 pub const PROBE_CALLS_A_SECOND: u32 = 100;
 
 /// Looking up a name on the node, before the first call.

@@ -101,6 +101,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     ),
     // It asks the programs, as an operator would: what they say is looked at as JSON.
     layer("quorate-reality-corosync", &["quorate-lab"], &[]),
+    layer("quorate-reality-postgres", &["quorate-lab"], &[]),
     layer(
         "quorate-bench",
         &[
