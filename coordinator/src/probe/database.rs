@@ -330,7 +330,7 @@ async fn numbers(client: &Client, run: u64) -> Result<BTreeSet<u64>, Error> {
 fn was_not_done(error: &DbError) -> bool {
     let code = error.code().code();
     let open =
-        code.starts_with("08") || code.starts_with("57P") || code == SqlState::STATEMENT_COMPLETION_UNKNOWN.code();
+        code.starts_with("08") || code.starts_with("57P") || code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN.code();
     error.parsed_severity() == Some(Severity::Error) && !open
 }
 

@@ -21,7 +21,7 @@ mod target;
 mod tests;
 
 pub(crate) use call::{Call, Gathering};
-pub(crate) use database::{Address, Password, found};
+pub(crate) use database::{Password, found};
 pub(crate) use gaps::Measured;
 pub(crate) use kept::{Listener, Sheet};
 pub(crate) use listened::{Listened, read as listened};

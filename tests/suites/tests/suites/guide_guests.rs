@@ -194,14 +194,16 @@ async fn a_probe_tells_what_did_not_answer() {
     let wrong = fleet.ends(&["probe", "tcp:mail.example:22"], 2).await;
     assert!(wrong.stderr.contains("names are not looked up"), "{}", told(&wrong));
     let rows = fleet.ends(&["probe", "postgres://drill:hush@192.0.2.7/drill"], 2).await;
-    assert!(
-        rows.stderr.contains("--password-file"),
-        "{}",
-        told(&rows)
-    );
-    let nowhere = fleet.run(&["probe", &target, "--from", "hk1/prox9", "--for", "1s"]).await;
+    assert!(rows.stderr.contains("--password-file"), "{}", told(&rows));
+    let nowhere = fleet
+        .run(&["probe", &target, "--from", "hk1/prox9", "--for", "1s"])
+        .await;
     assert!(!nowhere.success(), "{}", told(&nowhere));
-    assert!(nowhere.stderr.contains("hk1/prox9 is not enrolled"), "{}", told(&nowhere));
+    assert!(
+        nowhere.stderr.contains("hk1/prox9 is not enrolled"),
+        "{}",
+        told(&nowhere)
+    );
     let (refused, answered) = ("net.ipv4.ping_group_range", "Measured from this host at icmp:127.0.0.1");
     let pinged = fleet.run(&["probe", "icmp:127.0.0.1", "--for", "300ms"]).await;
     match pinged.code() {
