@@ -20,6 +20,7 @@ mod order;
 mod preview;
 mod record;
 mod rows;
+mod speed;
 mod stage;
 mod state;
 #[cfg(test)]
