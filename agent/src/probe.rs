@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quorate_probe::Target;
-use quorate_proto::limits::{PROBE_CALLS_A_SECOND, PROBE_EVERY_MS, PROBE_SECONDS};
+use quorate_proto::limits::{PROBE_CALLS_A_SECOND, PROBE_EVERY_MS, PROBE_SECONDS, PROBES_AT_ONCE};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +49,24 @@ fn rate(every: Duration) -> u64 {
 
 /// How much is called from here at present. Clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Probes(Arc<Mutex<u64>>);
+pub(crate) struct Probes(Arc<Mutex<UnderWay>>);
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    probes: usize,
+    /// Calls in a thousand seconds.
+    rate: u64,
+}
 
 /// As many calls are made already as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this node makes {under_way} calls a second already, and at most {PROBE_CALLS_A_SECOND}")]
-pub(crate) struct TooMany {
-    under_way: u64,
+pub(crate) enum TooMany {
+    /// In a second.
+    #[error("this node makes {0} calls a second already, and at most {PROBE_CALLS_A_SECOND}")]
+    Calls(u64),
+    /// At one time, however slowly.
+    #[error("this node calls {PROBES_AT_ONCE} targets already, and no more at one time")]
+    Probes,
 }
 
 /// A share of the calls, until it is dropped.
@@ -73,13 +84,15 @@ impl Probes {
     pub(crate) fn share(&self, every: Duration) -> Result<Share, TooMany> {
         let rate = rate(every);
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let then = under_way.saturating_add(rate);
-        if then > u64::from(PROBE_CALLS_A_SECOND).saturating_mul(1000) {
-            return Err(TooMany {
-                under_way: under_way.div_ceil(1000),
-            });
+        if under_way.probes >= PROBES_AT_ONCE {
+            return Err(TooMany::Probes);
         }
-        *under_way = then;
+        let then = under_way.rate.saturating_add(rate);
+        if then > u64::from(PROBE_CALLS_A_SECOND).saturating_mul(1000) {
+            return Err(TooMany::Calls(under_way.rate.div_ceil(1000)));
+        }
+        under_way.rate = then;
+        under_way.probes = under_way.probes.saturating_add(1);
         Ok(Share {
             probes: self.clone(),
             rate,
@@ -90,7 +103,8 @@ impl Probes {
 impl Drop for Share {
     fn drop(&mut self) {
         let mut under_way = self.probes.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *under_way = under_way.saturating_sub(self.rate);
+        under_way.rate = under_way.rate.saturating_sub(self.rate);
+        under_way.probes = under_way.probes.saturating_sub(1);
     }
 }
 
@@ -112,6 +126,13 @@ mod tests {
         let all = probes.share(Duration::from_millis(10)).unwrap();
         assert!(probes.share(ten).is_err());
         drop(all);
+        assert!(probes.share(ten).is_ok());
+        // Slow ones take room all the same: each has a stream of the coordinator's connection.
+        let slow: Vec<Share> = (0..PROBES_AT_ONCE)
+            .map(|_| probes.share(Duration::from_secs(60)).unwrap())
+            .collect();
+        assert_eq!(probes.share(ten).unwrap_err(), TooMany::Probes);
+        drop(slow);
         assert!(probes.share(ten).is_ok());
     }
 

@@ -24,6 +24,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// An agent makes at most a hundred calls a second: a drill takes half of them, so that somebody else may call beside it.
 const LEAST: Duration = Duration::from_millis(20);
 
+/// Nodes call so many targets of a drill, the first ones; an agent grants not many more at one time.
+const TARGETS: usize = 6;
+
 /// The file of a node's calls, by the probe's place in the order.
 fn file(dir: &Path, number: usize, node: &NodeName) -> PathBuf {
     dir.join(format!("probe-{number}-{node}.jsonl"))
@@ -38,6 +41,7 @@ fn why(dir: &Path, number: usize, node: &NodeName) -> PathBuf {
 fn callable(probes: &[ProbeTarget]) -> impl Iterator<Item = (usize, &ProbeTarget)> {
     let all = probes.iter().enumerate();
     all.filter(|(_, probe)| !matches!(probe, ProbeTarget::Postgres(_)))
+        .take(TARGETS)
 }
 
 /// Has each of these nodes call, until it is dropped.
