@@ -3,7 +3,6 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::missing_panics_doc,
     reason = "a test that can't be set up has failed"
 )]
 
