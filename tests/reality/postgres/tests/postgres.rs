@@ -10,7 +10,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use quorate_lab::binaries;
 use quorate_lab::process::{Daemon, Program};
@@ -145,10 +144,6 @@ async fn rows_that_an_older_copy_does_not_have_are_counted_one_by_one() {
         (lost - unsure..=lost).contains(&seen.missing),
         "{lost} are lost, of which at most {unsure} were not acknowledged: {told:#}"
     );
-    println!(
-        "{} rows acknowledged, {lost} lost, {} not known",
-        seen.acknowledged, seen.not_known
-    );
 }
 
 #[tokio::test]
@@ -167,7 +162,7 @@ async fn a_role_that_may_only_insert_and_read_is_enough_and_one_that_may_not_is_
     let target = server.target("127.0.0.1");
     let without = Program::new(&quorate)
         .args(["probe", &target, "--for", "1s"])
-        .deadline(Duration::from_secs(60).min(PATIENCE));
+        .deadline(PATIENCE);
     let without = without.run().await.unwrap();
     assert!(!without.success(), "{without:#?}");
     server.sql("drill", "REVOKE INSERT ON quorate_probe FROM drill").await;
