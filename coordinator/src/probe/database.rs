@@ -129,12 +129,15 @@ impl Database {
     /// # Errors
     /// It says no.
     pub(crate) async fn lets_in(&self) -> Result<(), Unable> {
-        match timeout(FIRST_WITHIN, self.session()).await {
-            Ok(Err(error)) => match error.as_db_error().filter(|error| is_no(error)) {
-                Some(no) => Err(Unable::Denied(said(no))),
-                None => Ok(()),
-            },
-            Ok(Ok(_)) | Err(_) => Ok(()),
+        let Ok(Err(error)) = timeout(FIRST_WITHIN, self.session()).await else {
+            return Ok(());
+        };
+        match error.as_db_error() {
+            Some(no) if is_no(no) => Err(Unable::Denied(said(no))),
+            Some(_) => Ok(()),
+            // Neither the network nor the server: what we have does not fit, such as no password where one is asked for.
+            None if broke(&error).is_none() && !error.is_closed() => Err(Unable::Denied(in_words(&error))),
+            None => Ok(()),
         }
     }
 
@@ -354,17 +357,25 @@ fn in_words(error: &Error) -> String {
     text
 }
 
+/// What broke below the protocol.
+fn broke(error: &Error) -> Option<&std::io::Error> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return Some(error);
+        }
+        source = cause.source();
+    }
+    None
+}
+
 /// Why nothing could be sent.
 fn miss(error: &Error) -> Miss {
     if error.as_db_error().is_some() {
         return Miss::Denied;
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-            return Miss::of(error);
-        }
-        source = cause.source();
+    if let Some(error) = broke(error) {
+        return Miss::of(error);
     }
     if error.is_closed() { Miss::Cut } else { Miss::Stranger }
 }
