@@ -12,6 +12,7 @@ use quorate_planner::drill::Preview;
 use super::answers;
 use super::copies;
 use super::course::Course;
+use super::distant;
 use super::moves;
 use super::preview::Document;
 use super::stage::Ended;
@@ -20,8 +21,6 @@ use super::stage::Ended;
 const ANSWERS: Duration = Duration::from_secs(5);
 /// So long that is waited for.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
-/// Of the calls of that time so many parts in a hundred are answered.
-const ANSWERED: usize = 90;
 /// Between two looks at copies.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// So long it is waited for what speaks against it to pass: a copy that is being made, a guest that is locked.
@@ -121,7 +120,7 @@ impl Course {
                 Err(failure) => return Err(self.failed(&failure)),
             };
             let fresh = quorate_planner::drill::preview(file, &view, &self.running.order.request(), &around);
-            let document = Document::of(&cluster, &self.running.order, &fresh);
+            let document = Document::of(&cluster, &self.running.order, &fresh, &self.looker.secrets);
             if !document.refused() {
                 return Ok((view, fresh, document));
             }
@@ -149,19 +148,15 @@ impl Course {
             self.wait(ANSWERS).await;
             waited = waited.saturating_add(ANSWERS);
             let heard = answers::heard(&self.dir, &self.running.order.probes);
-            let silent: Vec<String> = self
-                .running
-                .order
-                .probes
-                .iter()
-                .filter(|probe| {
-                    let of_it = heard.iter().find(|(target, _)| target == *probe);
-                    !of_it.is_some_and(|(_, heard)| {
-                        let (answered, all) = heard.answered_since(heard.lasted().saturating_sub(wanted));
-                        all > 0 && answered.saturating_mul(100) >= all.saturating_mul(ANSWERED)
-                    })
+            let probes = self.running.order.probes.iter().enumerate();
+            let silent: Vec<String> = probes
+                .filter(|(number, probe)| {
+                    let own = heard.iter().find(|(target, _)| target == *probe);
+                    let steady = own.is_some_and(|(_, heard)| answers::steadily(heard, wanted));
+                    // Where only nodes reach the guest, they have the word.
+                    !steady && !distant::answers_steadily(&self.dir, *number, self.survivors(), wanted)
                 })
-                .map(ToString::to_string)
+                .map(|(_, probe)| probe.to_string())
                 .collect();
             if silent.is_empty() {
                 return Ok(());

@@ -167,7 +167,9 @@ impl Course {
                 String::new()
             }
         };
+        let rows = self.rows().await;
         Gathered {
+            rows,
             ended: self.now(),
             clocks,
             missing,

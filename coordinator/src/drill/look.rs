@@ -20,6 +20,7 @@ use crate::fleet::Fleet;
 use crate::host::Host;
 use crate::overview::Overview;
 use crate::rollouts::Rollouts;
+use crate::storage_secret::Secrets;
 use crate::trust;
 
 /// What looks.
@@ -30,6 +31,8 @@ pub(crate) struct Looker {
     pub(super) rollouts: Arc<Rollouts>,
     pub(super) clusters: Clusters,
     pub(super) host: Host,
+    /// Where passwords of databases lie.
+    pub(super) secrets: Arc<Secrets>,
     /// Where drills are kept.
     pub(super) dir: PathBuf,
 }
@@ -38,7 +41,7 @@ impl Looker {
     pub(crate) fn new(
         (fleet, overview): (Arc<Fleet>, Arc<Overview>),
         (rollouts, clusters): (Arc<Rollouts>, Clusters),
-        host: Host,
+        (host, secrets): (Host, Arc<Secrets>),
         dir: PathBuf,
     ) -> Self {
         Self {
@@ -47,6 +50,7 @@ impl Looker {
             rollouts,
             clusters,
             host,
+            secrets,
             dir,
         }
     }

@@ -1,8 +1,8 @@
 //! Drills in the daemon: looked at beforehand, begun, taken up again after a restart, watched, ended, and kept.
 //!
 //! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`syncs`], [`copies`],
-//! [`fault`], [`during`], [`resolve`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`] and the probes themselves; [`answers`] and
-//! [`record`] make of it what is kept in [`state`].
+//! [`fault`], [`during`], [`resolve`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`], [`distant`] and the probes themselves; [`answers`],
+//! [`rows`] and [`record`] make of it what is kept in [`state`].
 
 mod after;
 mod answers;
@@ -10,6 +10,7 @@ mod asked;
 mod before;
 mod copies;
 mod course;
+mod distant;
 mod during;
 mod end;
 mod fault;
@@ -19,6 +20,7 @@ mod order;
 mod preview;
 mod record;
 mod resolve;
+mod rows;
 mod speed;
 mod stage;
 mod state;
@@ -139,7 +141,7 @@ impl Drills {
         let view = self.looker.view(cluster).await;
         let around = self.looker.around(file, &view, order.guest, false).await?;
         let preview = quorate_planner::drill::preview(file, &view, &order.request(), &around);
-        Ok((Document::of(cluster, order, &preview), preview))
+        Ok((Document::of(cluster, order, &preview, &self.looker.secrets), preview))
     }
 
     /// Begins a drill: it is on the disk when this returns, and goes on without whoever asked.
@@ -161,6 +163,10 @@ impl Drills {
         if document.key != shown {
             let message = "a fresh look comes to another drill than the one that was shown; nothing was changed";
             return Err(Failure::new(ExitCode::Refused, message).hint("look at it again: quorate drill preview"));
+        }
+        if let Some(unusable) = rows::unusable(&order, &self.looker.secrets) {
+            let failure = Failure::new(ExitCode::Refused, "the drill is refused; nothing was changed");
+            return Err(failure.with(vec![unusable]));
         }
         let folder = Folder::of(&self.looker.dir, cluster);
         let (number, _) = folder.next().map_err(|error| unreadable(&error))?;

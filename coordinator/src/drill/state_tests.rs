@@ -35,6 +35,7 @@ fn running(number: u64) -> Running {
             node: of.victim,
             guest: of.guest,
             probes: vec!["tally:192.0.2.7".parse().unwrap()],
+            password_file: None,
             expected: of.expected,
             risked: BTreeSet::new(),
             confirmed: Some("hk1/prox1".to_owned()),
@@ -119,6 +120,7 @@ fn a_drill_of_which_little_was_seen_has_a_record_that_says_so_and_follows_the_on
         clocks: BTreeMap::new(),
         missing: BTreeMap::new(),
         made: None,
+        rows: None,
         previous: folder.next().unwrap().1,
         pace: crate::pace::Pace::at(1.0),
     };
