@@ -29,6 +29,7 @@ use crate::kept_spec;
 use crate::ledger::Revoked;
 use crate::observe::{Asked, hostname, observe, observe_all};
 use crate::operations::{Follower, JoinSecret, Passed, Refused, secret_line};
+use crate::recover;
 use crate::snapshot::snapshot;
 
 /// Answers of a stream that are ready and not taken yet.
@@ -399,6 +400,17 @@ impl Agent for Service {
         self.admit(field("driver", request.driver.take())?, None).await?;
         let events = events::start(&self.parts.events, self.parts.host.now(), request, self.stop.clone());
         Ok(Response::new(events.map_err(to_status)?))
+    }
+
+    async fn look_for_lost(
+        &self,
+        request: Request<v1::LookForLostRequest>,
+    ) -> Result<Response<v1::LookForLostReply>, Status> {
+        let lost = field("lost", request.into_inner().lost)?;
+        let survivor = recover::survey(&self.parts.host, &lost).await.map_err(to_status)?;
+        Ok(Response::new(v1::LookForLostReply {
+            survivor: Some(survivor.into_wire()),
+        }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {
