@@ -23,6 +23,6 @@ mod tests;
 pub(crate) use kept::Listener;
 pub(crate) use listened::{Listened, read as listened};
 pub(crate) use place::Unable;
-pub(crate) use prober::{Prober, measure};
+pub(crate) use prober::{Prober, answers, measure};
 pub(crate) use show::Strip;
 pub(crate) use target::{FORMS, Target};

@@ -317,6 +317,7 @@ impl Checker<'_> {
             Action::InjectFault { .. } => self.demand(step, false, "no plan rehearses failures"),
             Action::CreateCanary { .. } => self.makes_canary(step),
             Action::DestroyCanary { guest, .. } => self.destroys_canary(step, *guest),
+            Action::TakeGuest { .. } => self.takes_guest(step),
         }
     }
 
