@@ -160,6 +160,8 @@ fn each_guest_is_started_from_its_newest_copy() {
     ] {
         assert!(copies.message.contains(said), "{said}: {copies}");
     }
+    let after = super::afterwards(&testkit::file(3, LINKS), &recover(&[], None, false), &servers, &plan);
+    assert!(after.is_empty() && !after.refused(), "{}", told(&after));
     // One by name, and it alone.
     let one = super::wished(&testkit::file(3, LINKS), &recover(&[101], None, false), &servers);
     assert_eq!(ids(&one), ["recover.take/101", "recover.start/101"]);

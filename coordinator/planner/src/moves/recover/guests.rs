@@ -37,10 +37,10 @@ struct Says<'v> {
     at: Timestamp,
 }
 
-/// Chooses for all of them, by id, and tells of each. `named`: only these, each of which is started; empty: all.
+/// Chooses for all of them, by id, and tells of each. `online`, `owned`: the servers that are left, and the guests that are the lost one's. `named`: only these, each of which is started; empty: all.
 pub(super) fn choose<'v>(
     search: &'v Search,
-    online: &BTreeSet<NodeName>,
+    (online, owned): (&BTreeSet<NodeName>, &BTreeSet<u32>),
     named: &BTreeSet<u32>,
     report: &mut Report,
 ) -> Vec<Chosen<'v>> {
@@ -66,7 +66,7 @@ pub(super) fn choose<'v>(
         }
     }
     said.iter()
-        .filter(|(vmid, _)| named.is_empty() || named.contains(vmid))
+        .filter(|(vmid, _)| owned.contains(vmid) && (named.is_empty() || named.contains(vmid)))
         .filter_map(|(vmid, says)| one(says, named.contains(vmid), &search.node, report))
         .collect()
 }

@@ -12,12 +12,12 @@ use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_model::lost::votes::{self, Quorum};
 use quorate_model::observation::cluster::{Cluster, Member};
-use quorate_model::observation::{ConfiguredGuest, GuestRun};
+use quorate_model::observation::{ConfiguredGuest, FacetName, GuestRun};
 use quorate_model::plan::Step;
 use quorate_model::spec::ClusterFile;
 
 use super::steps::Row;
-use crate::report::{Report, in_a_row};
+use crate::report::{Report, Weight, in_a_row};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,14 @@ fn all(cluster: &ClusterName, asked: Asked<'_>, view: &View, (row, report): (&mu
             row.start_taken(guest.guest.kind, vmid, name_of(guest), (on, lost), true)?;
         }
     }
-    for guest in guests::choose(search, &online, asked.guests, report) {
+    // Each of them looked a moment before or after the other: what is another server's by now is left out.
+    let guests = report.facet(view, via, FacetName::Guests, Weight::Needed, |o| &o.guests)?;
+    let owned: BTreeSet<u32> = guests
+        .iter()
+        .filter(|guest| guest.node == lost.as_str())
+        .map(|guest| guest.vmid)
+        .collect();
+    for guest in guests::choose(search, (&online, &owned), asked.guests, report) {
         row.take(&guest, (lost, asked.seen_off))?;
         if guest.starts {
             row.start_taken(guest.kind, guest.vmid, guest.name, (guest.on, lost), false)?;
