@@ -24,6 +24,7 @@ use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
 use crate::time::Timestamp;
 
+use super::ha_service::HaService;
 use super::package::Package;
 
 /// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
@@ -574,27 +575,6 @@ kinds! {
     CreateCanary "create canary";
     DestroyCanary "destroy canary";
     TakeGuest "take guest";
-}
-
-/// The daemons of PVE's HA manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HaService {
-    /// `pve-ha-lrm`: starts and stops guests on its node, and feeds the watchdog.
-    Lrm,
-    /// `pve-ha-crm`: one of them is the master, who decides.
-    Crm,
-}
-
-impl HaService {
-    /// The unit's name.
-    #[must_use]
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::Lrm => "pve-ha-lrm",
-            Self::Crm => "pve-ha-crm",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -102,6 +102,10 @@ async fn recover_starts_guests_of_a_lost_server_and_keeps_what_it_wrote_last() {
             codes(&status["findings"]).contains(&"QRT-COPY-HELD".to_owned())
         })
         .await;
+    fleet.connected(&["prox1".to_owned()]).await;
+    // The job ran once a night: the decision is done when a copy was made.
+    let often = fleet.tool("prox2", "pvesr update 100-0 --schedule */1").await;
+    assert!(often.success(), "{}", told(&often));
     let kept = fleet.ok(&["replication", "resolve", "100", "--keep", "--yes"]).await;
     assert!(kept.stdout.contains("quorate-kept-vm-100-disk-0-"), "{}", told(&kept));
     assert_eq!(fleet.happened(What::WritesDiscarded), 0);
