@@ -1,11 +1,14 @@
 //! From calls that were kept to what the model works with: gaps, and what became of numbered records.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use quorate_model::Timestamp;
 use quorate_model::drill::tally::{Acknowledged, Isolated, Tally};
 use quorate_model::drill::timeline::{Subject, Timeline, gap_of};
-use quorate_model::drill::{Answers, Gap, Phase, ProbeTarget, Source};
+use quorate_model::drill::{Answers, Event, Gap, Phase, ProbeTarget, Source, What};
+use quorate_model::fault::Fault;
+use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
 
 use crate::probe::{Listened, listened};
@@ -56,8 +59,21 @@ pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
     }
 }
 
-/// What became of records, by the first probe that a numbered writer answers; `None`: none was asked.
-pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject: &Subject) -> Option<Tally> {
+/// An isolated copy that did not answer its own server for longer than this may have written for as long.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// Does the copy on the victim go on, reached by nobody but its own server, until that is reset?
+pub(super) fn is_isolated(fault: &Fault) -> bool {
+    fault.leads_to_reset() && !fault.guests_stay_reachable()
+}
+
+/// What became of records, by the first probe that a numbered writer answers; `None`: none was asked. `victim`: what the victim's agent told.
+pub(super) fn tally(
+    heard: &[(ProbeTarget, Listened)],
+    line: &Timeline,
+    subject: &Subject,
+    victim: &[Event],
+) -> Option<Tally> {
     let (target, listened) = heard.iter().find(|(target, _)| target.counts_writes())?;
     let measured = listened.measured(&target.to_string());
     let answers = answers(target, listened);
@@ -81,26 +97,58 @@ pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject:
     };
     let told = before.map(|told| acknowledged(told.number, told.resumed, told.run));
     let later = after.map(|told| acknowledged(told.number, told.resumed, told.run));
+    let a_second = listened.a_second();
     Some(Tally {
-        a_second: listened.a_second(),
+        a_second,
+        isolated: isolated(subject, told.as_ref(), a_second, victim),
         before: told,
         after: later,
-        isolated: isolated(subject),
     })
 }
 
-/// What the isolated copy wrote, which only its own server could have asked it.
-fn isolated(subject: &Subject) -> Isolated {
-    if !subject.fault.leads_to_reset() || subject.recovered.is_empty() {
+/// What the isolated copy wrote, which only its own server could have asked it. By the run of the writer it is known that it is the copy which
+/// clients had before the fault.
+fn isolated(subject: &Subject, before: Option<&Acknowledged>, a_second: u32, victim: &[Event]) -> Isolated {
+    let unknown = |reason: String| Isolated::Unknown { reason };
+    if subject.recovered.is_empty() || !is_isolated(&subject.fault) {
+        // There is none, or whatever it acknowledged until its reset it told the probe.
         return Isolated::None;
     }
-    if subject.fault.guests_stay_reachable() {
-        // Whatever it acknowledged until its reset, it told the probe.
-        return Isolated::None;
+    let Some(before) = before else {
+        return unknown("which run of the writer clients had before the fault is not known".to_owned());
+    };
+    // A run's numbers only grow, and what the agent told last it read last.
+    let last = victim.iter().rev().find_map(|event| match &event.what {
+        What::Wrote {
+            guest,
+            run,
+            number,
+            silent_micros,
+        } if *guest == subject.guest && *run == before.run => Some((event.within_micros, *number, *silent_micros)),
+        _ => None,
+    });
+    let Some((within, number, silent)) = last else {
+        return unknown(format!(
+            "the agent of {} told of no answer of the guest's writer",
+            subject.victim
+        ));
+    };
+    let silent_for = Duration::from_micros(silent);
+    if silent_for > SILENT {
+        return unknown(format!(
+            "its own server had no answer from it for the last {}; it was at record {number} then",
+            spoken(silent_for)
+        ));
     }
-    Isolated::Unknown {
-        reason: "agents of this version do not ask a guest that nobody else reaches".to_owned(),
+    Isolated::Wrote {
+        last: number,
+        unread: records_in(within.saturating_add(silent), a_second),
     }
+}
+
+/// What is written at most in so many microseconds.
+fn records_in(micros: u64, a_second: u32) -> u64 {
+    micros.saturating_mul(a_second.into()).div_ceil(1_000_000)
 }
 
 #[cfg(test)]
@@ -175,13 +223,62 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&told))];
         let subject = subject("network");
         let line = line(&subject, &heard, 2500);
-        let tally = tally(&heard, &line, &subject).unwrap();
+        let silent = tally(&heard, &line, &subject, &[]).unwrap();
         let expected = Lost::Records {
             acknowledged: 11,
             isolated: None,
+            unread: 0,
         };
-        assert_eq!((tally.lost(), tally.a_second), (expected, 10));
-        assert_eq!(tally.after.unwrap().host, "canary");
+        assert_eq!((silent.lost(), silent.a_second), (expected, 10));
+        assert_eq!(silent.after.unwrap().host, "canary");
+
+        // The probe heard 110 of the first run; its own server read up to 707, 600 ms after the answer before.
+        let victim = [wrote(1, 400, 100, 0), wrote(1, 707, 600, 0), wrote(2, 130, 100, 0)];
+        let counted = tally(&heard, &line, &subject, &victim).unwrap();
+        let expected = Lost::Records {
+            acknowledged: 11,
+            isolated: Some(597),
+            unread: 6,
+        };
+        assert_eq!(counted.lost(), expected);
+    }
+
+    fn wrote(run: u64, number: u64, within_ms: u64, silent_ms: u64) -> Event {
+        Event {
+            at: Timestamp(BEGAN),
+            within_micros: within_ms * 1000,
+            what: What::Wrote {
+                guest: 100,
+                run: format!("{run:016x}"),
+                number,
+                silent_micros: silent_ms * 1000,
+            },
+        }
+    }
+
+    #[test]
+    fn only_the_copy_that_clients_had_and_that_answered_to_the_end_is_counted() {
+        let before = Acknowledged {
+            number: 110,
+            resumed: 0,
+            run: format!("{:016x}", 1),
+            host: "canary".to_owned(),
+        };
+        let seen = |fault: &str, victim: &[Event]| isolated(&subject(fault), Some(&before), 10, victim);
+        let counted = Isolated::Wrote { last: 707, unread: 2 };
+        assert_eq!(seen("network", &[wrote(1, 707, 100, 50)]), counted);
+        for (victim, why) in [
+            (vec![wrote(2, 707, 100, 0)], "told of no answer"),
+            (vec![wrote(1, 111, 100, 60_000)], "it was at record 111 then"),
+        ] {
+            match seen("network", &victim) {
+                Isolated::Unknown { reason } => assert!(reason.contains(why), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen("cluster-network", &[wrote(1, 707, 100, 0)]), Isolated::None);
+        let unheard = isolated(&subject("network"), None, 10, &[wrote(1, 707, 100, 0)]);
+        assert!(matches!(unheard, Isolated::Unknown { .. }));
     }
 
     #[test]
@@ -189,9 +286,9 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
         let subject = subject("link:1");
         let line = line(&subject, &heard, 2500);
-        assert_eq!(tally(&heard, &line, &subject).unwrap().lost(), Lost::NotRestarted);
+        assert_eq!(tally(&heard, &line, &subject, &[]).unwrap().lost(), Lost::NotRestarted);
         let plain = vec![("tcp:192.0.2.7:22".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
-        assert!(tally(&plain, &line, &subject).is_none());
+        assert!(tally(&plain, &line, &subject, &[]).is_none());
     }
 
     #[test]

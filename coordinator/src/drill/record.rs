@@ -98,7 +98,8 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
         .collect();
     let line = Timeline::of(&subject, &told, &probes);
     let copy = copy_used(running, &line);
-    let tally = answers::tally(&heard, &line, &subject);
+    let victim = watches::heard(dir, &running.order.node);
+    let tally = answers::tally(&heard, &line, &subject, &victim);
     let figures = figures(&subject, &line, &probes, tally.as_ref(), &copy);
     let compared = compare(&running.predicted, &line);
     let verdict = judge(&subject, running.order.expected, &line, &figures, &compared);

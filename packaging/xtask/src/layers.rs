@@ -42,6 +42,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-proto",
             "quorate-reception",
             "quorate-show",
+            "quorate-tally",
             "quorate-tools",
         ],
         &[],
