@@ -103,6 +103,22 @@ impl Audit {
             .collect()
     }
 
+    /// Drills of a cluster that were over, as far as the log tells: their numbers, and the digests of their records.
+    pub(crate) fn ended_drills(&self, cluster: &str) -> Result<Vec<(u64, String)>, AuditError> {
+        let mut all = Vec::new();
+        verify::each(self.path(), |_, text| {
+            let ended = serde_json::from_str::<Line>(text)
+                .ok()
+                .filter(|line| line.cluster.as_deref() == Some(cluster))
+                .and_then(|line| match line.what {
+                    What::EndDrill { number, digest, .. } => Some((number, digest)),
+                    _ => None,
+                });
+            all.extend(ended);
+        })?;
+        Ok(all)
+    }
+
     /// The instances that have been started on this state, as far as the log tells.
     pub(crate) fn instances(&self) -> Result<Vec<String>, AuditError> {
         let mut all = Vec::new();

@@ -13,6 +13,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{ClusterName, NodeRef, Timestamp, View};
 use quorate_planner::drill::{Around, NEEDS};
 
+use super::seal::Seal;
 use super::state::{Folder, KeptError};
 use crate::clusters::Clusters;
 use crate::fleet::Fleet;
@@ -29,6 +30,7 @@ pub(crate) struct Looker {
     pub(super) rollouts: Arc<Rollouts>,
     pub(super) clusters: Clusters,
     pub(super) host: Host,
+    pub(super) seal: Seal,
     /// Where drills are kept.
     pub(super) dir: PathBuf,
 }
@@ -37,7 +39,7 @@ impl Looker {
     pub(crate) fn new(
         (fleet, overview): (Arc<Fleet>, Arc<Overview>),
         (rollouts, clusters): (Arc<Rollouts>, Clusters),
-        host: Host,
+        (host, seal): (Host, Seal),
         dir: PathBuf,
     ) -> Self {
         Self {
@@ -46,6 +48,7 @@ impl Looker {
             rollouts,
             clusters,
             host,
+            seal,
             dir,
         }
     }

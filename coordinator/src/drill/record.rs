@@ -56,6 +56,7 @@ pub(super) fn is_seen(line: &Timeline, subject: &Subject) -> bool {
 }
 
 /// What is known when all is over.
+#[derive(Clone)]
 pub(super) struct Gathered {
     pub(super) ended: Timestamp,
     /// How each node's clock stands now.
@@ -66,6 +67,8 @@ pub(super) struct Gathered {
     pub(super) made: Option<(Timestamp, Timestamp)>,
     /// The digest of the record before this one.
     pub(super) previous: String,
+    /// The certificates of whoever is going to sign it.
+    pub(super) signer: String,
 }
 
 /// Puts it together, sealed.
@@ -137,6 +140,7 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
         findings,
         verdict,
         previous: gathered.previous.clone(),
+        signer: gathered.signer.clone(),
         digest: String::new(),
         signature: String::new(),
     };

@@ -39,6 +39,8 @@ fn running(number: u64) -> Running {
             risked: BTreeSet::new(),
             confirmed: Some("hk1/prox1".to_owned()),
             accepted: vec![],
+            scheduled: false,
+            windows: vec![],
         },
         operator: "kim".to_owned(),
         began: Timestamp::from_seconds(1_795_345_772),
@@ -118,6 +120,7 @@ fn a_drill_of_which_little_was_seen_has_a_record_that_says_so_and_follows_the_on
         missing: BTreeMap::new(),
         made: None,
         previous: folder.next().unwrap().1,
+        signer: String::new(),
     };
     let record = compose(&running(2), &gathered, &folder.one(2)).unwrap();
     assert_eq!(record.verdict.outcome, Outcome::Undecided);

@@ -352,6 +352,8 @@ catalogue! {
     GuestStartsAtBoot "QRT-GUEST-STARTS-AT-BOOT" Warning false "A guest that is stopped is started by PVE when its server has restarted (onboot), whoever stopped it and why.";
     GuestNoBackup "QRT-GUEST-NO-BACKUP" Warning false "A guest has no backup of the last eight days by the logs of PVE's own vzdump on the servers, or the last one failed, or it can't be told. Backups that other programs make are not seen. One finding tells of all guests of a cluster; templates, canaries, and guests that are younger count as well off.";
     DrillsNotRun "QRT-DRILLS-NOT-RUN" Warning false "The cluster file names failover drills. This version checks what is written of them, and runs none.";
+    DrillRecord "QRT-DRILL-RECORD" Critical false "The record of a drill is not as the coordinator wrote it: it was altered, taken out or put in, or its signature is not one of a coordinator of this fleet. Somebody could write to the coordinator's state, or its disk is damaged.";
+    DrillOverdue "QRT-DRILL-OVERDUE" Warning false "A drill that the cluster file wants to be run by itself is due and was not begun: something speaks against it, or no window is named in which it may begin. Nothing is broken on a guess; it is tried again.";
 }
 
 impl Code {

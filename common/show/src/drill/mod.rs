@@ -9,7 +9,7 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-pub use history::drills;
+pub use history::{drills, drills_due};
 pub use line::drill;
 pub use page::drill_page;
 pub use preview::{DrillPreview, drill_preview};

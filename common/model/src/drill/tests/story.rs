@@ -266,6 +266,7 @@ pub(super) fn record() -> Record {
         findings: vec![],
         verdict,
         previous: NONE_BEFORE.to_owned(),
+        signer: String::new(),
         digest: String::new(),
         signature: String::new(),
     };
