@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use quorate_clock::Clock;
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::{Code, Finding};
+use quorate_model::{Code, Finding, Timestamp};
 
 pub(crate) use self::line::{Act, By, Line, What};
 use self::log::Log;
@@ -117,6 +117,19 @@ impl Audit {
             all.extend(ended);
         })?;
         Ok(all)
+    }
+
+    /// When the last exchange of the CA was finished, as far as the log tells: from then on nothing counts that is made under an earlier one.
+    pub(crate) fn last_finish(&self) -> Result<Option<Timestamp>, AuditError> {
+        let mut last = None;
+        verify::each(self.path(), |_, text| {
+            let finished = serde_json::from_str::<Line>(text)
+                .ok()
+                .filter(|line| matches!(&line.what, What::ExchangeCa { step } if step == "finish"))
+                .and_then(|line| line.at.parse().ok());
+            last = finished.or(last);
+        })?;
+        Ok(last)
     }
 
     /// The instances that have been started on this state, as far as the log tells.

@@ -113,7 +113,7 @@ impl Drills {
     pub(crate) fn listed(&self, cluster: &ClusterName) -> Listed {
         let all = Folder::of(&self.looker.dir, cluster).each();
         let ended = seal::ended(&self.audit, cluster);
-        let findings = seal::amiss(cluster, &all, &self.looker.seal.known(), ended.as_ref());
+        let findings = seal::amiss(cluster, &all, &self.looker.seal.known(&self.audit), ended.as_ref());
         let read = || all.iter().filter_map(|(_, read)| read.as_ref().ok());
         let unsigned: Vec<u64> = read().filter(|one| !one.is_signed()).map(|one| one.number).collect();
         Listed {
@@ -142,7 +142,7 @@ impl Drills {
         let record = folder.record(number).map_err(|error| unreadable(&error))?;
         let text = folder.text(number).map_err(|error| unreadable(&error))?;
         if let Some(record) = &record
-            && let Signature::Bad(why) = self.looker.seal.known().look(record)
+            && let Signature::Bad(why) = self.looker.seal.known(&self.audit).look(record)
         {
             let message = format!("the record of drill {number} is not one of this fleet's coordinator: {why}");
             let path = folder.one(number).join("record.json");

@@ -187,7 +187,7 @@ impl Course {
         };
         match self.folder.last() {
             Ok(None) => String::new(),
-            Ok(Some(last)) => match self.looker.seal.known().look(&last) {
+            Ok(Some(last)) => match self.looker.seal.known(&self.audit).look(&last) {
                 Signature::Fits | Signature::None => last.digest,
                 Signature::Bad(why) => broken(why),
             },

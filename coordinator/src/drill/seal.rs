@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use quorate_identity::{Accepted, Identity, RevocationList, Role, Roots, Signable, signer};
+use quorate_identity::{Accepted, Identity, RevocationList, Role, Roots, Signable, SignatureError, signer};
+use quorate_model::Timestamp;
 use quorate_model::drill::record::{Record, SIGNED_AS, check_chain};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::ClusterName;
@@ -21,7 +22,11 @@ pub(crate) struct Seal(Arc<Ca>);
 /// Whose signatures count.
 #[derive(Debug)]
 pub(super) struct Known {
-    roots: Vec<Roots>,
+    roots: Roots,
+    /// Roots of CAs that were exchanged.
+    former: Vec<Roots>,
+    /// Until when what was made under them counts: its key may be in other hands since. `None`: the audit log knows of no exchange.
+    former_until: Option<Timestamp>,
     revocations: RevocationList,
 }
 
@@ -47,7 +52,7 @@ impl Seal {
     }
 
     /// Whose signatures count now: also those that were made under a CA which was exchanged since.
-    pub(super) fn known(&self) -> Known {
+    pub(super) fn known(&self, audit: &Audit) -> Known {
         let material = self.0.client().material();
         let former = self.0.former_roots().unwrap_or_else(|error| {
             tracing::warn!(
@@ -56,8 +61,14 @@ impl Seal {
             );
             Vec::new()
         });
+        let former_until = audit.last_finish().unwrap_or_else(|error| {
+            tracing::warn!(error = sentence(&error), "when the CA was exchanged can't be read");
+            None
+        });
         Known {
-            roots: [vec![material.roots], former].concat(),
+            roots: material.roots,
+            former,
+            former_until,
             revocations: material.revocations,
         }
     }
@@ -92,12 +103,28 @@ impl Known {
             kind: SIGNED_AS,
             content: &record.digest,
         };
-        let accepted = Accepted {
-            roots: &self.roots,
-            revocations: &self.revocations,
-        };
         let at = u64::try_from(record.ended.seconds()).unwrap_or(0);
-        match signer(what, &record.signature, &record.signer, accepted, at) {
+        let by = |roots: &[Roots]| {
+            let accepted = Accepted {
+                roots,
+                revocations: &self.revocations,
+            };
+            signer(what, &record.signature, &record.signer, accepted, at)
+        };
+        let now = by(std::slice::from_ref(&self.roots));
+        let peer = match now {
+            Err(SignatureError::NotOurs { .. }) => match by(&self.former) {
+                Ok(_) if self.former_until.is_none_or(|until| record.ended > until) => {
+                    let why = "it was signed under a CA that had been exchanged by then";
+                    return Signature::Bad(why.to_owned());
+                }
+                Ok(peer) => Ok(peer),
+                // Today's roots say it better.
+                Err(_) => now,
+            },
+            now => now,
+        };
+        match peer {
             Ok(peer) if peer.role == Role::Coordinator => Signature::Fits,
             Ok(peer) => Signature::Bad(format!("it was signed by {}, which is no coordinator", peer.role)),
             Err(error) => Signature::Bad(sentence(&error)),
@@ -224,12 +251,15 @@ mod tests {
         u64::try_from(Record::read(FIRST).unwrap().ended.seconds()).unwrap()
     }
 
-    fn known(roots: &[&RootCa]) -> Known {
-        let each = roots
-            .iter()
-            .map(|root| Roots::new(vec![root.certificate().clone()]).unwrap());
+    fn of(root: &RootCa) -> Roots {
+        Roots::new(vec![root.certificate().clone()]).unwrap()
+    }
+
+    fn known(root: &RootCa) -> Known {
         Known {
-            roots: each.collect(),
+            roots: of(root),
+            former: vec![],
+            former_until: None,
             revocations: RevocationList::default(),
         }
     }
@@ -277,17 +307,28 @@ mod tests {
         let of_new = new.issue(&Role::Coordinator, then()).unwrap();
         // The first two are from before there were signatures.
         let all = chain(&[None, None, Some(&first), Some(&renewed), Some(&of_new)]);
-        assert_eq!(told(&all, &known(&[&new, &old]), None), []);
+        let after = |seconds: i64| Known {
+            former: vec![of(&old)],
+            former_until: Some(Timestamp(all[0].ended.0 + seconds * 1_000_000)),
+            ..known(&new)
+        };
+        assert_eq!(told(&all, &after(1), None), []);
         let read = Record::read(&all[3].to_json().unwrap()).unwrap();
-        assert_eq!(known(&[&old]).look(&read), Signature::Fits, "as it is kept");
-        let forgotten = told(&all, &known(&[&new]), None);
+        assert_eq!(known(&old).look(&read), Signature::Fits, "as it is kept");
+        let forgotten = told(&all, &known(&new), None);
         assert_eq!(forgotten.len(), 2, "{forgotten:?}");
+        // Keys that were stolen are a reason to exchange the CA: they sign nothing any more.
+        let stolen = told(&all, &after(-1), None);
+        assert!(
+            stolen.len() == 2 && stolen[0].1.contains("had been exchanged"),
+            "{stolen:?}"
+        );
     }
 
     #[test]
     fn what_was_altered_taken_out_put_in_or_signed_by_somebody_else_is_told() {
         let ca = root(then());
-        let known = known(&[&ca]);
+        let known = known(&ca);
         let ours = ca.issue(&Role::Coordinator, then()).unwrap();
         let all = chain(&[Some(&ours), Some(&ours), Some(&ours)]);
         assert_eq!(told(&all, &known, None), []);
@@ -344,7 +385,7 @@ mod tests {
     #[test]
     fn the_audit_log_knows_of_records_that_were_taken_from_the_end_or_written_anew() {
         let ca = root(then());
-        let known = known(&[&ca]);
+        let known = known(&ca);
         let ours = ca.issue(&Role::Coordinator, then()).unwrap();
         let all = chain(&[Some(&ours), Some(&ours), Some(&ours)]);
         let ended: BTreeMap<u64, String> = all.iter().map(|one| (one.number, one.digest.clone())).collect();

@@ -1,12 +1,13 @@
 //! Guests answer: one that runs, and whose server is on the network, accepts connections at its address. On port 7460 it tells the number of
-//! its last write, on port 22 it greets as an SSH server does.
+//! its last write, on port 22 it greets as an SSH server does. One whose server is cut off tells its number to that server's own agent, over their
+//! bridge, and nothing to anybody else.
 //!
 //! Who calls from outside goes by real time, whatever the lab's pace. So the pause of a live migration lasts as long in real time as its log
 //! says, and what the network needs to learn the new place: a measurement sees what it would see in life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::server::Network;
 use super::state::State;
-use super::{World, complain, guest_times, proxy};
+use super::{World, complain, guest_times, inside, proxy};
 
 /// Where the numbers are told.
 const NUMBERS: u16 = 7460;
@@ -33,6 +34,8 @@ pub(crate) struct Voice {
     run: u64,
     /// Something inside tells the numbers.
     numbers: bool,
+    /// Its server is on the network.
+    outside: bool,
 }
 
 /// Who answers where.
@@ -42,8 +45,9 @@ pub(crate) struct Answers(BTreeMap<Ipv4Addr, Voice>);
 impl Answers {
     /// Guests that run, have an address of this lab, and are on a server that is on the network.
     pub(crate) fn of(state: &State, network: Ipv4Addr) -> Self {
-        let mut found = BTreeMap::new();
-        for server in state.servers.iter().filter(|server| server.carries(Network::Public)) {
+        let mut found: BTreeMap<Ipv4Addr, Voice> = BTreeMap::new();
+        for server in state.servers.iter().filter(|server| !server.power.off) {
+            let outside = server.carries(Network::Public);
             for (vmid, process) in &server.running {
                 let guest = server.pmxcfs.replica.guests.get(vmid);
                 let address = guest.and_then(super::guests::Guest::address);
@@ -53,8 +57,12 @@ impl Answers {
                         server: server.index,
                         run: process.writer.run,
                         numbers: !state.bare.contains(vmid),
+                        outside,
                     };
-                    found.insert(address, voice);
+                    // Of two that run, whoever is on the network is heard.
+                    if outside || !found.contains_key(&address) {
+                        found.insert(address, voice);
+                    }
                 }
             }
         }
@@ -145,7 +153,7 @@ async fn listen(
     complained: &mut BTreeSet<u16>,
 ) -> Option<Vec<JoinHandle<()>>> {
     let mut tasks = Vec::new();
-    let ports = [(NUMBERS, voice.numbers), (SSH, true)];
+    let ports = [(NUMBERS, voice.numbers), (SSH, voice.outside)];
     for (port, _) in ports.into_iter().filter(|(_, open)| *open) {
         match TcpListener::bind(SocketAddrV4::new(address, port)).await {
             Ok(listener) => tasks.push(tokio::spawn(accept(Arc::clone(world), listener, voice, port))),
@@ -168,16 +176,33 @@ async fn listen(
 }
 
 async fn accept(world: Arc<World>, listener: TcpListener, voice: Voice, port: u16) {
+    let mut agent = inside::OwnAgent::default();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, caller)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        if !voice.outside && !is_heard(&mut agent, &world, caller, (voice, &stream)) {
+            continue;
+        }
         let text = match port {
             NUMBERS => world.with(|state| line(state, voice)),
             _ => Some(GREETING.to_owned()),
         };
         tokio::spawn(tell(stream, text.unwrap_or_default()));
+    }
+}
+
+/// Is it the own server that calls?
+fn is_heard(
+    agent: &mut inside::OwnAgent,
+    world: &World,
+    caller: SocketAddr,
+    (voice, stream): (Voice, &TcpStream),
+) -> bool {
+    match (caller, stream.local_addr()) {
+        (SocketAddr::V4(caller), Ok(SocketAddr::V4(here))) => agent.calls(world, voice.server, caller, here),
+        _ => false,
     }
 }
 
