@@ -176,6 +176,7 @@ impl Course {
             made: entry.and_then(|entry| Some((entry.accepted_at, entry.ended_at?))),
             previous,
             signer: String::new(),
+            pace: self.looker.fleet.pace,
         }
     }
 

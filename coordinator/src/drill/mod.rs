@@ -21,6 +21,7 @@ mod preview;
 mod record;
 mod schedule;
 mod seal;
+mod speed;
 mod stage;
 mod state;
 #[cfg(test)]
