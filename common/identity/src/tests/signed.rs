@@ -2,7 +2,7 @@
 
 use super::lab::{Fleet, NOW, Signer, node, operator};
 use crate::signed::{Accepted, Signable, SignatureError, signer};
-use crate::{Identity, RevocationList, Role, Roots};
+use crate::{CoordinatorStore, Identity, Passphrase, RevocationList, Role, Roots};
 
 const WHAT: Signable<'_> = Signable {
     kind: "quorate drill record",
@@ -104,4 +104,25 @@ fn a_certificate_counts_for_its_time_and_until_it_is_revoked() {
     let seen = |at| signer(WHAT, &signature, &chain, accepted, at);
     assert!(seen(NOW + 9).is_ok(), "signed before it was revoked");
     assert!(matches!(seen(NOW + 10), Err(SignatureError::NotOurs { .. })));
+}
+
+#[test]
+fn roots_that_are_trusted_no_longer_are_kept_for_what_was_signed_under_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = CoordinatorStore::new(dir.path());
+    let (old, new) = (Fleet::new(), Fleet::new());
+    let passphrase = Passphrase::new("correct horse".to_owned().into()).unwrap();
+    let identity = old.identity(&Role::Coordinator);
+    store.create(&old.root, &passphrase, &old.issuing, &identity).unwrap();
+    let both = Roots::new([new.roots().certificates(), old.roots().certificates()].concat()).unwrap();
+    store.save_roots(&both).unwrap();
+    assert_eq!(store.former_roots().unwrap(), [], "both are trusted");
+    for _ in 0..2 {
+        store.save_roots(&new.roots()).unwrap();
+        assert_eq!(store.former_roots().unwrap(), [old.roots()]);
+        assert_eq!(store.roots().unwrap(), new.roots());
+    }
+    let newest = Fleet::new();
+    store.save_roots(&newest.roots()).unwrap();
+    assert_eq!(store.former_roots().unwrap(), [old.roots(), new.roots()]);
 }
