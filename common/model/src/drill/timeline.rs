@@ -204,8 +204,13 @@ fn place(told: &[Told]) -> (Vec<Placed>, BTreeSet<Untold>) {
             continue;
         };
         for event in &one.events {
+            let mut at = Instant::of(event.at, clock, event.within_micros);
+            if matches!(event.what, What::Reset { .. }) {
+                // It lived until then, and wrote that down every moment: its last sign is nearer to the reset than its next start.
+                at.best = at.best.saturating_sub(signed(event.within_micros));
+            }
             events.insert(Placed {
-                at: Instant::of(event.at, clock, event.within_micros),
+                at,
                 source: one.source.clone(),
                 what: event.what.clone(),
             });

@@ -270,8 +270,8 @@ fn a_server_that_was_back_too_soon_shows_no_failover() {
     for phase in [Phase::FenceDecided, Phase::LockTaken, Phase::GuestStarted] {
         let one = seen.phases.iter().find(|one| one.phase == phase).unwrap();
         assert!(
-            seen.at.is_none() && seen.by.contains("prox1 was back before"),
-            "{seen:?}"
+            one.at.is_none() && one.by.contains("prox1 was back before"),
+            "{one:?}"
         );
     }
     let figures = figures(&subject(), &seen, &[], None, &CopyUsed::None);
