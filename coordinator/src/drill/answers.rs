@@ -118,16 +118,20 @@ fn isolated(subject: &Subject, before: Option<&Acknowledged>, a_second: u32, vic
         return unknown("which run of the writer clients had before the fault is not known".to_owned());
     };
     // A run's numbers only grow, and what the agent told last it read last.
-    let last = victim.iter().rev().find_map(|event| match &event.what {
-        What::Wrote {
-            guest,
-            run,
-            number,
-            silent_micros,
-        } if *guest == subject.guest && *run == before.run => Some((event.within_micros, *number, *silent_micros)),
-        _ => None,
-    });
-    let Some((within, number, silent)) = last else {
+    let last = victim
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(place, event)| match &event.what {
+            What::Wrote {
+                guest,
+                run,
+                number,
+                silent_micros,
+            } if *guest == subject.guest && *run == before.run => Some((place, event, *number, *silent_micros)),
+            _ => None,
+        });
+    let Some((place, read, number, silent)) = last else {
         return unknown(format!(
             "the agent of {} told of no answer of the guest's writer",
             subject.victim
@@ -140,10 +144,25 @@ fn isolated(subject: &Subject, before: Option<&Acknowledged>, a_second: u32, vic
             spoken(silent_for)
         ));
     }
+    // Whoever gave signs of life and had no more answers did not ask: then the guest may have written for as long.
+    let reset = victim.iter().skip(place).find_map(last_sign);
+    let lived_on = reset.map(|sign| read.at.age(sign));
+    if let Some(longer) = lived_on.filter(|longer| *longer > SILENT.saturating_mul(2)) {
+        return unknown(format!(
+            "its own server asked it last {} before the reset; it was at record {number} then",
+            spoken(longer)
+        ));
+    }
     Isolated::Wrote {
         last: number,
-        unread: records_in(within.saturating_add(silent), a_second),
+        unread: records_in(read.within_micros.saturating_add(silent), a_second),
     }
+}
+
+/// The last sign of life before a reset, by the clock of whoever was reset.
+fn last_sign(event: &Event) -> Option<Timestamp> {
+    let within = i64::try_from(event.within_micros).unwrap_or(i64::MAX);
+    matches!(event.what, What::Reset { .. }).then(|| Timestamp(event.at.0.saturating_sub(within)))
 }
 
 /// What is written at most in so many microseconds.
@@ -277,6 +296,17 @@ mod tests {
             }
         }
         assert_eq!(seen("cluster-network", &[wrote(1, 707, 100, 0)]), Isolated::None);
+        // The reset is seen two minutes later; the last sign of life before it decides.
+        let reset = |sign_ms: i64| Event {
+            at: Timestamp(BEGAN + 120_000_000),
+            within_micros: u64::try_from(120_000_000 - sign_ms * 1000).unwrap(),
+            what: What::Reset {
+                node: "prox1".parse().unwrap(),
+            },
+        };
+        let reset_after = |sign_ms| seen("network", &[wrote(1, 707, 100, 50), reset(sign_ms)]);
+        assert_eq!((reset_after(-500), reset_after(1500)), (counted.clone(), counted));
+        assert!(matches!(reset_after(5000), Isolated::Unknown { reason } if reason.contains("5.0 s before the reset")));
         let unheard = isolated(&subject("network"), None, 10, &[wrote(1, 707, 100, 0)]);
         assert!(matches!(unheard, Isolated::Unknown { .. }));
     }

@@ -269,10 +269,7 @@ fn a_server_that_was_back_too_soon_shows_no_failover() {
     assert!(seen.stayed(&subject()).is_some());
     for phase in [Phase::FenceDecided, Phase::LockTaken, Phase::GuestStarted] {
         let one = seen.phases.iter().find(|one| one.phase == phase).unwrap();
-        assert!(
-            one.at.is_none() && one.by.contains("prox1 was back before"),
-            "{one:?}"
-        );
+        assert!(one.at.is_none() && one.by.contains("prox1 was back before"), "{one:?}");
     }
     let figures = figures(&subject(), &seen, &[], None, &CopyUsed::None);
     let verdict = judge(&subject(), Expectation::default(), &seen, &figures, &[]);
