@@ -191,13 +191,7 @@ struct Asker {
 
 impl Asker {
     fn run(mut self, path: &Path) {
-        let file = match OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-        {
+        let file = match open(path) {
             Ok(file) => file,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "what a guest writes can't be kept, and will not be known");
@@ -268,6 +262,25 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The file with its places, and its name on the disk: later writes change nothing but their content.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    let whole = PLACES.saturating_mul(u64::try_from(PLACE).unwrap_or_default());
+    if file.metadata()?.len() < whole {
+        file.set_len(whole)?;
+    }
+    file.sync_all()?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(file)
+}
+
 /// Writes one over the older of those that are kept. It is on the disk when this returns.
 fn keep(file: &File, reading: &Reading) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(reading).map_err(io::Error::other)?;
@@ -310,21 +323,12 @@ mod tests {
         }
     }
 
-    fn open(path: &Path) -> File {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .unwrap()
-    }
-
     #[test]
     fn the_newest_answer_is_kept_and_a_torn_one_gives_way_to_the_one_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wrote");
         assert_eq!(newest(&path), None);
-        let file = open(&path);
+        let file = open(&path).unwrap();
         for turn in 1..=7 {
             keep(&file, &reading(turn, 4710 + turn)).unwrap();
         }
@@ -342,7 +346,7 @@ mod tests {
     fn a_longer_answer_than_there_is_room_for_is_refused_and_nothing_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wrote");
-        let file = open(&path);
+        let file = open(&path).unwrap();
         keep(&file, &reading(1, 4711)).unwrap();
         let long = Reading {
             boot: "b".repeat(600),
