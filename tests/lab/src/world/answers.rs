@@ -1,13 +1,15 @@
 //! Guests answer: one that runs, and whose server is on the network, accepts connections at its address. On port 7460 it tells the number of
-//! its last write, on port 22 it greets as an SSH server does. One whose server is cut off tells its number to that server's own agent, over their
-//! bridge, and nothing to anybody else.
+//! its last write, on port 22 it greets as an SSH server does.
+//!
+//! The server itself reaches its guests over its own bridge, also when nothing passes its ports (seen with rules of nft's family netdev: facts
+//! of live-pve-2, 7). What stands for them there is in its agent's configuration, beside the links' addresses.
 //!
 //! Who calls from outside goes by real time, whatever the lab's pace. So the pause of a live migration lasts as long in real time as its log
 //! says, and what the network needs to learn the new place: a measurement sees what it would see in life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +17,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use super::oplog::What;
 use super::server::Network;
 use super::state::State;
-use super::{World, complain, guest_times, inside, proxy};
+use super::{World, complain, guest_times, proxy};
 
 /// Where the numbers are told.
 const NUMBERS: u16 = 7460;
@@ -34,8 +37,6 @@ pub(crate) struct Voice {
     run: u64,
     /// Something inside tells the numbers.
     numbers: bool,
-    /// Its server is on the network.
-    outside: bool,
 }
 
 /// Who answers where.
@@ -43,11 +44,10 @@ pub(crate) struct Voice {
 pub(crate) struct Answers(BTreeMap<Ipv4Addr, Voice>);
 
 impl Answers {
-    /// Guests that run, have an address of this lab, and are on a server that is on the network.
+    /// Guests that run and have an address of this lab: at that if their server is on the network, and on their server's own bridge.
     pub(crate) fn of(state: &State, network: Ipv4Addr) -> Self {
-        let mut found: BTreeMap<Ipv4Addr, Voice> = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for server in state.servers.iter().filter(|server| !server.power.off) {
-            let outside = server.carries(Network::Public);
             for (vmid, process) in &server.running {
                 let guest = server.pmxcfs.replica.guests.get(vmid);
                 let address = guest.and_then(super::guests::Guest::address);
@@ -57,10 +57,10 @@ impl Answers {
                         server: server.index,
                         run: process.writer.run,
                         numbers: !state.bare.contains(vmid),
-                        outside,
                     };
-                    // Of two that run, whoever is on the network is heard.
-                    if outside || !found.contains_key(&address) {
+                    let own = proxy::bridged(network, server.index, state.servers.len(), address);
+                    found.extend(own.map(|own| (own, voice)));
+                    if server.carries(Network::Public) {
                         found.insert(address, voice);
                     }
                 }
@@ -117,20 +117,31 @@ async fn follow(world: Arc<World>) {
     let mut complained = BTreeSet::new();
     loop {
         let now = answers.borrow_and_update().clone();
+        let mut closed = Vec::new();
         doors.retain(|address, open| {
             let voice = now.0.get(address);
             let went = voice.is_some_and(|voice| voice.run == open.voice.run && voice.server != open.voice.server);
             if went {
                 silent.insert(*address, Instant::now() + pause);
             }
-            voice == Some(&open.voice)
+            let stays = voice == Some(&open.voice);
+            if !stays {
+                closed.push((*address, open.voice));
+            }
+            stays
         });
+        for (address, voice) in closed {
+            note(&world, address, voice, What::GuestSilent);
+        }
         silent.retain(|_, until| *until > Instant::now());
         for (address, voice) in &now.0 {
             if !doors.contains_key(address) && !silent.contains_key(address) {
                 let opened = listen(&world, *address, *voice, &mut complained).await;
                 match opened {
-                    Some(tasks) => drop(doors.insert(*address, Doors { voice: *voice, tasks })),
+                    Some(tasks) => {
+                        doors.insert(*address, Doors { voice: *voice, tasks });
+                        note(&world, *address, *voice, What::GuestAnswers);
+                    }
                     None => drop(silent.insert(*address, Instant::now() + SOON)),
                 }
             }
@@ -146,6 +157,13 @@ async fn follow(world: Arc<World>) {
     }
 }
 
+/// What is told on a bridge is nobody's answer from outside.
+fn note(world: &World, address: Ipv4Addr, voice: Voice, what: What) {
+    if proxy::is_guest(world.network, address) {
+        world.with(|state| state.note(Some(voice.server), what, voice.vmid.to_string()));
+    }
+}
+
 async fn listen(
     world: &Arc<World>,
     address: Ipv4Addr,
@@ -153,7 +171,7 @@ async fn listen(
     complained: &mut BTreeSet<u16>,
 ) -> Option<Vec<JoinHandle<()>>> {
     let mut tasks = Vec::new();
-    let ports = [(NUMBERS, voice.numbers), (SSH, voice.outside)];
+    let ports = [(NUMBERS, voice.numbers), (SSH, true)];
     for (port, _) in ports.into_iter().filter(|(_, open)| *open) {
         match TcpListener::bind(SocketAddrV4::new(address, port)).await {
             Ok(listener) => tasks.push(tokio::spawn(accept(Arc::clone(world), listener, voice, port))),
@@ -176,33 +194,16 @@ async fn listen(
 }
 
 async fn accept(world: Arc<World>, listener: TcpListener, voice: Voice, port: u16) {
-    let mut agent = inside::OwnAgent::default();
     loop {
-        let Ok((stream, caller)) = listener.accept().await else {
+        let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        if !voice.outside && !is_heard(&mut agent, &world, caller, (voice, &stream)) {
-            continue;
-        }
         let text = match port {
             NUMBERS => world.with(|state| line(state, voice)),
             _ => Some(GREETING.to_owned()),
         };
         tokio::spawn(tell(stream, text.unwrap_or_default()));
-    }
-}
-
-/// Is it the own server that calls?
-fn is_heard(
-    agent: &mut inside::OwnAgent,
-    world: &World,
-    caller: SocketAddr,
-    (voice, stream): (Voice, &TcpStream),
-) -> bool {
-    match (caller, stream.local_addr()) {
-        (SocketAddr::V4(caller), Ok(SocketAddr::V4(here))) => agent.calls(world, voice.server, caller, here),
-        _ => false,
     }
 }
 
