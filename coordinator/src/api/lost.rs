@@ -37,7 +37,7 @@ impl Api {
 /// A BMC lives as long as there is power: neither its answer nor its silence says how its server stands.
 async fn pinged(address: IpAddr) -> Trace {
     let about = format!("a ping to its BMC at {address}");
-    match probe::answers(&probe::Target::Icmp(address)).await {
+    match probe::answers(&probe::Target::Plain(quorate_probe::Target::Icmp(address))).await {
         Ok(()) => Trace::new(about, Sign::Unproven, "it answers"),
         Err(unable) => Trace::new(about, Sign::Unproven, unable.to_string()),
     }

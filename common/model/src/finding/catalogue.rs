@@ -359,6 +359,8 @@ catalogue! {
     RecoveryNewerCopy "QRT-RECOVERY-NEWER-COPY" Refusal true "A server that the guest can't be started on has a newer copy than the one that it would be started from. PVE overwrites that newer copy with the next run of its job.";
     RecoveryByHa "QRT-RECOVERY-BY-HA" Warning false "HA looks after a guest of the lost server. It is left to HA, which knows by its locks when it may start it; PVE hands every start of such a guest to HA.";
     RecoveryNotConfirmed "QRT-RECOVERY-NOT-CONFIRMED" Refusal false "The name of the server that is said to be off was not typed, or another one was.";
+    DrillRecord "QRT-DRILL-RECORD" Critical false "The record of a drill is not as the coordinator wrote it: it was altered, taken out or put in, or its signature is not one of a coordinator of this fleet. Somebody could write to the coordinator's state, or its disk is damaged.";
+    DrillOverdue "QRT-DRILL-OVERDUE" Warning false "A drill that the cluster file wants to be run by itself is due and was not begun: something speaks against it, or no window is named in which it may begin. Nothing is broken on a guess; it is tried again.";
 }
 
 impl Code {
