@@ -38,7 +38,7 @@ pub(super) async fn play(tell: &Narrator<'_>, kill_coordinator: bool) -> Result<
 /// As it stands in the cluster file.
 pub(super) fn wanted(address: Ipv4Addr) -> String {
     format!(
-        "\n[drills.cut-prox1]\nfault = \"network\"\nnode = \"{VICTIM}\"\nguest = {}\nprobe = \"tally:{address}\"\nexpect = {{ rto = \"4m\", rpo = \"6m\" }}\n",
+        "\n[drills.cut-prox1]\nfault = \"network\"\nnode = \"{VICTIM}\"\nguest = {}\nprobe = \"tally:{address}\"\nexpect = {{ rto = \"6m\", rpo = \"10m\" }}\n",
         guests::GUEST
     )
 }
