@@ -11,9 +11,6 @@ use crate::world::units::{self, Active};
 /// From the order to the first services' end, and to the last one's.
 const SERVICES_END: Duration = Duration::from_secs(1);
 const SHUT_DOWN: Duration = Duration::from_secs(4);
-/// From the button to a server whose services run: a quick one.
-const BOOT: Duration = Duration::from_secs(30);
-
 /// What the world has to do about a server's processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -56,7 +53,7 @@ impl State {
         if let Some(server) = self.servers.get_mut(index)
             && server.power.off
         {
-            server.power.up_at.get_or_insert(now + BOOT);
+            server.power.up_at.get_or_insert(now + server.spec.boot());
         }
     }
 
@@ -101,7 +98,7 @@ impl State {
         server.power.services_end_at = None;
         server.power.crm_ends = false;
         server.power.losses += 1;
-        server.power.up_at = again.then_some(now + BOOT);
+        server.power.up_at = again.then_some(now + server.spec.boot());
         server.pvecm_locked = false;
         server.forget_pools();
         self.orders.push(Order::Kill(index));
