@@ -138,7 +138,7 @@ impl Daemon {
         let looker = Looker::new(
             (Arc::clone(&fleet), Arc::clone(&overview)),
             (Arc::clone(&rollouts), clusters.clone()),
-            host.clone(),
+            (host.clone(), Arc::clone(&secrets)),
             state.drills(),
         );
         let drills = Drills::new((looker, audit.clone()), (tasks.clone(), stop.clone()));

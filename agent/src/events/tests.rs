@@ -11,11 +11,13 @@ use quorate_exec::scripted::Scripted;
 use quorate_model::drill::{Event, What};
 use quorate_model::ids::OperationId;
 
+use super::sources::Members;
 use super::{Order, Recorders};
 use crate::host::{Host, HostRoot};
 use crate::pace::Pace;
 
 const MEMBERS: &str = include_str!("../../../tests/fixtures/pmxcfs/pve-8.4/members-three-nodes.json");
+const CONFIG: &str = include_str!("../../../tests/fixtures/corosync.conf/pve-8.4/three-nodes.conf");
 const ISOLATED: &str = include_str!("../../../tests/fixtures/pmxcfs/pve-8.4/members-not-quorate.json");
 
 struct Server {
@@ -45,13 +47,16 @@ impl Server {
         fs::rename(beside, place).unwrap();
     }
 
-    fn recorders(&self) -> Recorders {
+    fn host(&self) -> Host {
         let root = HostRoot::lab(Path::new(self.root.path())).unwrap();
         // No tool is installed: the journal is not to be had, and that is told once.
         let tools = Tools::only_in(self.root.path().join("no-tools")).unwrap();
         let host = Host::new(root, tools, Arc::new(Scripted::new([])), Clock::system());
-        let host = host.at_pace(Pace::try_from(10.0).unwrap());
-        Recorders::new(Arc::new(host), self.state.path().to_owned())
+        host.at_pace(Pace::try_from(10.0).unwrap())
+    }
+
+    fn recorders(&self) -> Recorders {
+        Recorders::new(Arc::new(self.host()), self.state.path().to_owned())
     }
 }
 
@@ -102,6 +107,18 @@ async fn what_changes_is_told_and_what_was_there_before_is_not() {
         seen.iter().any(|event| event.within_micros > 0),
         "looked at now and then: {seen:?}"
     );
+}
+
+#[tokio::test]
+async fn without_pmxcfs_corosyncs_own_configuration_says_who_is_who() {
+    let server = Server::new();
+    fs::remove_file(server.root.path().join("etc/pve/.members")).unwrap();
+    let (host, mut members) = (server.host(), Members::default());
+    assert!(members.look(&host).await.is_empty() && members.ids.is_empty());
+    server.put("/etc/corosync/corosync.conf", CONFIG);
+    assert!(members.look(&host).await.is_empty());
+    let ids: Vec<_> = members.ids.iter().map(|(id, node)| (*id, node.as_str())).collect();
+    assert_eq!(ids, [(1, "prox1"), (2, "prox2"), (3, "prox3")]);
 }
 
 #[tokio::test]

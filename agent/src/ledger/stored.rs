@@ -287,6 +287,12 @@ enum ActionForm {
         guest: u32,
         kind: GuestKind,
     },
+    SyncReplication {
+        cluster: ClusterName,
+        job: JobId,
+        other: NodeName,
+        since: Timestamp,
+    },
 }
 
 impl From<&Content> for Stored {

@@ -292,7 +292,8 @@ fn where_to_look(action: &Action) -> String {
         }
         Action::CreateReplication { job, .. }
         | Action::ChangeReplication { job, .. }
-        | Action::RemoveReplication { job, .. } => {
+        | Action::RemoveReplication { job, .. }
+        | Action::SyncReplication { job, .. } => {
             format!("grep -A9 ' {job}$' /etc/pve/replication.cfg, cat /var/log/pve/replicate/{job}")
         }
         Action::SetMigrationNetwork { .. } => "cat /etc/pve/datacenter.cfg".to_owned(),

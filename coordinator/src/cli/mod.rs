@@ -26,6 +26,7 @@ mod output;
 mod passphrase;
 mod plan;
 mod probe;
+mod probe_from;
 mod proposal;
 mod protect;
 mod prove_reach;
@@ -152,7 +153,7 @@ enum Command {
     Backup(backup::Args),
     /// Make the coordinator's own certificate anew; needs the root key
     Renew(renew::Args),
-    /// Call a guest, or anything else, from this host ten times a second, and say when it did not answer
+    /// Call a guest, or anything else, from this host or from nodes ten times a second, and say when it did not answer
     Probe(probe::Args),
     /// Explain a finding's code
     Explain(explain::Args),
@@ -201,7 +202,9 @@ fn run(cli: Cli) -> Answer {
     if let Command::Explain(args) = &cli.command {
         return explain::run(args, cli.output);
     }
-    if let Command::Probe(args) = &cli.command {
+    if let Command::Probe(args) = &cli.command
+        && args.from.is_empty()
+    {
         return probe::run(args, cli.output);
     }
     if let Command::Spec(command) = &cli.command
@@ -254,9 +257,8 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Rollout(command) => rollout::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
-        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Probe(_) | Command::Explain(_) => {
-            Ok(ExitCode::Internal)
-        }
+        Command::Probe(args) => probe_from::run(context, &args).await,
+        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Explain(_) => Ok(ExitCode::Internal),
     }
 }
 

@@ -1,11 +1,12 @@
-//! From calls that were kept to what the model works with: gaps, and what became of numbered records.
+//! From calls that were kept to what the model works with: gaps, and what became of numbered records and rows.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use quorate_model::Timestamp;
 use quorate_model::drill::tally::{Acknowledged, Isolated, Tally};
 use quorate_model::drill::timeline::{Subject, Timeline, gap_of};
-use quorate_model::drill::{Answers, Gap, Phase, ProbeTarget, Source};
+use quorate_model::drill::{Answers, Gap, Phase, ProbeTarget, Rows, Source};
 use quorate_model::view::ClockOffset;
 
 use crate::probe::{Listened, listened};
@@ -30,8 +31,22 @@ pub(super) fn heard(dir: &Path, probes: &[ProbeTarget]) -> Vec<(ProbeTarget, Lis
     probes.iter().enumerate().filter_map(read).collect()
 }
 
-/// As the model wants it.
+/// Of the calls of late so many parts in a hundred are answered, if it answers steadily.
+const ANSWERED: usize = 90;
+
+/// Was it answered steadily at the end of what was heard?
+pub(super) fn steadily(listened: &Listened, of_late: Duration) -> bool {
+    let (answered, all) = listened.answered_since(listened.lasted().saturating_sub(of_late));
+    all > 0 && answered.saturating_mul(100) >= all.saturating_mul(ANSWERED)
+}
+
+/// As the model wants it, of the coordinator's own calls.
 pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
+    by(target, listened, Source::Coordinator, Some(OWN_CLOCK))
+}
+
+/// The same, of whoever called; `clock` is theirs.
+pub(super) fn by(target: &ProbeTarget, listened: &Listened, from: Source, clock: Option<ClockOffset>) -> Answers {
     let measured = listened.measured(&target.to_string());
     let gaps = measured.gaps.iter().map(|gap| {
         let to_ms = gap.length_ms.map(|length| gap.from_ms.saturating_add(length));
@@ -45,9 +60,9 @@ pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
     });
     Answers {
         target: target.clone(),
-        from: Source::Coordinator,
+        from,
         began: Timestamp(listened.began),
-        clock: Some(OWN_CLOCK),
+        clock,
         every_ms: measured.every_ms,
         lasted_ms: u64::try_from(listened.lasted().as_millis()).unwrap_or(u64::MAX),
         calls: u64::try_from(measured.calls).unwrap_or(u64::MAX),
@@ -56,9 +71,27 @@ pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
     }
 }
 
-/// What became of records, by the first probe that a numbered writer answers; `None`: none was asked.
-pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject: &Subject) -> Option<Tally> {
+/// What became of numbered writes, by the first probe that has them: of the records of a writer in the guest, or of the rows that were written
+/// into a database, which `rows` has; `None`: none was asked.
+pub(super) fn tally(
+    heard: &[(ProbeTarget, Listened)],
+    rows: Option<&Rows>,
+    line: &Timeline,
+    subject: &Subject,
+) -> Option<Tally> {
     let (target, listened) = heard.iter().find(|(target, _)| target.counts_writes())?;
+    if let ProbeTarget::Postgres(_) = target {
+        let unread = || Rows::Unknown {
+            reason: "nobody counted them".to_owned(),
+        };
+        return Some(Tally {
+            a_second: listened.rows_a_second(),
+            before: None,
+            after: None,
+            isolated: Isolated::None,
+            rows: Some(rows.cloned().unwrap_or_else(unread)),
+        });
+    }
     let measured = listened.measured(&target.to_string());
     let answers = answers(target, listened);
     let gap = gap_of(&answers, line.at(Phase::Fault), line.at(Phase::GuestStarted));
@@ -86,6 +119,7 @@ pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject:
         before: told,
         after: later,
         isolated: isolated(subject),
+        rows: None,
     })
 }
 
@@ -175,7 +209,7 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&told))];
         let subject = subject("network");
         let line = line(&subject, &heard, 2500);
-        let tally = tally(&heard, &line, &subject).unwrap();
+        let tally = tally(&heard, None, &line, &subject).unwrap();
         let expected = Lost::Records {
             acknowledged: 11,
             isolated: None,
@@ -189,9 +223,40 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
         let subject = subject("link:1");
         let line = line(&subject, &heard, 2500);
-        assert_eq!(tally(&heard, &line, &subject).unwrap().lost(), Lost::NotRestarted);
+        assert_eq!(tally(&heard, None, &line, &subject).unwrap().lost(), Lost::NotRestarted);
         let plain = vec![("tcp:192.0.2.7:22".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
-        assert!(tally(&plain, &line, &subject).is_none());
+        assert!(tally(&plain, None, &line, &subject).is_none());
+    }
+
+    #[test]
+    fn rows_that_were_written_are_counted_in_the_database() {
+        let text = |place: u64, sure: bool| {
+            let took = if sure { ",\"took\":2000" } else { "" };
+            format!(
+                "{{\"line\":\"call\",\"at\":{}{took},\"row\":{{\"run\":7,\"number\":{place},\"sure\":{sure}}}}}\n",
+                place * 100_000
+            )
+        };
+        let mut all = format!("{{\"line\":\"began\",\"at\":{BEGAN},\"every\":100000}}\n");
+        (0..30).for_each(|place| all.push_str(&text(place, place < 25)));
+        let heard = vec![(
+            "postgres://drill@192.0.2.7/drill".parse().unwrap(),
+            listened(&all).unwrap(),
+        )];
+        let sent = heard[0].1.rows();
+        assert_eq!((sent[&7].acknowledged.len(), sent[&7].unsure.len()), (25, 5));
+        let subject = subject("network");
+        let line = line(&subject, &heard, 2500);
+        let found = std::collections::BTreeMap::from([(7, (0..20).collect())]);
+        let rows = Rows::count(sent, &found, "synchronous_commit on, fsync on".to_owned());
+        let counted = tally(&heard, Some(&rows), &line, &subject).unwrap();
+        let lost = Lost::Records {
+            acknowledged: 5,
+            isolated: Some(0),
+        };
+        assert_eq!((counted.lost(), counted.a_second), (lost, 10));
+        let unknown = tally(&heard, None, &line, &subject).unwrap().lost();
+        assert!(matches!(unknown, Lost::Unknown { .. }), "{unknown:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_engine::ports::Agents as _;
 use quorate_model::drill::Record;
 use quorate_model::finding::{Code, Finding};
-use quorate_model::ids::{NodeRef, RolloutId};
+use quorate_model::ids::NodeRef;
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Action;
 use quorate_model::rollout::RolloutResult;
@@ -19,14 +19,13 @@ use crate::trust::sentence;
 
 impl Course {
     pub(super) async fn move_back(&mut self) -> Ended {
-        self.stop_moving_off().await;
+        self.stop_what_goes_on().await;
         if self.running.after.is_empty() {
             return Ended::Done;
         }
         let rollouts = self.looker.rollouts.clone();
         if self.running.moves.back.is_none() && self.resumed {
-            let known = (self.running.began, self.running.moves.off.as_ref());
-            match moves::begun_before(&rollouts, &self.running, known).await {
+            match moves::begun_before(&rollouts, &self.running).await {
                 Ok(found) => self.running.moves.back = found,
                 Err(failure) => return self.stay(&failure.to_string()),
             }
@@ -41,7 +40,7 @@ impl Course {
                     return Ended::Done;
                 }
                 self.say(format!("{} guests are moved back", steps.len()));
-                match moves::begin(&rollouts, &self.running, steps).await {
+                match moves::begin(&rollouts, &self.running, (steps, vec![])).await {
                     Ok(id) => id,
                     Err(failure) => return self.stay(&failure.to_string()),
                 }
@@ -57,22 +56,21 @@ impl Course {
         }
     }
 
-    /// An operator's word does not wait for all moves: the running step is followed to its end, and no other begins.
-    async fn stop_moving_off(&mut self) {
-        let Some(off) = self.running.moves.off.clone() else {
+    /// An operator's word does not wait for all moves, nor for a copy: the running step is followed to its end, and no other begins.
+    async fn stop_what_goes_on(&mut self) {
+        let rollouts = self.looker.rollouts.clone();
+        let before = [self.running.moves.off.clone(), self.running.moves.resolved.clone()];
+        let Ok(Some(holding)) = rollouts.holding(&self.running.cluster).await else {
             return;
         };
-        let rollouts = self.looker.rollouts.clone();
-        let goes_on = |holding: &Option<RolloutId>| holding.as_ref() == Some(&off);
-        match rollouts.holding(&self.running.cluster).await {
-            Ok(holding) if goes_on(&holding) => {}
-            _ => return,
+        if !before.contains(&Some(holding.clone())) {
+            return;
         }
-        if let Err(failure) = rollouts.cancel(&off, &moves::who(&self.running)).await {
-            tracing::warn!(rollout = %off, error = %failure, "the moves of a drill can't be cancelled");
+        if let Err(failure) = rollouts.cancel(&holding, &moves::who(&self.running)).await {
+            tracing::warn!(rollout = %holding, error = %failure, "a rollout of a drill can't be cancelled");
         }
-        if let Err(failure) = moves::follow(&rollouts, &off, |text| self.say(text)).await {
-            tracing::warn!(rollout = %off, error = %failure, "how the moves of a drill ended is not known");
+        if let Err(failure) = moves::follow(&rollouts, &holding, |text| self.say(text)).await {
+            tracing::warn!(rollout = %holding, error = %failure, "how a rollout of a drill ended is not known");
         }
     }
 
@@ -169,7 +167,9 @@ impl Course {
                 String::new()
             }
         };
+        let rows = self.rows().await;
         Gathered {
+            rows,
             ended: self.now(),
             clocks,
             missing,

@@ -1,8 +1,8 @@
 //! Drills in the daemon: looked at beforehand, begun, taken up again after a restart, watched, ended, and kept.
 //!
-//! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`copies`],
-//! [`fault`], [`during`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`] and the probes themselves; [`answers`] and
-//! [`record`] make of it what is kept in [`state`].
+//! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`syncs`], [`copies`],
+//! [`fault`], [`during`], [`resolve`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`], [`distant`] and the probes themselves; [`answers`],
+//! [`rows`] and [`record`] make of it what is kept in [`state`].
 
 mod after;
 mod answers;
@@ -10,6 +10,7 @@ mod asked;
 mod before;
 mod copies;
 mod course;
+mod distant;
 mod during;
 mod end;
 mod fault;
@@ -18,11 +19,14 @@ mod moves;
 mod order;
 mod preview;
 mod record;
+mod resolve;
+mod rows;
 mod speed;
 mod stage;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod syncs;
 mod told;
 mod watches;
 
@@ -44,7 +48,7 @@ use course::Course;
 use look::unreadable;
 use order::Order;
 use stage::Stage;
-use state::{Folder, KeptError, Moves, Running, Spec};
+use state::{Folder, KeptError, Moves, Running, Spec, Syncs};
 use told::Told;
 
 pub(crate) use asked::Watching;
@@ -137,7 +141,7 @@ impl Drills {
         let view = self.looker.view(cluster).await;
         let around = self.looker.around(file, &view, order.guest, false).await?;
         let preview = quorate_planner::drill::preview(file, &view, &order.request(), &around);
-        Ok((Document::of(cluster, order, &preview), preview))
+        Ok((Document::of(cluster, order, &preview, &self.looker.secrets), preview))
     }
 
     /// Begins a drill: it is on the disk when this returns, and goes on without whoever asked.
@@ -160,6 +164,10 @@ impl Drills {
             let message = "a fresh look comes to another drill than the one that was shown; nothing was changed";
             return Err(Failure::new(ExitCode::Refused, message).hint("look at it again: quorate drill preview"));
         }
+        if let Some(unusable) = rows::unusable(&order, &self.looker.secrets) {
+            let failure = Failure::new(ExitCode::Refused, "the drill is refused; nothing was changed");
+            return Err(failure.with(vec![unusable]));
+        }
         let folder = Folder::of(&self.looker.dir, cluster);
         let (number, _) = folder.next().map_err(|error| unreadable(&error))?;
         // Never given twice, also not after the folder was lost: agents know the fault by it.
@@ -179,6 +187,8 @@ impl Drills {
             circumstances: document.circumstances.clone(),
             predicted: document.predicted.clone(),
             recovered: preview.recovered,
+            discards: document.discards,
+            syncs: Syncs::default(),
             moves: Moves::default(),
             operation,
             clocks: BTreeMap::new(),
@@ -217,6 +227,12 @@ impl Drills {
             .iter()
             .map(|guest| format!("--risk-guest {guest}"))
             .collect();
+        consents.extend(
+            document
+                .discards
+                .iter()
+                .map(|guest| format!("replication resolve {guest} --discard, afterwards")),
+        );
         consents.extend(order.confirmed.iter().map(|typed| format!("--confirm {typed}")));
         let act = Act {
             accepted: document.accepted(order),

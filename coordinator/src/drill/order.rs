@@ -24,6 +24,9 @@ pub(crate) struct Order {
     pub(crate) node: NodeName,
     pub(crate) guest: u32,
     pub(crate) probes: Vec<ProbeTarget>,
+    /// Where the password of the database is that a probe writes into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password_file: Option<String>,
     pub(crate) expected: Expectation,
     pub(crate) risked: BTreeSet<u32>,
     pub(crate) confirmed: Option<String>,
@@ -67,6 +70,9 @@ impl Order {
         if let (true, Some(spec)) = (probes.is_empty(), spec) {
             probes = spec.probes.iter().map(|probe| probe.value.clone()).collect();
         }
+        let of_file = spec.and_then(|spec| spec.password_file.as_ref());
+        let password_file = Some(wire.password_file).filter(|path| !path.is_empty());
+        let password_file = password_file.or_else(|| of_file.map(|path| path.value.clone()));
         let limit = |limit: Option<&quorate_model::spec::Located<Lasting>>| limit.map(|limit| limit.value);
         let expected = spec.map_or_else(Expectation::default, |spec| Expectation {
             rto: limit(spec.expect.rto.as_ref()),
@@ -85,6 +91,7 @@ impl Order {
             node,
             guest,
             probes,
+            password_file,
             expected,
             risked: wire.risk_guests.into_iter().collect(),
             confirmed: Some(wire.confirm).filter(|typed| !typed.is_empty()),

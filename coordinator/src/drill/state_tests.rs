@@ -12,7 +12,7 @@ use quorate_model::drill::{Event, What};
 use super::order::Order;
 use super::record::{Gathered, compose};
 use super::stage::Stage;
-use super::state::{FaultSeen, Folder, KeptError, Moves, Running, Spec};
+use super::state::{FaultSeen, Folder, KeptError, Moves, Running, Spec, Syncs};
 
 /// As an earlier version wrote it.
 const FIRST: &str = include_str!("../../../common/model/src/drill/tests/record-1.json");
@@ -35,6 +35,7 @@ fn running(number: u64) -> Running {
             node: of.victim,
             guest: of.guest,
             probes: vec!["tally:192.0.2.7".parse().unwrap()],
+            password_file: None,
             expected: of.expected,
             risked: BTreeSet::new(),
             confirmed: Some("hk1/prox1".to_owned()),
@@ -55,6 +56,8 @@ fn running(number: u64) -> Running {
         circumstances: of.circumstances,
         predicted: of.predicted,
         recovered: of.subject.recovered,
+        discards: Some(100),
+        syncs: Syncs::default(),
         moves: Moves::default(),
         operation: "drill-hk1-2-0000abcd".parse().unwrap(),
         clocks: BTreeMap::new(),
@@ -117,6 +120,7 @@ fn a_drill_of_which_little_was_seen_has_a_record_that_says_so_and_follows_the_on
         clocks: BTreeMap::new(),
         missing: BTreeMap::new(),
         made: None,
+        rows: None,
         previous: folder.next().unwrap().1,
         pace: crate::pace::Pace::at(1.0),
     };

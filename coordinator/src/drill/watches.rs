@@ -110,6 +110,37 @@ pub(super) async fn rest(agents: &ClusterAgents, node: &NodeName, watch: &Watch,
     }
 }
 
+/// Has all been written down that a node has told so far? It goes on to be listened to.
+///
+/// # Errors
+/// In words: why that can't be told.
+pub(super) async fn all_heard(
+    agents: &ClusterAgents,
+    node: &NodeName,
+    watch: &Watch,
+    dir: &Path,
+) -> Result<bool, String> {
+    let only_told = Watch {
+        seconds: 0,
+        ..watch.clone()
+    };
+    let from = u64::try_from(heard(dir, node).len()).unwrap_or(u64::MAX);
+    let asked = async {
+        let batches = agents.watch_events(node, &only_told, from).await;
+        let mut batches = batches.map_err(|error| error.to_string())?;
+        while let Some(events) = batches.recv().await {
+            if !events.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    match tokio::time::timeout(REST, asked).await {
+        Ok(ended) => ended,
+        Err(_) => Err("it did not answer in time".to_owned()),
+    }
+}
+
 /// What a source told, by its clocks before and after: a server that was reset may have another one afterwards.
 pub(super) fn told(
     node: &NodeName,

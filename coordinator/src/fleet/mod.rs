@@ -10,6 +10,7 @@ pub(crate) mod known_guests;
 mod link;
 mod memory;
 mod peer;
+mod probe;
 pub(crate) mod registry;
 pub(crate) mod renewal;
 pub(crate) mod revoked;

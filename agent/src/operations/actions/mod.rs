@@ -298,6 +298,17 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             id: job,
             target,
         }),
+        Action::SyncReplication {
+            cluster,
+            job,
+            other,
+            since,
+        } => Box::new(replication::Sync {
+            cluster,
+            id: job,
+            other,
+            since: *since,
+        }),
         Action::SetMigrationNetwork {
             cluster,
             migration,

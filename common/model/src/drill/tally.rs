@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rows::Rows;
+
 /// What the numbered writer in the guest came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
@@ -13,6 +15,9 @@ pub struct Tally {
     pub after: Option<Acknowledged>,
     /// What the isolated copy wrote until its reset, told by the victim's agent over its own bridge.
     pub isolated: Isolated,
+    /// Where rows were written into a database: what became of them, which then has the word. `None`: the writer was in the guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Rows>,
 }
 
 /// A number that was served: it is on the disk, since the writer serves none before that.
@@ -73,6 +78,17 @@ impl Tally {
         let unknown = |reason: &str| Lost::Unknown {
             reason: reason.to_owned(),
         };
+        match &self.rows {
+            // Whoever wrote them was outside: there is nothing of an isolated copy that nobody was told of, but for what is counted apart.
+            Some(Rows::Counted { missing, .. }) => {
+                return Lost::Records {
+                    acknowledged: *missing,
+                    isolated: Some(0),
+                };
+            }
+            Some(Rows::Unknown { reason }) => return unknown(reason),
+            None => {}
+        }
         let Some(before) = &self.before else {
             return unknown("no number was acknowledged before the fault");
         };
@@ -120,7 +136,33 @@ mod tests {
             before: Some(before),
             after: Some(after),
             isolated,
+            rows: None,
         }
+    }
+
+    #[test]
+    fn of_rows_in_a_database_the_count_has_the_word() {
+        let counted = |missing: u64| Tally {
+            rows: Some(Rows::Counted {
+                acknowledged: 100,
+                missing,
+                not_known: 2,
+                durability: "synchronous_commit on, fsync on".to_owned(),
+            }),
+            ..tally(told(5, 0, "a"), told(9, 0, "a"), Isolated::None)
+        };
+        let lost = |acknowledged| Lost::Records {
+            acknowledged,
+            isolated: Some(0),
+        };
+        assert_eq!((counted(0).lost(), counted(7).lost()), (lost(0), lost(7)));
+        let unknown = Tally {
+            rows: Some(Rows::Unknown {
+                reason: "the database does not answer".to_owned(),
+            }),
+            ..counted(0)
+        };
+        assert!(matches!(unknown.lost(), Lost::Unknown { .. }));
     }
 
     #[test]

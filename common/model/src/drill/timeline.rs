@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Answers, Gap, STEADY};
+use super::answers::{Answers, Gap, STEADY, deciding};
 use super::axis::{Instant, Range, signed};
 use super::event::{Source, Told, What};
 use super::lasting::DrillKind;
@@ -319,7 +319,7 @@ fn answered(subject: &Subject, probes: &[Answers], seen: &mut Seen) {
     if !Phase::expected(&subject.fault, subject.kind).contains(&Phase::FirstAnswer) {
         return;
     }
-    for probe in probes {
+    for probe in deciding(probes) {
         let Some(to) = gap_of(probe, fault, start).and_then(|gap| gap.to_ms) else {
             continue;
         };

@@ -49,7 +49,8 @@ impl Action {
             | Self::KeepVolumes { cluster, .. }
             | Self::InjectFault { cluster, .. }
             | Self::CreateCanary { cluster, .. }
-            | Self::DestroyCanary { cluster, .. } => Some(cluster),
+            | Self::DestroyCanary { cluster, .. }
+            | Self::SyncReplication { cluster, .. } => Some(cluster),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
 use crate::time::Timestamp;
 
+use super::ha_service::HaService;
 use super::package::Package;
 
 /// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
@@ -454,6 +455,18 @@ pub enum Action {
         /// What it is.
         kind: GuestKind,
     },
+    /// `pvesr schedule-now` on the guest's owner: its scheduler runs the job with its next pass, within a minute, whatever the schedule says. The
+    /// operation is done when the job is due, or has run since; that the copy is made is PVE's.
+    SyncReplication {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The job.
+        job: JobId,
+        /// Whom it connects the guest's owner with, to be sure which one is meant.
+        other: NodeName,
+        /// A run that began since then is enough; by the owner's clock, to the second.
+        since: Timestamp,
+    },
 }
 
 impl Action {
@@ -552,27 +565,7 @@ kinds! {
     InjectFault "inject fault";
     CreateCanary "create canary";
     DestroyCanary "destroy canary";
-}
-
-/// The daemons of PVE's HA manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HaService {
-    /// `pve-ha-lrm`: starts and stops guests on its node, and feeds the watchdog.
-    Lrm,
-    /// `pve-ha-crm`: one of them is the master, who decides.
-    Crm,
-}
-
-impl HaService {
-    /// The unit's name.
-    #[must_use]
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::Lrm => "pve-ha-lrm",
-            Self::Crm => "pve-ha-crm",
-        }
-    }
+    SyncReplication "sync replication";
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub use line::drill;
 pub use page::drill_page;
 pub use preview::{DrillPreview, drill_preview};
 
+use quorate_model::drill::Rows;
 use quorate_model::drill::figures::Figure;
 use quorate_model::drill::record::Record;
 use quorate_model::drill::tally::Lost;
@@ -37,10 +38,32 @@ pub(crate) fn figures(record: &Record) -> Vec<Shown> {
         plain("client outage", &figures.client_outage),
         plain("fault to service", &figures.service),
         plain("last guest back", &figures.last_guest),
-        lost(&figures.lost, record.tally.as_ref().map_or(0, |tally| tally.a_second)),
+        writes(record),
         plain("age of the copy", &figures.copy_age),
         plain("worst by schedule", &figures.worst),
     ]
+}
+
+/// What was lost of what was written: in the guest, or into a database.
+fn writes(record: &Record) -> Shown {
+    let tally = record.tally.as_ref();
+    let plain = || lost(&record.figures.lost, tally.map_or(0, |tally| tally.a_second));
+    match tally.and_then(|tally| tally.rows.as_ref()) {
+        Some(Rows::Counted {
+            acknowledged,
+            missing,
+            not_known,
+            durability,
+        }) => Shown {
+            name: "acknowledged writes lost",
+            value: format!("{missing} rows"),
+            why: format!(
+                "of {acknowledged} rows whose commit was acknowledged ({durability}); {not_known} more were sent and never acknowledged, \
+                 which are neither lost nor kept"
+            ),
+        },
+        Some(Rows::Unknown { .. }) | None => plain(),
+    }
 }
 
 /// What was lost, in records.

@@ -243,6 +243,7 @@ fn a_drill_before_it_is_made() {
         fates: &fates,
         before: &steps,
         after: &[],
+        discards: Some(100),
         predicted: &record.predicted,
     });
     insta::assert_snapshot!(text);

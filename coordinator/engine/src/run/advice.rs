@@ -126,7 +126,8 @@ fn of(step: &Step) -> Advice {
         ),
         Action::CreateReplication { job, .. }
         | Action::ChangeReplication { job, .. }
-        | Action::RemoveReplication { job, .. } => (
+        | Action::RemoveReplication { job, .. }
+        | Action::SyncReplication { job, .. } => (
             format!("from here: quorate replication; on {node}: tail /var/log/pve/replicate/{job}"),
             AGAIN.to_owned(),
         ),

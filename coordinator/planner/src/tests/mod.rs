@@ -6,6 +6,7 @@ mod choice;
 mod compared;
 mod disks;
 mod documented;
+mod drill_ceph;
 mod drill_fates;
 mod drill_rails;
 mod golden;

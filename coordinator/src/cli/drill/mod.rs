@@ -57,9 +57,13 @@ pub(crate) struct Options {
     /// How long the fault lasts: 20s, 5m
     #[arg(long = "for", value_name = "TIME")]
     lasting: Option<Lasting>,
-    /// Who is called ten times a second: tcp:ADDRESS:PORT, tally:ADDRESS, icmp:ADDRESS, http://HOST/PATH. May be given several times
+    /// Who is called ten times a second: tcp:ADDRESS:PORT, tally:ADDRESS, icmp:ADDRESS, http://HOST/PATH, postgres://USER@HOST/DATABASE. May be
+    /// given several times
     #[arg(long, value_name = "TARGET")]
     probe: Vec<ProbeTarget>,
+    /// Where the password of the database is: a file in the coordinator's folder of secrets, on its host
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<String>,
     /// This guest of a customer may fail with the server. May be given several times
     #[arg(long = "risk-guest", value_name = "ID")]
     risk_guest: Vec<u32>,
@@ -136,6 +140,7 @@ impl Options {
             risk_guests: self.risk_guest.clone(),
             confirm: confirm.unwrap_or_default().to_owned(),
             accept: self.accept.iter().map(|code| code.as_str().to_owned()).collect(),
+            password_file: self.password_file.clone().unwrap_or_default(),
         }
     }
 }
@@ -166,6 +171,7 @@ fn shown(document: &Document) -> String {
         fates: &document.fates,
         before: &document.before,
         after: &document.after,
+        discards: document.discards,
         predicted: &document.predicted,
     })
 }

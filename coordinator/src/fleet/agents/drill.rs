@@ -32,7 +32,8 @@ pub(crate) struct Watch {
 }
 
 impl ClusterAgents {
-    /// Has a fault begin on a node. The same operation again attaches to it. Its intent is on the coordinator's disk.
+    /// Has an operation of a drill begin on a node: a fault, or what is done before it. The same operation again attaches to it. Its intent is on the
+    /// coordinator's disk.
     pub(crate) async fn inject(&self, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
         let driver = self.seat.check().map_err(AgentError::Refused)?;
         self.claim_for(&driver, node).await?;

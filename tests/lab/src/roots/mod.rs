@@ -25,6 +25,7 @@ use crate::world::guests::{Process, Writer};
 use crate::world::ha::HaNode;
 use crate::world::hardware::Hardware;
 use crate::world::identity::{AuthKeys, Certificate};
+use crate::world::journal::Journal;
 use crate::world::mount::Mount;
 use crate::world::nft::Nft;
 use crate::world::packages::Packages;
@@ -90,7 +91,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
             layout.unmounted(&spec.name),
             root.join("etc/corosync"),
         ),
-        tasks: Tasks::new(root.join("var/log/pve/tasks")),
+        tasks: Tasks::new(root.join("var/log/pve/tasks"), root.join("proc")),
         booted,
         clock_offset_ms: spec.clock_offset_ms,
         clock_synchronised: spec.clock_offset_ms == 0,
@@ -109,7 +110,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         etc_conf: None,
         authkey: None,
         corosync: None,
-        journal: Vec::new(),
+        journal: Journal::default(),
         misbehaviour: Vec::new(),
         packages: Packages::of(spec),
         hardware: Hardware::default(),

@@ -59,3 +59,4 @@ mod trust;
 mod twice;
 mod twice_guests;
 mod upgrade;
+mod watched;

@@ -211,6 +211,7 @@ pub(super) fn tally() -> Tally {
         before: told(48_211, 0, "9f8e7d6c5b4a3928"),
         after: told(46_380, 46_371, "1122334455667788"),
         isolated: Isolated::Wrote { last: 48_870 },
+        rows: None,
     }
 }
 

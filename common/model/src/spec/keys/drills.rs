@@ -40,8 +40,18 @@ pub const DRILL: KeyTable = KeyTable {
             needed: false,
             default: "only the servers' own word is heard, and no outage is measured",
             meaning: "Who is asked ten times a second whether the guest is there: `tcp:ADDRESS:PORT`, `tally:ADDRESS` (which also counts what is \
-                      lost), `icmp:ADDRESS`, `http://…`, `https://…` or `postgres:…`.",
+                      lost), `icmp:ADDRESS`, `http://…`, `https://…` or `postgres://USER@HOST/DATABASE` (which writes rows, and counts those \
+                      that are lost). Those that write no rows are also called by every other node.",
             example: "probe = \"tcp:192.168.1.100:22\"",
+        },
+        Key {
+            name: "password_file",
+            kind: Kind::Text,
+            needed: false,
+            default: "the database lets the user in without one",
+            meaning: "`postgres://`: a file in /etc/quorate/secrets (`secrets_dir` of the coordinator) on the coordinator's host, with the \
+                      password as its only line, which nobody but its owner may read. It goes to no other file, and to no node.",
+            example: "password_file = \"/etc/quorate/secrets/drill.password\"",
         },
         Key {
             name: "kind",
