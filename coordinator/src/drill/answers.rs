@@ -282,7 +282,7 @@ mod tests {
 
         // The probe heard 110 of the first run; its own server read up to 707, 600 ms after the answer before.
         let victim = [wrote(1, 400, 100, 0), wrote(1, 707, 600, 0), wrote(2, 130, 100, 0)];
-        let counted = tally(&heard, &line, &subject, &victim).unwrap();
+        let counted = tally(&heard, None, &line, &subject, &victim).unwrap();
         let expected = Lost::Records {
             acknowledged: 11,
             isolated: Some(597),
@@ -378,6 +378,7 @@ mod tests {
         let lost = Lost::Records {
             acknowledged: 5,
             isolated: Some(0),
+            unread: 0,
         };
         assert_eq!((counted.lost(), counted.a_second), (lost, 10));
         let unknown = tally(&heard, None, &line, &subject, &[]).unwrap().lost();

@@ -94,6 +94,7 @@ impl Tally {
                 return Lost::Records {
                     acknowledged: *missing,
                     isolated: Some(0),
+                    unread: 0,
                 };
             }
             Some(Rows::Unknown { reason }) => return unknown(reason),
@@ -170,6 +171,7 @@ mod tests {
         let lost = |acknowledged| Lost::Records {
             acknowledged,
             isolated: Some(0),
+            unread: 0,
         };
         assert_eq!((counted(0).lost(), counted(7).lost()), (lost(0), lost(7)));
         let unknown = Tally {

@@ -9,12 +9,17 @@ use super::output::{error, line};
 use super::{Outcome, place, up};
 use crate::{demo, lab};
 
-pub(super) async fn run(acts: &[String], keep: bool, speed: f64) -> Outcome {
-    demo::check(acts)?;
+pub(super) async fn run(acts: &[String], keep: bool, speed: f64, kill_coordinator: bool) -> Outcome {
+    demo::check(acts, kill_coordinator)?;
     let dir = if keep { Some(place::claim()?) } else { None };
+    let wanted = demo::Wanted {
+        keep: dir.as_deref(),
+        speed,
+        kill_coordinator,
+    };
     // Dropping the play ends and removes a lab that shall not be kept.
     let played = tokio::select! {
-        played = demo::play(acts, dir.as_deref(), speed, &line) => Some(played),
+        played = demo::play(acts, &wanted, &line) => Some(played),
         interrupted = interrupted() => {
             interrupted?;
             None

@@ -35,11 +35,14 @@ struct Arguments {
 enum Command {
     /// Play the mission, act by act, and say how it went
     Demo {
-        /// Acts to play; all of them without
+        /// Acts to play: cluster, storage, guests, drill, two-servers; the story of three servers without, which ends with the drill
         acts: Vec<String>,
         /// Leave the lab running afterwards
         #[arg(long)]
         keep: bool,
+        /// Kill the coordinator in the middle of the drill: while the fault holds
+        #[arg(long)]
+        kill_coordinator: bool,
         /// Divide the durations of tools and timers by this
         #[arg(long, default_value_t = 20.0, value_parser = speed)]
         speed: f64,
@@ -153,7 +156,12 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 async fn run(command: Command) -> Outcome {
     match command {
         Command::World { dir, owned } => world::run(&dir, owned).await?,
-        Command::Demo { acts, keep, speed } => return demo::run(&acts, keep, speed).await,
+        Command::Demo {
+            acts,
+            keep,
+            kill_coordinator,
+            speed,
+        } => return demo::run(&acts, keep, speed, kill_coordinator).await,
         Command::Up {
             nodes,
             vote,

@@ -7,13 +7,18 @@ use super::calls::{self, Caller};
 use super::cluster::FILE;
 use super::narrate::{Failed, Narrator, failed};
 use super::storage;
-use crate::control::Press;
+use crate::control::{Press, Script};
+use crate::plants::Plant;
 use crate::world::oplog::What;
 
 const PROTECTED: &str = "\n[[replication]]\nguests = [100]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n[ha]\nguests = [100]\n";
 
-const CREATE: &str = "qm create 100 --name web --memory 512 --cores 1 --net0 virtio,bridge=vmbr0 --scsihw virtio-scsi-single --scsi0 data_zfs:4 \
-                      --ide2 data_zfs:cloudinit --ostype l26 --ipconfig0 ip=";
+/// The story's guest: a canary, so that it may fail in a drill.
+pub(super) const GUEST: u32 = 100;
+/// Which of the lab's addresses it has.
+pub(super) const ADDRESS: u8 = 0;
+/// An image of Debian with a guest agent, as it would be put there before.
+const IMAGE: &str = "/srv/debian-12.qcow2";
 
 /// Scenarios in the form of PVE's own simulator of its HA manager.
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/ha/scenarios");
@@ -25,12 +30,9 @@ const RETURNS: Duration = Duration::from_secs(20);
 
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     storage::there(tell).await?;
-    tell.say("A virtual machine on prox1's pool:");
-    let address = tell.lab.guest_address(0);
-    tell.tool("prox1", &format!("{CREATE}{address}/24")).await?;
-    tell.tool("prox1", "qm start 100").await?;
-    let up = async || calls::answers(address);
-    tell.lab.wait_for("the guest's answer", PATIENCE, up).await?;
+    tell.say("A small machine of ours on prox1's pool. It writes numbers, each on its disk before it is told, so that what is lost can be counted:");
+    made(tell).await?;
+    let address = tell.lab.guest_address(ADDRESS);
     storage::want(
         tell,
         "It is to have copies on all servers, and to be under HA:",
@@ -66,6 +68,54 @@ pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     lost(tell).await?;
     agreement(tell)?;
     tell.nothing_unknown()
+}
+
+/// The guest on prox1, answering.
+pub(super) async fn made(tell: &Narrator<'_>) -> Result<(), Failed> {
+    let image = Plant::File {
+        path: IMAGE.to_owned(),
+        text: Some(String::new()),
+    };
+    tell.lab.script("prox1", Script::Plant(image)).await?;
+    let (guest, ip) = (GUEST.to_string(), format!("{}/24", tell.lab.guest_address(ADDRESS)));
+    let create = [
+        "guest",
+        "create-canary",
+        "--id",
+        &guest,
+        "--node",
+        "hk1/prox1",
+        "--image",
+        IMAGE,
+        "--storage",
+        "data_zfs",
+        "--bridge",
+        "vmbr0",
+        "--ip",
+        &ip,
+        "--yes",
+    ];
+    let made = tell.quorate(&create).await?;
+    if made.stdout.contains(&format!("Canary {GUEST} answers from here")) {
+        return Ok(());
+    }
+    failed("the guest does not answer")
+}
+
+/// The guest as this act leaves it; made in silence, if nobody played the act.
+pub(super) async fn there(tell: &Narrator<'_>) -> Result<(), Failed> {
+    storage::there(tell).await?;
+    let path = tell.lab.layout().coordinator().join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(|error| Failed::of(&error))?;
+    if text.contains("[ha]") {
+        return Ok(());
+    }
+    tell.say("Guest 100, a small one of ours, has copies on all servers and is under HA: the act `guests` shows how.");
+    let silent = Narrator::new(tell.lab, &|_| {});
+    made(&silent).await?;
+    storage::want(&silent, "", PROTECTED)?;
+    silent.quorate(&["apply", FILE, "--yes"]).await?;
+    Ok(())
 }
 
 /// HA brings back what it moved away for the maintenance, in its own rounds: nothing else is begun before.
@@ -113,7 +163,7 @@ fn agreement(tell: &Narrator<'_>) -> Result<(), Failed> {
     failed("not all scenarios agree")
 }
 
-async fn nothing_to_do(tell: &Narrator<'_>) -> Result<(), Failed> {
+pub(super) async fn nothing_to_do(tell: &Narrator<'_>) -> Result<(), Failed> {
     let again = tell.quorate(&["plan", FILE]).await?;
     if again.stdout.contains("Nothing to do.") {
         return Ok(());

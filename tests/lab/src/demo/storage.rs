@@ -7,7 +7,8 @@ use crate::description::DiskSpec;
 use crate::world::oplog::What;
 use crate::zfs::PoolHappens;
 
-const POOL: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
+pub(super) const POOL: &str =
+    "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, kind = \"ssd\", min_size = \"900GB\" }\n";
 
 pub(super) async fn play(tell: &Narrator<'_>) -> Result<(), Failed> {
     cluster::there(tell).await?;

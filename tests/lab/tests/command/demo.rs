@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{Place, wait};
+use crate::{LONG, Place, wait};
 
 /// These stand there, one after the other.
 fn in_order(text: &str, parts: &[&str]) {
@@ -94,8 +94,9 @@ async fn the_act_of_guests_goes_from_a_guest_to_its_recovery() {
     let text = &output.stdout;
     assert!(text.ends_with("\n\n1 act passed, 0 failed\n"), "{text}");
     let order = [
-        "prox1# qm create 100 ",
-        "copy guest 100 (web) from prox1 to prox2",
+        "# quorate guest create-canary --id 100 ",
+        "Canary 100 answers from here",
+        "copy guest 100 (quorate-canary-100) from prox1 to prox2",
         "4 of 4 steps verified",
         "# quorate replication\n",
         "fresh",
@@ -118,6 +119,77 @@ async fn the_act_of_guests_goes_from_a_guest_to_its_recovery() {
         "scenarios agree in every change",
     ];
     in_order(text, &order);
+    place.assert_empty();
+}
+
+#[tokio::test]
+async fn the_act_of_the_drill_goes_on_to_its_time_line_though_the_coordinator_is_killed() {
+    let place = Place::new();
+    let output = place.run_within(&["demo", "drill", "--kill-coordinator"], LONG).await;
+    assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
+    let text = &output.stdout;
+    assert!(text.ends_with("\n\n1 act passed, 0 failed\n"), "{text}");
+    assert!(!text.contains("\n\n\n"), "no doubled blank lines");
+    let order = [
+        "[drills.cut-prox1]",
+        "# quorate drill preview cut-prox1\n",
+        "FAILS, and is started again",
+        "# quorate drill run cut-prox1 --confirm hk1/prox1 --html cut-prox1.html\n",
+        "making the fault: ",
+        "coordinator# kill -9 $(pidof quorate)\n",
+        "coordinator# quorate serve &\n",
+        "watchdog reset after ",
+        "the record is written: passed\n",
+        "Drill 1 (cut-prox1) of hk1: passed\n",
+        "client outage ",
+        "after the fault ",
+        "guest started ",
+        "cut-prox1.html: ",
+        "# quorate drill list\n",
+        "Nothing to do.",
+    ];
+    in_order(text, &order);
+    place.assert_empty();
+}
+
+#[tokio::test]
+async fn the_act_of_two_servers_refuses_recovers_by_hand_and_passes_with_a_third_vote() {
+    let place = Place::new();
+    let output = place.run_within(&["demo", "two-servers"], LONG).await;
+    assert!(output.success(), "{}\n{}", output.stdout, output.stderr);
+    let text = &output.stdout;
+    assert!(text.ends_with("\n\n1 act passed, 0 failed\n"), "{text}");
+    let order = [
+        "# quorate plan too-much.toml\n",
+        "QRT-TWO-SERVERS-HA",
+        "# quorate drill preview cut-prox1\n",
+        "QRT-DRILL-TWO-SERVERS",
+        "The plug of prox1 is pulled",
+        "prox2# quorate-agent recover --lost prox1 ",
+        "Nothing was changed.",
+        "--apply --confirm hk1/prox1\n",
+        "seen: it runs",
+        "HELD",
+        "prox2# pvesr enable 100-0\n",
+        "[cluster.third_vote]",
+        "Total votes:      3",
+        "# quorate drill run cut-prox1 ",
+        "Drill 1 (cut-prox1) of hk1: passed\n",
+        "Nothing to do.",
+    ];
+    in_order(text, &order);
+    place.assert_empty();
+}
+
+#[tokio::test]
+async fn the_coordinator_can_only_be_killed_in_a_drill_that_is_played() {
+    let place = Place::new();
+    let output = place.run(&["demo", "cluster", "--kill-coordinator"]).await;
+    assert_eq!(output.code(), Some(1));
+    assert_eq!(
+        output.stderr,
+        "error: --kill-coordinator is a part of the act drill, which is not played\n"
+    );
     place.assert_empty();
 }
 
@@ -172,7 +244,7 @@ async fn an_unknown_act_is_refused_at_once() {
     assert_eq!(output.code(), Some(1));
     assert_eq!(
         output.stderr,
-        "error: no act is called dance; there is: cluster, storage, guests\n"
+        "error: no act is called dance; there is: cluster, storage, guests, drill, two-servers\n"
     );
     place.assert_empty();
 }

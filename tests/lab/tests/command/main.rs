@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// Long in real time: nothing waits for it but a failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
+/// For a demo of several acts, or one that waits for HA more than once.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
 /// A folder that takes the place of `/tmp` and of the user's runtime folder: all that a lab writes lies in it.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -64,6 +67,11 @@ impl Place {
 
     pub(crate) async fn run(&self, args: &[&str]) -> Output {
         self.program(args).run().await.expect("quorate-lab runs")
+    }
+
+    pub(crate) async fn run_within(&self, args: &[&str], deadline: Duration) -> Output {
+        let program = self.program(args).deadline(deadline);
+        program.run().await.expect("quorate-lab runs")
     }
 
     pub(crate) async fn run_fed(&self, args: &[&str], stdin: &str) -> Output {

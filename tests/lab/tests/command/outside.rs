@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::Place;
+use crate::{LONG, Place};
 
 /// Watched as a whole: nothing else changes here while tests run.
 const WHOLE: [&str; 3] = ["/etc", "/opt", "/srv"];
@@ -76,9 +76,11 @@ async fn servers_agents_and_coordinator_stay_inside_the_folder() {
         before.contains_key(Path::new("/etc/passwd")),
         "the comparison sees something"
     );
-    // Real agents and a real coordinator, enrolment, all tools, a cluster made and joined, and the end of it all.
-    let demo = place.run(&["demo"]).await;
+    // Real agents and a real coordinator, enrolment, all tools, a cluster made and joined, and the end of it all; the drill comes last.
+    let demo = place.run_within(&["demo"], LONG).await;
     assert!(demo.success(), "{}\n{}", demo.stdout, demo.stderr);
+    assert!(demo.stdout.contains("── Act drill: "), "{}", demo.stdout);
+    assert!(demo.stdout.ends_with("\n4 acts passed, 0 failed\n"), "{}", demo.stdout);
     assert_eq!(changes(&before, &snapshot()), Vec::<PathBuf>::new());
     place.assert_empty();
 }

@@ -95,9 +95,9 @@ async fn without_a_lab_or_with_a_wrong_name_it_says_so() {
 #[tokio::test]
 async fn a_kept_demo_can_be_used_and_ended() {
     let place = Place::new();
-    let demo = place.run(&["demo", "--keep"]).await;
+    let demo = place.run(&["demo", "cluster", "--keep"]).await;
     assert!(demo.success(), "{}\n{}", demo.stdout, demo.stderr);
-    assert!(demo.stdout.ends_with("\n3 acts passed, 0 failed\n"), "{}", demo.stdout);
+    assert!(demo.stdout.ends_with("\n1 act passed, 0 failed\n"), "{}", demo.stdout);
     let config = demo
         .stdout
         .lines()

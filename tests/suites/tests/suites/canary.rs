@@ -12,7 +12,7 @@ use quorate_suites::{Fleet, told};
 
 use crate::protection::{POOL, THREE, nothing_to_do};
 
-const PROTECTED: &str = "\n[[replication]]\nguests = [\"tag:quorate-canary\"]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n\
+pub(crate) const PROTECTED: &str = "\n[[replication]]\nguests = [\"tag:quorate-canary\"]\ncopies_on = [\"prox1\", \"prox2\", \"prox3\"]\nevery = \"5m\"\n\n\
                          [ha]\nguests = [\"tag:quorate-canary\"]\n";
 
 /// Three members with their pools, an image and a template on the first, and the cluster file without guests.

@@ -213,6 +213,56 @@ async fn a_probe_tells_what_did_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn guide_drills() {
+    let (fleet, text) = crate::canary::with_pools().await;
+    let address = fleet.lab.guest_address(0).to_string();
+    let ip = format!("{address}/24");
+    let create = "guest create-canary --id 900 --node hk1/prox1 --image /srv/debian-12.qcow2 --storage data_zfs --bridge vmbr0 --yes --ip";
+    let create: Vec<&str> = create.split(' ').chain([ip.as_str()]).collect();
+    fleet.ok(&create).await;
+    let mut page = Page::open("drills.md");
+    let drill = page
+        .block("toml", "[drills.cut-prox1]")
+        .replace("192.168.1.90", &address);
+    let file = fleet.write_file("hk1.toml", &format!("{text}{}\n{drill}", crate::canary::PROTECTED));
+    fleet.ok(&["apply", &file, "--yes"]).await;
+    fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
+    fleet
+        .until("nothing speaks against it", async || {
+            fleet.run(&["drill", "preview", "cut-prox1"]).await.success()
+        })
+        .await;
+    let shown = page.types(&fleet, "quorate drill preview cut-prox1").enter().await;
+    assert!(shown.stdout.contains("FAILS, and is started again"), "{}", told(&shown));
+    let ran = page
+        .types(&fleet, "quorate drill run cut-prox1 --html cut-prox1.html")
+        .and(&["--confirm", "hk1/prox1"])
+        .enter()
+        .await;
+    assert!(
+        ran.stdout.contains("Drill 1 (cut-prox1) of hk1: passed"),
+        "{}",
+        told(&ran)
+    );
+    let html = fleet.lab.layout().coordinator().join("cut-prox1.html");
+    assert!(std::fs::read_to_string(&html).unwrap().contains("<svg"));
+    std::fs::remove_file(&html).unwrap();
+    let listed = page.types(&fleet, "quorate drill list").enter().await;
+    assert!(listed.stdout.contains("cut-prox1"), "{}", told(&listed));
+    page.types(&fleet, "quorate drill show 1 --html cut-prox1.html")
+        .enter()
+        .await;
+    assert!(std::fs::read_to_string(&html).unwrap().contains("<svg"));
+    // Nothing is rehearsed any more: that is what all of them say.
+    let ended = page.types(&fleet, "quorate drill abort").enter().await;
+    assert!(ended.stdout.starts_with("In hk1 "), "{}", told(&ended));
+    for line in ["quorate-agent heal --look", "quorate-agent heal"] {
+        page.types(&fleet, line).on("prox1").enter().await;
+    }
+    fleet.nothing_unknown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guide_canary() {
     let (fleet, _) = crate::canary::with_pools().await;
     let [machine, container] = [0, 1].map(|number| fleet.lab.guest_address(number).to_string());

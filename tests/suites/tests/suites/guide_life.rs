@@ -220,7 +220,13 @@ async fn guide_lost_disk() {
 fn guide_lab() {
     let mut page = Page::open("lab.md");
     let shown = "tests/lab/tests/command plays it";
-    for line in ["cargo lab demo", "cargo lab demo cluster", "cargo lab demo --keep"] {
+    for line in [
+        "cargo lab demo",
+        "cargo lab demo cluster",
+        "cargo lab demo drill --kill-coordinator",
+        "cargo lab demo two-servers",
+        "cargo lab demo --keep",
+    ] {
         page.elsewhere(line, shown);
     }
     page.elsewhere(
