@@ -53,6 +53,9 @@ pub struct ServerSpec {
     pub plants: Vec<Plant>,
     /// Its disks.
     pub disks: Vec<DiskSpec>,
+    /// From the button, or a reset, to its services, in simulated milliseconds; a quick one without.
+    #[serde(default)]
+    pub boot_ms: Option<u64>,
 }
 
 fn default_password() -> String {
@@ -75,6 +78,7 @@ impl ServerSpec {
             role: Role::Pve,
             plants: Vec::new(),
             disks: crate::roots::disks::standard(index),
+            boot_ms: None,
         }
     }
 

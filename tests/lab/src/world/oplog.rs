@@ -146,6 +146,8 @@ pub enum What {
     WritesDiscarded,
     /// The jobs of a guest were turned round, since it is here now: `100-0 to prox1`.
     ReplicationReversed,
+    /// A guest starts that was heard from outside before: `100 up to 243`, the last number that it told there.
+    NumbersTold,
 }
 
 /// The log's file.

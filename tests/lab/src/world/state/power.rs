@@ -6,6 +6,7 @@ use super::State;
 use crate::roots;
 use crate::world::complain;
 use crate::world::oplog::What;
+use crate::world::server::Server;
 use crate::world::units::{self, Active};
 
 /// From the order to the first services' end, and to the last one's.
@@ -23,6 +24,11 @@ pub(crate) enum Order {
     Kill(usize),
     /// The agent runs again, if it did before.
     Start(usize),
+}
+
+/// How long this server takes.
+fn boot_of(server: &Server) -> Duration {
+    server.spec.boot_ms.map_or(BOOT, Duration::from_millis)
 }
 
 impl State {
@@ -56,7 +62,8 @@ impl State {
         if let Some(server) = self.servers.get_mut(index)
             && server.power.off
         {
-            server.power.up_at.get_or_insert(now + BOOT);
+            let boot = boot_of(server);
+            server.power.up_at.get_or_insert(now + boot);
         }
     }
 
@@ -101,7 +108,7 @@ impl State {
         server.power.services_end_at = None;
         server.power.crm_ends = false;
         server.power.losses += 1;
-        server.power.up_at = again.then_some(now + BOOT);
+        server.power.up_at = again.then_some(now + boot_of(server));
         server.pvecm_locked = false;
         server.forget_pools();
         self.orders.push(Order::Kill(index));
