@@ -25,6 +25,22 @@ impl Pace {
         duration.div_f64(self.speed)
     }
 
+    /// A time that clocks here have shown, in real time: multiplied.
+    pub(crate) fn played(self, duration: Duration) -> Duration {
+        duration.mul_f64(self.speed)
+    }
+
+    /// For tests, and whoever knows the speed otherwise.
+    #[cfg(test)]
+    pub(crate) fn at(speed: f64) -> Self {
+        Self { speed }
+    }
+
+    /// Does time pass here as it does?
+    pub(crate) fn is_real(self) -> bool {
+        self.speed <= 1.0
+    }
+
     /// A deadline for something that is partly our own work: divided, but never below what that work needs on a
     /// loaded machine.
     pub(crate) fn deadline(self, duration: Duration) -> Duration {

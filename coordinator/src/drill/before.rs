@@ -105,7 +105,6 @@ impl Course {
         if let Err(why) = self.answered().await {
             return self.ends_early(&why);
         }
-        let cluster = self.running.cluster.clone();
         let spec = &self.running.spec;
         let file = match ClusterFile::parse(&spec.name, &spec.text) {
             Ok(file) => file,

@@ -43,7 +43,8 @@ impl Course {
                 if told.insert(seen.phase) && !again && seen.phase != Phase::Fault {
                     let after = line
                         .since_fault(seen.phase)
-                        .map(|after| after.told())
+                        // As long as only the coordinator knows of the fault, something may seem to come before it.
+                        .map(|after| if after.least < 0 { after.between() } else { after.told() })
                         .unwrap_or_default();
                     self.say(format!("{} after {after} (told by {})", seen.phase.as_str(), seen.by));
                 }

@@ -175,6 +175,7 @@ impl Course {
             missing,
             made: entry.and_then(|entry| Some((entry.accepted_at, entry.ended_at?))),
             previous,
+            pace: self.looker.fleet.pace,
         }
     }
 

@@ -13,6 +13,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{ClusterName, NodeRef, Timestamp, View};
 use quorate_planner::drill::{Around, NEEDS};
 
+use super::speed;
 use super::state::{Folder, KeptError};
 use crate::clusters::Clusters;
 use crate::fleet::Fleet;
@@ -133,7 +134,7 @@ impl Looker {
             tasks: tasks(view, self.now()),
             ceph: Facet::unknown(UnknownKind::Failed, "this version does not ask Ceph how it is"),
             timing: Timing::unknown(nodes),
-            boot: boot(&folder, guest),
+            boot: boot(&folder, guest).map(|boot| speed::real(self.fleet.pace, boot)),
         })
     }
 }

@@ -18,6 +18,7 @@ mod moves;
 mod order;
 mod preview;
 mod record;
+mod speed;
 mod stage;
 mod state;
 #[cfg(test)]

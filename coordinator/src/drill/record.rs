@@ -14,8 +14,10 @@ use quorate_model::{Finding, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::answers::{self, OWN_CLOCK};
+use super::speed;
 use super::state::{Copied, Running};
 use super::watches;
+use crate::pace::Pace;
 
 /// What the coordinator itself tells.
 fn own(running: &Running) -> Told {
@@ -51,7 +53,8 @@ pub(super) fn so_far(running: &Running, dir: &Path) -> Timeline {
 /// Has all been seen that is to be seen before all returns? What comes with the return is waited for there.
 pub(super) fn is_seen(line: &Timeline, subject: &Subject) -> bool {
     let expected = Phase::expected(&subject.fault, subject.kind).into_iter();
-    let mut meanwhile = expected.filter(|phase| *phase <= Phase::FaultGone);
+    let stayed = line.stayed(subject).is_some();
+    let mut meanwhile = expected.filter(|phase| *phase <= Phase::FaultGone && !(stayed && phase.takes_over()));
     meanwhile.all(|phase| line.at(phase).is_some())
 }
 
@@ -66,6 +69,8 @@ pub(super) struct Gathered {
     pub(super) made: Option<(Timestamp, Timestamp)>,
     /// The digest of the record before this one.
     pub(super) previous: String,
+    /// How fast time passes here.
+    pub(super) pace: Pace,
 }
 
 /// Puts it together, sealed.
@@ -97,11 +102,13 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
         .map(|(target, heard)| answers::answers(target, heard))
         .collect();
     let line = Timeline::of(&subject, &told, &probes);
-    let copy = copy_used(running, &line);
+    let copy = copy_used(running, &line, gathered.pace);
     let tally = answers::tally(&heard, &line, &subject);
     let figures = figures(&subject, &line, &probes, tally.as_ref(), &copy);
-    let compared = compare(&running.predicted, &line);
-    let verdict = judge(&subject, running.order.expected, &line, &figures, &compared);
+    let predicted = speed::predicted(gathered.pace, &running.predicted);
+    let expected = speed::expected(gathered.pace, running.order.expected);
+    let compared = compare(&predicted, &line);
+    let verdict = judge(&subject, expected, &line, &figures, &compared);
     let mut findings: Vec<Finding> = running.findings.clone();
     findings.extend(running.left.iter().cloned());
     findings.extend(flagged(&compared, &running.name()));
@@ -124,8 +131,8 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
         spec_digest: running.spec.digest.clone(),
         plan_digest: plan_digest(running),
         circumstances: running.circumstances.clone(),
-        predicted: running.predicted.clone(),
-        expected: running.order.expected,
+        predicted,
+        expected,
         subject,
         line,
         probes,
@@ -153,7 +160,7 @@ fn plan_digest(running: &Running) -> String {
 }
 
 /// What the guest was recovered from.
-fn copy_used(running: &Running, line: &Timeline) -> CopyUsed {
+fn copy_used(running: &Running, line: &Timeline, pace: Pace) -> CopyUsed {
     let unknown = |reason: &str| CopyUsed::Unknown {
         reason: reason.to_owned(),
     };
@@ -175,7 +182,11 @@ fn copy_used(running: &Running, line: &Timeline) -> CopyUsed {
     let Some(copied) = owner.and_then(|owner| running.copies.iter().find(|copy| copy.on == *owner)) else {
         return unknown("no copy on its new owner was known before the fault");
     };
-    used(copied, running.clocks.get(&running.order.node).copied(), fault)
+    let copied = Copied {
+        promised: copied.promised.map(|promised| pace.wait(promised)),
+        ..copied.clone()
+    };
+    used(&copied, running.clocks.get(&running.order.node).copied(), fault)
 }
 
 fn used(copied: &Copied, clock: Option<ClockOffset>, fault: Instant) -> CopyUsed {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use quorate_identity::{FileError, create_private_dir, write_secret_file};
 use quorate_model::Timestamp;
-use quorate_model::drill::figures::CopyUsed;
 use quorate_model::drill::record::{NONE_BEFORE, Record, RecordError};
 use quorate_model::drill::timeline::Subject;
 use quorate_model::drill::{Circumstances, Event, GuestFate, Prediction};

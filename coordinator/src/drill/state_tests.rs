@@ -118,6 +118,7 @@ fn a_drill_of_which_little_was_seen_has_a_record_that_says_so_and_follows_the_on
         missing: BTreeMap::new(),
         made: None,
         previous: folder.next().unwrap().1,
+        pace: crate::pace::Pace::at(1.0),
     };
     let record = compose(&running(2), &gathered, &folder.one(2)).unwrap();
     assert_eq!(record.verdict.outcome, Outcome::Undecided);

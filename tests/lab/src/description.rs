@@ -1,6 +1,7 @@
 //! What a lab consists of: plain data, so that a test or a later act can describe any server.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +54,14 @@ pub struct ServerSpec {
     pub plants: Vec<Plant>,
     /// Its disks.
     pub disks: Vec<DiskSpec>,
-    /// From the button, or a reset, to its services, in simulated milliseconds; a quick one without.
-    #[serde(default)]
-    pub boot_ms: Option<u64>,
+    /// From the button, or a reset, to services that run, in seconds: servers take minutes for it, virtual machines do not.
+    #[serde(default = "default_boot")]
+    pub boot_seconds: u32,
+}
+
+/// What a server takes at least whose firmware looks at memory and controllers first.
+fn default_boot() -> u32 {
+    120
 }
 
 fn default_password() -> String {
@@ -78,7 +84,7 @@ impl ServerSpec {
             role: Role::Pve,
             plants: Vec::new(),
             disks: crate::roots::disks::standard(index),
-            boot_ms: None,
+            boot_seconds: default_boot(),
         }
     }
 
@@ -91,6 +97,10 @@ impl ServerSpec {
             role: Role::Qnetd,
             ..Self::standard(index)
         }
+    }
+
+    pub(crate) fn boot(&self) -> Duration {
+        Duration::from_secs(self.boot_seconds.into())
     }
 
     /// Is it a PVE node?

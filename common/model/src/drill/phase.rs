@@ -112,6 +112,12 @@ impl Phase {
         }
     }
 
+    /// Is it one by which another server takes the victim's guests over?
+    #[must_use]
+    pub fn takes_over(self) -> bool {
+        matches!(self, Self::FenceDecided | Self::LockTaken | Self::GuestStarted)
+    }
+
     /// Those that a drill must show. Others may be seen beside them: a short cut may pass without a link being called down.
     #[must_use]
     pub fn expected(fault: &Fault, kind: DrillKind) -> Vec<Self> {

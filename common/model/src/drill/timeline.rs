@@ -106,12 +106,44 @@ impl Timeline {
             })
             .collect();
         let contradictions = contradictions(&phases);
-        Self {
+        let mut line = Self {
             events,
             phases,
             untold: untold.into_iter().collect(),
             contradictions,
+        };
+        if line.stayed(subject).is_some() {
+            let victim = &subject.victim;
+            let why = format!(
+                "{victim} was back before another server was to take its guests over: it started guest {} itself",
+                subject.guest
+            );
+            for seen in line
+                .phases
+                .iter_mut()
+                .filter(|seen| seen.at.is_none() && seen.phase.takes_over())
+            {
+                seen.by.clone_from(&why);
+            }
         }
+        line
+    }
+
+    /// When the watched guest was started again on the victim itself, because no other server had taken it over until then; `None`: it was not.
+    #[must_use]
+    pub fn stayed(&self, subject: &Subject) -> Option<Instant> {
+        let fault = self.at(Phase::Fault)?;
+        if self.at(Phase::GuestStarted).is_some() || !subject.recovered.contains(&subject.guest) {
+            return None;
+        }
+        let on_victim = self.events.iter().filter(|event| match &event.what {
+            What::GuestStarted { guest, node } => *guest == subject.guest && *node == subject.victim,
+            _ => false,
+        });
+        on_victim
+            .map(|event| event.at)
+            .filter(|at| at.earliest > fault.latest)
+            .reduce(Instant::first)
     }
 
     /// When a phase began, if that is known.

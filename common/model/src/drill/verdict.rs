@@ -105,6 +105,13 @@ pub fn judge(
     } else {
         match line.at(Phase::GuestStarted) {
             Some(_) => say(Outcome::Passed, "the guest was started again".to_owned()),
+            None if line.stayed(subject).is_some() => say(
+                Outcome::Undecided,
+                format!(
+                    "{} was back before another server was to take its guests over, and started the guest itself: nothing is shown of a failover",
+                    subject.victim
+                ),
+            ),
             None => say(Outcome::Undecided, "nobody saw the guest start again".to_owned()),
         }
     }

@@ -108,7 +108,7 @@ pub struct Shape {
     /// How far each server's clock is off, in milliseconds; as many servers as there are clocks.
     pub skews: Vec<i64>,
     /// How long each takes to boot, in simulated seconds.
-    pub boots: Vec<u64>,
+    pub boots: Vec<u32>,
 }
 
 impl Shape {
@@ -134,7 +134,7 @@ impl Shape {
         Self {
             number,
             skews: (0..nodes).map(|_| skew(&mut dice)).collect(),
-            boots: (0..nodes).map(|_| dice.between(least, most)).collect(),
+            boots: (0..nodes).map(|_| u32::try_from(dice.between(least, most)).unwrap_or(120)).collect(),
         }
     }
 

@@ -41,7 +41,7 @@ impl Stage {
         for (node, (skew, boot)) in nodes.iter().zip(shape.skews.iter().zip(&shape.boots)) {
             builder = builder
                 .clock_offset(node, *skew)
-                .server(node, |server| server.boot_ms = Some(boot * 1000));
+                .server(node, |server| server.boot_seconds = *boot);
         }
         // Both ways in which PVE binds guests to servers: by rules and by groups.
         if shape.number % 2 == 1 {

@@ -241,3 +241,48 @@ fn a_shift_of_a_probe_s_clock_moves_the_place_and_not_the_length() {
     assert!(told.at(Phase::FirstAnswer).is_none());
     drop(node("prox1"));
 }
+
+#[test]
+fn a_server_that_was_back_too_soon_shows_no_failover() {
+    let quick: Vec<(i64, u64, What)> = vec![
+        (66_000, 0, What::Reset { node: node("prox1") }),
+        (
+            97_000,
+            0,
+            What::GuestStarted {
+                guest: 100,
+                node: node("prox1"),
+            },
+        ),
+    ];
+    let before: Vec<Told> = told()
+        .into_iter()
+        .filter(|told| told.events.iter().any(|event| event.what == What::FaultMade))
+        .collect();
+    let mut all = before;
+    for told in &mut all {
+        told.events.retain(|event| event.what == What::FaultMade);
+    }
+    all.push(told_by("prox1", 0, 1, &quick));
+    let seen = Timeline::of(&subject(), &all, &[]);
+    assert!(seen.stayed(&subject()).is_some());
+    for phase in [Phase::FenceDecided, Phase::LockTaken, Phase::GuestStarted] {
+        let one = seen.phases.iter().find(|one| one.phase == phase).unwrap();
+        assert!(
+            seen.at.is_none() && seen.by.contains("prox1 was back before"),
+            "{seen:?}"
+        );
+    }
+    let figures = figures(&subject(), &seen, &[], None, &CopyUsed::None);
+    let verdict = judge(&subject(), Expectation::default(), &seen, &figures, &[]);
+    assert_eq!(verdict.outcome, Outcome::Undecided);
+    assert!(
+        verdict
+            .reasons
+            .iter()
+            .any(|reason| reason.text.contains("nothing is shown of a failover")),
+        "{verdict:?}"
+    );
+    // One that was taken over did not stay, whatever came later.
+    assert!(line(&told()).stayed(&subject()).is_none());
+}

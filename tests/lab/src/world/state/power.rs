@@ -6,15 +6,11 @@ use super::State;
 use crate::roots;
 use crate::world::complain;
 use crate::world::oplog::What;
-use crate::world::server::Server;
 use crate::world::units::{self, Active};
 
 /// From the order to the first services' end, and to the last one's.
 const SERVICES_END: Duration = Duration::from_secs(1);
 const SHUT_DOWN: Duration = Duration::from_secs(4);
-/// From the button to a server whose services run: a quick one.
-const BOOT: Duration = Duration::from_secs(30);
-
 /// What the world has to do about a server's processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -24,11 +20,6 @@ pub(crate) enum Order {
     Kill(usize),
     /// The agent runs again, if it did before.
     Start(usize),
-}
-
-/// How long this server takes.
-fn boot_of(server: &Server) -> Duration {
-    server.spec.boot_ms.map_or(BOOT, Duration::from_millis)
 }
 
 impl State {
@@ -62,8 +53,7 @@ impl State {
         if let Some(server) = self.servers.get_mut(index)
             && server.power.off
         {
-            let boot = boot_of(server);
-            server.power.up_at.get_or_insert(now + boot);
+            server.power.up_at.get_or_insert(now + server.spec.boot());
         }
     }
 
@@ -108,7 +98,7 @@ impl State {
         server.power.services_end_at = None;
         server.power.crm_ends = false;
         server.power.losses += 1;
-        server.power.up_at = again.then_some(now + boot_of(server));
+        server.power.up_at = again.then_some(now + server.spec.boot());
         server.pvecm_locked = false;
         server.forget_pools();
         self.orders.push(Order::Kill(index));
