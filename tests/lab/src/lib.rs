@@ -17,6 +17,7 @@ pub mod plants;
 pub mod process;
 mod roots;
 mod tools;
+pub mod truth;
 pub mod ways;
 mod wire;
 pub mod world;

@@ -203,6 +203,11 @@ pub enum Plant {
         /// How it ended.
         end: BackupIs,
     },
+    /// The watchdog resets nothing, although it is armed: what a fault that ends in two stages is for. Shows nowhere.
+    WatchdogDead {
+        /// Or it does again.
+        dead: bool,
+    },
 }
 
 /// How a backup ended.

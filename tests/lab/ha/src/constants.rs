@@ -8,6 +8,9 @@ pub const LOCK_LIFE: Seconds = 120;
 /// A client of the watchdog that did not report for longer than this costs its node the reset (`watchdog-mux`).
 pub const WATCHDOG_LIMIT: Seconds = 60;
 
+/// PVE 9's `watchdog-mux` warns of a client that did not report for longer than this.
+pub const WATCHDOG_WARNS: Seconds = 50;
+
 /// So long a node must have been away, as this very master saw it, before it is fenced (`PVE::HA::NodeStatus`). Short enough to
 /// be over before the lock of the dead node is free, long enough for a node that only lost its link for a moment.
 pub const FENCE_DELAY: Seconds = 60;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::constants::WATCHDOG_LIMIT;
+use crate::constants::{WATCHDOG_LIMIT, WATCHDOG_WARNS};
 use crate::model::Seconds;
 
 /// One connection to a node's watchdog.
@@ -62,6 +62,13 @@ impl Watchdogs {
         self.clients.len() < before
     }
 
+    /// Has somebody on the node not reported for so long that watchdog-mux warns of it?
+    #[must_use]
+    pub fn late(&self, node: &str, now: Seconds) -> bool {
+        let mut own = self.clients.values().filter(|client| client.node == node);
+        own.any(|client| now.saturating_sub(client.updated) > WATCHDOG_WARNS)
+    }
+
     /// Does anybody on the node have to report?
     #[must_use]
     pub fn armed(&self, node: &str) -> bool {
@@ -87,6 +94,7 @@ mod tests {
         let mut dogs = Watchdogs::default();
         let id = dogs.open("n1", 0);
         assert!(dogs.update(id, 60));
+        assert!(!dogs.late("n1", 110) && dogs.late("n1", 111) && !dogs.late("n2", 111));
         assert!(!dogs.ran_out("n1", 120));
         assert!(dogs.ran_out("n1", 121), "60 seconds are not too late, 61 are");
         assert!(!dogs.ran_out("n1", 500), "it is asked for once");

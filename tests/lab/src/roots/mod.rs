@@ -25,6 +25,7 @@ use crate::world::guests::{Process, Writer};
 use crate::world::ha::HaNode;
 use crate::world::hardware::Hardware;
 use crate::world::identity::{AuthKeys, Certificate};
+use crate::world::journal::Journal;
 use crate::world::mount::Mount;
 use crate::world::nft::Nft;
 use crate::world::packages::Packages;
@@ -109,7 +110,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
         etc_conf: None,
         authkey: None,
         corosync: None,
-        journal: Vec::new(),
+        journal: Journal::default(),
         misbehaviour: Vec::new(),
         packages: Packages::of(spec),
         hardware: Hardware::default(),

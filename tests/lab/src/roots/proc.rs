@@ -36,11 +36,16 @@ pub(crate) fn write(server: &Server) -> io::Result<()> {
     put(&proc.join("sys/kernel/osrelease"), &format!("{kernel}\n"))?;
     put(
         &proc.join("sys/kernel/random/boot_id"),
-        &format!(
-            "6f1d2c3b-4a59-4e68-{:04x}-{:012x}\n",
-            0x8b70 + (server.power.boots & 0xfff),
-            0x00a1_b2c3_d400_u64 + u64::try_from(server.index).unwrap_or(0)
-        ),
+        &format!("{}\n", boot_id(server.index, server.power.boots)),
+    )
+}
+
+/// What the kernel of a server calls itself after so many boots.
+pub(crate) fn boot_id(server: usize, boots: u32) -> String {
+    format!(
+        "6f1d2c3b-4a59-4e68-{:04x}-{:012x}",
+        0x8b70 + (boots & 0xfff),
+        0x00a1_b2c3_d400_u64 + u64::try_from(server).unwrap_or(0)
     )
 }
 

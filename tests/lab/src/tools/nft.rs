@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::world::nft::{Element, Nft, Set, Table};
-use crate::world::oplog::What;
-use crate::world::server::Network;
 
 const COST: u64 = 8;
 
@@ -133,12 +131,7 @@ async fn load(call: &Call) -> Result<i32, Stop> {
             element.until = now + element.timeout;
         }
         server.nft.tables.insert(key(&family, &name), table);
-        let cut = Network::ALL
-            .into_iter()
-            .filter(|network| server.nft.shuts(network.port()));
-        for network in cut.collect::<Vec<_>>() {
-            state.note(Some(call.node), What::Cut, network.port());
-        }
+        state.tell_of_packets(call.node);
         Some(())
     });
     if loaded.is_none() {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::io::Stop;
 use super::systemctl::start_unit;
+use super::zpool::online_by_timer;
 use super::{Call, Reply, unknown};
 use crate::world::complain;
 use crate::world::nft::Timer;
 use crate::world::state::State;
+use crate::world::under_ha;
 
 pub(super) async fn run(call: &Call) -> Result<i32, Stop> {
     let args = call.args();
@@ -58,13 +60,27 @@ pub(crate) fn fire(state: &mut State, index: usize, argv: &[String]) {
         }
         ("systemctl", ["start", unit]) => start_unit(state, index, unit),
         ("qm", ["start", vmid]) => {
-            let vmid = vmid.parse().unwrap_or(0);
-            if state.get(index).is_some_and(|server| server.guest(vmid).is_some()) {
-                state.start_guest_now(index, vmid);
-            }
+            start_guest(state, index, vmid.parse().unwrap_or(0));
         }
-        // The agent takes the disk in again as well; the world's own `zpool online` needs a call.
-        ("zpool", ["online", ..]) => {}
+        ("zpool", ["online", pool, device]) => online_by_timer(state, index, pool, device),
         _ => complain(&format!("a timer does not know how to run {words:?}")),
+    }
+}
+
+/// `qm start`, which leaves to HA what HA looks after, and refuses what it refuses.
+fn start_guest(state: &mut State, index: usize, vmid: u32) {
+    let Some(server) = state.get(index) else { return };
+    let Some(kind) = server.guest(vmid).map(|guest| guest.kind) else {
+        return;
+    };
+    if under_ha::is_managed(&server.pmxcfs.replica, kind, vmid) {
+        let asked = state.write(index, |replica| {
+            under_ha::request_state(replica, kind, vmid, "started");
+        });
+        if asked.is_err() {
+            complain(&format!("a timer could not ask HA for guest {vmid}"));
+        }
+    } else if state.start_guest_refusal(index, vmid).is_none() {
+        state.start_guest_now(index, vmid);
     }
 }

@@ -1,6 +1,9 @@
 //! Guests answer: one that runs, and whose server is on the network, accepts connections at its address. On port 7460 it tells the number of
 //! its last write, on port 22 it greets as an SSH server does.
 //!
+//! The server itself reaches its guests over its own bridge, also when nothing passes its ports (seen with rules of nft's family netdev: facts
+//! of live-pve-2, 7). What stands for them there is in its agent's configuration, beside the links' addresses.
+//!
 //! Who calls from outside goes by real time, whatever the lab's pace. So the pause of a live migration lasts as long in real time as its log
 //! says, and what the network needs to learn the new place: a measurement sees what it would see in life.
 
@@ -14,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use super::oplog::What;
 use super::server::Network;
 use super::state::State;
 use super::{World, complain, guest_times, proxy};
@@ -40,10 +44,10 @@ pub(crate) struct Voice {
 pub(crate) struct Answers(BTreeMap<Ipv4Addr, Voice>);
 
 impl Answers {
-    /// Guests that run, have an address of this lab, and are on a server that is on the network.
+    /// Guests that run and have an address of this lab: at that if their server is on the network, and on their server's own bridge.
     pub(crate) fn of(state: &State, network: Ipv4Addr) -> Self {
         let mut found = BTreeMap::new();
-        for server in state.servers.iter().filter(|server| server.carries(Network::Public)) {
+        for server in state.servers.iter().filter(|server| !server.power.off) {
             for (vmid, process) in &server.running {
                 let guest = server.pmxcfs.replica.guests.get(vmid);
                 let address = guest.and_then(super::guests::Guest::address);
@@ -54,7 +58,11 @@ impl Answers {
                         run: process.writer.run,
                         numbers: !state.bare.contains(vmid),
                     };
-                    found.insert(address, voice);
+                    let own = proxy::bridged(network, server.index, state.servers.len(), address);
+                    found.extend(own.map(|own| (own, voice)));
+                    if server.carries(Network::Public) {
+                        found.insert(address, voice);
+                    }
                 }
             }
         }
@@ -109,20 +117,31 @@ async fn follow(world: Arc<World>) {
     let mut complained = BTreeSet::new();
     loop {
         let now = answers.borrow_and_update().clone();
+        let mut closed = Vec::new();
         doors.retain(|address, open| {
             let voice = now.0.get(address);
             let went = voice.is_some_and(|voice| voice.run == open.voice.run && voice.server != open.voice.server);
             if went {
                 silent.insert(*address, Instant::now() + pause);
             }
-            voice == Some(&open.voice)
+            let stays = voice == Some(&open.voice);
+            if !stays {
+                closed.push((*address, open.voice));
+            }
+            stays
         });
+        for (address, voice) in closed {
+            note(&world, address, voice, What::GuestSilent);
+        }
         silent.retain(|_, until| *until > Instant::now());
         for (address, voice) in &now.0 {
             if !doors.contains_key(address) && !silent.contains_key(address) {
                 let opened = listen(&world, *address, *voice, &mut complained).await;
                 match opened {
-                    Some(tasks) => drop(doors.insert(*address, Doors { voice: *voice, tasks })),
+                    Some(tasks) => {
+                        doors.insert(*address, Doors { voice: *voice, tasks });
+                        note(&world, *address, *voice, What::GuestAnswers);
+                    }
                     None => drop(silent.insert(*address, Instant::now() + SOON)),
                 }
             }
@@ -135,6 +154,13 @@ async fn follow(world: Arc<World>) {
         if matches!(changed, Ok(Err(_))) {
             return;
         }
+    }
+}
+
+/// What is told on a bridge is nobody's answer from outside.
+fn note(world: &World, address: Ipv4Addr, voice: Voice, what: What) {
+    if proxy::is_guest(world.network, address) {
+        world.with(|state| state.note(Some(voice.server), what, voice.vmid.to_string()));
     }
 }
 

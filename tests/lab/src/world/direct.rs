@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use jiff::SignedDuration;
+
 use super::guests::next_version;
 use super::hardware;
 use super::oplog::What;
@@ -164,6 +166,9 @@ fn play(world: &World, state: &mut State, index: usize, script: Script) -> Resul
         Script::AgentCut(cut) => server.agent_cut = cut,
         Script::LocaleMissing(missing) => server.locale_missing = missing,
         Script::ClockOffset(offset) => {
+            // The kernel counts the time since its boot by another clock: what is set changes when that seems to have been.
+            let ahead = SignedDuration::from_millis(offset - server.clock_offset_ms);
+            server.booted = server.booted.checked_add(ahead).unwrap_or(server.booted);
             server.clock_offset_ms = offset;
             server.spec.clock_offset_ms = offset;
             server.clock_synchronised = offset == 0;

@@ -119,6 +119,8 @@ pub(crate) struct HaNode {
     pub(crate) started: u32,
     /// The watchdog gets no more updates, and resets the server then.
     pub(crate) resets_at: Option<SimTime>,
+    /// watchdog-mux has told that this is near.
+    pub(crate) watchdog_warned: bool,
 }
 
 /// A daemon that runs.

@@ -27,6 +27,8 @@ pub(crate) struct Hardware {
     pub(crate) storages: BTreeMap<String, StorageIs>,
     /// Units that were switched on (true) or off at boot.
     pub(crate) enabled: BTreeMap<String, bool>,
+    /// The watchdog resets nothing, although it is armed.
+    pub(crate) watchdog_dead: bool,
 }
 
 impl Hardware {

@@ -11,6 +11,7 @@ pub(crate) mod guests;
 pub(crate) mod ha;
 pub(crate) mod hardware;
 pub(crate) mod identity;
+pub(crate) mod journal;
 pub(crate) mod mount;
 pub(crate) mod nft;
 pub mod oplog;

@@ -1,6 +1,6 @@
 //! A server's nftables, as far as rehearsed failures need them: sets whose elements the kernel forgets, and timers of systemd's beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -11,6 +11,17 @@ use super::clock::SimTime;
 pub(crate) struct Nft {
     /// By family and name.
     pub(crate) tables: BTreeMap<(String, String), Table>,
+    /// What is let fall by them, as far as the world's log has it.
+    pub(crate) told: BTreeSet<Falls>,
+}
+
+/// Packets that fall.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Falls {
+    /// Those of guests, and all others but corosync's, on this port.
+    Guests(&'static str),
+    /// Corosync's, at `10.10.10.3:5405`, or on a port.
+    Corosync(String),
 }
 
 /// A table.
@@ -76,6 +87,22 @@ impl Nft {
                 .any(|element| element.values == [port])
     }
 
+    /// All that falls now.
+    pub(crate) fn falls(&self, ports: impl IntoIterator<Item = &'static str>) -> BTreeSet<Falls> {
+        let mut found = BTreeSet::new();
+        for port in ports {
+            if self.shuts_for_guests(port) {
+                found.insert(Falls::Guests(port));
+            }
+            if self.shuts(port) {
+                found.insert(Falls::Corosync(port.to_owned()));
+            }
+        }
+        let own = self.elements("inet", "own4");
+        found.extend(own.map(|element| Falls::Corosync(element.values.join(":"))));
+        found
+    }
+
     /// Are corosync's packets dropped at an own address?
     pub(crate) fn shuts_address(&self, address: Ipv4Addr, port: u16) -> bool {
         let (address, port) = (address.to_string(), port.to_string());
@@ -117,7 +144,11 @@ mod tests {
         let address = Ipv4Addr::new(10, 10, 10, 1);
         assert!(nft.shuts("eno1") && nft.shuts_for_guests("eno1") && !nft.shuts_for_guests("eno2"));
         assert!(nft.shuts_address(address, 5405) && !nft.shuts_address(address, 5406));
+        let corosync = |at: &str| Falls::Corosync(at.to_owned());
+        let all = [Falls::Guests("eno1"), corosync("10.10.10.1:5405"), corosync("eno1")];
+        assert_eq!(nft.falls(["eno1", "eno2"]), all.into());
         nft.expire(Duration::from_secs(3));
+        assert_eq!(nft.falls(["eno1", "eno2"]), [Falls::Guests("eno1")].into());
         assert!(!nft.shuts("eno1") && nft.shuts_for_guests("eno1") && !nft.shuts_address(address, 5405));
         nft.expire(Duration::from_secs(6));
         assert!(!nft.shuts_for_guests("eno1"));

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// True wall time, RFC 3339.
+    /// True wall time, RFC 3339, to the microsecond: when it could be seen from outside.
     pub at: String,
     /// Simulated milliseconds since the world began: differences are durations as on real servers, whatever the speed.
     pub ms: u64,
@@ -146,6 +146,30 @@ pub enum What {
     WritesDiscarded,
     /// The jobs of a guest were turned round, since it is here now: `100-0 to prox1`.
     ReplicationReversed,
+    /// A server lets corosync's packets fall, at an address of its own or on a port: `10.10.10.3:5405`, `eno1`.
+    CorosyncCut,
+    /// It lets them pass again.
+    CorosyncHealed,
+    /// One of HA's daemons began on a server: `pve-ha-lrm`.
+    HaStarted,
+    /// It ended as it should.
+    HaEnded,
+    /// HA's master took another state of a node for true: `prox3: online => unknown`. On the master.
+    HaNodeChanged,
+    /// It decided to fence a node: `prox3`. On the master.
+    FenceDecided,
+    /// It has the lock of that node, so its guests are the others'. On the master.
+    LockTaken,
+    /// Whoever calls a guest from outside may get an answer from now on: `100`. On the server that it runs on.
+    GuestAnswers,
+    /// Nobody gets one any more.
+    GuestSilent,
+    /// A disk of a pool was taken offline: `tank ata-X`.
+    DiskOffline,
+    /// It was taken in again.
+    DiskOnline,
+    /// A server was told to `power off` or to `reboot`, and begins to.
+    ShuttingDown,
     /// A guest starts that was heard from outside before: `100 up to 243`, the last number that it told there.
     NumbersTold,
 }

@@ -175,6 +175,7 @@ pub(crate) fn plant(layout: &Layout, state: &mut State, index: usize, plant: &Pl
         }
         Plant::NoHa => return replica(state, index, |replica| replica.ha.resources.clear()),
         Plant::Qnetd { running } => server.qnetd_running = *running,
+        Plant::WatchdogDead { dead } => server.hardware.watchdog_dead = *dead,
         Plant::Backup { vmid, kind, ago, end } => return backups::log(server, (*kind, *vmid), *ago, end),
     }
     Ok(())

@@ -33,8 +33,6 @@ pub(crate) struct Power {
     /// How often it went off, and came up, since the world began.
     pub(crate) losses: u32,
     pub(crate) boots: u32,
-    /// The journal's first line of this boot.
-    pub(crate) journal_from: usize,
     /// Its corosync ended without a word to the others.
     pub(crate) vanished: bool,
     /// The agent that ran when the services ended, as it was called: it starts with the server.

@@ -88,6 +88,35 @@ pub(crate) fn is_guest(network: Ipv4Addr, address: Ipv4Addr) -> bool {
     GUESTS.contains(&last) && host(network, last) == address
 }
 
+/// Guests that have addresses of their own on the bridges of small labs' servers, and servers that have such a bridge.
+const BRIDGED: u8 = 16;
+const MOST_BRIDGED: usize = 8;
+
+/// First numbers of what servers behind the eighth would have; [`BRIDGE`] of each are free in a small lab.
+const BRIDGES: [u8; 6] = [18, 50, 82, 118, 150, 182];
+const BRIDGE: usize = 24;
+
+/// What stands for a guest's address on a server's own bridge: there it is heard by that server, also when nothing passes the ports.
+/// `None`: the guest has none, or the lab is too big.
+pub(crate) fn bridged(network: Ipv4Addr, server: usize, servers: usize, guest: Ipv4Addr) -> Option<Ipv4Addr> {
+    let [.., last] = guest.octets();
+    let number = last.checked_sub(GUESTS.start).filter(|number| *number < BRIDGED)?;
+    if !is_guest(network, guest) || servers > MOST_BRIDGED || server >= servers {
+        return None;
+    }
+    let place = server * usize::from(BRIDGED) + usize::from(number);
+    let first = BRIDGES.get(place / BRIDGE)?;
+    Some(numbered(network, *first, place % BRIDGE))
+}
+
+/// The guests that have such addresses on this server, with these.
+pub(crate) fn bridge(network: Ipv4Addr, server: usize, servers: usize) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    (0..BRIDGED)
+        .map(|number| guest(network, number))
+        .filter_map(|guest| Some((guest, bridged(network, server, servers, guest)?)))
+        .collect()
+}
+
 /// The coordinator's host.
 pub(crate) fn coordinator(network: Ipv4Addr) -> Ipv4Addr {
     host(network, 1)
@@ -164,4 +193,37 @@ async fn open_road(passes: &mut watch::Receiver<bool>) -> io::Result<()> {
         .await
         .map(|_| ())
         .map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn nobody_else_has_an_address_of_a_bridge() {
+        let network = Ipv4Addr::new(127, 20, 30, 0);
+        for servers in [1, 3, 8] {
+            let mut all: BTreeSet<Ipv4Addr> = [coordinator(network), host(network, 254)].into();
+            let mut count = all.len();
+            for index in 0..servers {
+                let links = Network::ALL.map(|net| link(network, index, net).unwrap());
+                let mut own = vec![address(network, index), behind(network, index)];
+                own.extend(links.into_iter().flat_map(|(real, relay)| [real, relay]));
+                own.extend(bridge(network, index, servers).into_iter().map(|(_, own)| own));
+                assert_eq!(own.len(), 6 + usize::from(BRIDGED));
+                assert!(own.iter().all(|address| !is_guest(network, *address)));
+                count += own.len();
+                all.extend(own);
+            }
+            assert_eq!(all.len(), count);
+        }
+        assert!(bridge(network, 0, 9).is_empty(), "too big");
+        assert_eq!(
+            bridged(network, 0, 3, Ipv4Addr::new(127, 20, 31, 210)),
+            None,
+            "another lab's"
+        );
+    }
 }

@@ -272,7 +272,11 @@ fn now() -> i64 {
 /// Which addresses of this machine stand for the links' addresses, on this server: its own ones lead to its own sockets, all others
 /// into the world.
 pub(crate) fn addresses(network: Ipv4Addr, own: usize, servers: usize) -> Vec<(IpAddr, IpAddr)> {
-    let mut addresses = Vec::new();
+    let bridge = proxy::bridge(network, own, servers);
+    let mut addresses: Vec<(IpAddr, IpAddr)> = bridge
+        .into_iter()
+        .map(|(guest, own)| (guest.into(), own.into()))
+        .collect();
     for server in 0..servers {
         for net in Network::ALL {
             if let Some((real, relay)) = proxy::link(network, server, net) {

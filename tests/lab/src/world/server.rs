@@ -13,6 +13,7 @@ use super::guests::Process;
 use super::ha::HaNode;
 use super::hardware::Hardware;
 use super::identity::Certificate;
+use super::journal::{Journal, Line};
 use super::mount::Mount;
 use super::nft::{Nft, Timer};
 use super::packages::Packages;
@@ -125,7 +126,7 @@ pub(crate) struct Server {
     pub(crate) authkey: Option<u64>,
     pub(crate) corosync: Option<Corosync>,
     pub(crate) tasks: Tasks,
-    pub(crate) journal: Vec<JournalLine>,
+    pub(crate) journal: Journal,
     pub(crate) misbehaviour: Vec<Misbehaviour>,
     pub(crate) next_pid: u32,
     /// A `pvecm create`, `add` or `addnode` runs here.
@@ -154,15 +155,6 @@ pub(crate) struct Server {
     pub(crate) timers: Vec<Timer>,
     /// What this member answered to the nodes that it took in.
     pub(crate) added: BTreeMap<String, Conf>,
-}
-
-/// One line of the journal.
-#[derive(Debug, Clone)]
-pub(crate) struct JournalLine {
-    pub(crate) at: Timestamp,
-    pub(crate) unit: &'static str,
-    pub(crate) pid: u32,
-    pub(crate) text: String,
 }
 
 impl Server {
@@ -207,14 +199,17 @@ impl Server {
         self.next_pid
     }
 
+    /// A line for the journal, at what its program gives such lines.
     pub(crate) fn log(&mut self, unit: &'static str, pid: u32, text: impl Into<String>) {
-        let at = self.now();
-        self.journal.push(JournalLine {
-            at,
-            unit,
-            pid,
-            text: text.into(),
-        });
+        let line = Line::new(self.now(), self.booted, self.power.boots, unit, pid, text.into());
+        self.journal.push(line);
+    }
+
+    /// A line for the journal, of this priority.
+    pub(crate) fn log_at(&mut self, priority: u8, unit: &'static str, pid: u32, text: impl Into<String>) {
+        let mut line = Line::new(self.now(), self.booted, self.power.boots, unit, pid, text.into());
+        line.priority = priority;
+        self.journal.push(line);
     }
 
     /// `name → addresses` of `/etc/hosts`, as it lies there now: a test may have changed it.

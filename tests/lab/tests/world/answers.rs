@@ -5,7 +5,8 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use quorate_lab::{Lab, Plant, Script};
+use quorate_lab::control::Press;
+use quorate_lab::{Lab, Plant, Script, What};
 
 use crate::guests::{three_with_pools, tool};
 use crate::{nothing_unknown, until};
@@ -96,9 +97,7 @@ async fn a_guest_answers_while_it_runs_wherever_that_is() {
     tool(&lab, "prox2", "qm stop 900").await;
     tool(&lab, "prox2", "zfs destroy -r data_zfs/vm-900-cloudinit").await;
     assert_eq!(tool(&lab, "prox2", "qm start 900").await.2, 0);
-    lab.power("prox2", quorate_lab::control::Press::Pull)
-        .await
-        .expect("pulled");
+    lab.power("prox2", Press::Pull).await.expect("pulled");
     until(&lab, "silence", async || heard(address, 7460).is_none()).await;
     nothing_unknown(&lab);
 }
@@ -139,5 +138,43 @@ async fn from_an_image_it_tells_numbers_once_somebody_has_put_that_in() {
     assert_eq!(exec(unit, Some(b"[Service]\n")).await["exitcode"], 0);
     assert_eq!(exec(enable, None).await["exitcode"], 0);
     until(&lab, "its answer", async || numbers(address).is_some()).await;
+    nothing_unknown(&lab);
+}
+
+/// Where a server's own programs reach a guest over its bridge.
+fn bridged(lab: &Lab, node: &str, guest: Ipv4Addr) -> Ipv4Addr {
+    let config = std::fs::read_to_string(lab.layout().agent_config(node)).expect("a configuration");
+    let begin = format!("\"{guest}\" = \"");
+    let line = config.lines().find_map(|line| line.strip_prefix(&begin));
+    let address = line.and_then(|rest| rest.strip_suffix('"'));
+    address.expect("an address of its own").parse().expect("an address")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_cut_off_reaches_its_guests_over_its_own_bridge() {
+    let lab = three_with_pools().await;
+    let address = lab.guest_address(0);
+    make(&lab, address, "data_zfs:1").await;
+    tool(&lab, "prox1", "qm start 900").await;
+    until(&lab, "its answer", async || numbers(address).is_some()).await;
+    let (own, others) = (bridged(&lab, "prox1", address), bridged(&lab, "prox2", address));
+    assert_ne!(own, others);
+    assert!(numbers(own).is_some() && numbers(others).is_none());
+
+    lab.cut("prox1").await.expect("cut");
+    until(&lab, "silence", async || heard(address, 7460).is_none()).await;
+    let before = number(own);
+    until(&lab, "more writes", async || number(own) > before).await;
+    let told = |what| -> Vec<String> {
+        let entries = crate::happened(&lab, what);
+        entries.into_iter().map(|entry| entry.detail).collect()
+    };
+    assert_eq!(
+        (told(What::GuestAnswers), told(What::GuestSilent)),
+        (vec!["900".to_owned()], vec!["900".to_owned()]),
+        "what is told on a bridge is no answer to anybody outside"
+    );
+    lab.power("prox1", Press::Pull).await.expect("pulled");
+    until(&lab, "silence on the bridge", async || numbers(own).is_none()).await;
     nothing_unknown(&lab);
 }

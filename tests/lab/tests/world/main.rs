@@ -13,6 +13,7 @@ mod faults;
 mod guests;
 mod ha;
 mod joins;
+mod journal;
 mod links;
 mod network;
 mod packages;

@@ -3,8 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 
-use quorate_lab::{Entry, Lab, What};
-use quorate_suites::hand::ONE_LINK;
+use quorate_lab::control::Press;
+use quorate_lab::truth::Truth;
+use quorate_lab::zfs::{PoolPlant, VdevPlant};
+use quorate_lab::{Entry, Lab, Plant, What};
+use quorate_suites::hand::{BOTH_LINKS, ONE_LINK};
 use quorate_suites::{Fleet, told};
 use serde_json::{Value, json};
 
@@ -206,5 +209,222 @@ async fn faults_the_kernels_switch_resets_the_simulated_server_alone() {
         "{}",
         told(&refused)
     );
+    fleet.nothing_unknown();
+}
+
+/// All three are one writable cluster again.
+async fn all_back(fleet: &Fleet) {
+    fleet
+        .until("three are one cluster again", async || {
+            let servers = fleet.lab.status().await.unwrap();
+            servers
+                .iter()
+                .all(|server| server.writable && server.members.len() == 3)
+        })
+        .await;
+}
+
+/// How long it held, as it really was.
+fn held(fleet: &Fleet, node: &str, from: u64) -> Option<u64> {
+    let truth = Truth::of(&fleet.world(), from, node, 100);
+    Some(truth.fault_gone?.ms - truth.fault_made?.ms)
+}
+
+/// Simulated milliseconds by now, as far as the log goes.
+fn by_now(fleet: &Fleet) -> u64 {
+    fleet.world().last().map_or(0, |entry| entry.ms)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_one_link_of_two_is_cut_and_nobody_leaves() {
+    let fleet = Fleet::unmade(Lab::builder().nodes(3).speed(4.0)).await;
+    fleet.made_by_hand(&ALL, BOTH_LINKS).await;
+    let memberships = fleet.happened(What::MembershipChanged);
+    let from = by_now(&fleet);
+    let begun = begins(&fleet, "prox3", "op-1", json!({ "fault": "link", "link": 1 }), 15).await;
+    assert!(begun.success(), "{}", told(&begun));
+    fleet
+        .until("it is over", async || held(&fleet, "prox3", from).is_some())
+        .await;
+    let held = held(&fleet, "prox3", from).unwrap();
+    assert!((14_000..=20_000).contains(&held), "{held} ms of 15 s");
+    let cut = when(&fleet, What::CorosyncCut, "prox3", "");
+    assert_eq!(cut.len(), 1, "one link");
+    assert_eq!(when(&fleet, What::CorosyncCut, "prox3", "192.168.1.13:5406").len(), 1);
+    let down = when(&fleet, What::LinkDown, "prox3", "link: 1");
+    assert!(!down.is_empty() && when(&fleet, What::LinkDown, "prox3", "link: 0").is_empty());
+    assert_eq!(fleet.happened(What::MembershipChanged), memberships);
+    fleet.nothing_unknown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_pmxcfs_is_started_by_the_timer() {
+    let fleet = cluster(10.0).await;
+    let from = by_now(&fleet);
+    let begun = begins(&fleet, "prox2", "op-1", json!({ "fault": "pmxcfs" }), 20).await;
+    assert!(begun.success(), "{}", told(&begun));
+    assert!(
+        !fleet.rooted("prox2", "/etc/pve/.members").exists(),
+        "nothing is mounted"
+    );
+    fleet
+        .until("it is mounted again", async || held(&fleet, "prox2", from).is_some())
+        .await;
+    let held = held(&fleet, "prox2", from).unwrap();
+    assert!(held <= 25_000, "{held} ms of 20 s");
+    all_back(&fleet).await;
+    assert_eq!(heals(&fleet, "prox2").await[0]["phase"], "nothing_there");
+    fleet.nothing_unknown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_the_local_manager_is_started_by_the_timer() {
+    let fleet = cluster(20.0).await;
+    fleet.protected("prox3", 100).await;
+    let from = by_now(&fleet);
+    let begun = begins(&fleet, "prox3", "op-1", json!({ "fault": "lrm" }), 60).await;
+    assert!(begun.success(), "{}", told(&begun));
+    assert_eq!(when(&fleet, What::HaEnded, "prox3", "pve-ha-lrm").len(), 1);
+    fleet
+        .until("it runs again", async || held(&fleet, "prox3", from).is_some())
+        .await;
+    assert_eq!(fleet.happened(What::WatchdogReset), 0, "it was closed in good order");
+    // Two minutes later nobody had moved the guest.
+    fleet
+        .until("HA looks after it again", async || {
+            let status = fleet.tool("prox3", "ha-manager status").await.stdout;
+            status.contains("service vm:100 (prox3, started)") && fleet.armed("prox3")
+        })
+        .await;
+    assert_eq!(fleet.happened(What::GuestRecovered), 0);
+    fleet.nothing_unknown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_a_killed_machine_is_started_by_ha_where_it_was() {
+    let fleet = cluster(20.0).await;
+    fleet.protected("prox3", 100).await;
+    let from = by_now(&fleet);
+    let begun = begins(&fleet, "prox3", "op-1", json!({ "fault": "guest", "guest": 100 }), 60).await;
+    assert!(begun.success(), "{}", told(&begun));
+    fleet
+        .until("it runs again", async || held(&fleet, "prox3", from).is_some())
+        .await;
+    let truth = Truth::of(&fleet.world(), from, "prox3", 100);
+    let (started, node) = truth.guest_started.unwrap();
+    assert_eq!(node, "prox3");
+    let after = started.ms - truth.fault_made.unwrap().ms;
+    assert!(after <= 30_000, "{after} ms: HA was first, and no timer");
+    assert_eq!(truth.resumed, truth.last_written, "its disks stayed where they were");
+    let met = heals(&fleet, "prox3").await;
+    assert_eq!(met[0]["phase"], "nothing_there", "{met:?}");
+    fleet.nothing_unknown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_a_disk_is_taken_in_again_by_the_timer() {
+    let fleet = cluster(10.0).await;
+    let mirror = PoolPlant {
+        name: "tank".to_owned(),
+        vdevs: vec![VdevPlant {
+            raid: Some("mirror".to_owned()),
+            class: None,
+            disks: vec!["sda".to_owned(), "sdb".to_owned()],
+        }],
+        left: None,
+    };
+    fleet.plant("prox3", Plant::Pool(mirror)).await;
+    let status = fleet.tool("prox3", "zpool status -P tank").await.stdout;
+    let disk = status
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("/dev/disk/by-id/")?.strip_suffix("-part1"))
+        .unwrap_or_else(|| panic!("{status}"));
+    let from = by_now(&fleet);
+    let fault = json!({ "fault": "disk", "pool": "tank", "disk": disk });
+    let begun = begins(&fleet, "prox3", "op-1", fault, 20).await;
+    assert!(begun.success(), "{}", told(&begun));
+    assert!(
+        fleet
+            .tool("prox3", "zpool status -P tank")
+            .await
+            .stdout
+            .contains("OFFLINE")
+    );
+    fleet
+        .until("it is back in the pool", async || held(&fleet, "prox3", from).is_some())
+        .await;
+    let held = held(&fleet, "prox3", from).unwrap();
+    assert!(held <= 25_000, "{held} ms of 20 s");
+    assert!(
+        !fleet
+            .tool("prox3", "zpool status -P tank")
+            .await
+            .stdout
+            .contains("OFFLINE")
+    );
+    assert_eq!(heals(&fleet, "prox3").await[0]["phase"], "nothing_there");
+    fleet.nothing_unknown();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_what_is_switched_off_stays_off_until_somebody_is_there() {
+    for how in ["off", "shutdown"] {
+        let fleet = cluster(20.0).await;
+        let from = by_now(&fleet);
+        let off = json!({ "fault": "power", "how": how, "attended": true });
+        drop(begins(&fleet, "prox3", "op-1", off, 0).await);
+        fleet
+            .until("it is off, and missed", async || {
+                let servers = fleet.lab.status().await.unwrap();
+                let off = servers.iter().any(|server| server.name == "prox3" && server.off);
+                off && servers.iter().all(|server| server.off || server.members.len() == 2)
+            })
+            .await;
+        let farewell = when(&fleet, What::TokenLost, "prox1", "").iter().all(|ms| *ms < from);
+        assert_eq!(farewell, how == "shutdown", "{how}: does it say goodbye?");
+        assert_eq!(held(&fleet, "prox3", from), None, "{how}: nothing ends it by itself");
+        fleet.lab.power("prox3", Press::On).await.unwrap();
+        all_back(&fleet).await;
+        assert!(held(&fleet, "prox3", from).is_some());
+        let met = heals(&fleet, "prox3").await;
+        assert_eq!(met[0]["phase"], "nothing_there", "{how}: {met:?}");
+        fleet.nothing_unknown();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_without_a_reset_corosync_comes_first_and_no_guest_runs_twice_on_the_network() {
+    let fleet = cluster(20.0).await;
+    fleet.protected("prox3", 100).await;
+    fleet.plant("prox3", Plant::WatchdogDead { dead: true }).await;
+    let from = by_now(&fleet);
+    let begun = begins(&fleet, "prox3", "op-1", json!({ "fault": "network" }), 600).await;
+    assert!(begun.success(), "{}", told(&begun));
+    fleet
+        .until("the guest is started elsewhere", async || {
+            Truth::of(&fleet.world(), from, "prox3", 100).guest_started.is_some()
+        })
+        .await;
+    assert_eq!(fleet.happened(What::WatchdogReset), 0);
+    assert!(
+        fleet.lab.guest("prox3", 100).await.unwrap().unwrap().running,
+        "it runs twice"
+    );
+    let met = heals(&fleet, "prox3").await;
+    assert!(
+        met[0]["said"].to_string().contains("guest 100 ran here and belongs to"),
+        "{met:?}"
+    );
+    let last = |what, detail| when(&fleet, what, "prox3", detail).last().copied();
+    let corosync = last(What::CorosyncHealed, "eno2").unwrap();
+    let ended = last(What::GuestStopped, "vm:100").unwrap();
+    // What passes again is noted when the world moves on.
+    fleet
+        .until("all passes again", async || {
+            when(&fleet, What::Healed, "prox3", "eno").len() == 2
+        })
+        .await;
+    let healed = when(&fleet, What::Healed, "prox3", "eno")[0];
+    assert!(corosync < ended && ended <= healed, "{corosync} {ended} {healed}");
     fleet.nothing_unknown();
 }

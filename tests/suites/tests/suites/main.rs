@@ -60,3 +60,4 @@ mod trust;
 mod twice;
 mod twice_guests;
 mod upgrade;
+mod watched;

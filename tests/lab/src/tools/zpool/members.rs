@@ -6,7 +6,9 @@ use super::super::io::Stop;
 use super::super::{Call, Reply, unknown};
 use super::{CHANGES, change, finish, no_such_pool};
 use crate::world::clock::SimTime;
+use crate::world::oplog::What;
 use crate::world::server::Server;
+use crate::world::state::State;
 use crate::world::zfs::scan::{Scan, ScanKind, ScanState};
 use crate::world::zfs::{Class, LeafState, Pool, disks};
 
@@ -80,54 +82,81 @@ async fn offline(call: &Call, pool: &str, device: &str, how: Offline) -> Result<
         server.pool_io(index);
         None
     });
+    if refused.is_none() {
+        note(call, What::DiskOffline, pool, device);
+    }
     finish(call, refused).await
 }
 
 /// Captured: what it missed is resilvered. That a device stays as it is, is from zpool_main.c (`zpool_do_online`).
 async fn online(call: &Call, pool: &str, device: &str) -> Result<i32, Stop> {
     call.io.pause(CHANGES).await?;
-    let refused = change(call, pool, |server, index, now| {
-        let pool = server.pools.get(index)?;
-        let Some(leaf) = pool.leaf(device).cloned() else {
-            return Some(Reply::fail(
-                1,
-                format!("cannot online {device}: no such device in pool\n"),
-            ));
-        };
-        let there = disks::holding(&server.disks, pool.guid, &leaf).map(|(disk, _)| disk.name.clone());
-        let away = leaf.state > LeafState::Degraded;
-        let faulted = matches!(leaf.state, LeafState::Faulted | LeafState::ForceFaulted);
-        let state = match (&there, faulted) {
-            (None, _) => LeafState::Missing,
-            (Some(_), true) => leaf.state,
-            (Some(_), false) => LeafState::Online,
-        };
-        server.pools.get_mut(index)?.each_leaf(|one| {
-            if one.guid == leaf.guid {
-                one.state = state;
-                one.temporary = false;
-                one.resilvers = away && state == LeafState::Online;
-                if let Some(disk) = &there {
-                    one.disk.clone_from(disk);
-                }
-            }
-        });
-        if state == LeafState::Online {
-            if away {
-                server.begin_resilver(index, now);
-            }
-            return None;
-        }
-        let hint = if faulted {
-            "use 'zpool clear' to restore a faulted device"
-        } else {
-            "use 'zpool replace' to replace devices that are no longer present"
-        };
-        Some(Reply::ok(format!(
-            "warning: device '{device}' onlined, but remains in faulted state\n{hint}\n"
-        )))
-    });
+    let refused = change(call, pool, |server, index, now| takes_in(server, index, device, now));
+    if refused.as_ref().is_none_or(|reply| reply.code == 0) {
+        note(call, What::DiskOnline, pool, device);
+    }
     finish(call, refused).await
+}
+
+/// A timer of systemd's runs `zpool online`: what is refused is refused unseen.
+pub(crate) fn online_by_timer(state: &mut State, node: usize, pool: &str, device: &str) {
+    let now = state.now;
+    let Some(server) = state.servers.get_mut(node) else {
+        return;
+    };
+    let Some(index) = server.pools.iter().position(|one| one.name == pool) else {
+        return;
+    };
+    if takes_in(server, index, device, now).is_none_or(|reply| reply.code == 0) {
+        state.note(Some(node), What::DiskOnline, format!("{pool} {device}"));
+    }
+}
+
+fn note(call: &Call, what: What, pool: &str, device: &str) {
+    call.world
+        .with(|state| state.note(Some(call.node), what, format!("{pool} {device}")));
+}
+
+fn takes_in(server: &mut Server, index: usize, device: &str, now: SimTime) -> Option<Reply> {
+    let pool = server.pools.get(index)?;
+    let Some(leaf) = pool.leaf(device).cloned() else {
+        return Some(Reply::fail(
+            1,
+            format!("cannot online {device}: no such device in pool\n"),
+        ));
+    };
+    let there = disks::holding(&server.disks, pool.guid, &leaf).map(|(disk, _)| disk.name.clone());
+    let away = leaf.state > LeafState::Degraded;
+    let faulted = matches!(leaf.state, LeafState::Faulted | LeafState::ForceFaulted);
+    let state = match (&there, faulted) {
+        (None, _) => LeafState::Missing,
+        (Some(_), true) => leaf.state,
+        (Some(_), false) => LeafState::Online,
+    };
+    server.pools.get_mut(index)?.each_leaf(|one| {
+        if one.guid == leaf.guid {
+            one.state = state;
+            one.temporary = false;
+            one.resilvers = away && state == LeafState::Online;
+            if let Some(disk) = &there {
+                one.disk.clone_from(disk);
+            }
+        }
+    });
+    if state == LeafState::Online {
+        if away {
+            server.begin_resilver(index, now);
+        }
+        return None;
+    }
+    let hint = if faulted {
+        "use 'zpool clear' to restore a faulted device"
+    } else {
+        "use 'zpool replace' to replace devices that are no longer present"
+    };
+    Some(Reply::ok(format!(
+        "warning: device '{device}' onlined, but remains in faulted state\n{hint}\n"
+    )))
 }
 
 /// Captured: in silence; it hangs where the pool's only disk is gone.

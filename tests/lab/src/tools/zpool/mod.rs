@@ -18,6 +18,7 @@ mod status;
 
 use std::time::Duration;
 
+pub(super) use self::members::online_by_timer;
 use super::io::Stop;
 use super::{Call, Reply, unknown};
 use crate::world::server::Server;

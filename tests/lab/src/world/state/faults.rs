@@ -4,29 +4,43 @@ use std::fs;
 
 use super::State;
 use crate::tools::systemd_run;
+use crate::world::nft::Falls;
 use crate::world::oplog::What;
 use crate::world::server::Network;
 
 impl State {
     pub(super) fn follow_faults(&mut self) {
         for index in 0..self.servers.len() {
-            let before = self.ports_cut(index);
             self.follow_tables(index);
             self.fire_timers(index);
-            // Whoever was first, the kernel or a timer.
-            let after = self.ports_cut(index);
-            for ((network, before), after) in Network::ALL.into_iter().zip(before).zip(after) {
-                if before && !after {
-                    self.note(Some(index), What::Healed, network.port());
-                }
-            }
+            self.tell_of_packets(index);
             self.follow_sysrq(index);
         }
     }
 
-    fn ports_cut(&self, index: usize) -> [bool; Network::ALL.len()] {
-        let on = self.get(index).filter(|server| !server.power.off);
-        Network::ALL.map(|network| on.is_some_and(|server| server.nft.shuts_for_guests(network.port())))
+    /// Notes what falls since the last time, and what passes again, whoever was first: the kernel, a timer, or a person. What a server that is
+    /// off would let through nobody knows before it has booted.
+    pub(crate) fn tell_of_packets(&mut self, index: usize) {
+        let Some(server) = self.servers.get_mut(index).filter(|server| !server.power.off) else {
+            return;
+        };
+        let falls = server.nft.falls(Network::ALL.map(Network::port));
+        if falls == server.nft.told {
+            return;
+        }
+        let before = std::mem::replace(&mut server.nft.told, falls.clone());
+        for fallen in falls.difference(&before) {
+            match fallen {
+                Falls::Guests(port) => self.note(Some(index), What::Cut, *port),
+                Falls::Corosync(place) => self.note(Some(index), What::CorosyncCut, place.as_str()),
+            }
+        }
+        for passing in before.difference(&falls) {
+            match passing {
+                Falls::Guests(port) => self.note(Some(index), What::Healed, *port),
+                Falls::Corosync(place) => self.note(Some(index), What::CorosyncHealed, place.as_str()),
+            }
+        }
     }
 
     fn follow_tables(&mut self, index: usize) {

@@ -136,7 +136,7 @@ impl State {
 
     fn entry(&self, node: Option<usize>, what: What, detail: String) -> Entry {
         Entry {
-            at: format!("{:.3}", clock::wall(0)),
+            at: format!("{:.6}", clock::wall(0)),
             ms: u64::try_from(self.now.as_millis()).unwrap_or(u64::MAX),
             node: node
                 .and_then(|index| self.get(index))
@@ -179,6 +179,7 @@ impl State {
         self.follow_power();
         for server in self.servers.iter_mut().filter(|server| !server.power.off) {
             server.follow_zfs(now);
+            server.journal.sync_when_due(now);
         }
     }
 

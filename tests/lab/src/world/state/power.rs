@@ -38,13 +38,21 @@ impl State {
         let pid = server.pid();
         let word = if again { "reboot" } else { "power off" };
         server.log("systemd-logind", pid, format!("The system will {word} now!"));
+        self.note(Some(index), What::ShuttingDown, word);
         self.stop_lrm(index);
     }
 
     /// The plug is pulled, or a watchdog resets the server: nobody says goodbye.
     pub(crate) fn cut_power(&mut self, index: usize, again: bool) {
+        // Nobody writes a word any more, and what was not on the disk is gone.
+        if let Some(server) = self.servers.get_mut(index) {
+            server.journal.lose();
+        }
         self.silence_corosync(index, What::CorosyncStopped, "no power");
         self.switch_off(index, again);
+        if let Some(server) = self.servers.get_mut(index) {
+            server.journal.lose();
+        }
     }
 
     /// The button: a server that is off boots.
@@ -80,6 +88,9 @@ impl State {
                 let again = server.power.again;
                 self.stop_corosync(index, What::CorosyncStopped, "the server shuts down");
                 self.switch_off(index, again);
+                if let Some(server) = self.servers.get_mut(index) {
+                    server.journal.sync();
+                }
             } else if server.power.up_at.take_if(|at| *at <= now).is_some() {
                 self.boot(index);
             }
@@ -111,7 +122,6 @@ impl State {
         };
         server.power.off = false;
         server.power.boots += 1;
-        server.power.journal_from = server.journal.len();
         server.booted = server.now();
         units::boot(server);
         server.import_at_boot();

@@ -10,8 +10,10 @@ use quorate_lab_ha::model::{Datacenter, LrmStatus, ManagerStatus, Requested, Sec
 use quorate_lab_ha::usage::OtherGuest;
 use quorate_lab_ha::watchdog::WatchdogId;
 
-use super::{State, settings};
+use super::{CRM, State, settings};
 use crate::world::ha::{HaFiles, Written};
+use crate::world::journal;
+use crate::world::oplog::What;
 use crate::world::pmxcfs::Replica;
 use crate::world::random;
 use crate::world::server::Server;
@@ -127,6 +129,16 @@ impl<'a> At<'a> {
     }
 }
 
+/// `prox3: online => unknown`, of what the master says when a node's state changes.
+fn changed_node(text: &str) -> Option<String> {
+    let (node, states) = text
+        .strip_prefix("node '")?
+        .strip_suffix('\'')?
+        .split_once("': state changed from '")?;
+    let (from, to) = states.split_once("' => '")?;
+    Some(format!("{node}: {from} => {to}"))
+}
+
 impl Env for At<'_> {
     fn now(&self) -> Seconds {
         self.state.now.as_secs()
@@ -136,8 +148,17 @@ impl Env for At<'_> {
         self.state.get(self.index).map_or("", Server::name)
     }
 
-    fn log(&mut self, _level: Level, text: &str) {
-        self.state.ha_log(self.index, self.unit, text);
+    fn log(&mut self, level: Level, text: &str) {
+        if let Some(node) = changed_node(text).filter(|_| self.unit == CRM) {
+            self.state.note(Some(self.index), What::HaNodeChanged, node);
+        }
+        let priority = match level {
+            Level::Info | Level::Email => journal::INFO,
+            Level::Notice => journal::NOTICE,
+            Level::Warning => journal::WARNING,
+            Level::Error => journal::ERR,
+        };
+        self.state.ha_log_at(priority, self.index, self.unit, text);
     }
 
     fn quorate(&self) -> bool {
@@ -218,7 +239,13 @@ impl CrmEnv for At<'_> {
     }
 
     fn take_agent_lock_of(&mut self, node: &str) -> bool {
-        self.take(&agent_lock(node))
+        let lock = agent_lock(node);
+        let had = self.held.contains(&lock);
+        let has = self.take(&lock);
+        if has && !had {
+            self.state.note(Some(self.index), What::LockTaken, node);
+        }
+        has
     }
 
     fn write_manager_status(&mut self, status: &ManagerStatus) -> Result<(), CfsError> {
@@ -349,7 +376,12 @@ impl CrmEnv for At<'_> {
     }
 
     // Mail to root: nobody reads it here.
-    fn notify(&mut self, _subject: &str) {}
+    fn notify(&mut self, subject: &str) {
+        let fenced = subject.strip_prefix("FENCE: Try to fence node '");
+        if let Some(node) = fenced.and_then(|rest| rest.strip_suffix('\'')) {
+            self.state.note(Some(self.index), What::FenceDecided, node);
+        }
+    }
 }
 
 impl LrmEnv for At<'_> {

@@ -12,6 +12,7 @@ use self::at::At;
 use super::State;
 use crate::world::clock::SimTime;
 use crate::world::ha::{HaFiles, HaNode, Process, WATCHDOG_AFTER_MUX};
+use crate::world::journal;
 use crate::world::oplog::What;
 use crate::world::units::{self, Active};
 
@@ -60,6 +61,7 @@ impl State {
         server.ha.crm = None;
         server.ha.lrm = None;
         server.ha.resets_at = None;
+        server.ha.watchdog_warned = false;
         for work in std::mem::take(&mut server.ha.work).into_values() {
             server.tasks.vanish(&work.upid);
         }
@@ -88,6 +90,7 @@ impl State {
         let later = later(now, next);
         if later.is_none() {
             self.ha_log(index, unit, "server stopped");
+            self.note(Some(index), What::HaEnded, unit);
         }
         if let (Some(server), Some(next)) = (self.servers.get_mut(index), later) {
             *place(&mut server.ha) = Some(Process { next, ..process });
@@ -107,6 +110,10 @@ impl State {
             return;
         }
         server.ha.started += 1;
+        self.note(Some(index), What::HaStarted, unit);
+        let Some(server) = self.servers.get_mut(index) else {
+            return;
+        };
         let owner = format!("{}#{}", server.spec.name, server.ha.started);
         let mut held = std::collections::BTreeSet::new();
         if unit == CRM {
@@ -192,10 +199,16 @@ impl State {
         let now = self.now;
         let Some(server) = self.get(index) else { return };
         if server.ha.resets_at.is_some_and(|at| at <= now) {
+            if server.hardware.watchdog_dead {
+                // Whoever believes in it believes in nothing: the mark of an armed one stays, and nothing happens.
+                return;
+            }
             self.note(Some(index), What::WatchdogReset, "not fed for 60 s");
             self.cut_power(index, true);
             return;
         }
+        self.warn_of_watchdog(index);
+        let Some(server) = self.get(index) else { return };
         let newer = server.spec.major() >= 9;
         let name = server.spec.name.clone();
         if server.ha.resets_at.is_none() && self.watchdogs.ran_out(&name, now.as_secs()) {
@@ -210,6 +223,27 @@ impl State {
         }
     }
 
+    /// PVE 9's watchdog-mux tells of a client that is late, and has the journal written to the disk then. Source: watchdog-mux.c.
+    fn warn_of_watchdog(&mut self, index: usize) {
+        let Some(server) = self.get(index).filter(|server| server.spec.major() >= 9) else {
+            return;
+        };
+        let (name, warned) = (server.spec.name.clone(), server.ha.watchdog_warned);
+        let late = server.ha.resets_at.is_some() || self.watchdogs.late(&name, self.now.as_secs());
+        let text = match (warned, late) {
+            (false, true) => "client (PID 830) watchdog is about to expire",
+            (true, false) => "client (PID 830) watchdog was updated before expiring",
+            _ => return,
+        };
+        self.ha_log(index, "watchdog-mux", text);
+        if let Some(server) = self.servers.get_mut(index) {
+            server.ha.watchdog_warned = late;
+            if late {
+                server.journal.sync();
+            }
+        }
+    }
+
     /// What this node reads of HA's files, if pmxcfs runs.
     fn ha_files(&self, index: usize) -> Option<&HaFiles> {
         let server = self.get(index)?;
@@ -217,13 +251,17 @@ impl State {
     }
 
     fn ha_log(&mut self, index: usize, unit: &'static str, text: impl Into<String>) {
+        self.ha_log_at(journal::INFO, index, unit, text);
+    }
+
+    fn ha_log_at(&mut self, priority: u8, index: usize, unit: &'static str, text: impl Into<String>) {
         if let Some(server) = self.servers.get_mut(index) {
             let pid = match unit {
                 CRM => 820,
                 LRM => 830,
                 _ => 510,
             };
-            server.log(unit, pid, text);
+            server.log_at(priority, unit, pid, text);
         }
     }
 

@@ -1,6 +1,7 @@
 //! How long things take, against what was seen on real servers. Time is the tests' own here: it stands still while they look,
 //! and no busy machine makes anything late.
 
+mod faults;
 mod guests;
 mod ha;
 mod links;
@@ -155,7 +156,12 @@ impl Seen {
         Mark {
             events: self.events.len(),
             ms: u64::try_from(self.state.now.as_millis()).expect("short"),
-            lines: self.state.servers.iter().map(|server| server.journal.len()).collect(),
+            lines: self
+                .state
+                .servers
+                .iter()
+                .map(|server| server.journal.said().len())
+                .collect(),
         }
     }
 
@@ -185,7 +191,7 @@ impl Seen {
 
     /// What corosync and pmxcfs said since.
     fn said(&self, mark: &Mark, index: usize) -> Vec<String> {
-        let lines = self.state.servers[index].journal.iter();
+        let lines = self.state.servers[index].journal.said().iter();
         lines.skip(mark.lines[index]).map(|line| line.text.clone()).collect()
     }
 
