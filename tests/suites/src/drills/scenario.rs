@@ -134,7 +134,9 @@ impl Shape {
         Self {
             number,
             skews: (0..nodes).map(|_| skew(&mut dice)).collect(),
-            boots: (0..nodes).map(|_| u32::try_from(dice.between(least, most)).unwrap_or(120)).collect(),
+            boots: (0..nodes)
+                .map(|_| u32::try_from(dice.between(least, most)).unwrap_or(120))
+                .collect(),
         }
     }
 

@@ -157,7 +157,8 @@ fn fault(since: &[Happened], about: &About) -> Option<(usize, Moment)> {
         Breaks::PowerShutdown => {
             first(&|entry| entry.is("shutting-down", victim)).or_else(|| called(&["systemctl", "poweroff"]))
         }
-        Breaks::Lrm => called(&["systemctl", "stop", "pve-ha-lrm"]),
+        Breaks::Lrm => first(&|entry| entry.is("ha-ended", victim) && entry.detail == "pve-ha-lrm")
+            .or_else(|| called(&["systemctl", "stop", "pve-ha-lrm"])),
         Breaks::Disk => first(&|entry| entry.is("disk-offline", victim)).or_else(|| called(&["zpool", "offline"])),
     }
 }
@@ -187,6 +188,7 @@ fn gone(after: &[Happened], about: &About) -> Option<(Moment, u64)> {
             | (Breaks::Pmxcfs, "pmxcfs-mounted")
             | (Breaks::Disk, "disk-online") => true,
             (Breaks::Guest, "guest-started") => is_ours(entry),
+            (Breaks::Lrm, "ha-started") => entry.detail == "pve-ha-lrm",
             (Breaks::Lrm, "tool-ended") => {
                 entry.detail.contains("systemctl") && entry.detail.contains("start pve-ha-lrm")
             }
