@@ -4,6 +4,8 @@
 //! of that kind was done, it is one. What is off by no more than this machine was late in that very moment is told apart: it is neither right
 //! nor held against the product.
 
+use std::time::Duration;
+
 use super::noise::Noise;
 use super::record::{Phase, Record, Said};
 use super::scenario::Scenario;
@@ -142,22 +144,20 @@ fn world(case: &Case<'_>, found: &mut Judgement) {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "microseconds of one drill, far below where either matters"
-)]
 fn simulated(real: i64, speed: f64) -> i64 {
-    (real as f64 * speed) as i64
+    micros(span(real).mul_f64(speed))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "microseconds of one drill, far below where either matters"
-)]
 fn real(simulated: i64, speed: f64) -> i64 {
-    (simulated as f64 / speed) as i64
+    micros(span(simulated).div_f64(speed))
+}
+
+fn span(micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn never_made(record: &Record, found: &mut Judgement) {

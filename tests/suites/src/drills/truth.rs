@@ -170,18 +170,18 @@ fn gone(after: &[Happened], about: &About) -> Option<(Moment, u64)> {
         about.breaks,
         Breaks::PowerReset | Breaks::PowerOff | Breaks::PowerShutdown
     );
-    let mut ports: BTreeSet<&str> = BTreeSet::new();
+    let mut ports: BTreeSet<(bool, &str)> = BTreeSet::new();
     for entry in after.iter().filter(|entry| entry.node == victim) {
         let over = match (about.breaks, entry.what.as_str()) {
             (_, "powered-on") if power => true,
             (_, "powered-off") if !power => true,
             (Breaks::Network, "cut" | "corosync-cut") | (Breaks::ClusterNetwork | Breaks::Link(_), "corosync-cut") => {
-                ports.insert(&entry.detail);
+                ports.insert((entry.what == "cut", &entry.detail));
                 false
             }
             (Breaks::Network, "healed" | "corosync-healed")
             | (Breaks::ClusterNetwork | Breaks::Link(_), "corosync-healed") => {
-                ports.remove(entry.detail.as_str());
+                ports.remove(&(entry.what == "healed", entry.detail.as_str()));
                 ports.is_empty()
             }
             (Breaks::Corosync, "corosync-started")
