@@ -478,7 +478,7 @@ mod tests {
             judged.wrong.is_empty() && judged.noisy.is_empty() && judged.unknown.is_empty(),
             "{judged:#?}"
         );
-        assert_eq!((judged.held, judged.outage_off), (13, Some(8000)));
+        assert_eq!((judged.held, judged.outage_off), (12, Some(8000)));
         assert!(judged.is_right(&scenario()));
     }
 
@@ -513,7 +513,11 @@ mod tests {
         order
             .phases
             .insert("steady".to_owned(), Phase::Seen(20_000_000, 21_000_000));
-        assert!(judged(&order, &Noise::default()).wrong[0].contains("before first_answer"));
+        let order = judged(&order, &Noise::default());
+        assert!(
+            order.wrong.iter().any(|text| text.contains("before first_answer")),
+            "{order:#?}"
+        );
     }
 
     #[test]
