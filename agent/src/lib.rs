@@ -30,6 +30,7 @@ pub mod measure;
 pub mod observe;
 pub mod operations;
 pub mod pace;
+mod probe;
 pub mod recover;
 pub mod release;
 pub mod renewal;

@@ -1,4 +1,4 @@
-//! Passwords of storages: each lies in a file in one folder of this host and is read for every attempt, or is given with the word to apply
+//! Passwords of storages, and of databases that drills write into: each lies in a file in one folder of this host and is read for every attempt, or is given with the word to apply
 //! and kept in memory until the rollout ends. Nothing else keeps one.
 //!
 //! Whoever writes a cluster file names the file: so nothing outside of that folder is looked at, and nothing is said of what is in it to
@@ -147,50 +147,20 @@ impl Secrets {
     /// # Errors
     /// Why it can't be used; nothing of what is in it.
     pub(crate) fn read(&self, path: &str, storage: &str) -> Result<v1::StorageSecret, Finding> {
-        self.inside(path, storage)?;
-        let failed = |error: std::io::Error| {
-            let link = error.raw_os_error() == Some(Errno::ELOOP as i32);
-            let why = if link {
-                "it is a symbolic link".to_owned()
-            } else {
-                error.to_string()
-            };
-            let next = format!(
-                "write it there as one line, of the user who runs quorate serve and for them alone: chown, chmod 600 {path}"
-            );
-            refused(path, storage, why, next)
-        };
-        // A pipe or a device would keep us waiting.
-        let flags = OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(path)
-            .map_err(failed)?;
-        let about = file.metadata().map_err(failed)?;
-        let refused = |why: String, next: String| refused(path, storage, why, next);
-        if !about.is_file() {
-            let next = "name a file".to_owned();
-            return Err(refused("it is no ordinary file".to_owned(), next));
-        }
-        if about.mode() & OTHERS != 0 {
-            let why = format!("others may use the file (mode {:04o})", about.mode() & 0o7777);
-            return Err(refused(why, format!("chmod 600 {path}")));
-        }
-        let mut text = Zeroizing::new(String::new());
-        file.take(LONGEST + 2).read_to_string(&mut text).map_err(|_| {
-            let why = "it is no text, or can't be read".to_owned();
-            refused(why, "write the password as one line of text".to_owned())
-        })?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        if !is_password(line) {
-            let next = "write the password as its only line".to_owned();
-            return Err(refused("it is not one line".to_owned(), next));
-        }
+        let line = self.inside(path).and_then(|()| line_of(Path::new(path)));
+        let line = line.map_err(|unusable| refused(path, storage, unusable))?;
         Ok(v1::StorageSecret {
-            password: line.to_owned(),
+            password: line.to_string(),
         })
+    }
+
+    /// Reads the file that the password of a database lies in, which a drill writes rows into.
+    ///
+    /// # Errors
+    /// Why it can't be used; nothing of what is in it.
+    pub(crate) fn of_database(&self, path: &str) -> Result<Zeroizing<String>, Unusable> {
+        self.inside(path)?;
+        line_of(Path::new(path))
     }
 
     /// What stands against the plan in this host's files: better said before than when half of it is done.
@@ -204,7 +174,10 @@ impl Secrets {
                 let name = storage.name.as_str();
                 match asks {
                     Asks::Changes => self.read(path, name).err(),
-                    Asks::Looks => self.inside(path, name).err(),
+                    Asks::Looks => self
+                        .inside(path)
+                        .map_err(|unusable| refused(path, name, unusable))
+                        .err(),
                 }
             }
             _ => None,
@@ -213,7 +186,10 @@ impl Secrets {
     }
 
     /// A file of the folder itself: what folders in it lead to could be changed under our hands.
-    fn inside(&self, path: &str, storage: &str) -> Result<(), Finding> {
+    ///
+    /// # Errors
+    /// It lies elsewhere, whatever is there.
+    pub(crate) fn inside(&self, path: &str) -> Result<(), Unusable> {
         let mut rest = Path::new(path)
             .strip_prefix(&self.dir)
             .map(|rest| rest.components().collect::<Vec<_>>())
@@ -227,8 +203,68 @@ impl Secrets {
         let why = format!(
             "it does not lie in {dir}, where alone passwords are looked for (`secrets_dir` of the coordinator)"
         );
-        Err(refused(path, storage, why, format!("put it there: {dir}/{name}")))
+        Err(Unusable {
+            why,
+            next: format!("put it there: {dir}/{name}"),
+        })
     }
+}
+
+/// Why a password's file can't be used; nothing of what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct Unusable {
+    pub(crate) why: String,
+    pub(crate) next: String,
+}
+
+/// The password that is a file's only line, of a file that nobody but its owner may use.
+///
+/// # Errors
+/// It can't be used.
+pub(crate) fn line_of(path: &Path) -> Result<Zeroizing<String>, Unusable> {
+    let unusable = |why: String, next: String| Unusable { why, next };
+    let shown = path.display();
+    let failed = |error: std::io::Error| {
+        let link = error.raw_os_error() == Some(Errno::ELOOP as i32);
+        let why = if link {
+            "it is a symbolic link".to_owned()
+        } else {
+            error.to_string()
+        };
+        let next = format!(
+            "write it there as one line, of the user who runs quorate serve and for them alone: chown, chmod 600 {shown}"
+        );
+        unusable(why, next)
+    };
+    // A pipe or a device would keep us waiting.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+        .map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
+        let next = "name a file".to_owned();
+        return Err(unusable("it is no ordinary file".to_owned(), next));
+    }
+    if about.mode() & OTHERS != 0 {
+        let why = format!("others may use the file (mode {:04o})", about.mode() & 0o7777);
+        return Err(unusable(why, format!("chmod 600 {shown}")));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(LONGEST + 2).read_to_string(&mut text).map_err(|_| {
+        let why = "it is no text, or can't be read".to_owned();
+        unusable(why, "write the password as one line of text".to_owned())
+    })?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if !is_password(line) {
+        let next = "write the password as its only line".to_owned();
+        return Err(unusable("it is not one line".to_owned(), next));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
 }
 
 /// Something that PVE takes for a password.
@@ -237,7 +273,7 @@ fn is_password(line: &str) -> bool {
     !line.is_empty() && !line.chars().any(char::is_control) && fits
 }
 
-fn refused(path: &str, storage: &str, why: String, next: String) -> Finding {
+fn refused(path: &str, storage: &str, Unusable { why, next }: Unusable) -> Finding {
     let message = format!("the password of storage {storage}, in {path} on the coordinator's host: {why}");
     Finding::new(Code::StorageNoSecret, storage, message, next)
 }

@@ -95,6 +95,8 @@ pub const METHODS: &[Rule] = &[
     change("/quorate.v1.Agent/StagePackage", DRIVER),
     change("/quorate.v1.Agent/Heal", DRIVER),
     read("/quorate.v1.Agent/WatchEvents", DRIVER),
+    read("/quorate.v1.Agent/Probe", DRIVER),
+    read("/quorate.v1.Agent/LookForLost", DRIVER),
     change("/quorate.v1.Enrolment/Enrol", ENROLLING),
     read("/quorate.v1.Coordinator/Info", READERS),
     read("/quorate.v1.Coordinator/ListNodes", READERS),
@@ -125,6 +127,8 @@ pub const METHODS: &[Rule] = &[
     change("/quorate.v1.Coordinator/AbortDrill", CHANGERS),
     read("/quorate.v1.Coordinator/ListDrills", READERS),
     read("/quorate.v1.Coordinator/GetDrill", READERS),
+    // It changes nothing, but makes servers connect to where somebody says.
+    change("/quorate.v1.Coordinator/ProbeFrom", CHANGERS),
 ];
 
 /// The rule of a method, if it has one.

@@ -91,6 +91,22 @@ pub const HEALTH_INTERVAL_LONGEST: Duration = Duration::from_secs(10);
 /// peers sooner; this finds a living one whose agent hangs.
 pub const HEALTH_SILENCE: Duration = Duration::from_secs(20);
 
+/// From one call of a probe to the next, in milliseconds, as agents grant it.
+pub const PROBE_EVERY_MS: std::ops::RangeInclusive<u32> = 10..=60_000;
+
+/// How long a probe of an agent may be asked to last, in seconds: a day.
+pub const PROBE_SECONDS: std::ops::RangeInclusive<u32> = 1..=86_400;
+
+/// Calls a second that one agent makes at most, for all who ask together. Each is a connection of its own, and costs less than half
+/// a millisecond of CPU: a busy server must not notice it, nor whoever is called.
+pub const PROBE_CALLS_A_SECOND: u32 = 100;
+
+/// Probes of one agent at one time. Each is a stream of the coordinator's connection ([`MAX_STREAMS`]), on which what heals must have room.
+pub const PROBES_AT_ONCE: usize = 12;
+
+/// Looking up a name on the node, before the first call.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +122,11 @@ mod tests {
         assert!(HEALTH_INTERVAL_LONGEST < HEALTH_SILENCE && HEALTH_INTERVAL_SHORTEST < HEALTH_INTERVAL);
         assert!(KEEPALIVE_INTERVAL + KEEPALIVE_TIMEOUT < HEALTH_SILENCE);
         assert!(OBSERVE_TIMEOUT < PLAN_TIMEOUT);
+        const {
+            assert!(
+                PROBES_AT_ONCE * 2 < MAX_STREAMS as usize,
+                "the rest goes on beside probes"
+            )
+        };
     }
 }

@@ -9,7 +9,7 @@ use quorate_model::drill::{Event, What};
 use quorate_model::ids::NodeName;
 use quorate_tools::journalctl::{self, From};
 use quorate_tools::pmxcfs::members;
-use quorate_tools::{corosync_log, pve_ha_log};
+use quorate_tools::{corosync_conf, corosync_log, pve_ha_log};
 
 use crate::host::Host;
 use crate::observe::{self, hostname, processes};
@@ -48,6 +48,7 @@ impl Members {
     /// What has changed. A look that failed changes nothing: the next one tells.
     pub(super) async fn look(&mut self, host: &Host) -> Vec<Event> {
         let Ok(Some(text)) = observe::published(host, observe::MEMBERS).await else {
+            self.ids_of_corosync(host);
             return Vec::new();
         };
         let Ok(seen) = members::read(&text) else {
@@ -94,6 +95,24 @@ impl Members {
             what,
         };
         what.into_iter().map(event).collect()
+    }
+
+    /// An agent that starts where pmxcfs does not run, as while that is the fault, has no ids from it. corosync's log goes on, and so do its ids.
+    fn ids_of_corosync(&mut self, host: &Host) {
+        if !self.ids.is_empty() {
+            return;
+        }
+        let Ok(text) = host.root().read_text(observe::LOCAL_CONFIG) else {
+            return;
+        };
+        let Ok(config) = corosync_conf::read(&text) else {
+            return;
+        };
+        let ids = config
+            .nodes
+            .iter()
+            .filter_map(|node| Some((node.id, name(&node.name)?)));
+        self.ids = ids.collect();
     }
 }
 
@@ -276,6 +295,11 @@ pub(super) struct Guests {
 }
 
 impl Guests {
+    /// Did it run here at the last look?
+    pub(super) fn runs(&self, guest: u32) -> bool {
+        self.running.as_ref().is_some_and(|running| running.contains(&guest))
+    }
+
     /// Those that were started since the last look.
     pub(super) fn look(&mut self, host: &Host, watched: &[u32]) -> Vec<Event> {
         let Ok(running) = processes::all(host.root()) else {

@@ -121,6 +121,7 @@ impl Machine {
             ["getent", ..] => (2, String::new(), String::new()),
             ["corosync-quorumtool", ..] => ok(fixture!("corosync-quorumtool/3.1.7/three-nodes.out")),
             ["corosync-cfgtool", ..] => ok(fixture!("corosync-cfgtool/3.1.7/three-nodes.out")),
+            ["corosync-cmapctl", "-b", "runtime.config.totem."] => ok(fixture!("corosync-cmapctl/3.1.7/timers.out")),
             ["corosync-cmapctl", "-b", ..] => ok(fixture!("corosync-cmapctl/3.1.7/members.out")),
             ["corosync-cmapctl", ..] => ok(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out")),
             other => panic!("unexpected: {other:?}"),

@@ -107,6 +107,7 @@ mod tests {
             votes: Facet::not_asked(),
             links: Facet::not_asked(),
             latencies: Facet::not_asked(),
+            totem: Facet::not_asked(),
         }))
     }
 

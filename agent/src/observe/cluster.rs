@@ -5,7 +5,7 @@ use std::io;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::cluster::{
     Cluster, ConfiguredNode, Link, LinkLatency, LocalConfig, Member, MemberNode, Membership, Pmxcfs, RunningVersion,
-    Votes,
+    Totem, Votes,
 };
 use quorate_tools::corosync_conf::{self, CorosyncConf};
 use quorate_tools::pmxcfs::Members;
@@ -18,7 +18,8 @@ use crate::host::{Host, ReadError, complaint, text, unparsable, unreadable};
 /// What pmxcfs publishes of the membership.
 pub(crate) const MEMBERS: &str = "/etc/pve/.members";
 const CONFIG: &str = "/etc/pve/corosync.conf";
-pub(super) const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
+/// What corosync was started with.
+pub(crate) const LOCAL_CONFIG: &str = "/etc/corosync/corosync.conf";
 const AUTHKEY: &str = "/etc/corosync/authkey";
 
 /// The folder that is the lock of corosync.conf: who makes it holds the lock, and touches it to keep it.
@@ -123,8 +124,13 @@ async fn membership(
             }),
             Some(config),
         ) => {
-            let (votes, links, versions, latencies) =
-                tokio::join!(votes(host), links(host), running_versions(host), latencies(host));
+            let (votes, links, versions, latencies, totem) = tokio::join!(
+                votes(host),
+                links(host),
+                running_versions(host),
+                latencies(host),
+                totem(host)
+            );
             Ok(Membership::Member(Box::new(Member {
                 cluster: state.name,
                 running_version: state.version,
@@ -138,6 +144,7 @@ async fn membership(
                 votes: finished(host, votes),
                 links: finished(host, links),
                 latencies: finished(host, latencies),
+                totem: finished(host, totem),
             })))
         }
         (Some(Members { cluster: None, .. }), None) => Ok(Membership::Standalone),
@@ -169,7 +176,8 @@ async fn without_pmxcfs(host: &Host) -> Result<Membership, Unknown> {
         }
     };
     let config = read_config(LOCAL_CONFIG, &host.root().read_text(LOCAL_CONFIG).map_err(unreadable)?)?;
-    let (links, versions, latencies) = tokio::join!(links(host), running_versions(host), latencies(host));
+    let (links, versions, latencies, totem) =
+        tokio::join!(links(host), running_versions(host), latencies(host), totem(host));
     let own = hostname(host);
     let node = |node: &ConfiguredNode| MemberNode {
         name: node.name.clone(),
@@ -192,6 +200,7 @@ async fn without_pmxcfs(host: &Host) -> Result<Membership, Unknown> {
         votes: finished(host, Ok(votes)),
         links: finished(host, links),
         latencies: finished(host, latencies),
+        totem: finished(host, totem),
     })))
 }
 
@@ -227,6 +236,7 @@ async fn cut_off(host: &Host, config: CorosyncConf) -> Result<Membership, Unknow
         votes: Facet::unknown(not_running.0, not_running.1),
         links: Facet::unknown(not_running.0, not_running.1),
         latencies: Facet::unknown(not_running.0, not_running.1),
+        totem: Facet::unknown(not_running.0, not_running.1),
     })))
 }
 
@@ -247,6 +257,11 @@ async fn links(host: &Host) -> Result<Vec<Link>, Unknown> {
 async fn latencies(host: &Host) -> Result<Vec<LinkLatency>, Unknown> {
     let stdout = host.ask(corosync_cmapctl::link_statistics(host.tools())).await?;
     corosync_cmapctl::read_latencies(&stdout).map_err(unparsable)
+}
+
+async fn totem(host: &Host) -> Result<Totem, Unknown> {
+    let stdout = host.ask(corosync_cmapctl::timers(host.tools())).await?;
+    corosync_cmapctl::read_timers(&stdout).map_err(unparsable)
 }
 
 /// With which version each member runs that is in the membership now; who left has none.

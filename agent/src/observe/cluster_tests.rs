@@ -7,14 +7,14 @@ use quorate_exec::scripted::Call;
 use quorate_exec::{Exit, Tools};
 use quorate_model::facet::UnknownKind;
 
-use super::super::testing::{Fake, cfgtool, cmapctl, fixture, knet, member as make_member, quorumtool};
+use super::super::testing::{Fake, cfgtool, cmapctl, fixture, knet, member as make_member, quorumtool, timers};
 use super::*;
 
 #[tokio::test]
 async fn a_member_of_three() {
     let fake = Fake::new();
     make_member(&fake);
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]))
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet(), timers()]))
         .await
         .unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::Writable);
@@ -53,7 +53,7 @@ async fn who_left_runs_with_no_version() {
     make_member(&fake);
     let left = Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.members."])
         .prints(fixture!("corosync-cmapctl/3.1.7/member-left.out"));
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), left, knet()]))
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), left, knet(), timers()]))
         .await
         .unwrap();
     let running = cluster.member().unwrap().running_versions.get().unwrap().clone();
@@ -85,7 +85,7 @@ async fn a_local_copy_that_cannot_be_understood_is_unknown_alone() {
     let fake = Fake::new();
     make_member(&fake);
     fake.put("/etc/corosync/corosync.conf", "totem {\n");
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]))
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet(), timers()]))
         .await
         .unwrap();
     let unknown = cluster.local_config.get().unwrap_err();
@@ -147,7 +147,7 @@ async fn without_quorum_pmxcfs_is_read_only() {
     let votes = Call::of(["/usr/bin/corosync-quorumtool", "-siH"])
         .prints(fixture!("corosync-quorumtool/3.1.7/not-quorate.out"))
         .exits(Exit::Code(2));
-    let cluster = observe(&fake.host([votes, cfgtool(), cmapctl(), knet()]))
+    let cluster = observe(&fake.host([votes, cfgtool(), cmapctl(), knet(), timers()]))
         .await
         .unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::ReadOnly);
@@ -159,7 +159,7 @@ async fn mode_bits_alone_make_it_read_only() {
     let fake = Fake::new();
     make_member(&fake);
     fs::set_permissions(fake.place("/etc/pve"), Permissions::from_mode(0o555)).unwrap();
-    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]))
+    let cluster = observe(&fake.host([quorumtool(), cfgtool(), cmapctl(), knet(), timers()]))
         .await
         .unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::ReadOnly);
@@ -179,7 +179,10 @@ async fn corosyncs_tools_fail_alone() {
         .exits(Exit::Code(1));
     let latencies = Call::of(["/usr/bin/corosync-cmapctl", "-m", "stats", "stats.knet.node"])
         .prints("stats.knet.node2.link0.latency_samples (u32) = 7\n");
-    let cluster = observe(&fake.host([votes, links, versions, latencies])).await.unwrap();
+    let none = Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.config.totem."]).exits(Exit::Code(1));
+    let cluster = observe(&fake.host([votes, links, versions, latencies, none]))
+        .await
+        .unwrap();
     let member = cluster.member().unwrap();
     let votes = member.votes.get().unwrap_err();
     assert_eq!(votes.kind, UnknownKind::Failed);
@@ -192,6 +195,7 @@ async fn corosyncs_tools_fail_alone() {
         member.latencies.get().unwrap_err().reason,
         "corosync-cmapctl: latency_ave of link 0 to node 2 is missing"
     );
+    assert_eq!(member.totem.get().unwrap_err().kind, UnknownKind::Failed);
     let links = member.links.get().unwrap_err();
     assert_eq!(
         (links.kind, links.reason.as_str()),
@@ -255,8 +259,8 @@ async fn where_pmxcfs_is_down_corosync_has_the_word() {
     without_pmxcfs(&fake);
     let majority =
         Call::of(["/usr/bin/corosync-quorumtool", "-siH"]).prints(fixture!("corosync-quorumtool/3.1.7/majority.out"));
-    let all = [quorumtool(), cfgtool(), cmapctl(), knet()];
-    let cut = [majority, cfgtool(), cmapctl(), knet()];
+    let all = [quorumtool(), cfgtool(), cmapctl(), knet(), timers()];
+    let cut = [majority, cfgtool(), cmapctl(), knet(), timers()];
     let host = fake.host(all.into_iter().chain(cut));
     let cluster = observe(&host).await.unwrap();
     assert_eq!(cluster.pmxcfs, Pmxcfs::NotMounted);
@@ -278,6 +282,8 @@ async fn where_pmxcfs_is_down_corosync_has_the_word() {
         (member.links.get().unwrap().len(), member.latencies.get().unwrap().len()),
         (2, 4)
     );
+    let totem = member.totem.get().unwrap();
+    assert_eq!((totem.token, totem.consensus, totem.pings.len()), (3000, 3600, 1));
 
     let cluster = observe(&host).await.unwrap();
     assert_eq!(

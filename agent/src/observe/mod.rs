@@ -20,7 +20,7 @@ mod system;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(crate) use cluster::{MEMBERS, pmxcfs_is_gone, published};
+pub(crate) use cluster::{LOCAL_CONFIG, MEMBERS, pmxcfs_is_gone, published};
 pub(crate) use ha::manager as ha_manager;
 use quorate_model::facet::{Facet, Unknown, UnknownKind};
 use quorate_model::observation::{FacetName, Observation};

@@ -2,13 +2,14 @@
 
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::observation::System;
-use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, PortRange, PveVersion};
+use quorate_model::observation::system::{AgentState, ClockState, ClockSync, Cpu, PortRange, PveVersion, RunningTask};
 use quorate_model::size::ByteSize;
-use quorate_tools::{chronyc, os_release, proc, pveversion, timedatectl};
+use quorate_model::{Facet, Timestamp};
+use quorate_tools::{chronyc, os_release, proc, pve_tasks, pveversion, timedatectl};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate};
 
 use super::finished;
-use crate::host::{Circumstances, Host, unparsable, unreadable};
+use crate::host::{Circumstances, Host, ReadError, unparsable, unreadable};
 
 /// Observes everything.
 pub(super) async fn observe(host: &Host) -> Result<System, Unknown> {
@@ -34,6 +35,7 @@ pub(super) async fn observe(host: &Host) -> Result<System, Unknown> {
             synchronised: finished(host, synchronised),
         },
         agent: agent_state(host),
+        tasks: finished(host, tasks(host)),
     })
 }
 
@@ -44,7 +46,33 @@ pub(super) fn refresh(host: &Host, system: &mut System) -> Result<(), Unknown> {
     system.memory = proc::memory(&read(host, "/proc/meminfo")?).map_err(unparsable)?;
     system.clock.now = host.now();
     system.agent = agent_state(host);
+    // Whoever wants to know whether something runs asks for a look of its own.
+    system.tasks = Facet::not_asked();
     Ok(())
+}
+
+/// Tasks of PVE whose process is there. Where none was ever begun there is no list.
+fn tasks(host: &Host) -> Result<Vec<RunningTask>, Unknown> {
+    let text = match host.root().read_text(pve_tasks::ACTIVE) {
+        Err(ReadError::NotFound { .. }) => return Ok(Vec::new()),
+        text => text.map_err(unreadable)?,
+    };
+    let mut running = Vec::new();
+    for task in pve_tasks::read_active(&text).map_err(unparsable)? {
+        let began = match host.root().read_text(&format!("/proc/{}/stat", task.pid)) {
+            Err(ReadError::NotFound { .. }) => continue,
+            text => proc::start_ticks(&text.map_err(unreadable)?).map_err(unparsable)?,
+        };
+        if began == task.process_start {
+            running.push(RunningTask {
+                kind: task.kind.to_owned(),
+                about: task.id.to_owned(),
+                user: task.user.to_owned(),
+                started_at: Timestamp::from_seconds(i64::try_from(task.started).unwrap_or(i64::MAX)),
+            });
+        }
+    }
+    Ok(running)
 }
 
 fn read(host: &Host, path: &str) -> Result<String, Unknown> {

@@ -103,3 +103,8 @@ pub(crate) fn knet() -> Call {
     Call::of(["/usr/bin/corosync-cmapctl", "-m", "stats", "stats.knet.node"])
         .prints(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out"))
 }
+
+pub(crate) fn timers() -> Call {
+    Call::of(["/usr/bin/corosync-cmapctl", "-b", "runtime.config.totem."])
+        .prints(fixture!("corosync-cmapctl/3.1.7/timers.out"))
+}

@@ -1,7 +1,7 @@
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::FacetName;
 
-use super::testing::{Fake, cfgtool, cmapctl, knet, member, quorumtool};
+use super::testing::{Fake, cfgtool, cmapctl, knet, member, quorumtool, timers};
 use super::*;
 
 #[tokio::test]
@@ -9,7 +9,7 @@ async fn only_what_is_asked_for_is_observed() {
     let fake = Fake::new();
     member(&fake);
     let observation = observe(
-        &fake.host([quorumtool(), cfgtool(), cmapctl(), knet()]),
+        &fake.host([quorumtool(), cfgtool(), cmapctl(), knet(), timers()]),
         &[FacetName::Cluster, FacetName::Guests],
     )
     .await;

@@ -292,7 +292,8 @@ fn where_to_look(action: &Action) -> String {
         }
         Action::CreateReplication { job, .. }
         | Action::ChangeReplication { job, .. }
-        | Action::RemoveReplication { job, .. } => {
+        | Action::RemoveReplication { job, .. }
+        | Action::SyncReplication { job, .. } => {
             format!("grep -A9 ' {job}$' /etc/pve/replication.cfg, cat /var/log/pve/replicate/{job}")
         }
         Action::SetMigrationNetwork { .. } => "cat /etc/pve/datacenter.cfg".to_owned(),
@@ -305,6 +306,11 @@ fn where_to_look(action: &Action) -> String {
         | Action::CreateCanary { guest, .. }
         | Action::DestroyCanary { guest, .. } => {
             format!("pvenode task list --vmid {guest}, ha-manager status, /etc/pve/.vmlist")
+        }
+        Action::TakeGuest { lost, guest, .. } => {
+            format!(
+                "/etc/pve/.vmlist, ls /etc/pve/nodes/{lost}/*/{guest}.conf, grep -A9 ' {guest}-' /etc/pve/replication.cfg"
+            )
         }
         Action::SetMaintenance { .. } => "ha-manager status, journalctl -u pve-ha-crm".to_owned(),
         Action::KeepVolumes { .. } => "zfs list -r -t filesystem,volume".to_owned(),

@@ -145,13 +145,14 @@ async fn a_step_whose_tool_fails_says_so_in_its_words() {
 }
 
 /// corosync's tools don't answer: that the lost server is away, and that there is quorum, stands in .members.
-fn corosync() -> [Call; 4] {
+fn corosync() -> [Call; 5] {
     let gone = |argv: &[&str]| Call::of(argv.iter().copied()).complains("no\n").exits(Exit::Code(1));
     [
         gone(&["/usr/bin/corosync-quorumtool", "-siH"]),
         gone(&["/usr/bin/corosync-cfgtool", "-n"]),
         gone(&["/usr/bin/corosync-cmapctl", "-b", "runtime.members."]),
         gone(&["/usr/bin/corosync-cmapctl", "-m", "stats", "stats.knet.node"]),
+        gone(&["/usr/bin/corosync-cmapctl", "-b", "runtime.config.totem."]),
     ]
 }
 

@@ -5,6 +5,7 @@ mod authz;
 mod events;
 mod measure;
 mod package;
+mod probe;
 mod service;
 mod watch;
 

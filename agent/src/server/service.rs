@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Parts, events, measure, package, watch};
+use super::{Parts, events, measure, package, probe, watch};
 use crate::faults;
 use crate::guard;
 use crate::join_ticket::join_ticket;
@@ -29,6 +29,8 @@ use crate::kept_spec;
 use crate::ledger::Revoked;
 use crate::observe::{Asked, hostname, observe, observe_all};
 use crate::operations::{Follower, JoinSecret, Passed, Refused, secret_line};
+use crate::probe::Probes;
+use crate::recover;
 use crate::snapshot::snapshot;
 
 /// Answers of a stream that are ready and not taken yet.
@@ -39,12 +41,18 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Debug)]
 pub(super) struct Service {
     parts: Parts,
+    /// What is called from here.
+    probes: Probes,
     stop: CancellationToken,
 }
 
 impl Service {
     pub(super) fn new(parts: Parts, stop: CancellationToken) -> Self {
-        Self { parts, stop }
+        Self {
+            parts,
+            probes: Probes::default(),
+            stop,
+        }
     }
 
     /// Takes note of who drives, durably.
@@ -135,6 +143,7 @@ impl Agent for Service {
     type ExecuteStream = Answers<v1::OperationEvent>;
     type AttachStream = Answers<v1::OperationEvent>;
     type WatchEventsStream = Answers<v1::DrillEvents>;
+    type ProbeStream = Answers<v1::ProbeCalls>;
 
     async fn observe(&self, request: Request<v1::ObserveRequest>) -> Result<Response<v1::ObserveReply>, Status> {
         let host = &self.parts.host;
@@ -399,6 +408,23 @@ impl Agent for Service {
         self.admit(field("driver", request.driver.take())?, None).await?;
         let events = events::start(&self.parts.events, self.parts.host.now(), request, self.stop.clone());
         Ok(Response::new(events.map_err(to_status)?))
+    }
+
+    async fn probe(&self, request: Request<v1::ProbeRequest>) -> Result<Response<Self::ProbeStream>, Status> {
+        let host = Arc::clone(&self.parts.host);
+        let calls = probe::start(&self.probes, || host.now(), request.into_inner(), self.stop.clone()).await;
+        Ok(Response::new(calls.map_err(to_status)?))
+    }
+
+    async fn look_for_lost(
+        &self,
+        request: Request<v1::LookForLostRequest>,
+    ) -> Result<Response<v1::LookForLostReply>, Status> {
+        let lost = field("lost", request.into_inner().lost)?;
+        let survivor = recover::survey(&self.parts.host, &lost).await.map_err(to_status)?;
+        Ok(Response::new(v1::LookForLostReply {
+            survivor: Some(survivor.into_wire()),
+        }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

@@ -1,9 +1,9 @@
-//! `corosync-cmapctl`: the version of the configuration that each member really runs with, and what knet measures on the links.
+//! `corosync-cmapctl`: the version of the configuration that each member really runs with, its timers, and what knet measures on the links.
 
 use std::collections::BTreeMap;
 
 use quorate_exec::{Invocation, Tools};
-use quorate_model::observation::cluster::LinkLatency;
+use quorate_model::observation::cluster::{LinkLatency, LinkPings, Totem};
 
 use crate::{CallError, ParseError};
 
@@ -24,6 +24,14 @@ pub fn members(tools: &Tools) -> Result<Invocation, CallError> {
 /// When it is not installed.
 pub fn link_statistics(tools: &Tools) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["-m", "stats", "stats.knet.node"]).build()?)
+}
+
+/// Asks for the timers that corosync runs with, values uncut (`-b`).
+///
+/// # Errors
+/// When it is not installed.
+pub fn timers(tools: &Tools) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["-b", "runtime.config.totem."]).build()?)
 }
 
 /// A member in corosync's runtime map. Its `ip` is left out on purpose: it goes stale when links change.
@@ -129,6 +137,57 @@ pub fn read_latencies(stdout: &str) -> Result<Vec<LinkLatency>, ParseError> {
     Ok(latencies)
 }
 
+/// Reads the timers. What there is beside them is none of ours.
+///
+/// # Errors
+/// When a line is no `KEY (TYPE) = VALUE`, token or consensus is missing, or a link lacks one of its two.
+pub fn read_timers(stdout: &str) -> Result<Totem, ParseError> {
+    let (mut token, mut consensus) = (None, None);
+    let mut pings: BTreeMap<u8, (Option<u32>, Option<u32>)> = BTreeMap::new();
+    for line in stdout.lines().filter(|line| !line.trim().is_empty()) {
+        let bad = |what| ParseError::at(NAME, line, what);
+        let (key, value) = key_and_value(line)?;
+        let Some(key) = key.strip_prefix("runtime.config.totem.") else {
+            continue;
+        };
+        let milliseconds = || value.parse::<u32>().map_err(|_| bad("expected milliseconds"));
+        let of_link = key
+            .strip_prefix("interface.")
+            .and_then(|rest| rest.split_once('.'))
+            .filter(|(_, field)| matches!(*field, "knet_ping_interval" | "knet_ping_timeout"));
+        match (key, of_link) {
+            ("token", _) => token = Some(milliseconds()?),
+            ("consensus", _) => consensus = Some(milliseconds()?),
+            (_, Some((link, field))) => {
+                let link = link.parse().map_err(|_| bad("expected a link's number"))?;
+                let of_link = pings.entry(link).or_default();
+                if field == "knet_ping_interval" {
+                    of_link.0 = Some(milliseconds()?);
+                } else {
+                    of_link.1 = Some(milliseconds()?);
+                }
+            }
+            _ => {}
+        }
+    }
+    let missing = |what: String| ParseError::missing(NAME, format!("{what} is missing"));
+    let whole = |(link, of_link): (u8, (Option<u32>, Option<u32>))| match of_link {
+        (Some(interval), Some(timeout)) => Ok(LinkPings {
+            link,
+            interval,
+            timeout,
+        }),
+        _ => Err(missing(format!(
+            "knet_ping_interval or knet_ping_timeout of link {link}"
+        ))),
+    };
+    Ok(Totem {
+        token: token.ok_or_else(|| missing("runtime.config.totem.token".to_owned()))?,
+        consensus: consensus.ok_or_else(|| missing("runtime.config.totem.consensus".to_owned()))?,
+        pings: pings.into_iter().map(whole).collect::<Result<_, _>>()?,
+    })
+}
+
 /// `KEY (TYPE) = VALUE`.
 fn key_and_value(line: &str) -> Result<(&str, &str), ParseError> {
     let (left, value) = line
@@ -217,6 +276,41 @@ mod tests {
             found.values().map(|member| member.joined).collect::<Vec<_>>(),
             [true, true, false]
         );
+    }
+
+    #[test]
+    fn timers_are_those_that_run() {
+        assert_eq!(
+            timers(&Tools::imagined()).unwrap().to_string(),
+            "/usr/bin/corosync-cmapctl -b runtime.config.totem."
+        );
+        let text = fixture!("corosync-cmapctl/3.1.7/timers.out");
+        let wanted = Totem {
+            token: 3000,
+            consensus: 3600,
+            pings: vec![LinkPings {
+                link: 0,
+                interval: 750,
+                timeout: 1500,
+            }],
+        };
+        assert_eq!(read_timers(text).unwrap(), wanted);
+        // Four more keys begin with `token`, and none of them is it.
+        let none = text.replace("runtime.config.totem.token (u32) = 3000\n", "");
+        let error = read_timers(&none).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "corosync-cmapctl: runtime.config.totem.token is missing"
+        );
+        let half = text.replace("runtime.config.totem.interface.0.knet_ping_timeout (u32) = 1500\n", "");
+        assert!(read_timers(&half).is_err());
+        for (from, to) in [
+            ("= 3000", "= soon"),
+            ("interface.0.knet_ping_timeout", "interface.A.knet_ping_timeout"),
+        ] {
+            assert!(read_timers(&text.replacen(from, to, 1)).is_err(), "{to}");
+        }
+        assert!(read_timers("").is_err(), "nothing is not a token of nothing");
     }
 
     #[test]

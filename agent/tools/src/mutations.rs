@@ -47,6 +47,7 @@ fn read_with_all(text: &str) {
         corosync_cfgtool::read(text),
         corosync_cmapctl::read(text),
         corosync_cmapctl::read_latencies(text),
+        corosync_cmapctl::read_timers(text),
     ));
     drop((
         corosync_conf::read(text),
@@ -102,6 +103,7 @@ fn read_with_all(text: &str) {
         guest::trouble(text),
         pve_tasks::read(text).is_some(),
         pve_tasks::read_end(text),
+        pve_tasks::read_active(text),
         pvesh::migrate::read("prox2", text),
     ));
     drop((nft::read_tables(text), nft::read(text), corosync_conf::ports(text)));

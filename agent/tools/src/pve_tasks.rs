@@ -1,7 +1,11 @@
-//! The logs of PVE's tasks: /var/log/pve/tasks/X/UPID, where X is the last hex digit of the second at which it began.
+//! The logs of PVE's tasks: /var/log/pve/tasks/X/UPID, where X is the last hex digit of the second at which it began; and the list of those that run.
+
+use crate::ParseError;
 
 /// Where they lie.
 pub const FOLDER: &str = "/var/log/pve/tasks";
+/// The list of tasks that run, and of some that ended. Source: pve-common RESTEnvironment.pm (`active_workers`).
+pub const ACTIVE: &str = "/var/log/pve/tasks/active";
 /// The names of the folders below it.
 pub const SHELVES: [&str; 16] = [
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F",
@@ -12,28 +16,60 @@ pub const SHELVES: [&str; 16] = [
 pub struct Upid<'t> {
     /// The node that ran it.
     pub node: &'t str,
+    /// The worker's process.
+    pub pid: u32,
+    /// When that began, in clock ticks since boot: with this it is told from a later one of the same id.
+    pub process_start: u64,
     /// Seconds since 1970 at which it began.
     pub started: u64,
     /// Its type, such as `qmigrate`.
     pub kind: &'t str,
     /// What it is about, such as a guest's id.
     pub id: &'t str,
+    /// Who began it.
+    pub user: &'t str,
 }
 
 /// Reads `UPID:NODE:PID:PSTART:STARTTIME:TYPE:ID:USER:`; `None`: it is no task's name.
 #[must_use]
 pub fn read(name: &str) -> Option<Upid<'_>> {
     let mut parts = name.strip_prefix("UPID:")?.split(':');
-    let (node, _pid, _process_start) = (parts.next()?, parts.next()?, parts.next()?);
+    let node = parts.next()?;
+    let pid = u32::from_str_radix(parts.next()?, 16).ok()?;
+    let process_start = u64::from_str_radix(parts.next()?, 16).ok()?;
     let started = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let (kind, id) = (parts.next()?, parts.next()?);
-    parts.next()?;
+    let (kind, id, user) = (parts.next()?, parts.next()?, parts.next()?);
     Some(Upid {
         node,
+        pid,
+        process_start,
         started,
         kind,
         id,
+        user,
     })
+}
+
+/// Reads the list: tasks of which it does not say that they have ended. A worker that was killed stands there, too, until PVE writes the list the
+/// next time: whether its process is there says if it runs.
+///
+/// # Errors
+/// When a line is no `UPID SAVED [ENDTIME [STATUS]]`.
+pub fn read_active(text: &str) -> Result<Vec<Upid<'_>>, ParseError> {
+    let mut unended = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let bad = || ParseError::at(ACTIVE, line, "expected `UPID SAVED [ENDTIME [STATUS]]`");
+        let mut words = line.splitn(4, ' ');
+        let upid = words.next().and_then(read).ok_or_else(bad)?;
+        if !matches!(words.next(), Some("0" | "1")) {
+            return Err(bad());
+        }
+        match words.next() {
+            None => unended.push(upid),
+            Some(ended) => drop(u64::from_str_radix(ended, 16).map_err(|_| bad())?),
+        }
+    }
+    Ok(unended)
 }
 
 /// How a task ended, by the last line of its log.
@@ -120,6 +156,26 @@ mod tests {
             "UPID:a:b:c:xyz:qmigrate:100:root@pam:",
         ] {
             assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_list_tells_what_has_not_ended() {
+        let list = fixture!("tasks/pve-9/active.list");
+        let unended = read_active(list).unwrap();
+        let shown: Vec<_> = unended.iter().map(|task| (task.kind, task.id, task.pid)).collect();
+        assert_eq!(shown, [("vzdump", "101", 0x0001_A2B4), ("aptupdate", "", 0x0001_A2B5)]);
+        assert_eq!((unended[0].process_start, unended[0].user), (0x00C0_FFEE, "root@pam"));
+        assert!(read_active("").unwrap().is_empty());
+        assert!(read_active(fixture!("tasks/pve-9/active-cut.list")).is_err());
+        for bad in [
+            "UPID:prox1:0001A2B3",
+            "UPID:prox1:0001A2B3:00C0FFEE:6650F1A0:qmigrate:100:root@pam:",
+            "UPID:prox1:0001A2B3:00C0FFEE:6650F1A0:qmigrate:100:root@pam: 2",
+            "UPID:prox1:0001A2B3:00C0FFEE:6650F1A0:qmigrate:100:root@pam: 1 soon OK",
+        ] {
+            let error = read_active(&format!("{list}{bad}\n")).unwrap_err();
+            assert!(error.to_string().contains(bad), "{error}");
         }
     }
 

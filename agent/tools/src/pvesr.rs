@@ -73,6 +73,15 @@ pub fn delete(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
     Ok(tools.call(NAME)?.args(["delete", &job.to_string()]).build()?)
 }
 
+/// Has a job run with the next pass of the scheduler, within a minute. It says nothing and ends well also on a node that does not own the guest,
+/// where nothing comes of it: the job's state tells.
+///
+/// # Errors
+/// When pvesr is not installed.
+pub fn schedule_now(tools: &Tools, job: &JobId) -> Result<Invocation, CallError> {
+    Ok(tools.call(NAME)?.args(["schedule-now", &job.to_string()]).build()?)
+}
+
 /// Switches a job off: it stays, and sends nothing until somebody switches it on.
 ///
 /// # Errors
@@ -150,6 +159,10 @@ mod tests {
         ];
         assert_eq!(call.command().args().collect::<Vec<_>>(), args);
         assert_eq!(delete(&tools, &job).unwrap().to_string(), "/usr/bin/pvesr delete 100-0");
+        assert_eq!(
+            schedule_now(&tools, &job).unwrap().to_string(),
+            "/usr/bin/pvesr schedule-now 100-0"
+        );
         assert_eq!(
             disable(&tools, &job).unwrap().to_string(),
             "/usr/bin/pvesr disable 100-0"

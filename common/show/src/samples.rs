@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use quorate_model::facet::UnknownKind;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LinkLatency, Member, MemberNode, Membership, Pmxcfs, RunningVersion, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, LinkPings, Member, MemberNode, Membership, Pmxcfs, RunningVersion,
+    Totem, Votes,
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Smart};
 use quorate_model::observation::eligibility::{Role, judge};
@@ -134,6 +135,7 @@ pub(crate) fn system() -> Facet<System> {
             port: None,
             measure_ports: None,
         },
+        tasks: known(vec![]),
     })
 }
 
@@ -225,6 +227,15 @@ pub(crate) fn member(own: &str) -> Facet<Cluster> {
                     })
                     .collect(),
             ),
+            totem: known(Totem {
+                token: 3650,
+                consensus: 4380,
+                pings: vec![LinkPings {
+                    link: 0,
+                    interval: 912,
+                    timeout: 1825,
+                }],
+            }),
         })),
         pmxcfs: Pmxcfs::Writable,
         authkey_present: true,

@@ -30,7 +30,7 @@ use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
 use quorate_model::plan::{Plan, Step};
 use quorate_model::spec::ClusterFile;
-use quorate_model::{Code, Finding, NodeName, View, Wish};
+use quorate_model::{NodeName, View, Wish};
 
 pub use cluster::ends::{LinkEnds, link_ends};
 pub use protection::{Copying, copying};
@@ -152,15 +152,6 @@ pub fn plan(file: &ClusterFile, wish: &Wish, view: &View) -> Plan {
 /// The steps of all domains.
 fn all(file: &ClusterFile, wish: &Wish, view: &View, report: &mut Report) -> Vec<Step> {
     let mut steps = cluster::plan(file, wish, view, report);
-    if !file.drills.is_empty() {
-        let names: Vec<&str> = file.drills.keys().map(quorate_model::ids::DrillName::as_str).collect();
-        report.tell(Finding::new(
-            Code::DrillsNotRun,
-            file.cluster.name.value.as_str(),
-            format!("this version checks drills, and runs none: {}", names.join(", ")),
-            "",
-        ));
-    }
     let pools = pools::plan(file, wish, view, &steps, report);
     // Where the cluster's steps can't be told, it is not as it should be, and nothing else is begun in it.
     if !report.blind() {

@@ -6,11 +6,13 @@ mod history;
 mod info;
 mod life;
 mod listen;
+mod lost;
 mod network;
 mod nodes;
 mod operators;
 mod packages;
 mod plan;
+mod probe;
 mod reach;
 mod rollouts;
 pub(crate) mod view;
@@ -103,6 +105,7 @@ impl Coordinator for Service {
     type ExportHistoryStream = Lines<v1::ExportHistoryReply>;
     type WatchDrillStream = Lines<v1::DrillProgress>;
     type GetDrillStream = Lines<v1::GetDrillReply>;
+    type ProbeFromStream = Lines<v1::ProbeFromReply>;
     type WatchRolloutStream = Pin<Box<dyn Stream<Item = Result<v1::RolloutProgress, Status>> + Send>>;
 
     async fn info(&self, request: Request<v1::InfoRequest>) -> Answer<v1::InfoReply> {
@@ -218,6 +221,11 @@ impl Coordinator for Service {
     async fn get_drill(&self, request: Request<v1::GetDrillRequest>) -> Answer<Self::GetDrillStream> {
         let by = caller(&request)?;
         answer(self.0.get_drill(request.into_inner(), &by))
+    }
+
+    async fn probe_from(&self, request: Request<v1::ProbeFromRequest>) -> Answer<Self::ProbeFromStream> {
+        let by = caller(&request)?;
+        answer(self.0.probe_from(request.into_inner(), &by).await)
     }
 
     async fn read_audit(&self, request: Request<v1::ReadAuditRequest>) -> Answer<Self::ReadAuditStream> {

@@ -222,6 +222,8 @@ pub(crate) enum What {
     },
     /// The network between the nodes was measured.
     Measure { nodes: Vec<String> },
+    /// Nodes were asked to call somewhere.
+    Probe { target: String, nodes: Vec<String> },
     /// The head file, which says how many lines there must be, was gone or damaged: lines may be missing after the last of these.
     HeadLost { lines: u64 },
     /// The end of a line that was being written when the process died was cut off; what it was to say was not done.

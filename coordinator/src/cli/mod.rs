@@ -26,9 +26,11 @@ mod output;
 mod passphrase;
 mod plan;
 mod probe;
+mod probe_from;
 mod proposal;
 mod protect;
 mod prove_reach;
+mod recover;
 mod renew;
 mod replication;
 mod rollout;
@@ -123,6 +125,8 @@ enum Command {
     Protect(protect::Args),
     /// Move a guest to another server, and see it there; with --measure, say for how long it did not answer
     Migrate(moves::Migrate),
+    /// A server is lost: show whether it is really off and how old its guests' copies are, and start them on others once its name was typed
+    Recover(recover::Args),
     /// Restart servers one after another, each without its guests, and each back in order before the next one
     Reboot(moves::Reboot),
     /// Show quorum, members, links, versions, load
@@ -152,7 +156,7 @@ enum Command {
     Backup(backup::Args),
     /// Make the coordinator's own certificate anew; needs the root key
     Renew(renew::Args),
-    /// Call a guest, or anything else, from this host ten times a second, and say when it did not answer
+    /// Call a guest, or anything else, from this host or from nodes ten times a second, and say when it did not answer
     Probe(probe::Args),
     /// Explain a finding's code
     Explain(explain::Args),
@@ -201,7 +205,9 @@ fn run(cli: Cli) -> Answer {
     if let Command::Explain(args) = &cli.command {
         return explain::run(args, cli.output);
     }
-    if let Command::Probe(args) = &cli.command {
+    if let Command::Probe(args) = &cli.command
+        && args.from.is_empty()
+    {
         return probe::run(args, cli.output);
     }
     if let Command::Spec(command) = &cli.command
@@ -243,6 +249,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Protect(args) => protect::run(context, args).await,
         Command::Migrate(args) => moves::migrate(context, args).await,
         Command::Reboot(args) => moves::reboot(context, args).await,
+        Command::Recover(args) => recover::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,
@@ -254,9 +261,8 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Rollout(command) => rollout::run(context, command).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::Backup(args) => backup::run(context, args).await,
-        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Probe(_) | Command::Explain(_) => {
-            Ok(ExitCode::Internal)
-        }
+        Command::Probe(args) => probe_from::run(context, &args).await,
+        Command::Init(_) | Command::Serve(_) | Command::Renew(_) | Command::Explain(_) => Ok(ExitCode::Internal),
     }
 }
 

@@ -1,25 +1,36 @@
-//! `quorate probe`: calls something from this host, and says when it did not answer.
+//! `quorate probe`: calls something from this host, or from nodes, and says when it did not answer.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use quorate_model::NodeRef;
 use quorate_model::failure::{ExitCode, Failure};
 
 use super::{Answer, Format, output};
-use crate::probe::{self, Strip, Target};
+use crate::probe::{self, Password, Strip, Target};
+use crate::storage_secret::line_of;
 
 /// Options of `quorate probe`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Who is called: tcp:ADDRESS:PORT (takes a connection), tcp+banner:ADDRESS:PORT (and says something), tally:ADDRESS[:PORT] (quorate-tally in a
-    /// guest), icmp:ADDRESS (a ping), http://HOST[:PORT]/PATH or https:// (a status below 500; nobody's certificate is looked at)
+    /// guest), icmp:ADDRESS (a ping), http://HOST[:PORT]/PATH or https:// (a status below 500; nobody's certificate is looked at),
+    /// postgres://USER@HOST[:PORT]/DATABASE (takes a row each time; those that were acknowledged are counted at the end)
     #[arg(value_name = "TARGET")]
-    target: Target,
+    pub(super) target: Target,
     /// For how long: 500ms, 30s, 10m, 2h; Ctrl-C ends it earlier, with what was seen until then
     #[arg(long = "for", value_name = "TIME", default_value = "30s", value_parser = lasting)]
-    lasting: Duration,
+    pub(super) lasting: Duration,
     /// From one call to the next: 10ms to 1m
     #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = interval)]
-    interval: Duration,
+    pub(super) interval: Duration,
+    /// From these nodes instead of this host: CLUSTER/NODE, several with commas between; it asks the coordinator, and each of them makes at most
+    /// 100 calls a second in all
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    pub(super) from: Vec<NodeRef>,
+    /// Where the password for a database is: the only line of a file that nobody but its owner may use
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    password_file: Option<PathBuf>,
 }
 
 /// What is kept of each call takes memory.
@@ -79,24 +90,40 @@ async fn ask(args: &Args, format: Format) -> Answer {
             Ok(()) = tokio::signal::ctrl_c() => {}
         }
     };
-    let measured = probe::measure(&args.target, args.interval, until, seen).await;
+    let measured = probe::measure((&args.target, password(args)?), args.interval, until, seen).await;
     let measured = measured.map_err(|unable| failure(&args.target, &unable))?;
     match format {
         Format::Table => output::text(&format!("{}\n{measured}", strip.ends())),
         Format::Json => output::json(&serde_json::json!({ "measured": measured })),
     }
-    let twice = measured
-        .records
-        .as_ref()
-        .is_some_and(|records| records.lost > 0 || records.two_at_a_time);
-    let well = measured.gaps.is_empty() && !twice;
+    let well = measured.gaps.is_empty() && !measured.lost();
     Ok(if well { ExitCode::Done } else { ExitCode::Degraded })
+}
+
+/// The password for a database, if one is named.
+fn password(args: &Args) -> Result<Option<Password>, Failure> {
+    let Some(path) = &args.password_file else {
+        return Ok(None);
+    };
+    if !matches!(args.target, Target::Database(_)) {
+        let message = format!("{} takes no password", args.target);
+        return Err(Failure::new(ExitCode::Usage, message).hint("leave --password-file out"));
+    }
+    match line_of(path) {
+        Ok(line) => Ok(Some(Password::new(line))),
+        Err(unusable) => {
+            let message = format!("the password in {} can't be used", path.display());
+            Err(Failure::new(ExitCode::Usage, message)
+                .because(&unusable)
+                .hint(unusable.next.clone()))
+        }
+    }
 }
 
 /// What can't be called at all.
 fn failure(target: &Target, unable: &probe::Unable) -> Failure {
     let exit = match unable {
-        probe::Unable::Ping(_) => ExitCode::Denied,
+        probe::Unable::Ping(_) | probe::Unable::Denied(_) => ExitCode::Denied,
         probe::Unable::Name(..) | probe::Unable::NoAnswer(_) => ExitCode::Unreachable,
         probe::Unable::Tls(_) | probe::Unable::Here(_) => ExitCode::Internal,
     };
@@ -138,7 +165,15 @@ mod tests {
             .unwrap()
             .render_long_help()
             .to_string();
-        for form in ["tcp:", "tcp+banner:", "tally:", "icmp:", "http://", "https://"] {
+        for form in [
+            "tcp:",
+            "tcp+banner:",
+            "tally:",
+            "icmp:",
+            "http://",
+            "https://",
+            "postgres://",
+        ] {
             assert!(help.contains(form) && FORMS.contains(form), "{form}: {help}");
         }
     }

@@ -6,6 +6,7 @@ use quorate_model::View;
 use quorate_model::finding::{Code, Finding, KnownFinding, worse};
 use quorate_model::ids::{ClusterName, NodeName, NodeRef};
 use quorate_model::observation::guest_status::GuestRun;
+use quorate_model::observation::ha::ManagerStatus;
 
 use super::copies;
 
@@ -119,13 +120,19 @@ fn members(view: &View, of: &Normal<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// The victim's watchdog is armed again, where it was before.
+/// The victim's watchdog is armed again, where it was before and there is a reason: a server on which HA runs nothing, and which is not its master, holds
+/// no watchdog.
 fn watchdog(view: &View, of: &Normal<'_>, found: &mut Found<'_>) {
     if !of.armed {
         return;
     }
     match view.facet(of.victim, |o| &o.ha) {
         Ok(ha) if ha.watchdog_armed => {}
+        Ok(ha)
+            if ha
+                .manager
+                .get()
+                .is_ok_and(|manager| !needs_watchdog(manager.as_ref(), of.victim)) => {}
         Ok(_) => {
             let message = format!("the watchdog of {} is not armed again", of.victim);
             let next = format!("on {}: systemctl status pve-ha-lrm pve-ha-crm watchdog-mux", of.victim);
@@ -184,11 +191,22 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
     }
 }
 
+/// Has HA something to do on it?
+fn needs_watchdog(manager: Option<&ManagerStatus>, node: &NodeName) -> bool {
+    manager.is_some_and(|manager| {
+        let mut places = manager.services.values();
+        manager.master == node.as_str() || places.any(|place| place.node == node.as_str())
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use quorate_model::Observation;
     use quorate_model::facet::Facet;
     use quorate_model::observation::guest_status::GuestStatus;
+    use quorate_model::observation::ha::HaPlace;
     use quorate_model::observation::strays::Stray;
     use quorate_model::observation::{Guest, GuestKind};
     use quorate_model::size::ByteSize;
@@ -276,6 +294,30 @@ mod tests {
         );
         let both = of_guests(&view(&["prox1", "prox2"], false));
         assert!(both[0].message.contains("prox1 and on prox2"), "{both:?}");
+    }
+
+    #[test]
+    fn a_watchdog_is_missed_only_where_ha_has_something_to_do() {
+        let armed = |place: &str, master: &str| {
+            let place = HaPlace {
+                node: place.to_owned(),
+                state: "started".to_owned(),
+                target: None,
+                command: None,
+                uid: None,
+            };
+            let manager = ManagerStatus {
+                master: master.to_owned(),
+                at: Timestamp(0),
+                nodes: BTreeMap::new(),
+                services: BTreeMap::from([("vm:100".to_owned(), place)]),
+                disarm: None,
+                maintenance: BTreeSet::new(),
+            };
+            needs_watchdog(Some(&manager), &"prox1".parse().unwrap())
+        };
+        assert!(armed("prox1", "prox2") && armed("prox2", "prox1"));
+        assert!(!armed("prox2", "prox3"), "an idle local manager holds none");
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! From calls that were kept to what the model works with: gaps, and what became of numbered records.
+//! From calls that were kept to what the model works with: gaps, and what became of numbered records and rows.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use quorate_model::Timestamp;
 use quorate_model::drill::tally::{Acknowledged, Isolated, Tally};
 use quorate_model::drill::timeline::{Subject, Timeline, gap_of};
-use quorate_model::drill::{Answers, Gap, Phase, ProbeTarget, Source};
+use quorate_model::drill::{Answers, Event, Gap, Phase, ProbeTarget, Rows, Source, What};
+use quorate_model::fault::Fault;
+use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
 
 use crate::probe::{Listened, listened};
@@ -30,8 +33,22 @@ pub(super) fn heard(dir: &Path, probes: &[ProbeTarget]) -> Vec<(ProbeTarget, Lis
     probes.iter().enumerate().filter_map(read).collect()
 }
 
-/// As the model wants it.
+/// Of the calls of late so many parts in a hundred are answered, if it answers steadily.
+const ANSWERED: usize = 90;
+
+/// Was it answered steadily at the end of what was heard?
+pub(super) fn steadily(listened: &Listened, of_late: Duration) -> bool {
+    let (answered, all) = listened.answered_since(listened.lasted().saturating_sub(of_late));
+    all > 0 && answered.saturating_mul(100) >= all.saturating_mul(ANSWERED)
+}
+
+/// As the model wants it, of the coordinator's own calls.
 pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
+    by(target, listened, Source::Coordinator, Some(OWN_CLOCK))
+}
+
+/// The same, of whoever called; `clock` is theirs.
+pub(super) fn by(target: &ProbeTarget, listened: &Listened, from: Source, clock: Option<ClockOffset>) -> Answers {
     let measured = listened.measured(&target.to_string());
     let gaps = measured.gaps.iter().map(|gap| {
         let to_ms = gap.length_ms.map(|length| gap.from_ms.saturating_add(length));
@@ -45,9 +62,9 @@ pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
     });
     Answers {
         target: target.clone(),
-        from: Source::Coordinator,
+        from,
         began: Timestamp(listened.began),
-        clock: Some(OWN_CLOCK),
+        clock,
         every_ms: measured.every_ms,
         lasted_ms: u64::try_from(listened.lasted().as_millis()).unwrap_or(u64::MAX),
         calls: u64::try_from(measured.calls).unwrap_or(u64::MAX),
@@ -56,9 +73,36 @@ pub(super) fn answers(target: &ProbeTarget, listened: &Listened) -> Answers {
     }
 }
 
-/// What became of records, by the first probe that a numbered writer answers; `None`: none was asked.
-pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject: &Subject) -> Option<Tally> {
+/// An isolated copy that did not answer its own server for longer than this may have written for as long.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// Does the copy on the victim go on, reached by nobody but its own server, until that is reset?
+pub(super) fn is_isolated(fault: &Fault) -> bool {
+    fault.leads_to_reset() && !fault.guests_stay_reachable()
+}
+
+/// What became of numbered writes, by the first probe that has them: of the records of a writer in the guest, or of the rows that were written
+/// into a database, which `rows` has; `None`: none was asked. `victim`: what the victim's agent told.
+pub(super) fn tally(
+    heard: &[(ProbeTarget, Listened)],
+    rows: Option<&Rows>,
+    line: &Timeline,
+    subject: &Subject,
+    victim: &[Event],
+) -> Option<Tally> {
     let (target, listened) = heard.iter().find(|(target, _)| target.counts_writes())?;
+    if let ProbeTarget::Postgres(_) = target {
+        let unread = || Rows::Unknown {
+            reason: "nobody counted them".to_owned(),
+        };
+        return Some(Tally {
+            a_second: listened.rows_a_second(),
+            before: None,
+            after: None,
+            isolated: Isolated::None,
+            rows: Some(rows.cloned().unwrap_or_else(unread)),
+        });
+    }
     let measured = listened.measured(&target.to_string());
     let answers = answers(target, listened);
     let gap = gap_of(&answers, line.at(Phase::Fault), line.at(Phase::GuestStarted));
@@ -81,26 +125,78 @@ pub(super) fn tally(heard: &[(ProbeTarget, Listened)], line: &Timeline, subject:
     };
     let told = before.map(|told| acknowledged(told.number, told.resumed, told.run));
     let later = after.map(|told| acknowledged(told.number, told.resumed, told.run));
+    let a_second = listened.a_second();
     Some(Tally {
-        a_second: listened.a_second(),
+        a_second,
+        isolated: isolated(subject, told.as_ref(), a_second, victim),
         before: told,
         after: later,
-        isolated: isolated(subject),
+        rows: None,
     })
 }
 
-/// What the isolated copy wrote, which only its own server could have asked it.
-fn isolated(subject: &Subject) -> Isolated {
-    if !subject.fault.leads_to_reset() || subject.recovered.is_empty() {
+/// What the isolated copy wrote, which only its own server could have asked it. By the run of the writer it is known that it is the copy which
+/// clients had before the fault.
+fn isolated(subject: &Subject, before: Option<&Acknowledged>, a_second: u32, victim: &[Event]) -> Isolated {
+    let unknown = |reason: String| Isolated::Unknown { reason };
+    if subject.recovered.is_empty() || !is_isolated(&subject.fault) {
+        // There is none, or whatever it acknowledged until its reset it told the probe.
         return Isolated::None;
     }
-    if subject.fault.guests_stay_reachable() {
-        // Whatever it acknowledged until its reset, it told the probe.
-        return Isolated::None;
+    let Some(before) = before else {
+        return unknown("which run of the writer clients had before the fault is not known".to_owned());
+    };
+    // A run's numbers only grow, and what the agent told last it read last.
+    let last = victim
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(place, event)| match &event.what {
+            What::Wrote {
+                guest,
+                run,
+                number,
+                silent_micros,
+            } if *guest == subject.guest && *run == before.run => Some((place, event, *number, *silent_micros)),
+            _ => None,
+        });
+    let Some((place, read, number, silent)) = last else {
+        return unknown(format!(
+            "the agent of {} told of no answer of the guest's writer",
+            subject.victim
+        ));
+    };
+    let silent_for = Duration::from_micros(silent);
+    if silent_for > SILENT {
+        return unknown(format!(
+            "its own server had no answer from it for the last {}; it was at record {number} then",
+            spoken(silent_for)
+        ));
     }
-    Isolated::Unknown {
-        reason: "agents of this version do not ask a guest that nobody else reaches".to_owned(),
+    // Whoever gave signs of life and had no more answers did not ask: then the guest may have written for as long.
+    let reset = victim.iter().skip(place).find_map(last_sign);
+    let lived_on = reset.map(|sign| read.at.age(sign));
+    if let Some(longer) = lived_on.filter(|longer| *longer > SILENT.saturating_mul(2)) {
+        return unknown(format!(
+            "its own server asked it last {} before the reset; it was at record {number} then",
+            spoken(longer)
+        ));
     }
+    Isolated::Wrote {
+        last: number,
+        unread: records_in(read.within_micros.saturating_add(silent), a_second),
+    }
+}
+
+/// The last sign of life before a reset, by the clock of whoever was reset.
+fn last_sign(event: &Event) -> Option<Timestamp> {
+    let within = i64::try_from(event.within_micros).unwrap_or(i64::MAX);
+    matches!(event.what, What::Reset { .. }).then(|| Timestamp(event.at.0.saturating_sub(within)))
+}
+
+/// What is written at most in so many microseconds.
+fn records_in(micros: u64, a_second: u32) -> u64 {
+    micros.saturating_mul(a_second.into()).div_ceil(1_000_000)
 }
 
 #[cfg(test)]
@@ -175,13 +271,73 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&told))];
         let subject = subject("network");
         let line = line(&subject, &heard, 2500);
-        let tally = tally(&heard, &line, &subject).unwrap();
+        let silent = tally(&heard, None, &line, &subject, &[]).unwrap();
         let expected = Lost::Records {
             acknowledged: 11,
             isolated: None,
+            unread: 0,
         };
-        assert_eq!((tally.lost(), tally.a_second), (expected, 10));
-        assert_eq!(tally.after.unwrap().host, "canary");
+        assert_eq!((silent.lost(), silent.a_second), (expected, 10));
+        assert_eq!(silent.after.unwrap().host, "canary");
+
+        // The probe heard 110 of the first run; its own server read up to 707, 600 ms after the answer before.
+        let victim = [wrote(1, 400, 100, 0), wrote(1, 707, 600, 0), wrote(2, 130, 100, 0)];
+        let counted = tally(&heard, &line, &subject, &victim).unwrap();
+        let expected = Lost::Records {
+            acknowledged: 11,
+            isolated: Some(597),
+            unread: 6,
+        };
+        assert_eq!(counted.lost(), expected);
+    }
+
+    fn wrote(run: u64, number: u64, within_ms: u64, silent_ms: u64) -> Event {
+        Event {
+            at: Timestamp(BEGAN),
+            within_micros: within_ms * 1000,
+            what: What::Wrote {
+                guest: 100,
+                run: format!("{run:016x}"),
+                number,
+                silent_micros: silent_ms * 1000,
+            },
+        }
+    }
+
+    #[test]
+    fn only_the_copy_that_clients_had_and_that_answered_to_the_end_is_counted() {
+        let before = Acknowledged {
+            number: 110,
+            resumed: 0,
+            run: format!("{:016x}", 1),
+            host: "canary".to_owned(),
+        };
+        let seen = |fault: &str, victim: &[Event]| isolated(&subject(fault), Some(&before), 10, victim);
+        let counted = Isolated::Wrote { last: 707, unread: 2 };
+        assert_eq!(seen("network", &[wrote(1, 707, 100, 50)]), counted);
+        for (victim, why) in [
+            (vec![wrote(2, 707, 100, 0)], "told of no answer"),
+            (vec![wrote(1, 111, 100, 60_000)], "it was at record 111 then"),
+        ] {
+            match seen("network", &victim) {
+                Isolated::Unknown { reason } => assert!(reason.contains(why), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen("cluster-network", &[wrote(1, 707, 100, 0)]), Isolated::None);
+        // The reset is seen two minutes later; the last sign of life before it decides.
+        let reset = |sign_ms: i64| Event {
+            at: Timestamp(BEGAN + 120_000_000),
+            within_micros: u64::try_from(120_000_000 - sign_ms * 1000).unwrap(),
+            what: What::Reset {
+                node: "prox1".parse().unwrap(),
+            },
+        };
+        let reset_after = |sign_ms| seen("network", &[wrote(1, 707, 100, 50), reset(sign_ms)]);
+        assert_eq!((reset_after(-500), reset_after(1500)), (counted.clone(), counted));
+        assert!(matches!(reset_after(5000), Isolated::Unknown { reason } if reason.contains("5.0 s before the reset")));
+        let unheard = isolated(&subject("network"), None, 10, &[wrote(1, 707, 100, 0)]);
+        assert!(matches!(unheard, Isolated::Unknown { .. }));
     }
 
     #[test]
@@ -189,9 +345,43 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
         let subject = subject("link:1");
         let line = line(&subject, &heard, 2500);
-        assert_eq!(tally(&heard, &line, &subject).unwrap().lost(), Lost::NotRestarted);
+        assert_eq!(
+            tally(&heard, None, &line, &subject, &[]).unwrap().lost(),
+            Lost::NotRestarted
+        );
         let plain = vec![("tcp:192.0.2.7:22".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
-        assert!(tally(&plain, &line, &subject).is_none());
+        assert!(tally(&plain, None, &line, &subject, &[]).is_none());
+    }
+
+    #[test]
+    fn rows_that_were_written_are_counted_in_the_database() {
+        let text = |place: u64, sure: bool| {
+            let took = if sure { ",\"took\":2000" } else { "" };
+            format!(
+                "{{\"line\":\"call\",\"at\":{}{took},\"row\":{{\"run\":7,\"number\":{place},\"sure\":{sure}}}}}\n",
+                place * 100_000
+            )
+        };
+        let mut all = format!("{{\"line\":\"began\",\"at\":{BEGAN},\"every\":100000}}\n");
+        (0..30).for_each(|place| all.push_str(&text(place, place < 25)));
+        let heard = vec![(
+            "postgres://drill@192.0.2.7/drill".parse().unwrap(),
+            listened(&all).unwrap(),
+        )];
+        let sent = heard[0].1.rows();
+        assert_eq!((sent[&7].acknowledged.len(), sent[&7].unsure.len()), (25, 5));
+        let subject = subject("network");
+        let line = line(&subject, &heard, 2500);
+        let found = std::collections::BTreeMap::from([(7, (0..20).collect())]);
+        let rows = Rows::count(sent, &found, "synchronous_commit on, fsync on".to_owned());
+        let counted = tally(&heard, Some(&rows), &line, &subject, &[]).unwrap();
+        let lost = Lost::Records {
+            acknowledged: 5,
+            isolated: Some(0),
+        };
+        assert_eq!((counted.lost(), counted.a_second), (lost, 10));
+        let unknown = tally(&heard, None, &line, &subject, &[]).unwrap().lost();
+        assert!(matches!(unknown, Lost::Unknown { .. }), "{unknown:?}");
     }
 
     #[test]

@@ -7,12 +7,12 @@ use quorate_model::drill::Range;
 use quorate_model::finding::known;
 use quorate_model::rollout::RolloutResult;
 use quorate_model::spec::ClusterFile;
-use quorate_model::time::spoken;
 use quorate_planner::drill::Preview;
 
 use super::answers;
 use super::copies;
 use super::course::Course;
+use super::distant;
 use super::moves;
 use super::preview::Document;
 use super::stage::Ended;
@@ -21,14 +21,10 @@ use super::stage::Ended;
 const ANSWERS: Duration = Duration::from_secs(5);
 /// So long that is waited for.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
-/// Of the calls of that time so many parts in a hundred are answered.
-const ANSWERED: usize = 90;
 /// Between two looks at copies.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// So long it is waited for what speaks against it to pass: a copy that is being made, a guest that is locked.
 const SETTLES_WITHIN: Duration = Duration::from_secs(300);
-/// So much longer than its schedule promises a copy may take.
-const LONGER: Duration = Duration::from_secs(300);
 
 impl Course {
     pub(super) async fn move_off(&mut self) -> Ended {
@@ -37,7 +33,7 @@ impl Course {
         }
         let rollouts = self.looker.rollouts.clone();
         if self.running.moves.off.is_none() && self.resumed {
-            match moves::begun_before(&rollouts, &self.running, (self.running.began, None)).await {
+            match moves::begun_before(&rollouts, &self.running).await {
                 Ok(found) => self.running.moves.off = found,
                 Err(failure) => return self.failed(&failure),
             }
@@ -51,7 +47,7 @@ impl Course {
                     steps.len(),
                     self.running.order.node
                 ));
-                match moves::begin(&rollouts, &self.running, steps).await {
+                match moves::begin(&rollouts, &self.running, (steps, vec![])).await {
                     Ok(id) => id,
                     Err(failure) => return self.failed(&failure),
                 }
@@ -66,37 +62,6 @@ impl Course {
                 "rollout {id} did not move all of them: quorate rollout show {id}"
             )),
             Err(failure) => self.failed(&failure),
-        }
-    }
-
-    /// Guests of customers that may fail have copies that were begun after the drill was.
-    pub(super) async fn sync(&mut self) -> Ended {
-        let risked = self.running.order.risked.clone();
-        if risked.is_empty() {
-            return Ended::Done;
-        }
-        let cluster = self.running.cluster.clone();
-        let (mut waited, mut most) = (Duration::ZERO, None);
-        loop {
-            let view = self.looker.view(&cluster).await;
-            let (old, promised) = copies::older(&view, &risked, self.running.began);
-            if old.is_empty() {
-                self.say("all copies of the guests that may fail were made since");
-                return Ended::Done;
-            }
-            let limit = *most.get_or_insert_with(|| promised.saturating_add(LONGER));
-            if waited.is_zero() {
-                self.say(format!(
-                    "waiting up to {} for the next run of {}",
-                    spoken(limit),
-                    old.join(", ")
-                ));
-            }
-            if waited >= limit {
-                return self.ends_early(&format!("not made within {}: {}", spoken(limit), old.join(", ")));
-            }
-            self.wait(LOOK_EVERY).await;
-            waited = waited.saturating_add(LOOK_EVERY);
         }
     }
 
@@ -155,7 +120,7 @@ impl Course {
                 Err(failure) => return Err(self.failed(&failure)),
             };
             let fresh = quorate_planner::drill::preview(file, &view, &self.running.order.request(), &around);
-            let document = Document::of(&cluster, &self.running.order, &fresh);
+            let document = Document::of(&cluster, &self.running.order, &fresh, &self.looker.secrets);
             if !document.refused() {
                 return Ok((view, fresh, document));
             }
@@ -183,19 +148,15 @@ impl Course {
             self.wait(ANSWERS).await;
             waited = waited.saturating_add(ANSWERS);
             let heard = answers::heard(&self.dir, &self.running.order.probes);
-            let silent: Vec<String> = self
-                .running
-                .order
-                .probes
-                .iter()
-                .filter(|probe| {
-                    let of_it = heard.iter().find(|(target, _)| target == *probe);
-                    !of_it.is_some_and(|(_, heard)| {
-                        let (answered, all) = heard.answered_since(heard.lasted().saturating_sub(wanted));
-                        all > 0 && answered.saturating_mul(100) >= all.saturating_mul(ANSWERED)
-                    })
+            let probes = self.running.order.probes.iter().enumerate();
+            let silent: Vec<String> = probes
+                .filter(|(number, probe)| {
+                    let own = heard.iter().find(|(target, _)| target == *probe);
+                    let steady = own.is_some_and(|(_, heard)| answers::steadily(heard, wanted));
+                    // Where only nodes reach the guest, they have the word.
+                    !steady && !distant::answers_steadily(&self.dir, *number, self.survivors(), wanted)
                 })
-                .map(ToString::to_string)
+                .map(|(_, probe)| probe.to_string())
                 .collect();
             if silent.is_empty() {
                 return Ok(());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_model::drill::{Event, What};
+use quorate_model::drill::{Event, ProbeTarget, What};
 use quorate_model::failure::Failure;
 use quorate_model::ids::NodeName;
 use quorate_model::{Finding, Timestamp};
@@ -13,8 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::answers;
+use super::distant;
 use super::look::Looker;
 use super::preview;
+use super::rows;
 use super::stage::{Ended, Stage};
 use super::state::{Folder, Running};
 use super::told::{Said, Told};
@@ -50,6 +52,8 @@ pub(super) struct Course {
     pub(super) boot: Option<String>,
     listeners: Vec<Listener>,
     watching: Option<JoinSet<()>>,
+    /// Nodes that call.
+    calling: Option<JoinSet<()>>,
 }
 
 impl Course {
@@ -73,6 +77,7 @@ impl Course {
             boot: None,
             listeners: Vec::new(),
             watching: None,
+            calling: None,
         }
     }
 
@@ -106,7 +111,8 @@ impl Course {
             by = asked(&mut abort) => (Ended::Aborted, Some(by)),
             ended = self.go(stage) => (ended, None),
         };
-        if let Some(by) = by {
+        // The first stage that met the word is the one that it ended.
+        if let Some(by) = by.filter(|_| self.running.aborted.is_none()) {
             self.running.aborted = Some(format!("by {by}, while {}", stage.as_str()));
             self.say(format!("{by} ends it"));
         }
@@ -121,6 +127,7 @@ impl Course {
             Stage::Breaking => self.break_it().await,
             Stage::Observing => self.observe().await,
             Stage::Healing => self.heal().await,
+            Stage::Resolving => self.let_go().await,
             Stage::Returning => self.return_to_normal().await,
             Stage::MovingBack => self.move_back().await,
             Stage::Recording => self.record().await,
@@ -196,6 +203,12 @@ impl Course {
         names.map(|name| name.node).collect()
     }
 
+    /// All but the victim.
+    pub(super) fn survivors(&self) -> impl Iterator<Item = NodeName> + use<> {
+        let victim = self.running.order.node.clone();
+        self.nodes().into_iter().filter(move |node| *node != victim)
+    }
+
     /// The watch on all nodes.
     pub(super) fn watch(&self) -> Watch {
         let mut guests: BTreeSet<u32> = self.running.recovered.clone();
@@ -210,7 +223,22 @@ impl Course {
         Watch {
             id: self.running.operation.clone(),
             guests: guests.into_iter().collect(),
+            tally: None,
             seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The same on one node: the victim also counts what nobody else can ask its guest for.
+    fn watch_on(&self, node: &NodeName) -> Watch {
+        let order = &self.running.order;
+        let asks = *node == order.node && answers::is_isolated(&order.fault);
+        let writer = order.probes.iter().find_map(|probe| match probe {
+            ProbeTarget::Tally(at) => Some((order.guest, *at)),
+            _ => None,
+        });
+        Watch {
+            tally: writer.filter(|_| asks),
+            ..self.watch()
         }
     }
 
@@ -218,19 +246,37 @@ impl Course {
     async fn listen(&mut self) {
         let pace = self.looker.fleet.pace;
         if self.watching.is_none() {
-            let watch = self.watch();
-            let nodes = self.nodes().into_iter();
-            self.watching = Some(watches::listen(&self.agents, nodes, (&watch, self.dir.as_path()), pace));
+            let nodes = self.nodes().into_iter().map(|node| {
+                let watch = self.watch_on(&node);
+                (node, watch)
+            });
+            self.watching = Some(watches::listen(&self.agents, nodes, &self.dir, pace));
+        }
+        let every = pace.wait(EVERY).max(EVERY_LEAST);
+        if self.calling.is_none() {
+            let asked = (every, self.watch().seconds);
+            let whom = (self.running.order.probes.as_slice(), self.dir.as_path());
+            self.calling = Some(distant::call(&self.agents, self.survivors(), whom, asked, pace));
         }
         if !self.listeners.is_empty() {
             return;
         }
-        let every = pace.wait(EVERY).max(EVERY_LEAST);
         for (number, probe) in self.running.order.probes.clone().iter().enumerate() {
             let Ok(target) = preview::target(probe) else { continue };
+            let password = match rows::password(&self.running.order, probe, &self.looker.secrets) {
+                Ok(password) => password,
+                Err(unusable) => {
+                    self.say(format!(
+                        "{probe} can't be called: its password can't be used: {}",
+                        unusable.why
+                    ));
+                    continue;
+                }
+            };
             let (path, clock) = (answers::file(&self.dir, number), self.looker.fleet.clock.clone());
             // It waits for a thread, and for names to be looked up.
-            let begun = tokio::task::spawn_blocking(move || Listener::begin(target, every, path, clock)).await;
+            let begun =
+                tokio::task::spawn_blocking(move || Listener::begin((target, password), every, path, clock)).await;
             match begun {
                 Ok(Ok(listener)) => self.listeners.push(listener),
                 Ok(Err(unable)) => self.say(format!("{probe} can't be called: {}", sentence(&unable))),
@@ -242,6 +288,7 @@ impl Course {
     /// Nobody listens any more. All that was heard is on the disk.
     async fn hush(&mut self) {
         self.watching = None;
+        self.calling = None;
         let listeners = std::mem::take(&mut self.listeners);
         if listeners.is_empty() {
             return;

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_engine::ports::Agents as _;
+use quorate_identity::Identity;
 use quorate_model::drill::Record;
 use quorate_model::finding::{Code, Finding};
-use quorate_model::ids::{NodeRef, RolloutId};
+use quorate_model::ids::NodeRef;
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Action;
 use quorate_model::rollout::RolloutResult;
 
 use super::course::Course;
 use super::record::{self, Gathered};
+use super::seal::{self, Signature};
 use super::stage::Ended;
 use super::{moves, watches};
 use crate::audit::{Act, By, What};
@@ -19,14 +21,13 @@ use crate::trust::sentence;
 
 impl Course {
     pub(super) async fn move_back(&mut self) -> Ended {
-        self.stop_moving_off().await;
+        self.stop_what_goes_on().await;
         if self.running.after.is_empty() {
             return Ended::Done;
         }
         let rollouts = self.looker.rollouts.clone();
         if self.running.moves.back.is_none() && self.resumed {
-            let known = (self.running.began, self.running.moves.off.as_ref());
-            match moves::begun_before(&rollouts, &self.running, known).await {
+            match moves::begun_before(&rollouts, &self.running).await {
                 Ok(found) => self.running.moves.back = found,
                 Err(failure) => return self.stay(&failure.to_string()),
             }
@@ -41,7 +42,7 @@ impl Course {
                     return Ended::Done;
                 }
                 self.say(format!("{} guests are moved back", steps.len()));
-                match moves::begin(&rollouts, &self.running, steps).await {
+                match moves::begin(&rollouts, &self.running, (steps, vec![])).await {
                     Ok(id) => id,
                     Err(failure) => return self.stay(&failure.to_string()),
                 }
@@ -57,22 +58,21 @@ impl Course {
         }
     }
 
-    /// An operator's word does not wait for all moves: the running step is followed to its end, and no other begins.
-    async fn stop_moving_off(&mut self) {
-        let Some(off) = self.running.moves.off.clone() else {
+    /// An operator's word does not wait for all moves, nor for a copy: the running step is followed to its end, and no other begins.
+    async fn stop_what_goes_on(&mut self) {
+        let rollouts = self.looker.rollouts.clone();
+        let before = [self.running.moves.off.clone(), self.running.moves.resolved.clone()];
+        let Ok(Some(holding)) = rollouts.holding(&self.running.cluster).await else {
             return;
         };
-        let rollouts = self.looker.rollouts.clone();
-        let goes_on = |holding: &Option<RolloutId>| holding.as_ref() == Some(&off);
-        match rollouts.holding(&self.running.cluster).await {
-            Ok(holding) if goes_on(&holding) => {}
-            _ => return,
+        if !before.contains(&Some(holding.clone())) {
+            return;
         }
-        if let Err(failure) = rollouts.cancel(&off, &moves::who(&self.running)).await {
-            tracing::warn!(rollout = %off, error = %failure, "the moves of a drill can't be cancelled");
+        if let Err(failure) = rollouts.cancel(&holding, &moves::who(&self.running)).await {
+            tracing::warn!(rollout = %holding, error = %failure, "a rollout of a drill can't be cancelled");
         }
-        if let Err(failure) = moves::follow(&rollouts, &off, |text| self.say(text)).await {
-            tracing::warn!(rollout = %off, error = %failure, "how the moves of a drill ended is not known");
+        if let Err(failure) = moves::follow(&rollouts, &holding, |text| self.say(text)).await {
+            tracing::warn!(rollout = %holding, error = %failure, "how a rollout of a drill ended is not known");
         }
     }
 
@@ -126,7 +126,14 @@ impl Course {
     }
 
     fn written(&self, gathered: &Gathered) -> Result<Record, String> {
-        let record = record::compose(&self.running, gathered, &self.dir).map_err(|error| error.to_string())?;
+        // Taken once: the certificate in the record is that of the key which signs it.
+        let identity = self.looker.seal.identity();
+        let gathered = Gathered {
+            signer: identity.as_ref().map(Identity::chain_pem).unwrap_or_default(),
+            ..gathered.clone()
+        };
+        let record = record::compose(&self.running, &gathered, &self.dir).map_err(|error| error.to_string())?;
+        let record = seal::signed(record, identity.as_ref());
         self.folder.seal(&record).map_err(|error| sentence(&error))?;
         Ok(record)
     }
@@ -159,23 +166,33 @@ impl Course {
                 .flatten(),
             None => None,
         };
-        let previous = match self.folder.next() {
-            Ok((_, previous)) => previous,
-            Err(error) => {
-                tracing::error!(
-                    error = sentence(&error),
-                    "the record before this one can't be read: the chain breaks here"
-                );
-                String::new()
-            }
-        };
+        let previous = self.previous();
+        let rows = self.rows().await;
         Gathered {
+            rows,
             ended: self.now(),
             clocks,
             missing,
             made: entry.and_then(|entry| Some((entry.accepted_at, entry.ended_at?))),
             previous,
+            signer: String::new(),
             pace: self.looker.fleet.pace,
+        }
+    }
+
+    /// The digest of the record before this one. One that does not count is not made good by being followed: there the chain breaks.
+    fn previous(&self) -> String {
+        let broken = |why: String| {
+            tracing::error!(why, "the record before this one does not count: the chain breaks here");
+            String::new()
+        };
+        match self.folder.last() {
+            Ok(None) => String::new(),
+            Ok(Some(last)) => match self.looker.seal.known(&self.audit).look(&last) {
+                Signature::Fits | Signature::None => last.digest,
+                Signature::Bad(why) => broken(why),
+            },
+            Err(error) => broken(sentence(&error)),
         }
     }
 

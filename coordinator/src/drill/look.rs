@@ -13,6 +13,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{ClusterName, NodeRef, Timestamp, View};
 use quorate_planner::drill::{Around, NEEDS};
 
+use super::seal::Seal;
 use super::speed;
 use super::state::{Folder, KeptError};
 use crate::clusters::Clusters;
@@ -20,6 +21,7 @@ use crate::fleet::Fleet;
 use crate::host::Host;
 use crate::overview::Overview;
 use crate::rollouts::Rollouts;
+use crate::storage_secret::Secrets;
 use crate::trust;
 
 /// What looks.
@@ -30,6 +32,9 @@ pub(crate) struct Looker {
     pub(super) rollouts: Arc<Rollouts>,
     pub(super) clusters: Clusters,
     pub(super) host: Host,
+    /// Where passwords of databases lie.
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) seal: Seal,
     /// Where drills are kept.
     pub(super) dir: PathBuf,
 }
@@ -38,7 +43,7 @@ impl Looker {
     pub(crate) fn new(
         (fleet, overview): (Arc<Fleet>, Arc<Overview>),
         (rollouts, clusters): (Arc<Rollouts>, Clusters),
-        host: Host,
+        (host, secrets, seal): (Host, Arc<Secrets>, Seal),
         dir: PathBuf,
     ) -> Self {
         Self {
@@ -47,6 +52,8 @@ impl Looker {
             rollouts,
             clusters,
             host,
+            secrets,
+            seal,
             dir,
         }
     }
@@ -124,7 +131,6 @@ impl Looker {
         } else {
             folder.last_over().map_err(|error| unreadable(&error))?
         };
-        let nodes = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
         Ok(Around {
             now: self.now(),
             rollout: rollout.map(|rollout| rollout.to_string()),
@@ -133,7 +139,7 @@ impl Looker {
             last,
             tasks: tasks(view, self.now()),
             ceph: Facet::unknown(UnknownKind::Failed, "this version does not ask Ceph how it is"),
-            timing: Timing::unknown(nodes),
+            timing: timing(view, self.now()),
             boot: boot(&folder, guest).map(|boot| speed::real(self.fleet.pace, boot)),
         })
     }
@@ -143,43 +149,71 @@ pub(super) fn unreadable(error: &KeptError) -> Failure {
     Failure::new(ExitCode::Failed, "what is kept of drills can't be read").because(error)
 }
 
-/// Tasks of PVE that run, as far as guests and copies show them: what holds a guest stands in its configuration.
+/// Tasks of PVE that run on any server, and copies that are being made. What holds a guest stands in its configuration, and is told with that.
 fn tasks(view: &View, now: Timestamp) -> Facet<Vec<String>> {
-    let mut tasks = BTreeSet::new();
-    let mut config = None;
-    for (node, seen) in &view.nodes {
-        let Ok(observation) = &seen.observation else { continue };
-        if config.is_none() {
-            config = observation
-                .config
-                .get()
-                .ok()
-                .and_then(|config| config.guests.get().ok());
+    let mut told = BTreeSet::new();
+    for node in view.nodes.keys() {
+        let running = view.facet(node, |o| &o.system).and_then(|system| {
+            let tasks = system.tasks.get();
+            tasks.map_err(Clone::clone)
+        });
+        match running {
+            Ok(tasks) => {
+                let tasks = tasks.iter().filter(|task| task.does_something());
+                told.extend(tasks.map(|task| task.told(node.as_str())));
+            }
+            Err(unknown) => {
+                return Facet::unknown(unknown.kind, format!("of {node} it is not known: {}", unknown.reason));
+            }
         }
-        for copy in observation.replication.get().into_iter().flatten() {
+        // Where it can't be seen, the copies themselves are told to be unknown.
+        for copy in view.facet(node, |o| &o.replication).ok().into_iter().flatten() {
             if copy.running {
-                tasks.insert(format!(
+                told.insert(format!(
                     "the copying of guest {} from {node} to {}",
                     copy.guest, copy.target
                 ));
             }
         }
     }
-    let Some(guests) = config else {
-        return Facet::unknown(
-            UnknownKind::Failed,
-            "no server tells what its guests' configurations say",
-        );
-    };
-    for guest in guests {
-        let owner = &guest.guest.node;
-        if let Ok(config) = guest.config.get()
-            && let Some(lock) = &config.lock
-        {
-            tasks.insert(format!("what holds guest {} on {owner} ({lock})", guest.guest.vmid));
+    if view.nodes.is_empty() {
+        return Facet::unknown(UnknownKind::Failed, "no server was asked");
+    }
+    Facet::known(told.into_iter().collect(), now)
+}
+
+/// corosync's timers, as the members run with them. Where they differ, an edit has not reached all of them, and nobody can tell which hold.
+fn timing(view: &View, now: Timestamp) -> Facet<Timing> {
+    let nodes = u32::try_from(view.nodes.len()).unwrap_or(u32::MAX);
+    let mut found: Option<Timing> = None;
+    let mut why = None;
+    for node in view.nodes.keys() {
+        let member = match view.cluster_of(node) {
+            Ok(cluster) => cluster.member(),
+            Err(unknown) => {
+                why.get_or_insert((unknown.kind, format!("{node}: {}", unknown.reason)));
+                continue;
+            }
+        };
+        let Some(member) = member else { continue };
+        match member.totem.get() {
+            Ok(totem) => {
+                let timing = Timing::of(nodes, totem);
+                if found.is_some_and(|other| other != timing) {
+                    return Facet::unknown(UnknownKind::Failed, "not all members run with the same ones");
+                }
+                found = Some(timing);
+            }
+            Err(unknown) => {
+                why.get_or_insert((unknown.kind, format!("{node}: {}", unknown.reason)));
+            }
         }
     }
-    Facet::known(tasks.into_iter().collect(), now)
+    match (found, why) {
+        (Some(timing), _) => Facet::known(timing, now),
+        (None, Some((kind, why))) => Facet::unknown(kind, why),
+        (None, None) => Facet::unknown(UnknownKind::Failed, "no member told them"),
+    }
 }
 
 /// How long the guest took from its start to its first answer the last time that this was seen.
@@ -203,31 +237,85 @@ fn boot(folder: &Folder, guest: u32) -> Option<Range> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_model::Observation;
-    use quorate_model::facet::Unknown;
     use quorate_model::observation::ReplicationState;
-    use quorate_model::view::NodeView;
+    use quorate_model::observation::cluster::Totem;
+    use quorate_model::observation::system::RunningTask;
+    use quorate_planner::testkit::{NOW, Servers, known};
 
     use super::*;
 
+    fn task(kind: &str, about: &str) -> RunningTask {
+        RunningTask {
+            kind: kind.to_owned(),
+            about: about.to_owned(),
+            user: "root@pam".to_owned(),
+            started_at: NOW,
+        }
+    }
+
+    /// Three members; nothing runs on them.
+    fn servers() -> Servers {
+        Servers::bare(3)
+            .members("hk1", &["prox1", "prox2", "prox3"], &["10.10.10.0/24"])
+            .with_each(|seen| known(&mut seen.system).tasks = Facet::known(vec![], NOW))
+    }
+
     #[test]
-    fn what_holds_guests_is_told_and_what_nobody_tells_is_unknown() {
-        let mut view = View::default();
-        let mut seen = Observation::empty("prox1", Timestamp(0));
-        let copying = ReplicationState {
-            running: true,
-            ..ReplicationState::of(100, "prox2")
+    fn tasks_of_all_servers_are_told_and_what_one_does_not_tell_is_unknown() {
+        let told = |servers: &Servers| tasks(&servers.view, NOW);
+        assert!(tasks(&View::default(), NOW).get().is_err());
+        let busy = servers()
+            .with_system("prox1", |system| {
+                system.tasks = Facet::known(vec![task("vncproxy", "100")], NOW);
+            })
+            .with_system("prox2", |system| {
+                system.tasks = Facet::known(vec![task("vzdump", "101"), task("aptupdate", "")], NOW);
+            })
+            .with("prox2", |seen| {
+                let copying = ReplicationState {
+                    running: true,
+                    ..ReplicationState::of(100, "prox1")
+                };
+                seen.replication = Facet::known(vec![copying], NOW);
+            });
+        assert_eq!(
+            told(&busy).get().unwrap(),
+            &[
+                "aptupdate on prox2",
+                "the copying of guest 100 from prox2 to prox1",
+                "vzdump of 101 on prox2"
+            ]
+        );
+        let half = busy.with_system("prox3", |system| {
+            system.tasks = Facet::unknown(UnknownKind::Unparsable, "half a line");
+        });
+        assert_eq!(
+            told(&half).get().unwrap_err().reason,
+            "of prox3 it is not known: half a line"
+        );
+        assert!(told(&servers().unreachable("prox2")).get().is_err());
+    }
+
+    #[test]
+    fn timers_are_those_that_all_members_run_with() {
+        let run_with = |servers: Servers, node: &str, totem: Facet<Totem>| {
+            servers.with_member(node, move |member| member.totem = totem)
         };
-        seen.replication = Facet::known(vec![copying], Timestamp(0));
-        let put = |view: &mut View, observation: Result<Observation, Unknown>| {
-            let node = NodeView {
-                observation,
-                clock_offset: None,
+        let of = |token: u32| {
+            let totem = Totem {
+                token,
+                consensus: token / 5 * 6,
+                pings: vec![],
             };
-            view.nodes.insert("prox1".parse().unwrap(), node);
+            Facet::known(totem, NOW)
         };
-        put(&mut view, Ok(seen));
-        let unknown = tasks(&view, Timestamp(0));
-        assert!(unknown.get().is_err(), "the configurations were not seen");
+        let silent =
+            |servers: Servers, node: &str| run_with(servers, node, Facet::unknown(UnknownKind::TimedOut, "no answer"));
+        let none = silent(silent(silent(servers(), "prox1"), "prox2"), "prox3");
+        assert_eq!(timing(&none.view, NOW).get().unwrap_err().reason, "prox1: no answer");
+        let two = run_with(run_with(none, "prox2", of(3650)), "prox3", of(3650));
+        assert_eq!(timing(&two.view, NOW).get().unwrap().detection().likely, 8_030_000);
+        let differ = run_with(two, "prox3", of(10_000));
+        assert!(timing(&differ.view, NOW).get().is_err());
     }
 }

@@ -8,7 +8,7 @@ use quorate_model::ids::{NodeName, RolloutId};
 use quorate_model::operation::Action;
 use quorate_model::plan::{Plan, Step};
 use quorate_model::rollout::{Progress, Record, RolloutResult};
-use quorate_model::{StepId, Timestamp, View};
+use quorate_model::{StepId, View};
 use quorate_proto::authz::Caller;
 
 use super::state::Running;
@@ -27,14 +27,14 @@ pub(super) fn who(running: &Running) -> Who {
     }
 }
 
-/// Begins a rollout of these steps for a drill. It goes on without us.
+/// Begins a rollout of these steps for a drill, with what was consented to for them. It goes on without us.
 ///
 /// # Errors
 /// Nothing was begun.
 pub(super) async fn begin(
     rollouts: &std::sync::Arc<Rollouts>,
     running: &Running,
-    steps: Vec<Step>,
+    (steps, consents): (Vec<Step>, Vec<String>),
 ) -> Result<RolloutId, Failure> {
     let plan = Plan {
         cluster: running.cluster.clone(),
@@ -49,7 +49,7 @@ pub(super) async fn begin(
     let order = Order {
         by: who(running),
         accepted: vec![],
-        consents: vec![],
+        consents,
         text: running.spec.text.clone(),
         windows: file.cluster.maintenance.iter().map(|window| window.value).collect(),
         whole: false,
@@ -87,19 +87,18 @@ pub(super) async fn follow(
     ))
 }
 
-/// A rollout of this drill that was begun before its id was kept: nobody else's can have begun since. `since`: when the stage may have begun.
+/// A rollout of this drill that was begun before its id was kept: nobody else's can have begun since.
 ///
 /// # Errors
 /// The rollouts can't be read.
-pub(super) async fn begun_before(
-    rollouts: &Rollouts,
-    running: &Running,
-    (since, but): (Timestamp, Option<&RolloutId>),
-) -> Result<Option<RolloutId>, Failure> {
+pub(super) async fn begun_before(rollouts: &Rollouts, running: &Running) -> Result<Option<RolloutId>, Failure> {
     let all = rollouts.summaries().await?;
     let name = format!("({})", running.name());
     let of_it = all.into_iter().filter(|one| {
-        one.cluster == running.cluster && one.created_at >= since && one.by.ends_with(&name) && Some(&one.id) != but
+        one.cluster == running.cluster
+            && one.created_at >= running.began
+            && one.by.ends_with(&name)
+            && !running.moves.begun().any(|known| *known == one.id)
     });
     Ok(of_it.max_by_key(|one| one.created_at).map(|one| one.id))
 }

@@ -8,6 +8,7 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::fault::Fault;
 use quorate_model::finding::Code;
 use quorate_model::ids::{DrillName, NodeName};
+use quorate_model::maintenance::MaintenanceWindow;
 use quorate_model::spec::{ClusterFile, DrillSpec};
 use quorate_planner::drill::Request;
 use quorate_proto::v1;
@@ -24,10 +25,19 @@ pub(crate) struct Order {
     pub(crate) node: NodeName,
     pub(crate) guest: u32,
     pub(crate) probes: Vec<ProbeTarget>,
+    /// Where the password of the database is that a probe writes into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) password_file: Option<String>,
     pub(crate) expected: Expectation,
     pub(crate) risked: BTreeSet<u32>,
     pub(crate) confirmed: Option<String>,
     pub(crate) accepted: Vec<Code>,
+    /// It is run by itself, and nobody watches.
+    #[serde(default)]
+    pub(crate) scheduled: bool,
+    /// When one that is run by itself may begin; empty: in the cluster's own windows.
+    #[serde(default)]
+    pub(crate) windows: Vec<MaintenanceWindow>,
 }
 
 impl Order {
@@ -67,6 +77,9 @@ impl Order {
         if let (true, Some(spec)) = (probes.is_empty(), spec) {
             probes = spec.probes.iter().map(|probe| probe.value.clone()).collect();
         }
+        let of_file = spec.and_then(|spec| spec.password_file.as_ref());
+        let password_file = Some(wire.password_file).filter(|path| !path.is_empty());
+        let password_file = password_file.or_else(|| of_file.map(|path| path.value.clone()));
         let limit = |limit: Option<&quorate_model::spec::Located<Lasting>>| limit.map(|limit| limit.value);
         let expected = spec.map_or_else(Expectation::default, |spec| Expectation {
             rto: limit(spec.expect.rto.as_ref()),
@@ -85,10 +98,35 @@ impl Order {
             node,
             guest,
             probes,
+            password_file,
             expected,
             risked: wire.risk_guests.into_iter().collect(),
             confirmed: Some(wire.confirm).filter(|typed| !typed.is_empty()),
             accepted,
+            scheduled: false,
+            windows: Vec::new(),
+        })
+    }
+
+    /// A drill of the cluster file as it stands there, to be run by itself.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(crate) fn by_schedule(name: &DrillName, file: &ClusterFile) -> Result<Self, Failure> {
+        let wire = v1::DrillOrder {
+            cluster: file.cluster.name.value.to_string(),
+            name: name.to_string(),
+            ..Default::default()
+        };
+        let windows = file
+            .drills
+            .get(name)
+            .map(|spec| spec.windows.as_slice())
+            .unwrap_or_default();
+        Ok(Self {
+            scheduled: true,
+            windows: windows.iter().map(|window| window.value).collect(),
+            ..Self::read(wire, file)?
         })
     }
 
@@ -104,8 +142,8 @@ impl Order {
             risked: self.risked.clone(),
             confirmed: self.confirmed.clone(),
             accepted: self.accepted.clone(),
-            scheduled: false,
-            windows: Vec::new(),
+            scheduled: self.scheduled,
+            windows: self.windows.clone(),
         }
     }
 
@@ -200,6 +238,18 @@ mod tests {
         });
         let other = other.unwrap();
         assert_eq!((other.kind, other.guest), (DrillKind::Blip, 101));
+    }
+
+    #[test]
+    fn one_that_is_run_by_itself_is_as_the_file_has_it_and_nobody_accepts_anything() {
+        let name: DrillName = "cut-prox1".parse().unwrap();
+        let order = Order::by_schedule(&name, &file()).unwrap();
+        let request = order.request();
+        assert!(request.scheduled && request.accepted.is_empty() && request.risked.is_empty());
+        assert_eq!((order.confirmed.clone(), order.probes.len()), (None, 2));
+        let kept = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&kept).unwrap(), order);
+        assert!(Order::by_schedule(&"cut-prox9".parse().unwrap(), &file()).is_err());
     }
 
     #[test]

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::order::Order;
+use super::rows;
 use crate::probe::Target;
+use crate::storage_secret::Secrets;
 
 /// What is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,12 +30,16 @@ pub(crate) struct Document {
     pub(crate) after: Vec<Step>,
     pub(crate) circumstances: Circumstances,
     pub(crate) predicted: Prediction,
+    /// The canary whose copy on the victim is overwritten afterwards.
+    #[serde(default)]
+    pub(crate) discards: Option<u32>,
 }
 
 impl Document {
     /// Puts together what the planner says, and what only the coordinator knows.
-    pub(crate) fn of(cluster: &ClusterName, order: &Order, preview: &Preview) -> Self {
+    pub(crate) fn of(cluster: &ClusterName, order: &Order, preview: &Preview, secrets: &Secrets) -> Self {
         let mut findings = preview.findings.clone();
+        findings.extend(rows::misplaced(order, secrets));
         findings.extend(unsupported(order));
         // What may not be accepted stays what it is.
         drop(accept(&mut findings, &order.accepted));
@@ -48,6 +54,7 @@ impl Document {
             after: preview.after.clone(),
             circumstances: preview.circumstances.clone(),
             predicted: preview.predicted.clone(),
+            discards: preview.discards,
         };
         let key = document.key_of();
         Self { key, ..document }
@@ -90,10 +97,11 @@ impl Document {
             .map(|finding| format!("{} {:?} {}", finding.code.as_str(), finding.severity, finding.subject))
             .collect();
         let text = format!(
-            "{}\n{fates:?}\n{}\n{}\n{}",
+            "{}\n{fates:?}\n{}\n{}\n{:?}\n{}",
             self.what,
             steps(&self.before),
             steps(&self.after),
+            self.discards,
             said.join("\n")
         );
         HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
@@ -128,12 +136,9 @@ fn unsupported(order: &Order) -> Vec<Finding> {
 /// Whom the coordinator calls for it.
 ///
 /// # Errors
-/// In words: why it calls nobody of this kind.
+/// In words: why that can't be called.
 pub(super) fn target(probe: &ProbeTarget) -> Result<Target, String> {
-    match probe {
-        ProbeTarget::Postgres(_) => Err("rows are not written into databases by this version".to_owned()),
-        other => other.to_string().parse(),
-    }
+    probe.to_string().parse()
 }
 
 /// For how long the agent is asked; what no timer ends has no time.
@@ -174,11 +179,12 @@ mod tests {
             "tally:192.0.2.7:7460",
             "icmp:2001:db8::7",
             "https://192.0.2.7/health",
+            "postgres://drill@192.0.2.7/drill",
         ] {
             let probe: ProbeTarget = text.parse().unwrap();
             assert_eq!(target(&probe).unwrap().to_string(), text);
         }
-        let rows: ProbeTarget = "postgres://drill@192.0.2.7/drill".parse().unwrap();
-        assert!(target(&rows).unwrap_err().contains("by this version"));
+        let rows: ProbeTarget = "postgres:drill".parse().unwrap();
+        assert!(target(&rows).unwrap_err().contains("postgres://USER@HOST"));
     }
 }

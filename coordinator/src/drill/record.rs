@@ -7,13 +7,17 @@ use quorate_model::drill::compare::{compare, flagged};
 use quorate_model::drill::figures::{CopyUsed, figures};
 use quorate_model::drill::record::{FORMAT, Record, RecordError};
 use quorate_model::drill::verdict::judge;
-use quorate_model::drill::{Answers, Event, GuestFateKind, Instant, Phase, Source, Subject, Timeline, Told, What};
+use quorate_model::drill::{
+    Answers, Event, GuestFateKind, Instant, Phase, Rows, Source, Subject, Timeline, Told, What,
+};
 use quorate_model::ids::NodeName;
 use quorate_model::view::ClockOffset;
 use quorate_model::{Finding, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::after;
 use super::answers::{self, OWN_CLOCK};
+use super::distant;
 use super::speed;
 use super::state::{Copied, Running};
 use super::watches;
@@ -43,10 +47,14 @@ pub(super) fn so_far(running: &Running, dir: &Path) -> Timeline {
     let mut told = watches::all_told(dir, &running.clocks, &nodes);
     told.push(own(running));
     let heard = answers::heard(dir, &running.order.probes);
-    let probes: Vec<Answers> = heard
+    let mut probes: Vec<Answers> = heard
         .iter()
         .map(|(target, heard)| answers::answers(target, heard))
         .collect();
+    // They have no word as long as the coordinator itself hears something.
+    if !probes.iter().any(Answers::was_answered) {
+        probes.extend(distant::heard(dir, running).0);
+    }
     Timeline::of(&running.subject(), &told, &probes)
 }
 
@@ -59,6 +67,7 @@ pub(super) fn is_seen(line: &Timeline, subject: &Subject) -> bool {
 }
 
 /// What is known when all is over.
+#[derive(Clone)]
 pub(super) struct Gathered {
     pub(super) ended: Timestamp,
     /// How each node's clock stands now.
@@ -67,8 +76,12 @@ pub(super) struct Gathered {
     pub(super) missing: BTreeMap<NodeName, String>,
     /// What the victim's own ledger says of the fault: from when to when it was being made, by its clock.
     pub(super) made: Option<(Timestamp, Timestamp)>,
+    /// What became of rows that were written into a database; `None`: none were.
+    pub(super) rows: Option<Rows>,
     /// The digest of the record before this one.
     pub(super) previous: String,
+    /// The certificates of whoever is going to sign it.
+    pub(super) signer: String,
     /// How fast time passes here.
     pub(super) pace: Pace,
 }
@@ -97,18 +110,26 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
     }
     told.push(own(running));
     let heard = answers::heard(dir, &running.order.probes);
-    let probes: Vec<Answers> = heard
+    let mut probes: Vec<Answers> = heard
         .iter()
         .map(|(target, heard)| answers::answers(target, heard))
         .collect();
-    let line = Timeline::of(&subject, &told, &probes);
+    let (by_nodes, untold) = distant::heard(dir, running);
+    probes.extend(by_nodes);
+    let mut line = Timeline::of(&subject, &told, &probes);
+    line.untold.extend(untold);
     let copy = copy_used(running, &line, gathered.pace);
-    let tally = answers::tally(&heard, &line, &subject);
+    let victim = watches::heard(dir, &running.order.node);
+    let tally = answers::tally(&heard, gathered.rows.as_ref(), &line, &subject, &victim);
     let figures = figures(&subject, &line, &probes, tally.as_ref(), &copy);
     let predicted = speed::predicted(gathered.pace, &running.predicted);
     let expected = speed::expected(gathered.pace, running.order.expected);
     let compared = compare(&predicted, &line);
-    let verdict = judge(&subject, expected, &line, &figures, &compared);
+    let mut verdict = judge(&subject, expected, &line, &figures, &compared);
+    if after::waits_for_a_word(&running.left) {
+        let waits: Vec<String> = running.left.iter().map(|finding| finding.message.clone()).collect();
+        verdict = verdict.normal_but_for(&waits);
+    }
     let mut findings: Vec<Finding> = running.findings.clone();
     findings.extend(running.left.iter().cloned());
     findings.extend(flagged(&compared, &running.name()));
@@ -143,6 +164,7 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
         findings,
         verdict,
         previous: gathered.previous.clone(),
+        signer: gathered.signer.clone(),
         digest: String::new(),
         signature: String::new(),
     };

@@ -18,6 +18,8 @@ pub(crate) enum Stage {
     Observing,
     /// The fault is taken back before its time.
     Healing,
+    /// The victim is waited for, and what it wrote to our canary is overwritten.
+    Resolving,
     /// All returns to normal.
     Returning,
     /// Guests are moved back.
@@ -44,13 +46,14 @@ pub(crate) enum Ended {
 impl Stage {
     /// All of them, in order.
     #[cfg(test)]
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::MovingOff,
         Self::Syncing,
         Self::Listening,
         Self::Breaking,
         Self::Observing,
         Self::Healing,
+        Self::Resolving,
         Self::Returning,
         Self::MovingBack,
         Self::Recording,
@@ -66,6 +69,7 @@ impl Stage {
             Self::Breaking => "making the fault",
             Self::Observing => "observing",
             Self::Healing => "taking the fault back",
+            Self::Resolving => "letting go of the canary's copy",
             Self::Returning => "returning to normal",
             Self::MovingBack => "moving guests back",
             Self::Recording => "writing the record",
@@ -85,7 +89,8 @@ impl Stage {
             // A fault that may be there is watched like one that is: that is what a cut looks like from here.
             (Self::Breaking, Ended::Done | Ended::Unsure) => Self::Observing,
             (Self::Breaking | Self::Observing, Ended::Aborted) => Self::Healing,
-            (Self::Observing | Self::Healing, _) => Self::Returning,
+            (Self::Observing | Self::Healing, _) => Self::Resolving,
+            (Self::Resolving, _) => Self::Returning,
             (Self::Returning, _) => Self::MovingBack,
             (Self::MovingBack, _) => Self::Recording,
             (Self::Recording | Self::Over, _) => Self::Over,
@@ -94,7 +99,7 @@ impl Stage {
 
     /// Does an operator's word end it? Those after it do already what that word asks for.
     pub(crate) fn heeds_abort(self) -> bool {
-        self <= Self::Observing || self == Self::Returning
+        self <= Self::Observing || matches!(self, Self::Resolving | Self::Returning)
     }
 
     /// Is somebody to listen while it goes on?
@@ -180,9 +185,16 @@ mod tests {
             let text = serde_json::to_string(&stage).unwrap();
             assert_eq!(serde_json::from_str::<Stage>(&text).unwrap(), stage);
         }
-        for stage in [Stage::Breaking, Stage::Observing, Stage::Healing, Stage::Returning] {
+        for stage in [
+            Stage::Breaking,
+            Stage::Observing,
+            Stage::Healing,
+            Stage::Resolving,
+            Stage::Returning,
+        ] {
             assert!(stage.listens(), "{stage:?}: nobody would see what comes of it");
         }
-        assert!(!Stage::Healing.heeds_abort() && !Stage::MovingBack.heeds_abort() && Stage::Returning.heeds_abort());
+        assert!(!Stage::Healing.heeds_abort() && !Stage::MovingBack.heeds_abort());
+        assert!(Stage::Resolving.heeds_abort() && Stage::Returning.heeds_abort());
     }
 }

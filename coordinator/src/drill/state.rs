@@ -11,6 +11,7 @@ use quorate_model::drill::timeline::Subject;
 use quorate_model::drill::{Circumstances, Event, GuestFate, Prediction};
 use quorate_model::finding::{Finding, KnownFinding};
 use quorate_model::ids::{ClusterName, NodeName, OperationId, RolloutId};
+use quorate_model::operation::Operation;
 use quorate_model::plan::Step;
 use quorate_model::view::ClockOffset;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,12 @@ pub(crate) struct Running {
     pub(crate) circumstances: Circumstances,
     pub(crate) predicted: Prediction,
     pub(crate) recovered: BTreeSet<u32>,
+    /// The canary whose copy on the victim is overwritten afterwards, as it was shown.
+    #[serde(default)]
+    pub(crate) discards: Option<u32>,
+    /// What was asked for so that copies are young.
+    #[serde(default)]
+    pub(crate) syncs: Syncs,
     /// The rollouts that move guests.
     #[serde(default)]
     pub(crate) moves: Moves,
@@ -80,7 +87,26 @@ pub(crate) struct Spec {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Moves {
     pub(crate) off: Option<RolloutId>,
+    /// What lets go of the canary's copy.
+    #[serde(default)]
+    pub(crate) resolved: Option<RolloutId>,
     pub(crate) back: Option<RolloutId>,
+}
+
+impl Moves {
+    /// Those that were begun.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &RolloutId> {
+        [&self.off, &self.resolved, &self.back].into_iter().flatten()
+    }
+}
+
+/// Copies of customers' guests that are made anew: on the disk before any of it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Syncs {
+    /// From when on a copy has to be, by the coordinator's clock; `None`: nothing was asked for yet.
+    pub(crate) since: Option<Timestamp>,
+    /// What each owner is asked for.
+    pub(crate) asked: Vec<(NodeName, Operation)>,
 }
 
 /// A copy of the watched guest.
@@ -157,6 +183,11 @@ impl Folder {
         Self {
             dir: drills.join(cluster.as_str()),
         }
+    }
+
+    /// Where they lie.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The folder of one.
@@ -261,6 +292,12 @@ impl Folder {
             Some(number) => self.record(number),
             None => Ok(None),
         }
+    }
+
+    /// All of them by number, from the oldest to the newest, also those that can't be read.
+    pub(crate) fn each(&self) -> Vec<(u64, Result<Record, KeptError>)> {
+        let read = |number: u64| Some((number, self.record(number).transpose()?));
+        self.recorded().filter_map(read).collect()
     }
 
     /// All of them, from the oldest to the newest.

@@ -12,7 +12,7 @@ use quorate_model::drill::{Event, What};
 use super::order::Order;
 use super::record::{Gathered, compose};
 use super::stage::Stage;
-use super::state::{FaultSeen, Folder, KeptError, Moves, Running, Spec};
+use super::state::{FaultSeen, Folder, KeptError, Moves, Running, Spec, Syncs};
 
 /// As an earlier version wrote it.
 const FIRST: &str = include_str!("../../../common/model/src/drill/tests/record-1.json");
@@ -35,10 +35,13 @@ fn running(number: u64) -> Running {
             node: of.victim,
             guest: of.guest,
             probes: vec!["tally:192.0.2.7".parse().unwrap()],
+            password_file: None,
             expected: of.expected,
             risked: BTreeSet::new(),
             confirmed: Some("hk1/prox1".to_owned()),
             accepted: vec![],
+            scheduled: false,
+            windows: vec![],
         },
         operator: "kim".to_owned(),
         began: Timestamp::from_seconds(1_795_345_772),
@@ -55,6 +58,8 @@ fn running(number: u64) -> Running {
         circumstances: of.circumstances,
         predicted: of.predicted,
         recovered: of.subject.recovered,
+        discards: Some(100),
+        syncs: Syncs::default(),
         moves: Moves::default(),
         operation: "drill-hk1-2-0000abcd".parse().unwrap(),
         clocks: BTreeMap::new(),
@@ -117,7 +122,9 @@ fn a_drill_of_which_little_was_seen_has_a_record_that_says_so_and_follows_the_on
         clocks: BTreeMap::new(),
         missing: BTreeMap::new(),
         made: None,
+        rows: None,
         previous: folder.next().unwrap().1,
+        signer: String::new(),
         pace: crate::pace::Pace::at(1.0),
     };
     let record = compose(&running(2), &gathered, &folder.one(2)).unwrap();

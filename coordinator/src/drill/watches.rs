@@ -51,13 +51,13 @@ fn write(dir: &Path, node: &NodeName, events: &[Event]) -> std::io::Result<()> {
 /// Listens to all of them until it is dropped.
 pub(super) fn listen(
     agents: &Arc<ClusterAgents>,
-    nodes: impl Iterator<Item = NodeName>,
-    (watch, dir): (&Watch, &Path),
+    nodes: impl Iterator<Item = (NodeName, Watch)>,
+    dir: &Path,
     pace: Pace,
 ) -> JoinSet<()> {
     let mut all = JoinSet::new();
-    for node in nodes {
-        let (agents, watch, dir) = (Arc::clone(agents), watch.clone(), dir.to_owned());
+    for (node, watch) in nodes {
+        let (agents, dir) = (Arc::clone(agents), dir.to_owned());
         all.spawn(async move {
             loop {
                 follow(&agents, &node, &watch, &dir).await;
@@ -103,6 +103,37 @@ pub(super) async fn rest(agents: &ClusterAgents, node: &NodeName, watch: &Watch,
             write(dir, node, &events).map_err(|error| error.to_string())?;
         }
         Ok::<(), String>(())
+    };
+    match tokio::time::timeout(REST, asked).await {
+        Ok(ended) => ended,
+        Err(_) => Err("it did not answer in time".to_owned()),
+    }
+}
+
+/// Has all been written down that a node has told so far? It goes on to be listened to.
+///
+/// # Errors
+/// In words: why that can't be told.
+pub(super) async fn all_heard(
+    agents: &ClusterAgents,
+    node: &NodeName,
+    watch: &Watch,
+    dir: &Path,
+) -> Result<bool, String> {
+    let only_told = Watch {
+        seconds: 0,
+        ..watch.clone()
+    };
+    let from = u64::try_from(heard(dir, node).len()).unwrap_or(u64::MAX);
+    let asked = async {
+        let batches = agents.watch_events(node, &only_told, from).await;
+        let mut batches = batches.map_err(|error| error.to_string())?;
+        while let Some(events) = batches.recv().await {
+            if !events.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     };
     match tokio::time::timeout(REST, asked).await {
         Ok(ended) => ended,

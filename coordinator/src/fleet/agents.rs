@@ -1,6 +1,7 @@
 //! The agents of one cluster, as the engine drives them.
 
 mod drill;
+mod probe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

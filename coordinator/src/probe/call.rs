@@ -1,11 +1,12 @@
-//! One call, and what came of it.
+//! One call, and what came of it; and all of a measurement.
 
-use std::fmt;
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use quorate_model::drill::rows::Sent;
+use quorate_probe::{Ended, Miss};
 use quorate_tally::Answer;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// One call. Times are from the beginning of the measurement, by this host's monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,55 +68,103 @@ impl Call {
     }
 }
 
-/// Why a call counts as not answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Miss {
-    /// Nothing came in time.
-    Silent,
-    /// There is a host, and nobody listens there.
-    Refused,
-    /// The network says that there is no way to it.
-    NoWay,
-    /// It broke off.
-    Cut,
-    /// It answered with something else than what was called.
-    Stranger,
-    /// A web server answered that it can't: 500 or above.
-    Status(u16),
-    /// There was a connection, and no TLS over it.
-    NoTls,
-    /// This host could not even call.
-    Here(ErrorKind),
+/// What a call came to, as it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Whether it was answered, and what a numbered writer told.
+    pub(crate) answer: Result<Option<Answer>, Miss>,
+    /// The row that was sent to a database; `None`: none left.
+    pub(crate) row: Option<Row>,
 }
 
-impl Miss {
-    /// What an error of a socket says about the other end.
-    pub(crate) fn of(error: &std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Self::Silent,
-            ErrorKind::ConnectionRefused => Self::Refused,
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => Self::NoWay,
-            ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::NotConnected
-            | ErrorKind::UnexpectedEof => Self::Cut,
-            kind => Self::Here(kind),
+impl Outcome {
+    /// Not answered, and nothing was sent.
+    pub(crate) fn missed(miss: Miss) -> Self {
+        Self {
+            answer: Err(miss),
+            row: None,
         }
     }
 }
 
-impl fmt::Display for Miss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silent => f.write_str("no answer in time"),
-            Self::Refused => f.write_str("connection refused"),
-            Self::NoWay => f.write_str("no route"),
-            Self::Cut => f.write_str("connection cut"),
-            Self::Stranger => f.write_str("something else answers there"),
-            Self::Status(status) => write!(f, "status {status}"),
-            Self::NoTls => f.write_str("no TLS"),
-            Self::Here(kind) => write!(f, "this host could not call: {kind}"),
+/// A numbered row that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// The run of the prober.
+    pub(crate) run: u64,
+    /// Its number.
+    pub(crate) number: u64,
+    /// Its commit was acknowledged; else nobody knows what became of it.
+    pub(crate) sure: bool,
+}
+
+/// The guest in which a run of a numbered writer was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Home {
+    /// The guest's name for itself.
+    pub(crate) host: String,
+    /// The start of the guest.
+    pub(crate) boot: String,
+}
+
+/// All calls of a measurement.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// In the order in which they were made.
+    pub(crate) made: Vec<Call>,
+    /// Where each run of a numbered writer was.
+    pub(crate) homes: BTreeMap<u64, Home>,
+    /// Rows that were sent to a database, by the run of the prober.
+    pub(crate) rows: BTreeMap<u64, Sent>,
+}
+
+/// Calls as they end, in any order.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    ended: BTreeMap<u64, Call>,
+    calls: Calls,
+}
+
+impl Gathering {
+    /// Takes one.
+    pub(crate) fn take(&mut self, number: u64, ended: Ended<Outcome>) -> Call {
+        let Outcome { answer, row } = ended.outcome;
+        if let Some(row) = row {
+            self.calls.sent(row);
         }
+        let homes = &mut self.calls.homes;
+        let outcome = answer.map(|answer| Answered {
+            at: ended.ended,
+            told: answer.map(|answer| {
+                let told = Told::from(&answer);
+                let Answer { run, host, boot, .. } = answer;
+                homes.entry(run).or_insert(Home { host, boot });
+                told
+            }),
+        });
+        let call = Call { at: ended.at, outcome };
+        self.ended.insert(number, call);
+        call
+    }
+
+    /// All of them, in the order in which they were made.
+    pub(crate) fn calls(self) -> Calls {
+        Calls {
+            made: self.ended.into_values().collect(),
+            ..self.calls
+        }
+    }
+}
+
+impl Calls {
+    /// Notes a row that was sent.
+    pub(crate) fn sent(&mut self, row: Row) {
+        let sent = self.rows.entry(row.run).or_default();
+        let of = if row.sure {
+            &mut sent.acknowledged
+        } else {
+            &mut sent.unsure
+        };
+        of.insert(row.number);
     }
 }

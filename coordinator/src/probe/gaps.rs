@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use quorate_model::drill::Rows;
 use serde::Serialize;
 
-use super::call::Call;
+use super::call::{Call, Calls};
 use super::records::{Across, Records};
-use super::schedule::Calls;
 
 /// A guest is back once it answers so many calls in a row: the first answers of a network that still learns where it is now may be chance.
 const STEADY: usize = 5;
@@ -37,6 +37,9 @@ pub(crate) struct Gap {
 pub(crate) struct Measured {
     /// Where it was called.
     pub(crate) target: String,
+    /// The node that called, as CLUSTER/NODE; `None`: this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
     /// When the measurement began, by this host's wall clock, in milliseconds since 1970-01-01 00:00 UTC.
     pub(crate) began_unix_ms: i64,
     /// Milliseconds between two calls. The beginning and the end of a gap are each known to that.
@@ -54,6 +57,9 @@ pub(crate) struct Measured {
     /// What a numbered writer told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<Records>,
+    /// What became of rows that were written into a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rows: Option<Rows>,
 }
 
 impl Measured {
@@ -85,6 +91,7 @@ impl Measured {
         };
         Self {
             target,
+            from: None,
             began_unix_ms,
             every_ms: millis(every),
             calls: made.len(),
@@ -93,6 +100,7 @@ impl Measured {
             slowest_ms: millis(made.iter().filter_map(slow).max().unwrap_or_default()),
             late: late.count(),
             records: Records::of(calls, began_unix_ms),
+            rows: None,
         }
     }
 
@@ -100,6 +108,13 @@ impl Measured {
     pub(crate) fn longest(&self) -> Option<&Gap> {
         let over = self.gaps.iter().filter(|gap| gap.length_ms.is_some());
         over.max_by_key(|gap| gap.length_ms)
+    }
+
+    /// Was something lost, or can that not be told?
+    pub(crate) fn lost(&self) -> bool {
+        let records = self.records.as_ref();
+        let of_records = records.is_some_and(|records| records.lost > 0 || records.two_at_a_time);
+        of_records || self.rows.as_ref().is_some_and(|rows| rows.missing() != Some(0))
     }
 
     /// Was it still away at the end?
@@ -159,7 +174,9 @@ pub(super) fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::call::{Answered, Miss};
+    use quorate_probe::Miss;
+
+    use super::super::call::Answered;
     use super::*;
 
     const EVERY: Duration = Duration::from_millis(100);

@@ -1,22 +1,22 @@
 //! Calls that are written down as they end, one a line, so that they outlive whoever makes them. Who goes on after a restart begins a new part
 //! in the same file; between two parts nobody called, and that is told.
 
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use quorate_clock::Clock;
+use quorate_probe::{Ended, Patience, Unable, keep_calling};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::call::Call;
-use super::place::{Patience, Place, Unable};
-use super::schedule::{Home, keep_calling};
+use super::call::{Outcome, Row};
+use super::callee::Callee;
+use super::database::Password;
 use super::target::Target;
 
 /// A line of the file.
@@ -25,7 +25,7 @@ use super::target::Target;
 pub(super) enum Line {
     /// From here on times count from another beginning.
     Began {
-        /// By this host's wall clock, in microseconds since 1970.
+        /// By the wall clock of the host that calls, in microseconds since 1970.
         at: i64,
         /// Microseconds from call to call.
         every: u64,
@@ -40,6 +40,9 @@ pub(super) enum Line {
         /// What a numbered writer told.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         told: Option<Wrote>,
+        /// The row that was sent to a database.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        row: Option<Row>,
     },
 }
 
@@ -67,7 +70,12 @@ impl Listener {
     ///
     /// # Errors
     /// Nobody can be called there at all, or the file can't be written.
-    pub(crate) fn begin(target: Target, every: Duration, path: PathBuf, clock: Clock) -> Result<Self, Unable> {
+    pub(crate) fn begin(
+        (target, password): (Target, Option<Password>),
+        every: Duration,
+        path: PathBuf,
+        clock: Clock,
+    ) -> Result<Self, Unable> {
         let (stop, stopped) = oneshot::channel();
         let (say, begun) = mpsc::channel();
         let thread = thread::Builder::new()
@@ -79,18 +87,19 @@ impl Listener {
                 };
                 runtime.block_on(async {
                     let ready = async {
-                        let place = Place::find(&target).await?;
+                        let callee = Callee::find(&target, password).await?;
                         let file = Sheet::open(&path, every, clock.unix_micros()).map_err(Unable::Here)?;
-                        Ok::<_, Unable>((place, file))
+                        Ok::<_, Unable>((callee, file))
                     };
                     match ready.await {
-                        Ok((place, file)) => {
+                        Ok((callee, mut file)) => {
                             drop(say.send(Ok(())));
                             let until = async {
                                 // Nothing is ever sent: it ends when the other end is dropped.
                                 drop(stopped.await);
                             };
-                            listen(place, every, until, file).await;
+                            let calling = |number| callee.clone().call(number, Patience::Usual);
+                            keep_calling(every, until, calling, |_, ended| file.call(ended)).await;
                         }
                         Err(unable) => drop(say.send(Err(unable))),
                     }
@@ -114,54 +123,19 @@ impl Listener {
     }
 }
 
-async fn listen(place: Place, every: Duration, until: impl Future<Output = ()>, mut file: Sheet) {
-    let homes: Arc<Mutex<BTreeMap<u64, Home>>> = Arc::default();
-    let call = |number: u64| {
-        let (place, homes) = (place.clone(), Arc::clone(&homes));
-        async move {
-            let outcome = place.call(number, Patience::Usual).await;
-            if let Ok(Some(answer)) = &outcome {
-                let home = || Home {
-                    host: answer.host.clone(),
-                    boot: answer.boot.clone(),
-                };
-                let mut homes = homes.lock().unwrap_or_else(PoisonError::into_inner);
-                homes.entry(answer.run).or_insert_with(home);
-            }
-            outcome
-        }
-    };
-    let seen = |_: u64, call: &Call| {
-        let told = call.told().map(|told| {
-            let homes = homes.lock().unwrap_or_else(PoisonError::into_inner);
-            let home = homes.get(&told.run);
-            Wrote {
-                number: told.number,
-                time_ms: told.time_ms,
-                resumed: told.resumed,
-                run: told.run,
-                host: home.map(|home| home.host.clone()).unwrap_or_default(),
-                boot: home.map(|home| home.boot.clone()).unwrap_or_default(),
-            }
-        });
-        file.put(&Line::Call {
-            at: micros(call.at),
-            took: call.answered().map(|answered| micros(answered.saturating_sub(call.at))),
-            told,
-        });
-    };
-    drop(keep_calling(every, until, call, seen).await);
-}
-
 /// The file. What can't be written to it is told once, and missing later: then nobody called, as far as can be told.
 #[derive(Debug)]
-struct Sheet {
+pub(crate) struct Sheet {
     file: std::fs::File,
     failed: bool,
 }
 
 impl Sheet {
-    fn open(path: &Path, every: Duration, at: i64) -> std::io::Result<Self> {
+    /// Begins a new part of it: calls' times count from `at`.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn open(path: &Path, every: Duration, at: i64) -> std::io::Result<Self> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
         let mut sheet = Self { file, failed: false };
         // What was being written when an earlier one was killed is no line, and ends here.
@@ -171,6 +145,33 @@ impl Sheet {
             every: micros(every),
         });
         Ok(sheet)
+    }
+
+    /// Writes down a call that has ended.
+    pub(crate) fn call(&mut self, ended: Ended<Outcome>) {
+        let Ended {
+            at,
+            ended,
+            outcome: Outcome { answer, row },
+        } = ended;
+        let (took, answer) = match answer {
+            Ok(answer) => (Some(micros(ended.saturating_sub(at))), answer),
+            Err(_) => (None, None),
+        };
+        let told = answer.map(|answer| Wrote {
+            number: answer.number,
+            time_ms: answer.time_ms,
+            resumed: answer.resumed,
+            run: answer.run,
+            host: answer.host,
+            boot: answer.boot,
+        });
+        self.put(&Line::Call {
+            at: micros(at),
+            took,
+            told,
+            row,
+        });
     }
 
     fn put(&mut self, line: &Line) {

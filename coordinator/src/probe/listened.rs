@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::call::{Answered, Call, Miss, Told};
+use quorate_model::drill::rows::Sent;
+use quorate_probe::Miss;
+
+use super::call::{Answered, Call, Calls, Home, Told};
 use super::gaps::Measured;
 use super::kept::Line;
-use super::schedule::{Calls, Home};
 
 /// What such a file tells.
 #[derive(Debug)]
@@ -22,17 +24,19 @@ pub(crate) struct Listened {
 pub(crate) fn read(text: &str) -> Option<Listened> {
     let mut began: Option<(i64, Duration)> = None;
     let mut offset = Duration::ZERO;
-    let mut made: Vec<Call> = Vec::new();
-    let mut homes: BTreeMap<u64, Home> = BTreeMap::new();
+    let mut calls = Calls::default();
     for line in text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
         match line {
             Line::Began { at, every } => {
                 let (first, _) = *began.get_or_insert((at, Duration::from_micros(every)));
                 // A clock that was set back meanwhile puts nothing before what was earlier.
-                let last = made.iter().map(|call| call.at).max().unwrap_or_default();
+                let last = calls.made.iter().map(|call| call.at).max().unwrap_or_default();
                 offset = Duration::from_micros(u64::try_from(at.saturating_sub(first)).unwrap_or(0)).max(last);
             }
-            Line::Call { at, took, told } => {
+            Line::Call { at, took, told, row } => {
+                if let Some(row) = row {
+                    calls.sent(row);
+                }
                 let at = offset.saturating_add(Duration::from_micros(at));
                 let told = told.map(|wrote| {
                     let told = Told {
@@ -41,7 +45,7 @@ pub(crate) fn read(text: &str) -> Option<Listened> {
                         resumed: wrote.resumed,
                         run: wrote.run,
                     };
-                    homes.entry(wrote.run).or_insert(Home {
+                    calls.homes.entry(wrote.run).or_insert(Home {
                         host: wrote.host,
                         boot: wrote.boot,
                     });
@@ -54,17 +58,13 @@ pub(crate) fn read(text: &str) -> Option<Listened> {
                     }),
                     None => Err(Miss::Silent),
                 };
-                made.push(Call { at, outcome });
+                calls.made.push(Call { at, outcome });
             }
         }
     }
     let (began, every) = began?;
-    made.sort_by_key(|call| call.at);
-    Some(Listened {
-        began,
-        every,
-        calls: Calls { made, homes },
-    })
+    calls.made.sort_by_key(|call| call.at);
+    Some(Listened { began, every, calls })
 }
 
 impl Listened {
@@ -140,6 +140,17 @@ impl Listened {
         longest.map_or(0, |(_, rate)| u32::try_from(rate).unwrap_or(u32::MAX))
     }
 
+    /// Rows that were sent to a database, by the run of the prober.
+    pub(crate) fn rows(&self) -> &BTreeMap<u64, Sent> {
+        &self.calls.rows
+    }
+
+    /// Rows a second that are written while all is well: one with each call.
+    pub(crate) fn rows_a_second(&self) -> u32 {
+        let millis = u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX).max(1);
+        u32::try_from(1000_u64.div_ceil(millis)).unwrap_or(u32::MAX)
+    }
+
     /// The guest's own name in a run of its writer.
     pub(crate) fn host(&self, run: u64) -> String {
         self.calls
@@ -166,6 +177,7 @@ mod tests {
                 at: u64::try_from(number).unwrap() * 100_000,
                 took: (answer == '.').then_some(2000),
                 told: None,
+                row: None,
             };
             text.push_str(&format!("{}\n", serde_json::to_string(&line).unwrap()));
         }
@@ -218,6 +230,7 @@ mod tests {
                 host: "canary".to_owned(),
                 boot: "b".to_owned(),
             }),
+            row: None,
         };
         let mut text = part(0, "");
         for line in [wrote(101, 0, 0, 1), wrote(111, 1000, 0, 1), wrote(106, 1100, 105, 2)] {

@@ -1,28 +1,31 @@
-//! How long a guest is away: it is called from here all the while, and what it leaves unanswered is the pause.
+//! How long a guest is away: it is called all the while, and what it leaves unanswered is the pause.
 //!
-//! A [`Target`] is what an operator writes; a [`Place`] is one whose address is known. Calls are made on a schedule that none of them can hold up
-//! ([`schedule`]); from calls come gaps ([`gaps`]), and, where a numbered writer is called, what became of records ([`records`]).
+//! Who may be called from anywhere, and how, is the library's ([`quorate_probe`]); from here rows are also written into a database ([`database`]).
+//! From calls come gaps ([`gaps`]), and, where a numbered writer is called, what became of records ([`records`]). What a node calls comes over the
+//! wire ([`distant`]).
 
 mod call;
+mod callee;
+mod database;
+pub(crate) mod distant;
 mod gaps;
-mod icmp;
 mod kept;
 mod listened;
-mod place;
 mod prober;
 mod records;
-mod schedule;
 mod show;
 pub(crate) mod tally;
 mod target;
-mod web;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use kept::Listener;
+pub(crate) use call::{Call, Gathering};
+pub(crate) use database::{Password, found};
+pub(crate) use gaps::Measured;
+pub(crate) use kept::{Listener, Sheet};
 pub(crate) use listened::{Listened, read as listened};
-pub(crate) use place::Unable;
-pub(crate) use prober::{Prober, measure};
+pub(crate) use prober::{Prober, answers, measure};
+pub(crate) use quorate_probe::Unable;
 pub(crate) use show::Strip;
 pub(crate) use target::{FORMS, Target};

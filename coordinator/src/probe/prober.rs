@@ -7,12 +7,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use quorate_clock::Clock;
+use quorate_probe::{Patience, Unable, keep_calling};
 use tokio::sync::oneshot;
 
-use super::call::Call;
+use super::call::{Call, Gathering};
+use super::callee::Callee;
+use super::database::Password;
 use super::gaps::Measured;
-use super::place::{Patience, Place, Unable};
-use super::schedule::keep_calling;
 use super::target::Target;
 
 /// Between two calls.
@@ -45,9 +46,8 @@ impl Prober {
                     }
                 };
                 runtime.block_on(async {
-                    let place = answers_now(&target).await;
-                    let (place, said) = match place {
-                        Ok(place) => (Some(place), Ok(())),
+                    let (callee, said) = match answers_now(&target).await {
+                        Ok(callee) => (Some(callee), Ok(())),
                         Err(unable) => (None, Err(unable)),
                     };
                     // Whoever asked waits for it.
@@ -56,7 +56,7 @@ impl Prober {
                         // Nothing is ever sent: it ends when the other end is dropped.
                         drop(stopped.await);
                     };
-                    Some(call(&target, place?, EVERY, until, |_, _| ()).await)
+                    Some(call(&target, callee?, EVERY, until, |_, _| ()).await)
                 })
             })
             .map_err(Unable::Here)?;
@@ -75,15 +75,20 @@ impl Prober {
     }
 }
 
-async fn answers_now(target: &Target) -> Result<Place, Unable> {
-    let place = Place::find(target).await?;
+/// Does somebody answer there now? Calls once.
+///
+/// # Errors
+/// Nobody does, or nobody can be called there at all.
+pub(crate) async fn answers(target: &Target) -> Result<(), Unable> {
+    answers_now(target).await.map(drop)
+}
+
+async fn answers_now(target: &Target) -> Result<Callee, Unable> {
+    let callee = Callee::find(target, None).await?;
     // Of no call that follows: those are counted from 0.
-    place
-        .clone()
-        .call(u64::MAX, Patience::First)
-        .await
-        .map_err(Unable::NoAnswer)?;
-    Ok(place)
+    let outcome = callee.clone().call(u64::MAX, Patience::First).await;
+    outcome.answer.map_err(Unable::NoAnswer)?;
+    Ok(callee)
 }
 
 /// Calls from here until `until` ends, also one that does not answer. `seen` is told of each call, with its number from 0, as it ends.
@@ -91,29 +96,37 @@ async fn answers_now(target: &Target) -> Result<Place, Unable> {
 /// # Errors
 /// Nobody can be called there at all.
 pub(crate) async fn measure(
-    target: &Target,
+    (target, password): (&Target, Option<Password>),
     every: Duration,
     until: impl Future<Output = ()>,
     seen: impl FnMut(u64, &Call),
 ) -> Result<Measured, Unable> {
-    let place = Place::find(target).await?;
-    Ok(call(target, place, every, until, seen).await)
+    let callee = Callee::find(target, password).await?;
+    Ok(call(target, callee, every, until, seen).await)
 }
 
 async fn call(
     target: &Target,
-    place: Place,
+    callee: Callee,
     every: Duration,
     until: impl Future<Output = ()>,
-    seen: impl FnMut(u64, &Call),
+    mut seen: impl FnMut(u64, &Call),
 ) -> Measured {
-    let address = place.address().to_string();
     let began_unix_ms = Clock::system().unix_micros() / 1000;
-    let calls = keep_calling(every, until, |number| place.clone().call(number, Patience::Usual), seen).await;
+    let mut gathering = Gathering::default();
+    let calling = |number| callee.clone().call(number, Patience::Usual);
+    keep_calling(every, until, calling, |number, ended| {
+        seen(number, &gathering.take(number, ended));
+    })
+    .await;
+    let calls = gathering.calls();
     let mut shown = target.to_string();
-    if !shown.contains(&address) {
+    if let Some(address) = callee.address().filter(|address| !shown.contains(address)) {
         // A name stands for an address of that time.
         shown.push_str(&format!(" ({address})"));
     }
-    Measured::of(shown, began_unix_ms, every, &calls)
+    Measured {
+        rows: callee.counted(&calls).await,
+        ..Measured::of(shown, began_unix_ms, every, &calls)
+    }
 }

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::call::{Call, Told, hex};
+use super::call::{Call, Calls, Told, hex};
 use super::gaps::millis;
-use super::schedule::Calls;
 
 /// What was told before a gap and after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -181,9 +180,10 @@ fn signed(duration: Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::call::{Answered, Miss};
+    use quorate_probe::Miss;
+
+    use super::super::call::{Answered, Home};
     use super::super::gaps::Measured;
-    use super::super::schedule::Home;
     use super::*;
 
     const EVERY: Duration = Duration::from_millis(100);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use quorate_model::drill::Rows;
+
 use super::call::Call;
 use super::gaps::{Gap, Measured, millis};
 use super::records::{Across, Records};
@@ -31,9 +33,10 @@ impl fmt::Display for Measured {
                 )?;
             }
         }
+        let from = self.from.as_deref().unwrap_or("this host");
         writeln!(
             f,
-            "Measured from this host at {target}: {} calls, one each {} ms, so that nothing shorter can be told.",
+            "Measured from {from} at {target}: {} calls, one each {} ms, so that nothing shorter can be told.",
             self.calls, self.every_ms
         )?;
         for gap in &self.gaps {
@@ -42,12 +45,15 @@ impl fmt::Display for Measured {
         if self.late > 0 {
             writeln!(
                 f,
-                "  {} calls were late, since this host was busy: a gap there is not the guest's alone",
+                "  {} calls were late, since {from} was busy: a gap there is not the guest's alone",
                 self.late
             )?;
         }
-        match &self.records {
-            Some(records) => show_records(records, f),
+        if let Some(records) = &self.records {
+            show_records(records, from, f)?;
+        }
+        match &self.rows {
+            Some(rows) => show_rows(rows, f),
             None => Ok(()),
         }
     }
@@ -84,7 +90,34 @@ fn show_gap(gap: &Gap, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-fn show_records(records: &Records, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn show_rows(rows: &Rows, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match rows {
+        Rows::Counted {
+            acknowledged,
+            missing,
+            not_known,
+            durability,
+        } => {
+            match missing {
+                0 => writeln!(f, "No row that was acknowledged is missing, of {acknowledged}.")?,
+                missing => writeln!(
+                    f,
+                    "{missing} rows that were acknowledged are MISSING, of {acknowledged}."
+                )?,
+            }
+            if *not_known > 0 {
+                writeln!(
+                    f,
+                    "  {not_known} more were sent and never acknowledged: whether they are there is not known, and says nothing"
+                )?;
+            }
+            writeln!(f, "What an acknowledgement is worth there: {durability}.")
+        }
+        Rows::Unknown { reason } => writeln!(f, "How many rows are missing is not known: {reason}."),
+    }
+}
+
+fn show_records(records: &Records, from: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for new in &records.new_runs {
         let whose = if new.new_boot {
             "the guest was started anew and its writer"
@@ -122,7 +155,7 @@ fn show_records(records: &Records, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         );
         writeln!(
             f,
-            "The guest's clock is {by} ± {} ms {which} this host's.",
+            "The guest's clock is {by} ± {} ms {which} that of {from}.",
             clock.within_ms
         )?;
     }
@@ -168,7 +201,9 @@ impl Strip {
 
 #[cfg(test)]
 mod tests {
-    use super::super::call::{Answered, Miss};
+    use quorate_probe::Miss;
+
+    use super::super::call::{Answered, Calls};
     use super::*;
 
     #[test]
@@ -187,5 +222,41 @@ mod tests {
         assert_eq!(rest, format!("{}\n", ".".repeat(48)));
         assert_eq!(strip.ends(), "");
         assert_eq!(strip.takes(50, &call(50, true)), "     5.0 s  .");
+    }
+
+    #[test]
+    fn rows_that_are_missing_and_those_that_nobody_knows_of_are_told_apart() {
+        let shown = |rows| {
+            let nothing = Measured::of(
+                "postgres://drill@db/drill".to_owned(),
+                0,
+                Duration::ZERO,
+                &Calls::default(),
+            );
+            Measured {
+                rows: Some(rows),
+                from: Some("hk1/prox2".to_owned()),
+                ..nothing
+            }
+        };
+        let counted = |missing| Rows::Counted {
+            acknowledged: 100,
+            missing,
+            not_known: 3,
+            durability: "synchronous_commit on, fsync on".to_owned(),
+        };
+        let lost = shown(counted(7));
+        let text = lost.to_string();
+        assert!(
+            lost.lost() && text.contains("7 rows that were acknowledged are MISSING, of 100"),
+            "{text}"
+        );
+        assert!(text.contains("3 more were sent and never acknowledged"), "{text}");
+        assert!(text.contains("Measured from hk1/prox2 at"), "{text}");
+        assert!(!shown(counted(0)).lost());
+        let unknown = shown(Rows::Unknown {
+            reason: "it is off".to_owned(),
+        });
+        assert!(unknown.lost() && unknown.to_string().contains("is not known: it is off"));
     }
 }

@@ -42,6 +42,7 @@ fn member(online: &[&str]) -> Member {
         votes: Facet::known(votes, NOW),
         links: Facet::known(vec![], NOW),
         latencies: Facet::not_asked(),
+        totem: Facet::not_asked(),
     }
 }
 

@@ -367,6 +367,7 @@ impl Agent for Shared {
     type ExecuteStream = EventStream;
     type AttachStream = EventStream;
     type WatchEventsStream = Pin<Box<dyn Stream<Item = Result<v1::DrillEvents, Status>> + Send>>;
+    type ProbeStream = Pin<Box<dyn Stream<Item = Result<v1::ProbeCalls, Status>> + Send>>;
 
     async fn snapshot(&self, _: Request<v1::SnapshotRequest>) -> Result<Response<v1::SnapshotReply>, Status> {
         let file = v1::SnapshotFile {
@@ -541,6 +542,10 @@ impl Agent for Shared {
         &self,
         _: Request<v1::WatchEventsRequest>,
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        Ok(Response::new(Box::pin(tokio_stream::empty())))
+    }
+
+    async fn probe(&self, _: Request<v1::ProbeRequest>) -> Result<Response<Self::ProbeStream>, Status> {
         Ok(Response::new(Box::pin(tokio_stream::empty())))
     }
 

@@ -24,6 +24,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("quorate-reception", &["quorate-identity", "quorate-model"], &[]),
     layer("quorate-show", &["quorate-model"], &[]),
     layer("quorate-tally", &["quorate-clock"], &[]),
+    layer("quorate-probe", &["quorate-identity", "quorate-tally"], &[]),
     layer("quorate-proto", &["quorate-model"], &[]),
     layer("quorate-tools", &["quorate-exec", "quorate-model"], &[]),
     layer("quorate-planner", &["quorate-model"], &[]),
@@ -39,9 +40,11 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-exec",
             "quorate-identity",
             "quorate-model",
+            "quorate-probe",
             "quorate-proto",
             "quorate-reception",
             "quorate-show",
+            "quorate-tally",
             "quorate-tools",
         ],
         &[],
@@ -55,6 +58,7 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-identity",
             "quorate-model",
             "quorate-planner",
+            "quorate-probe",
             "quorate-proto",
             "quorate-reception",
             "quorate-show",
@@ -95,8 +99,13 @@ pub(crate) const LAYERS: &[Layer] = &[
             "quorate-proto",
         ],
     ),
-    // It asks the programs, as an operator would: what they say is looked at as JSON.
-    layer("quorate-reality-corosync", &["quorate-lab"], &[]),
+    // It asks the programs, as an operator would: what they say is looked at as JSON. What only a coordinator asks of an agent, it asks as one.
+    layer(
+        "quorate-reality-corosync",
+        &["quorate-lab"],
+        &["quorate-clock", "quorate-identity", "quorate-model", "quorate-proto"],
+    ),
+    layer("quorate-reality-postgres", &["quorate-lab"], &[]),
     layer(
         "quorate-bench",
         &[
@@ -143,11 +152,12 @@ pub(crate) const LAYERS: &[Layer] = &[
 pub(crate) const NEVER: &[(&str, &[&str])] = &[
     ("quorate-model", &["tokio", "tonic", "sled"]),
     ("quorate-planner", &["tokio", "tonic", "sled"]),
+    ("quorate-probe", &["tonic", "sled", "tokio-postgres"]),
     ("quorate-show", &["tokio", "tonic", "sled"]),
     ("quorate-tally", &["tokio", "tonic", "sled"]),
     ("quorate-tools", &["tonic", "sled"]),
     ("quorate-engine", &["tonic", "sled"]),
-    ("quorate-agent", &["sled"]),
+    ("quorate-agent", &["sled", "tokio-postgres"]),
     ("quorate-lab", &["tonic", "sled"]),
     ("quorate-lab-ha", &["tokio", "tonic", "sled"]),
 ];

@@ -44,6 +44,8 @@ travelling! {
     ExportHistoryReply UndoInfoRequest UndoInfoReply FreezeRequest FreezeReply AppliedRequest AppliedReply ListOperatorsRequest ListOperatorsReply RemoveOperatorRequest RemoveOperatorReply CaStatusRequest CaStatusReply ExchangeCaRequest PackagePart KeepPackageReply KeepReachRequest KeepReachReply StagePackageReply EnrolRequest EnrolReply
     HealRequest HealReply WatchEventsRequest DrillEvents
     PreviewDrillRequest PreviewDrillReply StartDrillRequest StartDrillReply WatchDrillRequest DrillProgress AbortDrillRequest AbortDrillReply ListDrillsRequest ListDrillsReply GetDrillRequest GetDrillReply
+    ProbeRequest ProbeCalls ProbeFromRequest ProbeFromReply
+    LookForLostRequest LookForLostReply
 }
 
 const PACKAGE: &str = ".quorate.v1.";

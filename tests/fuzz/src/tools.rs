@@ -61,6 +61,7 @@ pub(crate) const TARGETS: &[Target] = &[
     plain!("corosync-cfgtool", corosync_cfgtool::read),
     plain!("corosync-cmapctl", corosync_cmapctl::read),
     plain!("corosync-latencies", corosync_cmapctl::read_latencies),
+    plain!("corosync-timers", corosync_cmapctl::read_timers),
     plain!("corosync-conf", corosync_conf::read),
     Target::new("corosync-conf-edit", corosync_edit),
     Target::new("corosync-log", |bytes| {
@@ -152,6 +153,9 @@ pub(crate) const TARGETS: &[Target] = &[
         told(text(bytes).lines().map(pve_ha_log::read).collect::<Vec<_>>())
     }),
     plain!(json "pve-replication-state", pve_replication_state::read),
+    Target::new("pve-tasks-active", |bytes| {
+        told(pve_tasks::read_active(&text(bytes)).map(|tasks| format!("{tasks:?}")))
+    }),
     Target::new("pve-task", |bytes| {
         let text = text(bytes);
         let name = pve_tasks::read(text.lines().next().unwrap_or_default());

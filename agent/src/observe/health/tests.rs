@@ -45,6 +45,8 @@ fn watched_with(fake: &Fake, asked: &[Asked]) -> (HealthCollector, Hands) {
         calls.push(members.prints(fixture!("corosync-cmapctl/3.1.7/members.out")));
         let statistics = Call::of([cmapctl.as_str(), "-m", "stats", "stats.knet.node"]);
         calls.push(statistics.prints(fixture!("corosync-cmapctl/3.1.7/knet-two-links.out")));
+        let timers = Call::of([cmapctl.as_str(), "-b", "runtime.config.totem."]);
+        calls.push(timers.prints(fixture!("corosync-cmapctl/3.1.7/timers.out")));
     }
     let (clock, hands) = Clock::manual(1_000_000_000);
     let host = fake.host_with(Tools::only_in(bin).unwrap(), calls, clock);

@@ -145,6 +145,7 @@ mod tests {
             votes: Facet::not_asked(),
             links: Facet::not_asked(),
             latencies: Facet::not_asked(),
+            totem: Facet::not_asked(),
         };
         assert_eq!(versions(&member), None);
         let running = |last| {

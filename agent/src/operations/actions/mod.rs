@@ -35,6 +35,7 @@ mod replication;
 mod run_guest;
 mod said;
 mod storage;
+mod take_guest;
 #[cfg(test)]
 pub(crate) mod testing;
 mod upgrade;
@@ -298,6 +299,17 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             id: job,
             target,
         }),
+        Action::SyncReplication {
+            cluster,
+            job,
+            other,
+            since,
+        } => Box::new(replication::Sync {
+            cluster,
+            id: job,
+            other,
+            since: *since,
+        }),
         Action::SetMigrationNetwork {
             cluster,
             migration,
@@ -431,6 +443,20 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             cluster,
             guest: *guest,
             kind: *kind,
+        }),
+        Action::TakeGuest {
+            cluster,
+            guest,
+            kind,
+            lost,
+            jobs,
+            ..
+        } => Box::new(take_guest::TakeGuest {
+            cluster,
+            guest: *guest,
+            kind: *kind,
+            lost,
+            jobs,
         }),
     }
 }

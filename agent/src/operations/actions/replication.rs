@@ -8,7 +8,7 @@ use quorate_model::observation::{FacetName, PveConfig};
 use quorate_model::plan::Condition;
 use quorate_model::schedule::Schedule;
 use quorate_model::spec::ReturningNode;
-use quorate_model::{Code, Finding, Observation};
+use quorate_model::{Code, Finding, Observation, Timestamp};
 use quorate_tools::{CallError, pvesr};
 
 use super::{Act, How, Said, State, local, precheck, said};
@@ -63,6 +63,14 @@ pub(super) struct Remove<'a> {
     pub(super) cluster: &'a ClusterName,
     pub(super) id: &'a JobId,
     pub(super) target: &'a NodeName,
+}
+
+/// See [`quorate_model::operation::Action::SyncReplication`].
+pub(super) struct Sync<'a> {
+    pub(super) cluster: &'a ClusterName,
+    pub(super) id: &'a JobId,
+    pub(super) other: &'a NodeName,
+    pub(super) since: Timestamp,
 }
 
 impl Act for Create<'_> {
@@ -191,6 +199,71 @@ impl Act for Remove<'_> {
 
     fn read(&self, node: &NodeName, output: &Output) -> Said {
         said::of(node, output, pvesr::NAME, "marking the job for removal")
+    }
+}
+
+impl Act for Sync<'_> {
+    fn facets(&self) -> &'static [FacetName] {
+        &[FacetName::Config, FacetName::Replication]
+    }
+
+    fn precheck_facets(&self) -> &'static [FacetName] {
+        &[FacetName::Cluster]
+    }
+
+    fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
+        let (findings, jobs) = against(node, seen, self.cluster, self.id);
+        let mut findings = the_one(findings, node, jobs, self.id, self.other);
+        let name = self.id.to_string();
+        let job = jobs.iter().find(|job| job.id == name);
+        if let Some(held) = job.and_then(ReplicationJob::held) {
+            let message = format!(
+                "the job {name} is off since a recovery: what {} wrote before {}, and never copied, is held",
+                held.node, held.since
+            );
+            let next = format!("quorate replication resolve {}", self.id.guest);
+            findings.push(Finding::new(Code::CopyHeld, node.as_str(), message, next));
+        } else if job.is_some_and(|job| job.disabled || job.removal.is_some()) {
+            // PVE would take the request, and run nothing.
+            findings.push(changed(
+                node,
+                format!("the job {name} is switched off, or being removed: it would not run"),
+            ));
+        }
+        if let Err(unknown) = seen.replication.get() {
+            findings.push(precheck::unknown(node, "replication", unknown));
+        }
+        findings
+    }
+
+    fn state(&self, _node: &NodeName, seen: &Observation) -> State {
+        let states = match seen.replication.get() {
+            Ok(states) => states,
+            Err(unknown) => {
+                return State::Between(format!(
+                    "how the copying goes can be seen; it can't be: {}",
+                    unknown.reason
+                ));
+            }
+        };
+        let state = states
+            .iter()
+            .find(|state| state.guest == self.id.guest && state.target == self.other.as_str());
+        match state.map(|state| state.last_try) {
+            // PVE runs such a job with the next pass by itself, and leaves it alone when it is put forward.
+            None => State::Reached(format!("the job {} has never run here: it is due", self.id)),
+            Some(None) => State::Reached(format!("the job {} is due", self.id)),
+            Some(Some(at)) if at >= self.since => State::Reached(format!("the job {} ran, begun at {at}", self.id)),
+            Some(Some(_)) => State::Untouched,
+        }
+    }
+
+    fn how(&self, tools: &Tools, _passed: Option<&Passed>) -> Result<How, CallError> {
+        pvesr::schedule_now(tools, self.id).map(How::Tool)
+    }
+
+    fn read(&self, node: &NodeName, output: &Output) -> Said {
+        said::of(node, output, pvesr::NAME, "putting the job forward")
     }
 }
 

@@ -1,6 +1,6 @@
 use quorate_model::facet::Facet;
 use quorate_model::observation::guest_config::ConfiguredGuest;
-use quorate_model::observation::{Guest, GuestKind};
+use quorate_model::observation::{Guest, GuestKind, ReplicationState};
 use quorate_model::operation::Action;
 use quorate_model::{Timestamp, UnknownKind};
 
@@ -177,4 +177,51 @@ fn a_note_in_passing_is_no_complaint() {
     assert!(!said.success && !said.changed);
     let said = of(&create()).read(&node("prox1"), &output("cluster not ready - no quorum?\n"));
     assert_eq!(said.findings[0].code, Code::ClusterNotQuorate);
+}
+
+#[test]
+fn a_job_is_put_forward_and_its_own_state_tells_so() {
+    let since = Timestamp::from_seconds(1000);
+    let sync = Action::SyncReplication {
+        cluster: "hk1".parse().unwrap(),
+        job: "100-0".parse().unwrap(),
+        other: node("prox2"),
+        since,
+    };
+    let tried = |last_try: Option<Timestamp>| {
+        let mut seen = seen("prox1", vec![job()]);
+        let state = ReplicationState {
+            last_try,
+            ..ReplicationState::of(100, "prox2")
+        };
+        seen.replication = Facet::known(vec![state], Timestamp(0));
+        seen
+    };
+    let before = tried(Some(Timestamp::from_seconds(999)));
+    assert_eq!(state(&sync, &before), State::Untouched);
+    assert_eq!(refused(&sync, &before), Vec::<String>::new());
+    // PVE writes a zero, and the scheduler may be quicker than our look.
+    for done in [tried(None), tried(Some(since))] {
+        assert!(matches!(state(&sync, &done), State::Reached(_)));
+    }
+    let mut unseen = before.clone();
+    unseen.replication = Facet::unknown(UnknownKind::Unparsable, "half a file");
+    assert!(matches!(state(&sync, &unseen), State::Between(_)));
+    assert_eq!(refused(&sync, &unseen).len(), 1);
+    let mut off = before.clone();
+    if let Facet::Known { value, .. } = &mut off.config {
+        let job = ReplicationJob {
+            disabled: true,
+            ..job()
+        };
+        value.replication = Facet::known(vec![job], Timestamp(0));
+    }
+    assert_eq!(
+        refused(&sync, &off),
+        ["the job 100-0 is switched off, or being removed: it would not run"]
+    );
+    // Elsewhere pvesr ends well, and nothing comes of it.
+    let mut elsewhere = seen("prox2", vec![job()]);
+    elsewhere.replication = Facet::known(vec![], Timestamp(0));
+    assert_eq!(refused(&sync, &elsewhere), ["guest 100 is on prox2 now, not on prox1"]);
 }

@@ -40,6 +40,7 @@ pub(crate) fn member(names: &[&str]) -> Cluster {
         votes: Facet::not_asked(),
         links: Facet::not_asked(),
         latencies: Facet::not_asked(),
+        totem: Facet::not_asked(),
     };
     Cluster {
         membership: Membership::Member(Box::new(member)),

@@ -53,7 +53,22 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+/// Those that figures and phases go by: the coordinator's own, as long as one of them was ever answered, since it stands where clients do and
+/// its clock is the axis; else all, and nodes have the word.
+pub fn deciding(all: &[Answers]) -> impl Iterator<Item = &Answers> {
+    let own = |one: &Answers| one.from == Source::Coordinator;
+    let only_own = all.iter().any(|one| own(one) && one.was_answered());
+    all.iter().filter(move |one| !only_own || own(one))
+}
+
 impl Answers {
+    /// Was any call ever answered?
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        let lost = self.gaps.iter().map(|gap| gap.lost).fold(0, u64::saturating_add);
+        self.calls > lost
+    }
+
     /// In a few words: `tcp:192.0.2.7:22 from prox2`.
     #[must_use]
     pub fn name(&self) -> String {
@@ -84,5 +99,43 @@ impl Answers {
     pub fn place(&self, ms: u64) -> Option<Instant> {
         let at = Timestamp(self.began.0.saturating_add(signed(ms).saturating_mul(1000)));
         Some(Instant::of(at, self.clock?, self.every_ms.saturating_mul(1000)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(from: Source, calls: u64, lost: u64) -> Answers {
+        Answers {
+            target: "tcp:192.0.2.7:22".parse().unwrap(),
+            from,
+            began: Timestamp(0),
+            clock: None,
+            every_ms: 100,
+            lasted_ms: calls * 100,
+            calls,
+            late: 0,
+            gaps: vec![Gap {
+                from_ms: 0,
+                to_ms: None,
+                lost,
+                unwatched_ms: 0,
+            }],
+        }
+    }
+
+    #[test]
+    fn nodes_have_the_word_only_where_the_coordinator_heard_nothing() {
+        let node = Source::Agent {
+            node: "prox2".parse().unwrap(),
+        };
+        let who = |own_lost: u64| {
+            let all = [asked(Source::Coordinator, 100, own_lost), asked(node.clone(), 100, 10)];
+            deciding(&all).map(|one| one.from.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(who(99), [Source::Coordinator]);
+        assert_eq!(who(100), [Source::Coordinator, node.clone()]);
+        assert_eq!(deciding(&[asked(node.clone(), 9, 9)]).count(), 1);
     }
 }

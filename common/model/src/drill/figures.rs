@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::Answers;
+use super::answers::{Answers, deciding};
 use super::axis::{Range, signed};
 use super::phase::Phase;
 use super::tally::{Lost, Tally};
@@ -103,7 +103,7 @@ pub enum CopyUsed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     /// How long clients were without the guest: from the last answer before the gap to the first of a steady run, of the probe that saw the
-    /// longest.
+    /// longest; of the coordinator's own ones, if one of them was ever answered.
     pub client_outage: Figure,
     /// The same of every probe, by its name.
     pub outages: Vec<(String, Figure)>,
@@ -128,13 +128,11 @@ pub fn figures(
     tally: Option<&Tally>,
     copy: &CopyUsed,
 ) -> Figures {
-    let outages: Vec<(String, Figure)> = probes
-        .iter()
-        .map(|probe| (probe.name(), outage(subject, line, probe)))
-        .collect();
+    let each = |probe: &Answers| (probe.name(), outage(subject, line, probe));
+    let decide: Vec<(String, Figure)> = deciding(probes).map(each).collect();
     Figures {
-        client_outage: longest(&outages),
-        outages,
+        client_outage: longest(&decide),
+        outages: probes.iter().map(each).collect(),
         service: service(subject, line),
         last_guest: last_guest(subject, line),
         lost: tally.map_or_else(

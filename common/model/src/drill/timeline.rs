@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Answers, Gap, STEADY};
+use super::answers::{Answers, Gap, STEADY, deciding};
 use super::axis::{Instant, Range, signed};
 use super::event::{Source, Told, What};
 use super::lasting::DrillKind;
@@ -204,8 +204,13 @@ fn place(told: &[Told]) -> (Vec<Placed>, BTreeSet<Untold>) {
             continue;
         };
         for event in &one.events {
+            let mut at = Instant::of(event.at, clock, event.within_micros);
+            if matches!(event.what, What::Reset { .. }) {
+                // It lived until then, and wrote that down every moment: its last sign is nearer to the reset than its next start.
+                at.best = at.best.saturating_sub(signed(event.within_micros));
+            }
             events.insert(Placed {
-                at: Instant::of(event.at, clock, event.within_micros),
+                at,
                 source: one.source.clone(),
                 what: event.what.clone(),
             });
@@ -314,7 +319,7 @@ fn answered(subject: &Subject, probes: &[Answers], seen: &mut Seen) {
     if !Phase::expected(&subject.fault, subject.kind).contains(&Phase::FirstAnswer) {
         return;
     }
-    for probe in probes {
+    for probe in deciding(probes) {
         let Some(to) = gap_of(probe, fault, start).and_then(|gap| gap.to_ms) else {
             continue;
         };

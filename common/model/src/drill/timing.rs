@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::axis::Range;
+use crate::observation::cluster::Totem;
 
 /// What corosync takes where nothing is written (`totem.token`), in milliseconds.
 pub const TOKEN: u64 = 3000;
@@ -55,9 +56,39 @@ pub struct Timing {
     pub coefficient: Option<u64>,
     /// `totem.consensus`, in milliseconds, where it is written; else it is 1.2 times the token.
     pub consensus: Option<u64>,
+    /// The token as corosync runs with it, in milliseconds, the coefficient in it: where this is known, the two above are not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<u64>,
+    /// knet's pings on the link that is told of last; `None`: a quarter and a half of the token, as corosync takes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pings: Option<Pings>,
+}
+
+/// knet's pings, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pings {
+    /// From one to the next.
+    pub interval: u64,
+    /// Without an answer for so long, a link is down.
+    pub timeout: u64,
 }
 
 impl Timing {
+    /// As corosync runs now. Of links that are asked at different paces the slowest counts.
+    #[must_use]
+    pub fn of(nodes: u32, totem: &Totem) -> Self {
+        let slowest = totem.pings.iter().max_by_key(|pings| (pings.timeout, pings.interval));
+        Self {
+            running: Some(u64::from(totem.token)),
+            consensus: Some(u64::from(totem.consensus)),
+            pings: slowest.map(|pings| Pings {
+                interval: u64::from(pings.interval),
+                timeout: u64::from(pings.timeout),
+            }),
+            ..Self::unknown(nodes)
+        }
+    }
+
     /// Nothing but the number of nodes is known.
     #[must_use]
     pub fn unknown(nodes: u32) -> Self {
@@ -66,18 +97,24 @@ impl Timing {
             token: None,
             coefficient: None,
             consensus: None,
+            running: None,
+            pings: None,
         }
     }
 
     /// Is all of it known that is needed?
     #[must_use]
     pub fn is_known(&self) -> bool {
-        self.token.is_some() && (self.coefficient.is_some() || self.nodes < 3)
+        self.running.is_some() || self.token.is_some() && (self.coefficient.is_some() || self.nodes < 3)
     }
 
     /// After how long without a token corosync gives a node up: token + (nodes - 2) × coefficient, from three nodes on.
     #[must_use]
     pub fn token(&self) -> Range {
+        if let Some(running) = self.running {
+            let running = i64::try_from(running).unwrap_or(i64::MAX);
+            return Range::millis(running, running, running);
+        }
         let more = u64::from(self.nodes.saturating_sub(2));
         let of = |coefficient: u64| {
             let token = self
@@ -93,9 +130,17 @@ impl Timing {
         Range::millis(least, most, most)
     }
 
-    /// When knet calls a link down: its pings go out each quarter of the token, and half of it is waited for.
+    /// When knet calls a link down: its pings go out each quarter of the token, and half of it is waited for, if nothing else is written.
     #[must_use]
     pub fn link_down(&self) -> Range {
+        if let Some(Pings { interval, timeout }) = self.pings {
+            let millis = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            return Range::millis(
+                millis(timeout.saturating_sub(interval)),
+                millis(timeout),
+                millis(timeout.saturating_add(interval)),
+            );
+        }
         let token = self.token();
         Range {
             likely: token.likely / 2,
@@ -140,6 +185,7 @@ pub fn fence(detection: Range) -> Range {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::cluster::LinkPings;
 
     fn known(nodes: u32, coefficient: u64) -> Timing {
         Timing {
@@ -162,6 +208,37 @@ mod tests {
         assert_eq!(known(2, COEFFICIENT).detection().likely, 6_600_000);
         assert_eq!(known(10, COEFFICIENT).detection().likely, 18_040_000);
         assert_eq!(known(5, COEFFICIENT_NEW).detection().likely, 7_425_000);
+    }
+
+    #[test]
+    fn what_runs_is_what_counts_whatever_is_written() {
+        let ping = |link: u8, interval: u32, timeout: u32| LinkPings {
+            link,
+            interval,
+            timeout,
+        };
+        // As three nodes of Debian's corosync told it.
+        let totem = Totem {
+            token: 3650,
+            consensus: 4380,
+            pings: vec![ping(0, 912, 1825)],
+        };
+        let three = Timing::of(3, &totem);
+        assert!(three.is_known());
+        assert_eq!(three.detection(), known(3, COEFFICIENT).detection());
+        let link = three.link_down();
+        assert!(link.least <= 1_070_000 && link.most >= 2_000_000, "{link:?}");
+        // Somebody gave it more time, and one link more than the other.
+        let slow = Totem {
+            token: 10_000,
+            consensus: 12_000,
+            pings: vec![ping(0, 5000, 9000), ping(1, 200, 400)],
+        };
+        let slow = Timing::of(3, &slow);
+        assert_eq!(slow.detection().likely, 22_000_000);
+        assert_eq!(slow.link_down().likely, 9_000_000);
+        let json = serde_json::to_string(&known(3, 650)).unwrap();
+        assert!(!json.contains("running") && !json.contains("pings"), "{json}");
     }
 
     #[test]

@@ -70,6 +70,27 @@ pub struct Reason {
     pub text: String,
 }
 
+/// What is said where nobody saw all return.
+const NOT_NORMAL: &str = "it was not seen that all is as it should be again";
+
+impl Verdict {
+    /// All has returned but for what waits for somebody's word, as was wanted of it: that is no fault of what was tried. `what` it is, in words.
+    #[must_use]
+    pub fn normal_but_for(mut self, what: &[String]) -> Self {
+        for reason in self.reasons.iter_mut().filter(|reason| reason.text == NOT_NORMAL) {
+            reason.outcome = Outcome::Passed;
+            reason.text = format!("all is normal but for what waits for your word: {}", what.join("; "));
+        }
+        self.outcome = worst(&self.reasons);
+        self
+    }
+}
+
+fn worst(reasons: &[Reason]) -> Outcome {
+    let outcomes = reasons.iter().map(|reason| reason.outcome);
+    outcomes.max().unwrap_or(Outcome::Undecided)
+}
+
 /// Judges a drill.
 #[must_use]
 pub fn judge(
@@ -123,10 +144,7 @@ pub fn judge(
     }
     match line.at(Phase::Normal) {
         Some(_) => say(Outcome::Passed, "all is as it should be again".to_owned()),
-        None => say(
-            Outcome::Undecided,
-            "it was not seen that all is as it should be again".to_owned(),
-        ),
+        None => say(Outcome::Undecided, NOT_NORMAL.to_owned()),
     }
     for text in &line.contradictions {
         say(Outcome::Undecided, text.clone());
@@ -140,12 +158,10 @@ pub fn judge(
             );
         }
     }
-    let outcome = reasons
-        .iter()
-        .map(|reason| reason.outcome)
-        .max()
-        .unwrap_or(Outcome::Undecided);
-    Verdict { outcome, reasons }
+    Verdict {
+        outcome: worst(&reasons),
+        reasons,
+    }
 }
 
 fn against(what: &str, figure: &Figure, limit: Lasting, name: &str) -> (Outcome, String) {

@@ -316,7 +316,7 @@ catalogue! {
     DrillCopyMissing "QRT-DRILL-COPY-MISSING" Refusal true "One of the servers that may get the guest lacks what it needs to start. HA looks at neither copies nor storages when it chooses; another one is tried only after a start has failed.";
     DrillCopyStale "QRT-DRILL-COPY-STALE" Refusal true "The copies of the guest are older than their schedule promises, or their job fails: more would be lost than has to be.";
     DrillNoStrictRule "QRT-DRILL-NO-STRICT-RULE" Refusal true "No strict rule or group binds the guest to the servers that have a copy of it: HA may choose any server.";
-    DrillCephWarns "QRT-DRILL-CEPH-WARNS" Refusal true "Ceph is not HEALTH_OK. What it warns of may be harmless for the drill, which only somebody who reads it can tell.";
+    DrillCephWarns "QRT-DRILL-CEPH-WARNS" Refusal true "Ceph is not HEALTH_OK, or a storage lies on a Ceph of others, which can't be asked from here. What it warns of may be harmless for the drill, which only somebody who reads it can tell.";
     DrillCephUnhealthy "QRT-DRILL-CEPH-UNHEALTHY" Refusal false "Ceph is in HEALTH_ERR, or would lose the majority of its monitors: without another server all guests on it may stand still.";
     DrillNoRoom "QRT-DRILL-NO-ROOM" Refusal false "The other servers do not have the memory for what they would have to carry.";
     DrillLittleRoom "QRT-DRILL-LITTLE-ROOM" Refusal true "One of the other servers would have more than three quarters of its memory given to guests.";
@@ -351,7 +351,16 @@ catalogue! {
     CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
     GuestStartsAtBoot "QRT-GUEST-STARTS-AT-BOOT" Warning false "A guest that is stopped is started by PVE when its server has restarted (onboot), whoever stopped it and why.";
     GuestNoBackup "QRT-GUEST-NO-BACKUP" Warning false "A guest has no backup of the last eight days by the logs of PVE's own vzdump on the servers, or the last one failed, or it can't be told. Backups that other programs make are not seen. One finding tells of all guests of a cluster; templates, canaries, and guests that are younger count as well off.";
-    DrillsNotRun "QRT-DRILLS-NOT-RUN" Warning false "The cluster file names failover drills. This version checks what is written of them, and runs none.";
+    // A lost server's guests, from the coordinator
+    LostNodeUnknown "QRT-LOST-NODE-UNKNOWN" Refusal false "The server that was said to be lost is no member of the cluster, or none of those that are left answers to say so.";
+    LostNodeSilent "QRT-LOST-NODE-SILENT" Note false "What a server that is left sees and hears of the one that was said to be lost: corosync's membership, votes and links, and each network on which it has an address.";
+    RecoveryQuorum "QRT-RECOVERY-QUORUM" Note false "How the votes of what is left stand, and what forcing them would do.";
+    RecoveryCopy "QRT-RECOVERY-COPY" Note false "Where there are copies of a lost server's guest, how old each is, and which of them it is started from.";
+    RecoveryNewerCopy "QRT-RECOVERY-NEWER-COPY" Refusal true "A server that the guest can't be started on has a newer copy than the one that it would be started from. PVE overwrites that newer copy with the next run of its job.";
+    RecoveryByHa "QRT-RECOVERY-BY-HA" Warning false "HA looks after a guest of the lost server. It is left to HA, which knows by its locks when it may start it; PVE hands every start of such a guest to HA.";
+    RecoveryNotConfirmed "QRT-RECOVERY-NOT-CONFIRMED" Refusal false "The name of the server that is said to be off was not typed, or another one was.";
+    DrillRecord "QRT-DRILL-RECORD" Critical false "The record of a drill is not as the coordinator wrote it: it was altered, taken out or put in, or its signature is not one of a coordinator of this fleet. Somebody could write to the coordinator's state, or its disk is damaged.";
+    DrillOverdue "QRT-DRILL-OVERDUE" Warning false "A drill that the cluster file wants to be run by itself is due and was not begun: something speaks against it, or no window is named in which it may begin. Nothing is broken on a guess; it is tried again.";
 }
 
 impl Code {

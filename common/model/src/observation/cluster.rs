@@ -122,6 +122,9 @@ pub struct Member {
     /// What corosync itself measures on its links, all the time. Source: `corosync-cmapctl -m stats` (`stats.knet.nodeID.linkN.latency_*`).
     #[serde(default)]
     pub latencies: Facet<Vec<LinkLatency>>,
+    /// corosync's timers as it runs with them now. Source: `corosync-cmapctl` (`runtime.config.totem.*`).
+    #[serde(default)]
+    pub totem: Facet<Totem>,
 }
 
 /// A node in the running membership.
@@ -240,6 +243,30 @@ pub struct LinkLatency {
     pub shortest: u32,
     /// How many there were.
     pub samples: u32,
+}
+
+/// corosync's timers, in milliseconds, as it runs with them: what corosync.conf says of them, and what corosync makes of that for the number of
+/// nodes. Source: `corosync-cmapctl` (`runtime.config.totem.*`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totem {
+    /// After so long without the token a node is given up: `totem.token`, and `totem.token_coefficient` for each node from the third on
+    /// (`token`).
+    pub token: u32,
+    /// So long it is waited then for who forms the next membership (`consensus`).
+    pub consensus: u32,
+    /// knet's pings, by link: links that run (`interface.N.knet_ping_*`).
+    pub pings: Vec<LinkPings>,
+}
+
+/// How knet asks whether a link works, in milliseconds. Source: as for [`Totem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkPings {
+    /// Link number.
+    pub link: u8,
+    /// From one ping to the next (`knet_ping_interval`).
+    pub interval: u32,
+    /// A link is down when no ping was answered for so long (`knet_ping_timeout`).
+    pub timeout: u32,
 }
 
 impl Cluster {

@@ -29,6 +29,44 @@ pub struct System {
     pub reboot_needed: Option<String>,
     /// What the agent itself costs.
     pub agent: AgentState,
+    /// Tasks of PVE that run on this server now. Source: /var/log/pve/tasks/active, and whether the process that it names is there.
+    #[serde(default)]
+    pub tasks: Facet<Vec<RunningTask>>,
+}
+
+/// A task of PVE that runs. Source: its UPID, `UPID:NODE:PID:PSTART:STARTTIME:TYPE:ID:USER:`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningTask {
+    /// TYPE: `vzdump`, `qmigrate` …
+    pub kind: String,
+    /// ID: what it is about, such as a guest's id; may be empty.
+    pub about: String,
+    /// USER: who began it.
+    pub user: String,
+    /// STARTTIME: when, to the second.
+    pub started_at: Timestamp,
+}
+
+impl RunningTask {
+    /// Somebody looks at a console: nothing is done to a guest or a server by it. Source: pve-manager API2/Nodes.pm, qemu-server API2/Qemu.pm
+    /// (`fork_worker`).
+    const CONSOLES: [&'static str; 3] = ["vncproxy", "vncshell", "spiceshell"];
+
+    /// Is it more than a console that somebody looks at?
+    #[must_use]
+    pub fn does_something(&self) -> bool {
+        !Self::CONSOLES.contains(&self.kind.as_str())
+    }
+
+    /// In words: `vzdump of 101 on prox2`.
+    #[must_use]
+    pub fn told(&self, node: &str) -> String {
+        if self.about.is_empty() {
+            format!("{} on {node}", self.kind)
+        } else {
+            format!("{} of {} on {node}", self.kind, self.about)
+        }
+    }
 }
 
 /// The agent's own version and cost.

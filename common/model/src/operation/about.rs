@@ -49,7 +49,9 @@ impl Action {
             | Self::KeepVolumes { cluster, .. }
             | Self::InjectFault { cluster, .. }
             | Self::CreateCanary { cluster, .. }
-            | Self::DestroyCanary { cluster, .. } => Some(cluster),
+            | Self::DestroyCanary { cluster, .. }
+            | Self::SyncReplication { cluster, .. }
+            | Self::TakeGuest { cluster, .. } => Some(cluster),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::guest_ids::{HaName, JobId, Sid};
 use crate::held::GuestVolume;
 use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
+use crate::lost::LostCopy;
 use crate::moves::MoveKind;
 use crate::observation::GuestKind;
 use crate::observation::eligibility::ReasonKind;
@@ -23,6 +24,7 @@ use crate::spec::ReturningNode;
 use crate::storage::StorageDefinition;
 use crate::time::Timestamp;
 
+use super::ha_service::HaService;
 use super::package::Package;
 
 /// In place of a file's name: the password of a storage was given with the word to apply, and the coordinator keeps it in memory until the
@@ -454,6 +456,38 @@ pub enum Action {
         /// What it is.
         kind: GuestKind,
     },
+    /// `pvesr schedule-now` on the guest's owner: its scheduler runs the job with its next pass, within a minute, whatever the schedule says. The
+    /// operation is done when the job is due, or has run since; that the copy is made is PVE's.
+    SyncReplication {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The job.
+        job: JobId,
+        /// Whom it connects the guest's owner with, to be sure which one is meant.
+        other: NodeName,
+        /// A run that began since then is enough; by the owner's clock, to the second.
+        since: Timestamp,
+    },
+    /// A guest of a server that is off becomes this one's: the jobs that would overwrite what the lost server wrote last are switched off and say so
+    /// (`pvesr update ID --disable 1 --comment …`), and its configuration is moved, as PVE's own manual has it. It is not started.
+    TakeGuest {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Its id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// The server that was lost.
+        lost: NodeName,
+        /// The jobs between the two.
+        jobs: BTreeSet<JobId>,
+        /// What its disks hold here.
+        copy: LostCopy,
+        /// It is started by another operation, afterwards.
+        starts: bool,
+        /// Somebody has seen that the lost server has no power: for a network on which nobody else could tell.
+        seen_off: bool,
+    },
 }
 
 impl Action {
@@ -552,27 +586,8 @@ kinds! {
     InjectFault "inject fault";
     CreateCanary "create canary";
     DestroyCanary "destroy canary";
-}
-
-/// The daemons of PVE's HA manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HaService {
-    /// `pve-ha-lrm`: starts and stops guests on its node, and feeds the watchdog.
-    Lrm,
-    /// `pve-ha-crm`: one of them is the master, who decides.
-    Crm,
-}
-
-impl HaService {
-    /// The unit's name.
-    #[must_use]
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::Lrm => "pve-ha-lrm",
-            Self::Crm => "pve-ha-crm",
-        }
-    }
+    SyncReplication "sync replication";
+    TakeGuest "take guest";
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod about;
 pub mod action;
+mod ha_service;
 mod package;
 mod rules;
 
@@ -11,7 +12,8 @@ use crate::finding::Finding;
 use crate::ids::OperationId;
 use crate::time::Timestamp;
 
-pub use action::{Action, ActionKind, GIVEN_AT_APPLY, HaService};
+pub use action::{Action, ActionKind, GIVEN_AT_APPLY};
+pub use ha_service::HaService;
 pub use package::Package;
 pub use rules::{ACTION_RULES, ActionRules, OnDeadline, rules};
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::nodes::ReadNode;
 use super::read::bad_name;
 use super::reader::{Reader, Table, Value, closest};
+use super::storages::text;
 use super::{Located, NodeRole, keys};
 use crate::drill::lasting::{BLIP_MOST, DrillKind, FAILOVER_LEAST, Lasting};
 use crate::drill::probe::ProbeTarget;
@@ -29,13 +30,15 @@ pub struct DrillSpec {
     pub guest: Located<u32>,
     /// `probe`: who is asked whether the guest is there, ten times a second. Empty: only the cluster's own word is heard.
     pub probes: Vec<Located<ProbeTarget>>,
+    /// `password_file`: a path from the root, on the coordinator's host, with the password of the database that a probe writes into.
+    pub password_file: Option<Located<String>>,
     /// `kind`
     pub kind: DrillKind,
     /// `for`: how long the fault lasts.
     pub lasts: Lasting,
     /// `expect`
     pub expect: Expect,
-    /// `every`: how long after the last one it is due again. `None`: only when somebody says so.
+    /// `every`: how long after the last one it is due again by itself. `None`: only when somebody says so.
     pub every: Option<Located<Lasting>>,
     /// `windows`: when a scheduled one may begin. Empty: in the cluster's maintenance windows.
     pub windows: Vec<Located<MaintenanceWindow>>,
@@ -90,6 +93,7 @@ fn one<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>, key: &str) -> Option<
         .and_then(|value| reader.parsed::<NodeName>("`node`", value, Code::SpecBadName, bad_name));
     let guest = reader.required(table, "guest").and_then(|value| guest(reader, value));
     let probes = written(table, "probe", |value| probes(reader, value));
+    let password_file = written(table, "password_file", |value| password_file(reader, value));
     let kind = written(table, "kind", |value| {
         reader.word::<DrillKind, 2>("`kind`", value, DrillKind::ALL.map(DrillKind::as_str))
     });
@@ -107,6 +111,8 @@ fn one<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>, key: &str) -> Option<
     };
     fits(reader, &fault, kind, lasts.as_ref())?;
     let (probes, expect) = (probes?.unwrap_or_default(), expect?.unwrap_or_default());
+    let password_file = password_file?;
+    asked_for(reader, password_file.as_ref(), &probes)?;
     counted(reader, &expect, &probes, kind)?;
     Some(DrillSpec {
         place: table.place.clone(),
@@ -114,6 +120,7 @@ fn one<'t>(reader: &mut Reader<'t>, table: &Table<'t, '_>, key: &str) -> Option<
         node: node?,
         guest: guest?,
         probes,
+        password_file,
         kind,
         lasts: lasts.map_or_else(|| kind.usual(), |lasts| lasts.value),
         expect,
@@ -209,6 +216,31 @@ fn probes<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Vec<Located<
         }
     }
     (!bad).then_some(found)
+}
+
+fn password_file<'t>(reader: &mut Reader<'t>, value: &Value<'t>) -> Option<Located<String>> {
+    let next = "write where it lies on the coordinator's host, such as \"/etc/quorate/secrets/drill.password\"";
+    let found = text(reader, "`password_file`", value)?;
+    if found.value.starts_with('/') && !found.value.chars().any(char::is_control) {
+        return Some(found);
+    }
+    let message = format!("`password_file` is `{}`, which is no path from the root", found.value);
+    reader.problem(Code::SpecBadValue, found.place, message, next);
+    None
+}
+
+/// Only a database asks for a password.
+fn asked_for(reader: &mut Reader<'_>, file: Option<&Located<String>>, probes: &[Located<ProbeTarget>]) -> Option<()> {
+    let asks = |probe: &Located<ProbeTarget>| matches!(probe.value, ProbeTarget::Postgres(_));
+    match file.filter(|_| !probes.iter().any(asks)) {
+        None => Some(()),
+        Some(file) => {
+            let message = "no probe of the drill takes a password";
+            let next = "take `password_file` out, or add a probe such as \"postgres://drill@192.168.1.100/drill\"";
+            reader.problem(Code::SpecBadValue, file.place.clone(), message, next);
+            None
+        }
+    }
 }
 
 fn lasting<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<Located<Lasting>> {

@@ -254,8 +254,8 @@ pub const FILE: KeyTable = KeyTable {
             kind: Kind::ByDrill(&DRILL),
             needed: false,
             default: "no drill is named",
-            meaning: "Failover drills: a real fault on one server, with what is expected of it. They are checked; this version \
-                      runs none.",
+            meaning: "Failover drills: a real fault on one server, with what is expected of it. `quorate drill run NAME` \
+                      makes one.",
             example: "[drills.cut-prox1]\nfault = \"network\"\nnode = \"prox1\"\nguest = 100",
         },
     ],

@@ -130,7 +130,7 @@ fn property<'t>(reader: &mut Reader<'t>, property: Property, value: &Value<'t>) 
     Some(found.value)
 }
 
-fn text<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<Located<String>> {
+pub(super) fn text<'t>(reader: &mut Reader<'t>, what: &str, value: &Value<'t>) -> Option<Located<String>> {
     reader.parsed::<String>(what, value, Code::SpecBadValue, |error| match error {})
 }
 

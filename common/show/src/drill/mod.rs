@@ -9,11 +9,12 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-pub use history::drills;
+pub use history::{drills, drills_due};
 pub use line::drill;
 pub use page::drill_page;
 pub use preview::{DrillPreview, drill_preview};
 
+use quorate_model::drill::Rows;
 use quorate_model::drill::figures::Figure;
 use quorate_model::drill::record::Record;
 use quorate_model::drill::tally::Lost;
@@ -37,22 +38,52 @@ pub(crate) fn figures(record: &Record) -> Vec<Shown> {
         plain("client outage", &figures.client_outage),
         plain("fault to service", &figures.service),
         plain("last guest back", &figures.last_guest),
-        lost(&figures.lost, record.tally.as_ref().map_or(0, |tally| tally.a_second)),
+        writes(record),
         plain("age of the copy", &figures.copy_age),
         plain("worst by schedule", &figures.worst),
     ]
 }
 
+/// What was lost of what was written: in the guest, or into a database.
+fn writes(record: &Record) -> Shown {
+    let tally = record.tally.as_ref();
+    let plain = || lost(&record.figures.lost, tally.map_or(0, |tally| tally.a_second));
+    match tally.and_then(|tally| tally.rows.as_ref()) {
+        Some(Rows::Counted {
+            acknowledged,
+            missing,
+            not_known,
+            durability,
+        }) => Shown {
+            name: "acknowledged writes lost",
+            value: format!("{missing} rows"),
+            why: format!(
+                "of {acknowledged} rows whose commit was acknowledged ({durability}); {not_known} more were sent and never acknowledged, \
+                 which are neither lost nor kept"
+            ),
+        },
+        Some(Rows::Unknown { .. }) | None => plain(),
+    }
+}
+
 /// What was lost, in records.
 pub(crate) fn lost(lost: &Lost, a_second: u32) -> Shown {
     let (value, why) = match lost {
-        Lost::Records { acknowledged, isolated } => {
+        Lost::Records {
+            acknowledged,
+            isolated,
+            unread,
+        } => {
             let seconds = acknowledged / u64::from(a_second.max(1));
             let spoken = quorate_model::time::spoken(std::time::Duration::from_secs(seconds));
-            let rest = match isolated {
-                None => "what the isolated copy wrote beyond that is not known".to_owned(),
-                Some(0) => "nothing was written beyond that".to_owned(),
-                Some(more) => format!("the isolated copy wrote {more} more that nobody was told of"),
+            let rest = match (isolated, unread) {
+                (None, _) => "what the isolated copy wrote beyond that is not known".to_owned(),
+                (Some(0), 0) => "nothing was written beyond that".to_owned(),
+                (Some(more), 0) => format!("the isolated copy wrote {more} more that nobody was told of"),
+                (Some(more), unread) => format!(
+                    "the isolated copy wrote {more} to {} more that nobody was told of",
+                    more.saturating_add(*unread)
+                ),
             };
             let why = if *acknowledged == 0 || a_second == 0 {
                 format!("numbered records that were acknowledged before and are not found again; {rest}")

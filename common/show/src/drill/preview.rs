@@ -23,6 +23,8 @@ pub struct DrillPreview<'a> {
     pub before: &'a [Step],
     /// What is moved back afterwards.
     pub after: &'a [Step],
+    /// The canary of ours whose copy on the victim is overwritten afterwards.
+    pub discards: Option<u32>,
     /// What is to be expected.
     pub predicted: &'a Prediction,
 }
@@ -53,9 +55,18 @@ pub fn drill_preview(preview: &DrillPreview<'_>) -> String {
             text.push_str(&wrapped(&format!("{}: {}", fate.guest, long(&fate.fate)), "  "));
         }
     }
-    for (title, steps) in [("First", preview.before), ("Afterwards", preview.after)] {
-        if !steps.is_empty() {
+    for (title, steps, discards) in [
+        ("First", preview.before, None),
+        ("Afterwards", preview.after, preview.discards),
+    ] {
+        if !steps.is_empty() || discards.is_some() {
             text.push_str(&format!("\n{title}:\n"));
+        }
+        if let Some(guest) = discards {
+            let about = format!(
+                "what the server wrote to our canary {guest} and never copied is overwritten, and the copying to it goes on (as quorate replication resolve {guest} --discard does it)"
+            );
+            text.push_str(&wrapped(&about, "  "));
         }
         for step in steps {
             let about = format!("{} (about {})", step.title, spoken(step.estimate));

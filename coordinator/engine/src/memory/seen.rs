@@ -81,6 +81,7 @@ fn system(server: &Server) -> System {
             port: None,
             measure_ports: None,
         },
+        tasks: Facet::not_asked(),
     }
 }
 
@@ -211,6 +212,7 @@ impl Inner {
             }),
             links: known(links.collect()),
             latencies: Facet::not_asked(),
+            totem: Facet::not_asked(),
         }
     }
 

@@ -315,8 +315,10 @@ impl Checker<'_> {
                 guest, volumes, since, ..
             } => self.keeps(step, *guest, volumes, *since),
             Action::InjectFault { .. } => self.demand(step, false, "no plan rehearses failures"),
+            Action::SyncReplication { .. } => self.demand(step, false, "no plan hurries copies"),
             Action::CreateCanary { .. } => self.makes_canary(step),
             Action::DestroyCanary { guest, .. } => self.destroys_canary(step, *guest),
+            Action::TakeGuest { .. } => self.takes_guest(step),
         }
     }
 

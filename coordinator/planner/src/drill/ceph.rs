@@ -7,7 +7,7 @@ use quorate_model::finding::{Code, Finding};
 
 use super::scene::{Scene, unseen};
 use super::{Around, Request};
-use crate::report::Report;
+use crate::report::{Report, in_a_row};
 
 pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, report: &mut Report) {
     daemons(scene, request, report);
@@ -15,8 +15,8 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, repor
         return;
     }
     let monitors = match scene.config.ceph_monitors.get() {
-        // There is no Ceph.
-        Ok(None) => return,
+        // There is none of the cluster's own.
+        Ok(None) => return elsewhere(scene, report),
         Ok(Some(monitors)) => monitors,
         Err(unknown) => return unseen(report, scene.speaker, "whether there is a Ceph", unknown),
     };
@@ -62,6 +62,30 @@ pub(super) fn rails(scene: &Scene<'_>, request: &Request, around: &Around, repor
             ));
         }
     }
+}
+
+/// A storage may lie on a Ceph of others, which no member of this cluster is a part of.
+fn elsewhere(scene: &Scene<'_>, report: &mut Report) {
+    let storages = match scene.config.storages.get() {
+        Ok(storages) => storages,
+        Err(unknown) => return unseen(report, scene.speaker, "whether a storage lies on Ceph", unknown),
+    };
+    let on_ceph = storages
+        .iter()
+        .filter(|storage| matches!(storage.kind.as_str(), "rbd" | "cephfs"));
+    let names: Vec<&str> = on_ceph.map(|storage| storage.id.as_str()).collect();
+    if names.is_empty() {
+        return;
+    }
+    let message = format!(
+        "{} on a Ceph that is not this cluster's own: how that is can't be asked from here",
+        in_a_row(&names)
+    );
+    let next = format!(
+        "look there: ceph status; if it is well: --accept {}",
+        Code::DrillCephWarns.as_str()
+    );
+    report.tell(Finding::new(Code::DrillCephWarns, scene.cluster, message, next));
 }
 
 /// What is to be stopped has to be there.

@@ -334,7 +334,8 @@ fn fresh(scene: &Scene<'_>, request: &Request, outlook: &GuestOutlook, report: &
         };
         let message = format!("the copy of guest {id} on {} {said}", job.target);
         let next = format!(
-            "quorate replication sync {id}; if more may be lost: --accept {}",
+            "on {owner}: pvesr schedule-now {}; if more may be lost: --accept {}",
+            job.id,
             Code::DrillCopyStale.as_str()
         );
         report.tell(Finding::new(Code::DrillCopyStale, subject(id), message, next));

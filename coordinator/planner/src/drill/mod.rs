@@ -107,8 +107,8 @@ pub struct Around {
     pub tasks: Facet<Vec<String>>,
     /// How Ceph is. Asked only where the cluster has one.
     pub ceph: Facet<Ceph>,
-    /// corosync's timers; the number of nodes is counted here.
-    pub timing: Timing,
+    /// corosync's timers as it runs with them; the number of nodes is counted here.
+    pub timing: Facet<Timing>,
     /// How long the guest took from its start to its first answer in earlier drills.
     pub boot: Option<quorate_model::drill::Range>,
 }
@@ -141,6 +141,9 @@ pub struct Preview {
     pub predicted: Prediction,
     /// Guests that will be started elsewhere.
     pub recovered: BTreeSet<u32>,
+    /// The canary of ours of which the victim's last writes are overwritten afterwards, without another word: its copy would be held otherwise, and
+    /// nothing that a canary writes is needed. Never a guest of a customer.
+    pub discards: Option<u32>,
 }
 
 impl Preview {
@@ -164,9 +167,10 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
             fates: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
-            predicted: predict(&circumstances),
+            predicted: expected(&circumstances, around),
             circumstances,
             recovered: BTreeSet::new(),
+            discards: None,
         };
     };
     cluster::rails(&scene, request, &mut report);
@@ -191,8 +195,12 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
         fates,
         before: cleared.before,
         after: cleared.after,
-        predicted: predict(&circumstances),
+        predicted: expected(&circumstances, around),
         circumstances,
+        discards: recovered
+            .contains(&request.guest)
+            .then_some(request.guest)
+            .filter(|id| scene.holds_canary(*id)),
         recovered,
     }
 }
@@ -204,6 +212,25 @@ fn accepted(report: Report, request: &Request) -> Vec<Finding> {
     in_order(findings)
 }
 
+/// corosync's timers; what is not known of them covers what it may be.
+pub(crate) fn timing(around: &Around, nodes: u32) -> Timing {
+    match around.timing.get() {
+        Ok(timing) => Timing { nodes, ..*timing },
+        Err(_) => Timing::unknown(nodes),
+    }
+}
+
+/// What is to be expected, and why it is not narrower.
+fn expected(circumstances: &Circumstances, around: &Around) -> Prediction {
+    let mut predicted = predict(circumstances);
+    if let (Err(unknown), true) = (around.timing.get(), circumstances.fault.isolates()) {
+        predicted
+            .notes
+            .push(format!("corosync's timers could not be seen: {}", unknown.reason));
+    }
+    predicted
+}
+
 /// Nothing is known but what was asked for.
 fn blind(request: &Request, around: &Around) -> Circumstances {
     Circumstances {
@@ -211,7 +238,7 @@ fn blind(request: &Request, around: &Around) -> Circumstances {
         kind: request.kind,
         lasts: request.lasts,
         guest: request.guest,
-        timing: around.timing,
+        timing: timing(around, 0),
         master: None,
         qdevice: false,
         armed: None,

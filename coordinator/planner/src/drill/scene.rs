@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use quorate_model::drill::{Circumstances, Timing};
+use quorate_model::drill::Circumstances;
 use quorate_model::facet::Unknown;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
@@ -11,10 +11,10 @@ use quorate_model::observation::cluster::Member;
 use quorate_model::observation::ha::{HaPlacement, HaResource, ManagerStatus};
 use quorate_model::observation::{ConfiguredGuest, PveConfig, ReplicationJob};
 use quorate_model::outlook::{GuestOutlook, Outlook, outlook};
-use quorate_model::spec::ClusterFile;
+use quorate_model::spec::{ClusterFile, ReturningNode};
 use quorate_model::{View, copies};
 
-use super::{Around, CANARY, Request};
+use super::{Around, CANARY, Request, timing};
 use crate::report::Report;
 
 pub(super) struct Scene<'v> {
@@ -103,6 +103,15 @@ impl<'v> Scene<'v> {
             .is_ok_and(|config| config.tags.iter().any(|tag| tag == CANARY))
     }
 
+    /// Is it a canary of ours, of which a server that returns is held back by its jobs?
+    pub(super) fn holds_canary(&self, id: u32) -> bool {
+        let holds = |job: &ReplicationJob| {
+            let comment = job.comment.as_deref().and_then(ReturningNode::of_comment);
+            comment == Some(ReturningNode::Hold)
+        };
+        self.guest(id).is_some_and(Self::is_canary) && self.jobs_of(id).any(holds)
+    }
+
     pub(super) fn jobs_of(&self, id: u32) -> impl Iterator<Item = &'v ReplicationJob> {
         self.jobs.iter().filter(move |job| job.guest == id)
     }
@@ -120,7 +129,7 @@ impl<'v> Scene<'v> {
             kind: request.kind,
             lasts: request.lasts,
             guest: request.guest,
-            timing: Timing { nodes, ..around.timing },
+            timing: timing(around, nodes),
             master: self.manager.map(|manager| manager.master == request.node.as_str()),
             qdevice: self.member.qdevice.is_some(),
             armed: victim.map(|ha| ha.watchdog_armed),

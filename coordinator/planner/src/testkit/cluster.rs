@@ -152,6 +152,7 @@ impl Shape {
             votes: Facet::known(self.votes(), NOW),
             links: Facet::known(self.links(own), NOW),
             latencies: Facet::not_asked(),
+            totem: Facet::not_asked(),
         };
         Cluster {
             pmxcfs: if member.quorate {

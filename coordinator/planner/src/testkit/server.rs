@@ -161,6 +161,7 @@ fn system(n: usize) -> System {
                 last: *MEASURE_PORTS.end(),
             }),
         },
+        tasks: Facet::not_asked(),
     }
 }
 

@@ -158,3 +158,47 @@ fn the_forecast_goes_by_what_was_seen() {
     );
     assert!(preview.predicted.outage.is_some());
 }
+
+#[test]
+fn a_canary_s_last_writes_are_let_go_of_and_no_customer_s() {
+    let of = |guests: &[Vm], request: &Request| seen(&servers(guests, &[100]), request, &around()).discards;
+    assert_eq!(of(&[canary()], &request()), Some(100));
+    let theirs = Request {
+        risked: BTreeSet::from([100]),
+        ..request()
+    };
+    assert_eq!(of(&[Vm::running(100, "prox1")], &theirs), None);
+    let blip = Request {
+        kind: DrillKind::Blip,
+        lasts: Lasting::seconds(15),
+        ..request()
+    };
+    assert_eq!(of(&[canary()], &blip), None, "nothing is recovered");
+    // Where the job says so, PVE overwrites it by itself.
+    let discarding = super::protection::jobs().map(|job| quorate_model::observation::ReplicationJob {
+        comment: Some("quorate discard".to_owned()),
+        ..job
+    });
+    let servers = servers(&[canary()], &[100]).with_jobs(&discarding);
+    assert_eq!(seen(&servers, &request(), &around()).discards, None);
+}
+
+#[test]
+fn timers_that_could_not_be_seen_are_told_with_the_forecast() {
+    let servers = servers(&[canary()], &[100]);
+    let mut blind = around();
+    blind.timing = Facet::unknown(quorate_model::UnknownKind::TimedOut, "no answer in 5 s");
+    let (known, unknown) = (
+        seen(&servers, &request(), &around()),
+        seen(&servers, &request(), &blind),
+    );
+    assert!(!unknown.refused(), "{:#?}", unknown.findings);
+    let notes = unknown.predicted.notes.join("\n");
+    assert!(notes.contains("could not be seen: no answer in 5 s"), "{notes}");
+    assert!(!known.predicted.notes.join("\n").contains("could not be seen"));
+    let lost = |preview: &Preview| {
+        let phase = preview.predicted.of(quorate_model::drill::Phase::MembershipLost);
+        phase.expect("it is isolated").at
+    };
+    assert!(lost(&unknown).least < lost(&known).least && lost(&unknown).most >= lost(&known).most);
+}

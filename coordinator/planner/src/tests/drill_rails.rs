@@ -13,7 +13,7 @@ use quorate_model::size::ByteSize;
 use quorate_model::{Code, Severity, Timestamp};
 
 use super::protection::jobs;
-use crate::drill::{Around, CANARY, Ceph, Preview, Request, preview};
+use crate::drill::{Around, CANARY, Preview, Request, preview};
 use crate::testkit::{self, NOW, Servers, Vm, known, name, unseen};
 
 pub(super) const LINKS: &[&str] = &["10.10.10.0/24", "192.168.1.0/24"];
@@ -85,7 +85,7 @@ pub(super) fn servers(guests: &[Vm], under_ha: &[u32]) -> Servers {
         .with_each(|seen| known(&mut seen.config).ceph_monitors = Facet::known(None, NOW))
 }
 
-fn usual() -> Servers {
+pub(super) fn usual() -> Servers {
     servers(&[canary()], &[100])
 }
 
@@ -114,11 +114,14 @@ pub(super) fn around() -> Around {
         last: None,
         tasks: Facet::known(vec![], NOW),
         ceph: Facet::not_asked(),
-        timing: Timing {
-            token: Some(3000),
-            coefficient: Some(650),
-            ..Timing::unknown(0)
-        },
+        timing: Facet::known(
+            Timing {
+                token: Some(3000),
+                coefficient: Some(650),
+                ..Timing::unknown(0)
+            },
+            NOW,
+        ),
         boot: None,
     }
 }
@@ -128,18 +131,18 @@ pub(super) fn seen(servers: &Servers, request: &Request, around: &Around) -> Pre
 }
 
 /// Codes of what refuses.
-fn refusals(preview: &Preview) -> Vec<Code> {
+pub(super) fn refusals(preview: &Preview) -> Vec<Code> {
     let refusing = preview.findings.iter().filter(|finding| finding.refuses());
     let mut codes: Vec<Code> = refusing.map(|finding| finding.code).collect();
     codes.dedup();
     codes
 }
 
-fn of(servers: &Servers) -> Vec<Code> {
+pub(super) fn of(servers: &Servers) -> Vec<Code> {
     refusals(&seen(servers, &request(), &around()))
 }
 
-fn asked(change: impl FnOnce(&mut Request)) -> Vec<Code> {
+pub(super) fn asked(change: impl FnOnce(&mut Request)) -> Vec<Code> {
     let mut request = request();
     change(&mut request);
     refusals(&seen(&usual(), &request, &around()))
@@ -447,38 +450,6 @@ fn the_others_need_room() {
         of(&usual().with("prox2", |seen| seen.running = unseen())),
         [Code::DrillUnseen]
     );
-}
-
-#[test]
-fn ceph_must_be_well_and_keep_its_majority() {
-    let with = |monitors: &[&str]| {
-        let monitors: Vec<String> = monitors.iter().map(|name| (*name).to_owned()).collect();
-        usual().with_each(move |seen| known(&mut seen.config).ceph_monitors = Facet::known(Some(monitors.clone()), NOW))
-    };
-    let told = |servers: &Servers, health: &str, quorum: &[&str]| {
-        let mut around = around();
-        let ceph = Ceph {
-            health: health.to_owned(),
-            checks: vec![],
-            quorum: quorum.iter().map(|name| (*name).to_owned()).collect(),
-        };
-        around.ceph = Facet::known(ceph, NOW);
-        refusals(&seen(servers, &request(), &around))
-    };
-    let three = with(&ALL);
-    assert_eq!(told(&three, "HEALTH_OK", &ALL), []);
-    assert_eq!(told(&three, "HEALTH_WARN", &ALL), [Code::DrillCephWarns]);
-    assert_eq!(told(&three, "HEALTH_ERR", &ALL), [Code::DrillCephUnhealthy]);
-    assert_eq!(told(&three, "HEALTH_OK", &ALL[..2]), [Code::DrillCephUnhealthy]);
-    assert_eq!(of(&three), [Code::DrillUnseen], "nobody asked how it is");
-    assert_eq!(asked(|r| r.fault = Fault::Osd { osd: 3 }), [Code::DrillSupport]);
-    let osd = usual().with_config("prox1", |config| {
-        config.ceph_daemons = Facet::known(vec!["osd.3".to_owned(), "mon.prox1".to_owned()], NOW);
-    });
-    for fault in [Fault::Osd { osd: 3 }, Fault::Mon] {
-        let request = Request { fault, ..request() };
-        assert_eq!(refusals(&seen(&osd, &request, &around())), []);
-    }
 }
 
 #[test]

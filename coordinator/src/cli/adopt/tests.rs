@@ -54,6 +54,7 @@ fn server(n: u8, links: &[&str]) -> Observation {
         votes: Facet::not_asked(),
         links: Facet::not_asked(),
         latencies: Facet::not_asked(),
+        totem: Facet::not_asked(),
     };
     let interface = |(i, text): (u8, String)| {
         let net: IpNet = text.parse().unwrap();

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use quorate_model::drill::record::Record;
 use quorate_model::drill::trend::{TrendRow, worse};
-use quorate_model::drill::{DrillKind, Lasting, ProbeTarget};
+use quorate_model::drill::{DrillKind, DueRow, Lasting, ProbeTarget};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::fault::{Fault, InvalidFault};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, DrillName, NodeName};
-use quorate_proto::v1;
+use quorate_proto::{Wire, v1};
 use quorate_show::DrillPreview;
 
 use super::wire::{self, Client};
@@ -57,9 +57,13 @@ pub(crate) struct Options {
     /// How long the fault lasts: 20s, 5m
     #[arg(long = "for", value_name = "TIME")]
     lasting: Option<Lasting>,
-    /// Who is called ten times a second: tcp:ADDRESS:PORT, tally:ADDRESS, icmp:ADDRESS, http://HOST/PATH. May be given several times
+    /// Who is called ten times a second: tcp:ADDRESS:PORT, tally:ADDRESS, icmp:ADDRESS, http://HOST/PATH, postgres://USER@HOST/DATABASE. May be
+    /// given several times
     #[arg(long, value_name = "TARGET")]
     probe: Vec<ProbeTarget>,
+    /// Where the password of the database is: a file in the coordinator's folder of secrets, on its host
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<String>,
     /// This guest of a customer may fail with the server. May be given several times
     #[arg(long = "risk-guest", value_name = "ID")]
     risk_guest: Vec<u32>,
@@ -107,7 +111,15 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
         Command::Show(args) => {
             let cluster = the_cluster(&mut client, args.cluster).await?;
             let record = record(&mut client, &cluster, args.number.unwrap_or_default()).await?;
-            output::either(context.format, &record, || quorate_show::drill(&record));
+            output::either(context.format, &record, || {
+                // The coordinator shows none whose signature does not count.
+                let signed = if record.is_signed() {
+                    "signed by the coordinator; signature and record were checked"
+                } else {
+                    "nobody signed this record"
+                };
+                format!("{}\n{signed}\n", quorate_show::drill(&record))
+            });
             page(args.html.as_deref(), &record)?;
             Ok(record.verdict.outcome.exit())
         }
@@ -136,6 +148,7 @@ impl Options {
             risk_guests: self.risk_guest.clone(),
             confirm: confirm.unwrap_or_default().to_owned(),
             accept: self.accept.iter().map(|code| code.as_str().to_owned()).collect(),
+            password_file: self.password_file.clone().unwrap_or_default(),
         }
     }
 }
@@ -166,6 +179,7 @@ fn shown(document: &Document) -> String {
         fates: &document.fates,
         before: &document.before,
         after: &document.after,
+        discards: document.discards,
         predicted: &document.predicted,
     })
 }
@@ -204,15 +218,27 @@ async fn list(context: &Context, client: &mut Client, cluster: &ClusterName) -> 
     let read = reply.rows.iter().map(|row| serde_json::from_str(row));
     let rows: Vec<TrendRow> = read.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
     let running = (reply.running > 0).then_some(reply.running);
-    let document = serde_json::json!({ "drills": rows, "running": running });
+    let findings: Vec<Finding> = Wire::from_wire(reply.findings).map_err(wire::unreadable)?;
+    let read = reply.due.iter().map(|row| serde_json::from_str(row));
+    let due: Vec<DueRow> = read.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
+    let document = serde_json::json!({
+        "drills": rows, "running": running, "due": due, "unsigned": reply.unsigned, "findings": findings,
+    });
     output::either(context.format, &document, || {
         let mut text = quorate_show::drills(&rows);
+        if !reply.unsigned.is_empty() {
+            text.push_str(&format!("nobody signed: {}\n", reply.unsigned));
+        }
+        text.push_str(&quorate_show::drills_due(&due));
+        if !findings.is_empty() {
+            text.push_str(&format!("\n{}", quorate_show::problems(&findings)));
+        }
         if let Some(number) = running {
             text.push_str(&format!("drill {number} runs\n"));
         }
         text
     });
-    let well = worse(&rows).is_empty();
+    let well = worse(&rows).is_empty() && findings.is_empty();
     Ok(if well { ExitCode::Done } else { ExitCode::Degraded })
 }
 

@@ -1,6 +1,7 @@
 //! What a drill asks agents for: a fault, its end, and what happens meanwhile.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use quorate_engine::ports::{AgentError, Events};
@@ -27,12 +28,15 @@ pub(crate) struct Watch {
     pub(crate) id: OperationId,
     /// Guests whose start and copies are told of.
     pub(crate) guests: Vec<u32>,
+    /// The guest whose numbered writer the agent asks, and where that answers.
+    pub(crate) tally: Option<(u32, SocketAddr)>,
     /// When a new one ends, in seconds; 0: only what a known one has told.
     pub(crate) seconds: u32,
 }
 
 impl ClusterAgents {
-    /// Has a fault begin on a node. The same operation again attaches to it. Its intent is on the coordinator's disk.
+    /// Has an operation of a drill begin on a node: a fault, or what is done before it. The same operation again attaches to it. Its intent is on the
+    /// coordinator's disk.
     pub(crate) async fn inject(&self, node: &NodeName, operation: &Operation) -> Result<Events, AgentError> {
         let driver = self.seat.check().map_err(AgentError::Refused)?;
         self.claim_for(&driver, node).await?;
@@ -90,6 +94,11 @@ impl ClusterAgents {
             guests: watch.guests.clone(),
             seconds: watch.seconds,
             from,
+            tally: watch.tally.map(|(guest, at)| v1::TallyPlace {
+                guest,
+                address: at.ip().to_string(),
+                port: at.port().into(),
+            }),
         };
         match within(peer.quick(), &peer.name, peer.client().watch_events(request)).await {
             Ok(stream) => Ok(hand_on(stream, peer.name.clone())),

@@ -1,8 +1,8 @@
 //! Membership, votes, links.
 
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LinkLatency, LocalConfig, Member, MemberNode, Membership, MembershipChange, Pmxcfs,
-    QdeviceConfig, QuorumChange, RunningVersion, VoteRow, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, LinkPings, LocalConfig, Member, MemberNode, Membership,
+    MembershipChange, Pmxcfs, QdeviceConfig, QuorumChange, RunningVersion, Totem, VoteRow, Votes,
 };
 
 use super::{ConvertError, Wire, field};
@@ -62,6 +62,22 @@ message!(
         votes,
         links,
         latencies,
+        totem,
+    }
+);
+facet!(Totem = v1::TotemFacet: v1::totem_facet::State);
+message!(
+    Totem = v1::Totem {
+        token,
+        consensus,
+        pings
+    }
+);
+message!(
+    LinkPings = v1::LinkPings {
+        link,
+        interval,
+        timeout
     }
 );
 message!(QdeviceConfig = v1::QdeviceConfig { host, algorithm, votes });

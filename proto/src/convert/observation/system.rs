@@ -1,7 +1,7 @@
 //! The server itself.
 
 use quorate_model::observation::system::{
-    AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System,
+    AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, RunningTask, System,
 };
 
 use super::{ConvertError, Wire, field};
@@ -20,6 +20,17 @@ message!(
         clock,
         reboot_needed,
         agent,
+        tasks,
+    }
+);
+facet!(Vec<RunningTask> = v1::TasksFacet: v1::tasks_facet::State);
+list!(RunningTask = v1::RunningTasks { tasks });
+message!(
+    RunningTask = v1::RunningTask {
+        kind,
+        about,
+        user,
+        started_at
     }
 );
 message!(Cpu = v1::Cpu { model, threads, load });

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use quorate_model::Observation;
 use quorate_model::observation::cluster::{
-    Cluster, ConfiguredNode, Link, LinkLatency, LocalConfig, Member, MemberNode, Membership, MembershipChange, Pmxcfs,
-    QdeviceConfig, QuorumChange, RunningVersion, VoteRow, Votes,
+    Cluster, ConfiguredNode, Link, LinkLatency, LinkPings, LocalConfig, Member, MemberNode, Membership,
+    MembershipChange, Pmxcfs, QdeviceConfig, QuorumChange, RunningVersion, Totem, VoteRow, Votes,
 };
 use quorate_model::observation::disks::{Controller, Disk, Disks, Edges, Holder, HolderKind, Partition, Smart};
 use quorate_model::observation::eligibility::{Reason, ReasonKind, Role, Verdict};
@@ -12,7 +12,7 @@ use quorate_model::observation::network::{
     AddressState, Interface, InterfaceAddress, InterfaceKind, NameResolution, Network,
 };
 use quorate_model::observation::system::{
-    AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, System,
+    AgentState, ClockState, ClockSync, Cpu, Memory, PortRange, PveVersion, RunningTask, System,
 };
 
 use super::config::config;
@@ -93,8 +93,15 @@ prop_compose! {
                 measure_ports: ports.map(|(first, last)| PortRange { first, last }),
             },
         ),
+        tasks in facet(some(running_task())),
     ) -> System {
-        System { pve, os, kernel, boot_id, uptime_seconds, cpu, memory, clock, reboot_needed, agent }
+        System { pve, os, kernel, boot_id, uptime_seconds, cpu, memory, clock, reboot_needed, agent, tasks }
+    }
+}
+
+prop_compose! {
+    fn running_task()((kind, about, user) in (text(), text(), text()), started_at in time()) -> RunningTask {
+        RunningTask { kind, about, user, started_at }
     }
 }
 
@@ -312,6 +319,18 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn link_pings()(link: u8, interval: u32, timeout: u32) -> LinkPings {
+        LinkPings { link, interval, timeout }
+    }
+}
+
+prop_compose! {
+    fn totem()((token, consensus) in any::<(u32, u32)>(), pings in some(link_pings())) -> Totem {
+        Totem { token, consensus, pings }
+    }
+}
+
+prop_compose! {
     fn member()(
         cluster in text(),
         (running_version, file_version, quorate) in any::<(u64, u64, bool)>(),
@@ -321,11 +340,11 @@ prop_compose! {
         qdevice in maybe(qdevice()),
         running_versions in facet(some(running_version())),
         votes in facet(votes()),
-        (links, latencies) in (facet(some(link())), facet(some(link_latency()))),
+        (links, latencies, totem) in (facet(some(link())), facet(some(link_latency())), facet(totem())),
     ) -> Member {
         Member {
             cluster, running_version, file_version, quorate, nodes, configured, interfaces, qdevice, running_versions,
-            votes, links, latencies,
+            votes, links, latencies, totem,
         }
     }
 }

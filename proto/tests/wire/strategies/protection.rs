@@ -77,6 +77,12 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
                     enable,
                 }
             }),
+        (cluster(), job(), node(), time()).prop_map(|(cluster, job, other, since)| Action::SyncReplication {
+            cluster,
+            job,
+            other,
+            since
+        }),
         (cluster(), job(), node()).prop_map(|(cluster, job, target)| Action::RemoveReplication {
             cluster,
             job,

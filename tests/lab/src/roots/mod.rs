@@ -91,7 +91,7 @@ fn server_of(layout: &Layout, spec: &ServerSpec, index: usize) -> io::Result<Ser
             layout.unmounted(&spec.name),
             root.join("etc/corosync"),
         ),
-        tasks: Tasks::new(root.join("var/log/pve/tasks")),
+        tasks: Tasks::new(root.join("var/log/pve/tasks"), root.join("proc")),
         booted,
         clock_offset_ms: spec.clock_offset_ms,
         clock_synchronised: spec.clock_offset_ms == 0,

@@ -87,6 +87,18 @@ async fn one_link_of_two_cut_shows_in_the_links_and_nowhere_else() {
     assert_eq!(happened(&lab, What::MembershipChanged).len(), before);
 }
 
+/// A cluster of one with one link, as it was recorded: what corosync makes of its token, down to the pings.
+#[tokio::test]
+async fn timers_run_as_recorded() {
+    let lab = lab(|builder| builder.nodes(1)).await;
+    let line = "pvecm create lab --link0 10.10.10.1";
+    assert!(run(&lab, "prox1", line).await.success());
+    quorate(&lab, "prox1", true).await;
+    let printed = run(&lab, "prox1", "corosync-cmapctl -b runtime.config.totem.").await;
+    let recorded = captured::read("corosync-cmapctl/3.1.7/timers").stdout;
+    assert_eq!(printed.stdout, recorded);
+}
+
 /// The keys are those that corosync has, in its order; and what its pings take is what the way takes.
 #[tokio::test]
 async fn knet_counts_and_measures_as_recorded() {

@@ -1,7 +1,7 @@
 //! Real corosync daemons in network namespaces of this machine, with cables that can be pulled.
 //!
 //! Here stands what is no part of the product: the namespaces ([`space`]), the cables between them ([`cables`]), corosync's
-//! configuration ([`conf`]), the daemons ([`cluster`], [`vote`]), what they say ([`said`]), and the lab's cluster beside them ([`model`]).
+//! configuration ([`conf`]), the daemons ([`cluster`], [`vote`]), what they say ([`said`]) and who takes it ([`journal`]), and the lab's cluster beside them ([`model`]).
 //! What the product says of it is asked in `tests/`.
 
 #![expect(
@@ -15,6 +15,7 @@
 pub mod cables;
 pub mod cluster;
 pub mod conf;
+pub mod journal;
 pub mod model;
 pub mod said;
 pub mod space;

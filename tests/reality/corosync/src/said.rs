@@ -1,6 +1,6 @@
 //! What a daemon said, and when.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,18 +24,32 @@ impl Log {
         std::fs::read_to_string(&self.path).unwrap_or_default()
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// How long after `since` this was said first; `None`: not yet.
     #[must_use]
     pub fn after(&self, since: SystemTime, what: &str) -> Option<Duration> {
-        let since = time_of_day(since);
-        let text = self.text();
-        let said = text.lines().filter(|line| line.contains(what)).filter_map(stamp);
-        // What was said before is almost a day later by this clock.
-        let later = said.map(|at| (at + DAY).saturating_sub(since));
-        later
-            .map(|later| if later >= DAY { later - DAY } else { later })
-            .filter(|later| *later < DAY / 2)
+        let said = self.since(since).into_iter();
+        said.filter(|(_, line)| line.contains(what))
+            .map(|(later, _)| later)
             .min()
+    }
+
+    /// All that was said after `since`, and how long after it.
+    #[must_use]
+    pub fn since(&self, since: SystemTime) -> Vec<(Duration, String)> {
+        let since = time_of_day(since);
+        let later = |line: &str| {
+            // What was said before is almost a day later by this clock.
+            let later = (stamp(line)? + DAY).saturating_sub(since);
+            let later = if later >= DAY { later - DAY } else { later };
+            (later < DAY / 2).then(|| (later, line.to_owned()))
+        };
+        self.text().lines().filter_map(later).collect()
     }
 
     /// Waits until it is said, and tells how long after `since` that was.

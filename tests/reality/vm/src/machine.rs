@@ -236,7 +236,7 @@ impl Machine {
         &mut self.disks
     }
 
-    async fn monitor(&self, command: &str, arguments: Value) {
+    async fn monitor(&self, command: &str, arguments: Value) -> Value {
         let answer = self
             .running()
             .monitor
@@ -244,7 +244,21 @@ impl Machine {
             .await
             .ask(command, arguments, ANSWERS_WITHIN)
             .await;
-        answer.unwrap_or_else(|error| panic!("{command}: {error}"));
+        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    /// A way for clients on this machine to a UDP port at an address of the network that the machine's port leads to, until it is switched off.
+    ///
+    /// # Panics
+    /// QEMU refuses.
+    pub async fn way_to(&self, address: &str) -> SocketAddr {
+        let here = free_port();
+        let line = format!("hostfwd_add net udp:{here}-{address}");
+        let told = self
+            .monitor("human-monitor-command", json!({ "command-line": line }))
+            .await;
+        assert_eq!(told.as_str().map(str::trim), Some(""), "{line}");
+        here
     }
 
     /// Pulls a disk out.

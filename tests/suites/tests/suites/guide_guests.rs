@@ -132,6 +132,26 @@ async fn guide_probe_guests() {
         (&0.into(), &serde_json::json!([]))
     );
 
+    // Two agents call, each for itself.
+    let probed = page
+        .types(&fleet, "quorate probe tcp:192.168.1.100:22 --from hk1/prox2,hk1/prox3")
+        .put("192.168.1.100:22", &address)
+        .and(&["--for", "2s", "-o", "json"])
+        .may_end(9)
+        .enter()
+        .await;
+    let probed: serde_json::Value = serde_json::from_str(&probed.stdout).unwrap();
+    for node in ["hk1/prox2", "hk1/prox3"] {
+        let seen = &probed["measured_from"][node];
+        assert_eq!(seen["from"], node, "{probed:#}");
+        assert!(seen["answered"].as_u64() > Some(0), "{probed:#}");
+    }
+    assert_eq!(probed["failed"], serde_json::json!({}), "{probed:#}");
+    page.elsewhere(
+        "quorate probe postgres://drill@192.168.1.100/drill --password-file drill.password",
+        "tests/reality/postgres, beside a real one",
+    );
+
     let moved = page
         .types(
             &fleet,
@@ -173,6 +193,17 @@ async fn a_probe_tells_what_did_not_answer() {
     assert!(seen.stdout.contains("connection refused"), "{}", told(&seen));
     let wrong = fleet.ends(&["probe", "tcp:mail.example:22"], 2).await;
     assert!(wrong.stderr.contains("names are not looked up"), "{}", told(&wrong));
+    let rows = fleet.ends(&["probe", "postgres://drill:hush@192.0.2.7/drill"], 2).await;
+    assert!(rows.stderr.contains("--password-file"), "{}", told(&rows));
+    let nowhere = fleet
+        .run(&["probe", &target, "--from", "hk1/prox9", "--for", "1s"])
+        .await;
+    assert!(!nowhere.success(), "{}", told(&nowhere));
+    assert!(
+        nowhere.stderr.contains("hk1/prox9 is not enrolled"),
+        "{}",
+        told(&nowhere)
+    );
     let (refused, answered) = ("net.ipv4.ping_group_range", "Measured from this host at icmp:127.0.0.1");
     let pinged = fleet.run(&["probe", "icmp:127.0.0.1", "--for", "300ms"]).await;
     match pinged.code() {

@@ -50,6 +50,7 @@ mod pools;
 mod pools_later;
 mod pools_misfortune;
 mod protection;
+mod recover;
 mod recovery;
 mod replication;
 mod secrets;

@@ -37,7 +37,8 @@ fn six_figures_are_told_apart() {
         seen.lost,
         Lost::Records {
             acknowledged: 1840,
-            isolated: Some(659)
+            isolated: Some(659),
+            unread: 0,
         }
     );
     assert_eq!(seen.outages.len(), 2, "each probe has its own");
@@ -243,6 +244,37 @@ fn a_shift_of_a_probe_s_clock_moves_the_place_and_not_the_length() {
 }
 
 #[test]
+fn what_waits_for_a_word_is_no_fault_of_the_drill() {
+    let told: Vec<Told> = told()
+        .into_iter()
+        .map(|mut told| {
+            told.events.retain(|event| event.what != What::Normal);
+            told
+        })
+        .collect();
+    let line = line(&told);
+    assert!(line.at(Phase::Normal).is_none());
+    let before = judge(&subject(), Expectation::default(), &line, &all(&line), &[]);
+    let sentence = |verdict: &Verdict, text: &str| verdict.reasons.iter().any(|reason| reason.text.contains(text));
+    assert!(sentence(&before, "it was not seen that all is as it should be again"));
+    let after = before
+        .clone()
+        .normal_but_for(&["its copy of job 100-0 is held".to_owned()]);
+    assert!(sentence(
+        &after,
+        "all is normal but for what waits for your word: its copy of job 100-0 is held"
+    ));
+    assert!(after.outcome <= before.outcome && after.reasons.len() == before.reasons.len());
+    // What else was not as expected stays so.
+    let mut failed = before;
+    failed.reasons.push(crate::drill::verdict::Reason {
+        outcome: Outcome::Failed,
+        text: "guest 100 ran on two servers".to_owned(),
+    });
+    assert_eq!(failed.normal_but_for(&[String::new()]).outcome, Outcome::Failed);
+}
+
+#[test]
 fn a_server_that_was_back_too_soon_shows_no_failover() {
     let quick: Vec<(i64, u64, What)> = vec![
         (66_000, 0, What::Reset { node: node("prox1") }),
@@ -268,10 +300,7 @@ fn a_server_that_was_back_too_soon_shows_no_failover() {
     assert!(seen.stayed(&subject()).is_some());
     for phase in [Phase::FenceDecided, Phase::LockTaken, Phase::GuestStarted] {
         let one = seen.phases.iter().find(|one| one.phase == phase).unwrap();
-        assert!(
-            seen.at.is_none() && seen.by.contains("prox1 was back before"),
-            "{seen:?}"
-        );
+        assert!(one.at.is_none() && one.by.contains("prox1 was back before"), "{one:?}");
     }
     let figures = figures(&subject(), &seen, &[], None, &CopyUsed::None);
     let verdict = judge(&subject(), Expectation::default(), &seen, &figures, &[]);

@@ -57,6 +57,7 @@ fn system(available: u64) -> System {
             port: None,
             measure_ports: None,
         },
+        tasks: Facet::not_asked(),
     }
 }
 

@@ -93,6 +93,7 @@ fn member(of: &[&str], own: &str) -> Cluster {
             AT,
         ),
         latencies: Facet::not_asked(),
+        totem: Facet::not_asked(),
     };
     Cluster {
         membership: Membership::Member(Box::new(member)),

@@ -40,8 +40,18 @@ pub const DRILL: KeyTable = KeyTable {
             needed: false,
             default: "only the servers' own word is heard, and no outage is measured",
             meaning: "Who is asked ten times a second whether the guest is there: `tcp:ADDRESS:PORT`, `tally:ADDRESS` (which also counts what is \
-                      lost), `icmp:ADDRESS`, `http://…`, `https://…` or `postgres:…`.",
+                      lost), `icmp:ADDRESS`, `http://…`, `https://…` or `postgres://USER@HOST/DATABASE` (which writes rows, and counts those \
+                      that are lost). Those that write no rows are also called by every other node.",
             example: "probe = \"tcp:192.168.1.100:22\"",
+        },
+        Key {
+            name: "password_file",
+            kind: Kind::Text,
+            needed: false,
+            default: "the database lets the user in without one",
+            meaning: "`postgres://`: a file in /etc/quorate/secrets (`secrets_dir` of the coordinator) on the coordinator's host, with the \
+                      password as its only line, which nobody but its owner may read. It goes to no other file, and to no node.",
+            example: "password_file = \"/etc/quorate/secrets/drill.password\"",
         },
         Key {
             name: "kind",
@@ -74,15 +84,16 @@ pub const DRILL: KeyTable = KeyTable {
             kind: Kind::Lasting,
             needed: false,
             default: "it is run only by an operator's word",
-            meaning: "How long after the last one it is run again by itself: from `1d`. Only with a canary, and only while nothing speaks against it.",
+            meaning: "How long after the last one it is run again by itself: from `1d`. The first one is run by hand. Only with a canary, only in a \
+                      window, and only while nothing speaks against it.",
             example: "every = \"90d\"",
         },
         Key {
             name: "windows",
             kind: Kind::List(&Kind::Window, None),
             needed: false,
-            default: "in the cluster's maintenance windows",
-            meaning: "When one that runs by itself may begin, in UTC, as `maintenance` of the cluster is written.",
+            default: "in the cluster's maintenance windows; without any it does not begin",
+            meaning: "When one that runs by itself may begin, in UTC, as `maintenance` of the cluster is written, and within that.",
             example: "windows = [\"sat 22:00-sun 04:00\"]",
         },
     ],

@@ -61,6 +61,20 @@ fn the_guest_that_fails_is_the_drills_own() {
 }
 
 #[test]
+fn a_password_lies_in_a_file_and_only_a_database_asks_for_it() {
+    let rows = "probe = \"postgres://drill@192.168.1.100/drill\"\n";
+    let text = format!("{NODES}[drills.cut]\n{CUT}{rows}password_file = \"/etc/quorate/secrets/drill.password\"\n");
+    let file = ClusterFile::parse("hk1.toml", &text).unwrap();
+    let drill = file.drills.values().next().unwrap();
+    let path = drill.password_file.as_ref().unwrap();
+    assert_eq!(path.value, "/etc/quorate/secrets/drill.password");
+    assert!(one(&format!("{rows}password_file = \"drill.password\"")).contains("no path from the root"));
+    let other = one("probe = \"tcp:192.168.1.100:22\"\npassword_file = \"/etc/quorate/secrets/drill.password\"");
+    assert!(other.contains("no probe of the drill takes a password"), "{other}");
+    assert!(one(&format!("{rows}password = \"hush\"")).contains("is a secret"));
+}
+
+#[test]
 fn each_problem_has_its_line() {
     insta::assert_snapshot!(
         problems(&format!(

@@ -112,6 +112,7 @@ impl State {
         server.power.up_at = again.then_some(now + server.spec.boot());
         server.pvecm_locked = false;
         server.forget_pools();
+        server.tasks.vanish_all();
         self.orders.push(Order::Kill(index));
         self.note(Some(index), What::PoweredOff, "");
     }

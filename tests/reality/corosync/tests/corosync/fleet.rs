@@ -71,7 +71,8 @@ impl Fleet {
         fleet
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Where something of the fleet's lies: `state` is the coordinator's.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.cluster.dir().join(name)
     }
 
@@ -112,7 +113,8 @@ impl Fleet {
         std::fs::create_dir(&state).unwrap();
         std::fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         let config = self.path(&format!("{name}.toml"));
-        std::fs::write(&config, format!("state_dir = {state:?}\n")).unwrap();
+        let policy = "[policy]\nallow_faults = true\n";
+        std::fs::write(&config, format!("state_dir = {state:?}\n{policy}")).unwrap();
         let (agent, config) = (self.agent.to_string_lossy(), config.to_string_lossy());
         let place = format!("{}:{ENROLMENT}", address(OUTSIDE, 254));
         let token = invited["token"].as_str().unwrap().to_owned() + "\n";

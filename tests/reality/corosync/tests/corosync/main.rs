@@ -16,6 +16,7 @@
     reason = "helpers of tests; a panic is the report"
 )]
 
+mod calls;
 mod device;
 mod events;
 mod faults;
@@ -23,4 +24,5 @@ mod fleet;
 mod links;
 mod membership;
 mod seen;
+mod timeline;
 mod times;

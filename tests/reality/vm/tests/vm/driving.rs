@@ -9,6 +9,7 @@ use quorate_clock::Clock;
 use quorate_identity::{ClientTls, CoordinatorStore, Material, RevocationList, Role, TimeSource};
 use quorate_model::Generation;
 use quorate_model::facet::UnknownKind;
+use quorate_model::fault::MetFault;
 use quorate_model::ids::Driver;
 use quorate_model::observation::{FacetName, Observation};
 use quorate_model::operation::{Action, Operation, OperationEvent, OperationEventKind, Outcome, Package};
@@ -184,6 +185,28 @@ impl Driving {
         })
         .await;
         outcome.unwrap()
+    }
+
+    /// Has the agent end what is rehearsed there: one fault by its operation, or, without a name, all.
+    pub(crate) async fn heal(&self, fault: &str) -> Vec<MetFault> {
+        let request = v1::HealRequest {
+            fault: fault.to_owned(),
+            only_look: false,
+        };
+        let reply = self.client().heal(request).await.unwrap().into_inner();
+        reply.met.into_iter().map(|met| met.try_into().unwrap()).collect()
+    }
+
+    /// Which start of the machine's kernel this is.
+    pub(crate) async fn boot(&self) -> String {
+        let mut boot = None;
+        until("the system is known", async || {
+            let seen = self.look(&[FacetName::System]).await;
+            boot = seen.system.get().ok().map(|system| system.boot_id.clone());
+            boot.is_some()
+        })
+        .await;
+        boot.unwrap()
     }
 
     /// Asks for an operation that must come about.

@@ -62,8 +62,9 @@ impl Fleet {
         let place = format!("{HOST}:{}", self.coordinator.enrolment);
         let guest = self.machine.guest();
         guest.ok(&["dpkg", "--install", &there("quorate-agent", VERSION)]).await;
-        // What an administrator writes: disks may be taken.
-        let config = guest.run_with(&["tee", "/etc/quorate/agent.toml"], "[policy]\nallow_destroy = true\n");
+        // What an administrator writes: disks may be taken, and failures rehearsed.
+        let policy = "[policy]\nallow_destroy = true\nallow_faults = true\n";
+        let config = guest.run_with(&["tee", "/etc/quorate/agent.toml"], policy);
         assert_eq!(config.await.code, Some(0));
         // An emulated machine may be too slow for the handshake's deadline; then one types it again.
         until("the machine is enrolled", async || {

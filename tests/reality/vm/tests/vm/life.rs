@@ -46,7 +46,7 @@ fn in_use(disks: &Value) -> BTreeMap<String, [Value; 3]> {
 }
 
 /// The agent's process.
-async fn main_pid(guest: &Guest) -> String {
+pub(crate) async fn main_pid(guest: &Guest) -> String {
     let pid = guest
         .does("systemctl show --property=MainPID --value quorate-agent.service")
         .await;
@@ -140,7 +140,7 @@ async fn planned(driving: &Driving, name: &str, kind: &str) -> (Action, PoolLayo
 }
 
 /// Lets our tasks wait for their lock.
-async fn hold(guest: &Guest) {
+pub(crate) async fn hold(guest: &Guest) {
     guest
         .begin(&["flock", "--no-fork", DISK_LOCK, "sleep", "1000"], "")
         .await;
@@ -150,12 +150,13 @@ async fn hold(guest: &Guest) {
     .await;
 }
 
-async fn let_go(guest: &Guest) {
+/// And no longer.
+pub(crate) async fn let_go(guest: &Guest) {
     guest.ok(&["pkill", "--full", "^sleep 1000$"]).await;
 }
 
 /// The process of the task of an operation, once it waits.
-async fn task(guest: &Guest, id: &str) -> String {
+pub(crate) async fn task(guest: &Guest, id: &str) -> String {
     let mut pid = String::new();
     until("the task runs", async || {
         let found = guest.run(&["pgrep", "--full", &format!("task -- {id}$")]).await;
@@ -168,7 +169,8 @@ async fn task(guest: &Guest, id: &str) -> String {
     pid
 }
 
-async fn still(guest: &Guest, id: &str, pid: &str) {
+/// It is this process that runs the task.
+pub(crate) async fn still(guest: &Guest, id: &str, pid: &str) {
     let found = guest.ok(&["pgrep", "--full", &format!("task -- {id}$")]).await;
     assert_eq!(found.trim(), pid, "the task of {id} was started again");
 }

@@ -17,7 +17,8 @@ fn ssd(n: u64) -> Disk {
     Disk::ssd(&format!("ssd{n}"), 512, &format!("S45NNA0N10417{n}"), WWN + n)
 }
 
-async fn drown(guest: &Guest) {
+/// All processors are busy from now on, and the system's disk is written to without end.
+pub(crate) async fn drown(guest: &Guest) {
     // Two for each processor, each with a share of its own, as guests have them.
     for n in 1..=4 {
         let unit = format!("--unit=burn{n}");

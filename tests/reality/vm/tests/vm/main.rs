@@ -17,10 +17,13 @@
     reason = "helpers of tests; a panic is the report"
 )]
 
+mod abort;
+mod clients;
 mod coordinator;
 mod create;
 mod degrade;
 mod driving;
+mod faults;
 mod fleet;
 mod hang;
 mod life;
@@ -28,4 +31,6 @@ mod load;
 mod observe;
 mod packages;
 mod planning;
+mod rehearsed;
 mod replace;
+mod stages;

@@ -79,6 +79,12 @@ pub(crate) fn request(path: &str, csr_der: &[u8]) -> Vec<u8> {
         .encode_to_vec(),
         "WatchDrill" => v1::WatchDrillRequest { cluster, number: 99 }.encode_to_vec(),
         "AbortDrill" => v1::AbortDrillRequest { cluster }.encode_to_vec(),
+        // Nobody is called: this is no target.
+        "ProbeFrom" => v1::ProbeFromRequest {
+            nodes: vec![format!("{cluster}/prox1")],
+            ..Default::default()
+        }
+        .encode_to_vec(),
         "ListDrills" => v1::ListDrillsRequest { cluster }.encode_to_vec(),
         "GetDrill" => v1::GetDrillRequest { cluster, number: 99 }.encode_to_vec(),
         "RemoveOperator" => v1::RemoveOperatorRequest {

@@ -160,7 +160,7 @@ fn a_server_that_reboots_keeps_its_guest_and_one_that_is_switched_off_does_not()
         seen.service("vm:100").map(|(_, state)| state),
         Some(ServiceState::Freeze)
     );
-    seen.until(120_000, "it runs where it was", |seen| seen.runs(2, 100));
+    seen.until(240_000, "it runs where it was", |seen| seen.runs(2, 100));
 
     seen.pass(30_000);
     seen.state.shut_down(2, false);

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket as Unasked};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 use tokio::net::UdpSocket;
 
-use super::call::Miss;
+use crate::miss::Miss;
 
 /// Types of ICMP messages: the question and its answer.
 const ECHO: (u8, u8) = (8, 0);
@@ -28,7 +28,7 @@ fn open(address: IpAddr) -> io::Result<Unasked> {
 }
 
 /// May this process ping? If not, whom the kernel lets, as it says it.
-pub(super) fn refused(address: IpAddr) -> Option<String> {
+pub(crate) fn refused(address: IpAddr) -> Option<String> {
     let error = open(address).err()?;
     let refused = matches!(error.kind(), ErrorKind::PermissionDenied);
     refused.then(|| {
@@ -43,7 +43,7 @@ pub(super) fn refused(address: IpAddr) -> Option<String> {
 }
 
 /// Asks, and waits for the answer to just this question; how long, is the caller's.
-pub(super) async fn ask(address: IpAddr, question: u64) -> Result<(), Miss> {
+pub(crate) async fn ask(address: IpAddr, question: u64) -> Result<(), Miss> {
     let failed = |error: io::Error| Miss::of(&error);
     let socket = UdpSocket::from_std(open(address).map_err(failed)?).map_err(failed)?;
     let (ask, answer) = if address.is_ipv4() { ECHO } else { ECHO_V6 };

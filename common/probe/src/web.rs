@@ -2,8 +2,8 @@
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::call::Miss;
-use super::target::Page;
+use crate::miss::Miss;
+use crate::target::Page;
 
 /// From here on the server says that it can't answer; below, that it is there and understood: 404 is an answer.
 const CANNOT: u16 = 500;
@@ -12,7 +12,7 @@ const CANNOT: u16 = 500;
 const LONGEST: usize = 1024;
 
 /// Asks over this connection; how long, is the caller's.
-pub(super) async fn ask<S>(mut stream: S, page: &Page) -> Result<(), Miss>
+pub(crate) async fn ask<S>(mut stream: S, page: &Page) -> Result<(), Miss>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

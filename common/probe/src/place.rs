@@ -10,10 +10,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::call::Miss;
-use super::icmp;
-use super::target::{Page, Target};
-use super::web;
+use crate::icmp;
+use crate::miss::Miss;
+use crate::target::{Page, Target};
+use crate::web;
 
 /// How long a connection or a ping has. Less than a second, after which the kernel would send it once more by itself: an answer to that says
 /// nothing of when the guest was back.
@@ -27,7 +27,7 @@ const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// Why nobody can be called there at all.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unable {
+pub enum Unable {
     /// The name has no address.
     #[error("the address of {0} can't be looked up")]
     Name(String, #[source] io::Error),
@@ -40,6 +40,9 @@ pub(crate) enum Unable {
     /// This host has no thread left, or the like.
     #[error("this host can't begin to call")]
     Here(#[source] io::Error),
+    /// A database answers, and lets nobody write there by this name.
+    #[error("the database answers, and says no: {0}")]
+    Denied(String),
     /// It does not answer now.
     #[error("{0}")]
     NoAnswer(Miss),
@@ -47,13 +50,17 @@ pub(crate) enum Unable {
 
 impl Unable {
     /// What to do about it.
-    pub(crate) fn hint(&self) -> &'static str {
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
         match self {
             Self::Name(..) => "write the address instead of the name",
             Self::Ping(_) => {
                 "as root: sysctl -w net.ipv4.ping_group_range=\"0 2147483647\" (it counts for IPv6, too), or call a port: tcp:ADDRESS:PORT"
             }
             Self::Tls(_) | Self::Here(_) => "see what this host is short of",
+            Self::Denied(_) => {
+                "docs/probe-guests.md says which role and table it takes, and where the password is looked for"
+            }
             Self::NoAnswer(_) => {
                 "name what answers from this host now, such as a port of the guest on which a service listens"
             }
@@ -63,7 +70,7 @@ impl Unable {
 
 /// How patient a call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub enum Patience {
     /// As all are.
     Usual,
     /// The very first one.
@@ -72,7 +79,7 @@ pub(crate) enum Patience {
 
 /// Where to call.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub enum Place {
     /// Takes a connection.
     Tcp(SocketAddr),
     /// And says something unasked.
@@ -90,7 +97,7 @@ impl Place {
     ///
     /// # Errors
     /// It can't.
-    pub(crate) async fn find(target: &Target) -> Result<Self, Unable> {
+    pub async fn find(target: &Target) -> Result<Self, Unable> {
         match target {
             Target::Tcp(address) => Ok(Self::Tcp(*address)),
             Target::Banner(address) => Ok(Self::Banner(*address)),
@@ -111,7 +118,8 @@ impl Place {
     }
 
     /// The address that is called.
-    pub(crate) fn address(&self) -> IpAddr {
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
         match self {
             Self::Tcp(address) | Self::Banner(address) | Self::Tally(address) | Self::Http(address, ..) => address.ip(),
             Self::Icmp(address) => *address,
@@ -119,7 +127,10 @@ impl Place {
     }
 
     /// One call, with a deadline of its own. `question` is of no other call.
-    pub(crate) async fn call(self, question: u64, patience: Patience) -> Result<Option<Answer>, Miss> {
+    ///
+    /// # Errors
+    /// Why it was not answered.
+    pub async fn call(self, question: u64, patience: Patience) -> Result<Option<Answer>, Miss> {
         let began = Instant::now();
         let (within, all_within) = match patience {
             Patience::Usual => (WITHIN, ALL_WITHIN),
