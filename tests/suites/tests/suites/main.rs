@@ -18,6 +18,7 @@ mod crash_life;
 mod crash_points;
 mod crash_seeds;
 mod disks;
+mod drills;
 mod e2e;
 mod faults;
 mod guests;
