@@ -22,6 +22,7 @@ const BESIDE: Duration = Duration::from_millis(300);
 
 fn request(driving: &Driving, seconds: u32) -> v1::WatchEventsRequest {
     v1::WatchEventsRequest {
+        tally: None,
         driver: Some(driving.driver.clone().into_wire()),
         watch: WATCH.to_owned(),
         guests: vec![100],
