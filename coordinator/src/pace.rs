@@ -36,11 +36,6 @@ impl Pace {
         Self { speed }
     }
 
-    /// Does time pass here as it does?
-    pub(crate) fn is_real(self) -> bool {
-        self.speed <= 1.0
-    }
-
     /// A deadline for something that is partly our own work: divided, but never below what that work needs on a
     /// loaded machine.
     pub(crate) fn deadline(self, duration: Duration) -> Duration {

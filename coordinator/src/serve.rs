@@ -23,7 +23,7 @@ use crate::audit::{Act, Audit, By, What};
 use crate::ca::{self, Ca, Exchange};
 use crate::clusters::Clusters;
 use crate::config::Config;
-use crate::drill::{Drills, Looker};
+use crate::drill::{Drills, Looker, Seal};
 use crate::driver::{Asked, Seat};
 use crate::enrol::{self, Desk, Door};
 use crate::fleet::known_disks::KnownDisks;
@@ -43,7 +43,7 @@ use crate::rollouts::Rollouts;
 use crate::state_dir::{StateDir, StateLock};
 use crate::storage_secret::Secrets;
 use crate::store::{Opened, Store};
-use crate::{documents, liveness, trust};
+use crate::{documents, drill, liveness, trust};
 
 /// How long calls that are under way may take to end once the daemon is told to stop. Watchers of rollouts are cut off.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -138,7 +138,7 @@ impl Daemon {
         let looker = Looker::new(
             (Arc::clone(&fleet), Arc::clone(&overview)),
             (Arc::clone(&rollouts), clusters.clone()),
-            (host.clone(), Arc::clone(&secrets)),
+            (host.clone(), Arc::clone(&secrets), Seal::new(Arc::clone(&ca))),
             state.drills(),
         );
         let drills = Drills::new((looker, audit.clone()), (tasks.clone(), stop.clone()));
@@ -198,6 +198,7 @@ impl Daemon {
             _lock: lock,
         };
         daemon.spawn(rollouts.watch_agents());
+        daemon.spawn(drill::keep_schedule(Arc::clone(&drills)));
         if seat.unknown().is_some() {
             daemon.spawn(resume_drills(Arc::clone(&seat), drills));
         }

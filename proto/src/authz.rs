@@ -96,6 +96,7 @@ pub const METHODS: &[Rule] = &[
     change("/quorate.v1.Agent/Heal", DRIVER),
     read("/quorate.v1.Agent/WatchEvents", DRIVER),
     read("/quorate.v1.Agent/Probe", DRIVER),
+    read("/quorate.v1.Agent/LookForLost", DRIVER),
     change("/quorate.v1.Enrolment/Enrol", ENROLLING),
     read("/quorate.v1.Coordinator/Info", READERS),
     read("/quorate.v1.Coordinator/ListNodes", READERS),

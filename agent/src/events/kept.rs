@@ -1,4 +1,5 @@
-//! A watch's folder: `order.json`, `events.jsonl` with one event a line, and `alive`, which says when the agent last was.
+//! A watch's folder: `order.json`, `events.jsonl` with one event a line, `alive`, which says when the agent last was, and `wrote`, the last
+//! answers of a guest's writer.
 //!
 //! What is told is on the disk first. A line that a loss of power has cut short is no event; the next one begins on a line of its own.
 
@@ -118,6 +119,11 @@ impl Kept {
         self.events.sync_data()?;
         self.told.extend(new);
         Ok(())
+    }
+
+    /// Where the last answers of a guest's writer are kept.
+    pub(crate) fn readings(&self) -> PathBuf {
+        self.dir.join("wrote")
     }
 
     /// The last sign of life before this one; `None`: there was none.

@@ -16,6 +16,7 @@ use super::follow::{Following, Progress};
 use super::kept::{self, Alive, KeepError, Kept};
 use super::order::Order;
 use super::sources::{Copies, Guests, HaStates, Journal, Members};
+use super::wrote::Wrote;
 use crate::host::Host;
 use crate::observe::hostname;
 
@@ -124,6 +125,7 @@ struct Task {
     journal: Journal,
     guests: Guests,
     copies: Copies,
+    wrote: Option<Wrote>,
 }
 
 impl Task {
@@ -145,12 +147,21 @@ impl Task {
             ha: HaStates::default(),
             guests: Guests::default(),
             copies: Copies::default(),
+            wrote: None,
         }
     }
 
     async fn run(mut self) {
-        let reset = self.reset();
-        self.tell(reset.into_iter().collect());
+        let mut first = Vec::new();
+        if let Some(tally) = self.order.tally {
+            let (kept, wrote) = Wrote::begin(&self.host, tally, self.kept.readings(), &self.boot);
+            self.wrote = wrote;
+            // Told already, if it was no reset that ended the agent before this one.
+            first.extend(kept.filter(|kept| !self.kept.told.contains(kept)));
+        }
+        // By the clock before the reset is what comes before it.
+        first.extend(self.reset());
+        self.tell(first);
         let mut ticks = tokio::time::interval(self.host.pace().of(LOOK));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut count = 0_u32;
@@ -160,6 +171,10 @@ impl Task {
             self.tell(new);
             count = count.wrapping_add(1);
         }
+        if let Some(wrote) = &mut self.wrote {
+            let rest = wrote.end(&self.host);
+            self.tell(rest);
+        }
         self.sender.send_modify(|progress| progress.over = true);
     }
 
@@ -167,6 +182,10 @@ impl Task {
         let watched = self.order.guests.clone();
         let mut new = self.members.look(&self.host).await;
         new.extend(self.guests.look(&self.host, &watched));
+        if let Some(wrote) = &mut self.wrote {
+            let guests = &self.guests;
+            new.extend(wrote.look(&self.host, |guest| guests.runs(guest)));
+        }
         if count.is_multiple_of(SLOW) {
             new.extend(self.ha.look(&self.host).await);
             new.extend(self.copies.look(&self.host, &watched));

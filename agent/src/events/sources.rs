@@ -295,6 +295,11 @@ pub(super) struct Guests {
 }
 
 impl Guests {
+    /// Did it run here at the last look?
+    pub(super) fn runs(&self, guest: u32) -> bool {
+        self.running.as_ref().is_some_and(|running| running.contains(&guest))
+    }
+
     /// Those that were started since the last look.
     pub(super) fn look(&mut self, host: &Host, watched: &[u32]) -> Vec<Event> {
         let Ok(running) = processes::all(host.root()) else {

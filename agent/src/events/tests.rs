@@ -12,7 +12,7 @@ use quorate_model::drill::{Event, What};
 use quorate_model::ids::OperationId;
 
 use super::sources::Members;
-use super::{Order, Recorders};
+use super::{Order, Recorders, TallyAt};
 use crate::host::{Host, HostRoot};
 use crate::pace::Pace;
 
@@ -177,5 +177,126 @@ async fn the_same_boot_is_no_reset() {
             !all.iter().any(|event| matches!(event.what, What::Reset { .. })),
             "{all:?}"
         );
+    }
+}
+
+/// A writer whose number grows with each question.
+fn writer() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for number in 4711.. {
+            let Ok((mut stream, _)) = listener.accept() else { return };
+            let answer = quorate_tally::Answer {
+                number,
+                time_ms: 1_764_300_000_123,
+                resumed: 4700,
+                run: 7,
+                host: "canary".to_owned(),
+                boot: "0a1b".to_owned(),
+            };
+            drop(std::io::Write::write_all(&mut stream, answer.to_string().as_bytes()));
+        }
+    });
+    at
+}
+
+/// Container 100 runs here: its command socket is there.
+const RUNS: &str = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+    0000000000000000: 00000002 00000000 00010000 0001 01 12345 @/var/lib/lxc/100/command\n";
+
+fn numbers(events: &[Event]) -> Vec<(u64, u64)> {
+    let number = |event: &Event| match &event.what {
+        What::Wrote { number, .. } => Some((*number, event.within_micros)),
+        _ => None,
+    };
+    events.iter().filter_map(number).collect()
+}
+
+#[tokio::test]
+async fn what_a_guest_wrote_until_the_reset_is_told_after_it() {
+    let server = Server::new();
+    server.put("/proc/net/unix", RUNS);
+    let tally = TallyAt {
+        guest: 100,
+        at: writer(),
+    };
+    let order = order(now()).asking(tally).unwrap();
+    let before = server.recorders();
+    let mut following = before.follow(&order, 0).unwrap();
+    let seen = async {
+        loop {
+            let new = following.next().await.unwrap();
+            if let Some(first) = numbers(&new).first() {
+                return *first;
+            }
+        }
+    };
+    let first = tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap();
+    // Many more answers follow, of which none is told for a while.
+    let kept = server.state.path().join("events/drill-1/wrote");
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let newest = || {
+        let text = fs::read_to_string(&kept).unwrap();
+        let read = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["number"].as_u64();
+        text.lines().filter_map(read).max().unwrap_or_default()
+    };
+    while newest() < first.0 + 5 {
+        assert!(std::time::Instant::now() < deadline, "nobody asks on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let least = newest();
+    drop((following, before));
+
+    server.put("/proc/sys/kernel/random/boot_id", "second\n");
+    server.put("/proc/uptime", "0.00 0.00\n");
+    let after = server.recorders();
+    after.resume();
+    let mut following = after.follow(&order, 0).unwrap();
+    let reset = What::Reset {
+        node: "prox3".parse().unwrap(),
+    };
+    let seen = until(&mut following, &reset).await;
+    let told = numbers(&seen);
+    let (last, within) = *told.last().unwrap();
+    assert!(last >= least && told.len() >= 2, "{told:?}, at least {least}");
+    assert!(within > 0);
+    let place = |wanted: &dyn Fn(&What) -> bool| seen.iter().rposition(|event| wanted(&event.what)).unwrap();
+    assert!(
+        place(&|what| matches!(what, What::Wrote { .. })) < place(&|what| *what == reset),
+        "by the clock before the reset: {seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_guest_that_runs_elsewhere_is_not_asked() {
+    let server = Server::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let tally = TallyAt {
+        guest: 100,
+        at: listener.local_addr().unwrap(),
+    };
+    let order = order(now()).asking(tally).unwrap();
+    let recorders = server.recorders();
+    let mut following = recorders.follow(&order, 0).unwrap();
+    following.next().await.unwrap();
+    server.put("/etc/pve/.members", ISOLATED);
+    until(&mut following, &What::QuorumLost).await;
+    assert!(listener.accept().is_err(), "it was asked");
+}
+
+#[test]
+fn whom_a_watch_asks_is_one_of_its_guests() {
+    let ask = |guest: u32, at: &str| {
+        order(now()).asking(TallyAt {
+            guest,
+            at: at.parse().unwrap(),
+        })
+    };
+    assert!(ask(100, "192.0.2.7:7460").is_ok());
+    assert!(ask(101, "192.0.2.7:7460").unwrap_err().contains("101"));
+    for nobody in ["192.0.2.7:0", "0.0.0.0:7460", "[ff02::1]:7460"] {
+        assert!(ask(100, nobody).is_err(), "{nobody}");
     }
 }

@@ -12,6 +12,7 @@ use quorate_model::held::GuestVolume;
 use quorate_model::ids::{
     ClusterName, Driver, NodeName, OperationId, PackageDigest, PoolName, SshPublicKey, StorageName,
 };
+use quorate_model::lost::LostCopy;
 use quorate_model::moves::MoveKind;
 use quorate_model::observation::GuestKind;
 use quorate_model::observation::eligibility::ReasonKind;
@@ -292,6 +293,16 @@ enum ActionForm {
         job: JobId,
         other: NodeName,
         since: Timestamp,
+    },
+    TakeGuest {
+        cluster: ClusterName,
+        guest: u32,
+        kind: GuestKind,
+        lost: NodeName,
+        jobs: BTreeSet<JobId>,
+        copy: LostCopy,
+        starts: bool,
+        seen_off: bool,
     },
 }
 

@@ -307,6 +307,11 @@ fn where_to_look(action: &Action) -> String {
         | Action::DestroyCanary { guest, .. } => {
             format!("pvenode task list --vmid {guest}, ha-manager status, /etc/pve/.vmlist")
         }
+        Action::TakeGuest { lost, guest, .. } => {
+            format!(
+                "/etc/pve/.vmlist, ls /etc/pve/nodes/{lost}/*/{guest}.conf, grep -A9 ' {guest}-' /etc/pve/replication.cfg"
+            )
+        }
         Action::SetMaintenance { .. } => "ha-manager status, journalctl -u pve-ha-crm".to_owned(),
         Action::KeepVolumes { .. } => "zfs list -r -t filesystem,volume".to_owned(),
         Action::InjectFault { .. } => "quorate-agent heal --look".to_owned(),

@@ -8,59 +8,13 @@ use quorate_model::guest_ids::JobId;
 use quorate_model::moves::service_id;
 use quorate_model::observation::guest_config::{Backing, ConfiguredGuest, GuestDisk};
 use quorate_model::observation::storages::{DefinedStorage, StorageState};
-use quorate_model::observation::{GuestConfig, GuestKind, Ha, Network, PveConfig, Storages};
-use quorate_model::{Code, Finding, NodeName, Timestamp};
+use quorate_model::observation::{GuestConfig, Ha, Network, PveConfig, Storages};
+use quorate_model::{NodeName, Timestamp};
 use quorate_tools::{CallError, zfs_list};
-use serde::{Deserialize, Serialize};
+
+pub(crate) use quorate_model::lost::{Fate, LostCopy as Copy, LostGuest as Guest};
 
 use crate::host::{Host, complaint, text, unparsable};
-
-/// A guest of the lost server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Guest {
-    /// Its id.
-    pub(crate) vmid: u32,
-    /// What it is.
-    pub(crate) kind: GuestKind,
-    /// Its name, where that is known.
-    pub(crate) name: Option<String>,
-    /// Other servers that its jobs copy it to, whose copies may be newer.
-    pub(crate) elsewhere: Vec<String>,
-    /// What can become of it.
-    pub(crate) fate: Fate,
-}
-
-/// What can become of a guest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It can be started here.
-    Recoverable {
-        /// What its disks hold.
-        copy: Copy,
-        /// Jobs that would send to the lost server once PVE has turned them round.
-        jobs: Vec<JobId>,
-        /// It is started; one that nobody starts at boot is only taken over.
-        starts: bool,
-    },
-    /// HA looks after it: what it does, or why it does nothing.
-    Ha(String),
-    /// A template: nothing runs that could be started.
-    Template,
-    /// It can't be started here: why.
-    Not(String),
-}
-
-/// What a guest's disks hold here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Copy {
-    /// All of it: its disks are shared, or it has none.
-    Whole,
-    /// What it was when its oldest disk was last sent. What was written later is only on the lost server.
-    Of(Timestamp),
-    /// The same, but its disks were last sent at different times; this is the oldest.
-    Uneven(Timestamp),
-}
 
 /// What is on this server's pools, below the datasets of storages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -152,6 +106,7 @@ impl Seen<'_> {
             kind: one.guest.kind,
             name: settings.ok().and_then(|settings| settings.name.clone()),
             elsewhere: self.elsewhere(one.guest.vmid),
+            copy: settings.ok().and_then(|settings| self.copy(settings).ok()),
             fate: match settings {
                 Err(unknown) => Fate::Not(format!("what it is configured to be is not known: {}", unknown.reason)),
                 Ok(settings) => self.fate(one, settings),
@@ -376,19 +331,6 @@ impl Seen<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl Guest {
-    /// What stands against it.
-    pub(crate) fn finding(&self) -> Option<Finding> {
-        let Fate::Not(why) = &self.fate else { return None };
-        Some(Finding::new(
-            Code::GuestNotRecoverable,
-            format!("guest {}", self.vmid),
-            why.clone(),
-            "when the reason is gone, ask again; else restore it from its last backup, or bring its server back",
-        ))
     }
 }
 

@@ -1,7 +1,7 @@
 use quorate_model::facet::{Facet, UnknownKind};
-use quorate_model::observation::ReplicationJob;
 use quorate_model::observation::ha::{Disarm, HaPlace, HaResource, ManagerStatus};
 use quorate_model::observation::storages::StorageStatus;
+use quorate_model::observation::{GuestKind, ReplicationJob};
 
 use super::*;
 use crate::operations::testing::config;

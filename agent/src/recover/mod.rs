@@ -9,7 +9,9 @@ mod probes;
 mod record;
 mod scene;
 mod steps;
+mod survey;
 pub mod take_config;
+pub(crate) mod taking;
 mod votes;
 pub mod watch;
 
@@ -32,6 +34,8 @@ use crate::host::Host;
 use crate::observe::{hostname, observe};
 use crate::operations::Supervisor;
 use quorate_model::observation::FacetName;
+
+pub(crate) use self::survey::survey;
 
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]

@@ -21,6 +21,7 @@ pub(crate) fn scene(quorum: Quorum) -> Scene {
         kind: GuestKind::Vm,
         name: Some(name.to_owned()),
         elsewhere: if vmid == 100 { vec!["prox3".to_owned()] } else { vec![] },
+        copy: None,
         fate,
     };
     Scene {

@@ -17,7 +17,7 @@ use super::{probes, refused};
 use crate::host::Host;
 use crate::observe::{hostname, observe};
 
-const FACETS: [FacetName; 6] = [
+pub(super) const FACETS: [FacetName; 6] = [
     FacetName::Cluster,
     FacetName::Config,
     FacetName::Ha,
@@ -196,7 +196,7 @@ pub(crate) fn cluster(seen: &Observation) -> Result<&Cluster, Failure> {
 }
 
 /// Its view as a member of the cluster that the lost server is in.
-fn member<'s>(cluster: &'s Cluster, own: &str, lost: &str) -> Result<&'s Member, Failure> {
+pub(super) fn member<'s>(cluster: &'s Cluster, own: &str, lost: &str) -> Result<&'s Member, Failure> {
     let Some(member) = cluster.member() else {
         return Err(Failure::new(
             ExitCode::Usage,
@@ -225,7 +225,12 @@ fn in_use(seen: &Observation) -> bool {
     resources.is_none_or(|resources| resources.values().any(|resource| resource.state != "ignored"))
 }
 
-async fn guests(host: &Host, seen: &Observation, own: &NodeName, lost: &str) -> (Vec<Guest>, Option<Unknown>) {
+pub(super) async fn guests(
+    host: &Host,
+    seen: &Observation,
+    own: &NodeName,
+    lost: &str,
+) -> (Vec<Guest>, Option<Unknown>) {
     let config = match seen.config.get() {
         Ok(config) => config,
         Err(unknown) => return (Vec::new(), Some(unknown.clone())),
@@ -250,7 +255,7 @@ async fn guests(host: &Host, seen: &Observation, own: &NodeName, lost: &str) -> 
     }
 }
 
-fn open_record(host: &Host, lost: &str) -> Result<Option<Record>, Failure> {
+pub(super) fn open_record(host: &Host, lost: &str) -> Result<Option<Record>, Failure> {
     let Some(state_dir) = host.state_dir() else {
         return Ok(None);
     };
@@ -259,7 +264,7 @@ fn open_record(host: &Host, lost: &str) -> Result<Option<Record>, Failure> {
 }
 
 /// What an earlier try has brought here and not seen to run.
-fn unfinished(seen: &Observation, record: Option<&Record>, own: &NodeName) -> Vec<(u32, GuestKind)> {
+pub(super) fn unfinished(seen: &Observation, record: Option<&Record>, own: &NodeName) -> Vec<(u32, GuestKind)> {
     let Some(guests) = seen.config.get().ok().and_then(|config| config.guests.get().ok()) else {
         return Vec::new();
     };

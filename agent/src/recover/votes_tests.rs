@@ -1,6 +1,7 @@
-use quorate_model::Timestamp;
-use quorate_model::facet::{Facet, UnknownKind};
-use quorate_model::observation::cluster::{QdeviceConfig, Votes};
+use quorate_model::facet::{Facet, Unknown, UnknownKind};
+use quorate_model::observation::Ha;
+use quorate_model::observation::cluster::{Member, Pmxcfs, QdeviceConfig, Votes};
+use quorate_model::{Code, Timestamp};
 
 use super::*;
 use crate::operations::testing::member as cluster;

@@ -88,8 +88,14 @@ fn back(record: &Record, member: &Member, all: Result<&[ReplicationJob], &str>) 
         .map(ToString::to_string)
         .collect();
     let (mut enabled, mut off, mut untold) = (Vec::new(), Vec::new(), Vec::new());
+    let mut held: Vec<u32> = Vec::new();
     for id in &jobs {
         match all.map(|all| all.iter().find(|job| job.id == *id)) {
+            // Whoever switches it on by hand decides all the same; the command also sees to the copy afterwards.
+            Ok(Some(job)) if job.disabled && job.held().is_some() => {
+                off.push(id);
+                held.push(job.guest);
+            }
             Ok(Some(job)) if job.disabled => off.push(id),
             Ok(Some(_)) => enabled.push(id),
             // It was removed, or made anew under another number.
@@ -119,7 +125,13 @@ fn back(record: &Record, member: &Member, all: Result<&[ReplicationJob], &str>) 
     if !untold.is_empty() {
         next.push_str("see to it that no job overwrites it: /etc/pve/replication.cfg; ");
     }
-    for job in &off {
+    for guest in &held {
+        next.push_str(&format!(
+            "to decide about it, from the coordinator: quorate replication resolve {guest} --keep, or --discard; "
+        ));
+    }
+    let by_hand = |job: &&&String| !held.iter().any(|guest| job.starts_with(&format!("{guest}-")));
+    for job in off.iter().filter(by_hand) {
         next.push_str(&format!("to give it up: pvesr enable {job}; "));
     }
     next.push_str(&format!("then, here: quorate-agent recover --lost {lost} --close"));

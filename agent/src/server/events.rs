@@ -1,5 +1,6 @@
 //! What happens on the node for a drill, for as long as somebody listens.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::service::stopping;
-use crate::events::{Following, Order, Recorders};
+use crate::events::{Following, Order, Recorders, TallyAt};
 
 /// So many events go into one message: some hundred bytes each.
 const IN_ONE: usize = 1000;
@@ -43,12 +44,28 @@ pub(super) fn start(
         return Ok(Box::pin(ReceiverStream::new(receiver)));
     }
     let lasts = Duration::from_secs(request.seconds.into());
-    let order = Order::new(id, request.guests, now, lasts).map_err(usage)?;
+    let mut order = Order::new(id, request.guests, now, lasts).map_err(usage)?;
+    if let Some(place) = request.tally {
+        let tally = tally_at(&place).map_err(usage)?;
+        order = order.asking(tally).map_err(|why| usage(format!("tally: {why}")))?;
+    }
     let mut following = recorders
         .follow(&order, from)
         .map_err(|error| Failure::new(ExitCode::Failed, "what happens can't be watched").because(&error))?;
     tokio::spawn(async move { hand_on(&mut following, &sender, &stop).await });
     Ok(Box::pin(ReceiverStream::new(receiver)))
+}
+
+fn tally_at(place: &v1::TallyPlace) -> Result<TallyAt, String> {
+    let address: IpAddr = place
+        .address
+        .parse()
+        .map_err(|_| format!("tally: address: `{}` is no IP address", place.address))?;
+    let port = u16::try_from(place.port).map_err(|_| format!("tally: port: {} is none", place.port))?;
+    Ok(TallyAt {
+        guest: place.guest,
+        at: SocketAddr::new(address, port),
+    })
 }
 
 /// The answers.

@@ -30,6 +30,7 @@ use crate::ledger::Revoked;
 use crate::observe::{Asked, hostname, observe, observe_all};
 use crate::operations::{Follower, JoinSecret, Passed, Refused, secret_line};
 use crate::probe::Probes;
+use crate::recover;
 use crate::snapshot::snapshot;
 
 /// Answers of a stream that are ready and not taken yet.
@@ -413,6 +414,17 @@ impl Agent for Service {
         let host = Arc::clone(&self.parts.host);
         let calls = probe::start(&self.probes, || host.now(), request.into_inner(), self.stop.clone()).await;
         Ok(Response::new(calls.map_err(to_status)?))
+    }
+
+    async fn look_for_lost(
+        &self,
+        request: Request<v1::LookForLostRequest>,
+    ) -> Result<Response<v1::LookForLostReply>, Status> {
+        let lost = field("lost", request.into_inner().lost)?;
+        let survivor = recover::survey(&self.parts.host, &lost).await.map_err(to_status)?;
+        Ok(Response::new(v1::LookForLostReply {
+            survivor: Some(survivor.into_wire()),
+        }))
     }
 
     async fn revoke(&self, request: Request<v1::RevokeRequest>) -> Result<Response<v1::RevokeReply>, Status> {

@@ -179,6 +179,12 @@ impl Certificate {
         let (_, parsed) = X509Certificate::from_der(&self.der).ok()?;
         Some(parsed.public_key().raw.to_vec())
     }
+
+    /// Its public key as the point alone, with which signatures are checked.
+    pub(crate) fn key_point(&self) -> Option<Vec<u8>> {
+        let (_, parsed) = X509Certificate::from_der(&self.der).ok()?;
+        Some(parsed.public_key().subject_public_key.data.to_vec())
+    }
 }
 
 impl fmt::Debug for Certificate {

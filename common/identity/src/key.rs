@@ -143,6 +143,11 @@ impl PrivateKey {
         })
     }
 
+    /// The key as PKCS#8, for what signs with it.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Is this the private half of the key in `certificate`?
     pub(crate) fn belongs_to(&self, certificate: &Certificate) -> Result<bool, KeyError> {
         Ok(certificate.public_key() == Some(self.pair()?.subject_public_key_info()))

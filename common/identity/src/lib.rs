@@ -27,6 +27,7 @@ mod pem;
 mod revocation;
 mod role;
 mod sealed;
+mod signed;
 mod store;
 mod time;
 mod tls;
@@ -53,6 +54,7 @@ pub use passphrase::Passphrase;
 pub use revocation::{Revocation, RevocationError, RevocationList};
 pub use role::{Role, RoleError, Scope};
 pub use sealed::{SealError, seal, unseal};
+pub use signed::{Accepted, Signable, SignatureError, signer};
 pub use store::{CoordinatorStore, NodeStore, StoreError};
 pub use time::{TimeSource, UnixSeconds, describe_duration};
 pub use tls::{

@@ -76,7 +76,7 @@ pub enum StoreError {
 }
 
 /// The coordinator's: `ca/{root.pem,root.key,issuing.pem,issuing.key}` and `coordinator.{pem,key}`. While the CA is exchanged, the
-/// next one lies in `ca/next` and the previous one in `ca/old`.
+/// next one lies in `ca/next` and the previous one in `ca/old`; roots of earlier CAs are in `ca/former.pem`.
 #[derive(Debug, Clone)]
 pub struct CoordinatorStore {
     state: PathBuf,
@@ -201,7 +201,51 @@ impl CoordinatorStore {
     /// # Errors
     /// The file could not be written.
     pub fn save_roots(&self, roots: &Roots) -> Result<(), StoreError> {
+        self.keep_former(roots)?;
         Ok(write_file(&self.ca("root.pem"), &roots.to_pem())?)
+    }
+
+    /// Roots that were the fleet's once: nobody is let in by them any more, and what was signed under them stays signed.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn former_roots(&self) -> Result<Vec<Roots>, StoreError> {
+        let path = self.ca("former.pem");
+        let text = match read_file(&path) {
+            Err(FileError::Missing { .. }) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let each = Certificate::all_from_pem(&text).map_err(|source| StoreError::Certificate {
+            path: path.clone(),
+            source,
+        })?;
+        let roots = each.into_iter().map(|root| Roots::new(vec![root]));
+        roots
+            .collect::<Result<_, _>>()
+            .map_err(|source| StoreError::Roots { path, source })
+    }
+
+    /// Keeps what is no longer among the roots. Before they change: so none is ever in neither file.
+    fn keep_former(&self, next: &Roots) -> Result<(), StoreError> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let known = self.former_roots()?;
+        let mut former: Vec<Certificate> = known.iter().flat_map(|roots| roots.certificates().to_vec()).collect();
+        let goes = |root: &Certificate| !next.certificates().contains(root) && !former.contains(root);
+        let going: Vec<Certificate> = self
+            .roots()?
+            .certificates()
+            .iter()
+            .filter(|root| goes(root))
+            .cloned()
+            .collect();
+        if going.is_empty() {
+            return Ok(());
+        }
+        former.extend(going);
+        let text: String = former.iter().map(Certificate::to_pem).collect();
+        Ok(write_file(&self.ca("former.pem"), &text)?)
     }
 
     /// Puts the next CA into the place of the present one, which is kept in `ca/old`. Can be repeated wherever it broke off; once it is

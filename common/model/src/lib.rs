@@ -22,6 +22,7 @@ pub mod held;
 pub mod hold;
 pub mod ids;
 mod keys;
+pub mod lost;
 pub mod maintenance;
 pub mod measurement;
 pub mod moves;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,21 @@ pub enum Moves {
         /// `--destroy guest:ID`: it may go.
         destroy: bool,
     },
+    /// `quorate recover --lost NODE`: the guests of a server that is off are started from their copies on others.
+    Recover {
+        /// The server that is lost.
+        lost: NodeName,
+        /// `--guest ID`: only these of its guests, each of which is started; empty: all.
+        guests: BTreeSet<u32>,
+        /// `--expected-votes N`: what is left is to get by with these votes.
+        expected_votes: Option<u32>,
+        /// `--seen-off`: somebody has seen with their own eyes that it has no power.
+        seen_off: bool,
+        /// `--bmc ADDRESS`: it is pinged, and nothing more.
+        bmc: Option<IpAddr>,
+        /// What was typed to say that the server is off: `CLUSTER/NODE`. Nothing is begun without it.
+        confirm: Option<String>,
+    },
 }
 
 impl fmt::Display for Moves {
@@ -98,6 +114,25 @@ impl fmt::Display for Moves {
                     write!(f, " --destroy guest:{guest}")?;
                 }
                 Ok(())
+            }
+            Self::Recover {
+                lost,
+                guests,
+                expected_votes,
+                seen_off,
+                bmc,
+                confirm,
+            } => {
+                write!(f, "recover --lost {lost}")?;
+                guests.iter().try_for_each(|id| write!(f, " --guest {id}"))?;
+                expected_votes
+                    .iter()
+                    .try_for_each(|votes| write!(f, " --expected-votes {votes}"))?;
+                if *seen_off {
+                    f.write_str(" --seen-off")?;
+                }
+                bmc.iter().try_for_each(|address| write!(f, " --bmc {address}"))?;
+                confirm.iter().try_for_each(|typed| write!(f, " --confirm {typed}"))
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::facet::{Facet, Unknown};
 use crate::finding::Finding;
 use crate::ids::NodeName;
+use crate::lost::Search;
 use crate::measurement::Baseline;
 use crate::observation::{Cluster, Ha, Observation};
 use crate::operation::{Action, HaService};
@@ -44,6 +45,9 @@ pub struct View {
     /// What canaries have shown of the way to guests on these nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reach: Vec<Reach>,
+    /// What was asked about a server that is said to be lost; `None`: nobody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Search>,
 }
 
 /// A part of a cluster's HA that can be put to rest.

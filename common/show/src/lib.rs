@@ -23,7 +23,7 @@ mod samples;
 mod tests;
 
 pub use disks::{DiskDetail, DiskRow, disks};
-pub use drill::{DrillPreview, drill, drill_page, drill_preview, drills};
+pub use drill::{DrillPreview, drill, drill_page, drill_preview, drills, drills_due};
 pub use faults::faults;
 pub use findings::{finding_line, findings, problems};
 pub use guests::{GuestList, GuestRow, Run, guests};

@@ -95,11 +95,22 @@ impl Api {
 
     pub(super) fn list_drills(&self, request: v1::ListDrillsRequest, by: &Who) -> Result<v1::ListDrillsReply, Failure> {
         let cluster = self.cluster_of(request.cluster, by)?;
-        let (rows, running) = self.drills.rows(&cluster)?;
-        let written = rows.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
+        let listed = self.drills.listed(&cluster);
+        let due = self.drills.due(&cluster);
+        let mut findings = listed.findings;
+        findings.extend(self.drills.overdue(&cluster));
+        let rows = listed
+            .rows
+            .iter()
+            .map(serde_json::to_string)
+            .collect::<Result<Vec<_>, _>>();
+        let due = due.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>();
         Ok(v1::ListDrillsReply {
-            rows: written.map_err(|error| unwritten(&error))?,
-            running: running.unwrap_or_default(),
+            rows: rows.map_err(|error| unwritten(&error))?,
+            running: listed.running.unwrap_or_default(),
+            findings: findings.into_wire(),
+            unsigned: listed.unsigned,
+            due: due.map_err(|error| unwritten(&error))?,
         })
     }
 

@@ -6,6 +6,7 @@ mod history;
 mod info;
 mod life;
 mod listen;
+mod lost;
 mod network;
 mod nodes;
 mod operators;

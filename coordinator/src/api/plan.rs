@@ -16,6 +16,7 @@ use quorate_proto::authz::Caller;
 use quorate_proto::{Wire, field, limits, v1};
 
 use super::Api;
+use super::lost::confirmed;
 use crate::audit::By;
 use crate::host;
 use crate::incoming::Who;
@@ -85,6 +86,7 @@ impl Api {
             whole,
             accepted,
         } = self.plan_now(&source).await?;
+        confirmed(&plan.cluster, &source.wish)?;
         if plan.refused() {
             return Err(
                 Failure::new(ExitCode::Refused, "the plan is refused; nothing was changed").with(plan.findings),
@@ -176,10 +178,11 @@ impl Api {
                 return Err(Failure::new(ExitCode::Usage, message));
             }
         }
-        let mut view = self.view_of(&file, &source.wish).await;
+        let cluster = &file.cluster.name.value;
+        let (mut view, lost) = tokio::join!(self.view_of(&file, &source.wish), self.search(cluster, &source.wish));
+        view.lost = lost;
         self.put_measurements(&file, &source.wish, &mut view).await;
         let mut plan = quorate_planner::plan(&file, &source.wish, &view);
-        let cluster = &file.cluster.name.value;
         let concerns = |finding: &Finding| {
             finding
                 .subject

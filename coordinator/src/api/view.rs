@@ -31,6 +31,8 @@ impl Api {
         let now = trust::now(&self.fleet.clock);
         let mut findings = self.own_findings(by);
         findings.extend(self.overview.findings(&seen, now));
+        let clusters: BTreeSet<&ClusterName> = names.iter().map(|name| &name.cluster).collect();
+        findings.extend(clusters.into_iter().flat_map(|cluster| self.drills.overdue(cluster)));
         for sighting in &mut seen {
             if let Ok(observation) = &mut sighting.view.observation {
                 observation.leave_out(&facets);

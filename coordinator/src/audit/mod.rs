@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use quorate_clock::Clock;
 use quorate_model::failure::{ExitCode, Failure};
-use quorate_model::{Code, Finding};
+use quorate_model::{Code, Finding, Timestamp};
 
 pub(crate) use self::line::{Act, By, Line, What};
 use self::log::Log;
@@ -101,6 +101,35 @@ impl Audit {
             })
             .into_iter()
             .collect()
+    }
+
+    /// Drills of a cluster that were over, as far as the log tells: their numbers, and the digests of their records.
+    pub(crate) fn ended_drills(&self, cluster: &str) -> Result<Vec<(u64, String)>, AuditError> {
+        let mut all = Vec::new();
+        verify::each(self.path(), |_, text| {
+            let ended = serde_json::from_str::<Line>(text)
+                .ok()
+                .filter(|line| line.cluster.as_deref() == Some(cluster))
+                .and_then(|line| match line.what {
+                    What::EndDrill { number, digest, .. } => Some((number, digest)),
+                    _ => None,
+                });
+            all.extend(ended);
+        })?;
+        Ok(all)
+    }
+
+    /// When the last exchange of the CA was finished, as far as the log tells: from then on nothing counts that is made under an earlier one.
+    pub(crate) fn last_finish(&self) -> Result<Option<Timestamp>, AuditError> {
+        let mut last = None;
+        verify::each(self.path(), |_, text| {
+            let finished = serde_json::from_str::<Line>(text)
+                .ok()
+                .filter(|line| matches!(&line.what, What::ExchangeCa { step } if step == "finish"))
+                .and_then(|line| line.at.parse().ok());
+            last = finished.or(last);
+        })?;
+        Ok(last)
     }
 
     /// The instances that have been started on this state, as far as the log tells.

@@ -115,6 +115,11 @@ impl Ca {
         Ok(())
     }
 
+    /// Roots that the fleet had once, for what was signed under them.
+    pub(crate) fn former_roots(&self) -> Result<Vec<Roots>, StoreError> {
+        self.store.former_roots()
+    }
+
     /// As whom the coordinator shows itself.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.client.material().identity

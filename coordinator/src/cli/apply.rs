@@ -104,6 +104,11 @@ pub(crate) async fn carry_out(context: &Context, client: &mut Client, proposal: 
     if !plan.is_empty() && !how.yes && !ask::confirm(&question(plan), "--yes")? {
         return Err(Failure::new(ExitCode::Cancelled, "not applied; nothing was changed"));
     }
+    begin(context, client, proposal, how.detach).await
+}
+
+/// Has a plan done that was shown and agreed to, and tells about it.
+pub(crate) async fn begin(context: &Context, client: &mut Client, proposal: Proposal, detach: bool) -> Answer {
     let mut passwords = Vec::new();
     for storage in proposal.asks_for_passwords() {
         passwords.push(passphrase::of_storage(storage)?);
@@ -114,7 +119,7 @@ pub(crate) async fn carry_out(context: &Context, client: &mut Client, proposal: 
         }
         return Ok(ExitCode::Done);
     };
-    if how.detach {
+    if detach {
         output::either(context.format, &serde_json::json!({ "rollout": started }), || {
             format!("Rollout {started} goes on in the coordinator. Watch it: quorate rollout watch {started}\n")
         });

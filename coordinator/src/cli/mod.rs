@@ -30,6 +30,7 @@ mod probe_from;
 mod proposal;
 mod protect;
 mod prove_reach;
+mod recover;
 mod renew;
 mod replication;
 mod rollout;
@@ -124,6 +125,8 @@ enum Command {
     Protect(protect::Args),
     /// Move a guest to another server, and see it there; with --measure, say for how long it did not answer
     Migrate(moves::Migrate),
+    /// A server is lost: show whether it is really off and how old its guests' copies are, and start them on others once its name was typed
+    Recover(recover::Args),
     /// Restart servers one after another, each without its guests, and each back in order before the next one
     Reboot(moves::Reboot),
     /// Show quorum, members, links, versions, load
@@ -246,6 +249,7 @@ async fn ask(context: &Context, command: Command) -> Answer {
         Command::Protect(args) => protect::run(context, args).await,
         Command::Migrate(args) => moves::migrate(context, args).await,
         Command::Reboot(args) => moves::reboot(context, args).await,
+        Command::Recover(args) => recover::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Spec(command) => spec::run(context, command).await,
         Command::Network(args) => network::run(context, args).await,

@@ -60,6 +60,11 @@ impl Proposal {
         })
     }
 
+    /// The same with another wish: the steps that were shown have to come out of that one, too.
+    pub(crate) fn with_wish(self, wish: Wish) -> Self {
+        Self { wish, ..self }
+    }
+
     /// Has the daemon do exactly this: if a fresh plan has other steps, nothing is begun. Nothing is returned where there was nothing to do.
     pub(crate) async fn apply(
         self,

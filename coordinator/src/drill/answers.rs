@@ -6,7 +6,9 @@ use std::time::Duration;
 use quorate_model::Timestamp;
 use quorate_model::drill::tally::{Acknowledged, Isolated, Tally};
 use quorate_model::drill::timeline::{Subject, Timeline, gap_of};
-use quorate_model::drill::{Answers, Gap, Phase, ProbeTarget, Rows, Source};
+use quorate_model::drill::{Answers, Event, Gap, Phase, ProbeTarget, Rows, Source, What};
+use quorate_model::fault::Fault;
+use quorate_model::time::spoken;
 use quorate_model::view::ClockOffset;
 
 use crate::probe::{Listened, listened};
@@ -71,13 +73,22 @@ pub(super) fn by(target: &ProbeTarget, listened: &Listened, from: Source, clock:
     }
 }
 
+/// An isolated copy that did not answer its own server for longer than this may have written for as long.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// Does the copy on the victim go on, reached by nobody but its own server, until that is reset?
+pub(super) fn is_isolated(fault: &Fault) -> bool {
+    fault.leads_to_reset() && !fault.guests_stay_reachable()
+}
+
 /// What became of numbered writes, by the first probe that has them: of the records of a writer in the guest, or of the rows that were written
-/// into a database, which `rows` has; `None`: none was asked.
+/// into a database, which `rows` has; `None`: none was asked. `victim`: what the victim's agent told.
 pub(super) fn tally(
     heard: &[(ProbeTarget, Listened)],
     rows: Option<&Rows>,
     line: &Timeline,
     subject: &Subject,
+    victim: &[Event],
 ) -> Option<Tally> {
     let (target, listened) = heard.iter().find(|(target, _)| target.counts_writes())?;
     if let ProbeTarget::Postgres(_) = target {
@@ -114,27 +125,78 @@ pub(super) fn tally(
     };
     let told = before.map(|told| acknowledged(told.number, told.resumed, told.run));
     let later = after.map(|told| acknowledged(told.number, told.resumed, told.run));
+    let a_second = listened.a_second();
     Some(Tally {
-        a_second: listened.a_second(),
+        a_second,
+        isolated: isolated(subject, told.as_ref(), a_second, victim),
         before: told,
         after: later,
-        isolated: isolated(subject),
         rows: None,
     })
 }
 
-/// What the isolated copy wrote, which only its own server could have asked it.
-fn isolated(subject: &Subject) -> Isolated {
-    if !subject.fault.leads_to_reset() || subject.recovered.is_empty() {
+/// What the isolated copy wrote, which only its own server could have asked it. By the run of the writer it is known that it is the copy which
+/// clients had before the fault.
+fn isolated(subject: &Subject, before: Option<&Acknowledged>, a_second: u32, victim: &[Event]) -> Isolated {
+    let unknown = |reason: String| Isolated::Unknown { reason };
+    if subject.recovered.is_empty() || !is_isolated(&subject.fault) {
+        // There is none, or whatever it acknowledged until its reset it told the probe.
         return Isolated::None;
     }
-    if subject.fault.guests_stay_reachable() {
-        // Whatever it acknowledged until its reset, it told the probe.
-        return Isolated::None;
+    let Some(before) = before else {
+        return unknown("which run of the writer clients had before the fault is not known".to_owned());
+    };
+    // A run's numbers only grow, and what the agent told last it read last.
+    let last = victim
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(place, event)| match &event.what {
+            What::Wrote {
+                guest,
+                run,
+                number,
+                silent_micros,
+            } if *guest == subject.guest && *run == before.run => Some((place, event, *number, *silent_micros)),
+            _ => None,
+        });
+    let Some((place, read, number, silent)) = last else {
+        return unknown(format!(
+            "the agent of {} told of no answer of the guest's writer",
+            subject.victim
+        ));
+    };
+    let silent_for = Duration::from_micros(silent);
+    if silent_for > SILENT {
+        return unknown(format!(
+            "its own server had no answer from it for the last {}; it was at record {number} then",
+            spoken(silent_for)
+        ));
     }
-    Isolated::Unknown {
-        reason: "agents of this version do not ask a guest that nobody else reaches".to_owned(),
+    // Whoever gave signs of life and had no more answers did not ask: then the guest may have written for as long.
+    let reset = victim.iter().skip(place).find_map(last_sign);
+    let lived_on = reset.map(|sign| read.at.age(sign));
+    if let Some(longer) = lived_on.filter(|longer| *longer > SILENT.saturating_mul(2)) {
+        return unknown(format!(
+            "its own server asked it last {} before the reset; it was at record {number} then",
+            spoken(longer)
+        ));
     }
+    Isolated::Wrote {
+        last: number,
+        unread: records_in(read.within_micros.saturating_add(silent), a_second),
+    }
+}
+
+/// The last sign of life before a reset, by the clock of whoever was reset.
+fn last_sign(event: &Event) -> Option<Timestamp> {
+    let within = i64::try_from(event.within_micros).unwrap_or(i64::MAX);
+    matches!(event.what, What::Reset { .. }).then(|| Timestamp(event.at.0.saturating_sub(within)))
+}
+
+/// What is written at most in so many microseconds.
+fn records_in(micros: u64, a_second: u32) -> u64 {
+    micros.saturating_mul(a_second.into()).div_ceil(1_000_000)
 }
 
 #[cfg(test)]
@@ -209,13 +271,73 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&told))];
         let subject = subject("network");
         let line = line(&subject, &heard, 2500);
-        let tally = tally(&heard, None, &line, &subject).unwrap();
+        let silent = tally(&heard, None, &line, &subject, &[]).unwrap();
         let expected = Lost::Records {
             acknowledged: 11,
             isolated: None,
+            unread: 0,
         };
-        assert_eq!((tally.lost(), tally.a_second), (expected, 10));
-        assert_eq!(tally.after.unwrap().host, "canary");
+        assert_eq!((silent.lost(), silent.a_second), (expected, 10));
+        assert_eq!(silent.after.unwrap().host, "canary");
+
+        // The probe heard 110 of the first run; its own server read up to 707, 600 ms after the answer before.
+        let victim = [wrote(1, 400, 100, 0), wrote(1, 707, 600, 0), wrote(2, 130, 100, 0)];
+        let counted = tally(&heard, None, &line, &subject, &victim).unwrap();
+        let expected = Lost::Records {
+            acknowledged: 11,
+            isolated: Some(597),
+            unread: 6,
+        };
+        assert_eq!(counted.lost(), expected);
+    }
+
+    fn wrote(run: u64, number: u64, within_ms: u64, silent_ms: u64) -> Event {
+        Event {
+            at: Timestamp(BEGAN),
+            within_micros: within_ms * 1000,
+            what: What::Wrote {
+                guest: 100,
+                run: format!("{run:016x}"),
+                number,
+                silent_micros: silent_ms * 1000,
+            },
+        }
+    }
+
+    #[test]
+    fn only_the_copy_that_clients_had_and_that_answered_to_the_end_is_counted() {
+        let before = Acknowledged {
+            number: 110,
+            resumed: 0,
+            run: format!("{:016x}", 1),
+            host: "canary".to_owned(),
+        };
+        let seen = |fault: &str, victim: &[Event]| isolated(&subject(fault), Some(&before), 10, victim);
+        let counted = Isolated::Wrote { last: 707, unread: 2 };
+        assert_eq!(seen("network", &[wrote(1, 707, 100, 50)]), counted);
+        for (victim, why) in [
+            (vec![wrote(2, 707, 100, 0)], "told of no answer"),
+            (vec![wrote(1, 111, 100, 60_000)], "it was at record 111 then"),
+        ] {
+            match seen("network", &victim) {
+                Isolated::Unknown { reason } => assert!(reason.contains(why), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(seen("cluster-network", &[wrote(1, 707, 100, 0)]), Isolated::None);
+        // The reset is seen two minutes later; the last sign of life before it decides.
+        let reset = |sign_ms: i64| Event {
+            at: Timestamp(BEGAN + 120_000_000),
+            within_micros: u64::try_from(120_000_000 - sign_ms * 1000).unwrap(),
+            what: What::Reset {
+                node: "prox1".parse().unwrap(),
+            },
+        };
+        let reset_after = |sign_ms| seen("network", &[wrote(1, 707, 100, 50), reset(sign_ms)]);
+        assert_eq!((reset_after(-500), reset_after(1500)), (counted.clone(), counted));
+        assert!(matches!(reset_after(5000), Isolated::Unknown { reason } if reason.contains("5.0 s before the reset")));
+        let unheard = isolated(&subject("network"), None, 10, &[wrote(1, 707, 100, 0)]);
+        assert!(matches!(unheard, Isolated::Unknown { .. }));
     }
 
     #[test]
@@ -223,9 +345,12 @@ mod tests {
         let heard = vec![("tally:192.0.2.7".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
         let subject = subject("link:1");
         let line = line(&subject, &heard, 2500);
-        assert_eq!(tally(&heard, None, &line, &subject).unwrap().lost(), Lost::NotRestarted);
+        assert_eq!(
+            tally(&heard, None, &line, &subject, &[]).unwrap().lost(),
+            Lost::NotRestarted
+        );
         let plain = vec![("tcp:192.0.2.7:22".parse().unwrap(), calls(&run(101..=140, 0, 1)))];
-        assert!(tally(&plain, None, &line, &subject).is_none());
+        assert!(tally(&plain, None, &line, &subject, &[]).is_none());
     }
 
     #[test]
@@ -249,13 +374,14 @@ mod tests {
         let line = line(&subject, &heard, 2500);
         let found = std::collections::BTreeMap::from([(7, (0..20).collect())]);
         let rows = Rows::count(sent, &found, "synchronous_commit on, fsync on".to_owned());
-        let counted = tally(&heard, Some(&rows), &line, &subject).unwrap();
+        let counted = tally(&heard, Some(&rows), &line, &subject, &[]).unwrap();
         let lost = Lost::Records {
             acknowledged: 5,
             isolated: Some(0),
+            unread: 0,
         };
         assert_eq!((counted.lost(), counted.a_second), (lost, 10));
-        let unknown = tally(&heard, None, &line, &subject).unwrap().lost();
+        let unknown = tally(&heard, None, &line, &subject, &[]).unwrap().lost();
         assert!(matches!(unknown, Lost::Unknown { .. }), "{unknown:?}");
     }
 

@@ -2,11 +2,13 @@
 
 use quorate_model::drill::trend::TrendRow;
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::finding::Finding;
 use quorate_model::ids::{ClusterName, NodeName};
 use quorate_proto::v1;
 use tokio::sync::broadcast;
 
 use super::look::unreadable;
+use super::seal::{self, Signature};
 use super::stage::Stage;
 use super::state::Folder;
 use super::told::{self, Said};
@@ -20,6 +22,19 @@ pub(crate) struct Watching {
     pub(crate) number: u64,
     pub(crate) said: Vec<Said>,
     pub(crate) live: Option<broadcast::Receiver<Said>>,
+}
+
+/// How drills were.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Those whose records can be read, from the oldest to the newest.
+    pub(crate) rows: Vec<TrendRow>,
+    /// What is not as it was written.
+    pub(crate) findings: Vec<Finding>,
+    /// The numbers of those that nobody signed; empty: there are none.
+    pub(crate) unsigned: String,
+    /// Which one runs.
+    pub(crate) running: Option<u64>,
 }
 
 impl Drills {
@@ -94,23 +109,19 @@ impl Drills {
         })
     }
 
-    /// All records in rows, from the oldest to the newest, and which drill runs.
-    pub(crate) fn rows(&self, cluster: &ClusterName) -> Result<(Vec<TrendRow>, Option<u64>), Failure> {
-        let records = Folder::of(&self.looker.dir, cluster)
-            .records()
-            .map_err(|error| unreadable(&error))?;
-        if let Err(error) = quorate_model::drill::record::check_chain(&records) {
-            let failure = Failure::new(
-                ExitCode::Failed,
-                "the records of the drills are not as they were written",
-            );
-            return Err(failure.because(&error).hint(format!(
-                "they lie in {}",
-                self.looker.dir.join(cluster.as_str()).display()
-            )));
+    /// All records in rows, from the oldest to the newest, what there is to say of them, and which drill runs.
+    pub(crate) fn listed(&self, cluster: &ClusterName) -> Listed {
+        let all = Folder::of(&self.looker.dir, cluster).each();
+        let ended = seal::ended(&self.audit, cluster);
+        let findings = seal::amiss(cluster, &all, &self.looker.seal.known(&self.audit), ended.as_ref());
+        let read = || all.iter().filter_map(|(_, read)| read.as_ref().ok());
+        let unsigned: Vec<u64> = read().filter(|one| !one.is_signed()).map(|one| one.number).collect();
+        Listed {
+            rows: read().map(TrendRow::from).collect(),
+            findings,
+            unsigned: seal::numbers(&unsigned),
+            running: self.running().get(cluster).map(|driven| driven.number),
         }
-        let running = self.running().get(cluster).map(|driven| driven.number);
-        Ok((records.iter().map(TrendRow::from).collect(), running))
     }
 
     /// A record as it is kept; 0: the last.
@@ -130,6 +141,13 @@ impl Drills {
         // One that was altered is not shown as if it were not.
         let record = folder.record(number).map_err(|error| unreadable(&error))?;
         let text = folder.text(number).map_err(|error| unreadable(&error))?;
+        if let Some(record) = &record
+            && let Signature::Bad(why) = self.looker.seal.known(&self.audit).look(record)
+        {
+            let message = format!("the record of drill {number} is not one of this fleet's coordinator: {why}");
+            let path = folder.one(number).join("record.json");
+            return Err(Failure::new(ExitCode::Failed, message).hint(format!("it lies at {}", path.display())));
+        }
         match (record, text) {
             (Some(_), Some(text)) => Ok((number, text)),
             _ => Err(none(format!("there is no record of drill {number} of {cluster}"))),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_model::drill::{Event, What};
+use quorate_model::drill::{Event, ProbeTarget, What};
 use quorate_model::failure::Failure;
 use quorate_model::ids::NodeName;
 use quorate_model::{Finding, Timestamp};
@@ -223,7 +223,22 @@ impl Course {
         Watch {
             id: self.running.operation.clone(),
             guests: guests.into_iter().collect(),
+            tally: None,
             seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The same on one node: the victim also counts what nobody else can ask its guest for.
+    fn watch_on(&self, node: &NodeName) -> Watch {
+        let order = &self.running.order;
+        let asks = *node == order.node && answers::is_isolated(&order.fault);
+        let writer = order.probes.iter().find_map(|probe| match probe {
+            ProbeTarget::Tally(at) => Some((order.guest, *at)),
+            _ => None,
+        });
+        Watch {
+            tally: writer.filter(|_| asks),
+            ..self.watch()
         }
     }
 
@@ -231,9 +246,11 @@ impl Course {
     async fn listen(&mut self) {
         let pace = self.looker.fleet.pace;
         if self.watching.is_none() {
-            let watch = self.watch();
-            let nodes = self.nodes().into_iter();
-            self.watching = Some(watches::listen(&self.agents, nodes, (&watch, self.dir.as_path()), pace));
+            let nodes = self.nodes().into_iter().map(|node| {
+                let watch = self.watch_on(&node);
+                (node, watch)
+            });
+            self.watching = Some(watches::listen(&self.agents, nodes, &self.dir, pace));
         }
         let every = pace.wait(EVERY).max(EVERY_LEAST);
         if self.calling.is_none() {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_engine::ports::Agents as _;
+use quorate_identity::Identity;
 use quorate_model::drill::Record;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeRef;
@@ -12,6 +13,7 @@ use quorate_model::rollout::RolloutResult;
 
 use super::course::Course;
 use super::record::{self, Gathered};
+use super::seal::{self, Signature};
 use super::stage::Ended;
 use super::{moves, watches};
 use crate::audit::{Act, By, What};
@@ -124,7 +126,14 @@ impl Course {
     }
 
     fn written(&self, gathered: &Gathered) -> Result<Record, String> {
-        let record = record::compose(&self.running, gathered, &self.dir).map_err(|error| error.to_string())?;
+        // Taken once: the certificate in the record is that of the key which signs it.
+        let identity = self.looker.seal.identity();
+        let gathered = Gathered {
+            signer: identity.as_ref().map(Identity::chain_pem).unwrap_or_default(),
+            ..gathered.clone()
+        };
+        let record = record::compose(&self.running, &gathered, &self.dir).map_err(|error| error.to_string())?;
+        let record = seal::signed(record, identity.as_ref());
         self.folder.seal(&record).map_err(|error| sentence(&error))?;
         Ok(record)
     }
@@ -157,16 +166,7 @@ impl Course {
                 .flatten(),
             None => None,
         };
-        let previous = match self.folder.next() {
-            Ok((_, previous)) => previous,
-            Err(error) => {
-                tracing::error!(
-                    error = sentence(&error),
-                    "the record before this one can't be read: the chain breaks here"
-                );
-                String::new()
-            }
-        };
+        let previous = self.previous();
         let rows = self.rows().await;
         Gathered {
             rows,
@@ -175,7 +175,24 @@ impl Course {
             missing,
             made: entry.and_then(|entry| Some((entry.accepted_at, entry.ended_at?))),
             previous,
+            signer: String::new(),
             pace: self.looker.fleet.pace,
+        }
+    }
+
+    /// The digest of the record before this one. One that does not count is not made good by being followed: there the chain breaks.
+    fn previous(&self) -> String {
+        let broken = |why: String| {
+            tracing::error!(why, "the record before this one does not count: the chain breaks here");
+            String::new()
+        };
+        match self.folder.last() {
+            Ok(None) => String::new(),
+            Ok(Some(last)) => match self.looker.seal.known(&self.audit).look(&last) {
+                Signature::Fits | Signature::None => last.digest,
+                Signature::Bad(why) => broken(why),
+            },
+            Err(error) => broken(sentence(&error)),
         }
     }
 

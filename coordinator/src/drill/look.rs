@@ -13,6 +13,7 @@ use quorate_model::spec::ClusterFile;
 use quorate_model::{ClusterName, NodeRef, Timestamp, View};
 use quorate_planner::drill::{Around, NEEDS};
 
+use super::seal::Seal;
 use super::speed;
 use super::state::{Folder, KeptError};
 use crate::clusters::Clusters;
@@ -33,6 +34,7 @@ pub(crate) struct Looker {
     pub(super) host: Host,
     /// Where passwords of databases lie.
     pub(super) secrets: Arc<Secrets>,
+    pub(super) seal: Seal,
     /// Where drills are kept.
     pub(super) dir: PathBuf,
 }
@@ -41,7 +43,7 @@ impl Looker {
     pub(crate) fn new(
         (fleet, overview): (Arc<Fleet>, Arc<Overview>),
         (rollouts, clusters): (Arc<Rollouts>, Clusters),
-        (host, secrets): (Host, Arc<Secrets>),
+        (host, secrets, seal): (Host, Arc<Secrets>, Seal),
         dir: PathBuf,
     ) -> Self {
         Self {
@@ -51,6 +53,7 @@ impl Looker {
             clusters,
             host,
             secrets,
+            seal,
             dir,
         }
     }

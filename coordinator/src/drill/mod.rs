@@ -2,7 +2,7 @@
 //!
 //! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`syncs`], [`copies`],
 //! [`fault`], [`during`], [`resolve`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`], [`distant`] and the probes themselves; [`answers`],
-//! [`rows`] and [`record`] make of it what is kept in [`state`].
+//! [`rows`] and [`record`] make of it what is kept in [`state`], signed and checked by [`seal`]. [`schedule`] begins those that are run by themselves.
 
 mod after;
 mod answers;
@@ -21,6 +21,8 @@ mod preview;
 mod record;
 mod resolve;
 mod rows;
+mod schedule;
+mod seal;
 mod speed;
 mod stage;
 mod state;
@@ -54,6 +56,8 @@ use told::Told;
 pub(crate) use asked::Watching;
 pub(crate) use look::Looker;
 pub(crate) use preview::Document;
+pub(crate) use schedule::keep as keep_schedule;
+pub(crate) use seal::Seal;
 pub(crate) use told::Said;
 
 /// All drills.
@@ -62,6 +66,8 @@ pub(crate) struct Drills {
     looker: Looker,
     audit: Audit,
     running: Mutex<BTreeMap<ClusterName, Driven>>,
+    /// Those that are run by themselves, as they were looked at last.
+    due: Mutex<schedule::Rows>,
     /// One at a time is begun.
     turn: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -85,6 +91,7 @@ impl Drills {
             looker,
             audit,
             running: Mutex::default(),
+            due: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             tasks,
             stop,
@@ -155,14 +162,25 @@ impl Drills {
         let _turn = self.turn.lock().await;
         let (file, spec) = self.applied(cluster)?;
         let order = Order::read(wire, &file)?;
-        let (document, preview) = self.look(cluster, &file, &order).await?;
+        let looked = self.look(cluster, &file, &order).await?;
+        if !looked.0.refused() && looked.0.key != shown {
+            let message = "a fresh look comes to another drill than the one that was shown; nothing was changed";
+            return Err(Failure::new(ExitCode::Refused, message).hint("look at it again: quorate drill preview"));
+        }
+        self.begin((cluster, spec), order, looked, by).await
+    }
+
+    /// Begins what was looked at just now. Whoever calls holds the turn.
+    async fn begin(
+        self: &Arc<Self>,
+        (cluster, spec): (&ClusterName, Spec),
+        order: Order,
+        (document, preview): (Document, quorate_planner::drill::Preview),
+        by: &Who,
+    ) -> Result<u64, Failure> {
         if document.refused() {
             let failure = Failure::new(ExitCode::Refused, "the drill is refused; nothing was changed");
             return Err(failure.with(document.findings));
-        }
-        if document.key != shown {
-            let message = "a fresh look comes to another drill than the one that was shown; nothing was changed";
-            return Err(Failure::new(ExitCode::Refused, message).hint("look at it again: quorate drill preview"));
         }
         if let Some(unusable) = rows::unusable(&order, &self.looker.secrets) {
             let failure = Failure::new(ExitCode::Refused, "the drill is refused; nothing was changed");
@@ -234,10 +252,16 @@ impl Drills {
                 .map(|guest| format!("replication resolve {guest} --discard, afterwards")),
         );
         consents.extend(order.confirmed.iter().map(|typed| format!("--confirm {typed}")));
+        let who = if order.scheduled {
+            consents.push("by schedule".to_owned());
+            By::daemon()
+        } else {
+            By::caller(by)
+        };
         let act = Act {
             accepted: document.accepted(order),
             consents,
-            ..Act::new(By::caller(by), what).in_cluster(&running.cluster)
+            ..Act::new(who, what).in_cluster(&running.cluster)
         };
         self.audit.note(act).await?;
         folder.keep(running).map_err(|error| {

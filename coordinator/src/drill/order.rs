@@ -8,6 +8,7 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::fault::Fault;
 use quorate_model::finding::Code;
 use quorate_model::ids::{DrillName, NodeName};
+use quorate_model::maintenance::MaintenanceWindow;
 use quorate_model::spec::{ClusterFile, DrillSpec};
 use quorate_planner::drill::Request;
 use quorate_proto::v1;
@@ -31,6 +32,12 @@ pub(crate) struct Order {
     pub(crate) risked: BTreeSet<u32>,
     pub(crate) confirmed: Option<String>,
     pub(crate) accepted: Vec<Code>,
+    /// It is run by itself, and nobody watches.
+    #[serde(default)]
+    pub(crate) scheduled: bool,
+    /// When one that is run by itself may begin; empty: in the cluster's own windows.
+    #[serde(default)]
+    pub(crate) windows: Vec<MaintenanceWindow>,
 }
 
 impl Order {
@@ -96,6 +103,30 @@ impl Order {
             risked: wire.risk_guests.into_iter().collect(),
             confirmed: Some(wire.confirm).filter(|typed| !typed.is_empty()),
             accepted,
+            scheduled: false,
+            windows: Vec::new(),
+        })
+    }
+
+    /// A drill of the cluster file as it stands there, to be run by itself.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub(crate) fn by_schedule(name: &DrillName, file: &ClusterFile) -> Result<Self, Failure> {
+        let wire = v1::DrillOrder {
+            cluster: file.cluster.name.value.to_string(),
+            name: name.to_string(),
+            ..Default::default()
+        };
+        let windows = file
+            .drills
+            .get(name)
+            .map(|spec| spec.windows.as_slice())
+            .unwrap_or_default();
+        Ok(Self {
+            scheduled: true,
+            windows: windows.iter().map(|window| window.value).collect(),
+            ..Self::read(wire, file)?
         })
     }
 
@@ -111,8 +142,8 @@ impl Order {
             risked: self.risked.clone(),
             confirmed: self.confirmed.clone(),
             accepted: self.accepted.clone(),
-            scheduled: false,
-            windows: Vec::new(),
+            scheduled: self.scheduled,
+            windows: self.windows.clone(),
         }
     }
 
@@ -207,6 +238,18 @@ mod tests {
         });
         let other = other.unwrap();
         assert_eq!((other.kind, other.guest), (DrillKind::Blip, 101));
+    }
+
+    #[test]
+    fn one_that_is_run_by_itself_is_as_the_file_has_it_and_nobody_accepts_anything() {
+        let name: DrillName = "cut-prox1".parse().unwrap();
+        let order = Order::by_schedule(&name, &file()).unwrap();
+        let request = order.request();
+        assert!(request.scheduled && request.accepted.is_empty() && request.risked.is_empty());
+        assert_eq!((order.confirmed.clone(), order.probes.len()), (None, 2));
+        let kept = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&kept).unwrap(), order);
+        assert!(Order::by_schedule(&"cut-prox9".parse().unwrap(), &file()).is_err());
     }
 
     #[test]

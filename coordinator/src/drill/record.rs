@@ -67,6 +67,7 @@ pub(super) fn is_seen(line: &Timeline, subject: &Subject) -> bool {
 }
 
 /// What is known when all is over.
+#[derive(Clone)]
 pub(super) struct Gathered {
     pub(super) ended: Timestamp,
     /// How each node's clock stands now.
@@ -79,6 +80,8 @@ pub(super) struct Gathered {
     pub(super) rows: Option<Rows>,
     /// The digest of the record before this one.
     pub(super) previous: String,
+    /// The certificates of whoever is going to sign it.
+    pub(super) signer: String,
     /// How fast time passes here.
     pub(super) pace: Pace,
 }
@@ -116,7 +119,8 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
     let mut line = Timeline::of(&subject, &told, &probes);
     line.untold.extend(untold);
     let copy = copy_used(running, &line, gathered.pace);
-    let tally = answers::tally(&heard, gathered.rows.as_ref(), &line, &subject);
+    let victim = watches::heard(dir, &running.order.node);
+    let tally = answers::tally(&heard, gathered.rows.as_ref(), &line, &subject, &victim);
     let figures = figures(&subject, &line, &probes, tally.as_ref(), &copy);
     let predicted = speed::predicted(gathered.pace, &running.predicted);
     let expected = speed::expected(gathered.pace, running.order.expected);
@@ -160,6 +164,7 @@ pub(super) fn compose(running: &Running, gathered: &Gathered, dir: &Path) -> Res
         findings,
         verdict,
         previous: gathered.previous.clone(),
+        signer: gathered.signer.clone(),
         digest: String::new(),
         signature: String::new(),
     };

@@ -185,6 +185,11 @@ impl Folder {
         }
     }
 
+    /// Where they lie.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The folder of one.
     pub(crate) fn one(&self, number: u64) -> PathBuf {
         self.dir.join(number.to_string())
@@ -287,6 +292,12 @@ impl Folder {
             Some(number) => self.record(number),
             None => Ok(None),
         }
+    }
+
+    /// All of them by number, from the oldest to the newest, also those that can't be read.
+    pub(crate) fn each(&self) -> Vec<(u64, Result<Record, KeptError>)> {
+        let read = |number: u64| Some((number, self.record(number).transpose()?));
+        self.recorded().filter_map(read).collect()
     }
 
     /// All of them, from the oldest to the newest.

@@ -40,6 +40,8 @@ fn running(number: u64) -> Running {
             risked: BTreeSet::new(),
             confirmed: Some("hk1/prox1".to_owned()),
             accepted: vec![],
+            scheduled: false,
+            windows: vec![],
         },
         operator: "kim".to_owned(),
         began: Timestamp::from_seconds(1_795_345_772),
@@ -122,6 +124,7 @@ fn a_drill_of_which_little_was_seen_has_a_record_that_says_so_and_follows_the_on
         made: None,
         rows: None,
         previous: folder.next().unwrap().1,
+        signer: String::new(),
         pace: crate::pace::Pace::at(1.0),
     };
     let record = compose(&running(2), &gathered, &folder.one(2)).unwrap();

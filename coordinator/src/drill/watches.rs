@@ -51,13 +51,13 @@ fn write(dir: &Path, node: &NodeName, events: &[Event]) -> std::io::Result<()> {
 /// Listens to all of them until it is dropped.
 pub(super) fn listen(
     agents: &Arc<ClusterAgents>,
-    nodes: impl Iterator<Item = NodeName>,
-    (watch, dir): (&Watch, &Path),
+    nodes: impl Iterator<Item = (NodeName, Watch)>,
+    dir: &Path,
     pace: Pace,
 ) -> JoinSet<()> {
     let mut all = JoinSet::new();
-    for node in nodes {
-        let (agents, watch, dir) = (Arc::clone(agents), watch.clone(), dir.to_owned());
+    for (node, watch) in nodes {
+        let (agents, dir) = (Arc::clone(agents), dir.to_owned());
         all.spawn(async move {
             loop {
                 follow(&agents, &node, &watch, &dir).await;

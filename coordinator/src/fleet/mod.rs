@@ -8,6 +8,7 @@ mod health;
 pub(crate) mod known_disks;
 pub(crate) mod known_guests;
 mod link;
+mod lost;
 mod memory;
 mod peer;
 mod probe;

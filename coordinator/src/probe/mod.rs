@@ -25,7 +25,7 @@ pub(crate) use database::{Password, found};
 pub(crate) use gaps::Measured;
 pub(crate) use kept::{Listener, Sheet};
 pub(crate) use listened::{Listened, read as listened};
-pub(crate) use prober::{Prober, measure};
+pub(crate) use prober::{Prober, answers, measure};
 pub(crate) use quorate_probe::Unable;
 pub(crate) use show::Strip;
 pub(crate) use target::{FORMS, Target};

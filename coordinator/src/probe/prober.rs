@@ -75,6 +75,14 @@ impl Prober {
     }
 }
 
+/// Does somebody answer there now? Calls once.
+///
+/// # Errors
+/// Nobody does, or nobody can be called there at all.
+pub(crate) async fn answers(target: &Target) -> Result<(), Unable> {
+    answers_now(target).await.map(drop)
+}
+
 async fn answers_now(target: &Target) -> Result<Callee, Unable> {
     let callee = Callee::find(target, None).await?;
     // Of no call that follows: those are counted from 0.

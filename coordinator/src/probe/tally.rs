@@ -1,12 +1,11 @@
 //! Does the program in a guest that writes numbers answer, and does it write? Asked once in a while by whoever waits for it; the prober has its
 //! own calls. The line is the library's.
 
-use std::io::{self, Read as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use quorate_clock::Clock;
-use quorate_tally::{Answer, LONGEST};
+use quorate_tally::Answer;
 
 /// How long an answer may take.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -16,17 +15,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// # Errors
 /// Nobody answers there, or not so.
 pub(crate) fn ask(at: SocketAddr) -> Result<Answer, String> {
-    // One byte more than it may have, so that a longer one is seen to be longer.
-    let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(1);
-    let line = || -> io::Result<String> {
-        let stream = TcpStream::connect_timeout(&at, WITHIN)?;
-        stream.set_read_timeout(Some(WITHIN))?;
-        let mut text = String::new();
-        stream.take(most).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = line().map_err(|error| error.to_string())?;
-    text.parse::<Answer>().map_err(|error| error.to_string())
+    quorate_tally::ask(at, WITHIN).map_err(|error| error.to_string())
 }
 
 /// Asks until the number has grown once: it answers, and it writes.

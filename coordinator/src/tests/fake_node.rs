@@ -549,6 +549,13 @@ impl Agent for Shared {
         Ok(Response::new(Box::pin(tokio_stream::empty())))
     }
 
+    async fn look_for_lost(
+        &self,
+        _: Request<v1::LookForLostRequest>,
+    ) -> Result<Response<v1::LookForLostReply>, Status> {
+        Err(Status::unimplemented("it looks for nobody"))
+    }
+
     async fn heal(&self, _: Request<v1::HealRequest>) -> Result<Response<v1::HealReply>, Status> {
         Ok(Response::new(v1::HealReply { met: vec![] }))
     }

@@ -30,4 +30,5 @@ oneof!(What = v1::DrillWhat [what: v1::drill_what::What] {
     in_sync: InSync { guest } = v1::InSync,
     normal: Normal { } = v1::Normal,
     note: Note { text } = v1::DrillNote,
+    wrote: Wrote { guest, run, number, silent_micros } = v1::GuestWrote,
 });

@@ -10,6 +10,7 @@ mod macros;
 mod config;
 mod drill;
 mod error;
+mod lost;
 mod measurement;
 mod observation;
 mod operation;

@@ -56,6 +56,7 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     create_canary: CreateCanary { cluster, guest, source, storage, bridge, vlan, address, memory, program } = v1::CreateCanary,
     destroy_canary: DestroyCanary { cluster, guest, kind } = v1::DestroyCanary,
     sync_replication: SyncReplication { cluster, job, other, since } = v1::SyncReplication,
+    take_guest: TakeGuest { cluster, guest, kind, lost, jobs, copy, starts, seen_off } = v1::TakeGuest,
 });
 oneof!(Fault = v1::Fault [fault: v1::fault::Fault] {
     network: Network {} = v1::FaultNetwork,

@@ -45,6 +45,7 @@ travelling! {
     HealRequest HealReply WatchEventsRequest DrillEvents
     PreviewDrillRequest PreviewDrillReply StartDrillRequest StartDrillReply WatchDrillRequest DrillProgress AbortDrillRequest AbortDrillReply ListDrillsRequest ListDrillsReply GetDrillRequest GetDrillReply
     ProbeRequest ProbeCalls ProbeFromRequest ProbeFromReply
+    LookForLostRequest LookForLostReply
 }
 
 const PACKAGE: &str = ".quorate.v1.";

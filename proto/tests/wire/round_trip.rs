@@ -9,7 +9,7 @@ use quorate_model::Observation;
 use quorate_model::observation::FacetName;
 use quorate_proto::{ConvertError, Wire, v1};
 
-use crate::strategies::{measurement, observation, operation, plan, rollout, types, view};
+use crate::strategies::{lost, measurement, observation, operation, plan, rollout, types, view};
 
 fn there_and_back<M, W>(model: M) -> Result<(), TestCaseError>
 where
@@ -59,6 +59,7 @@ identity! {
     progress: v1::RolloutProgress = rollout::progress();
     node_view: v1::NodeView = view::sighting();
     baseline: v1::Baseline = measurement::baseline();
+    survivor: v1::LostSurvivor = lost::survivor();
 }
 
 #[test]

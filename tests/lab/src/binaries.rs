@@ -68,6 +68,17 @@ pub fn lab_only() -> io::Result<PathBuf> {
         .map_err(io::Error::other)
 }
 
+/// The program that plays seeded drills: it comes from another package, which uses this one.
+///
+/// # Errors
+/// When cargo fails.
+pub fn drills() -> io::Result<PathBuf> {
+    let found = build(&["quorate-suites"])?;
+    let drills = found.into_iter().find(|(name, _)| name == "quorate-drills");
+    let drills = drills.map(|(_, path)| path);
+    drills.ok_or_else(|| io::Error::other("cargo built no program called quorate-drills"))
+}
+
 /// Says that the programs are those of a test run.
 pub const BESIDE_TESTS: &str = "QUORATE_LAB_BESIDE_TESTS";
 

@@ -180,7 +180,7 @@ impl Fleet {
     /// What really changed anything in the world: looking is left out, and what pmxcfs, HA's daemons and the scheduler of copies do on their own.
     #[must_use]
     pub fn changes(&self) -> Vec<quorate_lab::Entry> {
-        const LOOKING: [What; 26] = [
+        const LOOKING: [What; 27] = [
             What::WorldStarted,
             What::ToolCalled,
             What::ToolEnded,
@@ -200,6 +200,7 @@ impl Fleet {
             What::ReplicationFailed,
             What::WritesDiscarded,
             What::ReplicationReversed,
+            What::NumbersTold,
             What::HaStarted,
             What::HaEnded,
             What::HaNodeChanged,

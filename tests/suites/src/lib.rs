@@ -10,6 +10,7 @@
     reason = "a test that can't be set up has failed"
 )]
 
+pub mod drills;
 pub mod ends;
 pub mod guide;
 pub mod hand;

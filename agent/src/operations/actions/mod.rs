@@ -35,6 +35,7 @@ mod replication;
 mod run_guest;
 mod said;
 mod storage;
+mod take_guest;
 #[cfg(test)]
 pub(crate) mod testing;
 mod upgrade;
@@ -442,6 +443,20 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             cluster,
             guest: *guest,
             kind: *kind,
+        }),
+        Action::TakeGuest {
+            cluster,
+            guest,
+            kind,
+            lost,
+            jobs,
+            ..
+        } => Box::new(take_guest::TakeGuest {
+            cluster,
+            guest: *guest,
+            kind: *kind,
+            lost,
+            jobs,
         }),
     }
 }

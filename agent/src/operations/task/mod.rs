@@ -17,6 +17,7 @@ mod maintenance;
 mod migrate;
 mod pools;
 mod qdevice;
+mod take_guest;
 mod task_log;
 mod upgrade;
 mod wipe_disk;
@@ -39,6 +40,7 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::host::Host;
 use crate::pace::Pace;
+use crate::recover::taking::Taking;
 
 /// The line after which something is changed.
 pub(super) const CHANGING: &str = "begins to change something";
@@ -177,6 +179,29 @@ impl<'h> Task<'h> {
                 canary::create(self, new, program).await
             }
             Action::DestroyCanary { guest, kind, .. } => canary::destroy(self, *kind, *guest).await,
+            Action::TakeGuest {
+                cluster,
+                guest,
+                kind,
+                lost,
+                jobs,
+                copy,
+                starts,
+                seen_off,
+            } => {
+                let jobs: Vec<_> = jobs.iter().cloned().collect();
+                let what = Taking {
+                    cluster,
+                    lost,
+                    vmid: *guest,
+                    kind: *kind,
+                    jobs: &jobs,
+                    copy: *copy,
+                    starts: *starts,
+                    seen_off: *seen_off,
+                };
+                take_guest::run(self, &what).await
+            }
             other => stopped(format!("`{}` is no task", other.kind().as_str())),
         }
     }

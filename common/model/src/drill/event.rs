@@ -145,6 +145,18 @@ pub enum What {
         /// What.
         text: String,
     },
+    /// The last answer of the numbered writer in a guest that runs here, asked over this server's own bridge: its time is when it was asked,
+    /// unseen is the time from the answer before that. Source: the line of `quorate-tally`, kept by the agent through a reset.
+    Wrote {
+        /// The guest.
+        guest: u32,
+        /// `run`: which start of the writer, as 16 hexadecimal digits.
+        run: String,
+        /// `number`: its last record that is on the guest's disk.
+        number: u64,
+        /// For how long it was asked in vain after that, in microseconds.
+        silent_micros: u64,
+    },
 }
 
 impl fmt::Display for What {
@@ -167,6 +179,7 @@ impl fmt::Display for What {
             Self::InSync { guest } => write!(f, "the copies of guest {guest} are in sync"),
             Self::Normal => f.write_str("all is as it should be"),
             Self::Note { text } => f.write_str(text),
+            Self::Wrote { guest, number, .. } => write!(f, "guest {guest} has written up to record {number} here"),
         }
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! [`crate::fault`] and [`lasting`] say what is done and for how long, [`predict`] what is to be expected from this cluster's own constants,
 //! [`event`] what sources tell, [`timeline`] makes one line of it, [`figures`] what it comes to, [`compare`] and [`verdict`] what that
-//! means, [`record`] what is kept, and [`trend`] how it was before.
+//! means, [`record`] what is kept, [`trend`] how it was before, and [`due`] when one is run by itself.
 
 pub mod answers;
 pub mod axis;
 pub mod compare;
+pub mod due;
 pub mod event;
 pub mod fate;
 pub mod figures;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use answers::{Answers, Gap};
 pub use axis::{Instant, Range};
+pub use due::{Due, DueRow};
 pub use event::{Event, Source, Told, What};
 pub use fate::{GuestFate, GuestFateKind};
 pub use figures::{Figure, Figures};

@@ -1,4 +1,4 @@
-//! The record of a drill: one JSON document, chained to the one before it by digest, with room for a signature.
+//! The record of a drill: one JSON document, chained to the one before it by digest, and signed by the coordinator.
 
 use std::collections::BTreeSet;
 
@@ -92,13 +92,19 @@ pub struct Record {
     pub verdict: Verdict,
     /// The digest of the record before this one; empty: this is the first.
     pub previous: String,
+    /// The certificates by which the signature is checked, as PEM, the coordinator's of that time first; empty: it is not signed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub signer: String,
     /// SHA-256 of this record without this field and the signature, in hex.
     #[serde(default)]
     pub digest: String,
-    /// The coordinator's signature of the digest, in base64; empty: none was made.
+    /// The coordinator's signature of the digest, in base64 (ECDSA P-256, SHA-256); empty: none was made.
     #[serde(default)]
     pub signature: String,
 }
+
+/// What a signature of a record is one of, so that none of another document is taken for it. What is signed is the digest.
+pub const SIGNED_AS: &str = "quorate drill record";
 
 /// Why a record is not taken as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +138,12 @@ impl Record {
         let value = serde_json::to_value(&self).map_err(|error| RecordError::Unreadable(error.to_string()))?;
         self.digest = digest_of(&value);
         Ok(self)
+    }
+
+    /// Does it bear a signature? Whether that counts is another question.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        !self.signature.is_empty()
     }
 
     /// As it is kept.

@@ -39,10 +39,13 @@ pub struct Acknowledged {
 pub enum Isolated {
     /// There was none, or nobody could have asked it.
     None,
-    /// Its last number before the reset.
+    /// Its last number that was read before the reset.
     Wrote {
         /// The number.
         last: u64,
+        /// At most so many more were written from there until the reset: what fits between two questions.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unread: u64,
     },
     /// It could not be found out.
     Unknown {
@@ -61,6 +64,9 @@ pub enum Lost {
         acknowledged: u64,
         /// How many more the isolated copy wrote that nobody was told of; `None`: not known.
         isolated: Option<u64>,
+        /// At most so many more of these, written between the last question and the reset.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        unread: u64,
     },
     /// The same run of the writer goes on: it was never restarted, and lost nothing.
     NotRestarted,
@@ -69,6 +75,10 @@ pub enum Lost {
         /// Why.
         reason: String,
     },
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Tally {
@@ -84,6 +94,7 @@ impl Tally {
                 return Lost::Records {
                     acknowledged: *missing,
                     isolated: Some(0),
+                    unread: 0,
                 };
             }
             Some(Rows::Unknown { reason }) => return unknown(reason),
@@ -104,15 +115,21 @@ impl Tally {
         if after.resumed > after.number {
             return unknown("the writer tells that it found more than it has");
         }
-        let isolated = match self.isolated {
-            Isolated::None => Some(0),
+        let (isolated, unread) = match self.isolated {
+            Isolated::None => (Some(0), 0),
             // Those beyond the last acknowledged one, or all of them where it found even more.
-            Isolated::Wrote { last } => Some(last.saturating_sub(before.number.max(after.resumed))),
-            Isolated::Unknown { .. } => None,
+            Isolated::Wrote { last, unread } => {
+                let known = before.number.max(after.resumed);
+                let most = last.saturating_add(unread).saturating_sub(known);
+                let isolated = last.saturating_sub(known);
+                (Some(isolated), most.saturating_sub(isolated))
+            }
+            Isolated::Unknown { .. } => (None, 0),
         };
         Lost::Records {
             acknowledged: before.number.saturating_sub(after.resumed),
             isolated,
+            unread,
         }
     }
 }
@@ -154,6 +171,7 @@ mod tests {
         let lost = |acknowledged| Lost::Records {
             acknowledged,
             isolated: Some(0),
+            unread: 0,
         };
         assert_eq!((counted(0).lost(), counted(7).lost()), (lost(0), lost(7)));
         let unknown = Tally {
@@ -170,11 +188,12 @@ mod tests {
         let seen = tally(
             told(4711, 4000, "a"),
             told(3400, 3390, "b"),
-            Isolated::Wrote { last: 5300 },
+            Isolated::Wrote { last: 5300, unread: 2 },
         );
         let expected = Lost::Records {
             acknowledged: 4711 - 3390,
             isolated: Some(5300 - 4711),
+            unread: 2,
         };
         assert_eq!(seen.lost(), expected);
     }
@@ -207,8 +226,23 @@ mod tests {
             seen.lost(),
             Lost::Records {
                 acknowledged: 0,
-                isolated: Some(0)
+                isolated: Some(0),
+                unread: 0,
             }
         );
+    }
+
+    #[test]
+    fn what_a_shared_disk_kept_is_not_counted_as_written_in_vain() {
+        let wrote = |last| Isolated::Wrote { last, unread: 3 };
+        let lost = |last| tally(told(4711, 4000, "a"), told(4720, 4715, "b"), wrote(last)).lost();
+        let records = |isolated, unread| Lost::Records {
+            acknowledged: 0,
+            isolated: Some(isolated),
+            unread,
+        };
+        assert_eq!(lost(4715), records(0, 3));
+        assert_eq!(lost(4713), records(0, 1), "only beyond what was found again");
+        assert_eq!(lost(4711), records(0, 0));
     }
 }

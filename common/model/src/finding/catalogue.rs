@@ -351,6 +351,16 @@ catalogue! {
     CanaryNotOurs "QRT-CANARY-NOT-OURS" Refusal false "A guest that is to be removed as a canary does not bear our tag and description. Nothing of it is touched.";
     GuestStartsAtBoot "QRT-GUEST-STARTS-AT-BOOT" Warning false "A guest that is stopped is started by PVE when its server has restarted (onboot), whoever stopped it and why.";
     GuestNoBackup "QRT-GUEST-NO-BACKUP" Warning false "A guest has no backup of the last eight days by the logs of PVE's own vzdump on the servers, or the last one failed, or it can't be told. Backups that other programs make are not seen. One finding tells of all guests of a cluster; templates, canaries, and guests that are younger count as well off.";
+    // A lost server's guests, from the coordinator
+    LostNodeUnknown "QRT-LOST-NODE-UNKNOWN" Refusal false "The server that was said to be lost is no member of the cluster, or none of those that are left answers to say so.";
+    LostNodeSilent "QRT-LOST-NODE-SILENT" Note false "What a server that is left sees and hears of the one that was said to be lost: corosync's membership, votes and links, and each network on which it has an address.";
+    RecoveryQuorum "QRT-RECOVERY-QUORUM" Note false "How the votes of what is left stand, and what forcing them would do.";
+    RecoveryCopy "QRT-RECOVERY-COPY" Note false "Where there are copies of a lost server's guest, how old each is, and which of them it is started from.";
+    RecoveryNewerCopy "QRT-RECOVERY-NEWER-COPY" Refusal true "A server that the guest can't be started on has a newer copy than the one that it would be started from. PVE overwrites that newer copy with the next run of its job.";
+    RecoveryByHa "QRT-RECOVERY-BY-HA" Warning false "HA looks after a guest of the lost server. It is left to HA, which knows by its locks when it may start it; PVE hands every start of such a guest to HA.";
+    RecoveryNotConfirmed "QRT-RECOVERY-NOT-CONFIRMED" Refusal false "The name of the server that is said to be off was not typed, or another one was.";
+    DrillRecord "QRT-DRILL-RECORD" Critical false "The record of a drill is not as the coordinator wrote it: it was altered, taken out or put in, or its signature is not one of a coordinator of this fleet. Somebody could write to the coordinator's state, or its disk is damaged.";
+    DrillOverdue "QRT-DRILL-OVERDUE" Warning false "A drill that the cluster file wants to be run by itself is due and was not begun: something speaks against it, or no window is named in which it may begin. Nothing is broken on a guess; it is tried again.";
 }
 
 impl Code {

@@ -50,7 +50,8 @@ impl Action {
             | Self::InjectFault { cluster, .. }
             | Self::CreateCanary { cluster, .. }
             | Self::DestroyCanary { cluster, .. }
-            | Self::SyncReplication { cluster, .. } => Some(cluster),
+            | Self::SyncReplication { cluster, .. }
+            | Self::TakeGuest { cluster, .. } => Some(cluster),
         }
     }
 }

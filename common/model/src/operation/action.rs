@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::guest_ids::{HaName, JobId, Sid};
 use crate::held::GuestVolume;
 use crate::ids::{ClusterName, NodeName, PackageDigest, PoolName, SshPublicKey, StorageName};
+use crate::lost::LostCopy;
 use crate::moves::MoveKind;
 use crate::observation::GuestKind;
 use crate::observation::eligibility::ReasonKind;
@@ -467,6 +468,26 @@ pub enum Action {
         /// A run that began since then is enough; by the owner's clock, to the second.
         since: Timestamp,
     },
+    /// A guest of a server that is off becomes this one's: the jobs that would overwrite what the lost server wrote last are switched off and say so
+    /// (`pvesr update ID --disable 1 --comment …`), and its configuration is moved, as PVE's own manual has it. It is not started.
+    TakeGuest {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Its id.
+        guest: u32,
+        /// What it is.
+        kind: GuestKind,
+        /// The server that was lost.
+        lost: NodeName,
+        /// The jobs between the two.
+        jobs: BTreeSet<JobId>,
+        /// What its disks hold here.
+        copy: LostCopy,
+        /// It is started by another operation, afterwards.
+        starts: bool,
+        /// Somebody has seen that the lost server has no power: for a network on which nobody else could tell.
+        seen_off: bool,
+    },
 }
 
 impl Action {
@@ -566,6 +587,7 @@ kinds! {
     CreateCanary "create canary";
     DestroyCanary "destroy canary";
     SyncReplication "sync replication";
+    TakeGuest "take guest";
 }
 
 #[cfg(test)]

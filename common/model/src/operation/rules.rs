@@ -145,6 +145,7 @@ table! {
     CreateCanary    900 yes no  nothing "a disk of some gigabytes is imported; what is there is known by its tag, and gone on with";
     DestroyCanary  1200 yes no  destroys "PVE's scheduler takes its copies away, minute by minute; what is gone stays gone";
     SyncReplication  60 yes no  nothing "one number in a file of the guest's owner, written under PVE's own lock";
+    TakeGuest       120 yes no  nothing "one line in each job, then one rename in /etc/pve; what is done already is left so";
 }
 
 #[cfg(test)]

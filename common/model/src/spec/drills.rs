@@ -38,7 +38,7 @@ pub struct DrillSpec {
     pub lasts: Lasting,
     /// `expect`
     pub expect: Expect,
-    /// `every`: how long after the last one it is due again. `None`: only when somebody says so.
+    /// `every`: how long after the last one it is due again by itself. `None`: only when somebody says so.
     pub every: Option<Located<Lasting>>,
     /// `windows`: when a scheduled one may begin. Empty: in the cluster's maintenance windows.
     pub windows: Vec<Located<MaintenanceWindow>>,

@@ -9,7 +9,7 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-pub use history::drills;
+pub use history::{drills, drills_due};
 pub use line::drill;
 pub use page::drill_page;
 pub use preview::{DrillPreview, drill_preview};
@@ -69,13 +69,21 @@ fn writes(record: &Record) -> Shown {
 /// What was lost, in records.
 pub(crate) fn lost(lost: &Lost, a_second: u32) -> Shown {
     let (value, why) = match lost {
-        Lost::Records { acknowledged, isolated } => {
+        Lost::Records {
+            acknowledged,
+            isolated,
+            unread,
+        } => {
             let seconds = acknowledged / u64::from(a_second.max(1));
             let spoken = quorate_model::time::spoken(std::time::Duration::from_secs(seconds));
-            let rest = match isolated {
-                None => "what the isolated copy wrote beyond that is not known".to_owned(),
-                Some(0) => "nothing was written beyond that".to_owned(),
-                Some(more) => format!("the isolated copy wrote {more} more that nobody was told of"),
+            let rest = match (isolated, unread) {
+                (None, _) => "what the isolated copy wrote beyond that is not known".to_owned(),
+                (Some(0), 0) => "nothing was written beyond that".to_owned(),
+                (Some(more), 0) => format!("the isolated copy wrote {more} more that nobody was told of"),
+                (Some(more), unread) => format!(
+                    "the isolated copy wrote {more} to {} more that nobody was told of",
+                    more.saturating_add(*unread)
+                ),
             };
             let why = if *acknowledged == 0 || a_second == 0 {
                 format!("numbered records that were acknowledged before and are not found again; {rest}")

@@ -6,6 +6,7 @@ use quorate_model::drill::answers::Gap;
 use quorate_model::drill::fate::{GuestFate, GuestFateKind};
 use quorate_model::drill::phase::Phase;
 use quorate_model::drill::record::Record;
+use quorate_model::drill::tally::Lost;
 use quorate_model::drill::trend::TrendRow;
 use quorate_model::drill::verdict::{Outcome, Reason};
 use quorate_model::drill::{Figure, Range};
@@ -262,4 +263,20 @@ fn history_with_what_got_worse() {
     let text = drills(&[of(1, 140), of(2, 151), of(3, 233)]);
     insta::assert_snapshot!(text);
     assert_eq!(drills(&[]), "no drill was ever run\n");
+}
+
+#[test]
+fn what_the_isolated_copy_wrote_is_told_as_exactly_as_it_is_known() {
+    let told = |isolated: Option<u64>, unread: u64| {
+        let lost = Lost::Records {
+            acknowledged: 1840,
+            isolated,
+            unread,
+        };
+        super::lost(&lost, 10).why
+    };
+    assert!(told(Some(659), 0).ends_with("the isolated copy wrote 659 more that nobody was told of"));
+    assert!(told(Some(659), 2).ends_with("the isolated copy wrote 659 to 661 more that nobody was told of"));
+    assert!(told(Some(0), 1).ends_with("the isolated copy wrote 0 to 1 more that nobody was told of"));
+    assert!(told(None, 0).ends_with("is not known"));
 }

@@ -131,6 +131,12 @@ fn of(step: &Step) -> Advice {
             format!("from here: quorate replication; on {node}: tail /var/log/pve/replicate/{job}"),
             AGAIN.to_owned(),
         ),
+        Action::TakeGuest { guest, lost, .. } => (
+            format!(
+                "on {node}: ls /etc/pve/nodes/*/*/{guest}.conf, and the jobs of {guest} in /etc/pve/replication.cfg; from here: quorate guests"
+            ),
+            format!("quorate recover --lost {lost}"),
+        ),
         Action::KeepVolumes { guest, .. } => (
             format!("on {node}: zfs list -r -t filesystem,volume; from here: quorate replication {guest}"),
             format!("quorate replication resolve {guest} --keep"),

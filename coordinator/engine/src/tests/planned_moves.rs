@@ -1,11 +1,14 @@
 //! A server that restarts without its guests: by HA, by hand, and shut down by the operator's word; what is held after a recovery; canaries.
 
+use std::net::IpAddr;
+
 use quorate_model::canary::{NewCanary, TAG};
 use quorate_model::facet::Facet;
 use quorate_model::held::Held;
+use quorate_model::lost::{Evidence, Fate, LostCopy, LostGuest, Search, Sign, Survivor, Trace, Way, Witness};
 use quorate_model::moves::Moves;
 use quorate_model::observation::pools::VdevState;
-use quorate_model::observation::{Pool, ReplicationJob};
+use quorate_model::observation::{GuestKind, Pool, ReplicationJob};
 use quorate_model::{ByteSize, Timestamp};
 use quorate_planner::testkit::{NOW, Servers, Vm, file, guest, job, known, name};
 
@@ -27,7 +30,7 @@ pub(super) fn scenes() -> Vec<Scene> {
             stop: [102].into(),
         });
     });
-    let mut all = vec![roll, what_is_held_is_kept()];
+    let mut all = vec![roll, what_is_held_is_kept(), a_lost_servers_guest_is_started()];
     all.extend(canaries());
     all
 }
@@ -80,6 +83,67 @@ fn what_is_held_is_kept() -> Scene {
                 guest: 100,
                 node: Some(name("prox1")),
                 keep: true,
+            });
+        },
+    )
+}
+
+/// prox1 is off, and prox2 has a copy of its guest.
+fn a_lost_servers_guest_is_started() -> Scene {
+    let mut servers = Servers::bare(3)
+        .members("hk1", THREE, FAST)
+        .housing(&[Vm::running(100, "prox1")])
+        .offline("prox1")
+        .unreachable("prox1");
+    let silent = Evidence {
+        cluster: vec![Trace::new("/etc/pve/.members", Sign::Silent, "has it offline")],
+        ways: vec![Way {
+            name: "link 0".to_owned(),
+            address: IpAddr::from([10, 10, 10, 11]),
+            traces: vec![Trace::new("ping", Sign::Silent, "no answer")],
+            witness: Witness::Heard("the gateway".to_owned()),
+        }],
+    };
+    let copy = LostCopy::Of(Timestamp(NOW.0 - 60_000_000));
+    let says = |fate: Fate| Survivor {
+        evidence: silent.clone(),
+        guests: Facet::known(
+            vec![LostGuest {
+                vmid: 100,
+                kind: GuestKind::Vm,
+                name: None,
+                elsewhere: vec![],
+                fate,
+                copy: None,
+            }],
+            NOW,
+        ),
+        unfinished: vec![],
+    };
+    let recoverable = Fate::Recoverable {
+        copy,
+        jobs: vec!["100-0".parse().unwrap()],
+        starts: true,
+    };
+    servers.view.lost = Some(Search {
+        node: name("prox1"),
+        survivors: [
+            (name("prox2"), Ok(says(recoverable))),
+            (name("prox3"), Ok(says(Fate::Not("no copy is here".to_owned())))),
+        ]
+        .into(),
+        bmc: None,
+    });
+    wanting(
+        scene("a lost server's guest is started from its copy", file(3, FAST), servers),
+        |wish| {
+            wish.moves = Some(Moves::Recover {
+                lost: name("prox1"),
+                guests: [].into(),
+                expected_votes: None,
+                seen_off: false,
+                bmc: None,
+                confirm: None,
             });
         },
     )

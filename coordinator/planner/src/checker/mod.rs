@@ -7,6 +7,7 @@ mod order;
 mod play;
 mod pools;
 mod protection;
+mod recover;
 mod restores;
 mod shape;
 mod start;

@@ -33,7 +33,12 @@ impl Checker<'_> {
     }
 
     pub(super) fn runs_guest(&mut self, step: &Step, guest: u32, run: bool) {
+        let recovers = matches!(self.wish.moves, Some(Moves::Recover { .. }));
+        if recovers {
+            self.starts_taken(step, guest);
+        }
         let consented = match &self.wish.moves {
+            Some(Moves::Recover { .. }) => run,
             Some(Moves::Drain { stop, .. } | Moves::Reboot { stop, .. }) => stop.contains(&guest),
             _ => false,
         };

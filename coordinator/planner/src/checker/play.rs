@@ -318,6 +318,7 @@ impl Checker<'_> {
             Action::SyncReplication { .. } => self.demand(step, false, "no plan hurries copies"),
             Action::CreateCanary { .. } => self.makes_canary(step),
             Action::DestroyCanary { guest, .. } => self.destroys_canary(step, *guest),
+            Action::TakeGuest { .. } => self.takes_guest(step),
         }
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod clear;
 mod drain;
 mod fate;
 mod reboot;
+mod recover;
 mod resolve;
 mod scene;
 mod steps;
@@ -26,6 +27,23 @@ use scene::Scene;
 use steps::{Passage, Row};
 
 pub(crate) fn plan(file: &ClusterFile, what: &Moves, view: &View, report: &mut Report) -> Vec<Step> {
+    if let Moves::Recover {
+        lost,
+        guests,
+        expected_votes,
+        seen_off,
+        ..
+    } = what
+    {
+        // It may have to do without quorum.
+        let asked = recover::Asked {
+            lost,
+            guests,
+            votes: *expected_votes,
+            seen_off: *seen_off,
+        };
+        return recover::plan(file, asked, view, report);
+    }
     let Some(scene) = Scene::see(file, view, report) else {
         return Vec::new();
     };
@@ -42,6 +60,8 @@ pub(crate) fn plan(file: &ClusterFile, what: &Moves, view: &View, report: &mut R
         Moves::RemoveCanary { guest, destroy } => {
             return canary::remove(&scene, *guest, *destroy, report).unwrap_or_default();
         }
+        // Planned above.
+        Moves::Recover { .. } => None,
     };
     planned.map(|()| row.into_steps()).unwrap_or_default()
 }

@@ -77,7 +77,7 @@ impl<'v> Row<'v> {
         }
     }
 
-    fn put(&mut self, draft: Draft) -> Option<StepId> {
+    pub(super) fn put(&mut self, draft: Draft) -> Option<StepId> {
         let last = self.steps.last().map(|step| step.id.clone());
         let step = draft.after(last.into_iter().collect())?;
         let id = step.id.clone();
@@ -85,7 +85,11 @@ impl<'v> Row<'v> {
         Some(id)
     }
 
-    fn quorate(&self, node: &NodeName) -> Condition {
+    pub(super) fn cluster(&self) -> &'v ClusterName {
+        self.cluster
+    }
+
+    pub(super) fn quorate(&self, node: &NodeName) -> Condition {
         Condition::Quorate {
             cluster: self.cluster.clone(),
             node: node.clone(),

@@ -178,6 +178,7 @@ pub(super) fn applied(view: &mut View, condition: &Condition) {
         } => {
             let sid = service_id(*kind, *guest);
             go(view, &BTreeSet::from([*guest]), node.as_str(), *running);
+            shows_up(view, (*guest, *kind), node, *running);
             each(view, |seen| {
                 if let Facet::Known {
                     value: Some(manager), ..
@@ -263,6 +264,22 @@ fn each(view: &mut View, mut change: impl FnMut(&mut quorate_model::Observation)
         if let Ok(seen) = &mut seen.observation {
             change(seen);
         }
+    }
+}
+
+/// A guest whose former server can't be seen: its new one tells of it as of any other.
+fn shows_up(view: &mut View, (vmid, kind): (u32, GuestKind), on: &NodeName, running: bool) {
+    let Some(Ok(seen)) = view.nodes.get_mut(on).map(|v| v.observation.as_mut()) else {
+        return;
+    };
+    let all = known(&mut seen.running);
+    if all.iter().all(|status| status.vmid != vmid) {
+        let mut vm = Vm::running(vmid, on.as_str());
+        vm.guest.kind = kind;
+        if !running {
+            vm = vm.stopped();
+        }
+        all.push(status(&vm));
     }
 }
 

@@ -26,6 +26,7 @@ mod pools_replaced;
 mod properties;
 mod protection;
 mod protection_ha;
+mod recovered;
 mod releases;
 mod resolved;
 mod selected;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use quorate_model::drill::record::Record;
 use quorate_model::drill::trend::{TrendRow, worse};
-use quorate_model::drill::{DrillKind, Lasting, ProbeTarget};
+use quorate_model::drill::{DrillKind, DueRow, Lasting, ProbeTarget};
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::fault::{Fault, InvalidFault};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, DrillName, NodeName};
-use quorate_proto::v1;
+use quorate_proto::{Wire, v1};
 use quorate_show::DrillPreview;
 
 use super::wire::{self, Client};
@@ -111,7 +111,15 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
         Command::Show(args) => {
             let cluster = the_cluster(&mut client, args.cluster).await?;
             let record = record(&mut client, &cluster, args.number.unwrap_or_default()).await?;
-            output::either(context.format, &record, || quorate_show::drill(&record));
+            output::either(context.format, &record, || {
+                // The coordinator shows none whose signature does not count.
+                let signed = if record.is_signed() {
+                    "signed by the coordinator; signature and record were checked"
+                } else {
+                    "nobody signed this record"
+                };
+                format!("{}\n{signed}\n", quorate_show::drill(&record))
+            });
             page(args.html.as_deref(), &record)?;
             Ok(record.verdict.outcome.exit())
         }
@@ -210,15 +218,27 @@ async fn list(context: &Context, client: &mut Client, cluster: &ClusterName) -> 
     let read = reply.rows.iter().map(|row| serde_json::from_str(row));
     let rows: Vec<TrendRow> = read.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
     let running = (reply.running > 0).then_some(reply.running);
-    let document = serde_json::json!({ "drills": rows, "running": running });
+    let findings: Vec<Finding> = Wire::from_wire(reply.findings).map_err(wire::unreadable)?;
+    let read = reply.due.iter().map(|row| serde_json::from_str(row));
+    let due: Vec<DueRow> = read.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
+    let document = serde_json::json!({
+        "drills": rows, "running": running, "due": due, "unsigned": reply.unsigned, "findings": findings,
+    });
     output::either(context.format, &document, || {
         let mut text = quorate_show::drills(&rows);
+        if !reply.unsigned.is_empty() {
+            text.push_str(&format!("nobody signed: {}\n", reply.unsigned));
+        }
+        text.push_str(&quorate_show::drills_due(&due));
+        if !findings.is_empty() {
+            text.push_str(&format!("\n{}", quorate_show::problems(&findings)));
+        }
         if let Some(number) = running {
             text.push_str(&format!("drill {number} runs\n"));
         }
         text
     });
-    let well = worse(&rows).is_empty();
+    let well = worse(&rows).is_empty() && findings.is_empty();
     Ok(if well { ExitCode::Done } else { ExitCode::Degraded })
 }
 

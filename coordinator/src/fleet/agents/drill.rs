@@ -1,6 +1,7 @@
 //! What a drill asks agents for: a fault, its end, and what happens meanwhile.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use quorate_engine::ports::{AgentError, Events};
@@ -27,6 +28,8 @@ pub(crate) struct Watch {
     pub(crate) id: OperationId,
     /// Guests whose start and copies are told of.
     pub(crate) guests: Vec<u32>,
+    /// The guest whose numbered writer the agent asks, and where that answers.
+    pub(crate) tally: Option<(u32, SocketAddr)>,
     /// When a new one ends, in seconds; 0: only what a known one has told.
     pub(crate) seconds: u32,
 }
@@ -91,6 +94,11 @@ impl ClusterAgents {
             guests: watch.guests.clone(),
             seconds: watch.seconds,
             from,
+            tally: watch.tally.map(|(guest, at)| v1::TallyPlace {
+                guest,
+                address: at.ip().to_string(),
+                port: at.port().into(),
+            }),
         };
         match within(peer.quick(), &peer.name, peer.client().watch_events(request)).await {
             Ok(stream) => Ok(hand_on(stream, peer.name.clone())),

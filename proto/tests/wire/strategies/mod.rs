@@ -3,6 +3,7 @@
 mod config;
 mod guests;
 mod ha;
+pub(crate) mod lost;
 pub(crate) mod measurement;
 pub(crate) mod observation;
 pub(crate) mod operation;

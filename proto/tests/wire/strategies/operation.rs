@@ -21,6 +21,7 @@ use quorate_model::pool_layout::{DiskIdentity, DisksBeside, PoolLayout};
 use quorate_model::raid::Raid;
 use quorate_model::{ClusterName, SshPublicKey};
 
+use super::lost::{copy, job};
 use super::storages::definition;
 use super::types::{address, cluster, finding, node, operation_id, passage, size, time};
 use super::{maybe, one_of, some, text};
@@ -181,6 +182,27 @@ fn moving() -> impl Strategy<Value = Action> {
             memory: canary.memory,
             program,
         }),
+        (
+            cluster(),
+            any::<u32>(),
+            guest_kind(),
+            node(),
+            prop::collection::btree_set(job(), 0..3),
+            copy(),
+            any::<(bool, bool)>()
+        )
+            .prop_map(
+                |(cluster, guest, kind, lost, jobs, copy, (starts, seen_off))| Action::TakeGuest {
+                    cluster,
+                    guest,
+                    kind,
+                    lost,
+                    jobs,
+                    copy,
+                    starts,
+                    seen_off
+                }
+            ),
         (cluster(), any::<u32>(), guest_kind()).prop_map(|(cluster, guest, kind)| Action::DestroyCanary {
             cluster,
             guest,

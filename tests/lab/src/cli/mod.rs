@@ -18,9 +18,11 @@ use clap::{Parser, Subcommand};
 
 use self::output::{error, line};
 use self::script::ScriptCommand;
+use crate::binaries;
 use crate::control::{self, Answer, Press, Request};
 use crate::lab::{self, Lab, LabError};
 use crate::layout::Layout;
+use crate::process::Program;
 use crate::world;
 
 /// Simulated PVE servers to try Quorate on.
@@ -108,6 +110,13 @@ enum Command {
     },
     /// Play scenarios of PVE's HA simulator with the lab's HA manager
     HaScenario(ha_scenario::Arguments),
+    /// Play seeded drills, and hold each record against what really happened
+    #[command(disable_help_flag = true)]
+    Drills {
+        /// As `cargo lab drills --help` tells
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The world process itself
     #[command(hide = true)]
     World {
@@ -177,6 +186,7 @@ async fn run(command: Command) -> Outcome {
         Command::Down => down().await?,
         Command::Status => status::run().await?,
         Command::HaScenario(arguments) => return Ok(ha_scenario::run(&arguments)),
+        Command::Drills { arguments } => return drills(&arguments),
         Command::Shell { node } => return shell::run(&node),
         Command::Cut { node, link, unplug } => {
             let done = format!("{node} is cut off; undo it with: cargo lab heal {node}");
@@ -208,6 +218,12 @@ async fn run(command: Command) -> Outcome {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// They need the product's programs as tests do, so their program is one of the tests' package.
+fn drills(arguments: &[String]) -> Outcome {
+    let status = Program::new(binaries::drills()?).args(arguments).interact()?;
+    Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)))
 }
 
 async fn down() -> io::Result<()> {

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -193,13 +193,28 @@ async fn listen(
     Some(tasks)
 }
 
+/// The same for somebody outside, to whom the number is a promise from then on.
+fn promised(state: &mut State, voice: Voice) -> Option<String> {
+    let told = line(state, voice)?;
+    let now = state.now;
+    let number = state.get(voice.server)?.running.get(&voice.vmid)?.number(now);
+    let last = state.numbers_told.entry(voice.vmid).or_insert(number);
+    *last = number.max(*last);
+    Some(told)
+}
+
 async fn accept(world: Arc<World>, listener: TcpListener, voice: Voice, port: u16) {
+    let outside = listener.local_addr().is_ok_and(|at| match at.ip() {
+        IpAddr::V4(address) => proxy::is_guest(world.network, address),
+        IpAddr::V6(_) => false,
+    });
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let text = match port {
+            NUMBERS if outside => world.with(|state| promised(state, voice)),
             NUMBERS => world.with(|state| line(state, voice)),
             _ => Some(GREETING.to_owned()),
         };

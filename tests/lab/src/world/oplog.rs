@@ -170,6 +170,8 @@ pub enum What {
     DiskOnline,
     /// A server was told to `power off` or to `reboot`, and begins to.
     ShuttingDown,
+    /// A guest starts that was heard from outside before: `100 up to 243`, the last number that it told there.
+    NumbersTold,
 }
 
 /// The log's file.

@@ -234,6 +234,14 @@ fn guide_lab() {
         "tests/lab/ha/tests/scenarios.rs plays all of them",
     );
     for line in [
+        "cargo lab drills",
+        "cargo lab drills --seeds 200",
+        "cargo lab drills --seeds 1 --first 17",
+        "cargo lab drills --seeds 200 --list",
+    ] {
+        page.elsewhere(line, "drills.rs of the suites plays the first seeds");
+    }
+    for line in [
         "cargo lab up",
         "cargo lab up --enrolled",
         "cargo lab up --enrolled --nodes 6 --vote",

@@ -12,7 +12,7 @@ const POOL: &str = "\n[zfs.data_zfs]\nraid = \"mirror\"\ndisks = { count = 2, ki
 const REPLICATION: &str = "/etc/pve/replication.cfg";
 
 /// Two members without a third vote; guest 100 runs on prox1 and has a copy on prox2, guest 101 has none.
-async fn two() -> Fleet {
+pub(crate) async fn two() -> Fleet {
     let fleet = Fleet::enrolled(Lab::builder().nodes(2)).await;
     fleet.made_by_hand(&TWO, ONE_LINK).await;
     let file = fleet.linked_file("hk1.toml", &TWO, ONE_LINK, "");
@@ -34,7 +34,7 @@ async fn two() -> Fleet {
     fleet
 }
 
-async fn guest(fleet: &Fleet, node: &str, vmid: u32) -> Option<GuestStatus> {
+pub(crate) async fn guest(fleet: &Fleet, node: &str, vmid: u32) -> Option<GuestStatus> {
     fleet.lab.guest(node, vmid).await.unwrap()
 }
 
@@ -49,7 +49,7 @@ fn refuses(output: &Output, code: &str) {
     assert!(output.stderr.contains(code), "{code}: {}", told(output));
 }
 
-async fn quorate(fleet: &Fleet, node: &str) -> bool {
+pub(crate) async fn quorate(fleet: &Fleet, node: &str) -> bool {
     let servers = fleet.lab.status().await.unwrap();
     servers
         .iter()
@@ -57,11 +57,11 @@ async fn quorate(fleet: &Fleet, node: &str) -> bool {
 }
 
 /// The last write of guest 100 on a server.
-async fn number(fleet: &Fleet, node: &str) -> u64 {
+pub(crate) async fn number(fleet: &Fleet, node: &str) -> u64 {
     guest(fleet, node, 100).await.map_or(0, |guest| guest.number)
 }
 
-async fn loses_power(fleet: &Fleet) -> u64 {
+pub(crate) async fn loses_power(fleet: &Fleet) -> u64 {
     fleet.lab.power("prox1", Press::Pull).await.unwrap();
     fleet
         .until("prox2 has no quorum", async || !quorate(fleet, "prox2").await)
@@ -180,6 +180,12 @@ async fn recovery_of_two_servers_from_the_console_of_the_one_that_is_left() {
         "{}",
         told(&closed)
     );
+    for line in [
+        "quorate recover --lost prox1 --dry-run",
+        "quorate recover --lost prox1 --expected-votes 1",
+    ] {
+        page.elsewhere(line, "recover.rs");
+    }
     page.elsewhere(
         "pvesr enable 100-0",
         "PVE's own command, as in tests/lab/tests/world/replication.rs",

@@ -37,7 +37,8 @@ fn six_figures_are_told_apart() {
         seen.lost,
         Lost::Records {
             acknowledged: 1840,
-            isolated: Some(659)
+            isolated: Some(659),
+            unread: 0,
         }
     );
     assert_eq!(seen.outages.len(), 2, "each probe has its own");

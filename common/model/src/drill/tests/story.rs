@@ -210,7 +210,10 @@ pub(super) fn tally() -> Tally {
         a_second: 10,
         before: told(48_211, 0, "9f8e7d6c5b4a3928"),
         after: told(46_380, 46_371, "1122334455667788"),
-        isolated: Isolated::Wrote { last: 48_870 },
+        isolated: Isolated::Wrote {
+            last: 48_870,
+            unread: 0,
+        },
         rows: None,
     }
 }
@@ -264,6 +267,7 @@ pub(super) fn record() -> Record {
         findings: vec![],
         verdict,
         previous: NONE_BEFORE.to_owned(),
+        signer: String::new(),
         digest: String::new(),
         signature: String::new(),
     };

@@ -88,6 +88,9 @@ impl State {
             run: crate::world::random(),
         };
         self.begin(index, vmid, base, now, writer);
+        if let Some(number) = self.numbers_told.remove(&vmid) {
+            self.note(Some(index), What::NumbersTold, format!("{vmid} up to {number}"));
+        }
         let sid = self.sid(index, vmid);
         self.note(Some(index), What::GuestStarted, format!("{sid} at {base}"));
     }

@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) shared_numbers: BTreeMap<u32, u64>,
     /// Guests from an image or a template into which nobody has put what writes numbers.
     pub(crate) bare: BTreeSet<u32>,
+    /// By guest: the last number that its run told somebody outside.
+    pub(crate) numbers_told: BTreeMap<u32, u64>,
     /// What was put into such guests: the files by their path, with their digests.
     pub(crate) put_inside: BTreeMap<(u32, String), String>,
     /// Guests' volumes that were made once: when they go, nothing planted makes them again.
@@ -79,6 +81,7 @@ impl State {
             now: SimTime::ZERO,
             shared_numbers: BTreeMap::new(),
             bare: BTreeSet::new(),
+            numbers_told: BTreeMap::new(),
             put_inside: BTreeMap::new(),
             volumes_made: BTreeSet::new(),
             planted_for: Vec::new(),

@@ -145,6 +145,7 @@ fn driver() -> v1::Driver {
 
 async fn watch(client: &mut AgentClient<Channel>, into: &Path) {
     let request = v1::WatchEventsRequest {
+        tally: None,
         driver: Some(driver()),
         watch: "drill-1".to_owned(),
         guests: vec![],
