@@ -78,13 +78,14 @@ async fn recovered(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.lab.power("prox1", Press::Pull).await?;
     let alone = async || status(tell, "prox2").await == Some(false);
     tell.lab.wait_for("prox2 without quorum", PATIENCE, alone).await?;
-    tell.say("On prox2's console: is prox1 really down, what is left of the votes, what would be done, and how old is the copy?");
+    tell.say("Is prox1 really down, what is left of the votes, what would be done, and how old is the copy?");
     let asked = ["recover", "--lost", "prox1", "--guest", "100", "--expected-votes", "1"];
+    let with = |more: &[&'static str]| -> Vec<&'static str> { asked.iter().chain(more).copied().collect() };
+    tell.quorate(&with(&["--dry-run"])).await?;
+    tell.say("The console of prox2 says the same, and would do it, without any coordinator:");
     let shown = tell.agent("prox2", &asked, "").await?;
     says(&shown.stdout, "Nothing was changed.")?;
-    let mut done = asked.to_vec();
-    done.extend(["--apply", "--confirm", "hk1/prox1"]);
-    tell.agent("prox2", &done, "").await?;
+    tell.quorate(&with(&["--confirm", "hk1/prox1"])).await?;
     let address = tell.lab.guest_address(guests::ADDRESS);
     let answers = async || calls::answers(address);
     tell.lab.wait_for("the guest's answer", PATIENCE, answers).await?;
@@ -105,8 +106,12 @@ async fn recovered(tell: &Narrator<'_>) -> Result<(), Failed> {
     tell.lab.wait_for("a copy that is held", PATIENCE, held).await?;
     tell.seen(&["replication"]).await?;
     tell.say("Nothing of that is needed: it is copied there again.");
-    tell.tool("prox2", "pvesr enable 100-0").await?;
-    tell.agent("prox2", &["recover", "--lost", "prox1", "--close"], "")
+    let all = async || {
+        let plan = tell.lab.quorate(&["plan", FILE]).await;
+        plan.is_ok_and(|output| output.success())
+    };
+    tell.lab.wait_for("all agents", PATIENCE, all).await?;
+    tell.quorate(&["replication", "resolve", "100", "--discard", "--yes"])
         .await?;
     let well = async || {
         let copies = tell.lab.quorate(&["replication"]).await;
