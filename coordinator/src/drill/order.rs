@@ -48,6 +48,9 @@ impl Order {
     pub(crate) fn read(wire: v1::DrillOrder, file: &ClusterFile) -> Result<Self, Failure> {
         let named = named(&wire.name, file)?;
         let spec = named.as_ref().map(|(_, spec)| *spec);
+        if wire.fault.is_empty() && spec.is_none() {
+            return Err(missing("fault", "--fault"));
+        }
         let node = part("node", "--node", &wire.node, spec.map(|spec| spec.node.value.clone()))?;
         let guest = wire.guest.or(spec.map(|spec| spec.guest.value));
         let guest = guest.ok_or_else(|| missing("guest", "--guest"))?;

@@ -257,7 +257,7 @@ mod tests {
     fn what_is_expected_is_waited_for_and_its_return_is_not() {
         let subject = Subject {
             victim: "prox1".parse().unwrap(),
-            fault: "guest".parse().unwrap(),
+            fault: "guest:100".parse().unwrap(),
             kind: quorate_model::drill::DrillKind::Failover,
             guest: 100,
             recovered: std::collections::BTreeSet::new(),

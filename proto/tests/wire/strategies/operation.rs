@@ -338,7 +338,13 @@ prop_compose! {
 }
 
 pub(crate) fn action() -> impl Strategy<Value = Action> {
-    prop_oneof![membership(), around_it(), on_disks(), super::protection::action()]
+    // Boxed, each: as one type they would be too large for a test's stack.
+    prop_oneof![
+        membership().boxed(),
+        around_it().boxed(),
+        on_disks().boxed(),
+        super::protection::action().boxed()
+    ]
 }
 
 prop_compose! {

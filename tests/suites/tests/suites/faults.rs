@@ -340,7 +340,7 @@ async fn faults_a_disk_is_taken_in_again_by_the_timer() {
         .find_map(|word| word.strip_prefix("/dev/disk/by-id/")?.strip_suffix("-part1"))
         .unwrap_or_else(|| panic!("{status}"));
     let from = by_now(&fleet);
-    let fault = json!({ "fault": "disk", "pool": "tank", "disk": disk });
+    let fault = json!({ "fault": "disk", "pool": "tank", "disk": format!("/dev/disk/by-id/{disk}") });
     let begun = begins(&fleet, "prox3", "op-1", fault, 20).await;
     assert!(begun.success(), "{}", told(&begun));
     assert!(

@@ -270,6 +270,9 @@ impl State {
             if let Some(guest) = replica.guests.get_mut(&vmid) {
                 guest.node.clone_from(&new);
                 guest.version = version;
+                for one in &copied {
+                    guest.conf = guest.conf.replace(&one.volid, &one.named);
+                }
             }
             replica.turn_jobs(vmid, &new, Some(&old));
         });
@@ -348,7 +351,7 @@ impl State {
     }
 
     /// Volumes in pools that go over as they are: nothing keeps a copy of them on the target.
-    fn copied(&self, (vmid, guest): (u32, &Guest), from: usize, to: usize, new: &str) -> Result<Vec<String>, String> {
+    fn copied(&self, (vmid, guest): (u32, &Guest), from: usize, to: usize, new: &str) -> Result<Vec<Copied>, String> {
         let (Some(server), Some(target)) = (self.get(from), self.get(to)) else {
             return Err("no such server".to_owned());
         };
@@ -387,25 +390,23 @@ impl State {
                 )));
             }
             pvesm::activate(target, &section).map_err(failed)?;
-            if target.volume(&dataset).is_some() {
-                return Err(failed(format!("volume '{dataset}' already exists")));
-            }
-            copied.push(dataset);
+            copied
+                .push(Copied::of(target, vmid, &drive, dataset).ok_or_else(|| failed("no free disk name".to_owned()))?);
         }
         Ok(copied)
     }
 
     /// Disks are on the target as they are here.
-    fn hand_over(&mut self, vmid: u32, (from, to): (usize, usize), copied: &[String], number: u64) {
+    fn hand_over(&mut self, vmid: u32, (from, to): (usize, usize), copied: &[Copied], number: u64) {
         self.persist(from, vmid, number);
-        for dataset in copied {
-            let volume = self.get(from).and_then(|server| server.volume(dataset).cloned());
+        for one in copied {
+            let volume = self.get(from).and_then(|server| server.volume(&one.here).cloned());
             let Some(volume) = volume else { continue };
             if let Some(target) = self.servers.get_mut(to) {
-                target.put_volume(dataset, Volume { number, ..volume });
+                target.put_volume(&one.there, Volume { number, ..volume });
             }
             if let Some(source) = self.servers.get_mut(from) {
-                source.drop_volume(dataset);
+                source.drop_volume(&one.here);
             }
         }
         // The rest, which replication keeps there, got the last blocks while the guest went over.
@@ -510,6 +511,41 @@ impl State {
         self.volumes_made.insert(dataset.to_owned());
         let server = self.servers.get_mut(index);
         server.is_some_and(|server| server.put_volume(dataset, volume))
+    }
+}
+
+/// A volume that goes over as it is.
+struct Copied {
+    /// Where it lies, and where it will.
+    here: String,
+    there: String,
+    /// What the configuration calls it, and will.
+    volid: String,
+    named: String,
+}
+
+impl Copied {
+    /// What lies there by that name is left alone: then it gets another one, also what cloud-init reads, which is an ordinary disc from then on. Source:
+    /// qemu-server QemuMigrate.pm (`allow_rename`), pve-storage ZFSPoolPlugin.pm (`volume_import`, `find_free_diskname`).
+    fn of(target: &crate::world::server::Server, vmid: u32, drive: &Drive, here: String) -> Option<Self> {
+        let volid = drive.volid();
+        if target.volume(&here).is_none() {
+            return Some(Self {
+                there: here.clone(),
+                here,
+                named: volid.clone(),
+                volid,
+            });
+        }
+        let (pool, _) = here.rsplit_once('/')?;
+        let mut names = (0..1000).map(|number| format!("vm-{vmid}-disk-{number}"));
+        let name = names.find(|name| target.volume(&format!("{pool}/{name}")).is_none())?;
+        Some(Self {
+            there: format!("{pool}/{name}"),
+            named: format!("{}:{name}", drive.storage.as_deref()?),
+            volid,
+            here,
+        })
     }
 }
 

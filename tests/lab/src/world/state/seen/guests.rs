@@ -81,7 +81,7 @@ fn a_planted_guest_has_its_disk_and_what_it_writes_stays_there() {
     seen.pass(1_000);
     seen.state.cut_power(0, true);
     assert_eq!(seen.state.servers[0].pools.len(), 0);
-    seen.pass(40_000);
+    seen.pass(130_000);
     assert_eq!(seen.held(0), Some(110));
     assert!(!seen.state.guest_runs(0, 100));
     assert_eq!(seen.details(What::GuestStopped), ["vm:100 at 100", "vm:100 at 110"]);

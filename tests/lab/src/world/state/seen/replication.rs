@@ -299,7 +299,8 @@ fn a_run_under_way_keeps_a_guest_where_it_is() {
     assert_eq!(seen.state.move_guest(100, 0, 1, true), Err(locked.to_owned()));
     // The owner dies in the middle: nothing came over, and the snapshot that is left is cleared away by a later run.
     seen.state.cut_power(0, true);
-    seen.minutes(1);
+    // It has booted.
+    seen.pass(125_000);
     assert_eq!((seen.held(1), seen.snapshots(0).len()), (None, 1));
     seen.start(0, 100);
     seen.minutes(12);
