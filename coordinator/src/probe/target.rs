@@ -15,7 +15,7 @@ pub(crate) enum Target {
     /// What a node could call as well.
     Plain(quorate_probe::Target),
     /// `postgres://USER@HOST[:PORT]/DATABASE`: takes numbered rows.
-    Database(Address),
+    Database(Box<Address>),
 }
 
 impl FromStr for Target {
@@ -24,7 +24,7 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (form, _) = text.split_once(':').unwrap_or((text, ""));
         match form {
-            "postgres" => text.parse().map(Self::Database),
+            "postgres" => text.parse().map(Box::new).map(Self::Database),
             "tcp" | "tcp+banner" | "tally" | "icmp" | "http" | "https" => text.parse().map(Self::Plain),
             _ => Err(format!("`{text}` is not of one of the forms {FORMS}")),
         }

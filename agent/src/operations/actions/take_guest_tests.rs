@@ -73,7 +73,7 @@ fn against(seen: &Observation) -> Vec<(Code, String)> {
         .collect()
 }
 
-fn changed<'o, T>(facet: &'o mut Facet<T>) -> &'o mut T {
+fn changed<T>(facet: &mut Facet<T>) -> &mut T {
     match facet {
         Facet::Known { value, .. } => value,
         Facet::Unknown(_) => panic!("it is known"),

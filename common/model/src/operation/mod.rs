@@ -3,6 +3,7 @@
 mod about;
 pub mod action;
 mod ha_service;
+mod kind;
 mod package;
 mod rules;
 
@@ -12,8 +13,9 @@ use crate::finding::Finding;
 use crate::ids::OperationId;
 use crate::time::Timestamp;
 
-pub use action::{Action, ActionKind, GIVEN_AT_APPLY};
+pub use action::{Action, GIVEN_AT_APPLY};
 pub use ha_service::HaService;
+pub use kind::ActionKind;
 pub use package::Package;
 pub use rules::{ACTION_RULES, ActionRules, OnDeadline, rules};
 

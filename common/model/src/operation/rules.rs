@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::action::ActionKind;
+use super::ActionKind;
 
 /// What happens when an action's deadline passes, and when the operator cancels while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

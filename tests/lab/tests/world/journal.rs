@@ -1,6 +1,6 @@
 //! The journal as JSON, as whoever follows a server through a failure asks for it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use quorate_lab::control::Press;
 use quorate_lab::{Lab, Output, Script, What};
@@ -39,7 +39,7 @@ fn behind(entry: &Map<String, Value>) -> String {
 }
 
 fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970")
+    Duration::try_from(jiff::Timestamp::now().as_duration()).expect("after 1970")
 }
 
 fn as_micros(time: Duration) -> i128 {

@@ -78,7 +78,7 @@ struct Counted {
 }
 
 fn counted(told: &Value) -> Counted {
-    let rows = &told["measured"]["rows"];
+    let rows = told.pointer("/measured/rows").unwrap();
     assert_eq!(rows["rows"], "counted", "{told:#}");
     assert_eq!(rows["durability"], "synchronous_commit on, fsync on", "{told:#}");
     let number = |name: &str| rows[name].as_u64().unwrap();

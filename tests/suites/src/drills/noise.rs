@@ -62,7 +62,7 @@ impl Meter {
     #[must_use]
     pub fn start() -> Self {
         let (over, late) = (Arc::new(AtomicBool::new(false)), Arc::default());
-        let (ends, kept): (_, Arc<Mutex<Vec<(i64, i64)>>>) = (Arc::clone(&over), Arc::clone(&late));
+        let (ends, kept) = (Arc::clone(&over), Arc::<Mutex<Vec<(i64, i64)>>>::clone(&late));
         let thread = std::thread::spawn(move || {
             while !ends.load(Ordering::Relaxed) {
                 let (begun, at) = (Instant::now(), now());

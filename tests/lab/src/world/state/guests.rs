@@ -391,7 +391,7 @@ impl State {
             }
             pvesm::activate(target, &section).map_err(failed)?;
             copied
-                .push(Copied::of(target, vmid, &drive, dataset).ok_or_else(|| failed("no free disk name".to_owned()))?);
+                .push(Copied::of(target, vmid, drive, dataset).ok_or_else(|| failed("no free disk name".to_owned()))?);
         }
         Ok(copied)
     }
