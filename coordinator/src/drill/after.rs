@@ -153,6 +153,10 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
     let mut runs = Vec::new();
     let mut unknown = Vec::new();
     for node in view.nodes.keys() {
+        // A host that only votes has no guests; one that is not a member is known to be none.
+        if view.cluster_of(node).is_ok_and(|cluster| cluster.member().is_none()) {
+            continue;
+        }
         let running = view.facet(node, |o| &o.running);
         match running {
             Ok(all) if all.iter().any(|one| one.vmid == guest && one.run == GuestRun::Running) => {

@@ -138,6 +138,11 @@ async fn voted(tell: &Narrator<'_>) -> Result<(), Failed> {
     says(&votes.stdout, "Total votes:      3")?;
     storage::want(tell, "Now HA is no danger any more:", HA)?;
     tell.quorate(&["apply", FILE, "--yes"]).await?;
+    let settled = async || {
+        let shown = tell.lab.quorate(&["ha"]).await;
+        shown.is_ok_and(|output| output.stdout.contains("started  started"))
+    };
+    tell.lab.wait_for("HA at work", PATIENCE, settled).await?;
     tell.say("The disc that cloud-init reads lies on prox1 as well, since its loss. PVE would give it another name when the guest comes back, and take it for an ordinary disc from then on:");
     tell.tool("prox1", "pvesm free data_zfs:vm-100-cloudinit").await?;
     drill::at_home(tell).await?;
