@@ -153,16 +153,16 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
     let mut runs = Vec::new();
     let mut unknown = Vec::new();
     for node in view.nodes.keys() {
-        // A host that only votes has no guests; one that is not a member is known to be none.
-        if view.cluster_of(node).is_ok_and(|cluster| cluster.member().is_none()) {
-            continue;
-        }
+        // A host that only votes has no guests to tell of. What a server does tell counts, whatever it belongs to.
+        let only_votes =
+            node != found.of.victim && view.cluster_of(node).is_ok_and(|cluster| cluster.member().is_none());
         let running = view.facet(node, |o| &o.running);
         match running {
             Ok(all) if all.iter().any(|one| one.vmid == guest && one.run == GuestRun::Running) => {
                 runs.push(node.to_string())
             }
             Ok(_) => {}
+            Err(_) if only_votes => {}
             Err(why) => unknown.push(format!("{node}: {}", why.reason)),
         }
         match view.facet(node, |o| &o.strays) {
@@ -172,6 +172,7 @@ fn once(view: &View, guest: u32, found: &mut Found<'_>) {
                     found.all.push(stray.finding(&subject, node.as_str()));
                 }
             }
+            Err(_) if only_votes => {}
             Err(why) => unknown.push(format!("{node}: {}", why.reason)),
         }
     }
@@ -216,6 +217,7 @@ mod tests {
     use quorate_model::size::ByteSize;
     use quorate_model::view::NodeView;
     use quorate_model::{Severity, Timestamp};
+    use quorate_planner::testkit as kit;
 
     use super::*;
 
@@ -298,6 +300,31 @@ mod tests {
         );
         let both = of_guests(&view(&["prox1", "prox2"], false));
         assert!(both[0].message.contains("prox1 and on prox2"), "{both:?}");
+    }
+
+    #[test]
+    fn only_a_host_outside_may_say_nothing_of_guests_and_what_it_says_counts() {
+        let outside = kit::Servers::bare(1)
+            .view
+            .cluster_of(&"prox1".parse().unwrap())
+            .unwrap()
+            .clone();
+        assert!(outside.member().is_none());
+        let name = |node: &str| node.parse::<NodeName>().unwrap();
+        let look = |node: &str, silent: bool| {
+            let mut view = view(&["prox1", "prox2"], false);
+            if let Some(Ok(seen)) = view.nodes.get_mut(&name(node)).map(|node| node.observation.as_mut()) {
+                seen.cluster = Facet::known(outside.clone(), Timestamp(0));
+                if silent {
+                    seen.running = Facet::not_asked();
+                    seen.strays = Facet::not_asked();
+                }
+            }
+            of_guests(&view).iter().map(|finding| finding.code).collect::<Vec<_>>()
+        };
+        assert_eq!(look("prox2", true), [], "it only votes");
+        assert_eq!(look("prox2", false), [Code::GuestRunsElsewhere]);
+        assert_eq!(look("prox1", true), [Code::DrillUnseen], "the victim is never excused");
     }
 
     #[test]
