@@ -100,7 +100,12 @@ impl Course {
 
     /// One look, where nobody waits any longer.
     pub(super) async fn look_at_the_rest(&mut self) {
-        let (_, amiss) = self.look_at_what_is_amiss().await;
+        let (began, amiss) = self.look_at_what_is_amiss().await;
+        if amiss.is_empty() {
+            let within = began.age(self.now());
+            self.saw(What::Normal, within);
+            self.say("all is as it was before");
+        }
         self.running.left = amiss;
         self.tell_what_is_left();
     }

@@ -67,19 +67,16 @@ impl Left {
             _ => None,
         });
         let away: BTreeMap<u32, Away> = away.filter(|(guest, _)| moved.contains(guest)).collect();
-        let fault = running
-            .fault
-            .asked
-            .filter(|_| running.fault.made.is_some() && running.fault.gone.is_none());
-        let of_kind = |finding: &&Finding| LASTS.contains(&finding.code);
-        if away.is_empty() && fault.is_none() && !running.left.iter().any(|finding| of_kind(&finding)) {
+        let told = |code| running.left.iter().any(|finding| finding.code == code);
+        let fault = told(Code::DrillRunning) && running.fault.gone.is_none();
+        if away.is_empty() && !fault && !LASTS.into_iter().any(told) {
             return None;
         }
         Some(Self {
             name: running.name(),
             cluster: running.cluster.clone(),
             victim: running.order.node.clone(),
-            fault: fault.map(|_| running.operation.clone()),
+            fault: fault.then(|| running.operation.clone()),
             away,
             guests: running.recovered.iter().copied().chain([running.order.guest]).collect(),
             armed: running.circumstances.armed == Some(true),

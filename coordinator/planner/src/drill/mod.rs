@@ -186,6 +186,10 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
     ha::rails(&scene, request, &mut report);
     ceph::rails(&scene, request, around, &mut report);
     guest::rails(&scene, request, &mut report);
+    let watched = scene.guest(request.guest);
+    if let Some(renamed) = watched.and_then(|guest| canary_discs::renamed(&file.cluster.name.value, guest)) {
+        report.tell(renamed);
+    }
     let cleared = if request.fails_over() {
         let mut stay = request.risked.clone();
         stay.insert(request.guest);
@@ -203,7 +207,8 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
         ..scene.circumstances(request, around)
     };
     let mut predicted = expected(&circumstances, around);
-    predicted.notes.extend(fates::others_down(request, &fates, &predicted));
+    let down = fates::others_down(request, &fates, &predicted);
+    predicted.notes.extend(down);
     let leaves = leaves(view, request, &recovered, &scene);
     Preview {
         findings: accepted(report, request),
