@@ -178,7 +178,7 @@ impl Servers {
         };
         self.with(node, |seen| {
             seen.pools = Facet::known(vec![pool], NOW);
-            for storage in known(&mut seen.storages).defined.iter_mut() {
+            for storage in &mut known(&mut seen.storages).defined {
                 if storage.id == "data_zfs" {
                     storage.properties.insert("pool".to_owned(), "data_zfs".to_owned());
                 }
