@@ -122,6 +122,7 @@ impl Course {
         }
         let gathered = self.gather().await;
         self.keep_what_is_left().await;
+        let mut told = false;
         loop {
             match self.written(&gathered) {
                 Ok(record) => {
@@ -130,6 +131,10 @@ impl Course {
                 }
                 Err(error) => {
                     tracing::error!(error, "the record of a drill can't be written; it is tried again");
+                    if !told {
+                        self.say(format!("the record can't be written, and is tried again: {error}"));
+                    }
+                    told = true;
                     self.wait(std::time::Duration::from_secs(30)).await;
                 }
             }
