@@ -157,7 +157,11 @@ async fn a_database_is_spoken_to_as_sslmode_says_or_not_at_all() {
         assert!(ended.stderr.contains(why), "{options}: {}", told(&ended));
         assert_eq!(ended.code(), Some(code), "{options}: {}", told(&ended));
     }
-    assert_eq!(met.load(Ordering::SeqCst), before, "nobody told a stranger who they are");
+    assert_eq!(
+        met.load(Ordering::SeqCst),
+        before,
+        "nobody told a stranger who they are"
+    );
     // Of a CA that is trusted, and for another name.
     let (other, met) = server("127.0.0.1", Speaks::Tls(elsewhere.acceptor)).await.unwrap();
     let asked = format!("?sslmode=verify-full&sslrootcert={stranger}");
