@@ -85,6 +85,10 @@ fn no_gap_is_left_out_and_those_of_a_bad_network_are_counted() {
         "{text}"
     );
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("had no answer 23 times: 2 min 22 s from 40 ms before the fault on"),
+        "{text}"
+    );
     assert!(words.contains("3 more, which the record has"), "{text}");
     // Whose clock was not compared has gaps of a length, and no place.
     assert!(
