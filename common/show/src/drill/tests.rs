@@ -80,10 +80,6 @@ fn no_gap_is_left_out_and_those_of_a_bad_network_are_counted() {
     record.probes[0].gaps = vec![first; 23];
     record.probes[1].clock = None;
     let text = drill(&record);
-    assert!(
-        text.contains("had no answer 23 times: 2 min 22 s from 40 ms before the fault on"),
-        "{text}"
-    );
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         words.contains("had no answer 23 times: 2 min 22 s from 40 ms before the fault on"),
