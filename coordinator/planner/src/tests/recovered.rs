@@ -284,6 +284,16 @@ fn two_servers_take_over_by_a_word_for_the_votes() {
         ids(&plan),
         ["recover.expect/prox1", "recover.take/100", "recover.start/100"]
     );
+    // Each step says how it is undone, or that it can't be.
+    let undone: Vec<String> = plan.steps.iter().map(|step| step.undo.to_string()).collect();
+    assert!(undone[0].contains("systemctl restart corosync"), "{undone:?}");
+    let back =
+        "mv /etc/pve/nodes/prox2/qemu-server/100.conf /etc/pve/nodes/prox1/qemu-server/100.conf; pvesr enable 100-0";
+    assert!(
+        undone[1].contains("as long as it has not been started") && undone[1].ends_with(back),
+        "{undone:?}"
+    );
+    assert!(undone[2].contains("NOT reversible"), "{undone:?}");
 
     // With guests under HA it is for whoever sits at the console.
     let managed = servers.with_ha("prox2", |ha| {

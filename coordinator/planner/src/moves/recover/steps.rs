@@ -68,6 +68,7 @@ impl Row<'_> {
                 "the job {job} is switched off first, or it would overwrite what {lost} wrote last, when {lost} returns"
             )
         }));
+        let on_again: String = guest.jobs.iter().map(|job| format!("; pvesr enable {job}")).collect();
         if !guest.starts {
             why.push("it is not started, for it does not start at boot: --guest names it".to_owned());
         }
@@ -90,7 +91,7 @@ impl Row<'_> {
             done_when: self.stands(id, kind, on, false),
             seconds: TAKE_SECONDS,
             undo: format!(
-                "as long as it has not been started, on {on}: mv /etc/pve/nodes/{on}/{folder}/{id}.conf /etc/pve/nodes/{lost}/{folder}/{id}.conf"
+                "as long as it has not been started, on {on}: mv /etc/pve/nodes/{on}/{folder}/{id}.conf /etc/pve/nodes/{lost}/{folder}/{id}.conf{on_again}"
             ),
             destroys: vec![],
             restores: None,
