@@ -68,9 +68,14 @@ impl Row<'_> {
                 "the job {job} is switched off first, or it would overwrite what {lost} wrote last, when {lost} returns"
             )
         }));
-        let on_again: String = guest.jobs.iter().map(|job| format!("; pvesr enable {job}")).collect();
         if !guest.starts {
             why.push("it is not started, for it does not start at boot: --guest names it".to_owned());
+        }
+        let mut undo = format!(
+            "as long as it has not been started, on {on}: mv /etc/pve/nodes/{on}/{folder}/{id}.conf /etc/pve/nodes/{lost}/{folder}/{id}.conf"
+        );
+        for job in &guest.jobs {
+            undo.push_str(&format!("; pvesr enable {job}"));
         }
         self.put(Draft {
             id: format!("recover.take/{id}"),
@@ -90,9 +95,7 @@ impl Row<'_> {
             gate: vec![self.quorate(on)],
             done_when: self.stands(id, kind, on, false),
             seconds: TAKE_SECONDS,
-            undo: format!(
-                "as long as it has not been started, on {on}: mv /etc/pve/nodes/{on}/{folder}/{id}.conf /etc/pve/nodes/{lost}/{folder}/{id}.conf{on_again}"
-            ),
+            undo,
             destroys: vec![],
             restores: None,
         })
