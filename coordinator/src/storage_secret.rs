@@ -201,7 +201,7 @@ impl Secrets {
         let dir = self.dir.display();
         let name = Path::new(path).file_name().and_then(OsStr::to_str).unwrap_or("NAME");
         let why = format!(
-            "it does not lie in {dir}, where alone passwords are looked for (`secrets_dir` of the coordinator)"
+            "it does not lie in {dir}, where alone such files are looked for (`secrets_dir` of the coordinator)"
         );
         Err(Unusable {
             why,

@@ -16,6 +16,7 @@ mod votes;
 pub mod watch;
 
 use std::fs::OpenOptions;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -58,9 +59,9 @@ pub struct Asked {
     /// You have seen with your own eyes that the server has no power: for a network on which nobody else could tell.
     #[arg(long)]
     pub seen_off: bool,
-    /// The lost server's BMC; this version speaks to none.
-    #[arg(long, value_name = "PLACE")]
-    pub bmc: Option<String>,
+    /// The address of the lost server's BMC: it is pinged, and nothing more.
+    #[arg(long, value_name = "ADDRESS")]
+    pub bmc: Option<IpAddr>,
     /// The server is back, and what becomes of its disks is decided: end the watch for it.
     #[arg(long, conflicts_with_all = ["apply", "guests", "expected_votes"])]
     pub close: bool,
@@ -88,10 +89,6 @@ pub async fn run(
     asked: &Asked,
     console: &dyn Console,
 ) -> Result<(), Failure> {
-    if asked.bmc.is_some() {
-        return Err(Failure::new(ExitCode::Usage, "this version speaks to no BMC")
-            .hint("switch the server off by its BMC yourself, look at it once more, and leave --bmc out"));
-    }
     if config.lab.is_none() && !geteuid().is_root() {
         return Err(Failure::new(ExitCode::Denied, "only root may do this"));
     }
@@ -176,6 +173,9 @@ fn would(scene: &Scene, asked: &Asked) -> String {
     }
     if asked.seen_off {
         line.push_str(" --seen-off");
+    }
+    if let Some(address) = asked.bmc {
+        line.push_str(&format!(" --bmc {address}"));
     }
     format!("\nNothing was changed. To do it: {line} --apply\n")
 }

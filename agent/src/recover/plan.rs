@@ -58,7 +58,9 @@ fn evidence(text: &mut String, scene: &Scene) {
     for way in &scene.evidence.ways {
         on(text, way);
     }
-    text.push_str("   ? its BMC: not asked, this version speaks to none\n");
+    if scene.bmc.is_none() {
+        text.push_str("   ? its BMC: not asked; --bmc ADDRESS pings it\n");
+    }
     match scene.evidence.verdict() {
         Verdict::Alive(_) => writeln!(text, "   It LIVES: nothing is done, whatever is said."),
         Verdict::Down(count) => writeln!(

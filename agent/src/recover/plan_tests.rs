@@ -72,6 +72,7 @@ pub(crate) fn scene(quorum: Quorum) -> Scene {
         ],
         unfinished: vec![],
         record: None,
+        bmc: None,
         findings: vec![],
     }
 }
@@ -79,6 +80,22 @@ pub(crate) fn scene(quorum: Quorum) -> Scene {
 #[test]
 fn the_checklist_says_what_is_known_what_would_be_done_and_what_can_be_taken_back() {
     insta::assert_snapshot!(text(&scene(Quorum::ByFiat(1)), false));
+}
+
+#[test]
+fn a_bmc_that_was_pinged_stands_among_what_was_seen() {
+    let mut scene = scene(Quorum::There);
+    scene.bmc = Some("192.168.9.11".parse().unwrap());
+    let trace = Trace::new("a ping to its BMC at 192.168.9.11", Sign::Unproven, "answers (3 of 3)");
+    scene.evidence.cluster.push(trace);
+    let text = text(&scene, false);
+    assert!(
+        text.contains("   ? a ping to its BMC at 192.168.9.11: answers (3 of 3)\n"),
+        "{text}"
+    );
+    assert!(!text.contains("not asked"), "{text}");
+    // Its answer is no sign of life, and takes nothing from what proves that the server is off.
+    assert!(text.contains("Nothing is heard of it, on one network"), "{text}");
 }
 
 #[test]

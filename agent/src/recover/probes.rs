@@ -192,6 +192,14 @@ async fn pinged(host: &Host, address: IpAddr) -> Trace {
     }
 }
 
+/// A BMC lives as long as there is power: neither its answer nor its silence says how its server stands.
+pub(super) async fn bmc(host: &Host, address: IpAddr) -> Trace {
+    let said = pinged(host, address).await.said;
+    let about = format!("a ping to its BMC at {address}");
+    let worth = "that says whether there is power and a way to it, and nothing of the server";
+    Trace::new(about, Sign::Unproven, format!("{said}; {worth}"))
+}
+
 /// What came of a connection that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dial {

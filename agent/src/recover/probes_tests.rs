@@ -169,6 +169,20 @@ async fn ping_is_believed_by_what_was_received() {
     assert_eq!(missing.sign, Sign::Unproven, "it is not installed: {}", missing.said);
 }
 
+#[tokio::test]
+async fn a_bmc_is_pinged_and_whatever_it_says_proves_nothing() {
+    for (call, said) in [
+        (ping(fixture!("ping/20221126/answers.out"), 0), "answers (3 of 3); "),
+        (ping(fixture!("ping/20221126/nobody.out"), 1), "no answer; "),
+    ] {
+        let fake = Fake::new();
+        let trace = bmc(&fake.host([call]), "10.10.10.1".parse().unwrap()).await;
+        assert_eq!(trace.sign, Sign::Unproven);
+        assert!(trace.said.starts_with(said), "{trace:?}");
+        assert!(trace.about.contains("its BMC at 10.10.10.1"), "{trace:?}");
+    }
+}
+
 /// The machine itself, as every address of it.
 fn here(port: u16) -> (Road, (u16, &'static str)) {
     let road = Road {

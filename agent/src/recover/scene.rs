@@ -1,6 +1,7 @@
 //! Everything that a recovery is decided by, looked at now.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use quorate_model::facet::Unknown;
 use quorate_model::failure::{ExitCode, Failure};
@@ -51,6 +52,8 @@ pub(crate) struct Scene {
     pub(crate) unfinished: Vec<(u32, GuestKind)>,
     /// The open record of an earlier try.
     pub(crate) record: Option<Record>,
+    /// The address of its BMC, if one was named: what a ping to it came to stands among the evidence.
+    pub(crate) bmc: Option<IpAddr>,
     /// What stands against it.
     pub(crate) findings: Vec<Finding>,
 }
@@ -73,7 +76,10 @@ impl Scene {
             .parse()
             .map_err(|error| refused("the cluster's name can't be used").because(&error))?;
         let network = seen.network.get();
-        let evidence = probes::look(host, member, network, own.as_str(), &asked.lost).await;
+        let mut evidence = probes::look(host, member, network, own.as_str(), &asked.lost).await;
+        if let Some(address) = asked.bmc {
+            evidence.cluster.push(probes::bmc(host, address).await);
+        }
         let ha = seen.ha.get();
         let quorum = votes::judge(
             member,
@@ -95,6 +101,7 @@ impl Scene {
             guests,
             unfinished: unfinished(&seen, record.as_ref(), &own),
             record,
+            bmc: asked.bmc,
             findings: Vec::new(),
             own,
         };

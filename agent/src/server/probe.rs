@@ -143,9 +143,10 @@ fn one(number: u64, ended: Ended<Result<Option<Answer>, Miss>>) -> v1::ProbeCall
 /// What can't be called from here at all.
 fn failure(target: &quorate_probe::Target, unable: &Unable) -> Failure {
     let exit = match unable {
-        Unable::Ping(_) | Unable::Denied(_) => ExitCode::Denied,
+        Unable::Ping(_) | Unable::Denied(_) | Unable::NotEncrypted(_) => ExitCode::Denied,
         Unable::Name(..) | Unable::NoAnswer(_) => ExitCode::Unreachable,
         Unable::Tls(_) | Unable::Here(_) => ExitCode::Internal,
+        Unable::Certificates(_) => ExitCode::Usage,
     };
     Failure::new(exit, format!("{target} can't be called from this node"))
         .because(unable)

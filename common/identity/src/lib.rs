@@ -58,6 +58,7 @@ pub use signed::{Accepted, Signable, SignatureError, signer};
 pub use store::{CoordinatorStore, NodeStore, StoreError};
 pub use time::{TimeSource, UnixSeconds, describe_duration};
 pub use tls::{
-    ClientStream, ClientTls, Material, MaterialError, PeerComplaint, Refusal, ServerStream, ServerTls, UnverifiedTls,
+    ClientStream, ClientTls, Material, MaterialError, PeerComplaint, Proof, Refusal, ServerStream, ServerTls,
+    ServiceTls, ServiceTlsError, UnverifiedTls,
 };
 pub use token::{StoredToken, Token, TokenError};

@@ -46,6 +46,12 @@ pub enum Unable {
     /// It does not answer now.
     #[error("{0}")]
     NoAnswer(Miss),
+    /// What the certificate of a database is to be proved by.
+    #[error("the database's certificate can't be looked at: {0}")]
+    Certificates(String),
+    /// A database answers, and not under TLS as it is asked for.
+    #[error("the database answers, and there is no connection as `sslmode` asks for: {0}")]
+    NotEncrypted(String),
 }
 
 impl Unable {
@@ -59,7 +65,13 @@ impl Unable {
             }
             Self::Tls(_) | Self::Here(_) => "see what this host is short of",
             Self::Denied(_) => {
-                "docs/probe-guests.md says which role and table it takes, and where the password is looked for"
+                "docs/probe-database.md says which role and table it takes, and where the password is looked for"
+            }
+            Self::Certificates(_) => {
+                "name a file, in PEM, with the certificate of the CA that issued the database's: &sslrootcert=/FILE"
+            }
+            Self::NotEncrypted(_) => {
+                "docs/probe-database.md says what each `sslmode` asks of the server; verify-full asks for the very name that stands in the target"
             }
             Self::NoAnswer(_) => {
                 "name what answers from this host now, such as a port of the guest on which a service listens"

@@ -33,7 +33,11 @@ async fn serves<F: Future<Output = ()> + Send + 'static>(
 }
 
 async fn says(text: String) -> Service {
-    serves("127.0.0.1:0", move |mut stream| {
+    says_at("127.0.0.1:0", text).await
+}
+
+async fn says_at(at: &str, text: String) -> Service {
+    serves(at, move |mut stream| {
         let text = text.clone();
         async move {
             drop(stream.write_all(text.as_bytes()).await);
@@ -96,6 +100,32 @@ async fn a_numbered_writer_tells_its_last_record() {
     assert_eq!(call(&format!("tally:{}", stranger.address)).await, Err(Miss::Stranger));
     let cut = says(answer(4711, 7, 4700).trim_end().to_owned()).await;
     assert_eq!(call(&format!("tally:{}", cut.address)).await, Err(Miss::Stranger));
+}
+
+/// As the three above, at an address of version 6; a ping has its test beside it, and a database has one in the suites.
+#[tokio::test]
+async fn every_kind_is_called_at_an_address_of_version_6_too() {
+    const SIX: &str = "[::1]:0";
+    if TcpListener::bind(SIX).await.is_err() {
+        println!("skipped: there is no {SIX} here");
+        return;
+    }
+    let polite = says_at(SIX, "SSH-2.0-OpenSSH_9.2p1\r\n".to_owned()).await;
+    assert!(polite.address.starts_with("[::1]:"));
+    assert_eq!(call(&format!("tcp+banner:{}", polite.address)).await, Ok(None));
+    let writer = says_at(SIX, answer(4711, 7, 4700)).await;
+    let told = call(&format!("tally:{}", writer.address)).await.unwrap().unwrap();
+    assert_eq!(told.number, 4711);
+    let server = says_at(SIX, "HTTP/1.1 200 OK\r\n\r\n".to_owned()).await;
+    assert_eq!(call(&format!("http://{}/health", server.address)).await, Ok(None));
+    // There is a way to it, and no TLS.
+    let told = call(&format!("https://{}/", server.address)).await;
+    assert_eq!(told, Err(Miss::NoTls));
+    let gone = TcpListener::bind(SIX).await.unwrap().local_addr().unwrap();
+    for kind in ["tcp:", "tcp+banner:", "tally:", "http://"] {
+        let target = format!("{kind}{gone}{}", if kind == "http://" { "/" } else { "" });
+        assert_eq!(call(&target).await, Err(Miss::Refused), "{target}");
+    }
 }
 
 #[tokio::test]

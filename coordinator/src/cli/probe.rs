@@ -15,7 +15,7 @@ use crate::storage_secret::line_of;
 pub(crate) struct Args {
     /// Who is called: tcp:ADDRESS:PORT (takes a connection), tcp+banner:ADDRESS:PORT (and says something), tally:ADDRESS[:PORT] (quorate-tally in a
     /// guest), icmp:ADDRESS (a ping), http://HOST[:PORT]/PATH or https:// (a status below 500; nobody's certificate is looked at),
-    /// postgres://USER@HOST[:PORT]/DATABASE (takes a row each time; those that were acknowledged are counted at the end)
+    /// postgres://USER@HOST[:PORT]/DATABASE[?sslmode=MODE] (takes a row each time; those that were acknowledged are counted at the end)
     #[arg(value_name = "TARGET")]
     pub(super) target: Target,
     /// For how long: 500ms, 30s, 10m, 2h; Ctrl-C ends it earlier, with what was seen until then
@@ -123,9 +123,10 @@ fn password(args: &Args) -> Result<Option<Password>, Failure> {
 /// What can't be called at all.
 fn failure(target: &Target, unable: &probe::Unable) -> Failure {
     let exit = match unable {
-        probe::Unable::Ping(_) | probe::Unable::Denied(_) => ExitCode::Denied,
+        probe::Unable::Ping(_) | probe::Unable::Denied(_) | probe::Unable::NotEncrypted(_) => ExitCode::Denied,
         probe::Unable::Name(..) | probe::Unable::NoAnswer(_) => ExitCode::Unreachable,
         probe::Unable::Tls(_) | probe::Unable::Here(_) => ExitCode::Internal,
+        probe::Unable::Certificates(_) => ExitCode::Usage,
     };
     Failure::new(exit, format!("{target} can't be called from this host"))
         .because(unable)

@@ -283,7 +283,7 @@ impl Course {
                 Ok(password) => password,
                 Err(unusable) => {
                     self.say(format!(
-                        "{probe} can't be called: its password can't be used: {}",
+                        "{probe} can't be called: its password or certificate can't be used: {}",
                         unusable.why
                     ));
                     continue;

@@ -17,36 +17,60 @@ use crate::storage_secret::{Secrets, Unusable};
 const TRIES: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What lies in the file that `sslrootcert` names.
+const CA: &str = "certificate of the CA";
+
 /// The password that goes with a probe, read anew each time; `None`: it takes none.
 ///
 /// # Errors
-/// Its file can't be used.
+/// Its file can't be used, or the certificates that the database's is proved by do not lie beside it: who orders a drill names a file of this
+/// host, and nothing else of it is looked at.
 pub(super) fn password(order: &Order, probe: &ProbeTarget, secrets: &Secrets) -> Result<Option<Password>, Unusable> {
+    if let Some(file) = certificates(probe) {
+        secrets.inside(&file)?;
+    }
     match (probe, &order.password_file) {
         (ProbeTarget::Postgres(_), Some(path)) => secrets.of_database(path).map(|line| Some(Password::new(line))),
         _ => Ok(None),
     }
 }
 
-/// What speaks against a password's file. Those who may only look are told where it has to lie, and not what there is.
-pub(super) fn misplaced(order: &Order, secrets: &Secrets) -> Option<Finding> {
-    let unusable = secrets.inside(order.password_file.as_ref()?).err()?;
-    Some(amiss(order, &unusable))
+/// `sslrootcert` of a database; `None`: none is named, or it is no database.
+fn certificates(probe: &ProbeTarget) -> Option<String> {
+    match preview::target(probe).ok()? {
+        Target::Database(address) => address.certificates().map(|file| file.display().to_string()),
+        Target::Plain(_) => None,
+    }
+}
+
+/// What speaks against the files that go with databases. Those who may only look are told where they have to lie, and not what there is.
+pub(super) fn misplaced(order: &Order, secrets: &Secrets) -> Vec<Finding> {
+    let password = order.password_file.iter().map(|path| ("password", path.clone()));
+    let named = order.probes.iter().filter_map(certificates);
+    let all = password.chain(named.map(|path| (CA, path)));
+    all.filter_map(|(what, path)| Some(amiss(order, (what, &path), &secrets.inside(&path).err()?)))
+        .collect()
 }
 
 /// What speaks against it for somebody who begins the drill.
 pub(super) fn unusable(order: &Order, secrets: &Secrets) -> Option<Finding> {
-    let first = order
-        .probes
-        .iter()
-        .find_map(|probe| password(order, probe, secrets).err());
-    Some(amiss(order, &first?))
+    order.probes.iter().find_map(|probe| {
+        if let Err(unusable) = password(order, probe, secrets) {
+            let path = order.password_file.as_deref().unwrap_or_default();
+            return Some(amiss(order, ("password", path), &unusable));
+        }
+        let Ok(Target::Database(address)) = preview::target(probe) else {
+            return None;
+        };
+        let why = address.provable().err()?;
+        let next = "write it there in PEM, so that the user who runs quorate serve may read it".to_owned();
+        Some(amiss(order, (CA, &certificates(probe)?), &Unusable { why, next }))
+    })
 }
 
-fn amiss(order: &Order, unusable: &Unusable) -> Finding {
-    let path = order.password_file.as_deref().unwrap_or_default();
+fn amiss(order: &Order, (what, path): (&str, &str), unusable: &Unusable) -> Finding {
     let message = format!(
-        "the password of the database, in {path} on the coordinator's host: {}",
+        "the {what} of the database, in {path} on the coordinator's host: {}",
         unusable.why
     );
     let subject = format!("guest {}", order.guest);
@@ -70,7 +94,7 @@ impl Course {
                 }
                 (Ok(Target::Plain(_)), _) => Err(format!("{probe} is no database")),
                 (Err(why), _) => Err(why),
-                (_, Err(unusable)) => Err(format!("its password can't be used: {}", unusable.why)),
+                (_, Err(unusable)) => Err(format!("its password or certificate can't be used: {}", unusable.why)),
             };
             left = left.saturating_sub(1);
             match counted {
@@ -80,5 +104,60 @@ impl Course {
             }
             self.wait(AGAIN).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_model::spec::ClusterFile;
+    use quorate_proto::v1;
+
+    use super::*;
+
+    fn order(probe: &str) -> Order {
+        let file = ClusterFile::parse("hk1.toml", include_str!("../../../docs/examples/drills.toml")).unwrap();
+        let wire = v1::DrillOrder {
+            cluster: "hk1".to_owned(),
+            name: "cut-prox1".to_owned(),
+            probes: vec![probe.to_owned()],
+            ..Default::default()
+        };
+        Order::read(wire, &file).unwrap()
+    }
+
+    #[test]
+    fn a_ca_is_read_from_the_one_folder_and_has_to_be_one() {
+        let home = tempfile::tempdir().unwrap();
+        let secrets = Secrets::new(home.path().join("secrets"));
+        std::fs::create_dir(home.path().join("secrets")).unwrap();
+        let order_of = |file: &str| {
+            let file = home.path().join(file);
+            order(&format!(
+                "postgres://drill@192.0.2.7/drill?sslmode=verify-full&sslrootcert={}",
+                file.display()
+            ))
+        };
+        let outside = order_of("db.pem");
+        let said = misplaced(&outside, &secrets);
+        assert_eq!((said.len(), said[0].code), (1, Code::DrillSupport));
+        assert!(said[0].message.contains("certificate of the CA"), "{}", said[0].message);
+        assert!(said[0].message.contains("does not lie in"), "{}", said[0].message);
+        assert!(password(&outside, &outside.probes[0], &secrets).is_err());
+        // Who may only look is not told that it is missing.
+        let missing = order_of("secrets/db.pem");
+        assert_eq!(misplaced(&missing, &secrets), []);
+        let said = unusable(&missing, &secrets).unwrap();
+        assert!(said.message.contains("does not exist"), "{}", said.message);
+        std::fs::write(home.path().join("secrets/db.pem"), "hush\n").unwrap();
+        let said = unusable(&missing, &secrets).unwrap();
+        assert!(
+            said.message.contains("no PEM section") && !said.message.contains("hush"),
+            "{}",
+            said.message
+        );
+        assert_eq!(
+            unusable(&order("postgres://drill@192.0.2.7/drill?sslmode=require"), &secrets),
+            None
+        );
     }
 }

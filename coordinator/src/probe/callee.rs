@@ -27,7 +27,7 @@ impl Callee {
         match target {
             Target::Plain(target) => Ok(Self::Place(Place::find(target).await?)),
             Target::Database(address) => {
-                let database = Database::new((**address).clone(), password);
+                let database = Database::new((**address).clone(), password)?;
                 database.lets_in().await?;
                 Ok(Self::Database(Arc::new(database)))
             }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,12 +15,14 @@ use std::time::Duration;
 use quorate_probe::{Miss, Patience, Unable};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::{Client, Config, Error, NoTls, Statement};
+use tokio_postgres::{Client, Config, Error, Statement};
 use tokio_stream::StreamExt as _;
 use zeroize::Zeroizing;
 
 use super::call::{Outcome, Row};
+use super::encryption::{Encryption, Tls};
 
 /// How long all of a call has: the connection, if there is none, and the row.
 const ALL_WITHIN: Duration = Duration::from_secs(1);
@@ -52,11 +55,27 @@ impl fmt::Debug for Password {
     }
 }
 
-/// `postgres://USER@HOST[:PORT]/DATABASE`. A socket's folder stands for the host as `%2Frun%2Fpostgresql`.
+/// `postgres://USER@HOST[:PORT]/DATABASE[?sslmode=MODE[&sslrootcert=/FILE]]`. A socket's folder stands for the host as `%2Frun%2Fpostgresql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     text: String,
     config: Config,
+    encryption: Encryption,
+}
+
+impl Address {
+    /// The file by which the server's certificate is proved, if it is.
+    pub(crate) fn certificates(&self) -> Option<&Path> {
+        self.encryption.file()
+    }
+
+    /// Can the server's certificate be proved as it is asked for?
+    ///
+    /// # Errors
+    /// In words: why not.
+    pub(crate) fn provable(&self) -> Result<(), String> {
+        self.encryption.tls().map(drop)
+    }
 }
 
 impl FromStr for Address {
@@ -64,12 +83,15 @@ impl FromStr for Address {
 
     /// What is wrong is said without what was written: a password may stand in it.
     fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "a database is written postgres://USER@HOST[:PORT]/DATABASE, without options";
+        const FORM: &str =
+            "a database is written postgres://USER@HOST[:PORT]/DATABASE, and behind it ?sslmode=MODE if need be";
         let form = || FORM.to_owned();
-        if !text.starts_with("postgres://") || text.contains(['?', '#']) {
+        let (place, options) = text.split_once('?').unzip();
+        let place = place.unwrap_or(text);
+        if !text.starts_with("postgres://") || text.contains('#') {
             return Err(form());
         }
-        let mut config: Config = text.parse().map_err(|_: Error| form())?;
+        let mut config: Config = place.parse().map_err(|_: Error| form())?;
         if config.get_password().is_some() {
             return Err(
                 "a password is read from a file: leave it out, and name the file by --password-file or `password_file`"
@@ -80,10 +102,18 @@ impl FromStr for Address {
         if config.get_hosts().len() != 1 || !named(config.get_user()) || !named(config.get_dbname()) {
             return Err(form());
         }
-        config.application_name("quorate-probe");
+        let mut encryption = options.map_or(Ok(Encryption::Prefer), str::parse)?;
+        if matches!(config.get_hosts(), [Host::Unix(_)]) {
+            if !matches!(encryption, Encryption::Prefer | Encryption::Disable) {
+                return Err("a socket is not encrypted: leave sslmode out".to_owned());
+            }
+            encryption = Encryption::Disable;
+        }
+        config.application_name("quorate-probe").ssl_mode(encryption.mode());
         Ok(Self {
             text: text.to_owned(),
             config,
+            encryption,
         })
     }
 }
@@ -99,6 +129,7 @@ impl fmt::Display for Address {
 pub(crate) struct Database {
     address: Address,
     password: Option<Password>,
+    tls: Tls,
     /// Of this prober; it fits into a `bigint`.
     run: u64,
     next: AtomicU64,
@@ -106,14 +137,19 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(address: Address, password: Option<Password>) -> Self {
-        Self {
+    /// What proves the server's certificate is read now, and serves for all of its connections.
+    ///
+    /// # Errors
+    /// It can't be used.
+    pub(crate) fn new(address: Address, password: Option<Password>) -> Result<Self, Unable> {
+        Ok(Self {
+            tls: address.encryption.tls().map_err(Unable::Certificates)?,
             address,
             password,
             run: rand::random::<u64>() >> 1,
             next: AtomicU64::new(0),
             session: Mutex::default(),
-        }
+        })
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -135,6 +171,7 @@ impl Database {
         match error.as_db_error() {
             Some(no) if is_no(no) => Err(Unable::Denied(said(no))),
             Some(_) => Ok(()),
+            None if is_of_tls(&error) => Err(Unable::NotEncrypted(in_words(&error))),
             // Neither the network nor the server: what we have does not fit, such as no password where one is asked for.
             None if broke(&error).is_none() && !error.is_closed() => Err(Unable::Denied(in_words(&error))),
             None => Ok(()),
@@ -180,7 +217,7 @@ impl Database {
         if let Some(session) = self.kept().clone().filter(|session| !session.client.is_closed()) {
             return Ok(session);
         }
-        let opened = Arc::new(Session::open(&self.address, self.password.as_ref()).await?);
+        let opened = Arc::new(Session::open(&self.address, self.password.as_ref(), &self.tls).await?);
         let mut kept = self.kept();
         match &*kept {
             Some(other) if !other.client.is_closed() => Ok(Arc::clone(other)),
@@ -219,8 +256,8 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    async fn open(address: &Address, password: Option<&Password>) -> Result<Self, Error> {
-        let Connected { client, connection } = connect(address, password).await?;
+    async fn open(address: &Address, password: Option<&Password>, tls: &Tls) -> Result<Self, Error> {
+        let Connected { client, connection } = connect(address, password, tls).await?;
         let is_there: bool = client.query_one(LOOK, &[]).await?.try_get(0)?;
         if !is_there && let Err(error) = client.batch_execute(MAKE).await {
             // Another call made it in the same moment: PostgreSQL then says that its name, or its type's, is taken.
@@ -257,12 +294,22 @@ struct Connected {
     connection: Reading,
 }
 
-async fn connect(address: &Address, password: Option<&Password>) -> Result<Connected, Error> {
+async fn connect(address: &Address, password: Option<&Password>, tls: &Tls) -> Result<Connected, Error> {
     let mut config = address.config.clone();
     if let Some(password) = password {
         config.password(password.0.as_bytes());
     }
-    let (client, connection) = config.connect(NoTls).await?;
+    match connect_so(&config, tls).await {
+        // What is only preferred is done without where it does not come about, as by PostgreSQL's own programs.
+        Err(error) if config.get_ssl_mode() == SslMode::Prefer && (is_of_tls(&error) || lets_nobody_in(&error)) => {
+            connect_so(config.ssl_mode(SslMode::Disable), tls).await
+        }
+        other => other,
+    }
+}
+
+async fn connect_so(config: &Config, tls: &Tls) -> Result<Connected, Error> {
+    let (client, connection) = config.connect(tls.clone()).await?;
     let task = tokio::spawn(async move {
         // How it ended is told by whoever asks over it.
         drop(connection.await);
@@ -289,11 +336,12 @@ pub(crate) async fn found(
     password: Option<&Password>,
     runs: impl IntoIterator<Item = u64>,
 ) -> Result<Found, String> {
+    let tls = address.encryption.tls()?;
     let counting = async {
         let Connected {
             client,
             connection: _held,
-        } = connect(address, password).await?;
+        } = connect(address, password, &tls).await?;
         let worth = client.query_one(WORTH, &[]).await?;
         let (commit, fsync): (String, String) = (worth.try_get(0)?, worth.try_get(1)?);
         let durability = format!("synchronous_commit {commit}, fsync {fsync}");
@@ -343,6 +391,16 @@ fn is_no(error: &DbError) -> bool {
     code.starts_with("28") || code.starts_with("3D") || code == SqlState::INSUFFICIENT_PRIVILEGE.code()
 }
 
+/// No line of `pg_hba.conf` fits such a connection.
+fn lets_nobody_in(error: &Error) -> bool {
+    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+/// There is a connection, and no TLS over it. The client tells such errors apart by their words alone.
+fn is_of_tls(error: &Error) -> bool {
+    error.to_string() == "error performing TLS handshake" && broke(error).is_none()
+}
+
 fn said(error: &DbError) -> String {
     format!("{} ({})", error.message(), error.code().code())
 }
@@ -377,17 +435,26 @@ fn miss(error: &Error) -> Miss {
     if let Some(error) = broke(error) {
         return Miss::of(error);
     }
+    if is_of_tls(error) {
+        return Miss::NoTls;
+    }
     if error.is_closed() { Miss::Cut } else { Miss::Stranger }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
 
+    fn with(at: std::net::SocketAddr, options: &str) -> Database {
+        let address = format!("postgres://drill@{at}/drill{options}").parse().unwrap();
+        Database::new(address, None).unwrap()
+    }
+
     fn database(at: std::net::SocketAddr) -> Database {
-        Database::new(format!("postgres://drill@{at}/drill").parse().unwrap(), None)
+        with(at, "")
     }
 
     #[tokio::test]
@@ -407,11 +474,75 @@ mod tests {
         assert_eq!(outcome, Outcome::missed(Miss::Silent));
     }
 
+    /// A server that is asked for TLS and says no; gives what it is told then, as far as one message goes.
+    async fn says_no(listener: TcpListener) -> Vec<u8> {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 8];
+        stream.read_exact(&mut asked).await.unwrap();
+        assert_eq!(asked, [0, 0, 0, 8, 4, 210, 22, 47], "SSLRequest");
+        stream.write_all(b"N").await.unwrap();
+        let mut told = vec![0; 512];
+        let length = stream.read(&mut told).await.unwrap();
+        told.truncate(length);
+        told
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_told_nothing_where_tls_is_asked_for() {
+        for (options, spoken) in [("", true), ("?sslmode=prefer", true), ("?sslmode=require", false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let database = with(listener.local_addr().unwrap(), options);
+            let (outcome, told) = tokio::join!(database.write(Patience::Usual), says_no(listener));
+            assert_eq!(
+                !told.is_empty(),
+                spoken,
+                "{options}: {}",
+                String::from_utf8_lossy(&told)
+            );
+            let miss = if spoken { Miss::Cut } else { Miss::NoTls };
+            assert_eq!(outcome, Outcome::missed(miss), "{options}");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let database = with(listener.local_addr().unwrap(), "?sslmode=require");
+        let (refused, _) = tokio::join!(database.lets_in(), says_no(listener));
+        assert!(
+            matches!(&refused, Err(Unable::NotEncrypted(said)) if said.contains("does not support TLS")),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn no_word_of_tls_is_said_where_it_is_not_wanted() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let database = with(listener.local_addr().unwrap(), "?sslmode=disable");
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut told = [0; 8];
+            stream.read_exact(&mut told).await.unwrap();
+            assert_eq!(told[4..], [0, 3, 0, 0], "the version of the protocol");
+        };
+        let (outcome, ()) = tokio::join!(database.write(Patience::Usual), server);
+        assert_eq!(outcome, Outcome::missed(Miss::Cut));
+    }
+
+    #[test]
+    fn a_socket_is_never_encrypted() {
+        let read = |options: &str| format!("postgres://drill@%2Frun%2Fpostgresql/drill{options}").parse::<Address>();
+        for options in ["", "?sslmode=prefer", "?sslmode=disable"] {
+            assert_eq!(read(options).unwrap().encryption, Encryption::Disable);
+        }
+        assert!(
+            read("?sslmode=require")
+                .unwrap_err()
+                .contains("a socket is not encrypted")
+        );
+    }
+
     #[test]
     fn a_password_is_shown_by_no_means() {
         let password = Password::new(Zeroizing::new("hush".to_owned()));
         let address: Address = "postgres://drill@192.0.2.7/drill".parse().unwrap();
-        let database = Database::new(address, Some(password));
+        let database = Database::new(address, Some(password)).unwrap();
         assert!(!format!("{database:?}").contains("hush"));
     }
 }

@@ -8,6 +8,7 @@ mod call;
 mod callee;
 mod database;
 pub(crate) mod distant;
+mod encryption;
 mod gaps;
 mod kept;
 mod listened;

@@ -7,7 +7,7 @@ use super::database::Address;
 
 /// How it is written, for help and messages.
 pub(crate) const FORMS: &str = "tcp:ADDRESS:PORT, tcp+banner:ADDRESS:PORT, tally:ADDRESS[:PORT], icmp:ADDRESS, http://HOST[:PORT]/PATH, \
-                                https://HOST[:PORT]/PATH or postgres://USER@HOST[:PORT]/DATABASE";
+                                https://HOST[:PORT]/PATH or postgres://USER@HOST[:PORT]/DATABASE[?sslmode=MODE]";
 
 /// Somebody who may answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ mod tests {
             "postgres://drill@192.0.2.7/drill",
             "postgres://drill@[2001:db8::7]:5433/drill",
             "postgres://drill@%2Frun%2Fpostgresql/drill",
+            "postgres://drill@192.0.2.7/drill?sslmode=disable",
+            "postgres://drill@[2001:db8::7]/drill?sslmode=verify-full&sslrootcert=/etc/quorate/secrets/db.pem",
         ] {
             let target: Target = good.parse().unwrap();
             assert_eq!(target.to_string(), good);
@@ -65,11 +67,16 @@ mod tests {
             "postgres://192.0.2.7/drill",
             "postgres://drill@192.0.2.7",
             "postgres://drill@192.0.2.7,192.0.2.8/drill",
-            "postgres://drill@192.0.2.7/drill?sslmode=disable",
+            "postgres://drill@192.0.2.7/drill?sslmode=verify-full",
+            "postgres://drill@192.0.2.7/drill?connect_timeout=3",
             "postgres://drill@192.0.2.7:70000/drill",
         ] {
             assert!(bad.parse::<Target>().is_err(), "{bad}");
         }
+        let said = "postgres://drill@192.0.2.7/drill?password=hush"
+            .parse::<Target>()
+            .unwrap_err();
+        assert!(!said.contains("hush"), "{said}");
         let said = "postgres://drill:hush@192.0.2.7/drill".parse::<Target>().unwrap_err();
         assert!(said.contains("--password-file") && !said.contains("hush"), "{said}");
     }

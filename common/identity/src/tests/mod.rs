@@ -6,6 +6,7 @@ mod clocks;
 mod exchange;
 mod http2;
 mod lab;
+mod service;
 mod signed;
 mod store;
 mod strangers;

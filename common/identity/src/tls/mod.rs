@@ -4,6 +4,7 @@ mod client;
 mod material;
 mod refusal;
 mod server;
+mod service;
 mod shared;
 mod unverified;
 
@@ -11,6 +12,7 @@ pub use client::{ClientStream, ClientTls};
 pub use material::{Material, MaterialError};
 pub use refusal::{PeerComplaint, Refusal};
 pub use server::{ServerStream, ServerTls};
+pub use service::{Proof, ServiceTls, ServiceTlsError};
 pub use unverified::UnverifiedTls;
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl UnverifiedTls {
 
 /// Takes every certificate. That the other end has its key is looked at all the same, as the protocol wants it.
 #[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
+pub(super) struct Anybody(pub(super) WebPkiSupportedAlgorithms);
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(

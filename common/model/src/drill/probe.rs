@@ -150,6 +150,7 @@ mod tests {
             "icmp:2001:db8::7",
             "https://shop.example/health?x=1",
             "postgres://drill@192.0.2.7/drill",
+            "postgres://drill@[2001:db8::7]/drill?sslmode=verify-full&sslrootcert=/etc/quorate/secrets/db.pem",
         ] {
             assert_eq!(text.parse::<ProbeTarget>().unwrap().to_string(), text);
         }

@@ -74,13 +74,25 @@ const NOISE: i64 = 40_000_000;
 /// Of that many earlier ones the middle is taken.
 const LOOK_BACK: usize = 5;
 
-/// Is the last drill worse than those like it before it? Rows from the oldest to the newest.
+/// Is the last drill of each kind worse than those like it before it? One of another kind that came after it makes it no better. Rows from the
+/// oldest to the newest.
 #[must_use]
 pub fn worse(rows: &[TrendRow]) -> Vec<Finding> {
-    let Some((last, before)) = rows.split_last() else {
-        return Vec::new();
-    };
-    let alike: Vec<&TrendRow> = before.iter().filter(|row| row.is_like(last)).collect();
+    let mut rest = rows;
+    let mut found = Vec::new();
+    while let Some((last, before)) = rest.split_last() {
+        let later = rows.get(rest.len()..).unwrap_or_default();
+        if !later.iter().any(|row| row.is_like(last)) {
+            let alike: Vec<&TrendRow> = before.iter().filter(|row| row.is_like(last)).collect();
+            found.push(worse_than(last, &alike));
+        }
+        rest = before;
+    }
+    // The oldest first, as the rows are.
+    found.into_iter().rev().flatten().collect()
+}
+
+fn worse_than(last: &TrendRow, alike: &[&TrendRow]) -> Vec<Finding> {
     let subject = last
         .drill
         .as_ref()
@@ -100,14 +112,14 @@ pub fn worse(rows: &[TrendRow]) -> Vec<Finding> {
         let next = format!("quorate drill show {}", last.number);
         found.push(Finding::new(Code::DrillWorse, subject.clone(), message, next));
     };
-    let outages = spans(&alike, |row| &row.outage);
+    let outages = spans(alike, |row| &row.outage);
     if let (Some(now), Some(middle)) = (last.outage.span(), middle(&outages)) {
         let most = outages.iter().copied().max().unwrap_or(middle);
         if is_worse(now.least, middle, most, NOISE) {
             told("clients were without the guest for", now.likely, middle, outages.len());
         }
     }
-    let ages = spans(&alike, |row| &row.copy_age);
+    let ages = spans(alike, |row| &row.copy_age);
     if let (Some(now), Some(middle)) = (last.copy_age.span(), middle(&ages)) {
         let most = ages.iter().copied().max().unwrap_or(middle);
         // Where in its interval a copy is hit is chance: only one that is twice as old as any before says something.

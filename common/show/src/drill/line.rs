@@ -8,6 +8,7 @@ use quorate_model::drill::record::Record;
 use quorate_model::drill::verdict::Outcome;
 
 use super::axis::{Axis, CHAIN, Seen, begins};
+use super::gaps::gaps;
 use super::{figures, title, what};
 use crate::problems;
 use crate::table::table;
@@ -49,6 +50,9 @@ pub fn drill(record: &Record) -> String {
     }
     text.push('\n');
     text.push_str(&bars(record));
+    for line in gaps(record) {
+        text.push_str(&wrapped(&line, ""));
+    }
     text.push('\n');
     text.push_str(&compared(&record.compared));
     let rest = rest(record);

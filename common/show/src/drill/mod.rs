@@ -1,6 +1,7 @@
 //! Drills: what is to be expected of one, what became of it, and how it was before. In a terminal, and as a page that one can hang up.
 
 mod axis;
+mod gaps;
 mod history;
 mod line;
 mod page;

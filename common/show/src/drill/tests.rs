@@ -74,6 +74,27 @@ fn what_was_not_seen_is_said() {
 }
 
 #[test]
+fn no_gap_is_left_out_and_those_of_a_bad_network_are_counted() {
+    let mut record = story();
+    let first = record.probes[0].gaps[0];
+    record.probes[0].gaps = vec![first; 23];
+    record.probes[1].clock = None;
+    let text = drill(&record);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("had no answer 23 times: 2 min 22 s from 40 ms before the fault on"),
+        "{text}"
+    );
+    assert!(words.contains("3 more, which the record has"), "{text}");
+    // Whose clock was not compared has gaps of a length, and no place.
+    assert!(
+        words.contains("300 ms from 12 s after its first call on (2 calls)"),
+        "{text}"
+    );
+    narrow(&text);
+}
+
+#[test]
 fn a_page_to_hang_up() {
     let page = drill_page(&story());
     well_formed(&page);

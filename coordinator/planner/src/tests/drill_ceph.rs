@@ -2,6 +2,7 @@
 
 use quorate_model::facet::Facet;
 use quorate_model::fault::Fault;
+use quorate_model::finding::CATALOGUE;
 use quorate_model::observation::config::Storage;
 use quorate_model::{Code, Severity};
 
@@ -126,6 +127,12 @@ fn each_rail_may_be_accepted_or_never() {
                 code.as_str()
             );
         }
+    }
+    // A code that is added has to be put down as one or the other.
+    for entry in CATALOGUE.iter().filter(|entry| entry.text.starts_with("QRT-DRILL-")) {
+        let is_rail = entry.severity == Severity::Refusal;
+        let stands_here = never.contains(&entry.code) || by_a_word.contains(&entry.code);
+        assert_eq!(is_rail, stands_here, "{}", entry.text);
     }
     // It takes longer, and that is all.
     assert_eq!(Code::DrillHaMaster.entry().severity, Severity::Warning);

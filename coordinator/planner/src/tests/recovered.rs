@@ -213,6 +213,55 @@ fn silence_proves_something_only_where_somebody_is_heard_and_everybody_was_asked
 }
 
 #[test]
+fn what_each_hears_is_told_and_a_bmc_s_word_changes_nothing() {
+    let silent = survivor(vec![copied(100, 0, 9)]);
+    let mut servers = three(&[("prox2", silent.clone()), ("prox3", silent)]);
+    let without = plan(&recover(&[], None, false), &servers);
+    for said in ["it answers", "nothing came in time"] {
+        let search = servers.view.lost.as_mut().unwrap();
+        search.bmc = Some(Trace::new("a ping to its BMC at 192.0.2.9", Sign::Unproven, said));
+        let with = plan(&recover(&[], None, false), &servers);
+        assert_eq!((ids(&with), refused(&with)), (ids(&without), vec![]), "{}", told(&with));
+        let notes = with.findings.iter().filter(|one| one.code == Code::LostNodeSilent);
+        let notes: Vec<&str> = notes.map(|one| one.message.as_str()).collect();
+        for who in [
+            "prox2 says of prox1: ",
+            "prox3 says of prox1: ",
+            "the coordinator says of prox1: ",
+        ] {
+            assert!(notes.iter().any(|note| note.starts_with(who)), "{who}: {notes:?}");
+        }
+        let of_bmc = format!("a ping to its BMC at 192.0.2.9: {said}.");
+        assert!(notes.iter().any(|note| note.contains(&of_bmc)), "{notes:?}");
+    }
+}
+
+#[test]
+fn one_that_is_no_member_and_one_of_whom_nobody_is_left_to_tell_are_refused() {
+    let silent = survivor(vec![copied(100, 0, 9)]);
+    let servers = three(&[("prox2", silent.clone()), ("prox3", silent)]);
+    let mut wish = recover(&[], None, true);
+    if let Some(Moves::Recover { lost, .. }) = &mut wish.moves {
+        *lost = name("prox9");
+    }
+    let strange = crate::plan(&testkit::file(3, LINKS), &wish, &servers.view);
+    assert!(
+        refused(&strange).contains(&(Code::LostNodeUnknown, "prox9")),
+        "{}",
+        told(&strange)
+    );
+    let nobody = servers.unreachable("prox2").unreachable("prox3");
+    let alone = crate::plan(&testkit::file(3, LINKS), &recover(&[], None, true), &nobody.view);
+    let told_so = alone.findings.iter().find(|one| one.code == Code::LostNodeUnknown);
+    let told_so = told_so.unwrap_or_else(|| panic!("{}", told(&alone)));
+    assert!(
+        told_so.refuses() && told_so.next.contains("quorate-agent recover --lost prox1"),
+        "{told_so}"
+    );
+    assert!(strange.steps.is_empty() && alone.steps.is_empty());
+}
+
+#[test]
 fn two_servers_take_over_by_a_word_for_the_votes() {
     let servers = two(&[("prox2", survivor(vec![copied(100, 0, 9)]))]);
     let without = wished(&testkit::file(2, LINKS), &recover(&[], None, false), &servers);
@@ -235,6 +284,16 @@ fn two_servers_take_over_by_a_word_for_the_votes() {
         ids(&plan),
         ["recover.expect/prox1", "recover.take/100", "recover.start/100"]
     );
+    // Each step says how it is undone, or that it can't be.
+    let undone: Vec<String> = plan.steps.iter().map(|step| step.undo.to_string()).collect();
+    assert!(undone[0].contains("systemctl restart corosync"), "{undone:?}");
+    let back =
+        "mv /etc/pve/nodes/prox2/qemu-server/100.conf /etc/pve/nodes/prox1/qemu-server/100.conf; pvesr enable 100-0";
+    assert!(
+        undone[1].contains("as long as it has not been started") && undone[1].ends_with(back),
+        "{undone:?}"
+    );
+    assert!(undone[2].contains("NOT reversible"), "{undone:?}");
 
     // With guests under HA it is for whoever sits at the console.
     let managed = servers.with_ha("prox2", |ha| {

@@ -115,12 +115,8 @@ impl Server {
 
     /// Starts it, and waits until it answers. What a killed one left may still be dying.
     pub async fn start(&self) {
-        self.start_at("127.0.0.1,::1").await;
-    }
-
-    async fn start_at(&self, addresses: &str) {
         let options = format!(
-            "-c port={} -c listen_addresses={addresses} -c unix_socket_directories={} -c fsync=on -c synchronous_commit=on",
+            "-c port={} -c listen_addresses=127.0.0.1,::1 -c unix_socket_directories={} -c fsync=on -c synchronous_commit=on",
             self.port,
             self.dir()
         );
@@ -130,6 +126,30 @@ impl Server {
             self.run(&self.tools.join("pg_ctl"), &args, true).await.success()
         })
         .await;
+    }
+
+    /// From its next start on it speaks TLS with this certificate, and lets nobody in over the network without.
+    pub async fn encrypts(&self, certificate_pem: &str, key_pem: &str) {
+        let data = PathBuf::from(self.data());
+        let settings = "ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\n";
+        let before = std::fs::read_to_string(data.join("postgresql.conf")).expect("its settings");
+        for (name, text) in [
+            ("postgresql.conf", format!("{before}\n{settings}").as_str()),
+            (
+                "pg_hba.conf",
+                "local all all trust\nhostssl all all all scram-sha-256\n",
+            ),
+            ("server.crt", certificate_pem),
+            ("server.key", key_pem),
+        ] {
+            let file = data.join(name);
+            std::fs::write(&file, text).expect("a file of its own");
+            // It takes no key that others may read.
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+            if is_root() {
+                self.must("/bin/chown", &[USER, &file.to_string_lossy()], false).await;
+            }
+        }
     }
 
     /// Ends it as PostgreSQL ends in good order.

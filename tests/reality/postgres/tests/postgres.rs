@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use quorate_lab::binaries;
-use quorate_lab::process::{Daemon, Program};
+use quorate_lab::process::{Daemon, Output, Program};
 use quorate_reality_postgres::{PASSWORD, PATIENCE, Server, until};
 use serde_json::Value;
 
@@ -60,6 +60,21 @@ impl Probe {
         let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         (value, code.flatten().unwrap())
     }
+}
+
+/// What a probe of a second comes to, with these options of the database.
+async fn for_a_second(server: &Server, host: &str, options: &str) -> Output {
+    let secret = server.path("drill.password");
+    std::fs::write(&secret, format!("{PASSWORD}\n")).unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let quorate = binaries::ensure_built().unwrap().quorate;
+    let (target, secret) = (
+        format!("{}{options}", server.target(host)),
+        secret.to_string_lossy().into_owned(),
+    );
+    let args = ["probe", &target, "--for", "1s", "--password-file", &secret];
+    let program = Program::new(quorate).args(args).deadline(PATIENCE);
+    program.run().await.unwrap()
 }
 
 /// Waits until so many more rows are there than are now.
@@ -178,5 +193,61 @@ async fn a_role_that_may_only_insert_and_read_is_enough_and_one_that_may_not_is_
     assert!(
         !denied.success() && said.contains("the database refuses"),
         "{denied:#?}"
+    );
+}
+
+/// A certificate that issued itself for these names, with its key, in PEM.
+fn made(names: &[&str]) -> (String, String) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+#[tokio::test]
+#[ignore = "needs Debian's postgresql: .ci/reality runs it"]
+async fn a_server_that_lets_nobody_in_without_tls_is_written_to_as_sslmode_says() {
+    let server = Server::started().await;
+    let (certificate, key) = made(&["127.0.0.1", "::1"]);
+    server.stop().await;
+    server.encrypts(&certificate, &key).await;
+    server.start().await;
+    let (own, strange) = (server.path("own.pem"), server.path("strange.pem"));
+    std::fs::write(&own, &certificate).unwrap();
+    std::fs::write(&strange, made(&["127.0.0.1"]).0).unwrap();
+    let (own, strange) = (own.display(), strange.display());
+    let full = format!("?sslmode=verify-full&sslrootcert={own}");
+    for (host, options) in [
+        ("127.0.0.1", String::new()),
+        ("127.0.0.1", "?sslmode=require".to_owned()),
+        ("127.0.0.1", format!("?sslmode=verify-ca&sslrootcert={own}")),
+        ("127.0.0.1", full.clone()),
+        ("[::1]", full.clone()),
+    ] {
+        let before = server.numbers().await.len();
+        let written = for_a_second(&server, host, &options).await;
+        let said = format!("{}{}", written.stdout, written.stderr);
+        // On a busy machine one of the calls may take too long: then it ends with 9.
+        assert!(matches!(written.code(), Some(0 | 9)), "{host} {options}: {said}");
+        assert!(server.numbers().await.len() > before, "{host} {options}: {said}");
+    }
+    let before = server.numbers().await.len();
+    for (host, options, why) in [
+        ("127.0.0.1", "?sslmode=disable".to_owned(), "no encryption"),
+        (
+            "127.0.0.1",
+            format!("?sslmode=verify-ca&sslrootcert={strange}"),
+            "invalid peer certificate",
+        ),
+        ("localhost", full, "not valid for name"),
+    ] {
+        let refused = for_a_second(&server, host, &options).await;
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert!(!refused.success() && said.contains(why), "{host} {options}: {said}");
+        assert!(!said.contains(PASSWORD), "{said}");
+    }
+    assert_eq!(
+        server.numbers().await.len(),
+        before,
+        "who is not who it should be gets no row"
     );
 }

@@ -17,6 +17,7 @@ mod crash;
 mod crash_life;
 mod crash_points;
 mod crash_seeds;
+mod databases;
 mod disks;
 mod drills;
 mod e2e;

@@ -8,6 +8,7 @@ use crate::drill::figures::{CopyUsed, Figure, Figures, figures};
 use crate::drill::tally::Lost;
 use crate::drill::verdict::{Expectation, Outcome, Verdict, judge};
 use crate::drill::{Answers, Circumstances, DrillKind, Gap, Lasting, Phase, Subject, Timeline, predict};
+use crate::failure::ExitCode;
 use crate::fault::Fault;
 
 fn line(told: &[Told]) -> Timeline {
@@ -125,6 +126,14 @@ fn the_verdict_knows_what_lies_within_the_error() {
         how: String::new(),
     };
     assert_eq!(verdict(120, &line, &seen).outcome, Outcome::Undecided);
+}
+
+#[test]
+fn only_what_passed_ends_the_command_well() {
+    assert_eq!(Outcome::Passed.exit(), ExitCode::Done);
+    for other in [Outcome::Undecided, Outcome::Failed] {
+        assert_eq!(other.exit(), ExitCode::Degraded, "{}", other.as_str());
+    }
 }
 
 #[test]

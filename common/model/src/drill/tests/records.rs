@@ -125,6 +125,43 @@ fn a_drill_is_worse_only_beyond_chance() {
 }
 
 #[test]
+fn one_of_another_kind_does_not_hide_what_got_worse() {
+    let mut all = rows(&[140, 140, 200, 20, 140]);
+    all[3].guest = 901;
+    assert!(worse(&all).is_empty(), "it was as before again");
+    all.pop();
+    let found = worse(&all);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].message.contains("3 min 20 s"), "{found:?}");
+}
+
+#[test]
+fn a_copy_is_too_old_only_beyond_twice_what_any_was() {
+    let aged = |ages: &[i64]| {
+        let mut all = rows(&vec![140; ages.len()]);
+        for (row, age) in all.iter_mut().zip(ages) {
+            row.copy_age = Figure::Known {
+                span: Range::seconds(*age, *age, *age),
+                how: String::new(),
+            };
+        }
+        worse(&all)
+    };
+    assert_eq!(
+        aged(&[60, 200, 30, 390]),
+        [],
+        "where in its interval it is hit is chance"
+    );
+    let found = aged(&[60, 200, 30, 410]);
+    assert_eq!((found.len(), found[0].code), (1, Code::DrillWorse));
+    assert!(
+        found[0].message.starts_with("the copy that was used"),
+        "{}",
+        found[0].message
+    );
+}
+
+#[test]
 fn only_like_is_held_against_like() {
     let mut all = rows(&[140, 140, 200]);
     all[2].master = Some(true);

@@ -71,6 +71,12 @@ impl Row<'_> {
         if !guest.starts {
             why.push("it is not started, for it does not start at boot: --guest names it".to_owned());
         }
+        let mut undo = format!(
+            "as long as it has not been started, on {on}: mv /etc/pve/nodes/{on}/{folder}/{id}.conf /etc/pve/nodes/{lost}/{folder}/{id}.conf"
+        );
+        for job in &guest.jobs {
+            undo.push_str(&format!("; pvesr enable {job}"));
+        }
         self.put(Draft {
             id: format!("recover.take/{id}"),
             node: on.clone(),
@@ -89,9 +95,7 @@ impl Row<'_> {
             gate: vec![self.quorate(on)],
             done_when: self.stands(id, kind, on, false),
             seconds: TAKE_SECONDS,
-            undo: format!(
-                "as long as it has not been started, on {on}: mv /etc/pve/nodes/{on}/{folder}/{id}.conf /etc/pve/nodes/{lost}/{folder}/{id}.conf"
-            ),
+            undo,
             destroys: vec![],
             restores: None,
         })
