@@ -101,7 +101,7 @@ impl Course {
                     .iter()
                     .any(|event| event.what == What::GuestTwice { guest })
                 {
-                    self.saw(What::GuestTwice { guest }, Duration::ZERO);
+                    self.saw(What::GuestTwice { guest }, began.age(self.now()));
                     self.say(format!("guest {guest} RUNS TWICE"));
                 }
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quorate_engine::ports::{AgentError, Agents as _};
+use quorate_model::Timestamp;
 use quorate_model::drill::What;
 use quorate_model::fault::{FaultEnd, HealPhase, MetFault};
 use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
@@ -10,6 +11,7 @@ use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
 use super::course::Course;
 use super::preview;
 use super::stage::{Ended, broken_meanwhile};
+use super::state::FaultSeen;
 
 /// A server that was cut off says nothing more: then it is taken for broken.
 const SAYS_WITHIN: Duration = Duration::from_secs(20);
@@ -120,9 +122,9 @@ impl Course {
     /// It was seen to be gone: since when, is known as far as it was looked at.
     fn is_gone(&mut self, by: &str) {
         let now = self.now();
+        let within = unseen(&self.running.fault, now);
         self.running.fault.gone = Some(now);
-        let since = self.running.fault.held.or(self.running.fault.made).unwrap_or(now);
-        self.saw(What::FaultGone { by: by.to_owned() }, since.age(now));
+        self.saw(What::FaultGone { by: by.to_owned() }, within);
         self.say("the fault is gone");
         self.keep();
     }
@@ -181,6 +183,13 @@ impl Course {
     }
 }
 
+/// For how long a fault that is gone now may have been so: since the last look that met it began; and where none ever did, since it was asked for.
+/// When it was answered says nothing of that: the answer of a server that is cut off comes when its fault is over.
+fn unseen(fault: &FaultSeen, now: Timestamp) -> Duration {
+    let since = fault.held.or(fault.asked).unwrap_or(now);
+    since.age(now)
+}
+
 /// What was met, in a word.
 fn looked(met: &[MetFault]) -> Looked {
     if met.is_empty() {
@@ -202,6 +211,24 @@ fn looked(met: &[MetFault]) -> Looked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_that_is_gone_may_be_so_since_it_was_last_met_or_else_since_it_was_asked_for() {
+        let at = Timestamp::from_seconds;
+        // A blip cuts the server off for 18 s: that the fault is made is heard when it is over.
+        let blip = FaultSeen {
+            asked: Some(at(100)),
+            made: Some(at(118)),
+            ..FaultSeen::default()
+        };
+        assert_eq!(unseen(&blip, at(120)), Duration::from_secs(20));
+        let met = FaultSeen {
+            held: Some(at(115)),
+            ..blip
+        };
+        assert_eq!(unseen(&met, at(120)), Duration::from_secs(5));
+        assert_eq!(unseen(&FaultSeen::default(), at(120)), Duration::ZERO);
+    }
 
     #[test]
     fn a_fault_is_gone_only_when_nothing_of_it_is_met() {
