@@ -1,7 +1,7 @@
 //! Servers that go, in order or not, and what HA's watchdog makes of it.
 
-use super::{Seen, cluster};
 use super::ha::protected;
+use super::{Seen, cluster};
 use crate::world::oplog::What;
 use crate::world::server::Network::{Cluster, Public};
 
@@ -40,7 +40,10 @@ fn who_lost_its_power_is_a_member_for_everybody_until_totem_gives_it_up() {
     seen.pass(7_900);
     assert_eq!(online(&seen, 0), all, "undecided");
     seen.pass(200);
-    assert_eq!((online(&seen, 0), online(&seen, 1)), (online(&seen, 1), all[..2].iter().map(ToString::to_string).collect()));
+    assert_eq!(
+        (online(&seen, 0), online(&seen, 1)),
+        (online(&seen, 1), all[..2].iter().map(ToString::to_string).collect())
+    );
     // It comes back, and is taken in.
     seen.pass(150_000);
     assert_eq!(online(&seen, 0), all);
