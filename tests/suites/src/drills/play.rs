@@ -273,7 +273,7 @@ impl Course {
         let log = stage.log.all().get(from..).unwrap_or_default();
         let off = log
             .iter()
-            .find(|entry| entry.what == What::PoweredOff && entry.node.as_deref() == Some(&victim))
+            .find(|entry| entry.what == What::PoweredOff && entry.node.as_deref() == Some(victim.as_str()))
             .map(|entry| entry.ms);
         let now = log.last().map_or(0, |entry| entry.ms);
         let due = off.is_some_and(|off| u128::from(now.saturating_sub(off)) >= after.as_millis());
