@@ -56,6 +56,10 @@ impl Course {
                 "timer"
             };
             self.look_at_fault(by).await;
+            // It was never made: there is nothing to see.
+            if self.running.fault.made.is_none() {
+                return Ended::Done;
+            }
             // A blip must stay without consequences until its end and a while.
             if !blip && record::is_seen(&line, &subject) {
                 return Ended::Done;

@@ -7,6 +7,7 @@ use quorate_model::Timestamp;
 use quorate_model::drill::What;
 use quorate_model::fault::{FaultEnd, HealPhase, MetFault};
 use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
+use quorate_model::view::ClockOffset;
 
 use super::course::Course;
 use super::preview;
@@ -21,6 +22,20 @@ const HEAL_EVERY: Duration = Duration::from_secs(2);
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 /// So much longer a server that does not answer is asked, when its fault must be over.
 const ASKED_LONGER: Duration = Duration::from_secs(600);
+
+/// What an agent does to make a fault takes no longer than this, slow tools and all: later one that is not there is over.
+const BEGINS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Whether a fault of which nothing is there was ever made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// It was.
+    Yes,
+    /// It may still be under way.
+    Perhaps,
+    /// The server's agent never got it.
+    Never,
+}
 
 /// What a look at the fault came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,16 +122,45 @@ impl Course {
         }
         let (node, id) = (self.running.order.node.clone(), self.running.operation.clone());
         let began = self.now();
-        let looked = match self.agents.heal(&node, Some(&id), true).await {
-            Ok(met) => looked(&met),
-            Err(_) => Looked::Unknown,
-        };
+        let met = self.agents.heal(&node, Some(&id), true).await.ok();
+        let mut looked = met.as_deref().map_or(Looked::Unknown, looked);
+        if looked == Looked::Gone {
+            match self.begun().await {
+                Begun::Perhaps => looked = Looked::Unknown,
+                Begun::Never => return self.never_began(),
+                Begun::Yes => {}
+            }
+        }
         match looked {
-            Looked::Holds => self.running.fault.held = Some(began),
+            Looked::Holds => {
+                let clock = self.running.clocks.get(&node).copied();
+                let held = held_at(began, met.as_deref().unwrap_or_default(), clock);
+                self.running.fault.held = held.or(self.running.fault.held);
+            }
             Looked::Gone => self.is_gone(by),
             Looked::Unknown => {}
         }
         looked
+    }
+
+    /// What is not there is over, is being made still, or never was: a connection that broke says nothing of that, the victim's ledger does.
+    async fn begun(&self) -> Begun {
+        let (node, id) = (&self.running.order.node, &self.running.operation);
+        let waits = self.looker.fleet.pace.deadline(BEGINS_WITHIN);
+        let asked = self.running.fault.asked;
+        let young = asked.is_some_and(|asked| asked.age(self.now()) < waits);
+        let entry = self.agents.ledger(node, id).await.ok();
+        begun(entry.map(|entry| entry.map(|entry| entry.ended_at.is_some())), young)
+    }
+
+    /// The server's agent does not know of it: nothing was broken, and nothing is told to have been.
+    fn never_began(&mut self) -> Looked {
+        self.running.fault.made = None;
+        self.running.fault.gone = Some(self.now());
+        let node = self.running.order.node.clone();
+        self.ends_early(&format!("{node} does not know of the fault: it was never made"));
+        self.keep();
+        Looked::Gone
     }
 
     /// It was seen to be gone: since when, is known as far as it was looked at.
@@ -190,6 +234,30 @@ fn unseen(fault: &FaultSeen, now: Timestamp) -> Duration {
     since.age(now)
 }
 
+/// What the victim's ledger says of the operation that makes the fault. `ended`: `None`: it did not answer; then `None`: it has it not; else whether it is
+/// over. `young`: it may take so long.
+fn begun(ended: Option<Option<bool>>, young: bool) -> Begun {
+    match ended {
+        Some(None) => Begun::Never,
+        Some(Some(false)) | None if young => Begun::Perhaps,
+        _ => Begun::Yes,
+    }
+}
+
+/// Until when it was surely there, if a look that began at `began` met it. What can't be told was not seen to hold. And what is met when its time is over
+/// may be a table through which all passes: the kernel forgets what it is to hold up, and somebody clears away later. `clock`: the node's.
+fn held_at(began: Timestamp, met: &[MetFault], clock: Option<ClockOffset>) -> Option<Timestamp> {
+    let there = met.iter().filter(|met| met.phase == HealPhase::Holds);
+    let until = |met: &MetFault| {
+        let Some(ends) = met.ends_at else { return Some(began) };
+        let clock = clock?;
+        let error = i64::try_from(clock.error_micros).unwrap_or(i64::MAX);
+        let ends = ends.0.saturating_sub(clock.micros).saturating_sub(error);
+        Some(began.min(Timestamp(ends)))
+    };
+    there.filter_map(until).max()
+}
+
 /// What was met, in a word.
 fn looked(met: &[MetFault]) -> Looked {
     if met.is_empty() {
@@ -228,6 +296,53 @@ mod tests {
         };
         assert_eq!(unseen(&met, at(120)), Duration::from_secs(5));
         assert_eq!(unseen(&FaultSeen::default(), at(120)), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_is_not_there_was_never_made_or_is_being_made_still() {
+        assert_eq!(begun(Some(None), true), Begun::Never);
+        assert_eq!(begun(Some(None), false), Begun::Never);
+        assert_eq!(begun(Some(Some(false)), true), Begun::Perhaps);
+        assert_eq!(begun(None, true), Begun::Perhaps, "no answer proves nothing");
+        assert_eq!(begun(Some(Some(true)), true), Begun::Yes);
+        // What was made long ago and is not there is over, whatever else can't be told.
+        assert_eq!(
+            (begun(Some(Some(false)), false), begun(None, false)),
+            (Begun::Yes, Begun::Yes)
+        );
+    }
+
+    #[test]
+    fn what_is_met_after_its_time_was_there_until_its_time_was_over() {
+        let at = Timestamp::from_seconds;
+        let met = |phase: HealPhase, ends_at: Option<i64>| MetFault {
+            id: None,
+            fault: None,
+            begun_at: None,
+            ends_at: ends_at.map(Timestamp::from_seconds),
+            phase,
+            said: vec![],
+        };
+        // The node's clock is a minute ahead.
+        let clock = Some(ClockOffset {
+            micros: 60_000_000,
+            error_micros: 500_000,
+        });
+        let holds = |ends_at| vec![met(HealPhase::Holds, ends_at)];
+        assert_eq!(held_at(at(110), &holds(Some(178)), clock), Some(at(110)));
+        assert_eq!(held_at(at(119), &holds(Some(178)), clock), Some(Timestamp(117_500_000)));
+        assert_eq!(held_at(at(119), &holds(None), None), Some(at(119)), "no timer ends it");
+        assert_eq!(
+            held_at(at(119), &holds(Some(178)), None),
+            None,
+            "when that is can't be told"
+        );
+        let failed = vec![met(HealPhase::Failed, None)];
+        assert_eq!(
+            held_at(at(119), &failed, clock),
+            None,
+            "what can't be told was not seen"
+        );
     }
 
     #[test]
