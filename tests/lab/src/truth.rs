@@ -1,5 +1,5 @@
 //! What really happened around a rehearsed failure: the moments that a drill's time line names, out of the world's own log. The one reader of it: the
-//! tests of faults and of the watch, the demo and the seeded drills all hold what they were told against this.
+//! tests of faults and of the watch and the seeded drills all hold what they were told against this.
 //!
 //! A drill is judged by this. What the log does not have did not happen; what a drill has to guess from outside stands here as it was.
 //!
