@@ -149,8 +149,8 @@ impl Course {
         let waits = self.looker.fleet.pace.deadline(BEGINS_WITHIN);
         let asked = self.running.fault.asked;
         let young = asked.is_some_and(|asked| asked.age(self.now()) < waits);
-        let entry = self.agents.ledger(node, id).await.ok();
-        begun(entry.map(|entry| entry.map(|entry| entry.ended_at.is_some())), young)
+        let entry = self.agents.ledger(node, id).await;
+        begun(&entry.map(|entry| entry.map(|entry| entry.ended_at.is_some())), young)
     }
 
     /// The server's agent does not know of it: nothing was broken, and nothing is told to have been.
@@ -234,12 +234,11 @@ fn unseen(fault: &FaultSeen, now: Timestamp) -> Duration {
     since.age(now)
 }
 
-/// What the victim's ledger says of the operation that makes the fault. `ended`: `None`: it did not answer; then `None`: it has it not; else whether it is
-/// over. `young`: it may take so long.
-fn begun(ended: Option<Option<bool>>, young: bool) -> Begun {
-    match ended {
-        Some(None) => Begun::Never,
-        Some(Some(false)) | None if young => Begun::Perhaps,
+/// What the victim's ledger says of the operation that makes the fault. `over`: whether it is, if it is known there. `young`: it may take so long.
+fn begun(over: &Result<Option<bool>, AgentError>, young: bool) -> Begun {
+    match over {
+        Ok(None) => Begun::Never,
+        Ok(Some(false)) | Err(_) if young => Begun::Perhaps,
         _ => Begun::Yes,
     }
 }
@@ -300,16 +299,15 @@ mod tests {
 
     #[test]
     fn what_is_not_there_was_never_made_or_is_being_made_still() {
-        assert_eq!(begun(Some(None), true), Begun::Never);
-        assert_eq!(begun(Some(None), false), Begun::Never);
-        assert_eq!(begun(Some(Some(false)), true), Begun::Perhaps);
-        assert_eq!(begun(None, true), Begun::Perhaps, "no answer proves nothing");
-        assert_eq!(begun(Some(Some(true)), true), Begun::Yes);
+        let silent = || Err(AgentError::NoAnswer("no answer".to_owned()));
+        assert_eq!(begun(&Ok(None), true), Begun::Never);
+        assert_eq!(begun(&Ok(None), false), Begun::Never);
+        assert_eq!(begun(&Ok(Some(false)), true), Begun::Perhaps);
+        assert_eq!(begun(&silent(), true), Begun::Perhaps, "no answer proves nothing");
+        assert_eq!(begun(&Ok(Some(true)), true), Begun::Yes);
         // What was made long ago and is not there is over, whatever else can't be told.
-        assert_eq!(
-            (begun(Some(Some(false)), false), begun(None, false)),
-            (Begun::Yes, Begun::Yes)
-        );
+        assert_eq!(begun(&Ok(Some(false)), false), Begun::Yes);
+        assert_eq!(begun(&silent(), false), Begun::Yes);
     }
 
     #[test]

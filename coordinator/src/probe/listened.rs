@@ -104,8 +104,8 @@ impl Listened {
             .sum()
     }
 
-    /// Milliseconds in which nobody called at a gap's beginning, until the first call that was not answered, and at its end, until the call whose
-    /// answer ended it.
+    /// Milliseconds in which nobody called, beyond the pace, at a gap's beginning, until the first call that was not answered, and at its end, until the
+    /// call whose answer ended it.
     pub(crate) fn unseen_ms(&self, gap: &Gap) -> (u64, u64) {
         let from = Duration::from_millis(gap.from_ms);
         let before = |place: usize| {
@@ -113,8 +113,8 @@ impl Listened {
                 .checked_sub(1)
                 .and_then(|before| self.calls.made.get(before..=place));
             match pair {
-                Some([before, after]) if after.at.saturating_sub(before.at) > self.every.saturating_mul(2) => {
-                    millis(after.at.saturating_sub(before.at.max(from)))
+                Some([before, after]) => {
+                    millis(after.at.saturating_sub(before.at.max(from)).saturating_sub(self.every))
                 }
                 _ => 0,
             }
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((gap.from_ms, gap.length_ms, gap.lost), (502, Some(2900), 4));
         // From the last call of the first part at 500 ms, which was answered at 502 ms, to the first of the second one at 3000 ms.
         assert_eq!(listened.unwatched_ms(502, 3402), 2498);
-        assert_eq!(listened.unseen_ms(gap), (2498, 0));
+        assert_eq!(listened.unseen_ms(gap), (2398, 0));
         let [hole] = listened.unwatched()[..] else { panic!() };
         assert_eq!((hole.from_ms, hole.to_ms), (500, 3000));
         assert_eq!(listened.not_made(), 24);
@@ -248,7 +248,7 @@ mod tests {
         let measured = listened.measured("tcp:192.0.2.7:22");
         let gap = measured.gaps.first().unwrap();
         assert_eq!((gap.from_ms, gap.length_ms), (302, Some(2700)));
-        assert_eq!(listened.unseen_ms(gap), (0, 2500));
+        assert_eq!(listened.unseen_ms(gap), (0, 2400));
         // One that is busy for a moment hides nothing that a steady run would show.
         let busy = [part(0, "......"), part(900_000, ".......")].concat();
         let busy = read(&busy).unwrap();

@@ -60,10 +60,11 @@ pub struct Gap {
     /// Milliseconds of it in which nobody called, since the asker was busy or away: how it was then is not known.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unwatched_ms: u64,
-    /// Those of them at its beginning: until the first call that was not answered. It began at some time in these.
+    /// Milliseconds in which nobody called at its beginning, beyond one interval: until the first call that was not answered. It began at some time
+    /// in these.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen_from_ms: u64,
-    /// Those of them at its end: until the call whose answer ended it. It ended at some time in these.
+    /// The same at its end: until the call whose answer ended it. It ended at some time in these.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unseen_to_ms: u64,
 }
