@@ -55,6 +55,7 @@ impl Overview {
             let file = self.applied(cluster);
             findings.extend(report::protection(now, cluster, &told, file.as_ref(), &seen));
             findings.extend(report::backups(now, cluster, &told, &seen));
+            findings.extend(report::canaries(now, cluster, &told, &seen));
         }
         findings
     }

@@ -304,6 +304,13 @@ enum ActionForm {
         starts: bool,
         seen_off: bool,
     },
+    FreeCanaryDisc {
+        cluster: ClusterName,
+        guest: u32,
+        owner: NodeName,
+        storage: StorageName,
+        volume: GuestVolume,
+    },
 }
 
 impl From<&Content> for Stored {

@@ -82,9 +82,7 @@ async fn firewall(host: &Host, node: &str) -> Result<Firewall, Unknown> {
 }
 
 async fn ha_placements(host: &Host) -> Result<BTreeMap<String, Vec<String>>, Unknown> {
-    let mut found = parsed(host, "/etc/pve/ha/groups.cfg", ha::read_groups).await?;
-    found.extend(parsed(host, "/etc/pve/ha/rules.cfg", ha::read_rules).await?);
-    Ok(found)
+    Ok(ha::named_nodes(&super::ha::placements(host).await?))
 }
 
 async fn spec(host: &Host) -> Result<Option<KeptSpec>, Unknown> {

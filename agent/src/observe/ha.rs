@@ -69,7 +69,8 @@ async fn resources(host: &Host) -> Result<BTreeMap<String, HaResource>, Unknown>
     ha::read_resources(&text.unwrap_or_default()).map_err(unparsable)
 }
 
-async fn placements(host: &Host) -> Result<Vec<HaPlacement>, Unknown> {
+/// What groups and rules say, where it stands.
+pub(super) async fn placements(host: &Host) -> Result<Vec<HaPlacement>, Unknown> {
     let groups = cluster::published_for_sure(host, GROUPS).await?.unwrap_or_default();
     let rules = cluster::published_for_sure(host, RULES).await?.unwrap_or_default();
     ha::read_placements(&groups, &rules).map_err(unparsable)

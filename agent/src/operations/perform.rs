@@ -313,7 +313,7 @@ fn where_to_look(action: &Action) -> String {
             )
         }
         Action::SetMaintenance { .. } => "ha-manager status, journalctl -u pve-ha-crm".to_owned(),
-        Action::KeepVolumes { .. } => "zfs list -r -t filesystem,volume".to_owned(),
+        Action::KeepVolumes { .. } | Action::FreeCanaryDisc { .. } => "zfs list -r -t filesystem,volume".to_owned(),
         Action::InjectFault { .. } => "quorate-agent heal --look".to_owned(),
         Action::UpgradeAgent { .. } => "dpkg --audit, systemctl status quorate-agent".to_owned(),
         _ => "pvecm status, journalctl -u corosync -u pve-cluster".to_owned(),

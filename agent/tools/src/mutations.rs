@@ -66,8 +66,6 @@ fn read_with_all(text: &str) {
         pve_config::ha::read_lrm_status(text),
         pve_config::ha::read_manager_status(text),
         pve_config::ha::read_resources(text),
-        pve_config::ha::read_groups(text),
-        pve_config::ha::read_rules(text),
     ));
     drop((
         pve_config::ha::read_placements(text, text),

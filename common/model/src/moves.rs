@@ -74,6 +74,11 @@ pub enum Moves {
         /// What was typed to say that the server is off: `CLUSTER/NODE`. Nothing is begun without it.
         confirm: Option<String>,
     },
+    /// `quorate guest clear-canary ID`: what servers that were lost have of its disc for cloud-init is freed.
+    ClearCanary {
+        /// The guest's id.
+        guest: u32,
+    },
 }
 
 impl fmt::Display for Moves {
@@ -115,6 +120,7 @@ impl fmt::Display for Moves {
                 }
                 Ok(())
             }
+            Self::ClearCanary { guest } => write!(f, "guest clear-canary {guest}"),
             Self::Recover {
                 lost,
                 guests,
@@ -204,6 +210,8 @@ mod tests {
             keep: true,
         };
         assert_eq!(resolve.to_string(), "replication resolve 100 --keep --node prox1");
+        let clear = Moves::ClearCanary { guest: 900 };
+        assert_eq!(clear.to_string(), "guest clear-canary 900");
         let json = serde_json::to_string(&roll).unwrap();
         assert_eq!(serde_json::from_str::<Moves>(&json).unwrap(), roll);
     }

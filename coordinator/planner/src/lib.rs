@@ -58,7 +58,11 @@ pub fn needed(file: &ClusterFile, wish: &Wish) -> Vec<FacetName> {
         .into_iter()
         .filter(|_| !file.pools.is_empty() || wish.replace_disk.is_some());
     // What a server has of a guest is in its pools.
-    let resolves = matches!(wish.moves, Some(Moves::Resolve { .. }));
+    let in_pools = |moves: &Moves| {
+        let canaries = matches!(moves, Moves::ClearCanary { .. } | Moves::RemoveCanary { .. });
+        canaries || matches!(moves, Moves::Resolve { .. } | Moves::Migrate { .. })
+    };
+    let resolves = wish.moves.as_ref().is_some_and(in_pools);
     // Which servers have a pool decides on which its storage is; and what is defined, what there is to do.
     let storages = storages::all(file);
     let on_pools = storages.iter().any(|storage| storage.pool().is_some()) && file.pools.is_empty();

@@ -99,6 +99,7 @@ impl Api {
         let due = self.drills.due(&cluster);
         let mut findings = listed.findings;
         findings.extend(self.drills.overdue(&cluster));
+        findings.extend(self.drills.left(&cluster));
         let rows = listed
             .rows
             .iter()

@@ -32,7 +32,10 @@ impl Api {
         let mut findings = self.own_findings(by);
         findings.extend(self.overview.findings(&seen, now));
         let clusters: BTreeSet<&ClusterName> = names.iter().map(|name| &name.cluster).collect();
-        findings.extend(clusters.into_iter().flat_map(|cluster| self.drills.overdue(cluster)));
+        for cluster in clusters {
+            findings.extend(self.drills.overdue(cluster));
+            findings.extend(self.drills.left(cluster));
+        }
         for sighting in &mut seen {
             if let Ok(observation) = &mut sighting.view.observation {
                 observation.leave_out(&facets);

@@ -32,6 +32,8 @@ pub(crate) enum Command {
     CreateCanary(Box<Create>),
     /// Destroy a canary, with its disks and their copies; what is no canary of ours is not touched
     RemoveCanary(Remove),
+    /// Free what servers that were lost keep of a canary's disc for cloud-init: PVE makes one anew wherever the canary starts
+    ClearCanary(Clear),
 }
 
 /// Options of `quorate guest create-canary`.
@@ -91,6 +93,19 @@ pub(crate) struct Remove {
     how: How,
 }
 
+/// Options of `quorate guest clear-canary`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Clear {
+    /// Its id
+    #[arg(value_parser = vmid)]
+    guest: u32,
+    /// Its cluster; none: the only one
+    #[arg(long)]
+    cluster: Option<ClusterName>,
+    #[command(flatten)]
+    how: How,
+}
+
 fn vmid(text: &str) -> Result<u32, String> {
     let id = text.parse::<u32>().ok().filter(|id| VMIDS.contains(id));
     id.ok_or_else(|| format!("a guest's id is a number from {} to {}", VMIDS.start(), VMIDS.end()))
@@ -126,6 +141,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::CreateCanary(args) => create(context, *args).await,
         Command::RemoveCanary(args) => remove(context, args).await,
+        Command::ClearCanary(args) => clear(context, args).await,
     }
 }
 
@@ -222,6 +238,17 @@ async fn remove(context: &Context, args: Remove) -> Answer {
     carry_out(context, &mut client, proposal, &args.how).await
 }
 
+async fn clear(context: &Context, args: Clear) -> Answer {
+    let mut client = wire::connect(context).await?;
+    let cluster = match &args.cluster {
+        Some(cluster) => cluster.to_string(),
+        None => protect::the_only_one(&mut client).await?.to_string(),
+    };
+    let moves = Moves::ClearCanary { guest: args.guest };
+    let proposal = propose(&mut client, &cluster, vec![], moves).await?;
+    carry_out(context, &mut client, proposal, &args.how).await
+}
+
 async fn propose(client: &mut Client, cluster: &str, accept: Vec<String>, moves: Moves) -> Result<Proposal, Failure> {
     let source = applied(client, cluster).await?;
     let wish = Wish {
@@ -263,6 +290,8 @@ mod tests {
         assert!(is_taken("quorate guest remove-canary 900"));
         assert!(is_taken("quorate guest remove-canary 900 --destroy guest:900 --yes"));
         assert!(!is_taken("quorate guest remove-canary 900 --destroy 900"));
+        assert!(is_taken("quorate guest clear-canary 900 --yes"));
+        assert!(!is_taken("quorate guest clear-canary web"));
         assert_eq!(mebibytes("1G"), Ok(1024));
         assert!(mebibytes("4294967295G").is_err());
     }

@@ -60,7 +60,8 @@ pub(super) fn amiss(view: &View, of: &Normal<'_>) -> Vec<Finding> {
 
 /// Does all of it wait for somebody's word? Then time changes nothing about it.
 pub(super) fn waits_for_a_word(amiss: &[Finding]) -> bool {
-    !amiss.is_empty() && amiss.iter().all(|finding| finding.code == Code::CopyHeld)
+    let waits = [Code::CopyHeld, Code::CanaryDiscLeft];
+    !amiss.is_empty() && amiss.iter().all(|finding| waits.contains(&finding.code))
 }
 
 struct Found<'a> {

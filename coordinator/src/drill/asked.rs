@@ -52,7 +52,7 @@ impl Drills {
         });
         // Whoever carries it out hears of it before anything else is waited for.
         if let Some((.., abort, _)) = &driven {
-            abort.send_replace(Some(by.name.clone()));
+            abort.send_modify(|word| word.again(&by.name));
         }
         let number = driven.as_ref().map_or(0, |(number, ..)| *number);
         let act = Act::new(By::caller(by), What::AbortDrill { number }).in_cluster(cluster);

@@ -102,10 +102,14 @@ impl Course {
             Err(unknown) => return self.ends_early(&format!("{victim} could not be seen: {}", unknown.reason)),
         }
         let span = |range: Option<Range>| range.map_or_else(|| "no time".to_owned(), Range::between);
-        self.say(format!(
-            "all answers; clients are expected to be without the guest for {}",
-            span(self.running.predicted.outage)
-        ));
+        let expected = match &self.running.circumstances.stays {
+            Some(_) => self.running.predicted.notice.clone(),
+            None => format!(
+                "clients are expected to be without the guest for {}",
+                span(self.running.predicted.outage)
+            ),
+        };
+        self.say(format!("all answers; {expected}"));
         Ended::Done
     }
 

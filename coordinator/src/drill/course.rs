@@ -44,7 +44,9 @@ pub(super) struct Course {
     pub(super) agents: Arc<ClusterAgents>,
     pub(super) told: Told,
     /// Whose word ends it.
-    pub(super) abort: watch::Receiver<Option<String>>,
+    pub(super) abort: watch::Receiver<Word>,
+    /// How many such words were heeded, or were overtaken by the end that they asked for.
+    heeded: u32,
     pub(super) running: Running,
     /// An earlier process was killed in this stage.
     pub(super) resumed: bool,
@@ -60,7 +62,7 @@ impl Course {
     pub(super) fn new(
         (looker, audit, folder): (Looker, Audit, Folder),
         agents: ClusterAgents,
-        (told, abort): (Told, watch::Receiver<Option<String>>),
+        (told, abort): (Told, watch::Receiver<Word>),
         running: Running,
         resumed: bool,
     ) -> Self {
@@ -72,6 +74,7 @@ impl Course {
             agents: Arc::new(agents),
             told,
             abort,
+            heeded: 0,
             running,
             resumed,
             boot: None,
@@ -106,15 +109,28 @@ impl Course {
             return self.go(stage).await;
         }
         let mut abort = self.abort.clone();
-        let (ended, by) = tokio::select! {
+        // A drill that is ending clears up after itself: only a further word, said while a stage goes on, cuts that short.
+        if self.running.aborted.is_some() {
+            self.heeded = abort.borrow().said;
+        }
+        let heeded = self.heeded;
+        let (ended, word) = tokio::select! {
             biased;
-            by = asked(&mut abort) => (Ended::Aborted, Some(by)),
+            word = asked(&mut abort, heeded) => (Ended::Aborted, Some(word)),
             ended = self.go(stage) => (ended, None),
         };
-        // The first stage that met the word is the one that it ended.
-        if let Some(by) = by.filter(|_| self.running.aborted.is_none()) {
-            self.running.aborted = Some(format!("by {by}, while {}", stage.as_str()));
-            self.say(format!("{by} ends it"));
+        let Some(word) = word else { return ended };
+        self.heeded = word.said;
+        // The first stage that met a word is the one that it ended.
+        if self.running.aborted.is_none() {
+            self.running.aborted = Some(format!("by {}, while {}", word.by, stage.as_str()));
+            self.say(format!("{} ends it", word.by));
+        } else {
+            self.say(format!("{} does not wait for it any longer", word.by));
+        }
+        if stage == Stage::Returning {
+            // What has not returned is told all the same, by one more look.
+            self.look_at_the_rest().await;
         }
         ended
     }
@@ -300,15 +316,61 @@ impl Course {
     }
 }
 
-/// Waits for somebody's word.
-async fn asked(abort: &mut watch::Receiver<Option<String>>) -> String {
+/// Words that end a drill: how often that was said, and by whom last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Word {
+    pub(super) said: u32,
+    pub(super) by: String,
+}
+
+impl Word {
+    /// Once more.
+    pub(super) fn again(&mut self, by: &str) {
+        self.said = self.said.saturating_add(1);
+        by.clone_into(&mut self.by);
+    }
+}
+
+/// Waits for a word beyond those that were heeded.
+async fn asked(abort: &mut watch::Receiver<Word>, heeded: u32) -> Word {
     loop {
-        if let Some(by) = abort.borrow_and_update().clone() {
-            return by;
+        let word = abort.borrow_and_update().clone();
+        if word.said > heeded {
+            return word;
         }
         if abort.changed().await.is_err() {
             // Nobody can say it any more.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The word, if there is one by now.
+    async fn now(heard: &watch::Receiver<Word>, heeded: u32) -> Option<Word> {
+        let mut heard = heard.clone();
+        tokio::select! {
+            biased;
+            word = asked(&mut heard, heeded) => Some(word),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_word_counts_once_and_a_further_one_counts_again() {
+        let (say, heard) = watch::channel(Word::default());
+        assert!(now(&heard, 0).await.is_none(), "nobody has said anything");
+        say.send_modify(|word| word.again("kim"));
+        let word = now(&heard, 0).await.unwrap();
+        assert_eq!((word.said, word.by.as_str()), (1, "kim"));
+        assert!(
+            now(&heard, 1).await.is_none(),
+            "what ends a drill does not end its clearing up as well"
+        );
+        say.send_modify(|word| word.again("lee"));
+        assert_eq!(now(&heard, 1).await.unwrap().by, "lee");
     }
 }

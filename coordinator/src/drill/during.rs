@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate_model::Finding;
 use quorate_model::drill::{DrillKind, Phase, Prediction, What};
 use quorate_model::finding::Code;
+use quorate_model::{Finding, Timestamp};
 
 use super::after::{self, Normal};
 use super::course::Course;
@@ -75,29 +75,63 @@ impl Course {
         }
     }
 
+    /// What is not as it was before, by a look just now; and since when that look was on its way.
+    async fn look_at_what_is_amiss(&mut self) -> (Timestamp, Vec<Finding>) {
+        let cluster = self.running.cluster.clone();
+        let victim = self.running.order.node.clone();
+        let guests = self.watched();
+        let known = self.running.known.clone();
+        let gone = self.look_at_fault("timer").await == Looked::Gone;
+        let began = self.now();
+        let view = self.looker.view(&cluster).await;
+        let normal = Normal {
+            cluster: &cluster,
+            victim: &victim,
+            guests: &guests,
+            gone,
+            armed: self.running.circumstances.armed == Some(true),
+            known: &known,
+        };
+        (began, after::amiss(&view, &normal))
+    }
+
+    /// The watched guest, and those that were to be started elsewhere.
+    pub(super) fn watched(&self) -> BTreeSet<u32> {
+        let mut guests = self.running.recovered.clone();
+        guests.insert(self.running.order.guest);
+        guests
+    }
+
+    /// One look, where nobody waits any longer.
+    pub(super) async fn look_at_the_rest(&mut self) {
+        let (began, amiss) = self.look_at_what_is_amiss().await;
+        if amiss.is_empty() {
+            let within = began.age(self.now());
+            self.saw(What::Normal, within);
+            self.say("all is as it was before");
+        }
+        self.running.left = amiss;
+        self.tell_what_is_left();
+    }
+
+    fn tell_what_is_left(&self) {
+        let left = self.running.left.iter();
+        let left: Vec<String> = left
+            .map(|finding| format!("{finding}; next: {}", finding.next))
+            .collect();
+        if !left.is_empty() {
+            self.say(format!("what has not returned: {}", left.join("; ")));
+        }
+    }
+
     /// Until all is as it was before, or for as long as that may take: what is not is told with what to do.
     pub(super) async fn return_to_normal(&mut self) -> Ended {
         let cluster = self.running.cluster.clone();
-        let victim = self.running.order.node.clone();
-        let mut guests = self.running.recovered.clone();
-        guests.insert(self.running.order.guest);
-        let known = self.running.known.clone();
-        let armed = self.running.circumstances.armed == Some(true);
+        let guests = self.watched();
         let (mut waited, mut said_at) = (Duration::ZERO, None);
         let mut said: Vec<Finding> = Vec::new();
         loop {
-            let gone = self.look_at_fault("timer").await == Looked::Gone;
-            let began = self.now();
-            let view = self.looker.view(&cluster).await;
-            let normal = Normal {
-                cluster: &cluster,
-                victim: &victim,
-                guests: &guests,
-                gone,
-                armed,
-                known: &known,
-            };
-            let amiss = after::amiss(&view, &normal);
+            let (began, amiss) = self.look_at_what_is_amiss().await;
             for guest in twice(&amiss, cluster.as_str(), &guests) {
                 if !self
                     .running
@@ -125,13 +159,7 @@ impl Course {
             self.running.left = amiss;
             self.keep();
             if waited >= RETURNS_WITHIN || after::waits_for_a_word(&self.running.left) {
-                let left: Vec<String> = self
-                    .running
-                    .left
-                    .iter()
-                    .map(|finding| format!("{finding}; next: {}", finding.next))
-                    .collect();
-                self.say(format!("what has not returned: {}", left.join("; ")));
+                self.tell_what_is_left();
                 return Ended::Done;
             }
             self.wait(RETURNS_EVERY).await;

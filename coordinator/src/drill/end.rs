@@ -6,7 +6,7 @@ use quorate_engine::ports::Agents as _;
 use quorate_identity::Identity;
 use quorate_model::drill::Record;
 use quorate_model::finding::{Code, Finding};
-use quorate_model::ids::NodeRef;
+use quorate_model::ids::{NodeRef, RolloutId};
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Action;
 use quorate_model::rollout::RolloutResult;
@@ -61,11 +61,12 @@ impl Course {
     /// An operator's word does not wait for all moves, nor for a copy: the running step is followed to its end, and no other begins.
     async fn stop_what_goes_on(&mut self) {
         let rollouts = self.looker.rollouts.clone();
-        let before = [self.running.moves.off.clone(), self.running.moves.resolved.clone()];
+        let moves = &self.running.moves;
+        let before = [moves.off.clone(), moves.resolved.clone(), moves.cleared.clone()];
         let Ok(Some(holding)) = rollouts.holding(&self.running.cluster).await else {
             return;
         };
-        if !before.contains(&Some(holding.clone())) {
+        if !before.contains(&Some(holding.clone())) && !self.is_unnoted(&holding).await {
             return;
         }
         if let Err(failure) = rollouts.cancel(&holding, &moves::who(&self.running)).await {
@@ -74,6 +75,15 @@ impl Course {
         if let Err(failure) = moves::follow(&rollouts, &holding, |text| self.say(text)).await {
             tracing::warn!(rollout = %holding, error = %failure, "how a rollout of a drill ended is not known");
         }
+    }
+
+    /// Is it one of this drill that was begun by an earlier process, which was killed before it was noted? One of this stage is no other stage's.
+    async fn is_unnoted(&self, holding: &RolloutId) -> bool {
+        if self.resumed {
+            return false;
+        }
+        let found = moves::begun_before(&self.looker.rollouts, &self.running).await;
+        found.is_ok_and(|found| found.as_ref() == Some(holding))
     }
 
     /// Guests stay where they were moved to, which is told.
@@ -111,6 +121,8 @@ impl Course {
             ),
         }
         let gathered = self.gather().await;
+        self.keep_what_is_left().await;
+        let mut told = false;
         loop {
             match self.written(&gathered) {
                 Ok(record) => {
@@ -119,6 +131,10 @@ impl Course {
                 }
                 Err(error) => {
                     tracing::error!(error, "the record of a drill can't be written; it is tried again");
+                    if !told {
+                        self.say(format!("the record can't be written, and is tried again: {error}"));
+                    }
+                    told = true;
                     self.wait(std::time::Duration::from_secs(30)).await;
                 }
             }

@@ -11,7 +11,7 @@ use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::FacetName;
 use quorate_model::spec::ClusterFile;
 use quorate_model::{ClusterName, NodeRef, Timestamp, View};
-use quorate_planner::drill::{Around, NEEDS};
+use quorate_planner::drill::{ALSO, Around, NEEDS};
 
 use super::seal::Seal;
 use super::speed;
@@ -72,6 +72,7 @@ impl Looker {
     pub(super) async fn view(&self, cluster: &ClusterName) -> View {
         let names = self.nodes(cluster);
         let mut facets: Vec<FacetName> = NEEDS.to_vec();
+        facets.extend(ALSO);
         facets.push(FacetName::Strays);
         let seen = self.fleet.look(&names, &facets).await;
         let by_address = || {

@@ -2,7 +2,7 @@
 //!
 //! [`order`] is what is asked for, [`look`] and [`preview`] what is shown before, [`stage`] the course, and [`course`] carries it out with [`before`], [`syncs`], [`copies`],
 //! [`fault`], [`during`], [`resolve`] and [`end`]. What agents and probes tell meanwhile is written down by [`watches`], [`distant`] and the probes themselves; [`answers`],
-//! [`rows`] and [`record`] make of it what is kept in [`state`], signed and checked by [`seal`]. [`schedule`] begins those that are run by themselves.
+//! [`rows`] and [`record`] make of it what is kept in [`state`], signed and checked by [`seal`]. What it leaves is told by [`left`] until it is gone. [`schedule`] begins those that are run by themselves.
 
 mod after;
 mod answers;
@@ -14,6 +14,7 @@ mod distant;
 mod during;
 mod end;
 mod fault;
+mod left;
 mod look;
 mod moves;
 mod order;
@@ -36,6 +37,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_model::failure::{ExitCode, Failure};
+use quorate_model::finding::Finding;
 use quorate_model::ids::{ClusterName, NodeName, OperationId};
 use quorate_model::spec::ClusterFile;
 use quorate_proto::v1;
@@ -68,6 +70,8 @@ pub(crate) struct Drills {
     running: Mutex<BTreeMap<ClusterName, Driven>>,
     /// Those that are run by themselves, as they were looked at last.
     due: Mutex<schedule::Rows>,
+    /// What drills that are over left, as it was looked at last.
+    left: Mutex<BTreeMap<ClusterName, Vec<Finding>>>,
     /// One at a time is begun.
     turn: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
@@ -82,7 +86,7 @@ struct Driven {
     victim: NodeName,
     fault: OperationId,
     told: Told,
-    abort: watch::Sender<Option<String>>,
+    abort: watch::Sender<course::Word>,
 }
 
 impl Drills {
@@ -92,6 +96,7 @@ impl Drills {
             audit,
             running: Mutex::default(),
             due: Mutex::default(),
+            left: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             tasks,
             stop,
@@ -206,6 +211,7 @@ impl Drills {
             predicted: document.predicted.clone(),
             recovered: preview.recovered,
             discards: document.discards,
+            leaves: document.leaves.clone(),
             syncs: Syncs::default(),
             moves: Moves::default(),
             operation,
@@ -251,6 +257,8 @@ impl Drills {
                 .iter()
                 .map(|guest| format!("replication resolve {guest} --discard, afterwards")),
         );
+        let leaves = document.leaves.iter();
+        consents.extend(leaves.map(|volume| format!("guest clear-canary {}, afterwards", volume.guest())));
         consents.extend(order.confirmed.iter().map(|typed| format!("--confirm {typed}")));
         let who = if order.scheduled {
             consents.push("by schedule".to_owned());
@@ -272,7 +280,7 @@ impl Drills {
     fn drive(self: &Arc<Self>, folder: Folder, running: Running, resumed: bool) {
         let (cluster, number) = (running.cluster.clone(), running.number);
         let told = Told::open(folder.one(number).join("told.jsonl"));
-        let (abort, asked) = watch::channel(None);
+        let (abort, asked) = watch::channel(course::Word::default());
         let driven = Driven {
             number,
             victim: running.order.node.clone(),
@@ -297,6 +305,8 @@ impl Drills {
             let ran = tokio::spawn(async move { stop.run_until_cancelled(course.run()).await });
             match ran.await {
                 Ok(Some(())) => {
+                    // What it left is told as it was, until somebody looks.
+                    this.left.lock().unwrap_or_else(PoisonError::into_inner).remove(&cluster);
                     this.running().remove(&cluster);
                     this.looker.rollouts.let_go_of_drill(&cluster);
                 }

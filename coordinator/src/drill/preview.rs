@@ -4,6 +4,7 @@ use data_encoding::HEXLOWER;
 use quorate_model::drill::{Circumstances, GuestFate, Prediction, ProbeTarget};
 use quorate_model::fault::{Fault, FaultEnd};
 use quorate_model::finding::{Code, Finding, accept};
+use quorate_model::held::GuestVolume;
 use quorate_model::ids::ClusterName;
 use quorate_model::plan::Step;
 use quorate_planner::drill::Preview;
@@ -33,6 +34,9 @@ pub(crate) struct Document {
     /// The canary whose copy on the victim is overwritten afterwards.
     #[serde(default)]
     pub(crate) discards: Option<u32>,
+    /// What the victim keeps of that canary's disc for cloud-init and is freed afterwards.
+    #[serde(default)]
+    pub(crate) leaves: Option<GuestVolume>,
 }
 
 impl Document {
@@ -55,6 +59,7 @@ impl Document {
             circumstances: preview.circumstances.clone(),
             predicted: preview.predicted.clone(),
             discards: preview.discards,
+            leaves: preview.leaves.clone(),
         };
         let key = document.key_of();
         Self { key, ..document }
@@ -97,11 +102,12 @@ impl Document {
             .map(|finding| format!("{} {:?} {}", finding.code.as_str(), finding.severity, finding.subject))
             .collect();
         let text = format!(
-            "{}\n{fates:?}\n{}\n{}\n{:?}\n{}",
+            "{}\n{fates:?}\n{}\n{}\n{:?}\n{:?}\n{}",
             self.what,
             steps(&self.before),
             steps(&self.after),
             self.discards,
+            self.leaves,
             said.join("\n")
         );
         HEXLOWER.encode(&Sha256::digest(text.as_bytes()))

@@ -1,7 +1,7 @@
 //! Drills that are run by themselves: looked at once a minute, begun one at a time, and only where nothing speaks against it.
 //!
 //! When one is due is worked out from the records ([`quorate_model::drill::due`]); what is kept beside them is only when it was tried last. So a
-//! restart begins nothing anew, and a state that was lost begins nothing at all.
+//! restart begins nothing anew, and a state that was lost begins nothing at all. The same look asks whether what drills left is gone ([`super::left`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -152,6 +152,7 @@ pub(crate) async fn keep(drills: Arc<Drills>) {
         let now = drills.looker.now();
         let is_steady = steady.look(now, clock.monotonic(), pace.wait(SETTLES));
         drills.look_at_schedule(now).await;
+        drills.look_at_what_is_left().await;
         if is_steady {
             drills.begin_what_is_due(now).await;
         }

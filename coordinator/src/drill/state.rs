@@ -10,6 +10,7 @@ use quorate_model::drill::record::{NONE_BEFORE, Record, RecordError};
 use quorate_model::drill::timeline::Subject;
 use quorate_model::drill::{Circumstances, Event, GuestFate, Prediction};
 use quorate_model::finding::{Finding, KnownFinding};
+use quorate_model::held::GuestVolume;
 use quorate_model::ids::{ClusterName, NodeName, OperationId, RolloutId};
 use quorate_model::operation::Operation;
 use quorate_model::plan::Step;
@@ -45,6 +46,9 @@ pub(crate) struct Running {
     /// The canary whose copy on the victim is overwritten afterwards, as it was shown.
     #[serde(default)]
     pub(crate) discards: Option<u32>,
+    /// What the victim keeps of that canary's disc for cloud-init and is freed afterwards, as it was shown.
+    #[serde(default)]
+    pub(crate) leaves: Option<GuestVolume>,
     /// What was asked for so that copies are young.
     #[serde(default)]
     pub(crate) syncs: Syncs,
@@ -90,13 +94,18 @@ pub(crate) struct Moves {
     /// What lets go of the canary's copy.
     #[serde(default)]
     pub(crate) resolved: Option<RolloutId>,
+    /// What frees the canary's disc for cloud-init on the victim.
+    #[serde(default)]
+    pub(crate) cleared: Option<RolloutId>,
     pub(crate) back: Option<RolloutId>,
 }
 
 impl Moves {
     /// Those that were begun.
     pub(crate) fn begun(&self) -> impl Iterator<Item = &RolloutId> {
-        [&self.off, &self.resolved, &self.back].into_iter().flatten()
+        [&self.off, &self.resolved, &self.cleared, &self.back]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -195,7 +204,8 @@ impl Folder {
         self.dir.join(number.to_string())
     }
 
-    fn numbers(&self) -> BTreeSet<u64> {
+    /// The numbers of all that were begun.
+    pub(crate) fn numbers(&self) -> BTreeSet<u64> {
         let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
         entries
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

@@ -59,6 +59,7 @@ fn running(number: u64) -> Running {
         predicted: of.predicted,
         recovered: of.subject.recovered,
         discards: Some(100),
+        leaves: Some("data_zfs/vm-100-cloudinit".parse().unwrap()),
         syncs: Syncs::default(),
         moves: Moves::default(),
         operation: "drill-hk1-2-0000abcd".parse().unwrap(),

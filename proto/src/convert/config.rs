@@ -36,6 +36,7 @@ oneof!(Moves = v1::Moves [what: v1::moves::What] {
     resolve: Resolve { guest, node, keep } = v1::moves::Resolve,
     remove_canary: RemoveCanary { guest, destroy } = v1::moves::RemoveCanary,
     recover: Recover { lost, guests, expected_votes, seen_off, bmc, confirm } = v1::moves::Recover,
+    clear_canary: ClearCanary { guest } = v1::moves::ClearCanary,
 } holding { create_canary: CreateCanary });
 message!(
     NewCanary = v1::NewCanary {

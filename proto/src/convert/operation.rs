@@ -57,6 +57,7 @@ oneof!(Action = v1::Action [action: v1::action::Action] {
     destroy_canary: DestroyCanary { cluster, guest, kind } = v1::DestroyCanary,
     sync_replication: SyncReplication { cluster, job, other, since } = v1::SyncReplication,
     take_guest: TakeGuest { cluster, guest, kind, lost, jobs, copy, starts, seen_off } = v1::TakeGuest,
+    free_canary_disc: FreeCanaryDisc { cluster, guest, owner, storage, volume } = v1::FreeCanaryDisc,
 });
 oneof!(Fault = v1::Fault [fault: v1::fault::Fault] {
     network: Network {} = v1::FaultNetwork,

@@ -76,4 +76,5 @@ oneof!(Condition = v1::Condition [condition: v1::condition::Condition] {
     volumes_kept: VolumesKept { node, volumes, since } = v1::condition::VolumesKept,
     nothing_worse: NothingWorse { cluster, nodes, known } = v1::condition::NothingWorse,
     canary: Canary { cluster, guest, kind, node, there } = v1::condition::Canary,
+    volume_gone: VolumeGone { node, volume } = v1::condition::VolumeGone,
 });

@@ -91,14 +91,14 @@ pub(crate) const TARGETS: &[Target] = &[
     }),
     Target::new("ha-groups", |bytes| {
         let text = text(bytes);
-        told((ha::read_groups(&text), ha::read_placements(&text, "")))
+        told(ha::read_placements(&text, "").map(|all| (ha::named_nodes(&all), all)))
     }),
     plain!(json "ha-lrm", ha::read_lrm_status),
     plain!(json "ha-manager-status", ha::read_manager_status),
     plain!("ha-resources", ha::read_resources),
     Target::new("ha-rules", |bytes| {
         let text = text(bytes);
-        told((ha::read_rules(&text), ha::read_placements("", &text)))
+        told(ha::read_placements("", &text).map(|all| (ha::named_nodes(&all), all)))
     }),
     plain!(json "ip", ip::read),
     plain!(json "nft-table", nft::read),

@@ -77,6 +77,10 @@ impl Act for Add<'_> {
         &[FacetName::Cluster, FacetName::Running]
     }
 
+    fn hangs_on(&self) -> Option<u32> {
+        Some(self.resource.service.vmid)
+    }
+
     /// HA makes the guest what it is told: added as stopped, one that runs would be stopped.
     fn precheck(&self, node: &NodeName, seen: &Observation) -> Vec<Finding> {
         let mut findings = against(node, seen, self.resource.cluster);

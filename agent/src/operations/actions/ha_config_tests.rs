@@ -91,6 +91,11 @@ fn nothing_is_started_or_stopped_by_surprise() {
     );
     let paused = seen(GuestRun::Held("paused".to_owned()));
     assert_eq!(refused(&add(true), &paused).len(), 1);
+    assert_eq!(
+        of(&add(true)).hangs_on(),
+        Some(100),
+        "it is asked itself in the instant before"
+    );
     let mut blind = running;
     blind.running = Facet::not_asked();
     assert_eq!(refused(&add(true), &blind).len(), 1, "unknown is not stopped");

@@ -12,6 +12,7 @@ mod diagnose;
 mod disks;
 mod expect_votes;
 mod finish_join;
+mod free_canary_disc;
 mod grow_pool;
 mod ha;
 mod ha_config;
@@ -24,6 +25,7 @@ mod maintenance;
 mod member;
 mod migrate_guest;
 mod options;
+mod own_word;
 mod packages;
 mod power_off;
 mod precheck;
@@ -76,6 +78,12 @@ pub(super) trait Act: Send + Sync {
     /// Was it begun before, so that it may still come about by itself, while trying again would be refused?
     fn is_begun(&self, _node: &NodeName, _seen: &Observation) -> bool {
         false
+    }
+
+    /// The guest whose run decides, if it is one. The list of guests says of a machine only that its process is there; so it is asked itself in the
+    /// instant before.
+    fn hangs_on(&self) -> Option<u32> {
+        None
     }
 
     /// What must be passed beside the operation.
@@ -444,6 +452,19 @@ pub(super) fn of(action: &Action) -> Box<dyn Act + '_> {
             guest: *guest,
             kind: *kind,
         }),
+        Action::FreeCanaryDisc {
+            cluster,
+            guest,
+            owner,
+            storage,
+            volume,
+        } => Box::new(free_canary_disc::FreeCanaryDisc {
+            cluster,
+            guest: *guest,
+            owner,
+            storage,
+            volume,
+        }),
         Action::TakeGuest {
             cluster,
             guest,
@@ -476,7 +497,10 @@ pub(super) async fn before(ctx: &Context<'_>) -> Before {
     let act = of(&ctx.operation.action);
     let mut facets = act.facets().to_vec();
     facets.extend(act.precheck_facets());
-    let seen = observe_to_act(ctx.host, &facets).await;
+    let mut seen = observe_to_act(ctx.host, &facets).await;
+    if let Some(guest) = act.hangs_on() {
+        own_word::taken(ctx.host, ctx.node, guest, &mut seen).await;
+    }
     match act.state(ctx.node, &seen) {
         State::Reached(evidence) => return Before::Reached(evidence),
         State::Between(_) if act.is_begun(ctx.node, &seen) => return Before::Begun,

@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use quorate_exec::{Invocation, Stdin};
 use quorate_model::canary::DESCRIPTION;
 use quorate_model::guest_ids::{JobId, Sid};
-use quorate_model::ids::PackageDigest;
+use quorate_model::ids::{NodeName, PackageDigest};
 use quorate_model::observation::{FacetName, GuestKind, GuestRun};
 use quorate_model::{Observation, Unknown};
 use quorate_tools::canary::{self as tool, New};
@@ -40,7 +40,7 @@ pub(super) async fn create(task: &Task<'_>, new: New<'_>, digest: &PackageDigest
     let is_there = known(seen.guests.get())?.iter().any(|guest| guest.vmid == new.guest);
     let kind = new.source.kind();
     if is_there {
-        described(task, kind, new.guest).await?;
+        described(task, &task.node, kind, new.guest).await?;
     }
     say(CHANGING);
     if !is_there {
@@ -72,12 +72,12 @@ fn runs(seen: &Observation, guest: u32) -> Result<bool, Stopped> {
 }
 
 /// Its description must say that it is ours: a tag alone may have been given to any guest.
-async fn described(task: &Task<'_>, kind: GuestKind, guest: u32) -> Result<(), Stopped> {
+pub(super) async fn described(task: &Task<'_>, owner: &NodeName, kind: GuestKind, guest: u32) -> Result<(), Stopped> {
     let folder = match kind {
         GuestKind::Vm => "qemu-server",
         GuestKind::Container => "lxc",
     };
-    let path = format!("/etc/pve/nodes/{}/{folder}/{guest}.conf", task.node);
+    let path = format!("/etc/pve/nodes/{owner}/{folder}/{guest}.conf");
     let text = task.host.read_text(&path).await?;
     let first = text.lines().next().and_then(|line| line.strip_prefix('#'));
     if first.map(str::trim) == Some(DESCRIPTION) {
@@ -159,7 +159,7 @@ fn same(printed: &str, digest: &PackageDigest) -> Result<(), Stopped> {
 
 pub(super) async fn destroy(task: &Task<'_>, kind: GuestKind, guest: u32) -> Result<(), Stopped> {
     let seen = task.look_again().await?;
-    described(task, kind, guest).await?;
+    described(task, &task.node, kind, guest).await?;
     let tools = task.host.tools();
     let sid = Sid { vmid: guest, kind };
     say(CHANGING);

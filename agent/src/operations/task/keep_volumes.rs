@@ -38,7 +38,7 @@ pub(super) async fn run(
 }
 
 /// Its processes tell: PVE speaks only of guests that are a server's own.
-fn nothing_runs(root: &HostRoot, guest: u32) -> Result<(), Stopped> {
+pub(super) fn nothing_runs(root: &HostRoot, guest: u32) -> Result<(), Stopped> {
     let untold = |unknown: Unknown| {
         let why = unknown.reason;
         Stopped(format!("whether guest {guest} runs here can't be told: {why}"))

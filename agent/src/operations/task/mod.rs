@@ -9,6 +9,7 @@ mod clean_up_after;
 mod disk_lock;
 mod fault;
 mod finish_join;
+mod free_canary_disc;
 mod ha_rounds;
 mod keep_volumes;
 mod keys;
@@ -179,6 +180,13 @@ impl<'h> Task<'h> {
                 canary::create(self, new, program).await
             }
             Action::DestroyCanary { guest, kind, .. } => canary::destroy(self, *kind, *guest).await,
+            Action::FreeCanaryDisc {
+                guest,
+                owner,
+                storage,
+                volume,
+                ..
+            } => free_canary_disc::run(self, *guest, owner, (storage, volume)).await,
             Action::TakeGuest {
                 cluster,
                 guest,

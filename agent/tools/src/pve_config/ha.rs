@@ -208,33 +208,20 @@ pub fn read_placements(groups: &str, rules: &str) -> Result<Vec<HaPlacement>, Pa
     groups.chain(rules).map(placement).collect()
 }
 
-/// Reads groups.cfg: the nodes of each group, as `group NAME`.
-///
-/// # Errors
-/// When the file is no section file.
-pub fn read_groups(text: &str) -> Result<BTreeMap<String, Vec<String>>, ParseError> {
-    placements("groups.cfg", "group", text)
-}
-
-/// Reads rules.cfg: the nodes of each rule that names some, as `rule NAME`.
-///
-/// # Errors
-/// When the file is no section file.
-pub fn read_rules(text: &str) -> Result<BTreeMap<String, Vec<String>>, ParseError> {
-    placements("rules.cfg", "rule", text)
-}
-
-/// `nodes n1:2,n2`: the number is the priority.
-fn placements(name: &'static str, what: &str, text: &str) -> Result<BTreeMap<String, Vec<String>>, ParseError> {
-    let sections = sections::read(name, text)?.into_iter();
-    let named = sections
-        .filter(|section| section.value("nodes").is_some())
-        .map(|section| {
-            let node = |entry: String| entry.split(':').next().unwrap_or_default().to_owned();
-            let nodes = section.list("nodes").into_iter().map(node).collect();
-            (format!("{what} {}", section.id), nodes)
-        });
-    Ok(named.collect())
+/// The nodes of each group and rule that names some, as `group NAME` and `rule NAME`.
+#[must_use]
+pub fn named_nodes(placements: &[HaPlacement]) -> BTreeMap<String, Vec<String>> {
+    let named = placements.iter().filter(|one| !one.nodes.is_empty());
+    named
+        .map(|one| {
+            let what = if one.kind == HaPlacement::GROUP {
+                "group"
+            } else {
+                "rule"
+            };
+            (format!("{what} {}", one.name), one.nodes.keys().cloned().collect())
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -294,9 +281,12 @@ mod tests {
             read_resources("vm:100\n\tstate stopped\n\n").unwrap()["vm:100"].state,
             "stopped"
         );
-        let groups = read_groups(fixture!("ha/pve-8.4/groups.cfg")).unwrap();
-        assert_eq!(groups["group front"], ["prox1", "prox2"]);
         let placements = read_placements(fixture!("ha/pve-8.4/groups.cfg"), fixture!("ha/pve-9/rules.cfg")).unwrap();
+        let named = named_nodes(&placements);
+        assert_eq!(named["group front"], ["prox1", "prox2"]);
+        assert_eq!(named["rule near"], ["prox1", "prox3"]);
+        let rules: Vec<_> = named.keys().filter(|name| name.starts_with("rule ")).collect();
+        assert_eq!(rules, ["rule near"], "the other names no node");
         let names: Vec<_> = placements.iter().map(|p| (p.kind.as_str(), p.name.as_str())).collect();
         assert!(
             names.contains(&("group", "front")) && names.iter().any(|(_, name)| *name == "near"),
@@ -313,12 +303,5 @@ mod tests {
             (Some(2), Some(false))
         );
         assert!(read_resources("vm:100\n\tmax_restart many\n").is_err());
-        let rules = read_rules(fixture!("ha/pve-9/rules.cfg")).unwrap();
-        assert_eq!(
-            rules.keys().collect::<Vec<_>>(),
-            ["rule near"],
-            "the other names no node"
-        );
-        assert_eq!(rules["rule near"], ["prox1", "prox3"]);
     }
 }

@@ -6,6 +6,7 @@ mod tests;
 mod trouble;
 
 use quorate_exec::{Invocation, InvocationBuilder, SecretBytes, Stdin, Tools};
+use quorate_model::ids::StorageName;
 use quorate_model::storage::StorageDefinition;
 
 use crate::CallError;
@@ -47,6 +48,17 @@ pub fn extend(tools: &Tools, storage: &StorageDefinition) -> Result<Invocation, 
         call = call.args(["--delete", "nodes"]);
     }
     Ok(with_lists(call, storage).build()?)
+}
+
+/// `pvesm free STORAGE:VOLUME`: a volume of a guest goes, on this node. It asks nothing about who uses it, and one that is not there is no failure.
+///
+/// # Errors
+/// When pvesm is not installed.
+pub fn free(tools: &Tools, storage: &StorageName, volume: &str) -> Result<Invocation, CallError> {
+    Ok(tools
+        .call(NAME)?
+        .args(["free", &format!("{storage}:{volume}")])
+        .build()?)
 }
 
 fn with_lists(mut call: InvocationBuilder, storage: &StorageDefinition) -> InvocationBuilder {

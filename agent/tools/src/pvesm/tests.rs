@@ -20,6 +20,15 @@ fn storage() -> StorageDefinition {
 }
 
 #[test]
+fn one_volume_is_freed_by_its_id() {
+    let (tools, storage) = (Tools::imagined(), "data_zfs".parse().unwrap());
+    assert_eq!(
+        free(&tools, &storage, "vm-900-cloudinit").unwrap().to_string(),
+        "/usr/bin/pvesm free data_zfs:vm-900-cloudinit"
+    );
+}
+
+#[test]
 fn storages_are_added_and_extended_as_the_recipe_has_it() {
     let tools = Tools::imagined();
     assert_eq!(

@@ -12,6 +12,7 @@ use super::timing::{
     Timing, fence,
 };
 use crate::fault::{Fault, PowerCut};
+use crate::ids::NodeName;
 
 /// What the forecast goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,20 @@ pub struct Circumstances {
     pub boot: Option<Range>,
     /// The oldest that its copy gets by the schedule, where it has one; shared disks have none.
     pub copied_every: Option<Duration>,
+    /// Nobody starts the guest elsewhere: it is down until the victim is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stays: Option<Stays>,
+}
+
+/// A guest that is down until its server is back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stays {
+    /// The server.
+    pub node: NodeName,
+    /// Why nobody starts it elsewhere.
+    pub why: String,
+    /// Is it started when the server is back: by HA, or by PVE at boot (`onboot`)?
+    pub starts: bool,
 }
 
 /// A forecast.
@@ -78,7 +93,8 @@ impl Prediction {
     /// Must nothing come of it?
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.of(Phase::GuestStarted).is_none()
+        let comes = [Phase::GuestStarted, Phase::FirstAnswer];
+        comes.into_iter().all(|phase| self.of(phase).is_none())
     }
 }
 
@@ -95,6 +111,9 @@ pub fn predict(of: &Circumstances) -> Prediction {
     }
     made.finish()
 }
+
+/// From a server's return to the start of its guests: its services come first, and guests are started one after another.
+const STARTS_AT_BOOT: Range = Range::seconds(5, 30, 180);
 
 /// Nobody waits for a token.
 const AT_ONCE: Range = Range::millis(0, 500, 2000);
@@ -306,6 +325,10 @@ impl<'a> Maker<'a> {
             }
         );
         let reset = self.reset(detection);
+        if let Some(stays) = &of.stays {
+            self.back(reset);
+            return self.stays(stays, reset.filter(|_| of.fault.guests_stay_reachable()));
+        }
         let (fenced, lock, start) = self.takeover(detection, clean);
         self.put(Phase::FenceDecided, fenced.0, fenced.1);
         self.put(Phase::LockTaken, lock.0, lock.1);
@@ -337,6 +360,39 @@ impl<'a> Maker<'a> {
         self.notice = format!(
             "Clients of guest {} get no answer for {}; {lost}.",
             of.guest,
+            outage.between()
+        );
+    }
+
+    /// Nobody takes the guest over: what counts is when its server is back. Clients reach the isolated guest for as long as `reachable` says.
+    fn stays(&mut self, stays: &Stays, reachable: Option<Range>) {
+        let Stays { node, why, starts } = stays;
+        let guest = self.of.guest;
+        let back = self.phases.iter().find(|expected| expected.phase == Phase::NodeBack);
+        let Some(back) = back.map(|expected| expected.at) else {
+            self.notice = format!(
+                "Guest {guest} is down until {node} is back, and that is when somebody switches it on: nobody starts the guest elsewhere ({why})."
+            );
+            return;
+        };
+        let when = format!("{node} is back, {} after the fault", back.between());
+        if !starts {
+            self.notice = format!(
+                "Guest {guest} is down until {when}, and then until somebody starts it: nobody starts it elsewhere ({why}), and PVE does not start it at boot."
+            );
+            return;
+        }
+        let (boot, _) = self.boot();
+        let first = back.then(STARTS_AT_BOOT).then(boot);
+        self.guess(
+            Phase::FirstAnswer,
+            first,
+            format!("its start on {node} when that is back, and what it takes to boot"),
+        );
+        let outage = reachable.map_or(first, |until| first.without(until));
+        self.outage = Some(outage);
+        self.notice = format!(
+            "Guest {guest} is down until {when}, and boots then: clients get no answer for {}. Nobody starts it elsewhere ({why}); nothing that it has written is lost.",
             outage.between()
         );
     }

@@ -361,6 +361,9 @@ catalogue! {
     RecoveryNotConfirmed "QRT-RECOVERY-NOT-CONFIRMED" Refusal false "The name of the server that is said to be off was not typed, or another one was.";
     DrillRecord "QRT-DRILL-RECORD" Critical false "The record of a drill is not as the coordinator wrote it: it was altered, taken out or put in, or its signature is not one of a coordinator of this fleet. Somebody could write to the coordinator's state, or its disk is damaged.";
     DrillOverdue "QRT-DRILL-OVERDUE" Warning false "A drill that the cluster file wants to be run by itself is due and was not begun: something speaks against it, or no window is named in which it may begin. Nothing is broken on a guess; it is tried again.";
+    CanaryDiscLeft "QRT-CANARY-DISC-LEFT" Warning false "A server that was lost has still the disc for cloud-init that PVE had made there for a canary of ours. PVE makes such a disc anew wherever the canary starts; but when it comes back there, PVE gives its disc another name, takes it for an ordinary one in a CD drive from then on, and the canary can't fail over any more.";
+    CanaryDiscRenamed "QRT-CANARY-DISC-RENAMED" Warning false "The disc for cloud-init of a canary of ours has the name of an ordinary one, since it came back to a server on which an older one lay. It lies on that server alone and no copy has it: the canary could not start elsewhere.";
+    DrillLeft "QRT-DRILL-LEFT" Warning false "A drill is over, or nobody carries it on, and something of it is left: a guest is not back where it was, its fault was not seen to be gone, or what it was to show has not returned to normal.";
 }
 
 impl Code {

@@ -95,6 +95,16 @@ impl Storages {
         parent.is_some_and(|parent| datasets.any(|dataset| dataset == parent))
     }
 
+    /// The storage by which PVE deals with a volume on this node, as in [`Storages::has_volume`]; of this node alone, whatever is written.
+    #[must_use]
+    pub fn local_of(&self, node: &NodeName, volume: &GuestVolume) -> Option<&DefinedStorage> {
+        let parent = volume.as_str().rsplit_once('/').map(|(parent, _)| parent)?;
+        self.defined.iter().find(|one| {
+            let holds = one.properties.get("pool").is_some_and(|dataset| dataset == parent);
+            holds && one.kind == "zfspool" && one.is_for(node) && !one.is_shared()
+        })
+    }
+
     /// The definition of this id.
     #[must_use]
     pub fn defined(&self, id: &str) -> Option<&DefinedStorage> {

@@ -51,7 +51,8 @@ impl Action {
             | Self::CreateCanary { cluster, .. }
             | Self::DestroyCanary { cluster, .. }
             | Self::SyncReplication { cluster, .. }
-            | Self::TakeGuest { cluster, .. } => Some(cluster),
+            | Self::TakeGuest { cluster, .. }
+            | Self::FreeCanaryDisc { cluster, .. } => Some(cluster),
         }
     }
 }

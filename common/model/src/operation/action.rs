@@ -488,6 +488,20 @@ pub enum Action {
         /// Somebody has seen that the lost server has no power: for a network on which nobody else could tell.
         seen_off: bool,
     },
+    /// `pvesm free STORAGE:vm-ID-cloudinit`: what this node has of the disc for cloud-init of a canary of ours that was started elsewhere after this
+    /// node was lost. PVE makes such a disc anew at every start, and would give the canary's own one another name when it came back here.
+    FreeCanaryDisc {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The canary's id.
+        guest: u32,
+        /// Where it is, and runs.
+        owner: NodeName,
+        /// The storage by which PVE knows the disc: one on ZFS, of this node alone.
+        storage: StorageName,
+        /// The disc: `POOL/vm-ID-cloudinit`.
+        volume: GuestVolume,
+    },
 }
 
 impl Action {

@@ -87,4 +87,5 @@ kinds! {
     DestroyCanary "destroy canary";
     SyncReplication "sync replication";
     TakeGuest "take guest";
+    FreeCanaryDisc "free canary disc";
 }

@@ -146,6 +146,7 @@ table! {
     DestroyCanary  1200 yes no  destroys "PVE's scheduler takes its copies away, minute by minute; what is gone stays gone";
     SyncReplication  60 yes no  nothing "one number in a file of the guest's owner, written under PVE's own lock";
     TakeGuest       120 yes no  nothing "one line in each job, then one rename in /etc/pve; what is done already is left so";
+    FreeCanaryDisc   60 yes no  nothing "one volume of 4 MiB of our own canary, which PVE makes anew at every start; what is gone stays gone";
 }
 
 #[cfg(test)]

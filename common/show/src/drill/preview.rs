@@ -3,6 +3,7 @@
 use quorate_model::drill::fate::{GuestFate, GuestFateKind};
 use quorate_model::drill::predict::Prediction;
 use quorate_model::finding::Finding;
+use quorate_model::held::GuestVolume;
 use quorate_model::plan::Step;
 use quorate_model::time::spoken;
 
@@ -25,6 +26,8 @@ pub struct DrillPreview<'a> {
     pub after: &'a [Step],
     /// The canary of ours whose copy on the victim is overwritten afterwards.
     pub discards: Option<u32>,
+    /// What the victim keeps of that canary's disc for cloud-init and is freed afterwards.
+    pub leaves: Option<&'a GuestVolume>,
     /// What is to be expected.
     pub predicted: &'a Prediction,
 }
@@ -55,18 +58,15 @@ pub fn drill_preview(preview: &DrillPreview<'_>) -> String {
             text.push_str(&wrapped(&format!("{}: {}", fate.guest, long(&fate.fate)), "  "));
         }
     }
-    for (title, steps, discards) in [
-        ("First", preview.before, None),
-        ("Afterwards", preview.after, preview.discards),
+    for (title, steps, clears) in [
+        ("First", preview.before, vec![]),
+        ("Afterwards", preview.after, cleared_up(preview)),
     ] {
-        if !steps.is_empty() || discards.is_some() {
+        if !steps.is_empty() || !clears.is_empty() {
             text.push_str(&format!("\n{title}:\n"));
         }
-        if let Some(guest) = discards {
-            let about = format!(
-                "what the server wrote to our canary {guest} and never copied is overwritten, and the copying to it goes on (as quorate replication resolve {guest} --discard does it)"
-            );
-            text.push_str(&wrapped(&about, "  "));
+        for about in &clears {
+            text.push_str(&wrapped(about, "  "));
         }
         for step in steps {
             let about = format!("{} (about {})", step.title, spoken(step.estimate));
@@ -104,6 +104,22 @@ pub fn drill_preview(preview: &DrillPreview<'_>) -> String {
         text.push_str(&findings(preview.findings));
     }
     text
+}
+
+/// What the drill clears up after its own canary.
+fn cleared_up(preview: &DrillPreview<'_>) -> Vec<String> {
+    let discards = preview.discards.map(|guest| {
+        format!(
+            "what the server wrote to our canary {guest} and never copied is overwritten, and the copying to it goes on (as quorate replication resolve {guest} --discard does it)"
+        )
+    });
+    let leaves = preview.leaves.map(|volume| {
+        format!(
+            "{volume} is freed on the server, a disc that PVE had made for cloud-init and makes anew wherever our canary starts (as quorate guest clear-canary {} does it)",
+            volume.guest()
+        )
+    });
+    discards.into_iter().chain(leaves).collect()
 }
 
 fn short(fate: &GuestFateKind) -> &'static str {

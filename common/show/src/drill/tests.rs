@@ -247,6 +247,7 @@ fn a_drill_before_it_is_made() {
         before: &steps,
         after: &[],
         discards: Some(100),
+        leaves: Some(&"data_zfs/vm-100-cloudinit".parse().unwrap()),
         predicted: &record.predicted,
     });
     insta::assert_snapshot!(text);

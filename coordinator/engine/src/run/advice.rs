@@ -137,6 +137,15 @@ fn of(step: &Step) -> Advice {
             ),
             format!("quorate recover --lost {lost}"),
         ),
+        Action::FreeCanaryDisc {
+            guest, storage, volume, ..
+        } => {
+            let name = volume.as_str().rsplit('/').next().unwrap_or_default();
+            (
+                format!("on {node}: zfs list {volume}; from here: quorate guests {guest}"),
+                format!("quorate guest clear-canary {guest}; by hand, on {node}: pvesm free {storage}:{name}"),
+            )
+        }
         Action::KeepVolumes { guest, .. } => (
             format!("on {node}: zfs list -r -t filesystem,volume; from here: quorate replication {guest}"),
             format!("quorate replication resolve {guest} --keep"),

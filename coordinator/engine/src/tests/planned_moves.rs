@@ -150,7 +150,7 @@ fn a_lost_servers_guest_is_started() -> Scene {
 }
 
 /// One is made, and one goes.
-fn canaries() -> [Scene; 2] {
+fn canaries() -> [Scene; 3] {
     let servers = |guests: &[Vm]| Servers::bare(3).members("hk1", THREE, FAST).housing(guests);
     let new = NewCanary {
         guest: Some(900),
@@ -174,5 +174,12 @@ fn canaries() -> [Scene; 2] {
             destroy: true,
         });
     });
-    [made, gone]
+    let mut elsewhere = Vm::running(900, "prox2");
+    elsewhere.config.tags = vec![TAG.to_owned()];
+    let left = Facet::known(vec!["data_zfs/vm-900-cloudinit".to_owned()], NOW);
+    let left = servers(&[elsewhere]).keeping("prox1", left);
+    let cleared = wanting(scene("a canary's disc is cleared up", file(3, FAST), left), |wish| {
+        wish.moves = Some(Moves::ClearCanary { guest: 900 });
+    });
+    [made, gone, cleared]
 }

@@ -1,6 +1,7 @@
 //! A canary is made where it was asked for, under an id that nobody has; and only what bears our tag is destroyed, by a word for it.
 
 use quorate_model::canary::is_tagged;
+use quorate_model::canary_discs::is_disc_of;
 use quorate_model::finding::Code;
 use quorate_model::moves::Moves;
 use quorate_model::operation::Action;
@@ -57,6 +58,46 @@ impl Checker<'_> {
         self.demand(step, ours, "it is not seen to be a canary of ours on this server");
         self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
         self.seen_as_canary(step, guest, false);
+    }
+
+    /// What is left of a canary's disc for cloud-init goes where nobody uses it: of a guest of ours, which another server has.
+    pub(super) fn frees_disc(&mut self, step: &Step) {
+        let Action::FreeCanaryDisc {
+            guest, owner, volume, ..
+        } = &step.action
+        else {
+            return;
+        };
+        let (guest, owner) = (*guest, owner.clone());
+        let asked = match &self.wish.moves {
+            Some(Moves::ClearCanary { guest: id } | Moves::RemoveCanary { guest: id, .. }) => *id == guest,
+            Some(Moves::Migrate { guest: id, target }) => *id == guest && *target == step.node,
+            _ => false,
+        };
+        self.demand(step, asked, "nobody asked to clear up after this canary");
+        let config = self.config(&step.node).and_then(|config| config.guests.get().ok());
+        let there = config.and_then(|guests| guests.iter().find(|one| one.guest.vmid == guest));
+        let ours = there.is_some_and(|one| one.guest.node == owner.as_str() && is_tagged(one) == Some(true));
+        self.demand(
+            step,
+            ours && owner != step.node,
+            "it is not seen to be a canary of ours on another server",
+        );
+        self.demand(step, is_disc_of(volume, guest), "it is another volume");
+        let local = self.view.facet(&step.node, |o| &o.storages);
+        let local = local.is_ok_and(|storages| storages.local_of(&step.node, volume).is_some());
+        self.demand(step, local, "it lies on no storage of this server alone");
+        self.demand(step, !step.destroys.is_empty(), "it does not say what it destroys");
+        let gone = Condition::VolumeGone {
+            node: step.node.clone(),
+            volume: volume.clone(),
+        };
+        self.demand(step, step.done_when == gone, "it is done without being seen so");
+        let gated = step.gate.iter().any(|gate| {
+            matches!(gate, Condition::GuestAt { guest: id, node, seen_by, .. }
+                if *id == guest && *node == owner && seen_by.contains(&step.node))
+        });
+        self.demand(step, gated, "its gate does not see where the guest is");
     }
 
     fn seen_as_canary(&mut self, step: &Step, guest: u32, there: bool) {

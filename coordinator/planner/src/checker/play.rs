@@ -319,6 +319,7 @@ impl Checker<'_> {
             Action::CreateCanary { .. } => self.makes_canary(step),
             Action::DestroyCanary { guest, .. } => self.destroys_canary(step, *guest),
             Action::TakeGuest { .. } => self.takes_guest(step),
+            Action::FreeCanaryDisc { .. } => self.frees_disc(step),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use quorate_model::drill::{DrillKind, GuestFate, GuestFateKind};
+use quorate_model::drill::predict::Stays;
+use quorate_model::drill::{DrillKind, GuestFate, GuestFateKind, Phase, Prediction};
 use quorate_model::fault::Fault;
 use quorate_model::observation::{ConfiguredGuest, GuestRun};
 use quorate_model::outlook::{Fate, GuestOutlook};
@@ -35,6 +36,40 @@ pub(super) fn of(scene: &Scene<'_>, request: &Request, cleared: &Cleared) -> Vec
 pub(super) fn recovered(fates: &[GuestFate]) -> BTreeSet<u32> {
     let restarted = |fate: &&GuestFate| matches!(fate.fate, GuestFateKind::Restarted { .. });
     fates.iter().filter(restarted).map(|fate| fate.guest).collect()
+}
+
+/// Is the watched guest down until the victim is back, and is it started then?
+pub(super) fn stays(scene: &Scene<'_>, request: &Request, fates: &[GuestFate]) -> Option<Stays> {
+    let own = fates.iter().find(|fate| fate.guest == request.guest)?;
+    let GuestFateKind::StaysDown { why } = &own.fate else {
+        return None;
+    };
+    let waits = scene
+        .outlook_of(request.guest)
+        .is_some_and(|outlook| matches!(outlook.fate, Fate::Waits { .. }));
+    let config = scene.guest(request.guest).and_then(|guest| guest.config.get().ok());
+    Some(Stays {
+        node: request.node.clone(),
+        why: why.clone(),
+        starts: waits || config.is_some_and(|config| config.starts_at_boot),
+    })
+}
+
+/// The others that nobody starts elsewhere, in words.
+pub(super) fn others_down(request: &Request, fates: &[GuestFate], predicted: &Prediction) -> Vec<String> {
+    let back = match predicted.of(Phase::NodeBack) {
+        Some(back) => format!("{} after the fault", back.at.between()),
+        None => "when somebody switches it on".to_owned(),
+    };
+    let down = |fate: &GuestFate| {
+        let GuestFateKind::StaysDown { why } = &fate.fate else {
+            return None;
+        };
+        let node = &request.node;
+        let told = format!("guest {} is down until {node} is back, {back}: {why}", fate.guest);
+        (fate.guest != request.guest).then_some(told)
+    };
+    fates.iter().filter_map(down).collect()
 }
 
 fn fate(scene: &Scene<'_>, request: &Request, cleared: &Cleared, guest: &ConfiguredGuest) -> GuestFateKind {

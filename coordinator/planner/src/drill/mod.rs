@@ -11,10 +11,12 @@ mod scene;
 
 use std::collections::BTreeSet;
 
+use quorate_model::canary_discs;
 use quorate_model::drill::{Circumstances, DrillKind, GuestFate, Lasting, Prediction, Timing, predict};
 use quorate_model::facet::Facet;
 use quorate_model::fault::Fault;
 use quorate_model::finding::{Code, Finding};
+use quorate_model::held::GuestVolume;
 use quorate_model::hold::Hold;
 use quorate_model::ids::{DrillName, NodeName};
 use quorate_model::maintenance::MaintenanceWindow;
@@ -32,6 +34,9 @@ pub const CANARY: &str = "quorate-canary";
 
 /// What must be seen for it. Of it nothing is taken from memory: a minute may decide.
 pub const NEEDS: [FacetName; 9] = quorate_model::outlook::NEEDS;
+
+/// What is looked at beside it, and decides nothing: what lies in pools says what a canary leaves behind.
+pub const ALSO: [FacetName; 1] = [FacetName::Pools];
 
 /// The drill that is asked for.
 #[derive(Debug, Clone)]
@@ -144,6 +149,9 @@ pub struct Preview {
     /// The canary of ours of which the victim's last writes are overwritten afterwards, without another word: its copy would be held otherwise, and
     /// nothing that a canary writes is needed. Never a guest of a customer.
     pub discards: Option<u32>,
+    /// What the victim keeps of that canary's disc for cloud-init, and is freed afterwards: PVE makes one anew wherever it starts. `None`: nothing, or
+    /// what lies there could not be seen.
+    pub leaves: Option<GuestVolume>,
 }
 
 impl Preview {
@@ -171,12 +179,17 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
             circumstances,
             recovered: BTreeSet::new(),
             discards: None,
+            leaves: None,
         };
     };
     cluster::rails(&scene, request, &mut report);
     ha::rails(&scene, request, &mut report);
     ceph::rails(&scene, request, around, &mut report);
     guest::rails(&scene, request, &mut report);
+    let watched = scene.guest(request.guest);
+    if let Some(renamed) = watched.and_then(|guest| canary_discs::renamed(&file.cluster.name.value, guest)) {
+        report.tell(renamed);
+    }
     let cleared = if request.fails_over() {
         let mut stay = request.risked.clone();
         stay.insert(request.guest);
@@ -189,20 +202,40 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
     }
     let fates = fates::of(&scene, request, &cleared);
     let recovered = fates::recovered(&fates);
-    let circumstances = scene.circumstances(request, around);
+    let circumstances = Circumstances {
+        stays: fates::stays(&scene, request, &fates),
+        ..scene.circumstances(request, around)
+    };
+    let mut predicted = expected(&circumstances, around);
+    let down = fates::others_down(request, &fates, &predicted);
+    predicted.notes.extend(down);
+    let leaves = leaves(view, request, &recovered, &scene);
     Preview {
         findings: accepted(report, request),
         fates,
         before: cleared.before,
         after: cleared.after,
-        predicted: expected(&circumstances, around),
+        predicted,
         circumstances,
         discards: recovered
             .contains(&request.guest)
             .then_some(request.guest)
             .filter(|id| scene.holds_canary(*id)),
+        leaves,
         recovered,
     }
+}
+
+/// The canary's disc for cloud-init, which stays on the victim when it is started elsewhere.
+fn leaves(view: &View, request: &Request, recovered: &BTreeSet<u32>, scene: &Scene<'_>) -> Option<GuestVolume> {
+    let canary = scene.guest(request.guest).filter(|guest| Scene::is_canary(guest))?;
+    if !recovered.contains(&request.guest) || canary.guest.node != request.node.as_str() || !request.fails_over() {
+        return None;
+    }
+    let pools = view.facet(&request.node, |o| &o.pools).ok()?;
+    let storages = view.facet(&request.node, |o| &o.storages).ok()?;
+    let discs = canary_discs::of_node(&request.node, pools, storages, request.guest);
+    discs.ok()?.into_iter().next().map(|disc| disc.volume)
 }
 
 fn accepted(report: Report, request: &Request) -> Vec<Finding> {
@@ -244,5 +277,6 @@ fn blind(request: &Request, around: &Around) -> Circumstances {
         armed: None,
         boot: around.boot,
         copied_every: None,
+        stays: None,
     }
 }

@@ -135,6 +135,7 @@ impl<'v> Scene<'v> {
             armed: victim.map(|ha| ha.watchdog_armed),
             boot: around.boot,
             copied_every: self.copied_every(request.guest),
+            stays: None,
         }
     }
 }

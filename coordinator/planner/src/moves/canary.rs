@@ -14,8 +14,9 @@ use quorate_model::observation::{ConfiguredGuest, GuestKind};
 use quorate_model::operation::Action;
 use quorate_model::plan::{Condition, Step, Undo};
 
-use super::owner;
 use super::scene::{Scene, sid};
+use super::steps::Row;
+use super::{canary_disc, owner};
 use crate::report::{Report, in_a_row};
 
 /// An image of some gigabytes is imported, and the guest boots.
@@ -306,7 +307,11 @@ pub(super) fn remove(scene: &Scene<'_>, id: u32, destroy: bool, report: &mut Rep
             copies.join(", ")
         ));
     }
-    Some(vec![Step {
+    let mut row = Row::new(scene.cluster);
+    canary_disc::before_it_goes(scene, guest, &node, &mut row);
+    let mut steps = row.into_steps();
+    let needs = steps.last().map(|step| step.id.clone()).into_iter().collect();
+    steps.push(Step {
         id: StepId::new(format!("guest.remove-canary/{id}")).ok()?,
         node: node.clone(),
         action: Action::DestroyCanary {
@@ -316,7 +321,7 @@ pub(super) fn remove(scene: &Scene<'_>, id: u32, destroy: bool, report: &mut Rep
         },
         title: format!("destroy the canary {id} on {node}"),
         why,
-        needs: vec![],
+        needs,
         gate: vec![quorate(scene, &node)],
         done_when: canary(scene, (id, kind), &node, false),
         destroys: vec![format!("guest {id} with all its disks and their copies")],
@@ -326,7 +331,8 @@ pub(super) fn remove(scene: &Scene<'_>, id: u32, destroy: bool, report: &mut Rep
             how: "it can't be had back; another one: quorate guest create-canary".to_owned(),
         },
         restores: None,
-    }])
+    });
+    Some(steps)
 }
 
 fn quorate(scene: &Scene<'_>, node: &NodeName) -> Condition {

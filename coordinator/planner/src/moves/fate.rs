@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::ByteSize;
+use quorate_model::canary_discs::{mend_renamed, renamed_disc};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::moves::MoveKind;
@@ -159,6 +160,10 @@ pub(super) fn bound(guest: &ConfiguredGuest, config: &GuestConfig, storages: Opt
     let (disc, of) = config.all_discs().find(|(disc, _)| local(disc))?;
     let (id, key, what) = (guest.guest.vmid, &disc.key, disc.written());
     match of {
+        None if renamed_disc(guest).as_deref() == Some(what.as_str()) => tie(
+            format!("{key} has {what} of its server in it, which was its disc for cloud-init"),
+            &mend_renamed(guest, &what),
+        ),
         None => tie(
             format!("{key} has {what} of its server in it"),
             &format!("take the disc out: qm set {id} --{key} none,media=cdrom"),

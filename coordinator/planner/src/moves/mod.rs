@@ -2,6 +2,7 @@
 //! before anything is done.
 
 mod canary;
+mod canary_disc;
 pub(crate) mod clear;
 mod drain;
 mod fate;
@@ -56,6 +57,7 @@ pub(crate) fn plan(file: &ClusterFile, what: &Moves, view: &View, report: &mut R
         Moves::Resolve { guest, node, keep } => {
             resolve::resolve(&scene, (*guest, node.as_ref(), *keep), &mut row, report)
         }
+        Moves::ClearCanary { guest } => canary_disc::clear(&scene, *guest, &mut row, report),
         Moves::CreateCanary(new) => return canary::create(&scene, new, report).unwrap_or_default(),
         Moves::RemoveCanary { guest, destroy } => {
             return canary::remove(&scene, *guest, *destroy, report).unwrap_or_default();
@@ -159,6 +161,7 @@ fn one(scene: &Scene<'_>, id: u32, target: &NodeName, row: &mut Row<'_>, report:
     for finding in fate::told(scene, guest, &way, (Some(target), false)) {
         report.tell(finding);
     }
+    canary_disc::on_its_way(scene, guest, (&owner, target), row, report)?;
     row.migrate(
         guest,
         Passage {

@@ -174,6 +174,7 @@ pub fn apply(view: &mut View, step: &Step) {
         }
         Condition::CopyMade { .. }
         | Condition::VolumesKept { .. }
+        | Condition::VolumeGone { .. }
         | Condition::ReplicationSet { .. }
         | Condition::CopyGone { .. }
         | Condition::MigrationSet { .. }

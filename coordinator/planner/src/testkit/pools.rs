@@ -11,7 +11,7 @@ use quorate_model::pool_layout::{DiskIdentity, PoolLayout};
 use quorate_model::raid::Raid;
 use quorate_model::view::View;
 
-use super::NOW;
+use super::{NOW, Servers, known};
 
 /// The pool is there with each of its disks, and they are held by it.
 pub(super) fn made(view: &mut View, node: &NodeName, layout: &PoolLayout) {
@@ -151,6 +151,39 @@ fn pool(layout: &PoolLayout) -> Pool {
         import_enabled: None,
         volumes: Facet::not_asked(),
         created: None,
+    }
+}
+
+impl Servers {
+    /// A server has a pool `data_zfs` with these volumes in it, and the storage of that name lies there.
+    #[must_use]
+    pub fn keeping(self, node: &str, volumes: Facet<Vec<String>>) -> Self {
+        let pool = Pool {
+            name: "data_zfs".to_owned(),
+            state: VdevState::Online,
+            complaint: None,
+            data_errors: Some(0),
+            scan: None,
+            vdevs: vec![],
+            size: ByteSize(1 << 40),
+            allocated: ByteSize(0),
+            fragmentation: Some(0),
+            ashift: Some(12),
+            autotrim: Some(true),
+            compression: Some("on".to_owned()),
+            scrub_scheduled: Some(true),
+            import_enabled: None,
+            created: None,
+            volumes,
+        };
+        self.with(node, |seen| {
+            seen.pools = Facet::known(vec![pool], NOW);
+            for storage in &mut known(&mut seen.storages).defined {
+                if storage.id == "data_zfs" {
+                    storage.properties.insert("pool".to_owned(), "data_zfs".to_owned());
+                }
+            }
+        })
     }
 }
 

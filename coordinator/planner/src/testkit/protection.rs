@@ -234,6 +234,14 @@ pub(super) fn done(view: &mut View, step: &Step) {
                 }
             }
         }
+        Action::FreeCanaryDisc { volume, .. } => {
+            let Some(Ok(seen)) = view.nodes.get_mut(&step.node).map(|node| node.observation.as_mut()) else {
+                return;
+            };
+            for pool in known(&mut seen.pools) {
+                known(&mut pool.volumes).retain(|name| name != volume.as_str());
+            }
+        }
         Action::RemoveReplication { job, .. } => config(view, |config| {
             let id = job.to_string();
             known(&mut config.replication).retain(|there| there.id != id);

@@ -179,3 +179,92 @@ fn a_canary_goes_by_a_word_for_it_and_with_its_copies() {
     let rest = afterwards(&testkit::file(3, LINKS), &wish, &servers, &said);
     assert!(rest.is_empty() && !rest.refused(), "{}", told(&rest));
 }
+
+fn clear(guest: u32) -> Wish {
+    Wish {
+        moves: Some(Moves::ClearCanary { guest }),
+        ..Wish::default()
+    }
+}
+
+const DISC: &str = "data_zfs/vm-900-cloudinit";
+
+/// The canary 900 is on this server, and prox1, which was lost, has a disc of it.
+fn left(on: &str) -> Servers {
+    let disc = Facet::known(vec![DISC.to_owned(), "data_zfs/vm-900-disk-0".to_owned()], NOW);
+    servers(&[canary(900, on)]).keeping("prox1", disc)
+}
+
+fn frees(plan: &Plan) -> Vec<(String, String)> {
+    let freed = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::FreeCanaryDisc { volume, .. } => Some((step.node.to_string(), volume.to_string())),
+        _ => None,
+    });
+    freed.collect()
+}
+
+#[test]
+fn what_a_lost_server_keeps_of_its_disc_is_freed_and_then_nothing_is_left_to_do() {
+    let servers = left("prox2");
+    let plan = plan(&clear(900), &servers);
+    assert!(!plan.refused(), "{}", told(&plan));
+    assert_eq!(frees(&plan), [("prox1".to_owned(), DISC.to_owned())]);
+    assert!(plan.steps[0].destroys[0].contains(DISC), "{:?}", plan.steps[0]);
+    let rest = afterwards(&testkit::file(3, LINKS), &clear(900), &servers, &plan);
+    assert!(rest.is_empty() && !rest.refused(), "{}", told(&rest));
+}
+
+#[test]
+fn nothing_is_freed_of_what_is_in_use_not_ours_or_not_seen() {
+    let own = plan(&clear(900), &left("prox1"));
+    assert!(own.is_empty() && !own.refused(), "{}", told(&own));
+    let theirs = servers(&[Vm::running(900, "prox2")]).keeping("prox1", Facet::known(vec![DISC.to_owned()], NOW));
+    assert_eq!(refused(&plan(&clear(900), &theirs)), [Code::CanaryNotOurs]);
+    let stopped = left("prox2").stopped(900);
+    assert_eq!(refused(&plan(&clear(900), &stopped)), [Code::CanaryUnfit]);
+    assert_eq!(refused(&plan(&clear(901), &left("prox2"))), [Code::GuestAway]);
+    let hangs = left("prox2").with("prox1", |seen| {
+        seen.pools = Facet::unknown(UnknownKind::TimedOut, "it hangs");
+    });
+    let blind = plan(&clear(900), &hangs);
+    assert!(blind.is_empty(), "{}", told(&blind));
+    assert!(
+        blind.findings.iter().any(|finding| finding.code == Code::FacetUnknown),
+        "{}",
+        told(&blind)
+    );
+}
+
+#[test]
+fn it_goes_before_the_canary_comes_back_and_before_it_is_removed() {
+    let back = Wish {
+        moves: Some(Moves::Migrate {
+            guest: 900,
+            target: name("prox1"),
+        }),
+        ..Wish::default()
+    };
+    let moved = plan(&back, &left("prox2"));
+    assert!(!moved.refused(), "{}", told(&moved));
+    assert_eq!(frees(&moved).len(), 1, "{}", told(&moved));
+    let [first, second] = moved.steps.as_slice() else {
+        panic!("{}", told(&moved))
+    };
+    assert_eq!(second.needs, [first.id.clone()], "the disc goes first");
+    let elsewhere = Wish {
+        moves: Some(Moves::Migrate {
+            guest: 900,
+            target: name("prox3"),
+        }),
+        ..Wish::default()
+    };
+    assert!(frees(&plan(&elsewhere, &left("prox2"))).is_empty());
+    let removed = plan(&remove(900, true), &left("prox2"));
+    assert!(!removed.refused(), "{}", told(&removed));
+    assert_eq!(
+        (frees(&removed).len(), removed.steps.len()),
+        (1, 2),
+        "{}",
+        told(&removed)
+    );
+}

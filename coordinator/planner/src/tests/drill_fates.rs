@@ -101,6 +101,13 @@ fn one_that_can_t_be_moved_is_at_risk_and_needs_a_word_of_its_own() {
     let preview = seen(&servers, &risked, &around());
     assert!(!preview.refused(), "{:#?}", preview.findings);
     assert!(fate(&preview, 102).is_at_risk());
+    let notes = &preview.predicted.notes;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("guest 102 is down until prox1 is back, ")),
+        "{notes:?}"
+    );
 }
 
 #[test]

@@ -180,6 +180,7 @@ fn shown(document: &Document) -> String {
         before: &document.before,
         after: &document.after,
         discards: document.discards,
+        leaves: document.leaves.as_ref(),
         predicted: &document.predicted,
     })
 }

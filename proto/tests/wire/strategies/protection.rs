@@ -44,6 +44,11 @@ fn volumes() -> impl Strategy<Value = BTreeSet<GuestVolume>> {
     prop::collection::btree_set(volume, 0..4)
 }
 
+/// The disc for cloud-init of some guest.
+fn disc() -> impl Strategy<Value = GuestVolume> {
+    (100..999_999_999_u32).prop_map(|guest| format!("tank/vm-{guest}-cloudinit").parse().unwrap())
+}
+
 pub(crate) fn action() -> impl Strategy<Value = Action> {
     let nodes = || prop::collection::btree_set(node(), 0..4);
     prop_oneof![
@@ -145,6 +150,15 @@ pub(crate) fn action() -> impl Strategy<Value = Action> {
                 since,
             }
         }),
+        (cluster(), 100..999_999_999_u32, node(), disc()).prop_map(|(cluster, guest, owner, volume)| {
+            Action::FreeCanaryDisc {
+                cluster,
+                guest,
+                owner,
+                storage: "data_zfs".parse().unwrap(),
+                volume,
+            }
+        }),
     ]
 }
 
@@ -166,6 +180,7 @@ pub(crate) fn condition() -> impl Strategy<Value = Condition> {
         ),
         (node(), guest(), node()).prop_map(|(node, guest, target)| Condition::CopyGone { node, guest, target }),
         (node(), volumes(), time()).prop_map(|(node, volumes, since)| Condition::VolumesKept { node, volumes, since }),
+        (node(), disc()).prop_map(|(node, volume)| Condition::VolumeGone { node, volume }),
         (node(), text()).prop_map(|(node, migration)| Condition::MigrationSet { node, migration }),
         (node(), service(), number(), number(), maybe(name()), any::<bool>()).prop_map(
             |(node, service, max_restart, max_relocate, group, no_failback)| Condition::HaResourceSet {

@@ -143,8 +143,8 @@ async fn voted(tell: &Narrator<'_>) -> Result<(), Failed> {
         shown.is_ok_and(|output| output.stdout.contains("started  started"))
     };
     tell.lab.wait_for("HA at work", PATIENCE, settled).await?;
-    tell.say("The disc that cloud-init reads lies on prox1 as well, since its loss. PVE would give it another name when the guest comes back, and take it for an ordinary disc from then on:");
-    tell.tool("prox1", "pvesm free data_zfs:vm-100-cloudinit").await?;
+    tell.say("The disc that cloud-init reads lies on prox1 as well, since its loss. PVE would give it another name when the guest comes back, and take it for an ordinary disc from then on; so it goes first:");
+    tell.quorate(&["guest", "clear-canary", "100", "--yes"]).await?;
     drill::at_home(tell).await?;
     drill::run(tell, &TWO.map(str::to_owned), false).await
 }

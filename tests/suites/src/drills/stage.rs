@@ -111,26 +111,10 @@ impl Stage {
         };
         let owner = self.owner().await;
         if owner != victim {
-            self.clear_up(&owner).await;
             let to = format!("{}/{victim}", self.fleet.cluster);
             self.fleet.ok(&["migrate", &GUEST.to_string(), &to, "--yes"]).await;
         }
         victim
-    }
-
-    /// A disc for cloud-init stays where the guest was when its server failed, and a migration refuses to go where one lies.
-    async fn clear_up(&self, owner: &str) {
-        for node in self.shape.names().iter().filter(|node| *node != owner) {
-            let there = self.fleet.lab.guest(node, GUEST).await.expect("the world answers");
-            let mut volumes = there.into_iter().flat_map(|guest| guest.volumes);
-            if volumes.any(|volume| volume.dataset.ends_with("-cloudinit")) {
-                let freed = self
-                    .fleet
-                    .tool(node, &format!("pvesm free data_zfs:vm-{GUEST}-cloudinit"))
-                    .await;
-                assert!(freed.success(), "{}", told(&freed));
-            }
-        }
     }
 
     /// The options that say a drill.

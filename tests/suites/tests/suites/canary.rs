@@ -42,6 +42,29 @@ fn number(address: Ipv4Addr) -> Option<u64> {
     word.parse().ok()
 }
 
+/// What is left of the canary's disc for cloud-init on prox1.
+const LEFT: &str = "data_zfs/vm-900-cloudinit";
+
+/// Another guest's disc for cloud-init gets the canary's name.
+async fn leave_a_disc(fleet: &Fleet) {
+    for line in [
+        "qm create 990 --name other --memory 512 --ide2 data_zfs:cloudinit",
+        "zfs rename data_zfs/vm-990-cloudinit data_zfs/vm-900-cloudinit",
+        "qm destroy 990",
+    ] {
+        let done = fleet.tool("prox1", line).await;
+        assert!(done.success(), "{}", told(&done));
+    }
+    assert!(is_left(fleet).await);
+}
+
+async fn is_left(fleet: &Fleet) -> bool {
+    let listed = fleet
+        .tool("prox1", "zfs list -Hp -o name -t filesystem,volume -r data_zfs")
+        .await;
+    listed.stdout.lines().any(|line| line == LEFT)
+}
+
 async fn gone(fleet: &Fleet, guest: u32) {
     for node in THREE {
         let left = fleet.lab.guest(node, guest).await.unwrap();
@@ -91,6 +114,26 @@ async fn a_machine_of_ours_is_made_answers_is_protected_moved_and_removed_withou
     let moved = fleet.ok(&["migrate", "900", "hk1/prox2", "--yes"]).await;
     assert!(moved.stdout.contains("TASK OK"), "{}", told(&moved));
     fleet.until("it goes on", async || number(address) > Some(before)).await;
+
+    // Such a disc a loss of prox1 would have left there.
+    leave_a_disc(&fleet).await;
+    let told_of_it = async || fleet.run(&["status"]).await.stdout.contains("QRT-CANARY-DISC-LEFT");
+    fleet.until("status tells of it", told_of_it).await;
+    let cleared = fleet.ok(&["guest", "clear-canary", "900", "--yes"]).await;
+    assert!(cleared.stdout.contains(LEFT), "{}", told(&cleared));
+    assert!(!is_left(&fleet).await, "it was freed");
+    fleet
+        .until("status tells it no more", async || !told_of_it().await)
+        .await;
+    fleet.ok(&["guest", "clear-canary", "900", "--yes"]).await;
+    let before = number(address).expect("its own disc was not touched");
+    fleet.until("it goes on", async || number(address) > Some(before)).await;
+    // It goes before the canary comes back, so that its own keeps its name.
+    leave_a_disc(&fleet).await;
+    fleet.ok(&["migrate", "900", "hk1/prox1", "--yes"]).await;
+    let config = fleet.tool("prox1", "qm config 900").await.stdout;
+    assert!(config.contains("data_zfs:vm-900-cloudinit"), "{config}");
+    fleet.ok(&["migrate", "900", "hk1/prox2", "--yes"]).await;
 
     // It goes by a word for it alone.
     let silent = fleet.ends(&["guest", "remove-canary", "900", "--yes"], 3).await;

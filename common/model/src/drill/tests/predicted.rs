@@ -2,6 +2,7 @@
 
 use super::story::circumstances;
 use crate::drill::axis::Range;
+use crate::drill::predict::Stays;
 use crate::drill::{Circumstances, DrillKind, Lasting, Phase, Prediction, Timing, predict};
 use crate::fault::{FORMS, Fault};
 
@@ -190,4 +191,46 @@ fn what_is_not_armed_does_not_reset_and_what_is_switched_off_comes_back_by_hand(
     );
     let unknown = of(Fault::Network, |c| c.boot = None);
     assert!(unknown.of(Phase::FirstAnswer).unwrap().guessed);
+}
+
+#[test]
+fn a_guest_that_nobody_starts_elsewhere_is_down_until_its_server_is_back() {
+    let stays = |fault: Fault, starts: bool| {
+        of(fault, |c| {
+            c.stays = Some(Stays {
+                node: "prox1".parse().unwrap(),
+                why: "not under HA".to_owned(),
+                starts,
+            });
+        })
+    };
+    let predicted = stays(Fault::Network, true);
+    for phase in [Phase::FenceDecided, Phase::LockTaken, Phase::GuestStarted] {
+        assert!(predicted.of(phase).is_none(), "{phase:?} is not to be expected");
+    }
+    let back = predicted.of(Phase::NodeBack).unwrap().at;
+    let outage = predicted.outage.unwrap();
+    assert!(
+        outage.least > back.least && outage.most > back.most,
+        "{outage:?} {back:?}"
+    );
+    assert!(
+        predicted.notice.contains("is down until prox1 is back") && predicted.notice.contains(&back.between()),
+        "{}",
+        predicted.notice
+    );
+    assert!(!predicted.is_quiet());
+    let by_hand = stays(Fault::Network, false);
+    assert!(
+        by_hand.notice.contains("until somebody starts it"),
+        "{}",
+        by_hand.notice
+    );
+    assert_eq!(by_hand.outage, None, "nobody knows when");
+    let off = stays("power:off".parse().unwrap(), true);
+    assert!(
+        off.notice.contains("is down until prox1 is back") && off.notice.contains("somebody switches it on"),
+        "{}",
+        off.notice
+    );
 }

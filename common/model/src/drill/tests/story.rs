@@ -51,6 +51,7 @@ pub(super) fn circumstances() -> Circumstances {
         armed: Some(true),
         boot: Some(Range::seconds(6, 9, 14)),
         copied_every: Some(Duration::from_secs(380)),
+        stays: None,
     }
 }
 

@@ -106,6 +106,7 @@ impl Condition {
                 nodes,
             } => protection::bound(view, node, name, *service, nodes),
             Self::VolumesKept { node, volumes, since } => pools::volumes_kept(view, node, volumes, *since),
+            Self::VolumeGone { node, volume } => pools::volume_gone(view, node, volume),
             Self::GuestAt { .. }
             | Self::Maintenance { .. }
             | Self::Drained { .. }

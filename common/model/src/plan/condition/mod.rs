@@ -449,6 +449,13 @@ pub enum Condition {
         /// It runs there, or is gone.
         there: bool,
     },
+    /// The pool is there, and this volume is not (any more).
+    VolumeGone {
+        /// Where.
+        node: NodeName,
+        /// Which.
+        volume: GuestVolume,
+    },
 }
 
 /// The facets that must be looked at, node by node.
@@ -516,7 +523,8 @@ impl Condition {
             | Self::PoolHas { node, .. }
             | Self::DiskCanReplace { node, .. }
             | Self::DiskReplaced { node, .. }
-            | Self::VolumesKept { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
+            | Self::VolumesKept { node, .. }
+            | Self::VolumeGone { node, .. } => (BTreeSet::from([node]), FacetName::Pools),
             Self::StorageReady { nodes, .. } => (nodes.iter().collect(), FacetName::Storages),
             Self::CopyMade { node, .. }
             | Self::ReplicationSet { node, .. }

@@ -180,3 +180,23 @@ pub(super) fn volumes_kept(view: &View, node: &NodeName, volumes: &BTreeSet<Gues
         })
     })
 }
+
+pub(super) fn volume_gone(view: &View, node: &NodeName, volume: &GuestVolume) -> Verdict {
+    on_each(
+        [node],
+        || format!("{node} has no {volume}"),
+        |node| {
+            let of_pool = volume.as_str().split('/').next().unwrap_or_default();
+            let pools = view.facet(node, |o| &o.pools)?;
+            // Of a pool that is not imported nobody can say what is in it.
+            let Some(pool) = pools.iter().find(|pool| pool.name == of_pool) else {
+                return Err(Not::Yet(format!("has no pool {of_pool}")));
+            };
+            if pool.volumes.get()?.iter().any(|name| name == volume.as_str()) {
+                Err(Not::Yet(format!("has {volume}")))
+            } else {
+                Ok(())
+            }
+        },
+    )
+}

@@ -226,6 +226,7 @@ impl fmt::Display for Condition {
             Self::VolumesKept { node, volumes, .. } => {
                 write!(f, "{} of {node} is kept aside under another name", row(volumes))
             }
+            Self::VolumeGone { node, volume } => write!(f, "there is no {volume} on {node} any more"),
             Self::Canary {
                 guest,
                 node,
