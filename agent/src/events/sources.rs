@@ -17,16 +17,20 @@ use crate::observe::{self, hostname, processes};
 /// What the journal has of a drill: corosync tells of links at once, HA's master of its decisions.
 const UNITS: [&str; 3] = ["corosync.service", "pve-ha-crm.service", "watchdog-mux.service"];
 
-/// When a source was last looked at: what it shows may have been so since then.
+/// When the last look at a source began that brought something: what it shows now may have been so since then. A look may take long, and what it
+/// brings is as old as its beginning: /etc/pve stalls for seconds around a change of membership.
 #[derive(Debug, Default)]
 struct Looked(Option<Duration>);
 
 impl Looked {
-    /// How long ago that was, in microseconds.
-    fn again(&mut self, host: &Host) -> u64 {
-        let now = host.clock().monotonic();
+    /// A look that began at `began` of the monotonic clock has ended: for how long what is new may have been so, in microseconds.
+    fn again(&mut self, host: &Host, began: Duration) -> u64 {
+        self.seen(began, host.clock().monotonic())
+    }
+
+    fn seen(&mut self, began: Duration, now: Duration) -> u64 {
         let within = self.0.map_or(Duration::ZERO, |last| now.saturating_sub(last));
-        self.0 = Some(now);
+        self.0 = Some(began);
         u64::try_from(within.as_micros()).unwrap_or(u64::MAX)
     }
 }
@@ -47,6 +51,7 @@ pub(super) struct Members {
 impl Members {
     /// What has changed. A look that failed changes nothing: the next one tells.
     pub(super) async fn look(&mut self, host: &Host) -> Vec<Event> {
+        let began = host.clock().monotonic();
         let Ok(Some(text)) = observe::published(host, observe::MEMBERS).await else {
             self.ids_of_corosync(host);
             return Vec::new();
@@ -54,7 +59,6 @@ impl Members {
         let Ok(seen) = members::read(&text) else {
             return Vec::new();
         };
-        let within_micros = self.looked.again(host);
         let at = host.now();
         self.ids = seen
             .nodes
@@ -70,6 +74,7 @@ impl Members {
         let Some(quorate) = seen.cluster.map(|cluster| cluster.quorate) else {
             return Vec::new();
         };
+        let within_micros = self.looked.again(host, began);
         let Some((before, was_quorate)) = self.last.replace((online.clone(), quorate)) else {
             return Vec::new();
         };
@@ -127,10 +132,11 @@ pub(super) struct HaStates {
 impl HaStates {
     /// What has changed.
     pub(super) async fn look(&mut self, host: &Host) -> Vec<Event> {
+        let began = host.clock().monotonic();
         let Ok(Some(seen)) = observe::ha_manager(host).await else {
             return Vec::new();
         };
-        let within_micros = self.looked.again(host);
+        let within_micros = self.looked.again(host, began);
         let at = host.now();
         let event = |what| Event {
             at,
@@ -302,10 +308,11 @@ impl Guests {
 
     /// Those that were started since the last look.
     pub(super) fn look(&mut self, host: &Host, watched: &[u32]) -> Vec<Event> {
+        let began = host.clock().monotonic();
         let Ok(running) = processes::all(host.root()) else {
             return Vec::new();
         };
-        let within_micros = self.looked.again(host);
+        let within_micros = self.looked.again(host, began);
         let at = host.now();
         let running: BTreeSet<u32> = running
             .into_iter()
@@ -342,10 +349,11 @@ pub(super) struct Copies {
 impl Copies {
     /// Guests all of whose copies have been made without an error, and had not at the last look.
     pub(super) fn look(&mut self, host: &Arc<Host>, watched: &[u32]) -> Vec<Event> {
+        let began = host.clock().monotonic();
         let Ok(states) = observe::replication_states(host) else {
             return Vec::new();
         };
-        let within_micros = self.looked.again(host);
+        let within_micros = self.looked.again(host, began);
         let at = host.now();
         let is_fresh = |guest: u32| {
             let mut own = states.iter().filter(|state| state.guest == guest).peekable();
@@ -362,5 +370,25 @@ impl Copies {
             what,
         })
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_may_be_as_old_as_the_beginning_of_the_look_before() {
+        let ms = Duration::from_millis;
+        let mut looked = Looked::default();
+        assert_eq!(
+            looked.seen(ms(100), ms(101)),
+            0,
+            "the first look is what was there before"
+        );
+        // This one was held up for three seconds, and read what it read at any time in these.
+        assert_eq!(looked.seen(ms(200), ms(3_200)), 3_100_000);
+        assert_eq!(looked.seen(ms(3_300), ms(3_301)), 3_101_000);
+        assert_eq!(looked.seen(ms(3_400), ms(3_401)), 101_000);
     }
 }

@@ -55,9 +55,15 @@ pub async fn heal(host: &Host, state_dir: &Path, which: Option<&OperationId>, on
                 some.join("; ")
             ),
         };
+        // It may be the one that can't be read.
+        let phase = if broken.is_empty() {
+            HealPhase::NothingThere
+        } else {
+            HealPhase::Failed
+        };
         met.push(MetFault {
             id: Some(id.clone()),
-            ..unnoted(HealPhase::NothingThere, why)
+            ..unnoted(phase, why)
         });
     }
     met

@@ -53,11 +53,14 @@ pub(super) fn by(target: &ProbeTarget, listened: &Listened, from: Source, clock:
     let gaps = measured.gaps.iter().map(|gap| {
         let to_ms = gap.length_ms.map(|length| gap.from_ms.saturating_add(length));
         let end = to_ms.unwrap_or(u64::MAX);
+        let (unseen_from_ms, unseen_to_ms) = listened.unseen_ms(gap);
         Gap {
             from_ms: gap.from_ms,
             to_ms,
             lost: u64::try_from(gap.lost).unwrap_or(u64::MAX),
             unwatched_ms: listened.unwatched_ms(gap.from_ms, end),
+            unseen_from_ms,
+            unseen_to_ms,
         }
     });
     Answers {
@@ -70,6 +73,7 @@ pub(super) fn by(target: &ProbeTarget, listened: &Listened, from: Source, clock:
         calls: u64::try_from(measured.calls).unwrap_or(u64::MAX),
         late: listened.not_made(),
         gaps: gaps.collect(),
+        unwatched: listened.unwatched(),
     }
 }
 

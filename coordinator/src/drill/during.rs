@@ -56,6 +56,10 @@ impl Course {
                 "timer"
             };
             self.look_at_fault(by).await;
+            // It was never made: there is nothing to see.
+            if self.running.fault.made.is_none() {
+                return Ended::Done;
+            }
             // A blip must stay without consequences until its end and a while.
             if !blip && record::is_seen(&line, &subject) {
                 return Ended::Done;
@@ -135,7 +139,7 @@ impl Course {
                     .iter()
                     .any(|event| event.what == What::GuestTwice { guest })
                 {
-                    self.saw(What::GuestTwice { guest }, Duration::ZERO);
+                    self.saw(What::GuestTwice { guest }, began.age(self.now()));
                     self.say(format!("guest {guest} RUNS TWICE"));
                 }
             }

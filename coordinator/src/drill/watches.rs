@@ -154,7 +154,10 @@ pub(super) fn told(
         (Some(before), Some(after)) => before.micros.abs_diff(after.micros) > ANOTHER_CLOCK,
         _ => false,
     };
-    let clock = before.or(after);
+    let clock = match (before, after) {
+        (Some(before), Some(after)) => Some(meanwhile(before, after)),
+        _ => before.or(after),
+    };
     match was_reset.filter(|_| apart) {
         None => vec![Told {
             source,
@@ -164,7 +167,10 @@ pub(super) fn told(
         }],
         Some(first) => {
             let mut earlier = events;
-            let later = earlier.split_off(first);
+            let mut later = earlier.split_off(first);
+            if let (Some(reset), Some(before), Some(after)) = (later.first_mut(), before, after) {
+                reset.within_micros = by_both(reset.within_micros, before, after);
+            }
             vec![
                 Told {
                     source: source.clone(),
@@ -181,6 +187,26 @@ pub(super) fn told(
             ]
         }
     }
+}
+
+/// A clock that was set a little or runs at another pace stood somewhere between its two comparisons: where these exclude one another, it may be off by
+/// what lies between them.
+fn meanwhile(before: ClockOffset, after: ClockOffset) -> ClockOffset {
+    let moved = before.micros.abs_diff(after.micros);
+    if moved <= before.error_micros.saturating_add(after.error_micros) {
+        return before;
+    }
+    ClockOffset {
+        error_micros: before.error_micros.saturating_add(moved),
+        ..before
+    }
+}
+
+/// For how long a reset may have been unseen: its last sign of life is by the clock before it, its start by the one after it.
+fn by_both(within: u64, before: ClockOffset, after: ClockOffset) -> u64 {
+    let within = i64::try_from(within).unwrap_or(i64::MAX);
+    let apart = before.micros.saturating_sub(after.micros);
+    u64::try_from(within.saturating_add(apart)).unwrap_or(0)
 }
 
 /// What all of them told so far.
@@ -221,6 +247,19 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_moved_a_little_is_as_far_off_as_it_moved() {
+        let node: NodeName = "prox1".parse().unwrap();
+        let told = told(
+            &node,
+            vec![event(1, What::QuorumLost)],
+            (offset(0), offset(40_000)),
+            None,
+        );
+        let clock = told[0].clock.unwrap();
+        assert_eq!((clock.micros, clock.error_micros), (0, 40_100));
+    }
+
+    #[test]
     fn a_server_that_was_reset_may_have_two_clocks() {
         let node: NodeName = "prox1".parse().unwrap();
         let reset = || {
@@ -236,7 +275,12 @@ mod tests {
         let two = told(&node, reset(), (offset(0), offset(5_000_000)), None);
         assert_eq!((two[0].events.len(), two[1].events.len()), (1, 2));
         assert_eq!((two[0].clock, two[1].clock), (offset(0), offset(5_000_000)));
-        let one = told(&node, reset(), (offset(0), offset(900)), Some("it is off".to_owned()));
+        // The last sign of life was at 8 s by the first clock, the start at 70 s by the second one, which is 65 s by the first.
+        let mut told_late = reset();
+        told_late[1].within_micros = 62_000_000;
+        let two = told(&node, told_late, (offset(0), offset(5_000_000)), None);
+        assert_eq!(two[1].events[0].within_micros, 57_000_000);
+        let one = told(&node, reset(), (offset(0), offset(150)), Some("it is off".to_owned()));
         assert_eq!((one.len(), one[0].clock), (1, offset(0)));
         assert!(one[0].missing.is_some());
     }

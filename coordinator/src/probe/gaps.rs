@@ -30,6 +30,9 @@ pub(crate) struct Gap {
     /// What a numbered writer told before and after.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) records: Option<Across>,
+    /// From the first call that was not answered to that whose answer ended it, by their places among all, in the order in which they were made.
+    #[serde(skip)]
+    pub(crate) places: Range<usize>,
 }
 
 /// What a measurement came to.
@@ -87,6 +90,7 @@ impl Measured {
                 lost: lost.count(),
                 why,
                 records: Across::of(made, &hole.calls),
+                places: hole.calls,
             }
         };
         Self {
@@ -147,6 +151,8 @@ fn holes(calls: &[Call]) -> Vec<Hole> {
                 let run = calls.iter().skip(number).take(STEADY);
                 let steady = run.clone().count() == STEADY && run.clone().all(|call| call.outcome.is_ok());
                 if steady {
+                    // One that waited for its answer from before may have it after those that were made later.
+                    let answered = run.filter_map(Call::answered).min().unwrap_or(answered);
                     holes.push(Hole {
                         from,
                         back: Some(answered),
@@ -244,6 +250,28 @@ mod tests {
             .map(|gap| (gap.from_ms, gap.length_ms, gap.lost))
             .collect();
         assert_eq!(lengths, [(202, Some(700), 4), (1302, Some(300), 2)]);
+    }
+
+    #[test]
+    fn a_call_that_waited_for_its_answer_does_not_make_a_pause_longer() {
+        let call = |at: u64, took: Option<u64>| Call {
+            at: Duration::from_millis(at),
+            outcome: took.ok_or(Miss::Silent).map(|took| Answered {
+                at: Duration::from_millis(at + took),
+                told: None,
+            }),
+        };
+        let mut made = vec![call(0, Some(2)), call(100, None), call(200, Some(900))];
+        made.extend((3..10).map(|number| call(number * 100, Some(2))));
+        let calls = Calls {
+            made,
+            ..Calls::default()
+        };
+        let seen = Measured::of("t".to_owned(), 0, EVERY, &calls);
+        let [gap] = seen.gaps.as_slice() else {
+            panic!("{seen:?}")
+        };
+        assert_eq!((gap.from_ms, gap.length_ms, &gap.places), (2, Some(300), &(1..2)));
     }
 
     #[test]

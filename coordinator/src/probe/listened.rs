@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use quorate_model::drill::answers::{STEADY, Unwatched};
 use quorate_model::drill::rows::Sent;
 use quorate_probe::Miss;
 
 use super::call::{Answered, Call, Calls, Home, Told};
-use super::gaps::Measured;
+use super::gaps::{Gap, Measured, millis};
 use super::kept::Line;
 
 /// What such a file tells.
@@ -86,18 +87,50 @@ impl Listened {
         (answered, since.count())
     }
 
+    /// From one call to the next, where nobody called for longer than this.
+    fn holes(&self, longer: Duration) -> impl Iterator<Item = (Duration, Duration)> {
+        self.calls.made.windows(2).filter_map(move |pair| match pair {
+            [before, after] if after.at.saturating_sub(before.at) > longer => Some((before.at, after.at)),
+            _ => None,
+        })
+    }
+
     /// Milliseconds between these two in which nobody called, beyond the pace.
     pub(crate) fn unwatched_ms(&self, from_ms: u64, to_ms: u64) -> u64 {
         let (from, to) = (Duration::from_millis(from_ms), Duration::from_millis(to_ms));
-        let holes = self.calls.made.windows(2).filter_map(|pair| match pair {
-            [before, after] if after.at.saturating_sub(before.at) > self.every.saturating_mul(2) => {
-                Some(after.at.min(to).saturating_sub(before.at.max(from)))
-            }
-            _ => None,
-        });
+        let holes = self.holes(self.every.saturating_mul(2));
         holes
-            .map(|hole| u64::try_from(hole.as_millis()).unwrap_or(u64::MAX))
+            .map(|(before, after)| millis(after.min(to).saturating_sub(before.max(from))))
             .sum()
+    }
+
+    /// Milliseconds in which nobody called, beyond the pace, at a gap's beginning, until the first call that was not answered, and at its end, until the
+    /// call whose answer ended it.
+    pub(crate) fn unseen_ms(&self, gap: &Gap) -> (u64, u64) {
+        let from = Duration::from_millis(gap.from_ms);
+        let before = |place: usize| {
+            let pair = place
+                .checked_sub(1)
+                .and_then(|before| self.calls.made.get(before..=place));
+            match pair {
+                Some([before, after]) => {
+                    millis(after.at.saturating_sub(before.at.max(from)).saturating_sub(self.every))
+                }
+                _ => 0,
+            }
+        };
+        let end = gap.length_ms.map_or(0, |_| before(gap.places.end));
+        (before(gap.places.start), end)
+    }
+
+    /// Times in which nobody called for longer than a steady run takes.
+    pub(crate) fn unwatched(&self) -> Vec<Unwatched> {
+        let holes = self.holes(self.every.saturating_mul(STEADY));
+        let hole = |(before, after)| Unwatched {
+            from_ms: millis(before),
+            to_ms: millis(after),
+        };
+        holes.map(hole).collect()
     }
 
     /// Calls that should have been made and were not.
@@ -200,9 +233,26 @@ mod tests {
         assert_eq!((gap.from_ms, gap.length_ms, gap.lost), (502, Some(2900), 4));
         // From the last call of the first part at 500 ms, which was answered at 502 ms, to the first of the second one at 3000 ms.
         assert_eq!(listened.unwatched_ms(502, 3402), 2498);
+        assert_eq!(listened.unseen_ms(gap), (2398, 0));
+        let [hole] = listened.unwatched()[..] else { panic!() };
+        assert_eq!((hole.from_ms, hole.to_ms), (500, 3000));
         assert_eq!(listened.not_made(), 24);
         assert_eq!(listened.lasted(), Duration::from_millis(4100));
         assert_eq!(listened.answered_since(Duration::from_millis(3000)), (7, 11));
+    }
+
+    #[test]
+    fn a_guest_that_came_back_while_nobody_called_was_away_for_some_time_of_that() {
+        let text = [part(0, "....xx"), part(3_000_000, ".......")].concat();
+        let listened = read(&text).unwrap();
+        let measured = listened.measured("tcp:192.0.2.7:22");
+        let gap = measured.gaps.first().unwrap();
+        assert_eq!((gap.from_ms, gap.length_ms), (302, Some(2700)));
+        assert_eq!(listened.unseen_ms(gap), (0, 2400));
+        // One that is busy for a moment hides nothing that a steady run would show.
+        let busy = [part(0, "......"), part(900_000, ".......")].concat();
+        let busy = read(&busy).unwrap();
+        assert!(busy.unwatched().is_empty() && busy.unwatched_ms(0, 2000) == 400);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Answers, deciding};
+use super::answers::{Answers, Gap, STEADY, deciding};
 use super::axis::{Range, signed};
 use super::phase::Phase;
 use super::tally::{Lost, Tally};
@@ -162,6 +162,15 @@ fn outage(subject: &Subject, line: &Timeline, probe: &Answers) -> Figure {
         probe.longest()
     };
     let Some(gap) = gap else {
+        let from = line.at(Phase::Fault).filter(|_| fails);
+        if let Some(hole) = probe.blind_after(from) {
+            let longest = signed(hole.to_ms.saturating_sub(hole.from_ms)).saturating_mul(1000);
+            return Figure::unknown(format!(
+                "{} saw no gap, but nobody called for {}: one that is no longer than that would not have been seen",
+                probe.name(),
+                super::axis::span(longest)
+            ));
+        }
         return Figure::nothing(format!(
             "every call was answered, one each {} ms: nothing shorter could be seen",
             probe.every_ms
@@ -173,8 +182,9 @@ fn outage(subject: &Subject, line: &Timeline, probe: &Answers) -> Figure {
                 0 | 1 => String::new(),
                 all => format!("; {} other gaps", all - 1),
             };
+            let (length, unseen) = as_seen(subject, line, probe, gap, length);
             let how = format!(
-                "last answer to the first of a steady run, by {}, ± one call of {} ms on either side{more}",
+                "last answer to the first of a steady run, by {}, ± one call of {} ms on either side{unseen}{more}",
                 probe.name(),
                 probe.every_ms
             );
@@ -186,6 +196,42 @@ fn outage(subject: &Subject, line: &Timeline, probe: &Answers) -> Figure {
             super::axis::span(signed(probe.lasted_ms.saturating_sub(gap.from_ms)).saturating_mul(1000))
         )),
     }
+}
+
+/// Where nobody called at its beginning, the outage is as long as a gap at the most, and began when its cause did, if that was seen and lies there.
+/// Says what was not seen.
+fn as_seen(subject: &Subject, line: &Timeline, probe: &Answers, gap: &Gap, length: Range) -> (Range, String) {
+    let micros = |ms: u64| signed(ms).saturating_mul(1000);
+    let mut said = String::new();
+    let mut likely = length.likely;
+    // The error bars have an interval on either side anyway.
+    let matters = |unseen: u64| unseen > probe.every_ms.saturating_mul(STEADY.into());
+    if matters(gap.unseen_from_ms) {
+        said.push_str(&format!(
+            "; nobody called for {} at its beginning",
+            super::axis::span(micros(gap.unseen_from_ms))
+        ));
+        let cause = if subject.fault.leads_to_reset() && subject.fault.guests_stay_reachable() {
+            Phase::Reset
+        } else {
+            Phase::Fault
+        };
+        let since = line
+            .at(cause)
+            .zip(probe.place(gap.from_ms))
+            .map(|(cause, from)| cause.best.saturating_sub(from.best));
+        if let Some(later) = since.filter(|later| (1..=micros(gap.unseen_from_ms)).contains(later)) {
+            likely = likely.saturating_sub(later).clamp(length.least, length.most);
+            said.push_str(&format!(", which is taken for that of the {}", cause.as_str()));
+        }
+    }
+    if matters(gap.unseen_to_ms) {
+        said.push_str(&format!(
+            "; nobody called for {} at its end",
+            super::axis::span(micros(gap.unseen_to_ms))
+        ));
+    }
+    (Range { likely, ..length }, said)
 }
 
 /// One that did not end is longer than any that did.

@@ -297,7 +297,8 @@ fn is_start(subject: &Subject, event: &Placed, of: u32) -> bool {
     }
 }
 
-/// The gap of a probe that the fault made: the one that the guest's start ended, else the longest after the fault.
+/// The gap of a probe that the fault made: the one that the guest's start ended, else the longest after the fault. Where nobody called when the guest
+/// was started, what came later is another one's.
 #[must_use]
 pub fn gap_of(probe: &Answers, fault: Option<Instant>, start: Option<Instant>) -> Option<&Gap> {
     let end = |gap: &Gap| probe.place(gap.to_ms.unwrap_or(probe.lasted_ms));
@@ -307,7 +308,14 @@ pub fn gap_of(probe: &Answers, fault: Option<Instant>, start: Option<Instant>) -
         _ => true,
     };
     let length = |gap: &&Gap| gap.to_ms.unwrap_or(probe.lasted_ms).saturating_sub(gap.from_ms);
-    let by_fault = probe.gaps.iter().filter(|gap| after(gap, fault));
+    let blind_until = start
+        .filter(|start| probe.was_blind_at(*start))
+        .map(|start| start.latest);
+    let later = |gap: &&Gap| match (blind_until, probe.place(gap.from_ms)) {
+        (Some(until), Some(from)) => from.latest > until,
+        _ => false,
+    };
+    let by_fault = probe.gaps.iter().filter(|gap| after(gap, fault) && !later(gap));
     let by_start = by_fault.clone().filter(|gap| after(gap, start));
     by_start.max_by_key(length).or_else(|| by_fault.max_by_key(length))
 }
@@ -320,10 +328,9 @@ fn answered(subject: &Subject, probes: &[Answers], seen: &mut Seen) {
         return;
     }
     for probe in deciding(probes) {
-        let Some(to) = gap_of(probe, fault, start).and_then(|gap| gap.to_ms) else {
+        let Some(first) = gap_of(probe, fault, start).and_then(|gap| probe.end_of(gap)) else {
             continue;
         };
-        let Some(first) = probe.place(to) else { continue };
         let run = u64::from(STEADY.saturating_sub(1)).saturating_mul(probe.every_ms);
         sighted(seen, Phase::FirstAnswer, first, probe.name());
         sighted(

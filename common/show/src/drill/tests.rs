@@ -48,6 +48,8 @@ fn untold() -> Record {
         to_ms: None,
         lost: 900,
         unwatched_ms: 0,
+        unseen_from_ms: 0,
+        unseen_to_ms: 0,
     });
     record
 }

@@ -43,12 +43,10 @@ async fn main() -> ExitCode {
         .run_until(series(seeds, arguments.speed, |text| println!("{text}")))
         .await;
     println!("\n{}", all.told());
-    // A machine that is late all the time measures nothing.
-    let too_noisy = all.noisy().len() * 10 > all.played.len();
-    if too_noisy {
+    if all.is_too_noisy() {
         println!("this machine is too busy for it: try a lower --speed");
     }
-    if all.failed().is_empty() && !too_noisy {
+    if all.failed().is_empty() && !all.is_too_noisy() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -4,53 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
-use serde_json::Value;
-
-/// One thing that happened in the world.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Happened {
-    /// True wall time in microseconds since 1970; the log has it to the millisecond, or closer.
-    pub at: i64,
-    /// Simulated milliseconds since the world began.
-    pub ms: u64,
-    /// The server.
-    pub node: String,
-    /// What, as the log calls it: `guest-started`.
-    pub what: String,
-    /// What else there is to say; of a tool its arguments.
-    pub detail: String,
-}
-
-impl Happened {
-    /// Reads a line of the log.
-    ///
-    /// # Errors
-    /// In words: why it is none.
-    pub fn read(line: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
-        let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
-        let at: jiff::Timestamp = text("at").parse().map_err(|error| format!("{error}: {line}"))?;
-        let argv = value["argv"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let argv: Vec<&str> = argv.collect();
-        Ok(Self {
-            at: at.as_microsecond(),
-            ms: value["ms"].as_u64().ok_or_else(|| format!("no ms: {line}"))?,
-            node: text("node"),
-            what: text("what"),
-            detail: if argv.is_empty() {
-                text("detail")
-            } else {
-                argv.join(" ")
-            },
-        })
-    }
-
-    /// Is it this, on this server?
-    #[must_use]
-    pub fn is(&self, what: &str, node: &str) -> bool {
-        self.what == what && self.node == node
-    }
-}
+use quorate_lab::Entry;
 
 /// The log's file, read on and on.
 #[derive(Debug)]
@@ -58,7 +12,7 @@ pub struct WorldLog {
     path: PathBuf,
     read: u64,
     rest: String,
-    entries: Vec<Happened>,
+    entries: Vec<Entry>,
 }
 
 impl WorldLog {
@@ -77,7 +31,7 @@ impl WorldLog {
     ///
     /// # Panics
     /// When it can't be read.
-    pub fn all(&mut self) -> &[Happened] {
+    pub fn all(&mut self) -> &[Entry] {
         let mut file = File::open(&self.path).expect("the world's log is there");
         file.seek(SeekFrom::Start(self.read)).expect("the log can be sought in");
         let mut bytes = Vec::new();
@@ -87,7 +41,7 @@ impl WorldLog {
         let end = self.rest.rfind('\n').map_or(0, |end| end + 1);
         let whole: String = self.rest.drain(..end).collect();
         for line in whole.lines() {
-            let entry = Happened::read(line).unwrap_or_else(|why| panic!("the world's log: {why}"));
+            let entry = serde_json::from_str(line).unwrap_or_else(|why| panic!("the world's log: {why}: {line}"));
             self.entries.push(entry);
         }
         &self.entries
@@ -103,6 +57,8 @@ impl WorldLog {
 mod tests {
     use std::io::Write as _;
 
+    use quorate_lab::What;
+
     use super::*;
 
     #[test]
@@ -117,8 +73,13 @@ mod tests {
         let rest = r#"11-28T07:14:02.739001Z","ms":1136550,"node":"prox2","what":"tool-called","argv":["qm","start","900"],"detail":""}"#;
         writeln!(file, "{rest}").unwrap();
         let [cut, called] = log.all() else { panic!() };
-        assert_eq!((cut.at, cut.ms), (1_795_850_042_738_000, 1_136_549));
-        assert!(cut.is("cut", "prox1") && !cut.is("cut", "prox2"));
-        assert_eq!((called.at - cut.at, called.detail.as_str()), (1001, "qm start 900"));
+        assert_eq!(
+            (cut.what, cut.node.as_deref(), cut.ms),
+            (What::Cut, Some("prox1"), 1_136_549)
+        );
+        assert_eq!(
+            (called.what, called.argv.join(" ").as_str()),
+            (What::ToolCalled, "qm start 900")
+        );
     }
 }

@@ -46,7 +46,7 @@ pub struct Judgement {
     pub noisy: Vec<String>,
     /// What the record does not know, and says so.
     pub unknown: Vec<String>,
-    /// By how much the outage was off, in microseconds.
+    /// By how much the outage was off, in microseconds, if somebody saw all of it.
     pub outage_off: Option<i64>,
     /// How wide the error bars of phases were, in microseconds.
     pub widths: Vec<i64>,
@@ -217,10 +217,21 @@ fn outage(case: &Case<'_>, record: &Record, found: &mut Judgement) {
             found.held += 1;
             let noise = case.noise.near(silence.from.0) + silence.to.map_or(0, |to| case.noise.near(to.0));
             let off = beside(truth, span.likely, span.likely);
-            found.outage_off = Some(off);
             let text = format!("an outage of {}, which was {}", ms(span.likely), ms(truth.1));
-            found.off(off - allowed, noise, text.clone());
             let bars = beside(truth, span.least, span.most);
+            // Where nobody called, as the coordinator was dead, no single figure is true. The record says so by its bars, which have to hold it.
+            let blind = span.most - span.least - allowed;
+            if off > allowed && bars == 0 && blind > 0 && off - allowed > noise {
+                found.unknown.push(format!(
+                    "client outage: {text}; it is told as {} to {}, since nobody called for {}",
+                    ms(span.least),
+                    ms(span.most),
+                    ms(blind)
+                ));
+                return;
+            }
+            found.outage_off = Some(off);
+            found.off(off - allowed, noise, text.clone());
             found.off(
                 bars,
                 noise,
@@ -267,7 +278,9 @@ fn service(case: &Case<'_>, record: &Record, fault: Moment, found: &mut Judgemen
 }
 
 /// What can't be unless the world has seen it.
-const CERTAIN: [&str; 7] = [
+const CERTAIN: [&str; 9] = [
+    "fence_decided",
+    "lock_taken",
     "first_answer",
     "link_lost",
     "membership_lost",
@@ -279,8 +292,7 @@ const CERTAIN: [&str; 7] = [
 
 /// The world would have told of it.
 fn never_was(case: &Case<'_>, name: &str) -> bool {
-    let would = CERTAIN.contains(&name) || (case.truth.tells_of_ha && matches!(name, "fence_decided" | "lock_taken"));
-    (would && !case.truth.phases.contains_key(name))
+    (CERTAIN.contains(&name) && !case.truth.phases.contains_key(name))
         || (matches!(name, "in_sync" | "steady") && !case.truth.not_before.contains_key(name))
 }
 
@@ -414,7 +426,7 @@ mod tests {
 
     use super::super::record::Span;
     use super::super::scenario::Breaks;
-    use super::super::truth::tests::{about, story};
+    use super::super::truth::tests::{BEGAN, about, story};
     use super::super::truth::truth;
     use super::*;
 
@@ -460,7 +472,7 @@ mod tests {
     }
 
     fn judged(record: &Record, noise: &Noise) -> Judgement {
-        let (truth, scenario) = (truth(&story(), 2, &about(Breaks::Network)), scenario());
+        let (truth, scenario) = (truth(&story(), BEGAN, &about(Breaks::Network)), scenario());
         judge(&Case {
             scenario: &scenario,
             record: Ok(record),
@@ -492,6 +504,38 @@ mod tests {
         assert!(noisy.wrong.is_empty() && noisy.noisy.len() == 2, "{noisy:#?}");
         off.outage = Said::Nothing;
         assert_eq!(judged(&off, &Noise::default()).wrong.len(), 1);
+    }
+
+    #[test]
+    fn an_outage_that_nobody_saw_begin_is_known_only_within_its_bars() {
+        // Nobody called for two seconds before the first call that was not answered.
+        let mut blind = record();
+        blind.outage = span(13_480_000, 15_500_000, 15_500_000);
+        let judged_blind = judged(&blind, &Noise::default());
+        assert!(
+            judged_blind.wrong.is_empty() && judged_blind.noisy.is_empty(),
+            "{judged_blind:#?}"
+        );
+        assert!(
+            judged_blind.unknown[0].contains("nobody called for 2000.0 ms"),
+            "{judged_blind:#?}"
+        );
+        assert_eq!(judged_blind.outage_off, None);
+        let mut killed = scenario();
+        assert!(
+            !judged_blind.is_right(&killed),
+            "where nobody was killed somebody has to call"
+        );
+        killed.kills.push(super::super::scenario::Kill {
+            whom: super::super::scenario::Whom::Coordinator,
+            stage: "observing",
+            after_ms: 0,
+            away_ms: 40_000,
+        });
+        assert!(judged_blind.is_right(&killed));
+        // Bars that do not hold the truth are wrong, however wide they are.
+        blind.outage = span(13_580_000, 15_600_000, 15_600_000);
+        assert_eq!(judged(&blind, &Noise::default()).wrong.len(), 2);
     }
 
     #[test]
@@ -555,7 +599,7 @@ mod tests {
     fn a_fault_that_lasts_too_long_and_one_that_never_was_are_told() {
         let mut scenario = scenario();
         scenario.lasts = Some(20);
-        let (truth_of_it, record) = (truth(&story(), 2, &about(Breaks::Network)), record());
+        let (truth_of_it, record) = (truth(&story(), BEGAN, &about(Breaks::Network)), record());
         let (noise, left) = (Noise::default(), ["prox1 is off".to_owned()]);
         let case = Case {
             scenario: &scenario,
@@ -574,7 +618,7 @@ mod tests {
             judged.wrong.iter().any(|text| text.contains("prox1 is off")),
             "{judged:#?}"
         );
-        let nothing = truth(&story()[..2], 2, &about(Breaks::Network));
+        let nothing = truth(&story()[..BEGAN], BEGAN, &about(Breaks::Network));
         let judged = judge(&Case {
             truth: &nothing,
             left: &[],

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use quorate_lab::What;
 use serde_json::Value;
 
-use super::happened::Happened;
 use super::judge::{Case, Judgement, judge};
 use super::noise::{Meter, Noise};
 use super::record::Record;
@@ -21,6 +21,9 @@ const LONGEST: Duration = Duration::from_secs(4500);
 
 /// What stood in the way before may take so long to pass, and so long all may take to be as before, in simulated time.
 const SETTLES: Duration = Duration::from_secs(1500);
+
+/// A fault that is there so many seconds after its time is one that did not end: the judge gives it five.
+const FAULT_ENDS: u64 = 10;
 
 /// A drill that is over.
 #[derive(Debug)]
@@ -81,9 +84,8 @@ pub async fn play(stage: &mut Stage, scenario: &Scenario) -> Played {
     let about = About {
         victim: victim.clone(),
         breaks: scenario.breaks,
-        ids: stage.ids.clone(),
     };
-    let truth = truth(stage.log.all(), began, &about);
+    let truth = over(stage, scenario, began, &about).await;
     let noise = meter.found();
     let judgement = judge(&Case {
         scenario,
@@ -131,6 +133,24 @@ async fn returned(stage: &Stage) -> Vec<String> {
         let amiss = stage.amiss().await;
         if amiss.is_empty() || begun.elapsed() > real(stage, SETTLES) {
             return amiss;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The truth, when the fault has had the time that it may have. A drill that ends early ends before its fault, which goes on by itself: only of one
+/// that is still there later can it be said that it was never gone.
+async fn over(stage: &mut Stage, scenario: &Scenario, began: usize, about: &About) -> Truth {
+    let lasts = scenario.lasts.unwrap_or(0).saturating_add(FAULT_ENDS);
+    let begun = Instant::now();
+    loop {
+        let log = stage.log.all();
+        let now = log.last().map_or(0, |entry| entry.ms);
+        let truth = truth(log, began, about);
+        let due = |made: u64| now >= made.saturating_add(lasts.saturating_mul(1000));
+        let is_over = truth.gone.is_some() || truth.fault_ms.is_none_or(due);
+        if is_over || begun.elapsed() > real(stage, SETTLES) {
+            return truth;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -253,9 +273,9 @@ impl Course {
         let log = stage.log.all().get(from..).unwrap_or_default();
         let off = log
             .iter()
-            .find(|entry| entry.is("powered-off", &victim))
+            .find(|entry| entry.what == What::PoweredOff && entry.node.as_deref() == Some(victim.as_str()))
             .map(|entry| entry.ms);
-        let now = log.last().map_or(0, |entry: &Happened| entry.ms);
+        let now = log.last().map_or(0, |entry| entry.ms);
         let due = off.is_some_and(|off| u128::from(now.saturating_sub(off)) >= after.as_millis());
         if due {
             let pressed = stage.fleet.lab.power(&victim, quorate_lab::control::Press::On).await;

@@ -120,6 +120,12 @@ impl Series {
         noisy.map(|played| played.scenario.seed).collect()
     }
 
+    /// A machine that is late all the time measures nothing: more than one drill in ten is right but for that.
+    #[must_use]
+    pub fn is_too_noisy(&self) -> bool {
+        self.noisy().len() * 10 > self.played.len()
+    }
+
     /// All in some lines.
     #[must_use]
     pub fn told(&self) -> String {

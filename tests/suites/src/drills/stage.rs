@@ -1,6 +1,5 @@
 //! A lab with a cluster in it, a canary that is copied and under HA, and all that drills need.
 
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use quorate_lab::control::{Misbehaviour, ToolScript};
@@ -25,8 +24,6 @@ pub struct Stage {
     pub log: WorldLog,
     /// Where the canary answers.
     pub address: Ipv4Addr,
-    /// corosync's numbers of the servers.
-    pub ids: BTreeMap<String, u32>,
 }
 
 impl Stage {
@@ -65,15 +62,12 @@ impl Stage {
         let file = fleet.write_file("hk1.toml", &text);
         fleet.ok(&["apply", &file, "--yes"]).await;
         fleet.until("HA looks after it", async || fleet.armed("prox1")).await;
-        let ids = ids(&fleet.read("prox1", "/etc/corosync/corosync.conf"));
-        assert_eq!(ids.len(), nodes.len(), "{ids:?}");
         let log = WorldLog::new(fleet.lab.layout().operations());
         Self {
             fleet,
             shape,
             log,
             address,
-            ids,
         }
     }
 
@@ -257,37 +251,4 @@ async fn canary(fleet: &Fleet, address: Ipv4Addr) {
         "--yes",
     ];
     fleet.ok(&line).await;
-}
-
-/// `name` and `nodeid` of each node of a corosync.conf.
-fn ids(conf: &str) -> BTreeMap<String, u32> {
-    let mut found = BTreeMap::new();
-    let mut name: Option<String> = None;
-    for line in conf.lines().map(str::trim) {
-        match line.split_once(": ") {
-            _ if line == "node {" => name = None,
-            Some(("name", value)) => name = Some(value.to_owned()),
-            Some(("nodeid", value)) => {
-                if let (Some(name), Ok(id)) = (name.take(), value.parse()) {
-                    found.insert(name, id);
-                }
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_of_nodes_are_read_from_the_configuration() {
-        let conf = "nodelist {\n  node {\n    name: prox2\n    nodeid: 1\n    quorum_votes: 1\n    ring0_addr: 10.10.10.2\n  }\n  node {\n    name: prox1\n    nodeid: 2\n  }\n}\ntotem {\n  cluster_name: hk1\n}\n";
-        assert_eq!(
-            ids(conf),
-            BTreeMap::from([("prox2".to_owned(), 1), ("prox1".to_owned(), 2)])
-        );
-    }
 }

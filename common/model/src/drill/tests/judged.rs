@@ -1,6 +1,7 @@
 //! Figures, differences and verdicts.
 
 use super::story::{CUT, circumstances, copy, node, probes, record, subject, tally, told, told_by};
+use crate::drill::answers::Unwatched;
 use crate::drill::axis::{Instant, Range};
 use crate::drill::compare::{Difference, compare, flagged};
 use crate::drill::event::{Told, What};
@@ -79,6 +80,8 @@ fn an_answer_of_the_old_owner_is_no_service() {
             to_ms: Some(40_000),
             lost: 100,
             unwatched_ms: 0,
+            unseen_from_ms: 0,
+            unseen_to_ms: 0,
         }];
     }
     let line = Timeline::of(&subject(), &told(), &early);
@@ -95,6 +98,91 @@ fn an_answer_of_the_old_owner_is_no_service() {
         "{:?}",
         line.contradictions
     );
+}
+
+/// The coordinator was away from 20 s to 40 s of its own time (the cut is at 30 s), or to whatever is said.
+fn away(from_ms: u64, to_ms: u64, gaps: Vec<Gap>) -> Vec<Answers> {
+    let mut probes = probes();
+    probes.truncate(1);
+    probes[0].gaps = gaps;
+    probes[0].unwatched = vec![Unwatched { from_ms, to_ms }];
+    probes
+}
+
+#[test]
+fn an_outage_that_began_while_nobody_called_began_when_its_cause_did() {
+    let gap = Gap {
+        from_ms: 20_000,
+        to_ms: Some(172_300),
+        lost: 1323,
+        unwatched_ms: 20_000,
+        unseen_from_ms: 20_000,
+        unseen_to_ms: 0,
+    };
+    let probes = away(20_000, 40_000, vec![gap]);
+    let line = Timeline::of(&subject(), &told(), &probes);
+    let seen = figures(&subject(), &line, &probes, None, &CopyUsed::None);
+    let Figure::Known { span, how } = &seen.client_outage else {
+        panic!("{seen:?}")
+    };
+    assert!(
+        how.contains("nobody called for 20 s at its beginning, which is taken for that of the fault"),
+        "{how}"
+    );
+    assert_eq!((span.least, span.most), (132_100_000, 152_300_000));
+    assert!((142_200_000..=142_400_000).contains(&span.likely), "{span:?}");
+}
+
+#[test]
+fn an_answer_that_may_have_come_while_nobody_called_has_as_wide_a_bar() {
+    let gap = Gap {
+        from_ms: 29_960,
+        to_ms: Some(172_300),
+        lost: 1223,
+        unwatched_ms: 20_000,
+        unseen_from_ms: 0,
+        unseen_to_ms: 20_000,
+    };
+    let probes = away(152_300, 172_300, vec![gap]);
+    let line = Timeline::of(&subject(), &told(), &probes);
+    let first = line.at(Phase::FirstAnswer).unwrap();
+    assert_eq!(first.width(), 20_100_000);
+    let seen = figures(&subject(), &line, &probes, None, &CopyUsed::None);
+    assert!(
+        seen.client_outage.why().contains("nobody called for 20 s at its end"),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn what_lay_in_a_time_in_which_nobody_called_is_unknown_and_not_nothing() {
+    let probes = away(29_000, 175_000, vec![]);
+    let line = Timeline::of(&subject(), &told(), &probes);
+    let seen = figures(&subject(), &line, &probes, None, &CopyUsed::None);
+    assert!(
+        matches!(&seen.client_outage, Figure::Unknown { reason } if reason.contains("nobody called for 2 min 26 s")),
+        "{:?}",
+        seen.client_outage
+    );
+    assert!(matches!(seen.service, Figure::Unknown { .. }));
+    // A gap that comes later is not the one that the fault made.
+    let later = Gap {
+        from_ms: 300_000,
+        to_ms: Some(300_700),
+        lost: 6,
+        unwatched_ms: 0,
+        unseen_from_ms: 0,
+        unseen_to_ms: 0,
+    };
+    let probes = away(29_000, 175_000, vec![later]);
+    let line = Timeline::of(&subject(), &told(), &probes);
+    let seen = figures(&subject(), &line, &probes, None, &CopyUsed::None);
+    assert!(
+        matches!(seen.client_outage, Figure::Unknown { .. }),
+        "{:?}",
+        seen.client_outage
+    );
+    assert_eq!(line.at(Phase::FirstAnswer), None);
 }
 
 #[test]

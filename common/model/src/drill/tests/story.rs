@@ -177,12 +177,15 @@ pub(super) fn probes() -> Vec<Answers> {
         calls: 5200,
         late: 0,
         gaps,
+        unwatched: vec![],
     };
     let gap = |from_ms, to_ms, lost| Gap {
         from_ms,
         to_ms,
         lost,
         unwatched_ms: 0,
+        unseen_from_ms: 0,
+        unseen_to_ms: 0,
     };
     vec![
         probe(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
+use crate::world::corosync::conf::ConfNode;
 use crate::world::oplog::What;
 use crate::world::pmxcfs::{RETRY, View, ViewNode};
 use crate::world::server::Server;
@@ -95,6 +96,13 @@ impl State {
             .filter_map(|other| self.get(*other))
             .map(Server::name)
             .collect();
+        // Whoever went without power said goodbye to nobody: until totem has formed another membership, every source says that it is there
+        // (seen live). Only a pmxcfs that ends while its corosync goes on leaves the group at once.
+        let missed = |node: &ConfNode| {
+            let ended = |other: usize| self.get(other).is_some_and(|server| server.corosync.is_none());
+            corosync.members.contains(&node.id) && self.find(&node.name).is_some_and(ended)
+        };
+        let was_online = |name: &str| view.nodes.iter().any(|node| node.name == name && node.online);
         let nodes = corosync
             .conf
             .nodes
@@ -102,7 +110,7 @@ impl State {
             .map(|node| ViewNode {
                 name: node.name.clone(),
                 id: node.id,
-                online: online.contains(node.name.as_str()),
+                online: online.contains(node.name.as_str()) || (missed(node) && was_online(&node.name)),
             })
             .collect();
         let fresh = View {
