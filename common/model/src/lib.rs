@@ -9,6 +9,7 @@
 pub mod anchor;
 pub mod calendar;
 pub mod canary;
+pub mod clocks;
 pub mod compression;
 pub mod copies;
 pub mod disk_marks;

@@ -361,6 +361,7 @@ catalogue! {
     RecoveryNotConfirmed "QRT-RECOVERY-NOT-CONFIRMED" Refusal false "The name of the server that is said to be off was not typed, or another one was.";
     DrillRecord "QRT-DRILL-RECORD" Critical false "The record of a drill is not as the coordinator wrote it: it was altered, taken out or put in, or its signature is not one of a coordinator of this fleet. Somebody could write to the coordinator's state, or its disk is damaged.";
     DrillOverdue "QRT-DRILL-OVERDUE" Warning false "A drill that the cluster file wants to be run by itself is due and was not begun: something speaks against it, or no window is named in which it may begin. Nothing is broken on a guess; it is tried again.";
+    DrillClockUnsure "QRT-DRILL-CLOCK-UNSURE" Refusal true "How a server's clock stands is known only with an error of more than a second: the phases that the server tells of would be no better known. That clocks differ is no reason: it is reckoned with.";
 }
 
 impl Code {
