@@ -83,7 +83,7 @@ fn of_cluster(cluster: &str, view: &View, speaker: &NodeName, nodes: &[NodeName]
     let ha = view.facet(speaker, |o| &o.ha).map_err(unknown)?;
     let resources = ha.resources.get().map_err(|reason| unknown(reason.clone()))?;
     let config = view.facet(speaker, |o| &o.config).ok();
-    let now = view.manager_now(speaker).map(drop);
+    let now = view.manager_now(speaker).map(|_| ());
     let (summary, armed) = summary(ha, now, !resources.is_empty());
     let services: Vec<ServiceRow> = resources
         .iter()
@@ -248,7 +248,7 @@ mod tests {
                 nodes: [(prox1.clone(), node)].into(),
                 ..View::default()
             };
-            let now = || view.manager_now(&prox1).map(drop);
+            let now = || view.manager_now(&prox1).map(|_| ());
             (summary(&ha, now(), true), summary(&ha, now(), false))
         };
         assert_eq!(after(5).0, ("armed; prox1 decides".to_owned(), true));

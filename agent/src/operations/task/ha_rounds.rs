@@ -105,7 +105,11 @@ impl Rounds {
                     Next::NeverTaken
                 }
             }
-            Seen::Hidden(why) | Seen::Unheard(why) if self.hidden_for(now) >= unseen => {
+            Seen::Hidden(why) if self.hidden_for(now) >= unseen => {
+                Next::Failed(format!("what HA does can't be seen: {why}"))
+            }
+            // Its word has whole seconds, at any pace.
+            Seen::Unheard(why) if self.hidden_for(now) >= unseen.max(ManagerStatus::SILENT) => {
                 Next::Failed(format!("what HA does can't be seen: {why}"))
             }
             // It comes within a round, and is no news before.
