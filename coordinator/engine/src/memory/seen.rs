@@ -51,6 +51,7 @@ impl World {
         View {
             nodes: needs.iter().map(node_view).collect(),
             findings: known(vec![]),
+            clocks: inner.servers.keys().map(|node| (node.clone(), LEVEL)).collect(),
             ..View::default()
         }
     }
