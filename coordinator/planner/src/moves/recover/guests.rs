@@ -89,7 +89,7 @@ fn one<'v>(
         }
     }
     let Some((chosen, copy)) = best else {
-        report.tell(left(says, first, &subject));
+        report.tell(left((view, lost), says, first, &subject));
         return None;
     };
     let Fate::Recoverable { jobs, starts, .. } = &chosen.guest.fate else {
@@ -162,7 +162,7 @@ fn here(view: &View, lost: &NodeName, says: Says<'_>) -> String {
 }
 
 /// Why it is taken over nowhere.
-fn left(says: &[Says<'_>], first: &LostGuest, subject: &str) -> Finding {
+fn left((view, lost): (&View, &NodeName), says: &[Says<'_>], first: &LostGuest, subject: &str) -> Finding {
     let called = called(first.kind, first.vmid, first.name.as_deref());
     match &first.fate {
         Fate::Ha(why) => Finding::new(
@@ -182,7 +182,7 @@ fn left(says: &[Says<'_>], first: &LostGuest, subject: &str) -> Finding {
             "",
         ),
         Fate::Not(_) | Fate::Recoverable { .. } => {
-            let each: Vec<String> = says.iter().map(|says| here(*says)).collect();
+            let each: Vec<String> = says.iter().map(|says| here(view, lost, *says)).collect();
             Finding::new(
                 Code::GuestNotRecoverable,
                 subject,
