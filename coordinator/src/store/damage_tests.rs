@@ -268,6 +268,42 @@ fn what_the_system_refuses_is_no_damage() {
     assert!(said.contains("not opened:") && !said.contains("damaged"), "{said}");
 }
 
+#[test]
+fn who_has_the_store_for_a_moment_is_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("journal");
+    let mut journal = SledJournal::open(&dir, false).unwrap();
+    journal.append(&rollout(0), Timestamp(0), verified(0)).unwrap();
+    let name = journal.name().cloned();
+    drop(journal);
+    let held = fs::File::open(dir.join("store/db")).unwrap();
+    held.try_lock().unwrap();
+    std::thread::scope(|scope| {
+        let (said, saying) = std::sync::mpsc::channel();
+        let dir = &dir;
+        scope.spawn(move || said.send(SledJournal::open(dir, true).map(|journal| journal.name().cloned())));
+        let early = saying.recv_timeout(Duration::from_millis(300));
+        assert!(early.is_err(), "it is not opened while somebody has it: {early:?}");
+        held.unlock().unwrap();
+        assert_eq!(saying.recv_timeout(Duration::from_secs(60)).unwrap().unwrap(), name);
+    });
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_keeps_is_neither_damaged_nor_moved() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("journal");
+    drop(SledJournal::open(&dir, false).unwrap());
+    let held = fs::File::open(dir.join("store/db")).unwrap();
+    held.try_lock().unwrap();
+    let refused = Store::open(&dir, true, Clock::system()).unwrap_err();
+    assert!(
+        matches!(&refused, JournalError::Read(said) if said.contains("in use by another")),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing is moved aside");
+}
+
 #[tokio::test]
 async fn a_damaged_journal_is_kept_and_a_new_one_takes_its_place_under_another_name() {
     let home = tempfile::tempdir().unwrap();

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use quorate_engine::ports::JournalError;
@@ -19,6 +20,10 @@ use super::head::Head;
 
 /// What sled may keep in memory, in bytes. A journal is read from end to end once, at start.
 const CACHE: u64 = 4 * 1024 * 1024;
+
+/// How long somebody else may have the store. A process that is just being started has a copy of every open file until its program runs, so
+/// a store that was closed a moment ago may still be locked.
+const HELD: Duration = Duration::from_secs(10);
 
 /// The open journal. One thread owns it.
 #[derive(Debug)]
@@ -68,6 +73,7 @@ impl SledJournal {
     }
 
     fn open_store(store: &Path, head_path: PathBuf, head: Head) -> Result<Self, JournalError> {
+        until_released(&store.join("db"))?;
         let db = sled::Config::new()
             .path(store)
             .cache_capacity(CACHE)
@@ -252,6 +258,30 @@ impl SledJournal {
     /// All rollouts, oldest first.
     pub(super) fn rollouts(&self) -> &[RolloutId] {
         &self.rollouts
+    }
+}
+
+/// Waits until nobody has the store. sled does not wait, and its refusal looks like damage.
+fn until_released(db: &Path) -> Result<(), JournalError> {
+    let read = |error: std::io::Error| JournalError::Read(format!("{}: {error}", db.display()));
+    let file = match File::open(db) {
+        Ok(file) => file,
+        // There is no store yet, or what it is made of is damaged: sled says which.
+        Err(error) if damage(error.kind()) => return Ok(()),
+        Err(error) => return Err(read(error)),
+    };
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            // By name, not by closing: a process that is just being started may have a copy of this one, too.
+            Ok(()) => return file.unlock().map_err(read),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < HELD => std::thread::sleep(HELD / 1000),
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("{} is in use by another process", db.display());
+                return Err(JournalError::Read(message));
+            }
+            Err(TryLockError::Error(error)) => return Err(read(error)),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const BY_NAME: [&str; 4] = ["/run", "/var/lib", "/var/log", "/root"];
 const NAMES: [&str; 9] = [
     "quorate", "qrt", "pve", "pmxcfs", "corosync", "qemu", "lxc", "vzdump", ".ssh",
 ];
-/// The build's own, where its user is root: they hold the product's name, too.
+/// The build's own, also in a clone below the folder of root, who builds: they hold the product's name, too.
 const BUILD: [&str; 4] = [".cargo", ".rustup", ".cache", "target"];
 
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ fn look(dir: &Path, by_name: bool, seen: &mut Snapshot) {
             continue;
         };
         let name = entry.file_name().to_string_lossy().into_owned();
-        if by_name && BUILD.contains(&name.as_str()) {
+        if BUILD.contains(&name.as_str()) {
             continue;
         }
         let ours = !by_name || NAMES.iter().any(|part| name.contains(part));
