@@ -12,8 +12,11 @@ use crate::names::Name;
 use crate::role::{Role, issuing_uri, node_domain, root_uri};
 use crate::time::UnixSeconds;
 
-/// Certificates start this much before they are made, since the clock of whoever checks them may be a little behind.
-pub(crate) const BACKDATE: u64 = 5 * 60;
+/// Certificates start this much before they are made, since the clock of whoever checks them may be behind. Clocks that are minutes apart are borne
+/// everywhere else (PVE's own tickets bear five minutes), so that five minutes here would be an edge that moves with the delay of a request; an hour is
+/// one that is met only by a clock that is wrong altogether, such as one in another time zone. It gives nobody anything: a certificate that counts an
+/// hour earlier did not exist then, and one that is revoked is refused whatever its dates. Its end stays where it is.
+pub(crate) const BACKDATE: u64 = 60 * 60;
 const DAY: u64 = 86_400;
 /// Life of the root and of the issuing CA.
 pub(crate) const CA_LIFE: u64 = 3_653 * DAY;

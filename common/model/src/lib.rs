@@ -10,6 +10,7 @@ pub mod anchor;
 pub mod calendar;
 pub mod canary;
 pub mod canary_discs;
+pub mod clocks;
 pub mod compression;
 pub mod copies;
 pub mod disk_marks;

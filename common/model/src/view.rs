@@ -48,6 +48,12 @@ pub struct View {
     /// What was asked about a server that is said to be lost; `None`: nobody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Search>,
+    /// How the clocks stand of enrolled nodes that were not looked at for this view, as far as they were ever compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clocks: BTreeMap<NodeName, ClockOffset>,
+    /// An agent judges by what its own node sees, and knows no other clock.
+    #[serde(skip)]
+    pub alone: bool,
 }
 
 /// A part of a cluster's HA that can be put to rest.

@@ -47,7 +47,9 @@ pub fn observation(seen: &Observation) -> String {
     section(&mut text, "Last backups made here", &seen.backups, |known| {
         backups(known, seen.observed_at)
     });
-    section(&mut text, "HA", &seen.ha, |known| ha::ha(known, seen.observed_at));
+    section(&mut text, "HA", &seen.ha, |known| {
+        ha::ha(known, &seen.hostname, seen.observed_at)
+    });
     section(&mut text, "Configuration", &seen.config, config::config);
     section(&mut text, "Readiness", &seen.readiness, readiness::readiness);
     text

@@ -110,7 +110,7 @@ fn under_ha(view: &View, speaker: &NodeName, guest: &Guest) -> Facet<Option<Stri
         let Some(resource) = ha.resources.get().map_err(Clone::clone)?.get(&sid) else {
             return Ok(None);
         };
-        let manager = ha.manager_now()?;
+        let manager = view.manager_now(speaker)?;
         let place = manager.and_then(|manager| manager.services.get(&sid));
         Ok(Some(match place {
             Some(place) => place.state.clone(),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use quorate_model::clocks::NotNow;
 use quorate_model::failure::{ExitCode, Failure};
 use quorate_model::observation::ha::{HaPlacement, HaResource};
 use quorate_model::observation::{Ha, PveConfig};
@@ -82,7 +83,8 @@ fn of_cluster(cluster: &str, view: &View, speaker: &NodeName, nodes: &[NodeName]
     let ha = view.facet(speaker, |o| &o.ha).map_err(unknown)?;
     let resources = ha.resources.get().map_err(|reason| unknown(reason.clone()))?;
     let config = view.facet(speaker, |o| &o.config).ok();
-    let (summary, armed) = summary(ha, !resources.is_empty());
+    let now = view.manager_now(speaker).map(|_| ());
+    let (summary, armed) = summary(ha, now, !resources.is_empty());
     let services: Vec<ServiceRow> = resources
         .iter()
         .map(|(sid, resource)| row(sid, resource, ha, config))
@@ -103,8 +105,8 @@ fn of_cluster(cluster: &str, view: &View, speaker: &NodeName, nodes: &[NodeName]
     })
 }
 
-/// In a line, and whether HA does what it is there for.
-fn summary(ha: &Ha, has_services: bool) -> (String, bool) {
+/// In a line, and whether HA does what it is there for. `now`: does its master speak?
+fn summary(ha: &Ha, now: Result<(), NotNow>, has_services: bool) -> (String, bool) {
     let manager = match ha.manager.get() {
         Ok(manager) => manager,
         Err(unknown) => return (format!("who decides is not known: {unknown}"), false),
@@ -123,10 +125,11 @@ fn summary(ha: &Ha, has_services: bool) -> (String, bool) {
             ),
             false,
         ),
-        None if has_services => match ha.manager_now() {
-            Ok(_) => (format!("armed; {} decides", manager.master), true),
+        None if has_services => match now {
+            Ok(()) => (format!("armed; {} decides", manager.master), true),
             // What it wrote last stays where it is, as if all were well.
-            Err(silent) => (format!("{}: HA does NOTHING", silent.reason), false),
+            Err(NotNow::Silent(silent)) => (format!("{silent}: HA does NOTHING"), false),
+            Err(NotNow::Untold(unknown)) => (unknown.reason, false),
         },
         None => (format!("idle; {} decided last", manager.master), true),
     }
@@ -201,11 +204,19 @@ fn goes_on(outlook: &Outlook) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quorate_model::Timestamp;
     use quorate_model::facet::Facet;
     use quorate_model::observation::ha::ManagerStatus;
+    use quorate_model::view::NodeView;
+    use quorate_model::{Observation, Timestamp};
 
     use super::*;
+
+    fn observation(ha: Ha, seconds: i64) -> Observation {
+        let at = Timestamp::from_seconds(seconds);
+        let mut seen = Observation::empty("prox1", at);
+        seen.ha = Facet::known(ha, at);
+        seen
+    }
 
     #[test]
     fn what_a_master_wrote_long_ago_is_no_protection() {
@@ -228,7 +239,17 @@ mod tests {
                 resources: Facet::not_asked(),
                 placements: Facet::not_asked(),
             };
-            (summary(&ha, true), summary(&ha, false))
+            let node = NodeView {
+                observation: Ok(observation(ha.clone(), seconds)),
+                clock_offset: None,
+            };
+            let prox1: NodeName = "prox1".parse().unwrap();
+            let view = View {
+                nodes: [(prox1.clone(), node)].into(),
+                ..View::default()
+            };
+            let now = || view.manager_now(&prox1).map(|_| ());
+            (summary(&ha, now(), true), summary(&ha, now(), false))
         };
         assert_eq!(after(5).0, ("armed; prox1 decides".to_owned(), true));
         let (text, fine) = after(720).0;

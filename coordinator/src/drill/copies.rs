@@ -18,11 +18,13 @@ pub(super) fn older(view: &View, guests: &BTreeSet<u32>, since: Timestamp) -> (V
             old.push(format!("guest {guest}, whose owner can't be seen"));
             continue;
         };
-        let ahead = view
-            .nodes
-            .get(&owner)
-            .and_then(|seen| seen.clock_offset)
-            .map_or(0, |clock| clock.micros);
+        let ahead = match view.clock_of(owner.as_str()) {
+            Ok(clock) => clock.micros,
+            Err(unknown) => {
+                old.push(format!("guest {guest}: {}", unknown.reason));
+                continue;
+            }
+        };
         let (Ok(config), Ok(states)) = (
             view.facet(&owner, |o| &o.config),
             view.facet(&owner, |o| &o.replication),

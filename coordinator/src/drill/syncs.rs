@@ -8,6 +8,7 @@ use quorate_model::ids::{ClusterName, NodeName, OperationId};
 use quorate_model::observation::ReplicationJob;
 use quorate_model::operation::{Action, Operation, OperationEventKind, Outcome};
 use quorate_model::time::spoken;
+use quorate_model::view::ClockOffset;
 use quorate_model::{Timestamp, View};
 
 use super::copies;
@@ -130,8 +131,9 @@ fn asked(view: &View, risked: &BTreeSet<u32>, since: Timestamp) -> Vec<(NodeName
         let Some(jobs) = config.and_then(|config| config.replication.get().ok()) else {
             continue;
         };
-        let clock = view.nodes.get(&owner).and_then(|seen| seen.clock_offset);
-        let ahead = clock.map_or(0, |clock| clock.micros);
+        let Ok(ClockOffset { micros: ahead, .. }) = view.clock_of(owner.as_str()) else {
+            continue;
+        };
         // PVE counts in seconds.
         let by_owner = Timestamp::from_seconds(Timestamp(since.0.saturating_add(ahead)).seconds());
         let runs = |job: &&ReplicationJob| job.guest == *guest && !job.disabled && job.removal.is_none();
@@ -155,7 +157,6 @@ fn asked(view: &View, risked: &BTreeSet<u32>, since: Timestamp) -> Vec<(NodeName
 #[cfg(test)]
 mod tests {
     use quorate_model::facet::Facet;
-    use quorate_model::view::ClockOffset;
     use quorate_planner::testkit::{NOW, Servers, guest, job, name};
 
     use super::*;

@@ -392,6 +392,7 @@ impl Agents for ClusterAgents {
         View {
             nodes: seen.into_iter().map(each).collect(),
             findings: Facet::known(findings, trust::now(&self.fleet.clock)),
+            clocks: self.fleet.clocks(&self.cluster),
             ..View::default()
         }
     }

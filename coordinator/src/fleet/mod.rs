@@ -23,8 +23,8 @@ use quorate_clock::Clock;
 use quorate_identity::{ClientTls, Identity, Name, RevocationList, Role};
 use quorate_model::observation::FacetName;
 use quorate_model::operation::Package;
-use quorate_model::view::NodeView;
-use quorate_model::{NodeName, NodeRef, Timestamp, Unknown, UnknownKind};
+use quorate_model::view::{ClockOffset, NodeView};
+use quorate_model::{ClusterName, NodeName, NodeRef, Timestamp, Unknown, UnknownKind};
 use quorate_proto::{Sighting, limits};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -208,6 +208,14 @@ impl Fleet {
         enrolled
             .filter(|node| node.cluster == name.cluster)
             .map(|node| node.node)
+            .collect()
+    }
+
+    /// How far the clocks of a cluster's nodes are ahead of ours, as each was compared last.
+    pub(crate) fn clocks(&self, cluster: &ClusterName) -> BTreeMap<NodeName, ClockOffset> {
+        let of_cluster = self.peers().into_iter().filter(|peer| peer.name.cluster == *cluster);
+        of_cluster
+            .filter_map(|peer| Some((peer.name.node.clone(), peer.health().clock_offset?)))
             .collect()
     }
 

@@ -52,6 +52,7 @@ fn alone(node: &NodeName, seen: &Observation) -> View {
     };
     View {
         nodes: [(node.clone(), seen)].into(),
+        alone: true,
         ..View::default()
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use quorate_model::Timestamp;
 use quorate_model::observation::ha::ManagerStatus;
 use quorate_model::time::spoken;
 
@@ -30,6 +31,8 @@ pub(super) enum Seen {
     Broken(String),
     /// It can't be seen.
     Hidden(String),
+    /// Whether what is seen is how it is, only the master's next word shows; in words.
+    Unheard(String),
 }
 
 /// What follows from a look.
@@ -58,9 +61,13 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
+    fn hidden_for(&mut self, now: Duration) -> Duration {
+        now.saturating_sub(*self.hidden_since.get_or_insert(now))
+    }
+
     /// Takes a look into account. `now`: since the command was given; `patience` and `unseen` as [`ROUNDS`] and [`UNSEEN`], at the pace.
     pub(super) fn after(&mut self, seen: Seen, now: Duration, (patience, unseen): (Duration, Duration)) -> Next {
-        if !matches!(seen, Seen::Hidden(_)) {
+        if !matches!(seen, Seen::Hidden(_) | Seen::Unheard(_)) {
             self.hidden_since = None;
         }
         if !matches!(seen, Seen::Idle) {
@@ -98,15 +105,68 @@ impl Rounds {
                     Next::NeverTaken
                 }
             }
+            Seen::Hidden(why) if self.hidden_for(now) >= unseen => {
+                Next::Failed(format!("what HA does can't be seen: {why}"))
+            }
+            // Its word has whole seconds, at any pace.
+            Seen::Unheard(why) if self.hidden_for(now) >= unseen.max(ManagerStatus::SILENT) => {
+                Next::Failed(format!("what HA does can't be seen: {why}"))
+            }
+            // It comes within a round, and is no news before.
+            Seen::Unheard(_) => Next::Wait(None),
             Seen::Hidden(why) => {
-                let since = *self.hidden_since.get_or_insert(now);
-                if now.saturating_sub(since) >= unseen {
-                    return Next::Failed(format!("what HA does can't be seen: {why}"));
-                }
                 let news = self.said.as_ref() != Some(&why);
                 self.said = Some(why.clone());
                 Next::Wait(news.then_some(why))
             }
+        }
+    }
+}
+
+/// Whether HA's master still writes, by looks one after the other: `manager_status` bears the time of the master's clock, which this server's own
+/// says nothing about, and stays as it is when the master falls silent. A master writes in every round of ten seconds (facts C.4, C.6), so what
+/// counts is that the time moves, measured by this server's monotonic clock.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// The last word: whose, and of when by its clock.
+    last: Option<(String, Timestamp)>,
+    /// When it was first seen.
+    since: Duration,
+    /// It has moved while it was looked at.
+    moved: bool,
+}
+
+impl Heard {
+    /// What a look comes to. `wall`, `now`: this server's clock, and the time since the command was given. `own`: this server is the master
+    /// itself, and the time that of its own clock.
+    pub(super) fn look(
+        &mut self,
+        manager: &ManagerStatus,
+        seen: Seen,
+        (wall, now): (Timestamp, Duration),
+        own: bool,
+    ) -> Seen {
+        let word = (manager.master.clone(), manager.at);
+        if self.last.as_ref() != Some(&word) {
+            self.moved |= self.last.is_some();
+            (self.last, self.since) = (Some(word), now);
+        }
+        let silent = if own {
+            manager.at.age(wall)
+        } else {
+            now.saturating_sub(self.since)
+        };
+        if silent > ManagerStatus::SILENT {
+            return Seen::Hidden(ManagerStatus::silence(&manager.master, silent));
+        }
+        match seen {
+            // Something is under way, and is waited for in any case.
+            Seen::Moving(_) | Seen::Coming(_) => seen,
+            seen if own || self.moved => seen,
+            _ => Seen::Unheard(format!(
+                "the HA master {} has written nothing since it was looked at",
+                manager.master
+            )),
         }
     }
 }
@@ -216,7 +276,6 @@ pub(super) fn of_maintenance(manager: &ManagerStatus, node: &str, on: bool, offl
 mod tests {
     use std::collections::BTreeMap;
 
-    use quorate_model::Timestamp;
     use quorate_model::observation::ha::HaPlace;
 
     use super::*;
@@ -297,9 +356,66 @@ mod tests {
         let (after, next) = ended(hidden);
         assert_eq!(after, 300);
         assert!(matches!(next, Next::Failed(why) if why.contains("no word")));
-        let manager = manager(place("prox1", "started", None));
-        assert!(manager.fresh(Timestamp::from_seconds(31)).is_err());
-        assert!(manager.fresh(Timestamp::from_seconds(30)).is_ok());
+    }
+
+    /// What looks every five seconds come to at a master that writes every ten seconds for so long, its clock so many minutes ahead of ours.
+    fn heard(writes_for: i64, minutes: i64, own: bool) -> Vec<Seen> {
+        let mut heard = Heard::default();
+        let look = |second: i64| {
+            let mut manager = manager(place("prox1", "started", None));
+            let written = second.min(writes_for).div_euclid(10) * 10;
+            manager.at = Timestamp::from_seconds(written + minutes * 60);
+            let now = Duration::from_secs(second.unsigned_abs());
+            let seen = of_service(&manager, "vm:100", "prox1", "prox2");
+            heard.look(&manager, seen, (Timestamp::from_seconds(second), now), own)
+        };
+        (0..20).map(|number| number * 5).map(look).collect()
+    }
+
+    #[test]
+    fn a_master_speaks_if_the_time_of_its_word_moves_whatever_its_clock_shows() {
+        for minutes in [-5, 0, 5] {
+            let seen = heard(1000, minutes, false);
+            assert!(matches!(seen[..2], [Seen::Unheard(_), Seen::Unheard(_)]), "{seen:?}");
+            assert!(seen[2..].iter().all(|seen| *seen == Seen::Idle), "{seen:?}");
+        }
+        // It wrote for the last time after 20 s.
+        let seen = heard(20, 5, false);
+        assert_eq!(
+            (&seen[10], &seen[11]),
+            (
+                &Seen::Idle,
+                &Seen::Hidden(ManagerStatus::silence("prox3", Duration::from_secs(35)))
+            )
+        );
+        let dead = heard(0, 0, false);
+        assert!(
+            dead[..7].iter().all(|seen| matches!(seen, Seen::Unheard(_))),
+            "{dead:?}"
+        );
+        assert!(
+            matches!(&dead[7], Seen::Hidden(why) if why.contains("written nothing for 35 s")),
+            "{dead:?}"
+        );
+        // By its own clock a master knows at the first look.
+        assert_eq!(heard(1000, 0, true)[0], Seen::Idle);
+        assert!(matches!(heard(1000, -5, true)[0], Seen::Hidden(_)));
+    }
+
+    #[test]
+    fn what_an_old_word_says_is_no_end_and_is_given_up_without_a_new_one() {
+        let mut heard = Heard::default();
+        let there = manager(place("prox2", "started", None));
+        let seen = heard.look(&there, Seen::There, (Timestamp(0), Duration::ZERO), false);
+        assert!(matches!(seen, Seen::Unheard(_)), "{seen:?}");
+        let mut next = there.clone();
+        next.at = Timestamp::from_seconds(10);
+        assert_eq!(
+            heard.look(&next, Seen::There, (Timestamp(0), Duration::from_secs(10)), false),
+            Seen::There
+        );
+        let (after, given_up) = ended(std::iter::repeat_with(|| Seen::Unheard("not a word".to_owned())));
+        assert!(after == 300 && matches!(given_up, Next::Failed(why) if why.contains("not a word")));
     }
 
     #[test]

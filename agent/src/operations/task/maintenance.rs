@@ -7,7 +7,7 @@ use quorate_model::observation::FacetName;
 use quorate_tools::guest::COMMAND_LOST;
 use quorate_tools::ha_manager;
 
-use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, Tries, UNSEEN, of_maintenance};
+use super::ha_rounds::{Heard, Next, ROUNDS, Rounds, Seen, Tries, UNSEEN, of_maintenance};
 use super::{CHANGING, Stopped, Task, say, stopped};
 use crate::observe::observe;
 
@@ -22,9 +22,10 @@ pub(super) async fn run(task: &Task<'_>, node: &NodeName, on: bool) -> Result<()
     let began = clock.monotonic();
     let mut rounds = Rounds::default();
     let mut tries = Tries::default();
+    let mut heard = Heard::default();
     let mut master = "the master".to_owned();
     loop {
-        let seen = look(task, (node, on), &mut tries, &mut master).await;
+        let seen = look(task, (node, on), (&mut tries, &mut heard, began), &mut master).await;
         match rounds.after(seen, clock.since(began), limits) {
             Next::Done => return Ok(()),
             Next::Wait(news) => news.iter().for_each(|news| say(news)),
@@ -46,7 +47,12 @@ pub(super) async fn run(task: &Task<'_>, node: &NodeName, on: bool) -> Result<()
     }
 }
 
-async fn look(task: &Task<'_>, (node, on): (&NodeName, bool), tries: &mut Tries, master: &mut String) -> Seen {
+async fn look(
+    task: &Task<'_>,
+    (node, on): (&NodeName, bool),
+    (tries, heard, began): (&mut Tries, &mut Heard, Duration),
+    master: &mut String,
+) -> Seen {
     let seen = observe(task.host, &[FacetName::Ha, FacetName::Cluster]).await;
     let member = seen.cluster.get().ok().and_then(|cluster| cluster.member());
     let offline = member.is_some_and(|member| member.quorate && !member.online().any(|name| name == node.as_str()));
@@ -55,14 +61,12 @@ async fn look(task: &Task<'_>, (node, on): (&NodeName, bool), tries: &mut Tries,
         Ok(None) => return Seen::Hidden("there is no HA master".to_owned()),
         Err(unknown) => return Seen::Hidden(unknown.reason.clone()),
     };
-    match manager.fresh(task.host.now()) {
-        Err(why) => Seen::Hidden(why),
-        Ok(manager) => {
-            master.clone_from(&manager.master);
-            match tries.failed(manager, node.as_str()).filter(|_| on) {
-                Some(why) => Seen::Broken(why),
-                None => of_maintenance(manager, node.as_str(), on, offline),
-            }
-        }
-    }
+    master.clone_from(&manager.master);
+    let now = match tries.failed(manager, node.as_str()).filter(|_| on) {
+        Some(why) => Seen::Broken(why),
+        None => of_maintenance(manager, node.as_str(), on, offline),
+    };
+    let own = manager.master == task.node.as_str();
+    let at = (task.host.now(), task.host.clock().since(began));
+    heard.look(manager, now, at, own)
 }

@@ -9,7 +9,7 @@ use quorate_tools::guest::{COMMAND_LOST, HALFWAY};
 use quorate_tools::pve_tasks::TaskEnd;
 use quorate_tools::{guest as tool, ha_manager, pvesh};
 
-use super::ha_rounds::{Next, ROUNDS, Rounds, Seen, UNSEEN, of_service};
+use super::ha_rounds::{Heard, Next, ROUNDS, Rounds, Seen, UNSEEN, of_service};
 use super::task_log::TaskLog;
 use super::{CHANGING, Stopped, Task, say, stopped};
 use crate::observe::observe;
@@ -124,13 +124,14 @@ async fn by_ha(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Result
     let (clock, limits) = (task.host.clock(), (task.pace.of(ROUNDS), task.pace.of(UNSEEN)));
     let began = clock.monotonic();
     let mut rounds = Rounds::default();
+    let mut heard = Heard::default();
     let mut master = "the master".to_owned();
     loop {
         let end = log.follow(true)?;
         if let Some(TaskEnd::Error(why)) = end {
             return stopped(failed_by_ha(&why, log.reason(), &sid, &task.node));
         }
-        let seen = look(task, what, &sid, &mut master).await;
+        let seen = look(task, (what, &sid), (&mut heard, began), &mut master).await;
         match rounds.after(seen, clock.since(began), limits) {
             Next::Done => break,
             Next::Wait(news) => news.iter().for_each(|news| say(news)),
@@ -160,19 +161,20 @@ async fn by_ha(task: &Task<'_>, what: &Move<'_>, mut log: TaskLog<'_>) -> Result
     }
 }
 
-async fn look(task: &Task<'_>, what: &Move<'_>, sid: &str, master: &mut String) -> Seen {
+async fn look(
+    task: &Task<'_>,
+    (what, sid): (&Move<'_>, &str),
+    (heard, began): (&mut Heard, Duration),
+    master: &mut String,
+) -> Seen {
     let seen = observe(task.host, &[FacetName::Guests, FacetName::Ha]).await;
     let manager = match seen.ha.get().and_then(|ha| ha.manager.get()) {
         Ok(Some(manager)) => manager,
         Ok(None) => return Seen::Hidden("there is no HA master".to_owned()),
         Err(unknown) => return Seen::Hidden(unknown.reason.clone()),
     };
-    let manager = match manager.fresh(task.host.now()) {
-        Ok(manager) => manager,
-        Err(why) => return Seen::Hidden(why),
-    };
     master.clone_from(&manager.master);
-    match of_service(manager, sid, task.node.as_str(), what.target.as_str()) {
+    let now = match of_service(manager, sid, task.node.as_str(), what.target.as_str()) {
         Seen::There => match seen.guests.get() {
             Err(unknown) => Seen::Hidden(unknown.reason.clone()),
             Ok(guests) => {
@@ -187,7 +189,10 @@ async fn look(task: &Task<'_>, what: &Move<'_>, sid: &str, master: &mut String) 
             }
         },
         other => other,
-    }
+    };
+    let own = manager.master == task.node.as_str();
+    let at = (task.host.now(), task.host.clock().since(began));
+    heard.look(manager, now, at, own)
 }
 
 /// Waits a moment for the log's end.

@@ -198,7 +198,7 @@ impl Refusal {
             Self::Expired { .. } => {
                 format!("{CLOCKS}; if both are right, the certificate was not renewed in time and has to be issued again")
             }
-            Self::NotYetValid { .. } => format!("certificates start five minutes in the past, so the clocks differ: {CLOCKS}"),
+            Self::NotYetValid { .. } => format!("certificates start an hour in the past, so the clocks differ: {CLOCKS}"),
             Self::WrongName { .. } | Self::WrongRole { .. } => {
                 "the address leads to another server than the one that was meant: correct it with `quorate node set-address`"
                     .into()

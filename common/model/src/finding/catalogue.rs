@@ -364,6 +364,7 @@ catalogue! {
     CanaryDiscLeft "QRT-CANARY-DISC-LEFT" Warning false "A server that was lost has still the disc for cloud-init that PVE had made there for a canary of ours. PVE makes such a disc anew wherever the canary starts; but when it comes back there, PVE gives its disc another name, takes it for an ordinary one in a CD drive from then on, and the canary can't fail over any more.";
     CanaryDiscRenamed "QRT-CANARY-DISC-RENAMED" Warning false "The disc for cloud-init of a canary of ours has the name of an ordinary one, since it came back to a server on which an older one lay. It lies on that server alone and no copy has it: the canary could not start elsewhere.";
     DrillLeft "QRT-DRILL-LEFT" Warning false "A drill is over, or nobody carries it on, and something of it is left: a guest is not back where it was, its fault was not seen to be gone, or what it was to show has not returned to normal.";
+    DrillClockUnsure "QRT-DRILL-CLOCK-UNSURE" Refusal true "How a server's clock stands is known only with an error of more than a second: the phases that the server tells of would be no better known. That clocks differ is no reason: it is reckoned with.";
 }
 
 impl Code {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::readiness::ServiceState;
-use crate::facet::{Facet, Unknown, UnknownKind};
+use crate::facet::{Facet, Unknown};
 use crate::time::{Timestamp, spoken};
 
 /// HA as one node sees it.
@@ -195,20 +195,10 @@ impl ManagerStatus {
     /// dead?` then. What it wrote stays in the file.
     pub const SILENT: Duration = Duration::from_secs(30);
 
-    /// What the master wrote, unless that is old at this moment.
-    ///
-    /// # Errors
-    /// It is old: for how long the master has been silent.
-    pub fn fresh(&self, now: Timestamp) -> Result<&Self, String> {
-        let age = self.at.age(now);
-        if age > Self::SILENT {
-            return Err(format!(
-                "the HA master {} has written nothing for {}",
-                self.master,
-                spoken(age)
-            ));
-        }
-        Ok(self)
+    /// In words: a master that has been silent for so long.
+    #[must_use]
+    pub fn silence(master: &str, silent: Duration) -> String {
+        format!("the HA master {master} has written nothing for {}", spoken(silent))
     }
 
     /// Is a node known to be one that HA puts nothing on now: in maintenance, on the way there, or not seen by the master?
@@ -284,19 +274,6 @@ impl Ha {
         let others = found.into_iter().filter(|service| *service != sid);
         let ids = others.filter_map(|service| service.split_once(':')?.1.parse::<u32>().ok());
         Ok(ids.collect())
-    }
-
-    /// What HA's master says now; `None`: there never was one.
-    ///
-    /// # Errors
-    /// That can't be seen, or is old.
-    pub fn manager_now(&self) -> Result<Option<&ManagerStatus>, Unknown> {
-        let Some(manager) = self.manager.get().map_err(Clone::clone)? else {
-            return Ok(None);
-        };
-        let now = self.manager.collected_at().unwrap_or_default();
-        let fresh = manager.fresh(now).map(Some);
-        fresh.map_err(|why| Unknown::new(UnknownKind::Failed, why))
     }
 
     /// Can HA be disarmed as a whole (`crm-command disarm-ha`), or only by stopping the daemons?

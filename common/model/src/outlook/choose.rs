@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::clocks::NotNow;
 use crate::ids::NodeName;
 use crate::moves::service_id;
 use crate::observation::config::PveConfig;
@@ -26,6 +27,12 @@ pub(super) fn sid(guest: &Guest) -> String {
     service_id(guest.kind, guest.vmid)
 }
 
+/// Why HA recovers nothing at all, or that this can't be told.
+enum Halt {
+    So(String),
+    Untold(String),
+}
+
 /// What the choice looks at. Each choice changes it for the next one.
 pub(super) struct Stage<'a> {
     resources: Result<&'a BTreeMap<String, HaResource>, String>,
@@ -37,14 +44,14 @@ pub(super) struct Stage<'a> {
     /// Where each service is.
     places: BTreeMap<String, NodeName>,
     /// Why HA recovers nothing at all.
-    halted: Option<String>,
+    halted: Option<Halt>,
     /// Services that it would not recover as they are now, and why.
     stuck: BTreeMap<String, String>,
 }
 
 impl<'a> Stage<'a> {
     pub(super) fn of(
-        view: &View,
+        (view, speaker): (&View, &NodeName),
         ha: &'a Ha,
         config: &'a PveConfig,
         guests: &[Guest],
@@ -89,7 +96,7 @@ impl<'a> Stage<'a> {
                 .map(Vec::as_slice)
                 .map_err(|unknown| unknown.reason.clone()),
             weighs: untold(view, ha, config, load.keys()),
-            halted: halted(ha),
+            halted: halted(view, speaker, ha),
             stuck: manager.map(stuck).unwrap_or_default(),
             load,
             places,
@@ -125,7 +132,12 @@ impl<'a> Stage<'a> {
                 return Fate::Unknown { reason };
             }
         };
-        if let Some(reason) = self.halted.clone().or_else(|| self.stuck.get(&sid).cloned()) {
+        match &self.halted {
+            Some(Halt::So(reason)) => return Fate::Waits { reason: reason.clone() },
+            Some(Halt::Untold(reason)) => return Fate::Unknown { reason: reason.clone() },
+            None => {}
+        }
+        if let Some(reason) = self.stuck.get(&sid).cloned() {
             return Fate::Waits { reason };
         }
         let candidates = match self.candidates(&sid, resource) {
@@ -194,13 +206,16 @@ impl<'a> Stage<'a> {
 }
 
 /// Why HA would do nothing at all, as far as that is known.
-fn halted(ha: &Ha) -> Option<String> {
+fn halted(view: &View, speaker: &NodeName, ha: &Ha) -> Option<Halt> {
     let manager = ha.manager.get().ok()?.as_ref()?;
     if let Some(disarm) = &manager.disarm {
-        return Some(format!("HA is {}: the loss of a node is not dealt with", disarm.state));
+        let reason = format!("HA is {}: the loss of a node is not dealt with", disarm.state);
+        return Some(Halt::So(reason));
     }
-    let silent = ha.manager_now().err()?;
-    Some(format!("{}: HA does nothing now", silent.reason))
+    match view.manager_now(speaker).err()? {
+        NotNow::Silent(silent) => Some(Halt::So(format!("{silent}: HA does nothing now"))),
+        NotNow::Untold(unknown) => Some(Halt::Untold(unknown.reason)),
+    }
 }
 
 /// What is frozen, or was given up, is not touched.

@@ -227,7 +227,7 @@ pub fn outlook(view: &View, speaker: &NodeName, lost: &NodeName) -> Result<Outlo
     let ha = view.facet(speaker, |o| &o.ha)?;
     let config = view.facet(speaker, |o| &o.config)?;
     let guests = view.facet(speaker, |o| &o.guests)?;
-    let mut stage = choose::Stage::of(view, ha, config, guests, online.clone());
+    let mut stage = choose::Stage::of((view, speaker), ha, config, guests, online.clone());
     // In a server in maintenance there is room for nothing: nobody puts anything there.
     let online: BTreeSet<NodeName> = online.into_iter().filter(|node| stage.has(node)).collect();
     let mut own: Vec<_> = guests.iter().filter(|guest| guest.node == lost.as_str()).collect();

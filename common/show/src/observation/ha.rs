@@ -7,8 +7,8 @@ use quorate_model::{Facet, Timestamp};
 
 use crate::table::table;
 
-/// `now` is by the clock of the node that looked; what others published may be by theirs.
-pub(super) fn ha(ha: &Ha, now: Timestamp) -> String {
+/// `now` is by the clock of the node that looked. What a master on another node dated is by that one's clock, and its age is not told by this one.
+pub(super) fn ha(ha: &Ha, node: &str, now: Timestamp) -> String {
     let version = match ha.version.get() {
         Ok(version) => format!("pve-ha-manager {version}"),
         Err(unknown) => format!("pve-ha-manager {unknown}"),
@@ -35,11 +35,12 @@ pub(super) fn ha(ha: &Ha, now: Timestamp) -> String {
     });
     match ha.manager.get() {
         Ok(Some(manager)) => {
-            text.push_str(&format!(
-                "master {}, told {} ago\n",
-                manager.master,
-                spoken(manager.at.age(now))
-            ));
+            let told = if manager.master == node {
+                format!("told {} ago", spoken(manager.at.age(now)))
+            } else {
+                format!("told at {} by its clock", manager.at)
+            };
+            text.push_str(&format!("master {}, {told}\n", manager.master));
             if let Some(disarm) = &manager.disarm {
                 text.push_str(&format!("HA is {} ({})\n", disarm.state, disarm.mode));
             }

@@ -17,11 +17,17 @@ use quorate_model::observation::{FacetName, Ha, PveConfig, Readiness, System};
 use quorate_model::operation::Package;
 use quorate_model::passage::Direction;
 use quorate_model::plan::Needs;
-use quorate_model::view::NodeView;
+use quorate_model::view::{ClockOffset, NodeView};
 use quorate_model::{ByteSize, Facet, Observation, Timestamp, Unknown, View};
 
 use super::world::{ClusterState, Inner, Server, World};
 use super::{NOW, locked};
+
+/// All clocks of this world show the same.
+const LEVEL: ClockOffset = ClockOffset {
+    micros: 0,
+    error_micros: 0,
+};
 
 fn known<T>(value: T) -> Facet<T> {
     Facet::known(value, NOW)
@@ -38,13 +44,14 @@ impl World {
         let node_view = |(node, facets): (&NodeName, &BTreeSet<FacetName>)| {
             let view = NodeView {
                 observation: observe(node, facets),
-                clock_offset: None,
+                clock_offset: Some(LEVEL),
             };
             (node.clone(), view)
         };
         View {
             nodes: needs.iter().map(node_view).collect(),
             findings: known(vec![]),
+            clocks: inner.servers.keys().map(|node| (node.clone(), LEVEL)).collect(),
             ..View::default()
         }
     }

@@ -164,6 +164,10 @@ impl Played {
 impl Agents for Played {
     async fn view(&self, needs: &Needs) -> View {
         let mut view = self.inner.lock().unwrap().view.clone();
+        let clocks = view.nodes.iter();
+        view.clocks = clocks
+            .filter_map(|(node, seen)| Some((node.clone(), seen.clock_offset?)))
+            .collect();
         view.nodes.retain(|node, _| needs.contains_key(node));
         view
     }

@@ -3,6 +3,7 @@
 
 mod around;
 mod ceph;
+mod clocks;
 mod cluster;
 mod fates;
 mod guest;
@@ -183,6 +184,7 @@ pub fn preview(file: &ClusterFile, view: &View, request: &Request, around: &Arou
         };
     };
     cluster::rails(&scene, request, &mut report);
+    clocks::rails(&scene, &mut report);
     ha::rails(&scene, request, &mut report);
     ceph::rails(&scene, request, around, &mut report);
     guest::rails(&scene, request, &mut report);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::ByteSize;
 use quorate_model::canary_discs::{mend_renamed, renamed_disc};
+use quorate_model::clocks::NotNow;
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::NodeName;
 use quorate_model::moves::MoveKind;
@@ -230,8 +231,10 @@ pub(super) fn ha_does_not_move(scene: &Scene<'_>, guest: &ConfiguredGuest) -> Op
     if let Some(disarm) = &manager.disarm {
         return Some(format!("it is under HA, which is {}", disarm.state));
     }
-    if let Some(silent) = &scene.silent {
-        return Some(format!("it is under HA, which does nothing now: {silent}"));
+    match &scene.silent {
+        Some(NotNow::Silent(silent)) => return Some(format!("it is under HA, which does nothing now: {silent}")),
+        Some(NotNow::Untold(unknown)) => return Some(format!("it is under HA, and {}", unknown.reason)),
+        None => {}
     }
     let sid = sid(guest);
     match manager.services.get(&sid) {

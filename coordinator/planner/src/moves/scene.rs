@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_model::View;
+use quorate_model::clocks::NotNow;
 use quorate_model::facet::{Unknown, UnknownKind};
 use quorate_model::finding::{Code, Finding};
 use quorate_model::ids::{ClusterName, NodeName};
@@ -23,8 +24,8 @@ pub(super) struct Scene<'v> {
     pub(super) jobs: &'v [ReplicationJob],
     pub(super) resources: &'v BTreeMap<String, HaResource>,
     pub(super) manager: Option<&'v ManagerStatus>,
-    /// Why the master's word is old.
-    pub(super) silent: Option<String>,
+    /// Why the master's word is old, or can't be told to be new.
+    pub(super) silent: Option<NotNow>,
     ha: &'v Ha,
 }
 
@@ -75,7 +76,7 @@ impl<'v> Scene<'v> {
             jobs: jobs.ok()?,
             resources: resources.ok()?,
             manager: manager.ok()?.as_ref(),
-            silent: ha.manager_now().err().map(|unknown| unknown.reason),
+            silent: view.manager_now(speaker).err(),
             ha,
         })
     }

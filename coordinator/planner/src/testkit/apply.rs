@@ -58,7 +58,6 @@ pub fn apply(view: &mut View, step: &Step) {
             }
             if let Some(seen) = view.nodes.get_mut(node) {
                 seen.observation = Err(Unknown::new(UnknownKind::Unreachable, "no route to host"));
-                seen.clock_offset = None;
             }
             shape.spread(view);
         }

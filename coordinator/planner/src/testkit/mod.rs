@@ -325,15 +325,16 @@ impl Servers {
         self
     }
 
-    /// Makes a server unreachable.
+    /// Makes a server unreachable. How its clock stood is not forgotten.
     #[must_use]
     pub fn unreachable(mut self, node: &str) -> Self {
         let unknown = Unknown::new(UnknownKind::Unreachable, "connection refused");
+        let clock_offset = self.view.nodes.get(&name(node)).and_then(|seen| seen.clock_offset);
         self.view.nodes.insert(
             name(node),
             NodeView {
                 observation: Err(unknown),
-                clock_offset: None,
+                clock_offset,
             },
         );
         self

@@ -7,6 +7,7 @@ mod compared;
 mod disks;
 mod documented;
 mod drill_ceph;
+mod drill_clocks;
 mod drill_fates;
 mod drill_rails;
 mod golden;

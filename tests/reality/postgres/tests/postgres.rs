@@ -28,6 +28,8 @@ impl Probe {
         std::fs::write(&secret, format!("{PASSWORD}\n")).unwrap();
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         let log = server.path("probe.json");
+        // What a program says is put after what the one before it said.
+        drop(std::fs::remove_file(&log));
         let quorate = binaries::ensure_built().unwrap().quorate;
         let (target, secret) = (server.target(host), secret.to_string_lossy().into_owned());
         let args = [

@@ -13,6 +13,7 @@ mod abuse;
 mod backups_of_guests;
 mod canary;
 mod cli;
+mod clocks;
 mod crash;
 mod crash_life;
 mod crash_points;

@@ -227,8 +227,8 @@ fn at_rest(sid: &str, place: &HaPlace, node: &NodeName, running: bool) -> Result
 
 /// The master's word, as this node has it. What an old master wrote is not how it is.
 fn manager<'v>(view: &'v View, node: &NodeName) -> Result<Option<&'v ManagerStatus>, Not> {
-    let ha: &Ha = view.facet(node, |o| &o.ha)?;
-    ha.manager_now().map_err(|unknown| Not::Known(unknown.reason))
+    view.manager_now(node)
+        .map_err(|not| Not::Known(not.reason().to_owned()))
 }
 
 fn maintenance(view: &View, node: &NodeName, on: bool, seen_by: &NodeName) -> Verdict {

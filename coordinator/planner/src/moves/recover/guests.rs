@@ -1,6 +1,7 @@
 //! Where each guest of the lost server is started: on the server whose copy is the newest of those that it can be started from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use quorate_model::finding::{Code, Finding};
 use quorate_model::guest_ids::JobId;
@@ -8,7 +9,7 @@ use quorate_model::ids::NodeName;
 use quorate_model::lost::{Fate, LostCopy, LostGuest, Search};
 use quorate_model::observation::GuestKind;
 use quorate_model::time::spoken;
-use quorate_model::{Facet, Timestamp};
+use quorate_model::{Facet, Timestamp, View};
 
 use crate::report::Report;
 
@@ -39,7 +40,7 @@ struct Says<'v> {
 
 /// Chooses for all of them, by id, and tells of each. `online`, `owned`: the servers that are left, and the guests that are the lost one's. `named`: only these, each of which is started; empty: all.
 pub(super) fn choose<'v>(
-    search: &'v Search,
+    (view, search): (&View, &'v Search),
     (online, owned): (&BTreeSet<NodeName>, &BTreeSet<u32>),
     named: &BTreeSet<u32>,
     report: &mut Report,
@@ -67,11 +68,16 @@ pub(super) fn choose<'v>(
     }
     said.iter()
         .filter(|(vmid, _)| owned.contains(vmid) && (named.is_empty() || named.contains(vmid)))
-        .filter_map(|(vmid, says)| one(says, named.contains(vmid), &search.node, report))
+        .filter_map(|(vmid, says)| one(view, says, (named.contains(vmid), &search.node), report))
         .collect()
 }
 
-fn one<'v>(says: &[Says<'v>], named: bool, lost: &NodeName, report: &mut Report) -> Option<Chosen<'v>> {
+fn one<'v>(
+    view: &View,
+    says: &[Says<'v>],
+    (named, lost): (bool, &NodeName),
+    report: &mut Report,
+) -> Option<Chosen<'v>> {
     let first = says.first()?.guest;
     let subject = format!("guest {}", first.vmid);
     let mut best: Option<(Says<'v>, LostCopy)> = None;
@@ -83,14 +89,14 @@ fn one<'v>(says: &[Says<'v>], named: bool, lost: &NodeName, report: &mut Report)
         }
     }
     let Some((chosen, copy)) = best else {
-        report.tell(left(says, first, &subject));
+        report.tell(left((view, lost), says, first, &subject));
         return None;
     };
     let Fate::Recoverable { jobs, starts, .. } = &chosen.guest.fate else {
         return None;
     };
     let called = called(first.kind, first.vmid, first.name.as_deref());
-    let each: Vec<String> = says.iter().map(|says| here(*says)).collect();
+    let each: Vec<String> = says.iter().map(|says| here(view, lost, *says)).collect();
     report.tell(Finding::new(
         Code::RecoveryCopy,
         &subject,
@@ -131,16 +137,20 @@ fn one<'v>(says: &[Says<'v>], named: bool, lost: &NodeName, report: &mut Report)
     })
 }
 
-/// What a server has of it.
-fn here(says: Says<'_>) -> String {
+/// What a server has of it. A copy bears the time of the lost server's clock, and was seen by the clock of the one that has it.
+fn here(view: &View, lost: &NodeName, says: Says<'_>) -> String {
     let Says { on, guest, at } = says;
+    let of = |sent: Timestamp| match view.age_of((lost.as_str(), sent), (on.as_str(), at)) {
+        Ok(age) => {
+            let age = Duration::from_micros(u64::try_from(age.likely).unwrap_or(0));
+            format!("a copy that is {} old (of {sent})", spoken(age))
+        }
+        Err(unknown) => format!("a copy of {sent} by the clock of {lost} ({})", unknown.reason),
+    };
     let age = |copy: LostCopy| match copy {
         LostCopy::Whole => "its disks are there themselves".to_owned(),
-        LostCopy::Of(sent) => format!("a copy that is {} old (of {sent})", spoken(sent.age(at))),
-        LostCopy::Uneven(sent) => format!(
-            "a copy that is {} old (of {sent}), whose disks are NOT of one moment",
-            spoken(sent.age(at))
-        ),
+        LostCopy::Of(sent) => of(sent),
+        LostCopy::Uneven(sent) => format!("{}, whose disks are NOT of one moment", of(sent)),
     };
     match (&guest.fate, guest.copy) {
         (Fate::Recoverable { copy, .. }, _) => format!("on {on} {}", age(*copy)),
@@ -152,7 +162,7 @@ fn here(says: Says<'_>) -> String {
 }
 
 /// Why it is taken over nowhere.
-fn left(says: &[Says<'_>], first: &LostGuest, subject: &str) -> Finding {
+fn left((view, lost): (&View, &NodeName), says: &[Says<'_>], first: &LostGuest, subject: &str) -> Finding {
     let called = called(first.kind, first.vmid, first.name.as_deref());
     match &first.fate {
         Fate::Ha(why) => Finding::new(
@@ -172,7 +182,7 @@ fn left(says: &[Says<'_>], first: &LostGuest, subject: &str) -> Finding {
             "",
         ),
         Fate::Not(_) | Fate::Recoverable { .. } => {
-            let each: Vec<String> = says.iter().map(|says| here(*says)).collect();
+            let each: Vec<String> = says.iter().map(|says| here(view, lost, *says)).collect();
             Finding::new(
                 Code::GuestNotRecoverable,
                 subject,

@@ -76,7 +76,7 @@ fn all(cluster: &ClusterName, asked: Asked<'_>, view: &View, (row, report): (&mu
         .filter(|guest| guest.node == lost.as_str())
         .map(|guest| guest.vmid)
         .collect();
-    for guest in guests::choose(search, (&online, &owned), asked.guests, report) {
+    for guest in guests::choose((view, search), (&online, &owned), asked.guests, report) {
         row.take(&guest, (lost, asked.seen_off))?;
         if guest.starts {
             row.start_taken(guest.kind, guest.vmid, guest.name, (guest.on, lost), false)?;

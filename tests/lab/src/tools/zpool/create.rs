@@ -10,7 +10,6 @@ use super::super::io::Stop;
 use super::super::{Call, Reply, unknown};
 use super::spec::{self, Spec, Taken};
 use super::{REFUSES, label, partition};
-use crate::world::clock;
 use crate::world::server::Server;
 use crate::world::zfs::{Class, Pool};
 
@@ -156,7 +155,7 @@ fn judge(server: &Server, asked: &Asked<'_>) -> End {
     if taken.iter().any(|device| spec::leaf(device).size < SMALLEST) {
         return late("one or more devices is less than the minimum size (64M)");
     }
-    End::Made(Box::new(made(asked, &taken)))
+    End::Made(Box::new(made(server, asked, &taken)))
 }
 
 /// The same device by two names too.
@@ -241,7 +240,7 @@ fn wrong_name(name: &str) -> Option<String> {
     (name == "log" || reserved.into_iter().any(|word| name.starts_with(word))).then(|| "name is reserved".to_owned())
 }
 
-fn made(asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
+fn made(server: &Server, asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
     let property = |wanted: &str| {
         let found = asked.pool.iter().find(|(key, _)| *key == wanted);
         found.map(|(_, value)| *value)
@@ -254,7 +253,7 @@ fn made(asked: &Asked<'_>, taken: &[Taken<'_, '_>]) -> Pool {
     let mut set: BTreeMap<String, String> = set
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect();
-    set.insert("creation".to_owned(), clock::wall(0).as_second().to_string());
+    set.insert("creation".to_owned(), server.now().as_second().to_string());
     pool.datasets.insert(asked.name.to_owned(), set);
     pool
 }

@@ -47,6 +47,8 @@ pub(crate) struct JobState {
     /// Seconds.
     pub(crate) duration: f64,
     pub(crate) last_node: String,
+    /// By whose clock `last_sync` is. Not in PVE's file.
+    pub(crate) synced_by: String,
     pub(crate) storages: Vec<String>,
     pub(crate) error: Option<String>,
     pub(crate) pid: Option<u32>,

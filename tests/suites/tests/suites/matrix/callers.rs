@@ -116,9 +116,9 @@ impl Cas {
         identity
     }
 
-    /// One that begins in ten minutes.
+    /// One that begins in an hour: certificates are back-dated by one.
     pub(crate) fn early(&self, role: &Role) -> Identity {
-        self.identity(role, now() + 15 * 60)
+        self.identity(role, now() + 2 * 3600)
     }
 
     pub(crate) fn material(&self, identity: Option<Identity>) -> Material {

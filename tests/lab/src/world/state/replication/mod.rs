@@ -21,6 +21,9 @@ enum Fault {
     Failed(String),
 }
 
+/// Clocks that are less apart, in milliseconds, are one: PVE counts in whole seconds.
+const APART_MS: i64 = 2000;
+
 /// What PVE says of a guest's lock that it does not get.
 pub(crate) fn no_lock(vmid: u32) -> String {
     format!("can't lock file '/var/lock/pve-manager/pve-migrate-{vmid}' - got timeout")
@@ -151,13 +154,21 @@ impl State {
         }
     }
 
-    /// When a run begins: later than every earlier one of its job, even where the lab is so fast that its seconds are minutes.
+    /// When a run begins by the server's clock: later than every earlier one of its job, even where the lab is so fast that its seconds are minutes.
+    /// But a server whose clock is behind that of the one which sent the guest here has the time that it has: PVE refuses the run then.
     fn fresh_start(&self, index: usize, job: &Job) -> i64 {
         let Some(server) = self.get(index) else { return 0 };
+        let now = server.now().as_second();
         let states = server.replication.states.get(&job.guest());
-        let state = states.and_then(|states| states.get(job.target()));
-        let last = state.map_or(0, |state| state.last_try.max(state.last_sync));
-        server.now().as_second().max(last + 1)
+        let Some(state) = states.and_then(|states| states.get(job.target())) else {
+            return now;
+        };
+        let by = self.find(&state.synced_by).and_then(|by| self.get(by));
+        let behind = by.map_or(0, |by| by.clock_offset_ms - server.clock_offset_ms);
+        if behind > APART_MS && now <= state.last_sync {
+            return now;
+        }
+        now.max(state.last_try.max(state.last_sync) + 1)
     }
 
     fn begin_next(&mut self, index: usize) {

@@ -89,6 +89,11 @@ impl State {
         (start, last_sync): (i64, i64),
     ) -> Result<Run, String> {
         let vmid = job.guest();
+        if start <= last_sync {
+            return Err(format!(
+                "start time before last sync ({start} <= {last_sync}) - abort sync"
+            ));
+        }
         let server = self.get(index).ok_or("no such server")?;
         let volumes = replicatable(server, guest, vmid)?;
         let word = if guest.kind == GuestKind::Qemu { "VM" } else { "CT" };
@@ -319,6 +324,7 @@ impl State {
         let states = server.replication.states.entry(run.vmid).or_default();
         let state = states.entry(job.target().to_owned()).or_default();
         let before = std::mem::replace(&mut state.last_sync, run.start);
+        state.synced_by.clone_from(&state.last_node);
         state.fail_count = 0;
         state.error = None;
         state.pid = None;

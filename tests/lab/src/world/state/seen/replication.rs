@@ -222,6 +222,28 @@ fn a_migration_turns_the_job_round_and_loses_nothing() {
 }
 
 #[test]
+fn a_server_whose_clock_is_behind_the_former_owner_s_makes_no_copy_until_it_has_caught_up() {
+    let mut seen = copied(&job(0, "prox2", ""));
+    seen.state.servers[1].clock_offset_ms = -240_000;
+    seen.minutes(4);
+    seen.state.move_guest(100, 0, 1, true).expect("moved");
+    let mark = seen.mark();
+    seen.minutes(8);
+    seen.assert_never(&mark, What::Replicated);
+    let failed = seen.details(What::ReplicationFailed);
+    assert!(
+        failed[0].contains("start time before last sync (") && failed[0].ends_with(") - abort sync"),
+        "{failed:?}"
+    );
+    assert!(seen.fails(1, "prox1") >= 2, "and each further try as well");
+    // It has: what it makes from then on is by its own clock.
+    seen.state.servers[1].clock_offset_ms = 0;
+    seen.minutes(40);
+    assert!(seen.after(&mark, 1, What::Replicated, "100-0 to prox1").is_some());
+    assert_eq!(seen.fails(1, "prox1"), 0);
+}
+
+#[test]
 fn without_a_common_snapshot_there_is_no_sync() {
     let mut seen = copied(&job(0, "prox2", ""));
     seen.minutes(3);
