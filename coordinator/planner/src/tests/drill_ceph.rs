@@ -116,6 +116,7 @@ fn each_rail_may_be_accepted_or_never() {
         Code::DrillRecent,
         Code::DrillNeedsPerson,
         Code::DrillLinkDown,
+        Code::DrillClockUnsure,
     ];
     for (codes, overridable) in [(&never[..], false), (&by_a_word[..], true)] {
         for code in codes {

@@ -26,8 +26,7 @@ async fn preview(stage: &Stage, victim: &str) -> Vec<String> {
         slow: vec![],
         ..Scenario::of(0)
     };
-    let confirm = format!("{}/{victim}", stage.fleet.cluster);
-    let mut line = ["drill", "preview", "--confirm", &confirm].map(str::to_owned).to_vec();
+    let mut line = ["drill", "preview"].map(str::to_owned).to_vec();
     line.extend(stage.options(&scenario, victim).await);
     line
 }

@@ -434,10 +434,10 @@ async fn twice_ha_and_joins_that_hang() {
     ];
     assert_eq!(driving.kinds, BTreeSet::from(kinds));
     // With the 13 of the other test, the twelve about guests beside this file, the seven about disks, storages and agents, which have suites
-    // of their own, as have the two about canaries and the one that keeps what a lost server wrote, the one that takes a lost server's
+    // of their own, as have the three about canaries and the one that keeps what a lost server wrote, the one that takes a lost server's
     // guest, and the two that no rollout does but a drill, that is every kind there is.
     assert_eq!(
-        kinds.len() + 13 + super::twice_guests::KINDS.len() + 7 + 2 + 1 + 2 + 1,
+        kinds.len() + 13 + super::twice_guests::KINDS.len() + 7 + 3 + 1 + 2 + 1,
         ActionKind::ALL.len()
     );
     driving.fleet.nothing_twice();
