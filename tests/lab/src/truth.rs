@@ -290,10 +290,10 @@ impl Truth {
                     self.last_told.get_or_insert(number);
                 }
             }
-            What::GuestSilent if entry.detail.parse() == Ok(guest) => {
-                if self.silences.last().is_none_or(|(_, end)| end.is_some()) {
-                    self.silences.push((now, None));
-                }
+            What::GuestSilent
+                if entry.detail.parse() == Ok(guest) && self.silences.last().is_none_or(|(_, end)| end.is_some()) =>
+            {
+                self.silences.push((now, None));
             }
             What::GuestAnswers if entry.detail.parse() == Ok(guest) => {
                 if let Some((_, end)) = self.silences.last_mut() {
