@@ -27,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Canaries.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "they are the words that are typed")]
 pub(crate) enum Command {
     /// Make and start a guest of ours that writes numbers and tells the last one: for trials, drills, and to see what reaches a guest
     CreateCanary(Box<Create>),

@@ -250,7 +250,7 @@ fn it_goes_before_the_canary_comes_back_and_before_it_is_removed() {
     let [first, second] = moved.steps.as_slice() else {
         panic!("{}", told(&moved))
     };
-    assert_eq!(second.needs, [first.id.clone()], "the disc goes first");
+    assert_eq!(second.needs, std::slice::from_ref(&first.id), "the disc goes first");
     let elsewhere = Wish {
         moves: Some(Moves::Migrate {
             guest: 900,
