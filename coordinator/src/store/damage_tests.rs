@@ -277,7 +277,8 @@ fn who_has_the_store_for_a_moment_is_waited_for() {
     let name = journal.name().cloned();
     drop(journal);
     let held = fs::File::open(dir.join("store/db")).unwrap();
-    held.try_lock().unwrap();
+    // It may take a moment: see HELD.
+    held.lock().unwrap();
     std::thread::scope(|scope| {
         let (said, saying) = std::sync::mpsc::channel();
         let dir = &dir;
@@ -295,7 +296,8 @@ async fn a_store_that_somebody_keeps_is_neither_damaged_nor_moved() {
     let dir = home.path().join("journal");
     drop(SledJournal::open(&dir, false).unwrap());
     let held = fs::File::open(dir.join("store/db")).unwrap();
-    held.try_lock().unwrap();
+    // It may take a moment: see HELD.
+    held.lock().unwrap();
     let refused = Store::open(&dir, true, Clock::system()).unwrap_err();
     assert!(
         matches!(&refused, JournalError::Read(said) if said.contains("in use by another")),
